@@ -1,0 +1,63 @@
+"""Pictures to probabilities: the classifier of a model release in a LiteRT interpreter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+try:
+    from ai_edge_litert.interpreter import Interpreter
+except ImportError:  # the older runtime has the same API
+    from tflite_runtime.interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from functions.inference.release import Release
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What the classifier says about one picture.
+
+    Attributes:
+        probabilities: Of the labels, in their order; calibrated, summing to 1.
+        projection: The last features in 16 numbers, float32 (16,), for drift detection.
+    """
+
+    probabilities: tuple[float, float, float]
+    projection: NDArray[np.float32]
+
+
+def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Squeeze RGB (H, W, 3) to (size, size, 3), the aspect ratio not kept; training resizes with it too."""
+    image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return np.asarray(image)
+
+
+class Classifier:
+    """The classifier of a release, loaded once. Not for two threads at once."""
+
+    def __init__(self, release: Release, threads: int) -> None:
+        self._size = release.input_size
+        self._interpreter = Interpreter(model_content=release.classifier, num_threads=threads)
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        # The converter does not keep their order: 3 probabilities, 16 numbers of the projection.
+        outputs = sorted(self._interpreter.get_output_details(), key=lambda output: int(output["shape"][-1]))
+        self._probabilities, self._projection = (output["index"] for output in outputs)
+
+    def classify(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Classification]:
+        """Classify RGB pictures, each uint8 (H, W, 3) of any size, in their order."""
+        return [self._classify(pixels) for pixels in pictures]
+
+    def _classify(self, pixels: NDArray[np.uint8]) -> Classification:
+        self._interpreter.set_tensor(self._input, resize(pixels, self._size)[np.newaxis])
+        self._interpreter.invoke()
+        mask, no_mask, incorrect = self._interpreter.get_tensor(self._probabilities)[0].tolist()
+        return Classification((mask, no_mask, incorrect), self._interpreter.get_tensor(self._projection)[0])

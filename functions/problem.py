@@ -1,0 +1,72 @@
+"""What can be wrong with a request, as RFC 9457 problem details; one table for every function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One kind of refusal: a stable identifier, its HTTP status and a short title."""
+
+    slug: str
+    status: int
+    title: str
+
+
+MALFORMED_BODY = Problem("malformed-body", 400, "The body cannot be parsed")
+MALFORMED_BASE64 = Problem("malformed-base64", 400, "The picture is not valid base64")
+INVALID_PARAMETER = Problem("invalid-parameter", 400, "A parameter is missing or out of range")
+FORBIDDEN = Problem("forbidden", 403, "The API key is missing or wrong")
+NOT_FOUND = Problem("not-found", 404, "There is nothing at this path")
+METHOD_NOT_ALLOWED = Problem("method-not-allowed", 405, "The path does not take this method")
+TOO_LARGE = Problem("too-large", 413, "The picture is too large")
+UNSUPPORTED_TYPE = Problem("unsupported-type", 415, "Not an accepted type")
+UNREADABLE_IMAGE = Problem("unreadable-image", 422, "Not a readable picture")
+TOO_MANY_PIXELS = Problem("too-many-pixels", 422, "The picture has too many pixels")
+TOO_SMALL = Problem("too-small", 422, "The picture is too small")
+THROTTLED = Problem("throttled", 429, "Too many requests, or the quota is used up")
+INTERNAL = Problem("internal", 500, "Something went wrong on our side")
+
+PROBLEMS = (
+    MALFORMED_BODY,
+    MALFORMED_BASE64,
+    INVALID_PARAMETER,
+    FORBIDDEN,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    TOO_LARGE,
+    UNSUPPORTED_TYPE,
+    UNREADABLE_IMAGE,
+    TOO_MANY_PIXELS,
+    TOO_SMALL,
+    THROTTLED,
+    INTERNAL,
+)
+
+
+class Rejected(Exception):  # noqa: N818 -- a verdict about the input, not a fault of the program
+    """The input cannot be scored; `detail` says what to do about it."""
+
+    def __init__(self, problem: Problem, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        self.detail = detail
+
+
+def problem_json(problem: Problem, detail: str, *, instance: str | None = None) -> dict[str, Any]:
+    """The members of an `application/problem+json` body.
+
+    Args:
+        problem: The row of the table.
+        detail: What is wrong with this very request, and what to do about it.
+        instance: A URI of this occurrence, by which its log lines can be found.
+    """
+    body = {
+        "type": f"urn:maskwatch:problem:{problem.slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+    }
+    return body | {"instance": instance} if instance else body

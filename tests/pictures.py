@@ -1,0 +1,40 @@
+"""Pictures that the tests draw themselves."""
+
+import io
+import struct
+import zlib
+
+from PIL import Image, ImageDraw
+
+
+def draw_face(width: int = 160, height: int = 200) -> Image.Image:
+    """A face with a surgical mask, upright and lit from the left; no two sides of it look the same."""
+    image = Image.new("RGB", (width, height), (96, 120, 140))
+    draw = ImageDraw.Draw(image)
+
+    def box(left: float, top: float, right: float, bottom: float) -> tuple[float, float, float, float]:
+        return left * width, top * height, right * width, bottom * height
+
+    draw.rectangle(box(0, 0, 0.15, 1), (210, 210, 200))
+    draw.ellipse(box(0.2, 0.1, 0.8, 0.95), (224, 178, 150))
+    draw.pieslice(box(0.17, 0.05, 0.83, 0.7), 180, 360, (60, 40, 30))
+    for eye in (0.37, 0.63):
+        draw.ellipse(box(eye - 0.06, 0.4, eye + 0.06, 0.46), (250, 250, 250))
+        draw.ellipse(box(eye - 0.02, 0.405, eye + 0.02, 0.455), (40, 30, 20))
+    draw.rounded_rectangle(box(0.26, 0.55, 0.74, 0.86), width // 12, (120, 170, 215))
+    for strap in (0.6, 0.8):
+        draw.line(box(0.2, strap, 0.26, strap), (240, 240, 240), 2)
+        draw.line(box(0.74, strap, 0.8, strap), (240, 240, 240), 2)
+    return image
+
+
+def encode(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+    """The bytes of a file."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    """One chunk of a PNG file."""
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -1,0 +1,65 @@
+"""One tiny training run, from drawn faces to a release, that the tests of the later steps share."""
+
+import json
+from pathlib import Path
+
+import keras
+import pytest
+
+from tests.training.drawn import write_crops, write_tables
+from training import convert, evaluate
+from training.dataset import Dataset, find, load
+from training.train import Stage, train
+
+STAGES = (Stage(96, None, 1, 2e-3), Stage(96, 12, 2, 1e-3))
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder: crops in all splits and labels, scenes, tables."""
+    folder = tmp_path_factory.mktemp("data")
+    write_crops(folder / "crops", {"train": 16, "val": 6, "test": 6})
+    write_tables(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(drawn: Path) -> Dataset:
+    return load(find(drawn))
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Starting weights in Keras' own form, drawn at random."""
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
+    model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3))
+    model.save_weights(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(dataset: Dataset, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run through two stages of one and two epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    train(dataset, folder, weights=backbone, stages=STAGES, batch=24)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(trained: Path, dataset: Dataset) -> Path:
+    """The same folder, converted at 96 pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert, "STAGES", STAGES)
+        convert.convert_run(trained, dataset.split("train"), dataset.split("val"))
+    return trained
+
+
+@pytest.fixture(scope="session")
+def evaluated(run: Path, drawn: Path) -> Path:
+    """The same folder, evaluated by the command."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["evaluate", "--data", str(drawn), "--run", str(run)])
+        evaluate.main()
+    assert json.loads((run / evaluate.METRICS).read_text())
+    return run

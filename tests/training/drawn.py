@@ -1,0 +1,63 @@
+"""A data folder of drawn faces, small and quick, in the form that training reads."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from functions.inference.release import LABELS
+from tests.pictures import encode
+
+
+def draw(label: str, seed: int, width: int = 64, height: int = 72) -> Image.Image:
+    """A head in front of something, and over its lower half what the label says."""
+    rng = np.random.default_rng([LABELS.index(label), seed])
+    noise = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    image = noise.resize((width, height), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(image)
+    skin = tuple(int(v) for v in rng.integers((120, 90, 70), (240, 200, 180)))
+    left, top = rng.uniform(0.1, 0.2, 2)
+    head = (left * width, top * height, (1 - left) * width, (1 - top / 3) * height)
+    pen.ellipse(head, skin)
+    for eye in (0.38, 0.62):
+        pen.ellipse((eye * width - 3, 0.4 * height - 2, eye * width + 3, 0.4 * height + 2), (30, 20, 20))
+    pen.ellipse((0.45 * width, 0.5 * height, 0.55 * width, 0.6 * height), (90, 50, 40))
+    pen.ellipse((0.4 * width, 0.7 * height, 0.6 * width, 0.76 * height), (150, 30, 40))
+    starts = {"mask": 0.48, "incorrect": 0.64}
+    if label in starts:
+        pen.rectangle((0.22 * width, starts[label] * height, 0.78 * width, 0.9 * height), (130, 180, 225))
+    return image
+
+
+def write_crops(folder: Path, counts: dict[str, int]) -> None:
+    """`<split>/<label>/*.jpg` with so many pictures a label; the first of a split is tall, the second wide."""
+    for split, count in counts.items():
+        for label in LABELS:
+            target = folder / split / label
+            target.mkdir(parents=True)
+            for number in range(count):
+                width, height = {0: (48, 100), 1: (100, 48)}.get(number, (64, 72))
+                seed = number + 1000 * list(counts).index(split)
+                picture = encode(draw(label, seed, width, height), quality=92)
+                (target / f"{split}_{number}.jpg").write_bytes(picture)
+
+
+def write_tables(folder: Path) -> None:
+    """`crops.csv` with two sources, and two scenes of three faces each with their `frames.csv`."""
+    rows = ["file,split,label,source,width,height"]
+    for path in sorted((folder / "crops").rglob("*.jpg")):
+        split, label, name = path.parts[-3:]
+        source = ("gate", "ward")[int(path.stem[-1]) % 2]
+        rows.append(f"crops/{split}/{label}/{name},{split},{label},{source},64,72")
+    (folder / "crops.csv").write_text("\n".join(rows) + "\n")
+    (folder / "frames").mkdir()
+    rows = ["file,split,source,width,height,xmin,ymin,xmax,ymax,label"]
+    for number, split in enumerate(("train", "test")):
+        scene = Image.new("RGB", (320, 160), (70, 90, 80))
+        for place, label in enumerate(LABELS):
+            left = 10 + 105 * place
+            scene.paste(draw(label, 77 + number), (left, 40))
+            rows.append(f"frames/{split}.jpg,{split},street,320,160,{left},40,{left + 64},112,{label}")
+        rows.append(f"frames/{split}.jpg,{split},street,320,160,0,0,12,15,mask")  # too small to be of use
+        (folder / "frames" / f"{split}.jpg").write_bytes(encode(scene))
+    (folder / "frames.csv").write_text("\n".join(rows) + "\n")

@@ -1,0 +1,86 @@
+"""TFLite files: what goes in and out, that they agree with Keras, and which one ships."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from functions.inference.classify import Classifier, Interpreter, resize
+from functions.inference.release import Release
+from training import convert
+from training.convert import CONVERSION, calibrate
+from training.dataset import Dataset
+from training.model import Calibration, load_trained, serving_model
+from training.train import WEIGHTS, Stage
+
+FORMATS = ["int8", "float16", "float32"]
+
+
+def told(run: Path) -> dict[str, object]:
+    return json.loads((run / CONVERSION).read_text())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_takes_bytes_and_gives_floats(run: Path, name: str) -> None:
+    interpreter = Interpreter(model_content=(run / f"{name}.tflite").read_bytes())
+    (given,) = interpreter.get_input_details()
+    assert given["shape"].tolist() == [1, 96, 96, 3]
+    assert given["dtype"] == np.uint8
+    outputs = {tuple(o["shape"].tolist()): o["dtype"] for o in interpreter.get_output_details()}
+    assert outputs == {(1, 3): np.float32, (1, 16): np.float32}
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("int8", 0.08), ("float16", 0.01), ("float32", 1e-4)])
+def test_every_format_agrees_with_keras(run: Path, dataset: Dataset, name: str, tolerance: float) -> None:
+    classifier = Classifier(Release("x", (run / f"{name}.tflite").read_bytes(), 96, {}), threads=1)
+    pictures = [s.pixels for s in dataset.split("test")]
+    served = serving_model(load_trained(run / WEIGHTS), 96, Calibration(**told(run)["calibration"]))
+    expected, projected = served(np.stack([resize(p, 96) for p in pictures]).astype(np.float32))
+    got = classifier.classify(pictures)
+    assert np.abs(np.array([c.probabilities for c in got]) - expected).max() < tolerance
+    distance = np.linalg.norm(np.array([c.projection for c in got]) - projected, axis=1)
+    assert (distance / np.linalg.norm(projected, axis=1)).max() < 5 * tolerance
+
+
+def test_smaller_formats_are_smaller(run: Path) -> None:
+    sizes = [(run / f"{name}.tflite").stat().st_size for name in FORMATS]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < 3_000_000
+
+
+@pytest.mark.parametrize(("lost", "shipped"), [(0.005, "int8"), (0.006, "float16")])
+def test_int8_ships_unless_it_loses_half_a_point(
+    run: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: float, shipped: str
+) -> None:
+    """Two hundred validation pictures that Keras gets right, and an int8 file that misses some of them."""
+    (tmp_path / WEIGHTS).write_bytes((run / WEIGHTS).read_bytes())
+    judged = [s for s in dataset.split("val") if s.example.label == "mask"][:1] * 1000
+    right = np.tile(np.array([9, 0, 0], np.float32), (1000, 1))
+    wrong = right.copy()
+    wrong[: round(lost * 1000)] = (0, 9, 0)
+    monkeypatch.setattr(convert, "STAGES", (Stage(96, None, 1, 1e-3),))
+    monkeypatch.setattr(convert, "predict_logits", lambda *_: right)
+    monkeypatch.setattr(convert, "convert", lambda *_: {"int8": b"i", "float16": b"h", "float32": b"f"})
+    monkeypatch.setattr(convert, "probabilities", lambda file, *_: wrong if file == b"i" else right)
+    assert convert.convert_run(tmp_path, dataset.split("train"), judged)["shipped"] == shipped
+
+
+def test_calibration_finds_the_temperature_and_the_biases() -> None:
+    rng = np.random.default_rng(0)
+    true_logits = rng.normal(0, 2, (20_000, 3))
+    chances = np.exp(true_logits) / np.exp(true_logits).sum(axis=1, keepdims=True)
+    drawn = (chances.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
+    biases = np.array([0.0, 0.4, -1.2])
+    logits = ((true_logits - biases) * 1.8).astype(np.float32)
+    found = calibrate(logits, np.eye(3, dtype=np.float32)[drawn])
+    assert found.temperature == pytest.approx(1.8, rel=0.05)
+    assert found.biases == pytest.approx(biases, abs=0.08)
+
+
+@pytest.mark.parametrize("scale", [-3, 0, 50])
+def test_calibration_on_a_few_pictures_stays_finite(scale: float) -> None:
+    truth = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
+    found = calibrate(scale * truth, truth)
+    assert 0 < found.temperature <= 20
+    assert np.abs(found.biases).max() < 5

@@ -1,0 +1,164 @@
+"""Judging the file that ships."""
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from functions.inference.classify import Classifier
+from functions.inference.release import LABELS
+from training.dataset import Dataset, Example, Sample
+from training.evaluate import (
+    CORRUPTIONS,
+    METRICS,
+    MISTAKES,
+    PREDICTIONS,
+    TURNS,
+    margin_crop,
+    mistakes_sheet,
+    probabilities,
+    shipped,
+    slices,
+)
+from training.metrics import figures
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (224, 224, 3), dtype=np.uint8)
+GREY = np.full((224, 224, 3), 128, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def metrics(evaluated: Path) -> dict:
+    return json.loads((evaluated / METRICS).read_text())
+
+
+@pytest.fixture(scope="module")
+def rows(evaluated: Path) -> list[dict[str, str]]:
+    with (evaluated / PREDICTIONS).open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def sample(height: int, width: int, level: int = 128, face: tuple[float, ...] | None = None) -> Sample:
+    example = Example(Path("x.jpg"), "test", "mask", "gate")
+    return Sample(example, "", np.full((height, width, 3), level, np.uint8), face)
+
+
+def test_it_is_the_shipped_file_that_is_judged(evaluated: Path, metrics: dict) -> None:
+    name = json.loads((evaluated / "conversion.json").read_text())["shipped"]
+    file = (evaluated / f"{name}.tflite").read_bytes()
+    assert metrics["model"]["sha256"] == hashlib.sha256(file).hexdigest()
+
+
+def test_probabilities_are_what_serving_answers(
+    evaluated: Path, dataset: Dataset, rows: list[dict[str, str]]
+) -> None:
+    classifier = Classifier(shipped(evaluated), threads=1)
+    for row, judged in zip(rows, dataset.split("test"), strict=True):
+        assert (row["label"], row["source"]) == (judged.example.label, judged.example.source)
+        served = classifier.classify([judged.pixels])[0].probabilities
+        assert [float(row[f"p_{label}"]) for label in LABELS] == pytest.approx(served, abs=2e-6)
+
+
+def test_order_is_kept_however_many_work(
+    evaluated: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [s.pixels for s in dataset.split("test")]
+    release = shipped(evaluated)
+    told = []
+    for workers in (1, 4):
+        monkeypatch.setattr("os.cpu_count", lambda workers=workers: workers)
+        told.append(probabilities(release, pictures, CORRUPTIONS["noise"]["±25"]))
+    assert np.array_equal(*told)
+
+
+def test_overall_figures_follow_from_the_predictions(metrics: dict, rows: list[dict[str, str]]) -> None:
+    truth = np.array([LABELS.index(row["label"]) for row in rows])
+    told = np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows])
+    overall = metrics["overall"]
+    expected = figures(truth, told)
+    assert overall["confusion"] == expected.pop("confusion")
+    assert {key: overall[key] for key in expected} == pytest.approx(expected, abs=1e-5)
+    assert overall["n"] == 18
+    assert {c["n"] for c in overall["classes"].values()} == {6}
+    for key, (low, high) in overall["intervals_95"].items():
+        assert low <= high, key
+        assert 0 <= low <= 1
+
+
+def test_sources_and_slices_cover_every_picture(metrics: dict) -> None:
+    assert sum(m["n"] for m in metrics["sources"].values()) == 18
+    for group in ("longest side", "aspect ratio", "brightness", "sharpness"):
+        assert sum(m["n"] for m in metrics["slices"][group].values()) == 18
+    assert {m["n"] for m in metrics["slices"]["turned"].values()} == {18}
+
+
+def test_margins_are_judged_on_the_faces_of_scenes(metrics: dict) -> None:
+    assert [m["n"] for m in metrics["slices"]["margin around the face"].values()] == [3] * 5
+
+
+def test_every_corruption_has_its_levels(metrics: dict) -> None:
+    assert {kind: list(levels) for kind, levels in metrics["corruptions"].items()} == {
+        kind: list(levels) for kind, levels in CORRUPTIONS.items()
+    }
+
+
+def test_slices_by_size_shape_and_light() -> None:
+    chosen = slices([sample(40, 40), sample(200, 60, 20), sample(60, 100, 240)])
+    assert chosen["longest side"]["under 48 px"].tolist() == [True, False, False]
+    assert chosen["longest side"]["160 px and more"].tolist() == [False, True, False]
+    assert chosen["aspect ratio"]["tall (under 0.8)"].tolist() == [False, True, False]
+    assert chosen["aspect ratio"]["wide (over 1.25)"].tolist() == [False, False, True]
+    assert chosen["brightness"]["dark (under 0.3)"].tolist() == [False, True, False]
+    assert chosen["brightness"]["bright (over 0.65)"].tolist() == [False, False, True]
+    assert chosen["sharpness"]["blurred (under 0.01)"].all()
+
+
+@pytest.mark.parametrize(
+    ("margin", "shape"), [(0.0, (20, 10)), (0.5, (40, 20)), (-0.1, (16, 8)), (9.0, (100, 80))]
+)
+def test_a_margin_is_kept_around_a_face_as_far_as_there_is_any(margin: float, shape: tuple[int, int]) -> None:
+    assert margin_crop(sample(100, 80, face=(30.0, 40.0, 40.0, 60.0)), margin).shape[:2] == shape
+
+
+def test_corruptions_get_worse_level_by_level() -> None:
+    for kind, levels in CORRUPTIONS.items():
+        changed = [
+            change(PIXELS if kind != "noise" else GREY, np.random.default_rng(0))
+            for change in levels.values()
+        ]
+        start = PIXELS if kind != "noise" else GREY
+        distances = []
+        for picture in changed:
+            assert picture.dtype == np.uint8
+            square = np.asarray(Image.fromarray(picture).resize((224, 224), Image.Resampling.BILINEAR), float)
+            distances.append(np.abs(square - start).mean())
+        assert distances == sorted(distances), kind
+        assert distances[0] > 0
+
+
+def test_turns_are_quarters() -> None:
+    left, right, over = (
+        TURNS[name](PIXELS[:, :100], RNG) for name in ("quarter left", "quarter right", "upside down")
+    )
+    assert left.shape == right.shape == (100, 224, 3)
+    assert np.array_equal(left[-1, 0], PIXELS[0, 0])
+    assert np.array_equal(right[0, -1], PIXELS[0, 0])
+    assert np.array_equal(over[-1, -1], PIXELS[99, 99] if over.shape[0] == 100 else PIXELS[0, 0])
+
+
+def test_the_sheet_shows_the_most_confident_mistakes_first() -> None:
+    samples = [sample(50, 40, level) for level in (10, 90, 170, 250)]
+    told = np.array([[0.1, 0.8, 0.1], [0.9, 0.05, 0.05], [0.02, 0.96, 0.02], [0.3, 0.5, 0.2]])
+    sheet = np.asarray(mistakes_sheet(samples, told))
+    middles = [int(sheet[75, 75 + 150 * place, 0]) for place in range(4)]
+    assert middles == [170, 10, 250, 255]
+
+
+def test_the_sheet_of_a_run_is_a_picture(evaluated: Path) -> None:
+    with Image.open(io.BytesIO((evaluated / MISTAKES).read_bytes())) as sheet:
+        assert sheet.size == (1200, 720)

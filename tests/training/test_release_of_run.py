@@ -1,0 +1,51 @@
+"""From a run to a release that serving takes."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from functions.inference.classify import Classifier
+from functions.inference.release import LABELS, InvalidRelease, load_release
+from training.dataset import Dataset
+from training.evaluate import METRICS, shipped
+from training.release import write_release
+from training.train import STATE, WEIGHTS
+
+
+def test_what_is_written_loads_and_answers_the_same(
+    evaluated: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    written = write_release(evaluated, tmp_path, "1.2.3")
+    loaded = load_release(tmp_path)
+    assert loaded == written
+    assert (loaded.version, loaded.input_size) == ("1.2.3", 96)
+    pixels = dataset.split("test")[0].pixels
+    before, after = (Classifier(r, threads=1).classify([pixels])[0] for r in (shipped(evaluated), loaded))
+    assert before.probabilities == after.probabilities
+
+
+def test_the_manifest_says_where_it_comes_from(evaluated: Path, tmp_path: Path) -> None:
+    manifest = write_release(evaluated, tmp_path, "1.2.3").manifest
+    assert manifest["labels"] == list(LABELS)
+    assert manifest["metrics"] == json.loads((evaluated / METRICS).read_text())["overall"]
+    assert manifest["dataset"]["fingerprint"] == json.loads((evaluated / STATE).read_text())["fingerprint"]
+    weights = hashlib.sha256((evaluated / WEIGHTS).read_bytes()).hexdigest()
+    assert manifest["trained_weights"]["sha256"] == weights
+    assert {"created", "git_commit"} <= manifest.keys()
+
+
+def test_one_changed_byte_is_refused(evaluated: Path, tmp_path: Path) -> None:
+    write_release(evaluated, tmp_path, "1.2.3")
+    file = tmp_path / "classifier.tflite"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(InvalidRelease, match="sha256"):
+        load_release(tmp_path)
+
+
+def test_a_run_that_was_not_evaluated_is_not_released(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_release(tmp_path, tmp_path / "out", "1.2.3")

@@ -1,0 +1,64 @@
+"""Which pictures an epoch draws."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.dataset import Dataset, Example, Sample
+from training.train import SHARES, Batches, one_hot, sampling_weights, validation_scores
+
+
+def samples(counts: dict[tuple[str, str], int]) -> list[Sample]:
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    return [
+        Sample(Example(Path("x.jpg"), "train", label, source), "", pixels, None)
+        for (label, source), count in counts.items()
+        for _ in range(count)
+    ]
+
+
+def share(chosen: list[Sample], label: str, source: str | None = None) -> float:
+    picked = [s.example.label == label and source in {None, s.example.source} for s in chosen]
+    return float(sampling_weights(chosen)[picked].sum())
+
+
+def test_classes_get_their_shares_however_rare_they_are() -> None:
+    unequal = samples({("mask", "a"): 900, ("no_mask", "a"): 90, ("incorrect", "a"): 5})
+    assert {label: share(unequal, label) for label in SHARES} == pytest.approx(SHARES)
+
+
+def test_a_source_counts_by_its_root() -> None:
+    chosen = samples({("mask", "large"): 400, ("mask", "small"): 4, ("no_mask", "large"): 10})
+    ratio = share(chosen, "mask", "large") / share(chosen, "mask", "small")
+    assert ratio == pytest.approx(10)
+
+
+def test_chances_sum_to_one_without_a_class() -> None:
+    assert sampling_weights(samples({("mask", "a"): 3, ("no_mask", "b"): 7})).sum() == pytest.approx(1)
+
+
+def test_one_hot_is_in_the_order_of_the_labels() -> None:
+    rows = one_hot(samples({("incorrect", "a"): 1, ("mask", "a"): 1, ("no_mask", "a"): 1}))
+    assert rows.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+
+
+def test_a_seed_draws_the_same_epoch(dataset: Dataset) -> None:
+    learned = dataset.split("train", faces=True)
+    first, again, other = (Batches(learned, 96, 16, [1, 0, seed]) for seed in (0, 0, 1))
+    assert np.array_equal(first[1][0], again[1][0])
+    assert np.array_equal(first[1][1], again[1][1])
+    assert not np.array_equal(first[1][0], other[1][0])
+    assert first[0][0].shape == (16, 96, 96, 3)
+
+
+def test_validation_scores_by_hand() -> None:
+    judged = samples({("mask", "a"): 2, ("no_mask", "a"): 2})
+    logits = np.log(
+        np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.1, 0.2, 0.7]], np.float32)
+    )
+    scores = validation_scores(logits, judged)
+    assert scores["val_accuracy"] == 0.5
+    assert scores["val_mask_or_not"] == 0.75
+    assert scores["val_macro_f1"] == pytest.approx((2 / 3 + 0.5) / 2)
+    assert scores["val_loss"] == pytest.approx(-np.log([0.8, 0.2, 0.8, 0.2]).mean(), rel=1e-5)

@@ -1,0 +1,46 @@
+"""Finding labels that are probably wrong."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from functions.inference.release import LABELS
+from training import suspects
+from training.dataset import Dataset
+from training.suspects import Suspect, contact_sheet, find_suspects
+from training.train import Stage
+
+
+def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand-ins for training: the model knows what is drawn, and must never judge what it was trained on."""
+    crops = [s for s in dataset.samples if s.face is None]
+    truth = {s.sha256: s.example.label for s in crops}
+    wrong = crops[0]
+    relabelled = replace(wrong, example=replace(wrong.example, label="no_mask"))
+    judged: list[str] = []
+
+    def train(divided: Dataset, *_: object, **__: object) -> set[str]:
+        return {s.sha256 for s in divided.split("train")}
+
+    def predict_logits(seen: set[str], samples: list, _: int) -> np.ndarray:
+        judged.extend(s.sha256 for s in samples)
+        assert not seen & {s.sha256 for s in samples}
+        return np.array([5 * np.eye(3)[LABELS.index(truth[s.sha256])] for s in samples])
+
+    monkeypatch.setattr(suspects, "train", train)
+    monkeypatch.setattr(suspects, "predict_logits", predict_logits)
+    found = find_suspects(
+        replace(dataset, samples=(relabelled, *crops[1:])), tmp_path, stages=(Stage(96, None, 1, 1e-3),)
+    )
+    assert [(s.sample.sha256, s.guess) for s in found] == [(wrong.sha256, truth[wrong.sha256])]
+    assert found[0].chance < 0.05
+    assert sorted(judged) == sorted(s.sha256 for s in crops)
+
+
+def test_the_sheet_has_a_place_for_each(dataset: Dataset) -> None:
+    found = [Suspect(sample, 0.01, "mask") for sample in dataset.split("train")[:20]]
+    assert contact_sheet(found).size == (14 * 96, 2 * 108)

@@ -1,0 +1,156 @@
+"""What decode refuses, and what it says."""
+
+import struct
+import zlib
+
+import pytest
+from PIL import Image
+
+from functions.inference.decode import decode
+from functions.problem import (
+    TOO_LARGE,
+    TOO_MANY_PIXELS,
+    TOO_SMALL,
+    UNREADABLE_IMAGE,
+    UNSUPPORTED_TYPE,
+    Problem,
+    Rejected,
+)
+from tests.pictures import chunk, draw_face, encode
+
+
+def refusal(data: bytes, **options: int) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        decode(data, **options)
+    return caught.value
+
+
+def png_header(width: int, height: int, *chunks: bytes) -> bytes:
+    """A PNG of 8-bit RGB that claims a size, and holds hardly a pixel."""
+    ihdr = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(40_000)))
+    return b"\x89PNG\r\n\x1a\n" + ihdr + b"".join(chunks) + pixels + chunk(b"IEND", b"")
+
+
+def jpeg_header(width: int, height: int) -> bytes:
+    file = encode(draw_face())
+    start = file.index(b"\xff\xc0") + 5
+    return file[:start] + struct.pack(">HH", height, width) + file[start + 4 :]
+
+
+def webp_header(width: int, height: int) -> bytes:
+    file = encode(draw_face().convert("RGBA"), "WEBP", exif=b"II*\0\x08\0\0\0\0\0")
+    assert file[12:16] == b"VP8X"
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return file[:24] + size + file[30:]
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIC picture"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "an AVIF picture"),
+        (b"\0\0\0\x20ftypisom\0\0\0\0isomiso2", "a video"),
+        (encode(draw_face().quantize(16), "GIF"), "a GIF picture"),
+        (encode(draw_face(), "TIFF"), "a TIFF picture"),
+        (encode(draw_face(), "BMP"), "a BMP picture"),
+        (encode(draw_face(), "PDF"), "a PDF document"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG picture"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="9"/>', "an SVG picture"),
+        (b"\xff\x0a" + bytes(64), "a JPEG XL picture"),
+    ],
+)
+def test_other_formats_are_named(data: bytes, name: str) -> None:
+    rejected = refusal(data)
+    assert rejected.problem == UNSUPPORTED_TYPE
+    assert rejected.detail == f"This is {name}. Send a JPEG, PNG or WebP picture."
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0",
+        b"hello, this is no picture",
+        b"\xff\xd8",
+        bytes(1000),
+        b"<html></html>",
+        b"RIFF\0\0\0\0WAVE",
+    ],
+)
+def test_what_is_not_a_picture_is_unreadable(data: bytes) -> None:
+    rejected = refusal(data)
+    assert rejected.problem == UNREADABLE_IMAGE
+    assert "Send a JPEG, PNG or WebP picture." in rejected.detail
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kept", [0.02, 0.3, 0.9])
+def test_truncated_files_are_unreadable(kind: str, kept: float) -> None:
+    file = encode(draw_face(), kind)
+    rejected = refusal(file[: max(int(len(file) * kept), 12)])
+    assert rejected.problem in {UNREADABLE_IMAGE, TOO_SMALL}
+    if rejected.problem == UNREADABLE_IMAGE:
+        assert "cut short" in rejected.detail
+
+
+@pytest.mark.parametrize("make", [png_header, jpeg_header, webp_header])
+@pytest.mark.parametrize(
+    ("width", "height", "problem"),
+    [
+        (8000, 6250, TOO_MANY_PIXELS),
+        (16383, 16383, TOO_MANY_PIXELS),
+        (31, 400, TOO_SMALL),
+        (400, 31, TOO_SMALL),
+    ],
+)
+def test_the_size_in_the_header_is_judged_first(make, width: int, height: int, problem: Problem) -> None:
+    rejected = refusal(make(width, height))
+    assert rejected.problem == problem
+    assert f"{width}x{height}" in rejected.detail or "40 megapixels" in rejected.detail
+
+
+@pytest.mark.parametrize(("width", "height"), [(2**31 - 1, 2**31 - 1), (1_000_000, 32), (65_536, 100)])
+def test_absurd_sizes_are_too_many_pixels(width: int, height: int) -> None:
+    assert refusal(png_header(width, height)).problem == TOO_MANY_PIXELS
+
+
+def test_too_many_bytes_are_not_looked_at() -> None:
+    rejected = refusal(b"\xff\xd8\xff" + bytes(98), max_bytes=100)
+    assert rejected.problem == TOO_LARGE
+    assert rejected.detail == "The picture has 101 bytes; at most 100 are accepted."
+
+
+def test_a_png_without_all_its_pixels_is_unreadable() -> None:
+    assert refusal(png_header(1000, 1000)).problem == UNREADABLE_IMAGE
+
+
+@pytest.mark.parametrize("name", [b"iCCP", b"zTXt"])
+def test_a_compressed_chunk_that_explodes_is_unreadable(name: bytes) -> None:
+    bomb = chunk(name, b"bomb\0\0" + zlib.compress(bytes(50_000_000)))
+    assert refusal(png_header(100, 100, bomb)).problem == UNREADABLE_IMAGE
+
+
+def test_a_jpeg_of_countless_scans_is_unreadable() -> None:
+    file = encode(draw_face(), progressive=True)
+    scan = file[file.rindex(b"\xff\xda") : -2]
+    rejected = refusal(file[:-2] + scan * 100 + file[-2:])
+    assert rejected.problem == UNREADABLE_IMAGE
+    assert "scans" in rejected.detail
+
+
+def test_a_progressive_jpeg_has_fewer_pixels_to_spend() -> None:
+    rejected = refusal(encode(Image.new("RGB", (6400, 5200)), progressive=True, subsampling=0))
+    assert rejected.problem == TOO_MANY_PIXELS
+    assert "baseline JPEG" in rejected.detail
+
+
+def test_refusals_do_not_depend_on_warnings_being_shown(recwarn) -> None:
+    refusal(png_header(10_000, 10_000))
+    assert all(issubclass(w.category, Image.DecompressionBombWarning) for w in recwarn)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_bomb_warning_turned_error_is_too_many_pixels() -> None:
+    assert refusal(png_header(10_000, 10_000)).problem == TOO_MANY_PIXELS

@@ -1,0 +1,121 @@
+"""Make one picture into many: what cameras, crops and compression do to a face, and must not decide its label.
+
+The public sets leak their labels through aspect ratio, blur and tightness of the crop; each is therefore drawn
+at random here, for every class alike.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from training.dataset import Box
+
+
+def augment(
+    pixels: NDArray[np.uint8], face: Box | None, size: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """One random view of a face.
+
+    Args:
+        pixels: RGB, uint8, (H, W, 3).
+        face: Where the face is in `pixels`; None when the picture is the face.
+        size: Side of the result, in pixels.
+        rng: Where the randomness comes from.
+
+    Returns:
+        RGB, uint8, (size, size, 3).
+    """
+    image = Image.fromarray(pixels)
+    if rng.random() < 0.3:
+        image = _rotated(image, face, rng)
+    image = _framed(image, face, size, rng)
+    if rng.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    image = _degraded(image, size, rng)
+    result = _coloured(image, rng)
+    if rng.random() < 0.25:
+        _cut_out(result, rng)
+    return result
+
+
+def _rotated(image: Image.Image, face: Box | None, rng: np.random.Generator) -> Image.Image:
+    left, top, right, bottom = face or (0, 0, image.width, image.height)
+    return image.rotate(
+        float(np.clip(rng.normal(0, 13), -40, 40)),
+        Image.Resampling.BILINEAR,
+        center=((left + right) / 2, (top + bottom) / 2),
+        fillcolor=tuple(int(v) for v in rng.integers(0, 256, 3)),
+    )
+
+
+def _framed(image: Image.Image, face: Box | None, size: int, rng: np.random.Generator) -> Image.Image:
+    """Crop with random margins and stretch to the square; sometimes as a small part of an empty scene."""
+    if face is None:
+        inset = rng.uniform(-0.02, 0.12, 4).clip(0) * rng.integers(0, 2)
+        box = (
+            inset[0] * image.width,
+            inset[1] * image.height,
+            image.width * (1 - inset[2]),
+            image.height * (1 - inset[3]),
+        )
+    else:
+        width, height = face[2] - face[0], face[3] - face[1]
+        margin = rng.uniform(-0.06, 0.7) + rng.uniform(-0.08, 0.08, 4)
+        box = (
+            max(0, face[0] - margin[0] * width),
+            max(0, face[1] - margin[1] * height),
+            min(image.width, face[2] + margin[2] * width),
+            min(image.height, face[3] + margin[3] * height),
+        )
+    if rng.random() >= 0.15:
+        return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    width, height = (int(v) for v in size * rng.uniform(0.5, 1, 2))
+    scene = Image.new("RGB", (size, size), tuple(int(v) for v in rng.integers(0, 256, 3)))
+    place = (int(rng.integers(0, size - width + 1)), int(rng.integers(0, size - height + 1)))
+    scene.paste(image.resize((width, height), Image.Resampling.BILINEAR, box=box), place)
+    return scene
+
+
+def _degraded(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
+    """Low resolution, blur and JPEG artefacts, each now and then."""
+    if rng.random() < 0.25:
+        small = int(rng.uniform(20, 72))
+        how = (Image.Resampling.BILINEAR, Image.Resampling.BOX)[rng.integers(0, 2)]
+        image = image.resize((small, small), how).resize((size, size), Image.Resampling.BILINEAR)
+    if rng.random() < 0.15:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2.2) * size / 128))
+    if rng.random() < 0.25:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=int(rng.integers(15, 90)))
+        image = Image.open(file)
+    return image
+
+
+def _coloured(image: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Saturation, then gamma, contrast, exposure and white balance as one table, then sensor noise."""
+    image = ImageEnhance.Color(image).enhance(0 if rng.random() < 0.06 else rng.uniform(0.5, 1.4))
+    levels = np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.25))
+    levels = (levels - 0.5) * rng.uniform(0.75, 1.25) + 0.5
+    gains = rng.uniform(0.75, 1.25) * rng.uniform(0.92, 1.08, (3, 1))
+    if rng.random() < 0.08:
+        gains *= rng.uniform(0.12, 0.5)
+    image = image.point((levels * gains * 255).clip(0, 255).astype(int).ravel().tolist())
+    if rng.random() >= 0.15:
+        return np.array(image)
+    noise = rng.normal(0, rng.uniform(3, 15), (image.height, image.width, 3))
+    return (np.asarray(image) + noise).clip(0, 255).astype(np.uint8)
+
+
+def _cut_out(pixels: NDArray[np.uint8], rng: np.random.Generator) -> None:
+    """Hide a rectangle, at most a third of a side, in place: a hand, a phone, another head."""
+    size = len(pixels)
+    height, width = (int(v) for v in size * rng.uniform(0.08, 0.33, 2))
+    top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
+    pixels[top : top + height, left : left + width] = rng.integers(0, 256, 3, dtype=np.uint8)

@@ -1,0 +1,143 @@
+"""Turn a trained run into TFLite files: `python -m training.convert --data FOLDER --run RUN`.
+
+Writes `int8.tflite`, `float16.tflite` and `float32.tflite` beside the weights, all with the same uint8 input,
+and `conversion.json` with the calibration and what each format scores on the validation pictures. int8 is what
+ships, unless it loses more than half a point of accuracy against Keras; then float16 does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from functions.inference.classify import Classifier, resize
+from functions.inference.release import Release
+from training.dataset import find, load
+from training.model import Calibration, load_trained, serving_model
+from training.train import STAGES, WEIGHTS, one_hot, predict_logits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from training.dataset import Sample
+
+ALLOWED_LOSS: Final = 0.005  # of validation accuracy, for int8 against Keras
+REPRESENTATIVE: Final = 1000  # pictures that set the quantised ranges
+CONVERSION: Final = "conversion.json"
+
+
+def calibrate(logits: NDArray[np.float32], truth: NDArray[np.float32]) -> Calibration:
+    """The temperature and biases of least negative log-likelihood, by Newton's method; both arrays are (N, 3).
+
+    Bias-corrected temperature scaling (Alexandari, Kundaje & Shrikumar 2020): a temperature alone (Guo et al. 2017)
+    could not undo that training draws the rare class more often than it occurs. A weight of one picture holds the
+    answer at "as it is", so that a few pictures that are all told apart do not send it to infinity.
+    """
+    classes = logits.shape[1]
+    free = np.zeros(
+        (len(logits), classes, classes)
+    )  # what the scaled logits depend on: 1/temperature, biases
+    free[:, :, 0] = logits
+    free[:, 1:, 1:] = np.eye(classes - 1)
+    neutral = found = np.eye(classes)[0]
+    for _ in range(50):
+        scaled = free @ found
+        chance = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        chance /= chance.sum(axis=1, keepdims=True)
+        slope = np.einsum("nkp,nk->p", free, chance - truth) + (found - neutral)
+        spread = np.einsum("nk,kj->nkj", chance, np.eye(classes)) - chance[:, :, None] * chance[:, None]
+        curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(classes)
+        step = np.linalg.solve(curvature, slope)
+        found = found - step * min(
+            1, 0.5 / max(float(np.linalg.norm(step)), 1e-9)
+        )  # far off, Newton overshoots
+    return Calibration(1 / max(float(found[0]), 0.05), (0.0, *found[1:].tolist()))
+
+
+def convert(served: keras.Model, size: int, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, bytes]:
+    """TFLite files by format, of a `serving_model`; `pictures`, each (size, size, 3), set the int8 ranges."""
+    pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
+    graph = keras.Model(pixels, served(keras.ops.cast(pixels, "float32")))
+    float16 = tf.lite.TFLiteConverter.from_keras_model(graph)
+    float16.optimizations = [tf.lite.Optimize.DEFAULT]
+    float16.target_spec.supported_types = [tf.float16]
+    return {
+        "int8": _int8(graph, pictures),
+        "float16": float16.convert(),
+        "float32": tf.lite.TFLiteConverter.from_keras_model(graph).convert(),
+    }
+
+
+def _int8(graph: keras.Model, pictures: Sequence[NDArray[np.uint8]]) -> bytes:
+    def representative() -> Iterator[list[NDArray[np.uint8]]]:
+        for picture in pictures:
+            yield [picture[np.newaxis]]
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(graph)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = representative
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    # The head is a thousandth of the work; left in float, its probabilities are finer than steps of 1/256.
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=["FULLY_CONNECTED", "SOFTMAX"])
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=representative, debug_options=options
+    )
+    return bytes(debugger.get_nondebug_quantized_model())
+
+
+def probabilities(file: bytes, samples: Sequence[Sample], size: int) -> NDArray[np.float32]:
+    """What a TFLite file says of whole pictures, through the serving code: (N, 3)."""
+    classifier = Classifier(Release("unreleased", file, size, {}), threads=2)
+    told = [
+        classifier.classify([s.pixels])[0].probabilities
+        for s in tqdm(samples, desc="scoring", unit="picture")
+    ]
+    return np.array(told, np.float32)
+
+
+def main() -> None:
+    """Convert from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
+    options = parser.parse_args()
+    dataset = load([e for e in find(options.data) if e.split != "test" and e.face is None])
+    print(json.dumps(convert_run(options.run, dataset.split("train"), dataset.split("val")), indent=1))
+
+
+def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample]) -> dict[str, Any]:
+    """Convert the weights in `folder`, write the files there and return what `conversion.json` says."""
+    size = STAGES[-1].size
+    model = load_trained(folder / WEIGHTS)
+    truth = one_hot(judged)
+    logits = predict_logits(model, judged, size)
+    calibration = calibrate(logits, truth)
+    chosen = np.random.default_rng(0).choice(len(learned), min(REPRESENTATIVE, len(learned)), replace=False)
+    pictures = [resize(learned[i].pixels, size) for i in chosen]
+    accuracy = {"keras": float((logits.argmax(1) == truth.argmax(1)).mean())}
+    for name, file in convert(serving_model(model, size, calibration), size, pictures).items():
+        (folder / f"{name}.tflite").write_bytes(file)
+        accuracy[name] = float((probabilities(file, judged, size).argmax(1) == truth.argmax(1)).mean())
+    shipped = "int8" if accuracy["int8"] >= accuracy["keras"] - ALLOWED_LOSS else "float16"
+    told = {
+        "shipped": shipped,
+        "input_size": size,
+        "calibration": asdict(calibration),
+        "validation_accuracy": accuracy,
+    }
+    (folder / CONVERSION).write_text(json.dumps(told, indent=1) + "\n")
+    return told
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""Judge the file that ships, on the test pictures: `python -m training.evaluate --data FOLDER --run RUN`.
+
+Every picture goes through the decode step and the classifier that serve. All test pictures count, also those that
+`exclusions.csv` keeps out of training. Left in the run's folder: `metrics.json`; `predictions.csv` with every
+picture's probabilities; and `mistakes.png`, a sheet of the most confident mistakes, which shows people and therefore
+stays there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from tqdm import tqdm
+
+from functions.inference.classify import Classifier, resize
+from functions.inference.release import LABELS, Release, load_release
+from functions.inference.score import appearance
+from training.dataset import find, load
+from training.metrics import (
+    area_under_roc,
+    average_precision,
+    bootstrap_interval,
+    figures,
+    precision_recall_f1,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from training.dataset import Dataset, Sample
+
+    Pixels = NDArray[np.uint8]
+    Change = Callable[[Pixels, np.random.Generator], Pixels]
+
+METRICS: Final = "metrics.json"
+PREDICTIONS: Final = "predictions.csv"
+MISTAKES: Final = "mistakes.png"
+CONVERSION: Final = "conversion.json"  # of training.convert, which would bring TensorFlow with it
+
+MARGINS: Final = (-0.05, 0.1, 0.3, 0.5, 0.7)  # of a face's sides, kept around it
+_SHEET = (8, 4, 150)  # columns, rows, pixels a picture
+
+
+def _blurred(radius: float) -> Change:
+    return lambda pixels, _: np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def _noisy(deviation: float) -> Change:
+    return lambda pixels, rng: (pixels + rng.normal(0, deviation, pixels.shape)).clip(0, 255).astype(np.uint8)
+
+
+def _compressed(quality: int) -> Change:
+    def change(pixels: Pixels, _: np.random.Generator) -> Pixels:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file))
+
+    return change
+
+
+def _darkened(share: float) -> Change:
+    return lambda pixels, _: (pixels * share).astype(np.uint8)
+
+
+def _shrunk(side: int) -> Change:
+    return lambda pixels, _: resize(pixels, side)
+
+
+def _turned(quarters: int) -> Change:
+    return lambda pixels, _: np.ascontiguousarray(np.rot90(pixels, quarters))
+
+
+# Done to the picture as the classifier sees it, 224 pixels a side, so that a level means the same for every picture.
+CORRUPTIONS: Final[Mapping[str, Mapping[str, Change]]] = {
+    "blur": {f"{radius} px": _blurred(radius) for radius in (2, 4, 8)},
+    "noise": {f"±{deviation}": _noisy(deviation) for deviation in (10, 25, 50)},
+    "JPEG": {f"quality {quality}": _compressed(quality) for quality in (30, 15, 5)},
+    "darkness": {f"to {share:.0%}": _darkened(share) for share in (0.5, 0.25, 0.1)},
+    "low resolution": {f"{side} px": _shrunk(side) for side in (64, 40, 24)},
+}
+# What a camera's picture looks like when it says by EXIF alone which way is up, and something dropped that.
+TURNS: Final[Mapping[str, Change]] = {
+    "quarter left": _turned(1),
+    "quarter right": _turned(3),
+    "upside down": _turned(2),
+}
+
+
+def probabilities(
+    release: Release, pictures: Sequence[Pixels], change: Change | None = None, name: str = "test"
+) -> NDArray[np.float64]:
+    """What the classifier says of RGB pictures (H, W, 3), each first changed if need be: (N, 3)."""
+    workers = os.cpu_count() or 1
+
+    def part(first: int) -> list[tuple[float, float, float]]:
+        classifier = Classifier(release, threads=1)
+        told = []
+        for number in range(first, len(pictures), workers):
+            pixels = pictures[number]
+            if change:
+                pixels = change(pixels, np.random.default_rng(number))
+            told.append(classifier.classify([pixels])[0].probabilities)
+            bar.update()
+        return told
+
+    result = np.empty((len(pictures), len(LABELS)))
+    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(pictures), desc=name, unit="picture") as bar:
+        for first, told in enumerate(pool.map(part, range(workers))):
+            result[first::workers] = np.reshape(told, (-1, len(LABELS)))
+    return result
+
+
+def slices(samples: Sequence[Sample]) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    """Which of the samples, as masks (N,), belong to each slice of each group."""
+    looks = [appearance(resize(s.pixels, 224)) for s in samples]
+    brightness, sharpness = (np.array([look[key] for look in looks]) for key in ("brightness", "sharpness"))
+    sides = np.array([s.pixels.shape[:2] for s in samples])
+    longest, aspect = sides.max(axis=1), sides[:, 1] / sides[:, 0]
+    return {
+        "longest side": {
+            "under 48 px": longest < 48,
+            "48 to 95 px": (longest >= 48) & (longest < 96),
+            "96 to 159 px": (longest >= 96) & (longest < 160),
+            "160 px and more": longest >= 160,
+        },
+        "aspect ratio": {
+            "tall (under 0.8)": aspect < 0.8,
+            "about square": (aspect >= 0.8) & (aspect <= 1.25),
+            "wide (over 1.25)": aspect > 1.25,
+        },
+        "brightness": {
+            "dark (under 0.3)": brightness < 0.3,
+            "in between": (brightness >= 0.3) & (brightness <= 0.65),
+            "bright (over 0.65)": brightness > 0.65,
+        },
+        "sharpness": {"blurred (under 0.01)": sharpness < 0.01, "sharper": sharpness >= 0.01},
+    }
+
+
+def margin_crop(sample: Sample, margin: float) -> Pixels:
+    """The face of a sample cut from a scene, with `margin` of its sides kept around it, as far as there is any."""
+    left, top, right, bottom = sample.face or (0, 0, *sample.pixels.shape[1::-1])
+    dx, dy = margin * (right - left), margin * (bottom - top)
+    rows = slice(round(max(0, top - dy)), round(bottom + dy))
+    columns = slice(round(max(0, left - dx)), round(right + dx))
+    return sample.pixels[rows, columns]
+
+
+def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Judge a release.
+
+    Args:
+        release: What is judged.
+        dataset: Its split `test` is used, crops and faces of scenes.
+
+    Returns:
+        What `metrics.json` says, and the probabilities (N, 3) of the crops in their order.
+
+    Raises:
+        ValueError: There are no test pictures.
+    """
+    samples = dataset.split("test")
+    if not samples:
+        raise ValueError("there are no pictures in the split test")
+    truth, pictures = truths(samples), [s.pixels for s in samples]
+    told = probabilities(release, pictures)
+    sources = np.array([s.example.source or "-" for s in samples])
+    grouped = {
+        group: {
+            name: figures(truth[chosen], told[chosen]) for name, chosen in members.items() if chosen.any()
+        }
+        for group, members in slices(samples).items()
+    }
+    grouped["turned"] = dict(_changed(release, truth, pictures, TURNS))
+    squares = [resize(p, release.input_size) for p in pictures]
+    return {
+        "overall": _overall(truth, told),
+        "sources": {
+            name: figures(truth[sources == name], told[sources == name]) for name in np.unique(sources)
+        },
+        "slices": grouped | {"margin around the face": dict(_margins(release, dataset))},
+        "corruptions": {
+            kind: dict(_changed(release, truth, squares, levels)) for kind, levels in CORRUPTIONS.items()
+        },
+        "model": {
+            "version": release.version,
+            "sha256": hashlib.sha256(release.classifier).hexdigest(),
+            "bytes": len(release.classifier),
+        },
+        "data": {"fingerprint": dataset.fingerprint, "unreadable": len(dataset.unreadable)},
+    }, told
+
+
+def truths(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Class numbers (N,)."""
+    return np.array([LABELS.index(s.example.label) for s in samples], np.int64)
+
+
+def _overall(truth: NDArray[np.int64], told: NDArray[np.float64]) -> dict[str, Any]:
+    overall = figures(truth, told)
+    scores = zip(*precision_recall_f1(np.array(overall["confusion"])), strict=True)
+    classes = {
+        label: {
+            "n": int((truth == number).sum()),
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+            "area_under_roc": area_under_roc(truth == number, told[:, number]),
+            "average_precision": average_precision(truth == number, told[:, number]),
+        }
+        for number, (label, (precision, recall, f1)) in enumerate(zip(LABELS, scores, strict=True))
+    }
+    intervals = {
+        key: bootstrap_interval(lambda drawn, key=key: figures(truth[drawn], told[drawn])[key], len(truth))  # type: ignore[misc]
+        for key in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")
+    }
+    return overall | {"classes": classes, "intervals_95": intervals}
+
+
+def _changed(
+    release: Release, truth: NDArray[np.int64], pictures: Sequence[Pixels], changes: Mapping[str, Change]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, change in changes.items():
+        yield name, figures(truth, probabilities(release, pictures, change, name))
+
+
+def _margins(release: Release, dataset: Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
+    faces = [s for s in dataset.split("test", faces=True) if s.face]
+    truth = truths(faces)
+    for margin in MARGINS if faces else ():
+        name = f"{margin:.0%}"
+        cut = [margin_crop(face, margin) for face in faces]
+        yield name, figures(truth, probabilities(release, cut, name=f"margin {name}"))
+
+
+def write_predictions(path: Path, samples: Sequence[Sample], told: NDArray[np.float64], folder: Path) -> None:
+    """One row a picture: file (relative to `folder`), source, label, and the probability of each label."""
+    with path.open("w", newline="") as lines:
+        rows = csv.writer(lines)
+        rows.writerow(["file", "source", "label", *(f"p_{label}" for label in LABELS)])
+        for sample, told_of in zip(samples, told.tolist(), strict=True):
+            example = sample.example
+            rows.writerow(
+                [
+                    example.path.relative_to(folder),
+                    example.source,
+                    example.label,
+                    *map("{:.6f}".format, told_of),
+                ]
+            )
+
+
+def mistakes_sheet(samples: Sequence[Sample], told: NDArray[np.float64]) -> Image.Image:
+    """The most confident mistakes, worst first: the picture, truth > guess, confidence and source below it."""
+    columns, rows, side = _SHEET
+    guess, confidence = told.argmax(axis=1), told.max(axis=1)
+    wrong = np.flatnonzero(truths(samples) != guess)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: columns * rows]
+    sheet = Image.new("RGB", (columns * side, rows * (side + 30)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, number in enumerate(worst.tolist()):
+        example = samples[number].example
+        left, top = place % columns * side, place // columns * (side + 30)
+        picture = ImageOps.contain(Image.fromarray(samples[number].pixels), (side - 4, side - 4))
+        sheet.paste(picture, (left + 2, top + 2))
+        caption = f"{example.label} > {LABELS[guess[number]]}\n{confidence[number]:.3f} {example.source}"
+        draw.text((left + 3, top + side - 1), caption, "black")
+    return sheet
+
+
+def main() -> None:
+    """Evaluate from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of pictures (see training/dataset.py)"
+    )
+    parser.add_argument("--run", type=Path, required=True, help="folder of a converted run; results go there")
+    parser.add_argument("--release", type=Path, help="judge this release instead of the run's own file")
+    options = parser.parse_args()
+    release = load_release(options.release) if options.release else shipped(options.run)
+    dataset = load([e for e in find(options.data) if e.split in {"test", ""}], Path(os.devnull))
+    metrics, told = evaluate(release, dataset)
+    samples = dataset.split("test")
+    write_predictions(options.run / PREDICTIONS, samples, told, options.data)
+    mistakes_sheet(samples, told).save(options.run / MISTAKES)
+    (options.run / METRICS).write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
+    print(json.dumps(metrics["overall"], indent=1))
+
+
+def shipped(run: Path) -> Release:
+    """What `convert` chose to ship, before it has a version."""
+    conversion = json.loads((run / CONVERSION).read_text())
+    file = (run / f"{conversion['shipped']}.tflite").read_bytes()
+    return Release("unreleased", file, conversion["input_size"], {})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The figures a classifier is judged by: plain numpy, formulas from the papers they are named after.
+
+Throughout, `truth` and `guess` are class numbers (N,), `confusion` is (C, C) with the truth in rows, and N may be 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+BINS: Final = 15  # of confidence, equally wide, as in Guo et al. 2017
+
+
+def confusion_matrix(truth: Ints, guess: Ints, classes: int) -> Ints:
+    """How often class i was called j, as (classes, classes)."""
+    return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
+
+
+def precision_recall_f1(confusion: Ints) -> tuple[Floats, Floats, Floats]:
+    """Per class, each (C,): TP / (TP + FP), TP / (TP + FN) and their harmonic mean; 0 where undefined."""
+    hits = np.diag(confusion)
+    called, are = confusion.sum(axis=0), confusion.sum(axis=1)
+    return _share(hits, called), _share(hits, are), _share(2 * hits, called + are)
+
+
+def macro_f1(confusion: Ints) -> float:
+    """Mean F1 of the classes that occur."""
+    occurs = confusion.sum(axis=1) > 0
+    return float(precision_recall_f1(confusion)[2][occurs].mean()) if occurs.any() else 0.0
+
+
+def roc_curve(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
+    """False and true positive rate as the threshold falls past each distinct score (Fawcett 2006), from (0, 0)."""
+    hits, alarms = _counts_by_threshold(positive, score)
+    return _share(alarms, alarms[-1:]), _share(hits, hits[-1:])
+
+
+def precision_recall_curve(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
+    """Recall and precision as the threshold falls past each distinct score."""
+    hits, alarms = (counts[1:] for counts in _counts_by_threshold(positive, score))
+    return _share(hits, hits[-1:]), _share(hits, hits + alarms)
+
+
+def area_under_roc(positive: NDArray[np.bool_], score: Floats) -> float:
+    """Chance that a positive scores above a negative, ties counting half: the trapezoids under the ROC curve."""
+    x, y = roc_curve(positive, score)
+    return float(np.trapezoid(y, x))
+
+
+def average_precision(positive: NDArray[np.bool_], score: Floats) -> float:
+    """Precision averaged over the steps of recall, without interpolation."""
+    recall, precision = precision_recall_curve(positive, score)
+    return float((np.diff(recall, prepend=0) * precision).sum())
+
+
+def reliability(
+    confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS
+) -> tuple[Floats, Floats, Ints]:
+    """Mean confidence, accuracy and count of each of `bins` equally wide bins of (0, 1]; 0 where empty."""
+    numbers = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(numbers, minlength=bins)
+    sums = np.bincount(numbers, confidence, bins)
+    hits = np.bincount(numbers, correct, bins)
+    return _share(sums, counts), _share(hits, counts), counts
+
+
+def calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS) -> float:
+    """Expected calibration error of the top label: |accuracy - confidence| of each bin, weighted by its count.
+
+    Naeini et al. 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning"; Guo et al. 2017.
+    """
+    said, was, counts = reliability(confidence, correct, bins)
+    return float((np.abs(was - said) * counts).sum() / max(counts.sum(), 1))
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """95% interval of a share (Wilson 1927); sensible for small counts and shares near 1."""
+    z = 1.959964
+    if not count:
+        return 0.0, 1.0
+    share, spread = (
+        hits / count,
+        z * np.sqrt(hits / count * (1 - hits / count) / count + (z / count) ** 2 / 4),
+    )
+    middle, scale = share + z**2 / (2 * count), 1 + z**2 / count
+    return float((middle - spread) / scale), float((middle + spread) / scale)
+
+
+def bootstrap_interval(
+    figure: Callable[[Ints], float], count: int, repeats: int = 1000
+) -> tuple[float, float]:
+    """95% percentile interval (Efron 1979) of `figure`, a function of which of `count` pictures are drawn."""
+    rng = np.random.default_rng(0)
+    values = [figure(rng.integers(0, count, count)) for _ in range(repeats)]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def figures(truth: Ints, probabilities: Floats) -> dict[str, Any]:
+    """What is said of any group of pictures; `probabilities` is (N, C), class 0 is the mask worn properly."""
+    guess, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    confusion = confusion_matrix(truth, guess, probabilities.shape[1])
+    return {
+        "n": len(truth),
+        "accuracy": _mean(truth == guess),
+        "mask_or_not_accuracy": _mean((truth == 0) == (guess == 0)),
+        "macro_f1": macro_f1(confusion),
+        "calibration_error": calibration_error(confidence, truth == guess),
+        "confusion": confusion.tolist(),
+    }
+
+
+def _counts_by_threshold(positive: NDArray[np.bool_], score: Floats) -> tuple[Ints, Ints]:
+    """Hits and false alarms at or above each distinct score, from none to all."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.flatnonzero(np.diff(score[order], append=-np.inf))
+    hits = np.cumsum(positive[order])[ends]
+    return np.concatenate([[0], hits]), np.concatenate([[0], ends + 1 - hits])
+
+
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
+    return np.asarray(part / np.maximum(whole, 1), np.float64)
+
+
+def _mean(hits: NDArray[np.bool_]) -> float:
+    return float(hits.mean()) if len(hits) else 0.0

@@ -1,0 +1,97 @@
+"""The classifier: MobileNetV2 with the scaling inside the graph, and a projection for drift detection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import keras
+import numpy as np
+
+from functions.inference.release import LABELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+BACKBONE: Final = "mobilenetv2"
+PROJECTION: Final = 16
+PROJECTION_SEED: Final = 20201
+
+
+def build(weights: Path | None = None) -> keras.Model:
+    """The model to fine-tune: RGB 0..255 (N, H, W, 3) → logits (N, 3), for any H and W.
+
+    Args:
+        weights: A `.weights.h5` of Keras' MobileNetV2 1.0 without top; None fetches Keras' own, of ImageNet.
+    """
+    return _classifier(str(weights) if weights else "imagenet")
+
+
+def load_trained(weights: Path) -> keras.Model:
+    """A model of `build` with the weights that training wrote."""
+    model = _classifier(None)
+    model.load_weights(weights)
+    return model
+
+
+def _classifier(backbone_weights: str | None) -> keras.Model:
+    pixels = keras.Input((None, None, 3), name="pixels")
+    backbone = keras.applications.MobileNetV2(
+        include_top=False, weights=backbone_weights, input_shape=(None, None, 3), pooling="avg", name=BACKBONE
+    )
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9  # Keras' 0.999 lags behind the weights for thousands of steps
+    features = backbone(keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels))
+    logits = keras.layers.Dense(len(LABELS), name="logits")(
+        keras.layers.Dropout(0.3, name="dropout")(features)
+    )
+    return keras.Model(pixels, logits, name="classifier")
+
+
+def freeze_until(model: keras.Model, block: int | None) -> None:
+    """Make trainable only what follows inverted-residual block `block`; None leaves just the head."""
+    backbone = model.get_layer(BACKBONE)
+    backbone.trainable = block is not None
+    if block is None:
+        return
+    trainable = block == 0
+    for layer in backbone.layers:
+        layer.trainable = trainable
+        trainable = trainable or layer.name == f"block_{block}_project_BN"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What makes probabilities of logits: softmax(logits / temperature + biases), biases in the order of labels."""
+
+    temperature: float
+    biases: tuple[float, ...]
+
+
+def serving_model(model: keras.Model, size: int, calibration: Calibration) -> keras.Model:
+    """The graph that ships: RGB 0..255 (N, size, size, 3) → calibrated probabilities and the feature projection.
+
+    Args:
+        model: A trained model of `build`.
+        size: Side of the input, in pixels.
+        calibration: Becomes part of the last layer's weights.
+    """
+    pixels = keras.Input((size, size, 3), name="pixels")
+    features = model.get_layer(BACKBONE)(keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels))
+    probabilities = keras.layers.Dense(len(LABELS), activation="softmax", name="probabilities")
+    projection = keras.layers.Dense(PROJECTION, use_bias=False, name="projection")
+    served = keras.Model(pixels, [probabilities(features), projection(features)], name="served")
+    kernel, bias = model.get_layer("logits").get_weights()
+    scale = calibration.temperature
+    probabilities.set_weights([kernel / scale, bias / scale + np.array(calibration.biases, np.float32)])
+    projection.set_weights([projection_matrix(kernel.shape[0])])
+    return served
+
+
+def projection_matrix(features: int) -> NDArray[np.float32]:
+    """The fixed Gaussian projection (features, 16), scaled to keep lengths (Johnson & Lindenstrauss)."""
+    draw = np.random.default_rng(PROJECTION_SEED).standard_normal((features, PROJECTION), np.float32)
+    return draw / np.float32(np.sqrt(PROJECTION))

@@ -1,0 +1,98 @@
+"""Find doubtful labels: `python -m training.suspects --data FOLDER --out FOLDER`.
+
+Each half of the pictures is judged by a model trained briefly on the other half. Where that model gives the
+label little chance, either the picture is hard or its label is wrong: look at `suspects.jpg`, and add the wrong
+ones, by the SHA-256 that `suspects.csv` gives, to `training/exclusions.csv` with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from functions.inference.classify import resize
+from functions.inference.release import LABELS
+from training.dataset import Dataset, find, load
+from training.train import Stage, predict_logits, train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.dataset import Sample
+
+STAGES: Final = (Stage(size=112, frozen=5, epochs=3, rate=8e-4),)
+DOUBT: Final = 0.15  # a label with less chance than this is a suspect
+TILE, COLUMNS = 96, 14
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A sample whose label had only this `chance`, and the `guess` that was thought likelier."""
+
+    sample: Sample
+    chance: float
+    guess: str
+
+
+def find_suspects(
+    dataset: Dataset, out: Path, *, weights: Path | None = None, stages: Sequence[Stage] = STAGES
+) -> list[Suspect]:
+    """Suspects among the whole pictures of all splits, the most doubtful first; halves are kept in `out`."""
+    suspects = []
+    for half in (0, 1):
+        samples = [
+            replace(s, example=replace(s.example, split="val" if int(s.sha256, 16) % 2 == half else "train"))
+            for s in dataset.samples
+            if s.face is None
+        ]
+        divided = replace(dataset, samples=tuple(samples))
+        model = train(divided, out / f"half-{half}", weights=weights, stages=stages)
+        judged = divided.split("val")
+        logits = predict_logits(model, judged, stages[-1].size)
+        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
+        chances /= chances.sum(axis=1, keepdims=True)
+        for sample, row in zip(judged, chances, strict=True):
+            chance = float(row[LABELS.index(sample.example.label)])
+            if chance < DOUBT:
+                suspects.append(Suspect(sample, chance, LABELS[row.argmax()]))
+    return sorted(suspects, key=lambda suspect: suspect.chance)
+
+
+def contact_sheet(suspects: Sequence[Suspect]) -> Image.Image:
+    """The suspects side by side, numbered as in the table, with label and guess."""
+    sheet = Image.new("RGB", (TILE * COLUMNS, (TILE + 12) * -(-len(suspects) // COLUMNS)))
+    pen = ImageDraw.Draw(sheet)
+    for number, suspect in enumerate(suspects):
+        x, y = number % COLUMNS * TILE, number // COLUMNS * (TILE + 12)
+        sheet.paste(Image.fromarray(resize(suspect.sample.pixels, TILE)), (x, y))
+        pen.text((x + 1, y + TILE), f"{number} {suspect.sample.example.label[:4]} > {suspect.guess[:4]}")
+    return sheet
+
+
+def main() -> None:
+    """Write the table and the sheet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--weights", type=Path)
+    options = parser.parse_args()
+    suspects = find_suspects(load(find(options.data)), options.out, weights=options.weights)
+    with (options.out / "suspects.csv").open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(["number", "sha256", "file", "label", "chance", "guess"])
+        for number, suspect in enumerate(suspects):
+            example = suspect.sample.example
+            row = [number, suspect.sample.sha256, example.path, example.label, f"{suspect.chance:.4f}"]
+            table.writerow([*row, suspect.guess])
+    contact_sheet(suspects).save(options.out / "suspects.jpg")
+    print(f"{len(suspects)} suspects in {options.out}")
+
+
+if __name__ == "__main__":
+    main()

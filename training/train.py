@@ -1,0 +1,285 @@
+"""Fine-tune the classifier: `python -m training.train --data FOLDER --out RUN` (again to resume)."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import keras
+import numpy as np
+
+from functions.inference.classify import resize
+from functions.inference.release import LABELS
+from training.augment import augment
+from training.dataset import Dataset, Sample, find, load, summary
+from training.model import build, freeze_until, load_trained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SHARES: Final = {"mask": 0.45, "no_mask": 0.38, "incorrect": 0.17}  # of a training epoch
+EPOCH_SAMPLES: Final = 12_000
+WEIGHTS: Final = "classifier.weights.h5"
+STATE: Final = "state.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training at one resolution.
+
+    Attributes:
+        size: Side of the pictures, in pixels.
+        frozen: Inverted-residual blocks up to this one stay as they are; None trains the head alone.
+        epochs: At most.
+        rate: Peak learning rate; it rises over the first 200 steps and falls to nothing along a cosine.
+        patience: Epochs without a better validation score before the stage ends.
+    """
+
+    size: int
+    frozen: int | None
+    epochs: int
+    rate: float
+    patience: int = 4
+
+
+# Low resolution first: a fifth of the cost a step, and most of what there is to learn.
+STAGES: Final = (
+    Stage(size=128, frozen=None, epochs=1, rate=2e-3),
+    Stage(size=128, frozen=3, epochs=10, rate=7e-4),
+    Stage(size=224, frozen=3, epochs=8, rate=3e-4),
+    Stage(size=224, frozen=3, epochs=4, rate=1e-4),
+)
+# From a classifier that is trained already.
+FURTHER: Final = STAGES[-1:]
+
+
+@dataclass
+class State:
+    """How far training is; written after every epoch, so that a killed run goes on from there."""
+
+    fingerprint: str
+    starting_weights: str
+    stage: int = 0
+    epoch: int = 0
+    best: float = -1.0
+    stale: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """One epoch of augmented pictures, drawn anew for each epoch from its own seed."""
+
+    def __init__(self, samples: Sequence[Sample], size: int, batch: int, seed: Sequence[int]) -> None:
+        super().__init__(workers=2, max_queue_size=8)
+        self._samples, self._size, self._batch, self._seed = samples, size, batch, list(seed)
+        count = min(EPOCH_SAMPLES, max(batch, len(samples)))
+        self._drawn = np.random.default_rng(self._seed).choice(
+            len(samples), count, p=sampling_weights(samples)
+        )
+
+    def __len__(self) -> int:
+        return len(self._drawn) // self._batch
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        rng = np.random.default_rng([*self._seed, index])
+        chosen = [self._samples[i] for i in self._drawn[index * self._batch : (index + 1) * self._batch]]
+        return np.stack([augment(s.pixels, s.face, self._size, rng) for s in chosen]), one_hot(chosen)
+
+
+def sampling_weights(samples: Sequence[Sample]) -> NDArray[np.float64]:
+    """Chance of each sample to be drawn: classes get their `SHARES`, within one a source counts by its root.
+
+    So neither the rare class drowns nor the largest source decides what a mask looks like.
+    """
+    groups = [(s.example.label, s.example.source, s.face is None) for s in samples]
+    sizes = Counter(groups)
+    weights = np.array([sizes[group] ** -0.5 for group in groups])
+    labels = np.array([s.example.label for s in samples])
+    for label in set(labels):
+        weights[labels == label] *= SHARES[label] / weights[labels == label].sum()
+    return np.asarray(weights / weights.sum())
+
+
+def one_hot(samples: Sequence[Sample]) -> NDArray[np.float32]:
+    """Labels as (N, 3)."""
+    rows = [LABELS.index(s.example.label) for s in samples]
+    return np.eye(len(LABELS), dtype=np.float32)[rows]
+
+
+def predict_logits(model: keras.Model, samples: Sequence[Sample], size: int) -> NDArray[np.float32]:
+    """Logits (N, 3) of the pictures as serving sees them: whole, stretched to the square."""
+    batches = range(0, len(samples), 64)
+    parts = [
+        model.predict_on_batch(np.stack([resize(s.pixels, size) for s in samples[i : i + 64]]))
+        for i in batches
+    ]
+    return np.concatenate(parts)
+
+
+def validation_scores(logits: NDArray[np.float32], samples: Sequence[Sample]) -> dict[str, float]:
+    """Macro-F1 of the classes, mask-or-not accuracy, and the loss."""
+    truth = one_hot(samples)
+    guess = np.eye(len(LABELS), dtype=np.float32)[logits.argmax(axis=1)]
+    hits = (truth * guess).sum(axis=0)
+    f1 = 2 * hits / np.maximum(truth.sum(axis=0) + guess.sum(axis=0), 1)
+    chance = logits - np.log(np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True))
+    chance -= logits.max(axis=1, keepdims=True)
+    return {
+        "val_macro_f1": float(f1[truth.any(axis=0)].mean()),
+        "val_accuracy": float((truth * guess).sum() / len(samples)),
+        "val_mask_or_not": float(((truth[:, 0] > 0) == (guess[:, 0] > 0)).mean()),
+        "val_loss": float(-(truth * chance).sum(axis=1).mean()),
+    }
+
+
+def train(
+    dataset: Dataset,
+    out: Path,
+    *,
+    weights: Path | None = None,
+    classifier: Path | None = None,
+    stages: Sequence[Stage] = STAGES,
+    batch: int = 64,
+    seed: int = 1,
+) -> keras.Model:
+    """Train through all stages and return the best model of the last; resumes from what `out` holds.
+
+    Args:
+        dataset: Pictures with the splits train and val.
+        out: Folder for checkpoints, `state.json` (with the history) and the final `classifier.weights.h5`.
+        weights: Starting weights of the backbone; None fetches Keras' own.
+        classifier: Weights of a whole classifier to go on from, instead.
+        stages: What to do, in order.
+        batch: Pictures a step.
+        seed: Of everything that is drawn.
+
+    Raises:
+        ValueError: `out` holds a run on other pictures or other starting weights.
+    """
+    keras.utils.set_random_seed(seed)
+    out.mkdir(parents=True, exist_ok=True)
+    state = _read_state(out, dataset.fingerprint, _checksum(classifier or weights))
+    learned, judged = dataset.split("train", faces=True), dataset.split("val")
+    model = load_trained(classifier) if classifier else build(weights)
+    for number, stage in enumerate(stages):
+        best = out / f"stage-{number}.weights.h5"
+        if number < state.stage:
+            model.load_weights(best)
+            continue
+        model = _run_stage(model, stage, state, best, learned, judged, batch, (seed, number))
+        model.load_weights(best)
+        state.stage, state.epoch, state.best, state.stale = number + 1, 0, -1.0, 0
+        _write_state(out, state)
+        (out / "checkpoint.keras").unlink(missing_ok=True)
+    trained = keras.Model.from_config(
+        model.get_config()
+    )  # without the optimizer, which would treble the file
+    trained.set_weights(model.get_weights())
+    trained.save_weights(out / WEIGHTS)
+    return trained
+
+
+def _run_stage(
+    model: keras.Model,
+    stage: Stage,
+    state: State,
+    best: Path,
+    learned: Sequence[Sample],
+    judged: Sequence[Sample],
+    batch: int,
+    seed: tuple[int, int],
+) -> keras.Model:
+    checkpoint = best.with_name("checkpoint.keras")
+    if state.epoch:
+        model = keras.saving.load_model(checkpoint)
+    else:
+        freeze_until(model, stage.frozen)
+        steps = len(Batches(learned, stage.size, batch, [*seed, 0])) * stage.epochs
+        schedule = keras.optimizers.schedules.CosineDecay(
+            stage.rate / 10, steps, warmup_target=stage.rate, warmup_steps=min(200, steps // 4)
+        )
+        model.compile(
+            keras.optimizers.AdamW(schedule, weight_decay=1e-4, global_clipnorm=1.0),
+            keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.05),
+            metrics=["accuracy"],
+        )
+    while state.epoch < stage.epochs and state.stale < stage.patience:
+        print(f"stage {seed[1]}, {stage.size} px, epoch {state.epoch + 1}/{stage.epochs}", flush=True)
+        # Everything drawn in an epoch follows from its own seed, so that a resumed run is the very same.
+        model.get_layer("dropout").seed_generator.state.assign([seed[0], 1000 * seed[1] + state.epoch])
+        fitted = model.fit(Batches(learned, stage.size, batch, [*seed, state.epoch]), shuffle=False)
+        scores = validation_scores(predict_logits(model, judged, stage.size), judged)
+        row = {
+            "stage": seed[1],
+            "epoch": state.epoch,
+            **{k: v[-1] for k, v in fitted.history.items()},
+            **scores,
+        }
+        print(json.dumps(row), flush=True)
+        state.history.append(row)
+        state.epoch += 1
+        state.stale += 1
+        if scores["val_macro_f1"] > state.best:
+            state.best, state.stale = scores["val_macro_f1"], 0
+            model.save_weights(best)
+        model.save(checkpoint)
+        _write_state(best.parent, state)
+    return model
+
+
+def _read_state(out: Path, fingerprint: str, starting_weights: str) -> State:
+    path = out / STATE
+    if not path.is_file():
+        return State(fingerprint, starting_weights)
+    state = State(**json.loads(path.read_text()))
+    if (state.fingerprint, state.starting_weights) != (fingerprint, starting_weights):
+        raise ValueError(f"{out} holds a run on other pictures or other weights; choose another folder")
+    return state
+
+
+def _checksum(weights: Path | None) -> str:
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights else "keras.applications imagenet"
+
+
+def _write_state(out: Path, state: State) -> None:
+    """Replace the state in one step, so that a kill leaves the old one or the new one."""
+    fresh = out / (STATE + ".new")
+    fresh.write_text(json.dumps(asdict(state), indent=1))
+    fresh.replace(out / STATE)
+
+
+def main() -> None:
+    """Train from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of pictures (see training/dataset.py)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumed if it holds one")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--weights", type=Path, help="MobileNetV2 weights to start from; default: Keras' download"
+    )
+    start.add_argument("--classifier", type=Path, help="weights of a trained classifier to fine-tune further")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    dataset = load(find(options.data))
+    print(summary(dataset))
+    train(
+        dataset,
+        options.out,
+        weights=options.weights,
+        classifier=options.classifier,
+        stages=FURTHER if options.classifier else STAGES,
+        seed=options.seed,
+    )
+
+
+if __name__ == "__main__":
+    main()
