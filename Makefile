@@ -1,0 +1,70 @@
+PYTHON ?= python3
+DATA ?= ../shared/data
+RUN ?= .runs/classifier
+START ?= --classifier training/weights/classifier.weights.h5
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock train convert evaluate report release bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+
+run: $(VENV)/run.stamp ## Start the whole system on http://127.0.0.1:3000 (PORT=…), no Docker, no AWS account
+	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000)
+
+test: $(VENV)/dev.stamp .venv-tflite/stamp ## Run every test that needs no Docker
+	$(BIN)/python -m pytest tests --ignore tests/container $(ARGS)
+
+check: $(VENV)/dev.stamp check-infra ## Lint, formatting, types, infrastructure checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+train: $(VENV)/dev.stamp ## Fine-tune on DATA=folder into RUN=folder (resumes); START= begins at ImageNet
+	$(BIN)/python -m training.train --data $(DATA) --out $(RUN) $(START)
+	$(BIN)/python -m training.convert --data $(DATA) --run $(RUN)
+	$(MAKE) evaluate
+
+evaluate: $(VENV)/dev.stamp ## Judge the TFLite file of RUN on the test pictures of DATA and write its report
+	$(BIN)/python -m training.evaluate --data $(DATA) --run $(RUN)
+	$(BIN)/python -m training.report --run $(RUN) --out $(RUN)/report
+
+release: $(VENV)/dev.stamp ## Write the model release of RUN, VERSION=…, into the image's folder
+	$(BIN)/python -m training.release --run $(RUN) --out functions/inference/model --version $(VERSION)
+
+bench: $(VENV)/dev.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
+	$(BIN)/pip install --quiet -e '.[bench]'
+	$(BIN)/python -m tests.benchmarks
+
+lock: $(VENV)/dev.stamp ## Pin, with hashes, what is deployed
+	$(BIN)/pip install --quiet uv
+	for folder in functions/*/; do \
+	  [ ! -f $$folder/requirements.in ] || $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+	    --no-emit-index-url --python-version 3.11 $$folder/requirements.in -o $$folder/requirements.txt; \
+	done
+
+clean: ## Remove what make made
+	rm -rf $(VENV) .venv-* .aws-sam .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/run.stamp: functions/inference/requirements.txt functions/portal/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(foreach file,$(filter %.txt,$^),-r $(file))
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local]'
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training]'
+	touch $@
+
+.venv-tflite/stamp:  # the runtime's predecessor, which stops at Python 3.11 and numpy 1
+	@if python3.11 -m venv .venv-tflite; then .venv-tflite/bin/pip install --quiet --disable-pip-version-check \
+	  tflite-runtime==2.14.0 numpy==1.26.4 pillow; else echo "SKIPPED: tflite-runtime needs python3.11"; fi
+	@mkdir -p $(@D) && touch $@
+
+include infra/deploy.mk

@@ -1,0 +1,68 @@
+"""What both API handlers start from: every answer carries CORS, every failure is a problem document."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
+
+from functions.problem import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+
+logger = Logger(serialize_stacktrace=False)
+
+
+class Api(APIGatewayRestResolver):
+    """A resolver whose every answer another site's page may read.
+
+    Args:
+        cors_origin: The pages of which site; "*" for all.
+        methods: The method of each path that there is; told to whoever uses another one.
+    """
+
+    def __init__(self, cors_origin: str, methods: Mapping[str, str]) -> None:
+        super().__init__(cors=CORSConfig(allow_origin=cors_origin, allow_headers=["x-api-key"]))
+        self._cors_origin, self._methods = cors_origin, methods
+        self.not_found(self._nothing_there)
+        self.exception_handler(Exception)(self._fail)
+
+    @property
+    def request_id(self) -> str:
+        """Of the request that is being answered; the logs know it by this."""
+        return str(self.current_event.request_context.request_id)
+
+    def respond(
+        self, status: int, body: str, content_type: str, headers: Mapping[str, str] | None = None
+    ) -> Response[str]:
+        """Answer with a body of any type."""
+        allow = {"Access-Control-Allow-Origin": self._cors_origin}
+        return Response(status, content_type, body, headers={**allow, **(headers or {})})
+
+    def respond_json(self, body: Mapping[str, Any]) -> Response[str]:
+        """Answer 200 with JSON."""
+        return self.respond(200, json.dumps(body), "application/json")
+
+    def refuse(
+        self, problem: Problem, detail: str, headers: Mapping[str, str] | None = None
+    ) -> Response[str]:
+        """Answer with a problem document (RFC 9457) that names the request."""
+        body = problem_json(problem, detail, instance=f"urn:maskwatch:request:{self.request_id}")
+        return self.respond(problem.status, json.dumps(body), "application/problem+json", headers)
+
+    def _nothing_there(self, _: NotFoundError) -> Response[str]:
+        path = self.current_event.path
+        if allowed := self._methods.get(path):
+            return self.refuse(METHOD_NOT_ALLOWED, f"Use {allowed} {path}.", {"Allow": allowed})
+        return self.refuse(NOT_FOUND, "There is nothing at this path; GET /docs describes every route.")
+
+    def _fail(self, _: Exception) -> Response[str]:
+        """Tell the log everything and the client nothing but where to look."""
+        logger.exception("request failed", request_id=self.request_id)  # noqa: LOG004 -- called in an except
+        detail = "The fault is ours and is in our log under the id in `instance`. Try again later."
+        return self.refuse(INTERNAL, detail)

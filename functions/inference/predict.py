@@ -1,0 +1,63 @@
+"""The API's handler: API Gateway events to predictions and back."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from functions.api import Api
+from functions.inference.classify import Classifier
+from functions.inference.fetch import open_release
+from functions.inference.record import Recorder
+from functions.inference.request import parse
+from functions.inference.score import score
+from functions.inference.settings import read_settings
+from functions.problem import Rejected
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler import Response
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+settings = read_settings()
+release = open_release(settings.model_uri)  # a release that does not verify must not start
+classifier = Classifier(release, settings.threads)
+recorder = Recorder(settings.namespace, "/predict", release.version)
+app = Api(settings.cors_origin, {"/predict": "POST", "/health": "GET"})
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer an API Gateway REST proxy event."""
+    return app.resolve(event, context)
+
+
+@app.post("/predict")
+def predict() -> Response[str]:
+    """Score the picture in the body."""
+    event = app.current_event
+    text = event.body or ""
+    body = base64.b64decode(text) if event.is_base64_encoded else text.encode(errors="replace")
+    request = parse(body, event.headers.get("content-type") or "", event.query_string_parameters)
+    prediction = score(request.image, classifier, release, request.min_confidence)
+    recorder.predicted(prediction, source=request.source, request_id=app.request_id)
+    answer = {
+        "prediction_id": prediction.id,
+        "label": prediction.label,
+        "confidence": prediction.confidence,
+        "probabilities": prediction.probabilities,
+        "image": {"width": prediction.width, "height": prediction.height},
+        "model_version": prediction.model_version,
+    }
+    return app.respond_json(answer)
+
+
+@app.get("/health")
+def health() -> Response[str]:
+    """Say that the release verified and is loaded."""
+    return app.respond_json({"status": "ok", "model_version": release.version})
+
+
+@app.exception_handler(Rejected)  # type: ignore[untyped-decorator]
+def refuse(rejected: Rejected) -> Response[str]:
+    """Answer what is wrong with the request."""
+    recorder.rejected(rejected.problem, request_id=app.request_id)
+    return app.refuse(rejected.problem, rejected.detail)

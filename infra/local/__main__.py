@@ -1,0 +1,130 @@
+"""`make run`: the whole stack on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import boto3
+from waitress.server import create_server
+
+from infra.local.aws import moto_server
+from infra.local.function import PROJECT, Function, FunctionFailed
+from infra.local.gateway import MAX_BODY, Gateway, InvalidApi, wsgi
+from infra.local.logs import LogForwarder
+from infra.local.stack import InvalidStack, Stack, deploy, function_configs
+from infra.local.template import REGION, InvalidTemplate, transformed_template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEY: Final = "local"
+
+
+def main() -> int:
+    """Run until interrupted; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    parser.add_argument("--port", type=int, default=3000, help="where the API listens; 0 takes a free one")
+    parser.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of template.yaml, instead of its default (repeatable)",
+    )
+    options = parser.parse_args()
+    parameters = dict(given.split("=", 1) for given in options.parameter)
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        listener = socket.create_server(("127.0.0.1", options.port))
+    except OSError as error:
+        return _failed(f"port {options.port}: {error.strerror}. Is another one running? Take --port")
+    try:
+        with listener:
+            _run(listener, parameters)
+    except (InvalidTemplate, InvalidStack, InvalidApi, FunctionFailed) as error:
+        return _failed(str(error))
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
+    with ExitStack() as cleanup:
+        endpoint = cleanup.enter_context(moto_server())
+        session = boto3.Session("local", "local", region_name=REGION)
+
+        def client(service: str) -> Any:
+            return session.client(service, endpoint_url=endpoint)
+
+        stack = deploy(transformed_template(PROJECT / "template.yaml", parameters), parameters, client)
+        log = LogForwarder(client)
+        cleanup.callback(log.stop)
+        functions = [Function(config, log.put) for config in function_configs(stack, PROJECT, endpoint)]
+        for function in functions:
+            cleanup.callback(function.stop)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Function.start, functions))
+        server = create_server(
+            wsgi(_gateway(stack, functions)),
+            sockets=[listener],
+            threads=8,
+            ident=None,
+            recv_bytes=65536,
+            inbuf_overflow=2 * MAX_BODY,  # bodies stay in memory
+        )
+        _say_where(stack, f"http://127.0.0.1:{listener.getsockname()[1]}", endpoint)
+        server.run()  # until interrupted
+
+
+def _gateway(stack: Stack, functions: Sequence[Function]) -> Gateway:
+    (api,) = stack.of_type("AWS::ApiGateway::RestApi")
+    (stage,) = stack.of_type("AWS::ApiGateway::Stage")
+    by_name = {function.config.name: function for function in functions}
+    by_arn = {function.config.arn: function for function in functions}
+    for alias in stack.of_type("AWS::Lambda::Alias"):
+        by_arn[alias.name] = by_name[alias.properties["FunctionName"]]
+    return Gateway(api.properties["Body"], stage.name, by_arn, keys={KEY})
+
+
+def _say_where(stack: Stack, url: str, endpoint: str) -> None:
+    buckets = "".join(f"\n    {bucket.name}" for bucket in stack.of_type("AWS::S3::Bucket"))
+    groups = "".join(f"\n    {group.name}" for group in stack.of_type("AWS::Logs::LogGroup"))
+    sample = shlex.quote(str(PROJECT / "events" / "predict-json.json"))
+    text = f"""
+MaskWatch runs at {url}/ with the API key {KEY!r}. Ctrl-C stops it, and what it holds is gone.
+
+Ask it about the picture in the sample event, with this line as it stands, or about one of yours:
+    python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["body"])' {sample} |
+        curl -H 'x-api-key: {KEY}' -H 'content-type: application/json' --data-binary @- {url}/predict
+    curl -H 'x-api-key: {KEY}' -F file=@face.jpg {url}/predict
+
+The AWS services are at {endpoint} (moto):
+    export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={REGION}
+    aws --endpoint-url {endpoint} s3 ls
+Buckets:{buckets}
+Log groups:{groups}
+"""
+    print(text, flush=True)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _failed(reason: str) -> int:
+    print(f"cannot start: {reason}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""A local Lambda: runs a function's handler in processes of its own, with the environment of the template.
+
+As in Lambda, a process serves one event at a time, a new process is a cold start, one that runs out of time
+is killed. Memory is given to the function as a number (it sizes its threads by it) and is not enforced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pipe
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
+
+from infra.local.template import REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PROJECT: Final = Path(__file__).parents[2]
+CONCURRENCY: Final = 2  # processes a function may have
+MAX_PAYLOAD: Final = 6 * 1024 * 1024  # Lambda's own limit on an event and on an answer, in bytes
+INIT_SECONDS: Final = 10.0  # Lambda cuts an init longer than this
+
+
+class FunctionFailed(Exception):  # noqa: N818
+    """The function raised, crashed or ran out of time; the message is for the log, not for the client."""
+
+
+class PayloadTooLarge(Exception):  # noqa: N818
+    """The event is larger than Lambda takes."""
+
+
+class NoneIdle(Exception):  # noqa: N818
+    """Every process was busy for as long as the caller would wait."""
+
+
+@dataclass(frozen=True)
+class FunctionConfig:
+    """One function as the template describes it, every reference resolved."""
+
+    name: str
+    arn: str
+    handler: str
+    code: Path
+    environment: Mapping[str, str]
+    timeout: float  # seconds
+    memory: int  # MB
+    log_group: str
+
+
+class Function:
+    """A function and its processes.
+
+    `log` is called with group, stream and line for every line that the function writes.
+    """
+
+    def __init__(self, config: FunctionConfig, log: Callable[[str, str, str], None]) -> None:
+        self.config = config
+        self._log = log
+        # Last in, first out: a warm process is taken before a place that has none yet.
+        self._places: queue.LifoQueue[_Process | None] = queue.LifoQueue()
+        for _ in range(CONCURRENCY):
+            self._places.put(None)
+
+    def start(self) -> None:
+        """Start one process ahead of the first event.
+
+        Raises:
+            FunctionFailed: the handler's module cannot be imported, or took too long.
+        """
+        process = None
+        place = self._places.get()
+        try:
+            process = place or _Process(self.config, self._log)
+        finally:
+            self._places.put(process)
+
+    def invoke(self, event: Any, *, wait: float = 29.0) -> Any:
+        """Run the handler on a JSON-like event and return its JSON-like answer.
+
+        Args:
+            event: what the handler gets.
+            wait: seconds to wait for a free process.
+
+        Raises:
+            PayloadTooLarge: the event is over Lambda's limit.
+            NoneIdle: no process became free in time.
+            FunctionFailed: it raised, crashed, ran out of time or answered more than Lambda takes.
+        """
+        payload = json.dumps(event)
+        if len(payload) > MAX_PAYLOAD:
+            raise PayloadTooLarge
+        try:
+            process = self._places.get(timeout=wait)
+        except queue.Empty:
+            raise NoneIdle from None
+        try:
+            if process is None or not process.alive():
+                process = None
+                process = _Process(self.config, self._log)
+            return process.call(payload)
+        finally:
+            self._places.put(process if process and process.alive() else None)
+
+    def stop(self) -> None:
+        """End every process; events under way are lost."""
+        for _ in range(CONCURRENCY):
+            with suppress(queue.Empty):
+                if process := self._places.get(timeout=1):
+                    process.stop()
+
+
+class _Process:
+    def __init__(self, config: FunctionConfig, log: Callable[[str, str, str], None]) -> None:
+        self._config = config
+        self._stream = f"{time.strftime('%Y/%m/%d')}/[$LATEST]{uuid.uuid4().hex}"
+        self._pipe, theirs = Pipe()
+        self._child = subprocess.Popen(  # noqa: S603 -- our own worker
+            [sys.executable, "-m", "infra.local.worker", str(theirs.fileno())],
+            cwd=PROJECT,
+            env=self._environment(),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the parent, which stops its processes itself
+        )
+        theirs.close()
+        self._log = partial(log, config.log_group, self._stream)
+        Thread(target=self._forward_output, daemon=True).start()
+        try:
+            self._receive(max(INIT_SECONDS, config.timeout))
+        except FunctionFailed:
+            self.stop()
+            raise
+
+    def call(self, payload: str) -> Any:
+        deadline = time.time() + self._config.timeout
+        context = {
+            "aws_request_id": str(uuid.uuid4()),
+            "invoked_function_arn": self._config.arn,
+            "deadline": deadline,
+        }
+        with suppress(BrokenPipeError):  # it died meanwhile: receiving tells how
+            self._pipe.send_bytes(f'{{"context": {json.dumps(context)}, "event": {payload}}}'.encode())
+        return self._receive(self._config.timeout)["result"]
+
+    def alive(self) -> bool:
+        return self._child.poll() is None
+
+    def stop(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    def _receive(self, seconds: float) -> dict[str, Any]:
+        name = self._config.name
+        try:
+            if not self._pipe.poll(seconds):
+                self.stop()
+                self._log(f"Task timed out after {seconds:.2f} seconds")
+                raise FunctionFailed(f"{name}: timed out after {seconds:.2f} seconds")
+            answer = self._pipe.recv_bytes()
+        except (EOFError, ConnectionResetError):
+            self.stop()
+            self._log(f"Runtime exited with error: exit status {self._child.returncode}")
+            raise FunctionFailed(f"{name}: exited with status {self._child.returncode}") from None
+        if len(answer) > MAX_PAYLOAD:
+            raise FunctionFailed(f"{name}: answered {len(answer)} bytes, more than Lambda takes")
+        message: dict[str, Any] = json.loads(answer)
+        if "error" in message:
+            raise FunctionFailed(f"{name}: {message['error']}")
+        return message
+
+    def _forward_output(self) -> None:
+        assert self._child.stdout is not None  # noqa: S101 -- by PIPE above
+        for line in self._child.stdout:
+            self._log(line.decode(errors="replace").rstrip("\n"))
+
+    def _environment(self) -> dict[str, str]:
+        """Return the template's variables and those that Lambda sets itself; none of this process's own."""
+        config = self._config
+        return {
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.memory),
+            "AWS_LAMBDA_FUNCTION_NAME": config.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": config.log_group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": self._stream,
+            "AWS_REGION": REGION,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "LAMBDA_TASK_ROOT": str(config.code),
+            "LANG": "en_US.UTF-8",
+            "PATH": os.defpath,
+            "PYTHONPATH": str(config.code),
+            "TZ": ":UTC",
+            "_HANDLER": config.handler,
+            **config.environment,
+        }

@@ -1,0 +1,281 @@
+"""A local API Gateway: HTTP in, a REST API's proxy event to a function, its answer out.
+
+Routes, keys, binary types, mock integrations and gateway responses are those of the API's own definition, as
+template.yaml and infra/openapi.yaml make it. Not here: throttling, quotas, request validation, compression and
+access logs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import responses as phrases
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from infra.local.function import Function, FunctionFailed, NoneIdle, PayloadTooLarge
+from infra.local.template import ACCOUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+MAX_BODY: Final = 10 * 1024 * 1024  # API Gateway's own limit, in bytes
+_ANY: Final = "x-amazon-apigateway-any-method"
+_METHODS: Final = {"get", "put", "post", "delete", "options", "head", "patch", _ANY}
+_DEFAULTS: Final = {  # the gateway responses that are raised here: status and message where the API sets none
+    "DEFAULT_5XX": (502, "Internal server error"),
+    "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out"),
+    "INVALID_API_KEY": (403, "Forbidden"),
+    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token"),
+    "REQUEST_TOO_LARGE": (413, "Request Entity Too Large"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
+}
+
+
+class InvalidApi(Exception):  # noqa: N818 -- a verdict about the definition
+    """The API's definition holds something that the local gateway does not know."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; header names in lower case."""
+
+    method: str
+    path: str  # as sent, still percent-encoded
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    client: str = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Response:
+    """One HTTP response."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class _Operation:
+    needs_key: bool
+    function: Function | None  # None: a mock
+    integration: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Route:
+    path: str
+    pattern: re.Pattern[str]
+    operations: Mapping[str, _Operation]  # by method in upper case, or _ANY
+
+    def parameters(self, path: str) -> dict[str, str]:
+        match = self.pattern.fullmatch(path)
+        return {name: unquote(value) for name, value in match.groupdict().items()} if match else {}
+
+
+class Gateway:
+    """The REST API of a definition.
+
+    Args:
+        definition: the API's OpenAPI document, every reference resolved.
+        stage: the name that events say the request came through.
+        functions: what the API may call, by the ARN that an integration's address holds.
+        keys: the API keys that are known.
+    """
+
+    def __init__(
+        self, definition: Mapping[str, Any], stage: str, functions: Mapping[str, Function], keys: set[str]
+    ) -> None:
+        self._stage = stage
+        self._keys = keys
+        self._binary_types = set(definition.get("x-amazon-apigateway-binary-media-types", []))
+        self._gateway_responses = definition.get("x-amazon-apigateway-gateway-responses", {})
+        routes = [_route(path, item, definition, functions) for path, item in definition["paths"].items()]
+        # The more literal path wins, as in API Gateway: "{" comes after every letter, "/" before.
+        self._routes = sorted(routes, key=lambda route: route.path)
+
+    def answer(self, request: Request) -> Response:
+        """Answer one request, whatever happens, as API Gateway would."""
+        try:
+            return self._answer(request)
+        except FunctionFailed as error:
+            print(error, file=sys.stderr)
+            return self._refuse("DEFAULT_5XX")
+        except NoneIdle:
+            return self._refuse("INTEGRATION_TIMEOUT")
+        except PayloadTooLarge:
+            return self._refuse("REQUEST_TOO_LARGE")
+
+    def _answer(self, request: Request) -> Response:
+        route = next((route for route in self._routes if route.pattern.fullmatch(request.path)), None)
+        if route is None:
+            return self._refuse("MISSING_AUTHENTICATION_TOKEN")
+        operation = route.operations.get(request.method) or route.operations.get(_ANY)
+        if operation is None:
+            return self._refuse("MISSING_AUTHENTICATION_TOKEN")
+        if operation.needs_key and request.headers.get("x-api-key") not in self._keys:
+            return self._refuse("INVALID_API_KEY")
+        if len(request.body) > MAX_BODY:
+            return self._refuse("REQUEST_TOO_LARGE")
+        if operation.function is None:
+            return self._mock(operation.integration)
+        event = self._event(request, route, needs_key=operation.needs_key)
+        return self._translated(operation.function.invoke(event), request.headers.get("accept", ""))
+
+    def _event(self, request: Request, route: _Route, *, needs_key: bool) -> dict[str, Any]:
+        query = parse_qsl(request.query, keep_blank_values=True)
+        headers = {
+            "-".join(w.capitalize() for w in name.split("-")): v for name, v in request.headers.items()
+        }
+        identity = {"sourceIp": request.client, "userAgent": request.headers.get("user-agent")}
+        if needs_key:
+            identity |= {"apiKey": request.headers["x-api-key"], "apiKeyId": "local"}
+        now = time.time()
+        is_binary = self._is_binary(request.headers.get("content-type", ""))
+        body = base64.b64encode(request.body).decode() if is_binary else request.body.decode(errors="replace")
+        return {
+            "resource": route.path,
+            "path": unquote(request.path),
+            "httpMethod": request.method,
+            "headers": headers,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "queryStringParameters": dict(query) or None,
+            "multiValueQueryStringParameters": _grouped(query) or None,
+            "pathParameters": route.parameters(request.path) or None,
+            "stageVariables": None,
+            "requestContext": {
+                "accountId": ACCOUNT,
+                "apiId": "local",
+                "domainName": request.headers.get("host", ""),
+                "domainPrefix": "local",
+                "extendedRequestId": str(uuid.uuid4()),
+                "httpMethod": request.method,
+                "identity": identity,
+                "path": unquote(request.path),  # without the stage, as under a domain of one's own
+                "protocol": "HTTP/1.1",
+                "requestId": str(uuid.uuid4()),
+                "requestTime": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+                "requestTimeEpoch": int(now * 1000),
+                "resourceId": "local",
+                "resourcePath": route.path,
+                "stage": self._stage,
+            },
+            "body": body or None,
+            "isBase64Encoded": bool(body) and is_binary,
+        }
+
+    def _translated(self, answer: Any, accept: str) -> Response:
+        """Turn a function's answer into HTTP; one that is not of the right form is the function's failure."""
+        try:
+            headers = [(str(k), str(v)) for k, v in (answer.get("headers") or {}).items()]
+            headers += [(k, v) for k, vs in (answer.get("multiValueHeaders") or {}).items() for v in vs]
+            body = (answer.get("body") or "").encode()
+            if answer.get("isBase64Encoded") and self._is_binary(accept.partition(",")[0]):
+                body = base64.b64decode(body, validate=True)
+            status = int(answer["statusCode"])
+        except (AttributeError, KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise FunctionFailed(f"not an answer that API Gateway takes: {error!r}") from error
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("Content-Type", "application/json"))
+        return Response(status, headers, body)
+
+    def _mock(self, integration: Mapping[str, Any]) -> Response:
+        answer = integration["responses"]["default"]
+        parameters = answer.get("responseParameters", {})
+        body = answer.get("responseTemplates", {}).get("application/json", "")
+        headers = {"Content-Type": "application/json", **_literal_headers(parameters)}
+        return Response(int(answer["statusCode"]), list(headers.items()), body.encode())
+
+    def _refuse(self, kind: str) -> Response:
+        status, message = _DEFAULTS[kind]
+        fallback = self._gateway_responses.get("DEFAULT_5XX" if status >= 500 else "DEFAULT_4XX", {})
+        response = self._gateway_responses.get(kind, fallback)
+        body = response.get("responseTemplates", {}).get(
+            "application/json", '{"message":$context.error.messageString}'
+        )
+        body = body.replace("$context.error.messageString", json.dumps(message))
+        body = body.replace("$context.error.message", message)
+        headers = {
+            "Content-Type": "application/json",
+            **_literal_headers(response.get("responseParameters", {})),
+        }
+        return Response(int(response.get("statusCode", status)), list(headers.items()), body.encode())
+
+    def _is_binary(self, media_type: str) -> bool:
+        return (
+            "*/*" in self._binary_types or media_type.partition(";")[0].strip().lower() in self._binary_types
+        )
+
+
+def wsgi(gateway: Gateway) -> Callable[..., Iterable[bytes]]:
+    """Return the gateway as a WSGI application that says on standard error what it answered."""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        started = time.perf_counter()
+        headers = {k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")}
+        if environ.get("CONTENT_TYPE"):
+            headers["content-type"] = environ["CONTENT_TYPE"]
+        path = environ["REQUEST_URI"].partition("?")[0]
+        response = gateway.answer(
+            Request(
+                method=environ["REQUEST_METHOD"],
+                path=path,
+                query=environ["QUERY_STRING"],
+                headers=headers,
+                body=environ["wsgi.input"].read(),
+                client=environ["REMOTE_ADDR"],
+            )
+        )
+        milliseconds = (time.perf_counter() - started) * 1000
+        print(f"{environ['REQUEST_METHOD']} {path} {response.status} {milliseconds:.1f} ms", file=sys.stderr)
+        start_response(f"{response.status} {phrases.get(response.status, '')}", response.headers)
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
+
+    return application
+
+
+def _route(
+    path: str, item: Mapping[str, Any], definition: Mapping[str, Any], functions: Mapping[str, Function]
+) -> _Route:
+    operations = {}
+    for method in _METHODS & item.keys():
+        integration = item[method].get("x-amazon-apigateway-integration", {})
+        function = None
+        match integration.get("type"):
+            case "aws_proxy":
+                arn = integration["uri"].rpartition("/functions/")[2].removesuffix("/invocations")
+                if arn not in functions:
+                    raise InvalidApi(f"{method} {path} calls {arn}, which is no function of this stack")
+                function = functions[arn]
+            case "mock":
+                pass
+            case other:
+                raise InvalidApi(f"{method} {path}: integrations of type {other} are not known locally")
+        security = item[method].get("security", definition.get("security", []))
+        name = method if method == _ANY else method.upper()
+        operations[name] = _Operation(bool(security), function, integration)
+    pattern = re.sub(
+        r"\\{(\w+)(\\\+)?\\}", lambda m: f"(?P<{m[1]}>{'.+' if m[2] else '[^/]+'})", re.escape(path)
+    )
+    return _Route(path, re.compile(pattern), operations)
+
+
+def _literal_headers(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that response parameters set to a literal ('…'); others need a backend's answer."""
+    return {name.rpartition(".")[2]: v[1:-1] for name, v in parameters.items() if v[:1] == v[-1:] == "'"}
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for name, value in pairs:
+        grouped.setdefault(name, []).append(value)
+    return grouped

@@ -1,0 +1,263 @@
+"""Puts the template into moto: what its CloudFormation takes, and by API call what it does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.local.function import FunctionConfig
+from infra.local.template import (
+    ACCOUNT,
+    REGION,
+    STACK_NAME,
+    parameter_values,
+    resolve,
+    true_conditions,
+    unresolved,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Client = Callable[[str], Any]  # the name of a service to its boto3 client
+
+
+class InvalidStack(Exception):  # noqa: N818 -- a verdict about the template
+    """The template holds something that the local stack does not know; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that moto's CloudFormation cannot take.
+
+    `complete` puts in by API call what is needed locally all the same: it gets the clients, the name of the
+    resource and its resolved properties (for a property: its resource's name, and its value). `ref` says what
+    `Ref` gives; without it, the logical id.
+    """
+
+    reason: str
+    complete: Callable[[Client, str, Any], Any] | None = None
+    ref: Callable[[Mapping[str, Any]], str] | None = None
+
+
+_GATEWAY: Final = "moto's CloudFormation fails on the REST API that SAM makes; gateway.py serves it"
+
+GAPS: Final[dict[str, Gap]] = {
+    "AWS::ApiGateway::Account": Gap(_GATEWAY),
+    "AWS::ApiGateway::ApiKey": Gap("moto's CloudFormation skips it; the gateway's only key is `local`"),
+    "AWS::ApiGateway::Deployment": Gap(_GATEWAY),
+    "AWS::ApiGateway::RestApi": Gap(_GATEWAY),
+    "AWS::ApiGateway::Stage": Gap(_GATEWAY, ref=lambda properties: properties["StageName"]),
+    "AWS::ApiGateway::UsagePlan": Gap("throttle and quota are API Gateway's own; nothing is counted locally"),
+    "AWS::ApiGateway::UsagePlanKey": Gap("see AWS::ApiGateway::UsagePlan"),
+    "AWS::ApplicationAutoScaling::ScalableTarget": Gap("a function has a fixed number of processes here"),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": Gap("see AWS::ApplicationAutoScaling::ScalableTarget"),
+    "AWS::CloudWatch::Alarm": Gap(
+        "moto's CloudFormation skips it",
+        complete=lambda client, name, properties: client("cloudwatch").put_metric_alarm(
+            **{"AlarmName": f"{STACK_NAME}-{name}", **_numbers(properties)}
+        ),
+    ),
+    "AWS::CodeDeploy::Application": Gap("one version runs here: there is no traffic to move"),
+    "AWS::CodeDeploy::DeploymentGroup": Gap("see AWS::CodeDeploy::Application"),
+    "AWS::Lambda::Alias": Gap(
+        "moto's CloudFormation fails on it",
+        ref=lambda properties: _function_arn(f"{properties['FunctionName']}:{properties['Name']}"),
+    ),
+    "AWS::Lambda::Permission": Gap("names an alias, which moto lacks; nobody is refused here"),
+    "AWS::Lambda::Version": Gap("moto fails on a version of an image; the working tree is what runs"),
+    "AWS::Lambda::Function.Code": Gap("the code is the working tree; moto would look for a bucket"),
+    "AWS::S3::Bucket.LifecycleConfiguration": Gap("skipped by moto's CloudFormation; nothing lives so long"),
+    "AWS::S3::Bucket.OwnershipControls": Gap("skipped by moto's CloudFormation; there is one account here"),
+    "AWS::S3::Bucket.PublicAccessBlockConfiguration": Gap(
+        "skipped by moto's CloudFormation",
+        complete=lambda client, bucket, value: client("s3").put_public_access_block(
+            Bucket=bucket, PublicAccessBlockConfiguration=value
+        ),
+    ),
+    "AWS::S3::Bucket.VersioningConfiguration": Gap(
+        "skipped by moto's CloudFormation",
+        complete=lambda client, bucket, value: client("s3").put_bucket_versioning(
+            Bucket=bucket, VersioningConfiguration=value
+        ),
+    ),
+    "AWS::S3::BucketPolicy": Gap(
+        "moto's CloudFormation skips it",
+        complete=lambda client, _, properties: client("s3").put_bucket_policy(
+            Bucket=properties["Bucket"], Policy=json.dumps(properties["PolicyDocument"])
+        ),
+    ),
+    "AWS::WAFv2::WebACLAssociation": Gap("the web ACL is the account's, not the stack's"),
+}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource that the template's conditions let be; `name` is its physical id."""
+
+    type: str
+    name: str
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What was put in, by logical id, every reference resolved."""
+
+    resources: Mapping[str, Resource]
+
+    def of_type(self, resource_type: str) -> list[Resource]:
+        """Return the resources of one type, in the template's order."""
+        return [resource for resource in self.resources.values() if resource.type == resource_type]
+
+
+def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: Client) -> Stack:
+    """Put a transformed template into moto.
+
+    Args:
+        template: what `transformed_template` returned.
+        parameters: those that were given to it.
+        client: returns a boto3 client of moto by the name of the service.
+
+    Raises:
+        InvalidStack: a resource is neither taken by moto nor on the list of gaps, or moto refuses one.
+    """
+    known: dict[str, Any] = dict(parameter_values(template, parameters))
+    known |= {f"Mappings.{name}": table for name, table in template.get("Mappings", {}).items()}
+    conditions = true_conditions(template, known)
+    wanted = {
+        name: resolve(resource, known, conditions)
+        for name, resource in template["Resources"].items()
+        if conditions.get(resource.get("Condition"), True)
+    }
+    listed = {name for name, resource in wanted.items() if resource["Type"] in GAPS}
+
+    attributes = _put_into_moto(wanted, listed, client)
+    for name in listed:
+        gap, properties = GAPS[wanted[name]["Type"]], wanted[name].get("Properties", {})
+        attributes[name] = gap.ref(resolve(properties, attributes, {})) if gap.ref else name
+    attributes |= _stand_ins(wanted.values(), listed, attributes)
+
+    resources = {}
+    for name, resource in wanted.items():
+        properties = resolve(resource.get("Properties", {}), attributes, {})
+        if left := unresolved(properties):
+            raise InvalidStack(f"{name} refers to what the local stack cannot resolve: {', '.join(left)}")
+        resources[name] = Resource(resource["Type"], attributes[name], properties)
+        _complete(name, resources[name], client)
+    return Stack(resources)
+
+
+def function_configs(stack: Stack, project: Path, endpoint: str) -> list[FunctionConfig]:
+    """Return what the local Lambda has to know of every function but those of inline code.
+
+    Inline code is CodeDeploy's hook into a deployment, and there is no CodeDeploy here.
+
+    Args:
+        stack: what `deploy` returned.
+        project: the template's folder.
+        endpoint: moto's address, which the functions' AWS clients are pointed to.
+
+    Raises:
+        InvalidStack: an image's handler is not in the template (`ImageConfig.Command`).
+    """
+    configs = []
+    for function in stack.of_type("AWS::Lambda::Function"):
+        properties = function.properties
+        if "ZipFile" in properties["Code"]:
+            continue
+        handler = properties.get("Handler") or properties.get("ImageConfig", {}).get("Command", [None])[0]
+        if not handler:
+            raise InvalidStack(f"{function.name}: name its handler in ImageConfig.Command")
+        variables = properties.get("Environment", {}).get("Variables", {})
+        config = FunctionConfig(
+            name=function.name,
+            arn=_function_arn(function.name),
+            handler=handler,
+            code=project / properties["Code"].get("S3Key", "."),
+            environment={"AWS_ENDPOINT_URL": endpoint, **{k: str(v) for k, v in variables.items()}},
+            timeout=float(properties.get("Timeout", 3)),
+            memory=int(properties.get("MemorySize", 128)),
+            log_group=properties.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{function.name}"),
+        )
+        configs.append(config)
+    return configs
+
+
+def _put_into_moto(wanted: Mapping[str, Any], listed: set[str], client: Client) -> dict[str, Any]:
+    """Create the stack; return the physical ids of its resources and the attributes that are asked for."""
+    stand_ins = {name: name for name in listed} | _stand_ins(wanted.values(), listed, {})
+    resources = {name: _taken(wanted[name], listed, stand_ins) for name in wanted if name not in listed}
+    attributes = {
+        reference
+        for reference in unresolved(list(wanted.values()))
+        if "." in reference and reference not in stand_ins
+    }
+    outputs = {
+        f"Output{number}": {"Value": {"Fn::GetAtt": reference.split(".", 1)}, "Description": reference}
+        for number, reference in enumerate(sorted(attributes))
+    }
+    cloudformation = client("cloudformation")
+    try:
+        cloudformation.create_stack(
+            StackName=STACK_NAME, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs})
+        )
+    except ClientError as error:
+        raise InvalidStack(f"moto does not take the template: {error}") from error
+    names = {  # a resource of a kind that moto does not know is there without an id
+        made["LogicalResourceId"]: made["PhysicalResourceId"]
+        for made in cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+        if "LogicalResourceId" in made
+    }
+    if missing := sorted(resources.keys() - names.keys()):
+        raise InvalidStack(
+            "neither taken by moto's CloudFormation nor on the list of gaps in infra/local/stack.py: "
+            + ", ".join(f"{name} ({resources[name]['Type']})" for name in missing)
+        )
+    (stack,) = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
+    return names | {output["Description"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _taken(resource: Mapping[str, Any], listed: set[str], stand_ins: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a resource that moto takes."""
+    properties = {
+        name: value
+        for name, value in resource.get("Properties", {}).items()
+        if f"{resource['Type']}.{name}" not in GAPS
+    }
+    if resource["Type"] == "AWS::Lambda::Function":
+        properties["Code"] = {"ImageUri": "local"}
+    depends = resource.get("DependsOn", [])
+    depends = [name for name in ([depends] if isinstance(depends, str) else depends) if name not in listed]
+    taken = {"Type": resource["Type"], "Properties": properties, "DependsOn": depends}
+    return dict(resolve(taken, stand_ins, {}))
+
+
+def _stand_ins(values: Iterable[Any], listed: set[str], known: Mapping[str, Any]) -> dict[str, str]:
+    """Give each attribute of a resource that moto lacks a value: its own name."""
+    asked = unresolved(list(values))
+    return {name: name for name in asked if name.partition(".")[0] in listed and name not in known}
+
+
+def _complete(name: str, resource: Resource, client: Client) -> None:
+    parts = {f"{resource.type}.{key}": (resource.name, value) for key, value in resource.properties.items()}
+    for kind, (owner, value) in {resource.type: (name, resource.properties), **parts}.items():
+        gap = GAPS.get(kind)
+        if gap and gap.complete:
+            try:
+                gap.complete(client, owner, value)
+            except (BotoCoreError, ClientError) as error:
+                raise InvalidStack(f"{name}: moto does not take {kind}: {error}") from error
+
+
+def _numbers(alarm: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an alarm's properties as the API wants them: a number from a parameter is text so far."""
+    return {**alarm, "Threshold": float(alarm["Threshold"])}
+
+
+def _function_arn(name: str) -> str:
+    return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"

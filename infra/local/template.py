@@ -1,0 +1,180 @@
+"""template.yaml as CloudFormation sees it: files included, SAM transformed, references resolved."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+import yaml
+from samtranslator.model.exceptions import InvalidDocumentException
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+REGION: Final = "us-east-1"
+ACCOUNT: Final = "123456789012"  # moto's own
+STACK_NAME: Final = "maskwatch"
+_NO_VALUE: Final = object()
+_VARIABLE: Final = re.compile(r"\$\{([^!}][^}]*)\}")
+
+
+class InvalidTemplate(Exception):  # noqa: N818 -- a verdict about the template
+    """The template cannot be transformed or resolved; the message says where."""
+
+
+def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Read a SAM template and return plain CloudFormation, its conditions still in it.
+
+    What `sam build` would put for `CodeUri` and `ImageUri` has a stand-in: the S3 key of a function's code is
+    its folder, relative to the template's.
+
+    Raises:
+        InvalidTemplate: a parameter without a value, or a template that SAM refuses.
+    """
+    template = _included(yaml_parse(path.read_text()), path.parent)
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            properties = resource["Properties"]
+            if properties.get("PackageType") == "Image":
+                properties["ImageUri"] = "local"
+            elif "CodeUri" in properties:
+                properties["CodeUri"] = f"s3://local/{properties['CodeUri']}"
+    values = parameter_values(template, parameters)
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
+    try:
+        transformed: dict[str, Any] = translator.translate(template, values, passthrough_metadata=True)
+    except InvalidDocumentException as error:
+        raise InvalidTemplate("; ".join(cause.message for cause in error.causes)) from error
+    return transformed
+
+
+def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
+    """Return a value for every parameter, given or default, and for the pseudo parameters."""
+    declared = template.get("Parameters", {})
+    if unknown := set(given) - set(declared):
+        raise InvalidTemplate(f"no such parameter: {', '.join(sorted(unknown))}")
+    values = {
+        "AWS::AccountId": ACCOUNT,
+        "AWS::Partition": "aws",
+        "AWS::Region": REGION,
+        "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK_NAME}/local",
+        "AWS::StackName": STACK_NAME,
+        "AWS::URLSuffix": "amazonaws.com",
+    }
+    for name, parameter in declared.items():
+        if name not in given and "Default" not in parameter:
+            raise InvalidTemplate(f"parameter {name} has no default: give it with --parameter {name}=…")
+        values[name] = str(given.get(name, parameter.get("Default")))
+    return values
+
+
+def true_conditions(template: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, bool]:
+    """Evaluate every condition of the template."""
+    conditions = template.get("Conditions", {})
+
+    def holds(test: Any) -> bool:
+        match test:
+            case {"Condition": name}:
+                return holds(conditions[name])
+            case {"Fn::Equals": [left, right]}:
+                return str(resolve(left, known, {})) == str(resolve(right, known, {}))
+            case {"Fn::Not": [inner]}:
+                return not holds(inner)
+            case {"Fn::And": tests}:
+                return all(holds(inner) for inner in tests)
+            case {"Fn::Or": tests}:
+                return any(holds(inner) for inner in tests)
+        raise InvalidTemplate(f"unknown condition function: {test}")
+
+    return {name: holds(test) for name, test in conditions.items()}
+
+
+def resolve(  # noqa: PLR0911 -- one for each form
+    value: Any, known: Mapping[str, Any], conditions: Mapping[str, bool]
+) -> Any:
+    """Return `value` with intrinsic functions replaced as far as `known` goes; what it lacks stays in place.
+
+    `known` holds parameters and physical ids by name, attributes as `"Resource.Attribute"`. A value that is
+    `AWS::NoValue` is left out of its mapping or list.
+    """
+    match value:
+        case {"Ref": "AWS::NoValue"}:
+            return _NO_VALUE
+        case {"Ref": name}:
+            return known.get(name, value)
+        case {"Fn::GetAtt": [name, attribute]}:
+            return known.get(f"{name}.{attribute}", value)
+        case {"Fn::If": [condition, yes, no]}:
+            return resolve(yes if conditions[condition] else no, known, conditions)
+        case {"Fn::Sub": argument}:
+            return _substituted(argument, known, conditions)
+        case dict() if len(value) == 1 and next(iter(value)).startswith("Fn::"):
+            function, argument = next(iter(value.items()))
+            argument = resolve(argument, known, conditions)
+            return {function: argument} if unresolved(argument) else _called(function, argument, known)
+        case dict():
+            items = ((key, resolve(item, known, conditions)) for key, item in value.items())
+            return {key: item for key, item in items if item is not _NO_VALUE}
+        case list():
+            return [item for item in (resolve(i, known, conditions) for i in value) if item is not _NO_VALUE]
+    return value
+
+
+def unresolved(value: Any) -> list[str]:  # noqa: PLR0911 -- one for each form
+    """Name the references that are still in `value`: `"Resource"` or `"Resource.Attribute"`."""
+    match value:
+        case {"Ref": name}:
+            return [name]
+        case {"Fn::GetAtt": [name, attribute]}:
+            return [f"{name}.{attribute}"]
+        case {"Fn::Sub": [text, variables]}:
+            return unresolved(variables) + [n for n in _VARIABLE.findall(text) if n not in variables]
+        case {"Fn::Sub": text}:
+            return _VARIABLE.findall(text)
+        case dict():
+            return [name for item in value.values() for name in unresolved(item)]
+        case list():
+            return [name for item in value for name in unresolved(item)]
+    return []
+
+
+def _included(value: Any, folder: Path) -> Any:
+    """Put local files in the place of `Fn::Transform: AWS::Include`."""
+    match value:
+        case {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": str(location)}}}:
+            # A loader that knows no `!Sub`, as AWS::Include takes no short forms in an included file.
+            return yaml.load((folder / location).read_text(), Loader=yaml.CSafeLoader)
+        case dict():
+            return {key: _included(item, folder) for key, item in value.items()}
+        case list():
+            return [_included(item, folder) for item in value]
+    return value
+
+
+def _substituted(argument: Any, known: Mapping[str, Any], conditions: Mapping[str, bool]) -> Any:
+    text, variables = argument if isinstance(argument, list) else (argument, {})
+    variables = resolve(variables, known, conditions)
+    values = {**known, **{name: value for name, value in variables.items() if not unresolved(value)}}
+    text = _VARIABLE.sub(lambda match: str(values.get(match[1], match[0])), text)
+    left = {name: value for name, value in variables.items() if name not in values}
+    if left:
+        return {"Fn::Sub": [text, left]}
+    return {"Fn::Sub": text} if _VARIABLE.search(text) else text.replace("${!", "${")
+
+
+def _called(function: str, argument: Any, known: Mapping[str, Any]) -> Any:
+    match function, argument:
+        case "Fn::Join", [separator, parts]:
+            return separator.join(str(part) for part in parts)
+        case "Fn::Split", [separator, text]:
+            return text.split(separator)
+        case "Fn::Select", [index, items]:
+            return items[int(index)]
+        case "Fn::FindInMap", [table, row, column]:
+            return known[f"Mappings.{table}"][row][column]
+    raise InvalidTemplate(f"intrinsic function {function} is not known to the local stack")

@@ -1,0 +1,227 @@
+"""Measure everything in one run and write RESULTS.md beside this file: `python -m tests.benchmarks`.
+
+Every contender has a process of its own and one thread. They take turns in short rounds, so that whatever else the
+machine does hits all alike.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+import boto3
+
+from functions.inference.fetch import BAKED
+from infra.local.aws import moto_server
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+TFLITE_PYTHON = ROOT / ".venv-tflite" / "bin" / "python"
+ROUNDS = 30
+STARTS = 7
+
+NOTE = (
+    "Written by `make bench`: one run, one thread each, every contender in a process of its own, in turns of 0.15 s. "
+    "MB is the most memory that the process ever had."
+)
+
+FRESH = """
+import json, sys
+from functions.inference.predict import handler
+with open(sys.argv[1]) as file:
+    answer = handler(json.load(file), None)
+print("status", answer["statusCode"], flush=True)
+from tests.benchmarks.worker import peak
+print(peak())
+"""
+FRESH_TENSORFLOW = (
+    """
+import sys, types
+import tensorflow as tf
+instead = types.SimpleNamespace(Interpreter=tf.lite.Interpreter)
+sys.modules["ai_edge_litert"] = sys.modules["ai_edge_litert.interpreter"] = instead
+"""
+    + FRESH
+)
+
+
+@dataclass
+class Row:
+    """One line of the table; `worker` names the contender, `python` what runs it."""
+
+    title: str
+    worker: str
+    python: Path = Path(sys.executable)
+    from_s3: bool = False
+    times: list[float] = field(default_factory=list)  # milliseconds
+    peak: float = 0.0  # MB
+
+    @property
+    def p50(self) -> float:
+        return median(self.times)
+
+    @property
+    def p95(self) -> float:
+        return quantiles(self.times, n=20, method="inclusive")[-1]
+
+
+TABLES = {  # the first of each is what the others are compared with
+    "A 640x480 JPEG": [
+        Row("handler, end to end", "handler"),
+        Row("decode alone", "decode"),
+        Row("resize and classify alone", "classify"),
+        Row("Keras `model(x)`, same decode and resize", "keras-picture"),
+    ],
+    "The network alone, on 224x224": [
+        Row("LiteRT int8", "int8"),
+        Row("LiteRT float16", "float16"),
+        Row("LiteRT float32", "float32"),
+        Row("tflite-runtime 2.14 int8", "int8", TFLITE_PYTHON),
+        Row("tflite-runtime 2.14 float16", "float16", TFLITE_PYTHON),
+        Row("tflite-runtime 2.14 float32", "float32", TFLITE_PYTHON),
+        Row("ONNX Runtime float32", "onnx"),
+        Row("Keras `tf.function(model)(x)`", "keras-function"),
+        Row("Keras `model.predict(x)`", "keras-predict"),
+        Row("Keras `model(x)`", "keras-call"),
+    ],
+    "A fresh process to its first answer": [
+        Row("MaskWatch", FRESH),
+        Row("MaskWatch, its release fetched from S3 (moto on this machine)", FRESH, from_s3=True),
+        Row("the same with TensorFlow's `tf.lite`", FRESH_TENSORFLOW),
+    ],
+}
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """One thread everywhere, and bytecode kept, as the image ships it."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    bytecode = {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return kept | dict.fromkeys(names, "1") | bytecode
+
+
+def take_turns(rows: list[Row], folder: Path) -> None:
+    """Rounds of calls in processes that stay."""
+    options = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.DEVNULL,
+        "text": True,
+    }
+    workers = []
+    for row in rows:
+        command = [row.python, "-m", "tests.benchmarks.worker", row.worker, folder]
+        workers.append(subprocess.Popen(command, cwd=ROOT, env=environment(folder), **options))
+        _expect(workers[-1], "ready")
+    for number in range(ROUNDS + 1):
+        for row, worker in zip(rows, workers, strict=True):
+            worker.stdin.write("round\n")
+            worker.stdin.flush()
+            times = json.loads(worker.stdout.readline())
+            row.times += times if number else []  # the first round warms up
+    for row, worker in zip(rows, workers, strict=True):
+        row.peak = float(worker.communicate()[0])
+
+
+@contextmanager
+def release_in_s3() -> Iterator[dict[str, str]]:
+    """The environment in which Predict fetches the shipped release from S3."""
+    with moto_server() as endpoint:
+        credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+        s3 = boto3.client(
+            "s3", "us-east-1", endpoint_url=endpoint, **{k.lower(): v for k, v in credentials.items()}
+        )
+        s3.create_bucket(Bucket="models")
+        for file in BAKED.iterdir():
+            s3.upload_file(str(file), "models", f"models/1/{file.name}")
+        yield credentials | {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "MODEL_URI": "s3://models/models/1/",
+        }
+
+
+def start_afresh(rows: list[Row], folder: Path, s3: dict[str, str]) -> None:
+    """Processes that answer once and end."""
+    for number in range(STARTS + 1):
+        for row in rows:
+            command = [row.python, "-c", row.worker, folder / "event.json"]
+            started = time.perf_counter()
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment(folder) | (s3 if row.from_s3 else {}),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            _expect(process, "status 200")
+            took = (time.perf_counter() - started) * 1e3
+            row.peak = float(process.communicate()[0])
+            row.times += [took] if number else []  # the first start writes bytecode
+
+
+def _expect(process: subprocess.Popen[str], wanted: str) -> None:
+    for line in process.stdout:
+        if line.strip() == wanted:
+            return
+    raise RuntimeError(f"{process.args} ended before it said {wanted!r}")
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    told = dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
+    name = told.get("model name", platform.processor()).strip()
+    return name + (" with AVX512-VNNI" if "avx512_vnni" in told.get("flags", "") else "")
+
+
+def render(tables: dict[str, list[Row]], machine: str, versions: str) -> str:
+    lines = [
+        "# Benchmark",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine}. {versions}.",
+        "",
+        NOTE,
+        "",
+        "| | p50, ms | p95, ms | peak, MB | of the first |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for title, rows in tables.items():
+        lines.append(f"| **{title}** | | | | |")
+        for row in rows:
+            times = row.p50 / rows[0].p50
+            compared = "" if row is rows[0] else f"{times:.0%}" if times < 1 else f"{times:.1f} times"
+            lines.append(f"| {row.title} | {row.p50:.1f} | {row.p95:.1f} | {row.peak:.0f} | {compared} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    missing = [] if TFLITE_PYTHON.exists() else [TFLITE_PYTHON]
+    tables = {title: [r for r in rows if r.python not in missing] for title, rows in TABLES.items()}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run([sys.executable, "-m", "tests.benchmarks.models", folder], cwd=ROOT, check=True)
+        *staying, fresh = tables.values()
+        take_turns([row for rows in staying for row in rows], folder)
+        with release_in_s3() as s3:
+            start_afresh(fresh, folder, s3)
+    packages = ("ai-edge-litert", "numpy", "pillow", "tensorflow-cpu", "keras", "onnxruntime")
+    versions = ", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)])
+    machine = f"{processor()}, {os.cpu_count()} cores"
+    results = render(tables, machine, versions)
+    (HERE / "RESULTS.md").write_text(results)
+    print(results)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The images as `sam build` makes them, once for all tests of this folder."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What one `sam local invoke` printed: the function's answer, and its log."""
+
+    said: str
+    log: str
+
+    @property
+    def answer(self):
+        return json.loads(self.said)
+
+
+class Sam:
+    """The SAM CLI on this project; everything it builds goes into `build`, a folder of the tests' own."""
+
+    def __init__(self, command, build):
+        self._command = command
+        self.template = build / "template.yaml"
+
+    def run(self, *arguments, timeout=300):
+        done = subprocess.run(
+            [self._command, *arguments],
+            cwd=PROJECT,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def invoke(self, function, event, *parameters, template=None):
+        """Run a function on an event's file; `parameters` are Name=Value.
+
+        `sam local invoke` exits 0 even where the function fails: look at what comes back.
+        """
+        overrides = ["--parameter-overrides", *parameters] if parameters else []
+        template = template or self.template
+        done = self.run(
+            "local", "invoke", function, "--template", str(template), "--event", str(event), *overrides
+        )
+        return Invocation(done.stdout, done.stderr)
+
+    @contextmanager
+    def api(self, port):
+        """Serve the API; yields its address."""
+        process = subprocess.Popen(
+            [
+                *(self._command, "local", "start-api", "--template", str(self.template)),
+                *("--port", str(port), "--warm-containers", "LAZY"),
+            ],
+            cwd=PROJECT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(120):
+                assert process.poll() is None, "sam local start-api ended"
+                try:
+                    if requests.get(f"{url}/health", timeout=30).ok:
+                        break
+                except requests.ConnectionError:
+                    time.sleep(0.5)
+            yield url
+        finally:
+            process.terminate()  # it does not take its containers along on SIGINT
+            process.wait(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def sam(tmp_path_factory):
+    """The SAM CLI, the images built."""
+    command = shutil.which(os.environ.get("SAM", "sam"))
+    if not command:
+        pytest.skip("container tests need the SAM CLI: make test-container")
+    if subprocess.run(["docker", "info"], check=False, capture_output=True).returncode:
+        pytest.skip("container tests need a Docker engine")
+    build = tmp_path_factory.mktemp("build")
+    sam = Sam(str(Path(command).absolute()), build)
+    base = os.environ.get("BASE_IMAGE")
+    overrides = ["--parameter-overrides", f"BaseImage={base}"] if base else []
+    sam.run("build", "--build-dir", str(build), *overrides, timeout=600)
+    return sam
+
+
+@pytest.fixture(scope="session")
+def docker(sam):  # noqa: ARG001 -- what is asked about is what was built
+    """Run `docker …` and return what it printed."""
+
+    def run(*arguments, check=True):
+        done = subprocess.run(
+            ["docker", *arguments], check=False, capture_output=True, text=True, timeout=120
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout + ("" if check else done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def routes():
+    """Name the function behind a path, as infra/openapi.yaml says."""
+    text = (PROJECT / "infra" / "openapi.yaml").read_text()
+    found = {}
+    for path in re.split(r"(?m)^  (?=/)", text)[1:]:
+        found[path.partition(":")[0]] = re.search(r"\$\{(\w+)\.Alias\}", path)[1]
+    return found

@@ -1,0 +1,62 @@
+"""The images hold what they need and no more, and run as Lambda runs them: unprivileged, on a read-only disk."""
+
+import json
+
+import pytest
+
+from tests.container.images import IMAGES
+
+LIMIT = 350e6  # bytes, stand-in base included
+
+
+@pytest.mark.parametrize("image", IMAGES.values())
+def test_an_image_is_small(docker, image):
+    assert int(docker("image", "inspect", "--format", "{{.Size}}", image)) < LIMIT
+
+
+@pytest.mark.parametrize(
+    ("image", "module"),
+    [
+        (IMAGES["PredictFunction"], "functions.inference.predict"),
+        (IMAGES["PortalFunction"], "functions.portal.app"),
+    ],
+)
+def test_a_handler_loads_as_any_user_on_a_read_only_disk_from_bytecode_and_nothing_heavy(
+    docker, image, module
+):
+    program = (
+        f"import sys, {module}; import json; print(json.dumps({{"
+        "'heavy': [m for m in ('boto3', 'pydantic', 'tensorflow', 'aws_xray_sdk') if m in sys.modules],"
+        "'compiled': sys.modules['functions.problem'].__cached__ is not None"
+        " and __import__('os').path.exists(sys.modules['functions.problem'].__cached__)}))"
+    )
+    said = docker(
+        *("run", "--rm", "--read-only", "--tmpfs", "/tmp", "--user", "993:990", "--network", "none"),  # noqa: S108
+        *("--entrypoint", "python", image, "-c", program),
+    )
+
+    assert json.loads(said.splitlines()[-1]) == {"heavy": [], "compiled": True}
+
+
+def test_every_package_of_an_image_is_compiled(docker):
+    missing = docker(
+        *("run", "--rm", "--entrypoint", "python", IMAGES["PredictFunction"], "-c"),
+        "import importlib.util, pathlib; print([str(f) for f in pathlib.Path('.').rglob('*.py')"
+        " if not pathlib.Path(importlib.util.cache_from_source(f)).exists()])",
+    )
+
+    assert missing.strip() == "[]"
+
+
+def test_the_compiler_and_the_delegates_of_litert_are_left_out(docker):
+    names = docker("run", "--rm", "--entrypoint", "ls", IMAGES["PredictFunction"], "ai_edge_litert").split()
+
+    assert "interpreter.py" in names
+    assert not {"aot", "vendors", "tools"} & set(names)
+    assert not [name for name in names if "webgpu" in name.lower()]
+
+
+def test_training_and_weights_are_left_out(docker):
+    names = docker("run", "--rm", "--entrypoint", "find", IMAGES["PredictFunction"], "functions").split()
+
+    assert not [name for name in names if "training" in name or name.endswith((".h5", ".keras"))]

@@ -1,0 +1,87 @@
+"""`sam local invoke` runs the images on every sample event, within the limits that the template sets."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.container.images import IMAGES
+
+PROJECT = Path(__file__).parents[2]
+
+EVENTS = sorted((PROJECT / "events").glob("*.json"))
+REFUSED = {"predict-broken-json": 400, "predict-truncated": 422}
+
+
+def test_the_template_is_valid(sam):
+    assert "is a valid SAM Template" in sam.run("validate", "--lint", "--template", "template.yaml").stdout
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=[event.stem for event in EVENTS])
+def test_every_event_is_answered(sam, routes, event):
+    function = routes[json.loads(event.read_text())["path"]]
+
+    answer = sam.invoke(function, event).answer
+
+    assert answer["statusCode"] == REFUSED.get(event.stem, 200), answer["body"][:500]
+    content_type = answer["multiValueHeaders"]["Content-Type"][0]
+    if content_type.startswith("application/"):
+        assert isinstance(json.loads(answer["body"]), dict)
+    if event.stem in REFUSED:
+        assert content_type == "application/problem+json"
+
+
+PROBE = """
+import os, time
+def sleep(event, context): time.sleep(60)
+def hoard(event, context):
+    held = []
+    while True: held.append(b"x" * 2**24)
+def limits(event, context):
+    left = context.get_remaining_time_in_millis()
+    return {"memory": os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"], "left": left}
+"""
+
+
+@pytest.fixture(scope="session")
+def probe(sam, tmp_path_factory):
+    """A copy of the built template whose Predict runs one of the probe's functions in the same image."""
+    folder = tmp_path_factory.mktemp("probe")
+    (folder / "probe.py").write_text(PROBE)
+    (folder / "Dockerfile").write_text(f"FROM {IMAGES['PredictFunction']}\nCOPY probe.py /var/task/\n")
+    subprocess.run(["docker", "build", "-q", "-t", "maskwatch-probe:test", folder], check=True)
+    (folder / "event.json").write_text("{}")
+
+    def run(handler, *parameters):
+        text = sam.template.read_text()
+        template = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 -- our own file, tags left out
+        function = template["Resources"]["PredictFunction"]["Properties"]
+        command = function["ImageConfig"]["Command"][0]
+        text = text.replace(command, f"probe.{handler}").replace(function["ImageUri"], "maskwatch-probe:test")
+        path = Path(sam.template.parent, f"{handler}.yaml")
+        path.write_text(text)
+        return sam.invoke("PredictFunction", folder / "event.json", *parameters, template=path)
+
+    return run
+
+
+def test_memory_and_timeout_reach_the_function(probe):
+    answer = probe("limits", "PredictMemory=512", "PredictTimeout=7").answer
+
+    assert answer["memory"] == "512"
+    assert 0 < answer["left"] <= 7000
+
+
+def test_the_timeout_holds(probe):
+    ended = probe("sleep", "PredictTimeout=3")
+
+    # Of the SAM CLI, which says so in its log, and the runtime, which answers it, either may be first.
+    assert "timed out after 3" in ended.said + ended.log
+
+
+def test_the_memory_limit_holds(probe):
+    answer = probe("hoard", "PredictMemory=512", "PredictTimeout=29").answer
+
+    assert answer["errorMessage"].endswith("signal: killed")

@@ -1,0 +1,123 @@
+"""Every way to ask wrongly has an answer of its own, that says what to do."""
+
+import base64
+import io
+import json
+import os
+
+import pytest
+import requests
+from PIL import Image
+
+JSON = "application/json"
+HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(400)
+
+
+def png(width, height):
+    file = io.BytesIO()
+    Image.new("L", (width, height)).save(file, "PNG", optimize=False)
+    return file.getvalue()
+
+
+def as_json(data, **fields):
+    return json.dumps({"image": base64.b64encode(data).decode(), **fields})
+
+
+def fifty_megapixels(_):
+    data = png(10_000, 5_000)
+    assert 30_000 < len(data) < 60_000
+    return data
+
+
+CASES = [
+    # name, body (made from the picture), content type, status, slug, a word of the detail
+    ("empty body", lambda _: b"", JSON, 400, "malformed-body", "empty"),
+    ("no body, no type", lambda _: b"", None, 400, "malformed-body", "empty"),
+    ("broken JSON", lambda _: '{"image": ', JSON, 400, "malformed-body", "not JSON"),
+    ("JSON that is no object", lambda _: "[]", JSON, 400, "malformed-body", "object"),
+    ("broken base64", lambda _: '{"image": "@@@@"}', JSON, 400, "malformed-base64", "base64"),
+    ("text in base64", lambda _: as_json(b"hello, this is text"), JSON, 422, "unreadable-image", "JPEG"),
+    (
+        "truncated JPEG",
+        lambda jpeg: jpeg[: len(jpeg) // 2],
+        "image/jpeg",
+        422,
+        "unreadable-image",
+        "cut short",
+    ),
+    ("truncated JPEG in JSON", lambda jpeg: as_json(jpeg[:900]), JSON, 422, "unreadable-image", "cut short"),
+    ("file of no bytes", lambda _: b"", "image/jpeg", 400, "malformed-body", "empty"),
+    ("file of no bytes in JSON", lambda _: as_json(b""), JSON, 422, "unreadable-image", "0 bytes"),
+    ("50 megapixels", fifty_megapixels, "image/png", 422, "too-many-pixels", "40"),
+    ("tiny picture", lambda _: png(20, 20), "image/png", 422, "too-small", "32"),
+    ("HEIC", lambda _: HEIC, "image/heic", 415, "unsupported-type", "HEIC"),
+    ("HEIC in JSON", lambda _: as_json(HEIC), JSON, 415, "unsupported-type", "HEIC"),
+    ("5 MB picture", lambda jpeg: jpeg + bytes(4_500_000), "image/jpeg", 413, "too-large", "POST /uploads"),
+    ("8 MB body", lambda _: os.urandom(8_000_000), "image/jpeg", 413, "too-large", "POST /uploads"),
+    ("8 MB of JSON", lambda _: as_json(bytes(6_000_000)), JSON, 413, "too-large", "POST /uploads"),
+    ("12 MB body", lambda _: bytes(12_000_000), "image/jpeg", 413, "too-large", "POST /uploads"),
+    ("missing field", lambda _: '{"source": "gate-3"}', JSON, 400, "invalid-parameter", "`image`"),
+    ("wrong type", lambda _: '{"image": 5}', JSON, 400, "invalid-parameter", "`image`"),
+    ("text", lambda _: "hello", "text/plain", 415, "unsupported-type", "text/plain"),
+    (
+        "min_confidence out of range",
+        lambda jpeg: as_json(jpeg, min_confidence=2),
+        JSON,
+        400,
+        "invalid-parameter",
+        "`min_confidence`",
+    ),
+]
+
+
+def assert_problem(answer, status, slug, word):
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    problem = answer.json()
+    assert (answer.status_code, problem["status"], problem["type"].rpartition(":")[2]) == (
+        status,
+        status,
+        slug,
+    )
+    assert word in problem["detail"]
+    assert problem["title"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "slug", "word"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
+)
+def test_bad_pictures_and_bodies(system, picture, body, content_type, status, slug, word):
+    assert_problem(system.predict(body(picture), content_type), status, slug, word)
+
+
+@pytest.mark.parametrize("key", [None, "wrong", "local "], ids=["no key", "wrong key", "nearly"])
+def test_without_a_known_key(system, picture, key):
+    answer = system.predict(picture, "image/jpeg", key=key and key.replace(" ", "x"))
+
+    assert_problem(answer, 403, "forbidden", "x-api-key")
+
+
+def test_an_unknown_route(system):
+    assert_problem(requests.get(f"{system.url}/predictions", timeout=60), 404, "not-found", "/docs")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("GET", "/predict", "POST"), ("PUT", "/predict", "POST"), ("POST", "/health", "GET")],
+)
+def test_a_wrong_method(system, method, path, allowed):
+    answer = requests.request(method, system.url + path, headers={"x-api-key": "local"}, timeout=60)
+
+    assert_problem(answer, 405, "method-not-allowed", allowed)
+    assert answer.headers["allow"] == allowed
+
+
+def test_a_browser_may_ask_first(system):
+    answer = requests.options(f"{system.url}/predict", timeout=60)
+
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "x-api-key" in answer.headers["access-control-allow-headers"]
+    assert "POST" in answer.headers["access-control-allow-methods"]

@@ -1,0 +1,62 @@
+"""One picture gets one answer, whichever way it is sent."""
+
+import base64
+import json
+import subprocess
+
+import pytest
+
+
+def curl(*arguments):
+    command = ["curl", "--silent", "--show-error", "--fail-with-body", "-H", "x-api-key: local", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def file(picture, tmp_path):
+    path = tmp_path / "face.jpg"
+    path.write_bytes(picture)
+    return path
+
+
+def test_curl_gets_the_same_probabilities_in_every_form(system, picture, file, tmp_path):
+    encoded = base64.b64encode(picture).decode()
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"image": encoded, "source": "gate-3"}))
+    uri = tmp_path / "uri.json"
+    uri.write_text(json.dumps({"image": f"data:image/jpeg;base64,{encoded}"}))
+    url = f"{system.url}/predict"
+
+    answers = [
+        curl("-H", "content-type: application/json", "--data-binary", f"@{body}", url),
+        curl("-H", "content-type: application/json", "--data-binary", f"@{uri}", url),
+        curl("-H", "content-type: image/jpeg", "--data-binary", f"@{file}", url),
+        curl("-F", f"file=@{file}", url),
+        curl("-F", f"file=@{file}", "-F", "source=gate-3", "-F", "min_confidence=0.2", url),
+    ]
+
+    assert all(answer["probabilities"] == answers[0]["probabilities"] for answer in answers)
+    assert all(answer["image"] == {"width": 160, "height": 120} for answer in answers)
+    assert abs(sum(answers[0]["probabilities"].values()) - 1) < 0.01
+    assert len({answer["prediction_id"] for answer in answers}) == len(answers)
+
+
+def test_a_body_sent_in_chunks_is_taken(system, picture):
+    chunks = (picture[start : start + 1000] for start in range(0, len(picture), 1000))
+
+    assert system.predict(chunks, "image/jpeg").status_code == 200
+
+
+def test_min_confidence_makes_an_answer_uncertain(system, picture):
+    answer = system.predict(picture, "image/jpeg", params={"min_confidence": "1"}).json()
+
+    assert answer["label"] == "uncertain"
+
+
+def test_answers_may_be_read_by_another_origin(system, picture):
+    answer = system.predict(picture, "image/jpeg")
+
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["content-type"] == "application/json"

@@ -1,0 +1,196 @@
+"""Predict's handler, called with the events of API Gateway."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.inference import predict
+from functions.inference.release import LABELS
+from tests.make_events import api_event, form, predict_events
+from tests.pictures import draw_face, encode
+
+EVENTS = Path(__file__).parents[2] / "events"
+FACE = encode(draw_face(), quality=80)
+
+
+def call(event: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
+    answer = predict.handler(event, None)
+    assert answer["isBase64Encoded"] is False
+    headers = {name: ", ".join(values) for name, values in answer["multiValueHeaders"].items()}
+    return answer["statusCode"], headers, json.loads(answer["body"] or "{}")
+
+
+def sample(name: str) -> dict[str, Any]:
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+def post(
+    body: str | bytes | None, content_type: str | None = "application/json", **options: Any
+) -> dict[str, Any]:
+    return api_event("POST", "/predict", content_type=content_type, body=body, **options)
+
+
+def post_json(**fields: object) -> dict[str, Any]:
+    return post(json.dumps(fields))
+
+
+def problem(event: dict[str, Any], status: int, slug: str) -> str:
+    """The detail of the expected problem."""
+    got, headers, body = call(event)
+    assert (got, body["type"]) == (status, f"urn:maskwatch:problem:{slug}")
+    assert body["status"] == status
+    assert headers["Content-Type"] == "application/problem+json"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert body["instance"] == "urn:maskwatch:request:c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+    return body["detail"]
+
+
+@pytest.mark.parametrize("name", ["predict-json", "predict-data-uri", "predict-binary", "predict-multipart"])
+def test_every_form_is_answered(name: str) -> None:
+    status, headers, body = call(sample(name))
+    assert status == 200
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert set(body) == {"prediction_id", "label", "confidence", "probabilities", "image", "model_version"}
+    assert list(body["probabilities"]) == list(LABELS)
+    assert body["confidence"] == max(body["probabilities"].values())
+    assert body["image"] == {"width": 160, "height": 200}
+    assert body["model_version"] == predict.release.version
+
+
+def test_every_form_gets_the_same_probabilities() -> None:
+    names = ["predict-json", "predict-data-uri", "predict-binary", "predict-multipart"]
+    answers = [call(sample(name))[2]["probabilities"] for name in names]
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_health_tells_the_model() -> None:
+    assert call(sample("health"))[::2] == (200, {"status": "ok", "model_version": predict.release.version})
+
+
+def test_the_events_are_what_their_maker_writes() -> None:
+    for name, event in predict_events().items():
+        stored = sample(name)
+        assert {**stored, "body": None} == {**event, "body": None}
+
+
+def test_an_unsure_answer_is_uncertain() -> None:
+    _, _, body = call(post(FACE, "image/jpeg", query={"min_confidence": "1"}))
+    assert body["label"] == ("uncertain" if body["confidence"] < 1 else body["label"])
+    assert call(post_json(image=base64.b64encode(FACE).decode(), min_confidence=0))[2]["label"] in LABELS
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "application/x-www-form-urlencoded", "application/octet-stream"]
+)
+def test_a_picture_needs_no_right_type(content_type: str | None) -> None:
+    assert call(post(FACE, content_type))[0] == 200
+
+
+@pytest.mark.parametrize("body", [None, "", b""])
+def test_an_empty_body_is_400(body: str | bytes | None) -> None:
+    assert "empty" in problem(post(body), 400, "malformed-body")
+
+
+def test_broken_json_is_400() -> None:
+    assert "not JSON" in problem(sample("predict-broken-json"), 400, "malformed-body")
+
+
+def test_broken_base64_is_400() -> None:
+    assert "base64" in problem(post_json(image="&&&&"), 400, "malformed-base64")
+
+
+def test_a_missing_field_is_400() -> None:
+    assert "`image` is missing" in problem(post_json(picture="abcd"), 400, "invalid-parameter")
+
+
+def test_a_field_of_the_wrong_type_is_400() -> None:
+    assert "`image` is not a string" in problem(post_json(image=[1]), 400, "invalid-parameter")
+
+
+def test_base64_of_a_text_file_is_422() -> None:
+    text = base64.b64encode(b"It was a dark and stormy night.").decode()
+    assert "not a picture" in problem(post_json(image=text), 422, "unreadable-image")
+
+
+def test_a_truncated_jpeg_is_422() -> None:
+    assert "cut short" in problem(sample("predict-truncated"), 422, "unreadable-image")
+
+
+def test_a_file_of_no_bytes_is_422() -> None:
+    event = post(form({"file": b""}, "b"), "multipart/form-data; boundary=b")
+    assert "0 bytes" in problem(event, 422, "unreadable-image")
+
+
+def test_heic_is_415_and_says_what_is_accepted() -> None:
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+    detail = problem(post(heic, "image/heic"), 415, "unsupported-type")
+    assert detail == "This is a HEIC picture. Send a JPEG, PNG or WebP picture."
+
+
+def test_another_type_of_body_is_415() -> None:
+    assert "text/plain" in problem(post("hello", "text/plain"), 415, "unsupported-type")
+
+
+def test_too_large_is_413_in_image_bytes_and_names_uploads() -> None:
+    detail = problem(post(FACE + bytes(5_000_000), "image/jpeg"), 413, "too-large")
+    assert "4,400,000" in detail
+    assert "POST /uploads" in detail
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("GET", "/predict", "POST"), ("DELETE", "/predict", "POST"), ("POST", "/health", "GET")],
+)
+def test_a_wrong_method_is_405(method: str, path: str, allowed: str) -> None:
+    event = api_event(method, path)
+    assert f"Use {allowed} {path}" in problem(event, 405, "method-not-allowed")
+    assert call(event)[1]["Allow"] == allowed
+
+
+def test_an_unknown_route_is_404() -> None:
+    assert "GET /docs" in problem(api_event("GET", "/nowhere"), 404, "not-found")
+
+
+def test_a_browser_may_ask_first() -> None:
+    ask = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST"}
+    status, headers, _ = call(api_event("OPTIONS", "/predict", headers=ask))
+    assert status == 204
+    assert "POST" in headers["Access-Control-Allow-Methods"]
+    assert "x-api-key" in headers["Access-Control-Allow-Headers"].lower()
+
+
+def test_a_fault_of_ours_is_500_and_tells_the_log_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError("secret internals")
+
+    monkeypatch.setattr(predict, "score", break_down)
+    detail = problem(post(FACE, "image/jpeg"), 500, "internal")
+    assert "secret" not in detail
+    assert "RuntimeError: secret internals" in caplog.text
+    assert base64.b64encode(FACE).decode()[:40] not in caplog.text
+    (logged,) = caplog.records
+    assert logged.request_id == "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+
+def test_a_prediction_leaves_one_line_without_the_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    event = sample("predict-json")
+    _, _, body = call(event)
+    (line,) = capsys.readouterr().out.splitlines()
+    record = json.loads(line)
+    assert record["prediction_id"] == body["prediction_id"]
+    assert record["source"] == "gate-3"
+    assert record["LabelNoMask" if body["label"] == "no_mask" else f"Label{body['label'].title()}"] == 1
+    assert json.loads(event["body"])["image"][:40] not in line
+    assert len(line) < 2000
+
+
+def test_a_refusal_leaves_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    call(sample("predict-truncated"))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["rejected"] == "unreadable-image"

@@ -1,0 +1,135 @@
+"""Starting, two at once, what it prints, a process that dies, and an end that leaves nothing behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+PROJECT = Path(__file__).parents[2]
+
+
+def processes():
+    """Return process id, parent's id and command of every process that is not a zombie."""
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], check=True, capture_output=True, text=True
+    )
+    rows = [line.split(None, 3) for line in listing.stdout.splitlines()]
+    return [(int(row[0]), int(row[1]), row[3]) for row in rows if not row[2].startswith("Z")]
+
+
+def processes_of(parent):
+    return {pid: command for pid, parent_id, command in processes() if parent_id == parent.pid}
+
+
+def eventually_gone(children):
+    for _ in range(100):
+        left = [pid for pid, _, command in processes() if children.get(pid) == command]
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"still there: {left}")
+
+
+def test_the_printed_curl_line_works_as_pasted(system):
+    (line,) = re.findall(r"^ +(python3 .*\n +curl .*)$", system.said, re.MULTILINE)
+
+    done = subprocess.run(line, shell=True, check=True, capture_output=True, text=True)  # noqa: S602
+
+    assert '"probabilities"' in done.stdout
+
+
+def test_it_says_where_things_are(system):
+    (bucket,) = [b["Name"] for b in system.client("s3").list_buckets()["Buckets"] if "models" in b["Name"]]
+
+    assert bucket in system.said
+    assert f"aws --endpoint-url {system.moto}" in system.said
+
+
+def test_two_run_side_by_side(system, picture, running):
+    with running() as other:
+        assert other.url != system.url
+        assert other.predict(picture, "image/jpeg").status_code == 200
+        other.client("s3").create_bucket(Bucket="only-in-the-other")
+        names = {bucket["Name"] for bucket in system.client("s3").list_buckets()["Buckets"]}
+        assert "only-in-the-other" not in names
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_all_of_it(number, picture, running):
+    with running() as started:
+        started.predict(picture, "image/jpeg")
+        children = processes_of(started.process)
+        assert len(children) >= 3, children
+
+        started.process.send_signal(number)
+
+        assert started.process.wait(timeout=30) == 0
+        eventually_gone(children)
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{started.url}/health", timeout=5)
+
+
+def test_a_kill_leaves_no_process_behind(running):
+    with running() as started:
+        children = processes_of(started.process)
+        assert len(children) >= 3, children
+        started.process.kill()
+        started.process.wait()
+
+    eventually_gone(children)
+
+
+def test_a_function_whose_process_dies_gets_a_new_one(picture, running):
+    with running() as started:
+        for pid, args in processes_of(started.process).items():
+            if "infra.local.worker" in args:
+                os.kill(pid, signal.SIGKILL)
+
+        statuses = [started.predict(picture, "image/jpeg").status_code for _ in range(5)]
+
+        assert statuses[1:] == [200] * 4
+
+
+def test_requests_at_once_are_all_answered(system, picture):
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: system.predict(picture, "image/jpeg"), range(64)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["prediction_id"] for answer in answers}) == 64
+
+
+def start(*arguments):
+    command = [sys.executable, "-m", "infra.local", *arguments]
+    return subprocess.run(command, cwd=PROJECT, check=False, capture_output=True, text=True, timeout=60)
+
+
+def test_a_port_that_is_taken_is_said():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = start("--port", str(port))
+
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_an_unknown_parameter_is_said():
+    done = start("--port", "0", "--parameter", "Typo=1")
+
+    assert done.returncode == 1
+    assert "no such parameter: Typo" in done.stderr
+
+
+def test_a_model_release_that_is_not_there_is_said():
+    done = start("--port", "0", "--parameter", "ModelUri=s3://no-such-bucket/models/1/")
+
+    assert done.returncode == 1
+    assert "cannot start: maskwatch-PredictFunction" in done.stderr

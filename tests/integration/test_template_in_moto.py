@@ -1,0 +1,73 @@
+"""Every resource of template.yaml is in moto, or on the list of what moto cannot take."""
+
+from pathlib import Path
+
+import boto3
+import pytest
+
+from infra.local.aws import moto_server
+from infra.local.stack import GAPS, InvalidStack, deploy
+from infra.local.template import REGION, STACK_NAME, InvalidTemplate, transformed_template
+
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+EVERYTHING_ON = {
+    "WebAclArn": "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/name/id",
+    "ReservedConcurrency": "5",
+    "ProvisionedConcurrency": "1",
+}
+
+
+@pytest.fixture
+def client():
+    with moto_server() as endpoint:
+        session = boto3.Session("local", "local", region_name=REGION)
+        yield lambda service: session.client(service, endpoint_url=endpoint)
+
+
+@pytest.mark.parametrize("parameters", [{}, EVERYTHING_ON], ids=["defaults", "everything on"])
+def test_every_resource_is_in_moto_or_on_the_list(client, parameters):
+    template = transformed_template(TEMPLATE, parameters)
+
+    stack = deploy(template, parameters, client)
+
+    found = client("cloudformation").describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+    in_moto = {resource["LogicalResourceId"] for resource in found}
+    for name, resource in stack.resources.items():
+        assert (name in in_moto) != (resource.type in GAPS), name
+    if parameters:
+        assert stack.resources.keys() == template["Resources"].keys()
+
+
+def test_the_list_names_nothing_that_the_template_lacks():
+    resources = transformed_template(TEMPLATE, {})["Resources"].values()
+    there = {resource["Type"] for resource in resources} | {
+        f"{resource['Type']}.{name}" for resource in resources for name in resource.get("Properties", {})
+    }
+    assert GAPS.keys() <= there
+
+
+def test_each_gap_has_its_reason():
+    assert all(gap.reason for gap in GAPS.values())
+
+
+def test_a_new_kind_of_resource_fails_the_start(client):
+    template = transformed_template(TEMPLATE, {})
+    template["Resources"]["Novelty"] = {"Type": "AWS::Glue::Database", "Properties": {}}
+
+    with pytest.raises(InvalidStack, match=r"nor on the list .*: Novelty \(AWS::Glue::Database\)"):
+        deploy(template, {}, client)
+
+
+def test_what_moto_skips_is_put_in_by_call(client):
+    stack = deploy(transformed_template(TEMPLATE, {}), {}, client)
+
+    bucket = stack.resources["ModelsBucket"].name
+    assert client("s3").get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert "TlsOnly" in client("s3").get_bucket_policy(Bucket=bucket)["Policy"]
+    alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert len(alarms) == len(stack.of_type("AWS::CloudWatch::Alarm")) > 0
+
+
+def test_an_unknown_parameter_is_refused():
+    with pytest.raises(InvalidTemplate, match="no such parameter: Typo"):
+        transformed_template(TEMPLATE, {"Typo": "1"})

@@ -1,0 +1,200 @@
+"""The local gateway makes of HTTP what API Gateway makes of it, from the API's own definition."""
+
+import base64
+import json
+
+import pytest
+
+from infra.local.function import FunctionFailed, NoneIdle, PayloadTooLarge
+from infra.local.gateway import MAX_BODY, Gateway, InvalidApi, Request
+
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:f:live"
+PROXY = {
+    "type": "aws_proxy",
+    "httpMethod": "POST",
+    "uri": f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}/invocations",
+}
+MOCK = {
+    "type": "mock",
+    "requestTemplates": {"application/json": '{"statusCode": 200}'},
+    "responses": {
+        "default": {
+            "statusCode": "204",
+            "responseParameters": {"method.response.header.Access-Control-Max-Age": "'600'"},
+        }
+    },
+}
+DEFINITION = {
+    "paths": {
+        "/open": {"get": {"x-amazon-apigateway-integration": PROXY}},
+        "/paid": {
+            "post": {"security": [{"apiKey": []}], "x-amazon-apigateway-integration": PROXY},
+            "options": {"x-amazon-apigateway-integration": MOCK},
+        },
+        "/results/{key+}": {"get": {"x-amazon-apigateway-integration": PROXY}},
+        "/results/latest": {"get": {"x-amazon-apigateway-integration": PROXY}},
+        "/any/{id}": {"x-amazon-apigateway-any-method": {"x-amazon-apigateway-integration": PROXY}},
+    },
+    "x-amazon-apigateway-binary-media-types": ["image/jpeg"],
+    "x-amazon-apigateway-gateway-responses": {
+        "MISSING_AUTHENTICATION_TOKEN": {
+            "statusCode": 404,
+            "responseParameters": {"gatewayresponse.header.Content-Type": "'application/problem+json'"},
+            "responseTemplates": {"application/json": '{"detail": $context.error.messageString}'},
+        },
+        "DEFAULT_4XX": {"responseTemplates": {"application/json": '{"fallback": true}'}},
+    },
+}
+
+
+class Recording:
+    """Stands for a function: keeps the event, gives the answer that it was given."""
+
+    def __init__(self):
+        self.event = None
+        self.answer = {"statusCode": 200, "body": "{}"}
+
+    def invoke(self, event):
+        self.event = event
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def function():
+    return Recording()
+
+
+@pytest.fixture
+def ask(function):
+    gateway = Gateway(DEFINITION, "v1", {ARN: function}, keys={"secret"})
+
+    def send(method, path, headers=(), body=b"", query=""):
+        return gateway.answer(Request(method, path, query, dict(headers), body))
+
+    return send
+
+
+def test_an_event_says_what_was_asked(ask, function):
+    ask("GET", "/open", {"accept": "text/html", "x-thing": "a"}, query="n=1&n=2&text=a%20b")
+
+    event = function.event
+    assert (event["httpMethod"], event["path"], event["resource"]) == ("GET", "/open", "/open")
+    assert event["headers"] == {"Accept": "text/html", "X-Thing": "a"}
+    assert event["queryStringParameters"] == {"n": "2", "text": "a b"}
+    assert event["multiValueQueryStringParameters"] == {"n": ["1", "2"], "text": ["a b"]}
+    assert event["requestContext"]["stage"] == "v1"
+    assert event["body"] is None
+    assert event["isBase64Encoded"] is False
+    assert json.dumps(event)
+
+
+def test_path_parameters_are_decoded(ask, function):
+    ask("GET", "/results/a/b%20%2B.json")
+    assert function.event["pathParameters"] == {"key": "a/b +.json"}
+
+    ask("DELETE", "/any/7")
+    assert function.event["pathParameters"] == {"id": "7"}
+
+
+def test_the_literal_path_wins(ask, function):
+    ask("GET", "/results/latest")
+
+    assert function.event["resource"] == "/results/latest"
+
+
+def test_a_body_of_a_binary_type_is_in_base64(ask, function):
+    ask("POST", "/paid", {"x-api-key": "secret", "content-type": "image/jpeg"}, b"\xff\xd8\x00")
+    assert function.event["isBase64Encoded"] is True
+    assert base64.b64decode(function.event["body"]) == b"\xff\xd8\x00"
+
+    ask("POST", "/paid", {"x-api-key": "secret", "content-type": "text/plain"}, "é".encode())
+    assert function.event["isBase64Encoded"] is False
+    assert function.event["body"] == "é"
+
+
+def test_an_answer_is_passed_on(ask, function):
+    function.answer = {
+        "statusCode": 201,
+        "headers": {"Location": "/x"},
+        "multiValueHeaders": {"Vary": ["a", "b"]},
+        "body": "made",
+    }
+    answer = ask("GET", "/open")
+
+    assert (answer.status, answer.body) == (201, b"made")
+    assert answer.headers == [
+        ("Location", "/x"),
+        ("Vary", "a"),
+        ("Vary", "b"),
+        ("Content-Type", "application/json"),
+    ]
+
+
+def test_a_binary_answer_is_decoded_for_those_who_accept_it(ask, function):
+    function.answer = {"statusCode": 200, "body": base64.b64encode(b"\xff").decode(), "isBase64Encoded": True}
+
+    assert ask("GET", "/open", {"accept": "image/jpeg"}).body == b"\xff"
+    assert ask("GET", "/open", {"accept": "text/html"}).body == b"/w=="
+
+
+@pytest.mark.parametrize("key", [None, "", "Secret", "secret "])
+def test_a_route_with_a_key_is_closed_without_it(ask, function, key):
+    answer = ask("POST", "/paid", {"x-api-key": key} if key is not None else {})
+
+    assert (answer.status, answer.body) == (403, b'{"fallback": true}')
+    assert function.event is None
+
+
+def test_what_is_not_there_has_its_gateway_response(ask):
+    for method, path in [("GET", "/nothing"), ("PUT", "/open"), ("GET", "/any/7/8"), ("GET", "/openx")]:
+        answer = ask(method, path)
+        assert answer.status == 404
+        assert answer.headers == [("Content-Type", "application/problem+json")]
+        assert json.loads(answer.body) == {"detail": "Missing Authentication Token"}
+
+
+def test_a_mock_answers_by_itself(ask, function):
+    answer = ask("OPTIONS", "/paid")
+
+    assert (answer.status, function.event) == (204, None)
+    assert ("Access-Control-Max-Age", "600") in answer.headers
+
+
+def test_too_large_a_body_does_not_reach_the_function(ask, function):
+    answer = ask("POST", "/paid", {"x-api-key": "secret"}, bytes(MAX_BODY + 1))
+
+    assert (answer.status, function.event) == (413, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (FunctionFailed("secret internals"), 502),
+        (NoneIdle(), 504),
+        (PayloadTooLarge(), 413),
+        (None, 502),
+        ({"body": "no status"}, 502),
+        ({"statusCode": "x"}, 502),
+    ],
+)
+def test_a_function_that_fails_is_answered_for(ask, function, answer, status):
+    function.answer = answer
+
+    response = ask("GET", "/open")
+
+    assert response.status == status
+    assert b"secret" not in response.body
+
+
+def test_a_definition_that_is_not_understood_is_refused():
+    for integration in (
+        {"type": "http_proxy"},
+        {},
+        {**PROXY, "uri": PROXY["uri"].replace("f:live", "other")},
+    ):
+        with pytest.raises(InvalidApi):
+            Gateway(
+                {"paths": {"/x": {"get": {"x-amazon-apigateway-integration": integration}}}}, "v1", {}, set()
+            )

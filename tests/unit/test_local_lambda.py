@@ -1,0 +1,219 @@
+"""The local Lambda does with a function what Lambda does."""
+
+import threading
+import time
+from textwrap import dedent
+
+import pytest
+
+from infra.local import function
+from infra.local.function import Function, FunctionConfig, FunctionFailed, NoneIdle, PayloadTooLarge
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+@pytest.fixture
+def started(tmp_path, lines):
+    """Make a function of a module's source."""
+    made = []
+
+    def make(source, **changes):
+        (tmp_path / "app.py").write_text(dedent(source))
+        settings = {
+            "name": "stack-Function-1",
+            "arn": "arn:aws:lambda:us-east-1:123456789012:function:stack-Function-1",
+            "handler": "app.handler",
+            "code": tmp_path,
+            "environment": {"COLOUR": "blue"},
+            "timeout": 5.0,
+            "memory": 1769,
+            "log_group": "group",
+        }
+        config = FunctionConfig(**(settings | changes))
+        made.append(Function(config, lambda group, stream, line: lines.append((group, stream, line))))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+def test_the_environment_is_the_templates_and_lambdas_own(started, monkeypatch):
+    monkeypatch.setenv("OF_THIS_PROCESS", "1")
+    environment = started("""
+        import os
+        def handler(event, context):
+            return dict(os.environ)
+    """).invoke({})
+
+    assert environment["COLOUR"] == "blue"
+    assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "1769"
+    assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "stack-Function-1"
+    assert environment["AWS_REGION"] == "us-east-1"
+    assert "OF_THIS_PROCESS" not in environment
+
+
+def test_the_project_is_not_on_the_path_of_a_function_of_its_own_folder(started):
+    path = started("""
+        import sys
+        def handler(event, context):
+            return sys.path
+    """).invoke({})
+
+    assert str(function.PROJECT) not in path
+
+
+def test_the_context_is_lambdas(started):
+    context = started("""
+        def handler(event, context):
+            return [context.function_name, context.memory_limit_in_mb, context.invoked_function_arn,
+                    len(context.aws_request_id), context.log_group_name, context.get_remaining_time_in_millis()]
+    """).invoke({})
+
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:stack-Function-1"
+    assert context[:-1] == ["stack-Function-1", 1769, arn, 36, "group"]
+    assert 0 < context[-1] <= 5000
+
+
+def test_a_process_is_kept_for_the_next_event(started):
+    counter = started("""
+        calls = 0
+        def handler(event, context):
+            global calls
+            calls += 1
+            return calls
+    """)
+
+    assert [counter.invoke({}) for _ in range(3)] == [1, 2, 3]
+
+
+def test_events_at_once_go_to_processes_of_their_own(started):
+    waits = started("""
+        import os, time
+        def handler(event, context):
+            time.sleep(0.5)
+            return os.getpid()
+    """)
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(waits.invoke({}))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(answers) == 4
+    assert len(set(answers)) == function.CONCURRENCY
+
+
+def test_when_every_process_is_busy_the_wait_ends(started):
+    busy = started("""
+        import time
+        def handler(event, context):
+            time.sleep(3)
+    """)
+    threads = [threading.Thread(target=busy.invoke, args=({},)) for _ in range(function.CONCURRENCY)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+
+    with pytest.raises(NoneIdle):
+        busy.invoke({}, wait=0.1)
+    for thread in threads:
+        thread.join()
+
+
+def test_what_it_writes_is_logged(started, lines):
+    writes = started("""
+        import sys
+        print("while importing")
+        def handler(event, context):
+            print("to standard output")
+            print("to standard error", file=sys.stderr)
+    """)
+    writes.invoke({})
+    for _ in range(100):
+        if len(lines) == 3:
+            break
+        time.sleep(0.05)
+
+    assert {line for _, _, line in lines} == {"while importing", "to standard output", "to standard error"}
+    assert {group for group, _, _ in lines} == {"group"}
+    assert "[$LATEST]" in lines[0][1]
+
+
+def test_out_of_time_is_a_failure_and_the_next_event_gets_a_new_process(started, lines):
+    slow = started(
+        """
+        import os, time
+        def handler(event, context):
+            time.sleep(event)
+            return os.getpid()
+    """,
+        timeout=1.0,
+    )
+    first = slow.invoke(0)
+
+    with pytest.raises(FunctionFailed, match=r"timed out after 1\.00 seconds"):
+        slow.invoke(10)
+
+    assert slow.invoke(0) != first
+    assert any("Task timed out after 1.00 seconds" in line for _, _, line in lines)
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), 9)", "sys.exit(1)"])
+def test_an_end_in_the_middle_is_a_failure_and_the_next_event_is_served(started, end):
+    fragile = started(f"""
+        import os, sys
+        def handler(event, context):
+            if event:
+                {end}
+            return "served"
+    """)
+
+    with pytest.raises(FunctionFailed, match="exit"):
+        fragile.invoke(True)  # noqa: FBT003 -- an event
+
+    assert fragile.invoke(False) == "served"  # noqa: FBT003 -- an event
+
+
+def test_an_exception_is_a_failure_and_the_process_goes_on(started):
+    raises = started("""
+        import os
+        def handler(event, context):
+            if event == "bad":
+                raise ValueError("no good")
+            return os.getpid()
+    """)
+    first = raises.invoke("good")
+
+    with pytest.raises(FunctionFailed, match="ValueError: no good"):
+        raises.invoke("bad")
+
+    assert raises.invoke("good") == first
+
+
+@pytest.mark.parametrize("source", ["import no_such_module", "raise ValueError('checksum')", "1 / 0", ""])
+def test_a_module_that_cannot_be_imported_says_so_at_the_start(started, source):
+    with pytest.raises(FunctionFailed, match="Error"):
+        started(source).start()
+
+
+def test_what_lambda_would_not_take_is_refused(started):
+    echo = started("""
+        def handler(event, context):
+            return event * 2
+    """)
+
+    with pytest.raises(PayloadTooLarge):
+        echo.invoke("x" * (function.MAX_PAYLOAD + 1))
+    with pytest.raises(FunctionFailed, match="more than Lambda takes"):
+        echo.invoke("x" * (function.MAX_PAYLOAD - 10))
+    assert echo.invoke("ab") == "abab"
+
+
+def test_an_answer_that_is_not_json_is_a_failure(started):
+    with pytest.raises(FunctionFailed, match="TypeError"):
+        started("def handler(event, context): return object()").invoke({})

@@ -1,0 +1,81 @@
+"""The OpenAPI document agrees with the code, with the gateway's answers and with what API Gateway takes."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from samtranslator.yaml_helper import yaml_parse
+
+from functions.problem import PROBLEMS, problem_json
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def document():
+    return yaml.safe_load((ROOT / "infra" / "openapi.yaml").read_text())
+
+
+def test_its_table_of_problems_is_the_code_s(document):
+    assert document["x-problems"] == {p.slug: {"status": p.status, "title": p.title} for p in PROBLEMS}
+
+
+def test_the_gateway_answers_problems_of_the_table(document):
+    table = {problem_json(p, "")["type"]: p for p in PROBLEMS}
+    for name, response in document["x-amazon-apigateway-gateway-responses"].items():
+        body = json.loads(response["responseTemplates"]["application/json"])
+        problem = table[body["type"]]
+        assert body["title"] == problem.title, name
+        assert body["status"] == response["statusCode"], name
+        assert body["status"] // 100 == problem.status // 100, name
+        assert len(body["detail"]) > 20, name
+
+
+def test_every_route_of_the_template_is_documented_and_the_other_way_round(document):
+    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
+    routes = {
+        (event["Properties"]["Path"], name)
+        for name, resource in resources.items()
+        for event in resource.get("Properties", {}).get("Events", {}).values()
+    }
+    documented = {
+        (path, re.search(r"\$\{(\w+)\.Alias\}", json.dumps(item))[1])
+        for path, item in document["paths"].items()
+    }
+    assert documented == routes
+
+
+def test_every_binary_body_is_a_binary_type_of_the_gateway(document):
+    binary = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]["Api"]["Properties"][
+        "BinaryMediaTypes"
+    ]
+    content = document["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert content.keys() - {"application/json"} <= {name.replace("~1", "/") for name in binary}
+
+
+def test_api_gateway_takes_it(document):
+    """What it is documented not to take: $ref but to schemas, and a response's schema that is not one of those."""
+    text = json.dumps(document)
+    assert set(re.findall(r'"\$ref": "(#/\w+/\w+/)', text)) == {"#/components/schemas/"}
+    assert all(re.fullmatch(r"[A-Za-z0-9]+", name) for name in document["components"]["schemas"])
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            for response in operation.get("responses", {}).values():
+                for media in response["content"].values():
+                    assert "$ref" in media["schema"], path
+
+
+def test_each_example_fits_its_schema(document):
+    jsonschema = pytest.importorskip("jsonschema")
+    components = {"components": document["components"]}
+    checked = 0
+    for item in document["paths"].values():
+        for operation in item.values():
+            for part in (operation.get("requestBody", {}), *operation.get("responses", {}).values()):
+                for media in part.get("content", {}).values():
+                    if "example" in media:
+                        jsonschema.validate(media["example"], {**media["schema"], **components})
+                        checked += 1
+    assert checked > 3

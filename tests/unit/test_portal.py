@@ -1,0 +1,93 @@
+"""The portal's pages: complete in themselves, at whatever address they are served."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from functions.portal import app
+
+ROOT = Path(__file__).parents[2]
+
+
+def ask(event, **changes):
+    event = json.loads((ROOT / "events" / f"{event}.json").read_text()) | changes
+    return app.handler(event, SimpleNamespace(aws_request_id="1"))
+
+
+def header(answer, name):
+    return answer["multiValueHeaders"][name][0]
+
+
+@pytest.mark.parametrize("event", ["page", "docs"])
+def test_a_page_asks_no_other_host_for_anything(event):
+    answer = ask(event)
+
+    assert answer["statusCode"] == 200
+    assert header(answer, "Content-Type") == "text/html; charset=utf-8"
+    page = re.sub(r"<script>[^<]{100000}.*?</script>", "", answer["body"], flags=re.DOTALL)
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)
+    assert "default-src 'none'" in header(answer, "Content-Security-Policy")
+
+
+def test_the_documentation_reads_the_document_beside_it():
+    assert 'url: "openapi.json"' in ask("docs")["body"]
+
+
+def test_the_document_names_the_stage_it_is_served_at():
+    document = json.loads(ask("openapi")["body"])
+    assert document["servers"] == [{"url": "/v1"}]
+
+    event = json.loads((ROOT / "events" / "openapi.json").read_text())
+    without_stage = event["requestContext"] | {"path": "/openapi.json"}
+    assert json.loads(ask("openapi", requestContext=without_stage)["body"])["servers"] == [{"url": "/"}]
+
+
+def test_links_of_the_page_hold_with_and_without_a_slash_at_its_end():
+    assert '<base href="/v1/">' in ask("page")["body"]
+
+
+def test_the_document_shows_the_table_of_problems_and_nothing_of_the_gateway():
+    body = ask("openapi")["body"]
+    assert "x-amazon-apigateway" not in body
+    assert "| 422 | `too-small` |" in json.loads(body)["info"]["description"]
+
+
+def test_asking_twice_gives_the_same():
+    assert ask("openapi")["body"] == ask("openapi")["body"]
+
+
+def test_a_wrong_method_is_told_from_a_wrong_path():
+    wrong_method = ask("docs", httpMethod="POST")
+    assert wrong_method["statusCode"] == 405
+    assert header(wrong_method, "Allow") == "GET"
+
+    wrong_path = ask("docs", path="/nothing")
+    assert wrong_path["statusCode"] == 404
+    assert header(wrong_path, "Content-Type") == "application/problem+json"
+    assert header(wrong_path, "Access-Control-Allow-Origin") == "*"
+
+
+def test_a_failure_tells_the_client_nothing(monkeypatch):
+    monkeypatch.setattr(app.pages, "docs_page", lambda: 1 / 0)
+
+    answer = ask("docs")
+
+    assert answer["statusCode"] == 500
+    assert "division" not in answer["body"]
+    assert json.loads(answer["body"])["instance"].startswith("urn:maskwatch:request:")
+
+
+def test_it_loads_nothing_heavy():
+    program = (
+        "import sys, functions.portal.app;"
+        "print([name for name in ('boto3', 'pydantic', 'numpy') if name in sys.modules])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert said.stdout.strip() == "[]"

@@ -1,0 +1,102 @@
+"""Publishing a model release: verified first, the manifest last, never over another."""
+
+import shutil
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from functions.inference.release import InvalidRelease, load_release
+from infra.publish_model import AlreadyPublished, publish
+
+BAKED = Path(__file__).parents[2] / "functions" / "inference" / "model"
+BUCKET = "models-bucket"
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Path(shutil.copytree(BAKED, tmp_path / "release"))
+
+
+def keys(s3):
+    return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+
+def test_what_was_published_verifies_after_download(s3, folder, tmp_path):
+    uri = publish(folder, BUCKET, s3)
+
+    release = load_release(folder)
+    prefix = f"models/{release.version}/"
+    assert uri == f"s3://{BUCKET}/{prefix}"
+    fetched = tmp_path / "fetched"
+    fetched.mkdir()
+    for key in keys(s3):
+        s3.download_file(BUCKET, key, str(fetched / key.removeprefix(prefix)))
+    assert load_release(fetched) == release
+
+
+def test_the_manifest_comes_last(s3, folder):
+    sent = []
+    s3.meta.events.register("before-call.s3.PutObject", lambda params, **_: sent.append(params["url_path"]))
+
+    publish(folder, BUCKET, s3)
+
+    assert len(sent) > 1
+    assert [path.endswith("manifest.json") for path in sent] == [False] * (len(sent) - 1) + [True]
+
+
+def test_a_published_version_is_not_touched(s3, folder):
+    publish(folder, BUCKET, s3)
+    before = {key: s3.head_object(Bucket=BUCKET, Key=key)["LastModified"] for key in keys(s3)}
+
+    with pytest.raises(AlreadyPublished, match="give the release another version"):
+        publish(folder, BUCKET, s3)
+
+    assert before == {key: s3.head_object(Bucket=BUCKET, Key=key)["LastModified"] for key in keys(s3)}
+
+
+def test_of_two_at_once_one_wins(s3, folder):
+    def other(**_):
+        s3.meta.events.unregister("before-call.s3.PutObject", other)
+        s3.put_object(
+            Bucket=BUCKET, Key=f"models/{load_release(folder).version}/manifest.json", Body=b"theirs"
+        )
+
+    s3.meta.events.register("before-call.s3.PutObject", other)
+
+    with pytest.raises(AlreadyPublished):
+        publish(folder, BUCKET, s3)
+
+
+def test_an_interrupted_upload_can_be_repeated(s3, folder):
+    def fail(model, **_):
+        if model.name == "PutObject":
+            raise ClientError({"Error": {"Code": "SlowDown"}}, "PutObject")
+
+    s3.meta.events.register("before-call.s3.PutObject", fail)
+    with pytest.raises(Exception, match="SlowDown"):
+        publish(folder, BUCKET, s3)
+    s3.meta.events.unregister("before-call.s3.PutObject", fail)
+
+    assert publish(folder, BUCKET, s3).startswith("s3://")
+
+
+def test_a_release_that_does_not_verify_is_not_uploaded(s3, folder):
+    (folder / "classifier.tflite").write_bytes(b"something else")
+
+    with pytest.raises(InvalidRelease):
+        publish(folder, BUCKET, s3)
+
+    assert keys(s3) == []

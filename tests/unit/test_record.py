@@ -1,0 +1,102 @@
+"""The line that is left of a prediction, and the metrics in it."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+
+from functions.inference.record import Recorder
+from functions.inference.score import Prediction
+from functions.problem import TOO_LARGE
+
+PREDICTION = Prediction(
+    id="5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
+    label="no_mask",
+    confidence=0.91,
+    probabilities={"mask": 0.05, "no_mask": 0.91, "incorrect": 0.04},
+    width=640,
+    height=480,
+    model_version="7",
+    projection=(0.5,) * 16,
+    appearance={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
+    decode_ms=3.1,
+    inference_ms=4.2,
+)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder("MaskWatch", "/predict", "7")
+
+
+def written(capsys: pytest.CaptureFixture[str]) -> dict:
+    (line,) = capsys.readouterr().out.splitlines()
+    return json.loads(line)
+
+
+def metrics(line: dict) -> dict[str, float]:
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    return {metric["Name"]: line[metric["Name"]] for metric in directive["Metrics"]}
+
+
+def test_a_prediction_is_one_line_of_json(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    recorder.predicted(PREDICTION, source="gate-3", request_id="r")
+    line = written(capsys)
+    expected = {
+        "prediction_id": PREDICTION.id,
+        "request_id": "r",
+        "route": "/predict",
+        "source": "gate-3",
+        "model_version": "7",
+        "label": "no_mask",
+        "probabilities": PREDICTION.probabilities,
+        "image": {"width": 640, "height": 480, **PREDICTION.appearance},
+        "projection": [0.5] * 16,
+    }
+    assert expected.items() <= line.items()
+    assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta(0)
+
+
+def test_its_metrics_are_what_cloudwatch_reads(
+    recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder.predicted(PREDICTION, source=None, request_id="r")
+    line = written(capsys)
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "MaskWatch"
+    assert directive["Dimensions"] == [["route"], ["route", "model_version"]]
+    assert all(isinstance(line[name], str) for names in directive["Dimensions"] for name in names)
+    assert abs(line["_aws"]["Timestamp"] - datetime.fromisoformat(line["time"]).timestamp() * 1000) < 2
+    assert metrics(line) == {
+        "Pictures": 1,
+        "LabelNoMask": 1,
+        "Confidence": 0.91,
+        "DecodeTime": 3.1,
+        "InferenceTime": 4.2,
+        "ColdStart": 1,
+    }
+    units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+    assert units["DecodeTime"] == "Milliseconds"
+    assert units["Confidence"] == "None"
+    assert units["Pictures"] == "Count"
+
+
+def test_a_refusal_is_counted_by_its_reason(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    recorder.rejected(TOO_LARGE, request_id="r")
+    line = written(capsys)
+    assert line["rejected"] == "too-large"
+    assert metrics(line) == {"Rejected": 1, "RejectedTooLarge": 1, "ColdStart": 1}
+
+
+def test_only_the_first_line_of_a_process_is_a_cold_start(
+    recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder.predicted(PREDICTION, source=None, request_id="r")
+    written(capsys)
+    recorder.predicted(PREDICTION, source=None, request_id="r")
+    assert "ColdStart" not in written(capsys)
+
+
+def test_a_source_cannot_forge_a_line(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    recorder.predicted(PREDICTION, source='x"}\u2028\r\n{"_aws"', request_id="r")
+    assert written(capsys)["source"] == 'x"}\u2028\r\n{"_aws"'

@@ -1,0 +1,88 @@
+"""A release that is not what its manifest says is refused, with the reason."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.inference.fetch import BAKED, open_release
+from functions.inference.release import LABELS, InvalidRelease, load_release
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(BAKED, tmp_path / "release"))
+
+
+def alter(folder: Path, **members: Any) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | members))
+
+
+def test_the_shipped_release_loads(folder: Path) -> None:
+    release = load_release(folder)
+    assert release.manifest["labels"] == list(LABELS)
+    assert release.classifier[4:8] == b"TFL3"
+    assert release.version
+
+
+def test_no_uri_is_the_release_in_the_image() -> None:
+    assert open_release("").version == load_release(BAKED).version
+
+
+def test_a_folder_is_a_uri(folder: Path) -> None:
+    alter(folder, version="mine")
+    assert open_release(str(folder)).version == "mine"
+
+
+def test_an_altered_model_is_refused(folder: Path) -> None:
+    path = folder / "classifier.tflite"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(InvalidRelease, match=r"classifier\.tflite: sha256 is .*, the manifest says"):
+        load_release(folder)
+
+
+def test_a_missing_model_is_refused(folder: Path) -> None:
+    (folder / "classifier.tflite").unlink()
+    with pytest.raises(
+        InvalidRelease, match=r"classifier\.tflite is named in the manifest but cannot be read"
+    ):
+        load_release(folder)
+
+
+def test_a_missing_manifest_is_refused(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    with pytest.raises(InvalidRelease, match=r"manifest\.json is missing"):
+        load_release(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"labels": 5}'])
+def test_what_is_no_manifest_is_refused(folder: Path, content: str) -> None:
+    (folder / "manifest.json").write_text(content)
+    with pytest.raises(InvalidRelease, match="is not a release manifest"):
+        load_release(folder)
+
+
+@pytest.mark.parametrize("labels", [["mask", "no_mask"], ["no_mask", "mask", "incorrect"], []])
+def test_other_labels_are_refused(folder: Path, labels: list[str]) -> None:
+    alter(folder, labels=labels)
+    with pytest.raises(InvalidRelease, match="labels are"):
+        load_release(folder)
+
+
+@pytest.mark.parametrize(
+    "change", [{"size": 8}, {"dtype": "float32"}, {"layout": "NCHW"}, {"channels": "BGR"}]
+)
+def test_another_input_is_refused(folder: Path, change: dict[str, Any]) -> None:
+    classifier = json.loads((folder / "manifest.json").read_text())["classifier"]
+    alter(folder, classifier=classifier | {"input": classifier["input"] | change})
+    with pytest.raises(InvalidRelease, match="input is"):
+        load_release(folder)
+
+
+def test_a_model_that_nothing_vouches_for_is_refused(folder: Path) -> None:
+    alter(folder, files={})
+    with pytest.raises(InvalidRelease, match="no checksum"):
+        load_release(folder)

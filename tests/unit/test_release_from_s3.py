@@ -1,0 +1,69 @@
+"""A release in S3 is fetched whole and verified, or refused with the reason."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.inference.fetch import BAKED, open_release
+from functions.inference.release import InvalidRelease, load_release
+
+URI = "s3://models/releases/7/"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        bucket = boto3.resource("s3").create_bucket(Bucket="models")
+        for file in BAKED.iterdir():
+            bucket.upload_file(str(file), f"releases/7/{file.name}")
+        yield bucket
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_release_is_fetched() -> None:
+    assert open_release(URI) == load_release(BAKED)
+    assert open_release(URI.rstrip("/")) == load_release(BAKED)
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_missing_release_is_refused() -> None:
+    with pytest.raises(InvalidRelease, match=r"s3://models/releases/8/manifest\.json cannot be fetched.*404"):
+        open_release("s3://models/releases/8/")
+    with pytest.raises(InvalidRelease, match="s3://nowhere/"):
+        open_release("s3://nowhere/releases/7/")
+
+
+def test_a_missing_file_is_refused(bucket: Any) -> None:
+    bucket.Object("releases/7/classifier.tflite").delete()
+    with pytest.raises(InvalidRelease, match=r"s3://models/releases/7/classifier\.tflite cannot be fetched"):
+        open_release(URI)
+
+
+def test_an_altered_file_is_refused(bucket: Any) -> None:
+    bucket.put_object(Key="releases/7/classifier.tflite", Body=b"something else")
+    with pytest.raises(InvalidRelease, match="sha256"):
+        open_release(URI)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff"])
+def test_what_is_no_manifest_is_refused(bucket: Any, body: bytes) -> None:
+    bucket.put_object(Key="releases/7/manifest.json", Body=body)
+    with pytest.raises(InvalidRelease, match="is not a release manifest"):
+        open_release(URI)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/b", "..", ""])
+def test_a_manifest_reaches_no_file_outside_its_release(bucket: Any, name: str) -> None:
+    manifest = json.loads((BAKED / "manifest.json").read_text()) | {"files": {name: "0" * 64}}
+    bucket.put_object(Key="releases/7/manifest.json", Body=json.dumps(manifest).encode())
+    with pytest.raises(InvalidRelease, match="is not a plain file name"):
+        open_release(URI)

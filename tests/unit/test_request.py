@@ -1,0 +1,281 @@
+"""The three forms of a request, and how each may go wrong."""
+
+import base64
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.inference.request import MAX_IMAGE_BYTES, Request, parse
+from functions.problem import (
+    INVALID_PARAMETER,
+    MALFORMED_BASE64,
+    MALFORMED_BODY,
+    TOO_LARGE,
+    UNSUPPORTED_TYPE,
+    Problem,
+    Rejected,
+)
+from tests.make_events import form
+
+IMAGE = b"\xff\xd8\xff\xe0 any bytes \r\n-- \x00\xfb\xff\xbf"
+TEXT = base64.b64encode(IMAGE).decode()
+
+
+def from_json(fields: object, query: dict[str, str] | None = None) -> Request:
+    return parse(json.dumps(fields).encode(), "application/json", query or {})
+
+
+def from_form(body: bytes, boundary: str = "b") -> Request:
+    return parse(body, f"multipart/form-data; boundary={boundary}", {})
+
+
+def refusal(
+    body: bytes, content_type: str = "application/json", query: dict[str, str] | None = None
+) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        parse(body, content_type, query or {})
+    return caught.value
+
+
+def test_the_three_forms_carry_the_same() -> None:
+    expected = Request(IMAGE, "gate-3", 0.6)
+    assert from_json({"image": TEXT, "source": "gate-3", "min_confidence": 0.6}) == expected
+    assert parse(IMAGE, "image/jpeg", {"source": "gate-3", "min_confidence": "0.6"}) == expected
+    parts = {"file": IMAGE, "source": b"gate-3", "min_confidence": b"0.6"}
+    assert from_form(form(parts, "b")) == expected
+
+
+def test_only_the_picture_is_needed() -> None:
+    assert from_json({"image": TEXT}) == Request(IMAGE, None, 0.0)
+
+
+def test_the_body_goes_before_the_query() -> None:
+    request = from_json({"image": TEXT, "source": "body"}, {"source": "query", "min_confidence": "1"})
+    assert request == Request(IMAGE, "body", 1.0)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "Application/JSON; charset=utf-8", "", "application/x-www-form-urlencoded"],
+)
+def test_json_by_its_type_or_by_its_look(content_type: str) -> None:
+    assert parse(b' \n{"image": "' + TEXT.encode() + b'"}', content_type, {}).image == IMAGE
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["image/jpeg", "IMAGE/PNG", "image/webp; q=1", "image/heic", "application/octet-stream", "",
+     "application/x-www-form-urlencoded"],
+)  # fmt: skip
+def test_a_picture_by_its_type_or_for_lack_of_one(content_type: str) -> None:
+    assert parse(IMAGE, content_type, {}).image == IMAGE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT,
+        TEXT.rstrip("="),
+        TEXT.replace("+", "-").replace("/", "_"),
+        "\r\n".join(TEXT[i : i + 8] for i in range(0, len(TEXT), 8)),
+        f"data:image/jpeg;base64,{TEXT}",
+        f"DATA:image/png;charset=x;BASE64,{TEXT}\n",
+        f"data:;base64,{TEXT}",
+    ],
+)
+def test_base64_as_people_write_it(text: str) -> None:
+    assert from_json({"image": text}).image == IMAGE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!!!",
+        TEXT[:-4] + "é===",
+        "abcde",
+        TEXT + "*",
+        "ab=cd",
+        "data:image/jpeg,abc",
+        "data:image/jpeg;base64",
+    ],
+)
+def test_what_is_not_base64_is_told_so(text: str) -> None:
+    rejected = refusal(json.dumps({"image": text}).encode())
+    assert rejected.problem == MALFORMED_BASE64
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_survive_base64(image: bytes) -> None:
+    assert from_json({"image": base64.b64encode(image).decode()}).image == image
+
+
+@given(st.binary(max_size=200), st.binary(max_size=30))
+def test_any_bytes_survive_a_form(image: bytes, source: bytes) -> None:
+    body = form({"file": image, "other": source}, "0b4d7f")
+    if b"--0b4d7f" not in image + source:
+        assert from_form(body, "0b4d7f").image == image
+
+
+@pytest.mark.parametrize(
+    ("body", "problem", "told"),
+    [
+        (b"", MALFORMED_BODY, "empty"),
+        (b'{"image": ', MALFORMED_BODY, "not JSON"),
+        (b"\xff\xfe\x00", MALFORMED_BODY, "not JSON"),
+        (b"[" * 100_000, MALFORMED_BODY, "not JSON"),
+        (b'{"image": ' + b"9" * 10_000 + b"}", MALFORMED_BODY, "not JSON"),
+        (b"[]", MALFORMED_BODY, "not an object"),
+        (b"null", MALFORMED_BODY, "not an object"),
+        (b"{}", INVALID_PARAMETER, "`image` is missing"),
+        (b'{"image": 5}', INVALID_PARAMETER, "`image` is not a string"),
+        (b'{"image": null}', INVALID_PARAMETER, "`image` is not a string"),
+    ],
+)
+def test_bad_json_is_told_what_is_wrong(body: bytes, problem: Problem, told: str) -> None:
+    rejected = refusal(body)
+    assert rejected.problem == problem
+    assert told in rejected.detail
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, "0.5", True, [], {}, float("nan"), float("inf"), 10**400])
+def test_min_confidence_in_json_is_a_number_from_0_to_1(value: object) -> None:
+    rejected = refusal(json.dumps({"image": TEXT, "min_confidence": value}).encode())
+    assert rejected.problem == INVALID_PARAMETER
+    assert "min_confidence" in rejected.detail
+
+
+@pytest.mark.parametrize("value", ["", "high", "nan", "inf", "-1", "1.01", "0,5"])
+def test_min_confidence_in_the_query_is_a_number_from_0_to_1(value: str) -> None:
+    assert refusal(IMAGE, "image/jpeg", {"min_confidence": value}).problem == INVALID_PARAMETER
+
+
+@pytest.mark.parametrize("value", ["x" * 65, "a\nb", "\x00", "\ud800", "tab\t", 7, ["gate"], {"a": 1}])
+def test_source_is_short_printable_text(value: object) -> None:
+    rejected = refusal(json.dumps({"image": TEXT, "source": value}).encode())
+    assert rejected.problem == INVALID_PARAMETER
+    assert "source" in rejected.detail
+
+
+@pytest.mark.parametrize("value", ["gate-3", "x" * 64, "Eingang Süd", "入口"])
+def test_source_may_be_in_any_script(value: str) -> None:
+    assert from_json({"image": TEXT, "source": value}).source == value
+
+
+def test_null_is_as_good_as_absent() -> None:
+    assert from_json({"image": TEXT, "source": None, "min_confidence": None}) == Request(IMAGE, None, 0.0)
+
+
+def test_an_empty_source_is_none() -> None:
+    assert parse(IMAGE, "image/jpeg", {"source": ""}).source is None
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/html", "application/pdf", "video/mp4"])
+def test_other_types_are_told_the_accepted_ones(content_type: str) -> None:
+    rejected = refusal(IMAGE, content_type)
+    assert rejected.problem == UNSUPPORTED_TYPE
+    assert content_type in rejected.detail
+    assert "image/webp" in rejected.detail
+
+
+def test_a_picture_that_the_gateway_took_for_text_is_told_so() -> None:
+    mangled = IMAGE.decode(errors="replace").encode()
+    rejected = refusal(mangled, "image/jpg")
+    assert rejected.problem == UNSUPPORTED_TYPE
+    assert "image/jpg" in rejected.detail
+
+
+def test_too_large_names_the_limit_in_image_bytes_and_the_other_way() -> None:
+    image = bytes(MAX_IMAGE_BYTES + 1)
+    text = base64.b64encode(image).decode()
+    for rejected in (
+        refusal(image, "image/jpeg"),
+        refusal(json.dumps({"image": text}).encode()),
+        refusal(form({"file": image}, "b"), "multipart/form-data; boundary=b"),
+    ):
+        assert rejected.problem == TOO_LARGE
+        assert "4,400,001" in rejected.detail
+        assert "4,400,000" in rejected.detail
+        assert "POST /uploads" in rejected.detail
+
+
+def test_the_largest_picture_fits() -> None:
+    image = bytes(MAX_IMAGE_BYTES)
+    body = json.dumps({"image": base64.b64encode(image).decode()}).encode()
+    assert len(body) < 6 * 1024 * 1024 - 200_000
+    assert parse(body, "application/json", {}).image == image
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data; boundary=b",
+        'Multipart/Form-Data; Boundary="b"',
+        "multipart/form-data; charset=utf-8; boundary=b",
+    ],
+)
+def test_the_boundary_may_be_written_any_way(content_type: str) -> None:
+    assert parse(form({"file": IMAGE}, "b"), content_type, {}).image == IMAGE
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'Content-Disposition: form-data; name="file"; filename="a; name=\\"x\\".jpg"',
+        b"content-disposition:form-data;name=file",
+        b'Content-Type: image/jpeg\r\nContent-Disposition: form-data; filename=""; name="file"',
+        'Content-Disposition: form-data; name="file"; filename="gesicht-ä.jpg"'.encode(),
+    ],
+)
+def test_part_headers_may_be_written_any_way(head: bytes) -> None:
+    body = b"preamble\r\n--b\r\n" + head + b"\r\n\r\n" + IMAGE + b"\r\n--b--\r\nepilogue"
+    assert from_form(body).image == IMAGE
+
+
+def test_an_empty_file_part_is_an_empty_picture() -> None:
+    assert from_form(form({"file": b""}, "b")).image == b""
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "problem", "told"),
+    [
+        (form({"file": IMAGE}, "b"), "multipart/form-data", MALFORMED_BODY, "boundary"),
+        (form({"file": IMAGE}, "b"), "multipart/form-data; boundary=", MALFORMED_BODY, "boundary"),
+        (form({"file": IMAGE}, "b"), "multipart/form-data; boundary=other", MALFORMED_BODY, "cut short"),
+        (form({"file": IMAGE}, "b")[:-6], "multipart/form-data; boundary=b", MALFORMED_BODY, "cut short"),
+        (b"--b\r\n\r\n\r\n--b--\r\n", "multipart/form-data; boundary=b", MALFORMED_BODY, "Content-Disposition"),
+        (b"--b--\r\n", "multipart/form-data; boundary=b", INVALID_PARAMETER, "0 parts"),
+        (form({"image": IMAGE}, "b"), "multipart/form-data; boundary=b", INVALID_PARAMETER, "named `file`"),
+        (form({"file": IMAGE, "File": b""}, "b").replace(b"File", b"file"), "multipart/form-data; boundary=b",
+         INVALID_PARAMETER, "2 parts"),
+    ],
+)  # fmt: skip
+def test_bad_forms_are_told_what_is_wrong(
+    body: bytes, content_type: str, problem: Problem, told: str
+) -> None:
+    rejected = refusal(body, content_type)
+    assert rejected.problem == problem
+    assert told in rejected.detail
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from(["application/json", "multipart/form-data; boundary=b", "image/png", "", "text/x"]),
+)
+def test_nothing_but_a_refusal_escapes(body: bytes, content_type: str) -> None:
+    with suppress(Rejected):
+        parse(body, content_type, {})
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"--b", b"\r\n", b"--", b"Content-Disposition: form-data; name=", b'"file"', b";", b" "]
+        )
+    )
+)
+def test_nothing_but_a_refusal_escapes_from_forms(pieces: list[bytes]) -> None:
+    with suppress(Rejected):
+        from_form(b"".join(pieces))

@@ -1,0 +1,26 @@
+"""What the environment says."""
+
+import pytest
+
+from functions.inference.settings import Settings, read_settings
+
+
+def test_without_an_environment_there_are_defaults() -> None:
+    assert read_settings({}) == Settings("", "*", "MaskWatch", 1)
+
+
+def test_the_environment_is_read() -> None:
+    environment = {
+        "MODEL_URI": "s3://models/7/",
+        "CORS_ORIGIN": "https://example.com",
+        "POWERTOOLS_METRICS_NAMESPACE": "Mine",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3538",
+    }
+    assert read_settings(environment) == Settings("s3://models/7/", "https://example.com", "Mine", 2)
+
+
+@pytest.mark.parametrize(
+    ("memory", "threads"), [(128, 1), (1024, 1), (1769, 1), (2048, 1), (3008, 2), (5307, 3), (10_240, 6)]
+)
+def test_threads_follow_the_memory(memory: int, threads: int) -> None:
+    assert read_settings({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory)}).threads == threads
