@@ -41,6 +41,10 @@ MIN_FACE: Final = 20  # pixels; a smaller face in a scene says little about its 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
 
+class UnusableData(Exception):  # noqa: N818 -- a verdict about the input
+    """The folder cannot be worked with; the message says why."""
+
+
 @dataclass(frozen=True)
 class Example:
     """A picture on disk and what it shows; `face` is where in it, None for the whole picture."""
@@ -87,7 +91,7 @@ def find(folder: Path) -> list[Example]:
     """List the pictures below `folder` (see the module's text for its forms).
 
     Raises:
-        ValueError: The folder has neither form.
+        UnusableData: The folder has neither form.
     """
     root = folder / "crops" if (folder / "crops").is_dir() else folder
     sources = _sources(folder)
@@ -104,7 +108,7 @@ def find(folder: Path) -> list[Example]:
             for path, (label, name) in zip(files, found, strict=True)
         ]
     else:
-        raise ValueError(
+        raise UnusableData(
             f"{root}: expected <split>/<label>/*.jpg or <label>/*.jpg with the labels {', '.join(LABELS)}"
             f" and the splits {', '.join(SPLITS)}"
         )
@@ -250,7 +254,10 @@ def main() -> None:
     """Print what a data folder holds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    print(summary(load(find(parser.parse_args().folder))))
+    try:
+        print(summary(load(find(parser.parse_args().folder))))
+    except UnusableData as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from functions.inference.classify import Classifier, resize
 from functions.inference.release import LABELS, Release, load_release
 from functions.inference.score import appearance
-from training.dataset import find, load
+from training.dataset import UnusableData, find, load
 from training.metrics import (
     area_under_roc,
     average_precision,
@@ -169,11 +169,11 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
         What `metrics.json` says, and the probabilities (N, 3) of the crops in their order.
 
     Raises:
-        ValueError: There are no test pictures.
+        UnusableData: There are no test pictures.
     """
     samples = dataset.split("test")
     if not samples:
-        raise ValueError("there are no pictures in the split test")
+        raise UnusableData("there are no pictures in the split test")
     truth, pictures = truths(samples), [s.pixels for s in samples]
     told = probabilities(release, pictures)
     sources = np.array([s.example.source or "-" for s in samples])
@@ -290,8 +290,11 @@ def main() -> None:
     parser.add_argument("--release", type=Path, help="judge this release instead of the run's own file")
     options = parser.parse_args()
     release = load_release(options.release) if options.release else shipped(options.run)
-    dataset = load([e for e in find(options.data) if e.split in {"test", ""}], Path(os.devnull))
-    metrics, told = evaluate(release, dataset)
+    try:
+        dataset = load([e for e in find(options.data) if e.split in {"test", ""}], Path(os.devnull))
+        metrics, told = evaluate(release, dataset)
+    except UnusableData as error:
+        parser.error(str(error))
     samples = dataset.split("test")
     write_predictions(options.run / PREDICTIONS, samples, told, options.data)
     mistakes_sheet(samples, told).save(options.run / MISTAKES)

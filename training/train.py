@@ -16,7 +16,8 @@ import numpy as np
 from functions.inference.classify import resize
 from functions.inference.release import LABELS
 from training.augment import augment
-from training.dataset import Dataset, Sample, find, load, summary
+from training.dataset import Dataset, Sample, UnusableData, find, load, summary
+from training.metrics import figures
 from training.model import build, freeze_until, load_trained
 
 if TYPE_CHECKING:
@@ -125,17 +126,15 @@ def predict_logits(model: keras.Model, samples: Sequence[Sample], size: int) -> 
 
 def validation_scores(logits: NDArray[np.float32], samples: Sequence[Sample]) -> dict[str, float]:
     """Macro-F1 of the classes, mask-or-not accuracy, and the loss."""
-    truth = one_hot(samples)
-    guess = np.eye(len(LABELS), dtype=np.float32)[logits.argmax(axis=1)]
-    hits = (truth * guess).sum(axis=0)
-    f1 = 2 * hits / np.maximum(truth.sum(axis=0) + guess.sum(axis=0), 1)
-    chance = logits - np.log(np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True))
-    chance -= logits.max(axis=1, keepdims=True)
+    chances = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
+    chances /= chances.sum(axis=1, keepdims=True)
+    truth = one_hot(samples).argmax(axis=1)
+    told = figures(truth, chances)
     return {
-        "val_macro_f1": float(f1[truth.any(axis=0)].mean()),
-        "val_accuracy": float((truth * guess).sum() / len(samples)),
-        "val_mask_or_not": float(((truth[:, 0] > 0) == (guess[:, 0] > 0)).mean()),
-        "val_loss": float(-(truth * chance).sum(axis=1).mean()),
+        "val_macro_f1": told["macro_f1"],
+        "val_accuracy": told["accuracy"],
+        "val_mask_or_not": told["mask_or_not_accuracy"],
+        "val_loss": float(-np.log(chances[np.arange(len(truth)), truth].clip(1e-12)).mean()),
     }
 
 
@@ -161,12 +160,17 @@ def train(
         seed: Of everything that is drawn.
 
     Raises:
-        ValueError: `out` holds a run on other pictures or other starting weights.
+        UnusableData: There is nothing to learn from or to judge by, or `out` holds a run on other pictures or other
+            starting weights.
     """
     keras.utils.set_random_seed(seed)
+    learned, judged = dataset.split("train", faces=True), dataset.split("val")
+    if not learned or not judged:
+        raise UnusableData(
+            f"{len(learned)} pictures to train with and {len(judged)} to validate: both are needed"
+        )
     out.mkdir(parents=True, exist_ok=True)
     state = _read_state(out, dataset.fingerprint, _checksum(classifier or weights))
-    learned, judged = dataset.split("train", faces=True), dataset.split("val")
     model = load_trained(classifier) if classifier else build(weights)
     for number, stage in enumerate(stages):
         best = out / f"stage-{number}.weights.h5"
@@ -178,9 +182,8 @@ def train(
         state.stage, state.epoch, state.best, state.stale = number + 1, 0, -1.0, 0
         _write_state(out, state)
         (out / "checkpoint.keras").unlink(missing_ok=True)
-    trained = keras.Model.from_config(
-        model.get_config()
-    )  # without the optimizer, which would treble the file
+    # A copy without the optimizer, which would treble the file.
+    trained = keras.Model.from_config(model.get_config())
     trained.set_weights(model.get_weights())
     trained.save_weights(out / WEIGHTS)
     return trained
@@ -240,7 +243,7 @@ def _read_state(out: Path, fingerprint: str, starting_weights: str) -> State:
         return State(fingerprint, starting_weights)
     state = State(**json.loads(path.read_text()))
     if (state.fingerprint, state.starting_weights) != (fingerprint, starting_weights):
-        raise ValueError(f"{out} holds a run on other pictures or other weights; choose another folder")
+        raise UnusableData(f"{out} holds a run on other pictures or other weights; choose another folder")
     return state
 
 
@@ -269,16 +272,19 @@ def main() -> None:
     start.add_argument("--classifier", type=Path, help="weights of a trained classifier to fine-tune further")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    dataset = load(find(options.data))
-    print(summary(dataset))
-    train(
-        dataset,
-        options.out,
-        weights=options.weights,
-        classifier=options.classifier,
-        stages=FURTHER if options.classifier else STAGES,
-        seed=options.seed,
-    )
+    try:
+        dataset = load(find(options.data))
+        print(summary(dataset))
+        train(
+            dataset,
+            options.out,
+            weights=options.weights,
+            classifier=options.classifier,
+            stages=FURTHER if options.classifier else STAGES,
+            seed=options.seed,
+        )
+    except UnusableData as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from functions.inference.decode import decode
 from functions.inference.release import LABELS
 from tests.pictures import encode
 from tests.training.drawn import draw, write_crops
-from training.dataset import EXCLUSIONS, Dataset, find, load, read_exclusions, summary
+from training.dataset import EXCLUSIONS, Dataset, UnusableData, find, load, read_exclusions, summary
 
 NOTHING_EXCLUDED = "sha256,reason\n"
 
@@ -80,12 +80,12 @@ def test_another_form_of_folder_is_refused(tmp_path: Path, path: str) -> None:
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(encode(draw("mask", 0)))
-    with pytest.raises(ValueError, match=r"expected <split>/<label>/\*\.jpg or <label>/\*\.jpg"):
+    with pytest.raises(UnusableData, match=r"expected <split>/<label>/\*\.jpg or <label>/\*\.jpg"):
         find(tmp_path)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(UnusableData, match="expected"):
         find(tmp_path)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.training.conftest import STAGES
 from training import train as module
-from training.dataset import Dataset, find, load
+from training.dataset import Dataset, UnusableData, find, load
 from training.model import load_trained
 from training.train import STATE, WEIGHTS, Stage, predict_logits, train
 
@@ -66,12 +66,12 @@ def test_a_finished_run_trains_no_more(trained: Path, dataset: Dataset, backbone
 
 def test_a_run_on_other_pictures_is_not_continued(trained: Path, dataset: Dataset, backbone: Path) -> None:
     fewer = replace(dataset, samples=dataset.samples[1:])
-    with pytest.raises(ValueError, match="other pictures"):
+    with pytest.raises(UnusableData, match="other pictures"):
         train(fewer, trained, weights=backbone, stages=STAGES, batch=24)
 
 
 def test_a_run_from_other_weights_is_not_continued(trained: Path, dataset: Dataset) -> None:
-    with pytest.raises(ValueError, match="other weights"):
+    with pytest.raises(UnusableData, match="other weights"):
         train(dataset, trained, classifier=trained / WEIGHTS, stages=STAGES, batch=24)
 
 
@@ -89,3 +89,10 @@ def test_it_stops_when_it_gets_no_better(
     monkeypatch.setattr(module, "validation_scores", lambda *_: {"val_macro_f1": next(scores)})
     train(dataset, tmp_path, weights=backbone, stages=(Stage(96, None, 5, 1e-3, patience=2),), batch=24)
     assert [row["val_macro_f1"] for row in history(tmp_path)] == [0.5, 0.6, 0.4, 0.3]
+
+
+def test_pictures_of_one_split_alone_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+    lone = replace(dataset, samples=tuple(dataset.split("val")))
+    with pytest.raises(UnusableData, match=r"0 pictures to train with and \d+ to validate"):
+        train(lone, tmp_path / "run", stages=())
+    assert not (tmp_path / "run").exists()
