@@ -37,6 +37,7 @@ evaluate: $(VENV)/dev.stamp ## Judge the TFLite file of RUN on the test pictures
 
 release: $(VENV)/dev.stamp ## Write the model release of RUN, VERSION=…, into the image's folder
 	$(BIN)/python -m training.release --run $(RUN) --out functions/inference/model --version $(VERSION)
+	cp $(RUN)/classifier.weights.h5 training/weights/
 
 bench: $(VENV)/dev.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet -e '.[bench]'

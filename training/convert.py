@@ -44,9 +44,8 @@ def calibrate(logits: NDArray[np.float32], truth: NDArray[np.float32]) -> Calibr
     answer at "as it is", so that a few pictures that are all told apart do not send it to infinity.
     """
     classes = logits.shape[1]
-    free = np.zeros(
-        (len(logits), classes, classes)
-    )  # what the scaled logits depend on: 1/temperature, biases
+    # How the calibrated logits depend on what is sought: 1 / temperature, and all biases but the first.
+    free = np.zeros((len(logits), classes, classes))
     free[:, :, 0] = logits
     free[:, 1:, 1:] = np.eye(classes - 1)
     neutral = found = np.eye(classes)[0]
@@ -58,9 +57,8 @@ def calibrate(logits: NDArray[np.float32], truth: NDArray[np.float32]) -> Calibr
         spread = np.einsum("nk,kj->nkj", chance, np.eye(classes)) - chance[:, :, None] * chance[:, None]
         curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(classes)
         step = np.linalg.solve(curvature, slope)
-        found = found - step * min(
-            1, 0.5 / max(float(np.linalg.norm(step)), 1e-9)
-        )  # far off, Newton overshoots
+        length = max(float(np.linalg.norm(step)), 0.5)
+        found = found - step * (0.5 / length)  # half a unit at most: far off, Newton overshoots
     return Calibration(1 / max(float(found[0]), 0.05), (0.0, *found[1:].tolist()))
 
 
