@@ -1,12 +1,14 @@
 PYTHON ?= python3
 DATA ?= ../shared/data
 RUN ?= .runs/classifier
+DETECTOR ?= .runs/detector
 START ?= --classifier training/weights/classifier.weights.h5
+WITH_DETECTOR = $(if $(wildcard $(DETECTOR)/detector-metrics.json),--detector $(DETECTOR))
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock train convert evaluate report release bench clean
+.PHONY: help run test check format lock train train-detector evaluate release bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -14,7 +16,7 @@ help: ## Show this list
 run: $(VENV)/run.stamp ## Start the whole system on http://127.0.0.1:3000 (PORT=…), no Docker, no AWS account
 	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000)
 
-test: $(VENV)/dev.stamp .venv-tflite/stamp ## Run every test that needs no Docker
+test: $(VENV)/aws-training.stamp .venv-tflite/stamp ## Run every test that needs no Docker
 	$(BIN)/python -m pytest tests --ignore tests/container $(ARGS)
 
 check: $(VENV)/dev.stamp check-infra ## Lint, formatting, types, infrastructure checks
@@ -31,13 +33,18 @@ train: $(VENV)/dev.stamp ## Fine-tune on DATA=folder into RUN=folder (resumes); 
 	$(BIN)/python -m training.convert --data $(DATA) --run $(RUN)
 	$(MAKE) evaluate
 
+train-detector: $(VENV)/dev.stamp ## Train the face detector on DATA=folder with frames.csv into DETECTOR=folder (resumes)
+	$(BIN)/python -m training.detector.train --data $(DATA) --out $(DETECTOR) $(DETECTOR_START)
+	$(BIN)/python -m training.detector.convert --data $(DATA) --run $(DETECTOR)
+	$(BIN)/python -m training.detector.evaluate --data $(DATA) --run $(DETECTOR)
+
 evaluate: $(VENV)/dev.stamp ## Judge the TFLite file of RUN on the test pictures of DATA and write its report
 	$(BIN)/python -m training.evaluate --data $(DATA) --run $(RUN)
-	$(BIN)/python -m training.report --run $(RUN) --out $(RUN)/report
+	$(BIN)/python -m training.report --run $(RUN) $(WITH_DETECTOR) --out $(RUN)/report
 
-release: $(VENV)/dev.stamp ## Write the model release of RUN, VERSION=…, into the image's folder
-	$(BIN)/python -m training.release --run $(RUN) --out functions/inference/model --version $(VERSION)
-	cp $(RUN)/classifier.weights.h5 training/weights/
+release: $(VENV)/dev.stamp ## Write the model release of RUN (and DETECTOR, if there), VERSION=…, into the image's folder
+	$(BIN)/python -m training.release --run $(RUN) $(WITH_DETECTOR) --out functions/inference/model --version $(VERSION)
+	cp $(RUN)/classifier.weights.h5 $(wildcard $(DETECTOR)/detector.weights.h5) training/weights/
 
 bench: $(VENV)/dev.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet -e '.[bench]'
@@ -45,7 +52,7 @@ bench: $(VENV)/dev.stamp .venv-tflite/stamp ## Measure speed and memory into tes
 
 lock: $(VENV)/dev.stamp ## Pin, with hashes, what is deployed
 	$(BIN)/pip install --quiet uv
-	for folder in functions/*/; do \
+	for folder in functions/*/ training/; do \
 	  [ ! -f $$folder/requirements.in ] || $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 	    --no-emit-index-url --python-version 3.11 $$folder/requirements.in -o $$folder/requirements.txt; \
 	done
@@ -69,3 +76,4 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 	@mkdir -p $(@D) && touch $@
 
 include infra/deploy.mk
+include training/training.mk

@@ -23,7 +23,7 @@ class Api(APIGatewayRestResolver):
 
     Args:
         cors_origin: The pages of which site; "*" for all.
-        methods: The method of each path that there is; told to whoever uses another one.
+        methods: The method of each resource that there is; told to whoever uses another one.
     """
 
     def __init__(self, cors_origin: str, methods: Mapping[str, str]) -> None:
@@ -44,9 +44,11 @@ class Api(APIGatewayRestResolver):
         allow = {"Access-Control-Allow-Origin": self._cors_origin}
         return Response(status, content_type, body, headers={**allow, **(headers or {})})
 
-    def respond_json(self, body: Mapping[str, Any]) -> Response[str]:
+    def respond_json(
+        self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Response[str]:
         """Answer 200 with JSON."""
-        return self.respond(200, json.dumps(body), "application/json")
+        return self.respond(200, json.dumps(body), "application/json", headers)
 
     def refuse(
         self, problem: Problem, detail: str, headers: Mapping[str, str] | None = None
@@ -56,9 +58,9 @@ class Api(APIGatewayRestResolver):
         return self.respond(problem.status, json.dumps(body), "application/problem+json", headers)
 
     def _nothing_there(self, _: NotFoundError) -> Response[str]:
-        path = self.current_event.path
-        if allowed := self._methods.get(path):
-            return self.refuse(METHOD_NOT_ALLOWED, f"Use {allowed} {path}.", {"Allow": allowed})
+        resource = self.current_event.resource
+        if allowed := self._methods.get(resource):
+            return self.refuse(METHOD_NOT_ALLOWED, f"Use {allowed} {resource}.", {"Allow": allowed})
         return self.refuse(NOT_FOUND, "There is nothing at this path; GET /docs describes every route.")
 
     def _fail(self, _: Exception) -> Response[str]:

@@ -20,7 +20,9 @@ MALFORMED_BASE64 = Problem("malformed-base64", 400, "The picture is not valid ba
 INVALID_PARAMETER = Problem("invalid-parameter", 400, "A parameter is missing or out of range")
 FORBIDDEN = Problem("forbidden", 403, "The API key is missing or wrong")
 NOT_FOUND = Problem("not-found", 404, "There is nothing at this path")
+NO_RESULT = Problem("no-result", 404, "There is no result yet")
 METHOD_NOT_ALLOWED = Problem("method-not-allowed", 405, "The path does not take this method")
+GONE = Problem("gone", 410, "The picture is no longer there")
 TOO_LARGE = Problem("too-large", 413, "The picture is too large")
 UNSUPPORTED_TYPE = Problem("unsupported-type", 415, "Not an accepted type")
 UNREADABLE_IMAGE = Problem("unreadable-image", 422, "Not a readable picture")
@@ -35,7 +37,9 @@ PROBLEMS = (
     INVALID_PARAMETER,
     FORBIDDEN,
     NOT_FOUND,
+    NO_RESULT,
     METHOD_NOT_ALLOWED,
+    GONE,
     TOO_LARGE,
     UNSUPPORTED_TYPE,
     UNREADABLE_IMAGE,

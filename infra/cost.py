@@ -1,4 +1,4 @@
-"""What a million pictures cost: `python -m infra.cost` prints the README's table from the benchmark's figures."""
+"""What pictures cost: `python -m infra.cost` prints the README's tables from the benchmark's figures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,25 @@ PRICES_SEEN: Final = "2026-11-21"  # us-east-1, first tier, no free tier; every 
 API_REQUEST: Final = 3.50 / 1e6  # dollars a call of a REST API
 LAMBDA_REQUEST: Final = 0.20 / 1e6  # dollars an invocation
 LAMBDA_GB_SECOND: Final = {"x86_64": 0.0000166667, "arm64": 0.0000133334}  # dollars
+S3_READ: Final = 0.0004 / 1e3  # dollars a GET or HEAD
+S3_WRITE: Final = 0.005 / 1e3  # dollars a PUT or LIST
+SQS_REQUEST: Final = 0.40 / 1e6  # dollars
+EXPRESS_REQUEST: Final = 1.00 / 1e6  # dollars an execution of an express state machine
+EXPRESS_GB_SECOND: Final = 0.00001667  # dollars, in steps of 64 MB and 100 ms
 REKOGNITION_IMAGE: Final = 1.00 / 1e3  # dollars a DetectProtectiveEquipment, first million of a month
 
 PICTURES: Final = 1_000_000
 MEMORY_SIZES: Final = (512, 1024, 1769)  # MB
 MB_PER_PROCESSOR: Final = 1769  # Lambda gives a processor in proportion to memory
 RESULTS: Final = Path(__file__).parents[1] / "tests" / "benchmarks" / "RESULTS.md"
+
+
+QUEUE_BATCH: Final = (
+    10  # pictures an invocation of Batch by the queue, when there are enough; see template.yaml
+)
+BACKFILL_BATCH: Final = 50  # and by the backfill; see infra/backfill.asl.yaml
+BULKS: Final = (1_000_000, 100_000_000)  # pictures
+CONCURRENCIES: Final = (5, 100, 1000)  # batches at once
 
 
 class NoFigures(Exception):  # noqa: N818 -- names what is missing
@@ -45,6 +58,68 @@ def cost(milliseconds: float, memory: int, architecture: str = "x86_64") -> Cost
     gigabyte_seconds = billed / 1000 * memory / 1024
     one = LAMBDA_REQUEST + gigabyte_seconds * LAMBDA_GB_SECOND[architecture]
     return Cost(memory, billed, PICTURES * API_REQUEST, PICTURES * one)
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """Of pictures that lie in S3, in dollars; `pace` is SQS or Step Functions, whichever hands them to Batch."""
+
+    functions: float
+    storage: float
+    pace: float
+
+    @property
+    def together(self) -> float:
+        """Of all three."""
+        return self.functions + self.storage + self.pace
+
+
+def by_queue(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESSOR) -> Bulk:
+    """Return what uploads cost: a message from S3 for each, received and deleted in batches."""
+    return Bulk(
+        functions=_functions(pictures, milliseconds, memory, QUEUE_BATCH),
+        storage=pictures * (2 * S3_READ + S3_WRITE),  # is there a result? the picture; its result
+        pace=pictures * SQS_REQUEST * (1 + 2 / QUEUE_BATCH),
+    )
+
+
+def by_backfill(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESSOR) -> Bulk:
+    """Return what a backfill costs: a listing, and an express execution for each batch."""
+    batches = math.ceil(pictures / BACKFILL_BATCH)
+    tenths = math.ceil(BACKFILL_BATCH * milliseconds / 100)  # of a second that one takes
+    return Bulk(
+        functions=_functions(pictures, milliseconds, memory, BACKFILL_BATCH),
+        storage=pictures * (2 * S3_READ + S3_WRITE) + math.ceil(pictures / 1000) * S3_WRITE,
+        pace=batches * (EXPRESS_REQUEST + tenths / 10 * 64 / 1024 * EXPRESS_GB_SECOND),
+    )
+
+
+def _functions(pictures: int, milliseconds: float, memory: int, batch: int) -> float:
+    gigabyte_seconds = pictures * milliseconds / 1000 * memory / 1024
+    return math.ceil(pictures / batch) * LAMBDA_REQUEST + gigabyte_seconds * LAMBDA_GB_SECOND["x86_64"]
+
+
+def bulk_table(milliseconds: float) -> str:
+    """Return the Markdown table for pictures in S3, each of which takes so long on one processor."""
+    lines = [
+        "| Pictures | | Lambda | S3 | SQS or Step Functions | Together | Hours with "
+        + ", ".join(f"{n:,}" for n in CONCURRENCIES)
+        + " batches at once |",
+        "|---:|---|---:|---:|---:|---:|---:|",
+    ]
+    for pictures in BULKS:
+        hours = ", ".join(f"{pictures * milliseconds / 3.6e6 / n:,.2f}" for n in CONCURRENCIES)
+        for way, cost_of in (("uploaded", by_queue), ("backfill", by_backfill)):
+            bulk = cost_of(pictures, milliseconds)
+            lines.append(
+                f"| {pictures:,} | {way} | ${bulk.functions:,.2f} | ${bulk.storage:,.2f} | ${bulk.pace:,.2f} "
+                f"| **${bulk.together:,.2f}** | {hours} |"
+            )
+    note = (
+        f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. {milliseconds:g} ms a picture on one processor "
+        f"({MB_PER_PROCESSOR:,} MB, x86_64). Not in it: putting the pictures into S3 and keeping them, log storage."
+    )
+    return "\n".join([*lines, "", note])
 
 
 def table(milliseconds: float, peak: float) -> str:
@@ -97,7 +172,7 @@ def _number(row: dict[str, str], column: str) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ms", type=float, help="milliseconds a prediction, on one processor")
     parser.add_argument("--mb", type=float, help="peak memory in MB")
@@ -106,7 +181,7 @@ def main() -> None:
         milliseconds, peak = measured(RESULTS.read_text())
         arguments.ms = milliseconds if arguments.ms is None else arguments.ms
         arguments.mb = peak if arguments.mb is None else arguments.mb
-    print(table(arguments.ms, arguments.mb))
+    print(f"{table(arguments.ms, arguments.mb)}\n\n{bulk_table(arguments.ms)}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ ENV ?= dev
 MODEL ?= functions/inference/model
 SAM_ENV := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),$(AWS_REGION),us-east-1)
 
-.PHONY: sam-build sam-invoke sam-api deploy smoke destroy logs publish-model test-container check-infra cost
+.PHONY: sam-build sam-invoke sam-api deploy smoke destroy logs score backfill redrive publish-model test-container check-infra cost
 
 sam-build: $(SAM) ## Build the images with the SAM CLI (BASE_IMAGE=… to build upon another)
 	$(SAM_ENV) $(SAM) build $(if $(BASE_IMAGE),--parameter-overrides BaseImage=$(BASE_IMAGE))
@@ -35,15 +35,25 @@ destroy: $(SAM) ## Delete the stack (ENV=…); the models bucket stays
 logs: $(SAM) ## Follow what the functions log (ENV=…)
 	$(SAM_ENV) $(SAM) logs --stack-name maskwatch-$(ENV) --tail
 
+score: $(VENV)/run.stamp ## Score the pictures of DIR=folder with make run, or with STACK=name; writes OUT=scores.csv
+	$(BIN)/python -m infra.score_folder "$(DIR)" $(if $(STACK),--stack $(STACK)) $(if $(OUT),--out "$(OUT)")
+
+backfill: $(VENV)/run.stamp ## Score what is in the uploads bucket already: PREFIX=2026/ or MANIFEST=key (ENV=… or STACK=name)
+	$(BIN)/python -m infra.backfill --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
+	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--prefix "$(PREFIX)")
+
+redrive: $(VENV)/run.stamp ## Score the uploads again that failed for good (ENV=…), and say why they did
+	$(BIN)/python -m infra.redrive --stack maskwatch-$(ENV)
+
 publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=…)
 	$(BIN)/python -m infra.publish_model $(MODEL) --stack maskwatch-$(ENV)
 
-test-container: $(VENV)/dev.stamp $(SAM) ## Build the images and test them in Docker (CI=1 installs Docker where it can)
+test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test them in Docker (CI=1 installs Docker where it can)
 	SAM="$(SAM)" PYTHON="$(BIN)/python" CI="$(CI)" BASE_IMAGE="$(BASE_IMAGE)" tests/container/run.sh $(ARGS)
 
 check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check template, Dockerfiles and workflows
 	$(BIN)/cfn-lint template.yaml
-	.venv-checks/bin/checkov --file template.yaml functions/*/Dockerfile --framework cloudformation dockerfile \
+	.venv-checks/bin/checkov --file template.yaml functions/*/Dockerfile training/Dockerfile --framework cloudformation dockerfile \
 	  --compact --quiet --skip-download
 	.venv-checks/bin/zizmor --offline --quiet .github/workflows
 	@if command -v npm >/dev/null; then \

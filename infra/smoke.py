@@ -10,10 +10,9 @@ import urllib.error
 import urllib.request
 from http import HTTPStatus
 
-import boto3
 from PIL import Image
 
-from infra.outputs import stack_outputs
+from infra.client import LOCAL, address
 
 TIMEOUT = 35.0  # seconds: API Gateway gives up after 29
 
@@ -54,14 +53,10 @@ def main() -> None:
     """Ask as the command line says; exit 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stack", help="ask the API of this stack")
-    parser.add_argument("--url", default="http://127.0.0.1:3000/")
-    parser.add_argument("--key", default="local")
+    parser.add_argument("--url", default=LOCAL[0])
+    parser.add_argument("--key", default=LOCAL[1])
     arguments = parser.parse_args()
-    url, key = arguments.url, arguments.key
-    if arguments.stack:
-        outputs = stack_outputs(arguments.stack, boto3.client("cloudformation"))
-        api_key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)
-        url, key = outputs["ApiUrl"], api_key["value"]
+    url, key = address(arguments.stack) if arguments.stack else (arguments.url, arguments.key)
     found = problems(url, key)
     print("\n".join(found) or f"{url} is well")
     sys.exit(bool(found))

@@ -1,10 +1,12 @@
-"""Write the events of Predict's routes into events/: `python -m tests.make_events`."""
+"""Write the events of the API's routes and of the uploads queue into events/: `python -m tests.make_events`."""
 
 import base64
+import hashlib
 import json
 from pathlib import Path
+from urllib.parse import quote_plus
 
-from tests.pictures import draw_face, encode
+from tests.pictures import draw_face, draw_scene, encode
 
 EVENTS = Path(__file__).parents[1] / "events"
 HOST = "abcdef1234.execute-api.us-east-1.amazonaws.com"
@@ -19,6 +21,7 @@ def api_event(
     body: str | bytes | None = None,
     query: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
+    resource: str | None = None,
 ) -> dict[str, object]:
     """What API Gateway's REST API hands to a function; a body of bytes arrives in base64, as a binary type's does."""
     sent = {
@@ -33,7 +36,7 @@ def api_event(
         **(headers or {}),
     }
     return {
-        "resource": path,
+        "resource": resource or path,
         "path": path,
         "httpMethod": method,
         "headers": sent,
@@ -55,7 +58,7 @@ def api_event(
             "requestTime": "21/Nov/2026:09:00:00 +0000",
             "requestTimeEpoch": 1795251600000,
             "resourceId": "abc123",
-            "resourcePath": path,
+            "resourcePath": resource or path,
             "stage": "v1",
         },
         "body": base64.b64encode(body).decode() if isinstance(body, bytes) else body,
@@ -76,6 +79,7 @@ def form(parts: dict[str, bytes], boundary: str = BOUNDARY) -> bytes:
 def predict_events() -> dict[str, dict[str, object]]:
     """By the name of the file, without its ending."""
     face = encode(draw_face(), quality=80)
+    scene = encode(draw_scene(), quality=80)
     text = base64.b64encode(face).decode()
     multipart = f"multipart/form-data; boundary={BOUNDARY}"
 
@@ -91,6 +95,16 @@ def predict_events() -> dict[str, dict[str, object]]:
         "predict-multipart": api_event(
             "POST", "/predict", content_type=multipart, body=form({"file": face, "source": b"gate-3"})
         ),
+        "predict-scene": api_event(
+            "POST",
+            "/predict",
+            content_type="image/jpeg",
+            body=scene,
+            query={"max_faces": "2", "min_face": "40"},
+        ),
+        "predict-cut-out": api_event(
+            "POST", "/predict", content_type="image/jpeg", body=face, query={"detect": "false"}
+        ),
         "predict-truncated": api_event(
             "POST", "/predict", content_type="image/jpeg", body=face[: len(face) // 2]
         ),
@@ -101,6 +115,88 @@ def predict_events() -> dict[str, dict[str, object]]:
     }
 
 
+def upload_events() -> dict[str, dict[str, object]]:
+    """By the name of the file, without its ending."""
+
+    def wanted(**fields: object) -> dict[str, object]:
+        return api_event("POST", "/uploads", content_type="application/json", body=json.dumps(fields))
+
+    key = "2026/11/gate%203/face.jpg"  # a REST API leaves a path and its parameters as they were sent
+    result = api_event("GET", f"/results/{key}", resource="/results/{key+}")
+    return {
+        "upload": wanted(type="image/jpeg", source="gate-3"),
+        "upload-heic": wanted(type="image/heic"),
+        "result": result | {"pathParameters": {"key": key}},
+    }
+
+
+def sqs_event(*bodies: object) -> dict[str, object]:
+    """What Lambda hands to a function that reads the uploads queue."""
+    attributes = {
+        "ApproximateReceiveCount": "1",
+        "SentTimestamp": "1795251600000",
+        "SenderId": "AIDAJHIPRHEMV73VRJEBU",
+        "ApproximateFirstReceiveTimestamp": "1795251600500",
+    }
+    return {
+        "Records": [
+            {
+                "messageId": f"059f36b4-87a3-44ab-83d2-66197500000{number}",
+                "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
+                "body": json.dumps(body),
+                "attributes": attributes,
+                "messageAttributes": {},
+                "md5OfBody": hashlib.md5(json.dumps(body).encode(), usedforsecurity=False).hexdigest(),
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads",
+                "awsRegion": "us-east-1",
+            }
+            for number, body in enumerate(bodies)
+        ]
+    }
+
+
+def s3_news(key: str) -> dict[str, object]:
+    """What S3 sends to a queue when something was put under a key."""
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": "us-east-1",
+        "eventTime": "2026-11-21T09:00:00.000Z",
+        "eventName": "ObjectCreated:Put",
+        "userIdentity": {"principalId": "AWS:AIDAJDPLRKLG7UEXAMPLE"},
+        "requestParameters": {"sourceIPAddress": "192.0.2.1"},
+        "responseElements": {"x-amz-request-id": "C3D13FE58DE4C810", "x-amz-id-2": "FMyUVURIY8"},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "uploads",
+            "bucket": {
+                "name": "uploads",
+                "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
+                "arn": "arn:aws:s3:::uploads",
+            },
+            "object": {"key": quote_plus(key), "size": 3768, "sequencer": "0055AED6DCD90281E5"},
+        },
+    }
+    return {"Records": [record]}
+
+
+def batch_events() -> dict[str, dict[str, object]]:
+    """By the name of the file, without its ending."""
+    tried = {
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": "2026-11-21T09:00:00.000Z",
+        "Bucket": "uploads",
+        "RequestId": "5582815E1AEA5ADF",
+        "HostId": "8cLeGAmw098X5cv4Zkwcmo8vvZa3eH3eKxsPzbB9wrR+YstdA6Knx4Ip8EXAMPLE",
+    }
+    return {
+        "batch-test": sqs_event(tried),
+        "batch-pictures": sqs_event(s3_news("gate 3/face é.jpg"), s3_news("damaged.jpg")),
+    }
+
+
 if __name__ == "__main__":
-    for name, event in predict_events().items():
+    for name, event in {**predict_events(), **upload_events(), **batch_events()}.items():
         (EVENTS / f"{name}.json").write_text(json.dumps(event, indent=2) + "\n")

@@ -28,6 +28,18 @@ def draw_face(width: int = 160, height: int = 200) -> Image.Image:
     return image
 
 
+def draw_scene(
+    sides: tuple[int, ...] = (120, 90, 60, 24), width: int = 480, height: int = 240
+) -> Image.Image:
+    """Faces of these widths, in pixels, side by side before a wall."""
+    image = Image.new("RGB", (width, height), (120, 118, 110))
+    left = 20
+    for side in sides:
+        image.paste(draw_face(side, side * 5 // 4), (left, height - side * 5 // 4 - 20))
+        left += side + 30
+    return image
+
+
 def encode(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
     """The bytes of a file."""
     file = io.BytesIO()

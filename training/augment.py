@@ -39,7 +39,7 @@ def augment(
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     image = _degraded(image, size, rng)
-    result = _coloured(image, rng)
+    result = coloured(image, rng)
     if rng.random() < 0.25:
         _cut_out(result, rng)
     return result
@@ -98,7 +98,7 @@ def _degraded(image: Image.Image, size: int, rng: np.random.Generator) -> Image.
     return image
 
 
-def _coloured(image: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
+def coloured(image: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Saturation, then gamma, contrast, exposure and white balance as one table, then sensor noise."""
     image = ImageEnhance.Color(image).enhance(0 if rng.random() < 0.06 else rng.uniform(0.5, 1.4))
     levels = np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.25))

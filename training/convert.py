@@ -19,10 +19,11 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from functions.inference.classify import Classifier, resize
-from functions.inference.release import Release
-from training.dataset import find, load
+from functions.inference.release import Network
+from training.dataset import UnusableData, find, load
+from training.disk import full_disk_told, replacing
 from training.model import Calibration, load_trained, serving_model
-from training.train import STAGES, WEIGHTS, one_hot, predict_logits
+from training.train import STATE, WEIGHTS, one_hot, predict_logits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,13 +71,15 @@ def convert(served: keras.Model, size: int, pictures: Sequence[NDArray[np.uint8]
     float16.optimizations = [tf.lite.Optimize.DEFAULT]
     float16.target_spec.supported_types = [tf.float16]
     return {
-        "int8": _int8(graph, pictures),
+        "int8": quantized(graph, pictures),
         "float16": float16.convert(),
         "float32": tf.lite.TFLiteConverter.from_keras_model(graph).convert(),
     }
 
 
-def _int8(graph: keras.Model, pictures: Sequence[NDArray[np.uint8]]) -> bytes:
+def quantized(graph: keras.Model, pictures: Sequence[NDArray[np.uint8]]) -> bytes:
+    """An int8 TFLite file of a graph with one uint8 input; its dense layers and softmax stay in float."""
+
     def representative() -> Iterator[list[NDArray[np.uint8]]]:
         for picture in pictures:
             yield [picture[np.newaxis]]
@@ -95,7 +98,7 @@ def _int8(graph: keras.Model, pictures: Sequence[NDArray[np.uint8]]) -> bytes:
 
 def probabilities(file: bytes, samples: Sequence[Sample], size: int) -> NDArray[np.float32]:
     """What a TFLite file says of whole pictures, through the serving code: (N, 3)."""
-    classifier = Classifier(Release("unreleased", file, size, {}), threads=2)
+    classifier = Classifier(Network(file, size), threads=2)
     told = [
         classifier.classify([s.pixels])[0].probabilities
         for s in tqdm(samples, desc="scoring", unit="picture")
@@ -109,13 +112,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
     options = parser.parse_args()
-    dataset = load([e for e in find(options.data) if e.split != "test" and e.face is None])
-    print(json.dumps(convert_run(options.run, dataset.split("train"), dataset.split("val")), indent=1))
+    try:
+        with full_disk_told():
+            dataset = load([e for e in find(options.data) if e.split != "test" and e.face is None])
+            print(
+                json.dumps(convert_run(options.run, dataset.split("train"), dataset.split("val")), indent=1)
+            )
+    except UnusableData as error:
+        parser.error(str(error))
 
 
 def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample]) -> dict[str, Any]:
     """Convert the weights in `folder`, write the files there and return what `conversion.json` says."""
-    size = STAGES[-1].size
+    size = json.loads((folder / STATE).read_text())["recipe"]["stages"][-1]["size"]
     model = load_trained(folder / WEIGHTS)
     truth = one_hot(judged)
     logits = predict_logits(model, judged, size)
@@ -124,7 +133,8 @@ def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample
     pictures = [resize(learned[i].pixels, size) for i in chosen]
     accuracy = {"keras": float((logits.argmax(1) == truth.argmax(1)).mean())}
     for name, file in convert(serving_model(model, size, calibration), size, pictures).items():
-        (folder / f"{name}.tflite").write_bytes(file)
+        with replacing(folder / f"{name}.tflite") as fresh:
+            fresh.write_bytes(file)
         accuracy[name] = float((probabilities(file, judged, size).argmax(1) == truth.argmax(1)).mean())
     shipped = "int8" if accuracy["int8"] >= accuracy["keras"] - ALLOWED_LOSS else "float16"
     told = {

@@ -108,9 +108,10 @@ def find(folder: Path) -> list[Example]:
             for path, (label, name) in zip(files, found, strict=True)
         ]
     else:
+        folders = sorted({"/".join(p[:-1]) or "the folder itself" for p in found})
         raise UnusableData(
             f"{root}: expected <split>/<label>/*.jpg or <label>/*.jpg with the labels {', '.join(LABELS)}"
-            f" and the splits {', '.join(SPLITS)}"
+            f" and the splits {', '.join(SPLITS)}; found pictures in: {', '.join(folders[:12]) or 'nothing'}"
         )
     return examples + _faces(folder)
 
@@ -138,6 +139,22 @@ def load(examples: Sequence[Example], exclusions: Path = EXCLUSIONS) -> Dataset:
             else:
                 samples.extend(result)
     return Dataset(tuple(_with_splits(samples)), tuple(unreadable), tuple(excluded))
+
+
+def require_every_label(dataset: Dataset) -> None:
+    """See to it that every label can be learned, chosen by and judged.
+
+    Raises:
+        UnusableData: A split has no picture of some label.
+    """
+    counts = Counter((s.example.split, s.example.label) for s in dataset.samples if s.face is None)
+    missing = [f"{split} has no {label}" for split in SPLITS for label in LABELS if not counts[split, label]]
+    if missing:
+        total = Counter(label for _, label in counts.elements())
+        raise UnusableData(
+            f"every label is needed in every split, some twenty pictures at least: {'; '.join(missing)} (in all, "
+            f"{', '.join(f'{total[label]} {label}' for label in LABELS)}; {len(dataset.unreadable)} unreadable)"
+        )
 
 
 def read_exclusions(path: Path) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Judge the file that ships, on the test pictures: `python -m training.evaluate --data FOLDER --run RUN`.
 
 Every picture goes through the decode step and the classifier that serve. All test pictures count, also those that
-`exclusions.csv` keeps out of training. Left in the run's folder: `metrics.json`; `predictions.csv` with every
-picture's probabilities; and `mistakes.png`, a sheet of the most confident mistakes, which shows people and therefore
-stays there.
+`exclusions.csv` keeps out of training. Left in the run's folder: `metrics.json`; `scores.json`, the few figures of it
+that runs are compared by; `predictions.csv` with every picture's probabilities; and `mistakes.png`, a sheet of the
+most confident mistakes, which shows people and therefore stays there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from tqdm import tqdm
 
 from functions.inference.classify import Classifier, resize
-from functions.inference.release import LABELS, Release, load_release
+from functions.inference.release import LABELS, Network, load_release
 from functions.inference.score import appearance
 from training.dataset import UnusableData, find, load
 from training.metrics import (
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     Change = Callable[[Pixels, np.random.Generator], Pixels]
 
 METRICS: Final = "metrics.json"
+SCORES: Final = "scores.json"
 PREDICTIONS: Final = "predictions.csv"
 MISTAKES: Final = "mistakes.png"
 CONVERSION: Final = "conversion.json"  # of training.convert, which would bring TensorFlow with it
@@ -99,13 +100,13 @@ TURNS: Final[Mapping[str, Change]] = {
 
 
 def probabilities(
-    release: Release, pictures: Sequence[Pixels], change: Change | None = None, name: str = "test"
+    network: Network, pictures: Sequence[Pixels], change: Change | None = None, name: str = "test"
 ) -> NDArray[np.float64]:
     """What the classifier says of RGB pictures (H, W, 3), each first changed if need be: (N, 3)."""
     workers = os.cpu_count() or 1
 
     def part(first: int) -> list[tuple[float, float, float]]:
-        classifier = Classifier(release, threads=1)
+        classifier = Classifier(network, threads=1)
         told = []
         for number in range(first, len(pictures), workers):
             pixels = pictures[number]
@@ -158,12 +159,13 @@ def margin_crop(sample: Sample, margin: float) -> Pixels:
     return sample.pixels[rows, columns]
 
 
-def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    """Judge a release.
+def evaluate(network: Network, dataset: Dataset, version: str) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Judge a classifier.
 
     Args:
-        release: What is judged.
+        network: What is judged.
         dataset: Its split `test` is used, crops and faces of scenes.
+        version: What `metrics.json` calls it.
 
     Returns:
         What `metrics.json` says, and the probabilities (N, 3) of the crops in their order.
@@ -175,7 +177,7 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
     if not samples:
         raise UnusableData("there are no pictures in the split test")
     truth, pictures = truths(samples), [s.pixels for s in samples]
-    told = probabilities(release, pictures)
+    told = probabilities(network, pictures)
     sources = np.array([s.example.source or "-" for s in samples])
     grouped = {
         group: {
@@ -183,21 +185,21 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
         }
         for group, members in slices(samples).items()
     }
-    grouped["turned"] = dict(_changed(release, truth, pictures, TURNS))
-    squares = [resize(p, release.input_size) for p in pictures]
+    grouped["turned"] = dict(_changed(network, truth, pictures, TURNS))
+    squares = [resize(p, network.size) for p in pictures]
     return {
         "overall": _overall(truth, told),
         "sources": {
             name: figures(truth[sources == name], told[sources == name]) for name in np.unique(sources)
         },
-        "slices": grouped | {"margin around the face": dict(_margins(release, dataset))},
+        "slices": grouped | {"margin around the face": dict(_margins(network, dataset))},
         "corruptions": {
-            kind: dict(_changed(release, truth, squares, levels)) for kind, levels in CORRUPTIONS.items()
+            kind: dict(_changed(network, truth, squares, levels)) for kind, levels in CORRUPTIONS.items()
         },
         "model": {
-            "version": release.version,
-            "sha256": hashlib.sha256(release.classifier).hexdigest(),
-            "bytes": len(release.classifier),
+            "version": version,
+            "sha256": hashlib.sha256(network.file).hexdigest(),
+            "bytes": len(network.file),
         },
         "data": {"fingerprint": dataset.fingerprint, "unreadable": len(dataset.unreadable)},
     }, told
@@ -230,33 +232,34 @@ def _overall(truth: NDArray[np.int64], told: NDArray[np.float64]) -> dict[str, A
 
 
 def _changed(
-    release: Release, truth: NDArray[np.int64], pictures: Sequence[Pixels], changes: Mapping[str, Change]
+    network: Network, truth: NDArray[np.int64], pictures: Sequence[Pixels], changes: Mapping[str, Change]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, change in changes.items():
-        yield name, figures(truth, probabilities(release, pictures, change, name))
+        yield name, figures(truth, probabilities(network, pictures, change, name))
 
 
-def _margins(release: Release, dataset: Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
+def _margins(network: Network, dataset: Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
     faces = [s for s in dataset.split("test", faces=True) if s.face]
     truth = truths(faces)
     for margin in MARGINS if faces else ():
         name = f"{margin:.0%}"
         cut = [margin_crop(face, margin) for face in faces]
-        yield name, figures(truth, probabilities(release, cut, name=f"margin {name}"))
+        yield name, figures(truth, probabilities(network, cut, name=f"margin {name}"))
 
 
 def write_predictions(path: Path, samples: Sequence[Sample], told: NDArray[np.float64], folder: Path) -> None:
-    """One row a picture: file (relative to `folder`), source, label, and the probability of each label."""
+    """One row a picture: file (relative to `folder`), source, label, answer, and each label's probability."""
     with path.open("w", newline="") as lines:
         rows = csv.writer(lines)
-        rows.writerow(["file", "source", "label", *(f"p_{label}" for label in LABELS)])
-        for sample, told_of in zip(samples, told.tolist(), strict=True):
+        rows.writerow(["file", "source", "label", "answer", *(f"p_{label}" for label in LABELS)])
+        for sample, told_of in zip(samples, told, strict=True):
             example = sample.example
             rows.writerow(
                 [
                     example.path.relative_to(folder),
                     example.source,
                     example.label,
+                    LABELS[told_of.argmax()],
                     *map("{:.6f}".format, told_of),
                 ]
             )
@@ -289,24 +292,52 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a converted run; results go there")
     parser.add_argument("--release", type=Path, help="judge this release instead of the run's own file")
     options = parser.parse_args()
-    release = load_release(options.release) if options.release else shipped(options.run)
+    if options.release:
+        release = load_release(options.release)
+        network, version = release.classifier, release.version
+    else:
+        network, version = shipped(options.run), "unreleased"
     try:
-        dataset = load([e for e in find(options.data) if e.split in {"test", ""}], Path(os.devnull))
-        metrics, told = evaluate(release, dataset)
+        metrics = evaluate_run(options.run, options.data, network, version)
     except UnusableData as error:
         parser.error(str(error))
-    samples = dataset.split("test")
-    write_predictions(options.run / PREDICTIONS, samples, told, options.data)
-    mistakes_sheet(samples, told).save(options.run / MISTAKES)
-    (options.run / METRICS).write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(metrics["overall"], indent=1))
 
 
-def shipped(run: Path) -> Release:
+def evaluate_run(run: Path, data: Path, network: Network, version: str) -> dict[str, Any]:
+    """Judge a classifier on the test pictures of `data`, leave everything in `run`, return what `metrics.json` says.
+
+    Raises:
+        UnusableData: There are no test pictures.
+    """
+    dataset = load_test(data)
+    metrics, told = evaluate(network, dataset, version)
+    samples = dataset.split("test")
+    write_predictions(run / PREDICTIONS, samples, told, data)
+    mistakes_sheet(samples, told).save(run / MISTAKES)
+    (run / METRICS).write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
+    (run / SCORES).write_text(json.dumps(scores(metrics), indent=1) + "\n")
+    return metrics
+
+
+def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The dozen figures of `metrics.json` that runs are compared by."""
+    overall = metrics["overall"]
+    told = {k: overall[k] for k in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")}
+    told |= {f"{label}_f1": of_class["f1"] for label, of_class in overall["classes"].items()}
+    return told | {"bytes": metrics["model"]["bytes"]}
+
+
+def load_test(data: Path) -> Dataset:
+    """All test pictures of a folder, also those that are kept out of training."""
+    return load([e for e in find(data) if e.split in {"test", ""}], Path(os.devnull))
+
+
+def shipped(run: Path) -> Network:
     """What `convert` chose to ship, before it has a version."""
     conversion = json.loads((run / CONVERSION).read_text())
     file = (run / f"{conversion['shipped']}.tflite").read_bytes()
-    return Release("unreleased", file, conversion["input_size"], {})
+    return Network(file, conversion["input_size"])
 
 
 if __name__ == "__main__":

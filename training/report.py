@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STYLE: Final = TEMPLATES / "plots.mplstyle"
 STATE: Final = "state.json"  # of training.train, which would bring TensorFlow with it
+DETECTOR_METRICS: Final = "detector-metrics.json"
+DETECTOR_GATE: Final = "detector-gate.json"
+GATE: Final = "gate.json"  # of training.gate, where it was asked
 
 # Told apart by people who are colour-blind as well (Okabe & Ito 2008).
 COLOURS: Final = {"mask": "#0072B2", "no_mask": "#D55E00", "incorrect": "#009E73"}
@@ -197,8 +200,14 @@ def _training(training: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def read_run(run: Path) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.float64]]:
+def read_run(
+    run: Path, detector: Path | None = None
+) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.float64]]:
     """What a run left: all figures, the test pictures' class numbers (N,) and probabilities (N, 3).
+
+    Args:
+        run: Folder of an evaluated run.
+        detector: Folder of a detector's, to be told about as well.
 
     Raises:
         FileNotFoundError: A step before this one has not run.
@@ -208,6 +217,12 @@ def read_run(run: Path) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.f
         "conversion": json.loads((run / CONVERSION).read_text()),
         "training": json.loads((run / STATE).read_text()),
     }
+    if (run / GATE).is_file():
+        report["gate"] = json.loads((run / GATE).read_text())
+    if detector:
+        report["detector"] = json.loads((detector / DETECTOR_METRICS).read_text())
+        if (detector / DETECTOR_GATE).is_file():
+            report["detector_gate"] = json.loads((detector / DETECTOR_GATE).read_text())
     with (run / PREDICTIONS).open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     truth = np.array([LABELS.index(row["label"]) for row in rows], np.int64)
@@ -215,9 +230,9 @@ def read_run(run: Path) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.f
     return report, truth, told
 
 
-def write_report(run: Path, out: Path) -> None:
-    """Write the report of an evaluated run to `out`, see the module's text."""
-    report, truth, told = read_run(run)
+def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
+    """Write the report of an evaluated run, and maybe of a detector's, to `out`; see the module's text."""
+    report, truth, told = read_run(run, detector)
     out.mkdir(parents=True, exist_ok=True)
     drawn = plots(report, truth, told)
     with style.context(STYLE):
@@ -233,7 +248,14 @@ def write_report(run: Path, out: Path) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    context = {**report, "labels": LABELS, "plots": list(drawn)}
+    context = {
+        "gate": None,
+        "detector": None,
+        "detector_gate": None,
+        **report,
+        "labels": LABELS,
+        "plots": list(drawn),
+    }
     card = environment.get_template("model-card.md.jinja").render(context)
     page = environment.get_template("report.html.jinja").render(
         context, pictures=pictures, mistakes=_data_uri(mistakes, "image/png") if mistakes.is_file() else None
@@ -252,8 +274,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of an evaluated run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
+    parser.add_argument("--detector", type=Path, help="folder of an evaluated detector's run")
     options = parser.parse_args()
-    write_report(options.run, options.out)
+    write_report(options.run, options.out, options.detector)
     print(f"report in {options.out / 'report.html'}")
 
 

@@ -19,14 +19,14 @@ from PIL import Image, ImageDraw
 from functions.inference.classify import resize
 from functions.inference.release import LABELS
 from training.dataset import Dataset, find, load
-from training.train import Stage, predict_logits, train
+from training.train import Recipe, Stage, predict_logits, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from training.dataset import Sample
 
-STAGES: Final = (Stage(size=112, frozen=5, epochs=3, rate=8e-4),)
+RECIPE: Final = Recipe((Stage(size=112, frozen=5, epochs=3, rate=8e-4),))
 DOUBT: Final = 0.15  # a label with less chance than this is a suspect
 TILE, COLUMNS = 96, 14
 
@@ -41,7 +41,7 @@ class Suspect:
 
 
 def find_suspects(
-    dataset: Dataset, out: Path, *, weights: Path | None = None, stages: Sequence[Stage] = STAGES
+    dataset: Dataset, out: Path, *, weights: Path | None = None, recipe: Recipe = RECIPE
 ) -> list[Suspect]:
     """Suspects among the whole pictures of all splits, the most doubtful first; halves are kept in `out`."""
     suspects = []
@@ -52,9 +52,9 @@ def find_suspects(
             if s.face is None
         ]
         divided = replace(dataset, samples=tuple(samples))
-        model = train(divided, out / f"half-{half}", weights=weights, stages=stages)
+        model = train(divided, out / f"half-{half}", recipe, weights=weights)
         judged = divided.split("val")
-        logits = predict_logits(model, judged, stages[-1].size)
+        logits = predict_logits(model, judged, recipe.stages[-1].size)
         chances = np.exp(logits - logits.max(axis=1, keepdims=True))
         chances /= chances.sum(axis=1, keepdims=True)
         for sample, row in zip(judged, chances, strict=True):

@@ -1,10 +1,15 @@
-"""Fine-tune the classifier: `python -m training.train --data FOLDER --out RUN` (again to resume)."""
+"""Fine-tune the classifier: `python -m training.train --data FOLDER --out RUN` (again to resume).
+
+Stages, batch size and seed come from `params.yaml`. The same recipe on the same pictures draws the same batches in
+the same order, however often the run is killed in between.
+"""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
 import json
+import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,16 +17,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import keras
 import numpy as np
+import yaml
 
 from functions.inference.classify import resize
 from functions.inference.release import LABELS
 from training.augment import augment
-from training.dataset import Dataset, Sample, UnusableData, find, load, summary
+from training.dataset import (
+    Dataset,
+    Sample,
+    UnusableData,
+    find,
+    load,
+    require_every_label,
+    summary,
+)
+from training.disk import full_disk_told, replacing
 from training.metrics import figures
 from training.model import build, freeze_until, load_trained
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +44,7 @@ SHARES: Final = {"mask": 0.45, "no_mask": 0.38, "incorrect": 0.17}  # of a train
 EPOCH_SAMPLES: Final = 12_000
 WEIGHTS: Final = "classifier.weights.h5"
 STATE: Final = "state.json"
+PARAMS: Final = Path(__file__).parents[1] / "params.yaml"
 
 
 @dataclass(frozen=True)
@@ -50,15 +66,19 @@ class Stage:
     patience: int = 4
 
 
-# Low resolution first: a fifth of the cost a step, and most of what there is to learn.
-STAGES: Final = (
-    Stage(size=128, frozen=None, epochs=1, rate=2e-3),
-    Stage(size=128, frozen=3, epochs=10, rate=7e-4),
-    Stage(size=224, frozen=3, epochs=8, rate=3e-4),
-    Stage(size=224, frozen=3, epochs=4, rate=1e-4),
-)
-# From a classifier that is trained already.
-FURTHER: Final = STAGES[-1:]
+@dataclass(frozen=True)
+class Recipe:
+    """What a run is trained with.
+
+    Attributes:
+        stages: What to do, in order.
+        batch: Pictures a step.
+        seed: Of everything that is drawn.
+    """
+
+    stages: tuple[Stage, ...]
+    batch: int = 64
+    seed: int = 1
 
 
 @dataclass
@@ -67,6 +87,7 @@ class State:
 
     fingerprint: str
     starting_weights: str
+    recipe: dict[str, Any] = field(default_factory=dict)
     stage: int = 0
     epoch: int = 0
     best: float = -1.0
@@ -141,70 +162,77 @@ def validation_scores(logits: NDArray[np.float32], samples: Sequence[Sample]) ->
 def train(
     dataset: Dataset,
     out: Path,
+    recipe: Recipe,
     *,
     weights: Path | None = None,
     classifier: Path | None = None,
-    stages: Sequence[Stage] = STAGES,
-    batch: int = 64,
-    seed: int = 1,
+    replace: bool = False,
+    after_epoch: Callable[[Path], object] = lambda _: None,
 ) -> keras.Model:
     """Train through all stages and return the best model of the last; resumes from what `out` holds.
 
     Args:
         dataset: Pictures with the splits train and val.
         out: Folder for checkpoints, `state.json` (with the history) and the final `classifier.weights.h5`.
+        recipe: Stages, batch size and seed.
         weights: Starting weights of the backbone; None fetches Keras' own.
         classifier: Weights of a whole classifier to go on from, instead.
-        stages: What to do, in order.
-        batch: Pictures a step.
-        seed: Of everything that is drawn.
+        replace: Begin anew where `out` holds another run than this, rather than refuse.
+        after_epoch: Called with `out` whenever an epoch's figures and checkpoint are there.
 
     Raises:
-        UnusableData: There is nothing to learn from or to judge by, or `out` holds a run on other pictures or other
-            starting weights.
+        UnusableData: There is nothing to learn from or to judge by, or `out` holds a run on other pictures, from
+            other starting weights or with another recipe.
+        OSError: The disk is full; what `out` held before is as it was, and can be resumed.
     """
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(recipe.seed)
     learned, judged = dataset.split("train", faces=True), dataset.split("val")
     if not learned or not judged:
         raise UnusableData(
             f"{len(learned)} pictures to train with and {len(judged)} to validate: both are needed"
         )
     out.mkdir(parents=True, exist_ok=True)
-    state = _read_state(out, dataset.fingerprint, _checksum(classifier or weights))
+    new = State(dataset.fingerprint, _checksum(classifier or weights), _plain(recipe))
+    state = _read_state(out, new, replace=replace)
     model = load_trained(classifier) if classifier else build(weights)
-    for number, stage in enumerate(stages):
+    for number in range(len(recipe.stages)):
         best = out / f"stage-{number}.weights.h5"
         if number < state.stage:
             model.load_weights(best)
             continue
-        model = _run_stage(model, stage, state, best, learned, judged, batch, (seed, number))
+        model = _run_stage(model, recipe, number, state, best, learned, judged, after_epoch)
         model.load_weights(best)
         state.stage, state.epoch, state.best, state.stale = number + 1, 0, -1.0, 0
         _write_state(out, state)
-        (out / "checkpoint.keras").unlink(missing_ok=True)
+        _forget_checkpoints(out)
     # A copy without the optimizer, which would treble the file.
     trained = keras.Model.from_config(model.get_config())
     trained.set_weights(model.get_weights())
-    trained.save_weights(out / WEIGHTS)
+    with replacing(out / WEIGHTS) as fresh:
+        trained.save_weights(fresh)
     return trained
 
 
 def _run_stage(
     model: keras.Model,
-    stage: Stage,
+    recipe: Recipe,
+    number: int,
     state: State,
     best: Path,
     learned: Sequence[Sample],
     judged: Sequence[Sample],
-    batch: int,
-    seed: tuple[int, int],
+    after_epoch: Callable[[Path], object],
 ) -> keras.Model:
-    checkpoint = best.with_name("checkpoint.keras")
+    out, stage, seed = best.parent, recipe.stages[number], (recipe.seed, number)
+    if state.epoch and not _checkpoint(out, state).is_file():
+        # A spot instance was lost while the checkpoint was on its way to S3: the same stage once more.
+        state.history = [row for row in state.history if row["stage"] != number]
+        state.epoch, state.best, state.stale = 0, -1.0, 0
     if state.epoch:
-        model = keras.saving.load_model(checkpoint)
+        model = keras.saving.load_model(_checkpoint(out, state))
     else:
         freeze_until(model, stage.frozen)
-        steps = len(Batches(learned, stage.size, batch, [*seed, 0])) * stage.epochs
+        steps = len(Batches(learned, stage.size, recipe.batch, [*seed, 0])) * stage.epochs
         schedule = keras.optimizers.schedules.CosineDecay(
             stage.rate / 10, steps, warmup_target=stage.rate, warmup_steps=min(200, steps // 4)
         )
@@ -217,7 +245,7 @@ def _run_stage(
         print(f"stage {seed[1]}, {stage.size} px, epoch {state.epoch + 1}/{stage.epochs}", flush=True)
         # Everything drawn in an epoch follows from its own seed, so that a resumed run is the very same.
         model.get_layer("dropout").seed_generator.state.assign([seed[0], 1000 * seed[1] + state.epoch])
-        fitted = model.fit(Batches(learned, stage.size, batch, [*seed, state.epoch]), shuffle=False)
+        fitted = model.fit(Batches(learned, stage.size, recipe.batch, [*seed, state.epoch]), shuffle=False)
         scores = validation_scores(predict_logits(model, judged, stage.size), judged)
         row = {
             "stage": seed[1],
@@ -231,20 +259,48 @@ def _run_stage(
         state.stale += 1
         if scores["val_macro_f1"] > state.best:
             state.best, state.stale = scores["val_macro_f1"], 0
-            model.save_weights(best)
-        model.save(checkpoint)
-        _write_state(best.parent, state)
+            with replacing(best) as fresh:
+                model.save_weights(fresh)
+        # Under a name of its own: the state says which checkpoint it goes with, wherever a kill falls.
+        model.save(_checkpoint(out, state))
+        _write_state(out, state)
+        _forget_checkpoints(out, but=_checkpoint(out, state))
+        after_epoch(out)
     return model
 
 
-def _read_state(out: Path, fingerprint: str, starting_weights: str) -> State:
+def _checkpoint(out: Path, state: State) -> Path:
+    return out / f"checkpoint-{state.stage}-{state.epoch}.keras"
+
+
+def _forget_checkpoints(out: Path, but: Path | None = None) -> None:
+    for path in out.glob("checkpoint-*.keras"):
+        if path != but:
+            path.unlink()
+
+
+def _read_state(out: Path, new: State, *, replace: bool) -> State:
     path = out / STATE
     if not path.is_file():
-        return State(fingerprint, starting_weights)
+        return new
     state = State(**json.loads(path.read_text()))
-    if (state.fingerprint, state.starting_weights) != (fingerprint, starting_weights):
-        raise UnusableData(f"{out} holds a run on other pictures or other weights; choose another folder")
+    for key, what in {
+        "fingerprint": "on other pictures",
+        "starting_weights": "from other weights",
+        "recipe": "with other stages, batch size or seed",
+    }.items():
+        if getattr(state, key) != getattr(new, key):
+            if replace:
+                shutil.rmtree(out)
+                out.mkdir()
+                return new
+            raise UnusableData(f"{out} holds a run {what}; choose another folder, or remove this one")
     return state
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """As it comes back from JSON."""
+    return dict(json.loads(json.dumps(asdict(recipe))))
 
 
 def _checksum(weights: Path | None) -> str:
@@ -253,9 +309,41 @@ def _checksum(weights: Path | None) -> str:
 
 def _write_state(out: Path, state: State) -> None:
     """Replace the state in one step, so that a kill leaves the old one or the new one."""
-    fresh = out / (STATE + ".new")
-    fresh.write_text(json.dumps(asdict(state), indent=1))
-    fresh.replace(out / STATE)
+    with replacing(out / STATE) as fresh:
+        fresh.write_text(json.dumps(asdict(state), indent=1))
+
+
+def read_recipe(path: Path, *, further: bool) -> Recipe:
+    """The recipe in a `params.yaml`: the stages that start at ImageNet's weights, or at a trained classifier's.
+
+    Raises:
+        UnusableData: The file does not say what is needed, or says something else besides.
+    """
+    try:
+        told = yaml.safe_load(path.read_text())["train"]
+        return recipe_from(
+            told["from_classifier" if further else "from_imagenet"], told["batch"], told["seed"]
+        )
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise UnusableData(f"{path}: not the parameters of a training: {error!r}") from error
+
+
+def recipe_from(stages: Sequence[dict[str, Any]], batch: int, seed: int) -> Recipe:
+    """A recipe from what JSON or YAML can say.
+
+    Raises:
+        UnusableData: A stage has an unknown key or lacks one, or a number is not one to train with.
+    """
+    try:
+        recipe = Recipe(tuple(Stage(**stage) for stage in stages), batch, seed)
+    except TypeError as error:
+        raise UnusableData(f"stages {stages}: {error}") from error
+    for stage in recipe.stages:
+        if not (32 <= stage.size <= 1024 and stage.epochs > 0 and stage.rate > 0 and stage.patience > 0):
+            raise UnusableData(f"cannot train so: {stage}")
+    if not recipe.stages or batch < 1 or seed < 0:
+        raise UnusableData(f"cannot train so: {len(stages)} stages, batch {batch}, seed {seed}")
+    return recipe
 
 
 def main() -> None:
@@ -270,19 +358,28 @@ def main() -> None:
         "--weights", type=Path, help="MobileNetV2 weights to start from; default: Keras' download"
     )
     start.add_argument("--classifier", type=Path, help="weights of a trained classifier to fine-tune further")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--replace", action="store_true", help="begin anew where --out holds another run than this"
+    )
+    parser.add_argument("--params", type=Path, default=PARAMS, help="default: the project's params.yaml")
     options = parser.parse_args()
+    from training.tracking import track  # noqa: PLC0415 -- MLflow, which nothing else here needs
+
     try:
-        dataset = load(find(options.data))
-        print(summary(dataset))
-        train(
-            dataset,
-            options.out,
-            weights=options.weights,
-            classifier=options.classifier,
-            stages=FURTHER if options.classifier else STAGES,
-            seed=options.seed,
-        )
+        with full_disk_told():
+            recipe = read_recipe(options.params, further=options.classifier is not None)
+            dataset = load(find(options.data))
+            print(summary(dataset))
+            require_every_label(dataset)
+            train(
+                dataset,
+                options.out,
+                recipe,
+                weights=options.weights,
+                classifier=options.classifier,
+                replace=options.replace,
+                after_epoch=track,
+            )
     except UnusableData as error:
         parser.error(str(error))
 

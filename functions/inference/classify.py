@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from functions.inference.release import Release
+    from functions.inference.release import Network
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 class Classifier:
     """The classifier of a release, loaded once. Not for two threads at once."""
 
-    def __init__(self, release: Release, threads: int) -> None:
-        self._size = release.input_size
-        self._interpreter = Interpreter(model_content=release.classifier, num_threads=threads)
+    def __init__(self, network: Network, threads: int) -> None:
+        self._size = network.size
+        self._interpreter = Interpreter(model_content=network.file, num_threads=threads)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         # The converter does not keep their order: 3 probabilities, 16 numbers of the projection.

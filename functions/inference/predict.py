@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import TYPE_CHECKING, Any
 
 from functions.api import Api
-from functions.inference.classify import Classifier
+from functions.inference.decode import decode
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
 from functions.inference.request import parse
-from functions.inference.score import score
+from functions.inference.score import load_models, score
 from functions.inference.settings import read_settings
 from functions.problem import Rejected
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 settings = read_settings()
 release = open_release(settings.model_uri)  # a release that does not verify must not start
-classifier = Classifier(release, settings.threads)
+models = load_models(release, settings.threads)
 recorder = Recorder(settings.namespace, "/predict", release.version)
 app = Api(settings.cors_origin, {"/predict": "POST", "/health": "GET"})
 
@@ -37,17 +38,12 @@ def predict() -> Response[str]:
     text = event.body or ""
     body = base64.b64decode(text) if event.is_base64_encoded else text.encode(errors="replace")
     request = parse(body, event.headers.get("content-type") or "", event.query_string_parameters)
-    prediction = score(request.image, classifier, release, request.min_confidence)
+    started = time.perf_counter()
+    picture = decode(request.image)
+    decode_ms = (time.perf_counter() - started) * 1e3
+    prediction = score(picture, models, request.question, decode_ms=decode_ms)
     recorder.predicted(prediction, source=request.source, request_id=app.request_id)
-    answer = {
-        "prediction_id": prediction.id,
-        "label": prediction.label,
-        "confidence": prediction.confidence,
-        "probabilities": prediction.probabilities,
-        "image": {"width": prediction.width, "height": prediction.height},
-        "model_version": prediction.model_version,
-    }
-    return app.respond_json(answer)
+    return app.respond_json(prediction.as_json())
 
 
 @app.get("/health")

@@ -17,7 +17,12 @@ _DIMENSIONS = [
     ["route"],
     ["route", "model_version"],
 ]  # few: every combination of values is a metric that costs
-_UNITS = {"DecodeTime": "Milliseconds", "InferenceTime": "Milliseconds", "Confidence": "None"}
+_UNITS = {
+    "DecodeTime": "Milliseconds",
+    "DetectTime": "Milliseconds",
+    "InferenceTime": "Milliseconds",
+    "Confidence": "None",
+}
 
 
 class Recorder:
@@ -33,16 +38,29 @@ class Recorder:
         record = {
             "prediction_id": prediction.id,
             "source": source,
-            "label": prediction.label,
-            "probabilities": prediction.probabilities,
+            "label": prediction.verdict.label,
+            "probabilities": prediction.verdict.probabilities,
+            "faces": [
+                {
+                    "side": min(face.box.width, face.box.height),
+                    "detection_confidence": face.detection_confidence,
+                    "label": face.verdict.label,
+                    "confidence": face.verdict.confidence,
+                }
+                for face in prediction.faces
+            ],
             "image": {"width": prediction.width, "height": prediction.height, **prediction.appearance},
             "projection": prediction.projection,
         }
+        count = dict(prediction.summary)
         metrics = {
             "Pictures": 1,
-            _metric("Label", prediction.label): 1,
-            "Confidence": prediction.confidence,
+            _metric("Label", prediction.verdict.label): 1,
+            "Faces": count.pop("faces"),
+            **{_metric("Faces", label): number for label, number in count.items()},
+            "Confidence": prediction.verdict.confidence,
             "DecodeTime": prediction.decode_ms,
+            "DetectTime": prediction.detect_ms,
             "InferenceTime": prediction.inference_ms,
         }
         self._write(request_id, record, metrics)

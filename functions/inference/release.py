@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 LABELS: Final = ("mask", "no_mask", "incorrect")
 MANIFEST: Final = "manifest.json"
+NETWORKS: Final = ("classifier", "detector")
+_INPUT: Final = {
+    "size": 32,
+    "dtype": "uint8",
+    "layout": "NHWC",
+    "channels": "RGB",
+}  # the size of any multiple of 32
 
 
 class InvalidRelease(Exception):  # noqa: N818 -- named after what it says
@@ -25,15 +32,25 @@ class Release:
 
     Attributes:
         version: What answers and records call it.
-        classifier: The TFLite file, uint8 RGB (1, input_size, input_size, 3) in, probabilities out.
-        input_size: Side of the classifier's input, in pixels.
+        classifier: A face in, probabilities out.
+        detector: A scene in, cells out (see `detect.read_cells`).
+        min_detection: How certain of a face the detector must be, 0 to 1.
         manifest: The whole manifest as written by training.
     """
 
     version: str
-    classifier: bytes
-    input_size: int
+    classifier: Network
+    detector: Network
+    min_detection: float
     manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A TFLite file that takes uint8 RGB (1, size, size, 3)."""
+
+    file: bytes
+    size: int
 
 
 def load_release(folder: Path) -> Release:
@@ -44,10 +61,8 @@ def load_release(folder: Path) -> Release:
     """
     manifest = _manifest(folder)
     files = {name: _verified(folder, name, digest) for name, digest in manifest["files"].items()}
-    classifier = manifest["classifier"]
-    if classifier["file"] not in files:
-        raise InvalidRelease(f"{MANIFEST}: no checksum for {classifier['file']}")
-    return Release(manifest["version"], files[classifier["file"]], classifier["input"]["size"], manifest)
+    classifier, detector = (_network(manifest, kind, files) for kind in NETWORKS)
+    return Release(manifest["version"], classifier, detector, manifest["detector"]["min_score"], manifest)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -55,21 +70,32 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
         labels = tuple(manifest["labels"])
-        taken = manifest["classifier"]["input"]
-        size = taken["size"]
-        _ = manifest["version"], manifest["classifier"]["file"], manifest["files"].items()
+        inputs = {kind: manifest[kind]["input"] for kind in NETWORKS}
+        sizes = {kind: taken["size"] for kind, taken in inputs.items()}
+        in_range = {kind: 32 <= size <= 1024 and size % 32 == 0 for kind, size in sizes.items()}
+        score_in_range = 0 < manifest["detector"]["min_score"] < 1
+        _ = manifest["version"], [manifest[kind]["file"] for kind in NETWORKS], manifest["files"].items()
     except FileNotFoundError as error:
         raise InvalidRelease(f"{path} is missing") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidRelease(f"{path} is not a release manifest: {error!r}") from error
     if labels != LABELS:
         raise InvalidRelease(f"{path}: labels are {list(labels)}, expected {list(LABELS)}")
-    if (
-        taken != {"size": size, "dtype": "uint8", "layout": "NHWC", "channels": "RGB"}
-        or not 32 <= size <= 1024
-    ):
-        raise InvalidRelease(f"{path}: input is {taken}, expected a square of uint8 RGB, NHWC")
+    for kind in NETWORKS:
+        if not in_range[kind] or inputs[kind] != {**_INPUT, "size": sizes[kind]}:
+            raise InvalidRelease(
+                f"{path}: the {kind}'s input is {inputs[kind]}, expected a square of uint8 RGB, NHWC"
+            )
+    if not score_in_range:
+        raise InvalidRelease(f"{path}: the detector's min_score must lie between 0 and 1")
     return dict(manifest)
+
+
+def _network(manifest: Mapping[str, Any], kind: str, files: Mapping[str, bytes]) -> Network:
+    told = manifest[kind]
+    if told["file"] not in files:
+        raise InvalidRelease(f"{MANIFEST}: no checksum for {told['file']}")
+    return Network(files[told["file"]], told["input"]["size"])
 
 
 def _verified(folder: Path, name: str, digest: str) -> bytes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from functions.inference.decode import MAX_SIDE
+from functions.inference.detect import CANDIDATES
+from functions.inference.score import Question
 from functions.problem import (
     INVALID_PARAMETER,
     MALFORMED_BASE64,
@@ -40,12 +42,12 @@ class Request:
     Attributes:
         image: The bytes of the file.
         source: The camera or site that it comes from, as the client calls it.
-        min_confidence: Below it, 0 to 1, an answer is `uncertain`.
+        question: What is asked about the picture.
     """
 
     image: bytes
     source: str | None
-    min_confidence: float
+    question: Question
 
 
 def parse(body: bytes, content_type: str, query: Mapping[str, str]) -> Request:
@@ -57,7 +59,7 @@ def parse(body: bytes, content_type: str, query: Mapping[str, str]) -> Request:
     if not body:
         raise Rejected(MALFORMED_BODY, f"The body is empty. {_FORMS}")
     media_type = content_type.partition(";")[0].strip().lower()
-    texts: dict[str, Any] = dict(query)
+    texts = dict(query)
     fields: dict[str, Any] = {}
     if media_type == "multipart/form-data":
         image, parts = _from_multipart(body, content_type)
@@ -74,10 +76,8 @@ def parse(body: bytes, content_type: str, query: Mapping[str, str]) -> Request:
             "they are encoded. Scale it down, or ask POST /uploads where to upload it."
         )
         raise Rejected(TOO_LARGE, detail)
-    if "min_confidence" in texts:
-        texts["min_confidence"] = _number(texts["min_confidence"])
-    told = {**texts, **fields}
-    return Request(image, _source(told.get("source")), _min_confidence(told.get("min_confidence")))
+    told = {**{name: _from_text(name, text) for name, text in texts.items()}, **fields}
+    return Request(image, read_source(told.get("source")), _question(told))
 
 
 def _is_untold(media_type: str) -> bool:
@@ -162,7 +162,12 @@ def _parameters(value: bytes) -> list[tuple[str, bytes]]:
     return [(name.decode().lower(), quoted.strip(b'"')) for name, quoted in _PARAMETER.findall(value)]
 
 
-def _source(value: object) -> str | None:
+def read_source(value: object) -> str | None:
+    """Check the name of a camera or site.
+
+    Raises:
+        Rejected: It is too long, or not printable.
+    """
     if value is None or value == "":
         return None
     if not isinstance(value, str) or len(value) > MAX_SOURCE or not value.isprintable():
@@ -172,16 +177,43 @@ def _source(value: object) -> str | None:
     return value
 
 
-def _number(text: str) -> float:
+def _from_text(name: str, text: str) -> object:
+    """A parameter of the query or a form as JSON would have it; what does not fit stays text, and is refused."""
+    if name == "source":
+        return text
     try:
-        return float(text)
+        return {"true": True, "false": False}.get(text, text) if name == "detect" else float(text)
     except ValueError:
-        return math.nan
+        return text
 
 
-def _min_confidence(value: object) -> float:
+def _question(told: Mapping[str, object]) -> Question:
+    default = Question()
+    detect = default.detect if told.get("detect") is None else told["detect"]
+    if not isinstance(detect, bool):
+        raise Rejected(
+            INVALID_PARAMETER, "`detect` must be true, or false where the picture is a cut-out face."
+        )
+    return Question(
+        min_confidence=_number(told, "min_confidence", default.min_confidence, 0, 1),
+        detect=detect,
+        max_faces=int(_number(told, "max_faces", default.max_faces, 1, CANDIDATES, whole=True)),
+        min_face=int(_number(told, "min_face", default.min_face, 0, MAX_SIDE, whole=True)),
+    )
+
+
+def _number(
+    told: Mapping[str, object], name: str, default: float, low: int, high: int, *, whole: bool = False
+) -> float:
+    value = told.get(name)
     if value is None:
-        return 0.0
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise Rejected(INVALID_PARAMETER, "`min_confidence` must be a number from 0 to 1.")
-    return float(value)
+        return default
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and low <= value <= high
+        and (not whole or value == int(value))
+    ):
+        return float(value)
+    kind = "whole number" if whole else "number"
+    raise Rejected(INVALID_PARAMETER, f"`{name}` must be a {kind} from {low} to {high}.")

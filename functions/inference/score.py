@@ -1,17 +1,17 @@
-"""One picture's bytes to one prediction, whichever way the picture came."""
+"""One picture to one prediction, whichever way the picture came."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import Image
 
-from functions.inference.classify import resize
-from functions.inference.decode import decode
+from functions.inference.classify import Classifier, resize
+from functions.inference.detect import Detector
 from functions.inference.release import LABELS
 
 if TYPE_CHECKING:
@@ -19,10 +19,83 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from functions.inference.classify import Classifier
+    from functions.inference.classify import Classification
+    from functions.inference.decode import Picture
     from functions.inference.release import Release
 
-UNCERTAIN = "uncertain"
+UNCERTAIN: Final = "uncertain"
+MARGIN: Final = 0.2  # of a face's sides, that it is cut out with on each of them
+MAX_FACES: Final = 50
+APPEARANCE_SIDE: Final = 224
+
+
+@dataclass(frozen=True)
+class Models:
+    """A release, loaded. Not for two threads at once."""
+
+    detector: Detector
+    classifier: Classifier
+    version: str
+
+
+def load_models(release: Release, threads: int) -> Models:
+    """Load a release's networks, each inference to run in so many threads."""
+    return Models(
+        Detector(release.detector, release.min_detection, threads),
+        Classifier(release.classifier, threads),
+        release.version,
+    )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about a picture.
+
+    Attributes:
+        min_confidence: Below it, 0 to 1, a label is `uncertain`.
+        detect: Whether to look for faces; not to, when the picture is one.
+        max_faces: How many faces to judge at most, the largest first.
+        min_face: Pixels of the original that a face's shorter side must have to be judged.
+    """
+
+    min_confidence: float = 0.0
+    detect: bool = True
+    max_faces: int = MAX_FACES
+    min_face: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a mask is worn.
+
+    Attributes:
+        label: One of the labels, or `uncertain`.
+        confidence: The highest probability.
+        probabilities: By label, to four decimals, summing to 1.
+    """
+
+    label: str
+    confidence: float
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a face is, in pixels of the upright original."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face that was found: where, how surely it is one (0 to 1), and how its mask is worn."""
+
+    box: Box
+    detection_confidence: float
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -31,79 +104,133 @@ class Prediction:
 
     Attributes:
         id: A UUID; names the prediction in the answer, the record and feedback about it.
-        label: One of the labels, or `uncertain`.
-        confidence: The highest probability.
-        probabilities: By label, to four decimals, summing to 1.
+        verdict: On the largest face, or where there is none on the whole picture.
+        faces: Largest first.
         width: Of the upright original, in pixels.
         height: Of the upright original, in pixels.
         model_version: Of the release that made it.
-        projection: The last features in 16 numbers, for drift detection.
-        appearance: Brightness, contrast, sharpness and saturation, see `appearance`.
+        projection: Features of what the verdict is on, in 16 numbers, for drift detection.
+        appearance: Brightness, contrast, sharpness and saturation of the picture, see `appearance`.
         decode_ms: From bytes to pixels.
-        inference_ms: From pixels to probabilities.
+        detect_ms: From pixels to faces.
+        inference_ms: From faces to verdicts.
     """
 
     id: str
-    label: str
-    confidence: float
-    probabilities: Mapping[str, float]
+    verdict: Verdict
+    faces: tuple[Face, ...]
     width: int
     height: int
     model_version: str
     projection: tuple[float, ...]
     appearance: Mapping[str, float]
     decode_ms: float
+    detect_ms: float
     inference_ms: float
 
+    def as_json(self) -> dict[str, Any]:
+        """What a client is told."""
+        return {
+            "prediction_id": self.id,
+            **asdict(self.verdict),
+            "classified": "face" if self.faces else "picture",
+            "image": {"width": self.width, "height": self.height},
+            "faces": [
+                {
+                    "box": asdict(face.box),
+                    "detection_confidence": face.detection_confidence,
+                    **asdict(face.verdict),
+                }
+                for face in self.faces
+            ],
+            "summary": self.summary,
+            "model_version": self.model_version,
+        }
 
-def score(image: bytes, classifier: Classifier, release: Release, min_confidence: float) -> Prediction:
-    """Decode a picture and classify the whole of it.
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many faces there are, and how many with each label."""
+        labels = [face.verdict.label for face in self.faces]
+        return {"faces": len(labels)} | {label: labels.count(label) for label in (*LABELS, UNCERTAIN)}
 
-    Raises:
-        Rejected: The bytes are not a picture that can be scored.
-    """
+
+def score(picture: Picture, models: Models, question: Question, *, decode_ms: float) -> Prediction:
+    """Find the faces in a picture and judge each; where there is none, judge the whole picture."""
     started = time.perf_counter()
-    picture = decode(image)
-    decoded = time.perf_counter()
-    pixels = resize(picture.pixels, release.input_size)
-    result = classifier.classify([pixels])[0]
+    boxes, certainties = _faces(picture, models, question)
+    detected = time.perf_counter()
+    height, width = picture.pixels.shape[:2]
+    scale = np.array([width / picture.width, height / picture.height] * 2)
+    crops = [cut(picture.pixels, box * scale) for box in boxes] or [picture.pixels]
+    results = models.classifier.classify(crops)
     finished = time.perf_counter()
-    probabilities = _rounded(result.probabilities)
-    label = max(LABELS, key=lambda label: probabilities[label])
-    confidence = probabilities[label]
+    verdicts = [_verdict(result, question.min_confidence) for result in results]
     return Prediction(
         id=str(uuid.uuid4()),
-        label=label if confidence >= min_confidence else UNCERTAIN,
-        confidence=confidence,
-        probabilities=probabilities,
+        verdict=verdicts[0],
+        faces=tuple(
+            Face(_box(box), round(float(certainty), 4), verdict)
+            for box, certainty, verdict in zip(boxes, certainties, verdicts, strict=False)
+        ),
         width=picture.width,
         height=picture.height,
-        model_version=release.version,
-        projection=tuple(round(value, 4) for value in result.projection.tolist()),
-        appearance=appearance(pixels),
-        decode_ms=round((decoded - started) * 1e3, 3),
-        inference_ms=round((finished - decoded) * 1e3, 3),
+        model_version=models.version,
+        projection=tuple(round(value, 4) for value in results[0].projection.tolist()),
+        appearance=appearance(picture.pixels),
+        decode_ms=round(decode_ms, 3),
+        detect_ms=round((detected - started) * 1e3, 3),
+        inference_ms=round((finished - detected) * 1e3, 3),
     )
 
 
-def _rounded(probabilities: tuple[float, float, float]) -> dict[str, float]:
-    """To four decimals; the highest takes up what rounding would add or lose, so that the sum stays 1."""
-    rounded = {label: round(p, 4) for label, p in zip(LABELS, probabilities, strict=True)}
+def _faces(
+    picture: Picture, models: Models, question: Question
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Boxes in pixels of the original (faces, 4), largest first, and how surely each is a face."""
+    if not question.detect:
+        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    found = models.detector.detect(picture.pixels)
+    height, width = picture.pixels.shape[:2]
+    boxes = found.boxes * np.array([picture.width / width, picture.height / height] * 2, np.float32)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    order = np.argsort(-sides.prod(axis=1), kind="stable")
+    order = order[sides.min(axis=1)[order] >= question.min_face][: question.max_faces]
+    return boxes[order], found.scores[order]
+
+
+def cut(pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A face with `MARGIN` around it, RGB (h, w, 3), of a picture (H, W, 3) and a box in its pixels."""
+    margin = MARGIN * (box[2:] - box[:2])
+    left, top = np.floor(box[:2] - margin).astype(int).clip(0)
+    right, bottom = np.ceil(box[2:] + margin).astype(int)
+    return pixels[top:bottom, left:right]
+
+
+def _box(edges: NDArray[np.float32]) -> Box:
+    left, top, right, bottom = edges.round().astype(int).tolist()
+    return Box(left, top, max(right - left, 1), max(bottom - top, 1))
+
+
+def _verdict(result: Classification, min_confidence: float) -> Verdict:
+    """Probabilities to four decimals; the highest takes up what rounding would add or lose."""
+    rounded = {label: round(p, 4) for label, p in zip(LABELS, result.probabilities, strict=True)}
     top = max(rounded, key=lambda label: rounded[label])
     rounded[top] = round(1 - sum(p for label, p in rounded.items() if label != top), 4)
-    return rounded
+    label = max(LABELS, key=lambda label: rounded[label])
+    confidence = rounded[label]
+    return Verdict(label if confidence >= min_confidence else UNCERTAIN, confidence, rounded)
 
 
 def appearance(pixels: NDArray[np.uint8]) -> dict[str, float]:
     """Numbers that tell pictures of one camera from another's; drift is measured on them.
 
     Args:
-        pixels: RGB (H, W, 3), resized as for the classifier, so that sharpness compares.
+        pixels: RGB (H, W, 3); squeezed to `APPEARANCE_SIDE`, so that sharpness compares.
 
     Returns:
         Mean and deviation of the grey value, deviation of its Laplacian, mean saturation; white is 1.
     """
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(resize(pixels, APPEARANCE_SIDE))
     grey = np.asarray(image.convert("L"), np.float32) / 255
     laplacian = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
     measured = {

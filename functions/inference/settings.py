@@ -30,6 +30,21 @@ class Settings:
     threads: int
 
 
+@dataclass(frozen=True)
+class BatchSettings:
+    """What Batch alone has to know.
+
+    Attributes:
+        results_bucket: Where results go.
+        dead_letters_url: Of the queue for messages that failed for good.
+        max_receives: How often a message may be received; after that it has failed for good.
+    """
+
+    results_bucket: str
+    dead_letters_url: str
+    max_receives: int
+
+
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from environment variables, with defaults that fit a laptop."""
     memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _MB_PER_CPU))
@@ -39,3 +54,19 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch"),
         threads=min(max(round(memory / _MB_PER_CPU), 1), _MAX_CPUS),
     )
+
+
+def read_batch_settings(environment: Mapping[str, str] = os.environ) -> BatchSettings:
+    """Batch's settings from environment variables.
+
+    Raises:
+        RuntimeError: One is missing.
+    """
+    try:
+        return BatchSettings(
+            results_bucket=environment["RESULTS_BUCKET"],
+            dead_letters_url=environment["DEAD_LETTERS_URL"],
+            max_receives=int(environment["MAX_RECEIVES"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise RuntimeError(f"the environment lacks what template.yaml gives Batch: {error!r}") from error

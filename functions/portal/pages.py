@@ -38,6 +38,7 @@ def openapi_document(prefix: str) -> dict[str, Any]:
     """Return the OpenAPI document as callers see it: at their address, with nothing of the gateway's in it."""
     document: dict[str, Any] = _without_gateway(_document())
     document["servers"] = [{"url": prefix or "/"}]
+    document["paths"] = {path.replace("+}", "}"): item for path, item in document["paths"].items()}
     rows = (f"| {p['status']} | `{slug}` | {p['title']} |" for slug, p in document["x-problems"].items())
     table = "\n".join(["| Status | Identifier | Meaning |", "|---|---|---|", *rows])
     document["info"]["description"] += f"\n\nRefusals are problems as of RFC 9457:\n\n{table}"

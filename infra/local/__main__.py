@@ -19,11 +19,13 @@ from infra.local.aws import moto_server
 from infra.local.function import PROJECT, Function, FunctionFailed
 from infra.local.gateway import MAX_BODY, Gateway, InvalidApi, wsgi
 from infra.local.logs import LogForwarder
+from infra.local.poller import Poller
 from infra.local.stack import InvalidStack, Stack, deploy, function_configs
-from infra.local.template import REGION, InvalidTemplate, transformed_template
+from infra.local.states import InvalidStateMachine, Runner
+from infra.local.template import REGION, STACK_NAME, InvalidTemplate, transformed_template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 KEY: Final = "local"
 
@@ -51,7 +53,7 @@ def main() -> int:
     try:
         with listener:
             _run(listener, parameters)
-    except (InvalidTemplate, InvalidStack, InvalidApi, FunctionFailed) as error:
+    except (InvalidTemplate, InvalidStack, InvalidApi, InvalidStateMachine, FunctionFailed) as error:
         return _failed(str(error))
     except KeyboardInterrupt:
         pass
@@ -74,8 +76,20 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
             cleanup.callback(function.stop)
         with ThreadPoolExecutor() as pool:
             list(pool.map(Function.start, functions))
+        by_arn = _by_arn(stack, functions)
+        for mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
+            poller = Poller(mapping.properties, by_arn[mapping.properties["FunctionName"]], client)
+            cleanup.callback(poller.stop)
+            poller.start()
+        runner = Runner(
+            {m.name: m.properties["Definition"] for m in stack.of_type("AWS::StepFunctions::StateMachine")},
+            client,
+            lambda arn, event: by_arn[arn].invoke(event),
+        )
+        cleanup.callback(runner.stop)
+        runner.start()
         server = create_server(
-            wsgi(_gateway(stack, functions)),
+            wsgi(_gateway(stack, by_arn)),
             sockets=[listener],
             threads=8,
             ident=None,
@@ -86,13 +100,18 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
         server.run()  # until interrupted
 
 
-def _gateway(stack: Stack, functions: Sequence[Function]) -> Gateway:
-    (api,) = stack.of_type("AWS::ApiGateway::RestApi")
-    (stage,) = stack.of_type("AWS::ApiGateway::Stage")
+def _by_arn(stack: Stack, functions: Sequence[Function]) -> dict[str, Function]:
+    """Functions by their ARNs and those of their aliases."""
     by_name = {function.config.name: function for function in functions}
     by_arn = {function.config.arn: function for function in functions}
     for alias in stack.of_type("AWS::Lambda::Alias"):
         by_arn[alias.name] = by_name[alias.properties["FunctionName"]]
+    return by_arn
+
+
+def _gateway(stack: Stack, by_arn: Mapping[str, Function]) -> Gateway:
+    (api,) = stack.of_type("AWS::ApiGateway::RestApi")
+    (stage,) = stack.of_type("AWS::ApiGateway::Stage")
     return Gateway(api.properties["Body"], stage.name, by_arn, keys={KEY})
 
 
@@ -111,6 +130,15 @@ Ask it about the picture in the sample event, with this line as it stands, or ab
 The AWS services are at {endpoint} (moto):
     export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={REGION}
     aws --endpoint-url {endpoint} s3 ls
+
+Drop pictures into the bucket for uploads, and their results come in the one beside it:
+    aws --endpoint-url {endpoint} s3 cp face.jpg s3://{stack.resources["UploadsBucket"].name}/
+    aws --endpoint-url {endpoint} s3 cp s3://{stack.resources["ResultsBucket"].name}/face.jpg.json -
+
+Or a folder of them at once, by `make score DIR=photos/`. What is in that bucket already is scored again, where it has
+no result of the running model yet, by
+    AWS_ENDPOINT_URL={endpoint} make backfill STACK={STACK_NAME} PREFIX=
+
 Buckets:{buckets}
 Log groups:{groups}
 """

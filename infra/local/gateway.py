@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import responses as phrases
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from infra.local.function import Function, FunctionFailed, NoneIdle, PayloadTooLarge
 from infra.local.template import ACCOUNT
@@ -79,7 +79,7 @@ class _Route:
 
     def parameters(self, path: str) -> dict[str, str]:
         match = self.pattern.fullmatch(path)
-        return {name: unquote(value) for name, value in match.groupdict().items()} if match else {}
+        return match.groupdict() if match else {}
 
 
 class Gateway:
@@ -144,7 +144,7 @@ class Gateway:
         body = base64.b64encode(request.body).decode() if is_binary else request.body.decode(errors="replace")
         return {
             "resource": route.path,
-            "path": unquote(request.path),
+            "path": request.path,  # a REST API decodes neither this nor the parameters in it; an HTTP API does
             "httpMethod": request.method,
             "headers": headers,
             "multiValueHeaders": {name: [value] for name, value in headers.items()},
@@ -160,7 +160,7 @@ class Gateway:
                 "extendedRequestId": str(uuid.uuid4()),
                 "httpMethod": request.method,
                 "identity": identity,
-                "path": unquote(request.path),  # without the stage, as under a domain of one's own
+                "path": request.path,  # without the stage, as under a domain of one's own
                 "protocol": "HTTP/1.1",
                 "requestId": str(uuid.uuid4()),
                 "requestTime": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),

@@ -68,10 +68,28 @@ GAPS: Final[dict[str, Gap]] = {
         "moto's CloudFormation fails on it",
         ref=lambda properties: _function_arn(f"{properties['FunctionName']}:{properties['Name']}"),
     ),
+    "AWS::Lambda::EventSourceMapping": Gap(
+        "moto would start the function in Docker; poller.py reads the queue"
+    ),
     "AWS::Lambda::Permission": Gap("names an alias, which moto lacks; nobody is refused here"),
     "AWS::Lambda::Version": Gap("moto fails on a version of an image; the working tree is what runs"),
     "AWS::Lambda::Function.Code": Gap("the code is the working tree; moto would look for a bucket"),
+    "AWS::S3::Bucket.CorsConfiguration": Gap(
+        "skipped by moto's CloudFormation",
+        complete=lambda client, bucket, value: client("s3").put_bucket_cors(
+            Bucket=bucket, CORSConfiguration=_cors(value)
+        ),
+    ),
+    "AWS::S3::Bucket.InventoryConfigurations": Gap(
+        "skipped by moto's CloudFormation, which makes no inventories"
+    ),
     "AWS::S3::Bucket.LifecycleConfiguration": Gap("skipped by moto's CloudFormation; nothing lives so long"),
+    "AWS::S3::Bucket.NotificationConfiguration": Gap(
+        "skipped by moto's CloudFormation",
+        complete=lambda client, bucket, value: client("s3").put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=_notifications(value)
+        ),
+    ),
     "AWS::S3::Bucket.OwnershipControls": Gap("skipped by moto's CloudFormation; there is one account here"),
     "AWS::S3::Bucket.PublicAccessBlockConfiguration": Gap(
         "skipped by moto's CloudFormation",
@@ -85,10 +103,12 @@ GAPS: Final[dict[str, Gap]] = {
             Bucket=bucket, VersioningConfiguration=value
         ),
     ),
-    "AWS::S3::BucketPolicy": Gap(
-        "moto's CloudFormation skips it",
-        complete=lambda client, _, properties: client("s3").put_bucket_policy(
-            Bucket=properties["Bucket"], Policy=json.dumps(properties["PolicyDocument"])
+    "AWS::S3::BucketPolicy": Gap("moto reads no conditions: TlsOnly would refuse everybody"),
+    "AWS::SQS::QueuePolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
+    "AWS::StepFunctions::StateMachine.Definition": Gap(
+        "moto's CloudFormation knows DefinitionString alone; states.py runs it",
+        complete=lambda client, arn, value: client("stepfunctions").update_state_machine(
+            stateMachineArn=arn, definition=json.dumps(value)
         ),
     ),
     "AWS::WAFv2::WebACLAssociation": Gap("the web ACL is the account's, not the stack's"),
@@ -136,7 +156,12 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
     }
     listed = {name for name, resource in wanted.items() if resource["Type"] in GAPS}
 
-    attributes = _put_into_moto(wanted, listed, client)
+    outputs = {
+        name: output
+        for name, output in resolve(template.get("Outputs", {}), known, conditions).items()
+        if not listed & {reference.partition(".")[0] for reference in unresolved(output)}
+    }
+    attributes = _put_into_moto(wanted, listed, outputs, client)
     for name in listed:
         gap, properties = GAPS[wanted[name]["Type"]], wanted[name].get("Properties", {})
         attributes[name] = gap.ref(resolve(properties, attributes, {})) if gap.ref else name
@@ -188,8 +213,10 @@ def function_configs(stack: Stack, project: Path, endpoint: str) -> list[Functio
     return configs
 
 
-def _put_into_moto(wanted: Mapping[str, Any], listed: set[str], client: Client) -> dict[str, Any]:
-    """Create the stack; return the physical ids of its resources and the attributes that are asked for."""
+def _put_into_moto(
+    wanted: Mapping[str, Any], listed: set[str], told: Mapping[str, Any], client: Client
+) -> dict[str, Any]:
+    """Create the stack, with `told` for its outputs; return its resources' ids and the attributes asked for."""
     stand_ins = {name: name for name in listed} | _stand_ins(wanted.values(), listed, {})
     resources = {name: _taken(wanted[name], listed, stand_ins) for name in wanted if name not in listed}
     attributes = {
@@ -197,14 +224,15 @@ def _put_into_moto(wanted: Mapping[str, Any], listed: set[str], client: Client) 
         for reference in unresolved(list(wanted.values()))
         if "." in reference and reference not in stand_ins
     }
-    outputs = {
-        f"Output{number}": {"Value": {"Fn::GetAtt": reference.split(".", 1)}, "Description": reference}
+    asked = {
+        f"Asked{number}": {"Value": {"Fn::GetAtt": reference.split(".", 1)}, "Description": reference}
         for number, reference in enumerate(sorted(attributes))
     }
     cloudformation = client("cloudformation")
     try:
         cloudformation.create_stack(
-            StackName=STACK_NAME, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs})
+            StackName=STACK_NAME,
+            TemplateBody=json.dumps({"Resources": resources, "Outputs": {**told, **asked}}),
         )
     except ClientError as error:
         raise InvalidStack(f"moto does not take the template: {error}") from error
@@ -219,7 +247,8 @@ def _put_into_moto(wanted: Mapping[str, Any], listed: set[str], client: Client) 
             + ", ".join(f"{name} ({resources[name]['Type']})" for name in missing)
         )
     (stack,) = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
-    return names | {output["Description"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    values = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    return names | {output["Description"]: values[key] for key, output in asked.items()}
 
 
 def _taken(resource: Mapping[str, Any], listed: set[str], stand_ins: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,6 +281,27 @@ def _complete(name: str, resource: Resource, client: Client) -> None:
                 gap.complete(client, owner, value)
             except (BotoCoreError, ClientError) as error:
                 raise InvalidStack(f"{name}: moto does not take {kind}: {error}") from error
+
+
+def _cors(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a bucket's rules for pages of other sites as the API wants them."""
+    renamed = {"MaxAge": "MaxAgeSeconds"}
+    rules = configuration["CorsRules"]
+    return {"CORSRules": [{renamed.get(name, name): value for name, value in rule.items()} for rule in rules]}
+
+
+def _notifications(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a bucket's notifications to queues as the API wants them."""
+    return {
+        "QueueConfigurations": [
+            {
+                "QueueArn": to_queue["Queue"],
+                "Events": [to_queue["Event"]],
+                "Filter": {"Key": {"FilterRules": to_queue["Filter"]["S3Key"]["Rules"]}},
+            }
+            for to_queue in configuration["QueueConfigurations"]
+        ]
+    }
 
 
 def _numbers(alarm: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,10 +79,19 @@ TABLES = {  # the first of each is what the others are compared with
     "A 640x480 JPEG": [
         Row("handler, end to end", "handler"),
         Row("decode alone", "decode"),
+        Row("letterbox and detect alone", "detect"),
         Row("resize and classify alone", "classify"),
         Row("Keras `model(x)`, same decode and resize", "keras-picture"),
     ],
-    "The network alone, on 224x224": [
+    "Handler, end to end, by size and faces judged": [
+        Row("640x480, 1 face", "scene-640x480-1"),
+        Row("640x480, 5 faces", "scene-640x480-5"),
+        Row("640x480, 30 faces", "scene-640x480-30"),
+        Row("1920x1080, 1 face", "scene-1920x1080-1"),
+        Row("1920x1080, 5 faces", "scene-1920x1080-5"),
+        Row("1920x1080, 30 faces", "scene-1920x1080-30"),
+    ],
+    "The classifier alone, on 224x224": [
         Row("LiteRT int8", "int8"),
         Row("LiteRT float16", "float16"),
         Row("LiteRT float32", "float32"),

@@ -15,8 +15,30 @@ from training.model import Calibration, load_trained, serving_model
 WEIGHTS = Path(__file__).parents[2] / "training" / "weights" / "classifier.weights.h5"
 
 
+SCENES = {"640x480": (640, 480), "1920x1080": (1920, 1080)}
+FACES = {1: (1, 2), 5: (2, 3), 30: (6, 6)}  # as many as are judged, in rows and columns of a few more
+
+
+def scene(width: int, height: int, rows: int, columns: int, rng: np.random.Generator) -> bytes:
+    """A picture of faces in rows and columns."""
+    image = Image.new("RGB", (width, height), (96, 110, 118))
+    side = int(0.8 * min(width // columns, height // rows))
+    for row in range(rows):
+        for column in range(columns):
+            place = ((2 * column + 1) * width // columns - side, (2 * row + 1) * height // rows - side)
+            image.paste(draw_face(side, side), (place[0] // 2, place[1] // 2))
+    grain = rng.normal(0, 4, (height, width, 3))
+    return encode(Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8)), quality=85)
+
+
 def main(folder: Path) -> None:
     rng = np.random.default_rng(0)
+    for name, size in SCENES.items():
+        for count, grid in FACES.items():
+            query = {"max_faces": str(count)}
+            body = scene(*size, *grid, rng)
+            event = api_event("POST", "/predict", content_type="image/jpeg", body=body, query=query)
+            (folder / f"scene-{name}-{count}.json").write_text(json.dumps(event))
     drawn = np.asarray(draw_face(640, 480)) + rng.normal(0, 6, (480, 640, 3))  # grain, as cameras make it
     picture = encode(Image.fromarray(drawn.clip(0, 255).astype(np.uint8)), quality=85)
     (folder / "picture.jpg").write_bytes(picture)

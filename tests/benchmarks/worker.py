@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROUND = 0.15  # seconds
@@ -27,6 +28,29 @@ def handler(folder: Path) -> Call:
     return lambda: handler(event, None)
 
 
+def scene(folder: Path, name: str, count: int) -> Call:
+    """The handler on a picture of which it judges so many faces."""
+    from functions.inference.predict import handler
+
+    event = json.loads((folder / f"scene-{name}-{count}.json").read_text())
+    with contextlib.redirect_stdout(None):
+        answer = json.loads(handler(event, None)["body"])
+    if answer["summary"]["faces"] != count:
+        raise ValueError(f"{answer['summary']['faces']} faces found, {count} wanted")
+    return lambda: handler(event, None)
+
+
+def detect(folder: Path) -> Call:
+    from functions.inference.decode import decode
+    from functions.inference.detect import Detector
+    from functions.inference.fetch import open_release
+
+    release = open_release("")
+    detector = Detector(release.detector, release.min_detection, threads=1)
+    pixels = decode((folder / "picture.jpg").read_bytes()).pixels
+    return lambda: detector.detect(pixels)
+
+
 def decode(folder: Path) -> Call:
     from functions.inference.decode import decode
 
@@ -39,7 +63,7 @@ def classify(folder: Path) -> Call:
     from functions.inference.decode import decode
     from functions.inference.fetch import open_release
 
-    classifier = Classifier(open_release(""), threads=1)
+    classifier = Classifier(open_release("").classifier, threads=1)
     pixels = decode((folder / "picture.jpg").read_bytes()).pixels
     return lambda: classifier.classify([pixels])
 
@@ -47,9 +71,9 @@ def classify(folder: Path) -> Call:
 def tflite(folder: Path, name: str) -> Call:
     """In whichever of the two runtimes this Python has."""
     from functions.inference.classify import Classifier
-    from functions.inference.release import Release
+    from functions.inference.release import Network
 
-    classifier = Classifier(Release(name, (folder / f"{name}.tflite").read_bytes(), 224, {}), threads=1)
+    classifier = Classifier(Network((folder / f"{name}.tflite").read_bytes(), 224), threads=1)
     square = _square(folder)
     return lambda: classifier.classify([square])
 
@@ -116,7 +140,13 @@ def _square(folder: Path):
 
 CONTENDERS: dict[str, Callable[[Path], Call]] = {
     "handler": handler,
+    **{
+        f"scene-{name}-{count}": partial(scene, name=name, count=count)
+        for name in ("640x480", "1920x1080")
+        for count in (1, 5, 30)
+    },
     "decode": decode,
+    "detect": detect,
     "classify": classify,
     "int8": lambda folder: tflite(folder, "int8"),
     "float16": lambda folder: tflite(folder, "float16"),

@@ -1,3 +1,7 @@
 """What `sam build` calls the images, by the function in template.yaml."""
 
-IMAGES = {"PredictFunction": "predictfunction:predict", "PortalFunction": "portalfunction:portal"}
+IMAGES = {
+    "PredictFunction": "predictfunction:predict",
+    "BatchFunction": "batchfunction:batch",
+    "PortalFunction": "portalfunction:portal",
+}

@@ -31,10 +31,14 @@ if ! docker info >/dev/null 2>&1; then
   docker info >/dev/null 2>&1 || skip "the Docker engine does not start; see /var/log/dockerd.log"
 fi
 
+# SageMaker's local mode starts its containers with Compose.
+docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || { may_install && install docker-compose; } || true
+
 if [ -z "${BASE_IMAGE:-}" ]; then
   BASE_IMAGE=$(sed -n 's/^ARG BASE_IMAGE=//p' functions/inference/Dockerfile)
   if ! docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 && ! timeout 300 docker pull -q "$BASE_IMAGE"; then
     BASE_IMAGE=$STAND_IN
+    export TRAINING_BASE_IMAGE=$STAND_IN
     if ! docker image inspect "$BASE_IMAGE" >/dev/null 2>&1; then
       [ -x "$MAKE_STAND_IN" ] || skip "neither a registry nor a stand-in for the base image"
       command -v debootstrap >/dev/null || { may_install && install debootstrap; } || skip "debootstrap is missing"

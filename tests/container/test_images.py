@@ -32,6 +32,7 @@ def test_a_handler_loads_as_any_user_on_a_read_only_disk_from_bytecode_and_nothi
     )
     said = docker(
         *("run", "--rm", "--read-only", "--tmpfs", "/tmp", "--user", "993:990", "--network", "none"),  # noqa: S108
+        *("--env", "UPLOADS_BUCKET=uploads", "--env", "RESULTS_BUCKET=results"),
         *("--entrypoint", "python", image, "-c", program),
     )
 

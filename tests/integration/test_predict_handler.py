@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from functions.inference import predict
 from functions.inference.release import LABELS
@@ -54,7 +55,17 @@ def test_every_form_is_answered(name: str) -> None:
     assert status == 200
     assert headers["Content-Type"] == "application/json"
     assert headers["Access-Control-Allow-Origin"] == "*"
-    assert set(body) == {"prediction_id", "label", "confidence", "probabilities", "image", "model_version"}
+    assert list(body) == [
+        "prediction_id",
+        "label",
+        "confidence",
+        "probabilities",
+        "classified",
+        "image",
+        "faces",
+        "summary",
+        "model_version",
+    ]
     assert list(body["probabilities"]) == list(LABELS)
     assert body["confidence"] == max(body["probabilities"].values())
     assert body["image"] == {"width": 160, "height": 200}
@@ -65,6 +76,40 @@ def test_every_form_gets_the_same_probabilities() -> None:
     names = ["predict-json", "predict-data-uri", "predict-binary", "predict-multipart"]
     answers = [call(sample(name))[2]["probabilities"] for name in names]
     assert all(answer == answers[0] for answer in answers)
+
+
+def test_a_scene_is_answered_face_by_face_largest_first() -> None:
+    status, _, body = call(sample("predict-scene"))
+    assert status == 200
+    assert body["classified"] == "face"
+    assert body["summary"]["faces"] == len(body["faces"]) == 2  # of the four in it, max_faces says
+    widths = [face["box"]["width"] for face in body["faces"]]
+    assert widths[0] > widths[1] >= 40
+    first = body["faces"][0]
+    assert {name: first[name] for name in ("label", "confidence", "probabilities")} == {
+        name: body[name] for name in ("label", "confidence", "probabilities")
+    }
+    assert 0.3 < first["detection_confidence"] <= 1
+
+
+def test_a_cut_out_face_is_judged_whole_when_asked_to() -> None:
+    _, _, body = call(sample("predict-cut-out"))
+    assert (body["classified"], body["faces"]) == ("picture", [])
+    assert body["summary"] == {"faces": 0, "mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
+
+
+def test_a_picture_without_a_face_is_judged_whole_and_says_so() -> None:
+    wall = encode(Image.new("RGB", (640, 480), (140, 130, 120)))
+    _, _, body = call(post(wall, "image/jpeg"))
+    assert (body["classified"], body["faces"]) == ("picture", [])
+    assert body["label"] in LABELS
+
+
+@pytest.mark.parametrize("query", [{"max_faces": "0"}, {"min_face": "tall"}, {"detect": "maybe"}])
+def test_a_question_out_of_range_is_400(query: dict[str, str]) -> None:
+    assert f"`{next(iter(query))}`" in problem(
+        post(FACE, "image/jpeg", query=query), 400, "invalid-parameter"
+    )
 
 
 def test_health_tells_the_model() -> None:
@@ -166,7 +211,7 @@ def test_a_browser_may_ask_first() -> None:
 def test_a_fault_of_ours_is_500_and_tells_the_log_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def break_down(*_: object) -> None:
+    def break_down(*_: object, **__: object) -> None:
         raise RuntimeError("secret internals")
 
     monkeypatch.setattr(predict, "score", break_down)

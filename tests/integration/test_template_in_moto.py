@@ -63,7 +63,12 @@ def test_what_moto_skips_is_put_in_by_call(client):
 
     bucket = stack.resources["ModelsBucket"].name
     assert client("s3").get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
-    assert "TlsOnly" in client("s3").get_bucket_policy(Bucket=bucket)["Policy"]
+    uploads = stack.resources["UploadsBucket"].name
+    told = client("s3").get_bucket_notification_configuration(Bucket=uploads)["QueueConfigurations"]
+    assert {to_queue["QueueArn"].rpartition(":")[2] for to_queue in told} == {
+        stack.resources["UploadsQueue"].name.rpartition("/")[2]
+    }
+    assert {rule["Value"] for to in told for rule in to["Filter"]["Key"]["FilterRules"]} >= {".jpg", ".PNG"}
     alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert len(alarms) == len(stack.of_type("AWS::CloudWatch::Alarm")) > 0
 

@@ -7,11 +7,12 @@ import keras
 import pytest
 
 from tests.training.drawn import write_crops, write_tables
-from training import convert, evaluate
+from training import evaluate
+from training.convert import convert_run
 from training.dataset import Dataset, find, load
-from training.train import Stage, train
+from training.train import Recipe, Stage, train
 
-STAGES = (Stage(96, None, 1, 2e-3), Stage(96, 12, 2, 1e-3))
+RECIPE = Recipe((Stage(96, None, 1, 2e-3), Stage(96, 12, 2, 1e-3)), batch=24)
 
 
 @pytest.fixture(scope="session")
@@ -42,16 +43,14 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(dataset: Dataset, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run through two stages of one and two epochs."""
     folder = tmp_path_factory.mktemp("trained")
-    train(dataset, folder, weights=backbone, stages=STAGES, batch=24)
+    train(dataset, folder, RECIPE, weights=backbone)
     return folder
 
 
 @pytest.fixture(scope="session")
 def run(trained: Path, dataset: Dataset) -> Path:
     """The same folder, converted at 96 pixels."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convert, "STAGES", STAGES)
-        convert.convert_run(trained, dataset.split("train"), dataset.split("val"))
+    convert_run(trained, dataset.split("train"), dataset.split("val"))
     return trained
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from functions.inference.classify import Classifier, Interpreter, resize
-from functions.inference.release import Release
+from functions.inference.release import Network
 from training import convert
 from training.convert import CONVERSION, calibrate
 from training.dataset import Dataset
 from training.model import Calibration, load_trained, serving_model
-from training.train import WEIGHTS, Stage
+from training.train import STATE, WEIGHTS
 
 FORMATS = ["int8", "float16", "float32"]
 
@@ -33,7 +33,7 @@ def test_every_format_takes_bytes_and_gives_floats(run: Path, name: str) -> None
 
 @pytest.mark.parametrize(("name", "tolerance"), [("int8", 0.08), ("float16", 0.01), ("float32", 1e-4)])
 def test_every_format_agrees_with_keras(run: Path, dataset: Dataset, name: str, tolerance: float) -> None:
-    classifier = Classifier(Release("x", (run / f"{name}.tflite").read_bytes(), 96, {}), threads=1)
+    classifier = Classifier(Network((run / f"{name}.tflite").read_bytes(), 96), threads=1)
     pictures = [s.pixels for s in dataset.split("test")]
     served = serving_model(load_trained(run / WEIGHTS), 96, Calibration(**told(run)["calibration"]))
     expected, projected = served(np.stack([resize(p, 96) for p in pictures]).astype(np.float32))
@@ -54,12 +54,12 @@ def test_int8_ships_unless_it_loses_half_a_point(
     run: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: float, shipped: str
 ) -> None:
     """Two hundred validation pictures that Keras gets right, and an int8 file that misses some of them."""
-    (tmp_path / WEIGHTS).write_bytes((run / WEIGHTS).read_bytes())
+    for name in (WEIGHTS, STATE):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
     judged = [s for s in dataset.split("val") if s.example.label == "mask"][:1] * 1000
     right = np.tile(np.array([9, 0, 0], np.float32), (1000, 1))
     wrong = right.copy()
     wrong[: round(lost * 1000)] = (0, 9, 0)
-    monkeypatch.setattr(convert, "STAGES", (Stage(96, None, 1, 1e-3),))
     monkeypatch.setattr(convert, "predict_logits", lambda *_: right)
     monkeypatch.setattr(convert, "convert", lambda *_: {"int8": b"i", "float16": b"h", "float32": b"f"})
     monkeypatch.setattr(convert, "probabilities", lambda file, *_: wrong if file == b"i" else right)

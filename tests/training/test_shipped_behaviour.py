@@ -18,7 +18,7 @@ Change = Callable[[Image.Image], Image.Image]
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier(load_release(BAKED), threads=1)
+    return Classifier(load_release(BAKED).classifier, threads=1)
 
 
 @pytest.fixture(scope="module")

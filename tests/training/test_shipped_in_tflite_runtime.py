@@ -24,7 +24,7 @@ from functions.inference import classify
 from functions.inference.fetch import BAKED
 from functions.inference.release import load_release
 
-classifier = classify.Classifier(load_release(BAKED), threads=1)
+classifier = classify.Classifier(load_release(BAKED).classifier, threads=1)
 rng = np.random.RandomState(0)
 grids = [rng.randint(0, 256, (6, 6, 3)).astype(np.uint8) for _ in range(24)]
 pictures = [np.asarray(Image.fromarray(grid).resize((150, 180), Image.Resampling.BICUBIC)) for grid in grids]

@@ -10,7 +10,7 @@ from functions.inference.release import LABELS
 from training import suspects
 from training.dataset import Dataset
 from training.suspects import Suspect, contact_sheet, find_suspects
-from training.train import Stage
+from training.train import Recipe, Stage
 
 
 def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
@@ -34,7 +34,9 @@ def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
     monkeypatch.setattr(suspects, "train", train)
     monkeypatch.setattr(suspects, "predict_logits", predict_logits)
     found = find_suspects(
-        replace(dataset, samples=(relabelled, *crops[1:])), tmp_path, stages=(Stage(96, None, 1, 1e-3),)
+        replace(dataset, samples=(relabelled, *crops[1:])),
+        tmp_path,
+        recipe=Recipe((Stage(96, None, 1, 1e-3),)),
     )
     assert [(s.sample.sha256, s.guess) for s in found] == [(wrong.sha256, truth[wrong.sha256])]
     assert found[0].chance < 0.05

@@ -18,7 +18,7 @@ def release() -> Release:
 
 @pytest.fixture(scope="module")
 def classifier(release: Release) -> Classifier:
-    return Classifier(release, threads=1)
+    return Classifier(release.classifier, threads=1)
 
 
 def test_probabilities_are_one_together(classifier: Classifier) -> None:
@@ -55,7 +55,7 @@ def test_answers_outlive_the_next_question(classifier: Classifier) -> None:
 
 def test_threads_do_not_change_the_answer(release: Release, classifier: Classifier) -> None:
     (one,) = classifier.classify([FACE])
-    (four,) = Classifier(release, threads=4).classify([FACE])
+    (four,) = Classifier(release.classifier, threads=4).classify([FACE])
     assert four.probabilities == pytest.approx(one.probabilities, abs=1e-3)
 
 

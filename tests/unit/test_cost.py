@@ -1,8 +1,22 @@
 """The price of a million pictures, from measured figures."""
 
-import pytest
+from pathlib import Path
 
-from infra.cost import NoFigures, cost, measured, table
+import pytest
+import yaml
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.cost import (
+    BACKFILL_BATCH,
+    QUEUE_BATCH,
+    NoFigures,
+    bulk_table,
+    by_backfill,
+    by_queue,
+    cost,
+    measured,
+    table,
+)
 
 
 def test_lambda_bills_whole_milliseconds_of_memory():
@@ -56,3 +70,42 @@ def test_figures_are_read_from_the_benchmark():
 def test_missing_figures_are_said(results):
     with pytest.raises(NoFigures):
         measured(results)
+
+
+def test_a_backfill_pays_for_batches_of_fifty():
+    bulk = by_backfill(1_000_000, 20, 1024)
+
+    # 20,000 batches of a second each: requests and 0.0625 GB of an express execution; 20,000 GB-seconds of Lambda
+    assert bulk.pace == pytest.approx(20_000 * (1e-6 + 0.0625 * 0.00001667))
+    assert bulk.functions == pytest.approx(20_000 * 0.2e-6 + 20_000 * 0.0000166667)
+    # two reads and a write for each picture, and a listing of each thousand
+    assert bulk.storage == pytest.approx(0.8 + 5 + 0.005)
+    assert bulk.together == pytest.approx(bulk.pace + bulk.functions + bulk.storage)
+
+
+def test_an_upload_pays_for_its_message_and_a_tenth_of_two_more():
+    assert by_queue(1_000_000, 20).pace == pytest.approx(0.48)
+
+
+def test_a_hundred_times_the_pictures_cost_a_hundred_times_as_much():
+    for cost_of in (by_queue, by_backfill):
+        assert cost_of(100_000_000, 7.3).together == pytest.approx(100 * cost_of(1_000_000, 7.3).together)
+
+
+def test_the_table_of_bulks_tells_what_each_way_costs_and_how_long_it_takes():
+    rows = [line for line in bulk_table(36).splitlines() if line.startswith("| 1")]
+    assert len(rows) == 4
+    assert "| 2.00, 0.10, 0.01 |" in rows[0]
+    assert "| 200.00, 10.00, 1.00 |" in rows[3]
+
+
+def test_its_batches_are_the_stack_s():
+    root = Path(__file__).parents[2]
+    machine = yaml.safe_load((root / "infra" / "backfill.asl.yaml").read_text())["States"]
+    resources = yaml_parse((root / "template.yaml").read_text())["Resources"]
+    queue = resources["BatchFunction"]["Properties"]["Events"]["Uploads"]["Properties"]
+
+    assert queue["BatchSize"] == QUEUE_BATCH
+    assert {
+        machine[name]["ItemBatcher"]["MaxItemsPerBatch"] for name in ("ScorePrefix", "ScoreInventory")
+    } == {BACKFILL_BATCH}

@@ -90,9 +90,10 @@ def test_an_event_says_what_was_asked(ask, function):
     assert json.dumps(event)
 
 
-def test_path_parameters_are_decoded(ask, function):
-    ask("GET", "/results/a/b%20%2B.json")
-    assert function.event["pathParameters"] == {"key": "a/b +.json"}
+def test_a_path_and_its_parameters_stay_as_they_were_sent(ask, function):
+    ask("GET", "/results/a/b%20%2B%C3%BC.json")
+    assert function.event["pathParameters"] == {"key": "a/b%20%2B%C3%BC.json"}
+    assert function.event["path"] == "/results/a/b%20%2B%C3%BC.json"
 
     ask("DELETE", "/any/7")
     assert function.event["pathParameters"] == {"id": "7"}

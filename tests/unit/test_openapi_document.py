@@ -39,6 +39,7 @@ def test_every_route_of_the_template_is_documented_and_the_other_way_round(docum
         (event["Properties"]["Path"], name)
         for name, resource in resources.items()
         for event in resource.get("Properties", {}).get("Events", {}).values()
+        if event["Type"] == "Api"
     }
     documented = {
         (path, re.search(r"\$\{(\w+)\.Alias\}", json.dumps(item))[1])

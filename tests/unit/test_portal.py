@@ -1,6 +1,8 @@
 """The portal's pages: complete in themselves, at whatever address they are served."""
 
+import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,14 +11,27 @@ from types import SimpleNamespace
 
 import pytest
 
-from functions.portal import app
+from functions.portal.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
+BUCKETS = {"UPLOADS_BUCKET": "uploads", "RESULTS_BUCKET": "results"}
 
 
-def ask(event, **changes):
-    event = json.loads((ROOT / "events" / f"{event}.json").read_text()) | changes
-    return app.handler(event, SimpleNamespace(aws_request_id="1"))
+@pytest.fixture
+def app(monkeypatch):
+    """The handler's module, which reads the environment when it is imported."""
+    for name, bucket in BUCKETS.items():
+        monkeypatch.setenv(name, bucket)
+    return importlib.import_module("functions.portal.app")
+
+
+@pytest.fixture
+def ask(app):
+    def send(event, **changes):
+        event = json.loads((ROOT / "events" / f"{event}.json").read_text()) | changes
+        return app.handler(event, SimpleNamespace(aws_request_id="1"))
+
+    return send
 
 
 def header(answer, name):
@@ -24,7 +39,7 @@ def header(answer, name):
 
 
 @pytest.mark.parametrize("event", ["page", "docs"])
-def test_a_page_asks_no_other_host_for_anything(event):
+def test_a_page_asks_no_other_host_for_anything(event, ask):
     answer = ask(event)
 
     assert answer["statusCode"] == 200
@@ -34,11 +49,11 @@ def test_a_page_asks_no_other_host_for_anything(event):
     assert "default-src 'none'" in header(answer, "Content-Security-Policy")
 
 
-def test_the_documentation_reads_the_document_beside_it():
+def test_the_documentation_reads_the_document_beside_it(ask):
     assert 'url: "openapi.json"' in ask("docs")["body"]
 
 
-def test_the_document_names_the_stage_it_is_served_at():
+def test_the_document_names_the_stage_it_is_served_at(ask):
     document = json.loads(ask("openapi")["body"])
     assert document["servers"] == [{"url": "/v1"}]
 
@@ -47,32 +62,38 @@ def test_the_document_names_the_stage_it_is_served_at():
     assert json.loads(ask("openapi", requestContext=without_stage)["body"])["servers"] == [{"url": "/"}]
 
 
-def test_links_of_the_page_hold_with_and_without_a_slash_at_its_end():
+def test_links_of_the_page_hold_with_and_without_a_slash_at_its_end(ask):
     assert '<base href="/v1/">' in ask("page")["body"]
 
 
-def test_the_document_shows_the_table_of_problems_and_nothing_of_the_gateway():
+def test_the_document_shows_the_table_of_problems_and_nothing_of_the_gateway(ask):
     body = ask("openapi")["body"]
     assert "x-amazon-apigateway" not in body
     assert "| 422 | `too-small` |" in json.loads(body)["info"]["description"]
 
 
-def test_asking_twice_gives_the_same():
+def test_the_document_s_paths_are_openapi_s(ask):
+    paths = json.loads(ask("openapi")["body"])["paths"]
+    assert "/results/{key}" in paths
+    assert not [path for path in paths if "+" in path]
+
+
+def test_asking_twice_gives_the_same(ask):
     assert ask("openapi")["body"] == ask("openapi")["body"]
 
 
-def test_a_wrong_method_is_told_from_a_wrong_path():
+def test_a_wrong_method_is_told_from_a_wrong_path(ask):
     wrong_method = ask("docs", httpMethod="POST")
     assert wrong_method["statusCode"] == 405
     assert header(wrong_method, "Allow") == "GET"
 
-    wrong_path = ask("docs", path="/nothing")
+    wrong_path = ask("docs", path="/nothing", resource="/nothing")
     assert wrong_path["statusCode"] == 404
     assert header(wrong_path, "Content-Type") == "application/problem+json"
     assert header(wrong_path, "Access-Control-Allow-Origin") == "*"
 
 
-def test_a_failure_tells_the_client_nothing(monkeypatch):
+def test_a_failure_tells_the_client_nothing(app, ask, monkeypatch):
     monkeypatch.setattr(app.pages, "docs_page", lambda: 1 / 0)
 
     answer = ask("docs")
@@ -88,6 +109,17 @@ def test_it_loads_nothing_heavy():
         "print([name for name in ('boto3', 'pydantic', 'numpy') if name in sys.modules])"
     )
     said = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | BUCKETS,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_a_bucket_that_is_not_named_is_said_at_once(name):
+    with pytest.raises(RuntimeError, match=name):
+        read_settings(BUCKETS | {name: ""})

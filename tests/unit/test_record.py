@@ -6,20 +6,28 @@ from datetime import datetime, timedelta
 import pytest
 
 from functions.inference.record import Recorder
-from functions.inference.score import Prediction
+from functions.inference.score import Box, Face, Prediction, Verdict
 from functions.problem import TOO_LARGE
 
+BARE = Verdict("no_mask", 0.91, {"mask": 0.05, "no_mask": 0.91, "incorrect": 0.04})
 PREDICTION = Prediction(
     id="5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
-    label="no_mask",
-    confidence=0.91,
-    probabilities={"mask": 0.05, "no_mask": 0.91, "incorrect": 0.04},
+    verdict=BARE,
+    faces=(
+        Face(Box(10, 20, 80, 100), 0.99, BARE),
+        Face(
+            Box(300, 40, 30, 28),
+            0.8,
+            Verdict("uncertain", 0.5, {"mask": 0.5, "no_mask": 0.3, "incorrect": 0.2}),
+        ),
+    ),
     width=640,
     height=480,
     model_version="7",
     projection=(0.5,) * 16,
     appearance={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
     decode_ms=3.1,
+    detect_ms=5.3,
     inference_ms=4.2,
 )
 
@@ -49,7 +57,11 @@ def test_a_prediction_is_one_line_of_json(recorder: Recorder, capsys: pytest.Cap
         "source": "gate-3",
         "model_version": "7",
         "label": "no_mask",
-        "probabilities": PREDICTION.probabilities,
+        "probabilities": BARE.probabilities,
+        "faces": [
+            {"side": 80, "detection_confidence": 0.99, "label": "no_mask", "confidence": 0.91},
+            {"side": 28, "detection_confidence": 0.8, "label": "uncertain", "confidence": 0.5},
+        ],
         "image": {"width": 640, "height": 480, **PREDICTION.appearance},
         "projection": [0.5] * 16,
     }
@@ -70,8 +82,14 @@ def test_its_metrics_are_what_cloudwatch_reads(
     assert metrics(line) == {
         "Pictures": 1,
         "LabelNoMask": 1,
+        "Faces": 2,
+        "FacesMask": 0,
+        "FacesNoMask": 1,
+        "FacesIncorrect": 0,
+        "FacesUncertain": 1,
         "Confidence": 0.91,
         "DecodeTime": 3.1,
+        "DetectTime": 5.3,
         "InferenceTime": 4.2,
         "ColdStart": 1,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from functions.inference.fetch import BAKED, open_release
-from functions.inference.release import LABELS, InvalidRelease, load_release
+from functions.inference.release import LABELS, NETWORKS, InvalidRelease, load_release
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ def alter(folder: Path, **members: Any) -> None:
 def test_the_shipped_release_loads(folder: Path) -> None:
     release = load_release(folder)
     assert release.manifest["labels"] == list(LABELS)
-    assert release.classifier[4:8] == b"TFL3"
+    assert release.classifier.file[4:8] == release.detector.file[4:8] == b"TFL3"
+    assert release.classifier.file != release.detector.file
+    assert 0 < release.min_detection < 1
     assert release.version
 
 
@@ -37,18 +39,36 @@ def test_a_folder_is_a_uri(folder: Path) -> None:
     assert open_release(str(folder)).version == "mine"
 
 
-def test_an_altered_model_is_refused(folder: Path) -> None:
-    path = folder / "classifier.tflite"
+@pytest.mark.parametrize("network", NETWORKS)
+def test_an_altered_model_is_refused(folder: Path, network: str) -> None:
+    path = folder / f"{network}.tflite"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(InvalidRelease, match=r"classifier\.tflite: sha256 is .*, the manifest says"):
+    with pytest.raises(InvalidRelease, match=rf"{network}\.tflite: sha256 is .*, the manifest says"):
         load_release(folder)
 
 
-def test_a_missing_model_is_refused(folder: Path) -> None:
-    (folder / "classifier.tflite").unlink()
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_missing_model_is_refused(folder: Path, network: str) -> None:
+    (folder / f"{network}.tflite").unlink()
     with pytest.raises(
-        InvalidRelease, match=r"classifier\.tflite is named in the manifest but cannot be read"
+        InvalidRelease, match=rf"{network}\.tflite is named in the manifest but cannot be read"
     ):
+        load_release(folder)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_release_without_one_of_its_models_is_refused(folder: Path, network: str) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != network}))
+    with pytest.raises(InvalidRelease, match=f"is not a release manifest.*{network}"):
+        load_release(folder)
+
+
+@pytest.mark.parametrize("score", [0, 1, -0.1, 1.5])
+def test_a_threshold_that_is_none_is_refused(folder: Path, score: float) -> None:
+    detector = json.loads((folder / "manifest.json").read_text())["detector"]
+    alter(folder, detector=detector | {"min_score": score})
+    with pytest.raises(InvalidRelease, match="min_score"):
         load_release(folder)
 
 
@@ -72,13 +92,14 @@ def test_other_labels_are_refused(folder: Path, labels: list[str]) -> None:
         load_release(folder)
 
 
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(
-    "change", [{"size": 8}, {"dtype": "float32"}, {"layout": "NCHW"}, {"channels": "BGR"}]
+    "change", [{"size": 8}, {"size": 450}, {"dtype": "float32"}, {"layout": "NCHW"}, {"channels": "BGR"}]
 )
-def test_another_input_is_refused(folder: Path, change: dict[str, Any]) -> None:
-    classifier = json.loads((folder / "manifest.json").read_text())["classifier"]
-    alter(folder, classifier=classifier | {"input": classifier["input"] | change})
-    with pytest.raises(InvalidRelease, match="input is"):
+def test_another_input_is_refused(folder: Path, network: str, change: dict[str, Any]) -> None:
+    told = json.loads((folder / "manifest.json").read_text())[network]
+    alter(folder, **{network: told | {"input": told["input"] | change}})
+    with pytest.raises(InvalidRelease, match=f"the {network}'s input is"):
         load_release(folder)
 
 

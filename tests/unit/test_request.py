@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.inference.request import MAX_IMAGE_BYTES, Request, parse
+from functions.inference.score import Question
 from functions.problem import (
     INVALID_PARAMETER,
     MALFORMED_BASE64,
@@ -41,7 +42,7 @@ def refusal(
 
 
 def test_the_three_forms_carry_the_same() -> None:
-    expected = Request(IMAGE, "gate-3", 0.6)
+    expected = Request(IMAGE, "gate-3", Question(min_confidence=0.6))
     assert from_json({"image": TEXT, "source": "gate-3", "min_confidence": 0.6}) == expected
     assert parse(IMAGE, "image/jpeg", {"source": "gate-3", "min_confidence": "0.6"}) == expected
     parts = {"file": IMAGE, "source": b"gate-3", "min_confidence": b"0.6"}
@@ -49,12 +50,12 @@ def test_the_three_forms_carry_the_same() -> None:
 
 
 def test_only_the_picture_is_needed() -> None:
-    assert from_json({"image": TEXT}) == Request(IMAGE, None, 0.0)
+    assert from_json({"image": TEXT}) == Request(IMAGE, None, Question())
 
 
 def test_the_body_goes_before_the_query() -> None:
     request = from_json({"image": TEXT, "source": "body"}, {"source": "query", "min_confidence": "1"})
-    assert request == Request(IMAGE, "body", 1.0)
+    assert request == Request(IMAGE, "body", Question(min_confidence=1.0))
 
 
 @pytest.mark.parametrize(
@@ -152,6 +153,46 @@ def test_min_confidence_in_the_query_is_a_number_from_0_to_1(value: str) -> None
     assert refusal(IMAGE, "image/jpeg", {"min_confidence": value}).problem == INVALID_PARAMETER
 
 
+def test_every_question_may_be_asked_in_every_form() -> None:
+    expected = Request(IMAGE, None, Question(0.6, detect=False, max_faces=3, min_face=24))
+    fields = {"min_confidence": 0.6, "detect": False, "max_faces": 3, "min_face": 24}
+    texts = {"min_confidence": "0.6", "detect": "false", "max_faces": "3", "min_face": "24"}
+    assert from_json({"image": TEXT, **fields}) == expected
+    assert parse(IMAGE, "image/jpeg", texts) == expected
+    parts = {name: text.encode() for name, text in texts.items()}
+    assert from_form(form({"file": IMAGE, **parts}, "b")) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("detect", [0, 1, "false", "yes", [], {}]),
+        ("max_faces", [0, -1, 401, 2.5, "3", True, [], float("nan"), 10**400]),
+        ("min_face", [-1, 65_536, 0.5, "24", False, {}, float("inf")]),
+    ],
+)
+def test_a_question_in_json_is_of_its_type_and_in_range(name: str, values: list[object]) -> None:
+    for value in values:
+        rejected = refusal(json.dumps({"image": TEXT, name: value}).encode())
+        assert rejected.problem == INVALID_PARAMETER
+        assert f"`{name}` must be" in rejected.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("detect", ["", "0", "no", "False "]),
+        ("max_faces", ["", "0", "many", "nan", "401"]),
+        ("min_face", ["", "-1", "big", "1e9"]),
+    ],
+)
+def test_a_question_in_the_query_is_of_its_type_and_in_range(name: str, values: list[str]) -> None:
+    for value in values:
+        rejected = refusal(IMAGE, "image/jpeg", {name: value})
+        assert rejected.problem == INVALID_PARAMETER
+        assert f"`{name}` must be" in rejected.detail
+
+
 @pytest.mark.parametrize("value", ["x" * 65, "a\nb", "\x00", "\ud800", "tab\t", 7, ["gate"], {"a": 1}])
 def test_source_is_short_printable_text(value: object) -> None:
     rejected = refusal(json.dumps({"image": TEXT, "source": value}).encode())
@@ -165,7 +206,8 @@ def test_source_may_be_in_any_script(value: str) -> None:
 
 
 def test_null_is_as_good_as_absent() -> None:
-    assert from_json({"image": TEXT, "source": None, "min_confidence": None}) == Request(IMAGE, None, 0.0)
+    nothing = dict.fromkeys(("source", "min_confidence", "detect", "max_faces", "min_face"))
+    assert from_json({"image": TEXT, **nothing}) == Request(IMAGE, None, Question())
 
 
 def test_an_empty_source_is_none() -> None:

@@ -1,72 +1,160 @@
-"""From a picture's bytes to a prediction."""
+"""From a picture to a prediction: which faces, which label, and how it is told."""
 
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from functions.inference.classify import Classification
-from functions.inference.release import LABELS, Release
-from functions.inference.score import appearance, score
-from tests.pictures import draw_face, encode
+from functions.inference.decode import Picture
+from functions.inference.detect import Detections
+from functions.inference.release import LABELS
+from functions.inference.score import Box, Models, Prediction, Question, appearance, cut, score
 
-RELEASE = Release("7", b"", 224, {})
-FACE = encode(draw_face())
+PICTURE = Picture(np.zeros((120, 160, 3), np.uint8), 160, 120)
+MASK, BARE, WRONG = (0.7, 0.2, 0.1), (0.2, 0.7, 0.1), (0.2, 0.1, 0.7)
+SMALL, LARGE, TINY = (100, 10, 120, 40), (10, 20, 60, 100), (140, 100, 148, 110)  # left, top, right, bottom
 
 
-class Always:
-    """A classifier of one opinion."""
+class Finds:
+    """A detector that finds what it is told to."""
 
-    def __init__(self, *probabilities: float) -> None:
-        self.opinion = Classification(probabilities, np.arange(16, dtype=np.float32) / 3)
+    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
+        scores = np.linspace(0.9, 0.6, len(boxes), dtype=np.float32)
+        self.found = Detections(np.array(boxes, np.float32).reshape(-1, 4), scores)
+
+    def detect(self, _: np.ndarray) -> Detections:
+        return self.found
+
+
+class Thinks:
+    """A classifier that has its opinions ready, and remembers what it was shown."""
+
+    def __init__(self, *opinions: tuple[float, ...]) -> None:
+        self.opinions, self.seen = opinions, []
 
     def classify(self, pictures: list[np.ndarray]) -> list[Classification]:
-        return [self.opinion for _ in pictures]
+        self.seen = pictures
+        return [
+            Classification(opinion, np.full(16, number / 3, np.float32))
+            for number, (opinion, _) in enumerate(zip(self.opinions, pictures, strict=False))
+        ]
 
 
-@pytest.mark.parametrize(
-    ("probabilities", "label"),
-    [((0.7, 0.2, 0.1), "mask"), ((0.2, 0.7, 0.1), "no_mask"), ((0.2, 0.1, 0.7), "incorrect")],
-)
-def test_the_most_probable_label_wins(probabilities: tuple[float, ...], label: str) -> None:
-    prediction = score(FACE, Always(*probabilities), RELEASE, 0)
-    assert prediction.label == label
-    assert prediction.confidence == 0.7
-    assert prediction.probabilities == dict(zip(LABELS, probabilities, strict=True))
+def ask(detector: Finds, classifier: Thinks, picture: Picture = PICTURE, **question: object) -> Prediction:
+    return score(picture, Models(detector, classifier, "7"), Question(**question), decode_ms=1.23456)
+
+
+@pytest.mark.parametrize(("opinion", "label"), [(MASK, "mask"), (BARE, "no_mask"), (WRONG, "incorrect")])
+def test_the_most_probable_label_wins(opinion: tuple[float, ...], label: str) -> None:
+    verdict = ask(Finds(), Thinks(opinion)).verdict
+    assert verdict.label == label
+    assert verdict.confidence == 0.7
+    assert verdict.probabilities == dict(zip(LABELS, opinion, strict=True))
 
 
 def test_under_min_confidence_it_is_uncertain_and_says_how_much() -> None:
-    prediction = score(FACE, Always(0.7, 0.2, 0.1), RELEASE, 0.71)
-    assert prediction.label == "uncertain"
-    assert prediction.confidence == 0.7
+    verdict = ask(Finds(), Thinks(MASK), min_confidence=0.71).verdict
+    assert (verdict.label, verdict.confidence) == ("uncertain", 0.7)
 
 
 def test_at_min_confidence_it_is_certain_enough() -> None:
-    assert score(FACE, Always(0.7, 0.2, 0.1), RELEASE, 0.7).label == "mask"
+    assert ask(Finds(), Thinks(MASK), min_confidence=0.7).verdict.label == "mask"
 
 
 def test_what_is_rounded_decides() -> None:
     # An answer of 0.9 that calls itself under 0.9 would be a puzzle.
-    prediction = score(FACE, Always(0.89996, 0.05002, 0.05002), RELEASE, 0.9)
-    assert (prediction.label, prediction.confidence) == ("mask", 0.9)
+    verdict = ask(Finds(), Thinks((0.89996, 0.05002, 0.05002)), min_confidence=0.9).verdict
+    assert (verdict.label, verdict.confidence) == ("mask", 0.9)
 
 
 @pytest.mark.parametrize("seed", range(50))
 def test_rounded_probabilities_are_one_together(seed: int) -> None:
-    exact = np.random.default_rng(seed).dirichlet([0.3, 0.3, 0.3])
-    told = score(FACE, Always(*exact), RELEASE, 0).probabilities
+    exact = tuple(np.random.default_rng(seed).dirichlet([0.3, 0.3, 0.3]))
+    told = ask(Finds(), Thinks(exact)).verdict.probabilities
     assert sum(round(p * 10_000) for p in told.values()) == 10_000
     assert all(abs(told[label] - p) <= 0.00011 for label, p in zip(LABELS, exact, strict=True))
     assert all(p == round(p, 4) for p in told.values())
 
 
+def test_the_largest_face_comes_first_and_gives_the_label() -> None:
+    prediction = ask(Finds(SMALL, LARGE), Thinks(BARE, MASK))
+    assert [face.box for face in prediction.faces] == [Box(10, 20, 50, 80), Box(100, 10, 20, 30)]
+    assert [face.verdict.label for face in prediction.faces] == ["no_mask", "mask"]
+    assert [face.detection_confidence for face in prediction.faces] == [0.6, 0.9]
+    assert prediction.verdict == prediction.faces[0].verdict
+    assert prediction.projection == (0.0,) * 16
+
+
+def test_each_face_is_cut_out_with_a_margin_that_stays_in_the_picture() -> None:
+    classifier = Thinks(BARE, MASK)
+    ask(Finds(LARGE, SMALL), classifier)
+    assert [crop.shape for crop in classifier.seen] == [(112, 70, 3), (42, 28, 3)]
+    pixels = np.arange(120 * 160 * 3).reshape(120, 160, 3)
+    assert np.array_equal(cut(pixels, np.array([0, 90, 20, 120])), pixels[84:120, 0:24])
+
+
+def test_where_no_face_is_found_the_whole_picture_is_judged() -> None:
+    classifier = Thinks(WRONG)
+    prediction = ask(Finds(), classifier)
+    assert [crop.shape for crop in classifier.seen] == [(120, 160, 3)]
+    assert prediction.as_json()["classified"] == "picture"
+    assert prediction.as_json()["faces"] == []
+    assert prediction.summary == {"faces": 0, "mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
+
+
+def test_no_face_is_looked_for_where_none_is_to_be() -> None:
+    classifier = Thinks(WRONG)
+    assert ask(Finds(LARGE), classifier, detect=False).faces == ()
+    assert classifier.seen[0].shape == (120, 160, 3)
+
+
+def test_max_faces_keeps_the_largest() -> None:
+    prediction = ask(Finds(SMALL, TINY, LARGE), Thinks(MASK, MASK), max_faces=2)
+    assert [face.box.width for face in prediction.faces] == [50, 20]
+
+
+def test_min_face_is_the_shorter_side_in_pixels_of_the_original() -> None:
+    large = Picture(PICTURE.pixels, 320, 240)  # decoded at half its size
+    prediction = ask(Finds(SMALL, LARGE, TINY), Thinks(MASK, MASK), large, min_face=40)
+    assert [face.box for face in prediction.faces] == [Box(20, 40, 100, 160), Box(200, 20, 40, 60)]
+    assert ask(Finds(SMALL), Thinks(MASK), large, min_face=41).faces == ()
+
+
+def test_a_summary_counts_the_labels() -> None:
+    opinions = (MASK, MASK, BARE, (0.4, 0.3, 0.3))
+    boxes = [(0, 0, side, side) for side in (50, 40, 30, 20)]
+    prediction = ask(Finds(*boxes), Thinks(*opinions), min_confidence=0.5)
+    assert prediction.summary == {"faces": 4, "mask": 2, "no_mask": 1, "incorrect": 0, "uncertain": 1}
+
+
 def test_a_prediction_says_of_which_picture_and_model_it_is() -> None:
-    prediction = score(FACE, Always(0.7, 0.2, 0.1), RELEASE, 0)
-    assert (prediction.width, prediction.height) == (160, 200)
-    assert prediction.model_version == "7"
+    prediction = ask(Finds(), Thinks(MASK))
+    assert (prediction.width, prediction.height, prediction.model_version) == (160, 120, "7")
     assert len(prediction.projection) == 16
+    assert prediction.decode_ms == 1.235
     assert uuid.UUID(prediction.id)
-    assert prediction.id != score(FACE, Always(0.7, 0.2, 0.1), RELEASE, 0).id
+    assert prediction.id != ask(Finds(), Thinks(MASK)).id
+
+
+def test_an_answer_is_plain_json() -> None:
+    prediction = replace(ask(Finds(LARGE), Thinks(MASK)), id="p")
+    verdict = {
+        "label": "mask",
+        "confidence": 0.7,
+        "probabilities": {"mask": 0.7, "no_mask": 0.2, "incorrect": 0.1},
+    }
+    box = {"left": 10, "top": 20, "width": 50, "height": 80}
+    assert prediction.as_json() == {
+        "prediction_id": "p",
+        **verdict,
+        "classified": "face",
+        "image": {"width": 160, "height": 120},
+        "faces": [{"box": box, "detection_confidence": 0.9, **verdict}],
+        "summary": {"faces": 1, "mask": 1, "no_mask": 0, "incorrect": 0, "uncertain": 0},
+        "model_version": "7",
+    }
 
 
 def test_appearance_tells_pictures_apart() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.inference.settings import Settings, read_settings
+from functions.inference.settings import BatchSettings, Settings, read_batch_settings, read_settings
 
 
 def test_without_an_environment_there_are_defaults() -> None:
@@ -24,3 +24,16 @@ def test_the_environment_is_read() -> None:
 )
 def test_threads_follow_the_memory(memory: int, threads: int) -> None:
     assert read_settings({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory)}).threads == threads
+
+
+BATCH = {"RESULTS_BUCKET": "results", "DEAD_LETTERS_URL": "https://sqs/dead", "MAX_RECEIVES": "5"}
+
+
+def test_what_batch_needs_is_read() -> None:
+    assert read_batch_settings(BATCH) == BatchSettings("results", "https://sqs/dead", 5)
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_what_batch_needs_has_no_defaults(name: str) -> None:
+    with pytest.raises(RuntimeError, match=name):
+        read_batch_settings({key: value for key, value in BATCH.items() if key != name})

@@ -7,6 +7,7 @@ changes to template.yaml that break it, and the check must then name something.
 import copy
 import itertools
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,18 +15,24 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from functions.inference.backfill import SUFFIXES
 from infra.local.template import transformed_template
 
 ROOT = Path(__file__).parents[2]
+INCLUDED = [
+    ("Api", "DefinitionBody", "openapi.yaml"),
+    ("Backfill", "Definition", "backfill.asl.yaml"),
+]
 OPEN_ROUTES = {"/", "/health", "/openapi.json", "/docs"}
 
 
 @pytest.fixture(scope="module")
 def source():
-    """template.yaml as it was written, the OpenAPI document in its place."""
+    """template.yaml as it was written, the files that it includes in their places."""
     template = yaml_parse((ROOT / "template.yaml").read_text())
-    document = yaml.safe_load((ROOT / "infra" / "openapi.yaml").read_text())
-    template["Resources"]["Api"]["Properties"]["DefinitionBody"] = document
+    for name, part, file in INCLUDED:
+        included = yaml.safe_load((ROOT / "infra" / file).read_text())
+        template["Resources"][name]["Properties"][part] = included
     return template
 
 
@@ -124,12 +131,199 @@ def functions_with_managed_policies(template):
     ]
 
 
+def statements(template, role):
+    """Actions and resource of every statement of a role, as text."""
+    return [
+        (action, str(resource))
+        for policy in template["Resources"][role]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        for resource in (
+            statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        )
+    ]
+
+
+def what_the_portal_may_do_beyond_its_routes(template):
+    """Whoever holds a form that it signed writes with its rights; whoever asks for a result reads with them."""
+    needed = {
+        ("s3:PutObject", "{'Fn::Sub': '${UploadsBucket.Arn}/api/*'}"),
+        ("s3:GetObject", "{'Fn::Sub': '${ResultsBucket.Arn}/*.json'}"),
+        ("s3:ListBucket", "{'Fn::GetAtt': ['ResultsBucket', 'Arn']}"),
+    }
+    granted = {
+        (a, r) for a, r in statements(template, "PortalRole") if a.partition(":")[0] not in {"logs", "xray"}
+    }
+    return sorted(granted ^ needed)
+
+
+def what_a_backfill_may_do_beyond_its_states(template):
+    """It reads no picture and writes no result: Batch does."""
+    return [
+        (action, resource)
+        for action, resource in statements(template, "BackfillRole")
+        if (
+            action == "s3:GetObject"
+            and not re.search(r"ResultsBucket.Arn}/(inventory|backfill)/\*", resource)
+        )
+        or (action == "s3:PutObject" and "ResultsBucket.Arn}/backfill/*" not in resource)
+        or (action == "lambda:InvokeFunction" and resource != "{'Ref': 'BatchFunctionAliaslive'}")
+    ]
+
+
+def what_batch_may_do_beyond_its_buckets_and_queues(template):
+    needed = {
+        ("s3:GetObject", "{'Fn::Sub': '${ModelsBucket.Arn}/models/*'}"),
+        ("s3:ListBucket", "{'Fn::GetAtt': ['ModelsBucket', 'Arn']}"),
+        ("s3:GetObject", "{'Fn::Sub': '${UploadsBucket.Arn}/*'}"),
+        ("s3:ListBucket", "{'Fn::GetAtt': ['UploadsBucket', 'Arn']}"),
+        ("s3:GetObject", "{'Fn::Sub': '${ResultsBucket.Arn}/*'}"),
+        ("s3:PutObject", "{'Fn::Sub': '${ResultsBucket.Arn}/*'}"),
+        ("s3:ListBucket", "{'Fn::GetAtt': ['ResultsBucket', 'Arn']}"),
+        ("sqs:ReceiveMessage", "{'Fn::GetAtt': ['UploadsQueue', 'Arn']}"),
+        ("sqs:DeleteMessage", "{'Fn::GetAtt': ['UploadsQueue', 'Arn']}"),
+        ("sqs:GetQueueAttributes", "{'Fn::GetAtt': ['UploadsQueue', 'Arn']}"),
+        ("sqs:SendMessage", "{'Fn::GetAtt': ['UploadsDeadLetters', 'Arn']}"),
+    }
+    granted = {
+        (a, r) for a, r in statements(template, "BatchRole") if a.partition(":")[0] not in {"logs", "xray"}
+    }
+    return sorted(granted ^ needed)
+
+
+def sources(template):
+    """Every queue that a function reads: its name, its properties, those of the mapping, the function's name."""
+    for mapping in properties(template, "AWS::Lambda::EventSourceMapping").values():
+        queue = mapping["EventSourceArn"]["Fn::GetAtt"][0]
+        function = mapping["FunctionName"]["Ref"].removesuffix("Aliaslive")
+        yield queue, properties(template, "AWS::SQS::Queue")[queue], mapping, function
+
+
+def queues_that_lose_or_repeat(template):
+    """Name queues whose messages can vanish, or come again while they are worked on."""
+    found = []
+    for name, queue, mapping, function in sources(template):
+        redrive = queue.get("RedrivePolicy", {})
+        dead_letters = redrive.get("deadLetterTargetArn", {}).get("Fn::GetAtt", [None])[0]
+        config = properties(template, "AWS::Lambda::Function")[function]
+        kept = [
+            queue.get("MessageRetentionPeriod"),
+            template["Resources"].get(dead_letters, {}).get("Properties", {}).get("MessageRetentionPeriod"),
+        ]
+        if (
+            redrive.get("maxReceiveCount") != 5
+            or config["Environment"]["Variables"]["MAX_RECEIVES"] != 5
+            or config["Environment"]["Variables"]["DEAD_LETTERS_URL"] != {"Ref": dead_letters}
+            or queue.get("VisibilityTimeout", 30) < 6 * config["Timeout"]
+            or mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]
+            or kept != [1209600, 1209600]
+        ):
+            found.append(name)
+    return found or ([] if list(sources(template)) else ["no function reads a queue"])
+
+
+def functions_that_a_queue_may_scale_without_bounds(template):
+    return [f for _, _, m, f in sources(template) if "MaximumConcurrency" not in m.get("ScalingConfig", {})]
+
+
+def open_queues(template):
+    """Name queues that are not encrypted, or that take plain HTTP."""
+    deny = {
+        p["Queues"][0]["Ref"]
+        for p in properties(template, "AWS::SQS::QueuePolicy").values()
+        for statement in p["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and (statement["Principal"], statement["Action"]) == ("*", "sqs:*")
+        and str(statement["Condition"]["Bool"]["aws:SecureTransport"]).lower() == "false"
+    }
+    return [
+        n
+        for n, p in properties(template, "AWS::SQS::Queue").items()
+        if p.get("SqsManagedSseEnabled") is not True or n not in deny
+    ]
+
+
+def strangers_who_may_send(template):
+    """Name statements that let anybody but S3, on behalf of this account, send to a queue."""
+    allowed = [
+        statement
+        for p in properties(template, "AWS::SQS::QueuePolicy").values()
+        for statement in p["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+    ]
+    ours = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    return [
+        s
+        for s in allowed
+        if s["Principal"] != {"Service": "s3.amazonaws.com"}
+        or s["Action"] != "sqs:SendMessage"
+        or s.get("Condition") != ours
+    ]
+
+
+def pictures_nobody_is_told_of(template):
+    """Name endings, in small and capital letters, of which the uploads bucket sends no news."""
+    bucket = properties(template, "AWS::S3::Bucket")["UploadsBucket"]
+    told = {
+        rule["Value"]
+        for to_queue in bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", [])
+        if to_queue["Event"] == "s3:ObjectCreated:*"
+        and to_queue["Queue"] == {"Fn::GetAtt": ["UploadsQueue", "Arn"]}
+        for rule in to_queue["Filter"]["S3Key"]["Rules"]
+        if rule["Name"] == "suffix"
+    }
+    return sorted({case for suffix in SUFFIXES for case in (suffix, suffix.upper())} ^ told)
+
+
+def loops(template):
+    """Name buckets but the uploads' that send news: a result must not look like an upload."""
+    buckets = properties(template, "AWS::S3::Bucket")
+    return [n for n, p in buckets.items() if n != "UploadsBucket" and "NotificationConfiguration" in p]
+
+
+def pictures_that_stay(template):
+    bucket = properties(template, "AWS::S3::Bucket")["UploadsBucket"]
+    rules = [r for r in bucket["LifecycleConfiguration"]["Rules"] if r["Status"] == "Enabled"]
+    ends = {
+        key
+        for rule in rules
+        for key, wanted in (
+            ("ExpirationInDays", {"Ref": "UploadsDays"}),
+            ("NoncurrentVersionExpiration", {"NoncurrentDays": 1}),
+        )
+        if rule.get(key) == wanted and "Prefix" not in rule
+    }
+    return sorted({"ExpirationInDays", "NoncurrentVersionExpiration"} - ends)
+
+
+def unwatched_queues(template):
+    """Name what no alarm watches of: dead letters, messages that wait, a function that reads them and fails."""
+    watched = {
+        (a["MetricName"], str(d["Value"]))
+        for a in properties(template, "AWS::CloudWatch::Alarm").values()
+        if "MetricName" in a and len(a["Dimensions"]) == 1
+        for d in a["Dimensions"]
+    }
+    wanted = set()
+    for name, queue, _, function in sources(template):
+        dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        wanted |= {
+            ("ApproximateNumberOfMessagesVisible", str({"Fn::GetAtt": [dead_letters, "QueueName"]})),
+            ("ApproximateAgeOfOldestMessage", str({"Fn::GetAtt": [name, "QueueName"]})),
+            ("Errors", str({"Ref": function})),
+        }
+    return sorted(wanted - watched)
+
+
 def untraced(template):
     functions = properties(template, "AWS::Lambda::Function")
+    machines = properties(template, "AWS::StepFunctions::StateMachine")
     stages = properties(template, "AWS::ApiGateway::Stage")
-    return [n for n, p in functions.items() if p.get("TracingConfig") != {"Mode": "Active"}] + [
-        n for n, p in stages.items() if p.get("TracingEnabled") is not True
-    ]
+    return (
+        [n for n, p in functions.items() if p.get("TracingConfig") != {"Mode": "Active"}]
+        + [n for n, p in stages.items() if p.get("TracingEnabled") is not True]
+        + [n for n, p in machines.items() if p.get("TracingConfiguration") != {"Enabled": True}]
+    )
 
 
 def operations(template):
@@ -203,7 +397,7 @@ def routes_nobody_may_call(template):
         for path, method, operation in operations(template)
         if not any(
             f"${{{alias}}}" in operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-            and route == path
+            and route == re.sub(r"\{.*?\}", "*", path)
             for alias, route in allowed
         )
     ]
@@ -218,7 +412,7 @@ def aliases_that_move_at_once(template):
 
 
 def alarms_that_roll_nothing_back(template):
-    """Name alarms on which no deployment is rolled back, and deployments without the alarms they need."""
+    """Name alarms of a release on which it is not rolled back, and deployments without the alarms they need."""
     groups = properties(template, "AWS::CodeDeploy::DeploymentGroup")
     wired = {
         name: {alarm["Name"]["Ref"] for alarm in p.get("AlarmConfiguration", {}).get("Alarms", [])}
@@ -226,8 +420,8 @@ def alarms_that_roll_nothing_back(template):
     }
     idle = [
         n
-        for n in of_type(template, "AWS::CloudWatch::Alarm")
-        if n not in set(itertools.chain(*wired.values()))
+        for n, alarm in properties(template, "AWS::CloudWatch::Alarm").items()
+        if n not in set(itertools.chain(*wired.values())) and metric(alarm)[2]
     ]
     deaf = [
         n
@@ -235,7 +429,7 @@ def alarms_that_roll_nothing_back(template):
         if "DEPLOYMENT_STOP_ON_ALARM" not in p.get("AutoRollbackConfiguration", {}).get("Events", [])
     ]
     watched = {
-        metric(a)
+        metric(a)[:2]
         for a in (
             properties(template, "AWS::CloudWatch::Alarm")[n]
             for n in wired.get("PredictFunctionDeploymentGroup", ())
@@ -253,10 +447,10 @@ def alarms_that_roll_nothing_back(template):
 
 
 def metric(alarm):
-    """Return what an alarm watches, and whether on the executed version alone."""
+    """Return what an alarm watches, whether on the executed version alone, and whether it is about a release."""
     queries = [q["MetricStat"]["Metric"] for q in alarm.get("Metrics", []) if "MetricStat" in q] or [alarm]
     dimensions = {d["Name"] for d in queries[0]["Dimensions"]}
-    return queries[0]["MetricName"], "ExecutedVersion" in dimensions
+    return queries[0]["MetricName"], "ExecutedVersion" in dimensions, bool(dimensions & {"Resource", "Stage"})
 
 
 def unasked_versions(template):
@@ -270,25 +464,39 @@ def unasked_versions(template):
 
 
 def parameters_that_deploy_nothing(template):
-    """Name Predict's settings that can change without a new version, which the canary would then never see."""
-    (description,) = [
-        p["Description"]["Fn::Sub"]
-        for p in properties(template, "AWS::Lambda::Version").values()
-        if p["FunctionName"] == {"Ref": "PredictFunction"}
-    ]
-    function = properties(template, "AWS::Lambda::Function")["PredictFunction"]
-    settings = [function["MemorySize"], function["Timeout"], *function["Environment"]["Variables"].values()]
-    parameters = [setting["Ref"] for setting in settings if isinstance(setting, dict) and "Ref" in setting]
-    return [name for name in parameters if f"${{{name}}}" not in description]
+    """Name settings that can change without a new version, which the canary would then never see."""
+    functions = properties(template, "AWS::Lambda::Function")
+    found = []
+    for version in properties(template, "AWS::Lambda::Version").values():
+        function = functions[version["FunctionName"]["Ref"]]
+        settings = [
+            function["MemorySize"],
+            function["Timeout"],
+            *function["Environment"]["Variables"].values(),
+        ]
+        names = [setting["Ref"] for setting in settings if isinstance(setting, dict) and "Ref" in setting]
+        found += [
+            n for n in names if n in template["Parameters"] and f"${{{n}}}" not in str(version["Description"])
+        ]
+    return found
 
 
 def fixed_names(template):
     """Name resources that a second stack of the account would fight over."""
-    keys = ("BucketName", "FunctionName", "RoleName", "LogGroupName", "AlarmName", "Name", "UsagePlanName")
+    keys = (
+        "BucketName",
+        "StateMachineName",
+        "FunctionName",
+        "RoleName",
+        "LogGroupName",
+        "AlarmName",
+        "Name",
+        "UsagePlanName",
+    )
     owned = {
         "AWS::S3::Bucket", "AWS::Lambda::Function", "AWS::IAM::Role", "AWS::Logs::LogGroup",
         "AWS::CloudWatch::Alarm", "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan",
-        "AWS::ApiGateway::RestApi",
+        "AWS::ApiGateway::RestApi", "AWS::StepFunctions::StateMachine",
     }  # fmt: skip
     return [
         (n, key)
@@ -345,6 +553,14 @@ def put(value, *path):
 BUCKET = ("Resources", "ModelsBucket")
 PREDICT = ("Resources", "PredictFunction", "Properties")
 MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 2, "PolicyDocument", "Statement", 0)
+PORTAL_POLICIES = ("Resources", "PortalRole", "Properties", "Policies")
+UPLOADS, QUEUE, DEAD_LETTERS, BATCH = (
+    ("Resources", name, "Properties")
+    for name in ("UploadsBucket", "UploadsQueue", "UploadsDeadLetters", "BatchFunction")
+)
+MAPPING = (*BATCH, "Events", "Uploads", "Properties")
+BATCH_POLICIES = ("Resources", "BatchRole", "Properties", "Policies")
+SENDERS = ("Resources", "UploadsQueuePolicy", "Properties", "PolicyDocument", "Statement")
 API = ("Resources", "Api", "Properties")
 BODY = (*API, "DefinitionBody")
 ANOTHER_ALIAS = {"Fn::Sub": "arn:aws:lambda:path/functions/${PredictFunction.Arn}/invocations"}
@@ -365,6 +581,47 @@ PROMISES = [
     (wildcards, put("*", *MODEL_POLICY, "Resource")),
     (functions_with_managed_policies,
      put(["AmazonS3FullAccess"], "Resources", "PredictRole", "Properties", "ManagedPolicyArns")),
+    (what_the_portal_may_do_beyond_its_routes,
+     put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, *PORTAL_POLICIES, 2, "PolicyDocument", "Statement", 0, "Resource")),
+    (what_the_portal_may_do_beyond_its_routes,
+     put("s3:DeleteObject", *PORTAL_POLICIES, 3, "PolicyDocument", "Statement", 0, "Action")),
+    (what_the_portal_may_do_beyond_its_routes, drop(*PORTAL_POLICIES, 3, "PolicyDocument", "Statement", 1)),
+    (what_a_backfill_may_do_beyond_its_states,
+     put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, "Resources", "BackfillRole", "Properties", "Policies", 1,
+         "PolicyDocument", "Statement", 1, "Resource")),
+    (what_a_backfill_may_do_beyond_its_states,
+     put({"Ref": "PredictFunction.Alias"}, "Resources", "BackfillRole", "Properties", "Policies", 2,
+         "PolicyDocument", "Statement", 0, "Resource")),
+    (untraced, drop("Resources", "Backfill", "Properties", "TracingConfiguration")),
+    (what_batch_may_do_beyond_its_buckets_and_queues,
+     put("s3:DeleteObject", *BATCH_POLICIES, 3, "PolicyDocument", "Statement", 0, "Action")),
+    (what_batch_may_do_beyond_its_buckets_and_queues, drop(*BATCH_POLICIES, 4, "PolicyDocument", "Statement", 1)),
+    (what_batch_may_do_beyond_its_buckets_and_queues,
+     put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *BATCH_POLICIES, 4, "PolicyDocument", "Statement", 0, "Resource")),
+    (queues_that_lose_or_repeat, drop(*QUEUE, "RedrivePolicy")),
+    (queues_that_lose_or_repeat, put(1, *QUEUE, "RedrivePolicy", "maxReceiveCount")),
+    (queues_that_lose_or_repeat, put(4, *BATCH, "Environment", "Variables", "MAX_RECEIVES")),
+    (queues_that_lose_or_repeat,
+     put({"Ref": "UploadsQueue"}, *BATCH, "Environment", "Variables", "DEAD_LETTERS_URL")),
+    (queues_that_lose_or_repeat, drop(*QUEUE, "VisibilityTimeout")),
+    (queues_that_lose_or_repeat, put(61, *BATCH, "Timeout")),
+    (queues_that_lose_or_repeat, drop(*MAPPING, "FunctionResponseTypes")),
+    (queues_that_lose_or_repeat, drop(*DEAD_LETTERS, "MessageRetentionPeriod")),
+    (queues_that_lose_or_repeat, drop(*BATCH, "Events")),
+    (functions_that_a_queue_may_scale_without_bounds, drop(*MAPPING, "ScalingConfig")),
+    (open_queues, drop(*QUEUE, "SqsManagedSseEnabled")),
+    (open_queues, drop("Resources", "UploadsDeadLettersPolicy")),
+    (open_queues, put("Allow", *SENDERS, 1, "Effect")),
+    (strangers_who_may_send, put("*", *SENDERS, 0, "Principal")),
+    (strangers_who_may_send, drop(*SENDERS, 0, "Condition")),
+    (pictures_nobody_is_told_of, drop(*UPLOADS, "NotificationConfiguration")),
+    (pictures_nobody_is_told_of, drop(*UPLOADS, "NotificationConfiguration", "QueueConfigurations", 3)),
+    (loops, put({}, "Resources", "ResultsBucket", "Properties", "NotificationConfiguration")),
+    (pictures_that_stay, drop(*UPLOADS, "LifecycleConfiguration", "Rules", 0)),
+    (pictures_that_stay, put("Disabled", *UPLOADS, "LifecycleConfiguration", "Rules", 0, "Status")),
+    (unwatched_queues, drop("Resources", "UploadsDeadLettersAlarm")),
+    (unwatched_queues, drop("Resources", "UploadsAgeAlarm")),
+    (unwatched_queues, drop("Resources", "BatchErrorsAlarm")),
     (untraced, drop("Globals", "Function", "Tracing")),
     (untraced, drop(*API, "TracingEnabled")),
     (routes_that_cost_without_a_key, drop(*BODY, "paths", "/predict", "post", "security")),
@@ -386,6 +643,7 @@ PROMISES = [
      drop("Resources", "PredictVersionErrorsAlarm", "Properties", "Dimensions", 2)),
     (unasked_versions, drop(*PREDICT, "DeploymentPreference", "Hooks")),
     (parameters_that_deploy_nothing, put({"Fn::Sub": "${PredictMemory}"}, *PREDICT, "VersionDescription")),
+    (parameters_that_deploy_nothing, put({"Fn::Sub": "${ModelUri}"}, *BATCH, "VersionDescription")),
     (fixed_names, put("models", *BUCKET, "Properties", "BucketName")),
     (fixed_names, put("predict", *PREDICT, "FunctionName")),
     (gateway_answers_that_are_no_problems,

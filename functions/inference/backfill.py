@@ -1,0 +1,45 @@
+"""A batch of the backfill's state machine (infra/backfill.asl.yaml) to uploads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
+
+from functions.inference.upload import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# A prefix may hold anything; these are the endings that the uploads bucket sends news of, in lower case.
+SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".gif", ".tif", ".tiff", ".bmp")
+
+
+def uploads(event: Mapping[str, Any]) -> list[Upload]:
+    """Return the pictures of a batch: `Items` as S3 lists objects, or as rows of an S3 inventory.
+
+    Raises:
+        ValueError: `BatchInput` names neither of these as the reader.
+    """
+    about = event["BatchInput"]
+    match about["reader"]:
+        case "prefix":
+            found = [
+                Upload(about["bucket"], item["Key"], etag=item["Etag"].strip('"')) for item in event["Items"]
+            ]
+        case "inventory":
+            found = [_of_row(row) for row in event["Items"] if _is_there(row)]
+        case other:
+            raise ValueError(f"a backfill reads no {other!r}")
+    return [upload for upload in found if upload.key.lower().endswith(SUFFIXES)]
+
+
+def _of_row(row: Mapping[str, str]) -> Upload:
+    """Columns but the first two are the inventory's to choose. It writes keys as a form does: a space is a plus."""
+    return Upload(
+        row["Bucket"], unquote_plus(row["Key"]), row.get("VersionId") or None, row.get("ETag") or None
+    )
+
+
+def _is_there(row: Mapping[str, str]) -> bool:
+    """Whether a row is about what lies under its key now, not about an older version or a deletion."""
+    return row.get("IsLatest", "true") == "true" and row.get("IsDeleteMarker", "false") == "false"

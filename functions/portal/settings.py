@@ -1,0 +1,44 @@
+"""What the environment says, read once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the portal runs.
+
+    Attributes:
+        cors_origin: Which pages of other sites may call it; "*" for all.
+        uploads_bucket: Where presigned uploads put pictures.
+        results_bucket: Where Batch writes what it found in them.
+    """
+
+    cors_origin: str
+    uploads_bucket: str
+    results_bucket: str
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from environment variables.
+
+    Raises:
+        RuntimeError: A bucket is not named.
+    """
+    return Settings(
+        cors_origin=environment.get("CORS_ORIGIN", "*"),
+        uploads_bucket=_needed("UPLOADS_BUCKET", environment),
+        results_bucket=_needed("RESULTS_BUCKET", environment),
+    )
+
+
+def _needed(name: str, environment: Mapping[str, str]) -> str:
+    if not environment.get(name):
+        raise RuntimeError(f"set {name} to the name of the bucket")
+    return environment[name]

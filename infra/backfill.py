@@ -1,0 +1,94 @@
+"""Score what is in the uploads bucket already: `python -m infra.backfill --stack maskwatch-dev --prefix 2026/11/`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any, Final
+
+import boto3
+from tqdm import tqdm
+
+from infra.outputs import stack_outputs
+
+_PAUSE: Final = 2.0  # seconds between two looks at an execution
+
+
+class Failed(Exception):  # noqa: N818
+    """An execution did not succeed; the message is Step Functions' own."""
+
+
+def watch(execution: str, states: Any, bar: Any) -> dict[str, Any]:
+    """Wait for the end of an execution, `bar` showing how far it is, and return its output.
+
+    Raises:
+        Failed: It ended otherwise than well.
+    """
+    while True:
+        told = states.describe_execution(executionArn=execution)
+        for run in states.list_map_runs(executionArn=execution)["mapRuns"]:
+            items = states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
+            bar.total = items["total"]
+            bar.update(items["succeeded"] + items["failed"] - bar.n)
+        if told["status"] == "SUCCEEDED":
+            output: dict[str, Any] = json.loads(told["output"])
+            return output
+        if told["status"] != "RUNNING":
+            raise Failed(": ".join(filter(None, (told["status"], told.get("error"), told.get("cause")))))
+        time.sleep(_PAUSE)
+
+
+def outcomes(output: dict[str, Any], s3: Any) -> tuple[Counter[str], Counter[str]]:
+    """Return how many pictures came to what, and how many batches failed why, from what the result writer wrote."""
+
+    def read(key: str) -> Any:
+        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    bucket = output["ResultWriterDetails"]["Bucket"]
+    files = read(output["ResultWriterDetails"]["Key"])["ResultFiles"]
+    pictures, failures = Counter[str](), Counter[str]()
+    for file in files["SUCCEEDED"]:
+        for batch in read(file["Key"]):
+            pictures.update(batch)
+    for file in files["FAILED"]:
+        failures.update(
+            batch.get("Cause") or batch.get("Error") or "no reason" for batch in read(file["Key"])
+        )
+    return pictures, failures
+
+
+def main() -> None:
+    """Run a backfill as the command line says; exit 1 where it fails."""
+    parser = argparse.ArgumentParser(prog="python -m infra.backfill", description=__doc__)
+    parser.add_argument("--stack", required=True, help="that of `make run` is called maskwatch")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--prefix", help="every picture whose key begins so")
+    what.add_argument(
+        "--manifest", metavar="KEY", help="every picture of this inventory, in the results bucket"
+    )
+    parser.add_argument("--concurrency", type=int, default=5, help="batches at once (default: %(default)s)")
+    options = parser.parse_args()
+    machine = stack_outputs(options.stack, boto3.client("cloudformation"))["Backfill"]
+    given = {"prefix": options.prefix} if options.manifest is None else {"manifest": options.manifest}
+    states = boto3.client("stepfunctions")
+    execution = states.start_execution(
+        stateMachineArn=machine, input=json.dumps({**given, "concurrency": options.concurrency})
+    )["executionArn"]
+    print(f"{execution}\nIt goes on by itself, whether or not this is left running.")
+    try:
+        with tqdm(unit=" objects") as bar:
+            output = watch(execution, states, bar)
+    except Failed as failed:
+        sys.exit(str(failed))
+    pictures, failures = outcomes(output, boto3.client("s3"))
+    for outcome, number in sorted(pictures.items()):
+        print(f"{outcome:10}{number:>14,}")
+    for cause, batches in failures.most_common():
+        print(f"{batches:,} batches failed: {cause}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""A client of the API: a prediction at once, or an upload and, later, its result."""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import boto3
+import urllib3
+
+from infra.outputs import stack_outputs
+
+LOCAL: Final = ("http://127.0.0.1:3000/", "local")  # address and key of `make run`
+TYPES: Final = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+_NO_RESULT: Final = "urn:maskwatch:problem:no-result"
+_TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
+_RETRIES: Final = urllib3.Retry(
+    total=6,
+    connect=2,
+    backoff_factor=0.5,
+    backoff_jitter=0.5,
+    status_forcelist=(429, 500, 502, 503, 504),  # API Gateway or S3 had too much to do, or a function died
+    allowed_methods=None,  # all: asking twice does no harm
+    raise_on_status=False,
+)
+
+
+class Refused(Exception):  # noqa: N818 -- an answer, not a fault of the program
+    """The service refused a request or cannot be reached; the message says why, in its own words where it has any.
+
+    Attributes:
+        kind: The `type` of the problem document, or empty.
+    """
+
+    def __init__(self, detail: str, kind: str = "") -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+class Client:
+    """Asks one API; threads may share it. What is refused raises `Refused`.
+
+    Args:
+        url: Of the API, with a slash at its end.
+        key: The API key.
+        connections: How many threads there are at most.
+    """
+
+    def __init__(self, url: str, key: str, connections: int = 1) -> None:
+        self._url, self._key = url, {"x-api-key": key}
+        self._http = urllib3.PoolManager(maxsize=connections, retries=_RETRIES, timeout=_TIMEOUT)
+
+    def health(self) -> dict[str, Any]:
+        """Return what GET /health says."""
+        return self._ask("GET", "health")
+
+    def predict(self, picture: bytes, media_type: str, **query: str) -> dict[str, Any]:
+        """Return what POST /predict says about a picture."""
+        return self._ask("POST", f"predict?{urlencode(query)}", picture, media_type)
+
+    def upload(self, picture: bytes, media_type: str, source: str | None = None) -> str:
+        """Put a picture where Batch finds it, and return its key."""
+        wanted = {"type": media_type} | ({"source": source} if source else {})
+        told = self._ask("POST", "uploads", json.dumps(wanted).encode(), "application/json")
+        if len(picture) > told["max_bytes"]:
+            raise Refused(f"the file has {len(picture):,} bytes; at most {told['max_bytes']:,} are accepted")
+        parts = {**told["upload"]["fields"], "file": ("picture", picture, media_type)}
+        self._send("POST", told["upload"]["url"], fields=parts)
+        return str(told["key"])
+
+    def result(self, key: str) -> dict[str, Any] | None:
+        """Return the result of an upload, or None while there is none."""
+        try:
+            return self._ask("GET", f"results/{quote(key)}")
+        except Refused as refusal:
+            if refusal.kind == _NO_RESULT:
+                return None
+            raise
+
+    def _ask(self, method: str, path: str, body: bytes | None = None, media_type: str = "") -> dict[str, Any]:
+        headers = self._key | ({"content-type": media_type} if media_type else {})
+        answer: dict[str, Any] = self._send(method, self._url + path, body=body, headers=headers).json()
+        return answer
+
+    def _send(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
+        try:
+            answer = self._http.request(method, url, **content)
+        except urllib3.exceptions.HTTPError as error:
+            raise Refused(f"{url} cannot be reached: {error}") from error
+        if answer.status < HTTPStatus.BAD_REQUEST:
+            return answer
+        if answer.headers.get("content-type") == "application/problem+json":
+            problem = answer.json()
+            raise Refused(problem["detail"], problem["type"])
+        text = answer.data.decode(errors="replace")
+        message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
+        raise Refused(f"{url} answered {answer.status}: {message[1] if message else text[:300]}")
+
+
+def address(stack: str) -> tuple[str, str]:
+    """Return where the API of a deployed stack is, and its first key."""
+    outputs = stack_outputs(stack, boto3.client("cloudformation"))
+    key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)
+    return outputs["ApiUrl"], key["value"]

@@ -1,0 +1,137 @@
+"""Score a folder of pictures: `python -m infra.score_folder FOLDER`, with `make run` or `--stack maskwatch-dev`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tqdm import tqdm
+
+from infra.client import LOCAL, TYPES, Client, Refused, address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+CONNECTIONS: Final = 8
+PATIENCE: Final = 300.0  # seconds without any new result after which the rest is given up
+_AT_ONCE: Final = 64  # results that are asked for in one round
+_PAUSE: Final = 1.0  # seconds, after a round that found none
+_LABELS: Final = ("mask", "no_mask", "incorrect", "uncertain")
+COLUMNS: Final = (
+    *("file", "status", "label", "confidence", "faces"),
+    *(f"faces_{label}" for label in _LABELS),
+    *("detail", "model_version", "key"),
+)
+
+Row = dict[str, Any]  # by column
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Return the files in a folder, and in those within it, that are named like an accepted picture, in order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in TYPES and path.is_file())
+
+
+def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterator[Row]:
+    """Upload files, and give a row for each: its status is `waiting`, or `refused` with the reason in `detail`."""
+
+    def one(path: Path) -> Row:
+        row = {"file": str(path)}
+        try:
+            key = client.upload(path.read_bytes(), TYPES[path.suffix.lower()], source)
+        except (OSError, Refused) as error:
+            return row | {"status": "refused", "detail": str(error)}
+        return row | {"status": "waiting", "key": key}
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        yield from pool.map(one, files)
+
+
+def wait(client: Client, rows: Sequence[Row], patience: float = PATIENCE) -> Iterator[Row]:
+    """Give the rows that wait as their results come: `scored` or `rejected`, or `missing` when patience is over."""
+    waiting = deque(rows)
+    latest = time.monotonic()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        while waiting and time.monotonic() - latest < patience:
+            asked = [waiting.popleft() for _ in range(min(_AT_ONCE, len(waiting)))]
+            results = list(pool.map(client.result, [row["key"] for row in asked]))
+            for row, result in zip(asked, results, strict=True):
+                if result is None:
+                    waiting.append(row)
+                else:
+                    yield row | _told(result)
+            if any(results):
+                latest = time.monotonic()
+            else:
+                time.sleep(_PAUSE)
+    for row in waiting:
+        yield row | {"status": "missing", "detail": f"none for {patience:.0f} seconds; it may come yet"}
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Return a table of how many pictures and faces there are of each label, and what could not be scored."""
+    pictures = Counter(row["label"] for row in rows if row["status"] == "scored")
+    faces = {label: sum(row.get(f"faces_{label}", 0) for row in rows) for label in _LABELS}
+    lines = [f"{'':12}{'pictures':>10}{'faces':>10}"]
+    lines += [f"{label:12}{pictures[label]:>10,}{faces[label]:>10,}" for label in _LABELS]
+    lines += [f"{'together':12}{pictures.total():>10,}{sum(faces.values()):>10,}"]
+    others = Counter((row["status"], row.get("detail", "")) for row in rows if row["status"] != "scored")
+    lines += [f"{status:12}{count:>10,}  {detail}" for (status, detail), count in others.most_common()]
+    return "\n".join(lines)
+
+
+def _told(result: Mapping[str, Any]) -> Row:
+    if result["status"] == "rejected":
+        return {"status": "rejected", "detail": result["problem"]["detail"]}
+    prediction = result["prediction"]
+    counts = prediction["summary"]
+    return {
+        "status": result["status"],
+        "faces": counts["faces"],
+        **{f"faces_{label}": counts[label] for label in _LABELS},
+        **{column: prediction[column] for column in ("label", "confidence", "model_version")},
+    }
+
+
+def main() -> None:
+    """Score as the command line says; exit 1 where a file got no result."""
+    parser = argparse.ArgumentParser(prog="python -m infra.score_folder", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--stack", help="ask the API of this stack")
+    parser.add_argument("--url", default=LOCAL[0])
+    parser.add_argument("--key", default=LOCAL[1])
+    parser.add_argument("--source", help="the camera or site that the pictures are from")
+    parser.add_argument("--out", type=Path, default=Path("scores.csv"), help="default: %(default)s")
+    options = parser.parse_args()
+    files = pictures(options.folder)
+    if not files:
+        sys.exit(f"{options.folder} has no files named {', '.join('*' + suffix for suffix in TYPES)}")
+    url, key = address(options.stack) if options.stack else (options.url, options.key)
+    client = Client(url, key, CONNECTIONS)
+    rows = {}
+    try:
+        client.health()
+        for row in tqdm(upload(client, files, options.source), "uploaded", len(files), unit=" pictures"):
+            rows[row["file"]] = row
+        waiting = [row for row in rows.values() if row["status"] == "waiting"]
+        for row in tqdm(wait(client, waiting), "results", len(waiting), unit=" pictures"):
+            rows[row["file"]] = row
+    except Refused as refusal:
+        sys.exit(str(refusal))
+    finally:  # also where somebody does not want to wait
+        if rows:
+            with options.out.open("w", newline="", encoding="utf-8") as file:
+                table = csv.DictWriter(file, COLUMNS)
+                table.writeheader()
+                table.writerows(rows.values())
+            print(f"{summary(list(rows.values()))}\n\nOne line for each picture is in {options.out}.")
+    sys.exit(any(row["status"] in {"refused", "missing"} for row in rows.values()))
+
+
+if __name__ == "__main__":
+    main()

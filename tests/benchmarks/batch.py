@@ -1,0 +1,139 @@
+"""Measure Batch against the sum of its parts: `python -m tests.benchmarks.batch` prints a table.
+
+The handler has one processor to itself, as Lambda gives with 1,769 MB; S3 (moto) is on another, where there is one.
+All contenders are in one process and take turns on the same pictures, whose results are deleted in between.
+"""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+
+import boto3
+import numpy as np
+from PIL import Image
+
+from infra.local.aws import moto_server
+from tests.pictures import draw_face, encode
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"12 MP": (4032, 3024), "1080p": (1920, 1080), "thumbnail": (320, 240)}
+BATCH = 10
+ROUNDS = 8
+PARTS = ("fetch", "decode", "score")
+CONTENDERS = {
+    "batch": "handler, a batch of ten",
+    "single": "handler, a picture an invocation",
+    **{part: f"{part} alone" for part in PARTS},
+}
+
+
+def picture(width: int, height: int, number: int) -> bytes:
+    rng = np.random.default_rng(number)
+    drawn = np.asarray(draw_face(width, height)) + rng.normal(
+        0, 4, (height, width, 3)
+    )  # grain, as cameras make it
+    return encode(Image.fromarray(drawn.clip(0, 255).astype(np.uint8)), quality=85)
+
+
+def measure(rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
+    """Milliseconds a picture, by size and contender: run the worker against a moto server of its own."""
+    with moto_server() as endpoint:
+        credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+        environment = (
+            os.environ
+            | credentials
+            | {
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "AWS_ENDPOINT_URL": endpoint,
+                "DEAD_LETTERS_URL": "unused",
+                "MAX_RECEIVES": "5",
+                "OPENBLAS_NUM_THREADS": "1",
+                "RESULTS_BUCKET": "results",
+            }
+        )
+        worker = [sys.executable, "-m", "tests.benchmarks.batch", "worker", str(rounds)]
+        done = subprocess.run(
+            worker, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        )
+    return json.loads(done.stdout)
+
+
+def work(rounds: int) -> dict[str, dict[str, float]]:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    from functions.inference import batch  # noqa: PLC0415 -- reads the environment
+    from functions.inference.decode import decode  # noqa: PLC0415
+    from functions.inference.fetch import open_release  # noqa: PLC0415
+    from functions.inference.score import Question, load_models, score  # noqa: PLC0415
+
+    s3, models = boto3.client("s3"), load_models(open_release(""), threads=1)
+    for bucket in ("uploads", "results"):
+        s3.create_bucket(Bucket=bucket)
+    context = SimpleNamespace(aws_request_id="bench", get_remaining_time_in_millis=lambda: 60_000)
+    times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for size, (width, height) in SIZES.items():
+        files = {f"{size}/{n}.jpg": picture(width, height, n) for n in range(BATCH)}
+        for key, data in files.items():
+            s3.put_object(Bucket="uploads", Key=key, Body=data)
+        messages = [_message(key) for key in files]
+        pictures = [decode(data) for data in files.values()]
+        calls = {
+            "batch": lambda m=messages: batch.handler({"Records": m}, context),
+            "single": lambda m=messages: [batch.handler({"Records": [one]}, context) for one in m],
+            "fetch": lambda f=files: [s3.get_object(Bucket="uploads", Key=key)["Body"].read() for key in f],
+            "decode": lambda f=files: [decode(data) for data in f.values()],
+            "score": lambda p=pictures: [score(one, models, Question(), decode_ms=0) for one in p],
+        }
+        for number in range(rounds + 1):
+            for name, call in calls.items():
+                for key in files:
+                    s3.delete_object(Bucket="results", Key=f"{key}.json")
+                started = time.perf_counter()
+                call()
+                took = (time.perf_counter() - started) / BATCH * 1e3
+                if name in {"batch", "single"}:
+                    assert s3.list_objects_v2(Bucket="results")["KeyCount"] == BATCH
+                times[size][name] += [took] if number else []  # the first round warms up
+    return {size: {name: median(measured) for name, measured in rows.items()} for size, rows in times.items()}
+
+
+def _message(key: str) -> dict[str, object]:
+    body = {"Records": [{"s3": {"bucket": {"name": "uploads"}, "object": {"key": key.replace(" ", "+")}}}]}
+    return {
+        "messageId": key,
+        "body": json.dumps(body),
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "eventSource": "aws:sqs",
+    }
+
+
+def render(times: dict[str, dict[str, float]]) -> str:
+    """The Markdown table; the floor is what fetching, decoding and scoring take one after the other."""
+    lines = [
+        "| Batch, one processor | ms a picture | pictures a second | of the floor's |",
+        "|---|--:|--:|--:|",
+    ]
+    for size, rows in times.items():
+        floor = sum(rows[part] for part in PARTS)
+        lines.append(f"| **{size} JPEG** | | | |")
+        for name, title in (*CONTENDERS.items(), ("floor", "the floor: these three, one after the other")):
+            took = rows.get(name, floor)
+            share = "" if name in PARTS else f"{floor / took:.2f}"
+            lines.append(f"| {title} | {took:.1f} | {1e3 / took:.0f} | {share} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["worker"]:
+        with contextlib.redirect_stdout(io.StringIO()):  # the handler writes records
+            results = work(int(sys.argv[2]))
+        print(json.dumps(results))  # noqa: T201
+    else:
+        print(render(measure()))  # noqa: T201

@@ -1,0 +1,21 @@
+"""The benchmark of Batch, without its long run."""
+
+from tests.benchmarks.batch import CONTENDERS, SIZES, measure, render
+
+
+def test_every_contender_is_measured_with_every_size():
+    times = measure(rounds=1)
+
+    assert times.keys() == SIZES.keys()
+    assert all(rows.keys() == CONTENDERS.keys() and min(rows.values()) > 0 for rows in times.values())
+
+
+def test_the_floor_is_the_sum_of_the_parts():
+    rows = {"batch": 50.0, "single": 100.0, "fetch": 10.0, "decode": 10.0, "score": 20.0}
+
+    table = render({"1080p": rows})
+
+    assert "| the floor: these three, one after the other | 40.0 | 25 | 1.00 |" in table
+    assert "| handler, a batch of ten | 50.0 | 20 | 0.80 |" in table
+    assert "| handler, a picture an invocation | 100.0 | 10 | 0.40 |" in table
+    assert "| fetch alone | 10.0 | 100 |  |" in table

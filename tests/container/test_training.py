@@ -1,0 +1,213 @@
+"""The training image runs by the bare container contract, as a local SageMaker job, and step by step as the pipeline.
+
+The pictures are drawn and few, the training is one short stage: what is tried is that each container finds its
+inputs, leaves what the next one needs, and that serving takes the release.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.inference.release import load_release
+from tests.training.drawn import write_crops
+from training.job import Order, run_locally
+
+PROJECT = Path(__file__).parents[2]
+IMAGE = "maskwatch-training:test"
+STAGES = '[{"size": 96, "frozen": 3, "epochs": 2, "rate": 0.0005}]'
+
+
+@pytest.fixture(scope="module")
+def image():
+    """The training image, built; skips where there is no Docker engine or Compose."""
+    if subprocess.run(["docker", "info"], check=False, capture_output=True).returncode:
+        pytest.skip("container tests need a Docker engine")
+    base = os.environ.get("TRAINING_BASE_IMAGE")
+    command = ["docker", "build", "--quiet", "--tag", IMAGE, "--file", "training/Dockerfile", "."]
+    command += ["--build-arg", f"BASE_IMAGE={base}"] if base else []
+    built = subprocess.run(command, cwd=PROJECT, check=False, capture_output=True, text=True, timeout=1500)
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    return IMAGE
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    write_crops(folder, {"train": 30, "val": 8, "test": 10})
+    return folder
+
+
+def docker(*arguments):
+    return subprocess.run(
+        ["docker", "run", "--rm", *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
+
+
+def serve(release):
+    """What Predict answers with that release."""
+    program = (
+        "import json, sys; from functions.inference.predict import handler;"
+        "event = json.load(open('events/predict-json.json'));"
+        "context = type('Context', (), {'aws_request_id': '1', 'function_name': 'f', 'memory_limit_in_mb': 1,"
+        " 'invoked_function_arn': 'a', 'get_remaining_time_in_millis': lambda self: 9999})();"
+        "print(json.dumps(handler(event, context)))"
+    )
+    environment = {**os.environ, "MODEL_URI": str(release), "POWERTOOLS_TRACE_DISABLED": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["statusCode"] == 200, answer
+    return json.loads(answer["body"])
+
+
+def bare(image, ml, pictures, **hyperparameters):
+    """A job as SageMaker starts it, with /opt/ml in the folder `ml`."""
+    config = ml / "input" / "config"
+    config.mkdir(parents=True)
+    (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    shutil.copytree(pictures, ml / "input" / "data" / "pictures")
+    return docker("--network", "none", "--volume", f"{ml}:/opt/ml", image, "train")
+
+
+def test_the_bare_contract_makes_a_release_that_serves(image, pictures, tmp_path):
+    done = bare(image, tmp_path, pictures, version="9.1.0", stages=STAGES, batch="24")
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert not (tmp_path / "output" / "failure").exists()
+    assert load_release(tmp_path / "model").version == "9.1.0"
+    assert serve(tmp_path / "model")["model_version"] == "9.1.0"
+    kept = {path.name for path in (tmp_path / "output" / "data").iterdir()}
+    assert {"report", "metrics.json", "prepared.json", "doubtful.csv", "mlflow.db"} <= kept
+
+
+def test_a_job_that_fails_says_why_in_the_failure_file(image, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = bare(image, tmp_path / "ml", tmp_path / "empty", version="9.1.0")
+
+    assert done.returncode == 1
+    failure = (tmp_path / "ml" / "output" / "failure").read_text()
+    assert "expected <split>/<label>/*.jpg" in failure
+    assert "Traceback" not in failure
+
+
+def test_the_sdks_local_mode_trains_a_seed_on_each_instance_and_the_best_serves(image, pictures, tmp_path):
+    composed = (
+        subprocess.run(["docker", "compose", "version"], check=False, capture_output=True).returncode == 0
+    )
+    if not composed and not shutil.which("docker-compose"):
+        pytest.skip("local mode needs Docker Compose")
+    order = Order(
+        str(pictures),
+        "9.2.0",
+        image=image,
+        hyperparameters={"stages": STAGES, "batch": "24", "seed": "5"},
+        instances=2,
+    )
+
+    release = run_locally(order, tmp_path / "job")
+
+    assert release.name in {"seed-5", "seed-6"}
+    assert {path.name for path in release.parent.iterdir()} == {"seed-5", "seed-6"}
+    recipe = json.loads((release / "state.json").read_text())["recipe"]
+    assert (recipe["batch"], recipe["stages"][0]["size"]) == (24, 96)
+    assert load_release(release).version == "9.2.0"
+    assert serve(release)["model_version"] == "9.2.0"
+
+
+@pytest.fixture
+def definition(image, monkeypatch):
+    """The pipeline's steps, by name, for this image."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SAGEMAKER_VALIDATE_ROLE": "false",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="models-bucket")
+        from training.pipeline import Plan, build, session_for  # noqa: PLC0415 -- asks for a region
+
+        plan = Plan("models-bucket", "arn:aws:iam::123456789012:role/training", image)
+        return json.loads(build(plan, session_for("models-bucket")).definition())
+
+
+def test_every_step_of_the_pipeline_finds_what_the_one_before_it_left(definition, pictures, tmp_path):
+    """A folder for every S3 address of the definition, mounted where the definition says."""
+    steps = {step["Name"]: step["Arguments"] for step in definition["Steps"]}
+    values = {f"Parameters.{one['Name']}": one["DefaultValue"] for one in definition["Parameters"]}
+    values |= {"Execution.PipelineExecutionId": "abc123", "Parameters.InputData": "s3://pictures"}
+    values |= {"Steps.Train.ModelArtifacts.S3ModelArtifacts": "s3://artifacts"}
+    shutil.copytree(pictures, tmp_path / "pictures")
+
+    def resolved(told):
+        if isinstance(told, str):
+            return told
+        if "Std:Join" in told:
+            return told["Std:Join"]["On"].join(map(resolved, told["Std:Join"]["Values"]))
+        return values[told["Get"]]
+
+    def folder(uri):
+        path = tmp_path / resolved(uri).removeprefix("s3://")
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def processing(name):
+        step = steps[name]
+        places = [(one["S3Input"]["S3Uri"], one["S3Input"]["LocalPath"]) for one in step["ProcessingInputs"]]
+        for one in step["ProcessingOutputConfig"]["Outputs"]:
+            target = one["S3Output"]
+            places.append((target["S3Uri"], target["LocalPath"]))
+            key = f"Steps.{name}.ProcessingOutputConfig.Outputs['{one['OutputName']}'].S3Output.S3Uri"
+            values[key] = resolved(target["S3Uri"])
+        application = step["AppSpecification"]
+        command = [resolved(part) for part in application["ContainerEntrypoint"]]
+        arguments = [resolved(part) for part in application["ContainerArguments"]]
+        mounts = [part for uri, path in places for part in ("--volume", f"{folder(uri)}:{path}")]
+        done = docker(*mounts, "--entrypoint", command[0], application["ImageUri"], *command[1:], *arguments)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+
+    processing("Prepare")
+
+    train = steps["Train"]
+    (channel,) = train["InputDataConfig"]
+    told = {key: resolved(value) for key, value in train["HyperParameters"].items()}
+    done = bare(
+        train["AlgorithmSpecification"]["TrainingImage"],
+        tmp_path / "ml",
+        folder(channel["DataSource"]["S3DataSource"]["S3Uri"]),
+        **told,
+        stages=STAGES,
+        batch="24",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    shutil.make_archive(str(folder("s3://artifacts") / "model"), "gztar", tmp_path / "ml" / "model")
+
+    processing("Evaluate")
+
+    released = tmp_path / "models-bucket" / "models" / "abc123"
+    assert load_release(released).version == "abc123"
+    assert serve(released)["model_version"] == "abc123"
+    report = tmp_path / "models-bucket" / "training" / "reports" / "abc123"
+    gate = json.loads((report / "gate.json").read_text())
+    assert gate["passed"] is True
+    assert {"reason", "macro_f1", "data_fingerprint", "git_commit", "serving_version"} <= gate.keys()
+    assert (report / "report.json").is_file()

@@ -1,0 +1,103 @@
+"""A proxy before S3 that fails now and then, as S3 and networks do."""
+
+import http.client
+import random
+import time
+from collections import Counter
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import urlsplit
+
+DENIED = "/denied"  # keys below it cannot be read, as where a permission is missing
+RATES = {  # of requests to S3
+    "500": 0.04,
+    "503": 0.04,
+    "connection closed": 0.02,  # before the request got anywhere
+    "answer lost": 0.02,  # after S3 did what it was asked
+    "answer cut short": 0.02,
+    "4 seconds late": 0.002,
+}
+ERRORS = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied"}
+
+
+class Proxy(ThreadingHTTPServer):
+    """Serves on a free port what `endpoint` serves; counts the faults of each kind."""
+
+    daemon_threads = True
+
+    def __init__(self, endpoint, seed):
+        super().__init__(("127.0.0.1", 0), Request)
+        self.behind, self.chance, self.faults = urlsplit(endpoint).netloc, random.Random(seed), Counter()  # noqa: S311
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_):
+        """Say nothing: that a client hangs up is part of it."""
+
+
+class Request(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        fault = self.fault()
+        if fault:
+            self.server.faults[fault] += 1
+        if fault in ERRORS:
+            content = f"<Error><Code>{ERRORS[fault]}</Code><Message>injected</Message></Error>".encode()
+            self.answer(int(fault), {"Content-Type": "application/xml"}, content, len(content))
+        elif fault == "connection closed":
+            self.close_connection = True
+        else:
+            self.forward(body, fault)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do  # noqa: N815 -- the base class's names
+
+    def fault(self):
+        if self.command == "POST":  # another service's
+            return None
+        if self.command == "GET" and f"{DENIED}/" in self.path:
+            return "403"
+        kinds, rates = [None, *RATES], [1 - sum(RATES.values()), *RATES.values()]
+        return self.server.chance.choices(kinds, rates)[0]
+
+    def forward(self, body, fault):
+        if fault == "4 seconds late":
+            time.sleep(4)
+        connection = http.client.HTTPConnection(self.server.behind, timeout=60)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        got = connection.getresponse()
+        content = got.read()
+        connection.close()
+        if fault == "answer lost":
+            self.close_connection = True
+            return
+        headers = {k: v for k, v in got.getheaders() if k.lower() not in {"content-length", "connection"}}
+        length = int(got.getheader("content-length", len(content)))
+        if fault == "answer cut short":
+            content = content[: len(content) // 2]
+            self.close_connection = True
+        self.answer(got.status, headers, content, length)
+
+    def answer(self, status, headers, content, length):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        """Not a line for every request."""
+
+
+@contextmanager
+def faulty_s3(endpoint, seed):
+    """Run a proxy; yields it."""
+    with Proxy(endpoint, seed) as proxy:
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        try:
+            yield proxy
+        finally:
+            proxy.shutdown()

@@ -1,0 +1,220 @@
+"""Two thousand files, each delivered twice, while S3 fails and functions die: one right result for each."""
+
+import dataclasses
+import json
+import random
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote_plus, unquote_plus
+
+import boto3
+import pytest
+
+from functions.inference.decode import decode
+from functions.inference.fetch import open_release
+from functions.inference.score import Question, load_models, score
+from infra.local.aws import moto_server
+from infra.local.function import Function
+from infra.local.poller import Poller
+from infra.local.stack import deploy, function_configs
+from infra.local.template import REGION, transformed_template
+from tests.integration.faulty_s3 import DENIED, RATES, faulty_s3
+from tests.pictures import draw_face, encode
+from tests.unit.test_decode_refusals import png_header
+
+PROJECT = Path(__file__).parents[2]
+FILES = 2000
+SEED = 20261122
+FACES = [encode(draw_face(120 + 4 * n, 150 + 3 * n), quality=70 + n) for n in range(25)]
+NAMES = ["{}.jpg", "gate 3/{}.JPG", "a+b/{}.jpeg", "50%/{}%20.jpg", "München/Tür {}.jpg", "漢字/😀 {}.jpg"]
+BAD = {  # ending, bytes, the problem that its result names
+    "truncated": (".jpg", FACES[0][: len(FACES[0]) // 2], "unreadable-image"),
+    "without a picture": (".jpg", b"\xff\xd8\xff\xd9", "unreadable-image"),
+    "zero bytes": (".png", b"", "unreadable-image"),
+    "text": (".jpeg", b"Dear Sir or Madam,\n" * 9, "unreadable-image"),
+    "huge": (".png", png_header(60_000, 60_000), "too-many-pixels"),
+    "HEIC": (".heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "unsupported-type"),
+}
+JUNK = "not JSON"
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """What is dropped, and what is to come of it: the number of a face, the slug of a problem, or nothing."""
+
+    key: str
+    data: bytes
+    expected: int | str | None
+    earlier: bytes | None = None  # dropped before, under the same key
+    deleted: bool = False
+
+
+def files():
+    made = [
+        File(f"{kind}/{n}{end}", data, slug) for kind, (end, data, slug) in BAD.items() for n in range(40)
+    ]
+    made += [File(f"a folder {n}/", b"", None) for n in range(25)]
+    made += [File(f"deleted/{n}.jpg", FACES[0], "gone", deleted=True) for n in range(25)]
+    made += [File(f"replaced/{n}.jpg", FACES[n % 25], n % 25, earlier=FACES[n % 25 - 1]) for n in range(50)]
+    made += [File(f"{DENIED[1:]}/{n}.jpg", FACES[0], None) for n in range(3)]
+    made += [File("x" * 1018 + f"{n}.jpg", FACES[0], None) for n in range(2)]
+    rest = FILES - len(made)
+    return made + [File(NAMES[n % len(NAMES)].format(n), FACES[n % 25], n % 25) for n in range(rest)]
+
+
+def never(key):
+    """Whether a key's news can but become a dead letter."""
+    return key.startswith(f"{DENIED[1:]}/") or len(f"{key}.json".encode()) > 1024
+
+
+def news(bucket, key, put):
+    """What S3 sends, and what it sends from a bucket without versions."""
+    told = {"key": quote_plus(key), "eTag": put["ETag"].strip('"')}
+    return [
+        json.dumps(
+            {"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": bucket}, "object": o}}]}
+        )
+        for o in (told | {"versionId": put["VersionId"]}, told)
+    ]
+
+
+class System:
+    """The stack in moto, and what one run of it left behind."""
+
+    def __init__(self, endpoint):
+        session = boto3.Session("local", "local", region_name=REGION)
+        self.client = lambda service: session.client(service, endpoint_url=endpoint)
+        self.stack = deploy(transformed_template(PROJECT / "template.yaml", {}), {}, self.client)
+        self.uploads, self.results, self.queue, self.dead_letters = (
+            self.stack.resources[name].name
+            for name in ("UploadsBucket", "ResultsBucket", "UploadsQueue", "UploadsDeadLetters")
+        )
+        self.s3, self.sqs = self.client("s3"), self.client("sqs")
+        self.lines = []
+
+    def function(self, endpoint):
+        (config,) = [c for c in function_configs(self.stack, PROJECT, endpoint) if "Batch" in c.name]
+        config = dataclasses.replace(config, handler="tests.integration.mortal.handler", timeout=12.0)
+        return Function(config, lambda _group, _stream, line: self.lines.append(line))
+
+    def drop(self, file):
+        """Upload; return the news of every version, twice."""
+        versions = [data for data in (file.earlier, file.data) if data is not None]
+        puts = [self.s3.put_object(Bucket=self.uploads, Key=file.key, Body=data) for data in versions]
+        if file.deleted:
+            self.s3.delete_object(Bucket=self.uploads, Key=file.key)
+        return [body for put in puts for body in news(self.uploads, file.key, put)]
+
+    def receive(self, queue):
+        """Take every message out of a queue: bodies and kept errors."""
+        found = []
+        while messages := self.sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            found += [
+                (m["Body"], m.get("MessageAttributes", {}).get("error", {}).get("StringValue"))
+                for m in messages
+            ]
+            handles = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+            self.sqs.delete_message_batch(QueueUrl=queue, Entries=handles)
+        return found
+
+    def waiting(self):
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        told = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)["Attributes"]
+        return sum(int(number) for number in told.values())
+
+    def result(self, key):
+        return json.loads(self.s3.get_object(Bucket=self.results, Key=f"{key}.json")["Body"].read())
+
+    def written(self):
+        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.results)
+        return Counter(v["Key"].removesuffix(".json") for page in pages for v in page.get("Versions", []))
+
+
+@pytest.fixture(scope="module")
+def dropped():
+    return files()
+
+
+@pytest.fixture(scope="module")
+def after(dropped):
+    """The system after all news was delivered twice and the queue is empty."""
+    with moto_server() as endpoint, faulty_s3(endpoint, SEED) as proxy:
+        system = System(endpoint)
+        system.s3.put_bucket_notification_configuration(Bucket=system.uploads, NotificationConfiguration={})
+        with ThreadPoolExecutor(8) as pool:
+            told = [body for bodies in pool.map(system.drop, dropped) for body in bodies]
+        told += [JUNK, JUNK]
+        random.Random(SEED).shuffle(told)  # noqa: S311 -- no secret
+        for start in range(0, len(told), 10):
+            entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(told[start : start + 10])]
+            system.sqs.send_message_batch(QueueUrl=system.queue, Entries=entries)
+        system.sqs.set_queue_attributes(QueueUrl=system.queue, Attributes={"VisibilityTimeout": "13"})
+        (mapping,) = system.stack.of_type("AWS::Lambda::EventSourceMapping")
+        function = system.function(proxy.address)
+        poller = Poller(mapping.properties, function, system.client)
+        started = time.monotonic()
+        poller.start()
+        while system.waiting():
+            assert time.monotonic() - started < 1800, f"{system.waiting()} messages are left"
+            time.sleep(1)
+        took = time.monotonic() - started
+        poller.stop()
+        function.stop()
+        ends = Counter(
+            end
+            for line in system.lines
+            for end in ("Task timed out", "Runtime exited", "upload failed")
+            if end in line
+        )
+        predictions = sum('"prediction_id"' in line for line in system.lines)
+        print(  # noqa: T201 -- the figures; `pytest -s` shows them
+            f"\n{len(dropped)} files, {len(told)} messages, {took:.0f} s; {predictions} predictions; "
+            f"faults of S3: {dict(proxy.faults)}; of the function: {dict(ends)}"
+        )
+        assert proxy.faults.keys() == {*RATES, "403"}
+        assert ends.keys() >= {"Runtime exited", "upload failed"}  # time-outs are too rare to be sure of one
+        yield system
+
+
+def test_every_file_has_exactly_one_result(after, dropped):
+    wanted = [file.key for file in dropped if file.expected is not None]
+
+    written = after.written()
+
+    assert written.keys() == set(wanted)
+    replaced = {file.key for file in dropped if file.earlier}
+    assert {key for key, times in written.items() if times > 1} <= replaced
+
+
+def test_every_result_is_right(after, dropped):
+    models = load_models(open_release(""), 1)
+    faces = [score(decode(face), models, Question(), decode_ms=0).as_json() for face in FACES]
+    for file in dropped:
+        if file.expected is None:
+            continue
+        result = after.result(file.key)
+        assert result["upload"]["key"] == file.key
+        if isinstance(file.expected, int):
+            assert result["status"] == "scored", file.key
+            prediction = result["prediction"] | {"prediction_id": faces[file.expected]["prediction_id"]}
+            assert prediction == faces[file.expected], file.key
+        else:
+            assert result["status"] == "rejected", file.key
+            assert result["problem"]["type"] == f"urn:maskwatch:problem:{file.expected}", file.key
+
+
+def test_the_dead_letters_are_those_that_can_never_succeed(after, dropped):
+    letters = after.receive(after.dead_letters)
+
+    def key(body):
+        return body if body == JUNK else unquote_plus(json.loads(body)["Records"][0]["s3"]["object"]["key"])
+
+    assert {key(body) for body, _ in letters} == {f.key for f in dropped if never(f.key)} | {JUNK}
+    kept = {key(body): error for body, error in letters if error}
+    assert "AccessDenied" in "".join(error for k, error in kept.items() if DENIED[1:] in k)
+    assert "1024 bytes" in "".join(error for k, error in kept.items() if k.startswith("xxx"))
+    assert after.waiting() == 0

@@ -1,0 +1,89 @@
+"""Ten of the largest pictures in one batch fit into the least memory that the template allows Batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from PIL import Image
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.local.aws import moto_server
+from infra.local.template import REGION
+from tests.pictures import encode
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import json, sys
+from types import SimpleNamespace
+from functions.inference.batch import handler
+
+context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 300_000)
+answer = handler(json.load(sys.stdin), context)
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps({"answer": answer, "peak": peak / 1024}))
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+
+
+def pictures():
+    """40 megapixels each, in the forms that cost most: 25 MB of file, of coefficients or of pixels."""
+    noise = np.random.default_rng(0).integers(0, 256, (500, 800, 3), np.uint8)
+    image = Image.fromarray(noise).resize((8000, 5000), Image.Resampling.NEAREST)
+    baseline = encode(image, quality=50)
+    heavy = baseline + bytes(24_900_000 - len(baseline))
+    progressive = encode(image, quality=50, progressive=True, subsampling=2)
+    png = encode(image.convert("RGBA"), "PNG", compress_level=1)
+    return [heavy] * 4 + [progressive] * 3 + [png] * 3
+
+
+def test_ten_pictures_of_40_megapixels():
+    least = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]["BatchMemory"]["MinValue"]
+    with moto_server() as endpoint:
+        environment = os.environ | {
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(least),
+            "DEAD_LETTERS_URL": "unused",
+            "MAX_RECEIVES": "5",
+            "OPENBLAS_NUM_THREADS": "1",
+            "RESULTS_BUCKET": "results",
+        }
+        s3 = boto3.Session("local", "local", region_name=REGION).client("s3", endpoint_url=endpoint)
+        records = []
+        for bucket in ("uploads", "results"):
+            s3.create_bucket(Bucket=bucket)
+        for number, data in enumerate(pictures()):
+            s3.put_object(Bucket="uploads", Key=f"{number}.jpg", Body=data)
+            told = {"bucket": {"name": "uploads"}, "object": {"key": f"{number}.jpg"}}
+            attributes = {"ApproximateReceiveCount": "1"}
+            body = json.dumps({"Records": [{"s3": told}]})
+            records.append({"messageId": str(number), "body": body, "attributes": attributes})
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            cwd=ROOT,
+            env=environment,
+            input=json.dumps({"Records": records}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout.splitlines()[-1])
+        results = [
+            json.loads(s3.get_object(Bucket="results", Key=f"{number}.jpg.json")["Body"].read())
+            for number in range(10)
+        ]
+
+    assert told["answer"] == {"batchItemFailures": []}
+    sizes = [result["prediction"]["image"] for result in results]
+    assert sizes == [{"width": 8000, "height": 5000}] * 10
+    print(f"\npeak: {told['peak']:.0f} MB")  # noqa: T201 -- `pytest -s` shows it
+    assert told["peak"] < 0.9 * least

@@ -1,0 +1,93 @@
+"""`make score`: a folder of pictures in, a table and a CSV out, through the running system."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.score_folder import COLUMNS
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def score(tmp_path):
+    def run(url, *arguments):
+        out = tmp_path / "scores.csv"
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.score_folder", *arguments, "--url", f"{url}/", "--out", str(out)],
+            cwd=PROJECT,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return done, list(csv.DictReader(out.open(encoding="utf-8"))) if out.exists() else None
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path, picture):
+    folder = tmp_path / "photos"
+    (folder / "gate 3").mkdir(parents=True)
+    for name in ("a.jpg", "b.JPEG", "gate 3/ünï, %20.jpg"):
+        (folder / name).write_bytes(picture)
+    (folder / "damaged.jpg").write_bytes(picture[:300])
+    (folder / "notes.txt").write_bytes(b"not a picture")
+    (folder / "folder.jpg").mkdir()
+    return folder
+
+
+def test_every_picture_has_a_line_and_the_table_sums_them_up(system, score, folder):
+    done, rows = score(system.url, str(folder), "--source", "Tür 3")
+
+    assert done.returncode == 0, done.stderr
+    assert [row["file"] for row in rows] == [
+        str(folder / name) for name in ("a.jpg", "b.JPEG", "damaged.jpg", "gate 3/ünï, %20.jpg")
+    ]
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["status"] for row in rows] == ["scored", "scored", "rejected", "scored"]
+    assert rows[0]["label"] == rows[1]["label"] == rows[3]["label"]
+    assert "damaged" in rows[2]["detail"]
+    assert "together" in done.stdout
+    assert "rejected             1  The JPEG picture is damaged" in done.stdout
+    assert "uploaded: 100%" in done.stderr
+    assert "results: 100%" in done.stderr
+
+
+def test_a_file_that_is_too_large_is_refused_and_the_others_are_scored(system, score, folder):
+    with (folder / "a.jpg").open("r+b") as file:
+        file.truncate(25_000_001)
+
+    done, rows = score(system.url, str(folder))
+
+    assert done.returncode == 1
+    assert [row["status"] for row in rows] == ["refused", "scored", "rejected", "scored"]
+    assert "25,000,001 bytes; at most 25,000,000" in rows[0]["detail"]
+
+
+def test_a_wrong_key_is_said(system, score, folder):
+    done, rows = score(system.url, str(folder), "--key", "other")
+
+    assert done.returncode == 1
+    assert {row["status"] for row in rows} == {"refused"}
+    assert "x-api-key" in rows[0]["detail"]
+
+
+def test_a_service_that_is_not_there_is_said(score, folder):
+    done, rows = score("http://127.0.0.1:9", str(folder))
+
+    assert done.returncode == 1
+    assert "cannot be reached" in done.stderr
+    assert rows is None
+
+
+def test_a_folder_without_pictures_is_said(system, score, tmp_path):
+    done, rows = score(system.url, str(tmp_path))
+
+    assert done.returncode == 1
+    assert "has no files named *.jpg" in done.stderr
+    assert rows is None

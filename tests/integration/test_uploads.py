@@ -1,0 +1,112 @@
+"""A picture too large for the API: put into S3 by a form, and its result fetched, through the running system."""
+
+import time
+from urllib.parse import quote, urljoin
+
+import pytest
+import requests
+
+from infra.client import Client, Refused
+
+KEY = {"x-api-key": "local"}
+
+
+@pytest.fixture
+def client(system):
+    return Client(f"{system.url}/", "local")
+
+
+def bucket(system, name):
+    (found,) = [b["Name"] for b in system.client("s3").list_buckets()["Buckets"] if name in b["Name"]]
+    return found
+
+
+def eventually(get):
+    for _ in range(120):
+        if (found := get()) is not None:
+            return found
+        time.sleep(0.5)
+    raise AssertionError("nothing came within a minute")
+
+
+def test_what_the_form_takes_is_scored_and_found_where_the_answer_says(system, picture):
+    wanted = {"type": "image/jpeg", "source": "Tür 3"}
+    told = requests.post(f"{system.url}/uploads", json=wanted, headers=KEY, timeout=60).json()
+    address = urljoin(f"{system.url}/uploads", told["result"])
+
+    before = requests.get(address, headers=KEY, timeout=60)
+    assert before.status_code == 404
+    assert before.headers["content-type"] == "application/problem+json"
+    assert before.json()["type"] == "urn:maskwatch:problem:no-result"
+
+    put = requests.post(
+        told["upload"]["url"], data=told["upload"]["fields"], files={"file": picture}, timeout=60
+    )
+    assert put.ok, put.text
+
+    def result():
+        answer = requests.get(address, headers=KEY, timeout=60)
+        return answer.json() if answer.ok else None
+
+    found = eventually(result)
+    assert found["status"] == "scored"
+    assert found["source"] == "Tür 3"
+    assert found["upload"]["key"] == told["key"]
+    assert found["prediction"]["image"] == {"width": 160, "height": 120}
+
+
+def test_a_picture_that_is_none_has_a_result_that_says_so(client):
+    key = client.upload(b"\xff\xd8\xff not a picture", "image/jpeg")
+
+    found = eventually(lambda: client.result(key))
+
+    assert found["status"] == "rejected"
+    assert found["problem"]["status"] == 422
+    assert found["source"] is None
+
+
+@pytest.mark.parametrize("key", ["gate 3/ünï 摄 🙂.jpg", "100%.jpg", "a%20b+c.jpg", "a;b?c#d&e=f.jpg"])
+def test_a_result_is_found_by_whatever_key_was_used_in_s3(system, client, picture, key):
+    system.client("s3").put_object(Bucket=bucket(system, "uploads"), Key=key, Body=picture)
+
+    assert eventually(lambda: client.result(key))["upload"]["key"] == key
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "uploads"), ("GET", "results/a/b.jpg")])
+def test_nobody_uploads_or_reads_without_a_key(system, method, path):
+    answer = requests.request(method, f"{system.url}/{path}", json={"type": "image/jpeg"}, timeout=60)
+
+    assert answer.status_code == 403
+
+
+def test_a_page_of_another_site_may_do_both(system):
+    asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
+    told = requests.post(f"{system.url}/uploads", json={"type": "image/png"}, headers=KEY, timeout=60)
+    to_s3 = requests.options(told.json()["upload"]["url"], headers=asked, timeout=60)
+
+    assert told.headers["access-control-allow-origin"] == "*"
+    assert to_s3.headers["access-control-allow-origin"] in {"*", "https://example.org"}
+    for path in ("uploads", "results/a/b.jpg"):
+        assert requests.options(f"{system.url}/{path}", headers=asked, timeout=60).ok
+    assert (
+        requests.get(f"{system.url}/results/a.jpg", headers=KEY, timeout=60).headers[
+            "access-control-allow-origin"
+        ]
+        == "*"
+    )
+
+
+def test_a_wrong_method_is_told_the_right_one(system):
+    answer = requests.put(f"{system.url}/results/{quote('a/b c.jpg')}", headers=KEY, timeout=60)
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET"
+
+
+def test_what_the_portal_refuses_is_told_to_the_client(client):
+    with pytest.raises(Refused, match="cannot be scored"):
+        client.upload(b"", "image/heic")
+
+
+def test_the_client_predicts(client, picture):
+    assert client.predict(picture, "image/jpeg", min_confidence="1")["label"] == "uncertain"

@@ -1,0 +1,101 @@
+"""Training pictures made of scenes: the boxes go where the faces go."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.detector.augment import MOSAIC, SMALLEST, CutFace, Faces, compose
+from training.detector.scenes import Scene
+
+BLUE = (0, 0, 255)
+SIZE = 256
+
+
+def scene(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (240, 320)) -> Scene:
+    """A dull place with a blue rectangle where each face is."""
+    pixels = np.full((*shape, 3), (120, 60, 10), np.uint8)
+    for left, top, right, bottom in boxes:
+        pixels[top:bottom, left:right] = BLUE
+    return Scene(
+        Path("s.jpg"), "train", "s", "0", pixels, np.array(boxes, np.float32), np.zeros(len(boxes), int)
+    )
+
+
+SCENES = [scene((40, 50, 100, 130), (200, 60, 240, 110)), scene((10, 10, 60, 80), shape=(400, 200))]
+CHANCES = np.array([0.5, 1.0])
+
+
+def drawn(seed: int, cut_faces: tuple[CutFace, ...] = ()) -> tuple[np.ndarray, Faces]:
+    return compose(SCENES, CHANCES, cut_faces, SIZE, np.random.default_rng(seed))
+
+
+def bluish(pixels: np.ndarray) -> np.ndarray:
+    red, blue = pixels[..., 0].astype(int), pixels[..., 2].astype(int)
+    return blue > red + 20
+
+
+def test_a_picture_is_a_square_and_its_boxes_lie_in_it() -> None:
+    for seed in range(60):
+        pixels, faces = drawn(seed)
+        assert (pixels.shape, pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
+        assert faces.boxes.shape == (len(faces.sought), 4)
+        assert (faces.boxes >= -0.01).all()
+        assert (faces.boxes <= SIZE + 0.01).all()
+        sides = faces.boxes[faces.sought][:, 2:] - faces.boxes[faces.sought][:, :2]
+        assert (sides >= SMALLEST).all()
+
+
+def test_what_is_in_a_box_is_the_face() -> None:
+    shares = []
+    for seed in range(200):
+        pixels, faces = drawn(seed)
+        for left, top, right, bottom in faces.boxes[faces.sought].round().astype(int):
+            shares.append(bluish(pixels[top:bottom, left:right]).mean())
+    assert len(shares) > 150
+    assert np.median(shares) > 0.9  # strong changes of colour hide the odd one
+
+
+def test_no_face_is_left_without_a_box() -> None:
+    outside = []
+    for seed in range(200):
+        pixels, faces = drawn(seed)
+        rest = bluish(pixels)
+        for left, top, right, bottom in faces.boxes:
+            rest[max(int(top) - 4, 0) : int(bottom) + 5, max(int(left) - 4, 0) : int(right) + 5] = False
+        outside.append(rest.mean())
+    assert np.median(outside) < 0.01
+
+
+def test_faces_come_in_every_size() -> None:
+    heights = np.concatenate([drawn(seed)[1].boxes[:, 3] - drawn(seed)[1].boxes[:, 1] for seed in range(150)])
+    assert np.percentile(heights, 10) < 30
+    assert np.percentile(heights, 90) > 90
+
+
+def test_pasted_faces_have_boxes_and_cover_no_other() -> None:
+    face = CutFace(np.full((50, 40, 3), BLUE, np.uint8))
+    more = sum(len(drawn(seed, (face,))[1].boxes) for seed in range(100))
+    assert more > sum(len(drawn(seed)[1].boxes) for seed in range(100)) + 20
+
+
+def test_some_pictures_have_no_face_at_all() -> None:
+    empty = [seed for seed in range(200) if not len(drawn(seed)[1].boxes)]
+    assert 0 < len(empty) < 0.4 * 200
+    assert np.median([bluish(drawn(seed)[0]).mean() for seed in empty]) < 0.01
+
+
+def test_one_seed_draws_one_picture() -> None:
+    (first, faces), (second, same) = drawn(3), drawn(3)
+    assert np.array_equal(first, second)
+    assert np.array_equal(faces.boxes, same.boxes)
+    assert not np.array_equal(first, drawn(4)[0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scene_that_is_never_to_be_drawn_is_not(seed: int) -> None:
+    only = np.array([1.0, 1.0])
+    first = compose(SCENES, only, (), SIZE, np.random.default_rng(seed))
+    other = compose([SCENES[0], scene((0, 0, 9, 9))], only, (), SIZE, np.random.default_rng(seed))
+    assert np.array_equal(first[0], other[0])
+    assert MOSAIC > 0

@@ -1,0 +1,89 @@
+"""A detector that finds less than what serves is refused; the same one passes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from functions.inference.detect import Detections
+from functions.inference.release import Network
+from training.detector import gate
+from training.detector.gate import judge
+from training.detector.scenes import Scene
+from training.gate import verdict
+
+Finder = Callable[[int], Detections]
+FACES, SCENES = 3, 40
+
+
+def scene(number: int) -> Scene:
+    """Three faces side by side; the first pixel tells which scene it is."""
+    boxes = np.array([[100 * i, 0, 100 * i + 50, 50] for i in range(FACES)], np.float32)
+    pixels = np.full((100, 320, 3), number, np.uint8)
+    return Scene(
+        Path(f"{number}"), "test", ("gate", "ward")[number % 2], str(number), pixels, boxes, np.arange(3)
+    )
+
+
+def found(number: int, share: float, wrong: int = 0) -> Detections:
+    """Each face with this chance, and so many boxes where no face is."""
+    rng = np.random.default_rng(number)
+    right = scene(number).boxes[rng.random(FACES) < share]
+    away = np.array([[60 + 100 * i, 55, 99 + 100 * i, 95] for i in range(wrong)], np.float32).reshape(-1, 4)
+    boxes = np.concatenate([right, away])
+    return Detections(boxes, np.linspace(0.95, 0.8, len(boxes), dtype=np.float32))
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finder, Finder], dict]:
+    """The gate's verdict on two detectors, each given as what it finds in a scene."""
+
+    def run(candidate: Finder, serving: Finder) -> dict:
+        finders = {b"candidate": candidate, b"serving": serving}
+
+        class Drawn:
+            def __init__(self, network: Network, *_: object, **__: object) -> None:
+                self.finds = finders[network.file]
+
+            def detect(self, pixels: np.ndarray) -> Detections:
+                return self.finds(int(pixels[0, 0, 0]))
+
+        monkeypatch.setattr(gate, "Detector", Drawn)
+        scenes = [scene(number) for number in range(SCENES)]
+        both = ((Network(name, 96), 0.5) for name in finders)
+        return verdict(judge(*both, scenes), {})
+
+    return run
+
+
+def test_the_same_detector_passes(judged: Callable[[Finder, Finder], dict]) -> None:
+    told = judged(lambda n: found(n, 0.9), lambda n: found(n, 0.9))
+    assert told["passed"]
+    assert all(one["candidate"] == one["serving"] for one in told["comparisons"])
+
+
+def test_one_that_misses_more_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
+    told = judged(lambda n: found(n, 0.6), lambda n: found(n, 0.95))
+    assert not told["passed"]
+    assert "face: recall" in told["reason"]
+    assert "face: ap50" in told["reason"]
+
+
+def test_one_that_invents_faces_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
+    told = judged(lambda n: found(n, 0.95, wrong=1), lambda n: found(n, 0.95))
+    assert "face: false detections a scene" in told["reason"]
+
+
+def test_one_that_misses_a_single_label_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
+    def blind(number: int) -> Detections:
+        every = found(number, 1.0)
+        return Detections(every.boxes[:2], every.scores[:2])
+
+    told = judged(blind, lambda n: found(n, 1.0))
+    assert "class incorrect: recall" in told["reason"]
+    assert "class mask: recall" not in told["reason"]
+
+
+def test_a_better_one_passes(judged: Callable[[Finder, Finder], dict]) -> None:
+    assert judged(lambda n: found(n, 1.0), lambda n: found(n, 0.7, wrong=1))["passed"]

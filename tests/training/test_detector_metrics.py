@@ -1,0 +1,76 @@
+"""Matching faces, recall at a rate of false alarms, average precision."""
+
+import numpy as np
+import pytest
+
+from functions.inference.detect import Detections
+from training.detector.metrics import NONE, Matches, assign, average_precision, match, recall_at
+
+FACE = (0.0, 0.0, 10.0, 10.0)
+NEAR = (0.0, 0.0, 10.0, 8.0)  # 0.8 of it
+HALF = (0.0, 0.0, 10.0, 4.0)  # 0.4 of it
+AWAY = (50.0, 50.0, 60.0, 60.0)
+
+
+def found(*boxes: tuple[float, ...], scores: tuple[float, ...] | None = None) -> Detections:
+    told = np.array(scores or np.linspace(0.9, 0.5, len(boxes)), np.float32)
+    return Detections(np.array(boxes, np.float32).reshape(-1, 4), told)
+
+
+def boxes(*some: tuple[float, ...]) -> np.ndarray:
+    return np.array(some, np.float32).reshape(-1, 4)
+
+
+def test_a_box_finds_the_face_that_it_covers_by_half() -> None:
+    assert assign(found(NEAR, AWAY), boxes(FACE), np.array([True])).tolist() == [0, NONE]
+    assert assign(found(HALF), boxes(FACE), np.array([True])).tolist() == [NONE]
+
+
+def test_a_face_is_found_once_and_by_the_most_certain() -> None:
+    told = assign(found(NEAR, FACE, scores=(0.5, 0.9)), boxes(FACE), np.array([True]))
+    assert told.tolist() == [NONE, 0]
+
+
+def test_a_face_that_is_not_sought_takes_any_number_and_only_what_fits_no_other() -> None:
+    told = assign(found(FACE, NEAR, FACE), boxes(FACE, NEAR), np.array([True, False]))
+    assert told.tolist() == [0, 1, 1]
+
+
+def test_nothing_to_find_and_nothing_found() -> None:
+    none = np.zeros(0, bool)
+    assert assign(found(), boxes(FACE), np.array([True])).tolist() == []
+    assert assign(found(FACE), boxes(), none).tolist() == [NONE]
+    assert average_precision(match([found()], [boxes()], [none], 5)) == 0
+    assert recall_at(match([found()], [boxes()], [none], 5), 0.1)[0] == 0
+
+
+def test_what_is_small_or_not_sought_is_neither_right_nor_wrong() -> None:
+    tiny = (80.0, 80.0, 83.0, 83.0)
+    told = match([found(FACE, AWAY, tiny)], [boxes(FACE, AWAY)], [np.array([True, False])], min_side=5)
+    assert told.right.tolist() == [True]
+    assert (told.faces, told.pictures) == (1, 1)
+
+
+def test_recall_is_taken_where_false_ones_are_few_enough() -> None:
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
+    told = Matches(scores, np.array([True, True, False, True, False]), faces=4, pictures=10)
+    assert recall_at(told, 0.05) == pytest.approx((0.5, 0.8))
+    assert recall_at(told, 0.1) == pytest.approx((0.75, 0.6))
+    assert recall_at(told, 1) == pytest.approx((0.75, 0.5))
+
+
+def test_average_precision_is_the_area_under_the_curve() -> None:
+    scores = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
+    told = Matches(scores, np.array([True, False, True, True]), faces=4, pictures=1)
+    # Precision 1 at recall 1/4; then 3/4, made monotonous, at 2/4 and 3/4; the fourth face is never found.
+    assert average_precision(told) == pytest.approx(0.25 * (1 + 0.75 + 0.75))
+    assert average_precision(Matches(scores, np.ones(4, bool), 4, 1)) == 1
+
+
+def test_order_of_the_detections_does_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    scores, right = rng.random(40).astype(np.float32), rng.random(40) < 0.6
+    order = rng.permutation(40)
+    one, other = Matches(scores, right, 50, 9), Matches(scores[order], right[order], 50, 9)
+    assert average_precision(one) == pytest.approx(average_precision(other))
+    assert recall_at(one, 0.3) == recall_at(other, 0.3)

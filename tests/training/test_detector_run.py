@@ -1,0 +1,179 @@
+"""A detector from scenes to a file that serves: trained, killed and resumed, converted, judged."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from functions.inference.fetch import open_release
+from functions.inference.release import Network
+from tests.pictures import encode
+from tests.training.drawn import draw
+from training.dataset import UnusableData
+from training.detector import train as module
+from training.detector.convert import convert_run, find_faces, platt
+from training.detector.evaluate import CONVERSION, DETECTOR, METRICS, evaluate_run
+from training.detector.model import build
+from training.detector.scenes import load_scenes
+from training.detector.train import STATE, WEIGHTS, Stage, load_cut_faces, train
+from training.release import write_release
+from training.report import write_report
+
+STAGES = (Stage(64, 1, 2e-3, pictures=16), Stage(96, 2, 1e-3, pictures=16))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six scenes of two faces each, and crops to paste."""
+    folder = tmp_path_factory.mktemp("scenes")
+    (folder / "frames").mkdir()
+    rows = ["file,split,source,width,height,xmin,ymin,xmax,ymax,label"]
+    for number, split in enumerate(["train", "train", "train", "val", "test", "test"]):
+        name = f"frames/{number}.jpg"
+        picture = draw("mask", number, 320, 200)
+        for left, label in ((20, "mask"), (200, "no_mask")):
+            picture.paste(draw(label, number), (left, 60))
+            rows.append(f"{name},{split},street,320,200,{left},60,{left + 64},132,{label}")
+        (folder / name).write_bytes(encode(picture))
+    (folder / "frames.csv").write_text("\n".join(rows) + "\n")
+    crops = folder / "crops" / "train" / "mask"
+    crops.mkdir(parents=True)
+    (crops / "elaysason_1.jpg").write_bytes(encode(draw("mask", 9)))
+    (crops / "elaysason_2.jpg").write_bytes(encode(draw("mask", 9, 20, 20)))
+    (crops / "portraits_1.jpg").write_bytes(encode(draw("mask", 9)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Starting weights in the form `<layer>|<variable>`, drawn at random."""
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "backbone.npz"
+    model = keras.applications.MobileNetV2(
+        alpha=0.35, include_top=False, weights=None, input_shape=(None, None, 3)
+    )
+    arrays = {f"{layer.name}|{v.name}": v.numpy() for layer in model.layers for v in layer.weights}
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def detected(folder: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("run")
+    train(folder, run, weights=weights, stages=STAGES, batch=8)
+    convert_run(run, load_scenes(folder), 96)
+    evaluate_run(run, folder, open_release("").classifier)
+    return run
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    return json.loads((folder / STATE).read_text())["history"]
+
+
+def test_starting_weights_are_in_the_model(weights: Path) -> None:
+    model = build(weights)
+    with np.load(weights) as arrays:
+        for name in ("Conv1|kernel", "block_16_project_BN|moving_variance"):
+            layer, variable = name.split("|")
+            (found,) = (v for v in model.get_layer(layer).weights if v.name == variable)
+            assert np.array_equal(found.numpy(), arrays[name])
+
+
+def test_every_epoch_is_in_the_history_and_no_checkpoint_of_one_before_is_left(detected: Path) -> None:
+    assert [(row["stage"], row["epoch"]) for row in history(detected)] == [(0, 0), (1, 0), (1, 1)]
+    assert {"loss", "val_recall", "val_ap50"} <= set(history(detected)[0])
+    assert len(list(detected.glob("detector-*.weights.h5"))) == 1
+    assert (detected / WEIGHTS).stat().st_size < 2_500_000
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    detected: Path, folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves = 0
+    save = module._save  # noqa: SLF001 -- where a kill can be placed exactly
+
+    def killing(*arguments: object) -> None:
+        nonlocal saves
+        save(*arguments)
+        saves += 1
+        if saves == 3:  # in the middle of the second stage
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_save", killing)
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, tmp_path, weights=weights, stages=STAGES, batch=8)
+    monkeypatch.setattr(module, "_save", save)
+    train(folder, tmp_path, weights=weights, stages=STAGES, batch=8)
+    for resumed, uninterrupted in zip(history(tmp_path), history(detected), strict=True):
+        assert resumed == pytest.approx(uninterrupted, rel=1e-3, abs=1e-3)
+
+
+def test_a_run_on_other_scenes_is_not_continued(detected: Path, drawn: Path, weights: Path) -> None:
+    table = (drawn / "frames.csv").read_text()
+    assert "street" in table
+    with pytest.raises(UnusableData, match="both are needed"):
+        train(drawn, detected, weights=weights, stages=STAGES)  # it has no scene to validate with
+
+
+def test_a_run_from_other_weights_is_not_continued(
+    detected: Path, folder: Path, weights: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.npz"
+    with np.load(weights) as arrays:
+        np.savez(other, **{name: array + 1 for name, array in arrays.items()})
+    with pytest.raises(UnusableData, match="other weights"):
+        train(folder, detected, weights=other, stages=STAGES)
+
+
+def test_only_crops_that_are_all_face_are_pasted(folder: Path) -> None:
+    assert len(load_cut_faces(folder)) == 1
+
+
+def test_the_converted_file_finds_what_keras_finds(detected: Path, folder: Path) -> None:
+    told = json.loads((detected / CONVERSION).read_text())
+    assert told["input_size"] == 96
+    assert 0 < told["min_score"] <= 1
+    scenes = load_scenes(folder, ("val",))
+    low = 0.001
+    eight = find_faces((detected / DETECTOR).read_bytes(), 96, scenes, low)
+    exact = find_faces((detected / "detector-float32.tflite").read_bytes(), 96, scenes, low)
+    assert len(exact[0].scores)
+    assert eight[0].scores.max() == pytest.approx(exact[0].scores.max(), rel=0.5)
+
+
+def test_the_report_of_a_run_has_every_figure(detected: Path) -> None:
+    told = json.loads((detected / METRICS).read_text())
+    assert told["scenes"] == 2
+    assert told["faces"] == 4
+    assert set(told["labels"]) == {"mask", "no_mask", "incorrect"}
+    assert told["sizes"]["64-128"]["n"] == 4
+    assert told["face_free"]["patterns"]["n"] == 30
+    assert 0 <= told["overall"]["ap50_interval"][0] <= told["overall"]["ap50"] <= 1
+    assert np.sum(told["end_to_end"]["confusion"]) == told["end_to_end"]["n"]
+
+
+def test_a_run_of_each_network_makes_a_release(evaluated: Path, detected: Path, tmp_path: Path) -> None:
+    written = write_release(evaluated, tmp_path, "2.0.0", open_release(""), detected)
+    assert written.detector == Network((detected / DETECTOR).read_bytes(), 96)
+    told = json.loads((detected / METRICS).read_text())
+    assert written.manifest["detector"]["metrics"]["ap50"] == told["overall"]["ap50"]
+    assert written.min_detection == json.loads((detected / CONVERSION).read_text())["min_score"]
+
+
+def test_the_report_tells_of_the_detector_as_well(evaluated: Path, detected: Path, tmp_path: Path) -> None:
+    write_report(evaluated, tmp_path, detected)
+    for name in ("model-card.md", "report.html"):
+        assert "Finding faces" in (tmp_path / name).read_text()
+
+
+def test_calibrated_scores_are_chances() -> None:
+    rng = np.random.default_rng(0)
+    chance = rng.random(20_000)
+    right = rng.random(20_000) < chance
+    logit = np.log(chance / (1 - chance))
+    overconfident = 1 / (1 + np.exp(-(2 * logit + 1)))
+    slope, offset = platt(overconfident.clip(1e-6, 1 - 1e-6).astype(np.float32), right)
+    assert slope == pytest.approx(0.5, abs=0.03)
+    assert offset == pytest.approx(-0.5, abs=0.05)

@@ -1,0 +1,78 @@
+"""What the detector is taught to say of a picture's cells, and what saying otherwise costs."""
+
+import numpy as np
+import pytest
+
+from functions.inference.detect import read_cells
+from training.detector.augment import Faces
+from training.detector.targets import EITHER, FACE, OTHER, loss, targets
+
+SIZE = 192
+
+
+def faces(*boxes: tuple[float, ...], sought: bool = True) -> Faces:
+    return Faces(np.array(boxes, np.float32).reshape(-1, 4), np.full(len(boxes), sought))
+
+
+def as_told(wanted: np.ndarray, certainty: float = 12) -> np.ndarray:
+    """What a detector that has learned everything would put out."""
+    told = wanted.copy()
+    told[:, 0] = np.where(wanted[:, 0] == FACE, certainty, -certainty)
+    return told
+
+
+@pytest.mark.parametrize(
+    "box", [(30.0, 40.0, 42.0, 55.0), (10.0, 20.0, 70.0, 100.0), (5.0, 8.0, 180.0, 190.0)]
+)
+def test_what_is_taught_reads_back_as_the_same_box(box: tuple[float, ...]) -> None:
+    found = read_cells(as_told(targets(faces(box), SIZE)), SIZE, 0.5)
+    assert found.boxes.tolist() == [pytest.approx(box, abs=1e-3)]
+
+
+def test_faces_side_by_side_read_back_all() -> None:
+    boxes = [(8.0 + 40 * i, 10.0 + 50 * j, 36.0 + 40 * i, 45.0 + 50 * j) for i in range(4) for j in range(3)]
+    found = read_cells(as_told(targets(faces(*boxes), SIZE)), SIZE, 0.5)
+    assert sorted(map(tuple, found.boxes.round(2).tolist())) == sorted(boxes)
+
+
+def test_a_face_smaller_than_a_cell_still_has_one() -> None:
+    wanted = targets(faces((33.0, 33.0, 38.0, 38.0)), SIZE)
+    assert (wanted[:, 0] == FACE).sum() >= 1
+
+
+def test_of_two_faces_in_one_place_the_smaller_is_taught() -> None:
+    small, large = (80.0, 80.0, 120.0, 120.0), (60.0, 60.0, 140.0, 140.0)
+    found = read_cells(as_told(targets(faces(large, small), SIZE)), SIZE, 0.5)
+    assert list(small) in found.boxes.round(2).tolist()
+
+
+def test_a_face_that_is_not_sought_is_judged_neither_way() -> None:
+    wanted = targets(faces((50.0, 50.0, 90.0, 90.0), sought=False), SIZE)
+    assert set(np.unique(wanted[:, 0])) == {EITHER, OTHER}
+    told = as_told(wanted)
+    told[wanted[:, 0] == EITHER, 0] = 12
+    assert float(loss(wanted[np.newaxis], told[np.newaxis])) == pytest.approx(0, abs=1e-3)
+
+
+def test_saying_all_as_taught_costs_nothing() -> None:
+    wanted = targets(faces((30.0, 40.0, 60.0, 80.0)), SIZE)[np.newaxis]
+    assert float(loss(wanted, as_told(wanted[0])[np.newaxis])) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("mistake", ["missed", "invented", "elsewhere"])
+def test_every_mistake_costs(mistake: str) -> None:
+    wanted = targets(faces((30.0, 40.0, 60.0, 80.0)), SIZE)
+    told = as_told(wanted)
+    if mistake == "missed":
+        told[:, 0] = -12
+    elif mistake == "invented":
+        told[5, 0] = 12
+    else:
+        told[:, 1] += 0.5
+    assert float(loss(wanted[np.newaxis], told[np.newaxis])) > 0.05
+
+
+def test_a_picture_without_faces_can_be_learned_from() -> None:
+    wanted = targets(faces(), SIZE)[np.newaxis]
+    told = as_told(wanted[0])[np.newaxis]
+    assert float(loss(wanted, told)) == pytest.approx(0, abs=1e-3)

@@ -1,0 +1,54 @@
+"""Writing that a kill or a full disk cannot spoil."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from training.dataset import UnusableData
+from training.disk import full_disk_told, replacing, require_space
+
+
+def test_a_file_is_replaced_once_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "weights.h5"
+    file.write_text("old")
+    with replacing(file) as fresh:
+        fresh.write_text("new")
+        assert file.read_text() == "old"
+    assert file.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "weights.h5"
+    file.write_text("old")
+    with pytest.raises(OSError, match="No space"), replacing(file) as fresh:  # noqa: PT012 -- the write is the point
+        fresh.write_text("ne")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(
+            "Can't write data (file write failed: errno = 28, error message = 'No space left on device')"
+        ),
+    ],
+)
+def test_a_full_disk_is_told_in_words(error: OSError) -> None:
+    with pytest.raises(UnusableData, match="the disk is full"), full_disk_told():
+        raise error
+
+
+def test_another_error_stays_what_it_is() -> None:
+    with pytest.raises(PermissionError), full_disk_told():
+        raise PermissionError(errno.EACCES, "no")
+
+
+def test_space_is_asked_of_the_folder_that_will_hold_it(tmp_path: Path) -> None:
+    require_space(tmp_path / "not" / "there" / "yet", 1)
+    with pytest.raises(UnusableData, match="are free"):
+        require_space(tmp_path / "not" / "there" / "yet", 10**18)

@@ -1,0 +1,120 @@
+"""DVC: `dvc repro` redoes what changed and no more, `dvc metrics diff` compares; without a network."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.drawn import write_crops
+
+PROJECT = Path(__file__).parents[2]
+TINY = """train:
+  seed: 1
+  batch: 24
+  from_classifier: [{size: 96, frozen: null, epochs: 1, rate: 1.0e-3}]
+"""
+
+
+class Checkout:
+    """A copy of the project in a git repository of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        hidden = shutil.ignore_patterns("__pycache__")
+        for name in ("training", "functions"):
+            shutil.copytree(PROJECT / name, folder / name, ignore=hidden)
+        shutil.copytree(PROJECT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache"))
+        for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+            shutil.copyfile(PROJECT / name, folder / name)
+        (folder / "params.yaml").write_text(TINY)
+        write_crops(folder / "pictures", {"train": 8, "val": 3, "test": 4})
+        self.run("git", "init", "--quiet")
+        self.dvc("add", "--quiet", "pictures")
+        self.commit("pictures")
+
+    def run(self, *command: str) -> str:
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            **{
+                f"GIT_{who}_{what}": "t@example.org"
+                for who in ("AUTHOR", "COMMITTER")
+                for what in ("NAME", "EMAIL")
+            },
+        }
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def dvc(self, *arguments: str) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments)
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def stale(self) -> set[str]:
+        """The stages that `dvc repro` would redo."""
+        return {name.partition(":")[2] or name for name in json.loads(self.dvc("status", "--json"))}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The whole of it once through, from pictures to metrics."""
+    made = Checkout(tmp_path_factory.mktemp("checkout"))
+    made.dvc("repro", "--quiet")
+    made.commit("first run")
+    return made
+
+
+def test_after_a_run_nothing_is_stale_and_its_metrics_are_shown(checkout: Checkout) -> None:
+    assert checkout.stale() == set()
+    shown = json.loads(checkout.dvc("metrics", "show", "--json"))
+    (metrics,) = shown[""]["data"].values()
+    assert {"accuracy", "macro_f1", "incorrect_f1", "bytes"} <= metrics["data"].keys()
+
+
+def test_a_changed_seed_redoes_the_training_but_not_the_pictures(checkout: Checkout) -> None:
+    params = checkout.folder / "params.yaml"
+    params.write_text(TINY.replace("seed: 1", "seed: 2"))
+    try:
+        assert checkout.stale() == {"train"}
+        assert "Running stage 'prepare'" not in checkout.dvc("repro", "--dry")
+    finally:
+        params.write_text(TINY)
+
+
+def test_changed_pictures_redo_everything(checkout: Checkout) -> None:
+    picture = next((checkout.folder / "pictures" / "train" / "mask").iterdir())
+    bytes_before = picture.read_bytes()
+    picture.unlink()
+    try:
+        assert "prepare" in checkout.stale()
+    finally:
+        picture.write_bytes(bytes_before)
+
+
+def test_another_format_redoes_converting_and_evaluating_alone_and_metrics_are_compared(
+    checkout: Checkout,
+) -> None:
+    run = checkout.folder / ".runs" / "classifier"
+    trained = (run / "state.json").stat().st_mtime_ns
+    shipped = json.loads((run / "conversion.json").read_text())["shipped"]
+    allowed = "-2.0" if shipped == "int8" else "2.0"
+    convert = checkout.folder / "training" / "convert.py"
+    text = convert.read_text()
+    convert.write_text(text.replace("ALLOWED_LOSS: Final = 0.005", f"ALLOWED_LOSS: Final = {allowed}"))
+    assert convert.read_text() != text
+    assert checkout.stale() == {"convert"}
+    checkout.dvc("repro", "--quiet")
+    assert (run / "state.json").stat().st_mtime_ns == trained
+    (changed,) = json.loads(checkout.dvc("metrics", "diff", "--json")).values()
+    assert (changed["bytes"]["new"] > changed["bytes"]["old"]) == (shipped == "int8")

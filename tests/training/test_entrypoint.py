@@ -1,0 +1,109 @@
+"""What a training container makes of its environment; the container itself is tried in tests/container."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from functions.inference.fetch import BAKED
+from training import entrypoint
+from training.dataset import UnusableData
+from training.entrypoint import Host, host, hyperparameters, places, recipe_of
+from training.train import PARAMS, read_recipe
+
+
+def config(ml: Path, **files: object) -> None:
+    (ml / "input" / "config").mkdir(parents=True, exist_ok=True)
+    for name, told in files.items():
+        (ml / "input" / "config" / f"{name}.json").write_text(json.dumps(told))
+
+
+def options(**given: object) -> argparse.Namespace:
+    return argparse.Namespace(**{"start": "classifier", "stages": None, "batch": None, "seed": None} | given)
+
+
+def test_by_the_bare_contract_everything_lies_below_opt_ml(tmp_path: Path) -> None:
+    (tmp_path / "input" / "data" / "serving").mkdir(parents=True)
+    at = places({}, tmp_path)
+    assert at.pictures == tmp_path / "input" / "data" / "pictures"
+    assert at.serving == tmp_path / "input" / "data" / "serving"
+    assert at.model == tmp_path / "model"
+    assert at.failure == tmp_path / "output" / "failure"
+
+
+def test_variables_of_script_mode_come_first(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    told = {"SM_CHANNEL_PICTURES": str(tmp_path / "there"), "SM_MODEL_DIR": "/m", "SM_OUTPUT_DATA_DIR": "/d"}
+    at = places(told, tmp_path)
+    assert (at.pictures, at.model, at.data) == (tmp_path / "there", Path("/m"), Path("/d"))
+
+
+def test_without_a_serving_channel_the_release_of_the_code_is_compared_with(tmp_path: Path) -> None:
+    assert places({}, tmp_path).serving == BAKED
+
+
+def test_hyperparameters_become_arguments_without_those_of_the_sdk(tmp_path: Path) -> None:
+    config(tmp_path, hyperparameters={"seed": "3", "version": "1.1.0", "sagemaker_region": "us-east-1"})
+    assert hyperparameters(tmp_path) == ["--seed", "3", "--version", "1.1.0"]
+    assert hyperparameters(tmp_path / "nowhere") == []
+
+
+def test_an_instance_knows_which_it_is(tmp_path: Path) -> None:
+    assert host({}, tmp_path) == Host(0, 1)
+    config(tmp_path, resourceconfig={"current_host": "algo-2", "hosts": ["algo-2", "algo-1", "algo-3"]})
+    assert host({}, tmp_path) == Host(1, 3)
+    assert host({"SM_CURRENT_HOST_RANK": "2", "SM_HOST_COUNT": "4"}, tmp_path) == Host(2, 4)
+
+
+def test_without_hyperparameters_the_recipe_is_that_of_params_yaml() -> None:
+    assert recipe_of(options(), Host(0, 1)) == read_recipe(PARAMS, further=True)
+    assert recipe_of(options(start="imagenet"), Host(0, 1)) == read_recipe(PARAMS, further=False)
+
+
+def test_hyperparameters_override_it_and_each_instance_has_a_seed_of_its_own() -> None:
+    stages = '[{"size": 96, "frozen": null, "epochs": 1, "rate": 0.001}]'
+    recipes = [recipe_of(options(stages=stages, seed=7, batch=8), Host(rank, 3)) for rank in range(3)]
+    assert [recipe.seed for recipe in recipes] == [7, 8, 9]
+    assert {(recipe.batch, recipe.stages[0].size) for recipe in recipes} == {(8, 96)}
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"stages": "["}, "--stages is not JSON"),
+        ({"stages": '[{"size": 96, "depth": 3}]'}, "unexpected keyword argument 'depth'"),
+        ({"stages": '[{"size": 96, "frozen": null, "epochs": 0, "rate": 0.1}]'}, "cannot train so"),
+        ({"stages": "[]"}, "0 stages"),
+        ({"batch": 0}, "batch 0"),
+    ],
+)
+def test_hyperparameters_that_make_no_sense_are_refused(given: dict[str, object], reason: str) -> None:
+    with pytest.raises(UnusableData, match=reason):
+        recipe_of(options(**given), Host(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"version": "1"}, "expected <split>/<label>/*.jpg"),
+        ({"version": "1", "stages": "["}, "--stages is not JSON"),
+        ({"batch": "many"}, "hyperparameters are not understood"),
+        ({"colour": "red"}, "hyperparameters are not understood"),
+    ],
+)
+def test_why_a_job_failed_stands_in_the_failure_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str], reason: str
+) -> None:
+    config(tmp_path, hyperparameters=told)
+    (tmp_path / "input" / "data" / "pictures").mkdir(parents=True)
+    monkeypatch.setattr(entrypoint, "places", lambda: places({}, tmp_path))
+    monkeypatch.setattr(entrypoint, "hyperparameters", lambda: hyperparameters(tmp_path))
+    monkeypatch.setattr("sys.argv", ["entrypoint", "train"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(SystemExit) as ended:
+        entrypoint.main()
+    assert ended.value.code == 1
+    failure = (tmp_path / "output" / "failure").read_text()
+    assert reason in failure
+    assert len(failure) <= 1024

@@ -1,0 +1,148 @@
+"""What the gate refuses and what it lets through."""
+
+import numpy as np
+import pytest
+
+from training import gate
+from training.gate import CLASSES, FEWEST, Comparison, Group, compare, compare_latency, verdict
+from training.metrics import calibration_error, macro_f1
+
+TRUTH = np.repeat([0, 1, 2], [500, 400, 100])
+
+
+def told(truth, accuracy, seed, confidence=None):
+    """Probabilities of a model that is right that often, and as sure of what it says, or `confidence`."""
+    rng = np.random.default_rng(seed)
+    confidence = min(confidence or accuracy, 0.999) or 0.5
+    guess = np.where(rng.random(len(truth)) < accuracy, truth, (truth + 1) % CLASSES)
+    rest = (1 - confidence) / (CLASSES - 1)
+    return np.eye(CLASSES)[guess] * (confidence - rest) + rest
+
+
+def group(name, truth, candidate, serving):
+    return Group(name, truth, candidate, serving)
+
+
+def worse(comparisons):
+    return {one.figure for one in comparisons if one.verdict == "worse"}
+
+
+def test_the_same_model_passes_with_differences_of_nothing():
+    serving = told(TRUTH, 0.9, seed=1)
+    comparisons = compare([group("", TRUTH, serving, serving), group("source gate", TRUTH, serving, serving)])
+    assert worse(comparisons) == set()
+    assert {(one.low, one.high) for one in comparisons} == {(0.0, 0.0)}
+    assert verdict(comparisons, {})["passed"] is True
+
+
+def test_a_worse_model_is_refused_and_the_reason_names_the_figures():
+    comparisons = compare([group("", TRUTH, told(TRUTH, 0.8, seed=2), told(TRUTH, 0.95, seed=1))])
+    said = verdict(comparisons, {"serving_version": "1.0.0"})
+    assert {"accuracy", "macro_f1", "class mask: f1"} <= worse(comparisons)
+    assert said["passed"] is False
+    assert said["reason"].startswith("worse than what serves: accuracy; ")
+    assert said["serving_version"] == "1.0.0"
+
+
+def test_a_better_model_passes():
+    assert worse(compare([group("", TRUTH, told(TRUTH, 0.97, seed=2), told(TRUTH, 0.9, seed=1))])) == set()
+
+
+def test_a_class_that_suffers_is_seen_though_the_rest_makes_up_for_it():
+    candidate, serving = told(TRUTH, 0.97, seed=2), told(TRUTH, 0.9, seed=1)
+    candidate[900:] = told(TRUTH[900:], 0.5, seed=3)
+    comparisons = compare([group("", TRUTH, candidate, serving)])
+    assert "class incorrect: f1" in worse(comparisons)
+    assert "accuracy" not in worse(comparisons)
+
+
+def test_a_source_that_suffers_is_seen_though_the_rest_makes_up_for_it():
+    candidate, serving = told(TRUTH, 0.97, seed=2, confidence=0.93), told(TRUTH, 0.9, seed=1)
+    there = np.arange(len(TRUTH)) % 10 == 0
+    candidate[there] = told(TRUTH[there], 0.6, seed=3, confidence=0.93)
+    parts = [
+        group(name, TRUTH[of], candidate[of], serving[of])
+        for name, of in (("source gate", ~there), ("source ward", there))
+    ]
+    assert worse(compare([group("", TRUTH, candidate, serving), *parts])) == {"source ward: accuracy"}
+
+
+def test_a_group_of_few_pictures_is_told_but_not_judged():
+    few = slice(0, FEWEST - 1)
+    serving = told(TRUTH, 1.0, seed=1)
+    part = group("source attic", TRUTH[few], told(TRUTH[few], 0.0, seed=2), serving[few])
+    (one,) = [c for c in compare([group("", TRUTH, serving, serving), part]) if c.figure.startswith("source")]
+    assert (one.verdict, one.candidate, one.serving) == ("too few", 0.0, 1.0)
+
+
+def test_a_test_set_too_small_to_tell_lets_nothing_through():
+    few = slice(0, FEWEST - 1)
+    serving = told(TRUTH[few], 1.0, seed=1)
+    said = verdict(compare([group("", TRUTH[few], serving, serving)]), {})
+    assert said["passed"] is False
+    assert said["reason"] == "24 test pictures are too few to tell, 25 are needed"
+
+
+def test_an_overconfident_model_with_the_same_answers_is_refused_for_its_calibration():
+    candidate, serving = (told(TRUTH, 0.9, seed=1, confidence=c) for c in (0.999, 0.9))
+    assert worse(compare([group("", TRUTH, candidate, serving)])) == {"calibration_error"}
+
+
+def test_a_slower_model_is_refused_but_not_for_a_little():
+    serving = np.random.default_rng(0).gamma(50, 0.1, 200)
+    assert compare_latency(serving * 1.5, serving).verdict == "worse"
+    assert compare_latency(serving * 1.05, serving).verdict == "ok"
+    assert compare_latency(serving, serving).verdict == "ok"
+
+
+def test_figures_are_those_of_the_metrics():
+    candidate, serving = told(TRUTH, 0.8, seed=2), told(TRUTH, 0.9, seed=1)
+    by_name = {one.figure: one for one in compare([group("", TRUTH, candidate, serving)])}
+    for model, probabilities in (("candidate", candidate), ("serving", serving)):
+        guess = probabilities.argmax(axis=1)
+        confusion = np.bincount(TRUTH * 3 + guess, minlength=9).reshape(3, 3)
+        assert getattr(by_name["accuracy"], model) == pytest.approx((guess == TRUTH).mean())
+        assert getattr(by_name["macro_f1"], model) == pytest.approx(macro_f1(confusion))
+        assert getattr(by_name["mask_or_not_accuracy"], model) == pytest.approx(
+            ((guess == 0) == (TRUTH == 0)).mean()
+        )
+        assert getattr(by_name["calibration_error"], model) == pytest.approx(
+            calibration_error(probabilities.max(axis=1), guess == TRUTH)
+        )
+
+
+def test_the_interval_is_that_of_drawing_pictures_with_replacement():
+    candidate, serving = told(TRUTH, 0.85, seed=2), told(TRUTH, 0.9, seed=1)
+    one = compare([group("", TRUTH, candidate, serving)])[0]
+    gain = (candidate.argmax(axis=1) == TRUTH).astype(float) - (serving.argmax(axis=1) == TRUTH)
+    rng = np.random.default_rng(7)
+    drawn = [gain[rng.integers(0, len(gain), len(gain))].mean() for _ in range(4000)]
+    assert (one.low, one.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.003)
+
+
+def test_equally_good_models_are_rarely_refused(monkeypatch):
+    """Forty pairs that differ by chance alone, judged overall, in three classes and in six sources."""
+    monkeypatch.setattr(gate, "DRAWS", 4000)
+    monkeypatch.setattr(gate, "CALIBRATION_DRAWS", 100)
+    refused = 0
+    for pair in range(40):
+        candidate, serving = told(TRUTH, 0.9, seed=2 * pair), told(TRUTH, 0.9, seed=2 * pair + 1)
+        parts = [slice(start, None, 6) for start in range(6)]
+        groups = [group(f"source {p.start}", TRUTH[p], candidate[p], serving[p]) for p in parts]
+        refused += bool(worse(compare([group("", TRUTH, candidate, serving), *groups])))
+    assert refused <= 7  # 2.5% of each family of figures, some of which go together
+
+
+def test_a_verdict_can_be_written_as_json():
+    said = verdict([Comparison("accuracy", 3, 0.5, 0.6, -0.2, -0.1, "worse")], {})
+    assert said["comparisons"] == [
+        {
+            "figure": "accuracy",
+            "n": 3,
+            "candidate": 0.5,
+            "serving": 0.6,
+            "low": -0.2,
+            "high": -0.1,
+            "verdict": "worse",
+        }
+    ]

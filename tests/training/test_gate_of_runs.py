@@ -1,0 +1,106 @@
+"""The gate and what follows it, on real files: the model that serves passes against itself, a bad one does not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from functions.inference.fetch import BAKED, open_release
+from functions.inference.release import load_release
+from tests.training.drawn import write_crops
+from training import gate, judge
+from training.dataset import UnusableData
+from training.gate import GATE, judge_run
+
+VERSION = "2.0.0"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("judged")
+    write_crops(folder, {"test": 20})
+    return folder
+
+
+@pytest.fixture
+def same(run: Path, tmp_path: Path) -> Path:
+    """A run that ships the very classifier that serves."""
+    folder = tmp_path / "same"
+    shutil.copytree(run, folder)
+    manifest = json.loads((BAKED / "manifest.json").read_text())["classifier"]
+    conversion = json.loads((folder / "conversion.json").read_text())
+    conversion |= {"shipped": "int8", "input_size": manifest["input"]["size"]}
+    (folder / "conversion.json").write_text(json.dumps(conversion))
+    shutil.copyfile(BAKED / manifest["file"], folder / "int8.tflite")
+    return folder
+
+
+@pytest.fixture
+def worse(run: Path, tmp_path: Path) -> Path:
+    """A run of three epochs from nothing."""
+    return Path(shutil.copytree(run, tmp_path / "worse"))
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def command(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["it", *map(str, arguments)])
+    try:
+        module.main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def test_the_model_that_serves_passes_against_itself(
+    same: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command(gate, monkeypatch, "--data", pictures, "--run", same) == 0
+    said = json.loads((same / GATE).read_text())
+    assert (said["passed"], said["reason"]) == (True, "nowhere worse than what serves")
+    judged = [one for one in said["comparisons"] if one["figure"] != "latency_ms"]
+    assert {(one["low"], one["high"]) for one in judged} == {(0.0, 0.0)}
+    assert {"accuracy", "class incorrect: f1", "source -: accuracy", "turned upside down: accuracy"} <= {
+        one["figure"] for one in said["comparisons"]
+    }
+
+
+def test_a_deliberately_worse_model_is_refused(
+    worse: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(gate, monkeypatch, "--data", pictures, "--run", worse) == 1
+    assert json.loads((worse / GATE).read_text())["passed"] is False
+    assert "refused: worse than what serves: accuracy" in capsys.readouterr().out
+
+
+def test_what_passes_becomes_a_release_that_serving_takes(
+    same: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, report = tmp_path / "release", tmp_path / "report"
+    arguments = ["--data", pictures, "--run", same, "--out", out, "--report", report, "--version", VERSION]
+    assert command(judge, monkeypatch, *arguments) == 0
+    release, serving = load_release(out), open_release("")
+    assert release.version == VERSION
+    assert (release.classifier, release.detector) == (serving.classifier, serving.detector)
+    assert "nowhere worse than what serves" in (report / "report.html").read_text()
+    assert json.loads((report / GATE).read_text())["passed"] is True
+
+
+def test_of_what_is_refused_there_is_no_release(
+    worse: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "release"
+    arguments = ["--data", pictures, "--run", worse, "--out", out, "--version", VERSION]
+    assert command(judge, monkeypatch, *arguments) == 0
+    assert not out.exists()
+    assert "worse than what serves: accuracy" in (worse / "report" / "report.html").read_text()
+
+
+def test_without_test_pictures_there_is_nothing_to_judge_by(same: Path, tmp_path: Path) -> None:
+    write_crops(tmp_path / "none", {"train": 1})
+    with pytest.raises(UnusableData, match="no pictures in the split test"):
+        judge_run(same, tmp_path / "none", open_release(""))

@@ -1,0 +1,241 @@
+"""Training jobs on SageMaker, by the SDK's real calls against moto."""
+
+import json
+import re
+import shutil
+import tarfile
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.inference.fetch import BAKED
+from functions.inference.release import MANIFEST, load_release
+from infra.publish_model import AlreadyPublished
+from training import job
+from training.commit import git_commit
+from training.dataset import UnusableData
+from training.job import Order
+
+BUCKET = "models-bucket"
+ORDER = Order(
+    pictures="s3://pictures/2026/",
+    version="1.1.0",
+    bucket=BUCKET,
+    role="arn:aws:iam::123456789012:role/training",
+    serving=f"s3://{BUCKET}/models/1.0.0/",
+    weights="s3://pictures/weights/",
+    hyperparameters={"seed": "3", "start": "imagenet"},
+    instance_type="ml.c7i.4xlarge",
+    instances=2,
+    spot=True,
+    hours=2,
+    volume_gb=80,
+    key="alias/pictures",
+    subnets=("subnet-1", "subnet-2"),
+    security_groups=("sg-1",),
+    tags={"team": "safety"},
+    mlflow="arn:aws:sagemaker:us-east-1:123456789012:mlflow-tracking-server/ours",
+)
+
+
+@pytest.fixture(scope="module")
+def sagemaker():
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "SAGEMAKER_VALIDATE_ROLE": "false",
+        }.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield job.session(BUCKET)
+
+
+@pytest.fixture(scope="module")
+def started(sagemaker):
+    """A job that uses every option; moto's jobs are completed at once."""
+    submitted = job.submit(ORDER, sagemaker)
+    submitted.refresh()
+    return submitted
+
+
+@pytest.fixture
+def described(started):
+    """What AWS was told of it."""
+    return boto3.client("sagemaker").describe_training_job(TrainingJobName=started.training_job_name)
+
+
+def keys(prefix):
+    found = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+    return [item["Key"] for item in found.get("Contents", [])]
+
+
+def status(registry, version):
+    found = [p for p in job.registered(registry) if p["CustomerMetadataProperties"]["version"] == version]
+    return [package["ModelApprovalStatus"] for package in found]
+
+
+def left_by(folder, started, **files):
+    """Put an archive where the job's model goes, of folders with these names and what fills them."""
+    for name, fill in files.items():
+        (folder / name).mkdir(parents=True)
+        fill(folder / name)
+    archive = folder.with_suffix(".tar.gz")
+    with tarfile.open(archive, "w:gz") as files_:
+        for path in folder.iterdir():
+            files_.add(path, path.name)
+    place = started.model_artifacts.s3_model_artifacts.removeprefix(f"s3://{BUCKET}/")
+    boto3.client("s3").upload_file(str(archive), BUCKET, place)
+
+
+def release(version, scores=(0.9,)):
+    def fill(folder):
+        shutil.copytree(BAKED, folder, dirs_exist_ok=True)
+        manifest = json.loads((folder / MANIFEST).read_text())
+        (folder / MANIFEST).write_text(json.dumps({**manifest, "version": version}))
+        (folder / "gate.json").write_text(
+            json.dumps({"passed": True, "reason": "nowhere worse", "serving_version": "1.0.0"})
+        )
+        history = [{"stage": 0, "val_macro_f1": score} for score in scores]
+        (folder / "state.json").write_text(json.dumps({"history": history}))
+
+    return fill
+
+
+def refused(folder):
+    (folder / "gate.json").write_text(json.dumps({"passed": False, "reason": "worse: class mask: f1"}))
+
+
+def test_machines_time_disk_and_network_are_as_ordered(described):
+    assert described["ResourceConfig"] == {
+        "InstanceType": "ml.c7i.4xlarge",
+        "InstanceCount": 2,
+        "VolumeSizeInGB": 80,
+        "VolumeKmsKeyId": "alias/pictures",
+    }
+    assert described["EnableManagedSpotTraining"] is True
+    assert described["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200, "MaxWaitTimeInSeconds": 14400}
+    assert described["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]}
+    assert described["RoleArn"] == ORDER.role
+    tags = boto3.client("sagemaker").list_tags(ResourceArn=described["TrainingJobArn"])["Tags"]
+    assert {"Key": "team", "Value": "safety"} in tags
+
+
+def test_inputs_outputs_and_checkpoints_lie_where_a_second_try_finds_them(described):
+    uris = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in described["InputDataConfig"]}
+    assert uris["pictures"] == ORDER.pictures
+    assert (uris["serving"], uris["weights"]) == (ORDER.serving, ORDER.weights)
+    assert described["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/training/jobs"
+    assert described["OutputDataConfig"]["KmsKeyId"] == "alias/pictures"
+    assert described["CheckpointConfig"] == {
+        "S3Uri": f"s3://{BUCKET}/training/checkpoints/1.1.0/",
+        "LocalPath": "/opt/ml/checkpoints",
+    }
+
+
+def test_the_code_of_this_checkout_is_staged_and_nothing_else(described):
+    (code,) = [c for c in described["InputDataConfig"] if c["ChannelName"] == "code"]
+    prefix = code["DataSource"]["S3DataSource"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
+    staged = {key.removeprefix(prefix).lstrip("/") for key in keys(prefix)}
+    assert {"training/entrypoint.py", "functions/inference/decode.py", "params.yaml"} <= staged
+    assert {name.split("/")[0] for name in staged} == {"training", "functions", "params.yaml"}
+    assert "training/weights/classifier.weights.h5" in staged
+
+
+def test_the_script_gets_its_hyperparameters_as_arguments_and_what_it_lacks_installed(described):
+    (drivers,) = [c for c in described["InputDataConfig"] if c["ChannelName"] == "sm_drivers"]
+    prefix = drivers["DataSource"]["S3DataSource"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
+    script = boto3.client("s3").get_object(Bucket=BUCKET, Key=f"{prefix.rstrip('/')}/sm_train.sh")
+    text = script["Body"].read().decode()
+    assert "python -m training.entrypoint --seed 3 --start imagenet --version 1.1.0" in text
+    assert "training/requirements-dlc.txt" in text
+    assert described["HyperParameters"]["seed"] == "3"
+    assert described["AlgorithmSpecification"]["TrainingImage"].endswith("tensorflow-training:2.21-cpu-py312")
+
+
+def test_the_container_knows_the_commit_and_where_to_track(sagemaker, tmp_path):
+    told = job.trainer(ORDER, job.staged_code(tmp_path), sagemaker).environment
+    assert told["MLFLOW_TRACKING_URI"] == ORDER.mlflow
+    assert told["GIT_COMMIT"] == git_commit()
+
+
+def test_the_console_draws_loss_and_f1_from_the_lines_that_training_prints():
+    row = {"stage": 0, "epoch": 1, "accuracy": 0.5, "loss": 0.25, "val_macro_f1": 0.75, "val_accuracy": 0.8}
+    line = json.dumps({**row, "val_mask_or_not": 0.9, "val_loss": 1e-05})
+    assert {name: float(re.search(regex, line)[1]) for name, regex in job.METRICS.items()} == {
+        "train:loss": 0.25,
+        "validation:loss": 1e-05,
+        "validation:macro_f1": 0.75,
+        "validation:accuracy": 0.8,
+        "validation:mask_or_not": 0.9,
+    }
+
+
+def test_an_own_image_needs_nothing_installed(sagemaker):
+    order = Order(
+        "s3://p/", "1.1.0", BUCKET, ORDER.role, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/m:1"
+    )
+    name = job.submit(order, sagemaker).training_job_name
+    told = boto3.client("sagemaker").describe_training_job(TrainingJobName=name)
+    assert told["AlgorithmSpecification"]["TrainingImage"] == order.image
+    assert not told.get("VpcConfig")
+    assert told["EnableManagedSpotTraining"] is False
+    assert told["ResourceConfig"]["InstanceCount"] == 1
+
+
+def test_what_a_job_made_is_published_registered_listed_and_approved(sagemaker, started, tmp_path):
+    left_by(tmp_path / "model", started, one=release("1.1.0"))
+
+    package = job.publish_job(started, BUCKET, sagemaker)
+
+    about = package["CustomerMetadataProperties"]
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    assert about["release"] == f"s3://{BUCKET}/models/1.1.0/"
+    assert (about["gate"], about["compared_with"]) == ("nowhere worse", "1.0.0")
+    assert about["training_job"] == started.training_job_name
+    fetched = tmp_path / "fetched"
+    fetched.mkdir()
+    for key in keys("models/1.1.0/"):
+        boto3.client("s3").download_file(BUCKET, key, str(fetched / Path(key).name))
+    assert load_release(fetched).version == "1.1.0"
+
+    registry = boto3.client("sagemaker")
+    assert status(registry, "1.1.0") == ["PendingManualApproval"]
+    job.approve("1.1.0", registry)
+    assert status(registry, "1.1.0") == ["Approved"]
+
+
+def test_a_version_is_published_once(sagemaker, started, tmp_path):
+    left_by(tmp_path / "model", started, one=release("1.2.0"))
+    job.publish_job(started, BUCKET, sagemaker)
+    with pytest.raises(AlreadyPublished):
+        job.publish_job(started, BUCKET, sagemaker)
+
+
+def test_of_several_instances_the_best_by_validation_is_published(sagemaker, started, tmp_path):
+    left_by(
+        tmp_path / "model",
+        started,
+        **{"seed-1": release("1.3.0-a", (0.9, 0.8)), "seed-2": release("1.3.0-b", (0.7, 0.98))},
+        **{"seed-3": refused},
+    )
+    assert job.publish_job(started, BUCKET, sagemaker)["CustomerMetadataProperties"]["version"] == "1.3.0-b"
+
+
+def test_nothing_is_published_of_a_run_that_the_gate_refused(sagemaker, started, tmp_path):
+    before = len(keys("models/"))
+    left_by(tmp_path / "model", started, one=refused)
+    with pytest.raises(UnusableData, match="worse: class mask: f1"):
+        job.publish_job(started, BUCKET, sagemaker)
+    assert len(keys("models/")) == before
+
+
+@pytest.mark.usefixtures("sagemaker")
+def test_an_unknown_version_is_not_approved():
+    registry = boto3.client("sagemaker")
+    job.register("s3://b/models/1/", "image", {"version": "1.0.0"}, registry)
+    with pytest.raises(UnusableData, match=r"no release 9\.9 is registered"):
+        job.approve("9.9", registry)

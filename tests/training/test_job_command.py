@@ -1,0 +1,120 @@
+"""`python -m training.job`, from the command line to the Model Registry, against moto."""
+
+import json
+import shutil
+import tarfile
+
+import boto3
+import pytest
+from moto import mock_aws
+from sagemaker.core.resources import TrainingJob
+
+from functions.inference.fetch import BAKED
+from training import job
+
+STACK = """
+Parameters: {ModelUri: {Type: String, Default: ""}}
+Resources: {Models: {Type: AWS::S3::Bucket, Properties: {BucketName: models-of-the-stack}}}
+Outputs: {ModelsBucket: {Value: !Ref Models}}
+"""
+ROLE = "arn:aws:iam::123456789012:role/training"
+SUBMIT = ["submit", "--stack", "maskwatch-dev", "--role", ROLE, "--pictures", "s3://pictures/"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def aws():
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "SAGEMAKER_VALIDATE_ROLE": "false",
+        }.items():
+            patch.setenv(name, value)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        told = [{"ParameterKey": "ModelUri", "ParameterValue": "s3://models-of-the-stack/models/1.0.0/"}]
+        boto3.client("cloudformation").create_stack(
+            StackName="maskwatch-dev", TemplateBody=STACK, Parameters=told
+        )
+        yield
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command; returns what it printed, or its error."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["job", *arguments])
+        try:
+            job.main()
+        except SystemExit as ended:
+            return str(ended.code)
+        return capsys.readouterr().out
+
+    return run
+
+
+def leave_a_release(started, folder, version):
+    """What the container would have left of a run that passed."""
+    shutil.copytree(BAKED, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
+    gate = {"passed": True, "reason": "nowhere worse", "serving_version": "1.0.0"}
+    (folder / "gate.json").write_text(json.dumps(gate))
+    (folder / "state.json").write_text(json.dumps({"history": [{"stage": 0, "val_macro_f1": 0.9}]}))
+    archive = folder.with_suffix(".tar.gz")
+    with tarfile.open(archive, "w:gz") as files:
+        files.add(folder, ".")
+    bucket, _, key = started.model_artifacts.s3_model_artifacts.removeprefix("s3://").partition("/")
+    boto3.client("s3").upload_file(str(archive), bucket, key)
+
+
+def test_one_command_ends_with_a_release_that_waits_for_approval(command, monkeypatch, tmp_path):
+    wait = TrainingJob.wait
+
+    def waiting(started, **options):
+        started.refresh()
+        leave_a_release(started, tmp_path / "left", "1.1.0")
+        wait(started, **options)
+
+    monkeypatch.setattr(TrainingJob, "wait", waiting)
+    boto3.client("logs").create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
+
+    said = command(*SUBMIT, "--version", "1.1.0")
+
+    assert "published s3://models-of-the-stack/models/1.1.0/; nowhere worse" in said
+    assert "registered, PendingManualApproval; then: python -m training.job approve 1.1.0" in said
+    assert "PendingManualApproval" in command("list")
+    assert "Approved" in command("approve", "1.1.0")
+    assert command("list").split()[:3] == ["1.1.0", "Approved", "s3://models-of-the-stack/models/1.1.0/"]
+
+
+def test_a_job_that_is_not_waited_for_is_described_and_published_later(command, tmp_path):
+    said = command(*SUBMIT, "--version", "1.2.0", "--no-wait", "--spot", "--hyperparameter", "seed=7")
+    name = said.split()[1]
+    assert f"then: python -m training.job publish {name} --bucket models-of-the-stack" in said
+    assert command("describe", name).startswith(f"{name}: Completed, ")
+    leave_a_release(TrainingJob.get(name), tmp_path / "left", "1.2.0")
+    assert "published s3://models-of-the-stack/models/1.2.0/" in command(
+        "publish", name, "--stack", "maskwatch-dev"
+    )
+
+
+def test_what_the_stack_serves_is_compared_with(command):
+    name = command(*SUBMIT, "--version", "1.3.0", "--no-wait").split()[1]
+    told = boto3.client("sagemaker").describe_training_job(TrainingJobName=name)["InputDataConfig"]
+    uris = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in told}
+    assert uris["serving"] == "s3://models-of-the-stack/models/1.0.0/"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["submit", "--pictures", "s3://p/", "--role", ROLE], "say --stack or --bucket"),
+        (["submit", "--pictures", "s3://p/", "--bucket", "b"], "say --role"),
+        ([*SUBMIT, "--hyperparameter", "seed"], "'seed' is not of the form name=value"),
+        (["approve", "9.9"], "no release 9.9 is registered"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(command, arguments, reason):
+    assert reason in command(*arguments)

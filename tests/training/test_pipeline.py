@@ -1,0 +1,170 @@
+"""The pipeline's definition, and that AWS takes it (moto)."""
+
+import json
+
+import boto3
+import pytest
+from moto import mock_aws
+
+BUCKET = "models-bucket"
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/maskwatch-training:1"
+ROLE = "arn:aws:iam::123456789012:role/training"
+MLFLOW = "https://mlflow.example.org"
+ID = {"Get": "Execution.PipelineExecutionId"}
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "SAGEMAKER_VALIDATE_ROLE": "false",
+        }.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        from training.pipeline import Plan, build, session_for  # noqa: PLC0415 -- asks for a region
+
+        yield build(Plan(BUCKET, ROLE, IMAGE, mlflow=MLFLOW), session_for(BUCKET))
+
+
+@pytest.fixture(scope="module")
+def definition(pipeline):
+    return json.loads(pipeline.definition())
+
+
+@pytest.fixture(scope="module")
+def steps(definition):
+    """The arguments of each step, those within the condition too."""
+    found = {step["Name"]: step["Arguments"] for step in definition["Steps"]}
+    for branch in ("IfSteps", "ElseSteps"):
+        found |= {step["Name"]: step["Arguments"] for step in found["Passed"][branch]}
+    return found
+
+
+def joined(*values):
+    return {"Std:Join": {"On": "/", "Values": list(values)}}
+
+
+def command(step):
+    application = step["AppSpecification"]
+    return application["ContainerEntrypoint"] + application["ContainerArguments"]
+
+
+def argument(step, name):
+    told = command(step)
+    return told[told.index(name) + 1]
+
+
+def inputs(step):
+    return {one["InputName"]: one["S3Input"] for one in step["ProcessingInputs"]}
+
+
+def outputs(step):
+    return {one["OutputName"]: one["S3Output"] for one in step["ProcessingOutputConfig"]["Outputs"]}
+
+
+def test_steps_come_in_their_order(definition):
+    assert [(step["Name"], step["Type"]) for step in definition["Steps"]] == [
+        ("Prepare", "Processing"),
+        ("Train", "Training"),
+        ("Evaluate", "Processing"),
+        ("Passed", "Condition"),
+    ]
+
+
+def test_an_execution_may_be_given_other_pictures_and_another_release_to_compare_with(definition):
+    defaults = {one["Name"]: one["DefaultValue"] for one in definition["Parameters"]}
+    assert defaults["InputData"] == f"s3://{BUCKET}/pictures/"
+    assert defaults["Serving"] == "functions/inference/model"
+    assert defaults["Start"] == "classifier"
+
+
+def test_every_job_runs_the_same_image_as_the_same_role_and_tracks(steps):
+    for name in ("Prepare", "Evaluate"):
+        assert steps[name]["AppSpecification"]["ImageUri"] == IMAGE
+        assert steps[name]["RoleArn"] == ROLE
+        assert steps[name]["Environment"] == {"MLFLOW_TRACKING_URI": MLFLOW}
+    assert steps["Train"]["AlgorithmSpecification"]["TrainingImage"] == IMAGE
+    assert steps["Train"]["Environment"] == {"MLFLOW_TRACKING_URI": MLFLOW}
+
+
+def test_the_pictures_are_prepared_where_they_were_put(steps):
+    assert command(steps["Prepare"])[:3] == ["python", "-m", "training.prepare"]
+    assert inputs(steps["Prepare"])["pictures"]["S3Uri"] == {"Get": "Parameters.InputData"}
+    assert argument(steps["Prepare"], "--data") == inputs(steps["Prepare"])["pictures"]["LocalPath"]
+    written = outputs(steps["Prepare"])["prepared"]["LocalPath"]
+    assert argument(steps["Prepare"], "--out") == f"{written}/pictures"
+
+
+def test_training_and_evaluation_take_what_was_prepared(steps):
+    prepared = joined(
+        {"Get": "Steps.Prepare.ProcessingOutputConfig.Outputs['prepared'].S3Output.S3Uri"}, "pictures"
+    )
+    (channel,) = steps["Train"]["InputDataConfig"]
+    assert channel["ChannelName"] == "pictures"
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == prepared
+    assert steps["Train"]["HyperParameters"] == {"steps": "fit", "start": {"Get": "Parameters.Start"}}
+    assert inputs(steps["Evaluate"])["prepared"]["S3Uri"] == prepared
+    assert inputs(steps["Evaluate"])["run"]["S3Uri"] == {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}
+
+
+def test_evaluation_writes_the_release_where_predict_looks_for_it(steps):
+    evaluate = steps["Evaluate"]
+    assert command(evaluate)[:3] == ["python", "-m", "training.judge"]
+    assert outputs(evaluate)["release"]["S3Uri"] == joined(f"s3://{BUCKET}/models", ID, "")
+    for name, key in (("--out", "release"), ("--report", "report")):
+        assert argument(evaluate, name) == outputs(evaluate)[key]["LocalPath"]
+    for name, key in (("--data", "prepared"), ("--run", "run")):
+        assert argument(evaluate, name) == inputs(evaluate)[key]["LocalPath"]
+    assert argument(evaluate, "--version") == ID
+    assert argument(evaluate, "--serving") == {"Get": "Parameters.Serving"}
+
+
+def test_the_condition_is_what_the_gate_said(definition, steps):
+    (evaluate,) = [step for step in definition["Steps"] if step["Name"] == "Evaluate"]
+    (file,) = evaluate["PropertyFiles"]
+    assert file == {"PropertyFileName": "Gate", "OutputName": "report", "FilePath": "gate.json"}
+    (condition,) = steps["Passed"]["Conditions"]
+    assert condition == {
+        "Type": "Equals",
+        "LeftValue": {
+            "Std:JsonGet": {"PropertyFile": {"Get": "Steps.Evaluate.PropertyFiles.Gate"}, "Path": "passed"}
+        },
+        "RightValue": True,
+    }
+    assert [step["Name"] for step in steps["Passed"]["IfSteps"]] == ["Register"]
+    assert [step["Type"] for step in steps["Passed"]["ElseSteps"]] == ["Fail"]
+
+
+def test_a_refusal_says_why(steps):
+    assert "'Path': 'reason'" in str(steps["Refused"]["ErrorMessage"])
+
+
+def test_what_passes_is_registered_to_be_approved_with_what_the_gate_said(steps):
+    register = steps["Register"]
+    assert register["ModelApprovalStatus"] == "PendingManualApproval"
+    (container,) = register["InferenceSpecification"]["Containers"]
+    assert container["ModelDataSource"]["S3DataSource"]["S3Uri"] == joined(f"s3://{BUCKET}/models", ID, "")
+    about = register["CustomerMetadataProperties"]
+    assert about["version"] == ID
+    assert {
+        key: about[key]["Std:JsonGet"]["Path"] for key in ("gate", "macro_f1", "dataset", "compared_with")
+    } == {
+        "gate": "reason",
+        "macro_f1": "macro_f1",
+        "dataset": "data_fingerprint",
+        "compared_with": "serving_version",
+    }
+
+
+def test_it_is_created_updated_and_started(pipeline):
+    first = pipeline.upsert(role_arn=ROLE)["PipelineArn"]
+    assert pipeline.upsert(role_arn=ROLE)["PipelineArn"] == first
+    execution = pipeline.start(parameters={"InputData": "s3://pictures/2026/"})
+    sagemaker = boto3.client("sagemaker")
+    described = sagemaker.describe_pipeline(PipelineName="maskwatch-training")
+    assert json.loads(described["PipelineDefinition"])["Steps"]
+    told = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=execution.arn)
+    assert told["PipelineParameters"] == [{"Name": "InputData", "Value": "s3://pictures/2026/"}]

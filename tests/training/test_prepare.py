@@ -1,0 +1,241 @@
+"""Bring your own pictures: what is wrong with a folder is told, what is usable is copied."""
+
+import csv
+import errno
+import json
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from functions.inference.fetch import open_release
+from functions.inference.release import LABELS, Network
+from tests.pictures import encode
+from tests.training.drawn import draw, write_crops, write_tables
+from training import prepare as module
+from training.dataset import UnusableData, find, load
+from training.prepare import DOUBTFUL, REPORT, prepare, swapped_folders
+
+
+@pytest.fixture(scope="module")
+def judge() -> Network:
+    return open_release("").classifier
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    write_crops(folder / "crops", {"train": 4, "val": 3, "test": 3})
+    write_tables(folder)
+    return folder
+
+
+class Told:
+    """What a person would have read."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+
+    def __contains__(self, part: str) -> bool:
+        return part in "\n".join(self.lines)
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def content(folder: Path) -> list[tuple]:
+    """Everything that training is told, but for the names of files."""
+    samples = load(find(folder)).samples
+    return sorted(
+        (s.sha256, s.example.split, s.example.label, s.example.source, str(s.face)) for s in samples
+    )
+
+
+def test_good_pictures_come_out_as_they_went_in(pictures: Path, tmp_path: Path, judge: Network) -> None:
+    report = prepare(pictures, tmp_path / "out", judge, Told())
+    assert content(tmp_path / "out") == content(pictures)
+    assert report["fingerprint"] == load(find(tmp_path / "out")).fingerprint
+    assert report["pictures"]["train"] == dict.fromkeys(LABELS, 4)
+    assert json.loads((tmp_path / "out" / REPORT).read_text()) == report
+
+
+def test_preparing_what_is_prepared_changes_nothing(pictures: Path, tmp_path: Path, judge: Network) -> None:
+    prepare(pictures, tmp_path / "once", judge, Told())
+    prepare(tmp_path / "once", tmp_path / "twice", judge, Told())
+    assert names(tmp_path / "twice") == names(tmp_path / "once")
+
+
+def test_a_flat_folder_gets_its_splits(tmp_path: Path, judge: Network) -> None:
+    for label in LABELS:
+        (tmp_path / "flat" / label).mkdir(parents=True)
+        for number in range(40):
+            picture = encode(draw(label, number), "PNG")
+            (tmp_path / "flat" / label / f"{number}.png").write_bytes(picture)
+    prepare(tmp_path / "flat", tmp_path / "out", judge, Told())
+    assert {e.split for e in find(tmp_path / "out")} == {"train", "val", "test"}
+
+
+def test_what_cannot_be_read_is_left_out_and_told(pictures: Path, tmp_path: Path, judge: Network) -> None:
+    (pictures / "crops" / "train" / "mask" / "cut.jpg").write_bytes(encode(draw("mask", 9))[:200])
+    (pictures / "crops" / "train" / "mask" / "notes.jpg").write_text("not a picture")
+    told = Told()
+    report = prepare(pictures, tmp_path / "out", judge, told)
+    assert {Path(name).name for name in report["unreadable"]} == {"cut.jpg", "notes.jpg"}
+    assert "cut.jpg: " in told
+    assert content(tmp_path / "out") == content(pictures)
+
+
+def test_a_copy_in_another_split_stays_where_it_judges(
+    pictures: Path, tmp_path: Path, judge: Network
+) -> None:
+    crops = pictures / "crops"
+    shutil.copy(crops / "test" / "mask" / "test_2.jpg", crops / "train" / "mask" / "leak.jpg")
+    told = Told()
+    report = prepare(pictures, tmp_path / "out", judge, told)
+    assert list(report["left_out"]) == ["crops/train/mask/leak.jpg"]
+    assert "leak.jpg is a copy of" in told
+    assert report["pictures"]["test"]["mask"] == 3
+
+
+def test_a_picture_saved_anew_in_another_split_is_seen_too(
+    pictures: Path, tmp_path: Path, judge: Network
+) -> None:
+    crops = pictures / "crops"
+    (crops / "train" / "no_mask" / "leak.jpg").write_bytes(encode(draw("no_mask", 1002), quality=95))
+    told = Told()
+    report = prepare(pictures, tmp_path / "out", judge, told)
+    assert report["left_out"] == {"crops/train/no_mask/leak.jpg": "looks like a picture of val"}
+
+
+def test_a_picture_with_two_labels_is_in_neither(pictures: Path, tmp_path: Path, judge: Network) -> None:
+    crops = pictures / "crops"
+    shutil.copy(crops / "train" / "mask" / "train_2.jpg", crops / "train" / "no_mask" / "other.jpg")
+    report = prepare(pictures, tmp_path / "out", judge, Told())
+    assert set(report["left_out"].values()) == {"is there as mask and as no_mask"}
+    assert len(report["left_out"]) == 2
+
+
+def test_a_label_that_is_missing_is_refused_with_the_counts(
+    pictures: Path, tmp_path: Path, judge: Network
+) -> None:
+    for path in (pictures / "crops" / "val" / "incorrect").iterdir():
+        path.unlink()
+    with pytest.raises(
+        UnusableData, match=r"val has no incorrect \(in all, 10 mask, 10 no_mask, 7 incorrect"
+    ):
+        prepare(pictures, tmp_path / "out", judge, Told())
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_class_alone_is_refused(tmp_path: Path, judge: Network) -> None:
+    (tmp_path / "flat" / "mask").mkdir(parents=True)
+    for number in range(30):
+        (tmp_path / "flat" / "mask" / f"{number}.jpg").write_bytes(encode(draw("mask", number)))
+    with pytest.raises(UnusableData, match="train has no no_mask; train has no incorrect"):
+        prepare(tmp_path / "flat", tmp_path / "out", judge, Told())
+
+
+def test_folders_with_other_names_are_named(tmp_path: Path, judge: Network) -> None:
+    for name in ("with_mask", "without_mask"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (tmp_path / "pictures" / name / "1.jpg").write_bytes(encode(draw("mask", 1)))
+    with pytest.raises(UnusableData, match="found pictures in: with_mask, without_mask"):
+        prepare(tmp_path / "pictures", tmp_path / "out", judge, Told())
+
+
+def test_labels_that_the_serving_model_doubts_are_listed(
+    pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stand_in(_: Network, shown: list[np.ndarray], **__: str) -> np.ndarray:
+        told = np.tile([0.5, 0.3, 0.2], (len(shown), 1))
+        told[0] = (0.98, 0.01, 0.01)
+        return told
+
+    monkeypatch.setattr(module, "probabilities", stand_in)
+    told = Told()
+    report = prepare(pictures, tmp_path / "out", judge, told)
+    with (tmp_path / "out" / DOUBTFUL).open(newline="") as lines:
+        (row,) = csv.DictReader(lines)
+    assert (row["label"], row["looks_like"], row["confidence"]) == ("incorrect", "mask", "0.9800")
+    assert (pictures / row["file"]).is_file()
+    assert report["doubtful_labels"] == 1
+    assert "1 doubtful labels in" in told
+
+
+def test_folders_whose_names_were_swapped_are_suspected(tmp_path: Path, judge: Network) -> None:
+    write_crops(tmp_path / "p", {"train": 8, "val": 3, "test": 3})
+    for split in ("train", "val", "test"):
+        folder = tmp_path / "p" / split
+        (folder / "mask").rename(folder / "away")
+        (folder / "no_mask").rename(folder / "mask")
+        (folder / "away").rename(folder / "no_mask")
+    told = Told()
+    report = prepare(tmp_path / "p", tmp_path / "out", judge, told)
+    assert any(
+        "pictures of no_mask look like mask: is the folder named right?" in w for w in report["warnings"]
+    )
+    assert "is the folder named right?" in told
+
+
+def test_a_few_doubts_are_no_swapped_folder(pictures: Path) -> None:
+    samples = load(find(pictures)).split("train")
+    assert swapped_folders(samples, [(samples[0], "no_mask", 0.99)]) == []
+
+
+def test_a_folder_of_something_else_is_not_overwritten(
+    pictures: Path, tmp_path: Path, judge: Network
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("my only copy")
+    with pytest.raises(UnusableData, match="thesis holds something else"):
+        prepare(pictures, tmp_path / "thesis", judge, Told())
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "my only copy"
+
+
+def test_what_does_not_fit_on_the_disk_is_not_begun(
+    pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")  # noqa: PYI024 -- as shutil's
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**9, 10**9, 10))
+    with pytest.raises(UnusableData, match=r"out needs \d+ MB, 0 MB are free"):
+        prepare(pictures, tmp_path / "out", judge, Told())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_what_was_there(
+    pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(pictures, tmp_path / "out", judge, Told())
+    before = names(tmp_path / "out")
+    copies = 0
+
+    def full(*_: object) -> None:
+        nonlocal copies
+        copies += 1
+        if copies == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    arguments = ["prepare", "--data", str(pictures), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit):
+        module.main()
+    assert names(tmp_path / "out") == before
+
+
+def test_the_command_tells_in_one_line_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    arguments = ["prepare", "--data", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 2
+    assert "expected <split>/<label>/*.jpg" in capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,128 @@
+"""What the shipped detector must show on real scenes, through the code that serves."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from functions.inference import predict
+from functions.inference.decode import decode
+from functions.inference.detect import overlap
+from functions.inference.score import Prediction, Question, score
+from tests.make_events import api_event
+from training.detector.evaluate import evaluate, find
+from training.detector.scenes import Scene, load_scenes
+
+SAME = 0.5  # overlap from which on two boxes are about the same face
+
+
+@pytest.fixture(scope="module")
+def scenes(data: Path) -> list[Scene]:
+    return load_scenes(data, ("test",))
+
+
+@pytest.fixture(scope="module")
+def metrics(scenes: list[Scene]) -> dict:
+    release = predict.release
+    found = find(release.detector, release.classifier, scenes)
+    return evaluate(found, scenes, release.min_detection, release.detector)
+
+
+def test_the_manifest_tells_these_very_figures(metrics: dict) -> None:
+    promised = predict.release.manifest["detector"]["metrics"]
+    for name in ("recall", "false_per_picture", "ap50", "recall_at_0.1_false"):
+        assert promised[name] == pytest.approx(metrics["overall"][name], abs=0.01), name
+    for label, told in metrics["labels"].items():
+        assert promised["labels"][label]["ap50"] == pytest.approx(told["ap50"], abs=0.01)
+
+
+def test_where_no_face_is_none_is_found(metrics: dict) -> None:
+    assert metrics["face_free"]["patterns"]["false_per_picture"] <= 0.05
+    assert metrics["face_free"]["backgrounds"]["false_per_picture"] <= 0.1
+
+
+def test_a_face_that_is_found_gets_its_label(metrics: dict) -> None:
+    assert metrics["end_to_end"]["accuracy"] >= 0.93
+    assert metrics["end_to_end"]["mask_or_not_accuracy"] >= 0.95
+
+
+def answered(image: Image.Image, **options: object) -> Prediction:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=95, **options)
+    return score(decode(file.getvalue()), predict.models, Question(), decode_ms=0)
+
+
+def boxes(prediction: Prediction) -> np.ndarray:
+    """Left, top, right, bottom of the faces, (faces, 4)."""
+    told = [
+        (f.box.left, f.box.top, f.box.left + f.box.width, f.box.top + f.box.height) for f in prediction.faces
+    ]
+    return np.array(told, np.float32).reshape(-1, 4)
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
+    """How many boxes of either have one of the other in their place, and how many there are."""
+    if not len(first) or not len(second):
+        return 0, len(first) + len(second)
+    same = overlap(first, second) >= SAME
+    return int(same.any(axis=0).sum() + same.any(axis=1).sum()), len(first) + len(second)
+
+
+def mirrored(image: Image.Image) -> tuple[Prediction, np.ndarray]:
+    told = answered(ImageOps.mirror(image))
+    found = boxes(told)
+    found[:, [0, 2]] = image.width - found[:, [2, 0]]
+    return told, found
+
+
+def turned_back_by_exif(image: Image.Image) -> tuple[Prediction, np.ndarray]:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    told = answered(image.transpose(Image.Transpose.ROTATE_90), exif=exif)
+    assert (told.width, told.height) == image.size
+    return told, boxes(told)
+
+
+def doubled(image: Image.Image) -> tuple[Prediction, np.ndarray]:
+    told = answered(image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC))
+    return told, boxes(told) / 2
+
+
+@pytest.mark.parametrize(
+    ("change", "least"), [(mirrored, 0.85), (turned_back_by_exif, 0.97), (doubled, 0.85)]
+)
+def test_the_same_scene_shown_otherwise_has_the_same_faces(
+    scenes: list[Scene], change: object, least: float
+) -> None:
+    """Of all boxes, at least this share has one in its place, half of it covered; and labels stay as they are."""
+    agreed = there = same_label = pictures = 0
+    for scene in scenes[::4]:
+        image = Image.fromarray(scene.pixels)
+        before = answered(image)
+        after, found = change(image)
+        counts = agreement(boxes(before), found)
+        agreed, there = agreed + counts[0], there + counts[1]
+        if before.faces and after.faces:
+            same_label += before.verdict.label == after.verdict.label
+            pictures += 1
+    assert there > 200
+    assert agreed / there >= least
+    assert same_label / pictures >= 0.9
+
+
+def test_a_scene_is_answered_with_every_face_and_a_summary(scenes: list[Scene]) -> None:
+    crowd = max(scenes, key=lambda scene: (scene.boxes[:, 3] - scene.boxes[:, 1] > 30).sum())
+    event = api_event("POST", "/predict", content_type="image/jpeg", body=crowd.path.read_bytes())
+    told = json.loads(predict.handler(event, None)["body"])
+    assert told["classified"] == "face"
+    assert told["summary"]["faces"] == len(told["faces"]) >= 5
+    areas = [face["box"]["width"] * face["box"]["height"] for face in told["faces"]]
+    assert areas == sorted(areas, reverse=True)
+    assert told["label"] == told["faces"][0]["label"]
+    for face in told["faces"]:
+        box = face["box"]
+        assert 0 <= box["left"] < box["left"] + box["width"] <= told["image"]["width"]
+        assert 0 <= box["top"] < box["top"] + box["height"] <= told["image"]["height"]

@@ -1,0 +1,145 @@
+"""A run and what MLflow tells of it, in a store of SQLite."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from functions.inference.fetch import BAKED
+from training.commit import git_commit
+from training.tracking import CANDIDATE, NAME, PASSED, client, track
+from training.train import STATE
+
+HISTORY = [
+    {"stage": 0, "epoch": epoch, "loss": 1 / (1 + epoch), "val_loss": 0.5, "val_macro_f1": 0.1 * epoch}
+    for epoch in range(3)
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> MlflowClient:
+    return client(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run after its second epoch."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_state(folder, HISTORY[:2])
+    return folder
+
+
+def write_state(folder: Path, history: list[dict]) -> None:
+    state = {
+        "fingerprint": "f00d",
+        "starting_weights": "imagenet",
+        "recipe": {"seed": 1, "batch": 24, "stages": [{"size": 96}]},
+        "history": history,
+    }
+    (folder / STATE).write_text(json.dumps(state))
+
+
+def judged(folder: Path, *, passed: bool) -> None:
+    (folder / "metrics.json").write_text("{}")
+    (folder / "scores.json").write_text(json.dumps({"macro_f1": 0.8, "mask_f1": 0.93}))
+    (folder / "gate.json").write_text(json.dumps({"passed": passed, "reason": "so it is"}))
+    (folder / "report").mkdir()
+    (folder / "report" / "confusion.svg").write_text("<svg/>")
+
+
+def release(folder: Path, version: str) -> Path:
+    shutil.copytree(BAKED, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
+    return folder
+
+
+def losses(store: MlflowClient, run_id: str) -> list[tuple[int, float]]:
+    return [(metric.step, metric.value) for metric in store.get_metric_history(run_id, "loss")]
+
+
+def test_every_epoch_is_told_once_however_often_it_is_called(run: Path, store: MlflowClient) -> None:
+    first = track(run, store=store)
+    assert track(run, store=store) == first
+    assert losses(store, first) == [(0, 1.0), (1, 0.5)]
+    write_state(run, HISTORY)
+    track(run, store=store)
+    assert losses(store, first) == [(0, 1.0), (1, 0.5), (2, pytest.approx(1 / 3))]
+
+
+def test_recipe_data_and_commit_are_told(run: Path, store: MlflowClient) -> None:
+    told = store.get_run(track(run, store=store)).data
+    assert told.params == {"seed": "1", "batch": "24", "stages": "[{'size': 96}]"}
+    assert told.tags["dataset"] == "f00d"
+    assert told.tags["mlflow.source.git.commit"] == git_commit()
+
+
+def test_another_store_is_told_everything_from_the_start(
+    run: Path, store: MlflowClient, tmp_path: Path
+) -> None:
+    first = track(run, store=store)
+    (tmp_path / "other").mkdir()
+    other = client(f"sqlite:///{tmp_path}/other/mlflow.db")
+    second = track(run, store=other)
+    assert second != first
+    assert losses(other, second) == losses(store, first)
+
+
+def test_figures_plots_and_the_release_are_kept(run: Path, store: MlflowClient, tmp_path: Path) -> None:
+    judged(run, passed=True)
+    run_id = track(run, release(tmp_path / "release", "1.1.0"), store)
+    told = store.get_run(run_id)
+    assert told.data.metrics["test_macro_f1"] == 0.8
+    assert told.data.metrics["test_mask_f1"] == 0.93
+    assert told.data.metrics["gate_passed"] == 1
+    assert told.info.status == "FINISHED"
+    assert {file.path for file in store.list_artifacts(run_id)} == {
+        "metrics.json",
+        "gate.json",
+        "report",
+        "release",
+    }
+    fetched = Path(store.download_artifacts(run_id, "release", str(tmp_path)))
+    assert (fetched / "classifier.tflite").read_bytes() == (BAKED / "classifier.tflite").read_bytes()
+
+
+def test_a_release_is_registered_once_and_named_by_aliases(
+    run: Path, store: MlflowClient, tmp_path: Path
+) -> None:
+    judged(run, passed=True)
+    made = release(tmp_path / "release", "1.1.0")
+    track(run, made, store)
+    track(run, made, store)
+    (version,) = store.search_model_versions(f"name = '{NAME}'")
+    assert version.tags == {"release": "1.1.0", "gate": "so it is"}
+    assert store.get_model_version_by_alias(NAME, CANDIDATE).tags["release"] == "1.1.0"
+    assert store.get_model_version_by_alias(NAME, PASSED).tags["release"] == "1.1.0"
+
+
+def test_a_release_that_the_gate_refused_is_candidate_alone(
+    run: Path, store: MlflowClient, tmp_path: Path
+) -> None:
+    judged(run, passed=True)
+    track(run, release(tmp_path / "one", "1.1.0"), store)
+    (run / "gate.json").write_text(json.dumps({"passed": False, "reason": "worse"}))
+    track(run, release(tmp_path / "two", "1.2.0"), store)
+    assert store.get_model_version_by_alias(NAME, CANDIDATE).tags["release"] == "1.2.0"
+    assert store.get_model_version_by_alias(NAME, PASSED).tags["release"] == "1.1.0"
+
+
+def test_the_default_store_is_a_file_below_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / ".runs" / "run").mkdir(parents=True)
+    write_state(tmp_path / ".runs" / "run", HISTORY)
+    run_id = track(Path(".runs/run"))
+    assert (tmp_path / ".runs" / "mlflow.db").is_file()
+    assert client().get_run(run_id).info.artifact_uri.startswith(f"file://{tmp_path}/.runs/mlflow/")
+
+
+def test_the_variable_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
+    assert client().tracking_uri == f"sqlite:///{tmp_path}/elsewhere.db"

@@ -1,0 +1,82 @@
+"""What Distributed Map hands to Batch, as Step Functions documents it, to uploads."""
+
+from pathlib import Path
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from functions.inference.backfill import SUFFIXES, uploads
+from functions.inference.upload import Upload
+
+ROOT = Path(__file__).parents[2]
+PREFIX = {"reader": "prefix", "bucket": "uploads"}
+INVENTORY = {"reader": "inventory", "bucket": "uploads"}
+
+
+def listed(key):
+    return {
+        "Etag": '"05704fbdccb224cb01c59005bebbad28"',
+        "Key": key,
+        "LastModified": 1668699881,
+        "Size": 34910,
+        "StorageClass": "STANDARD",
+    }
+
+
+def test_a_listed_object_is_in_the_bucket_of_the_batch():
+    (upload,) = uploads({"BatchInput": PREFIX, "Items": [listed("2026/gate 3/ü+%20.jpg")]})
+
+    assert upload == Upload("uploads", "2026/gate 3/ü+%20.jpg", None, "05704fbdccb224cb01c59005bebbad28")
+
+
+def test_a_row_of_an_inventory_says_its_bucket_and_encodes_its_key():
+    row = {
+        "Bucket": "uploads",
+        "Key": "gate+3/%C3%BC%2B%2520.jpg",
+        "Size": "1",
+        "ETag": "e1",
+        "VersionId": "v1",
+    }
+
+    assert uploads({"BatchInput": INVENTORY, "Items": [row]}) == [
+        Upload("uploads", "gate 3/ü+%20.jpg", "v1", "e1")
+    ]
+
+
+def test_columns_that_an_inventory_lacks_are_not_known():
+    rows = [{"Bucket": "b", "Key": "a.jpg"}, {"Bucket": "b", "Key": "b.jpg", "ETag": "", "VersionId": ""}]
+
+    assert uploads({"BatchInput": INVENTORY, "Items": rows}) == [Upload("b", "a.jpg"), Upload("b", "b.jpg")]
+
+
+def test_older_versions_and_deletions_are_left_out():
+    rows = [
+        {"Bucket": "b", "Key": "now.jpg", "IsLatest": "true", "IsDeleteMarker": "false"},
+        {"Bucket": "b", "Key": "before.jpg", "IsLatest": "false", "IsDeleteMarker": "false"},
+        {"Bucket": "b", "Key": "deleted.jpg", "IsLatest": "true", "IsDeleteMarker": "true"},
+    ]
+
+    assert [upload.key for upload in uploads({"BatchInput": INVENTORY, "Items": rows})] == ["now.jpg"]
+
+
+def test_what_is_named_like_no_picture_is_left_out():
+    keys = ["a.jpg", "B.JPEG", "c.HeIc", "notes.txt", "folder/", "folder.jpg/", "jpg", "x.jpg.json", ".jpg"]
+
+    found = uploads({"BatchInput": PREFIX, "Items": [listed(key) for key in keys]})
+
+    assert [upload.key for upload in found] == ["a.jpg", "B.JPEG", "c.HeIc", ".jpg"]
+
+
+def test_a_prefix_is_searched_for_what_uploads_send_news_of():
+    bucket = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]["UploadsBucket"]["Properties"]
+    told = {
+        rule["Value"].lower()
+        for to_queue in bucket["NotificationConfiguration"]["QueueConfigurations"]
+        for rule in to_queue["Filter"]["S3Key"]["Rules"]
+    }
+    assert set(SUFFIXES) == told
+
+
+def test_an_unknown_reader_is_refused():
+    with pytest.raises(ValueError, match="'parquet'"):
+        uploads({"BatchInput": {"reader": "parquet"}, "Items": []})

@@ -1,0 +1,275 @@
+"""Batch's handler: each message fails alone, and none is lost."""
+
+import importlib
+import json
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from urllib.parse import quote_plus
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from functions.inference.upload import Outcome, Upload
+
+QUEUE = {"eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads"}
+
+
+def message(number, body, receives=1):
+    return QUEUE | {
+        "messageId": f"m{number}",
+        "receiptHandle": "handle",
+        "body": body if isinstance(body, str) else json.dumps(body),
+        "attributes": {"ApproximateReceiveCount": str(receives)},
+        "messageAttributes": {},
+    }
+
+
+def news(*keys, version="v1", etag="e1"):
+    told = {"versionId": version, "eTag": etag}
+    return {
+        "Records": [
+            {
+                "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": {"name": "uploads"}, "object": {"key": quote_plus(key), **told}},
+            }
+            for key in keys
+        ]
+    }
+
+
+def context(seconds=60):
+    end = time.monotonic() + seconds
+    return SimpleNamespace(
+        aws_request_id="request",
+        get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000),
+    )
+
+
+def failed(answer):
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+@dataclass
+class Scorer:
+    """Stands in for the real one; `faults` says what happens to which key."""
+
+    faults: dict = field(default_factory=dict)
+    seen: list = field(default_factory=list)
+
+    def score(self, upload, request_id):
+        assert request_id == "request"
+        self.seen.append(upload)
+        fault = self.faults.get(upload.key)
+        if isinstance(fault, Exception):
+            raise fault
+        return fault() if fault else Outcome.SCORED
+
+
+@pytest.fixture(scope="module")
+def module():
+    """The handler's module, as Lambda imports it, once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("RESULTS_BUCKET", "results")
+        patch.setenv("DEAD_LETTERS_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
+        patch.setenv("MAX_RECEIVES", "5")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        return importlib.reload(importlib.import_module("functions.inference.batch"))
+
+
+@pytest.fixture
+def batch(module, monkeypatch):
+    monkeypatch.setattr(module, "scorer", Scorer())
+    return module
+
+
+@pytest.fixture
+def dead_letters(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield boto3.resource("sqs").create_queue(QueueName="dead-letters")
+
+
+THROTTLED = ClientError({"Error": {"Code": "SlowDown", "Message": "Reduce your rate"}}, "GetObject")
+
+
+@pytest.mark.parametrize(
+    "key", ["a b.jpg", "a+b.jpg", "50%.jpg", "%20.jpg", "é/漢字/😀.jpg", "a&b=c?d#e.jpg", "a\\b'\".jpg"]
+)
+def test_keys_are_as_they_were_uploaded(key, batch):
+    assert failed(batch.handler({"Records": [message(0, news(key))]}, context())) == []
+
+    assert batch.scorer.seen == [Upload("uploads", key, "v1", "e1")]
+
+
+def test_news_may_lack_a_version(batch):
+    body = news("a.jpg")
+    del body["Records"][0]["s3"]["object"]["versionId"]
+    batch.handler({"Records": [message(0, body)]}, context())
+
+    assert batch.scorer.seen == [Upload("uploads", "a.jpg", None, "e1")]
+
+
+def test_a_message_may_tell_of_several_uploads(batch):
+    batch.handler({"Records": [message(0, news("a.jpg", "b.jpg"))]}, context())
+
+    assert [upload.key for upload in batch.scorer.seen] == ["a.jpg", "b.jpg"]
+
+
+def test_what_s3_sends_to_try_the_queue_is_taken(batch):
+    tried = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "uploads"}
+
+    assert failed(batch.handler({"Records": [message(0, tried)]}, context())) == []
+    assert batch.scorer.seen == []
+
+
+def test_what_fails_goes_back_alone(batch):
+    batch.scorer.faults["k3"] = THROTTLED
+    event = {"Records": [message(n, news(f"k{n}")) for n in range(10)]}
+
+    assert failed(batch.handler(event, context())) == ["m3"]
+    assert len(batch.scorer.seen) == 10
+
+
+def test_a_batch_that_fails_as_a_whole_goes_back_as_a_whole(batch):
+    batch.scorer.faults |= {f"k{n}": THROTTLED for n in range(3)}
+    event = {"Records": [message(n, news(f"k{n}")) for n in range(3)]}
+
+    assert failed(batch.handler(event, context())) == ["m0", "m1", "m2"]
+
+
+def test_a_batch_does_not_remember_the_one_before(batch):
+    batch.scorer.faults["k0"] = THROTTLED
+    batch.handler({"Records": [message(0, news("k0"))]}, context())
+    batch.scorer.faults.clear()
+
+    assert failed(batch.handler({"Records": [message(0, news("k0"))]}, context())) == []
+
+
+@pytest.mark.parametrize(
+    "body", ["no JSON", "[]", "null", '"text"', "{}", '{"Records": [{}]}', '{"Records": null}']
+)
+def test_what_is_no_news_of_an_upload_goes_back(body, batch):
+    event = {"Records": [message(0, body), message(1, news("a.jpg"))]}
+
+    assert failed(batch.handler(event, context())) == ["m0"]
+    assert len(batch.scorer.seen) == 1
+
+
+def test_the_log_says_why_but_not_about_which_file(batch, caplog):
+    batch.scorer.faults["Jane Doe.jpg"] = THROTTLED
+    batch.handler({"Records": [message(0, news("Jane Doe.jpg"))]}, context())
+
+    (record,) = caplog.records
+    assert (record.message, record.message_id, record.receives) == ("upload failed", "m0", 1)
+    assert "SlowDown" in record.error
+    assert "Jane" not in str(vars(record))
+
+
+@pytest.mark.parametrize(("receives", "buried"), [(1, False), (4, False), (5, True), (6, True)])
+def test_after_five_receives_it_is_a_dead_letter_that_keeps_its_error(receives, buried, batch, dead_letters):
+    batch.scorer.faults["a.jpg"] = THROTTLED
+    body = json.dumps(news("a.jpg"))
+
+    answer = batch.handler({"Records": [message(0, body, receives)]}, context())
+
+    assert failed(answer) == ([] if buried else ["m0"])
+    found = dead_letters.receive_messages(MessageAttributeNames=["All"])
+    assert len(found) == buried
+    for letter in found:
+        assert letter.body == body
+        kept = {name: value["StringValue"] for name, value in letter.message_attributes.items()}
+        assert kept.keys() == {"error", "request_id"}
+        assert kept["error"].startswith("ClientError('An error occurred (SlowDown)")
+        assert kept["request_id"] == "request"
+
+
+def test_an_endless_error_is_kept_in_part(batch, dead_letters):
+    batch.scorer.faults["a.jpg"] = RuntimeError("x" * 300_000)
+    batch.handler({"Records": [message(0, news("a.jpg"), 5)]}, context())
+
+    (letter,) = dead_letters.receive_messages(MessageAttributeNames=["All"])
+    assert len(letter.message_attributes["error"]["StringValue"]) == 1000
+
+
+def test_a_dead_letter_that_cannot_be_sent_goes_back(batch, dead_letters):
+    batch.scorer.faults["a.jpg"] = THROTTLED
+    dead_letters.delete()
+
+    assert failed(batch.handler({"Records": [message(0, news("a.jpg"), 5)]}, context())) == ["m0"]
+
+
+def test_out_of_time_what_is_unfinished_goes_back_and_the_rest_stays_done(batch):
+    ended = threading.Event()
+    batch.scorer.faults |= {"k1": lambda: ended.wait(20) and Outcome.SCORED}
+    event = {"Records": [message(n, news(f"k{n}")) for n in range(3)]}
+    started = time.monotonic()
+
+    answer = batch.handler(event, context(seconds=6))
+
+    ended.set()
+    assert failed(answer) == ["m1"]
+    assert time.monotonic() - started < 6
+
+
+def test_out_of_time_nothing_more_is_begun(batch):
+    ended = threading.Event()
+    batch.scorer.faults |= {f"k{n}": lambda: ended.wait(20) and Outcome.SCORED for n in range(10)}
+    event = {"Records": [message(n, news(f"k{n}")) for n in range(30)]}
+
+    answer = batch.handler(event, context(seconds=5.5))
+
+    ended.set()
+    assert len(failed(answer)) == 30
+    time.sleep(0.2)
+    assert len(batch.scorer.seen) == batch.WORKERS
+
+
+def test_no_more_uploads_are_under_way_at_once_than_there_are_workers(batch):
+    running, most, lock = Counter(), [0], threading.Lock()
+
+    def busy():
+        with lock:
+            running["now"] += 1
+            most[0] = max(most[0], running["now"])
+        time.sleep(0.02)
+        with lock:
+            running["now"] -= 1
+        return Outcome.SCORED
+
+    batch.scorer.faults |= {f"k{n}": busy for n in range(40)}
+    batch.handler({"Records": [message(n, news(f"k{n}")) for n in range(40)]}, context())
+
+    assert most[0] == batch.WORKERS
+
+
+def items(*keys):
+    return {
+        "BatchInput": {"reader": "prefix", "bucket": "uploads"},
+        "Items": [{"Key": key, "Etag": '"e1"'} for key in keys],
+    }
+
+
+def test_a_backfill_counts_what_became_of_its_items(batch):
+    batch.scorer.faults |= {"b.jpg": lambda: Outcome.REJECTED, "c.jpg": lambda: Outcome.SKIPPED}
+
+    answer = batch.handler(items("a.jpg", "b.jpg", "c.jpg", "d.jpg"), context())
+
+    assert answer == {"scored": 2, "rejected": 1, "skipped": 1}
+
+
+def test_a_backfill_with_unfinished_items_fails_when_all_others_are_done(batch):
+    batch.scorer.faults |= {"a.jpg": THROTTLED}
+
+    with pytest.raises(batch.Unfinished, match=r"1 of 3 uploads; the first: .*SlowDown"):
+        batch.handler(items("a.jpg", "b.jpg", "c.jpg"), context())
+    assert len(batch.scorer.seen) == 3

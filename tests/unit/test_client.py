@@ -1,0 +1,147 @@
+"""What the client makes of answers that are not the expected ones."""
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import boto3
+import pytest
+import urllib3
+from moto import mock_aws
+
+from infra import client as client_module
+from infra.client import Client, Refused, address
+
+PROBLEM = {
+    "type": "urn:maskwatch:problem:too-small",
+    "title": "T",
+    "status": 422,
+    "detail": "Send a larger one.",
+}
+
+
+@pytest.fixture
+def answers():
+    """What the service is to answer, in this order: status, content type and body."""
+    return []
+
+
+@pytest.fixture
+def asked():
+    """The requests that came: method, path, headers."""
+    return []
+
+
+@pytest.fixture
+def client(answers, asked, monkeypatch):
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.command, self.path, dict(self.headers)))
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            status, content_type, body = answers.pop(0)
+            self.send_response(status)
+            self.send_header("content-type", content_type)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 -- a name that http.server looks for
+
+        def log_message(self, *_):
+            pass
+
+    retries = client_module._RETRIES.new(backoff_factor=0, backoff_jitter=0)  # noqa: SLF001 -- not to wait
+    monkeypatch.setattr(client_module, "_RETRIES", retries)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield Client(f"http://127.0.0.1:{server.server_port}/v1/", "secret")
+        server.shutdown()
+
+
+def as_json(body, status=200, content_type="application/json"):
+    return status, content_type, json.dumps(body).encode()
+
+
+def test_the_key_and_the_stage_go_along(client, answers, asked):
+    answers.append(as_json({"label": "mask"}))
+
+    client.predict(b"picture", "image/png", source="gate 3", min_confidence="0.6")
+
+    method, path, headers = asked[0]
+    assert (method, path) == ("POST", "/v1/predict?source=gate+3&min_confidence=0.6")
+    assert headers["x-api-key"] == "secret"
+    assert headers["content-type"] == "image/png"
+
+
+def test_a_problem_is_told_in_the_service_s_words(client, answers):
+    answers.append(as_json(PROBLEM, 422, "application/problem+json"))
+
+    with pytest.raises(Refused, match=r"^Send a larger one\.$") as refused:
+        client.predict(b"picture", "image/png")
+    assert refused.value.kind == PROBLEM["type"]
+
+
+def test_s3_s_refusal_is_read_from_its_xml(client, answers):
+    url = f"{client._url}bucket"  # noqa: SLF001
+    told = {"key": "k", "upload": {"url": url, "fields": {"key": "k"}}, "max_bytes": 9}
+    xml = b"<Error><Code>EntityTooSmall</Code><Message>Your proposed upload is smaller</Message></Error>"
+    answers += [as_json(told), (400, "application/xml", xml)]
+
+    with pytest.raises(Refused, match="answered 400: Your proposed upload is smaller"):
+        client.upload(b"", "image/png")
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_may_pass_is_asked_again(client, answers, asked, status):
+    answers += [(status, "text/html", b"later"), as_json({"status": "scored"})]
+
+    assert client.predict(b"picture", "image/png") == {"status": "scored"}
+    assert len(asked) == 2
+
+
+def test_a_key_is_encoded_once(client, answers, asked):
+    answers.append(as_json({"status": "scored"}))
+
+    client.result("a/b c%20?#ü.jpg")
+
+    assert asked[0][1] == "/v1/results/a/b%20c%2520%3F%23%C3%BC.jpg"
+
+
+def test_what_does_not_pass_is_told_in_the_end(client, answers, asked):
+    answers += [(503, "text/plain", b"busy")] * 7
+
+    with pytest.raises(Refused, match="answered 503: busy"):
+        client.health()
+    assert len(asked) == 7
+
+
+def test_no_result_yet_is_none_and_no_such_path_is_a_refusal(client, answers):
+    kind = "urn:maskwatch:problem:{}"
+    answers += [
+        as_json(PROBLEM | {"type": kind.format(slug)}, 404, "application/problem+json")
+        for slug in ("no-result", "not-found")
+    ]
+
+    assert client.result("a.jpg") is None
+    with pytest.raises(Refused):
+        client.result("a.jpg")
+
+
+def test_a_service_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
+
+    with pytest.raises(Refused, match=r"http://127.0.0.1:9/health cannot be reached"):
+        Client("http://127.0.0.1:9/", "local").health()
+
+
+def test_a_stack_says_where_its_api_is_and_what_opens_it(monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        key = boto3.client("apigateway").create_api_key(name="first", value="s" * 20, enabled=True)
+        outputs = {"ApiUrl": {"Value": "https://api/v1/"}, "ApiKeyId": {"Value": key["id"]}}
+        resources = {"Queue": {"Type": "AWS::SQS::Queue"}}
+        boto3.client("cloudformation").create_stack(
+            StackName="maskwatch-dev", TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs})
+        )
+
+        assert address("maskwatch-dev") == ("https://api/v1/", "s" * 20)

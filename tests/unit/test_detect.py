@@ -1,0 +1,117 @@
+"""Cells to faces: letterbox, decoding, suppression of overlaps."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.inference.detect import (
+    CANDIDATES,
+    SAME_FACE,
+    STRIDES,
+    letterbox,
+    overlap,
+    read_cells,
+    without_overlaps,
+)
+
+SIZE = 64
+CELLS = sum((SIZE // stride) ** 2 for stride in STRIDES)
+NOTHING = np.tile(np.array([-9.0, 0, 0, 0, 0], np.float32), (CELLS, 1))
+
+
+def cell(stride: int, row: int, column: int) -> int:
+    before = sum((SIZE // s) ** 2 for s in STRIDES if s < stride)
+    return before + row * (SIZE // stride) + column
+
+
+def logit(score: float) -> float:
+    return math.log(score / (1 - score))
+
+
+def test_a_picture_is_fitted_into_the_top_left_and_the_rest_is_grey() -> None:
+    square, scale = letterbox(np.full((100, 200, 3), 250, np.uint8), 64)
+    assert scale == 64 / 200
+    assert square.shape == (64, 64, 3)
+    assert (square[:32] == 250).all()
+    assert (square[32:] == 128).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 5000), (5000, 1), (32, 32), (448, 448), (449, 447)])
+def test_no_shape_is_too_odd_to_be_fitted(shape: tuple[int, int]) -> None:
+    square, scale = letterbox(np.zeros((*shape, 3), np.uint8), 448)
+    assert square.shape == (448, 448, 3)
+    assert max(shape) * scale == 448
+
+
+def test_a_cell_tells_a_box_in_strides_from_its_centre() -> None:
+    cells = NOTHING.copy()
+    cells[cell(16, 1, 2)] = [logit(0.8), *np.log([1.0, 0.5, 0.75, 1.25])]
+    found = read_cells(cells, SIZE, 0.5)
+    assert found.boxes.tolist() == [pytest.approx([40 - 16, 24 - 8, 40 + 12, 24 + 20], abs=1e-3)]
+    assert found.scores.tolist() == [pytest.approx(0.8, abs=1e-4)]
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+def test_every_level_is_read(stride: int) -> None:
+    cells = NOTHING.copy()
+    cells[cell(stride, 0, 1)] = [3, 0, 0, 0, 0]
+    box = [0.5 * stride, -0.5 * stride, 2.5 * stride, 1.5 * stride]
+    assert read_cells(cells, SIZE, 0.5).boxes.tolist() == [pytest.approx(box, abs=1e-3)]
+
+
+def test_what_is_not_certain_enough_is_left_out() -> None:
+    cells = NOTHING.copy()
+    cells[0, 0], cells[7, 0] = logit(0.49), logit(0.51)
+    assert len(read_cells(cells, SIZE, 0.5).scores) == 1
+    assert len(read_cells(cells, SIZE, 0.52).scores) == 0
+
+
+def test_of_two_boxes_about_one_face_the_more_certain_stays() -> None:
+    cells = NOTHING.copy()
+    cells[cell(8, 3, 3)] = [1, 0.9, 0.9, 0.9, 0.9]
+    cells[cell(8, 3, 4)] = [2, 0.9, 0.9, 0.9, 0.9]
+    (score,) = read_cells(cells, SIZE, 0.5).scores
+    assert score == pytest.approx(1 / (1 + math.exp(-2)), abs=1e-4)
+
+
+def test_faces_come_most_certain_first() -> None:
+    cells = NOTHING.copy()
+    for number, row in enumerate((0, 3, 6)):
+        cells[cell(8, row, row), 0] = [1, 3, 2][number]
+    scores = read_cells(cells, SIZE, 0.5).scores
+    assert list(scores) == sorted(scores, reverse=True)
+    assert len(scores) == 3
+
+
+def test_a_picture_full_of_candidates_stays_bounded() -> None:
+    cells = np.tile(np.array([5, -2, -2, -2, -2], np.float32), (3 * 448**2 // 64, 1))[: 56**2 + 28**2 + 14**2]
+    assert len(read_cells(cells, 448, 0.5).scores) <= CANDIDATES
+
+
+def boxes(seed: int, count: int) -> np.ndarray:
+    corners = np.random.default_rng(seed).uniform(0, 50, (count, 2))
+    return np.concatenate(
+        [corners, corners + np.random.default_rng(seed + 1).uniform(5, 40, (count, 2))], axis=1
+    )
+
+
+@given(st.integers(0, 1000), st.integers(0, 40))
+def test_suppression_keeps_what_a_slow_one_keeps(seed: int, count: int) -> None:
+    drawn = boxes(seed, count)
+    kept: list[int] = []
+    for number in range(count):
+        rivals = overlap(drawn[number : number + 1], drawn[kept])
+        if not (rivals > SAME_FACE).any():
+            kept.append(number)
+    assert without_overlaps(drawn).tolist() == kept
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    square, half, apart = [0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]
+    assert overlap(np.array([square, half], float), np.array([square, apart], float)).tolist() == [
+        [1, 0],
+        [0.5, 0],
+    ]

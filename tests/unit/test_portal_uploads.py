@@ -1,0 +1,237 @@
+"""Where a picture may be put, on which conditions, and how its result is found."""
+
+import base64
+import importlib
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from email.header import decode_header, make_header
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.make_events import api_event
+
+ROOT = Path(__file__).parents[2]
+KEYS = [
+    "face.jpg",
+    "2026/11/gate 3/face.jpg",
+    "/leading//double.jpg",
+    "ünï/摄像头/🙂.jpg",
+    "100%.jpg",
+    "a%20b.jpg",
+    "a+b=c&d;e?f#g.jpg",
+    "x" * 1019,
+]
+
+
+@pytest.fixture
+def app(monkeypatch):
+    """The handler's module, which reads the environment when it is imported."""
+    for name, value in {
+        "UPLOADS_BUCKET": "uploads",
+        "RESULTS_BUCKET": "results",
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "token",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    app = importlib.import_module("functions.portal.app")
+    app.uploads.s3.cache_clear()
+
+    return app
+
+
+@pytest.fixture
+def ask(app):
+    """Let API Gateway hand a request on."""
+
+    def send(method, path, resource, body=None, **changes):
+        event = api_event(method, path, content_type="application/json", body=body, resource=resource)
+        return app.handler(event | changes, SimpleNamespace(aws_request_id="1"))
+
+    return send
+
+
+@pytest.fixture
+def upload(ask):
+    return lambda **wanted: ask("POST", "/uploads", "/uploads", json.dumps(wanted))
+
+
+@pytest.fixture
+def result(ask):
+    def get(encoded):
+        return ask("GET", f"/results/{encoded}", "/results/{key+}", pathParameters={"key": encoded})
+
+    return get
+
+
+@pytest.fixture
+def results():
+    with mock_aws():
+        bucket = boto3.resource("s3", "eu-west-1").create_bucket(
+            Bucket="results", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        yield bucket
+
+
+def policy(answer):
+    fields = json.loads(answer["body"])["upload"]["fields"]
+    return json.loads(base64.b64decode(fields["policy"]))
+
+
+def test_it_may_be_of_one_type_and_key_and_not_too_large(upload):
+    answer = upload(type="image/png")
+
+    body = json.loads(answer["body"])
+    conditions = policy(answer)["conditions"]
+    assert answer["statusCode"] == 200
+    assert {"bucket": "uploads"} in conditions
+    assert {"key": body["key"]} in conditions
+    assert {"Content-Type": "image/png"} in conditions
+    assert ["content-length-range", 1, body["max_bytes"]] in conditions
+    assert body["max_bytes"] == 25_000_000
+    assert body["upload"]["fields"].keys() > {
+        "key",
+        "Content-Type",
+        "x-amz-signature",
+        "x-amz-security-token",
+    }
+
+
+def test_it_expires(upload):
+    now = datetime.now(UTC)
+
+    answer = upload(type="image/jpeg")
+
+    promised = datetime.fromisoformat(json.loads(answer["body"])["expires_at"])
+    enforced = datetime.fromisoformat(policy(answer)["expiration"])
+    assert timedelta(minutes=14) < promised - now < timedelta(minutes=16)
+    assert abs(promised - enforced) < timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "suffix"), [("image/jpeg", "jpg"), ("image/png", "png"), ("image/webp", "webp")]
+)
+def test_its_key_tells_batch_that_it_is_a_picture_and_nobody_whose(upload, media_type, suffix):
+    keys = {json.loads(upload(type=media_type)["body"])["key"] for _ in range(2)}
+
+    assert len(keys) == 2
+    assert all(re.fullmatch(rf"api/\d{{4}}/\d\d/\d\d/[0-9a-f-]{{36}}\.{suffix}", key) for key in keys)
+
+
+def test_it_goes_to_the_region_itself_since_a_form_survives_no_redirect(upload):
+    assert json.loads(upload(type="image/jpeg")["body"])["upload"]["url"] == (
+        "https://uploads.s3.eu-west-1.amazonaws.com/"
+    )
+
+
+def test_the_answer_says_where_the_result_will_be(upload):
+    body = json.loads(upload(type="image/jpeg")["body"])
+    assert body["result"] == f"/v1/results/{body['key']}"
+
+
+def test_a_form_that_may_write_is_kept_by_no_cache(upload):
+    assert upload(type="image/jpeg")["multiValueHeaders"]["Cache-Control"] == ["no-store"]
+
+
+@pytest.mark.parametrize("source", ["gate-3", "Tür 3, Süd", "摄" * 64, "=?x?="])
+def test_a_source_goes_along_as_s3_takes_it(upload, source):
+    answer = upload(type="image/jpeg", source=source)
+
+    sent = json.loads(answer["body"])["upload"]["fields"]["x-amz-meta-source"]
+    assert sent.isascii()
+    assert "\n" not in sent
+    assert str(make_header(decode_header(sent))) == source
+    assert {"x-amz-meta-source": sent} in policy(answer)["conditions"]
+
+
+@pytest.mark.parametrize("told", [{}, {"source": ""}])
+def test_no_source_is_none(upload, told):
+    fields = json.loads(upload(type="image/jpeg", **told)["body"])["upload"]["fields"]
+    assert "x-amz-meta-source" not in fields
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (None, 400, "not JSON"),
+        ("", 400, "not JSON"),
+        ("{", 400, "not JSON"),
+        ("[" * 100_000, 400, "not JSON"),
+        ('["image/jpeg"]', 400, "not an object"),
+        ("{}", 400, "`type` is missing"),
+        ('{"type": 7}', 400, "`type` is missing or not a string"),
+        ('{"type": "image/heic"}', 415, "image/jpeg, image/png, image/webp"),
+        ('{"type": "text/html"}', 415, "'text/html' cannot be scored"),
+        ('{"type": "image/jpeg", "source": 7}', 400, "`source` must be text"),
+        ('{"type": "image/jpeg", "source": null}', 400, "`source` must be text"),
+        (json.dumps({"type": "image/jpeg", "source": "x" * 65}), 400, "at most 64"),
+        (json.dumps({"type": "image/jpeg", "source": "a\nb"}), 400, "printable"),
+    ],
+)
+def test_what_is_malformed_is_told_how_to_do_it_right(ask, body, status, says):
+    answer = ask("POST", "/uploads", "/uploads", body)
+
+    assert answer["statusCode"] == status
+    assert answer["multiValueHeaders"]["Content-Type"] == ["application/problem+json"]
+    assert says in json.loads(answer["body"])["detail"]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key[:20])
+def test_a_result_is_found_by_any_key_that_s3_takes(result, results, key):
+    written = json.dumps({"status": "scored", "upload": {"key": key}})
+    results.put_object(Key=f"{key}.json", Body=written.encode())
+
+    answer = result(quote(key))
+
+    assert (answer["statusCode"], answer["body"]) == (200, written)
+    assert answer["multiValueHeaders"]["Content-Type"] == ["application/json"]
+
+
+def test_an_encoded_slash_is_a_slash(result, results):
+    results.put_object(Key="a/b.jpg.json", Body=b"{}")
+    assert result("a%2Fb.jpg")["statusCode"] == 200
+
+
+def test_a_percent_sign_is_decoded_once(result, results):
+    results.put_object(Key="a b.jpg.json", Body=b"{}")
+    assert result("a%2520b.jpg")["statusCode"] == 404
+
+
+@pytest.mark.parametrize("key", ["none.jpg", "face.jpg.json", "%FF", "%00", "x" * 1020])
+def test_what_has_no_result_is_a_problem_that_says_when_to_ask_again(result, results, key):
+    results.put_object(Key="face.jpg.json", Body=b"{}")
+
+    answer = result(key)
+
+    assert answer["statusCode"] == 404
+    assert json.loads(answer["body"])["type"] == "urn:maskwatch:problem:no-result"
+    assert answer["multiValueHeaders"]["Retry-After"] == ["2"]
+
+
+@pytest.mark.usefixtures("results")
+def test_a_refusal_of_s3_is_no_missing_result(app, result, monkeypatch):
+    monkeypatch.setattr(app, "settings", SimpleNamespace(results_bucket="of-somebody-else"))
+
+    assert result("face.jpg")["statusCode"] == 500
+
+
+def test_another_method_is_told_the_right_one(ask):
+    answer = ask("DELETE", "/results/a/b.jpg", "/results/{key+}", pathParameters={"key": "a/b.jpg"})
+
+    assert answer["statusCode"] == 405
+    assert answer["multiValueHeaders"]["Allow"] == ["GET"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("upload", 200), ("upload-heic", 415), ("result", 200)])
+def test_the_sample_events_are_answered(app, results, name, status):
+    results.put_object(Key="2026/11/gate 3/face.jpg.json", Body=b"{}")
+    event = json.loads((ROOT / "events" / f"{name}.json").read_text())
+
+    assert app.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == status

@@ -1,0 +1,84 @@
+"""Waiting for results that come in any order, or never, and summing them up."""
+
+import pytest
+
+from infra import score_folder
+from infra.score_folder import summary, wait
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch):
+    monkeypatch.setattr(score_folder, "_PAUSE", 0)
+
+
+def scored(label, faces=0):
+    counts = dict.fromkeys(("mask", "no_mask", "incorrect", "uncertain"), 0) | {label: faces}
+    prediction = {
+        "label": label,
+        "confidence": 0.9,
+        "model_version": "1",
+        "summary": {"faces": faces, **counts},
+    }
+    return {"status": "scored", "prediction": prediction}
+
+
+class Service:
+    """Has a result once it was asked for it so often."""
+
+    def __init__(self, after):
+        self.after = dict(after)
+
+    def result(self, key):
+        self.after[key] -= 1
+        return scored("mask", 2) if self.after[key] < 0 else None
+
+
+def rows(*keys):
+    return [{"file": f"{key}.jpg", "status": "waiting", "key": key} for key in keys]
+
+
+def test_a_late_one_holds_up_no_other():
+    service = Service({"late": 5} | {f"k{n}": n % 3 for n in range(200)})
+
+    done = [row["key"] for row in wait(service, rows("late", *(f"k{n}" for n in range(200))))]
+
+    assert done[-1] == "late"
+    assert len(set(done)) == 201
+
+
+def test_one_that_never_comes_is_missing():
+    service = Service({"never": 10**9, "now": 0})
+
+    done = {row["key"]: row["status"] for row in wait(service, rows("never", "now"), patience=0.2)}
+
+    assert done == {"now": "scored", "never": "missing"}
+
+
+def test_nothing_to_wait_for_is_nothing():
+    assert list(wait(Service({}), [])) == []
+
+
+def test_a_rejection_tells_its_reason():
+    class Rejecting:
+        def result(self, _):
+            return {"status": "rejected", "problem": {"detail": "The file is empty."}}
+
+    (row,) = wait(Rejecting(), rows("a"))
+
+    assert (row["status"], row["detail"]) == ("rejected", "The file is empty.")
+
+
+def test_the_table_counts_pictures_and_faces_and_what_could_not_be_scored():
+    service = Service({"a": 0, "b": 0})
+    done = list(wait(service, rows("a", "b")))
+    done += [{"file": "c", "status": "rejected", "detail": "damaged"}] * 2 + [
+        {"file": "d", "status": "missing"}
+    ]
+
+    table = [line.split() for line in summary(done).splitlines()]
+
+    assert ["mask", "2", "4"] in table
+    assert ["no_mask", "0", "0"] in table
+    assert ["together", "2", "4"] in table
+    assert ["rejected", "2", "damaged"] in table
+    assert ["missing", "1"] in table

@@ -1,0 +1,402 @@
+"""An upload gets exactly one result, whatever happens to it and however often it is told of."""
+
+import io
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, IncompleteReadError
+from moto import mock_aws
+
+from functions.inference import upload as module
+from functions.inference.decode import MAX_BYTES
+from functions.inference.record import Recorder
+from functions.inference.score import Prediction, Verdict
+from functions.inference.upload import Outcome, Scorer, Upload
+from tests.pictures import draw_face, encode
+
+FACE = encode(draw_face())
+OTHER_FACE = encode(draw_face(200, 240))
+PREDICTION = Prediction(
+    id="random",
+    verdict=Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.06, "incorrect": 0.04}),
+    faces=(),
+    width=160,
+    height=200,
+    model_version="7",
+    projection=(0.5,) * 16,
+    appearance={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
+    decode_ms=3.1,
+    detect_ms=5.2,
+    inference_ms=4.2,
+)
+
+
+class Buckets:
+    """The two buckets, and what there is in them."""
+
+    def __init__(self, s3):
+        self.s3 = s3
+        for bucket in ("uploads", "results"):
+            self.s3.create_bucket(Bucket=bucket)
+            self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    def drop(self, key, data=FACE, **metadata):
+        """Upload a picture; return what the news of it says."""
+        put = self.s3.put_object(Bucket="uploads", Key=key, Body=data, Metadata=metadata)
+        return Upload("uploads", key, put["VersionId"], put["ETag"].strip('"'))
+
+    def result(self, key):
+        return json.loads(self.s3.get_object(Bucket="results", Key=f"{key}.json")["Body"].read())
+
+    def written(self):
+        """How many times each result was written."""
+        versions = self.s3.list_object_versions(Bucket="results").get("Versions", [])
+        return {v["Key"]: sum(w["Key"] == v["Key"] for w in versions) for v in versions}
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A client, which takes half a second to make."""
+    return boto3.Session("testing", "testing", region_name="us-east-1").client("s3")
+
+
+@pytest.fixture
+def buckets(s3, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield Buckets(s3)
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """The pictures that were scored, each with the model of that moment."""
+    seen = []
+
+    def score(picture, models, question, *, decode_ms):  # noqa: ARG001
+        seen.append((picture.width, models.version))
+        return replace(PREDICTION, width=picture.width, height=picture.height, model_version=models.version)
+
+    monkeypatch.setattr(module, "score", score)
+    return seen
+
+
+@pytest.fixture
+def scorer(buckets, scored):  # noqa: ARG001
+    return make_scorer(buckets.s3)
+
+
+def make_scorer(s3, version="7"):
+    return Scorer(
+        s3, "results", SimpleNamespace(version=version), Recorder("Test", "batch", version), decoders=1
+    )
+
+
+def test_a_picture_gets_a_result(scorer, buckets):
+    told = buckets.drop("gate 3/é+%20.jpg", source="gate-3")
+
+    assert scorer.score(told, "request") is Outcome.SCORED
+
+    result = buckets.result("gate 3/é+%20.jpg")
+    times = result.pop("times")
+    assert result == {
+        "status": "scored",
+        "source": "gate-3",
+        "prediction": PREDICTION.as_json() | {"prediction_id": result["prediction"]["prediction_id"]},
+        "upload": {"bucket": "uploads", "key": told.key, "version": told.version, "etag": told.etag},
+        "model_version": "7",
+    }
+    assert times.keys() == {"uploaded", "scored", "decode_ms", "detect_ms", "inference_ms"}
+    assert times["uploaded"] <= times["scored"]
+    head = buckets.s3.head_object(Bucket="results", Key=f"{told.key}.json")
+    assert head["ContentType"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("data", "slug"),
+    [
+        (b"", "unreadable-image"),
+        (b"Dear Sir or Madam,", "unreadable-image"),
+        (FACE[: len(FACE) // 2], "unreadable-image"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "unsupported-type"),
+        (encode(draw_face(31, 31)), "too-small"),
+    ],
+)
+def test_a_bad_picture_gets_a_result_that_says_why(data, slug, scorer, buckets, scored):
+    told = buckets.drop("a.jpg", data, source="gate-3")
+
+    assert scorer.score(told, "request") is Outcome.REJECTED
+
+    result = buckets.result("a.jpg")
+    assert result["status"] == "rejected"
+    assert result["source"] == "gate-3"
+    assert result["problem"]["type"] == f"urn:maskwatch:problem:{slug}"
+    assert result["problem"]["detail"]
+    assert result["upload"]["etag"] == told.etag
+    assert "prediction" not in result
+    assert scored == []
+
+
+def test_too_many_bytes_are_not_even_fetched(scorer, buckets):
+    read = []
+    told = buckets.drop("a.jpg")
+
+    def huge(parsed, **_):
+        parsed["ContentLength"] = MAX_BYTES + 1
+        parsed["Body"] = SimpleNamespace(read=read.append, close=lambda: None)
+
+    buckets.s3.meta.events.register("after-call.s3.GetObject", huge)
+
+    assert scorer.score(told, "request") is Outcome.REJECTED
+    buckets.s3.meta.events.unregister("after-call.s3.GetObject", huge)
+    assert buckets.result("a.jpg")["problem"]["status"] == 413
+    assert read == []
+
+
+@pytest.mark.parametrize(
+    ("told", "source"),
+    [
+        ({}, None),
+        ({"source": ""}, None),
+        ({"source": "Tor 7"}, "Tor 7"),
+        ({"source": "=?UTF-8?B?VMO8ciA3?="}, "Tür 7"),
+    ],
+)
+def test_the_source_comes_from_the_metadata(told, source, scorer, buckets):
+    scorer.score(buckets.drop("a.jpg", **told), "request")
+
+    assert buckets.result("a.jpg")["source"] == source
+
+
+@pytest.mark.parametrize(
+    "source", ["x" * 65, "=?UTF-8?B?/w==?=", "=?no-such?B?VMO8cg==?=", "=?UTF-8?B?VMO8c?="]
+)
+def test_a_source_that_the_api_would_not_take_is_refused_here_too(source, scorer, buckets):
+    scorer.score(buckets.drop("a.jpg", source=source), "request")
+
+    assert buckets.result("a.jpg")["problem"]["type"] == "urn:maskwatch:problem:invalid-parameter"
+
+
+def test_a_second_delivery_changes_nothing(scorer, buckets, scored):
+    told = buckets.drop("a.jpg")
+
+    outcomes = [scorer.score(told, "request") for _ in range(3)]
+
+    assert outcomes == [Outcome.SCORED, Outcome.SKIPPED, Outcome.SKIPPED]
+    assert buckets.written() == {"a.jpg.json": 1}
+    assert len(scored) == 1
+
+
+def test_news_without_a_version_is_known_by_its_etag(scorer, buckets, scored):
+    told = replace(buckets.drop("a.jpg"), version=None)
+
+    assert [scorer.score(told, "request") for _ in range(2)] == [Outcome.SCORED, Outcome.SKIPPED]
+    assert len(scored) == 1
+
+
+def test_the_same_input_and_model_give_the_same_bytes_but_for_times(scorer, buckets, scored):
+    told = buckets.drop("a.jpg")
+    results = []
+    for _ in range(2):
+        scorer.score(told, "request")
+        results.append(buckets.result("a.jpg"))
+        buckets.s3.delete_object(Bucket="results", Key="a.jpg.json")
+
+    assert len(scored) == 2
+    times = [result.pop("times") for result in results]
+    assert times[0]["scored"] != times[1]["scored"]
+    assert json.dumps(results[0]) == json.dumps(results[1])
+
+
+def test_predictions_about_different_uploads_have_different_ids(scorer, buckets):
+    ids = set()
+    for key, data in [("a.jpg", FACE), ("b.jpg", FACE), ("a.jpg", OTHER_FACE), ("a.jpg", FACE)]:
+        scorer.score(buckets.drop(key, data), "request")
+        ids.add(buckets.result(key)["prediction"]["prediction_id"])
+
+    assert len(ids) == 4
+
+
+def test_another_model_scores_again(scorer, buckets, scored):
+    told = buckets.drop("a.jpg")
+    scorer.score(told, "request")
+
+    assert make_scorer(buckets.s3, "8").score(told, "request") is Outcome.SCORED
+    assert buckets.result("a.jpg")["model_version"] == "8"
+    assert [version for _, version in scored] == ["7", "8"]
+
+
+def test_the_same_bytes_again_are_not_scored_again(scorer, buckets, scored):
+    scorer.score(buckets.drop("a.jpg", source="gate-3"), "request")
+
+    assert scorer.score(buckets.drop("a.jpg", source="gate-3"), "request") is Outcome.SKIPPED
+    assert len(scored) == 1
+
+
+def test_the_same_bytes_from_another_source_get_a_result_that_says_so(scorer, buckets):
+    scorer.score(buckets.drop("a.jpg", source="gate-3"), "request")
+    scorer.score(buckets.drop("a.jpg", source="gate-4"), "request")
+
+    assert buckets.result("a.jpg")["source"] == "gate-4"
+
+
+def test_of_a_picture_replaced_meanwhile_the_last_version_counts(scorer, buckets, scored):
+    first, last = buckets.drop("a.jpg", FACE), buckets.drop("a.jpg", OTHER_FACE)
+
+    outcomes = [scorer.score(told, "request") for told in (first, last, first)]
+
+    assert outcomes == [Outcome.SCORED, Outcome.SKIPPED, Outcome.SKIPPED]
+    result = buckets.result("a.jpg")
+    assert (result["upload"]["version"], result["upload"]["etag"]) == (last.version, last.etag)
+    assert result["prediction"]["image"]["width"] == 200
+    assert len(scored) == 1
+
+
+def test_old_news_after_a_replacement_was_scored_changes_nothing(scorer, buckets):
+    first = buckets.drop("a.jpg", FACE)
+    scorer.score(first, "request")
+    last = buckets.drop("a.jpg", OTHER_FACE)
+    scorer.score(last, "request")
+
+    assert scorer.score(first, "request") is Outcome.SKIPPED
+    assert buckets.result("a.jpg")["upload"]["version"] == last.version
+
+
+def test_a_picture_deleted_meanwhile_gets_a_result_that_says_so(scorer, buckets):
+    told = buckets.drop("a.jpg")
+    buckets.s3.delete_object(Bucket="uploads", Key="a.jpg")
+
+    assert scorer.score(told, "request") is Outcome.REJECTED
+
+    result = buckets.result("a.jpg")
+    assert result["problem"]["type"] == "urn:maskwatch:problem:gone"
+    assert result["upload"] == {
+        "bucket": "uploads",
+        "key": "a.jpg",
+        "version": told.version,
+        "etag": told.etag,
+    }
+    assert result["times"]["uploaded"] is None
+
+
+def test_a_deletion_takes_no_result_away(scorer, buckets):
+    first = buckets.drop("a.jpg", FACE)
+    scorer.score(first, "request")
+    last = buckets.drop("a.jpg", OTHER_FACE)
+    buckets.s3.delete_object(Bucket="uploads", Key="a.jpg")
+
+    assert scorer.score(last, "request") is Outcome.SKIPPED
+    assert buckets.result("a.jpg")["upload"]["version"] == first.version
+
+
+@pytest.mark.parametrize("version", [True, False])
+def test_a_picture_that_comes_back_is_scored(version, scorer, buckets):
+    told = buckets.drop("a.jpg")
+    buckets.s3.delete_object(Bucket="uploads", Key="a.jpg")
+    assert [scorer.score(told, "request") for _ in range(2)] == [Outcome.REJECTED, Outcome.SKIPPED]
+
+    again = buckets.drop("a.jpg")
+    again = again if version else replace(again, version=None)
+
+    assert scorer.score(again, "request") is Outcome.SCORED
+    assert buckets.result("a.jpg")["status"] == "scored"
+
+
+@pytest.mark.parametrize("already", [False, True])
+def test_a_result_that_another_delivery_wrote_meanwhile_is_not_overwritten(
+    already, scorer, buckets, monkeypatch
+):
+    if already:
+        scorer.score(buckets.drop("a.jpg", OTHER_FACE), "request")
+    first = buckets.drop("a.jpg", FACE)
+    faster = make_scorer(buckets.s3)
+    score = module.score
+
+    def slow(*arguments, **options):
+        monkeypatch.setattr(module, "score", score)
+        last = buckets.drop("a.jpg", OTHER_FACE, source="the last")
+        faster.score(last, "request")
+        return score(*arguments, **options)
+
+    monkeypatch.setattr(module, "score", slow)
+
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        scorer.score(first, "request")
+    assert buckets.result("a.jpg")["source"] == "the last"
+    assert scorer.score(first, "request") is Outcome.SKIPPED
+
+
+def test_a_result_that_was_written_though_the_answer_was_lost_counts(scorer, buckets, monkeypatch, capsys):
+    told = buckets.drop("a.jpg")
+    put = buckets.s3.put_object
+
+    def ask_again(**arguments):  # as boto3 does on an error; the second time the condition does not hold
+        put(**arguments)
+        return put(**arguments)
+
+    monkeypatch.setattr(buckets.s3, "put_object", ask_again)
+
+    assert scorer.score(told, "request") is Outcome.SCORED
+    assert buckets.written() == {"a.jpg.json": 1}
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_folders_are_skipped(scorer, buckets):
+    assert scorer.score(buckets.drop("a folder/", b""), "request") is Outcome.SKIPPED
+    assert buckets.written() == {}
+
+
+def test_a_key_that_leaves_no_room_for_its_result_is_an_error(scorer):
+    assert len(("é" * 508 + ".jpg.json").encode()) == 1025
+    with pytest.raises(ValueError, match="1024 bytes"):
+        scorer.score(Upload("uploads", "é" * 508 + ".jpg"), "request")
+
+
+@pytest.mark.parametrize("operation", ["HeadObject", "GetObject", "PutObject"])
+@pytest.mark.parametrize("code", [403, 500, 503])
+def test_what_s3_refuses_is_an_error_and_no_result(operation, code, scorer, buckets):
+    told = buckets.drop("a.jpg")
+
+    def refuse(**_):
+        return SimpleNamespace(status_code=code), {
+            "Error": {"Code": str(code), "Message": "refused"},
+            "ResponseMetadata": {"HTTPStatusCode": code},
+        }
+
+    event = f"before-call.s3.{operation}"
+    buckets.s3.meta.events.register(event, refuse)
+
+    with pytest.raises(ClientError, match="refused"):
+        scorer.score(told, "request")
+    buckets.s3.meta.events.unregister(event, refuse)
+    assert buckets.written() == {}
+
+
+def test_a_download_that_breaks_off_is_an_error_and_no_damaged_picture(scorer, buckets):
+    told = buckets.drop("a.jpg")
+
+    def cut(parsed, **_):
+        parsed["Body"]._raw_stream = io.BytesIO(FACE[:100])  # noqa: SLF001 -- as a connection that breaks
+
+    buckets.s3.meta.events.register("after-call.s3.GetObject", cut)
+
+    with pytest.raises(IncompleteReadError):
+        scorer.score(told, "request")
+    buckets.s3.meta.events.unregister("after-call.s3.GetObject", cut)
+    assert buckets.written() == {}
+
+
+def test_predictions_and_refusals_are_recorded_without_keys(scorer, buckets, capsys):
+    scorer.score(buckets.drop("Jane Doe.jpg", source="gate-3"), "r-1")
+    scorer.score(buckets.drop("bad.jpg", b"text"), "r-2")
+    scorer.score(buckets.drop("bad.jpg", b"text"), "r-3")
+
+    written = capsys.readouterr().out
+    lines = [json.loads(line) for line in written.splitlines()]
+    assert [line["request_id"] for line in lines] == ["r-1", "r-2"]
+    assert lines[0]["source"] == "gate-3"
+    assert lines[0]["prediction_id"] == buckets.result("Jane Doe.jpg")["prediction"]["prediction_id"]
+    assert lines[1]["rejected"] == "unreadable-image"
+    assert "Jane" not in written

@@ -1,0 +1,250 @@
+"""Make training pictures of scenes: mosaics, faces at every size, pasted faces, places without any."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from functions.inference.detect import letterbox
+from training.augment import coloured
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from training.detector.scenes import Scene
+
+MOSAIC: Final = 0.45  # share of pictures made of four scenes
+FACE_FREE: Final = 0.07  # share of pictures cut from where no face is
+PASTED: Final = 0.35  # share of pictures that faces are pasted into
+SIZES: Final = (13.0, 260.0)  # pixels of a face in the picture, drawn evenly on a log scale
+SEEN: Final = 0.45  # of a face's area that must be in the picture for it to count
+IGNORED: Final = 0.1  # with less in it than SEEN but more than this, finding it is neither right nor wrong
+SMALLEST: Final = 7.0  # pixels; nor is finding a face smaller than this
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Boxes (left, top, right, bottom) in pixels, float32 (n, 4), and whether each is to be found, bool (n,)."""
+
+    boxes: NDArray[np.float32]
+    sought: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CutFace:
+    """A face to paste: RGB uint8 (H, W, 3), all of it face but for a rim."""
+
+    pixels: NDArray[np.uint8]
+
+
+def compose(
+    scenes: Sequence[Scene],
+    cumulated: NDArray[np.float64],
+    cut_faces: Sequence[CutFace],
+    size: int,
+    plain: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], Faces]:
+    """Draw one training picture.
+
+    Args:
+        scenes: What it is made of.
+        cumulated: Chance of each scene or one before it to be drawn, (scenes,).
+        cut_faces: What may be pasted into it.
+        size: Its side, in pixels.
+        plain: Chance of a scene as serving sees it, but for its colours and left and right.
+        rng: Where the randomness comes from.
+
+    Returns:
+        The picture, RGB uint8 (size, size, 3), and the faces in it.
+    """
+
+    def any_scene() -> Scene:
+        return scenes[min(int(np.searchsorted(cumulated, rng.random())), len(scenes) - 1)]
+
+    if rng.random() < plain:
+        return _plain(any_scene(), size, rng)
+    kind = rng.random()
+    canvas = Image.new("RGB", (size, size), _any_colour(rng))
+    parts: list[Faces] = []
+    if kind < MOSAIC:
+        x, y = (int(v) for v in size * rng.uniform(0.3, 0.7, 2))
+        for left, top, right, bottom in ((0, 0, x, y), (x, 0, size, y), (0, y, x, size), (x, y, size, size)):
+            parts.append(_tile(canvas, (left, top, right, bottom), any_scene(), size, rng))
+    elif kind < MOSAIC + FACE_FREE:
+        _face_free(canvas, any_scene(), rng)
+    else:
+        parts.append(_tile(canvas, (0, 0, size, size), any_scene(), size, rng))
+    if cut_faces and rng.random() < PASTED:
+        for _ in range(int(rng.integers(1, 5))):
+            parts.append(_paste(canvas, cut_faces[int(rng.integers(len(cut_faces)))], parts, rng))
+    faces = _joined(parts)
+    if rng.random() < 0.25:
+        canvas, faces = _rotated(canvas, faces, rng)
+    pixels = coloured(_degraded(canvas, rng), rng)
+    if rng.random() < 0.5:
+        pixels, boxes = _mirrored(pixels, faces.boxes)
+        faces = Faces(boxes, faces.sought)
+    return pixels, faces
+
+
+def _plain(scene: Scene, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Faces]:
+    pixels, boxes = scene.pixels, scene.boxes
+    if rng.random() < 0.5:
+        pixels, boxes = _mirrored(pixels, boxes)
+    square, scale = letterbox(pixels, size)
+    if rng.random() < 0.5:
+        square = coloured(Image.fromarray(square), rng)
+    whole = Faces((boxes * scale).astype(np.float32), np.ones(len(boxes), bool))
+    return square, _clipped(whole, (0, 0, scale * pixels.shape[1], scale * pixels.shape[0]))
+
+
+def _mirrored(
+    pixels: NDArray[np.uint8], boxes: NDArray[np.float32]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    turned = boxes.copy()
+    turned[:, [0, 2]] = pixels.shape[1] - boxes[:, [2, 0]]
+    return pixels[:, ::-1], turned
+
+
+def _any_colour(rng: np.random.Generator) -> tuple[int, ...]:
+    return tuple(int(v) for v in rng.integers(0, 256, 3))
+
+
+def _tile(
+    canvas: Image.Image, tile: tuple[int, int, int, int], scene: Scene, size: int, rng: np.random.Generator
+) -> Faces:
+    """Fill a rectangle of the canvas with a part of a scene, at a scale that gives some face the size drawn."""
+    left, top, right, bottom = tile
+    height, width = scene.pixels.shape[:2]
+    fit = size / max(width, height)
+    box = scene.boxes[int(rng.integers(len(scene.boxes)))]
+    side = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+    if rng.random() < 0.5:
+        scale = float(np.exp(rng.uniform(*np.log(SIZES)))) / side
+        scale = float(np.clip(scale, 0.35 * fit, 3.5 * fit))
+    else:
+        scale = fit * float(rng.uniform(0.6, 1.35))
+    across, down = scale * np.exp(rng.uniform(-0.12, 0.12, 2))
+    # Where the face's centre comes to lie; then the scene is moved back to cover what it can.
+    centre = np.array([(box[0] + box[2]) / 2 * across, (box[1] + box[3]) / 2 * down])
+    room = np.array([right - left, bottom - top])
+    offset = rng.uniform(0.1, 0.9, 2) * room - centre
+    extent = np.array([width * across, height * down])
+    slack = room - extent
+    offset = np.clip(offset, np.minimum(slack, 0), np.maximum(slack, 0))
+    x0, y0 = np.maximum(offset, 0).round()
+    x1, y1 = np.minimum(offset + extent, room).round()
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return _joined([])
+    crop = np.array([x0, y0, x1, y1]) - np.tile(offset, 2)
+    crop /= (across, down, across, down)
+    crop = np.clip(crop, 0, (width, height, width, height))
+    part = Image.fromarray(scene.pixels).resize(
+        (int(x1 - x0), int(y1 - y0)), Image.Resampling.BILINEAR, tuple(crop), reducing_gap=2.0
+    )
+    canvas.paste(part, (left + int(x0), top + int(y0)))
+    boxes = scene.boxes * (across, down, across, down) + np.tile(offset + np.array([left, top]), 2)
+    faces = Faces(boxes.astype(np.float32), np.ones(len(boxes), bool))
+    return _clipped(faces, (left + x0, top + y0, left + x1, top + y1))
+
+
+def _clipped(faces: Faces, to: tuple[float, float, float, float]) -> Faces:
+    """Faces cut at the edges of a rectangle; those that lose too much or are too small are no longer sought."""
+    boxes = faces.boxes
+    cut = np.concatenate([np.maximum(boxes[:, :2], to[:2]), np.minimum(boxes[:, 2:], to[2:])], axis=1)
+    sides = (cut[:, 2:] - cut[:, :2]).clip(0)
+    seen = sides.prod(axis=1) / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    sought = faces.sought & (seen >= SEEN) & (sides.min(axis=1) >= SMALLEST)
+    there = seen > IGNORED
+    return Faces(cut[there].astype(np.float32), sought[there])
+
+
+def _joined(parts: Sequence[Faces]) -> Faces:
+    none = Faces(np.zeros((0, 4), np.float32), np.zeros(0, bool))
+    return Faces(
+        np.concatenate([part.boxes for part in (none, *parts)]),
+        np.concatenate([part.sought for part in (none, *parts)]),
+    )
+
+
+def _face_free(canvas: Image.Image, scene: Scene, rng: np.random.Generator) -> None:
+    """Fill the canvas with a place of the scene that holds no face; with nothing where there is none."""
+    height, width = scene.pixels.shape[:2]
+    for _ in range(20):
+        side = rng.uniform(0.2, 0.8, 2) * min(width, height)
+        left, top = rng.uniform(0, 1, 2) * (np.array([width, height]) - side)
+        overlap = np.minimum(scene.boxes[:, 2:], [left + side[0], top + side[1]])
+        overlap = overlap - np.maximum(scene.boxes[:, :2], [left, top])
+        if not (overlap > 0).all(axis=1).any():
+            place = (left, top, left + side[0], top + side[1])
+            canvas.paste(Image.fromarray(scene.pixels).resize(canvas.size, Image.Resampling.BILINEAR, place))
+            return
+
+
+def _paste(canvas: Image.Image, face: CutFace, there: Sequence[Faces], rng: np.random.Generator) -> Faces:
+    """Put a face with soft edges where no other is."""
+    size = canvas.width
+    height = float(np.exp(rng.uniform(*np.log((18, size * 0.6)))))
+    width = height * face.pixels.shape[1] / face.pixels.shape[0] * float(np.exp(rng.uniform(-0.1, 0.1)))
+    width, height = int(max(width, 10)), int(max(height, 10))
+    if width >= size or height >= size:
+        return _joined([])
+    left, top = int(rng.integers(0, size - width)), int(rng.integers(0, size - height))
+    others = _joined(there).boxes
+    overlap = np.minimum(others[:, 2:], [left + width, top + height]) - np.maximum(others[:, :2], [left, top])
+    if (overlap > 0).all(axis=1).any():
+        return _joined([])
+    rim = 0.5 * float(rng.uniform(0.02, 0.12)) * min(width, height)
+    mask = Image.new("L", (width, height))
+    draw = ImageDraw.Draw(mask)
+    edge = (rim, rim, width - rim, height - rim)
+    if rng.random() < 0.5:
+        draw.ellipse((0, 0, width, height), fill=255)
+    else:
+        draw.rectangle(edge, fill=255)
+    mask = mask.filter(ImageFilter.GaussianBlur(rim))
+    canvas.paste(
+        Image.fromarray(face.pixels).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0),
+        (left, top),
+        mask,
+    )
+    dx, dy = 0.05 * width, 0.04 * height
+    box = np.array([[left + dx, top + dy, left + width - dx, top + height - dy]])
+    return Faces(box.astype(np.float32), np.array([min(width, height) >= SMALLEST * 1.2]))
+
+
+def _rotated(canvas: Image.Image, faces: Faces, rng: np.random.Generator) -> tuple[Image.Image, Faces]:
+    """Turn the picture; a box then bounds the turned ellipse that the upright box bounds."""
+    degrees = float(np.clip(rng.normal(0, 10), -30, 30))
+    size = canvas.width
+    turned = canvas.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=_any_colour(rng))
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2 - size / 2
+    halves = (faces.boxes[:, 2:] - faces.boxes[:, :2]) / 2
+    x, y = centres[:, 0] * cos + centres[:, 1] * sin, -centres[:, 0] * sin + centres[:, 1] * cos
+    half_width = np.hypot(halves[:, 0] * cos, halves[:, 1] * sin)
+    half_height = np.hypot(halves[:, 0] * sin, halves[:, 1] * cos)
+    boxes = np.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=1) + size / 2
+    return turned, _clipped(Faces(boxes.astype(np.float32), faces.sought), (0, 0, size, size))
+
+
+def _degraded(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Low resolution, blur and JPEG artefacts, each now and then."""
+    size = image.size
+    if rng.random() < 0.1:
+        small = int(size[0] * rng.uniform(0.4, 0.8))
+        image = image.resize((small, small), Image.Resampling.BOX).resize(size, Image.Resampling.BILINEAR)
+    if rng.random() < 0.1:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.6)))
+    if rng.random() < 0.2:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=int(rng.integers(20, 90)))
+        image = Image.open(file)
+    return image

@@ -1,0 +1,108 @@
+"""Turn a trained detector into TFLite: `python -m training.detector.convert --data FOLDER --run RUN`.
+
+Writes `detector.tflite` (int8), `detector-float32.tflite` and `detector-conversion.json` beside the weights: the
+calibration, the score from which on a face counts, and what both files reach on the validation scenes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import tensorflow as tf
+
+from functions.inference.detect import Detector, letterbox
+from functions.inference.release import Network
+from training.convert import quantized
+from training.detector.evaluate import CONVERSION, DETECTOR, LOWEST_SCORE
+from training.detector.metrics import ON_FACE, match, recall_at
+from training.detector.model import load_trained, serving_model
+from training.detector.scenes import MIN_FACE, Scene, load_scenes, sides
+from training.detector.train import SIZE, WEIGHTS, predict, validation_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from functions.inference.detect import Detections
+
+REPRESENTATIVE: Final = 300  # scenes that set the quantised ranges
+FALSE_PER_PICTURE: Final = 0.07  # on the validation scenes; leaves room under the 0.1 that is promised
+
+
+def platt(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and offset of the logit that make a score the chance of being right (Platt 1999), by Newton's method.
+
+    Args:
+        scores: 0 to 1, (N,).
+        right: Whether each was, (N,); one right and one wrong are added, so that the answer stays finite.
+    """
+    logits = np.log(scores / (1 - scores)).astype(np.float64)
+    design = np.stack([np.append(logits, [0, 0]), np.ones(len(logits) + 2)], axis=1)
+    truth = np.append(right, [0.0, 1.0])
+    found = np.array([1.0, 0.0])
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-design @ found))
+        slope = design.T @ (truth - chance)
+        curvature = (design * (chance * (1 - chance))[:, np.newaxis]).T @ design
+        step = np.linalg.solve(curvature + 1e-6 * np.eye(2), slope)
+        found = found + step / max(float(np.linalg.norm(step)), 1.0)
+    return float(found[0]), float(found[1])
+
+
+def find_faces(file: bytes, size: int, scenes: Sequence[Scene], min_score: float) -> list[Detections]:
+    """What a TFLite file finds in each scene, through the serving code."""
+    detector = Detector(Network(file, size), min_score, threads=2)
+    return [detector.detect(scene.pixels) for scene in scenes]
+
+
+def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, Any]:
+    """Convert the weights in `folder`, write the files there and return what `detector-conversion.json` says."""
+    model = load_trained(folder / WEIGHTS)
+    judged = [scene for scene in scenes if scene.split == "val"]
+    learned = [scene for scene in scenes if scene.split == "train"]
+    found = predict(model.predict_on_batch, judged, size, LOWEST_SCORE)
+    told = _matches(found, judged)
+    slope, offset = platt(told.scores, told.right)
+    graph = serving_model(model, size, slope, offset)
+    chosen = np.random.default_rng(0).choice(len(learned), min(REPRESENTATIVE, len(learned)), replace=False)
+    files = {
+        DETECTOR: quantized(graph, [letterbox(learned[i].pixels, size)[0] for i in chosen]),
+        "detector-float32.tflite": tf.lite.TFLiteConverter.from_keras_model(graph).convert(),
+    }
+    validation = {"keras": validation_scores(found, judged)}
+    for name, file in files.items():
+        (folder / name).write_bytes(file)
+        validation[name] = validation_scores(find_faces(file, size, judged, LOWEST_SCORE), judged)
+    shipped = _matches(find_faces(files[DETECTOR], size, judged, LOWEST_SCORE), judged)
+    conversion = {
+        "input_size": size,
+        "calibration": {"slope": slope, "offset": offset},
+        "min_score": min(max(round(recall_at(shipped, FALSE_PER_PICTURE)[1], 4), 0.01), 0.99),
+        "validation": validation,
+    }
+    (folder / CONVERSION).write_text(json.dumps(conversion, indent=1) + "\n")
+    return conversion
+
+
+def _matches(found: Sequence[Detections], scenes: Sequence[Scene]) -> Any:
+    sought = [sides(scene) >= MIN_FACE for scene in scenes]
+    return match(found, [scene.boxes for scene in scenes], sought, MIN_FACE, ON_FACE)
+
+
+def main() -> None:
+    """Convert from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
+    options = parser.parse_args()
+    scenes = load_scenes(options.data, ("train", "val"))
+    print(json.dumps(convert_run(options.run, scenes, SIZE), indent=1))
+
+
+if __name__ == "__main__":
+    main()

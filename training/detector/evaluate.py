@@ -1,0 +1,331 @@
+"""Judge what a run's detector finds: `python -m training.detector.evaluate --data FOLDER --run RUN`.
+
+Looks at the test scenes through the serving code, each face that is found also judged by a release's classifier,
+and writes `detector-metrics.json`. Figures are about faces of at least 24 pixels; what is smaller, found or not,
+counts neither way, but is shown by size. Average precision and recall at 0.1 false detections a picture ask for half
+an overlap; what is told of the detector as it serves asks for a box that is on the face (`ON_FACE`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from functions.inference.classify import Classifier
+from functions.inference.detect import Detections, Detector
+from functions.inference.fetch import open_release
+from functions.inference.release import LABELS, Network
+from functions.inference.score import cut
+from training.dataset import UnusableData
+from training.detector.metrics import FOUND, NONE, ON_FACE, assign, average_precision, match, recall_at
+from training.detector.scenes import MIN_FACE, fingerprint, load_scenes, sides
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from training.detector.metrics import Matches
+    from training.detector.scenes import Scene
+
+METRICS: Final = "detector-metrics.json"
+CONVERSION: Final = "detector-conversion.json"  # of convert.py, which would bring TensorFlow with it
+DETECTOR: Final = "detector.tflite"
+LOWEST_SCORE: Final = 0.002  # where the precision-recall curve ends
+FALSE_PER_PICTURE: Final = 0.1
+SIZES: Final = (8, 12, 16, 24, 32, 64, 128, 10_000)  # pixels, between which recall is told
+OVERLAPS: Final = (FOUND, 0.4, ON_FACE)
+DRAWS: Final = 500  # of a bootstrap over scenes
+FACE_FREE: Final = 200  # backgrounds cut out of scenes
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one scene: faces, and for each the probabilities (faces, 3) of the labels."""
+
+    faces: Detections
+    probabilities: NDArray[np.float64]
+
+
+def find(detector: Network, classifier: Network, scenes: Sequence[Scene]) -> list[Found]:
+    """Find every face in every scene, down to `LOWEST_SCORE`, and judge it, as serving does."""
+    finder, judge = Detector(detector, LOWEST_SCORE, threads=2), Classifier(classifier, threads=2)
+    told = []
+    for scene in tqdm(scenes, desc="finding faces", unit="scene"):
+        faces = finder.detect(scene.pixels)
+        judged = judge.classify([cut(scene.pixels, box) for box in faces.boxes])
+        probabilities = np.array([one.probabilities for one in judged]).reshape(-1, len(LABELS))
+        told.append(Found(faces, probabilities))
+    return told
+
+
+def evaluate(
+    found: Sequence[Found], scenes: Sequence[Scene], min_score: float, detector: Network
+) -> dict[str, Any]:
+    """What `detector-metrics.json` says of the scenes.
+
+    Args:
+        found: Of each scene.
+        scenes: Those of the test split.
+        min_score: From which on serving takes a face for one.
+        detector: For the pictures without faces.
+    """
+    every = [one.faces for one in found]
+    large = [sides(scene) >= MIN_FACE for scene in scenes]
+    return {
+        "scenes": len(scenes),
+        "faces": int(sum(one.sum() for one in large)),
+        "min_score": min_score,
+        "overall": _with_intervals(every, scenes, large, min_score),
+        "overlaps": {str(least): _at(every, scenes, large, least) for least in OVERLAPS},
+        "labels": {
+            label: _label(found, scenes, large, number, min_score) for number, label in enumerate(LABELS)
+        },
+        "sources": {
+            source: _served(_chosen(every, here), _chosen(scenes, here), _chosen(large, here), min_score)
+            for source in sorted({scene.source for scene in scenes})
+            for here in [[scene.source == source for scene in scenes]]
+        },
+        "sizes": _sizes(every, scenes, min_score),
+        "face_free": _face_free(scenes, detector, min_score),
+        "end_to_end": _end_to_end(found, scenes, large, min_score),
+    }
+
+
+def _chosen(values: Sequence[Any], here: Sequence[bool]) -> list[Any]:
+    return [value for value, chosen in zip(values, here, strict=True) if chosen]
+
+
+def _matches(
+    found: Sequence[Detections], scenes: Sequence[Scene], sought: Sequence[NDArray[np.bool_]]
+) -> Matches:
+    return match(found, [scene.boxes for scene in scenes], sought, MIN_FACE)
+
+
+def _at(
+    found: Sequence[Detections], scenes: Sequence[Scene], sought: Sequence[NDArray[np.bool_]], least: float
+) -> dict[str, float]:
+    """The figures where a box need cover a face by no more than `least`: the sets' boxes are of different kinds."""
+    matches = match(found, [scene.boxes for scene in scenes], sought, MIN_FACE, least)
+    recall, _ = recall_at(matches, FALSE_PER_PICTURE)
+    return {"recall_at_0.1_false": recall, "average_precision": average_precision(matches)}
+
+
+def certain(faces: Detections, min_score: float) -> Detections:
+    """Those that serving would tell."""
+    kept = faces.scores >= min_score
+    return Detections(faces.boxes[kept], faces.scores[kept])
+
+
+def _served(
+    found: Sequence[Detections],
+    scenes: Sequence[Scene],
+    sought: Sequence[NDArray[np.bool_]],
+    min_score: float,
+) -> dict[str, float]:
+    """Recall and false detections a scene at the threshold that serves, by boxes that are on the face."""
+    told = [certain(faces, min_score) for faces in found]
+    matches = match(told, [scene.boxes for scene in scenes], sought, MIN_FACE, ON_FACE)
+    return {
+        "n": matches.faces,
+        "recall": float(matches.right.sum() / max(matches.faces, 1)),
+        "false_per_picture": float((~matches.right).sum() / max(matches.pictures, 1)),
+    }
+
+
+def _figures(
+    found: Sequence[Detections],
+    scenes: Sequence[Scene],
+    sought: Sequence[NDArray[np.bool_]],
+    min_score: float,
+) -> dict[str, float]:
+    matches = _matches(found, scenes, sought)
+    return {
+        **_served(found, scenes, sought, min_score),
+        "recall_at_0.1_false": recall_at(matches, FALSE_PER_PICTURE)[0],
+        "ap50": average_precision(matches),
+    }
+
+
+def _with_intervals(
+    found: Sequence[Detections],
+    scenes: Sequence[Scene],
+    sought: Sequence[NDArray[np.bool_]],
+    min_score: float,
+) -> dict[str, Any]:
+    """Figures with 95% intervals, by bootstrap over scenes, as faces of one scene are found or missed together."""
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(DRAWS):
+        chosen = rng.integers(0, len(scenes), len(scenes))
+        figures = _figures(
+            [found[i] for i in chosen], [scenes[i] for i in chosen], [sought[i] for i in chosen], min_score
+        )
+        drawn.append(list(figures.values()))
+    told: dict[str, Any] = dict(_figures(found, scenes, sought, min_score))
+    low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
+    for number, name in enumerate(list(told)):
+        if name != "n":
+            told[f"{name}_interval"] = [float(low[number]), float(high[number])]
+    return told
+
+
+def _label(
+    found: Sequence[Found],
+    scenes: Sequence[Scene],
+    large: Sequence[NDArray[np.bool_]],
+    number: int,
+    min_score: float,
+) -> dict[str, float]:
+    """How faces of one label are found at all, and found as such.
+
+    For average precision, a detection stands for each label with its score times the label's probability.
+    """
+    own = [scene.labels == number for scene in scenes]
+    as_such = [
+        Detections(one.faces.boxes, (one.faces.scores * one.probabilities[:, number]).astype(np.float32))
+        for one in found
+    ]
+    matches = match(
+        as_such,
+        [scene.boxes[mine] for scene, mine in zip(scenes, own, strict=True)],
+        [big[mine] for big, mine in zip(large, own, strict=True)],
+        MIN_FACE,
+    )
+    sought = [big & mine for big, mine in zip(large, own, strict=True)]
+    detected = _served([one.faces for one in found], scenes, sought, min_score)
+    return {"n": matches.faces, "recall": detected["recall"], "ap50": average_precision(matches)}
+
+
+def _sizes(found: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
+    """Recall by the shorter side of a face, in pixels of its scene."""
+    told = {}
+    for low, high in pairwise(SIZES):
+        sought = [(sides(scene) >= low) & (sides(scene) < high) for scene in scenes]
+        figures = _served(found, scenes, sought, min_score)
+        name = f"{low}-{high}" if high < SIZES[-1] else f"{low} and more"
+        told[name] = {"n": figures["n"], "recall": figures["recall"]}
+    return told
+
+
+def _end_to_end(
+    found: Sequence[Found], scenes: Sequence[Scene], large: Sequence[NDArray[np.bool_]], min_score: float
+) -> dict[str, Any]:
+    """How the faces that are found are labelled: a confusion matrix (truth, answer), and shares of it."""
+    confusion = np.zeros((len(LABELS), len(LABELS)), int)
+    for one, scene, sought in zip(found, scenes, large, strict=True):
+        faces = certain(one.faces, min_score)
+        for number, face in enumerate(assign(faces, scene.boxes, sought, ON_FACE)):
+            if face != NONE and sought[face]:
+                confusion[scene.labels[face], one.probabilities[number].argmax()] += 1
+    total = max(int(confusion.sum()), 1)
+    right = np.trace(confusion)
+    return {
+        "n": int(confusion.sum()),
+        "accuracy": float(right / total),
+        "mask_or_not_accuracy": float((confusion[0, 0] + confusion[1:, 1:].sum()) / total),
+        "recall": {
+            label: float(confusion[i, i] / max(confusion[i].sum(), 1)) for i, label in enumerate(LABELS)
+        },
+        "confusion": confusion.tolist(),
+    }
+
+
+def _face_free(scenes: Sequence[Scene], detector: Network, min_score: float) -> dict[str, Any]:
+    """False detections on pictures that hold no face: backgrounds cut out of scenes, and drawn patterns."""
+    finder = Detector(detector, min_score, threads=2)
+    pictures = {"backgrounds": backgrounds(scenes), "patterns": patterns()}
+    return {
+        kind: {
+            "n": len(some),
+            "false_per_picture": sum(len(finder.detect(one).scores) for one in some) / max(len(some), 1),
+        }
+        for kind, some in pictures.items()
+    }
+
+
+def backgrounds(scenes: Sequence[Scene], count: int = FACE_FREE) -> list[NDArray[np.uint8]]:
+    """Parts of scenes, RGB, half a scene's sides and more, that no labelled face reaches into."""
+    rng = np.random.default_rng(0)
+    cuts: list[NDArray[np.uint8]] = []
+    for _ in range(100 * count):
+        if len(cuts) == count:
+            break
+        scene = scenes[int(rng.integers(len(scenes)))]
+        height, width = scene.pixels.shape[:2]
+        h, w = (int(v) for v in rng.uniform(0.5, 0.9, 2) * (height, width))
+        top, left = int(rng.integers(0, height - h)), int(rng.integers(0, width - w))
+        low = np.maximum(scene.boxes[:, :2], (left, top))
+        high = np.minimum(scene.boxes[:, 2:], (left + w, top + h))
+        if not (high > low).all(axis=1).any():
+            cuts.append(scene.pixels[top : top + h, left : left + w])
+    return cuts
+
+
+def patterns() -> list[NDArray[np.uint8]]:
+    """Noise at several scales, gradients, stripes and plain colours, RGB (480, 640, 3)."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[0:480, 0:640]
+    drawn: dict[str, Callable[[], NDArray[Any]]] = {
+        "fine noise": lambda: rng.integers(0, 256, (480, 640, 3)),
+        "coarse noise": lambda: _enlarged(rng.integers(0, 256, (12, 16, 3))),
+        "medium noise": lambda: _enlarged(rng.integers(0, 256, (48, 64, 3))),
+        "gradient": lambda: columns[..., np.newaxis] * rng.uniform(0.1, 0.4, 3),
+        "stripes": lambda: 127 + 120 * np.sin(rows[..., np.newaxis] * rng.uniform(0.05, 1, 3)),
+        "plain": lambda: np.full((480, 640, 3), rng.integers(0, 256, 3)),
+    }
+    return [make().astype(np.uint8) for make in drawn.values() for _ in range(5)]
+
+
+def _enlarged(values: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(Image.fromarray(values.astype(np.uint8)).resize((640, 480), Image.Resampling.BICUBIC))
+
+
+def evaluate_run(run: Path, data: Path, classifier: Network) -> Mapping[str, Any]:
+    """Judge the converted detector in `run`; writes and returns what `detector-metrics.json` says.
+
+    Raises:
+        UnusableData: There are no test scenes.
+    """
+    conversion = json.loads((run / CONVERSION).read_text())
+    network = Network((run / DETECTOR).read_bytes(), conversion["input_size"])
+    scenes = load_scenes(data, ("test",))
+    if not scenes:
+        raise UnusableData(f"{data} has no scenes of the split test")
+    metrics = evaluate(find(network, classifier, scenes), scenes, conversion["min_score"], network)
+    told = {
+        **metrics,
+        "model": {"sha256": hashlib.sha256(network.file).hexdigest(), "bytes": len(network.file)},
+        "data": {"fingerprint": fingerprint(scenes)},
+    }
+    (run / METRICS).write_text(json.dumps(told, indent=1) + "\n")
+    return told
+
+
+def main() -> None:
+    """Judge a detector from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with frames.csv (see scenes.py)")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a converted run; results go there")
+    parser.add_argument(
+        "--release", default="", help="whose classifier judges the faces; default: the image's"
+    )
+    options = parser.parse_args()
+    try:
+        told = evaluate_run(options.run, options.data, open_release(options.release).classifier)
+    except UnusableData as error:
+        parser.error(str(error))
+    print(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()

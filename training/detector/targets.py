@@ -1,0 +1,98 @@
+"""What the detector should say of each cell, and what it costs to say something else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from keras import ops
+
+from functions.inference.detect import STRIDES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from training.detector.augment import Faces
+
+RANGES: Final = (
+    (0.0, 56.0),
+    (36.0, 144.0),
+    (96.0, np.inf),
+)  # pixels: square roots of the areas each stride is for
+RADIUS: Final = 1.0  # strides from a face's centre within which a cell answers for it
+SMALLEST_DISTANCE: Final = 0.05  # strides; keeps the logarithm within bounds
+FACE, OTHER, EITHER = 1.0, 0.0, -1.0  # what a cell's first target says
+
+
+def targets(faces: Faces, size: int) -> NDArray[np.float32]:
+    """For every cell of a picture of `size` pixels, (cells, 5).
+
+    `FACE`, `OTHER` or `EITHER` (not judged), then the logs of the distances to the box's edges in strides, as in the
+    model's output. The smallest face wins where two claim a cell.
+    """
+    sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
+    scales = np.sqrt(sides.prod(axis=1))
+    order = np.argsort(-scales)
+    levels = []
+    for stride, (low, high) in zip(STRIDES, RANGES, strict=True):
+        centres = (np.arange(size // stride, dtype=np.float32) + 0.5) * stride
+        level = np.zeros((len(centres), len(centres), 5), np.float32)
+        for box in faces.boxes[~faces.sought]:
+            rows, columns = ((centres > box[axis]) & (centres < box[axis + 2]) for axis in (1, 0))
+            level[np.ix_(rows, columns)] = EITHER
+        for number in order:
+            if faces.sought[number] and low < scales[number] <= high:
+                _claim(level, centres, faces.boxes[number], stride)
+        levels.append(level.reshape(-1, 5))
+    return np.concatenate(levels)
+
+
+def _claim(
+    level: NDArray[np.float32], centres: NDArray[np.float32], box: NDArray[np.float32], stride: int
+) -> None:
+    """Make the cells around a box's middle answer for it; one at least, however small it is."""
+    rows, columns = (_near(centres, box[axis], box[axis + 2], stride) for axis in (1, 0))
+    top, left = centres[rows] - box[1], centres[columns] - box[0]
+    bottom, right = box[3] - centres[rows], box[2] - centres[columns]
+    (across, down), (from_right, from_bottom) = np.meshgrid(left, top), np.meshgrid(right, bottom)
+    distances = np.stack([across, down, from_right, from_bottom], axis=-1) / stride
+    claimed = np.ix_(rows, columns)
+    level[claimed] = np.concatenate(
+        [np.full((*across.shape, 1), FACE), np.log(distances.clip(SMALLEST_DISTANCE))], axis=-1
+    )
+
+
+def _near(centres: NDArray[np.float32], low: float, high: float, stride: int) -> NDArray[np.intp]:
+    off = np.abs(centres - (low + high) / 2)
+    inside = (centres > low) & (centres < high)
+    return np.flatnonzero((inside & (off <= RADIUS * stride)) | (off <= stride / 2))
+
+
+def loss(wanted: Any, told: Any) -> Any:
+    """Quality focal loss of the scores (Li et al. 2020) and generalised IoU of the boxes (Rezatofighi et al. 2019).
+
+    Args:
+        wanted: `targets` of a batch, (N, cells, 5).
+        told: The model's output, (N, cells, 5).
+    """
+    is_face = ops.cast(ops.equal(wanted[..., 0], FACE), told.dtype)
+    judged = ops.cast(ops.not_equal(wanted[..., 0], EITHER), told.dtype)
+    faces = ops.maximum(ops.sum(is_face), 1.0)
+    iou, giou = _overlaps(ops.exp(wanted[..., 1:]), ops.exp(ops.clip(told[..., 1:], -4.0, 4.0)))
+    quality = ops.stop_gradient(iou) * is_face
+    logit = told[..., 0]
+    entropy = ops.maximum(logit, 0.0) - logit * quality + ops.log1p(ops.exp(-ops.abs(logit)))
+    scores = entropy * ops.square(quality - ops.sigmoid(logit)) * judged
+    return (ops.sum(scores) + 2.0 * ops.sum((1.0 - giou) * is_face)) / faces
+
+
+def _overlaps(a: Any, b: Any) -> tuple[Any, Any]:
+    """IoU and generalised IoU of boxes given as distances from one point, (…, 4)."""
+    area_a = (a[..., 0] + a[..., 2]) * (a[..., 1] + a[..., 3])
+    area_b = (b[..., 0] + b[..., 2]) * (b[..., 1] + b[..., 3])
+    low, high = ops.minimum(a, b), ops.maximum(a, b)
+    shared = (low[..., 0] + low[..., 2]) * (low[..., 1] + low[..., 3])
+    hull = (high[..., 0] + high[..., 2]) * (high[..., 1] + high[..., 3])
+    union = area_a + area_b - shared
+    iou = shared / union
+    return iou, iou - (hull - union) / hull

@@ -1,0 +1,155 @@
+"""Keep account of training in MLflow: `python -m training.tracking --run RUN [--release FOLDER]`.
+
+`track` makes an MLflow run say what a run's folder says: recipe, data set and git commit, the figures of every
+epoch, those of the test pictures, the gate's verdict, plots, and the release. Training calls it after every epoch.
+It may be called at any time and again: a resumed run goes on in the MLflow run that it began, and what a store
+does not know yet is told from the start.
+
+MLFLOW_TRACKING_URI says where: by default a SQLite file under `.runs`; with the ARN of a tracking server,
+SageMaker's managed MLflow (its plugin, sagemaker-mlflow, is installed along). A release is registered as a model
+version; the alias `candidate` is the newest, `passed` the newest that the gate let through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from functions.inference.release import MANIFEST
+from training.commit import git_commit
+from training.evaluate import CONVERSION, METRICS, SCORES
+from training.gate import GATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow.entities import Run
+
+NAME: Final = "maskwatch"  # of the experiment and of the registered model
+LOCAL: Final = Path(".runs")
+STATE: Final = "state.json"  # of training.train, which would bring TensorFlow with it
+LINK: Final = "mlflow.json"  # in a run's folder: which MLflow run tells of it
+CANDIDATE, PASSED = "candidate", "passed"
+
+
+def client(uri: str | None = None) -> MlflowClient:
+    """The store that MLFLOW_TRACKING_URI names, else the local one."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        LOCAL.mkdir(exist_ok=True)
+        uri = f"sqlite:///{LOCAL / 'mlflow.db'}"
+    return MlflowClient(uri)
+
+
+def track(run: Path, release: Path | None = None, store: MlflowClient | None = None) -> str:
+    """Bring the MLflow run of the folder `run` up to date.
+
+    Args:
+        run: Folder of a run; at least one epoch is through.
+        release: Folder of the release made from it, to register.
+        store: Default: `client()`.
+
+    Returns:
+        The id of the MLflow run.
+    """
+    store = store or client()
+    state = json.loads((run / STATE).read_text())
+    told = _run(store, run)
+    run_id = str(told.info.run_id)
+    tags = {
+        "dataset": state["fingerprint"],
+        "starting_weights": state["starting_weights"],
+        "folder": run.name,
+    }
+    # Parameters cannot be changed once told, and are the same whenever they are told.
+    params = {k: str(v) for k, v in state["recipe"].items()}
+    known = len(store.get_metric_history(run_id, "val_loss"))
+    metrics = [
+        Metric(key, float(value), 0, step)
+        for step, row in enumerate(state["history"])
+        if step >= known
+        for key, value in row.items()
+    ]
+    metrics += [Metric(f"test_{key}", value, 0, 0) for key, value in _read(run / SCORES).items()]
+    gate = _read(run / GATE)
+    if gate:
+        metrics.append(Metric("gate_passed", float(gate["passed"]), 0, 0))
+    store.log_batch(
+        run_id,
+        metrics=metrics,
+        params=[Param(k, v) for k, v in params.items()],
+        tags=[RunTag(k, v) for k, v in tags.items()],
+    )
+    for name in (METRICS, GATE, CONVERSION):
+        if (run / name).is_file():
+            store.log_artifact(run_id, str(run / name))
+    if (run / "report").is_dir():
+        store.log_artifacts(run_id, str(run / "report"), "report")
+    if release:
+        _register(store, run_id, release, gate)
+        store.set_terminated(run_id)
+    return run_id
+
+
+def _run(store: MlflowClient, run: Path) -> Run:
+    """The MLflow run that the folder is linked to; a new one where there is none, or the store does not have it."""
+    link = run / LINK
+    if link.is_file():
+        try:
+            return store.get_run(json.loads(link.read_text())["run_id"])
+        except MlflowException:
+            pass  # another store than last time
+    told = store.create_run(
+        _experiment(store), run_name=run.name, tags={"mlflow.source.git.commit": git_commit()}
+    )
+    link.write_text(json.dumps({"run_id": told.info.run_id}) + "\n")
+    return told
+
+
+def _experiment(store: MlflowClient) -> str:
+    found = store.get_experiment_by_name(NAME)
+    if found:
+        return str(found.experiment_id)
+    local = store.tracking_uri.startswith("sqlite:")
+    place = Path(store.tracking_uri.removeprefix("sqlite:///")).absolute().parent / "mlflow"
+    return str(store.create_experiment(NAME, artifact_location=place.as_uri() if local else None))
+
+
+def _register(store: MlflowClient, run_id: str, release: Path, gate: Mapping[str, Any]) -> None:
+    version = json.loads((release / MANIFEST).read_text())["version"]
+    if store.search_model_versions(f"name = '{NAME}' and tags.release = '{version}'"):
+        return
+    store.log_artifacts(run_id, str(release), "release")
+    if not store.search_registered_models(f"name = '{NAME}'"):
+        store.create_registered_model(NAME)
+    source = f"{store.get_run(run_id).info.artifact_uri}/release"
+    tags = {"release": version, "gate": str(gate.get("reason", "not asked"))}
+    registered = store.create_model_version(NAME, source, run_id, tags=tags)
+    store.set_registered_model_alias(NAME, CANDIDATE, registered.version)
+    if gate.get("passed"):
+        store.set_registered_model_alias(NAME, PASSED, registered.version)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text())) if file.is_file() else {}
+
+
+def main() -> None:
+    """Track a run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--release", type=Path, help="folder of the release made from it, to register")
+    options = parser.parse_args()
+    store = client()
+    print(f"MLflow run {track(options.run, options.release, store)} in {store.tracking_uri}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+# Preparing, gating, tracking, and training on AWS; included by ../Makefile.
+PREPARED ?= .runs/prepared
+RELEASE ?= .runs/release
+IMAGE ?= maskwatch-training:latest
+JOB := $(BIN)/python -m training.job
+AWS_REGION_SET := AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),$(AWS_REGION),us-east-1)
+
+.PHONY: prepare judge serve mlflow repro dvc-remote training-image job job-local pipeline
+
+prepare: $(VENV)/dev.stamp ## Check the pictures in DATA=folder and copy what is usable to PREPARED=folder
+	$(BIN)/python -m training.prepare --data $(DATA) --out $(PREPARED)
+
+judge: $(VENV)/dev.stamp ## Compare RUN with what serves on PREPARED; release VERSION=… to RELEASE=folder if it passes
+	$(BIN)/python -m training.judge --data $(PREPARED) --run $(RUN) --out $(RELEASE) --version $(VERSION)
+
+serve: $(VENV)/run.stamp ## Like `make run`, with the model release in RELEASE=folder
+	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000) --parameter ModelUri=$(abspath $(RELEASE))
+
+mlflow: $(VENV)/dev.stamp ## Show the tracked training runs on http://127.0.0.1:5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///.runs/mlflow.db --port 5000
+
+repro: $(VENV)/aws-training.stamp ## Redo with DVC what changed since the last time: prepare, train, convert, evaluate
+	PATH="$(abspath $(BIN)):$$PATH" dvc repro
+
+dvc-remote: $(VENV)/aws-training.stamp ## Let `dvc push` and `dvc pull` keep pictures and runs in the stack's bucket (ENV=…)
+	$(BIN)/dvc remote add --local --force --default stack \
+	  s3://$$($(BIN)/python -m infra.outputs maskwatch-$(ENV) ModelsBucket)/dvc
+
+training-image: ## Build the training image (BASE_IMAGE=…), and push it if IMAGE=… names a registry
+	docker build --file training/Dockerfile --tag $(IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \
+	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) .
+	$(if $(findstring .dkr.ecr.,$(IMAGE)),docker push $(IMAGE))
+
+job: $(VENV)/aws-training.stamp ## Train on SageMaker: PICTURES=s3://… ROLE=arn:… (ENV=…, JOB_OPTIONS='--spot …')
+	$(AWS_REGION_SET) $(JOB) submit --stack maskwatch-$(ENV) --pictures $(PICTURES) --role $(ROLE) $(JOB_OPTIONS)
+
+job-local: $(VENV)/aws-training.stamp ## The same job in Docker here: PICTURES=folder (make training-image first)
+	$(JOB) submit --local .runs/job --pictures $(PICTURES) $(JOB_OPTIONS)
+
+pipeline: $(VENV)/aws-training.stamp ## Create or update the SageMaker pipeline and start it: ROLE=arn:… IMAGE=… (ENV=…)
+	$(AWS_REGION_SET) $(BIN)/python -m training.pipeline --stack maskwatch-$(ENV) --role $(ROLE) --image $(IMAGE)
+
+$(VENV)/aws-training.stamp: $(VENV)/dev.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training,aws-training]'
+	touch $@
