@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.detector.augment import MOSAIC, SMALLEST, CutFace, Faces, compose
+from training.detector.augment import SMALLEST, CutFace, Faces, compose
 from training.detector.scenes import Scene
 
 BLUE = (0, 0, 255)
@@ -27,7 +27,7 @@ CHANCES = np.array([0.5, 1.0])
 
 
 def drawn(seed: int, cut_faces: tuple[CutFace, ...] = ()) -> tuple[np.ndarray, Faces]:
-    return compose(SCENES, CHANCES, cut_faces, SIZE, np.random.default_rng(seed))
+    return compose(SCENES, CHANCES, cut_faces, SIZE, 0.0, np.random.default_rng(seed))
 
 
 def bluish(pixels: np.ndarray) -> np.ndarray:
@@ -95,7 +95,17 @@ def test_one_seed_draws_one_picture() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_scene_that_is_never_to_be_drawn_is_not(seed: int) -> None:
     only = np.array([1.0, 1.0])
-    first = compose(SCENES, only, (), SIZE, np.random.default_rng(seed))
-    other = compose([SCENES[0], scene((0, 0, 9, 9))], only, (), SIZE, np.random.default_rng(seed))
+    first = compose(SCENES, only, (), SIZE, 0.0, np.random.default_rng(seed))
+    other = compose([SCENES[0], scene((0, 0, 9, 9))], only, (), SIZE, 0.0, np.random.default_rng(seed))
     assert np.array_equal(first[0], other[0])
-    assert MOSAIC > 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_plain_scene_is_as_serving_sees_it_or_mirrored(seed: int) -> None:
+    only = np.array([1.0, 1.0])
+    pixels, faces = compose(SCENES, only, (), SIZE, 1.0, np.random.default_rng(seed))
+    upright = SCENES[0].boxes * SIZE / 320
+    mirrored = upright.copy()
+    mirrored[:, [0, 2]] = SIZE - upright[:, [2, 0]]
+    assert any(np.allclose(faces.boxes, boxes, atol=0.01) for boxes in (upright, mirrored))
+    assert pixels.shape == (SIZE, SIZE, 3)
