@@ -41,6 +41,7 @@ def app(monkeypatch):
         "AWS_DEFAULT_REGION": "eu-west-1",
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may hold another test's credentials
     app = importlib.import_module("functions.portal.app")
     app.uploads.s3.cache_clear()
 
