@@ -5,10 +5,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from infra.cost import measured
 from tests.benchmarks.__main__ import TABLES, Row, release_in_s3, render, start_afresh, take_turns
+from tests.benchmarks.models import write_scenes
 from tests.make_events import api_event
 from tests.pictures import draw_face, encode
 
@@ -29,6 +31,19 @@ def test_what_serves_is_measured_in_turns(folder: Path, monkeypatch: pytest.Monk
     for row in rows:
         assert 0 < row.p50 <= row.p95
         assert 10 < row.peak < 500
+
+
+def test_each_scene_has_as_many_faces_as_its_row_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A contender that finds another number of faces ends before its first round."""
+    monkeypatch.setattr("tests.benchmarks.__main__.ROUNDS", 1)
+    write_scenes(tmp_path, np.random.default_rng(0))
+    rows = [replace(row, times=[]) for row in TABLES["Handler, end to end, by size and faces judged"]]
+    assert len(rows) == 6
+    take_turns(rows, tmp_path)
+    assert rows[0].p50 < rows[2].p50
+    assert rows[3].p50 < rows[5].p50
 
 
 def test_a_fresh_process_is_measured_to_its_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

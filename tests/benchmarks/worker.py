@@ -30,6 +30,7 @@ def handler(folder: Path) -> Call:
 
 def scene(folder: Path, name: str, count: int) -> Call:
     """The handler on a picture of which it judges so many faces."""
+    os.environ["MODEL_URI"] = str(folder / "keen")
     from functions.inference.predict import handler
 
     event = json.loads((folder / f"scene-{name}-{count}.json").read_text())
