@@ -8,6 +8,14 @@ from PIL import Image, ImageDraw
 from functions.inference.release import LABELS
 from tests.pictures import encode
 
+# The environment in which the SageMaker SDK is content with a moto server.
+MOTO = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "SAGEMAKER_VALIDATE_ROLE": "false",
+}
+
 
 def draw(label: str, seed: int, width: int = 64, height: int = 72) -> Image.Image:
     """A head in front of something, and over its lower half what the label says."""

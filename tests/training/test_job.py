@@ -13,6 +13,7 @@ from moto import mock_aws
 from functions.inference.fetch import BAKED
 from functions.inference.release import MANIFEST, load_release
 from infra.publish_model import AlreadyPublished
+from tests.training.drawn import MOTO
 from training import job
 from training.commit import git_commit
 from training.dataset import UnusableData
@@ -43,12 +44,7 @@ ORDER = Order(
 @pytest.fixture(scope="module")
 def sagemaker():
     with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "SAGEMAKER_VALIDATE_ROLE": "false",
-        }.items():
+        for name, value in MOTO.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         yield job.session(BUCKET)

@@ -10,6 +10,7 @@ from moto import mock_aws
 from sagemaker.core.resources import TrainingJob
 
 from functions.inference.fetch import BAKED
+from tests.training.drawn import MOTO
 from training import job
 
 STACK = """
@@ -24,12 +25,7 @@ SUBMIT = ["submit", "--stack", "maskwatch-dev", "--role", ROLE, "--pictures", "s
 @pytest.fixture(scope="module", autouse=True)
 def aws():
     with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "SAGEMAKER_VALIDATE_ROLE": "false",
-        }.items():
+        for name, value in MOTO.items():
             patch.setenv(name, value)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         told = [{"ParameterKey": "ModelUri", "ParameterValue": "s3://models-of-the-stack/models/1.0.0/"}]

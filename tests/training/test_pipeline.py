@@ -6,6 +6,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.training.drawn import MOTO
+
 BUCKET = "models-bucket"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/maskwatch-training:1"
 ROLE = "arn:aws:iam::123456789012:role/training"
@@ -16,12 +18,7 @@ ID = {"Get": "Execution.PipelineExecutionId"}
 @pytest.fixture(scope="module")
 def pipeline():
     with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "SAGEMAKER_VALIDATE_ROLE": "false",
-        }.items():
+        for name, value in MOTO.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         from training.pipeline import Plan, build, session_for  # noqa: PLC0415 -- asks for a region
