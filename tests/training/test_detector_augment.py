@@ -17,9 +17,8 @@ def scene(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (240, 320)
     pixels = np.full((*shape, 3), (120, 60, 10), np.uint8)
     for left, top, right, bottom in boxes:
         pixels[top:bottom, left:right] = BLUE
-    return Scene(
-        Path("s.jpg"), "train", "s", "0", pixels, np.array(boxes, np.float32), np.zeros(len(boxes), int)
-    )
+    labels, sought = np.zeros(len(boxes), int), np.ones(len(boxes), bool)
+    return Scene(Path("s.jpg"), "train", "s", "0", pixels, np.array(boxes, np.float32), labels, sought)
 
 
 SCENES = [scene((40, 50, 100, 130), (200, 60, 240, 110)), scene((10, 10, 60, 80), shape=(400, 200))]

@@ -21,9 +21,8 @@ def scene(number: int) -> Scene:
     """Three faces side by side; the first pixel tells which scene it is."""
     boxes = np.array([[100 * i, 0, 100 * i + 50, 50] for i in range(FACES)], np.float32)
     pixels = np.full((100, 320, 3), number, np.uint8)
-    return Scene(
-        Path(f"{number}"), "test", ("gate", "ward")[number % 2], str(number), pixels, boxes, np.arange(3)
-    )
+    source = ("gate", "ward")[number % 2]
+    return Scene(Path(f"{number}"), "test", source, "", pixels, boxes, np.arange(3), np.ones(3, bool))
 
 
 def found(number: int, share: float, wrong: int = 0) -> Detections:

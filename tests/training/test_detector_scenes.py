@@ -1,6 +1,7 @@
 """Reading scenes, and what a table or picture that cannot be used gets."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 
 from functions.inference.release import LABELS
 from training.dataset import UnusableData
-from training.detector.scenes import fingerprint, for_training, load_scenes, sides
+from training.detector import scenes
+from training.detector.scenes import fingerprint, load_scenes, sides
 
 
 @pytest.fixture
@@ -37,26 +39,69 @@ def test_one_split_can_be_read_alone(folder: Path) -> None:
 
 
 def test_the_fingerprint_is_of_pictures_and_boxes_not_of_their_order(folder: Path) -> None:
-    scenes = load_scenes(folder)
-    assert fingerprint(scenes) == fingerprint(scenes[::-1])
+    read = load_scenes(folder)
+    assert fingerprint(read) == fingerprint(read[::-1])
     table = folder / "frames.csv"
     table.write_text(
         table.read_text().replace("train.jpg,train,street,320,160,10", "train.jpg,train,street,320,160,11")
     )
-    assert fingerprint(load_scenes(folder)) != fingerprint(scenes)
+    assert fingerprint(load_scenes(folder)) != fingerprint(read)
 
 
-def test_boxes_of_a_known_convention_are_moved_for_training_alone(folder: Path) -> None:
+def test_boxes_of_a_known_convention_are_moved_to_ours(folder: Path) -> None:
     table = folder / "frames.csv"
     table.write_text(table.read_text().replace("street", "roboflow"))
     scene = load_scenes(folder)[0]
-    assert scene.boxes[0].tolist() == [10, 40, 74, 112]
-    assert for_training(scene).boxes[0] == pytest.approx([13.84, 47.2, 71.44, 110.56])
+    assert scene.boxes[0] == pytest.approx([20.112, 64.048, 66.384, 108.76])
+    assert load_scenes(folder, as_labelled=True)[0].boxes[0].tolist() == [10, 40, 74, 112]
+
+
+def test_a_moved_box_ends_where_the_picture_does(folder: Path) -> None:
+    table = folder / "frames.csv"
+    table.write_text(table.read_text().replace("street", "jolignier").replace("0,0,12,15", "300,140,320,160"))
+    assert load_scenes(folder)[0].boxes[3] == pytest.approx([299.86, 140.68, 320, 160])
 
 
 def test_boxes_of_any_other_source_stay(folder: Path) -> None:
-    scene = load_scenes(folder)[0]
-    assert np.array_equal(for_training(scene).boxes, scene.boxes)
+    scene, labelled = load_scenes(folder)[0], load_scenes(folder, as_labelled=True)[0]
+    assert np.array_equal(scene.boxes, labelled.boxes)
+
+
+@pytest.fixture
+def correct(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    def write(*rows: str) -> None:
+        table = tmp_path / "corrections.csv"
+        table.write_text("\n".join(["sha256,kind,xmin,ymin,xmax,ymax", *rows]))
+        monkeypatch.setattr(scenes, "CORRECTIONS", table)
+
+    return write
+
+
+def test_a_face_that_the_labels_leave_out_is_learned_but_not_judged(
+    folder: Path, correct: Callable[..., None]
+) -> None:
+    digests = [scene.sha256 for scene in load_scenes(folder)]
+    correct(*[f"{digest},face,200,10,240,60" for digest in digests])
+    train, test = load_scenes(folder)
+    for scene in (train, test):
+        assert scene.boxes[-1].tolist() == [200, 10, 240, 60]
+        assert scene.labels[-1] == scenes.UNLABELLED
+    assert train.sought.all()
+    assert not test.sought[-1]
+    assert not scenes.to_find(test)[-1]
+    assert test.sought[:-1].all()
+
+
+def test_what_may_be_a_face_is_neither_learned_nor_judged(folder: Path, correct: Callable[..., None]) -> None:
+    correct(f"{load_scenes(folder)[0].sha256},doubtful,200,10,240,60")
+    train, _ = load_scenes(folder)
+    assert train.sought.tolist() == [True] * 4 + [False]
+
+
+def test_a_scene_with_the_boxes_of_another_is_left_out(folder: Path, correct: Callable[..., None]) -> None:
+    correct(f"{load_scenes(folder)[0].sha256},misplaced,,,,")
+    assert [scene.split for scene in load_scenes(folder)] == ["test"]
+    assert len(load_scenes(folder, as_labelled=True)) == 2
 
 
 def test_a_folder_without_a_table_says_what_is_needed(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def _plain(scene: Scene, size: int, rng: np.random.Generator) -> tuple[NDArray[n
     square, scale = letterbox(pixels, size)
     if rng.random() < 0.5:
         square = coloured(Image.fromarray(square), rng)
-    whole = Faces((boxes * scale).astype(np.float32), np.ones(len(boxes), bool))
+    whole = Faces((boxes * scale).astype(np.float32), scene.sought)
     return square, _clipped(whole, (0, 0, scale * pixels.shape[1], scale * pixels.shape[0]))
 
 
@@ -151,7 +151,7 @@ def _tile(
     )
     canvas.paste(part, (left + int(x0), top + int(y0)))
     boxes = scene.boxes * (across, down, across, down) + np.tile(offset + np.array([left, top]), 2)
-    faces = Faces(boxes.astype(np.float32), np.ones(len(boxes), bool))
+    faces = Faces(boxes.astype(np.float32), scene.sought)
     return _clipped(faces, (left + x0, top + y0, left + x1, top + y1))
 
 

@@ -20,7 +20,7 @@ from training.convert import quantized
 from training.detector.evaluate import CONVERSION, DETECTOR, LOWEST_SCORE
 from training.detector.metrics import ON_FACE, match, recall_at
 from training.detector.model import load_trained, serving_model
-from training.detector.scenes import MIN_FACE, Scene, load_scenes, sides
+from training.detector.scenes import MIN_FACE, Scene, load_scenes, to_find
 from training.detector.train import SIZE, WEIGHTS, predict, validation_scores
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
 
 
 def _matches(found: Sequence[Detections], scenes: Sequence[Scene]) -> Any:
-    sought = [sides(scene) >= MIN_FACE for scene in scenes]
-    return match(found, [scene.boxes for scene in scenes], sought, MIN_FACE, ON_FACE)
+    boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
+    return match(found, boxes, sought, MIN_FACE, ON_FACE)
 
 
 def main() -> None:

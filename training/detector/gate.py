@@ -22,7 +22,7 @@ from functions.inference.release import LABELS, Network
 from training.dataset import UnusableData
 from training.detector.evaluate import CONVERSION, DETECTOR, LOWEST_SCORE, certain
 from training.detector.metrics import ON_FACE, Matches, average_precision, match
-from training.detector.scenes import MIN_FACE, Scene, fingerprint, load_scenes, sides
+from training.detector.scenes import MIN_FACE, Scene, fingerprint, load_scenes, to_find
 from training.gate import DOUBT, FEWEST, SERVING_HELP, Comparison, verdict
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _precision(
     candidate: Sequence[Detections], serving: Sequence[Detections], scenes: Sequence[Scene]
 ) -> Comparison:
     """Average precision over all thresholds; fewer draws, as each sorts every detection anew."""
-    sought = [sides(scene) >= MIN_FACE for scene in scenes]
+    sought = [to_find(scene) for scene in scenes]
 
     def of(found: Sequence[Detections], chosen: NDArray[np.int64]) -> float:
         some = [found[i] for i in chosen], [scenes[i].boxes for i in chosen], [sought[i] for i in chosen]
@@ -112,7 +112,7 @@ def judge(
         groups[f"source {source}"] = [np.full(len(s.labels), s.source == source) for s in scenes]
     comparisons = [_precision(everything[0], everything[1], scenes)]
     for name, members in groups.items():
-        sought = [(sides(s) >= MIN_FACE) & own for s, own in zip(scenes, members, strict=True)]
+        sought = [to_find(s) & own for s, own in zip(scenes, members, strict=True)]
         first, second = (
             [
                 match([faces], [scene.boxes], [wanted], MIN_FACE, ON_FACE)

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+ON_FACE: Final = 0.4  # from which on it is on the face: the sets' own boxes of one face differ by as much
 FOUND: Final = 0.5  # intersection over union from which on a box has found a face, as benchmarks have it
-ON_FACE: Final = (
-    0.3  # from which on it is on the face, whichever of the sets' conventions drew that face's own box
-)
 NONE: Final = -1
 
 

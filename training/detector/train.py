@@ -21,8 +21,8 @@ from training.dataset import UnusableData
 from training.detector.augment import CutFace, compose
 from training.detector.evaluate import LOWEST_SCORE
 from training.detector.metrics import average_precision, match, recall_at
-from training.detector.model import build
-from training.detector.scenes import MIN_FACE, Scene, fingerprint, for_training, load_scenes, sides
+from training.detector.model import build, load_trained
+from training.detector.scenes import MIN_FACE, Scene, fingerprint, load_scenes, to_find
 from training.detector.targets import loss, targets
 from training.disk import replacing
 
@@ -63,6 +63,7 @@ STAGES: Final = (
     Stage(size=384, epochs=12, rate=1.5e-3),
     Stage(size=384, epochs=5, rate=8e-4, plain=0.2),
 )
+FINE_TUNING: Final = (Stage(size=384, epochs=12, rate=1e-3, plain=0.15),)
 
 
 @dataclass
@@ -140,8 +141,7 @@ def predict(
 
 def validation_scores(found: Sequence[Detections], scenes: Sequence[Scene]) -> dict[str, float]:
     """Recall at 0.1 false detections a scene, and average precision, of faces of at least `MIN_FACE` pixels."""
-    sought = [sides(scene) >= MIN_FACE for scene in scenes]
-    matches = match(found, [scene.boxes for scene in scenes], sought, MIN_FACE)
+    matches = match(found, [s.boxes for s in scenes], [to_find(s) for s in scenes], MIN_FACE)
     recall, threshold = recall_at(matches, 0.1)
     return {"val_recall": recall, "val_threshold": threshold, "val_ap50": average_precision(matches)}
 
@@ -151,6 +151,7 @@ def train(
     out: Path,
     *,
     weights: Path | None = None,
+    start: Path | None = None,
     stages: Sequence[Stage] = STAGES,
     batch: int = 16,
     seed: int = 1,
@@ -161,6 +162,7 @@ def train(
         data: Folder with `frames.csv` and the scenes that it lists, and maybe `crops/`, to paste faces from.
         out: Folder for checkpoints, `detector.json` (with the history) and the final `detector.weights.h5`.
         weights: Starting weights of the backbone (`.npz`); None fetches Keras' own.
+        start: Weights of a trained detector to go on from instead.
         stages: What to do, in order.
         batch: Pictures a step.
         seed: Of everything that is drawn.
@@ -171,7 +173,7 @@ def train(
     """
     keras.utils.set_random_seed(seed)
     scenes = load_scenes(data, ("train", "val"))
-    learned = [for_training(scene) for scene in scenes if scene.split == "train"]
+    learned = [scene for scene in scenes if scene.split == "train"]
     judged = [scene for scene in scenes if scene.split == "val"]
     if not learned or not judged:
         raise UnusableData(
@@ -179,9 +181,10 @@ def train(
         )
     cut_faces = load_cut_faces(data)
     out.mkdir(parents=True, exist_ok=True)
-    start = hashlib.sha256(weights.read_bytes()).hexdigest() if weights else "keras.applications imagenet"
-    state = _read_state(out, State(fingerprint(scenes), start))
-    model = build(weights)
+    begun = start or weights
+    begins = hashlib.sha256(begun.read_bytes()).hexdigest() if begun else "keras.applications imagenet"
+    state = _read_state(out, State(fingerprint(scenes), begins))
+    model = load_trained(start) if start else build(weights)
     for number, stage in enumerate(stages):
         if number < state.stage:
             continue
@@ -251,10 +254,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with frames.csv (see scenes.py)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumed if it holds one")
     parser.add_argument("--weights", type=Path, help=".npz to start from; default: Keras' download")
+    parser.add_argument("--start", type=Path, help="detector.weights.h5 to fine-tune instead")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     try:
-        train(options.data, options.out, weights=options.weights, seed=options.seed)
+        stages = FINE_TUNING if options.start else STAGES
+        train(
+            options.data,
+            options.out,
+            weights=options.weights,
+            start=options.start,
+            stages=stages,
+            seed=options.seed,
+        )
     except UnusableData as error:
         parser.error(str(error))
 
