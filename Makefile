@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock train train-detector evaluate release bench clean
+.PHONY: help run test test-browser check format lock train train-detector evaluate release train-baseline bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -16,8 +16,11 @@ help: ## Show this list
 run: $(VENV)/run.stamp ## Start the whole system on http://127.0.0.1:3000 (PORT=…), no Docker, no AWS account
 	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000)
 
-test: $(VENV)/aws-training.stamp .venv-tflite/stamp ## Run every test that needs no Docker
+test: $(VENV)/test.stamp .venv-tflite/stamp ## Run every test that needs no Docker
 	$(BIN)/python -m pytest tests --ignore tests/container $(ARGS)
+
+test-browser: $(VENV)/dev.stamp ## Test the page in headless Chromium
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 check: $(VENV)/dev.stamp check-infra ## Lint, formatting, types, infrastructure checks
 	$(BIN)/ruff check .
@@ -44,7 +47,11 @@ evaluate: $(VENV)/dev.stamp ## Judge the TFLite file of RUN on the test pictures
 
 release: $(VENV)/dev.stamp ## Write the model release of RUN (and DETECTOR, if there), VERSION=…, into the image's folder
 	$(BIN)/python -m training.release --run $(RUN) $(WITH_DETECTOR) --out functions/inference/model --version $(VERSION)
+	$(MAKE) train-baseline
 	cp $(RUN)/classifier.weights.h5 $(wildcard $(DETECTOR)/detector.weights.h5) training/weights/
+
+train-baseline: $(VENV)/dev.stamp ## Write what drift is measured by into the release MODEL=folder, from DATA's validation pictures
+	$(BIN)/python -m training.baseline --data $(DATA) --release $(MODEL)
 
 bench: $(VENV)/dev.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet -e '.[bench]'
@@ -64,6 +71,14 @@ $(VENV)/run.stamp: functions/inference/requirements.txt functions/portal/require
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check $(foreach file,$(filter %.txt,$^),-r $(file))
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local]'
+	touch $@
+
+$(VENV)/drift.stamp: $(VENV)/run.stamp  # apart from it: Evidently is 700 MB that `make run` does not need
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,drift]'
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/dev.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training,aws-training,drift]'
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp

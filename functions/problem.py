@@ -21,6 +21,7 @@ INVALID_PARAMETER = Problem("invalid-parameter", 400, "A parameter is missing or
 FORBIDDEN = Problem("forbidden", 403, "The API key is missing or wrong")
 NOT_FOUND = Problem("not-found", 404, "There is nothing at this path")
 NO_RESULT = Problem("no-result", 404, "There is no result yet")
+NO_REPORT = Problem("no-report", 404, "There is no report yet")
 METHOD_NOT_ALLOWED = Problem("method-not-allowed", 405, "The path does not take this method")
 GONE = Problem("gone", 410, "The picture is no longer there")
 TOO_LARGE = Problem("too-large", 413, "The picture is too large")
@@ -38,6 +39,7 @@ PROBLEMS = (
     FORBIDDEN,
     NOT_FOUND,
     NO_RESULT,
+    NO_REPORT,
     METHOD_NOT_ALLOWED,
     GONE,
     TOO_LARGE,

@@ -18,6 +18,14 @@ S3_WRITE: Final = 0.005 / 1e3  # dollars a PUT or LIST
 SQS_REQUEST: Final = 0.40 / 1e6  # dollars
 EXPRESS_REQUEST: Final = 1.00 / 1e6  # dollars an execution of an express state machine
 EXPRESS_GB_SECOND: Final = 0.00001667  # dollars, in steps of 64 MB and 100 ms
+LOGS_GB: Final = 0.50  # dollars a GB that CloudWatch Logs takes in
+FIREHOSE_GB: Final = 0.029  # dollars a GB, each of its records counted as 5 KB at least
+S3_GB_MONTH: Final = 0.023  # dollars
+METRIC_MONTH: Final = 0.30  # dollars a metric of one's own that is measured all month long
+ALARM_MONTH: Final = 0.10  # dollars a metric that an alarm watches
+COMPOSITE_MONTH: Final = 0.50  # dollars a composite alarm
+DASHBOARD_MONTH: Final = 3.00  # dollars
+KEY_MONTH: Final = 1.00  # dollars a KMS key of one's own
 REKOGNITION_IMAGE: Final = 1.00 / 1e3  # dollars a DetectProtectiveEquipment, first million of a month
 
 PICTURES: Final = 1_000_000
@@ -32,6 +40,17 @@ QUEUE_BATCH: Final = (
 BACKFILL_BATCH: Final = 50  # and by the backfill; see infra/backfill.asl.yaml
 BULKS: Final = (1_000_000, 100_000_000)  # pictures
 CONCURRENCIES: Final = (5, 100, 1000)  # batches at once
+
+RECORD_BYTES: Final = 1_600  # of a record of two faces, as a line of the log
+STORED_BYTES: Final = 400  # of it in S3, compressed with others
+RECORDS_DAYS: Final = 400  # that it is kept; see template.yaml
+FIREHOSE_RECORD: Final = 5_000  # bytes that Firehose bills for a record at least; one picture each, at worst
+OBJECTS_MONTH: Final = 30 * 24 * 12  # that Firehose writes, one in five minutes; see template.yaml
+METRICS: Final = 2 * 2 * 19 + 11 + 3 * 3  # of two routes, each with its version; of Drift; of three sources
+ALARM_METRICS: Final = 25  # that the alarms watch; see template.yaml
+DRIFT_RUNS: Final = 30 * 24  # a month; see template.yaml
+DRIFT_MEMORY: Final = 3008  # MB; see template.yaml
+DRIFT_SECONDS: Final = 20.0  # that a run takes
 
 
 class NoFigures(Exception):  # noqa: N818 -- names what is missing
@@ -97,6 +116,49 @@ def by_backfill(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESS
 def _functions(pictures: int, milliseconds: float, memory: int, batch: int) -> float:
     gigabyte_seconds = pictures * milliseconds / 1000 * memory / 1024
     return math.ceil(pictures / batch) * LAMBDA_REQUEST + gigabyte_seconds * LAMBDA_GB_SECOND["x86_64"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A part of what monitoring costs: dollars for `PICTURES`, and dollars a month however many they are."""
+
+    what: str
+    pictures: float = 0.0
+    month: float = 0.0
+
+
+def monitoring(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
+    """Return what monitoring costs, a run of Drift taking `drift_seconds`."""
+    run = LAMBDA_REQUEST + drift_seconds * DRIFT_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
+    stored = PICTURES * STORED_BYTES / 1e9 * S3_GB_MONTH * RECORDS_DAYS / 30
+    return [
+        Item("Logs: a record of each picture", pictures=PICTURES * RECORD_BYTES / 1e9 * LOGS_GB),
+        Item(
+            "Firehose, at worst a picture at a time", pictures=PICTURES * FIREHOSE_RECORD / 1e9 * FIREHOSE_GB
+        ),
+        Item(f"S3, {RECORDS_DAYS} days", pictures=stored, month=OBJECTS_MONTH * S3_WRITE),
+        Item(f"{METRICS} metrics, where each is measured in every hour", month=METRICS * METRIC_MONTH),
+        Item("Alarms, and the one of them all", month=ALARM_METRICS * ALARM_MONTH + COMPOSITE_MONTH),
+        Item("Dashboard, key of the topic", month=DASHBOARD_MONTH + KEY_MONTH),
+        Item(f"Drift, every hour, {drift_seconds:g} s", month=DRIFT_RUNS * run),
+    ]
+
+
+def monitoring_table() -> str:
+    """Return the Markdown table for monitoring."""
+    items = monitoring()
+    lines = ["| Monitoring | a million pictures | a month |", "|---|---:|---:|"]
+    for item in items:
+        cells = (f"${dollars:,.2f}" if dollars else "" for dollars in (item.pictures, item.month))
+        lines.append(f"| {item.what} | {' | '.join(cells)} |")
+    pictures, month = sum(item.pictures for item in items), sum(item.month for item in items)
+    lines.append(f"| **Together** | **${pictures:,.2f}** | **${month:,.2f}** |")
+    note = (
+        f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Metrics are billed for the hours in which they are "
+        "measured, so a stack that is asked little pays a fraction. Not in it: decompression by Firehose (cents a "
+        "million), what Athena scans, messages to more than a thousand subscribers."
+    )
+    return "\n".join([*lines, "", note])
 
 
 def bulk_table(milliseconds: float) -> str:
@@ -181,7 +243,7 @@ def main() -> None:
         milliseconds, peak = measured(RESULTS.read_text())
         arguments.ms = milliseconds if arguments.ms is None else arguments.ms
         arguments.mb = peak if arguments.mb is None else arguments.mb
-    print(f"{table(arguments.ms, arguments.mb)}\n\n{bulk_table(arguments.ms)}")
+    print(table(arguments.ms, arguments.mb), bulk_table(arguments.ms), monitoring_table(), sep="\n\n")
 
 
 if __name__ == "__main__":

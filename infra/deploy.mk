@@ -11,7 +11,8 @@ ENV ?= dev
 MODEL ?= functions/inference/model
 SAM_ENV := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),$(AWS_REGION),us-east-1)
 
-.PHONY: sam-build sam-invoke sam-api deploy smoke destroy logs score backfill redrive publish-model test-container check-infra cost
+.PHONY: sam-build sam-invoke sam-api deploy smoke destroy logs score backfill redrive publish-model drift demo-drift \
+  baseline test-container check-infra cost
 
 sam-build: $(SAM) ## Build the images with the SAM CLI (BASE_IMAGE=… to build upon another)
 	$(SAM_ENV) $(SAM) build $(if $(BASE_IMAGE),--parameter-overrides BaseImage=$(BASE_IMAGE))
@@ -29,7 +30,7 @@ deploy: $(SAM) ## Build and deploy to AWS (ENV=dev, staging or prod; see samconf
 smoke: $(VENV)/run.stamp ## Ask the deployed stack (ENV=…) for its health and for a prediction
 	$(BIN)/python -m infra.smoke --stack maskwatch-$(ENV)
 
-destroy: $(SAM) ## Delete the stack (ENV=…); the models bucket stays
+destroy: $(SAM) ## Delete the stack (ENV=…); its buckets stay
 	$(SAM_ENV) $(SAM) delete --config-env $(ENV) --stack-name maskwatch-$(ENV)
 
 logs: $(SAM) ## Follow what the functions log (ENV=…)
@@ -47,6 +48,15 @@ redrive: $(VENV)/run.stamp ## Score the uploads again that failed for good (ENV=
 
 publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=…)
 	$(BIN)/python -m infra.publish_model $(MODEL) --stack maskwatch-$(ENV)
+
+drift: $(VENV)/drift.stamp ## Look for drift now, and say what was found (ENV=… or STACK=name; TO=time HOURS=24)
+	$(BIN)/python -m infra.drift --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(TO),--to $(TO)) $(if $(HOURS),--hours $(HOURS))
+
+demo-drift: $(VENV)/drift.stamp ## Show what drift looks like: PICTURES=folder as they are, then darker, blurred, of another mix
+	$(BIN)/python -m infra.demo_drift "$(or $(PICTURES),$(DATA))" $(if $(STACK),--stack $(STACK))
+
+baseline: $(VENV)/drift.stamp ## Measure drift against a time that was fine: FROM=2026-11-01 TO=2026-11-08 (ENV=… or STACK=name)
+	$(BIN)/python -m infra.baseline --stack $(or $(STACK),maskwatch-$(ENV)) --from $(FROM) --to $(TO)
 
 test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test them in Docker (CI=1 installs Docker where it can)
 	SAM="$(SAM)" PYTHON="$(BIN)/python" CI="$(CI)" BASE_IMAGE="$(BASE_IMAGE)" tests/container/run.sh $(ARGS)

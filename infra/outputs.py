@@ -6,6 +6,17 @@ import sys
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+
+def outputs_or_exit(stack: str) -> dict[str, str]:
+    """Return the outputs of a stack, or end the program with the reason why there are none."""
+    try:
+        return stack_outputs(stack, boto3.client("cloudformation"))
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(
+            f"{error}\nThe stack of `make run` is reached by the commands that it prints when it starts."
+        )
 
 
 def stack_outputs(stack: str, cloudformation: Any) -> dict[str, str]:

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tqdm import tqdm
 
-from infra.client import LOCAL, TYPES, Client, Refused, address
+from infra.address import add_options, chosen
+from maskwatch.client import TYPES, Client, Refused
+from maskwatch.output import COLUMNS, LABELS, Row, scored
+from maskwatch.pictures import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,19 +25,6 @@ CONNECTIONS: Final = 8
 PATIENCE: Final = 300.0  # seconds without any new result after which the rest is given up
 _AT_ONCE: Final = 64  # results that are asked for in one round
 _PAUSE: Final = 1.0  # seconds, after a round that found none
-_LABELS: Final = ("mask", "no_mask", "incorrect", "uncertain")
-COLUMNS: Final = (
-    *("file", "status", "label", "confidence", "faces"),
-    *(f"faces_{label}" for label in _LABELS),
-    *("detail", "model_version", "key"),
-)
-
-Row = dict[str, Any]  # by column
-
-
-def pictures(folder: Path) -> list[Path]:
-    """Return the files in a folder, and in those within it, that are named like an accepted picture, in order."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in TYPES and path.is_file())
 
 
 def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterator[Row]:
@@ -76,9 +66,9 @@ def wait(client: Client, rows: Sequence[Row], patience: float = PATIENCE) -> Ite
 def summary(rows: Sequence[Row]) -> str:
     """Return a table of how many pictures and faces there are of each label, and what could not be scored."""
     pictures = Counter(row["label"] for row in rows if row["status"] == "scored")
-    faces = {label: sum(row.get(f"faces_{label}", 0) for row in rows) for label in _LABELS}
+    faces = {label: sum(row.get(f"faces_{label}", 0) for row in rows) for label in LABELS}
     lines = [f"{'':12}{'pictures':>10}{'faces':>10}"]
-    lines += [f"{label:12}{pictures[label]:>10,}{faces[label]:>10,}" for label in _LABELS]
+    lines += [f"{label:12}{pictures[label]:>10,}{faces[label]:>10,}" for label in LABELS]
     lines += [f"{'together':12}{pictures.total():>10,}{sum(faces.values()):>10,}"]
     others = Counter((row["status"], row.get("detail", "")) for row in rows if row["status"] != "scored")
     lines += [f"{status:12}{count:>10,}  {detail}" for (status, detail), count in others.most_common()]
@@ -88,31 +78,21 @@ def summary(rows: Sequence[Row]) -> str:
 def _told(result: Mapping[str, Any]) -> Row:
     if result["status"] == "rejected":
         return {"status": "rejected", "detail": result["problem"]["detail"]}
-    prediction = result["prediction"]
-    counts = prediction["summary"]
-    return {
-        "status": result["status"],
-        "faces": counts["faces"],
-        **{f"faces_{label}": counts[label] for label in _LABELS},
-        **{column: prediction[column] for column in ("label", "confidence", "model_version")},
-    }
+    return scored(result["prediction"])
 
 
 def main() -> None:
     """Score as the command line says; exit 1 where a file got no result."""
     parser = argparse.ArgumentParser(prog="python -m infra.score_folder", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--stack", help="ask the API of this stack")
-    parser.add_argument("--url", default=LOCAL[0])
-    parser.add_argument("--key", default=LOCAL[1])
+    add_options(parser)
     parser.add_argument("--source", help="the camera or site that the pictures are from")
     parser.add_argument("--out", type=Path, default=Path("scores.csv"), help="default: %(default)s")
     options = parser.parse_args()
-    files = pictures(options.folder)
+    files = within(options.folder)
     if not files:
         sys.exit(f"{options.folder} has no files named {', '.join('*' + suffix for suffix in TYPES)}")
-    url, key = address(options.stack) if options.stack else (options.url, options.key)
-    client = Client(url, key, CONNECTIONS)
+    client = Client(*chosen(options), CONNECTIONS)
     rows = {}
     try:
         client.health()
@@ -126,7 +106,7 @@ def main() -> None:
     finally:  # also where somebody does not want to wait
         if rows:
             with options.out.open("w", newline="", encoding="utf-8") as file:
-                table = csv.DictWriter(file, COLUMNS)
+                table = csv.DictWriter(file, (*COLUMNS, "key"))
                 table.writeheader()
                 table.writerows(rows.values())
             print(f"{summary(list(rows.values()))}\n\nOne line for each picture is in {options.out}.")

@@ -1,4 +1,4 @@
-"""Write the events of the API's routes and of the uploads queue into events/: `python -m tests.make_events`."""
+"""Write the events of the API's routes, the uploads queue and Drift into events/: `python -m tests.make_events`."""
 
 import base64
 import hashlib
@@ -130,6 +130,25 @@ def upload_events() -> dict[str, dict[str, object]]:
     }
 
 
+def monitoring_events() -> dict[str, dict[str, object]]:
+    """By the name of the file, without its ending."""
+
+    def told(label: str) -> dict[str, object]:
+        body = {"prediction_id": "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11", "label": label}
+        return api_event("POST", "/feedback", content_type="application/json", body=json.dumps(body))
+
+    days = {"from": "2026-11-16", "to": "2026-11-22T11"}
+    return {
+        "feedback": told("no_mask"),
+        "feedback-uncertain": told("uncertain"),
+        "compliance": api_event("GET", "/compliance", query=days),
+        "compliance-csv": api_event(
+            "GET", "/compliance", query={**days, "by": "hour", "source": "gate-3", "format": "csv"}
+        ),
+        "drift-report": api_event("GET", "/drift"),
+    }
+
+
 def sqs_event(*bodies: object) -> dict[str, object]:
     """What Lambda hands to a function that reads the uploads queue."""
     attributes = {
@@ -197,6 +216,20 @@ def batch_events() -> dict[str, dict[str, object]]:
     }
 
 
+def drift_events() -> dict[str, dict[str, object]]:
+    """By the name of the file, without its ending: what a schedule hands to Drift, and somebody who wants to know."""
+    return {
+        "drift": {"to": "2026-11-21T09:00:00Z"},
+        "drift-window": {"to": "2026-11-21T00:00:00+01:00", "hours": 168},
+    }
+
+
 if __name__ == "__main__":
-    for name, event in {**predict_events(), **upload_events(), **batch_events()}.items():
+    for name, event in {
+        **predict_events(),
+        **upload_events(),
+        **monitoring_events(),
+        **batch_events(),
+        **drift_events(),
+    }.items():
         (EVENTS / f"{name}.json").write_text(json.dumps(event, indent=2) + "\n")

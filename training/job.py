@@ -131,7 +131,9 @@ def staged_code(into: Path) -> Path:
     hidden = shutil.ignore_patterns("__pycache__", "*.ipynb", "requirements.*")
     for name in ("functions/inference", "training"):
         shutil.copytree(PROJECT / name, into / name, ignore=hidden)
-    for name in ("functions/__init__.py", "functions/problem.py", "params.yaml"):
+    drift = (f"functions/drift/{name}.py" for name in ("__init__", "baseline", "features"))
+    for name in ("functions/__init__.py", "functions/problem.py", "params.yaml", *drift):
+        (into / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(PROJECT / name, into / name)
     return into
 

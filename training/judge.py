@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.inference.fetch import open_release
 from functions.inference.release import InvalidRelease
+from training.baseline import write_baseline
 from training.dataset import UnusableData
 from training.disk import full_disk_told
 from training.evaluate import evaluate_run, shipped
@@ -44,6 +45,10 @@ def judge(data: Path, run: Path, serving: Release, out: Path, version: str) -> d
     write_report(run, run / "report")
     if told["passed"]:
         write_release(run, out, version, serving)
+        try:
+            write_baseline(data, out)
+        except UnusableData as error:  # it serves as well without; Drift then says what is missing
+            print(f"The release has no baseline. {error}")
     track(run, out if told["passed"] else None)
     return told
 

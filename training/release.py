@@ -1,7 +1,8 @@
 """Write a model release: `python -m training.release --run RUN --out FOLDER --version 1.0.0`.
 
 Takes what `convert` and `evaluate` left in the run's folder, and with `--detector` what their namesakes in
-`training.detector` left in that of a detector; the manifest vouches for each file by its SHA-256.
+`training.detector` left in that of a detector; the manifest vouches for each file by its SHA-256. What drift is
+measured against is added afterwards, by `training.baseline`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from functions.inference.fetch import open_release
 from functions.inference.release import LABELS, MANIFEST, Release, load_release
+from training.baseline import BASELINE
 from training.commit import git_commit
 from training.convert import CONVERSION
 from training.detector import evaluate as detector_evaluate
@@ -67,6 +69,7 @@ def write_release(
         "dataset": {"fingerprint": training["fingerprint"]},
         "metrics": metrics["overall"],
     }
+    (out / BASELINE).unlink(missing_ok=True)  # of another release
     (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     return load_release(out)
 

@@ -34,24 +34,7 @@ class Recorder:
         self._cold = True
 
     def predicted(self, prediction: Prediction, *, source: str | None, request_id: str) -> None:
-        """Write down a prediction: numbers that describe the picture, never the picture."""
-        record = {
-            "prediction_id": prediction.id,
-            "source": source,
-            "label": prediction.verdict.label,
-            "probabilities": prediction.verdict.probabilities,
-            "faces": [
-                {
-                    "side": min(face.box.width, face.box.height),
-                    "detection_confidence": face.detection_confidence,
-                    "label": face.verdict.label,
-                    "confidence": face.verdict.confidence,
-                }
-                for face in prediction.faces
-            ],
-            "image": {"width": prediction.width, "height": prediction.height, **prediction.appearance},
-            "projection": prediction.projection,
-        }
+        """Write down a prediction."""
         count = dict(prediction.summary)
         metrics = {
             "Pictures": 1,
@@ -63,7 +46,7 @@ class Recorder:
             "DetectTime": prediction.detect_ms,
             "InferenceTime": prediction.inference_ms,
         }
-        self._write(request_id, record, metrics)
+        self._write(request_id, remembered(prediction, source), metrics)
 
     def rejected(self, problem: Problem, *, request_id: str) -> None:
         """Write down that a request was refused, and why."""
@@ -94,6 +77,27 @@ class Recorder:
             },
         }
         print(json.dumps(line, separators=(",", ":")))  # noqa: T201 -- standard output is Lambda's log
+
+
+def remembered(prediction: Prediction, source: str | None) -> dict[str, Any]:
+    """What a record says of a prediction: numbers that describe the picture, never the picture."""
+    return {
+        "prediction_id": prediction.id,
+        "source": source,
+        "label": prediction.verdict.label,
+        "probabilities": prediction.verdict.probabilities,
+        "faces": [
+            {
+                "side": min(face.box.width, face.box.height),
+                "detection_confidence": face.detection_confidence,
+                "label": face.verdict.label,
+                "confidence": face.verdict.confidence,
+            }
+            for face in prediction.faces
+        ],
+        "image": {"width": prediction.width, "height": prediction.height, **prediction.appearance},
+        "projection": prediction.projection,
+    }
 
 
 def _metric(kind: str, name: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image
 
-from functions.inference.classify import Classifier, resize
+from functions.inference.classify import Classifier
 from functions.inference.detect import Detector
 from functions.inference.release import LABELS
 
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 UNCERTAIN: Final = "uncertain"
 MARGIN: Final = 0.2  # of a face's sides, that it is cut out with on each of them
 MAX_FACES: Final = 50
-APPEARANCE_SIDE: Final = 224
+APPEARANCE_SIDE: Final = (
+    224  # of a square with as many pixels as are read of a picture to describe it, at most
+)
+MIDDLE: Final = 256  # pixels a side of what is looked at closely
+EDGE: Final = 16  # of 255; a larger step is an edge rather than noise
+BLOCK: Final = 8  # pixels a side that JPEG compresses together
+_FLAT: Final = 0.05  # of 255; where steps are no higher than that there is nothing to compare
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ class Prediction:
         height: Of the upright original, in pixels.
         model_version: Of the release that made it.
         projection: Features of what the verdict is on, in 16 numbers, for drift detection.
-        appearance: Brightness, contrast, sharpness and saturation of the picture, see `appearance`.
+        appearance: Numbers that describe the picture, see `appearance`.
         decode_ms: From bytes to pixels.
         detect_ms: From pixels to faces.
         inference_ms: From faces to verdicts.
@@ -224,19 +230,46 @@ def _verdict(result: Classification, min_confidence: float) -> Verdict:
 def appearance(pixels: NDArray[np.uint8]) -> dict[str, float]:
     """Numbers that tell pictures of one camera from another's; drift is measured on them.
 
+    Brightness and contrast are the mean and the deviation of the grey value, sharpness is the deviation of its
+    Laplacian. These and the mean saturation are of the whole picture, of which only every so manieth pixel is read.
+    Of the middle, pixel by pixel, are noise, the mean step that is left when slopes are taken away (it counts for no
+    more than `EDGE`, so that edges hardly do), and blockiness, see there.
+
     Args:
-        pixels: RGB (H, W, 3); squeezed to `APPEARANCE_SIDE`, so that sharpness compares.
+        pixels: RGB (H, W, 3), each side at least 32.
 
     Returns:
-        Mean and deviation of the grey value, deviation of its Laplacian, mean saturation; white is 1.
+        By name; white is 1.
     """
-    image = Image.fromarray(resize(pixels, APPEARANCE_SIDE))
-    grey = np.asarray(image.convert("L"), np.float32) / 255
+    height, width = pixels.shape[:2]
+    step = max(math.ceil(math.sqrt(height * width) / APPEARANCE_SIDE), 1)
+    red, green, blue = np.ascontiguousarray(pixels[::step, ::step].transpose(2, 0, 1))
+    highest = np.maximum(np.maximum(red, green), blue)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    grey = np.float32(0.299 / 255) * red + np.float32(0.587 / 255) * green + np.float32(0.114 / 255) * blue
     laplacian = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
+    top, left = max((height - MIDDLE) // 2, 0), max((width - MIDDLE) // 2, 0)
+    middle = pixels[top : top + MIDDLE, left : left + MIDDLE, 1].astype(np.int16)
+    across, down = np.diff(middle, axis=1), np.diff(middle, axis=0)
     measured = {
         "brightness": grey.mean(),
         "contrast": grey.std(),
         "sharpness": laplacian.std(),
-        "saturation": np.asarray(image.convert("HSV"))[..., 1].mean() / 255,
+        "saturation": ((highest - lowest) / np.maximum(highest, 1).astype(np.float32)).mean(),
+        "noise": np.minimum(np.abs(np.diff(across, axis=0)), EDGE).mean() / 255,
+        "blockiness": (_blockiness(np.abs(across).mean(axis=0)) + _blockiness(np.abs(down).mean(axis=1))) / 2,
     }
     return {name: round(float(value), 4) for name, value in measured.items()}
+
+
+def _blockiness(steps: NDArray[np.float64]) -> float:
+    """By how much grey values jump more at the edges of a JPEG's blocks than within them, 0 to 1.
+
+    Args:
+        steps: Mean height of the step from each column (or row) of pixels to the next, (n,).
+    """
+    by_phase = (
+        steps[: len(steps) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=0)
+    )  # wherever the first block begins
+    ascending = sorted(by_phase.tolist())
+    return float(1 - (ascending[BLOCK // 2] + _FLAT) / (ascending[-1] + _FLAT))

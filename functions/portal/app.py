@@ -1,25 +1,39 @@
-"""The handler for people rather than pictures: pages, documentation, uploads and their results."""
+"""The handler for people rather than pictures: pages, uploads and their results, and how well all of it goes."""
 
 from __future__ import annotations
 
+import base64
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from functions.api import Api
-from functions.portal import pages, uploads
+from functions.portal import compliance, feedback, pages, store, uploads
 from functions.portal.settings import read_settings
-from functions.problem import NO_RESULT, Rejected
+from functions.problem import NO_REPORT, NO_RESULT, NOT_FOUND, Rejected
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-HTML: Final = "text/html; charset=utf-8"
+_DRIFT: Final = "drift/latest.json"
 
 settings = read_settings()
 app = Api(
     settings.cors_origin,
-    {"/": "GET", "/openapi.json": "GET", "/docs": "GET", "/uploads": "POST", "/results/{key+}": "GET"},
+    {
+        "/": "GET",
+        "/page/{file}": "GET",
+        "/openapi.json": "GET",
+        "/docs": "GET",
+        "/uploads": "POST",
+        "/results/{key+}": "GET",
+        "/feedback": "POST",
+        "/compliance": "GET",
+        "/drift": "GET",
+    },
 )
 
 
@@ -31,7 +45,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @app.get("/")
 def page() -> Response[str]:
     """Answer with the page."""
-    return app.respond(200, pages.front_page(_prefix()), HTML, pages.SECURITY_HEADERS)
+    return _show(pages.front_page(_prefix()))
+
+
+@app.get("/page/<file>")
+def script(file: str) -> Response[str]:
+    """Answer with one of the page's scripts."""
+    found = pages.script(file)
+    if found is None:
+        return app.refuse(
+            NOT_FOUND, f"The page has no script {file!r}; reload the page to have those of today."
+        )
+    return _show(found)
 
 
 @app.get("/openapi.json")
@@ -43,13 +68,13 @@ def openapi() -> Response[str]:
 @app.get("/docs")
 def docs() -> Response[str]:
     """Answer with the documentation."""
-    return app.respond(200, pages.docs_page(), HTML, pages.SECURITY_HEADERS)
+    return _show(pages.docs_page())
 
 
 @app.post("/uploads")
 def upload() -> Response[str]:
     """Say where one picture may be put, and where its result will be."""
-    made = uploads.presign(uploads.parse(app.current_event.decoded_body or ""), settings.uploads_bucket)
+    made = uploads.presign(uploads.parse(_body()), settings.uploads_bucket)
     answer = {
         "key": made.key,
         "result": f"{_prefix()}/results/{quote(made.key)}",
@@ -74,10 +99,55 @@ def result() -> Response[str]:
     return app.respond(200, found, "application/json")
 
 
+@app.post("/feedback")
+def take_feedback() -> Response[str]:
+    """Keep what a prediction should have said."""
+    told = feedback.parse(_body())
+    feedback.keep(told, settings.insights_bucket)
+    return app.respond(202, json.dumps(asdict(told)), "application/json")
+
+
+@app.get("/compliance")
+def show_compliance() -> Response[str]:
+    """Answer with who wore a mask, as JSON or as CSV."""
+    event = app.current_event
+    accept = event.headers.get("accept") or ""
+    wanted = compliance.parse(event.query_string_parameters, accept, datetime.now(UTC))
+    text = compliance.as_text(compliance.find(wanted, settings.insights_bucket), wanted.form)
+    if wanted.form == "json":
+        return app.respond(200, text, "application/json")
+    name = f"compliance-{wanted.first:%Y-%m-%d}-{wanted.last:%Y-%m-%d}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return app.respond(200, text, "text/csv; charset=utf-8", headers)
+
+
+@app.get("/drift")
+def show_drift() -> Response[str]:
+    """Answer with what Drift wrote last."""
+    found = store.read(settings.insights_bucket, _DRIFT)
+    if found is None:
+        detail = "There is no drift report yet. The first comes when the drift function has run once: `make drift`."
+        return app.refuse(NO_REPORT, detail)
+    return app.respond(200, found, "application/json")
+
+
 @app.exception_handler(Rejected)  # type: ignore[untyped-decorator]
 def refuse(rejected: Rejected) -> Response[str]:
     """Answer what is wrong with the request."""
     return app.refuse(rejected.problem, rejected.detail)
+
+
+def _show(document: pages.Document) -> Response[str]:
+    """Answer with a document, or that the client has this very one."""
+    if document.headers["ETag"] in (app.current_event.headers.get("if-none-match") or ""):
+        return app.respond(304, "", document.type, document.headers)
+    return app.respond(200, document.body, document.type, document.headers)
+
+
+def _body() -> bytes:
+    """Return the body as it was sent, which need not be text."""
+    body = app.current_event.body or ""
+    return base64.b64decode(body) if app.current_event.is_base64_encoded else body.encode(errors="replace")
 
 
 def _prefix() -> str:

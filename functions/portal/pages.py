@@ -1,42 +1,104 @@
-"""What the portal shows, with everything in it: no page asks another host for anything."""
+"""What the portal shows, with everything in it: no page asks another host for anything.
+
+A page may run and apply what it was shipped with and nothing else: its Content-Security-Policy names what is written
+into it by its hash.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
+import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PAGE: Final = Path(__file__).parent / "page"
 _OPENAPI_FILE: Final = Path(__file__).parents[2] / "infra" / "openapi.yaml"
+_STYLE: Final = '<link rel="stylesheet" href="page/style.css">'
+_BASE: Final = '<base href="./">'
+# What is for those who read the sources, and a sixth of their bytes: a comment that has lines of its own, and spaces.
+_COMMENT: Final = re.compile(r"^(?://|/?\*).*\n", re.MULTILINE)
+_SPACE_IN_CSS: Final = re.compile(r"(?<=[:;,{]) | (?=[{}])")
+_HEADERS: Final = {
+    "Cache-Control": "no-cache",  # asked for anew each time, and answered 304: never a mixture of two releases
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
-def front_page(prefix: str) -> str:
-    """Return the page; `prefix` is what stands before the API's paths, `/v1` or empty."""
-    return f"""<!doctype html>
+@dataclass(frozen=True)
+class Document:
+    """One thing to show: its text, its media type and the headers that go with it, `ETag` among them."""
+
+    body: str
+    type: str
+    headers: Mapping[str, str]
+
+
+@cache
+def front_page(prefix: str) -> Document:
+    """Return the page; `prefix` is what stands before the API's paths, `/v1` or empty.
+
+    Its style is written into it, so that it is seen as it should be after one request.
+    """
+    style = _SPACE_IN_CSS.sub("", _lean("style.css"))
+    page = _lean("index.html").replace(_STYLE, f"<style>{style}</style>")
+    page = page.replace(_BASE, f'<base href="{html.escape(prefix)}/">')
+    policy = _policy(script="'self'", style=_hash(style), img="'self' blob: data:", media="blob:")
+    # No other site may ask for the camera through this page, and it asks for nothing but the camera.
+    allowed = "camera=(self), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+    return _document(page, "text/html", {"Content-Security-Policy": policy, "Permissions-Policy": allowed})
+
+
+def script(name: str) -> Document | None:
+    """Return one of the page's scripts by the name of its file, or None where there is none of this name."""
+    return _scripts().get(name)
+
+
+@cache
+def _scripts() -> dict[str, Document]:
+    names = [path.name for path in _PAGE.glob("*.js")]
+    return {name: _document(_COMMENT.sub("", _lean(name)), "text/javascript", {}) for name in names}
+
+
+@cache
+def docs_page() -> Document:
+    """Return the documentation: Swagger UI, which Powertools brings along, reading `openapi.json` beside it."""
+    # Read as files: importing the package around them would load pydantic.
+    assets = files("aws_lambda_powertools") / "event_handler" / "openapi" / "swagger_ui"
+    style = (assets / "swagger-ui.min.css").read_text(encoding="utf-8")
+    library = (assets / "swagger-ui-bundle.min.js").read_text(encoding="utf-8")
+    start = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true})'
+    page = f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>MaskWatch</title>
-<base href="{html.escape(prefix)}/">
-<h1>MaskWatch</h1>
-<p>Tells whether the people in a picture wear a face mask: properly, wrongly, or not at all.</p>
-<p><a href="docs">How to ask it</a>, or the same <a href="openapi.json">as OpenAPI</a>.</p>
+<title>MaskWatch API</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+<div id="swagger-ui"></div>
+<script>{library}</script>
+<script>{start}</script>
 </html>
 """
+    policy = _policy(script=f"{_hash(library)} {_hash(start)}", style=_hash(style), img="'self' data:")
+    return _document(page, "text/html", {"Content-Security-Policy": policy})
 
 
 def openapi_document(prefix: str) -> dict[str, Any]:
     """Return the OpenAPI document as callers see it: at their address, with nothing of the gateway's in it."""
-    document: dict[str, Any] = _without_gateway(_document())
+    document: dict[str, Any] = _without_gateway(_document_of_api())
     document["servers"] = [{"url": prefix or "/"}]
     document["paths"] = {path.replace("+}", "}"): item for path, item in document["paths"].items()}
     rows = (f"| {p['status']} | `{slug}` | {p['title']} |" for slug, p in document["x-problems"].items())
@@ -45,28 +107,27 @@ def openapi_document(prefix: str) -> dict[str, Any]:
     return document
 
 
-@cache
-def docs_page() -> str:
-    """Return the documentation: Swagger UI, which Powertools brings along, reading `openapi.json` beside it."""
-    # Read as files: importing the package around them would load pydantic.
-    assets = files("aws_lambda_powertools") / "event_handler" / "openapi" / "swagger_ui"
-    style = (assets / "swagger-ui.min.css").read_text(encoding="utf-8")
-    script = (assets / "swagger-ui-bundle.min.js").read_text(encoding="utf-8")
-    return f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>MaskWatch API</title>
-<style>{style}</style>
-<div id="swagger-ui"></div>
-<script>{script}</script>
-<script>SwaggerUIBundle({{url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true}})</script>
-</html>
-"""
+def _lean(name: str) -> str:
+    """Read a file of the page, without its indentation."""
+    return re.sub(r"^[ \t]+", "", (_PAGE / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def _document(body: str, media_type: str, headers: Mapping[str, str]) -> Document:
+    tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    return Document(body, f"{media_type}; charset=utf-8", {**_HEADERS, **headers, "ETag": tag})
+
+
+def _policy(**sources: str) -> str:
+    allowed = "; ".join(f"{kind}-src {where}" for kind, where in {"connect": "'self'", **sources}.items())
+    return f"default-src 'none'; {allowed}; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache
-def _document() -> dict[str, Any]:
+def _document_of_api() -> dict[str, Any]:
     # The C loader alone is fast enough to be met in a cold start.
     document: dict[str, Any] = yaml.load(_OPENAPI_FILE.read_bytes(), Loader=yaml.CSafeLoader)
     return document

@@ -18,11 +18,13 @@ class Settings:
         cors_origin: Which pages of other sites may call it; "*" for all.
         uploads_bucket: Where presigned uploads put pictures.
         results_bucket: Where Batch writes what it found in them.
+        insights_bucket: Where feedback goes, and Drift writes its reports and the summaries of compliance.
     """
 
     cors_origin: str
     uploads_bucket: str
     results_bucket: str
+    insights_bucket: str
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -35,6 +37,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         cors_origin=environment.get("CORS_ORIGIN", "*"),
         uploads_bucket=_needed("UPLOADS_BUCKET", environment),
         results_bucket=_needed("RESULTS_BUCKET", environment),
+        insights_bucket=_needed("INSIGHTS_BUCKET", environment),
     )
 
 

@@ -10,6 +10,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import boto3
@@ -18,6 +19,7 @@ from waitress.server import create_server
 from infra.local.aws import moto_server
 from infra.local.function import PROJECT, Function, FunctionFailed
 from infra.local.gateway import MAX_BODY, Gateway, InvalidApi, wsgi
+from infra.local.invocations import application
 from infra.local.logs import LogForwarder
 from infra.local.poller import Poller
 from infra.local.stack import InvalidStack, Stack, deploy, function_configs
@@ -25,7 +27,7 @@ from infra.local.states import InvalidStateMachine, Runner
 from infra.local.template import REGION, STACK_NAME, InvalidTemplate, transformed_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 KEY: Final = "local"
 
@@ -62,7 +64,10 @@ def main() -> int:
 
 def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
     with ExitStack() as cleanup:
-        endpoint = cleanup.enter_context(moto_server())
+        invocations = cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
+        endpoint = cleanup.enter_context(
+            moto_server(functions=f"http://127.0.0.1:{invocations.getsockname()[1]}")
+        )
         session = boto3.Session("local", "local", region_name=REGION)
 
         def client(service: str) -> Any:
@@ -76,7 +81,10 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
             cleanup.callback(function.stop)
         with ThreadPoolExecutor() as pool:
             list(pool.map(Function.start, functions))
-        by_arn = _by_arn(stack, functions)
+        by_name = {function.config.name: function for function in functions}
+        invoker = create_server(application(by_name), sockets=[invocations], ident=None)
+        Thread(target=invoker.run, daemon=True).start()
+        by_arn = _by_arn(stack, by_name)
         for mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
             poller = Poller(mapping.properties, by_arn[mapping.properties["FunctionName"]], client)
             cleanup.callback(poller.stop)
@@ -100,10 +108,9 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
         server.run()  # until interrupted
 
 
-def _by_arn(stack: Stack, functions: Sequence[Function]) -> dict[str, Function]:
+def _by_arn(stack: Stack, by_name: Mapping[str, Function]) -> dict[str, Function]:
     """Functions by their ARNs and those of their aliases."""
-    by_name = {function.config.name: function for function in functions}
-    by_arn = {function.config.arn: function for function in functions}
+    by_arn = {function.config.arn: function for function in by_name.values()}
     for alias in stack.of_type("AWS::Lambda::Alias"):
         by_arn[alias.name] = by_name[alias.properties["FunctionName"]]
     return by_arn
@@ -118,6 +125,7 @@ def _gateway(stack: Stack, by_arn: Mapping[str, Function]) -> Gateway:
 def _say_where(stack: Stack, url: str, endpoint: str) -> None:
     buckets = "".join(f"\n    {bucket.name}" for bucket in stack.of_type("AWS::S3::Bucket"))
     groups = "".join(f"\n    {group.name}" for group in stack.of_type("AWS::Logs::LogGroup"))
+    function = stack.resources["DriftFunction"].name
     sample = shlex.quote(str(PROJECT / "events" / "predict-json.json"))
     text = f"""
 MaskWatch runs at {url}/ with the API key {KEY!r}. Ctrl-C stops it, and what it holds is gone.
@@ -126,6 +134,7 @@ Ask it about the picture in the sample event, with this line as it stands, or ab
     python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["body"])' {sample} |
         curl -H 'x-api-key: {KEY}' -H 'content-type: application/json' --data-binary @- {url}/predict
     curl -H 'x-api-key: {KEY}' -F file=@face.jpg {url}/predict
+    .venv/bin/maskwatch predict --url {url} face.jpg
 
 The AWS services are at {endpoint} (moto):
     export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={REGION}
@@ -138,6 +147,12 @@ Drop pictures into the bucket for uploads, and their results come in the one bes
 Or a folder of them at once, by `make score DIR=photos/`. What is in that bucket already is scored again, where it has
 no result of the running model yet, by
     AWS_ENDPOINT_URL={endpoint} make backfill STACK={STACK_NAME} PREFIX=
+
+What was seen lies in the bucket for records. Whether it has drifted from what the model was checked on is said by
+    AWS_ENDPOINT_URL={endpoint} make drift STACK={STACK_NAME}
+
+Every function can be invoked by itself, as on AWS:
+    aws --endpoint-url {endpoint} lambda invoke --function-name {function} /dev/stdout
 
 Buckets:{buckets}
 Log groups:{groups}

@@ -7,19 +7,27 @@ import logging
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from infra.local.firehose import lets_through, packed
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @contextmanager
-def moto_server() -> Iterator[str]:
-    """Run moto on a free port of this machine and give its address."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "infra.local.aws"],
+def moto_server(functions: str = "") -> Iterator[str]:
+    """Run moto on a free port of this machine and give its address.
+
+    Args:
+        functions: where the local functions can be invoked (see invocations.py), if there are any.
+    """
+    with subprocess.Popen(  # noqa: S603 -- our own
+        [sys.executable, "-m", "infra.local.aws", functions],
         stdin=subprocess.PIPE,  # closed when this process ends, however it ends
         stdout=subprocess.PIPE,
         text=True,
@@ -34,7 +42,10 @@ def moto_server() -> Iterator[str]:
 
 def main() -> None:
     """Serve until standard input is closed."""
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 -- a second to import, not needed by the parent
+    from moto.awslambda.models import LambdaBackend  # noqa: PLC0415 -- seconds to import, not needed by the parent
+    from moto.cloudwatch.models import CloudWatchBackend  # noqa: PLC0415
+    from moto.firehose.models import FirehoseBackend  # noqa: PLC0415
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415
     from moto.sqs import models as sqs  # noqa: PLC0415
     from moto.stepfunctions.models import StepFunctionBackend  # noqa: PLC0415
 
@@ -44,6 +55,12 @@ def main() -> None:
         # At every message, moto asks of all that wait how late it is: slow, with thousands.
         (sqs, "unix_time_millis", lambda: time.time() * 1000),
         (sqs.SQSBackend, "is_message_valid_based_on_retention_period", lambda *_: True),
+        # It would compare each value with every metric that it has found so far.
+        (CloudWatchBackend, "get_filtered_metrics", _each_metric_once),
+        # It would hand the events on whole, under another name: see firehose.py.
+        (FirehoseBackend, "send_log_event", _send_log_event),
+        # It would start a container of each function: see invocations.py.
+        (LambdaBackend, "invoke", _invoke),
     ):
         setattr(owner, name, replacement)
 
@@ -53,6 +70,62 @@ def main() -> None:
     host, port = server.get_host_and_port()
     print(f"http://{host}:{port}", flush=True)
     sys.stdin.read()
+
+
+def _each_metric_once(backend: Any, name: str, namespace: str, dimensions: Sequence[Any]) -> list[Any]:
+    found: dict[Any, Any] = {}
+    for value in backend.get_all_metrics():
+        if value.filter(namespace=namespace, name=name, dimensions=dimensions):
+            of = tuple((dimension.name, dimension.value) for dimension in value.dimensions)
+            found.setdefault((value.namespace, value.name, of), value)
+    return list(found.values())
+
+
+def _send_log_event(
+    backend: Any, arn: str, subscription: str, group: str, _stream: str, events: Sequence[Mapping[str, Any]]
+) -> None:
+    from moto.logs.models import logs_backends  # noqa: PLC0415
+    from moto.s3.models import s3_backends  # noqa: PLC0415
+
+    logs = logs_backends[backend.account_id][backend.region_name]
+    passes = lets_through(logs.groups[group].subscription_filters[subscription].filter_pattern)
+    messages = [event["message"] for event in events if passes(event["message"])]
+    if messages:
+        stream = backend.lookup_name_from_arn(arn)
+        destination = stream.destinations[0]["ExtendedS3"]
+        key, body = packed(messages, stream.delivery_stream_name, destination, datetime.now(UTC))
+        bucket = destination["BucketARN"].rpartition(":")[2]
+        s3_backends[backend.account_id][backend.partition].put_object(bucket, key, body)
+
+
+def _invoke(
+    _backend: Any,
+    function: str,
+    _qualifier: str | None,
+    body: str | bytes,
+    headers: Any,
+    response_headers: Any,
+) -> bytes:
+    from moto.awslambda.exceptions import LambdaClientError, UnknownFunctionException  # noqa: PLC0415
+
+    name = function.partition(":function:")[2] or function  # an ARN, or `name:alias`; one version runs here
+    event = (body.encode() if isinstance(body, str) else body) or b"{}"
+    request = urllib.request.Request(f"{sys.argv[1]}/{name.partition(':')[0]}", data=event)  # noqa: S310 -- our own
+    request.add_header("x-amz-invocation-type", headers.get("x-amz-invocation-type", "RequestResponse"))
+    try:
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 -- it takes as long as it takes
+            if error := answer.headers.get("x-amz-function-error"):
+                response_headers["x-amz-function-error"] = error
+            payload: bytes = answer.read()
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            raise UnknownFunctionException(function) from error
+        kinds = {413: "RequestTooLargeException", 429: "TooManyRequestsException"}
+        refusal = LambdaClientError(kinds.get(error.code, "ServiceException"), error.read().decode())
+        refusal.code = error.code
+        raise refusal from error
+    response_headers["Content-Length"] = str(len(payload))
+    return payload
 
 
 # moto runs no executions. states.py does, and tells of them by a call that moto does nothing at: the token is the

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.local import firehose
 from infra.local.function import FunctionConfig
 from infra.local.template import (
     ACCOUNT,
@@ -36,12 +37,13 @@ class Gap:
 
     `complete` puts in by API call what is needed locally all the same: it gets the clients, the name of the
     resource and its resolved properties (for a property: its resource's name, and its value). `ref` says what
-    `Ref` gives; without it, the logical id.
+    `Ref` gives; without it, the logical id. `arn` says what `GetAtt … Arn` gives; without it, "<logical id>.Arn".
     """
 
     reason: str
     complete: Callable[[Client, str, Any], Any] | None = None
     ref: Callable[[Mapping[str, Any]], str] | None = None
+    arn: Callable[[Mapping[str, Any]], str] | None = None
 
 
 _GATEWAY: Final = "moto's CloudFormation fails on the REST API that SAM makes; gateway.py serves it"
@@ -62,8 +64,19 @@ GAPS: Final[dict[str, Gap]] = {
             **{"AlarmName": f"{STACK_NAME}-{name}", **_numbers(properties)}
         ),
     ),
+    "AWS::CloudWatch::CompositeAlarm": Gap("moto has none, and leaves alarms in the state they are set to"),
     "AWS::CodeDeploy::Application": Gap("one version runs here: there is no traffic to move"),
     "AWS::CodeDeploy::DeploymentGroup": Gap("see AWS::CodeDeploy::Application"),
+    "AWS::Glue::Database": Gap("there is no Athena here; the records are files of lines of JSON"),
+    "AWS::Glue::Table": Gap("see AWS::Glue::Database"),
+    "AWS::KinesisFirehose::DeliveryStream": Gap(
+        "moto's CloudFormation does not know it; see firehose.py",
+        complete=lambda client, _, properties: _create_stream(client("firehose"), properties),
+        ref=lambda properties: properties["DeliveryStreamName"],
+        arn=lambda properties: (
+            f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{properties['DeliveryStreamName']}"
+        ),
+    ),
     "AWS::Lambda::Alias": Gap(
         "moto's CloudFormation fails on it",
         ref=lambda properties: _function_arn(f"{properties['FunctionName']}:{properties['Name']}"),
@@ -74,6 +87,11 @@ GAPS: Final[dict[str, Gap]] = {
     "AWS::Lambda::Permission": Gap("names an alias, which moto lacks; nobody is refused here"),
     "AWS::Lambda::Version": Gap("moto fails on a version of an image; the working tree is what runs"),
     "AWS::Lambda::Function.Code": Gap("the code is the working tree; moto would look for a bucket"),
+    "AWS::Logs::LogStream": Gap("moto's CloudFormation does not know it; Firehose writes no errors here"),
+    "AWS::Logs::SubscriptionFilter": Gap(
+        "moto's CloudFormation does not know it",
+        complete=lambda client, name, properties: _subscribe(client("logs"), name, properties),
+    ),
     "AWS::S3::Bucket.CorsConfiguration": Gap(
         "skipped by moto's CloudFormation",
         complete=lambda client, bucket, value: client("s3").put_bucket_cors(
@@ -104,6 +122,8 @@ GAPS: Final[dict[str, Gap]] = {
         ),
     ),
     "AWS::S3::BucketPolicy": Gap("moto reads no conditions: TlsOnly would refuse everybody"),
+    "AWS::Scheduler::Schedule": Gap("no clock runs here; `make drift` does what it would"),
+    "AWS::SNS::TopicPolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
     "AWS::SQS::QueuePolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
     "AWS::StepFunctions::StateMachine.Definition": Gap(
         "moto's CloudFormation knows DefinitionString alone; states.py runs it",
@@ -165,6 +185,8 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
     for name in listed:
         gap, properties = GAPS[wanted[name]["Type"]], wanted[name].get("Properties", {})
         attributes[name] = gap.ref(resolve(properties, attributes, {})) if gap.ref else name
+        if gap.arn:
+            attributes[f"{name}.Arn"] = gap.arn(resolve(properties, attributes, {}))
     attributes |= _stand_ins(wanted.values(), listed, attributes)
 
     resources = {}
@@ -279,8 +301,20 @@ def _complete(name: str, resource: Resource, client: Client) -> None:
         if gap and gap.complete:
             try:
                 gap.complete(client, owner, value)
-            except (BotoCoreError, ClientError) as error:
-                raise InvalidStack(f"{name}: moto does not take {kind}: {error}") from error
+            except (BotoCoreError, ClientError, firehose.UnknownDelivery) as error:
+                raise InvalidStack(f"{name}: the local stack does not take {kind}: {error}") from error
+
+
+def _create_stream(client: Any, properties: Mapping[str, Any]) -> None:
+    firehose.check(properties["ExtendedS3DestinationConfiguration"])
+    client.create_delivery_stream(**properties)
+
+
+def _subscribe(client: Any, name: str, properties: Mapping[str, Any]) -> None:
+    firehose.lets_through(properties["FilterPattern"])
+    client.put_subscription_filter(
+        filterName=name, **{key[0].lower() + key[1:]: value for key, value in properties.items()}
+    )
 
 
 def _cors(configuration: Mapping[str, Any]) -> dict[str, Any]:

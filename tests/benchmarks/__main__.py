@@ -23,6 +23,7 @@ import boto3
 
 from functions.inference.fetch import BAKED
 from infra.local.aws import moto_server
+from tests.benchmarks import batch
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -227,7 +228,7 @@ def main() -> None:
     packages = ("ai-edge-litert", "numpy", "pillow", "tensorflow-cpu", "keras", "onnxruntime")
     versions = ", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)])
     machine = f"{processor()}, {os.cpu_count()} cores"
-    results = render(tables, machine, versions)
+    results = f"{render(tables, machine, versions)}\n{batch.render(batch.measure())}"
     (HERE / "RESULTS.md").write_text(results)
     print(results)  # noqa: T201
 

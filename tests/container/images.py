@@ -4,4 +4,5 @@ IMAGES = {
     "PredictFunction": "predictfunction:predict",
     "BatchFunction": "batchfunction:batch",
     "PortalFunction": "portalfunction:portal",
+    "DriftFunction": "driftfunction:drift",
 }

@@ -56,6 +56,17 @@ def test_a_prediction_is_counted_in_the_metrics(system, picture):
     assert sum(point["Sum"] for point in points) >= 1
 
 
+def test_each_metric_is_listed_once(system, picture):
+    for _ in range(2):
+        system.predict(picture, "image/jpeg")
+    cloudwatch = system.client("cloudwatch")
+
+    metrics = eventually(lambda: cloudwatch.list_metrics(Namespace="MaskWatch/maskwatch")["Metrics"])
+
+    told = [(m["MetricName"], str(m["Dimensions"])) for m in metrics]
+    assert sorted(told) == sorted(set(told))
+
+
 def test_neither_picture_nor_key_is_logged(system, picture):
     system.predict(picture, "image/jpeg")
     lines = eventually(lambda: log_lines(system, "PredictLogs"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.score_folder import COLUMNS
+from maskwatch.output import COLUMNS
 
 PROJECT = Path(__file__).parents[2]
 
@@ -48,7 +48,7 @@ def test_every_picture_has_a_line_and_the_table_sums_them_up(system, score, fold
     assert [row["file"] for row in rows] == [
         str(folder / name) for name in ("a.jpg", "b.JPEG", "damaged.jpg", "gate 3/ünï, %20.jpg")
     ]
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == (*COLUMNS, "key")
     assert [row["status"] for row in rows] == ["scored", "scored", "rejected", "scored"]
     assert rows[0]["label"] == rows[1]["label"] == rows[3]["label"]
     assert "damaged" in rows[2]["detail"]

@@ -1,6 +1,7 @@
 """The questions that a deployment is asked after it, put to the running system."""
 
 from infra.smoke import problems
+from tests.service import prediction, problem, serving
 
 
 def test_all_is_well(system):
@@ -8,8 +9,28 @@ def test_all_is_well(system):
 
 
 def test_a_key_that_is_not_taken_is_named(system):
-    assert any("answered 403 instead of 200" in problem for problem in problems(f"{system.url}/", "other"))
+    found = problems(f"{system.url}/", "other")
+
+    assert [line.partition(":")[0] for line in found] == ["/predict refused", "/compliance refused"]
 
 
-def test_a_system_that_is_not_there_is_named():
-    assert len(problems("http://127.0.0.1:9/", "local")) == 4
+def test_a_system_that_is_not_there_is_named_once():
+    (found,) = problems("http://127.0.0.1:9/", "local")
+
+    assert found.startswith("http://127.0.0.1:9/health cannot be reached")
+
+
+def test_an_api_that_answers_without_a_key_is_named():
+    with serving() as service:
+        service.answer = lambda _: prediction("mask")
+        assert problems(service.url, "local") == ["/predict answered without a key"]
+
+
+def test_a_refusal_for_another_reason_than_the_key_is_named():
+    with serving() as service:
+        service.answer = lambda asked: (
+            {} if "x-api-key" in asked.headers else problem("too-small", 422, "Send a larger one.")
+        )
+        assert problems(service.url, "local") == [
+            "/predict without a key was not forbidden, but: Send a larger one."
+        ]

@@ -1,5 +1,6 @@
 """Every resource of template.yaml is in moto, or on the list of what moto cannot take."""
 
+import json
 from pathlib import Path
 
 import boto3
@@ -52,9 +53,9 @@ def test_each_gap_has_its_reason():
 
 def test_a_new_kind_of_resource_fails_the_start(client):
     template = transformed_template(TEMPLATE, {})
-    template["Resources"]["Novelty"] = {"Type": "AWS::Glue::Database", "Properties": {}}
+    template["Resources"]["Novelty"] = {"Type": "AWS::Athena::WorkGroup", "Properties": {}}
 
-    with pytest.raises(InvalidStack, match=r"nor on the list .*: Novelty \(AWS::Glue::Database\)"):
+    with pytest.raises(InvalidStack, match=r"nor on the list .*: Novelty \(AWS::Athena::WorkGroup\)"):
         deploy(template, {}, client)
 
 
@@ -71,6 +72,50 @@ def test_what_moto_skips_is_put_in_by_call(client):
     assert {rule["Value"] for to in told for rule in to["Filter"]["Key"]["FilterRules"]} >= {".jpg", ".PNG"}
     alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert len(alarms) == len(stack.of_type("AWS::CloudWatch::Alarm")) > 0
+    (subscription,) = client("logs").describe_subscription_filters(
+        logGroupName=stack.resources["PredictLogs"].name
+    )["subscriptionFilters"]
+    assert subscription["filterPattern"] == '{ $.route = "*" }'
+    assert client("firehose").list_delivery_streams()["DeliveryStreamNames"] == ["maskwatch-records"]
+
+
+def test_the_dashboard_is_there_and_names_what_is_there(client):
+    stack = deploy(transformed_template(TEMPLATE, {}), {}, client)
+
+    body = json.loads(client("cloudwatch").get_dashboard(DashboardName="maskwatch")["DashboardBody"])
+
+    assert stack.resources["PredictFunction"].name in json.dumps(body)
+    assert "${" not in json.dumps(body)
+
+
+def test_alarms_tell_the_topic(client):
+    stack = deploy(
+        transformed_template(TEMPLATE, {"AlarmEmail": "ops@example.org"}),
+        {"AlarmEmail": "ops@example.org"},
+        client,
+    )
+
+    topic = stack.resources["AlarmsTopic"].name
+    (drift,) = client("cloudwatch").describe_alarms(AlarmNames=["maskwatch-DriftAlarm"])["MetricAlarms"]
+    assert drift["AlarmActions"] == drift["OKActions"] == [topic]
+    (told,) = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert (told["Protocol"], told["Endpoint"]) == ("email", "ops@example.org")
+
+
+def test_nobody_is_subscribed_without_an_address(client):
+    stack = deploy(transformed_template(TEMPLATE, {}), {}, client)
+
+    topic = stack.resources["AlarmsTopic"].name
+    assert client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
+
+
+def test_a_stream_that_would_deliver_otherwise_fails_the_start(client):
+    template = transformed_template(TEMPLATE, {})
+    stream = template["Resources"]["RecordsStream"]["Properties"]
+    stream["ExtendedS3DestinationConfiguration"]["CompressionFormat"] = "UNCOMPRESSED"
+
+    with pytest.raises(InvalidStack, match=r"RecordsStream: .* only GZIP is known"):
+        deploy(template, {}, client)
 
 
 def test_an_unknown_parameter_is_refused():

@@ -6,7 +6,7 @@ from urllib.parse import quote, urljoin
 import pytest
 import requests
 
-from infra.client import Client, Refused
+from maskwatch.client import Client, Refused
 
 KEY = {"x-api-key": "local"}
 

@@ -9,8 +9,9 @@ import pytest
 import urllib3
 from moto import mock_aws
 
-from infra import client as client_module
-from infra.client import Client, Refused, address
+from infra.address import address
+from maskwatch import client as client_module
+from maskwatch.client import Client, Refused, Unreachable
 
 PROBLEM = {
     "type": "urn:maskwatch:problem:too-small",
@@ -78,7 +79,7 @@ def test_a_problem_is_told_in_the_service_s_words(client, answers):
 
     with pytest.raises(Refused, match=r"^Send a larger one\.$") as refused:
         client.predict(b"picture", "image/png")
-    assert refused.value.kind == PROBLEM["type"]
+    assert refused.value.kind == "too-small"
 
 
 def test_s3_s_refusal_is_read_from_its_xml(client, answers):
@@ -132,6 +133,48 @@ def test_a_service_that_is_not_there_is_told(monkeypatch):
 
     with pytest.raises(Refused, match=r"http://127.0.0.1:9/health cannot be reached"):
         Client("http://127.0.0.1:9/", "local").health()
+
+
+def test_why_is_told_without_the_names_of_python(monkeypatch):
+    monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
+
+    with pytest.raises(Unreachable) as told:
+        Client("http://127.0.0.1:9", "local").predict(b"", source="gate 3")
+    assert str(told.value) == (
+        "http://127.0.0.1:9/predict cannot be reached: "
+        "Failed to establish a new connection: [Errno 111] Connection refused"
+    )
+
+
+def test_what_answers_but_is_no_api_is_told(client, answers):
+    answers.append((200, "text/html", b"<html>"))
+
+    with pytest.raises(Unreachable, match="not with JSON"):
+        client.health()
+
+
+def test_no_key_is_no_header(client, answers, asked):
+    answers.append(as_json({"status": "ok"}))
+
+    Client(client._url, "").health()  # noqa: SLF001
+
+    assert "x-api-key" not in asked[0][2]
+
+
+def test_a_type_that_is_not_told_is_left_to_the_service(client, answers, asked):
+    answers.append(as_json({"label": "mask"}))
+
+    client.predict(b"picture")
+
+    assert asked[0][2]["content-type"] == "application/octet-stream"
+
+
+def test_a_table_comes_as_text(client, answers, asked):
+    answers.append((200, "text/csv; charset=utf-8", "time,source\r\n,Tür\r\n".encode()))
+
+    assert client.compliance_csv(by="hour") == "time,source\r\n,Tür\r\n"
+    assert asked[0][:2] == ("GET", "/v1/compliance?by=hour&format=csv")
+    assert asked[0][2]["x-api-key"] == "secret"
 
 
 def test_a_stack_says_where_its_api_is_and_what_opens_it(monkeypatch):

@@ -7,14 +7,21 @@ import yaml
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.cost import (
+    ALARM_METRICS,
     BACKFILL_BATCH,
+    DRIFT_MEMORY,
+    DRIFT_RUNS,
+    OBJECTS_MONTH,
     QUEUE_BATCH,
+    RECORDS_DAYS,
     NoFigures,
     bulk_table,
     by_backfill,
     by_queue,
     cost,
     measured,
+    monitoring,
+    monitoring_table,
     table,
 )
 
@@ -109,3 +116,35 @@ def test_its_batches_are_the_stack_s():
     assert {
         machine[name]["ItemBatcher"]["MaxItemsPerBatch"] for name in ("ScorePrefix", "ScoreInventory")
     } == {BACKFILL_BATCH}
+
+
+def test_what_is_watched_is_the_stack_s():
+    template = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
+    resources, parameters = template["Resources"], template["Parameters"]
+    alarms = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    stream = resources["RecordsStream"]["Properties"]["ExtendedS3DestinationConfiguration"]
+
+    assert (
+        sum(len([m for m in a.get("Metrics", [a]) if "Expression" not in m]) for a in alarms) == ALARM_METRICS
+    )
+    assert resources["DriftFunction"]["Properties"]["MemorySize"] == DRIFT_MEMORY
+    assert parameters["RecordsDays"]["Default"] == RECORDS_DAYS
+    assert parameters["DriftRate"]["Default"] == "rate(1 hour)"
+    assert DRIFT_RUNS == 30 * 24
+    assert stream["BufferingHints"]["IntervalInSeconds"] * OBJECTS_MONTH == 30 * 86400
+
+
+def test_monitoring_is_paid_by_the_picture_and_by_the_month():
+    items = {item.what.split(" ")[0].strip(",:"): item for item in monitoring(drift_seconds=10)}
+
+    assert items["Logs"].pictures == pytest.approx(0.8)  # 1.6 GB
+    assert items["Firehose"].pictures == pytest.approx(0.145)  # 5 GB
+    assert items["S3"].pictures == pytest.approx(0.4 * 0.023 * 400 / 30)
+    assert items["Drift"].month == pytest.approx(720 * (0.2e-6 + 10 * 3008 / 1024 * 0.0000166667))
+
+
+def test_the_table_of_monitoring_adds_up():
+    lines = monitoring_table().splitlines()
+    together = [sum(item.pictures for item in monitoring()), sum(item.month for item in monitoring())]
+
+    assert lines[9] == "| **Together** | **${:,.2f}** | **${:,.2f}** |".format(*together)

@@ -14,7 +14,7 @@ import pytest
 from functions.portal.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
-BUCKETS = {"UPLOADS_BUCKET": "uploads", "RESULTS_BUCKET": "results"}
+BUCKETS = {"UPLOADS_BUCKET": "uploads", "RESULTS_BUCKET": "results", "INSIGHTS_BUCKET": "insights"}
 
 
 @pytest.fixture

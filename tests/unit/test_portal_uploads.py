@@ -35,6 +35,7 @@ def app(monkeypatch):
     for name, value in {
         "UPLOADS_BUCKET": "uploads",
         "RESULTS_BUCKET": "results",
+        "INSIGHTS_BUCKET": "insights",
         "AWS_ACCESS_KEY_ID": "id",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_SESSION_TOKEN": "token",
@@ -43,7 +44,7 @@ def app(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may hold another test's credentials
     app = importlib.import_module("functions.portal.app")
-    app.uploads.s3.cache_clear()
+    app.store.s3.cache_clear()
 
     return app
 
@@ -163,6 +164,7 @@ def test_no_source_is_none(upload, told):
     [
         (None, 400, "not JSON"),
         ("", 400, "not JSON"),
+        (b"\xff\xd8\xff", 400, "not JSON"),
         ("{", 400, "not JSON"),
         ("[" * 100_000, 400, "not JSON"),
         ('["image/jpeg"]', 400, "not an object"),

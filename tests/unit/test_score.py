@@ -10,7 +10,7 @@ from functions.inference.classify import Classification
 from functions.inference.decode import Picture
 from functions.inference.detect import Detections
 from functions.inference.release import LABELS
-from functions.inference.score import Box, Models, Prediction, Question, appearance, cut, score
+from functions.inference.score import Box, Models, Prediction, Question, cut, score
 
 PICTURE = Picture(np.zeros((120, 160, 3), np.uint8), 160, 120)
 MASK, BARE, WRONG = (0.7, 0.2, 0.1), (0.2, 0.7, 0.1), (0.2, 0.1, 0.7)
@@ -155,15 +155,3 @@ def test_an_answer_is_plain_json() -> None:
         "summary": {"faces": 1, "mask": 1, "no_mask": 0, "incorrect": 0, "uncertain": 0},
         "model_version": "7",
     }
-
-
-def test_appearance_tells_pictures_apart() -> None:
-    white, black = np.full((224, 224, 3), 255, np.uint8), np.zeros((224, 224, 3), np.uint8)
-    assert appearance(white) == {"brightness": 1.0, "contrast": 0.0, "sharpness": 0.0, "saturation": 0.0}
-    assert appearance(black)["brightness"] == 0
-    red = black.copy()
-    red[:, :, 0] = 255
-    assert appearance(red)["saturation"] == 1
-    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
-    smooth = np.repeat(np.repeat(noise[::16, ::16], 16, axis=0), 16, axis=1)
-    assert appearance(noise)["sharpness"] > 2 * appearance(smooth)["sharpness"]

@@ -17,6 +17,7 @@ def scored(label, faces=0):
         "label": label,
         "confidence": 0.9,
         "model_version": "1",
+        "prediction_id": "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
         "summary": {"faces": faces, **counts},
     }
     return {"status": "scored", "prediction": prediction}

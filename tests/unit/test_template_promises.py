@@ -22,8 +22,9 @@ ROOT = Path(__file__).parents[2]
 INCLUDED = [
     ("Api", "DefinitionBody", "openapi.yaml"),
     ("Backfill", "Definition", "backfill.asl.yaml"),
+    ("Dashboard", "DashboardBody", "dashboard.yaml"),
 ]
-OPEN_ROUTES = {"/", "/health", "/openapi.json", "/docs"}
+OPEN_ROUTES = {"/", "/page/{file}", "/health", "/openapi.json", "/docs"}
 
 
 @pytest.fixture(scope="module")
@@ -146,15 +147,252 @@ def statements(template, role):
 
 def what_the_portal_may_do_beyond_its_routes(template):
     """Whoever holds a form that it signed writes with its rights; whoever asks for a result reads with them."""
-    needed = {
-        ("s3:PutObject", "{'Fn::Sub': '${UploadsBucket.Arn}/api/*'}"),
-        ("s3:GetObject", "{'Fn::Sub': '${ResultsBucket.Arn}/*.json'}"),
-        ("s3:ListBucket", "{'Fn::GetAtt': ['ResultsBucket', 'Arn']}"),
-    }
+    return unneeded_or_missing(template, "PortalRole", {
+        ("s3:PutObject", "${UploadsBucket.Arn}/api/*"),
+        ("s3:GetObject", "${ResultsBucket.Arn}/*.json"),
+        ("s3:ListBucket", "ResultsBucket"),
+        ("s3:PutObject", "${InsightsBucket.Arn}/feedback/*"),
+        ("s3:GetObject", "${InsightsBucket.Arn}/compliance/*"),
+        ("s3:GetObject", "${InsightsBucket.Arn}/drift/latest.json"),
+        ("s3:ListBucket", "InsightsBucket"),
+    })  # fmt: skip
+
+
+def unneeded_or_missing(template, role, needed):
+    """Actions, with what `Fn::Sub` or `Fn::GetAtt … Arn` names, in which a role differs from what it needs."""
+
+    def named(resource):
+        if resource.startswith("{'Fn::GetAtt'"):
+            return re.search(r"'(\w+)', 'Arn'", resource)[1]
+        return resource.removeprefix("{'Fn::Sub': '").removesuffix("'}")
+
     granted = {
-        (a, r) for a, r in statements(template, "PortalRole") if a.partition(":")[0] not in {"logs", "xray"}
+        (action, named(resource))
+        for action, resource in statements(template, role)
+        if not action.startswith("xray:") and action not in {"logs:CreateLogStream", "logs:PutLogEvents"}
     }
     return sorted(granted ^ needed)
+
+
+def what_drift_may_do_beyond_its_job(template):
+    return unneeded_or_missing(template, "DriftRole", {
+        ("s3:GetObject", "${RecordsBucket.Arn}/dt=*"),
+        ("s3:GetObject", "${InsightsBucket.Arn}/feedback/*"),
+        ("s3:GetObject", "${InsightsBucket.Arn}/baseline/*"),
+        ("s3:GetObject", "${InsightsBucket.Arn}/drift/latest.json"),
+        ("s3:GetObject", "${ModelsBucket.Arn}/models/*"),
+        ("s3:ListBucket", "RecordsBucket"),
+        ("s3:ListBucket", "InsightsBucket"),
+        ("s3:ListBucket", "ModelsBucket"),
+        ("s3:PutObject", "${InsightsBucket.Arn}/compliance/*"),
+        ("s3:PutObject", "${InsightsBucket.Arn}/drift/*"),
+        ("sqs:SendMessage", "DriftDeadLetters"),
+    })  # fmt: skip
+
+
+def what_the_schedule_may_do_beyond_starting_drift(template):
+    needed = {("lambda:InvokeFunction", "DriftFunction"), ("sqs:SendMessage", "DriftDeadLetters")}
+    return unneeded_or_missing(template, "DriftScheduleRole", needed)
+
+
+def what_delivery_may_do_beyond_the_records(template):
+    account = "${AWS::Partition}:firehose:${AWS::Region}:${AWS::AccountId}"
+    stream = f"arn:{account}:deliverystream/${{AWS::StackName}}-records"
+    objects = {"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}
+    bucket = {"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}
+    return unneeded_or_missing(
+        template,
+        "RecordsWriterRole",
+        {(a, "${RecordsBucket.Arn}/*") for a in objects} | {(a, "RecordsBucket") for a in bucket},
+    ) + unneeded_or_missing(
+        template,
+        "RecordsSenderRole",
+        {("firehose:PutRecord", stream), ("firehose:PutRecordBatch", stream)},
+    )
+
+
+def strangers_who_may_take_a_role(template):
+    """Name roles of services that may act for others' accounts, and that are not bound to this one."""
+    bound = {
+        "RecordsSenderRole": ("StringLike", "aws:SourceArn"),
+        "DriftScheduleRole": ("StringEquals", "aws:SourceAccount"),
+    }
+    roles = properties(template, "AWS::IAM::Role")
+    return [
+        name
+        for name, (operator, key) in bound.items()
+        for statement in roles[name]["AssumeRolePolicyDocument"]["Statement"]
+        if "AWS::AccountId" not in str(statement.get("Condition", {}).get(operator, {}).get(key))
+    ]
+
+
+def logs_that_records_are_not_taken_from(template):
+    """Name log groups of functions that write records and are not subscribed to, or others that are, or all of it."""
+    subscribed = {
+        (p["LogGroupName"]["Ref"], p["FilterPattern"], p["DestinationArn"]["Fn::GetAtt"][0])
+        for p in properties(template, "AWS::Logs::SubscriptionFilter").values()
+    }
+    needed = {(group, '{ $.route = "*" }', "RecordsStream") for group in ("PredictLogs", "BatchLogs")}
+    return sorted(subscribed ^ needed)
+
+
+def records_that_come_out_garbled(template):
+    """Name streams that leave log events in their envelope, run them together, tell no day or hide errors."""
+    processors = [
+        ("Decompression", "CompressionFormat", "GZIP"),
+        ("CloudWatchLogProcessing", "DataMessageExtraction", "true"),
+        ("AppendDelimiterToRecord", "Delimiter", r"\n"),
+    ]
+    found = []
+    for name, stream in properties(template, "AWS::KinesisFirehose::DeliveryStream").items():
+        destination = stream["ExtendedS3DestinationConfiguration"]
+        processing = destination.get("ProcessingConfiguration", {})
+        given = [
+            (p["Type"], parameter["ParameterName"], parameter["ParameterValue"])
+            for p in processing.get("Processors", [])
+            for parameter in p["Parameters"]
+        ]
+        if (
+            given != processors
+            or processing["Enabled"] is not True
+            or destination["CompressionFormat"] != "GZIP"
+            or destination["Prefix"] != "dt=!{timestamp:yyyy-MM-dd}/"
+            or not destination.get("ErrorOutputPrefix", "").startswith(
+                "errors/!{firehose:error-output-type}/"
+            )
+            or destination.get("CloudWatchLoggingOptions", {}).get("Enabled") is not True
+            or "KeyType" not in stream.get("DeliveryStreamEncryptionConfigurationInput", {})
+        ):
+            found.append(name)
+    return found
+
+
+def partitions_that_athena_would_not_find(template):
+    """Name tables whose projected partitions are not where Firehose puts them, or do not go back far enough."""
+    (stream,) = properties(template, "AWS::KinesisFirehose::DeliveryStream").values()
+    bucket = stream["ExtendedS3DestinationConfiguration"]["BucketARN"]["Fn::GetAtt"][0]
+    wanted = {
+        "projection.enabled": "true",
+        "projection.dt.type": "date",
+        "projection.dt.format": "yyyy-MM-dd",
+        "projection.dt.range": {"Fn::Sub": "NOW-${RecordsDays}DAYS,NOW"},
+        "storage.location.template": {"Fn::Sub": f"s3://${{{bucket}}}/dt=${{!dt}}/"},
+    }
+    return [
+        name
+        for name, table in properties(template, "AWS::Glue::Table").items()
+        if not wanted.items() <= table["TableInput"]["Parameters"].items()
+        or table["TableInput"]["PartitionKeys"] != [{"Name": "dt", "Type": "string"}]
+    ]
+
+
+def what_is_remembered_too_long(template):
+    """Name what does not expire when its parameter says."""
+    wanted = {
+        ("RecordsBucket", "", "RecordsDays"),
+        ("InsightsBucket", "feedback/", "RecordsDays"),
+    }
+    expires = {
+        (name, rule.get("Prefix", ""), rule["ExpirationInDays"].get("Ref"))
+        for name in ("RecordsBucket", "InsightsBucket")
+        for rule in template["Resources"][name]["Properties"]["LifecycleConfiguration"]["Rules"]
+        if rule["Status"] == "Enabled" and isinstance(rule.get("ExpirationInDays"), dict)
+    }
+    kept = [
+        name
+        for name in ("RecordsBucket", "InsightsBucket")
+        if "NoncurrentVersionExpiration"
+        not in str(template["Resources"][name]["Properties"]["LifecycleConfiguration"])
+    ]
+    return sorted(wanted - expires) + kept
+
+
+def runs_that_fail_unheard(template):
+    """Name schedules and scheduled functions whose failures are not kept, retried, and watched."""
+    functions, found = properties(template, "AWS::Lambda::Function"), []
+    watched = {
+        str(d["Value"])
+        for a in properties(template, "AWS::CloudWatch::Alarm").values()
+        if a.get("MetricName") == "ApproximateNumberOfMessagesVisible"
+        for d in a["Dimensions"]
+    }
+    for name, schedule in properties(template, "AWS::Scheduler::Schedule").items():
+        target = schedule["Target"]
+        queue = target.get("DeadLetterConfig", {}).get("Arn", {}).get("Fn::GetAtt", [None])[0]
+        function = functions[target["Arn"]["Fn::GetAtt"][0]]
+        if (
+            queue is None
+            or not 0 < target.get("RetryPolicy", {}).get("MaximumRetryAttempts", 0) < 185
+            or function.get("DeadLetterConfig", {}).get("TargetArn") != {"Fn::GetAtt": [queue, "Arn"]}
+            or str({"Fn::GetAtt": [queue, "QueueName"]}) not in watched
+        ):
+            found.append(name)
+    return found
+
+
+def silence_that_passes_for_health(template):
+    """Name alarms on Drift not running, or on a world that has changed, that missing figures would switch off."""
+    alarms = properties(template, "AWS::CloudWatch::Alarm")
+    wanted = {"DriftMissingAlarm": "breaching", "DriftAlarm": "ignore", "AccuracyAlarm": "ignore"}
+    return [name for name, missing in wanted.items() if alarms[name].get("TreatMissingData") != missing]
+
+
+def for_operators(template):
+    """Alarms that are not of one version alone, which CodeDeploy hears."""
+    return {n for n, a in properties(template, "AWS::CloudWatch::Alarm").items() if not metric(a)[1]}
+
+
+def alarms_that_tell_nobody(template):
+    """Name alarms that do not tell the topic when they go on, and when off; and those of a version that do."""
+    topic = [{"Ref": "AlarmsTopic"}]
+    tell = {
+        n
+        for n, a in properties(template, "AWS::CloudWatch::Alarm").items()
+        if a.get("AlarmActions") == topic and a.get("OKActions") == topic
+    }
+    return sorted(tell ^ for_operators(template))
+
+
+def alarms_that_the_one_light_leaves_out(template):
+    rule = str(template["Resources"]["UnwellAlarm"]["Properties"]["AlarmRule"])
+    return sorted(set(re.findall(r"\$\{(\w+)\}", rule)) ^ for_operators(template))
+
+
+def alarms_that_cannot_be_sent(template):
+    """Name what is missing for CloudWatch to publish to an encrypted topic: its own key may be used by SNS alone."""
+    topic = template["Resources"]["AlarmsTopic"]["Properties"]
+    key = re.search(r"'Ref': '(\w+)'|$", str(topic.get("KmsMasterKeyId")))[1]
+    if template["Resources"].get(key, {}).get("Type") != "AWS::KMS::Key":
+        return ["a key of its own"]
+    policies = {
+        "use the key": template["Resources"][key]["Properties"]["KeyPolicy"]["Statement"],
+        "publish": template["Resources"]["AlarmsTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"],
+    }
+    ours = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    return [
+        what
+        for what, allowed in policies.items()
+        if not any(
+            s["Principal"] == {"Service": "cloudwatch.amazonaws.com"} and s.get("Condition") == ours
+            for s in allowed
+            if s["Effect"] == "Allow"
+        )
+    ]
+
+
+def strangers_who_may_raise_an_alarm(template):
+    """Name statements by which anybody but CloudWatch may publish, or in the clear."""
+    policy = template["Resources"]["AlarmsTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    tls = any(
+        s["Effect"] == "Deny"
+        and s["Principal"] == "*"
+        and str(s["Condition"]["Bool"]["aws:SecureTransport"]).lower() == "false"
+        for s in policy
+    )
+    allowed = [s for s in policy if s["Effect"] == "Allow"]
+    return [s for s in allowed if s["Principal"] != {"Service": "cloudwatch.amazonaws.com"}] + (
+        [] if tls else ["plain HTTP"]
+    )
 
 
 def what_a_backfill_may_do_beyond_its_states(template):
@@ -172,23 +410,19 @@ def what_a_backfill_may_do_beyond_its_states(template):
 
 
 def what_batch_may_do_beyond_its_buckets_and_queues(template):
-    needed = {
-        ("s3:GetObject", "{'Fn::Sub': '${ModelsBucket.Arn}/models/*'}"),
-        ("s3:ListBucket", "{'Fn::GetAtt': ['ModelsBucket', 'Arn']}"),
-        ("s3:GetObject", "{'Fn::Sub': '${UploadsBucket.Arn}/*'}"),
-        ("s3:ListBucket", "{'Fn::GetAtt': ['UploadsBucket', 'Arn']}"),
-        ("s3:GetObject", "{'Fn::Sub': '${ResultsBucket.Arn}/*'}"),
-        ("s3:PutObject", "{'Fn::Sub': '${ResultsBucket.Arn}/*'}"),
-        ("s3:ListBucket", "{'Fn::GetAtt': ['ResultsBucket', 'Arn']}"),
-        ("sqs:ReceiveMessage", "{'Fn::GetAtt': ['UploadsQueue', 'Arn']}"),
-        ("sqs:DeleteMessage", "{'Fn::GetAtt': ['UploadsQueue', 'Arn']}"),
-        ("sqs:GetQueueAttributes", "{'Fn::GetAtt': ['UploadsQueue', 'Arn']}"),
-        ("sqs:SendMessage", "{'Fn::GetAtt': ['UploadsDeadLetters', 'Arn']}"),
-    }
-    granted = {
-        (a, r) for a, r in statements(template, "BatchRole") if a.partition(":")[0] not in {"logs", "xray"}
-    }
-    return sorted(granted ^ needed)
+    return unneeded_or_missing(template, "BatchRole", {
+        ("s3:GetObject", "${ModelsBucket.Arn}/models/*"),
+        ("s3:ListBucket", "ModelsBucket"),
+        ("s3:GetObject", "${UploadsBucket.Arn}/*"),
+        ("s3:ListBucket", "UploadsBucket"),
+        ("s3:GetObject", "${ResultsBucket.Arn}/*"),
+        ("s3:PutObject", "${ResultsBucket.Arn}/*"),
+        ("s3:ListBucket", "ResultsBucket"),
+        ("sqs:ReceiveMessage", "UploadsQueue"),
+        ("sqs:DeleteMessage", "UploadsQueue"),
+        ("sqs:GetQueueAttributes", "UploadsQueue"),
+        ("sqs:SendMessage", "UploadsDeadLetters"),
+    })  # fmt: skip
 
 
 def sources(template):
@@ -492,11 +726,18 @@ def fixed_names(template):
         "AlarmName",
         "Name",
         "UsagePlanName",
+        "DeliveryStreamName",
+        "DashboardName",
+        "TopicName",
+        "QueueName",
+        "DatabaseInput",
     )
     owned = {
         "AWS::S3::Bucket", "AWS::Lambda::Function", "AWS::IAM::Role", "AWS::Logs::LogGroup",
         "AWS::CloudWatch::Alarm", "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan",
-        "AWS::ApiGateway::RestApi", "AWS::StepFunctions::StateMachine",
+        "AWS::ApiGateway::RestApi", "AWS::StepFunctions::StateMachine", "AWS::KinesisFirehose::DeliveryStream",
+        "AWS::CloudWatch::Dashboard", "AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::Glue::Database",
+        "AWS::Scheduler::Schedule",
     }  # fmt: skip
     return [
         (n, key)
@@ -561,6 +802,27 @@ UPLOADS, QUEUE, DEAD_LETTERS, BATCH = (
 MAPPING = (*BATCH, "Events", "Uploads", "Properties")
 BATCH_POLICIES = ("Resources", "BatchRole", "Properties", "Policies")
 SENDERS = ("Resources", "UploadsQueuePolicy", "Properties", "PolicyDocument", "Statement")
+RECORDS_ROLE, DRIFT_ROLE, SCHEDULE_ROLE = (
+    ("Resources", name, "Properties", "Policies")
+    for name in ("RecordsWriterRole", "DriftRole", "DriftScheduleRole")
+)
+STREAM, SUBSCRIPTION, INSIGHTS, RECORDS, SCHEDULE, DRIFT, TOPIC, KEY, LIGHT = (
+    ("Resources", name, "Properties")
+    for name in (
+        *(
+            "RecordsStream",
+            "PredictRecords",
+            "InsightsBucket",
+            "RecordsBucket",
+            "DriftSchedule",
+            "DriftFunction",
+        ),
+        *("AlarmsTopic", "AlarmsKey", "UnwellAlarm"),
+    )
+)
+DESTINATION = (*STREAM, "ExtendedS3DestinationConfiguration")
+TABLE = ("Resources", "RecordsTable", "Properties", "TableInput")
+PUBLISHERS = ("Resources", "AlarmsTopicPolicy", "Properties", "PolicyDocument", "Statement")
 API = ("Resources", "Api", "Properties")
 BODY = (*API, "DefinitionBody")
 ANOTHER_ALIAS = {"Fn::Sub": "arn:aws:lambda:path/functions/${PredictFunction.Arn}/invocations"}
@@ -622,6 +884,65 @@ PROMISES = [
     (unwatched_queues, drop("Resources", "UploadsDeadLettersAlarm")),
     (unwatched_queues, drop("Resources", "UploadsAgeAlarm")),
     (unwatched_queues, drop("Resources", "BatchErrorsAlarm")),
+    (what_the_portal_may_do_beyond_its_routes,
+     put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *PORTAL_POLICIES, 4, "PolicyDocument", "Statement", 0, "Resource")),
+    (what_drift_may_do_beyond_its_job,
+     put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *DRIFT_ROLE, 3, "PolicyDocument", "Statement", 0, "Resource")),
+    (what_drift_may_do_beyond_its_job,
+     put({"Fn::Sub": "${RecordsBucket.Arn}/*"}, *DRIFT_ROLE, 2, "PolicyDocument", "Statement", 0, "Resource", 0)),
+    (what_drift_may_do_beyond_its_job, drop(*DRIFT_ROLE, 2, "PolicyDocument", "Statement", 1)),
+    (what_the_schedule_may_do_beyond_starting_drift,
+     put({"Fn::GetAtt": ["PredictFunction", "Arn"]}, *SCHEDULE_ROLE, 0, "PolicyDocument", "Statement", 0,
+         "Resource")),
+    (what_delivery_may_do_beyond_the_records,
+     put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *RECORDS_ROLE, 0, "PolicyDocument", "Statement", 0, "Resource")),
+    (what_delivery_may_do_beyond_the_records,
+     put("firehose:DeleteDeliveryStream", "Resources", "RecordsSenderRole", "Properties", "Policies", 0,
+         "PolicyDocument", "Statement", 0, "Action", 0)),
+    (strangers_who_may_take_a_role, drop("Resources", "RecordsSenderRole", "Properties", "AssumeRolePolicyDocument",
+                                         "Statement", 0, "Condition")),
+    (strangers_who_may_take_a_role, drop("Resources", "DriftScheduleRole", "Properties", "AssumeRolePolicyDocument",
+                                         "Statement", 0, "Condition")),
+    (logs_that_records_are_not_taken_from, drop("Resources", "BatchRecords")),
+    (logs_that_records_are_not_taken_from, put("", *SUBSCRIPTION, "FilterPattern")),
+    (logs_that_records_are_not_taken_from, put({"Ref": "ApiAccessLogs"}, *SUBSCRIPTION, "LogGroupName")),
+    (records_that_come_out_garbled, drop(*DESTINATION, "ProcessingConfiguration", "Processors", 2)),
+    (records_that_come_out_garbled, put("false", *DESTINATION, "ProcessingConfiguration", "Enabled")),
+    (records_that_come_out_garbled, put("records/", *DESTINATION, "Prefix")),
+    (records_that_come_out_garbled, put("UNCOMPRESSED", *DESTINATION, "CompressionFormat")),
+    (records_that_come_out_garbled, drop(*DESTINATION, "ErrorOutputPrefix")),
+    (records_that_come_out_garbled, drop(*DESTINATION, "CloudWatchLoggingOptions")),
+    (records_that_come_out_garbled, drop(*STREAM, "DeliveryStreamEncryptionConfigurationInput")),
+    (partitions_that_athena_would_not_find, put("2026-01-01,NOW", *TABLE, "Parameters", "projection.dt.range")),
+    (partitions_that_athena_would_not_find, drop(*TABLE, "Parameters", "storage.location.template")),
+    (partitions_that_athena_would_not_find, put([], *TABLE, "PartitionKeys")),
+    (what_is_remembered_too_long, drop(*RECORDS, "LifecycleConfiguration", "Rules", 0)),
+    (what_is_remembered_too_long, put(99999, *RECORDS, "LifecycleConfiguration", "Rules", 0, "ExpirationInDays")),
+    (what_is_remembered_too_long, put("Disabled", *INSIGHTS, "LifecycleConfiguration", "Rules", 0, "Status")),
+    (what_is_remembered_too_long, drop(*INSIGHTS, "LifecycleConfiguration", "Rules", 2)),
+    (runs_that_fail_unheard, drop(*SCHEDULE, "Target", "DeadLetterConfig")),
+    (runs_that_fail_unheard, drop(*SCHEDULE, "Target", "RetryPolicy")),
+    (runs_that_fail_unheard, drop(*DRIFT, "DeadLetterQueue")),
+    (runs_that_fail_unheard, drop("Resources", "DriftDeadLettersAlarm")),
+    (open_queues, drop("Resources", "DriftDeadLettersPolicy")),
+    (silence_that_passes_for_health,
+     put("notBreaching", "Resources", "DriftMissingAlarm", "Properties", "TreatMissingData")),
+    (silence_that_passes_for_health, drop("Resources", "AccuracyAlarm", "Properties", "TreatMissingData")),
+    (alarms_that_tell_nobody, drop("Resources", "DriftAlarm", "Properties", "AlarmActions")),
+    (alarms_that_tell_nobody, drop("Resources", "UploadsAgeAlarm", "Properties", "OKActions")),
+    (alarms_that_tell_nobody,
+     put([{"Ref": "AlarmsKey"}], "Resources", "RecordsMissingAlarm", "Properties", "AlarmActions")),
+    (alarms_that_the_one_light_leaves_out, drop(*LIGHT, "AlarmRule", "Fn::Join", 1, 3)),
+    (alarms_that_cannot_be_sent, put("alias/aws/sns", *TOPIC, "KmsMasterKeyId")),
+    (alarms_that_cannot_be_sent, drop(*KEY, "KeyPolicy", "Statement", 1)),
+    (alarms_that_cannot_be_sent, drop(*PUBLISHERS, 0)),
+    (strangers_who_may_raise_an_alarm, put("*", *PUBLISHERS, 0, "Principal")),
+    (strangers_who_may_raise_an_alarm, drop(*PUBLISHERS, 1)),
+    (unencrypted_buckets, drop(*RECORDS, "BucketEncryption")),
+    (public_buckets, drop(*INSIGHTS, "PublicAccessBlockConfiguration")),
+    (buckets_that_take_plain_http, drop("Resources", "RecordsBucketPolicy")),
+    (buckets_that_go_with_the_stack, put("Delete", "Resources", "InsightsBucket", "DeletionPolicy")),
+    (routes_nobody_may_call, drop("Resources", "PortalFunction", "Properties", "Events", "Feedback")),
     (untraced, drop("Globals", "Function", "Tracing")),
     (untraced, drop(*API, "TracingEnabled")),
     (routes_that_cost_without_a_key, drop(*BODY, "paths", "/predict", "post", "security")),
@@ -646,6 +967,8 @@ PROMISES = [
     (parameters_that_deploy_nothing, put({"Fn::Sub": "${ModelUri}"}, *BATCH, "VersionDescription")),
     (fixed_names, put("models", *BUCKET, "Properties", "BucketName")),
     (fixed_names, put("predict", *PREDICT, "FunctionName")),
+    (fixed_names, put("records", *STREAM, "DeliveryStreamName")),
+    (fixed_names, put({"Name": "records"}, "Resources", "RecordsDatabase", "Properties", "DatabaseInput")),
     (gateway_answers_that_are_no_problems,
      drop(*BODY, "x-amazon-apigateway-gateway-responses", "THROTTLED")),
     (gateway_answers_that_are_no_problems,

@@ -1,4 +1,4 @@
-"""A client of the API: a prediction at once, or an upload and, later, its result."""
+"""A client of the API: a prediction at once, or an upload and, later, its result; feedback, and compliance."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import boto3
 import urllib3
-
-from infra.outputs import stack_outputs
 
 LOCAL: Final = ("http://127.0.0.1:3000/", "local")  # address and key of `make run`
 TYPES: Final = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-_NO_RESULT: Final = "urn:maskwatch:problem:no-result"
+PROBLEM: Final = "urn:maskwatch:problem:"  # and the identifier that /docs has a table of
+_WHERE: Final = re.compile(
+    r"^HTTPS?Connection\w*\(.*?\): "
+)  # that urllib3's reasons start with, and we as well
+_UNTOLD: Final = "application/octet-stream"  # the service looks at the bytes
 _TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
 _RETRIES: Final = urllib3.Retry(
     total=6,
@@ -32,7 +33,7 @@ class Refused(Exception):  # noqa: N818 -- an answer, not a fault of the program
     """The service refused a request or cannot be reached; the message says why, in its own words where it has any.
 
     Attributes:
-        kind: The `type` of the problem document, or empty.
+        kind: Which problem, by its identifier in the table of /docs; empty where it is none of those.
     """
 
     def __init__(self, detail: str, kind: str = "") -> None:
@@ -40,24 +41,32 @@ class Refused(Exception):  # noqa: N818 -- an answer, not a fault of the program
         self.kind = kind
 
 
+class Unreachable(Refused):
+    """There is no answer, or not one of this API."""
+
+
 class Client:
     """Asks one API; threads may share it. What is refused raises `Refused`.
 
     Args:
-        url: Of the API, with a slash at its end.
-        key: The API key.
+        url: Of the API.
+        key: The API key; empty to send none.
         connections: How many threads there are at most.
     """
 
     def __init__(self, url: str, key: str, connections: int = 1) -> None:
-        self._url, self._key = url, {"x-api-key": key}
+        self._url, self._key = f"{url.rstrip('/')}/", {"x-api-key": key} if key else {}
         self._http = urllib3.PoolManager(maxsize=connections, retries=_RETRIES, timeout=_TIMEOUT)
 
     def health(self) -> dict[str, Any]:
         """Return what GET /health says."""
         return self._ask("GET", "health")
 
-    def predict(self, picture: bytes, media_type: str, **query: str) -> dict[str, Any]:
+    def openapi(self) -> dict[str, Any]:
+        """Return what GET /openapi.json says."""
+        return self._ask("GET", "openapi.json")
+
+    def predict(self, picture: bytes, media_type: str = _UNTOLD, **query: str) -> dict[str, Any]:
         """Return what POST /predict says about a picture."""
         return self._ask("POST", f"predict?{urlencode(query)}", picture, media_type)
 
@@ -76,32 +85,48 @@ class Client:
         try:
             return self._ask("GET", f"results/{quote(key)}")
         except Refused as refusal:
-            if refusal.kind == _NO_RESULT:
+            if refusal.kind == "no-result":
                 return None
             raise
 
+    def feedback(self, prediction_id: str, label: str) -> dict[str, Any]:
+        """Tell what a prediction should have said; what is told last counts."""
+        told = {"prediction_id": prediction_id, "label": label}
+        return self._ask("POST", "feedback", json.dumps(told).encode(), "application/json")
+
+    def compliance(self, **query: str) -> dict[str, Any]:
+        """Return what GET /compliance says."""
+        return self._ask("GET", f"compliance?{urlencode(query)}")
+
+    def compliance_csv(self, **query: str) -> str:
+        """Return what GET /compliance says, as a table in CSV."""
+        url = f"{self._url}compliance?{urlencode(query | {'format': 'csv'})}"
+        return self._send("GET", url, headers=self._key).data.decode()
+
     def _ask(self, method: str, path: str, body: bytes | None = None, media_type: str = "") -> dict[str, Any]:
         headers = self._key | ({"content-type": media_type} if media_type else {})
-        answer: dict[str, Any] = self._send(method, self._url + path, body=body, headers=headers).json()
-        return answer
+        answer = self._send(method, self._url + path, body=body, headers=headers)
+        try:
+            told: dict[str, Any] = answer.json()
+        except ValueError as error:
+            raise Unreachable(
+                f"{self._url} answered, but not with JSON: is it the address of an API?"
+            ) from error
+        return told
 
     def _send(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
         try:
             answer = self._http.request(method, url, **content)
         except urllib3.exceptions.HTTPError as error:
-            raise Refused(f"{url} cannot be reached: {error}") from error
+            reason = str(getattr(error, "reason", None) or error)
+            raise Unreachable(
+                f"{url.partition('?')[0]} cannot be reached: {_WHERE.sub('', reason)}"
+            ) from error
         if answer.status < HTTPStatus.BAD_REQUEST:
             return answer
         if answer.headers.get("content-type") == "application/problem+json":
             problem = answer.json()
-            raise Refused(problem["detail"], problem["type"])
+            raise Refused(problem["detail"], problem["type"].removeprefix(PROBLEM))
         text = answer.data.decode(errors="replace")
         message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
         raise Refused(f"{url} answered {answer.status}: {message[1] if message else text[:300]}")
-
-
-def address(stack: str) -> tuple[str, str]:
-    """Return where the API of a deployed stack is, and its first key."""
-    outputs = stack_outputs(stack, boto3.client("cloudformation"))
-    key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)
-    return outputs["ApiUrl"], key["value"]

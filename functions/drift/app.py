@@ -1,0 +1,52 @@
+"""Drift's handler: a schedule's event, or a window that somebody asks about, to a report."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from functions.drift import metrics
+from functions.drift.run import run
+from functions.drift.settings import read_settings
+from functions.drift.window import parse_window
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+RESERVE: Final = 180.0  # seconds before Lambda's limit when reading ends: comparing and reporting come then
+
+settings = read_settings()
+logger = Logger()
+s3 = boto3.client(
+    "s3",
+    config=Config(
+        connect_timeout=2,
+        read_timeout=20,
+        retries={"mode": "standard", "total_max_attempts": 4},
+        max_pool_connections=20,
+    ),
+)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Report on the window that ends at the event's `to`, or now, and is `hours` long, or what the settings say."""
+    started = time.monotonic()
+    window = parse_window(event, settings.window_hours, datetime.now(UTC))
+    outcome = run(s3, settings, window, lambda: context.get_remaining_time_in_millis() / 1e3 - RESERVE)
+    seconds = time.monotonic() - started
+    for line in metrics.lines(
+        settings.namespace, settings.service, window.end, outcome.facts, outcome.comparison, seconds
+    ):
+        print(line)  # noqa: T201 -- standard output is Lambda's log
+    for note in outcome.facts["notes"]:
+        logger.warning(note)
+    return {
+        "verdict": outcome.verdict,
+        "written": list(outcome.written),
+        **{name: outcome.facts[name] for name in ("window", "counts", "notes")},
+    }

@@ -1,0 +1,190 @@
+"""Prediction records as they lie in S3, under dt=YYYY-MM-DD/: read as a stream, in whatever state they are.
+
+The day in a key is that of the arrival of the first record of many; when a prediction was made, its record says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from codecs import getincrementaldecoder
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from functions.drift.objects import fetch, list_keys
+from functions.inference.release import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+OUTCOMES: Final = (*LABELS, "uncertain")  # what a face's label may be
+MAX_SOURCE: Final = 64  # characters
+OTHERS: Final = "(other)"  # what sources are called together that are too many to tell apart
+_AT_ONCE: Final = 4  # objects that are fetched ahead
+_PIECE: Final = 16_384  # bytes of an object that are unpacked, and where it is damaged lost, together
+_LONGEST: Final = 1_000_000  # characters that may follow each other without the end of a record among them
+_BEGINNING: Final = '{"time"'  # of every record
+_SPACE: Final = re.compile(r"\s*")
+_GZIP: Final = b"\x1f\x8b"
+_KNOWN: Final = frozenset(OUTCOMES)
+_decode: Final = json.JSONDecoder().raw_decode
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A prediction, or the refusal of a request, that was written down.
+
+    Attributes:
+        key: 64 bits of a hash of what identifies it; the same for a duplicate.
+        time: When it was made, Unix seconds.
+        source: The camera or site; empty where none was told.
+        model_version: Of the release that made it.
+        faces: The label of every face.
+        body: All of it; None for a refusal.
+    """
+
+    key: int
+    time: float
+    source: str
+    model_version: str
+    faces: tuple[str, ...]
+    body: Mapping[str, Any] | None
+
+
+class Reader:
+    """Reads the records of a bucket, and counts what it met.
+
+    Attributes:
+        objects: How many were read.
+        vanished: How many were gone between being listed and being read.
+        damaged: How many were cut short or garbled, so that records at their end are missing.
+        corrupt: Pieces in them that are no record.
+        incomplete: The days of arrival from which objects were not read.
+    """
+
+    def __init__(self, s3: Any, bucket: str, time_left: Callable[[], float]) -> None:
+        self._s3, self._bucket, self._time_left = s3, bucket, time_left
+        self.objects = self.vanished = self.damaged = self.corrupt = 0
+        self.incomplete = set[date]()
+
+    def read(self, days: Iterable[date]) -> Iterator[Record]:
+        """Give the records that arrived on some days, one day after the other, for as long as there is time."""
+        for day in days:
+            if self._time_left() <= 0:
+                self.incomplete.add(day)
+                continue
+            keys = list_keys(self._s3, self._bucket, f"dt={day}/")
+            for _, data in fetch(self._s3, self._bucket, keys, _AT_ONCE):
+                if data is None:
+                    self.vanished += 1
+                    self.incomplete.add(day)
+                elif self._time_left() <= 0:
+                    self.incomplete.add(day)
+                    break
+                else:
+                    yield from self._records(data)
+
+    def _records(self, data: bytes) -> Iterator[Record]:
+        self.objects += 1
+        for value in values(self._inflated(data)):
+            record = as_record(value)
+            if record is None:
+                self.corrupt += 1
+            else:
+                yield record
+
+    def _inflated(self, data: bytes) -> Iterator[bytes]:
+        if not data.startswith(_GZIP):
+            yield from _pieces(data)
+            return
+        try:
+            yield from inflate(data)
+        except (zlib.error, EOFError):
+            self.damaged += 1
+
+
+def inflate(data: bytes) -> Iterator[bytes]:
+    """Give what gzip has packed, in one member or several, as far as it goes.
+
+    Raises:
+        EOFError: It is cut short.
+        zlib.error: It is garbled.
+    """
+    member = zlib.decompressobj(wbits=31)
+    for piece in _pieces(data):
+        left = piece
+        while left:
+            if member.eof:
+                member = zlib.decompressobj(wbits=31)
+            yield member.decompress(left)
+            left = member.unused_data
+    if not member.eof:
+        raise EOFError("cut short")
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
+
+
+def values(chunks: Iterable[bytes]) -> Iterator[dict[str, Any] | None]:
+    """Give the JSON objects in a text that comes in chunks, with newlines between them or without.
+
+    For every piece that is none it gives None, and goes on where the next record or line begins.
+    """
+    decoder = getincrementaldecoder("utf-8")("replace")
+    rest = ""
+    for chunk in chunks:
+        rest += decoder.decode(chunk)
+        end = rest.rfind("\n") + 1 or max(rest.rfind(_BEGINNING), 0)
+        if not end and len(rest) > _LONGEST:
+            end = len(rest)
+        yield from _values(rest[:end])
+        rest = rest[end:]
+    yield from _values(rest + decoder.decode(b"", final=True))
+
+
+def _values(text: str) -> Iterator[dict[str, Any] | None]:
+    position = 0
+    while (position := _SPACE.match(text, position).end()) < len(text):  # type: ignore[union-attr]  # it matches ""
+        try:
+            value, end = _decode(text, position)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            position = end
+            yield value
+        else:
+            starts = text.find("\n", position), text.find(_BEGINNING, position + 1)
+            position = min((start for start in starts if start >= 0), default=len(text))
+            yield None
+
+
+def as_record(value: Any) -> Record | None:
+    """Return the record that a JSON value is, or None where it is none."""
+    try:
+        time = datetime.fromisoformat(value["time"])
+        if time.tzinfo is None:
+            return None
+        version, reason = value["model_version"], value.get("rejected")
+        if reason is not None:
+            name, source, faces = f"{value['request_id']} {value['time']} {reason}", None, []
+        else:
+            name, source = value["prediction_id"], value["source"]
+            faces, told = [face["label"] for face in value["faces"]], value["probabilities"]
+            if not (_KNOWN.issuperset([*faces, value["label"]]) and all(0 <= told[of] <= 1 for of in LABELS)):
+                return None
+        source = source or ""
+        if not (source.isprintable() and len(source) <= MAX_SOURCE and isinstance(version, str)):
+            return None
+        key = int.from_bytes(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
+        return Record(key, time.timestamp(), source, version, tuple(faces), value if reason is None else None)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
+
+
+def day_of(time: float) -> date:
+    """Return the day of a Unix time, UTC."""
+    return datetime.fromtimestamp(time, UTC).date()

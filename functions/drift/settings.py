@@ -1,0 +1,59 @@
+"""What the environment says, read once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How Drift runs.
+
+    Attributes:
+        records_bucket: Where the prediction records are.
+        insights_bucket: Where feedback is, and where summaries and reports go.
+        model_uri: Of the model release that serves: a folder, s3://bucket/prefix/, or empty for the one in the image.
+        baseline_uri: s3://bucket/key of a baseline to use instead of the release's; empty for the release's.
+        window_hours: How long a time is compared with the baseline.
+        lookback_days: How many days before the window's end summaries are kept up to date and feedback is looked for.
+        min_accuracy: The share of right answers that is wanted, 0 to 1; the report says where it is missed.
+        namespace: Of the CloudWatch metrics.
+        service: What the metrics are said to be of.
+    """
+
+    records_bucket: str
+    insights_bucket: str
+    model_uri: str
+    baseline_uri: str
+    window_hours: int
+    lookback_days: int
+    min_accuracy: float
+    namespace: str
+    service: str
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from environment variables.
+
+    Raises:
+        RuntimeError: A bucket is missing, or a number is none.
+    """
+    try:
+        return Settings(
+            records_bucket=environment["RECORDS_BUCKET"],
+            insights_bucket=environment["INSIGHTS_BUCKET"],
+            model_uri=environment.get("MODEL_URI", ""),
+            baseline_uri=environment.get("BASELINE_URI", ""),
+            window_hours=int(environment.get("WINDOW_HOURS", "24")),
+            lookback_days=int(environment.get("LOOKBACK_DAYS", "7")),
+            min_accuracy=float(environment.get("MIN_ACCURACY", "0.9")),
+            namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch"),
+            service=environment.get("POWERTOOLS_SERVICE_NAME", "drift"),
+        )
+    except (KeyError, ValueError) as error:
+        raise RuntimeError(f"the environment lacks what template.yaml gives Drift: {error!r}") from error

@@ -1,0 +1,40 @@
+"""Which time a run is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is looked at: from `start` up to, and without, `end`."""
+
+    start: datetime
+    end: datetime
+
+
+def parse_window(event: Mapping[str, Any], usual_hours: int, now: datetime) -> Window:
+    """Read which window an event asks for: `hours` up to `to`, by default the usual ones up to now.
+
+    Raises:
+        ValueError: It is no window; the message says what is.
+    """
+    hours, to = event.get("hours", usual_hours), event.get("to")
+    if not isinstance(hours, int | float) or not 0 < hours <= 24 * 366:
+        raise ValueError(f"`hours` must be a number above 0, of at most a year, not {hours!r}")
+    try:
+        end = now if to is None else datetime.fromisoformat(to)
+        end = (end if end.tzinfo else end.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
+        return Window(end - timedelta(hours=hours), end)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"`to` must be a time such as 2026-11-21T09:00:00Z, not {to!r}") from error
+
+
+def iso(time: datetime) -> str:
+    """Return a time as reports tell it."""
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"

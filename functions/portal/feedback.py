@@ -1,0 +1,56 @@
+"""What pictures really showed, as people tell it; Drift reads it and says how often predictions were right."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from functions.portal import store
+from functions.portal.request import read_object
+from functions.problem import INVALID_PARAMETER, Rejected
+
+_LABELS: Final = ("mask", "no_mask", "incorrect")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_FORM: Final = 'Send JSON such as {"prediction_id": "<as it was answered>", "label": "no_mask"}.'
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What one prediction should have said.
+
+    Attributes:
+        prediction_id: A UUID, in lower case.
+        label: What the picture shows, one of the classes.
+        time: When it was told, ISO 8601; of several about one prediction the latest counts.
+    """
+
+    prediction_id: str
+    label: str
+    time: str
+
+
+def parse(body: bytes) -> Feedback:
+    """Read the body of a request that comes now.
+
+    Raises:
+        Rejected: It is malformed; the detail says how to do it right.
+    """
+    told = read_object(body, _FORM)
+    prediction_id, label = told.get("prediction_id"), told.get("label")
+    if not (isinstance(prediction_id, str) and _UUID.fullmatch(prediction_id.lower())):
+        detail = f"`prediction_id` must be the UUID that the prediction was answered with. {_FORM}"
+        raise Rejected(INVALID_PARAMETER, detail)
+    if label not in _LABELS:
+        detail = "`label` must be mask, no_mask or incorrect: what the picture really shows."
+        raise Rejected(INVALID_PARAMETER, detail)
+    return Feedback(prediction_id.lower(), label, datetime.now(UTC).isoformat(timespec="milliseconds"))
+
+
+def keep(feedback: Feedback, bucket: str) -> None:
+    """Put it where Drift looks, in the place of what was told about this prediction on the same day."""
+    key = f"feedback/dt={feedback.time[:10]}/{feedback.prediction_id}.json"
+    body = json.dumps(asdict(feedback)).encode()
+    store.s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")

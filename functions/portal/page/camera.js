@@ -1,0 +1,198 @@
+// The view of a camera or a video: frames to the API one at a time, people followed over them, an alert.
+
+import { predict, Refusal } from "./api.js";
+import { byId, make, pause, percent, plural, sign, tell, WORDS } from "./dom.js";
+import { drawBoxes } from "./draw.js";
+import { cameras, close, grab, NoPicture, openCamera, play, stop } from "./frames.js";
+import { answered, interval, refused, START } from "./pace.js";
+import { settings, start as startSettings } from "./settings.js";
+import { beep, listen } from "./sound.js";
+import { follow, NOBODY, tally, withoutMask } from "./track.js";
+
+const SOURCE = "page-camera"; // by which the records tell what was tried here from the site's own cameras
+const LINGER = 0.3; // seconds that a box stays after its face was last seen
+const QUIET = 5; // seconds between two things said to screen readers
+
+const video = byId("video");
+const seconds = () => performance.now() / 1000;
+
+let run = null; // what goes on; null while nothing does
+let opening = null; // the latest attempt to start: an older one that succeeds late is not to be followed
+
+/** Make the view work. */
+export function start() {
+  startSettings();
+  byId("start").addEventListener("click", startCamera);
+  byId("devices").addEventListener("change", startCamera);
+  byId("video-file").addEventListener("change", ({ target }) => {
+    const [file] = target.files;
+    if (file) begin(() => file);
+    target.value = "";
+  });
+  byId("pause").addEventListener("click", () => setPaused(!run.paused));
+  byId("stop").addEventListener("click", () => end());
+  byId("sound").addEventListener("change", ({ target }) => target.checked && listen());
+  video.addEventListener("ended", () => end("The video has ended."));
+  video.addEventListener("resize", () => {
+    if (video.videoWidth) byId("live").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
+  });
+  navigator.mediaDevices?.addEventListener("devicechange", listCameras);
+}
+
+function startCamera() {
+  const gone = () => end("The camera was disconnected. Connect it, then start again.", true);
+  begin(() => openCamera(byId("devices").value, gone));
+}
+
+async function begin(open) {
+  end("Waiting for the picture …");
+  const mine = (opening = {});
+  try {
+    const source = await open();
+    if (opening !== mine) {
+      stop(source); // somebody was faster than the question for permission
+      return;
+    }
+    await play(video, source);
+  } catch (error) {
+    if (!(error instanceof NoPicture)) throw error;
+    if (opening === mine) end(error.message, true);
+  }
+  if (opening !== mine) return;
+  tell(byId("state"));
+  run = {
+    known: NOBODY, pace: START, paused: false, abort: new AbortController(),
+    still: 0, // seconds that were not watched
+    times: [], // of the last answers
+    alerted: new Set(), // ids of those there was a sound for
+    said: -QUIET, // when screen readers were last told
+  };
+  showControls();
+  listCameras();
+  watch(run);
+}
+
+/** Stop, say why, and let go of the camera. The counts stay to be read. */
+function end(why = "", bad = false) {
+  run?.abort.abort();
+  run = opening = null;
+  close(video);
+  byId("marks").replaceChildren();
+  byId("people").replaceChildren();
+  showAlert([]);
+  showControls();
+  tell(byId("state"), why, bad);
+}
+
+function setPaused(paused) {
+  run.paused = paused;
+  if (paused) video.pause();
+  else video.play();
+  showControls();
+}
+
+function showControls() {
+  byId("idle").hidden = Boolean(run);
+  byId("pause").disabled = byId("stop").disabled = !run;
+  byId("pause").textContent = run?.paused ? "Go on" : "Pause";
+}
+
+async function listCameras() {
+  const found = await cameras();
+  const used = video.srcObject?.getVideoTracks()[0]?.getSettings().deviceId;
+  byId("devices-field").hidden = found.length < 2;
+  byId("devices").replaceChildren(...found.map(({ deviceId, label }, i) =>
+    make("option", { value: deviceId, selected: deviceId === used }, label || `Camera ${i + 1}`)));
+}
+
+async function watch(mine) {
+  while (mine === run) {
+    if (!isLooking(mine) || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
+      await stand(mine, 100);
+      continue;
+    }
+    const started = performance.now();
+    try {
+      const frame = await grab(video, mine.pace.side);
+      if (!isLooking(mine)) continue;
+      const answer = await predict(frame, SOURCE, mine.abort.signal);
+      if (mine !== run) return;
+      took(mine, performance.now() - started, answer);
+    } catch (error) {
+      if (mine !== run) return;
+      if (!(error instanceof Refusal) || !error.passing) {
+        end(`${error.message} ${error.advice ?? "Start again."}`, true);
+        return;
+      }
+      const { pace, wait } = refused(mine.pace, error);
+      mine.pace = pace;
+      tell(byId("state"), `${error.message} Trying again in ${Math.ceil(wait)} s.`, true);
+      await stand(mine, wait * 1000);
+    }
+    await pause(Math.max(0, interval(mine.pace, settings.most) - (performance.now() - started)));
+  }
+}
+
+function isLooking(mine) {
+  return mine === run && !mine.paused && !document.hidden && !byId("camera").hidden;
+}
+
+/** Wait, without time passing for the people in view: nobody is without a mask while nobody looks. */
+async function stand(mine, ms) {
+  const from = seconds();
+  await pause(ms);
+  mine.still += seconds() - from;
+}
+
+function took(mine, ms, answer) {
+  if (mine.pace.failures) tell(byId("state"));
+  mine.pace = answered(mine.pace, ms);
+  if (mine.paused) return;
+  const now = seconds() - mine.still;
+  const { width, height } = answer.image;
+  const faces = answer.faces.map(({ box, probabilities }) => ({
+    probabilities,
+    box: { left: box.left / width, top: box.top / height, width: box.width / width, height: box.height / height },
+  }));
+  mine.known = follow(mine.known, faces, now, settings);
+  mine.times = [...mine.times.filter((time) => now - time < 2), now];
+  showPeople(mine, now);
+  byId("sent").textContent = `${width} × ${height}`;
+  byId("took").textContent = `${Math.round(ms)} ms`;
+  const [first] = mine.times;
+  byId("rate").textContent = mine.times.length > 1 ? ((mine.times.length - 1) / (now - first)).toFixed(1) : "–";
+}
+
+function showPeople(mine, now) {
+  const inView = mine.known.tracks.filter(({ last }) => now - last < LINGER);
+  const marks = inView.map(({ id, box, label, probabilities }) => (
+    { number: id, box, label, confidence: probabilities[label] }
+  ));
+  drawBoxes(byId("marks"), marks, { width: 1, height: 1 });
+  const lines = marks.map(({ number, label, confidence }) =>
+    make("li", {}, sign(label), `${number} ${WORDS[label]}`, make("span", { className: "num" }, percent(confidence))));
+  byId("people").replaceChildren(...lines);
+  const counts = tally(mine.known, settings);
+  for (const [name, count] of Object.entries(counts)) byId(`count-${name}`).textContent = count;
+  const bare = withoutMask(mine.known, now, settings.alertAfter, settings);
+  showAlert(bare);
+  if (byId("sound").checked && bare.some(({ id }) => !mine.alerted.has(id))) beep();
+  mine.alerted = new Set(bare.map(({ id }) => id));
+  if (now - mine.said >= QUIET) {
+    mine.said = now;
+    const told = marks.map(({ number, label }) => `${number} ${WORDS[label].toLowerCase()}`).join(", ");
+    update("announce", `${told || "Nobody"} in view. ${plural(counts.people, "person", "people")} so far.`);
+  }
+}
+
+/** Set a text that is read aloud when it changes: only when it does. */
+function update(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
+function showAlert(bare) {
+  const who = bare.map(({ id }) => id).join(", ");
+  const whose = bare.length > 1 ? "people" : "person";
+  update("alert", who && `No mask for more than ${settings.alertAfter} s: ${whose} ${who}`);
+  byId("live").classList.toggle("alarmed", bare.length > 0);
+}

@@ -1,0 +1,143 @@
+// The view of compliance: shares over time for each source, and whether the model can be trusted still.
+
+import { ask } from "./api.js";
+import { drawShares, STACK } from "./chart.js";
+import { byId, LABELS, make, percent, plural, save, sign, tell, WORDS } from "./dom.js";
+import { choose, name, spell, steps } from "./range.js";
+import { drawTrust } from "./trust.js";
+
+const ALL = "All sources";
+const UNNAMED = "(no source told)";
+
+let drawn = []; // [place, slots] of each chart
+let latest = null; // what was asked last, so that a slow answer does not overtake a later one
+
+/** Make the view work, and show what there is. */
+export function start() {
+  byId("preset").addEventListener("change", () => {
+    const custom = byId("preset").value === "custom";
+    for (const field of document.querySelectorAll(".dates")) field.hidden = !custom;
+    if (!custom) load();
+  });
+  byId("range").addEventListener("submit", (event) => {
+    event.preventDefault();
+    load();
+  });
+  byId("source").addEventListener("change", load);
+  byId("csv").addEventListener("click", download);
+  const today = new Date().toISOString().slice(0, 10);
+  byId("from").value = byId("to").value = today;
+  new ResizeObserver(redraw).observe(byId("charts"));
+  load();
+}
+
+const say = (text, bad) => tell(byId("compliance-state"), text, bad);
+
+/** Ask what `work` asks for the chosen range, and say it where that fails. */
+async function asking(work) {
+  const chosen = choose(byId("preset").value, byId("from").value, byId("to").value, Date.now());
+  if (!chosen) {
+    say("The first day comes after the last, or one is missing. Correct them.", true);
+    return;
+  }
+  const { from, to, by } = chosen;
+  const query = new URLSearchParams({ from: spell(from, by), to: spell(to, by), by });
+  const source = byId("source").value;
+  if (source !== ALL) query.set("source", source);
+  const mine = (latest = {});
+  try {
+    await work(query, chosen, () => mine === latest);
+  } catch (error) {
+    if (mine === latest) say(`${error.message} ${error.status === 400 ? error.detail : error.advice}`, true);
+  }
+}
+
+const load = () => asking(async (query, chosen, isLatest) => {
+  say("Being fetched …");
+  const found = await (await ask(`compliance?${query}`)).json();
+  const report = await ask("drift").then((answer) => answer.json(), (refusal) => {
+    if (refusal.status === 404) return null;
+    throw refusal;
+  });
+  if (!isLatest()) return;
+  say();
+  byId("trust").replaceChildren(...drawTrust(report));
+  show(found, chosen);
+});
+
+const download = () => asking(async (query) => {
+  query.set("format", "csv");
+  save("compliance.csv", await (await ask(`compliance?${query}`)).text(), "text/csv");
+});
+
+function show({ rows, as_of: asOf }, chosen) {
+  const sources = [...new Set(rows.map(({ source }) => source))].sort();
+  offer(sources);
+  drawn = [];
+  if (!rows.length) {
+    byId("charts").replaceChildren(make("section", { className: "panel" },
+      make("h2", {}, "Nothing was seen in this range"),
+      make("p", { className: "dim" }, "Choose a longer one, or look again later: sums are made every hour.")));
+    return;
+  }
+  const groups = sources.map((source) => [source || UNNAMED, rows.filter((row) => row.source === source)]);
+  if (sources.length > 1) groups.unshift([ALL, rows]);
+  byId("charts").replaceChildren(legend(asOf), ...groups.map(([title, own]) => panel(title, own, chosen)));
+  redraw();
+}
+
+/** Add the sources there are to the choice. */
+function offer(sources) {
+  const choice = byId("source");
+  const known = [...choice.options].map(({ value }) => value);
+  for (const value of sources.filter((source) => !known.includes(source))) {
+    choice.append(make("option", { value }, value || UNNAMED));
+  }
+}
+
+function legend(asOf) {
+  return make("ul", { className: "keys", "aria-label": "The parts of a bar, from below" },
+    ...STACK.map((label) => make("li", {}, sign(label), WORDS[label])),
+    make("li", { className: "dim" }, `As of ${new Date(asOf).toLocaleString()}; times below are UTC`));
+}
+
+function panel(title, rows, chosen) {
+  const slots = steps(chosen).map((time) => (
+    { time, name: name(time, chosen.by), counts: sum(rows.filter((row) => Date.parse(row.time) === time)) }
+  ));
+  const all = sum(rows);
+  const shares = LABELS.map((label) => `${percent(all[label] / all.faces, 1)} ${WORDS[label].toLowerCase()}`);
+  const place = make("div");
+  drawn.push([place, slots]);
+  return make("section", { className: "panel", "aria-label": title },
+    make("h2", {}, title),
+    make("p", {}, all.faces
+      ? `${plural(all.faces, "face")}: ${shares.join(", ")}`
+      : `${plural(all.pictures, "picture")} without a face.`),
+    place,
+    make("details", {}, make("summary", {}, "As a table"), table(title, slots)));
+}
+
+function sum(rows) {
+  const total = { pictures: 0, faces: 0, mask: 0, incorrect: 0, no_mask: 0, uncertain: 0 };
+  for (const row of rows) for (const key of Object.keys(total)) total[key] += row[key];
+  return total;
+}
+
+function table(title, slots) {
+  const head = ["Time (UTC)", "Pictures", "Faces", ...STACK.map((label) => WORDS[label])];
+  const lines = slots.filter(({ counts }) => counts.pictures).map(({ time, counts }) => make("tr", {},
+    make("th", { scope: "row" }, spell(time, "minute").replace("T", " ")),
+    ...["pictures", "faces", ...STACK].map((key) => make("td", {}, String(counts[key])))));
+  return make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": `${title} as a table` },
+    make("table", {}, make("caption", {}, `${title}: faces with each label`),
+      make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
+      make("tbody", {}, ...lines)));
+}
+
+function redraw() {
+  for (const [place, slots] of drawn) {
+    const width = place.clientWidth;
+    if (width && place.firstChild?.viewBox.baseVal.width !== width) place.replaceChildren(drawShares(slots, width));
+  }
+}

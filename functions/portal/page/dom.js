@@ -1,0 +1,43 @@
+// Elements, and what the page calls things.
+
+export const LABELS = ["mask", "incorrect", "no_mask"]; // in the order in which they are shown
+export const WORDS = { mask: "Mask", incorrect: "Worn wrongly", no_mask: "No mask", uncertain: "Uncertain" };
+export const SIGNS = { mask: "✓", incorrect: "!", no_mask: "✕", uncertain: "?" };
+
+/** The element with this id. */
+export const byId = (id) => document.getElementById(id);
+
+/** A new element. Properties are set as such, `style` member by member: the page's policy allows no style attribute. */
+export function make(name, properties = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "style") Object.assign(element.style, value);
+    else if (key in element) element[key] = value;
+    else element.setAttribute(key, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** The sign of a label: told apart by its shape, not by its colour alone. */
+export function sign(label) {
+  return make("b", { className: `sign ${label}`, "aria-hidden": "true" }, SIGNS[label]);
+}
+
+export const percent = (share, digits = 0) => `${(share * 100).toFixed(digits)}%`;
+export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Show a message in an element that is hidden while there is none. */
+export function tell(element, text = "", bad = false) {
+  element.textContent = text;
+  element.hidden = !text;
+  element.classList.toggle("bad", bad);
+}
+
+/** Have the browser save text as a file. */
+export function save(name, text, type) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

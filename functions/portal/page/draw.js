@@ -1,0 +1,35 @@
+// Boxes over a picture or a video, in shares of its size: they stay right when it is scaled.
+
+import { make, percent, SIGNS, WORDS } from "./dom.js";
+
+/**
+ * Put a box for each face into a layer that covers the picture exactly.
+ * A face is {box, label, confidence, number?}; `size` is {width, height} of what the boxes are pixels of.
+ */
+export function drawBoxes(layer, faces, size) {
+  layer.replaceChildren(...faces.map((face) => box(face, size)));
+}
+
+function box({ box: { left, top, width, height }, label, confidence, number }, size) {
+  const name = number ? `${number} ` : "";
+  const room = width / size.width > 0.14; // for words
+  const words = room ? ` ${WORDS[label]} ${percent(confidence)}` : "";
+  const tag = make("span", { className: "tag" }, `${name}${SIGNS[label]}${words}`);
+  tag.classList.toggle("under", top / size.height < 0.06);
+  tag.classList.toggle("back", left / size.width > 0.75);
+  const style = {
+    left: percent(left / size.width, 2), top: percent(top / size.height, 2),
+    width: percent(width / size.width, 2), height: percent(height / size.height, 2),
+  };
+  return make("div", { className: `box ${label}`, style }, tag);
+}
+
+/** Bars for the probability of each label. */
+export function drawChances(probabilities) {
+  return make("div", {}, ...["mask", "incorrect", "no_mask"].map((label) =>
+    make("div", { className: `chance ${label}` },
+      make("span", {}, WORDS[label]),
+      make("span", { className: "track" },
+        make("span", { className: "fill", style: { width: percent(probabilities[label], 1) } })),
+      make("span", { className: "num" }, percent(probabilities[label], 1)))));
+}

@@ -1,0 +1,66 @@
+// Where frames come from: a camera or a video file, in the page's one <video>.
+
+const WHY = {
+  NotAllowedError: "The browser was not allowed to use the camera. Allow it beside the address, then start again.",
+  NotFoundError: "No camera was found. Connect one, or choose a video file.",
+  NotReadableError: "The camera is in use by something else. Close that, then start again.",
+  OverconstrainedError: "That camera is gone. Choose another one.",
+};
+
+/** Why there is no picture; the message says what to do. */
+export class NoPicture extends Error {}
+
+/** The stream of a camera, by its id or of any; `ended` is called when it is gone. Throws NoPicture. */
+export async function openCamera(deviceId, ended) {
+  if (!navigator.mediaDevices) throw new NoPicture("Browsers give pages a camera at https:// and localhost alone.");
+  const size = { width: { ideal: 1280 }, height: { ideal: 720 } };
+  const which = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: "environment" } };
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { ...size, ...which } });
+    stream.getTracks()[0].addEventListener("ended", ended);
+    return stream;
+  } catch (error) {
+    throw new NoPicture(WHY[error.name] ?? `The camera cannot be used: ${error.message}`);
+  }
+}
+
+/** Show a stream or a file. Throws NoPicture. */
+export async function play(video, source) {
+  if (source instanceof MediaStream) video.srcObject = source;
+  else video.src = URL.createObjectURL(source);
+  try {
+    await video.play();
+  } catch {
+    throw new NoPicture(`${source.name ?? "The camera"} cannot be played here. Choose an MP4 or WebM video.`);
+  }
+}
+
+export const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
+
+/** Let go of the camera or file. */
+export function close(video) {
+  if (video.srcObject) stop(video.srcObject);
+  video.srcObject = null;
+  if (video.src) {
+    URL.revokeObjectURL(video.src);
+    video.removeAttribute("src");
+    video.load();
+  }
+}
+
+/** The cameras there are; they have names once one was allowed. */
+export async function cameras() {
+  const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  return all.filter(({ kind }) => kind === "videoinput");
+}
+
+const canvas = new OffscreenCanvas(1, 1);
+
+/** What the video shows now, as a JPEG of at most `side` pixels. */
+export function grab(video, side) {
+  const scale = Math.min(1, side / Math.max(video.videoWidth, video.videoHeight));
+  canvas.width = Math.round(video.videoWidth * scale);
+  canvas.height = Math.round(video.videoHeight * scale);
+  canvas.getContext("2d", { alpha: false }).drawImage(video, 0, 0, canvas.width, canvas.height);
+  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.8 });
+}

@@ -1,0 +1,206 @@
+// The view of pictures: files in, a card for each with what the API says of it.
+
+import { ask, predict, Refusal } from "./api.js";
+import { asCsv } from "./csv.js";
+import { byId, LABELS, make, pause, percent, plural, save, sign, WORDS } from "./dom.js";
+import { drawBoxes, drawChances } from "./draw.js";
+import { shrink } from "./shrink.js";
+
+const AT_ONCE = 3;
+const TRIES = 4; // of what may succeed later, with longer and longer pauses
+const TALLEST = 560; // CSS pixels of a picture
+const SOURCE = "page"; // by which the records tell what was tried here from what cameras saw
+
+const waiting = [];
+let results = []; // newest first
+let running = 0;
+
+/** Make the view work. */
+export function start() {
+  for (const id of ["choose", "photograph"]) {
+    byId(id).addEventListener("change", ({ target }) => {
+      add(target.files);
+      target.value = ""; // so that the same file may be chosen again
+    });
+  }
+  takeDropsAndPastes();
+  byId("export").addEventListener("click", () => {
+    const done = results.filter(({ answer, refusal }) => answer || refusal);
+    save("maskwatch.csv", asCsv(done.reverse()), "text/csv");
+  });
+  byId("clear").addEventListener("click", clear);
+}
+
+function takeDropsAndPastes() {
+  const shown = () => !byId("picture").hidden;
+  const dragging = (on) => document.body.classList.toggle("dragging", on && shown());
+  addEventListener("dragover", (event) => {
+    event.preventDefault(); // or the browser would leave the page for the file
+    dragging(true);
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget ?? dragging(false));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    dragging(false);
+    if (shown()) add(event.dataTransfer.files);
+  });
+  addEventListener("paste", (event) => shown() && add(event.clipboardData.files));
+}
+
+function add(files) {
+  for (const file of files) {
+    const result = { name: file.name, file, time: new Date(), card: make("li", { className: "card" }) };
+    results.unshift(result);
+    waiting.push(result);
+    byId("results").prepend(result.card);
+    show(result);
+  }
+  showTotals();
+  while (running < AT_ONCE && waiting.length) work();
+}
+
+async function work() {
+  running += 1;
+  while (waiting.length) {
+    const result = waiting.shift();
+    await judge(result);
+    if (!results.includes(result)) continue; // it was cleared meanwhile
+    show(result);
+    showTotals();
+  }
+  running -= 1;
+}
+
+async function judge(result) {
+  const { blob, scale, size } = await shrink(result.file);
+  Object.assign(result, { scale, size, sent: blob, time: new Date() });
+  if (!blob) {
+    result.refusal = new Refusal("too-large");
+    return;
+  }
+  for (let tried = 1; ; tried += 1) {
+    const started = performance.now();
+    try {
+      result.answer = await predict(blob, SOURCE);
+      result.took = performance.now() - started;
+      return;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      result.refusal = error;
+      if (!error.passing || error.kind === "network" || tried === TRIES) return;
+      await pause(1000 * Math.max(error.after, 2 ** tried / 4) * (1 + Math.random() / 2));
+    }
+  }
+}
+
+function again(result) {
+  result.refusal = null;
+  waiting.push(result);
+  show(result);
+  showTotals();
+  if (running < AT_ONCE) work();
+}
+
+function clear() {
+  waiting.length = 0;
+  for (const { preview } of results) URL.revokeObjectURL(preview);
+  results = [];
+  byId("results").replaceChildren();
+  showTotals();
+  byId("choose").focus();
+}
+
+function showTotals() {
+  const answers = results.flatMap(({ answer }) => answer ?? []);
+  const count = (label) => answers.reduce((sum, { summary }) => sum + summary[label], 0);
+  const refused = results.filter(({ refusal, answer }) => refusal && !answer).length;
+  const done = answers.length + refused;
+  byId("totals").textContent = [
+    (done < results.length ? `${done} of ` : "") + plural(results.length, "picture"),
+    plural(count("faces"), "face"),
+    ...LABELS.filter(count).map((label) => `${count(label)} ${WORDS[label].toLowerCase()}`),
+    ...(refused ? [`${refused} not judged`] : []),
+  ].join(" · ");
+  byId("session").hidden = !results.length;
+  byId("legend").hidden = results.length > 0;
+  byId("drop").classList.toggle("slim", results.length > 0);
+}
+
+function show(result) {
+  const { answer, refusal, size, card } = result;
+  const words = make("div", { className: "words" }, make("h2", {}, result.name));
+  if (answer) words.append(...judged(result));
+  else if (refusal) words.append(refused(result));
+  else words.append(make("p", { className: "busy" }, "Being judged …"));
+  card.classList.toggle("bare", !size);
+  card.replaceChildren(...(size ? [make("div", { className: "stage" }, frame(result, words))] : []), words);
+}
+
+function frame(result, words) {
+  const { answer, size: { width, height } } = result;
+  result.preview ??= URL.createObjectURL(result.sent);
+  const layer = make("div", { className: "overlay", "aria-hidden": "true" });
+  if (answer) {
+    drawBoxes(layer, answer.faces.map((face, i) => ({ ...face, number: i + 1 })), answer.image);
+    words.querySelectorAll(".faces > li").forEach((line, i) => {
+      const light = ({ type }) => layer.children[i]?.classList.toggle("lit", type === "pointerenter");
+      line.addEventListener("pointerenter", light);
+      line.addEventListener("pointerleave", light);
+    });
+  }
+  const widest = Math.round((TALLEST * width) / height);
+  const style = { aspectRatio: `${width} / ${height}`, width: `min(100%, ${widest}px)` };
+  return make("div", { className: "frame", style }, make("img", { src: result.preview, alt: result.name }), layer);
+}
+
+function refused(result) {
+  const { message, advice, detail, instance, passing, status } = result.refusal;
+  const said = [detail, instance].filter(Boolean).join(" ");
+  const box = make("div", { className: "refused" }, make("strong", {}, message), advice);
+  if (said) box.append(make("details", {}, make("summary", {}, "What the service said"), said));
+  if (passing || status === 403) {
+    box.append(make("button", { type: "button", className: "quiet", onclick: () => again(result) }, "Try again"));
+  }
+  return box;
+}
+
+function judged({ answer, took, time }) {
+  const { faces, summary } = answer;
+  const parts = [...LABELS, "uncertain"].filter((label) => summary[label]);
+  const found = parts.map((label) => `${summary[label]} ${WORDS[label].toLowerCase()}`).join(", ");
+  const lines = (faces.length ? faces : [answer]).map(({ box, label, confidence, probabilities }, i) => {
+    const name = `${box ? `${i + 1} ` : ""}${WORDS[label]}, ${percent(confidence, 1)}`;
+    return make("li", {}, make("h3", {}, sign(label), name), drawChances(probabilities));
+  });
+  return [
+    make("p", { className: "summary" },
+      faces.length ? `${plural(faces.length, "face")}: ${found}` : "No face found: the whole picture was judged."),
+    // Many scroll, and what scrolls must be within reach of the keyboard.
+    make("ol", { className: "faces", "aria-label": "Largest first", ...(lines.length > 3 && { tabIndex: 0 }) },
+      ...lines),
+    make("p", { className: "meta" },
+      `Model ${answer.model_version} · ${Math.round(took)} ms · ${time.toLocaleTimeString()}`),
+    correction(answer),
+  ];
+}
+
+function correction({ prediction_id: id, faces }) {
+  const said = make("p", { className: "dim", role: "status" });
+  const choices = LABELS.map((label) => (
+    make("button", { type: "button", className: "quiet", onclick: tell(label) }, WORDS[label])
+  ));
+  return make("details", { className: "wrong" }, make("summary", {}, "Right or wrong?"),
+    make("p", {}, faces.length > 1 ? "The largest face is in truth …" : "In truth it is …"),
+    make("div", { className: "row" }, ...choices), said);
+
+  function tell(label) {
+    return async () => {
+      try {
+        await ask("feedback", { body: JSON.stringify({ prediction_id: id, label }), type: "application/json" });
+        said.textContent = `Thank you. “${WORDS[label]}” is noted, and counts when accuracy is worked out.`;
+      } catch (error) {
+        said.textContent = `${error.message} ${error.advice}`;
+      }
+    };
+  }
+}

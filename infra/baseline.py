@@ -1,0 +1,77 @@
+"""Make a time that was fine the baseline: `python -m infra.baseline --stack maskwatch-dev --from … --to …`.
+
+Drift is then measured against what the stack's own cameras saw in that time, source by source, instead of against the
+model's validation pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+
+from functions.drift.baseline import build
+from functions.drift.gather import sample_window
+from functions.drift.window import Window
+from infra.outputs import outputs_or_exit
+
+BAKED: Final = Path(__file__).parents[1] / "functions" / "inference" / "model"
+
+
+def serving_version(function: str, client: Any, s3: Any) -> str:
+    """Return the version of the release that a Predict function serves.
+
+    Args:
+        function: Its name.
+        client: A boto3 client of Lambda.
+        s3: One of S3.
+    """
+    variables = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    uri = variables.get("MODEL_URI") or str(BAKED)
+    if uri.startswith("s3://"):
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        manifest = s3.get_object(Bucket=bucket, Key=f"{prefix.rstrip('/')}/manifest.json")["Body"].read()
+    else:
+        manifest = (Path(uri) / "manifest.json").read_bytes()
+    version: str = json.loads(manifest)["version"]
+    return version
+
+
+def main() -> None:
+    """Write a baseline as the command line says; exit 1 where the records are too few."""
+    parser = argparse.ArgumentParser(prog="python -m infra.baseline", description=__doc__)
+    parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
+    parser.add_argument(
+        "--from", dest="start", type=_time, required=True, help="2026-11-01, or with a time; UTC"
+    )
+    parser.add_argument("--to", dest="end", type=_time, required=True, help="up to this, which is not in it")
+    options = parser.parse_args()
+    outputs, s3 = outputs_or_exit(options.stack), boto3.client("s3")
+    version = serving_version(outputs["PredictFunction"], boto3.client("lambda"), s3)
+    window = Window(options.start, options.end)
+    samples, overall = sample_window(s3, outputs["RecordsBucket"], window, version)
+    try:
+        baseline = build(overall, version, samples)
+    except ValueError as error:
+        sys.exit(f"{error} by release {version} from {options.start} to {options.end}")
+    key = f"baseline/{version}-{options.start:%Y%m%dT%H%M}-{options.end:%Y%m%dT%H%M}.json"
+    s3.put_object(Bucket=outputs["InsightsBucket"], Key=key, Body=baseline.as_json().encode())
+    own = ", ".join(sorted(name or "(none)" for name in baseline.sources)) or "none"
+    print(
+        f"A baseline of {overall.seen:,} predictions by release {version}; sources with one of their own: {own}."
+    )
+    print(f"Deploy with the parameter BaselineUri=s3://{outputs['InsightsBucket']}/{key}")
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Run the Drift function now and say what it found: `python -m infra.drift --stack maskwatch-dev`.
+
+The stack of `make run` is called maskwatch; AWS_ENDPOINT_URL says where it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+
+from infra.outputs import outputs_or_exit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_VERDICTS: Final = {
+    "ok": "No drift",
+    "drift": "Drift",
+    "not enough": "Too little to tell",
+    "no baseline": "Nothing to compare with",
+}
+_TIMEOUT: Final = 910  # seconds; the function itself may take 900
+
+
+class Failed(Exception):  # noqa: N818
+    """The function failed; the message says how."""
+
+
+def look(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[str, Any], str]:
+    """Run the Drift function of a stack; return its report, and where that is as HTML, besides in `out`.
+
+    Raises:
+        Failed: It did.
+    """
+    outputs = outputs_or_exit(stack)
+    client = boto3.client("lambda", config=Config(read_timeout=_TIMEOUT, retries={"total_max_attempts": 1}))
+    answer = run(outputs["DriftFunction"], event, client)
+    bucket, s3 = outputs["InsightsBucket"], boto3.client("s3")
+    html, told = (
+        next(k for k in answer["written"] if k.endswith(f"report.{kind}")) for kind in ("html", "json")
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    s3.download_file(bucket, html, str(out))
+    report: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=told)["Body"].read())
+    return report, f"s3://{bucket}/{html}"
+
+
+def run(function: str, event: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    """Invoke the function and return its answer.
+
+    Args:
+        function: Its name.
+        event: Which window; nothing for the one up to now.
+        client: A boto3 client of Lambda that waits for as long as the function may take.
+
+    Raises:
+        Failed: It did.
+    """
+    answer = client.invoke(FunctionName=function, Payload=json.dumps(event))
+    told: dict[str, Any] = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise Failed(told.get("errorMessage", "it crashed, or ran out of time or memory"))
+    return told
+
+
+def words(report: Mapping[str, Any]) -> Iterator[str]:
+    """Say in lines what a report in JSON says."""
+    window, counts = report["window"], report["counts"]
+    yield (
+        f"{_VERDICTS[report['verdict']]}, in {counts['records']:,} predictions "
+        f"from {window['from']} to {window['to']}."
+    )
+    for finding in report["findings"]:
+        yield f"  {finding['words']}"
+    truth = report["truth"]["overall"]
+    if accuracy := truth["accuracy"]:
+        yield (
+            f"{accuracy['value']:.1%} of the {truth['n']:,} predictions that people judged are right "
+            f"(95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%})."
+        )
+    yield from report["notes"]
+
+
+def main() -> None:
+    """Run as the command line says; exit 1 where the function fails."""
+    parser = argparse.ArgumentParser(prog="python -m infra.drift", description=__doc__)
+    parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
+    parser.add_argument(
+        "--to", metavar="TIME", help="when the window ends, as in 2026-11-21T09:00:00Z; or now"
+    )
+    parser.add_argument("--hours", type=float, help="how long it is; or as the stack's parameter says")
+    parser.add_argument(
+        "--out", type=Path, default=Path(".runs/drift/report.html"), help="(default: %(default)s)"
+    )
+    options = parser.parse_args()
+    event = {name: value for name in ("to", "hours") if (value := vars(options)[name]) is not None}
+    try:
+        report, where = look(options.stack, event, options.out)
+    except Failed as failed:
+        sys.exit(f"The Drift function failed: {failed}")
+    print(*words(report), "", f"Report: {options.out} ({where})", sep="\n")
+
+
+if __name__ == "__main__":
+    main()

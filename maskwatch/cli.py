@@ -1,0 +1,203 @@
+"""Tell who wears a mask in pictures, and how many did over time, by asking a MaskWatch API."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tqdm import tqdm
+
+from maskwatch.client import LOCAL, Client, Refused
+from maskwatch.output import FORMS, Outcome, compliance_table
+from maskwatch.pictures import Picture, Unusable, find
+from maskwatch.score import score
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_MORE: Final = """
+exit status:
+  0  all is well
+  1  a picture was refused, or the service could not be asked
+  2  the command is wrong
+
+The address and the key of the API may stand in MASKWATCH_URL and MASKWATCH_KEY;
+without any, it is the API that `make run` starts on this machine."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file may have a name that cannot be written
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    client = Client(options.url, options.key, getattr(options, "connections", 1))
+    try:
+        status: int = options.run(client, options)
+        sys.stdout.flush()
+    except Unusable as error:
+        parser.error(str(error))
+    except Refused as refusal:
+        print(f"maskwatch: {refusal}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read has enough; nor may the interpreter flush in the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def predict(client: Client, options: argparse.Namespace) -> int:
+    """Score pictures, and write a line about each as soon as those before it have theirs."""
+    pictures = list(find(options.pictures))
+    copies = _copies(pictures, options.draw) if options.draw else [None] * len(pictures)
+    query = {
+        **({"source": options.source} if options.source else {}),
+        **({"min_confidence": str(options.min_confidence)} if options.min_confidence is not None else {}),
+        **({"detect": "false"} if options.no_detect else {}),
+    }
+    names = [picture.name for picture in pictures]
+    refused = 0
+
+    def outcomes() -> Iterator[Outcome]:
+        nonlocal refused
+        with ThreadPoolExecutor(options.connections) as pool:
+            for outcome in pool.map(lambda *job: score(client, query, *job), pictures, copies):
+                refused += outcome.answer is None
+                bar.update()
+                yield outcome
+
+    # Without a terminal there is no bar: it would only fill a log.
+    with tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False) as bar:
+        for line in FORMS[options.format](outcomes(), names):
+            tqdm.write(line, file=sys.stdout)
+    return 1 if refused else 0
+
+
+def feedback(client: Client, options: argparse.Namespace) -> int:
+    """Tell what a prediction should have said."""
+    told = client.feedback(options.prediction_id, options.label)
+    print(f"{told['prediction_id']} shows {told['label']}")
+    return 0
+
+
+def compliance(client: Client, options: argparse.Namespace) -> int:
+    """Write who wore a mask, by day or by hour."""
+    names = ("from", "to", "by", "source")
+    query = {name: told for name in names if (told := getattr(options, name)) is not None}
+    if options.format == "csv":
+        print(client.compliance_csv(**query), end="")
+        return 0
+    found = client.compliance(**query)
+    print("\n".join(compliance_table(found)) if options.format == "table" else json.dumps(found))
+    return 0
+
+
+def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
+    """Return where the drawn copy of each picture goes.
+
+    Raises:
+        Unusable: Two would be one file, or a copy might take the place of a picture, now or when it is run again.
+    """
+    copies = [folder / picture.copy for picture in pictures]
+    twice = [copy for copy, times in Counter(copies).items() if times > 1]
+    if twice:
+        raise Unusable(
+            f"more than one picture would be drawn as {twice[0]}; draw them into folders of their own"
+        )
+    for picture in pictures:
+        if picture.path and folder.resolve() in picture.path.resolve().parents:
+            raise Unusable(
+                f"{picture.name} lies in {folder}, where the drawn copies go; choose a folder apart from the pictures"
+            )
+    return copies
+
+
+def _parser() -> argparse.ArgumentParser:
+    service = argparse.ArgumentParser(add_help=False)
+    service.add_argument(
+        "--url", type=_url, default=os.environ.get("MASKWATCH_URL") or LOCAL[0], help="of the API"
+    )
+    service.add_argument("--key", default=os.environ.get("MASKWATCH_KEY") or LOCAL[1], help="of the API")
+    parser = argparse.ArgumentParser(
+        prog="maskwatch",
+        description=__doc__,
+        epilog=_MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=version("maskwatch"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("predict", parents=[service], help="score pictures")
+    command.add_argument(
+        "pictures", nargs="+", metavar="PICTURE", help="a file, a folder, or - for standard input"
+    )
+    command.add_argument("--format", choices=FORMS, default="table", help="default: %(default)s")
+    command.add_argument(
+        "--draw", type=Path, metavar="DIR", help="write copies there with what was found drawn on them"
+    )
+    command.add_argument("--source", help="the camera or site that the pictures are from")
+    command.add_argument(
+        "--min-confidence", type=_share, metavar="SHARE", help="below it, 0 to 1, a label is `uncertain`"
+    )
+    command.add_argument(
+        "--no-detect", action="store_true", help="look for no faces: the pictures are cut-out faces"
+    )
+    command.add_argument(
+        "--connections", type=_count, default=8, help="how many at once (default: %(default)s)"
+    )
+    command.set_defaults(run=predict)
+
+    command = commands.add_parser(
+        "feedback", parents=[service], help="tell what a prediction should have said"
+    )
+    command.add_argument("prediction_id", metavar="ID", help="as it was answered")
+    command.add_argument("label", choices=("mask", "no_mask", "incorrect"))
+    command.set_defaults(run=feedback)
+
+    command = commands.add_parser("compliance", parents=[service], help="show who wore a mask over time")
+    command.add_argument(
+        "--from", metavar="TIME", help="the first day, or hour such as 2026-11-22T09 (UTC); default: a week"
+    )
+    command.add_argument("--to", metavar="TIME", help="the last day or hour; default: today")
+    command.add_argument("--by", choices=("day", "hour"), help="default: day")
+    command.add_argument("--source", help="only of this camera or site")
+    command.add_argument(
+        "--format", choices=("table", "json", "csv"), default="table", help="default: %(default)s"
+    )
+    command.set_defaults(run=compliance)
+    return parser
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} does not start with http:// or https://")
+    return text
+
+
+def _share(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (share := float(text)) <= 1:
+            return share
+    raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+
+
+def _count(text: str) -> int:
+    with suppress(ValueError):
+        if (count := int(text)) >= 1:
+            return count
+    raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""What an answer says, drawn on its picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Those of the page. People who are colour-blind tell them apart as well.
+COLOURS: Final = {"mask": "#0072B2", "no_mask": "#C24400", "incorrect": "#E69F00", "uncertain": "#66717C"}
+LETTERS: Final = {"mask": "white", "no_mask": "white", "incorrect": "black", "uncertain": "white"}
+
+
+def draw(image: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
+    """Return a copy of an upright picture with a box, a label and its confidence for each face.
+
+    Where no face was found, what is said is said about the whole picture, and so is the box.
+    """
+    image = image.convert("RGB")
+    canvas = ImageDraw.Draw(image)
+    thickness = max(round(max(image.size) / 300), 1)
+    font = ImageFont.load_default(max(round(max(image.size) / 45), 10))
+    whole = {"box": {"left": 0, "top": 0, "width": image.width, "height": image.height}, **answer}
+    for face in reversed(answer["faces"] or [whole]):  # the largest last, lest another's label cover its own
+        box, colour = face["box"], COLOURS[face["label"]]
+        left, top = box["left"], box["top"]
+        right, bottom = left + box["width"], top + box["height"]
+        canvas.rectangle((left, top, right, bottom), outline=colour, width=thickness)
+        text = f"{face['label']} {face['confidence']:.0%}"
+        _, _, width, height = canvas.textbbox((0, 0), text, font=font)
+        above = max(top - height - thickness, 0)
+        start = max(min(left, image.width - width - 2 * thickness), 0)
+        canvas.rectangle(
+            (start, above, start + width + 2 * thickness, above + height + thickness), fill=colour
+        )
+        canvas.text((start + thickness, above), text, LETTERS[face["label"]], font)
+    return image

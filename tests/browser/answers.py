@@ -1,0 +1,52 @@
+"""What the API might answer, for what a test must not leave to the model; and files to choose."""
+
+import json
+
+from tests.pictures import encode
+
+REST = {"mask": ("no_mask", "incorrect"), "no_mask": ("mask", "incorrect"), "incorrect": ("mask", "no_mask")}
+
+
+def face(label="mask", confidence=0.9, box=(200, 100, 120, 150)):
+    """One face; what is left of the probability is shared by the other labels."""
+    probabilities = {label: confidence} | dict.fromkeys(REST[label], (1 - confidence) / 2)
+    return {
+        "box": dict(zip(("left", "top", "width", "height"), box, strict=True)),
+        "detection_confidence": 0.97,
+        "label": label,
+        "confidence": confidence,
+        "probabilities": probabilities,
+    }
+
+
+def prediction(*faces, size=(640, 480)):
+    """The body of a 200 of POST /predict about these faces, the largest first."""
+    top = faces[0] if faces else face()
+    labels = [each["label"] for each in faces]
+    return {
+        "prediction_id": "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
+        "label": top["label"],
+        "confidence": top["confidence"],
+        "probabilities": top["probabilities"],
+        "classified": "face" if faces else "picture",
+        "image": {"width": size[0], "height": size[1]},
+        "faces": list(faces),
+        "summary": {"faces": len(faces), "uncertain": 0} | {label: labels.count(label) for label in REST},
+        "model_version": "9.9",
+    }
+
+
+def problem(status, slug, detail="Do this instead.", headers=()):
+    """What `Route.fulfill` takes to answer with a problem document."""
+    body = {"type": f"urn:maskwatch:problem:{slug}", "title": "A title", "status": status, "detail": detail}
+    return {
+        "status": status,
+        "headers": {"content-type": "application/problem+json", **dict(headers)},
+        "body": json.dumps(body),
+    }
+
+
+def file(picture, name="face.jpg", kind="JPEG", **options):
+    """A picture as a file that Playwright can choose."""
+    content = picture if isinstance(picture, bytes) else encode(picture, kind, **options)
+    return {"name": name, "mimeType": f"image/{kind.lower()}", "buffer": content}

@@ -1,0 +1,104 @@
+"""The page in real Chromium, served by the whole system as `make run` starts it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (  # no sandbox: tests may run as root; and not a word to anybody outside
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+)
+FAKE_CAMERA = "--use-fake-device-for-media-stream"
+
+
+@pytest.fixture(scope="session")
+def stack():
+    """The address of a system of these tests' own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.local", "--port", "0"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            found = None
+            while not found:
+                line = process.stdout.readline()
+                assert line, f"it ended with {process.wait()} before it ran"
+                found = re.search(r"runs at (\S+/) ", line)
+            yield found[1]
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="session")
+def launch():
+    """Start Chromium with arguments more: a function. All are closed in the end."""
+    program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip("needs Chromium: install Debian's package `chromium`, or say in CHROMIUM where one is")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: make test installs it")
+    playwright.expect.set_options(timeout=20_000)  # of a machine that has much to do
+    with playwright.sync_playwright() as driver:
+        yield lambda *arguments: driver.chromium.launch(executable_path=program, args=[*QUIET, *arguments])
+
+
+@pytest.fixture(scope="session")
+def browser(launch):
+    """One without a camera."""
+    return launch()
+
+
+@pytest.fixture
+def opened(stack, browser):
+    """Open the page: a function of the browser and of what a context takes. It has the key, unless `key` is None.
+
+    In the end, what the console had to complain about is held against the test, but for the refusals that every
+    browser reports by itself.
+    """
+    contexts, complaints = [], []
+
+    def complain(message):
+        if message.type in {"error", "warning"} and not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    def open_page(browser=browser, *, key="local", at="", go=True, **options):
+        context = browser.new_context(**options)
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        if key:
+            context.add_init_script(f"sessionStorage.setItem('maskwatch-key', '{key}')")
+        page = context.new_page()
+        page.on("console", complain)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        if go:
+            page.goto(stack + at)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def page(opened):
+    """The page, as it is when it was opened."""
+    return opened()

@@ -1,0 +1,373 @@
+"""The view of a camera: Chromium's fake one, fed from a film that the tests draw, or a video file."""
+
+import base64
+import re
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.answers import face, prediction, problem
+from tests.browser.conftest import FAKE_CAMERA
+from tests.pictures import draw_face, encode
+
+FILM = """async () => {
+  const element = document.createElement("canvas");
+  const pen = element.getContext("2d");
+  const recorder = new MediaRecorder(element.captureStream(20), { mimeType: "video/webm" });
+  const parts = [];
+  recorder.ondataavailable = ({ data }) => parts.push(data);
+  recorder.start();
+  for (let i = 0; i < 30; i += 1) {
+    pen.fillStyle = `hsl(${i * 12} 50% 50%)`;
+    pen.fillRect(0, 0, element.width, element.height);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  recorder.stop();
+  await new Promise((done) => (recorder.onstop = done));
+  const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}"""
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """Two people with masks who sway before a wall, as motion JPEG."""
+    path = tmp_path_factory.mktemp("film") / "two.mjpeg"
+    frames = []
+    for i in range(40):
+        image = Image.new("RGB", (640, 480), (120, 118, 110))
+        sway = abs(20 - i)
+        image.paste(draw_face(96, 120), (80 + sway, 200))
+        image.paste(draw_face(96, 120), (420 - sway, 220))
+        frames.append(encode(image, quality=90))
+    path.write_bytes(b"".join(frames))
+    return path
+
+
+@pytest.fixture(scope="module")
+def filmed(launch, film):
+    """A browser whose camera shows the film."""
+    return launch(FAKE_CAMERA, f"--use-file-for-fake-video-capture={film}")
+
+
+@pytest.fixture
+def page(opened, filmed):
+    """The view, with a camera that may be used, before it is started."""
+    return opened(filmed, at="#camera", permissions=["camera"], viewport={"width": 1280, "height": 1000})
+
+
+def start(page):
+    page.get_by_role("button", name="Start camera").click()
+
+
+def answering(page, *answers):
+    """Answer the first frames with these, and all after them with the last. Returns the list of what was asked."""
+    asked = []
+
+    def answer(route):
+        asked.append(route.request)
+        given = answers[min(len(asked), len(answers)) - 1]
+        given = given() if callable(given) else given
+        route.fulfill(**given) if "status" in given else route.fulfill(json=given)
+
+    page.route("**/predict*", answer)
+    return asked
+
+
+def until(page, true):
+    """Wait until something is true in this process, while the page goes on."""
+    for _ in range(200):
+        if true():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail("it did not come true within ten seconds")
+
+
+def setting(page, label, value):
+    page.get_by_role("slider", name=re.compile(label)).fill(str(value))
+
+
+def test_people_before_the_camera_are_found_followed_and_counted(page):
+    start(page)
+    expect(page.locator("#people li")).to_have_count(2)
+    expect(page.locator("#marks .box")).to_have_count(2)
+    expect(page.locator("#count-people")).to_have_text("2")
+    page.wait_for_timeout(3000)
+    expect(page.locator("#people li")).to_have_text([re.compile(r"✓1 Mask\d+%"), re.compile(r"✓2 Mask\d+%")])
+    expect(page.locator("#count-people")).to_have_text("2")
+    expect(page.locator("#rate")).to_have_text(re.compile(r"\d+\.\d"))
+
+
+def test_boxes_lie_over_the_faces(page):
+    answering(page, prediction(face(box=(160, 120, 320, 240))))
+    start(page)
+    expect(page.locator("#marks .box")).to_have_count(1)
+    video, marked = page.evaluate(
+        """() => ["#video", "#marks .box"].map(
+             (which) => document.querySelector(which).getBoundingClientRect().toJSON())"""
+    )
+    assert video["width"] / video["height"] == pytest.approx(4 / 3, abs=0.01)
+    assert marked["x"] - video["x"] == pytest.approx(video["width"] / 4, abs=2)
+    assert marked["height"] == pytest.approx(video["height"] / 2, abs=2)
+
+
+def test_no_second_frame_is_sent_before_the_first_is_answered(page):
+    held = []
+    page.route("**/predict*", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright takes no builtin
+    start(page)
+    for sent in range(1, 4):
+        page.wait_for_timeout(500)
+        assert len(held) == sent
+        held[-1].fulfill(json=prediction(face()))
+
+
+def test_no_more_frames_a_second_are_sent_than_were_asked_for(page):
+    asked = answering(page, prediction(face()))
+    setting(page, "Frames a second", 2)
+    start(page)
+    page.wait_for_timeout(4000)
+    assert 3 <= len(asked) <= 9
+
+
+def test_a_flickering_answer_shows_a_steady_label(page):
+    flip = iter(["mask"] * 3 + ["no_mask", "mask"] * 1000)
+    asked = answering(page, lambda: prediction(face(next(flip), 0.9)))
+    page.evaluate(
+        """() => {
+          window.seen = [];
+          const look = () => window.seen.push(document.querySelector("#people li")?.textContent.replace(/\\d+%/, ""));
+          new MutationObserver(look).observe(document.querySelector("#people"), { childList: true });
+        }"""
+    )
+    start(page)
+    page.wait_for_timeout(4000)
+    assert len(asked) > 15
+    assert set(page.evaluate("() => window.seen.filter(Boolean)")) == {"✓1 Mask"}
+
+    setting(page, "Smoothing", 0)
+    setting(page, "Lead", 0)
+    page.wait_for_timeout(2000)
+    assert "✕1 No mask" in page.evaluate("() => window.seen")  # it was this that kept it steady
+
+
+def test_settings_go_back_to_their_defaults(page):
+    setting(page, "Smoothing", 2)
+    expect(page.locator(".slider", has_text="Smoothing").locator("output")).to_have_text("2 s")
+    page.get_by_role("button", name="Back to the defaults").click()
+    expect(page.locator(".slider", has_text="Smoothing").locator("output")).to_have_text("0.5 s")
+
+
+def test_an_alert_is_raised_for_who_has_no_mask_for_long_and_ends_with_it(page):
+    labels = {"now": "no_mask"}
+    answering(page, lambda: prediction(face(labels["now"], 0.98)))
+    setting(page, "Alert after", 1.5)
+    start(page)
+    alert = page.get_by_role("alert")
+    expect(page.locator("#people li")).to_have_count(1)
+    expect(alert).to_be_empty()
+    expect(alert).to_have_text("No mask for more than 1.5 s: person 1")
+    expect(page.locator("#live")).to_have_class(re.compile("alarmed"))
+
+    labels["now"] = "mask"
+    expect(alert).to_be_empty()
+    expect(page.locator("#live")).not_to_have_class(re.compile("alarmed"))
+
+
+def test_an_alert_is_heard_once_where_that_is_wanted(page):
+    page.evaluate(
+        """() => {
+          window.tones = 0;
+          const start = OscillatorNode.prototype.start;
+          OscillatorNode.prototype.start = function (...when) { window.tones += 1; start.apply(this, when); };
+        }"""
+    )
+    answering(page, prediction(face("no_mask", 0.98)))
+    setting(page, "Alert after", 0)
+    start(page)
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    assert page.evaluate("() => window.tones") == 0
+
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_label("Sound as well").check()
+    start(page)
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    page.wait_for_timeout(1000)
+    assert page.evaluate("() => window.tones") == 2  # of one beep
+
+
+def test_pausing_sends_nothing_and_going_on_counts_nobody_twice(page):
+    asked = answering(page, prediction(face("no_mask", 0.98)))
+    setting(page, "Alert after", 4)
+    start(page)
+    expect(page.locator("#count-people")).to_have_text("1")
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_timeout(1000)
+    before = len(asked)
+    page.wait_for_timeout(3000)
+    assert len(asked) == before
+
+    page.get_by_role("button", name="Go on").click()
+    until(page, lambda: len(asked) > before + 2)
+    expect(page.locator("#count-people")).to_have_text("1")
+    expect(page.get_by_role("alert")).to_be_empty()  # nobody was seen without a mask while nobody looked
+
+
+def test_another_view_pauses_it(page):
+    asked = answering(page, prediction(face()))
+    start(page)
+    expect(page.locator("#people li")).to_have_count(1)
+    page.get_by_role("button", name="Picture", exact=True).click()
+    page.wait_for_timeout(1000)
+    before = len(asked)
+    page.wait_for_timeout(1000)
+    assert len(asked) == before
+
+
+def test_stopping_lets_go_of_the_camera_and_keeps_the_counts(page):
+    answering(page, prediction(face()))
+    start(page)
+    expect(page.locator("#count-mask")).to_have_text("1")
+    page.evaluate("() => (window.track = document.querySelector('video').srcObject.getTracks()[0])")
+    page.get_by_role("button", name="Stop").click()
+    assert page.evaluate("() => window.track.readyState") == "ended"
+    expect(page.locator("#people li")).to_have_count(0)
+    expect(page.locator("#count-mask")).to_have_text("1")
+    expect(page.get_by_role("button", name="Pause")).to_be_disabled()
+
+
+def test_nothing_is_stored(page):
+    start(page)
+    expect(page.locator("#count-people")).to_have_text("2")
+    stored = page.evaluate(
+        "async () => [localStorage.length, (await indexedDB.databases()).length, (await caches.keys()).length]"
+    )
+    assert stored == [0, 0, 0]
+
+
+def test_a_camera_that_is_unplugged(page):
+    answering(page, prediction(face()))
+    start(page)
+    expect(page.locator("#people li")).to_have_count(1)
+    page.evaluate(
+        "() => document.querySelector('video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))"
+    )
+    expect(page.locator("#state")).to_have_text("The camera was disconnected. Connect it, then start again.")
+    start(page)
+    expect(page.locator("#people li")).to_have_count(1)
+
+
+def test_a_refused_camera(opened, filmed):
+    page = opened(filmed, at="#camera", permissions=[])
+    start(page)
+    expect(page.locator("#state")).to_contain_text("The browser was not allowed to use the camera. Allow it")
+
+
+def test_no_camera_at_all(opened, browser):
+    page = opened(browser, at="#camera", permissions=["camera"])
+    start(page)
+    expect(page.locator("#state")).to_have_text("No camera was found. Connect one, or choose a video file.")
+
+
+def test_one_of_two_cameras_may_be_chosen(opened, launch):
+    page = opened(launch(f"{FAKE_CAMERA}=device-count=2"), at="#camera", permissions=["camera"])
+    asked = answering(page, prediction())
+    start(page)
+    choice = page.get_by_role("combobox", name="Camera")
+    expect(choice.locator("option")).to_have_count(2)
+    used = "() => document.querySelector('video').srcObject.getTracks()[0].getSettings().deviceId"
+    first = page.evaluate(used)
+    assert choice.input_value() == first
+
+    other = next(
+        v for v in choice.locator("option").evaluate_all("(all) => all.map((o) => o.value)") if v != first
+    )
+    choice.select_option(other)
+    expect(page.locator("#state")).to_be_hidden()
+    assert page.evaluate(used) == other
+    before = len(asked)
+    until(page, lambda: len(asked) > before)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (problem(429, "throttled", headers={"retry-after": "1"}), "The service has too much to do"),
+        (problem(500, "internal"), "The service failed. Trying again in 1 s."),
+    ],
+    ids=["throttled", "failing"],
+)
+def test_a_service_that_recovers_is_waited_for(page, refusal, words):
+    seen = prediction(face())
+    asked = answering(page, *[seen] * 5, refusal, refusal, seen)
+    start(page)
+    expect(page.locator("#state")).to_contain_text(words)
+    expect(page.locator("#state")).to_be_hidden()
+    assert len(asked) > 7
+    expect(page.locator("#people li")).to_have_count(1)
+    expect(page.locator("#count-people")).to_have_text("1")
+
+
+def test_a_lost_connection_is_waited_for(page):
+    start(page)
+    expect(page.locator("#people li")).to_have_count(2)
+    page.context.set_offline(True)
+    expect(page.locator("#state")).to_contain_text("The service cannot be reached. Trying again in")
+    page.context.set_offline(False)
+    expect(page.locator("#state")).to_be_hidden()
+
+
+def test_what_will_not_pass_stops_it(page):
+    asked = answering(page, problem(422, "too-small"))
+    start(page)
+    expect(page.locator("#state")).to_contain_text("The picture is too small.")
+    expect(page.get_by_role("button", name="Stop")).to_be_disabled()
+    assert len(asked) == 1
+
+
+def test_a_camera_that_is_allowed_too_late_is_let_go_of(page):
+    answering(page, prediction(face()))
+    page.evaluate(
+        """() => {
+          const devices = navigator.mediaDevices;
+          const ask = devices.getUserMedia.bind(devices);
+          devices.getUserMedia = (what) => new Promise((done) => {
+            window.allow = async () => done(window.late = await ask(what));
+          });
+        }"""
+    )
+    start(page)
+    video = base64.b64decode(page.evaluate(FILM))
+    page.get_by_label("Choose a video").set_input_files(
+        {"name": "gate.webm", "mimeType": "video/webm", "buffer": video}
+    )
+    page.evaluate("() => window.allow()")
+    expect(page.locator("#state")).to_have_text("The video has ended.")
+    assert page.evaluate("() => window.late.getTracks()[0].readyState") == "ended"
+
+
+def test_the_key_is_asked_for_and_it_goes_on(opened, filmed):
+    page = opened(filmed, key=None, at="#camera", permissions=["camera"])
+    start(page)
+    page.get_by_label("Key", exact=True).fill("local")
+    page.keyboard.press("Enter")
+    expect(page.locator("#people li")).to_have_count(2)
+
+
+def test_a_video_file_is_watched_to_its_end(page):
+    answering(page, prediction(face()))
+    video = base64.b64decode(page.evaluate(FILM))
+    page.get_by_label("Choose a video").set_input_files(
+        {"name": "gate.webm", "mimeType": "video/webm", "buffer": video}
+    )
+    expect(page.locator("#count-people")).to_have_text("1")
+    expect(page.locator("#state")).to_have_text("The video has ended.")
+
+
+def test_a_file_that_is_no_video(page):
+    page.get_by_label("Choose a video").set_input_files(
+        {"name": "notes.mp4", "mimeType": "video/mp4", "buffer": b"no film"}
+    )
+    expect(page.locator("#state")).to_have_text(
+        "notes.mp4 cannot be played here. Choose an MP4 or WebM video."
+    )

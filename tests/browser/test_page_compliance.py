@@ -1,0 +1,253 @@
+"""The view of compliance: shares over time, by source, and whether the model can be trusted."""
+
+import csv
+import io
+import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.answers import problem
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+REPORT = {
+    "window": {"from": "2026-11-20T09:00:00+00:00", "to": "2026-11-21T09:00:00+00:00"},
+    "verdict": "drift",
+    "findings": [
+        {"source": "gate-3", "words": "pictures are darker than in training."},
+        {"source": None, "words": "all are"},
+    ],
+    "counts": {"records": 5120},
+    "truth": {
+        "overall": {
+            "n": 412,
+            "accuracy": {"value": 0.962, "low": 0.939, "high": 0.977},
+            "f1": {"mask": {"value": 0.97, "low": 0.95, "high": 0.98}, "no_mask": None, "incorrect": None},
+        }
+    },
+}
+
+
+def row(days_ago, source, mask, no_mask=0, incorrect=0, uncertain=0):
+    faces = mask + no_mask + incorrect + uncertain
+    counts = {"mask": mask, "no_mask": no_mask, "incorrect": incorrect, "uncertain": uncertain}
+    time = (TODAY - timedelta(days=days_ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"time": time, "source": source, "pictures": faces, "faces": faces, **counts}
+
+
+ROWS = [row(2, "gate-3", 60, 30, 10), row(0, "gate-3", 90, 6, 2, 2), row(0, "", 10)]
+
+
+@pytest.fixture
+def view(opened):
+    """Open the view on answers that a test gives: a function that returns the page and the list of what was asked."""
+
+    def show(rows=ROWS, report=REPORT, **options):
+        page = opened(go=False, **options)
+        asked = []
+
+        def answer(route):
+            asked.append(
+                {
+                    name: values[0]
+                    for name, values in parse_qs(
+                        urlsplit(route.request.url).query, keep_blank_values=True
+                    ).items()
+                }
+            )
+            chosen = asked[-1].get("source")
+            kept = [each for each in rows if chosen in {None, each["source"]}]
+            route.fulfill(json={"rows": kept, "as_of": "2026-11-21T09:05:00Z"})
+
+        page.route("**/compliance?*", answer)
+        page.route(
+            "**/drift",
+            lambda route: (
+                route.fulfill(json=report) if report else route.fulfill(**problem(404, "no-report"))
+            ),
+        )
+        return page, asked
+
+    return show
+
+
+def go(page, stack):
+    page.goto(f"{stack}#compliance")
+
+
+def panel(page, name):
+    return page.get_by_role("region", name=name, exact=True)
+
+
+def test_shares_are_drawn_for_each_source_and_for_all(view, stack):
+    page, _ = view()
+    go(page, stack)
+    expect(page.locator("#charts .panel h2")).to_have_text(["All sources", "(no source told)", "gate-3"])
+    expect(panel(page, "gate-3")).to_contain_text("200 faces: 75.0% mask, 6.0% worn wrongly, 18.0% no mask")
+    bars = panel(page, "gate-3").locator("svg g")
+    expect(bars).to_have_count(2)
+    heights = (
+        bars.nth(0)
+        .locator("rect")
+        .evaluate_all("(all) => all.map((r) => Number(r.getAttribute('height')) + 1)")
+    )
+    assert [height / sum(heights) for height in heights] == pytest.approx([0.6, 0.1, 0.3])
+    assert bars.nth(1).locator("title").text_content() == (
+        f"{TODAY:%m-%d}, 100 faces: mask 90.0%, worn wrongly 2.0%, no mask 6.0%, uncertain 2.0%"
+    )
+
+
+def test_what_is_drawn_can_be_read_as_a_table(view, stack):
+    page, _ = view()
+    go(page, stack)
+    panel(page, "gate-3").get_by_text("As a table").click()
+    table = page.get_by_role("table", name="gate-3: faces with each label")
+    expect(table.locator("tbody tr")).to_have_text(
+        [f"{TODAY - timedelta(days=2):%Y-%m-%d} 00:001001006010300", f"{TODAY:%Y-%m-%d} 00:0010010090262"]
+    )
+
+
+def test_the_range_that_is_asked_for_is_the_one_that_was_chosen(view, stack):
+    page, asked = view()
+    go(page, stack)
+    expect(page.locator("#charts .panel")).to_have_count(3)
+    assert asked[-1] == {
+        "from": f"{TODAY - timedelta(days=6):%Y-%m-%d}",
+        "to": f"{TODAY:%Y-%m-%d}",
+        "by": "day",
+    }
+    assert page.locator("#charts .panel").first.locator("svg text").count() >= 3 + 4
+
+    with page.expect_response("**/compliance?*"):
+        page.get_by_role("combobox", name="Range").select_option("Last 24 hours")
+    hours = [datetime.strptime(asked[-1][name], "%Y-%m-%dT%H").replace(tzinfo=UTC) for name in ("from", "to")]
+    assert hours[1] - hours[0] == timedelta(hours=23)
+    assert asked[-1]["by"] == "hour"
+
+    page.get_by_role("combobox", name="Range").select_option("From … to …")
+    for first, last in (("2026-11-01", "2026-11-02"), ("2026-11-01", "2026-11-20")):
+        page.get_by_role("textbox", name="From").fill(first)
+        page.get_by_role("textbox", name="To").fill(last)
+        with page.expect_response("**/compliance?*"):
+            page.get_by_role("button", name="Show").click()
+    assert asked[-2] == {"from": "2026-11-01T00", "to": "2026-11-02T23", "by": "hour"}
+    assert asked[-1] == {"from": "2026-11-01", "to": "2026-11-20", "by": "day"}
+
+
+def test_a_range_the_wrong_way_round_is_said(view, stack):
+    page, _ = view()
+    go(page, stack)
+    page.get_by_role("combobox", name="Range").select_option("From … to …")
+    page.get_by_role("textbox", name="From").fill("2026-11-20")
+    page.get_by_role("textbox", name="To").fill("2026-11-01")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#compliance-state")).to_have_text(
+        "The first day comes after the last, or one is missing. Correct them."
+    )
+
+
+def test_one_source_may_be_looked_at_alone(view, stack):
+    page, asked = view()
+    go(page, stack)
+    expect(page.locator("#charts .panel")).to_have_count(3)
+    for choice, source in (("gate-3", "gate-3"), ("(no source told)", ""), ("All sources", None)):
+        with page.expect_response("**/compliance?*"):
+            page.get_by_role("combobox", name="Source").select_option(choice)
+        assert asked[-1].get("source") == source
+    expect(page.get_by_role("combobox", name="Source").locator("option")).to_have_text(
+        ["All sources", "(no source told)", "gate-3"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (
+            REPORT,
+            [
+                "What cameras see has changed",
+                "gate-3: pictures are darker",
+                "5120 records",
+                "2026-11-20 09:00 to",
+            ],
+        ),
+        (REPORT, ["96.2% of answers were right", "93.9% to 97.7%, from 412 answers", "F1: mask 97%"]),
+        (REPORT | {"verdict": "ok", "findings": []}, ["Nothing has changed", "✓96.2%"]),
+        (REPORT | {"truth": REPORT["truth"] | {"min_accuracy": 0.98}}, ["✕96.2%"]),
+        (
+            REPORT | {"verdict": "not enough", "truth": {"overall": {"n": 0}}},
+            ["Too few pictures to tell", "Accuracy is not known yet"],
+        ),
+        (
+            REPORT | {"verdict": "no baseline", "truth": None},
+            ["Nothing to compare with", "Accuracy is not known yet"],
+        ),
+        (None, ["No drift report yet"]),
+    ],
+)
+def test_drift_and_accuracy_are_told_in_words(view, stack, report, words):
+    page, _ = view(report=report)
+    go(page, stack)
+    for each in words:
+        expect(page.locator("#trust")).to_contain_text(each)
+
+
+def test_what_comes_from_records_is_never_taken_for_markup(view, stack):
+    page, _ = view(
+        rows=[row(0, "<img src=x onerror=alert(1)>", 5)],
+        report=REPORT | {"findings": [{"words": "<b>x</b>"}]},
+    )
+    go(page, stack)
+    expect(page.locator("#charts h2")).to_have_text("<img src=x onerror=alert(1)>")
+    expect(page.locator("#trust li")).to_have_text("<b>x</b>")
+
+
+def test_failures_are_said_and_pass(view, stack):
+    page, _ = view()
+    page.route("**/drift", lambda route: route.fulfill(**problem(500, "internal")))
+    go(page, stack)
+    expect(page.locator("#compliance-state")).to_have_text(
+        re.compile("The service failed. Try again in a moment")
+    )
+    page.unroute("**/drift")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#compliance-state")).to_be_hidden()
+
+
+def test_nothing_seen_yet_is_said_by_the_real_service(opened):
+    page = opened(at="#compliance")
+    expect(page.locator("#charts")).to_contain_text("Nothing was seen in this range")
+    expect(page.locator("#trust")).to_contain_text("No drift report yet")
+
+
+def test_the_real_service_gives_csv(opened):
+    page = opened(at="#compliance")
+    expect(page.locator("#charts .panel")).to_have_count(1)
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Download CSV").click()
+    head = next(csv.reader(io.StringIO(downloading.value.path().read_text())))
+    assert head[:4] == ["time", "source", "pictures", "faces"]
+    assert downloading.value.suggested_filename == "compliance.csv"
+
+
+def test_a_range_that_the_real_service_refuses_is_said_in_its_words(opened):
+    page = opened(at="#compliance")
+    page.get_by_role("combobox", name="Range").select_option("From … to …")
+    page.get_by_role("textbox", name="From").fill("2020-01-01")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#compliance-state")).to_contain_text(
+        "The service does not take one of the settings."
+    )
+    expect(page.locator("#compliance-state")).to_contain_text("366 days")
+
+
+def test_charts_fit_into_what_they_are_shown_in(view, stack):
+    page, _ = view(viewport={"width": 1200, "height": 800})
+    go(page, stack)
+    width = "(e) => e.getBoundingClientRect().width / e.viewBox.baseVal.width"
+    expect(page.locator("svg.chart")).to_have_count(3)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.wait_for_timeout(300)
+    assert page.locator("svg.chart").first.evaluate(width) == pytest.approx(1, abs=0.01)

@@ -1,0 +1,106 @@
+"""The API key: asked for when the service wants one, kept in the tab alone."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.answers import file
+from tests.pictures import draw_face
+
+
+@pytest.fixture
+def page(opened):
+    """The page of somebody who has not given a key yet."""
+    return opened(key=None)
+
+
+def choose(page, count=1):
+    pictures = [file(draw_face(), f"{number}.jpg") for number in range(count)]
+    page.get_by_label("Choose pictures").set_input_files(pictures)
+
+
+def give(page, key):
+    page.get_by_label("Key", exact=True).fill(key)
+    page.keyboard.press("Enter")
+
+
+def stores(page):
+    return page.evaluate(
+        "() => [JSON.stringify(sessionStorage), JSON.stringify(localStorage), document.cookie]"
+    )
+
+
+def test_it_is_asked_for_once_and_the_pictures_go_on(page):
+    choose(page, 4)
+    dialog = page.get_by_role("dialog", name="API key")
+    expect(dialog).to_contain_text("This service wants a key.")
+    give(page, "local")
+
+    expect(page.locator(".words .meta")).to_have_count(4)
+    expect(dialog).to_be_hidden()
+
+
+def test_a_wrong_one_is_said_and_asked_for_again(page):
+    choose(page)
+    give(page, "wrong")
+    expect(page.get_by_role("dialog")).to_contain_text("The service does not know this key.")
+    give(page, " local ")
+    expect(page.locator(".words .meta")).to_have_count(1)
+
+
+@pytest.mark.parametrize("how", ["Cancel", "Escape"])
+def test_who_has_none_may_go_on_without(page, how):
+    choose(page)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    if how == "Escape":
+        page.keyboard.press("Escape")
+    else:
+        page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".refused")).to_contain_text(
+        "The API key is missing or wrong. Enter the one", use_inner_text=True
+    )
+
+    page.get_by_role("button", name="Try again").click()
+    give(page, "local")
+    expect(page.locator(".words .meta")).to_have_count(1)
+
+
+def test_it_is_kept_in_this_tab_alone(page, stack):
+    choose(page)
+    give(page, "local")
+    expect(page.locator(".words .meta")).to_have_count(1)
+
+    assert stores(page) == ['{"maskwatch-key":"local"}', "{}", ""]
+    assert "local" not in page.get_by_label("Key", exact=True).input_value()
+    page.reload()
+    choose(page)
+    expect(page.locator(".words .meta")).to_have_count(1)
+
+    other = page.context.new_page()
+    other.goto(stack)
+    assert stores(other) == ["{}", "{}", ""]
+
+
+def test_it_can_be_forgotten(page):
+    page.get_by_role("button", name="API key").click()
+    give(page, "local")
+    page.get_by_role("button", name="API key").click()
+    page.get_by_role("button", name="Forget it").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert stores(page)[0] == "{}"
+
+
+def test_it_is_sent_to_no_page_and_in_no_address(page):
+    page.get_by_role("button", name="API key").click()
+    give(page, "local")
+    asked = []
+    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108 -- Playwright takes no builtin
+    choose(page)
+    page.get_by_role("button", name="Compliance").click()
+    page.wait_for_load_state("networkidle")
+
+    assert asked
+    for request in asked:
+        if request.url.startswith("blob:"):
+            continue
+        assert "local" not in request.url.partition("//")[2].partition("/")[2]
+        assert ("x-api-key" in request.headers) == ("/page/" not in request.url)

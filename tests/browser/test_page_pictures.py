@@ -1,0 +1,247 @@
+"""The view of pictures: however they come in, each gets its answer, and the answers can be taken away."""
+
+import base64
+import csv
+import io
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.answers import face, file, prediction
+from tests.pictures import draw_face, draw_scene, encode
+
+DROP = """([type, text, name]) => {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, { type: "image/jpeg" }));
+  const event = type === "paste" ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true })
+    : new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true });
+  document.querySelector("main").dispatchEvent(event);
+}"""
+
+
+def choose(page, *files):
+    page.get_by_label("Choose pictures").set_input_files(list(files))
+
+
+def cards(page):
+    return page.locator("#results > li")
+
+
+def give(page, event, picture=None, name="dropped.jpg"):
+    picture = picture or encode(draw_scene())
+    page.evaluate(DROP, [event, base64.b64encode(picture).decode(), name])
+
+
+def test_several_pictures_are_judged_each_on_its_own(page):
+    choose(
+        page,
+        file(draw_scene(), "three.jpg"),
+        file(draw_face(), "one.png", "PNG"),
+        file(draw_scene((90,)), "wide.webp", "WEBP"),
+    )
+
+    expect(page.locator(".words .meta")).to_have_count(3)
+    expect(page.get_by_role("heading", level=2).locator("visible=true")).to_have_text(
+        ["wide.webp", "one.png", "three.jpg"]
+    )
+    expect(page.get_by_role("status").first).to_contain_text("3 pictures")
+    words = cards(page).nth(2).locator(".words")
+    expect(words).to_contain_text(re.compile(r"\d faces?: \d mask"))
+    expect(words).to_contain_text(re.compile(r"Model \d\S* · \d+ ms · \d+:\d\d"))
+
+
+def test_boxes_lie_where_the_faces_are(page):
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    answer = prediction(face("mask", box=(160, 120, 320, 240)), face("incorrect", 0.7, (0, 0, 64, 48)))
+    page.route("**/predict*", lambda route: route.fulfill(json=answer))
+
+    choose(page, file(draw_scene(width=640, height=480)))
+
+    picture = page.locator(".frame img").bounding_box()
+    box = page.locator(".box.mask").bounding_box()
+    for name, share in {"x": 0.25, "y": 0.25}.items():
+        side = picture["width" if name == "x" else "height"]
+        assert box[name] - picture[name] == pytest.approx(share * side, abs=1.5)
+    assert box["width"] == pytest.approx(picture["width"] / 2, abs=1.5)
+    assert box["height"] == pytest.approx(picture["height"] / 2, abs=1.5)
+    expect(page.locator(".box.mask .tag")).to_have_text("1 ✓ Mask 90%")
+    expect(page.locator(".box.incorrect .tag")).to_have_text("2 !")  # too narrow for words
+    expect(page.locator(".faces h3")).to_have_text(["✓1 Mask, 90.0%", "!2 Worn wrongly, 70.0%"])
+    expect(page.locator(".faces li").nth(1).locator(".chance")).to_have_text(
+        ["Mask15.0%", "Worn wrongly70.0%", "No mask15.0%"]
+    )
+    assert page.locator(".faces li").nth(0).locator(".fill").first.evaluate("(e) => e.style.width") == "90%"
+
+
+def test_a_picture_without_a_face_is_judged_as_a_whole(page):
+    page.route("**/predict*", lambda route: route.fulfill(json=prediction()))
+    choose(page, file(draw_scene()))
+    expect(cards(page)).to_contain_text("No face found: the whole picture was judged.")
+    expect(page.locator(".box")).to_have_count(0)
+
+
+def test_pictures_may_be_dropped_anywhere(page):
+    give(page, "dragover")
+    expect(page.locator("body")).to_have_class("dragging")
+    give(page, "drop")
+    expect(page.locator("body")).not_to_have_class("dragging")
+    expect(page.locator(".words .meta")).to_have_count(1)
+
+
+def test_a_picture_may_be_pasted(page):
+    give(page, "paste", name="image.png")
+    expect(page.locator(".words .meta")).to_have_count(1)
+    expect(cards(page)).to_contain_text("image.png")
+
+
+def test_what_is_dropped_on_another_view_is_left_alone(page):
+    page.get_by_role("button", name="Compliance").click()
+    give(page, "drop")
+    page.get_by_role("button", name="Picture", exact=True).click()
+    expect(cards(page)).to_have_count(0)
+
+
+KEEP_WHAT_IS_SENT = """() => {
+  const send = window.fetch;
+  window.fetch = (path, options) => {
+    if (options.body instanceof Blob) window.sent = options.body;
+    return send(path, options);
+  };
+}"""
+
+
+def sent(page):
+    """The bytes of the picture that was sent last; the driver does not show those of a Blob."""
+    code = "async () => btoa(String.fromCharCode(...new Uint8Array(await window.sent.arrayBuffer())))"
+    return base64.b64decode(page.evaluate(code))
+
+
+def test_a_large_picture_is_scaled_down_before_it_is_sent(page):
+    page.evaluate(KEEP_WHAT_IS_SENT)
+    large = draw_face(2400, 3000)
+    with page.expect_request("**/predict*") as asked:
+        choose(page, file(large, "large.png", "PNG"))
+    request = asked.value
+    assert request.headers["content-type"] == "image/jpeg"
+    assert page.evaluate("() => window.sent.size") < 500_000
+    assert request.response().json()["image"] == {"width": 1536, "height": 1920}
+
+
+def test_a_small_one_is_sent_as_it_is(page):
+    page.evaluate(KEEP_WHAT_IS_SENT)
+    picture = file(draw_face())
+    choose(page, picture)
+    expect(page.locator(".words .meta")).to_have_count(1)
+    assert sent(page) == picture["buffer"]
+
+
+def test_a_kind_that_only_the_browser_reads_is_sent_as_jpeg(page):
+    with page.expect_request("**/predict*") as asked:
+        choose(page, file(draw_face(), "face.bmp", "BMP"))
+    assert asked.value.headers["content-type"] == "image/jpeg"
+    expect(page.locator(".words .meta")).to_have_count(1)
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_a_picture_that_lies_on_its_side_is_shown_and_sent_upright(page, scale):
+    upright = draw_scene((120,), 240 * scale, 320 * scale)
+    lying = upright.rotate(90, expand=True)
+    exif = lying.getexif()
+    exif[0x0112] = 6  # turn it to the right to see it upright
+    with page.expect_request("**/predict*") as asked:
+        choose(page, file(lying, exif=exif))
+    image = asked.value.response().json()["image"]
+    assert image["width"] * 4 == image["height"] * 3
+    shown = page.locator(".frame img").bounding_box()
+    assert shown["width"] / shown["height"] == pytest.approx(3 / 4, abs=0.01)
+
+
+def test_no_more_than_three_are_under_way_at_once(page):
+    held = []
+    page.route("**/predict*", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright takes no builtin
+    choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(5)))
+
+    expect(page.locator("#totals")).to_contain_text("0 of 5 pictures")
+    for done in range(5):
+        page.wait_for_timeout(200)
+        assert len(held) == min(3 + done, 5)
+        held[done].fulfill(json=prediction(face()))
+    expect(page.locator("#totals")).to_have_text("5 pictures · 5 faces · 5 mask")
+
+
+def test_results_are_taken_away_as_csv(page):
+    answers = [prediction(face("mask", 0.9, (100, 50, 20, 30)), face("no_mask", 0.8)), prediction()]
+    page.route("**/predict*", lambda route: route.fulfill(json=answers.pop(0)))
+    choose(page, file(draw_face(3840, 2880), "=1+2, large.jpg"))  # answered in pixels of half its size
+    expect(page.locator(".words .meta")).to_have_count(1)
+    choose(page, file(draw_face(), "none.jpg"))
+    expect(page.locator(".words .meta")).to_have_count(2)
+    page.route("**/predict*", lambda route: route.abort())
+    choose(page, file(draw_face(), "lost.jpg"))
+    expect(page.locator(".refused")).to_have_count(1)
+
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Download as CSV").click()
+
+    rows = list(csv.DictReader(io.StringIO(downloading.value.path().read_text())))
+    assert [(row["file"], row["face"], row["label"]) for row in rows] == [
+        ("'=1+2, large.jpg", "1", "mask"),  # which no spreadsheet runs
+        ("'=1+2, large.jpg", "2", "no_mask"),
+        ("none.jpg", "", "mask"),
+        ("lost.jpg", "", ""),
+    ]
+    assert [rows[0][name] for name in ("left", "top", "width", "height")] == ["200", "100", "40", "60"]
+    assert rows[0]["mask"] == "0.9"
+    assert rows[3]["problem"] == "The service cannot be reached."
+
+
+def test_clearing_forgets_results_and_what_is_under_way(page):
+    held = []
+    page.route("**/predict*", lambda route: held.append(route))  # noqa: PLW0108
+    choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(5)))
+    expect(cards(page)).to_have_count(5)
+    page.wait_for_timeout(200)
+
+    page.get_by_role("button", name="Clear").click()
+    for route in held:
+        route.fulfill(json=prediction(face()))
+
+    page.wait_for_timeout(200)
+    expect(cards(page)).to_have_count(0)
+    expect(page.locator("#session")).to_be_hidden()
+    expect(page.locator("#legend")).to_be_visible()
+    assert len(held) == 3
+
+
+def test_what_is_right_can_be_said(page):
+    choose(page, file(draw_scene()))
+    page.get_by_text("Right or wrong?").click()
+    with page.expect_request("**/feedback") as told:
+        page.locator(".wrong").get_by_role("button", name="Worn wrongly").click()
+    with_id = told.value.post_data_json
+    assert with_id["label"] == "incorrect"
+    assert re.fullmatch(r"[0-9a-f-]{36}", with_id["prediction_id"])
+    assert told.value.response().status == 202
+    expect(page.locator(".wrong")).to_contain_text("Thank you. “Worn wrongly” is noted")
+
+
+def test_a_correction_that_does_not_arrive_is_said(page):
+    page.route("**/feedback", lambda route: route.abort())
+    choose(page, file(draw_scene()))
+    page.get_by_text("Right or wrong?").click()
+    page.locator(".wrong").get_by_role("button", name="No mask").click()
+    expect(page.locator(".wrong")).to_contain_text("The service cannot be reached. Look at your connection")
+
+
+def test_records_tell_what_was_tried_here(page):
+    with page.expect_request("**/predict*") as asked:
+        choose(page, file(draw_face()))
+    assert asked.value.url.endswith("predict?source=page")
+
+
+def test_a_phone_is_offered_its_own_camera(opened):
+    page = opened(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    expect(page.get_by_text("Take a photo")).to_be_visible()
+    assert page.locator("#photograph").get_attribute("capture") == "environment"

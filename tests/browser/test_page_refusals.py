@@ -1,0 +1,140 @@
+"""Each way in which the API can refuse a picture, in words that say what to do."""
+
+import re
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.answers import face, file, prediction, problem
+from tests.pictures import draw_face, encode
+
+
+def choose(page, *files):
+    page.get_by_label("Choose pictures").set_input_files(list(files))
+
+
+def said(page):
+    return page.locator(".refused")
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (file(encode(draw_face())[:600]), "The picture is damaged or cut short. Open it in a viewer"),
+        (file(draw_face(20, 24)), "The picture is too small. Take one of at least 32 pixels a side."),
+        (
+            file(b"%PDF-1.7 and so on", "scan.jpg"),
+            "Files of this kind cannot be judged. Save the picture as JPEG",
+        ),
+        (
+            file(b"\0\0\0\x18ftypheic" + bytes(2000), "IMG_1.HEIC", "HEIC"),
+            "Files of this kind cannot be judged.",
+        ),
+        (file(bytes(5_000_000), "film.jpg"), "The file is too large to send. Save a smaller copy as JPEG"),
+    ],
+    ids=["damaged", "too small", "PDF", "HEIC", "too large"],
+)
+def test_a_file_that_cannot_be_judged(page, picture, words):
+    choose(page, picture)
+    what, _, advice = words.partition(". ")
+    expect(said(page)).to_contain_text(what)
+    expect(said(page)).to_contain_text(advice)
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("status", "slug", "words"),
+    [
+        (400, "malformed-body", "The service could not read the request."),
+        (400, "invalid-parameter", "The service does not take one of the settings."),
+        (413, "too-large", "The file is too large to send."),
+        (415, "unsupported-type", "Files of this kind cannot be judged."),
+        (422, "too-many-pixels", "The picture has too many pixels."),
+        (422, "something-new", "The picture is damaged or cut short."),
+        (418, "something-new", "The service could not read the request."),
+    ],
+)
+def test_every_problem_has_words_and_the_service_s_own_beside_them(page, status, slug, words):
+    page.route("**/predict*", lambda route: route.fulfill(**problem(status, slug, "In detail.")))
+    choose(page, file(draw_face()))
+    expect(said(page)).to_contain_text(words)
+    page.get_by_text("What the service said").click()
+    expect(page.get_by_text("In detail.")).to_be_visible()
+
+
+def test_an_answer_that_is_no_problem_document(page):
+    page.route("**/predict*", lambda route: route.fulfill(status=413, body="<h1>nginx</h1>"))
+    choose(page, file(draw_face()))
+    expect(said(page)).to_contain_text("The file is too large to send.")
+
+
+@pytest.mark.parametrize(("status", "slug"), [(429, "throttled"), (500, "internal"), (504, "internal")])
+def test_what_passes_is_tried_again_by_itself(page, status, slug):
+    asked = []
+
+    def answer(route):
+        asked.append(route)
+        if len(asked) < 3:
+            route.fulfill(**problem(status, slug))
+        else:
+            route.fulfill(json=prediction(face()))
+
+    page.route("**/predict*", answer)
+    choose(page, file(draw_face()))
+    expect(page.locator(".words .meta")).to_have_count(1)
+    assert len(asked) == 3
+
+
+def test_the_service_s_own_pause_is_kept(page):
+    times = []
+
+    def answer(route):
+        times.append(page.evaluate("() => performance.now()"))
+        route.fulfill(**problem(429, "throttled", headers={"retry-after": "2"}))
+
+    page.clock.install()
+    page.route("**/predict*", answer)
+    choose(page, file(draw_face()))
+    for _ in range(30):
+        page.clock.run_for(500)
+        page.wait_for_timeout(30)
+    assert len(times) == 4
+    assert all(later - earlier >= 2000 for earlier, later in pairwise(times))
+
+
+@pytest.mark.parametrize(
+    ("status", "slug", "words"),
+    [
+        (429, "throttled", "The service has too much to do, or this month's quota is used up."),
+        (500, "internal", "The service failed."),
+    ],
+)
+def test_what_does_not_pass_is_said_in_the_end_and_can_be_tried_by_hand(page, status, slug, words):
+    page.clock.install()
+    page.route("**/predict*", lambda route: route.fulfill(**problem(status, slug)))
+    choose(page, file(draw_face()))
+    for _ in range(40):
+        page.clock.run_for(500)
+        page.wait_for_timeout(20)
+    expect(said(page)).to_contain_text(words)
+
+    page.unroute("**/predict*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".words .meta")).to_have_count(1)
+    expect(said(page)).to_have_count(0)
+
+
+def test_a_lost_connection(page):
+    page.context.set_offline(True)
+    choose(page, file(draw_face()))
+    expect(said(page)).to_contain_text("The service cannot be reached.Look at your connection")
+
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".words .meta")).to_have_count(1)
+
+
+def test_one_bad_picture_does_not_hold_up_the_others(page):
+    choose(page, file(b"no picture", "bad.jpg"), file(draw_face(), "good.jpg"))
+    expect(page.locator("#totals")).to_contain_text(re.compile("2 pictures · .* · 1 not judged"))

@@ -1,0 +1,103 @@
+"""How the page comes to the browser: small, strict, asked for again only where it changed, below any stage."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import requests
+
+from functions.portal import pages
+
+ROOT = Path(__file__).parents[2]
+FILES = Path(pages.__file__).parent / "page"
+SCRIPTS = sorted(path.name for path in FILES.glob("*.js"))
+
+
+def policy(answer):
+    directives = (part.split() for part in answer.headers["Content-Security-Policy"].split(";"))
+    return {name: sources for name, *sources in directives}
+
+
+@pytest.mark.parametrize("path", ["", "docs"])
+def test_nothing_may_run_but_what_was_shipped(stack, path):
+    answer = requests.get(stack + path, timeout=30)
+
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    told = policy(answer)
+    assert told["default-src"] == told["frame-ancestors"] == told["form-action"] == ["'none'"]
+    assert all(re.fullmatch(r"'sha256-[\w+/=]+'", source) for source in told["style-src"])
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_page_has_no_script_and_no_style_in_its_elements(stack):
+    page = requests.get(stack, timeout=30).text
+
+    assert not re.search(r"<script(?![^>]*\bsrc=)", page)
+    assert not re.search(r"\s(?:style|on\w+)=", page)
+
+
+def test_only_the_page_may_use_the_camera(stack):
+    assert "camera=(self)" in requests.get(stack, timeout=30).headers["Permissions-Policy"]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_comes_as_what_it_is_and_only_once(stack, name):
+    first = requests.get(f"{stack}page/{name}", timeout=30)
+    again = requests.get(f"{stack}page/{name}", headers={"If-None-Match": first.headers["ETag"]}, timeout=30)
+
+    assert first.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+
+
+def test_a_script_comes_through_the_real_gateway_s_event(monkeypatch):
+    for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET"):
+        monkeypatch.setenv(name, "a-bucket")
+    handler = importlib.import_module("functions.portal.app").handler
+    event = json.loads((ROOT / "events" / "page-script.json").read_text())
+
+    answer = handler(event, SimpleNamespace(aws_request_id="1"))
+
+    assert (answer["statusCode"], answer["body"]) == (200, pages.script("main.js").body)
+
+
+def test_the_page_itself_comes_only_once(stack):
+    tag = requests.get(stack, timeout=30).headers["ETag"]
+    assert requests.get(stack, headers={"If-None-Match": tag}, timeout=30).status_code == 304
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "style.css", "..%2Fpages.py", "index.html"])
+def test_no_other_file_comes(stack, name):
+    answer = requests.get(f"{stack}page/{name}", timeout=30)
+
+    assert answer.status_code == 404
+    assert answer.json()["type"] == "urn:maskwatch:problem:not-found"
+
+
+def test_all_of_it_weighs_less_than_60_kb(stack):
+    parts = [requests.get(stack + path, timeout=30).content for path in ["", *(f"page/{n}" for n in SCRIPTS)]]
+    assert sum(map(len, parts)) < 60_000
+
+
+def test_leaving_out_comments_leaves_the_program_as_it_is():
+    for name in SCRIPTS:
+        source = (FILES / name).read_text()
+        kept = [line.strip() for line in source.splitlines() if not re.match(r"\s*(//|/\*\*|\*)", line)]
+        assert pages.script(name).body.splitlines() == kept
+        assert "`" not in re.sub(r"`[^`]*`", "", re.sub(r"`[^`\n]*`", "", source)), (
+            "a template over many lines"
+        )
+
+
+def test_it_is_found_below_a_stage():
+    assert '<base href="/v1/">' in pages.front_page("/v1").body
+    assert "&quot;" in pages.front_page('/"').body
+
+
+def test_its_style_is_put_in_where_its_link_was():
+    body = pages.front_page("").body
+    assert "<style>:root" in body
+    assert "style.css" not in body

@@ -1,0 +1,189 @@
+"""Who is who from frame to frame, and labels that do not flicker: the page's own functions, run by the browser."""
+
+from itertools import pairwise
+
+import pytest
+
+from tests.browser.answers import face
+
+
+@pytest.fixture(scope="module")
+def run(browser, stack):
+    """Run a program in the page, with all that track.js and pace.js export in `$` and an argument in `given`."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(stack)
+
+    def call(program, given=None):
+        modules = "const $ = { ...(await import('/page/track.js')), ...(await import('/page/pace.js')) };"
+        return page.evaluate(f"async (given) => {{ {modules} {program} }}", given)
+
+    yield call
+    context.close()
+
+
+# given: [seconds, faces] of each frame, and settings
+FOLLOW = """
+  const settings = { ...$.DEFAULTS, ...given.settings };
+  let known = $.NOBODY;
+  return given.frames.map(([now, faces]) => {
+    known = $.follow(known, faces, now, settings);
+    return {
+      people: known.tracks.map(({ id, label, seen, probabilities }) => ({ id, label, seen, probabilities })),
+      counts: $.tally(known, settings),
+      bare: $.withoutMask(known, now, 1, settings).map(({ id }) => id),
+    };
+  });
+"""
+
+
+def follow(run, frames, **settings):
+    return run(FOLLOW, {"frames": frames, "settings": settings})
+
+
+def labels(answers):
+    return [answer["people"][0]["label"] for answer in answers]
+
+
+def changes(sequence):
+    return sum(a != b for a, b in pairwise(sequence))
+
+
+def test_a_flickering_label_is_steady(run):
+    raw = ["mask", "mask", "mask", *(["no_mask", "mask"] * 20)]
+    frames = [[i / 10, [face(label, 0.9)]] for i, label in enumerate(raw)]
+
+    assert changes(raw) == 40
+    assert labels(follow(run, frames)) == ["mask"] * len(raw)
+    assert changes(labels(follow(run, frames, steadiness=0, margin=0))) == 40  # it is this that does it
+
+
+def test_a_real_change_gets_through_within_a_second(run):
+    frames = [[i / 10, [face("mask" if i < 20 else "no_mask", 0.95)]] for i in range(40)]
+    shown = labels(follow(run, frames))
+    assert changes(shown) == 1
+    assert 21 <= shown.index("no_mask") <= 30
+
+
+@pytest.mark.parametrize("rate", [2, 10, 30])
+def test_a_change_takes_as_long_at_any_rate(run, rate):
+    frames = [[i / rate, [face("mask" if i < 5 * rate else "no_mask")]] for i in range(10 * rate)]
+    last_with = 5 - 1 / rate
+    after = labels(follow(run, frames)).index("no_mask") / rate - last_with
+    assert 0.3 <= after <= 0.5 + 1 / rate
+
+
+def test_the_lead_that_a_label_needs_is_hysteresis(run):
+    def near(share):
+        return face("mask", share) | {"probabilities": {"mask": share, "no_mask": 1 - share, "incorrect": 0}}
+
+    hovering = [[i / 10, [near(0.55 if i % 20 < 10 else 0.45)]] for i in range(100)]
+    assert changes(labels(follow(run, hovering, steadiness=0.1))) == 0
+    assert changes(labels(follow(run, hovering, steadiness=0.1, margin=0))) > 5
+
+
+def test_smoothing_stays_a_probability(run):
+    frames = [[i / 10, [face("mask" if i % 3 else "incorrect", 0.9)]] for i in range(30)]
+    for answer in follow(run, frames):
+        assert sum(answer["people"][0]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_people_who_pass_each_other_stay_who_they_are(run):
+    frames = []
+    for i in range(20):
+        left, right = (0.05 * i, 0, 0.2, 0.2), (0.9 - 0.05 * i, 0.15, 0.2, 0.2)
+        pair = [face("mask", box=left), face("no_mask", box=right)]
+        frames.append([i / 10, pair if i % 2 else pair[::-1]])
+    answers = follow(run, frames)
+
+    named = [{person["id"]: person["label"] for person in answer["people"]} for answer in answers]
+    assert all(names == named[0] for names in named)
+    assert answers[-1]["counts"] == {"people": 2, "mask": 1, "no_mask": 1, "incorrect": 0}
+
+
+def test_who_hardly_overlaps_is_somebody_else(run):
+    beside = [
+        [i / 10, [face(box=(0 if i < 10 else 80, 0, 100, 100))]] for i in range(30)
+    ]  # a ninth is shared
+    assert follow(run, beside)[-1]["counts"]["people"] == 2
+    assert follow(run, beside, overlap=0.05)[-1]["counts"]["people"] == 1
+
+
+def test_who_is_hidden_for_a_moment_is_not_counted_again(run):
+    frames = [[i / 10, [] if 10 <= i < 16 else [face()]] for i in range(30)]
+    assert follow(run, frames)[-1]["counts"]["people"] == 1
+
+
+def test_who_comes_later_to_the_same_place_is_somebody_else(run):
+    frames = [[i / 10, [] if 10 <= i < 25 else [face("mask" if i < 10 else "no_mask")]] for i in range(40)]
+    assert follow(run, frames)[-1]["counts"] == {"people": 2, "mask": 1, "no_mask": 1, "incorrect": 0}
+
+
+def test_what_flashes_up_for_a_frame_is_nobody(run):
+    frames = [[i, [face()] if i % 3 == 0 else []] for i in range(30)]
+    assert follow(run, frames)[-1]["counts"]["people"] == 0
+
+
+def test_who_has_no_mask_for_long_is_told_from_who_takes_it_off_briefly(run):
+    long = [[i / 10, [face("no_mask", 0.99)]] for i in range(30)]
+    assert [bool(answer["bare"]) for answer in follow(run, long)].index(True) == 11
+
+    briefly = [[i / 10, [face("no_mask" if i % 15 > 7 else "mask", 0.99)]] for i in range(90)]
+    assert not any(answer["bare"] for answer in follow(run, briefly))
+
+
+def test_who_has_left_raises_no_alert(run):
+    frames = [[i / 10, [face("no_mask", 0.99)] if i < 20 else []] for i in range(40)]
+    assert follow(run, frames)[-1]["bare"] == []
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "share"),
+    [
+        ((0, 0, 2, 2), (0, 0, 2, 2), 1),
+        ((0, 0, 2, 2), (1, 0, 2, 2), 1 / 3),
+        ((0, 0, 2, 2), (2, 0, 2, 2), 0),
+        ((0, 0, 4, 4), (1, 1, 2, 2), 1 / 4),
+    ],
+)
+def test_overlap_is_intersection_over_union(run, a, b, share):
+    boxes = [face(box=box)["box"] for box in (a, b)]
+    assert run("return $.overlap(...given);", boxes) == pytest.approx(share)
+
+
+def test_frames_get_smaller_while_answers_are_slow_and_larger_again(run):
+    program = """
+      let pace = $.START;
+      return given.map((ms) => (pace = $.answered(pace, ms)).side);
+    """
+    sides = run(program, [400] * 40 + [20] * 100)
+    assert sides[0] == 640
+    assert min(sides) == sides[39] == 320
+    assert sides[-1] == 960
+    assert run(program, [100] * 100)[-1] == 640  # neither
+    assert run(program, ([60] * 9 + [1000]) * 10)[-1] < 640
+
+
+def test_waits_grow_to_half_a_minute_and_end_with_an_answer(run):
+    program = """
+      let pace = $.START;
+      const waits = given.map((refusal) => {
+        const next = $.refused(pace, refusal);
+        pace = next.pace;
+        return next.wait;
+      });
+      return [waits, $.refused($.answered(pace, 50), given[0]).wait];
+    """
+    assert run(program, [{"status": 503, "after": 0}] * 7) == [[1, 2, 4, 8, 16, 30, 30], 1]
+    assert run(program, [{"status": 429, "after": 7}] * 2)[0] == [7, 7]
+
+
+def test_being_throttled_slows_frames_down_and_answers_speed_them_up(run):
+    program = """
+      let { pace } = $.refused($.refused($.START, given).pace, given);
+      const slowed = $.interval(pace, 10);
+      for (let i = 0; i < 200; i += 1) pace = $.answered(pace, 50);
+      return [$.interval($.START, 10), slowed, $.interval(pace, 10)];
+    """
+    assert run(program, {"status": 429, "after": 0}) == [100, 400, 100]
+    assert run(program, {"status": 500, "after": 0}) == [100, 100, 100]

@@ -1,0 +1,122 @@
+"""The image of Drift reads records and writes its report, in the memory and on the disk that Lambda gives it."""
+
+import gzip
+import json
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+import requests
+from moto.server import ThreadedMotoServer
+
+from tests.container.images import IMAGES
+
+PROJECT = Path(__file__).parents[2]
+EVENT = PROJECT / "events" / "drift.json"  # a window that ends on 2026-11-21 at 09:00
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A moto server that containers reach, too; yields its port and a client."""
+    server = ThreadedMotoServer(ip_address="0.0.0.0", port=0, verbose=False)  # noqa: S104 -- of a test
+    server.start()
+    _, port = server.get_host_and_port()
+    session = boto3.Session("local", "local", region_name="us-east-1")
+    client = session.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+    for bucket in ("records", "insights"):
+        client.create_bucket(Bucket=bucket)
+    lines = "".join(f"{json.dumps(record(number))}\n" for number in range(600))
+    client.put_object(Bucket="records", Key="dt=2026-11-21/one.gz", Body=gzip.compress(lines.encode()))
+    yield port, client
+    server.stop()
+
+
+def record(number):
+    """One prediction of the release in the image."""
+    manifest = json.loads((PROJECT / "functions" / "inference" / "model" / "manifest.json").read_text())
+    share = number / 600
+    appearance = ("brightness", "contrast", "sharpness", "saturation", "noise", "blockiness")
+    return {
+        "time": f"2026-11-21T08:{number % 60:02}:00.000+00:00",
+        "request_id": str(number),
+        "route": "/predict",
+        "model_version": manifest["version"],
+        "prediction_id": f"00000000-0000-4000-8000-{number:012}",
+        "source": "gate-3",
+        "label": "mask",
+        "probabilities": {"mask": 0.9 + share / 20, "no_mask": 0.05, "incorrect": 0.05 - share / 20},
+        "faces": [
+            {"side": 80, "detection_confidence": 0.99, "label": "mask", "confidence": 0.9 + share / 20}
+        ],
+        "image": {"width": 640, "height": 480, **dict.fromkeys(appearance, share)},
+        "projection": [share] * 16,
+    }
+
+
+@pytest.fixture(scope="module")
+def invoke(docker, s3):
+    """Call the function as Lambda does, in a container without a writable disk; return its answer."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://host.docker.internal:{s3[0]}",
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": "900",
+        "RECORDS_BUCKET": "records",
+        "INSIGHTS_BUCKET": "insights",
+    }
+    container = docker(
+        *("run", "--detach", "--publish=127.0.0.1::8080", "--read-only", "--tmpfs=/tmp", "--memory=3008m"),
+        "--add-host=host.docker.internal:host-gateway",
+        *(f"--env={name}={value}" for name, value in environment.items()),
+        *(IMAGES["DriftFunction"], "functions.drift.app.handler"),
+    ).strip()
+    url = (
+        f"http://{docker('port', container, '8080/tcp').split()[0]}/2015-03-31/functions/function/invocations"
+    )
+
+    def call(event):
+        for _ in range(40):
+            try:
+                return requests.post(url, data=json.dumps(event), timeout=300).json()
+            except requests.ConnectionError:  # not up yet
+                time.sleep(0.25)
+        raise AssertionError(docker("logs", container, check=False))
+
+    yield call
+    docker("rm", "--force", container)
+
+
+def test_the_sample_event_gets_its_report(invoke, s3):
+    answer = invoke(json.loads(EVENT.read_text()))
+
+    assert answer.get("counts", answer)["records"] == 600
+    assert answer["verdict"] in {"drift", "ok"}  # it has a baseline, and enough to compare
+    html = s3[1].get_object(Bucket="insights", Key="drift/20261121T090000Z/report.html")["Body"].read()
+    assert b"gate-3" in html
+    latest = json.loads(s3[1].get_object(Bucket="insights", Key="drift/latest.json")["Body"].read())
+    assert latest["verdict"] == answer["verdict"]
+    compliance = json.loads(
+        s3[1].get_object(Bucket="insights", Key="compliance/dt=2026-11-21.json")["Body"].read()
+    )
+    assert compliance["rows"][0]["mask"] == 600
+
+
+def test_a_window_that_is_none_is_an_error(invoke):
+    assert "`hours` must be" in invoke({"hours": -1})["errorMessage"]
+
+
+def test_evidently_is_not_imported_before_the_first_event(docker):
+    said = docker(
+        *("run", "--rm", "--read-only", "--tmpfs=/tmp", "--user=993:990", "--network=none"),
+        *(
+            "--env=RECORDS_BUCKET=records",
+            "--env=INSIGHTS_BUCKET=insights",
+            "--env=AWS_DEFAULT_REGION=us-east-1",
+        ),
+        *("--entrypoint=python", IMAGES["DriftFunction"], "-c"),
+        "import sys, functions.drift.app; print([m for m in ('evidently', 'pandas', 'scipy') if m in sys.modules])",
+    )
+
+    assert said.splitlines()[-1] == "[]"

@@ -1,0 +1,40 @@
+"""Predictions drawn at random, as figures to compare."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from functions.drift.features import CONFIDENCE, FEATURES, Sample
+
+MIX = {"mask": 0.6, "no_mask": 0.36, "incorrect": 0.04}
+SURE = {"mask": 40.0, "no_mask": 20.0, "incorrect": 6.0}
+
+
+def sample(
+    count: int,
+    *,
+    seed: int = 0,
+    labels: Mapping[str, float] = MIX,
+    shift: Mapping[str, float] | None = None,
+    unsure: float = 0.0,
+    seen: int | None = None,
+) -> Sample:
+    """Draw predictions.
+
+    Args:
+        count: How many.
+        seed: Where chance begins.
+        labels: Share of each label.
+        shift: By how many standard deviations a feature is off.
+        unsure: What is taken off every confidence.
+        seen: Of how many they are said to be a sample.
+    """
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(count, len(FEATURES)))
+    drawn = rng.choice(list(labels), count, p=list(labels.values()))
+    surely = [rng.beta(SURE[label], 1) for label in drawn]
+    values[:, FEATURES.index(CONFIDENCE)] = np.clip(np.array(surely) - unsure, 0.34, 1)
+    values[:, FEATURES.index("faces")] = rng.poisson(1, count)
+    for feature, by in (shift or {}).items():
+        values[:, FEATURES.index(feature)] += by
+    return Sample(values.astype(np.float32), tuple(drawn.tolist()), seen or count)

@@ -1,0 +1,106 @@
+"""Real pictures through Predict, records and feedback: the accuracy that Drift tells is that of the pictures."""
+
+import base64
+import csv
+import gzip
+import importlib
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.drift.settings import read_settings
+from functions.inference import predict
+from functions.inference.release import LABELS
+from functions.portal import feedback, store
+from tests.make_events import api_event
+
+EVERY = 4  # of the test pictures, by source and label
+
+
+@pytest.fixture(scope="module")
+def rows(data):
+    with (data / "crops.csv").open(newline="") as lines:
+        return sorted(
+            (row for row in csv.DictReader(lines) if row["split"] == "test"),
+            key=lambda row: (row["source"], row["label"], row["file"]),
+        )[::EVERY]
+
+
+@pytest.fixture
+def answered(data, rows, capsys):
+    """The answer to every picture that is readable, with its row, and the lines that Predict wrote."""
+    answers = []
+    for row in rows:
+        image = base64.b64encode((data / row["file"]).read_bytes()).decode()
+        body = {"image": image, "detect": False, "source": row["source"], "min_confidence": 0.6}
+        event = api_event("POST", "/predict", content_type="application/json", body=json.dumps(body))
+        answer = predict.handler(event, None)
+        if answer["statusCode"] == 200:
+            answers.append((row, json.loads(answer["body"])))
+    return answers, capsys.readouterr().out
+
+
+@pytest.fixture
+def told(answered, monkeypatch):
+    """What latest.json says of the truth."""
+    for name, value in {
+        "RECORDS_BUCKET": "records",
+        "INSIGHTS_BUCKET": "insights",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    answers, lines = answered
+    app = importlib.import_module("functions.drift.app")
+    with mock_aws():
+        s3 = boto3.client("s3", "us-east-1")
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+        store.s3.cache_clear()
+        monkeypatch.setattr(app, "s3", s3)
+        monkeypatch.setattr(app, "settings", read_settings())
+        for bucket in ("records", "insights"):
+            s3.create_bucket(Bucket=bucket)
+        key = f"dt={datetime.now(UTC):%Y-%m-%d}/stream-1.gz"
+        s3.put_object(Bucket="records", Key=key, Body=gzip.compress(lines.encode()))
+        for row, answer in answers:
+            said = {"prediction_id": answer["prediction_id"], "label": row["label"]}
+            feedback.keep(feedback.parse(json.dumps(said)), "insights")
+        app.handler({}, SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000))
+        latest = s3.get_object(Bucket="insights", Key="drift/latest.json")["Body"].read()
+    store.s3.cache_clear()
+    return json.loads(latest)["truth"]
+
+
+def test_joined_accuracy_is_that_of_the_pictures(answered, told):
+    answers, _ = answered
+    assert len(answers) > 600
+    guesses = [max(LABELS, key=answer["probabilities"].get) for _, answer in answers]
+    right = [row["label"] == guess for (row, _), guess in zip(answers, guesses, strict=True)]
+    overall = told["overall"]
+    assert overall["n"] == len(answers)
+    assert overall["accuracy"]["value"] == sum(right) / len(right)
+    pairs = Counter((row["label"], guess) for (row, _), guess in zip(answers, guesses, strict=True))
+    assert overall["confusion"] == [[pairs[truth, guess] for guess in LABELS] for truth in LABELS]
+    unsure = sum(answer["label"] == "uncertain" for _, answer in answers)
+    assert unsure
+    assert overall["uncertain"]["value"] == unsure / len(answers)
+    assert told["unmatched"] == 0
+
+
+def test_so_it_is_by_source(answered, told):
+    answers, _ = answered
+    right, count = Counter(), Counter()
+    for row, answer in answers:
+        count[row["source"]] += 1
+        right[row["source"]] += row["label"] == max(LABELS, key=answer["probabilities"].get)
+    assert len(count) > 1
+    assert {source: figures["n"] for source, figures in told["sources"].items()} == dict(count)
+    for source, figures in told["sources"].items():
+        assert figures["accuracy"]["value"] == right[source] / count[source]

@@ -1,0 +1,417 @@
+"""The whole of Drift: records, feedback and a baseline in S3 to summaries, a report and metrics."""
+
+import gzip
+import importlib
+import itertools
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import boto3
+import numpy as np
+import pytest
+
+from functions.drift import baseline, report, run
+from functions.drift.records import as_record
+from functions.drift.sample import Sampler
+from functions.drift.settings import read_settings
+from functions.inference.release import LABELS
+from infra.local.aws import moto_server
+from infra.local.logs import embedded_metrics
+from tests.records import drawn, parsed, refused
+
+EVENTS = Path(__file__).parents[2] / "events"
+END = datetime(2026, 11, 21, 9, tzinfo=UTC)  # of the sample event
+BASELINE = "baseline/usual.json"
+ENVIRONMENT = {
+    "RECORDS_BUCKET": "records",
+    "INSIGHTS_BUCKET": "insights",
+    "BASELINE_URI": f"s3://insights/{BASELINE}",
+    "POWERTOOLS_METRICS_NAMESPACE": "MaskWatch/dev",
+    "POWERTOOLS_SERVICE_NAME": "drift",
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+USUAL = [0.6, 0.3, 0.1]
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    with moto_server() as address:
+        yield address
+
+
+@pytest.fixture
+def s3(endpoint):
+    client = boto3.Session("local", "local", region_name="us-east-1").client("s3", endpoint_url=endpoint)
+    for bucket in ("records", "insights"):
+        client.create_bucket(Bucket=bucket)
+    yield client
+    for bucket in ("records", "insights"):
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for found in page.get("Contents", []):
+                client.delete_object(Bucket=bucket, Key=found["Key"])
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def store(s3):
+    """Put records where Firehose puts them: under the day when they came, by default when they were made."""
+
+    def put(lines, name="stream-1", arrived=None):
+        by_day = {}
+        for line in lines:
+            by_day.setdefault(arrived or parsed(line)["time"][:10], []).append(line)
+        for day, of_day in by_day.items():
+            body = gzip.compress("".join(of_day).encode())
+            s3.put_object(Bucket="records", Key=f"dt={day}/{name}.gz", Body=body)
+
+    return put
+
+
+@pytest.fixture
+def say(s3):
+    def put(name, label, day="2026-11-21"):
+        body = {"prediction_id": name, "label": label, "time": f"{day}T08:00:00.000+00:00"}
+        s3.put_object(Bucket="insights", Key=f"feedback/dt={day}/{name}.json", Body=json.dumps(body).encode())
+
+    return put
+
+
+@pytest.fixture(autouse=True)
+def usual(s3, rng):
+    """A baseline of the stack's own."""
+    sampler = Sampler()
+    for line in pictures(rng, 2_000, END - timedelta(days=30)):
+        sampler.add(as_record(parsed(line)))
+    _, overall = sampler.samples()
+    text = baseline.build(overall, "1.0.0", {}).as_json()
+    s3.put_object(Bucket="insights", Key=BASELINE, Body=text.encode())
+
+
+@pytest.fixture
+def drift(s3, endpoint, monkeypatch, capsys):
+    """Invoke the handler; gives what it returned, wrote and told CloudWatch."""
+    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
+        monkeypatch.setenv(name, value)
+    app = importlib.import_module("functions.drift.app")
+    monkeypatch.setattr(app, "s3", s3)
+
+    def invoke(event=None, seconds=900.0, *, whole=False, **environment):
+        if not whole:  # Evidently's own pages take seconds
+            monkeypatch.setattr(report, "_evidently", lambda *_: [])
+        settings = read_settings({**ENVIRONMENT, **environment})
+        monkeypatch.setattr(app, "settings", settings)
+        capsys.readouterr()
+        event = json.loads((EVENTS / "drift.json").read_text()) if event is None else event
+        left = (
+            itertools.chain(seconds, itertools.repeat(0))
+            if isinstance(seconds, list)
+            else itertools.repeat(seconds)
+        )
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: int(next(left) * 1000))
+        answer = app.handler(event, context)
+        metrics = {}
+        for line in capsys.readouterr().out.splitlines():
+            for metric, value in embedded_metrics(line):
+                metrics.setdefault(metric.dimensions, {})[metric.name] = value
+        return SimpleNamespace(answer=json.loads(json.dumps(answer)), metrics=metrics, files=files(s3))
+
+    return invoke
+
+
+def files(s3):
+    """What there is in the insights bucket, by key."""
+    listed = s3.list_objects_v2(Bucket="insights").get("Contents", [])
+    return {
+        found["Key"]: s3.get_object(Bucket="insights", Key=found["Key"])["Body"].read().decode()
+        for found in listed
+        if not found["Key"].startswith(("feedback/", "baseline/"))
+    }
+
+
+def pictures(rng, count, end=END, hours=24, chances=USUAL, **options):
+    """Records that lie evenly in the hours before `end`."""
+    step = timedelta(hours=hours) / count
+    times = (end - step * (number + 1) for number in range(count))
+    return [drawn(rng, time, label=str(rng.choice(LABELS, p=chances)), **options) for time in times]
+
+
+def told(line):
+    record = parsed(line)
+    return record["prediction_id"], record["label"]
+
+
+def test_a_usual_day_is_ok(drift, store, say, rng):
+    lines = pictures(rng, 600) + pictures(rng, 400, source="gate-2")
+    store(lines)
+    for line in lines[:100]:
+        say(*told(line))
+    name, label = told(lines[0])
+    say(name, LABELS[LABELS.index(label) - 1])
+    found = drift(whole=True)
+    assert found.answer["verdict"] == "ok"
+    assert set(found.files) == {
+        "compliance/dt=2026-11-20.json",
+        "compliance/dt=2026-11-21.json",
+        "drift/20261121T090000Z/report.html",
+        "drift/20261121T090000Z/report.json",
+        "drift/latest.html",
+        "drift/latest.json",
+    }
+    assert set(found.answer["written"]) == set(found.files)
+    latest = json.loads(found.files["drift/latest.json"])
+    assert latest["window"] == {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"}
+    assert latest["verdict"] == "ok"
+    assert latest["counts"]["records"] == 1000
+    assert latest["baseline"] == {"uri": f"s3://insights/{BASELINE}", "model_version": "1.0.0"} | {
+        name: value for name, value in latest["baseline"].items() if name not in {"uri", "model_version"}
+    }
+    assert latest["notes"] == []
+    assert latest["truth"]["overall"]["n"] == 100
+    assert latest["truth"]["overall"]["accuracy"]["value"] == 0.99
+    assert set(latest["sources"]) >= {"gate-1", "gate-2"}
+    assert found.files["drift/20261121T090000Z/report.json"] == found.files["drift/latest.json"]
+    assert found.files["drift/20261121T090000Z/report.html"] == found.files["drift/latest.html"]
+    page = found.files["drift/latest.html"]
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert "Evidently" in page
+    for address in ('src="http', "src='http", 'rel="stylesheet" href="http'):
+        assert address not in page
+    overall = found.metrics[("service", "drift"),]
+    assert overall["DriftVerdict"] == 0
+    assert (overall["Records"], overall["CorruptRecords"]) == (1000, 0)
+    assert overall["Accuracy"] == 0.99
+    assert overall["AccuracyLow"] < 0.99 < overall["AccuracyHigh"]
+    assert {"InputDrift", "EmbeddingDrift", "PredictionDrift", "ConfidenceDrop", "RunTime"} <= set(overall)
+    assert found.metrics[("source", "gate-1"),]["DriftVerdict"] == 0
+
+
+def test_the_summaries_count_every_face_once(drift, store, rng):
+    lines = pictures(rng, 200, hours=48) + pictures(rng, 50, source=None, faces=3) + pictures(rng, 5, faces=0)
+    store(lines)
+    store(lines[:100], "again")
+    found = drift()
+    rows = [
+        row
+        for key, text in found.files.items()
+        if key.startswith("compliance/")
+        for row in json.loads(text)["rows"]
+    ]
+    faces = Counter(face["label"] for line in lines for face in parsed(line)["faces"])
+    assert {label: sum(row[label] for row in rows) for label in LABELS} == dict(faces)
+    assert sum(row["pictures"] for row in rows) == len(lines)
+    hours = Counter((parsed(line)["time"][:13], parsed(line)["source"] or "") for line in lines)
+    assert {(row["hour"][:13], row["source"]): row["pictures"] for row in rows} == dict(hours)
+
+
+def test_a_changed_world_is_drift(drift, store, rng):
+    store(pictures(rng, 600) + pictures(rng, 500, source="gate-2", shift=3.0, chances=[0.1, 0.8, 0.1]))
+    found = drift()
+    assert found.answer["verdict"] == "drift"
+    latest = json.loads(found.files["drift/latest.json"])
+    assert latest["findings"]
+    assert found.metrics[("service", "drift"),]["DriftVerdict"] == 1
+    assert found.metrics[("source", "gate-1"),]["DriftVerdict"] == 0
+    assert found.metrics[("source", "gate-2"),]["DriftVerdict"] == 1
+
+
+def test_the_same_window_twice_gives_the_same_files(drift, store, say, rng):
+    lines = pictures(rng, 300)
+    store(lines)
+    for line in lines[:50]:
+        say(*told(line))
+
+    def lasting(found):
+        kept = {}
+        for key, text in found.files.items():
+            if key.endswith(".json"):
+                kept[key] = json.loads(text)
+                kept[key].pop("written", None)
+        return kept
+
+    first = drift()
+    second = drift()
+    assert lasting(first) == lasting(second)
+    assert set(first.files) == set(second.files)
+
+
+def test_nothing_at_all_is_said(drift):
+    found = drift()
+    assert found.answer["verdict"] == "not enough"
+    assert found.answer["counts"]["records"] == 0
+    assert "no record in the window" in found.answer["notes"][0]
+    assert not any(key.startswith("compliance/") for key in found.files)
+    assert "no record in the window" in found.files["drift/latest.html"]
+    assert found.metrics == {
+        (("service", "drift"),): {
+            "Records": 0,
+            "CorruptRecords": 0,
+            **{
+                name: value
+                for name, value in found.metrics[("service", "drift"),].items()
+                if name != "DriftVerdict"
+            },
+        }
+    }
+
+
+@pytest.mark.parametrize("there", [None, b"", b"[]", b"{}"])
+def test_without_a_baseline_the_rest_is_done(s3, drift, store, say, rng, there):
+    if there is not None:
+        s3.put_object(Bucket="insights", Key="baseline/other.json", Body=there)
+    lines = pictures(rng, 200)
+    store(lines)
+    for line in lines[:30]:
+        say(*told(line))
+    found = drift(BASELINE_URI="s3://insights/baseline/other.json")
+    assert found.answer["verdict"] == "no baseline"
+    assert (
+        "There is no baseline to compare with (s3://insights/baseline/other.json: "
+        in found.answer["notes"][0]
+    )
+    assert "compliance/dt=2026-11-21.json" in found.files
+    latest = json.loads(found.files["drift/latest.json"])
+    assert (latest["verdict"], latest["baseline"]) == ("no baseline", None)
+    assert latest["truth"]["overall"]["n"] == 30
+    assert "no baseline" in found.files["drift/latest.html"].lower()
+    overall = found.metrics[("service", "drift"),]
+    assert overall["Accuracy"] == 1
+    assert "DriftVerdict" not in overall
+
+
+def test_the_baseline_is_that_of_the_release_unless_the_stack_has_its_own(
+    s3, drift, store, rng, tmp_path, monkeypatch
+):
+    text = s3.get_object(Bucket="insights", Key=BASELINE)["Body"].read()
+    store(pictures(rng, 200))
+    s3.put_object(Bucket="records", Key="models/2/baseline.json", Body=text)
+    (tmp_path / "baseline.json").write_bytes(text)
+    monkeypatch.setattr(run, "BAKED", tmp_path)
+    for environment, uri in (
+        ({"BASELINE_URI": "", "MODEL_URI": "s3://records/models/2/"}, "s3://records/models/2/baseline.json"),
+        ({"BASELINE_URI": "", "MODEL_URI": str(tmp_path)}, f"{tmp_path}/baseline.json"),
+        ({"BASELINE_URI": ""}, "of the release in the image"),
+        ({"MODEL_URI": "s3://records/models/2/"}, f"s3://insights/{BASELINE}"),
+    ):
+        found = drift(**environment)
+        assert found.answer["verdict"] == "ok"
+        assert json.loads(found.files["drift/latest.json"])["baseline"]["uri"] == uri
+    (tmp_path / "baseline.json").unlink()
+    assert drift(BASELINE_URI="").answer["verdict"] == "no baseline"
+    assert drift(BASELINE_URI="s3://nowhere/baseline.json").answer["verdict"] == "no baseline"
+
+
+def test_records_of_another_model_are_told_apart(drift, store, rng):
+    store(pictures(rng, 300) + pictures(rng, 300, version="2.0.0", shift=3.0))
+    found = drift()
+    assert found.answer["verdict"] == "ok"
+    assert found.answer["counts"]["other_versions"] == 300
+    assert (
+        "300 of 600 records in the window are of another model version than the baseline (1.0.0)"
+        in found.answer["notes"][0]
+    )
+
+
+def test_late_and_early_records_count_by_their_own_time(drift, store, rng):
+    store(pictures(rng, 50, END - timedelta(hours=20), hours=3), arrived="2026-11-21")  # a day late
+    store(pictures(rng, 10, END - timedelta(hours=32), hours=1), "other", arrived="2026-11-20")
+    store(pictures(rng, 7, END + timedelta(hours=5), hours=4), "after", arrived="2026-11-21")
+    found = drift()
+    assert (found.answer["counts"]["records"], found.answer["counts"]["outside"]) == (50, 17)
+    rows = {
+        day: json.loads(found.files[f"compliance/dt={day}.json"])["rows"]
+        for day in ("2026-11-20", "2026-11-21")
+    }
+    assert {day: sum(row["pictures"] for row in of_day) for day, of_day in rows.items()} == {
+        "2026-11-20": 60,
+        "2026-11-21": 7,  # a day's summary holds what there is of it, whenever the window ends
+    }
+
+
+def test_damage_is_told(s3, drift, store, rng):
+    lines = pictures(rng, 400)
+    bad = ["nonsense\n", lines[200][:300] + "\n", refused(END - timedelta(hours=1))]
+    store([*lines[:200], *bad], arrived="2026-11-20")
+    body = gzip.compress("".join(lines[201:]).encode())
+    s3.put_object(Bucket="records", Key="dt=2026-11-21/torn.gz", Body=body[: len(body) // 2])
+    found = drift()
+    counts = found.answer["counts"]
+    assert (counts["corrupt"], counts["damaged"], counts["rejected"]) == (3, 1, 1)
+    assert 250 < counts["records"] < 399
+    assert any("1 of 2 stored objects were cut short or garbled" in note for note in found.answer["notes"])
+    assert found.metrics[("service", "drift"),]["CorruptRecords"] == 4
+
+
+def test_records_that_lack_what_is_compared_are_told(drift, store, rng):
+    lines = [json.dumps(dict(parsed(line), projection=[])) + "\n" for line in pictures(rng, 100)]
+    store(lines)
+    found = drift()
+    assert found.answer["verdict"] == "not enough"
+    assert found.answer["counts"]["unusable"] == 100
+    assert (
+        sum(row["pictures"] for row in json.loads(found.files["compliance/dt=2026-11-21.json"])["rows"]) > 30
+    )
+
+
+def test_when_time_is_short_the_latest_are_read_and_summaries_stay_whole(drift, store, rng):
+    lines = pictures(rng, 300)  # nine hours of them on the 21st
+    store(lines)
+    whole = drift()
+    store(pictures(rng, 80, hours=8), "stream-2")
+    found = drift(seconds=[900.0] * 4)  # for the 22nd, the 21st and its two objects
+    today = sum(parsed(line)["time"] >= "2026-11-21" for line in lines)
+    assert found.answer["counts"]["records"] == today + 80
+    (note,) = [note for note in found.answer["notes"] if "If time ran out" in note]
+    assert "2026-11-20" in note
+    assert "2026-11-21" not in note
+    for day in ("2026-11-20", "2026-11-21"):
+        assert found.files[f"compliance/dt={day}.json"] == whole.files[f"compliance/dt={day}.json"]
+    found = drift(seconds=100.0)
+    assert found.answer["verdict"] == "not enough"
+    assert found.answer["counts"]["objects"] == 0
+
+
+def test_an_older_window_leaves_the_latest_report(drift, store, rng):
+    store(pictures(rng, 300))
+    newest = drift().files["drift/latest.json"]
+    found = drift({"to": "2026-11-21T03:00:00Z", "hours": 6})
+    assert found.files["drift/latest.json"] == newest
+    assert json.loads(found.files["drift/20261121T030000Z/report.json"])["counts"]["records"] == 75
+    assert drift({"to": "2026-11-21T10:00:00Z"}).files["drift/latest.json"] != newest
+
+
+def test_feedback_is_looked_for_as_long_as_it_is_told(drift, store, say, rng):
+    old = pictures(rng, 20, END - timedelta(days=4), hours=1)
+    older = pictures(rng, 20, END - timedelta(days=7, hours=12), hours=1)  # on the day before the first
+    store(old + older)
+    for line in old + older:
+        say(*told(line))
+    say("5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11", "mask")
+    (late,) = pictures(rng, 1, END + timedelta(hours=2), hours=1)
+    store([late], "late")
+    say(*told(late))
+    truth = json.loads(drift().files["drift/latest.json"])["truth"]
+    assert (truth["overall"]["n"], truth["unmatched"]) == (20, 22)
+    truth = json.loads(drift(LOOKBACK_DAYS="10").files["drift/latest.json"])["truth"]
+    assert (truth["overall"]["n"], truth["unmatched"]) == (40, 2)
+
+
+def test_low_accuracy_is_said(drift, store, say, rng):
+    lines = pictures(rng, 100)
+    store(lines)
+    for line in lines:
+        name, label = told(line)
+        say(name, LABELS[LABELS.index(label) - 1])
+    found = drift()
+    assert any(
+        "0.0% of the predictions that people judged were right" in note for note in found.answer["notes"]
+    )
+    assert found.metrics[("service", "drift"),]["AccuracyHigh"] < 0.05

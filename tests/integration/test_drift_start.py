@@ -1,0 +1,27 @@
+"""How Drift starts: within Lambda's ten seconds, without what only a run needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+SLOW = {"evidently", "pandas", "scipy", "sklearn", "plotly", "PIL", "ai_edge_litert"}
+
+
+def test_the_handler_loads_nothing_heavy():
+    environment = os.environ | {
+        "RECORDS_BUCKET": "records",
+        "INSIGHTS_BUCKET": "insights",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    program = "import sys, functions.drift.app; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert SLOW.isdisjoint(loaded.stdout.split())

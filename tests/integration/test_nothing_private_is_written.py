@@ -1,0 +1,222 @@
+"""What both handlers write, whatever they are sent: nothing of a picture, in any spelling, and never the API key."""
+
+import base64
+import gzip
+import importlib
+import io
+import itertools
+import json
+import logging
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import boto3
+import numpy as np
+import pytest
+from moto import mock_aws
+from PIL import Image
+
+from functions import api
+from functions.inference import predict
+from functions.inference import score as scoring
+from tests.make_events import BOUNDARY, api_event, form
+from tests.pictures import draw_face, encode
+from tests.unit.test_batch_handler import message, news
+
+KEY = "Zq7c0nF1dEnT1aLk3yTh4tN0b0dyMuStS33"
+FACE = encode(draw_face(), quality=80)
+RUN = 9  # bytes of a picture that must not follow each other anywhere
+
+
+def grainy(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    return encode(Image.fromarray(pixels), quality=90)
+
+
+def spellings(data: bytes) -> set[str]:
+    """Pieces of a file, in every form in which it could slip into a line of text."""
+    pieces = [data[start : start + RUN] for start in range(0, min(len(data), 6000) - RUN, 7)]
+    encoded = base64.b64encode(data[:8000]).decode()
+    shifted = (base64.b64encode(data[shift:8000]).decode() for shift in (1, 2))
+    found = {
+        text[start : start + 16] for text in (encoded, *shifted) for start in range(0, len(text) - 16, 11)
+    }
+    for piece in pieces:
+        found |= {piece.hex(), repr(piece)[2:-1], quote(piece)}
+        found.add(json.dumps(piece.decode("latin-1"))[1:-1])
+        found.add(piece.decode("latin-1"))
+    return {text for text in found if len(set(text)) > 6}  # a run of padding is in other files, too
+
+
+def check(written: str, *pictures: bytes) -> None:
+    assert written
+    assert KEY not in written
+    assert base64.b64encode(KEY.encode()).decode().rstrip("=") not in written
+    for picture in pictures:
+        leaked = [text for text in spellings(picture) if text in written]
+        assert not leaked, leaked[:3]
+
+
+def requests() -> dict[str, tuple[dict, bytes]]:
+    """Events by what is wrong with them, with the picture in them."""
+    text = base64.b64encode(FACE).decode()
+    huge = FACE + np.random.default_rng(1).bytes(4_500_000)
+    heic = b"\0\0\0\x18ftypheic" + FACE[20:]
+    damaged = FACE[: len(FACE) // 2]
+    bodies = {
+        "fine": ("image/jpeg", FACE, FACE),
+        "fine, in JSON": ("application/json", json.dumps({"image": text, "source": "gate-3"}), FACE),
+        "fine, a data URI": (
+            "application/json",
+            json.dumps({"image": f"data:image/jpeg;base64,{text}"}),
+            FACE,
+        ),
+        "fine, a form": (f"multipart/form-data; boundary={BOUNDARY}", form({"file": FACE}), FACE),
+        "fine, a grainy one": ("image/png", grainy(1), grainy(1)),
+        "cut short": ("image/jpeg", damaged, damaged),
+        "not a picture": ("image/jpeg", grainy(2)[3:], grainy(2)[3:]),
+        "a HEIC picture": ("image/jpeg", heic, heic),
+        "too large": ("image/jpeg", huge, huge),
+        "no base64": ("application/json", json.dumps({"image": text[:-5] + "!*&"}), FACE),
+        "not JSON": ("application/json", f'{{"image": "{text}"', FACE),
+        "JSON that is no object": ("application/json", json.dumps([text]), FACE),
+        "a picture where a number belongs": (
+            "application/json",
+            json.dumps({"image": text, "min_confidence": text}),
+            FACE,
+        ),
+        "a picture for a source": ("application/json", json.dumps({"image": text, "source": text}), FACE),
+        "fine, with a picture for a type": (f"image/{text[:100]}", FACE, FACE),
+        "as text": ("image/jpeg", FACE.decode("utf-8", "replace"), FACE),
+        "packed": ("image/jpeg", gzip.compress(FACE), gzip.compress(FACE)),
+    }
+    return {
+        name: (sent("/predict", content_type=content_type, body=body), picture)
+        for name, (content_type, body, picture) in bodies.items()
+    }
+
+
+def sent(path: str, **content: object) -> dict:
+    event = api_event("POST", path, headers={"x-api-key": KEY}, **content)
+    event["requestContext"]["identity"] |= {"apiKey": KEY, "apiKeyId": "id"}
+    return event
+
+
+@pytest.fixture
+def written(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Gives what was written since it was last asked, with a log that tells everything that it can."""
+    log = io.StringIO()
+    monkeypatch.setattr(api.logger.registered_handler, "stream", log)
+    monkeypatch.setattr(api.logger._logger, "level", logging.DEBUG)  # noqa: SLF001
+
+    def read() -> str:
+        out, err = capfd.readouterr()
+        told = out + err + log.getvalue()
+        log.seek(0)
+        log.truncate()
+        return told
+
+    return read
+
+
+@pytest.mark.parametrize("name", requests())
+def test_predict_writes_nothing_of_what_it_is_sent(name: str, written: Callable[[], str]) -> None:
+    event, picture = requests()[name]
+    answer = predict.handler(event, None)
+    assert (answer["statusCode"] == 200) == name.startswith("fine")
+    assert answer["statusCode"] < 500
+    check(written(), picture)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        RuntimeError("the network failed"),
+        MemoryError(),
+        UnicodeDecodeError("utf-8", FACE, 0, 1, "invalid start byte"),
+        KeyError("mask"),
+    ],
+)
+@pytest.mark.parametrize("where", ["decode", "score"])
+def test_a_crash_writes_where_and_why_but_not_what(
+    where: str, fault: Exception, written: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(predict, where, crash)
+    event, picture = requests()["fine, in JSON"]
+    assert predict.handler(event, None)["statusCode"] == 500
+    told = written()
+    assert type(fault).__name__ in told
+    check(told, picture)
+
+
+def test_a_record_is_short_and_every_value_in_it_is_known(written: Callable[[], str]) -> None:
+    predict.handler(requests()["fine, in JSON"][0], None)
+    (line,) = (line for line in written().splitlines() if '"prediction_id"' in line)
+    assert len(line) < 4000
+    told = json.loads(line)
+    metrics = {metric["Name"] for metric in told["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    known = {"time", "request_id", "route", "model_version", "prediction_id", "source", "label"}
+    known |= {"probabilities", "faces", "image", "projection", "_aws"} | metrics
+    assert set(told) == known
+    assert set(told["image"]) == {"width", "height", *scoring.appearance(np.zeros((32, 32, 3), np.uint8))}
+    assert all(isinstance(told[name], int | float) for name in metrics)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """The handler of Batch, with buckets."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        s3 = boto3.client("s3")
+        for bucket in ("uploads", "results"):
+            s3.create_bucket(Bucket=bucket)
+        queue = boto3.resource("sqs").create_queue(QueueName="dead-letters")
+        patch.setenv("RESULTS_BUCKET", "results")
+        patch.setenv("DEAD_LETTERS_URL", queue.url)
+        patch.setenv("MAX_RECEIVES", "5")
+        yield importlib.reload(importlib.import_module("functions.inference.batch")), s3
+
+
+def context() -> SimpleNamespace:
+    end = time.monotonic() + 60
+    return SimpleNamespace(
+        aws_request_id="request",
+        get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000),
+    )
+
+
+def test_batch_writes_nothing_of_what_it_is_sent(batch, written: Callable[[], str]) -> None:
+    module, s3 = batch
+    pictures = {"fine.jpg": FACE, "cut.jpg": FACE[:900], "none.jpg": grainy(2)[3:], "heic.jpg": grainy(3)}
+    versions = {
+        name: s3.put_object(Bucket="uploads", Key=name, Body=body)["ETag"].strip('"')
+        for name, body in pictures.items()
+    }
+    numbers = itertools.count()
+    records = [
+        message(next(numbers), news(name, version=None, etag=etag)) for name, etag in versions.items()
+    ] + [message(next(numbers), base64.b64encode(FACE).decode()), message(next(numbers), news("missing.jpg"))]
+    crash = s3.put_object(Bucket="uploads", Key="crash.jpg", Body=FACE)["ETag"].strip('"')
+    with pytest.MonkeyPatch.context() as patch:
+        module.handler({"Records": records}, context())
+        patch.setattr(scoring, "appearance", None)  # a crash in the midst of it
+        module.handler({"Records": [message(0, news("crash.jpg", version=None, etag=crash))]}, context())
+    told = written()
+    assert '"prediction_id"' in told
+    assert '"rejected"' in told
+    assert "NoneType" in told
+    check(told, *pictures.values())
+
+
+def test_the_check_finds_what_it_looks_for() -> None:
+    for leak in (FACE[500:560].hex(), repr(FACE), base64.b64encode(FACE[501:700]).decode(), KEY):
+        with pytest.raises(AssertionError):
+            check(f"a line {leak}", FACE)

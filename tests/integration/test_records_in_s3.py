@@ -1,0 +1,131 @@
+"""What is remembered of a prediction lies in S3 as on AWS: lines of JSON by day, in the columns that Athena sees."""
+
+import gzip
+import json
+import re
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from infra.local.template import transformed_template
+from infra.outputs import stack_outputs
+from tests.conftest import ROOT
+
+SCALARS = {"string": (str, type(None)), "int": int, "double": (int, float)}
+
+
+@pytest.fixture(scope="module")
+def outputs(system):
+    return stack_outputs("maskwatch", system.client("cloudformation"))
+
+
+@pytest.fixture(scope="module")
+def stored(system, outputs):
+    """Every line of every object in the records bucket, by the object's key."""
+    s3 = system.client("s3")
+
+    def look():
+        listed = s3.list_objects_v2(Bucket=outputs["RecordsBucket"]).get("Contents", [])
+        return {
+            o["Key"]: gzip.decompress(
+                s3.get_object(Bucket=outputs["RecordsBucket"], Key=o["Key"])["Body"].read()
+            )
+            for o in listed
+        }
+
+    return look
+
+
+@pytest.fixture(scope="module")
+def table():
+    resources = transformed_template(ROOT / "template.yaml", {})["Resources"]
+    return resources["RecordsTable"]["Properties"]["TableInput"]
+
+
+def eventually(look, seconds=20):
+    """Return the first truthy thing that `look` gives."""
+    for _ in range(seconds * 10):
+        if found := look():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"nothing after {seconds} s")
+
+
+def records(stored, what):
+    """The records whose line holds `what`."""
+    return [
+        json.loads(line) for body in stored().values() for line in body.splitlines() if what.encode() in line
+    ]
+
+
+def test_a_prediction_is_there_once_under_its_day(system, picture, stored):
+    answer = system.predict(picture, "image/jpeg", params={"source": "records-gate"}).json()
+
+    (record,) = eventually(lambda: records(stored, answer["prediction_id"]))
+
+    assert (record["source"], record["label"], record["route"]) == (
+        "records-gate",
+        answer["label"],
+        "/predict",
+    )
+    (key,) = [key for key, body in stored().items() if answer["prediction_id"].encode() in body]
+    assert re.fullmatch(
+        rf"dt={datetime.now(UTC):%Y-%m-%d}/maskwatch-records-1-[-0-9]{{19}}-[-0-9a-f]{{36}}\.gz", key
+    )
+
+
+def test_so_is_an_upload_s(system, picture, stored, outputs):
+    system.client("s3").put_object(Bucket=outputs["UploadsBucket"], Key="records/face.jpg", Body=picture)
+
+    (record,) = eventually(lambda: records(stored, '"route":"batch"'))
+
+    assert record["label"]
+
+
+def test_and_a_refusal(system, stored):
+    problem = system.predict(b"no picture", "image/jpeg").json()
+
+    refused = eventually(lambda: records(stored, '"rejected"'))
+
+    assert problem["type"].rpartition("/")[2].rpartition(":")[2] in {record["rejected"] for record in refused}
+
+
+def test_nothing_but_records_is(system, picture, stored):
+    system.predict(picture, "image/jpeg")
+    eventually(stored)
+
+    for body in stored().values():
+        assert body.endswith(b"\n")
+        assert all(json.loads(line)["route"] in {"/predict", "batch"} for line in body.splitlines())
+
+
+def test_the_table_has_a_column_for_all_that_a_record_says(system, picture, stored, table):
+    answer = system.predict(picture, "image/jpeg").json()
+    system.predict(b"no picture", "image/jpeg")
+    scored = eventually(lambda: records(stored, answer["prediction_id"]))[0]
+    refused = eventually(lambda: records(stored, '"rejected"'))[0]
+
+    columns = {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+    serde = table["StorageDescriptor"]["SerdeInfo"]["Parameters"]
+    keys = {name: serde.get(f"mapping.{name}", name) for name in columns}
+    assert {key for key in scored | refused if key[0].islower()} <= keys.keys()
+    assert columns.keys() <= {name for name, key in keys.items() if key in scored | refused}
+    for record in (scored, refused):
+        for name, column_type in columns.items():
+            if keys[name] in record:
+                check(record[keys[name]], column_type, name)
+
+
+def check(value, column_type, name):
+    """Fail where a value is not of a Hive type, or holds what the type does not."""
+    if inner := re.fullmatch(r"array<(.*)>", column_type):
+        for item in value:
+            check(item, inner[1], name)
+    elif inner := re.fullmatch(r"struct<(.*)>", column_type):
+        fields = dict(field.split(":") for field in inner[1].split(","))
+        assert fields.keys() == value.keys(), name
+        for field, field_type in fields.items():
+            check(value[field], field_type, f"{name}.{field}")
+    else:
+        assert isinstance(value, SCALARS[column_type]), f"{name}: {value!r} is no {column_type}"

@@ -1,0 +1,94 @@
+"""Prediction records as the real recorder writes them, of pictures that nobody took."""
+
+import contextlib
+import io
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from functions.inference.record import Recorder
+from functions.inference.release import LABELS
+from functions.inference.score import UNCERTAIN, Box, Face, Prediction, Verdict
+from functions.problem import TOO_LARGE
+
+VERSION = "1.0.0"
+APPEARANCE = ("brightness", "contrast", "sharpness", "saturation", "noise", "blockiness")
+
+
+def drawn(
+    rng: np.random.Generator,
+    time: datetime,
+    *,
+    label: str | None = None,
+    source: str | None = "gate-1",
+    version: str = VERSION,
+    faces: int = 1,
+    min_confidence: float = 0.0,
+    prediction_id: str | None = None,
+    shift: float = 0.0,
+) -> str:
+    """A line about a picture of which everything but what is given is drawn at random.
+
+    Args:
+        rng: Where chance comes from.
+        time: When it is said to have been written.
+        label: The most probable one.
+        source: The camera or site.
+        version: Of the model.
+        faces: How many were found, each with the same label.
+        min_confidence: Below it the label is said to be uncertain.
+        prediction_id: What it is called.
+        shift: Deviations by which the picture's figures are off.
+    """
+    label = label or str(rng.choice(LABELS))
+    confidence = round(rng.uniform(0.5, 1), 4)
+    other = round((1 - confidence) * rng.random(), 4)
+    rest = iter((other, round(1 - confidence - other, 4)))
+    probabilities = {name: confidence if name == label else next(rest) for name in LABELS}
+    verdict = Verdict(label if confidence >= min_confidence else UNCERTAIN, confidence, probabilities)
+    box = Box(10, 20, *rng.integers(40, 200, 2).tolist())
+    prediction = Prediction(
+        id=prediction_id or str(uuid.UUID(bytes=rng.bytes(16), version=4)),
+        verdict=verdict,
+        faces=(Face(box, round(rng.uniform(0.8, 1), 4), verdict),) * faces,
+        width=640,
+        height=480,
+        model_version=version,
+        projection=tuple(round(rng.normal(shift), 4) for _ in range(16)),
+        appearance={name: round(0.4 + 0.1 * rng.normal(shift), 4) for name in APPEARANCE},
+        decode_ms=3.1,
+        detect_ms=5.3,
+        inference_ms=4.2,
+    )
+    recorder = Recorder("MaskWatch", "/predict", version)
+    with _written_at(time) as written:
+        recorder.predicted(prediction, source=source, request_id=rng.bytes(8).hex())
+    return written.getvalue()
+
+
+def refused(time: datetime, request_id: str = "r") -> str:
+    """A line about a request that was refused."""
+    with _written_at(time) as written:
+        Recorder("MaskWatch", "/predict", VERSION).rejected(TOO_LARGE, request_id=request_id)
+    return written.getvalue()
+
+
+def parsed(line: str) -> Mapping[str, Any]:
+    """What a line says."""
+    told: Mapping[str, Any] = json.loads(line)
+    return told
+
+
+@contextlib.contextmanager
+def _written_at(time: datetime):
+    written = io.StringIO()
+    with (
+        patch("functions.inference.record.time.time", time.timestamp),
+        contextlib.redirect_stdout(written),
+    ):
+        yield written

@@ -1,0 +1,94 @@
+"""An API that the tests answer for: what was asked is kept, and each request is answered as they say."""
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from urllib.parse import parse_qs, urlsplit
+
+COUNTS = {"mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
+
+
+def prediction(*labels, width=640, height=480, box=None):
+    """What POST /predict says about faces of these labels, or about a whole picture where there are none."""
+    box = box or {"left": 200, "top": 100, "width": 80, "height": 100}
+    verdicts = [
+        {"label": label, "confidence": 0.95, "probabilities": {"mask": 0.95, "no_mask": 0.05, "incorrect": 0}}
+        for label in labels or ("no_mask",)
+    ]
+    summary = {"faces": len(labels)} | {label: labels.count(label) for label in COUNTS}
+    return {
+        "prediction_id": "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
+        **verdicts[0],
+        "classified": "face" if labels else "picture",
+        "image": {"width": width, "height": height},
+        "faces": [
+            {"box": box, "detection_confidence": 0.99} | verdict for verdict in verdicts[: len(labels)]
+        ],
+        "summary": summary,
+        "model_version": "1",
+    }
+
+
+def problem(slug, status, detail):
+    """A refusal: its status and its document."""
+    kind = f"urn:maskwatch:problem:{slug}"
+    return status, {"type": kind, "title": "T", "status": status, "detail": detail}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request."""
+
+    method: str
+    path: str
+    query: dict
+    headers: dict
+    body: bytes
+
+
+@dataclass
+class Service:
+    """Answers with what `answer` makes of a request: a document, or a status and a document or a text."""
+
+    answer: object = None
+    url: str = ""
+    asked: list = field(default_factory=list)
+
+
+@contextmanager
+def serving():
+    """Run one on a free port."""
+    service, lock = Service(), Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            address = urlsplit(self.path)
+            query = {k: v[-1] for k, v in parse_qs(address.query, keep_blank_values=True).items()}
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            request = Asked(self.command, address.path, query, dict(self.headers), body)
+            with lock:
+                service.asked.append(request)
+            told = service.answer(request)
+            status, document = told if isinstance(told, tuple) else (200, told)
+            text = document if isinstance(document, str) else json.dumps(document)
+            kind = "application/problem+json" if status >= 400 else "application/json"
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        do_POST = do_GET  # noqa: N815 -- a name that http.server looks for
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        service.url = f"http://127.0.0.1:{server.server_port}/v1"
+        yield service
+        server.shutdown()

@@ -1,0 +1,100 @@
+"""From validation pictures to the baseline of a release."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from functions.drift.baseline import read
+from functions.drift.features import FEATURES
+from functions.inference.fetch import BAKED, open_release
+from functions.inference.release import LABELS, InvalidRelease, load_release
+from functions.inference.score import load_models
+from tests.training.drawn import write_crops, write_tables
+from training.baseline import BASELINE, pictures, record_of, sample, write_baseline
+from training.dataset import UnusableData
+from training.release import write_release
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with as many validation pictures as a baseline needs."""
+    folder = tmp_path_factory.mktemp("many")
+    write_crops(folder / "crops", {"train": 2, "val": 70, "test": 2})
+    write_tables(folder)
+    return folder
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A copy of the shipped release, without its baseline."""
+    folder = tmp_path / "release"
+    shutil.copytree(BAKED, folder)
+    (folder / BASELINE).unlink(missing_ok=True)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"].pop(BASELINE, None)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_release_gets_a_baseline_that_its_manifest_vouches_for(many: Path, release: Path) -> None:
+    before = load_release(release)
+    path = write_baseline(many, release)
+    after = load_release(release)
+    assert BASELINE in after.manifest["files"]
+    assert (after.version, after.classifier) == (before.version, before.classifier)
+    told = read(path.read_bytes())
+    assert told.model_version == after.version
+    assert told.everything.count == len(pictures(many, "val")) == 3 * 70
+    path.write_text(path.read_text().replace("1", "2", 1))
+    with pytest.raises(InvalidRelease, match=f"{BASELINE}: sha256"):
+        load_release(release)
+
+
+def test_it_is_the_same_each_time(many: Path, release: Path) -> None:
+    first = write_baseline(many, release).read_bytes()
+    manifest = (release / "manifest.json").read_bytes()
+    assert write_baseline(many, release).read_bytes() == first
+    assert (release / "manifest.json").read_bytes() == manifest
+
+
+def test_its_figures_are_those_of_the_validation_pictures_as_serving_sees_them(
+    many: Path, release: Path
+) -> None:
+    told = read(write_baseline(many, release).read_bytes()).everything
+    models = load_models(open_release(""), threads=1)
+    records = [record_of(file.path.read_bytes(), models) for file in pictures(many, "val")]
+    values = sample(records).values
+    for feature in ("brightness", "blockiness", "confidence", "projection_5"):
+        was = values[:, FEATURES.index(feature)]
+        assert told.column(feature).mean() == pytest.approx(was.mean(), abs=0.05 * float(was.std()))
+    labels = [max(LABELS, key=record["probabilities"].get) for record in records]
+    assert told.labels == {label: labels.count(label) for label in LABELS}
+
+
+def test_only_the_validation_pictures_count_whatever_the_folder_s_form(many: Path, tmp_path: Path) -> None:
+    assert {file.path.parts[-3] for file in pictures(many, "val") if file.label} == {"val"}
+    write_crops(tmp_path / "in splits", {"train": 30})
+    (tmp_path / "in splits" / "train").rename(tmp_path / "flat")
+    assert 0 < len(pictures(tmp_path / "flat", "val")) < 45
+
+
+def test_a_picture_that_serving_refuses_is_left_out() -> None:
+    assert record_of(b"\xff\xd8\xff no picture", load_models(open_release(""), threads=1)) is None
+
+
+def test_of_too_few_pictures_there_is_none_and_the_release_stays_as_it_was(
+    drawn: Path, release: Path
+) -> None:
+    before = (release / "manifest.json").read_bytes()
+    with pytest.raises(UnusableData, match="at least 200 predictions"):
+        write_baseline(drawn, release)
+    assert (release / "manifest.json").read_bytes() == before
+    assert not (release / BASELINE).exists()
+
+
+def test_a_new_release_does_not_keep_the_baseline_of_the_one_before(evaluated: Path, tmp_path: Path) -> None:
+    (tmp_path / BASELINE).write_text("{}")
+    write_release(evaluated, tmp_path, "1.2.3", open_release(""))
+    assert not (tmp_path / BASELINE).exists()

@@ -1,0 +1,34 @@
+"""Fixtures that several files share."""
+
+import importlib
+
+import boto3
+import pytest
+from moto import mock_aws
+
+PORTAL = {
+    "UPLOADS_BUCKET": "uploads",
+    "RESULTS_BUCKET": "results",
+    "INSIGHTS_BUCKET": "insights",
+    "AWS_ACCESS_KEY_ID": "id",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+@pytest.fixture
+def portal(monkeypatch):
+    """The portal's handler module, which reads the environment when it is imported; with no client of S3 yet."""
+    for name, value in PORTAL.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may hold another test's credentials
+    portal = importlib.import_module("functions.portal.app")
+    portal.store.s3.cache_clear()
+    return portal
+
+
+@pytest.fixture
+def insights():
+    """The bucket for feedback, reports and summaries, empty."""
+    with mock_aws():
+        yield boto3.resource("s3", "us-east-1").create_bucket(Bucket="insights")

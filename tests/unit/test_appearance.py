@@ -1,0 +1,83 @@
+"""The figures that describe a picture: each tells of one thing, and no picture breaks them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from functions.drift.features import APPEARANCE
+from functions.inference.decode import decode
+from functions.inference.score import appearance
+
+
+def scene(seed: int = 0, width: int = 320, height: int = 240) -> Image.Image:
+    """Smooth shapes with some grain, as a camera makes it."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(40, 216, (height // 40, width // 40, 3), dtype=np.uint8))
+    pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float64)
+    return Image.fromarray((pixels + rng.normal(0, 4, pixels.shape)).clip(0, 255).astype(np.uint8))
+
+
+def saved(image: Image.Image, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return decode(buffer.getvalue()).pixels
+
+
+def of(image: Image.Image) -> dict[str, float]:
+    return appearance(np.asarray(image))
+
+
+def test_it_has_what_drift_compares() -> None:
+    assert tuple(of(scene())) == APPEARANCE
+
+
+def test_plain_white_has_brightness_and_nothing_else() -> None:
+    white = dict.fromkeys(APPEARANCE, 0.0) | {"brightness": 1.0}
+    assert appearance(np.full((64, 64, 3), 255, np.uint8)) == white
+    assert appearance(np.zeros((64, 64, 3), np.uint8))["brightness"] == 0
+
+
+def test_red_is_saturated_and_grey_is_not() -> None:
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = 255
+    assert appearance(red)["saturation"] == 1
+    assert appearance(np.full((64, 64, 3), 128, np.uint8))["saturation"] == 0
+
+
+def test_a_dark_picture_is_less_bright_and_less_contrasted() -> None:
+    clear, dark = of(scene()), of(scene().point(lambda value: value * 0.6))
+    assert dark["brightness"] == pytest.approx(0.6 * clear["brightness"], rel=0.02)
+    assert dark["contrast"] == pytest.approx(0.6 * clear["contrast"], rel=0.05)
+    assert dark["saturation"] == pytest.approx(clear["saturation"], rel=0.1)
+
+
+def test_blur_takes_sharpness_and_noise_away() -> None:
+    clear, blurred = of(scene()), of(scene().filter(ImageFilter.GaussianBlur(2)))
+    assert blurred["sharpness"] < clear["sharpness"] / 2
+    assert blurred["noise"] < clear["noise"] / 2
+
+
+def test_grain_is_noise_and_an_edge_is_not() -> None:
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    edge = grey.copy()
+    edge[:, 100:] = 30
+    edge[100:] //= 2
+    grain = np.random.default_rng(0).normal(128, 8, grey.shape).clip(0, 255).astype(np.uint8)
+    assert appearance(edge)["noise"] < 0.001
+    assert appearance(grain)["noise"] > 0.02
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, 5)])
+def test_a_bad_jpeg_is_blocky_wherever_its_blocks_begin(shift: tuple[int, int]) -> None:
+    down, right = shift
+    good, bad = (saved(scene(), quality)[down:, right:] for quality in (95, 15))
+    assert appearance(good)["blockiness"] < 0.15
+    assert appearance(bad)["blockiness"] > 0.4
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 65_535), (65_535, 32), (2000, 2000), (33, 257)])
+def test_every_size_that_is_decoded_is_described(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert all(0 <= value <= 2.5 for value in appearance(noise).values())

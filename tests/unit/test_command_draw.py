@@ -1,0 +1,198 @@
+"""`maskwatch predict`: copies with what was found drawn on them, and pictures that the API takes only if smaller."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskwatch.cli import main
+from maskwatch.draw import COLOURS
+from maskwatch.pictures import MAX_BYTES, shrunk
+from tests.pictures import draw_face, encode
+from tests.service import prediction, problem, serving
+
+TURNED_RIGHT = 6  # as a phone writes it that was held upright
+NOISE = np.random.default_rng(7)
+
+
+@pytest.fixture
+def service(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with serving() as service:
+        monkeypatch.setenv("MASKWATCH_URL", service.url)
+        service.answer = lambda _: prediction("mask", box={"left": 30, "top": 40, "width": 60, "height": 80})
+        yield service
+
+
+@pytest.fixture
+def place(tmp_path):
+    def put(name, content):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    return put
+
+
+def noise(width, height, mode="RGB"):
+    """A picture that compresses badly."""
+    bands = len(mode)
+    shape = (height, width, bands) if bands > 1 else (height, width)
+    return Image.fromarray(NOISE.integers(0, 256, shape, dtype=np.uint8))
+
+
+def turned(image):
+    """The file of an upright picture, lying on its side, that says how to turn it back."""
+    exif = Image.Exif()
+    exif[0x0112] = TURNED_RIGHT
+    return encode(image.transpose(Image.Transpose.ROTATE_90), quality=100, subsampling=0, exif=exif)
+
+
+def is_close(pixel, colour):
+    wanted = bytes.fromhex(colour.removeprefix("#"))
+    return max(abs(int(a) - b) for a, b in zip(pixel, wanted, strict=True)) < 60  # JPEG's own doing
+
+
+def sent(asked):
+    return Image.open(io.BytesIO(asked.body))
+
+
+@pytest.mark.usefixtures("service")
+def test_copies_lie_as_the_pictures_do(place, tmp_path):
+    face = encode(draw_face())
+    for name in ("photos/a.jpg", "photos/gate 3/a.jpg", "b.png", "scan"):
+        place(name, face if name != "b.png" else encode(draw_face(), "PNG"))
+
+    assert main(["predict", "photos", "b.png", "scan", "--draw", "out/drawn"]) == 0
+
+    drawn = tmp_path / "out" / "drawn"
+    files = sorted(str(f.relative_to(drawn)) for f in drawn.rglob("*") if f.is_file())
+    assert files == ["a.jpg", "b.png", "gate 3/a.jpg", "scan.jpg"]
+    with Image.open(drawn / "b.png") as copy:
+        assert (copy.format, copy.size) == ("PNG", (160, 200))
+    with Image.open(drawn / "scan.jpg") as copy:
+        assert copy.format == "JPEG"
+    assert (tmp_path / "photos" / "a.jpg").read_bytes() == face
+
+
+@pytest.mark.usefixtures("service")
+def test_the_box_is_where_the_face_is_also_in_a_picture_that_lies_on_its_side(place, tmp_path):
+    place("a.jpg", turned(Image.new("RGB", (160, 200), "white")))
+
+    main(["predict", "a.jpg", "--draw", "drawn"])
+
+    with Image.open(tmp_path / "drawn" / "a.jpg") as copy:
+        assert copy.size == (160, 200)
+        assert not copy.getexif()
+        for x, y in ((30, 80), (90, 80), (60, 120)):
+            assert is_close(copy.getpixel((x, y)), COLOURS["mask"])
+        assert copy.getpixel((60, 80)) == (255, 255, 255)
+
+
+def test_what_is_refused_is_not_drawn_and_the_rest_is(service, place, tmp_path):
+    place("a.jpg", b"nothing")
+    place("b.jpg", encode(draw_face()))
+    service.answer = lambda asked: (
+        problem("unreadable-image", 422, "No.") if asked.body == b"nothing" else prediction("mask")
+    )
+
+    assert main(["predict", "a.jpg", "b.jpg", "--draw", "drawn"]) == 1
+
+    assert [file.name for file in (tmp_path / "drawn").iterdir()] == ["b.jpg"]
+
+
+@pytest.mark.usefixtures("service")
+def test_a_copy_that_cannot_be_written_is_told(place, capsys):
+    place("a.jpg", encode(draw_face()))
+    place("drawn", b"a file where a folder should be")
+
+    assert main(["predict", "a.jpg", "--draw", "drawn"]) == 1
+    assert "refused: [Errno 17] File exists: 'drawn'" in capsys.readouterr().out
+
+
+def test_a_small_picture_is_sent_as_it_is(service, place):
+    place("a.jpg", face := encode(draw_face()))
+
+    main(["predict", "a.jpg"])
+
+    assert [asked.body for asked in service.asked] == [face]
+
+
+@pytest.mark.parametrize("lying", [False, True])
+def test_a_large_picture_is_sent_smaller_and_told_about_in_its_own_size(
+    service, place, tmp_path, capsys, lying
+):
+    picture = noise(2000, 3000)
+    place("a.jpg", turned(picture) if lying else encode(picture, quality=100, subsampling=0))
+    # A face in the middle of the left half of the upright picture.
+    box = {"left": 200, "top": 600, "width": 400, "height": 500}
+    service.answer = lambda asked: prediction(
+        "no_mask", width=sent(asked).width, height=sent(asked).height, box=box
+    )
+
+    assert main(["predict", "a.jpg", "--draw", "drawn", "--format", "json"]) == 0
+
+    (asked,) = service.asked
+    assert len(asked.body) <= MAX_BYTES
+    smaller = sent(asked)
+    assert smaller.format == "JPEG"
+    assert smaller.size == pytest.approx((2000 * (2 / 3) ** 0.5, 3000 * (2 / 3) ** 0.5), abs=2)
+    assert not smaller.getexif()
+    scale = 2000 / smaller.width
+    told = json.loads(capsys.readouterr().out)
+    assert told["image"] == {"width": 2000, "height": 3000}
+    assert told["faces"][0]["box"] == pytest.approx({k: v * scale for k, v in box.items()}, abs=2)
+    with Image.open(tmp_path / "drawn" / "a.jpg") as copy:
+        assert copy.size == (2000, 3000)
+        edge = np.asarray(copy)[round(850 * scale), round(200 * scale) + 3]
+        assert is_close(edge, COLOURS["no_mask"])
+
+
+def test_what_the_service_calls_too_large_is_sent_smaller(service, place, capsys):
+    place("a.png", encode(Image.new("L", (9000, 6000), "grey"), "PNG"))
+
+    def answer(asked):
+        size = sent(asked).size
+        if size == (9000, 6000):
+            return problem("too-many-pixels", 422, "Scale it down.")
+        return prediction("mask", width=size[0], height=size[1])
+
+    service.answer = answer
+    assert main(["predict", "a.png"]) == 0
+    assert len(service.asked) == 2
+    assert "refused" not in capsys.readouterr().out
+
+
+def test_what_stays_too_large_is_refused_and_not_tried_for_ever(service, place):
+    place("a.png", encode(Image.new("L", (90, 60), "grey"), "PNG"))
+    service.answer = lambda _: problem("too-large", 413, "Scale it down.")
+
+    assert main(["predict", "a.png"]) == 1
+    assert len(service.asked) == 2
+
+
+def test_a_large_file_that_is_no_picture_is_refused_unsent(service, place, capsys):
+    place("a.jpg", bytes(MAX_BYTES + 1))
+
+    assert main(["predict", "a.jpg"]) == 1
+    assert service.asked == []
+    assert "its 4,400,001 bytes are not a JPEG, PNG or WebP picture" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_even_noise_becomes_small_enough(mode):
+    smaller, original = shrunk(encode(noise(3000, 2400, mode), "PNG", compress_level=0))
+
+    assert len(smaller) <= MAX_BYTES
+    assert original == (3000, 2400)
+
+
+def test_sixteen_bits_keep_their_brightness_and_what_is_clear_is_white():
+    grey = Image.fromarray(np.full((400, 600), 0x8000, np.uint16))
+    clear = Image.new("RGBA", (600, 400), (255, 0, 0, 0))
+
+    for image, value in ((grey, 128), (clear, 255)):
+        smaller, _ = shrunk(encode(image, "PNG"))
+        assert np.asarray(Image.open(io.BytesIO(smaller))).mean() == pytest.approx(value, abs=1)

@@ -1,0 +1,150 @@
+"""`maskwatch feedback` and `maskwatch compliance`: what is asked, and how the answer is told."""
+
+import json
+
+import pytest
+
+from maskwatch.cli import main
+from tests.service import problem, serving
+
+ID = "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11"
+COUNTS = {"pictures": 7, "faces": 10, "mask": 6, "no_mask": 1, "incorrect": 2, "uncertain": 1}
+SHARES = {"share_mask": 0.6, "share_no_mask": 0.1, "share_incorrect": 0.2, "share_uncertain": 0.1}
+FOUND = {
+    "from": "2026-11-16T00:00:00Z",
+    "to": "2026-11-22T23:00:00Z",
+    "by": "day",
+    "as_of": "2026-11-22T11:05:12Z",
+    "rows": [
+        {"time": "2026-11-20T00:00:00Z", "source": "Tür 3", **COUNTS, **SHARES},
+        {"time": "2026-11-21T00:00:00Z", "source": "", **dict.fromkeys(COUNTS, 0), **dict.fromkeys(SHARES)},
+    ],
+    "total": COUNTS | SHARES,
+}
+
+
+@pytest.fixture
+def service(monkeypatch):
+    with serving() as service:
+        monkeypatch.setenv("MASKWATCH_URL", service.url)
+        monkeypatch.setenv("MASKWATCH_KEY", "secret")
+        yield service
+
+
+@pytest.fixture
+def run(capsys):
+    def command(*arguments):
+        try:
+            status = main(arguments)
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return command
+
+
+def test_feedback_is_told_and_confirmed(run, service):
+    service.answer = lambda asked: (202, json.loads(asked.body) | {"time": "2026-11-22T09:00:00.000+00:00"})
+
+    assert run("feedback", ID, "no_mask") == (0, f"{ID} shows no_mask\n", "")
+
+    (asked,) = service.asked
+    assert (asked.method, asked.path) == ("POST", "/v1/feedback")
+    assert json.loads(asked.body) == {"prediction_id": ID, "label": "no_mask"}
+    assert asked.headers["x-api-key"] == "secret"
+
+
+def test_feedback_that_is_refused_is_told(run, service):
+    service.answer = lambda _: problem("invalid-parameter", 400, "`prediction_id` must be the UUID.")
+
+    assert run("feedback", "7", "mask") == (1, "", "maskwatch: `prediction_id` must be the UUID.\n")
+
+
+def test_a_label_that_is_none_is_not_sent(run, service):
+    status, _, err = run("feedback", ID, "uncertain")
+
+    assert (status, service.asked) == (2, [])
+    assert "invalid choice: 'uncertain'" in err
+
+
+def test_compliance_is_a_table_with_shares(run, service):
+    service.answer = lambda _: FOUND
+
+    status, out, _ = run("compliance")
+
+    lines = [line.split() for line in out.splitlines()]
+    assert status == 0
+    assert lines[0][:4] == ["time", "source", "pictures", "faces"]
+    assert lines[1] == ["2026-11-20", "Tür", "3", "7", "10", "60.0%", "10.0%", "20.0%", "10.0%"]
+    assert lines[2] == ["2026-11-21", "0", "0"]
+    assert lines[3] == ["together", "7", "10", "60.0%", "10.0%", "20.0%", "10.0%"]
+    assert lines[4] == ["as", "of", "2026-11-22T11:05:12Z"]
+    assert service.asked[0].query == {}
+
+
+def test_by_hour_the_table_tells_the_hour(run, service):
+    service.answer = lambda _: FOUND | {"by": "hour"}
+
+    assert run("compliance", "--by", "hour")[1].splitlines()[2].startswith("2026-11-21 00:00 ")
+
+
+def test_where_nothing_was_counted_the_table_says_so(run, service):
+    nothing = {"total": dict.fromkeys(COUNTS, 0) | dict.fromkeys(SHARES), "rows": [], "as_of": None}
+    service.answer = lambda _: FOUND | nothing
+
+    status, out, _ = run("compliance")
+
+    assert status == 0
+    assert "nothing was counted" in out
+
+
+def test_compliance_as_json_is_the_answer(run, service):
+    service.answer = lambda _: FOUND
+
+    _, out, _ = run("compliance", "--format", "json")
+
+    assert json.loads(out) == FOUND
+
+
+def test_compliance_as_csv_is_that_of_the_service(run, service):
+    service.answer = lambda _: (200, "time,source\r\n2026-11-20T00:00:00Z,'=1\r\n")
+
+    _, out, _ = run("compliance", "--format", "csv")
+
+    assert out.splitlines() == ["time,source", "2026-11-20T00:00:00Z,'=1"]
+    assert service.asked[0].query == {"format": "csv"}
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_the_range_and_the_source_go_along(run, service, form):
+    service.answer = lambda _: (200, "time\r\n") if form == "csv" else FOUND
+    span = ("--from", "2026-11-20", "--to", "2026-11-22T09", "--by", "hour")
+
+    run("compliance", *span, "--source", "", "--format", form)
+
+    told = {"from": "2026-11-20", "to": "2026-11-22T09", "by": "hour", "source": ""}
+    assert service.asked[0].query == told | ({"format": "csv"} if form == "csv" else {})
+    assert service.asked[0].path == "/v1/compliance"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        ([], 2, "required: COMMAND"),
+        (["nothing"], 2, "invalid choice: 'nothing'"),
+        (["compliance", "--by", "week"], 2, "invalid choice: 'week'"),
+        (["--help"], 0, "exit status:"),
+        (["--version"], 0, "0."),
+    ],
+)
+def test_a_command_line_without_a_command_says_what_there_is(run, arguments, status, says):
+    exit_status, out, err = run(*arguments)
+
+    assert exit_status == status
+    assert says in out + err
+
+
+def test_no_help_shows_the_key(run, service):  # noqa: ARG001 -- sets it
+    for arguments in (["predict", "--help"], ["feedback", "--help"], ["compliance", "--help"]):
+        assert "secret" not in run(*arguments)[1]

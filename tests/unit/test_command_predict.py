@@ -1,0 +1,330 @@
+"""`maskwatch predict`: pictures in any number and form, a line about each, and an exit status."""
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
+from functools import partial
+from threading import Barrier, Event, Thread
+
+import pytest
+
+from maskwatch import client
+from maskwatch.cli import main
+from maskwatch.output import COLUMNS
+from tests.pictures import draw_face, encode
+from tests.service import prediction, problem, serving
+
+FACE = encode(draw_face())
+
+
+@pytest.fixture
+def service(monkeypatch):
+    with serving() as service:
+        monkeypatch.setenv("MASKWATCH_URL", service.url)
+        monkeypatch.setenv("MASKWATCH_KEY", "secret")
+        service.answer = lambda _: prediction("mask")
+        yield service
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where the command runs: photos, among other things, and folders within folders."""
+    for name in (
+        "a.jpg",
+        "b.PNG",
+        "deep/er/c.webp",
+        "deep/d.jpeg",
+        ".trash/e.jpg",
+        "deep/._d.jpeg",
+        "notes.txt",
+    ):
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(FACE + name.encode())  # what follows a JPEG's end is not looked at
+    (tmp_path / "photos" / "folder.jpg").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys, service, folder):  # noqa: ARG001 -- they say where it asks and where it runs
+    def command(*arguments):
+        try:
+            status = main(["predict", *arguments])
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return command
+
+
+def names_of(service):
+    """Which pictures were sent."""
+    return sorted(asked.body.removeprefix(FACE).decode() for asked in service.asked)
+
+
+def test_a_picture_has_a_line_in_a_table(run, service):
+    service.answer = lambda _: prediction("mask", "no_mask", "mask")
+
+    status, out, err = run("photos/a.jpg")
+
+    head, line = out.splitlines()
+    assert head.split() == [
+        "file",
+        "label",
+        "confidence",
+        "faces",
+        "mask",
+        "no_mask",
+        "incorrect",
+        "uncertain",
+    ]
+    assert line.split() == ["photos/a.jpg", "mask", "95.0%", "3", "2", "1"]
+    assert (status, err) == (0, "")
+
+
+def test_a_folder_is_scored_with_all_in_it_that_is_named_like_a_picture(run, service):
+    status, out, _ = run("photos")
+
+    assert status == 0
+    assert names_of(service) == ["a.jpg", "b.PNG", "deep/d.jpeg", "deep/er/c.webp"]
+    names = [line.split()[0] for line in out.splitlines()[1:5]]
+    assert names == ["photos/a.jpg", "photos/b.PNG", "photos/deep/d.jpeg", "photos/deep/er/c.webp"]
+    assert out.splitlines()[-2:] == ["4 pictures: 4 mask", "4 faces: 4 mask"]
+
+
+def test_a_file_is_scored_whatever_it_is_called(run, service):
+    assert run("photos/notes.txt")[0] == 0
+    assert names_of(service) == ["notes.txt"]
+
+
+def test_a_dash_is_standard_input(run, service, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(FACE)))
+
+    status, out, _ = run("-", "--format", "json")
+
+    assert (status, json.loads(out)["file"]) == (0, "-")
+    assert service.asked[0].body == FACE
+
+
+def test_the_question_goes_along(run, service):
+    run("photos/a.jpg", "--source", "Tür 3", "--min-confidence", "0.6", "--no-detect")
+    run("photos/a.jpg")
+
+    assert [asked.query for asked in service.asked] == [
+        {"source": "Tür 3", "min_confidence": "0.6", "detect": "false"},
+        {},
+    ]
+    assert service.asked[0].path == "/v1/predict"
+
+
+def test_the_command_line_goes_before_the_environment(run, service, monkeypatch):
+    monkeypatch.setenv("MASKWATCH_URL", "http://127.0.0.1:9")
+
+    assert run("photos/a.jpg", "--url", f"{service.url}/")[0] == 0
+    assert run("photos/a.jpg", "--url", service.url, "--key", "other")[0] == 0
+
+    assert [asked.headers["x-api-key"] for asked in service.asked] == ["secret", "other"]
+    assert {asked.path for asked in service.asked} == {"/v1/predict"}
+
+
+def test_several_are_asked_about_at_once_and_told_in_order(run, service):
+    together, last = Barrier(4, timeout=60), Event()
+
+    def answer(asked):
+        together.wait()  # nobody is answered before all four have asked
+        if asked.body.endswith(b"a.jpg"):
+            assert last.wait(60)
+        if asked.body.endswith(b"c.webp"):
+            last.set()
+        return prediction(*["mask"] * len(asked.body.removeprefix(FACE)))
+
+    service.answer = answer
+    status, out, _ = run("photos", "--connections", "4")
+
+    assert status == 0
+    assert [line.split()[3] for line in out.splitlines()[1:5]] == ["5", "5", "11", "14"]
+
+
+def test_json_has_the_whole_answer_in_each_line(run, service):
+    service.answer = lambda _: prediction("incorrect")
+
+    status, out, _ = run("photos/a.jpg", "photos/b.PNG", "--format", "json")
+
+    told = [json.loads(line) for line in out.splitlines()]
+    answer = prediction("incorrect")
+    assert told == [{"file": f"photos/{name}", "status": "scored", **answer} for name in ("a.jpg", "b.PNG")]
+    assert status == 0
+
+
+def test_csv_has_a_line_for_each(run, service):
+    service.answer = lambda _: prediction("incorrect", "mask")
+
+    _, out, _ = run("photos/a.jpg", "photos/b.PNG", "--format", "csv")
+
+    head, first, _ = csv.reader(io.StringIO(out))
+    assert tuple(head) == COLUMNS
+    assert first == [
+        *("photos/a.jpg", "scored", "incorrect", "0.95", "2", "1", "0", "1", "0"),
+        *("", "1", "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11"),
+    ]
+
+
+def test_a_spreadsheet_computes_no_name_of_a_file(run, folder):
+    (folder / "=1+1, x.jpg").write_bytes(FACE)
+
+    _, out, _ = run("=1+1, x.jpg", "--format", "csv")
+
+    assert list(csv.reader(io.StringIO(out)))[1][0] == "'=1+1, x.jpg"
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_what_is_refused_is_told_and_holds_up_no_other(run, service, form):
+    def answer(asked):
+        broken = asked.body.endswith(b"b.PNG")
+        return problem("unreadable-image", 422, "It is cut short.") if broken else prediction("mask")
+
+    service.answer = answer
+    status, out, _ = run("photos", "--format", form)
+
+    assert status == 1
+    lines = out.splitlines()
+    if form == "table":
+        assert lines[2].split(maxsplit=1) == ["photos/b.PNG", "refused: It is cut short."]
+        assert lines[5] == "4 pictures: 3 mask, 1 refused"
+    elif form == "json":
+        refused = {"status": "refused", "problem": "unreadable-image", "detail": "It is cut short."}
+        assert json.loads(lines[1]) == {"file": "photos/b.PNG", **refused}
+        assert [json.loads(line)["status"] for line in lines].count("scored") == 3
+    else:
+        rows = list(csv.DictReader(lines))
+        assert [row["status"] for row in rows] == ["scored", "refused", "scored", "scored"]
+        assert (rows[1]["detail"], rows[1]["label"]) == ("It is cut short.", "")
+
+
+def test_a_file_that_cannot_be_read_is_refused(run):
+    status, out, _ = run("/proc/self/mem", "photos/a.jpg")
+
+    assert status == 1
+    assert "refused: [Errno 5]" in out.splitlines()[1]
+    assert "mask" in out.splitlines()[2]
+
+
+@pytest.mark.parametrize(
+    ("slug", "status"), [("forbidden", 403), ("invalid-parameter", 400), ("throttled", 429)]
+)
+def test_what_every_picture_would_be_told_ends_it(run, service, slug, status, monkeypatch):
+    monkeypatch.setattr(client, "_RETRIES", client._RETRIES.new(total=0))  # noqa: SLF001 -- not to wait
+    service.answer = lambda _: problem(slug, status, "Send the key of this stack.")
+
+    exit_status, out, err = run("photos", "--connections", "1")
+
+    assert (exit_status, out) == (1, "")
+    assert err == "maskwatch: Send the key of this stack.\n"
+    assert len(service.asked) < 4
+
+
+def test_a_service_that_is_not_there_is_told_in_one_line(run):
+    status, out, err = run("photos", "--url", "http://127.0.0.1:9")
+
+    assert (status, out) == (1, "")
+    assert err.startswith("maskwatch: http://127.0.0.1:9/predict cannot be reached: Failed to establish")
+    assert err.count("\n") == 1
+
+
+def test_an_address_of_something_else_is_told(run, service):
+    service.answer = lambda _: "<html>a router's page</html>"
+
+    status, _, err = run("photos/a.jpg")
+
+    assert status == 1
+    assert "not with JSON: is it the address of an API?" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "required: PICTURE"),
+        (["nothing.jpg"], "there is no file nothing.jpg"),
+        (["photos/a.jpg", "photos/folder.jpg"], "photos/folder.jpg has no files named *.jpg, *.jpeg"),
+        (["photos", "--url", "localhost:3000"], "does not start with http:// or https://"),
+        (["photos", "--min-confidence", "1.1"], "'1.1' is no number from 0 to 1"),
+        (["photos", "--min-confidence", "nan"], "no number from 0 to 1"),
+        (["photos", "--connections", "0"], "'0' is no number from 1 up"),
+        (["photos", "--connections", "x"], "'x' is no number from 1 up"),
+        (["photos", "--format", "xml"], "invalid choice: 'xml'"),
+        (["photos", "--draw", "photos"], "photos/a.jpg lies in photos, where the drawn copies go"),
+        (["photos", "--draw", "photos/deep"], "photos/deep/d.jpeg lies in photos/deep"),
+        (["photos", "--draw", "photos/deep/.."], "lies in photos/deep/.., where"),
+        (["photos", "photos/deep/../a.jpg", "--draw", "drawn"], "would be drawn as drawn/a.jpg"),
+    ],
+)
+def test_a_wrong_command_line_is_told_and_nothing_is_sent(run, service, arguments, says):
+    status, out, err = run(*arguments)
+
+    assert (status, out, service.asked) == (2, "", [])
+    assert says in err
+
+
+def test_a_name_that_is_no_text_is_written_somehow(run, folder):
+    (folder / os.fsdecode(b"t\xfcr.jpg")).write_bytes(FACE)
+    for form in ("table", "json", "csv"):
+        status, out, _ = run(os.fsdecode(b"t\xfcr.jpg"), "--format", form)
+        assert (status, "t\\udcfcr.jpg" in out) == (0, True)
+
+
+def read(screen):
+    """What was shown since, or nothing when the terminal was closed."""
+    with suppress(OSError):
+        return os.read(screen, 1_000_000)
+    return b""
+
+
+def command(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "maskwatch.cli", "predict", *arguments],
+        cwd=options.pop("cwd"),
+        stdout=subprocess.PIPE,
+        **options,
+    )
+
+
+def test_on_a_terminal_there_is_progress_and_it_stays_out_of_the_output(service, folder):
+    screen, terminal = pty.openpty()
+    subprocess.run(["stty", "cols", "80", "rows", "24"], stdin=terminal, check=True)
+    shown = []
+    reader = Thread(target=lambda: shown.extend(iter(partial(read, screen), b"")))
+    reader.start()
+    with command("photos", cwd=folder, stderr=terminal) as process:
+        out = process.stdout.read().decode()
+    os.close(terminal)
+    reader.join()
+
+    assert process.returncode == 0
+    assert b"4/4" in b"".join(shown)
+    assert len(out.splitlines()) == 7
+    assert "/4" not in out
+    assert len(service.asked) == 4
+
+
+def test_without_a_terminal_there_is_none(service, folder):  # noqa: ARG001
+    with command("photos", cwd=folder, stderr=subprocess.PIPE) as process:
+        out, err = process.communicate()
+
+    assert (len(out.splitlines()), err) == (7, b"")
+
+
+def test_a_reader_who_has_enough_ends_it_quietly(service, folder):
+    service.answer = lambda _: prediction(*["mask"] * 2000)  # more than a pipe holds
+    with command("photos", "--format", "json", cwd=folder, stderr=subprocess.PIPE) as process:
+        process.stdout.read(100)
+        process.stdout.close()
+        err = process.stderr.read()
+
+    assert (process.returncode, err) == (1, b"")

@@ -1,0 +1,218 @@
+"""The dashboard is one that CloudWatch takes, reads well, and shows figures that there are."""
+
+import itertools
+import json
+import re
+
+import pytest
+
+from functions.drift import metrics as drift
+from functions.inference.record import Recorder
+from functions.inference.score import Prediction, Verdict
+from functions.problem import TOO_LARGE
+from infra.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
+from infra.local.template import parameter_values, resolve, transformed_template, true_conditions, unresolved
+from tests.conftest import ROOT
+
+TEMPLATE = transformed_template(ROOT / "template.yaml", {})
+OURS = "MaskWatch/maskwatch"
+AWS = {  # what these services measure, of what is shown
+    "AWS/ApiGateway": {"5XXError", "4XXError", "Latency", "Count"},
+    "AWS/Lambda": {"Errors", "Throttles", "Duration", "Invocations", "ConcurrentExecutions"},
+    "AWS/SQS": {
+        *("ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"),
+        *("ApproximateAgeOfOldestMessage", "NumberOfMessagesSent", "NumberOfMessagesReceived"),
+        "NumberOfMessagesDeleted",
+    },
+    "AWS/Firehose": {"IncomingRecords", "DeliveryToS3.DataFreshness"},
+}
+
+
+@pytest.fixture(scope="module")
+def body():
+    """The dashboard, what the template refers to in it replaced by stand-ins."""
+    known = parameter_values(TEMPLATE, {})
+    text = resolve(
+        TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"],
+        known,
+        true_conditions(TEMPLATE, known),
+    )
+    left = {name: f"({name})" for name in unresolved(text)}
+    assert {name.partition(".")[0] for name in left} <= TEMPLATE["Resources"].keys()
+    return json.loads(resolve(text, left, {}))
+
+
+@pytest.fixture(scope="module")
+def widgets(body):
+    return body["widgets"]
+
+
+def written_out(widget):
+    """The metrics of a widget as lists of strings, with what `.` and `...` stand for, and its expressions."""
+    found, expressions, last = [], [], []
+    for *parts, options in (
+        m if isinstance(m[-1], dict) else [*m, {}] for m in widget["properties"]["metrics"]
+    ):
+        if not parts:
+            expressions.append(options["expression"])
+            continue
+        if parts[0] == "...":
+            parts[:1] = last[: len(last) - len(parts) + 1]
+        last = [
+            before if part == "." else part for part, before in itertools.zip_longest(parts, last) if part
+        ]
+        found.append(last)
+    return found, expressions
+
+
+def shown(widgets):
+    return [m for w in widgets if w["type"] == "metric" for m in written_out(w)[0]]
+
+
+def test_widgets_fit_on_the_grid_and_do_not_overlap(widgets):
+    taken = set()
+    for widget in widgets:
+        cells = {
+            (x, y)
+            for x in range(widget["x"], widget["x"] + widget["width"])
+            for y in range(widget["y"], widget["y"] + widget["height"])
+        }
+        assert not cells & taken, widget["properties"].get("title")
+        assert widget["x"] + widget["width"] <= 24
+        taken |= cells
+    rows = max(y for _, y in taken) + 1
+    assert len(taken) == 24 * rows  # and leave no holes
+
+
+def test_every_figure_has_a_title_a_region_and_its_axes_named(widgets):
+    for widget in widgets:
+        if widget["type"] == "metric":
+            told = widget["properties"]
+            assert told["title"]
+            assert told["region"] == "us-east-1"
+            assert "left" in told["yAxis"], told["title"]
+
+
+PREDICTION = Prediction(
+    id="5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
+    verdict=Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.05, "incorrect": 0.05}),
+    faces=(),
+    width=640,
+    height=480,
+    model_version="7",
+    projection=(0.5,) * 16,
+    appearance={},
+    decode_ms=3.1,
+    detect_ms=5.3,
+    inference_ms=4.2,
+)
+
+
+@pytest.fixture
+def measured(capsys):
+    """Names and dimensions of what the functions measure, as they write it."""
+    recorder = Recorder(OURS, "/predict", "7")
+    recorder.predicted(PREDICTION, source="gate-3", request_id="r")
+    recorder.rejected(TOO_LARGE, request_id="r")
+    of_faces = {f"Faces{label}" for label in ("Mask", "NoMask", "Incorrect", "Uncertain")}
+    names = {f"Label{label}" for label in ("Mask", "NoMask", "Incorrect", "Uncertain")} | of_faces
+    for line in capsys.readouterr().out.splitlines():
+        (directive,) = json.loads(line)["_aws"]["CloudWatchMetrics"]
+        assert ["route"] in directive["Dimensions"]
+        names |= {metric["Name"] for metric in directive["Metrics"]}
+    of_drift = {
+        *("DriftVerdict", "Records", "CorruptRecords", "RunTime", "Accuracy", "AccuracyLow", "AccuracyHigh"),
+        *drift._EFFECTS.values(),  # noqa: SLF001 -- one place has the names
+    }
+    return {"route": names, "service": of_drift}
+
+
+def test_it_shows_what_is_measured_and_nothing_else(widgets, measured):
+    values = {"route": {"/predict", "batch"}, "service": {"drift"}}
+    for namespace, name, *dimensions in shown(widgets):
+        if namespace == OURS:
+            key, value = dimensions
+            assert name in measured[key]
+            assert value in values[key]
+        else:
+            assert name in AWS[namespace]
+
+
+def test_alarms_watch_what_is_measured(measured):
+    for name, alarm in TEMPLATE["Resources"].items():
+        if alarm["Type"] != "AWS::CloudWatch::Alarm":
+            continue
+        told = alarm["Properties"]
+        for query in [q["MetricStat"]["Metric"] for q in told.get("Metrics", []) if "MetricStat" in q] or [
+            told
+        ]:
+            if query["Namespace"] == {"Fn::Sub": "MaskWatch/${AWS::StackName}"}:
+                (dimension,) = query["Dimensions"]
+                assert query["MetricName"] in measured[dimension["Name"]], name
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("Pictures", "LabelMask", "5XXError", "Latency", "ColdStart", "ApproximateNumberOfMessagesVisible"),
+        *(
+            "InputDrift",
+            "Accuracy",
+            "AccuracyLow",
+            "AccuracyHigh",
+            "FacesMask",
+            "Rejected",
+            "IncomingRecords",
+        ),
+    ],
+)
+def test_what_operators_look_for_is_on_it(widgets, what):
+    assert what in {metric[1] for metric in shown(widgets)}
+
+
+def test_latency_is_shown_by_percentiles(widgets):
+    (latency,) = [w for w in widgets if w["properties"].get("title") == "How long an answer takes"]
+    assert {m[-1]["stat"] for m in latency["properties"]["metrics"]} == {"p50", "p90", "p99"}
+
+
+def test_every_alarm_for_operators_is_on_it(widgets):
+    (alarms,) = [w["properties"]["alarms"] for w in widgets if w["type"] == "alarm"]
+    rule = str(TEMPLATE["Resources"]["UnwellAlarm"]["Properties"]["AlarmRule"])
+
+    assert {a.removeprefix("(").removesuffix(".Arn)") for a in alarms} == {
+        "UnwellAlarm",
+        *re.findall(r"\$\{(\w+)\}", rule),
+    }
+
+
+def test_expressions_use_what_the_widget_has(widgets):
+    functions = {"FILL", "SEARCH", "IF", "AND"}
+    for widget in widgets:
+        if widget["type"] != "metric":
+            continue
+        ids = {
+            m[-1]["id"] for m in widget["properties"]["metrics"] if isinstance(m[-1], dict) and "id" in m[-1]
+        }
+        for expression in written_out(widget)[1]:
+            if not expression.startswith("SEARCH("):
+                assert set(re.findall(r"[A-Za-z_]\w*", expression)) - functions <= ids, expression
+
+
+def test_its_prices_and_sizes_are_those_of_the_stack_and_of_make_cost(widgets):
+    (cost,) = [w for w in widgets if w["properties"].get("title", "").startswith("Cost a day")]
+    api, predict, _, in_drift, sqs = written_out(cost)[1]
+    drift_memory = TEMPLATE["Resources"]["DriftFunction"]["Properties"]["MemorySize"]
+
+    known = {"FILL": lambda value, _: value, "received": 0, "deleted": 0}
+    known |= dict.fromkeys(
+        ("pi", "pd", "di", "dd", "calls", "sent"), 1e6
+    )  # a million, or a million milliseconds
+
+    def dollars(expression):
+        return eval(expression, known)  # noqa: S307 -- our own
+
+    second = 1e3 / 1024 * LAMBDA_GB_SECOND["x86_64"]
+    assert dollars(api) == pytest.approx(1e6 * API_REQUEST)
+    assert dollars(predict) == pytest.approx(1e6 * LAMBDA_REQUEST + 1769 * second)
+    assert dollars(in_drift) == pytest.approx(1e6 * LAMBDA_REQUEST + drift_memory * second)
+    assert dollars(sqs) == pytest.approx(1e6 * SQS_REQUEST)

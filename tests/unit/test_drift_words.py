@@ -1,0 +1,67 @@
+"""`make drift` says in words what a run found, and why one failed."""
+
+import io
+
+import pytest
+
+from infra.drift import Failed, run, words
+
+REPORT = {
+    "verdict": "drift",
+    "window": {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"},
+    "counts": {"records": 12_345},
+    "findings": [{"words": "gate-3: brightness is lower."}, {"words": "gate-3: more answers are mask."}],
+    "truth": {"overall": {"n": 1_200, "accuracy": {"value": 0.934, "low": 0.918, "high": 0.947}}},
+    "notes": ["12 records are not readable."],
+}
+
+
+class Lambda:
+    """Answers as boto3's client does."""
+
+    def __init__(self, payload, **more):
+        self.answer = {"Payload": io.BytesIO(payload), **more}
+        self.asked = None
+
+    def invoke(self, **asked):
+        self.asked = asked
+        return self.answer
+
+
+def test_a_report_is_told_from_the_verdict_to_the_notes():
+    assert list(words(REPORT)) == [
+        "Drift, in 12,345 predictions from 2026-11-20T09:00:00Z to 2026-11-21T09:00:00Z.",
+        "  gate-3: brightness is lower.",
+        "  gate-3: more answers are mask.",
+        "93.4% of the 1,200 predictions that people judged are right (95% interval 91.8% to 94.7%).",
+        "12 records are not readable.",
+    ]
+
+
+@pytest.mark.parametrize("verdict", ["ok", "drift", "not enough", "no baseline"])
+def test_every_verdict_has_its_words_and_accuracy_is_left_out_where_nobody_judged(verdict):
+    truth = {"overall": {"n": 0, "accuracy": None}}
+
+    told = list(words({**REPORT, "verdict": verdict, "findings": [], "truth": truth, "notes": []}))
+
+    assert len(told) == 1
+    assert "12,345 predictions" in told[0]
+
+
+def test_the_function_is_asked_for_the_window():
+    client = Lambda(b'{"verdict": "ok"}')
+
+    assert run("drift", {"hours": 24}, client) == {"verdict": "ok"}
+    assert client.asked == {"FunctionName": "drift", "Payload": '{"hours": 24}'}
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'{"errorType": "ValueError", "errorMessage": "`hours` must be"}', "`hours` must be"),
+        (b"{}", "it crashed"),
+    ],
+)
+def test_its_failure_is_told(payload, reason):
+    with pytest.raises(Failed, match=reason):
+        run("drift", {}, Lambda(payload, FunctionError="Unhandled"))

@@ -1,0 +1,76 @@
+"""The local Firehose makes of log events what AWS's does."""
+
+import gzip
+from datetime import UTC, datetime
+
+import pytest
+
+from infra.local.firehose import UnknownDelivery, check, lets_through, packed
+from infra.local.template import transformed_template
+from tests.conftest import ROOT
+
+NOW = datetime(2026, 11, 21, 23, 59, 58, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def destination():
+    """Of the stream in template.yaml."""
+    resources = transformed_template(ROOT / "template.yaml", {})["Resources"]
+    return resources["RecordsStream"]["Properties"]["ExtendedS3DestinationConfiguration"]
+
+
+@pytest.mark.parametrize(
+    ("message", "passes"),
+    [
+        ('{"route":"/predict","label":"mask"}', True),
+        ('{"route": ""}', True),
+        ('{"route": null}', False),
+        ('{"route": 5}', False),
+        ('{"level":"INFO","message":"route"}', False),
+        ('["route"]', False),
+        ('"route"', False),
+        ("REPORT RequestId: 1 Duration: 3 ms", False),
+        ('{"route":"/predict"', False),
+    ],
+)
+def test_a_subscription_lets_through_what_has_the_field(message, passes):
+    assert lets_through('{ $.route = "*" }')(message) is passes
+
+
+@pytest.mark.parametrize("pattern", ["", "ERROR", '{ $.route = "batch" }', '{ $.a = "*" || $.b = "*" }'])
+def test_other_patterns_are_refused_rather_than_misread(pattern):
+    with pytest.raises(UnknownDelivery, match="filter patterns"):
+        lets_through(pattern)
+
+
+def test_an_object_holds_a_line_for_each_message(destination):
+    _, body = packed(['{"n":1}', '{"n":2}'], "stack-records", destination, NOW)
+
+    assert gzip.decompress(body) == b'{"n":1}\n{"n":2}\n'
+
+
+def test_its_key_tells_the_day_it_came_and_is_its_own(destination):
+    keys = [packed(["{}"], "stack-records", destination, NOW)[0] for _ in range(2)]
+
+    assert keys[0] != keys[1]
+    for key in keys:
+        assert key.startswith("dt=2026-11-21/stack-records-1-2026-11-21-23-59-58-")
+        assert key.endswith(".gz")
+
+
+def test_the_stack_asks_for_nothing_that_is_unknown(destination):
+    check(destination)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ProcessingConfiguration": {"Enabled": False}},
+        {"CompressionFormat": "UNCOMPRESSED"},
+        {"Prefix": "records/"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_stream_that_would_deliver_otherwise_is_refused(destination, change):
+    with pytest.raises(UnknownDelivery):
+        check({**destination, **change})

@@ -1,0 +1,299 @@
+"""Who wore a mask, hour by hour or day by day, put together from the summaries of the days."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.make_events import api_event
+
+ROOT = Path(__file__).parents[2]
+SHARES = ("share_mask", "share_no_mask", "share_incorrect", "share_uncertain")
+
+
+@pytest.fixture
+def write(insights):
+    """Write the summary of a day as Drift does: rows of hour, source, pictures and faces by label."""
+
+    def put(date, rows, written=None):
+        told = [
+            {
+                "hour": f"{date}T{hour:02}:00:00Z",
+                "source": source,
+                "pictures": pictures,
+                "faces": sum(faces),
+                **dict(zip(("mask", "no_mask", "incorrect", "uncertain"), faces, strict=True)),
+            }
+            for hour, source, pictures, faces in rows
+        ]
+        summary = {"date": date, "written": written or f"{date}T23:59:00Z", "rows": told}
+        insights.put_object(Key=f"compliance/dt={date}.json", Body=json.dumps(summary).encode())
+
+    return put
+
+
+@pytest.fixture
+def ask(portal):
+    def send(headers=None, **query):
+        query = {name.rstrip("_"): value for name, value in query.items()}
+        event = api_event("GET", "/compliance", query=query or None, headers=headers)
+        return portal.handler(event, SimpleNamespace(aws_request_id="1"))
+
+    return send
+
+
+@pytest.fixture
+def found(ask):
+    def get(**query):
+        answer = ask(**query)
+        assert answer["statusCode"] == 200, answer["body"]
+        return json.loads(answer["body"])
+
+    return get
+
+
+def refused(answer):
+    assert answer["statusCode"] == 400
+    assert answer["multiValueHeaders"]["Content-Type"] == ["application/problem+json"]
+    told = json.loads(answer["body"])
+    assert told["type"] == "urn:maskwatch:problem:invalid-parameter"
+    return told["detail"]
+
+
+def as_table(answer):
+    return list(csv.DictReader(io.StringIO(answer["body"], newline="")))
+
+
+def test_a_row_counts_and_shares(found, write):
+    write("2026-11-20", [(9, "gate-3", 7, (6, 1, 2, 1))])
+
+    answer = found(from_="2026-11-20", to="2026-11-20", by="hour")
+
+    counts = {"pictures": 7, "faces": 10, "mask": 6, "no_mask": 1, "incorrect": 2, "uncertain": 1}
+    shares = dict(zip(SHARES, (0.6, 0.1, 0.2, 0.1), strict=True))
+    assert answer["rows"] == [{"time": "2026-11-20T09:00:00Z", "source": "gate-3", **counts, **shares}]
+    assert answer["total"] == {**counts, **shares}
+    assert (answer["from"], answer["to"]) == ("2026-11-20T00:00:00Z", "2026-11-20T23:00:00Z")
+    assert answer["by"] == "hour"
+
+
+def test_hours_add_up_to_days_of_each_source(found, write):
+    write("2026-11-20", [(8, "a", 1, (1, 0, 0, 0)), (9, "a", 2, (0, 2, 0, 0)), (9, "b", 4, (0, 0, 4, 0))])
+    write("2026-11-21", [(0, "a", 8, (0, 0, 0, 8))])
+
+    answer = found(from_="2026-11-20", to="2026-11-21", by="day")
+
+    assert [(row["time"], row["source"], row["pictures"], row["share_mask"]) for row in answer["rows"]] == [
+        ("2026-11-20T00:00:00Z", "a", 3, 0.3333),
+        ("2026-11-20T00:00:00Z", "b", 4, 0.0),
+        ("2026-11-21T00:00:00Z", "a", 8, 0.0),
+    ]
+    assert answer["total"]["pictures"] == 15
+    assert answer["total"]["share_uncertain"] == round(8 / 15, 4)
+
+
+def test_both_ends_are_in_the_range_and_nothing_beyond(found, write):
+    for day in (19, 20, 21, 22):
+        write(f"2026-11-{day}", [(hour, "", 1, (1, 0, 0, 0)) for hour in range(24)])
+
+    whole_days = found(from_="2026-11-20", to="2026-11-21", by="hour")["rows"]
+    hours = found(from_="2026-11-20T22", to="2026-11-21T01", by="hour")["rows"]
+    parts_of_days = found(from_="2026-11-20T22", to="2026-11-21T01", by="day")["rows"]
+
+    assert [whole_days[0]["time"], whole_days[-1]["time"]] == ["2026-11-20T00:00:00Z", "2026-11-21T23:00:00Z"]
+    assert len(whole_days) == 48
+    assert [row["time"][8:13] for row in hours] == ["20T22", "20T23", "21T00", "21T01"]
+    assert [(row["time"][8:13], row["pictures"]) for row in parts_of_days] == [("20T00", 2), ("21T00", 2)]
+
+
+def test_one_source_may_be_asked_for_also_that_of_no_name(found, write):
+    write("2026-11-20", [(9, "a", 1, (1, 0, 0, 0)), (9, "Tür 3", 2, (0, 2, 0, 0)), (9, "", 4, (0, 0, 4, 0))])
+
+    def pictures(**query):
+        return found(from_="2026-11-20", to="2026-11-20", **query)["total"]["pictures"]
+
+    assert [pictures(), pictures(source="Tür 3"), pictures(source=""), pictures(source="b")] == [7, 2, 4, 0]
+
+
+def test_where_no_face_was_seen_there_is_no_share(found, write):
+    write("2026-11-20", [(9, "a", 3, (0, 0, 0, 0))])
+
+    answer = found(from_="2026-11-20", to="2026-11-20")
+
+    assert [answer["rows"][0][share] for share in SHARES] == [None] * 4
+    assert answer["rows"][0]["pictures"] == 3
+
+
+@pytest.mark.usefixtures("insights")
+def test_where_nothing_was_counted_there_are_no_rows_and_nothing_is_dated(found):
+    answer = found(from_="2026-11-20", to="2026-11-21")
+
+    assert (answer["rows"], answer["as_of"], answer["total"]["faces"]) == ([], None, 0)
+
+
+def test_it_says_when_the_newest_of_it_was_written(found, write):
+    write("2026-11-20", [(9, "a", 1, (1, 0, 0, 0))], "2026-11-22T08:05:00Z")
+    write("2026-11-21", [], "2026-11-22T09:05:00Z")
+    write("2026-11-22", [], "2026-11-22T10:05:00Z")
+
+    assert found(from_="2026-11-20", to="2026-11-21")["as_of"] == "2026-11-22T09:05:00Z"
+
+
+def test_without_ends_it_is_the_week_until_today(portal, write, found, monkeypatch):
+    for day in range(10, 24):
+        write(f"2026-11-{day}", [(9, "", 1, (1, 0, 0, 0))])
+    clock = SimpleNamespace(now=lambda _: datetime(2026, 11, 22, 11, 30, tzinfo=UTC))
+    monkeypatch.setattr(portal, "datetime", clock)
+
+    answer = found()
+
+    assert (answer["from"], answer["to"], answer["by"]) == (
+        "2026-11-16T00:00:00Z",
+        "2026-11-22T23:00:00Z",
+        "day",
+    )
+    assert [row["time"][8:10] for row in answer["rows"]] == ["16", "17", "18", "19", "20", "21", "22"]
+    assert found(to="2026-11-20T15")["from"] == "2026-11-14T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({"from_": "yesterday"}, "must be days such as 2026-11-22, or hours such as 2026-11-22T09"),
+        ({"from_": ""}, "must be days"),
+        ({"to": "2026-02-30"}, "must be days"),
+        ({"to": "2026-11-22T24"}, "must be days"),
+        ({"to": "2026-11-22T09:30"}, "must be days"),
+        ({"to": "20261122"}, "must be days"),
+        ({"to": "2026-11-22Z"}, "must be days"),
+        ({"to": "٢٠٢٦-11-22"}, "must be days"),
+        ({"to": "0001-01-01"}, "must be days"),  # a week before it there is no day
+        ({"from_": "2026-11-22", "to": "2026-11-21"}, "`from` is later than `to`"),
+        ({"from_": "2026-11-22T10", "to": "2026-11-22T09"}, "`from` is later than `to`"),
+        ({"from_": "2025-11-21", "to": "2026-11-22"}, "367 days long; ask for at most 366 days by day."),
+        (
+            {"from_": "2026-10-22", "to": "2026-11-22", "by": "hour"},
+            "32 days long; ask for at most 31 days by hour",
+        ),
+        ({"by": "week"}, "`by` must be day or hour"),
+        ({"by": ""}, "`by` must be day or hour"),
+        ({"format": "xml"}, "`format` must be json or csv"),
+        ({"source": "x" * 65}, "`source` must be text of at most 64"),
+        ({"source": "a\nb"}, "printable"),
+    ],
+)
+@pytest.mark.usefixtures("insights")
+def test_what_is_malformed_or_too_long_is_told_how_to_do_it_right(ask, query, says):
+    assert says in refused(ask(**query))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "by"), [("2025-11-22", "2026-11-22", "day"), ("2026-10-23", "2026-11-22", "hour")]
+)
+def test_the_longest_range_is_whole(found, write, first, last, by):
+    write(first, [(0, "", 1, (1, 0, 0, 0))])
+    write(last, [(23, "", 1, (1, 0, 0, 0))])
+
+    assert found(from_=first, to=last, by=by)["total"]["pictures"] == 2
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_an_answer_that_lambda_would_not_take_is_refused_with_its_size(ask, write, form):
+    sources = [f"{number:02} {'🙂' * 61}" for number in range(30 if form == "json" else 40)]
+    for day in range(1, 29):
+        write(f"2026-02-{day:02}", [(hour, s, 1, (1, 0, 0, 0)) for hour in range(24) for s in sources])
+    query = {"from_": "2026-02-01", "to": "2026-02-28", "by": "hour", "format": form}
+
+    assert f"{28 * 24 * len(sources):,} rows" in refused(ask(**query))
+    assert ask(**query, source=sources[0])["statusCode"] == 200
+
+
+def test_more_rows_than_fit_are_refused_before_they_are_gathered(portal, ask, write, monkeypatch):
+    monkeypatch.setattr(portal.compliance, "_MAX_ROWS", 3)
+    write("2026-11-20", [(hour, "", 1, (1, 0, 0, 0)) for hour in range(4)])
+    query = {"from_": "2026-11-20", "to": "2026-11-20"}
+
+    assert "more than 3 rows" in refused(ask(**query, by="hour"))
+    assert ask(**query, by="day")["statusCode"] == 200
+
+
+def test_what_cannot_be_counted_in_time_is_refused_and_no_failure(portal, ask, write, monkeypatch):
+    monkeypatch.setattr(portal.compliance, "_PATIENCE", -1)
+    write("2026-11-20", [(9, "", 1, (1, 0, 0, 0))])
+
+    assert "Ask for fewer days" in refused(ask(from_="2026-11-20", to="2026-11-20"))
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "media_type"),
+    [
+        ({}, "*/*", "application/json"),
+        ({"format": "csv"}, "*/*", "text/csv; charset=utf-8"),
+        ({}, "text/csv", "text/csv; charset=utf-8"),
+        ({}, "text/html, text/csv;q=0.9", "text/csv; charset=utf-8"),
+        ({"format": "json"}, "text/csv", "application/json"),
+    ],
+)
+@pytest.mark.usefixtures("insights")
+def test_the_form_is_that_of_the_parameter_or_else_of_the_header(ask, query, accept, media_type):
+    answer = ask({"Accept": accept}, **query)
+
+    assert answer["statusCode"] == 200
+    assert answer["multiValueHeaders"]["Content-Type"] == [media_type]
+
+
+def test_the_csv_has_the_rows_of_the_json(ask, found, write):
+    write("2026-11-20", [(9, "a", 1, (1, 0, 0, 0)), (9, 'Tür "3", Süd', 2, (0, 0, 0, 0))])
+    query = {"from_": "2026-11-20", "to": "2026-11-20"}
+
+    answer = ask(**query, format="csv")
+
+    rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in found(**query)["rows"]]
+    assert as_table(answer) == rows
+    assert answer["multiValueHeaders"]["Content-Disposition"] == [
+        'attachment; filename="compliance-2026-11-20-2026-11-20.csv"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [
+        ("=HYPERLINK(A1)", "'=HYPERLINK(A1)"),
+        ("+1", "'+1"),
+        ("-20 °C", "'-20 °C"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\uff1d1", "'\uff1d1"),  # a wide one
+        ("  =1", "'  =1"),
+        ("a;=1", "a;'=1"),
+        ("a, @b", "a,' @b"),
+        ('a"=1', "a\"'=1"),
+        ("gate-3", "gate-3"),
+        ("a=b", "a=b"),
+        ("7 + 1", "7 + 1"),
+        ("", ""),
+    ],
+)
+def test_no_spreadsheet_computes_the_name_of_a_source(ask, found, write, source, written):
+    write("2026-11-20", [(9, source, 1, (1, 0, 0, 0))])
+    query = {"from_": "2026-11-20", "to": "2026-11-20"}
+
+    assert as_table(ask(**query, format="csv"))[0]["source"] == written
+    assert found(**query)["rows"][0]["source"] == source
+
+
+def test_a_summary_that_is_damaged_is_a_failure_and_no_gap(ask, insights):
+    insights.put_object(Key="compliance/dt=2026-11-20.json", Body=b'{"rows": [')
+
+    assert ask(from_="2026-11-20", to="2026-11-20")["statusCode"] == 500
+
+
+@pytest.mark.parametrize("name", ["compliance", "compliance-csv"])
+@pytest.mark.usefixtures("insights")
+def test_the_sample_events_are_answered(portal, name):
+    event = json.loads((ROOT / "events" / f"{name}.json").read_text())
+
+    assert portal.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == 200

@@ -1,0 +1,158 @@
+"""What people say a picture really showed: checked, and kept where the latest word counts."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from moto import mock_aws
+
+from tests.make_events import api_event
+
+ROOT = Path(__file__).parents[2]
+ID = "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11"
+
+
+@pytest.fixture
+def say(portal):
+    def send(body):
+        text = body if isinstance(body, str | None) else json.dumps(body)
+        event = api_event("POST", "/feedback", content_type="application/json", body=text)
+        return portal.handler(event, SimpleNamespace(aws_request_id="1"))
+
+    return send
+
+
+@pytest.fixture
+def at(portal, monkeypatch):
+    """Let it be another time."""
+
+    def let(moment):
+        clock = SimpleNamespace(now=lambda _: datetime.fromisoformat(moment).replace(tzinfo=UTC))
+        monkeypatch.setattr(portal.feedback, "datetime", clock)
+
+    return let
+
+
+def kept(bucket):
+    return {o.key: json.loads(o.get()["Body"].read()) for o in bucket.objects.all()}
+
+
+@pytest.mark.parametrize("label", ["mask", "no_mask", "incorrect"])
+def test_a_label_is_kept_under_its_day_and_prediction(say, insights, at, label):
+    at("2026-11-22T09:15:00.250")
+
+    answer = say({"prediction_id": ID, "label": label})
+
+    told = {"prediction_id": ID, "label": label, "time": "2026-11-22T09:15:00.250+00:00"}
+    assert (answer["statusCode"], json.loads(answer["body"])) == (202, told)
+    assert kept(insights) == {f"feedback/dt=2026-11-22/{ID}.json": told}
+
+
+def test_it_is_stamped_with_the_time_of_now(say, insights):
+    told = json.loads(say({"prediction_id": ID, "label": "mask"})["body"])
+
+    assert abs(datetime.fromisoformat(told["time"]) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert list(kept(insights).values()) == [told]
+
+
+def test_saying_it_again_leaves_one_and_the_last_word_counts(say, insights, at):
+    for minute, label in enumerate(["mask", "mask", "no_mask"]):
+        at(f"2026-11-22T09:0{minute}:00")
+        assert say({"prediction_id": ID, "label": label})["statusCode"] == 202
+
+    (told,) = kept(insights).values()
+    assert (told["label"], told["time"]) == ("no_mask", "2026-11-22T09:02:00.000+00:00")
+
+
+def test_the_word_of_another_day_is_later_by_its_time(say, insights, at):
+    for day, label in ((21, "mask"), (22, "incorrect")):
+        at(f"2026-11-{day}T23:59:59")
+        say({"prediction_id": ID, "label": label})
+
+    latest = max(kept(insights).values(), key=lambda told: told["time"])
+    assert latest["label"] == "incorrect"
+
+
+def test_an_id_in_capital_letters_is_the_same_prediction(say, insights, at):
+    at("2026-11-22T09:00:00")
+    say({"prediction_id": ID, "label": "mask"})
+    say({"prediction_id": ID.upper(), "label": "no_mask"})
+
+    (told,) = kept(insights).values()
+    assert (told["prediction_id"], told["label"]) == (ID, "no_mask")
+
+
+def test_nothing_else_that_is_sent_is_kept(say, insights):
+    say({"prediction_id": ID, "label": "mask", "name": "Jane Doe"})
+
+    (told,) = kept(insights).values()
+    assert told.keys() == {"prediction_id", "label", "time"}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (None, "not JSON"),
+        ("", "not JSON"),
+        ('{"label": ', "not JSON"),
+        ([ID, "mask"], "not an object"),
+        ({"label": "mask"}, "`prediction_id` must be the UUID"),
+        ({"prediction_id": 7, "label": "mask"}, "`prediction_id` must be the UUID"),
+        ({"prediction_id": "", "label": "mask"}, "`prediction_id` must be the UUID"),
+        ({"prediction_id": ID.replace("-", ""), "label": "mask"}, "`prediction_id` must be the UUID"),
+        ({"prediction_id": f"{{{ID}}}", "label": "mask"}, "`prediction_id` must be the UUID"),
+        ({"prediction_id": f"../{ID}", "label": "mask"}, "`prediction_id` must be the UUID"),
+        ({"prediction_id": f"{ID}\n", "label": "mask"}, "`prediction_id` must be the UUID"),
+        ({"prediction_id": ID}, "`label` must be mask, no_mask or incorrect"),
+        ({"prediction_id": ID, "label": None}, "`label` must be mask, no_mask or incorrect"),
+        ({"prediction_id": ID, "label": ["mask"]}, "`label` must be mask, no_mask or incorrect"),
+        ({"prediction_id": ID, "label": "uncertain"}, "`label` must be mask, no_mask or incorrect"),
+        ({"prediction_id": ID, "label": "Mask"}, "`label` must be mask, no_mask or incorrect"),
+    ],
+)
+def test_what_is_malformed_is_told_how_to_do_it_right_and_not_kept(say, insights, body, says):
+    answer = say(body)
+
+    assert answer["statusCode"] == 400
+    assert answer["multiValueHeaders"]["Content-Type"] == ["application/problem+json"]
+    assert says in json.loads(answer["body"])["detail"]
+    assert kept(insights) == {}
+
+
+def test_bytes_that_are_no_text_are_told_not_to_be_json(portal, insights):
+    event = api_event("POST", "/feedback", content_type="image/jpeg", body=b"\xff\xd8\xff")
+    answer = portal.handler(event, SimpleNamespace(aws_request_id="1"))
+
+    assert answer["statusCode"] == 400
+    assert "not JSON" in json.loads(answer["body"])["detail"]
+    assert kept(insights) == {}
+
+
+def test_json_that_comes_as_another_type_is_json(portal, insights):
+    body = json.dumps({"prediction_id": ID, "label": "mask"}).encode()  # curl -d without a type
+    event = api_event("POST", "/feedback", content_type="application/x-www-form-urlencoded", body=body)
+
+    assert portal.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == 202
+    assert len(kept(insights)) == 1
+
+
+@mock_aws
+def test_what_could_not_be_kept_is_no_success(say):
+    assert say({"prediction_id": ID, "label": "mask"})["statusCode"] == 500  # the bucket is not there
+
+
+def test_another_method_is_told_the_right_one(portal):
+    answer = portal.handler(api_event("GET", "/feedback"), SimpleNamespace(aws_request_id="1"))
+
+    assert answer["statusCode"] == 405
+    assert answer["multiValueHeaders"]["Allow"] == ["POST"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("feedback", 202), ("feedback-uncertain", 400)])
+@pytest.mark.usefixtures("insights")
+def test_the_sample_events_are_answered(portal, name, status):
+    event = json.loads((ROOT / "events" / f"{name}.json").read_text())
+
+    assert portal.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == status

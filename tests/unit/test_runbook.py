@@ -1,0 +1,68 @@
+"""Every alarm has its section in the runbook, names it, and says what to do; the runbook has no other."""
+
+import re
+
+import pytest
+
+from infra.local.template import transformed_template
+from tests.conftest import ROOT
+
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
+TEMPLATE = transformed_template(ROOT / "template.yaml", {})
+ALARMS = {
+    name: resource["Properties"]
+    for name, resource in TEMPLATE["Resources"].items()
+    if resource["Type"] in {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
+}
+
+
+def description(alarm):
+    text = alarm["AlarmDescription"]
+    return text["Fn::Sub"] if isinstance(text, dict) else text
+
+
+def test_each_alarm_has_its_section_and_each_section_its_alarm():
+    assert sorted(SECTIONS) == sorted(ALARMS)
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_leads_to_its_section(name):
+    text = description(ALARMS[name])
+
+    assert text.endswith(f" docs/runbook.md#{name.lower()}")  # as GitHub makes anchors of headings
+    assert len(text) <= 1024  # what CloudWatch takes
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_section_says_what_it_means_where_to_look_and_what_to_do(name):
+    body = SECTIONS[name]
+    parts = [part for part in ("**What it means.**", "**Look here.**", "**Do this.**") if part in body]
+
+    assert len(parts) == 3
+    assert sorted(parts, key=body.index) == parts
+
+
+def test_what_the_commands_ask_the_stack_for_is_among_its_outputs():
+    assert set(re.findall(r"\$\(out (\w+)\)", RUNBOOK)) <= TEMPLATE["Outputs"].keys()
+
+
+def test_the_parameters_and_resources_it_names_are_there():
+    known = TEMPLATE["Parameters"].keys() | TEMPLATE["Resources"].keys()
+    named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", RUNBOOK))
+
+    assert named - known == {"NoSuchKey", "AccessDenied"}  # errors of S3's
+
+
+def test_links_within_it_lead_somewhere():
+    anchors = {name.lower() for name in SECTIONS}
+
+    assert set(re.findall(r"\]\(#(\w+)\)", RUNBOOK)) <= anchors
+
+
+def test_the_targets_of_make_that_it_names_are_there():
+    makefiles = [ROOT / "Makefile", ROOT / "infra" / "deploy.mk", ROOT / "training" / "training.mk"]
+    targets = set(re.findall(r"^([a-z-]+):", "\n".join(file.read_text() for file in makefiles), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", RUNBOOK, re.MULTILINE))
+
+    assert {"drift", "baseline", "redrive"} <= named <= targets

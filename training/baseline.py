@@ -1,0 +1,119 @@
+"""Write a release's baseline: `python -m training.baseline --data DATA --release functions/inference/model`.
+
+The baseline says what pictures and predictions are like when all is well; drift is measured against it. It is made of
+the validation pictures, which have not been learned from: every one of them, portraits as well as scenes, is scored
+once, as serving scores what a client sends. The release's manifest vouches for it by its SHA-256.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from tqdm import tqdm
+
+from functions.drift.baseline import build
+from functions.drift.features import FEATURES, Sample, features
+from functions.inference.decode import decode
+from functions.inference.record import remembered
+from functions.inference.release import LABELS, MANIFEST, InvalidRelease, load_release
+from functions.inference.score import Models, Question, load_models, score
+from functions.problem import Rejected
+from training.dataset import UnusableData, find, load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BASELINE: Final = "baseline.json"
+
+
+@dataclass(frozen=True)
+class File:
+    """A picture as a client would send it.
+
+    Attributes:
+        path: Of the file.
+        source: The set that it comes from.
+        label: What a portrait shows; empty for a scene.
+    """
+
+    path: Path
+    source: str
+    label: str
+
+
+def write_baseline(data: Path, release: Path) -> Path:
+    """Score the validation pictures of `data` with a release, and add the baseline to its folder and its manifest.
+
+    Raises:
+        InvalidRelease: There is no release in the folder.
+        UnusableData: There are too few pictures.
+    """
+    models = load_models(load_release(release), threads=1)
+    files = tqdm(pictures(data, "val"), "scoring", unit=" pictures")
+    records = [record for file in files if (record := record_of(file.path.read_bytes(), models))]
+    try:
+        baseline = build(sample(records), models.version, {})
+    except ValueError as error:
+        raise UnusableData(f"{data}: {error}") from error
+    path = release / BASELINE
+    path.write_text(baseline.as_json() + "\n")
+    manifest = json.loads((release / MANIFEST).read_text())
+    manifest["files"][BASELINE] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (release / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    load_release(release)
+    return path
+
+
+def pictures(data: Path, split: str) -> list[File]:
+    """List the portraits and the scenes of a split, see `training.dataset` for the folder's forms."""
+    examples = find(data)
+    if any(
+        not example.split for example in examples
+    ):  # a flat folder, which is split by what is in the pictures
+        examples = [loaded.example for loaded in load(examples).samples]
+    found = {
+        example.path: File(example.path, example.source, "" if example.face else example.label)
+        for example in examples
+        if example.split == split
+    }
+    return list(found.values())
+
+
+def record_of(file: bytes, models: Models) -> Mapping[str, Any] | None:
+    """Return what serving remembers of a picture that is sent to it; None where it refuses it."""
+    try:
+        return remembered(score(decode(file), models, Question(), decode_ms=0), source=None)
+    except Rejected:
+        return None
+
+
+def sample(records: Sequence[Mapping[str, Any]]) -> Sample:
+    """Return the features of prediction records."""
+    values = np.array([features(record) for record in records], np.float32).reshape(-1, len(FEATURES))
+    labels = tuple(max(LABELS, key=record["probabilities"].__getitem__) for record in records)
+    return Sample(values, labels, len(records))
+
+
+def main() -> None:
+    """Write a baseline from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures")
+    parser.add_argument("--release", type=Path, required=True, help="folder of the release")
+    options = parser.parse_args()
+    try:
+        path = write_baseline(options.data, options.release)
+    except (UnusableData, InvalidRelease) as error:
+        parser.error(str(error))
+    print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
