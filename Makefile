@@ -53,7 +53,7 @@ release: $(VENV)/dev.stamp ## Write the model release of RUN (and DETECTOR, if t
 train-baseline: $(VENV)/dev.stamp ## Write what drift is measured by into the release MODEL=folder, from DATA's validation pictures
 	$(BIN)/python -m training.baseline --data $(DATA) --release $(MODEL)
 
-bench: $(VENV)/dev.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
+bench: $(VENV)/test.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
 

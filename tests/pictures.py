@@ -29,7 +29,7 @@ def draw_face(width: int = 160, height: int = 200) -> Image.Image:
 
 
 def draw_scene(
-    sides: tuple[int, ...] = (120, 90, 60, 24), width: int = 480, height: int = 240
+    sides: tuple[int, ...] = (110, 80, 60, 30), width: int = 480, height: int = 240
 ) -> Image.Image:
     """Faces of these widths, in pixels, side by side before a wall."""
     image = Image.new("RGB", (width, height), (120, 118, 110))

@@ -23,7 +23,7 @@ import boto3
 
 from functions.inference.fetch import BAKED
 from infra.local.aws import moto_server
-from tests.benchmarks import batch
+from tests.benchmarks import batch, drift_records
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -228,7 +228,15 @@ def main() -> None:
     packages = ("ai-edge-litert", "numpy", "pillow", "tensorflow-cpu", "keras", "onnxruntime")
     versions = ", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)])
     machine = f"{processor()}, {os.cpu_count()} cores"
-    results = f"{render(tables, machine, versions)}\n{batch.render(batch.measure())}"
+    command = [sys.executable, "-m", "tests.benchmarks.record_cost"]
+    recording = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    parts = (
+        render(tables, machine, versions),
+        batch.render(batch.measure()),
+        f"What monitoring costs a prediction:\n\n{recording.stdout}",
+        drift_records.render(drift_records.measure()),
+    )
+    results = "\n".join(parts)
     (HERE / "RESULTS.md").write_text(results)
     print(results)  # noqa: T201
 

@@ -15,7 +15,6 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +29,7 @@ from functions.drift.sample import ROWS
 from functions.inference.fetch import open_release
 from functions.inference.score import load_models
 from training.baseline import pictures, record_of, sample
+from training.metrics import wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,20 +133,12 @@ class Row:
     named: Counter[str]
 
     def __str__(self) -> str:
-        low, high = interval(self.alarms, self.windows)
+        low, high = wilson_interval(self.alarms, self.windows)
         named = ", ".join(f"{name} {count / self.windows:.0%}" for name, count in self.named.most_common(4))
         return (
             f"| {self.what} | {self.size:,} | {self.alarms:,} of {self.windows:,} | "
             f"{self.alarms / self.windows:.1%} ({low:.1%} to {high:.1%}) | {named or 'nothing'} |"
         )
-
-
-def interval(hits: int, count: int) -> tuple[float, float]:
-    """The 95% interval of a share (Wilson)."""
-    z, share = 1.96, hits / count
-    middle, spread = share + z**2 / (2 * count), z * sqrt(share * (1 - share) / count + (z / count / 2) ** 2)
-    scale = 1 + z**2 / count
-    return max((middle - spread) / scale, 0), min((middle + spread) / scale, 1)
 
 
 Window = dict[str, Sample]  # by source

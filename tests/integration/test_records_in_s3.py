@@ -76,10 +76,16 @@ def test_a_prediction_is_there_once_under_its_day(system, picture, stored):
 
 
 def test_so_is_an_upload_s(system, picture, stored, outputs):
-    system.client("s3").put_object(Bucket=outputs["UploadsBucket"], Key="records/face.jpg", Body=picture)
+    system.client("s3").put_object(
+        Bucket=outputs["UploadsBucket"],
+        Key="records/face.jpg",
+        Body=picture,
+        Metadata={"source": "records-upload"},
+    )
 
-    (record,) = eventually(lambda: records(stored, '"route":"batch"'))
+    (record,) = eventually(lambda: records(stored, '"source":"records-upload"'))
 
+    assert record["route"] == "batch"
     assert record["label"]
 
 

@@ -6,6 +6,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from functions.portal.settings import read_settings
+
 PORTAL = {
     "UPLOADS_BUCKET": "uploads",
     "RESULTS_BUCKET": "results",
@@ -18,11 +20,12 @@ PORTAL = {
 
 @pytest.fixture
 def portal(monkeypatch):
-    """The portal's handler module, which reads the environment when it is imported; with no client of S3 yet."""
+    """The portal's handler module, with no client of S3 yet."""
     for name, value in PORTAL.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may hold another test's credentials
     portal = importlib.import_module("functions.portal.app")
+    monkeypatch.setattr(portal, "settings", read_settings())  # another test may have imported it before
     portal.store.s3.cache_clear()
     return portal
 

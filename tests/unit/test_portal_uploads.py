@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from functions.portal.settings import read_settings
 from tests.make_events import api_event
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ KEYS = [
 
 @pytest.fixture
 def app(monkeypatch):
-    """The handler's module, which reads the environment when it is imported."""
+    """The handler's module, with no client of S3 yet."""
     for name, value in {
         "UPLOADS_BUCKET": "uploads",
         "RESULTS_BUCKET": "results",
@@ -44,8 +45,8 @@ def app(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may hold another test's credentials
     app = importlib.import_module("functions.portal.app")
+    monkeypatch.setattr(app, "settings", read_settings())  # another test may have imported it before
     app.store.s3.cache_clear()
-
     return app
 
 
