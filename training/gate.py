@@ -302,6 +302,15 @@ def judge_run(run: Path, data: Path, serving: Release) -> dict[str, Any]:
     return said
 
 
+def as_text(told: Mapping[str, Any]) -> str:
+    """A gate's JSON as a table, the verdict last."""
+    lines = [
+        f"{one['verdict']:8}{one['figure']:45}{one['n']:>6}{one['candidate']:9.4f}{one['serving']:9.4f}"
+        for one in told["comparisons"]
+    ]
+    return "\n".join([*lines, f"{'passed' if told['passed'] else 'refused'}: {told['reason']}"])
+
+
 def main() -> None:
     """Judge a run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -315,11 +324,7 @@ def main() -> None:
         told = judge_run(options.run, options.data, open_release(options.serving))
     except (UnusableData, InvalidRelease) as error:
         parser.error(str(error))
-    for one in told["comparisons"]:
-        print(
-            f"{one['verdict']:8}{one['figure']:45}{one['n']:>6}{one['candidate']:9.4f}{one['serving']:9.4f}"
-        )
-    print(f"{'passed' if told['passed'] else 'refused'}: {told['reason']}")
+    print(as_text(told))
     sys.exit(not told["passed"])
 
 

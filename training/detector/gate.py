@@ -18,12 +18,12 @@ import numpy as np
 
 from functions.inference.detect import Detector
 from functions.inference.fetch import open_release
-from functions.inference.release import LABELS, Network
+from functions.inference.release import LABELS, InvalidRelease, Network
 from training.dataset import UnusableData
 from training.detector.evaluate import CONVERSION, DETECTOR, LOWEST_SCORE, certain
 from training.detector.metrics import ON_FACE, Matches, average_precision, match
 from training.detector.scenes import MIN_FACE, Scene, fingerprint, load_scenes, to_find
-from training.gate import DOUBT, FEWEST, SERVING_HELP, Comparison, verdict
+from training.gate import DOUBT, FEWEST, SERVING_HELP, Comparison, as_text, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,13 +154,9 @@ def main() -> None:
     options = parser.parse_args()
     try:
         told = judge_run(options.run, options.data, open_release(options.serving))
-    except UnusableData as error:
+    except (UnusableData, InvalidRelease) as error:
         parser.error(str(error))
-    for one in told["comparisons"]:
-        print(
-            f"{one['verdict']:8}{one['figure']:45}{one['n']:>6}{one['candidate']:9.4f}{one['serving']:9.4f}"
-        )
-    print(f"{'passed' if told['passed'] else 'refused'}: {told['reason']}")
+    print(as_text(told))
     sys.exit(not told["passed"])
 
 
