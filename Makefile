@@ -32,8 +32,8 @@ format: $(VENV)/dev.stamp ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 
 train: $(VENV)/dev.stamp ## Fine-tune on DATA=folder into RUN=folder (resumes); START= begins at ImageNet
-	$(BIN)/python -m training.train --data $(DATA) --out $(RUN) $(START)
-	$(BIN)/python -m training.convert --data $(DATA) --run $(RUN)
+	$(BIN)/python -m training.classifier.train --data $(DATA) --out $(RUN) $(START)
+	$(BIN)/python -m training.classifier.convert --data $(DATA) --run $(RUN)
 	$(MAKE) evaluate
 
 train-detector: $(VENV)/dev.stamp ## Train the face detector on DATA=folder with frames.csv into DETECTOR=folder (resumes)
@@ -42,7 +42,7 @@ train-detector: $(VENV)/dev.stamp ## Train the face detector on DATA=folder with
 	$(BIN)/python -m training.detector.evaluate --data $(DATA) --run $(DETECTOR)
 
 evaluate: $(VENV)/dev.stamp ## Judge the TFLite file of RUN on the test pictures of DATA and write its report
-	$(BIN)/python -m training.evaluate --data $(DATA) --run $(RUN)
+	$(BIN)/python -m training.classifier.evaluate --data $(DATA) --run $(RUN)
 	$(BIN)/python -m training.report --run $(RUN) $(WITH_DETECTOR) --out $(RUN)/report
 
 release: $(VENV)/dev.stamp ## Write the model release of RUN (and DETECTOR, if there), VERSION=…, into the image's folder

@@ -24,7 +24,7 @@ from functions.inference.record import remembered
 from functions.inference.release import LABELS, MANIFEST, InvalidRelease, load_release
 from functions.inference.score import Models, Question, load_models, score
 from functions.problem import Rejected
-from training.dataset import UnusableData, find, load
+from training.classifier.dataset import UnusableData, find, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def write_baseline(data: Path, release: Path) -> Path:
 
 
 def pictures(data: Path, split: str) -> list[File]:
-    """List the portraits and the scenes of a split, see `training.dataset` for the folder's forms."""
+    """List the portraits and the scenes of a split, see `training.classifier.dataset` for the folder's forms."""
     examples = find(data)
     if any(
         not example.split for example in examples

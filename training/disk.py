@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from training.dataset import UnusableData
+from training.classifier.dataset import UnusableData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from functions.inference.fetch import open_release
 from functions.inference.release import InvalidRelease
 from training.baseline import write_baseline
-from training.dataset import UnusableData
+from training.classifier.dataset import UnusableData
+from training.classifier.evaluate import evaluate_run, shipped
+from training.classifier.gate import GATE, SERVING_HELP, judge_run
 from training.disk import full_disk_told
-from training.evaluate import evaluate_run, shipped
-from training.gate import GATE, SERVING_HELP, judge_run
 from training.release import write_release
 from training.report import write_report
 from training.tracking import track

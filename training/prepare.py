@@ -1,8 +1,8 @@
 """Check a folder of pictures and copy what is usable: `python -m training.prepare --data FOLDER --out PREPARED`.
 
-What comes out has the form that training reads (see training/dataset.py), every picture named by its content. Left
-out, and told in `prepared.json`: what cannot be read, what has two labels, copies, and what looks like a picture
-of a split that judges. `doubtful.csv` lists pictures of which the serving classifier is sure that they are
+What comes out has the form that training reads (see training/classifier/dataset.py), every picture named by its
+content. Left out, and told in `prepared.json`: what cannot be read, what has two labels, copies, and what looks like
+a picture of a split that judges. `doubtful.csv` lists pictures of which the serving classifier is sure that they are
 something else: either they are hard, or they lie in the wrong folder.
 """
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from functions.inference.fetch import open_release
 from functions.inference.release import LABELS, InvalidRelease
-from training.dataset import (
+from training.classifier.dataset import (
     SPLITS,
     Dataset,
     Sample,
@@ -32,8 +32,8 @@ from training.dataset import (
     require_every_label,
     summary,
 )
+from training.classifier.evaluate import probabilities
 from training.disk import full_disk_told, require_space
-from training.evaluate import probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -189,7 +189,7 @@ def main() -> None:
     """Prepare from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder of pictures (see training/dataset.py)"
+        "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write; replaced")
     parser.add_argument(

@@ -18,13 +18,13 @@ from typing import Any, Final
 from functions.inference.fetch import open_release
 from functions.inference.release import LABELS, MANIFEST, Release, load_release
 from training.baseline import BASELINE
+from training.classifier.convert import CONVERSION
+from training.classifier.evaluate import METRICS
+from training.classifier.train import STATE, WEIGHTS
 from training.commit import git_commit
-from training.convert import CONVERSION
 from training.detector import evaluate as detector_evaluate
 from training.detector import train as detector_train
 from training.detector.evaluate import DETECTOR
-from training.evaluate import METRICS
-from training.train import STATE, WEIGHTS
 
 CLASSIFIER: Final = "classifier.tflite"
 

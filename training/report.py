@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from functions.inference.release import LABELS
-from training.evaluate import CONVERSION, METRICS, MISTAKES, PREDICTIONS
+from training.classifier.evaluate import CONVERSION, METRICS, MISTAKES, PREDICTIONS
 from training.metrics import precision_recall_curve, reliability, roc_curve, wilson_interval
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STYLE: Final = TEMPLATES / "plots.mplstyle"
-STATE: Final = "state.json"  # of training.train, which would bring TensorFlow with it
+STATE: Final = "state.json"  # of training.classifier.train, which would bring TensorFlow with it
 DETECTOR_METRICS: Final = "detector-metrics.json"
 DETECTOR_GATE: Final = "detector-gate.json"
-GATE: Final = "gate.json"  # of training.gate, where it was asked
+GATE: Final = "gate.json"  # of training.classifier.gate, where it was asked
 
 # Told apart by people who are colour-blind as well (Okabe & Ito 2008).
 COLOURS: Final = {"mask": "#0072B2", "no_mask": "#D55E00", "incorrect": "#009E73"}

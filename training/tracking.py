@@ -23,9 +23,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from functions.inference.release import MANIFEST
+from training.classifier.evaluate import CONVERSION, METRICS, SCORES
+from training.classifier.gate import GATE
 from training.commit import git_commit
-from training.evaluate import CONVERSION, METRICS, SCORES
-from training.gate import GATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "maskwatch"  # of the experiment and of the registered model
 LOCAL: Final = Path(".runs")
-STATE: Final = "state.json"  # of training.train, which would bring TensorFlow with it
+STATE: Final = "state.json"  # of training.classifier.train, which would bring TensorFlow with it
 LINK: Final = "mlflow.json"  # in a run's folder: which MLflow run tells of it
 CANDIDATE, PASSED = "candidate", "passed"
 

@@ -2,7 +2,7 @@
 PREPARED ?= .runs/prepared
 RELEASE ?= .runs/release
 IMAGE ?= maskwatch-training:latest
-JOB := $(BIN)/python -m training.job
+JOB := $(BIN)/python -m training.aws.job
 AWS_REGION_SET := AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),$(AWS_REGION),us-east-1)
 
 .PHONY: prepare judge serve mlflow repro dvc-remote training-image job job-local pipeline
@@ -38,7 +38,7 @@ job-local: $(VENV)/aws-training.stamp ## The same job in Docker here: PICTURES=f
 	$(JOB) submit --local .runs/job --pictures $(PICTURES) $(JOB_OPTIONS)
 
 pipeline: $(VENV)/aws-training.stamp ## Create or update the SageMaker pipeline and start it: ROLE=arn:… IMAGE=… (ENV=…)
-	$(AWS_REGION_SET) $(BIN)/python -m training.pipeline --stack maskwatch-$(ENV) --role $(ROLE) --image $(IMAGE)
+	$(AWS_REGION_SET) $(BIN)/python -m training.aws.pipeline --stack maskwatch-$(ENV) --role $(ROLE) --image $(IMAGE)
 
 $(VENV)/aws-training.stamp: $(VENV)/dev.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training,aws-training]'

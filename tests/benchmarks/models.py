@@ -12,8 +12,8 @@ from functions.inference.fetch import BAKED
 from functions.inference.release import MANIFEST
 from tests.make_events import api_event
 from tests.pictures import draw_face, encode
-from training.convert import convert
-from training.model import Calibration, load_trained, serving_model
+from training.classifier.convert import convert
+from training.classifier.model import Calibration, load_trained, serving_model
 
 WEIGHTS = Path(__file__).parents[2] / "training" / "weights" / "classifier.weights.h5"
 

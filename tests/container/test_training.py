@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from functions.inference.release import load_release
 from tests.training.drawn import write_crops
-from training.job import Order, run_locally
+from training.aws.job import Order, run_locally
 
 PROJECT = Path(__file__).parents[2]
 IMAGE = "maskwatch-training:test"
@@ -144,7 +144,7 @@ def definition(image, monkeypatch):
         monkeypatch.setenv(name, value)
     with mock_aws():
         boto3.client("s3").create_bucket(Bucket="models-bucket")
-        from training.pipeline import Plan, build, session_for  # noqa: PLC0415 -- asks for a region
+        from training.aws.pipeline import Plan, build, session_for  # noqa: PLC0415 -- asks for a region
 
         plan = Plan("models-bucket", "arn:aws:iam::123456789012:role/training", image)
         return json.loads(build(plan, session_for("models-bucket")).definition())

@@ -7,10 +7,10 @@ import keras
 import pytest
 
 from tests.training.drawn import write_crops, write_tables
-from training import evaluate
-from training.convert import convert_run
-from training.dataset import Dataset, find, load
-from training.train import Recipe, Stage, train
+from training.classifier import evaluate
+from training.classifier.convert import convert_run
+from training.classifier.dataset import Dataset, find, load
+from training.classifier.train import Recipe, Stage, train
 
 RECIPE = Recipe((Stage(96, None, 1, 2e-3), Stage(96, 12, 2, 1e-3)), batch=24)
 

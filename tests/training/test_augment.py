@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.drawn import draw
-from training.augment import augment
+from training.classifier.augment import augment
 
 PIXELS = np.asarray(draw("mask", 0))
 SCENE = np.asarray(draw("mask", 0, 140, 150))

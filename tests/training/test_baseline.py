@@ -13,7 +13,7 @@ from functions.inference.release import LABELS, InvalidRelease, load_release
 from functions.inference.score import load_models
 from tests.training.drawn import write_crops, write_tables
 from training.baseline import BASELINE, pictures, record_of, sample, write_baseline
-from training.dataset import UnusableData
+from training.classifier.dataset import UnusableData
 from training.release import write_release
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from functions.inference.classify import Classifier, Interpreter, resize
 from functions.inference.release import Network
-from training import convert
-from training.convert import CONVERSION, calibrate
-from training.dataset import Dataset
-from training.model import Calibration, load_trained, serving_model
-from training.train import STATE, WEIGHTS
+from training.classifier import convert
+from training.classifier.convert import CONVERSION, calibrate
+from training.classifier.dataset import Dataset
+from training.classifier.model import Calibration, load_trained, serving_model
+from training.classifier.train import STATE, WEIGHTS
 
 FORMATS = ["int8", "float16", "float32"]
 

@@ -12,7 +12,15 @@ from functions.inference.decode import decode
 from functions.inference.release import LABELS
 from tests.pictures import encode
 from tests.training.drawn import draw, write_crops
-from training.dataset import EXCLUSIONS, Dataset, UnusableData, find, load, read_exclusions, summary
+from training.classifier.dataset import (
+    EXCLUSIONS,
+    Dataset,
+    UnusableData,
+    find,
+    load,
+    read_exclusions,
+    summary,
+)
 
 NOTHING_EXCLUDED = "sha256,reason\n"
 

@@ -8,10 +8,10 @@ import pytest
 
 from functions.inference.detect import Detections
 from functions.inference.release import Network
+from training.classifier.gate import verdict
 from training.detector import gate
 from training.detector.gate import judge
 from training.detector.scenes import Scene
-from training.gate import verdict
 
 Finder = Callable[[int], Detections]
 FACES, SCENES = 3, 40

@@ -12,7 +12,7 @@ from functions.inference.fetch import open_release
 from functions.inference.release import Network
 from tests.pictures import encode
 from tests.training.drawn import draw
-from training.dataset import UnusableData
+from training.classifier.dataset import UnusableData
 from training.detector import scenes
 from training.detector import train as module
 from training.detector.convert import convert_run, find_faces, platt

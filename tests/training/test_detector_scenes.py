@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from functions.inference.release import LABELS
-from training.dataset import UnusableData
+from training.classifier.dataset import UnusableData
 from training.detector import scenes
 from training.detector.scenes import fingerprint, load_scenes, sides
 

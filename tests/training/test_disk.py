@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.dataset import UnusableData
+from training.classifier.dataset import UnusableData
 from training.disk import full_disk_told, replacing, require_space
 
 

@@ -109,7 +109,7 @@ def test_another_format_redoes_converting_and_evaluating_alone_and_metrics_are_c
     trained = (run / "state.json").stat().st_mtime_ns
     shipped = json.loads((run / "conversion.json").read_text())["shipped"]
     allowed = "-2.0" if shipped == "int8" else "2.0"
-    convert = checkout.folder / "training" / "convert.py"
+    convert = checkout.folder / "training" / "classifier" / "convert.py"
     text = convert.read_text()
     convert.write_text(text.replace("ALLOWED_LOSS: Final = 0.005", f"ALLOWED_LOSS: Final = {allowed}"))
     assert convert.read_text() != text

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from functions.inference.fetch import BAKED
-from training import entrypoint
-from training.dataset import UnusableData
-from training.entrypoint import Host, host, hyperparameters, places, recipe_of
-from training.train import PARAMS, read_recipe
+from training.aws import entrypoint
+from training.aws.entrypoint import Host, host, hyperparameters, places, recipe_of
+from training.classifier.dataset import UnusableData
+from training.classifier.train import PARAMS, read_recipe
 
 
 def config(ml: Path, **files: object) -> None:

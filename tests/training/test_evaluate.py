@@ -12,8 +12,8 @@ from PIL import Image
 
 from functions.inference.classify import Classifier
 from functions.inference.release import LABELS
-from training.dataset import Dataset, Example, Sample
-from training.evaluate import (
+from training.classifier.dataset import Dataset, Example, Sample
+from training.classifier.evaluate import (
     CORRUPTIONS,
     METRICS,
     MISTAKES,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training import gate
-from training.gate import CLASSES, FEWEST, Comparison, Group, compare, compare_latency, verdict
+from training.classifier import gate
+from training.classifier.gate import CLASSES, FEWEST, Comparison, Group, compare, compare_latency, verdict
 from training.metrics import calibration_error, macro_f1
 
 TRUTH = np.repeat([0, 1, 2], [500, 400, 100])

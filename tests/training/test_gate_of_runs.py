@@ -9,9 +9,10 @@ import pytest
 from functions.inference.fetch import BAKED, open_release
 from functions.inference.release import load_release
 from tests.training.drawn import write_crops
-from training import gate, judge
-from training.dataset import UnusableData
-from training.gate import GATE, judge_run
+from training import judge
+from training.classifier import gate
+from training.classifier.dataset import UnusableData
+from training.classifier.gate import GATE, judge_run
 
 VERSION = "2.0.0"
 

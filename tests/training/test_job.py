@@ -14,10 +14,10 @@ from functions.inference.fetch import BAKED
 from functions.inference.release import MANIFEST, load_release
 from infra.publish_model import AlreadyPublished
 from tests.training.drawn import MOTO
-from training import job
+from training.aws import job
+from training.aws.job import Order
+from training.classifier.dataset import UnusableData
 from training.commit import git_commit
-from training.dataset import UnusableData
-from training.job import Order
 
 BUCKET = "models-bucket"
 ORDER = Order(
@@ -136,7 +136,7 @@ def test_the_code_of_this_checkout_is_staged_and_nothing_else(described):
     (code,) = [c for c in described["InputDataConfig"] if c["ChannelName"] == "code"]
     prefix = code["DataSource"]["S3DataSource"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
     staged = {key.removeprefix(prefix).lstrip("/") for key in keys(prefix)}
-    assert {"training/entrypoint.py", "functions/inference/decode.py", "params.yaml"} <= staged
+    assert {"training/aws/entrypoint.py", "functions/inference/decode.py", "params.yaml"} <= staged
     assert {name.split("/")[0] for name in staged} == {"training", "functions", "params.yaml"}
     assert "training/weights/classifier.weights.h5" in staged
 
@@ -146,7 +146,7 @@ def test_the_script_gets_its_hyperparameters_as_arguments_and_what_it_lacks_inst
     prefix = drivers["DataSource"]["S3DataSource"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
     script = boto3.client("s3").get_object(Bucket=BUCKET, Key=f"{prefix.rstrip('/')}/sm_train.sh")
     text = script["Body"].read().decode()
-    assert "python -m training.entrypoint --seed 3 --start imagenet --version 1.1.0" in text
+    assert "python -m training.aws.entrypoint --seed 3 --start imagenet --version 1.1.0" in text
     assert "training/requirements-dlc.txt" in text
     assert described["HyperParameters"]["seed"] == "3"
     assert described["AlgorithmSpecification"]["TrainingImage"].endswith("tensorflow-training:2.21-cpu-py312")

@@ -1,4 +1,4 @@
-"""`python -m training.job`, from the command line to the Model Registry, against moto."""
+"""`python -m training.aws.job`, from the command line to the Model Registry, against moto."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from sagemaker.core.resources import TrainingJob
 
 from functions.inference.fetch import BAKED
 from tests.training.drawn import MOTO
-from training import job
+from training.aws import job
 
 STACK = """
 Parameters: {ModelUri: {Type: String, Default: ""}}
@@ -79,7 +79,7 @@ def test_one_command_ends_with_a_release_that_waits_for_approval(command, monkey
     said = command(*SUBMIT, "--version", "1.1.0")
 
     assert "published s3://models-of-the-stack/models/1.1.0/; nowhere worse" in said
-    assert "registered, PendingManualApproval; then: python -m training.job approve 1.1.0" in said
+    assert "registered, PendingManualApproval; then: python -m training.aws.job approve 1.1.0" in said
     assert "PendingManualApproval" in command("list")
     assert "Approved" in command("approve", "1.1.0")
     assert command("list").split()[:3] == ["1.1.0", "Approved", "s3://models-of-the-stack/models/1.1.0/"]
@@ -88,7 +88,7 @@ def test_one_command_ends_with_a_release_that_waits_for_approval(command, monkey
 def test_a_job_that_is_not_waited_for_is_described_and_published_later(command, tmp_path):
     said = command(*SUBMIT, "--version", "1.2.0", "--no-wait", "--spot", "--hyperparameter", "seed=7")
     name = said.split()[1]
-    assert f"then: python -m training.job publish {name} --bucket models-of-the-stack" in said
+    assert f"then: python -m training.aws.job publish {name} --bucket models-of-the-stack" in said
     assert command("describe", name).startswith(f"{name}: Completed, ")
     leave_a_release(TrainingJob.get(name), tmp_path / "left", "1.2.0")
     assert "published s3://models-of-the-stack/models/1.2.0/" in command(

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from training.model import (
+from training.classifier.model import (
     BACKBONE,
     Calibration,
     build,

@@ -21,7 +21,7 @@ def pipeline():
         for name, value in MOTO.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        from training.pipeline import Plan, build, session_for  # noqa: PLC0415 -- asks for a region
+        from training.aws.pipeline import Plan, build, session_for  # noqa: PLC0415 -- asks for a region
 
         yield build(Plan(BUCKET, ROLE, IMAGE, mlflow=MLFLOW), session_for(BUCKET))
 

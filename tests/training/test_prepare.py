@@ -15,7 +15,7 @@ from functions.inference.release import LABELS, Network
 from tests.pictures import encode
 from tests.training.drawn import draw, write_crops, write_tables
 from training import prepare as module
-from training.dataset import UnusableData, find, load
+from training.classifier.dataset import UnusableData, find, load
 from training.prepare import DOUBTFUL, REPORT, prepare, swapped_folders
 
 

@@ -9,10 +9,10 @@ import pytest
 from functions.inference.classify import Classifier
 from functions.inference.fetch import open_release
 from functions.inference.release import LABELS, InvalidRelease, load_release
-from training.dataset import Dataset
-from training.evaluate import METRICS, shipped
+from training.classifier.dataset import Dataset
+from training.classifier.evaluate import METRICS, shipped
+from training.classifier.train import STATE, WEIGHTS
 from training.release import write_release
-from training.train import STATE, WEIGHTS
 
 
 def test_what_is_written_loads_and_answers_the_same(

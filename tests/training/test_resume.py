@@ -19,9 +19,9 @@ import pytest
 import yaml
 
 from tests.training.conftest import RECIPE
-from training import train as module
-from training.dataset import Dataset, UnusableData
-from training.train import STATE, WEIGHTS, Batches, Recipe, Stage, read_recipe, recipe_from, train
+from training.classifier import train as module
+from training.classifier.dataset import Dataset, UnusableData
+from training.classifier.train import STATE, WEIGHTS, Batches, Recipe, Stage, read_recipe, recipe_from, train
 
 PROJECT = Path(__file__).parents[2]
 SHORT = Recipe((Stage(96, None, 2, 1e-3),), batch=24)
@@ -97,7 +97,7 @@ def test_a_process_killed_in_the_middle_of_an_epoch_goes_on_by_the_same_command(
     params = tmp_path / "params.yaml"
     params.write_text(yaml.safe_dump({"train": {"seed": 1, "batch": 24, "from_imagenet": stages}}))
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "training.train", "--data", drawn, "--out", out]
+    command = [sys.executable, "-m", "training.classifier.train", "--data", drawn, "--out", out]
     command += ["--params", params, "--weights", backbone]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.dataset import Dataset, Example, Sample
-from training.train import SHARES, Batches, one_hot, sampling_weights, validation_scores
+from training.classifier.dataset import Dataset, Example, Sample
+from training.classifier.train import SHARES, Batches, one_hot, sampling_weights, validation_scores
 
 
 def samples(counts: dict[tuple[str, str], int]) -> list[Sample]:

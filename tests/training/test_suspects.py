@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from functions.inference.release import LABELS
-from training import suspects
-from training.dataset import Dataset
-from training.suspects import Suspect, contact_sheet, find_suspects
-from training.train import Recipe, Stage
+from training.classifier import suspects
+from training.classifier.dataset import Dataset
+from training.classifier.suspects import Suspect, contact_sheet, find_suspects
+from training.classifier.train import Recipe, Stage
 
 
 def test_a_wrong_label_is_found_by_the_model_of_the_other_half(

@@ -8,9 +8,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from functions.inference.fetch import BAKED
+from training.classifier.train import STATE
 from training.commit import git_commit
 from training.tracking import CANDIDATE, NAME, PASSED, client, track
-from training.train import STATE
 
 HISTORY = [
     {"stage": 0, "epoch": epoch, "loss": 1 / (1 + epoch), "val_loss": 0.5, "val_macro_f1": 0.1 * epoch}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import RECIPE
-from training import train as module
-from training.dataset import Dataset, UnusableData, find, load
-from training.model import load_trained
-from training.train import STATE, WEIGHTS, Recipe, Stage, predict_logits, train
+from training.classifier import train as module
+from training.classifier.dataset import Dataset, UnusableData, find, load
+from training.classifier.model import load_trained
+from training.classifier.train import STATE, WEIGHTS, Recipe, Stage, predict_logits, train
 
 
 def history(folder: Path) -> list[dict[str, float]]:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from functions.inference.detect import letterbox
-from training.augment import coloured
+from training.classifier.augment import coloured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from functions.inference.detect import Detector, letterbox
 from functions.inference.release import Network
-from training.convert import quantized
+from training.classifier.convert import quantized
 from training.detector.evaluate import CONVERSION, DETECTOR, LOWEST_SCORE
 from training.detector.metrics import ON_FACE, match, recall_at
 from training.detector.model import load_trained, serving_model

@@ -26,7 +26,7 @@ from functions.inference.detect import Detections, Detector
 from functions.inference.fetch import open_release
 from functions.inference.release import LABELS, Network
 from functions.inference.score import cut
-from training.dataset import UnusableData
+from training.classifier.dataset import UnusableData
 from training.detector.metrics import NONE, ON_FACE, assign, average_precision, match, recall_at
 from training.detector.scenes import MIN_FACE, UNLABELLED, fingerprint, load_scenes, sides, to_find
 

@@ -1,9 +1,9 @@
 """Compare a detector's run with what serves: `python -m training.detector.gate --data FOLDER --run RUN`.
 
 Both look at the same test scenes, and each figure's difference gets a paired bootstrap interval over scenes, as in
-`training.gate`. The run is refused where an interval lies wholly on the worse side: recall and false detections at
-the threshold that each serves with, average precision, and the recall of any label or source. `detector-gate.json` in
-the run's folder says all of it; the exit status is 1 for a refused run.
+`training.classifier.gate`. The run is refused where an interval lies wholly on the worse side: recall and false
+detections at the threshold that each serves with, average precision, and the recall of any label or source.
+`detector-gate.json` in the run's folder says all of it; the exit status is 1 for a refused run.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import numpy as np
 from functions.inference.detect import Detector
 from functions.inference.fetch import open_release
 from functions.inference.release import LABELS, InvalidRelease, Network
-from training.dataset import UnusableData
+from training.classifier.dataset import UnusableData
+from training.classifier.gate import DOUBT, FEWEST, SERVING_HELP, Comparison, as_text, verdict
 from training.detector.evaluate import CONVERSION, DETECTOR, LOWEST_SCORE, certain
 from training.detector.metrics import ON_FACE, Matches, average_precision, match
 from training.detector.scenes import MIN_FACE, Scene, fingerprint, load_scenes, to_find
-from training.gate import DOUBT, FEWEST, SERVING_HELP, Comparison, as_text, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from functions.inference.decode import decode
 from functions.inference.release import LABELS
 from functions.problem import Rejected
-from training.dataset import SPLITS, UnusableData
+from training.classifier.dataset import SPLITS, UnusableData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -17,7 +17,7 @@ import numpy as np
 from functions.inference.decode import decode
 from functions.inference.detect import Detections, letterbox, read_cells
 from functions.problem import Rejected
-from training.dataset import UnusableData
+from training.classifier.dataset import UnusableData
 from training.detector.augment import CutFace, compose
 from training.detector.evaluate import LOWEST_SCORE
 from training.detector.metrics import average_precision, match, recall_at

@@ -1,4 +1,4 @@
-"""Train on SageMaker: `python -m training.job submit --pictures s3://… --stack maskwatch-dev --role ROLE`.
+"""Train on SageMaker: `python -m training.aws.job submit --pictures s3://… --stack maskwatch-dev --role ROLE`.
 
     submit    start a training job, wait for it, publish and register what it made; --local runs it in Docker, here
     describe  how a job is doing
@@ -45,18 +45,18 @@ from sagemaker.train.model_trainer import Mode, ModelTrainer
 from functions.inference.release import MANIFEST, load_release
 from infra.outputs import stack_outputs
 from infra.publish_model import publish
+from training.classifier.dataset import UnusableData
+from training.classifier.gate import GATE
 from training.commit import git_commit
-from training.dataset import UnusableData
-from training.gate import GATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PROJECT: Final = Path(__file__).parents[1]
+PROJECT: Final = Path(__file__).parents[2]
 TENSORFLOW: Final = ("2.21", "py312")  # of AWS's image
 LOCAL_IMAGE: Final = "maskwatch-training:latest"  # `make training-image`
 GROUP: Final = "maskwatch"
-STATE: Final = "state.json"  # of training.train, which would bring TensorFlow with it
+STATE: Final = "state.json"  # of training.classifier.train, which would bring TensorFlow with it
 NO_TELEMETRY: Final = {
     "SchemaVersion": "1.0",
     "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
@@ -83,7 +83,7 @@ class Order:
         serving: s3://… or folder of the release to compare with; empty for the one in this checkout.
         weights: s3://… or folder with a `.h5` to start from; empty for the shipped classifier's, or Keras' download.
         image: Empty for AWS's TensorFlow image.
-        hyperparameters: Of training.entrypoint, by name.
+        hyperparameters: Of training.aws.entrypoint, by name.
         instance_type: Of the machine.
         instances: Each trains with a seed of its own, and the best by validation is published.
         spot: Cheaper machines that may be taken away; the job goes on when there is one again.
@@ -151,7 +151,7 @@ def trainer(order: Order, code: Path, sagemaker: Session, local_root: Path | Non
     image = order.image or (LOCAL_IMAGE if local_root else _tensorflow_image(order, sagemaker))
     source = SourceCode(
         source_dir=str(code),
-        command="python -m training.entrypoint",
+        command="python -m training.aws.entrypoint",
         args=[part for key, value in told.items() for part in (f"--{key}", value)],
         # The project's own image has everything in it.
         requirements=None if order.image or local_root else "training/requirements-dlc.txt",
@@ -475,7 +475,7 @@ def _submit(options: argparse.Namespace) -> None:
     job = submit(order, sagemaker)
     print(f"submitted {job.training_job_name}")
     if options.no_wait:
-        print(f"then: python -m training.job publish {job.training_job_name} --bucket {order.bucket}")
+        print(f"then: python -m training.aws.job publish {job.training_job_name} --bucket {order.bucket}")
         return
     job.wait(logs=True)
     _published(publish_job(job, order.bucket, sagemaker))
@@ -485,7 +485,7 @@ def _published(package: Mapping[str, Any]) -> None:
     about = package["CustomerMetadataProperties"]
     print(f"published {about['release']}; {about['gate']}")
     print(
-        f"registered, {package['ModelApprovalStatus']}; then: python -m training.job approve {about['version']}"
+        f"registered, {package['ModelApprovalStatus']}; then: python -m training.aws.job approve {about['version']}"
     )
 
 

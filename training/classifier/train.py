@@ -1,4 +1,4 @@
-"""Fine-tune the classifier: `python -m training.train --data FOLDER --out RUN` (again to resume).
+"""Fine-tune the classifier: `python -m training.classifier.train --data FOLDER --out RUN` (again to resume).
 
 Stages, batch size and seed come from `params.yaml`. The same recipe on the same pictures draws the same batches in
 the same order, however often the run is killed in between.
@@ -21,8 +21,8 @@ import yaml
 
 from functions.inference.classify import resize
 from functions.inference.release import LABELS
-from training.augment import augment
-from training.dataset import (
+from training.classifier.augment import augment
+from training.classifier.dataset import (
     Dataset,
     Sample,
     UnusableData,
@@ -31,9 +31,9 @@ from training.dataset import (
     require_every_label,
     summary,
 )
+from training.classifier.model import build, freeze_until, load_trained
 from training.disk import full_disk_told, replacing
 from training.metrics import figures
-from training.model import build, freeze_until, load_trained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ SHARES: Final = {"mask": 0.45, "no_mask": 0.38, "incorrect": 0.17}  # of a train
 EPOCH_SAMPLES: Final = 12_000
 WEIGHTS: Final = "classifier.weights.h5"
 STATE: Final = "state.json"
-PARAMS: Final = Path(__file__).parents[1] / "params.yaml"
+PARAMS: Final = Path(__file__).parents[2] / "params.yaml"
 
 
 @dataclass(frozen=True)
@@ -350,7 +350,7 @@ def main() -> None:
     """Train from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder of pictures (see training/dataset.py)"
+        "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumed if it holds one")
     start = parser.add_mutually_exclusive_group()

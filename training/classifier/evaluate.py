@@ -1,4 +1,4 @@
-"""Judge the file that ships, on the test pictures: `python -m training.evaluate --data FOLDER --run RUN`.
+"""Judge the file that ships, on the test pictures: `python -m training.classifier.evaluate --data FOLDER --run RUN`.
 
 Every picture goes through the decode step and the classifier that serve. All test pictures count, also those that
 `exclusions.csv` keeps out of training. Left in the run's folder: `metrics.json`; `scores.json`, the few figures of it
@@ -25,7 +25,7 @@ from tqdm import tqdm
 from functions.inference.classify import Classifier, resize
 from functions.inference.release import LABELS, Network, load_release
 from functions.inference.score import appearance
-from training.dataset import UnusableData, find, load
+from training.classifier.dataset import UnusableData, find, load
 from training.metrics import (
     area_under_roc,
     average_precision,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.dataset import Dataset, Sample
+    from training.classifier.dataset import Dataset, Sample
 
     Pixels = NDArray[np.uint8]
     Change = Callable[[Pixels, np.random.Generator], Pixels]
@@ -48,7 +48,7 @@ METRICS: Final = "metrics.json"
 SCORES: Final = "scores.json"
 PREDICTIONS: Final = "predictions.csv"
 MISTAKES: Final = "mistakes.png"
-CONVERSION: Final = "conversion.json"  # of training.convert, which would bring TensorFlow with it
+CONVERSION: Final = "conversion.json"  # of training.classifier.convert, which would bring TensorFlow with it
 
 MARGINS: Final = (-0.05, 0.1, 0.3, 0.5, 0.7)  # of a face's sides, kept around it
 _SHEET = (8, 4, 150)  # columns, rows, pixels a picture
@@ -287,7 +287,7 @@ def main() -> None:
     """Evaluate from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder of pictures (see training/dataset.py)"
+        "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
     )
     parser.add_argument("--run", type=Path, required=True, help="folder of a converted run; results go there")
     parser.add_argument("--release", type=Path, help="judge this release instead of the run's own file")

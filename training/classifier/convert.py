@@ -1,4 +1,4 @@
-"""Turn a trained run into TFLite files: `python -m training.convert --data FOLDER --run RUN`.
+"""Turn a trained run into TFLite files: `python -m training.classifier.convert --data FOLDER --run RUN`.
 
 Writes `int8.tflite`, `float16.tflite` and `float32.tflite` beside the weights, all with the same uint8 input,
 and `conversion.json` with the calibration and what each format scores on the validation pictures. int8 is what
@@ -20,17 +20,17 @@ from tqdm import tqdm
 
 from functions.inference.classify import Classifier, resize
 from functions.inference.release import Network
-from training.dataset import UnusableData, find, load
+from training.classifier.dataset import UnusableData, find, load
+from training.classifier.model import Calibration, load_trained, serving_model
+from training.classifier.train import STATE, WEIGHTS, one_hot, predict_logits
 from training.disk import full_disk_told, replacing
-from training.model import Calibration, load_trained, serving_model
-from training.train import STATE, WEIGHTS, one_hot, predict_logits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from training.dataset import Sample
+    from training.classifier.dataset import Sample
 
 ALLOWED_LOSS: Final = 0.005  # of validation accuracy, for int8 against Keras
 REPRESENTATIVE: Final = 1000  # pictures that set the quantised ranges

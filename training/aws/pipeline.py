@@ -1,4 +1,4 @@
-"""The SageMaker pipeline: `python -m training.pipeline --stack STACK --role ROLE --image IMAGE`, or `make pipeline`.
+"""The SageMaker pipeline, `make pipeline`: `python -m training.aws.pipeline --stack STACK --role ROLE --image IMAGE`.
 
 Prepare → Train → Evaluate → Passed → Register, each step the project's training image with another command. The
 gate is part of Evaluate; only of a run that it lets through a release comes to s3://<bucket>/models/<version>/
@@ -39,9 +39,9 @@ from sagemaker.mlops.workflow.steps import ProcessingStep, Step, StepTypeEnum, T
 from sagemaker.train.model_trainer import ModelTrainer
 
 from infra.outputs import stack_outputs
-from training.dataset import UnusableData
-from training.gate import GATE
-from training.job import GROUP, METRICS, NO_TELEMETRY, serving_release
+from training.aws.job import GROUP, METRICS, NO_TELEMETRY, serving_release
+from training.classifier.dataset import UnusableData
+from training.classifier.gate import GATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

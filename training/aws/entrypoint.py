@@ -26,22 +26,22 @@ from typing import TYPE_CHECKING, Final
 
 from functions.inference.fetch import BAKED
 from functions.inference.release import InvalidRelease, load_release
-from training.convert import convert_run
-from training.dataset import UnusableData, find, load, require_every_label
+from training.classifier.convert import convert_run
+from training.classifier.dataset import UnusableData, find, load, require_every_label
+from training.classifier.evaluate import METRICS
+from training.classifier.gate import GATE
+from training.classifier.train import PARAMS, STATE, WEIGHTS, Recipe, read_recipe, recipe_from, train
 from training.disk import full_disk_told
-from training.evaluate import METRICS
-from training.gate import GATE
 from training.judge import judge
 from training.prepare import DOUBTFUL, REPORT, prepare
 from training.tracking import track
-from training.train import PARAMS, STATE, WEIGHTS, Recipe, read_recipe, recipe_from, train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 ML: Final = Path("/opt/ml")
-SHIPPED_WEIGHTS: Final = Path(__file__).with_name("weights") / WEIGHTS
+SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / WEIGHTS
 FAILURE_LENGTH: Final = 1024  # that much of the file is shown as the job's failure reason
 
 

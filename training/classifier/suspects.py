@@ -1,8 +1,8 @@
-"""Find doubtful labels: `python -m training.suspects --data FOLDER --out FOLDER`.
+"""Find doubtful labels: `python -m training.classifier.suspects --data FOLDER --out FOLDER`.
 
 Each half of the pictures is judged by a model trained briefly on the other half. Where that model gives the
 label little chance, either the picture is hard or its label is wrong: look at `suspects.jpg`, and add the wrong
-ones, by the SHA-256 that `suspects.csv` gives, to `training/exclusions.csv` with the reason.
+ones, by the SHA-256 that `suspects.csv` gives, to `training/classifier/exclusions.csv` with the reason.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from PIL import Image, ImageDraw
 
 from functions.inference.classify import resize
 from functions.inference.release import LABELS
-from training.dataset import Dataset, find, load
-from training.train import Recipe, Stage, predict_logits, train
+from training.classifier.dataset import Dataset, find, load
+from training.classifier.train import Recipe, Stage, predict_logits, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from training.dataset import Sample
+    from training.classifier.dataset import Sample
 
 RECIPE: Final = Recipe((Stage(size=112, frozen=5, epochs=3, rate=8e-4),))
 DOUBT: Final = 0.15  # a label with less chance than this is a suspect

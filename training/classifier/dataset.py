@@ -1,4 +1,4 @@
-"""Find, check and load the pictures: `python -m training.dataset FOLDER` says what is there.
+"""Find, check and load the pictures: `python -m training.classifier.dataset FOLDER` says what is there.
 
 Two folder forms are read: `<split>/<label>/*.jpg` with the splits train, val and test, and a flat
 `<label>/*.jpg`, which is split here, near-duplicates kept on one side. Beside the pictures there may be a

@@ -1,4 +1,4 @@
-"""Compare a run with the release that serves: `python -m training.gate --data FOLDER --run RUN --serving RELEASE`.
+"""Compare a run with what serves: `python -m training.classifier.gate --data FOLDER --run RUN --serving RELEASE`.
 
 Both classifiers judge the same test pictures, and each figure's difference gets a paired bootstrap interval. The
 run is refused where an interval lies wholly on the worse side: overall, in a class, a source or a slice, in
@@ -22,9 +22,8 @@ import numpy as np
 from functions.inference.classify import Classifier, resize
 from functions.inference.fetch import open_release
 from functions.inference.release import LABELS, InvalidRelease
-from training.commit import git_commit
-from training.dataset import UnusableData
-from training.evaluate import (
+from training.classifier.dataset import UnusableData
+from training.classifier.evaluate import (
     MARGINS,
     TURNS,
     load_test,
@@ -34,6 +33,7 @@ from training.evaluate import (
     slices,
     truths,
 )
+from training.commit import git_commit
 from training.metrics import calibration_error
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from functions.inference.release import Network, Release
-    from training.dataset import Dataset
+    from training.classifier.dataset import Dataset
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -315,7 +315,7 @@ def main() -> None:
     """Judge a run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder of pictures (see training/dataset.py)"
+        "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
     )
     parser.add_argument("--run", type=Path, required=True, help="folder of a converted run")
     parser.add_argument("--serving", default="", help=SERVING_HELP)
