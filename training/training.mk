@@ -24,7 +24,7 @@ repro: $(VENV)/aws-training.stamp ## Redo with DVC what changed since the last t
 
 dvc-remote: $(VENV)/aws-training.stamp ## Let `dvc push` and `dvc pull` keep pictures and runs in the stack's bucket (ENV=…)
 	$(BIN)/dvc remote add --local --force --default stack \
-	  s3://$$($(BIN)/python -m infra.outputs maskwatch-$(ENV) ModelsBucket)/dvc
+	  s3://$$($(BIN)/python -m infra.ops stack --stack maskwatch-$(ENV) ModelsBucket)/dvc
 
 training-image: ## Build the training image (BASE_IMAGE=…), and push it if IMAGE=… names a registry
 	docker build --file training/Dockerfile --tag $(IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \

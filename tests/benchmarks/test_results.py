@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.cost import measured
+from infra.ops.cost import measured
 from tests.benchmarks.__main__ import TABLES, Row, release_in_s3, render, start_afresh, take_turns
 from tests.benchmarks.models import write_scenes
 from tests.make_events import api_event

@@ -42,7 +42,7 @@ def backfill(system):
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         return subprocess.run(
-            [sys.executable, "-m", "infra.backfill", "--stack", "maskwatch", *arguments],
+            [sys.executable, "-m", "infra.ops", "backfill", "--stack", "maskwatch", *arguments],
             cwd=PROJECT,
             env=environment,
             check=False,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.outputs import stack_outputs
+from infra.ops.stack import stack_outputs
 from tests.conftest import ROOT
 
 pytest.importorskip("evidently", reason="needs what make drift installs")
@@ -26,9 +26,9 @@ def command(system):
         "AWS_DEFAULT_REGION": "us-east-1",
     }
 
-    def run(module, *arguments):
+    def run(name, *arguments):
         return subprocess.run(
-            [sys.executable, "-m", module, "--stack", "maskwatch", *arguments],
+            [sys.executable, "-m", "infra.ops", name, "--stack", "maskwatch", *arguments],
             cwd=ROOT,
             env=environment,
             check=False,
@@ -45,7 +45,7 @@ def test_it_says_what_it_found_and_where_the_report_is(system, picture, command,
     wait_for_record(system, answer["prediction_id"])
     report = tmp_path / "new" / "report.html"
 
-    done = command("infra.drift", "--out", str(report))
+    done = command("drift", "--out", str(report))
 
     assert done.returncode == 0, done.stderr
     outputs = stack_outputs("maskwatch", system.client("cloudformation"))
@@ -57,7 +57,7 @@ def test_it_says_what_it_found_and_where_the_report_is(system, picture, command,
 
 
 def test_its_figures_are_in_cloudwatch_as_the_alarms_expect_them(system, command, tmp_path):
-    assert command("infra.drift", "--out", str(tmp_path / "report.html")).returncode == 0
+    assert command("drift", "--out", str(tmp_path / "report.html")).returncode == 0
     cloudwatch = system.client("cloudwatch")
 
     for _ in range(100):
@@ -71,7 +71,7 @@ def test_its_figures_are_in_cloudwatch_as_the_alarms_expect_them(system, command
 
 
 def test_a_window_that_is_none_is_refused_with_the_reason(command):
-    done = command("infra.drift", "--hours", "-1")
+    done = command("drift", "--hours", "-1")
 
     assert done.returncode == 1
     assert "`hours` must be a number above 0" in done.stderr
@@ -80,7 +80,7 @@ def test_a_window_that_is_none_is_refused_with_the_reason(command):
 def test_too_few_records_make_no_baseline(command):
     tomorrow = datetime.now(UTC) + timedelta(days=1)
 
-    done = command("infra.baseline", "--from", f"{tomorrow:%F}", "--to", f"{tomorrow + timedelta(days=1):%F}")
+    done = command("baseline", "--from", f"{tomorrow:%F}", "--to", f"{tomorrow + timedelta(days=1):%F}")
 
     assert done.returncode == 1
     assert "a baseline needs at least" in done.stderr

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infra.outputs import stack_outputs
+from infra.ops.stack import stack_outputs
 from tests.conftest import ROOT
 
 HEALTH = (ROOT / "events" / "health.json").read_bytes()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from infra.local.template import transformed_template
-from infra.outputs import stack_outputs
+from infra.ops.stack import stack_outputs
 from tests.conftest import ROOT
 
 SCALARS = {"string": (str, type(None)), "int": int, "double": (int, float)}

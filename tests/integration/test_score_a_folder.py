@@ -17,7 +17,7 @@ def score(tmp_path):
     def run(url, *arguments):
         out = tmp_path / "scores.csv"
         done = subprocess.run(
-            [sys.executable, "-m", "infra.score_folder", *arguments, "--url", f"{url}/", "--out", str(out)],
+            [sys.executable, "-m", "infra.ops", "score", *arguments, "--url", f"{url}/", "--out", str(out)],
             cwd=PROJECT,
             check=False,
             capture_output=True,

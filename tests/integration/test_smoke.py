@@ -1,6 +1,6 @@
 """The questions that a deployment is asked after it, put to the running system."""
 
-from infra.smoke import problems
+from infra.ops.smoke import problems
 from tests.service import prediction, problem, serving
 
 

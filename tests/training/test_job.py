@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from functions.inference.fetch import BAKED
 from functions.inference.release import MANIFEST, load_release
-from infra.publish_model import AlreadyPublished
+from infra.ops.publish_model import AlreadyPublishedError
 from tests.training.drawn import MOTO
 from training.aws import job
 from training.aws.job import Order
@@ -207,7 +207,7 @@ def test_what_a_job_made_is_published_registered_listed_and_approved(sagemaker, 
 def test_a_version_is_published_once(sagemaker, started, tmp_path):
     left_by(tmp_path / "model", started, one=release("1.2.0"))
     job.publish_job(started, BUCKET, sagemaker)
-    with pytest.raises(AlreadyPublished):
+    with pytest.raises(AlreadyPublishedError):
         job.publish_job(started, BUCKET, sagemaker)
 
 

@@ -9,7 +9,7 @@ import pytest
 import urllib3
 from moto import mock_aws
 
-from infra.address import address
+from infra.ops.address import address
 from maskwatch import client as client_module
 from maskwatch.client import Client, Refused, Unreachable
 

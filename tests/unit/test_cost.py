@@ -6,7 +6,7 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
-from infra.cost import (
+from infra.ops.cost import (
     ALARM_METRICS,
     BACKFILL_BATCH,
     DRIFT_MEMORY,
@@ -14,7 +14,7 @@ from infra.cost import (
     OBJECTS_MONTH,
     QUEUE_BATCH,
     RECORDS_DAYS,
-    NoFigures,
+    NoFiguresError,
     bulk_table,
     by_backfill,
     by_queue,
@@ -75,7 +75,7 @@ def test_figures_are_read_from_the_benchmark():
 
 @pytest.mark.parametrize("results", ["", RESULTS.replace("handler", "other"), RESULTS.replace("131", "-")])
 def test_missing_figures_are_said(results):
-    with pytest.raises(NoFigures):
+    with pytest.raises(NoFiguresError):
         measured(results)
 
 

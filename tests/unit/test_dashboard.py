@@ -10,8 +10,8 @@ from functions.drift import metrics as drift
 from functions.inference.record import Recorder
 from functions.inference.score import Prediction, Verdict
 from functions.problem import TOO_LARGE
-from infra.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
 from infra.local.template import parameter_values, resolve, transformed_template, true_conditions, unresolved
+from infra.ops.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
 from tests.conftest import ROOT
 
 TEMPLATE = transformed_template(ROOT / "template.yaml", {})

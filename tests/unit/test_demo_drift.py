@@ -8,7 +8,7 @@ from PIL import Image
 
 from functions.inference.decode import decode
 from functions.inference.score import appearance
-from infra.demo_drift import CHANGES, MIX, mixed, table
+from infra.ops.demo_drift import CHANGES, MIX, mixed, table
 from tests.pictures import draw_face, encode
 
 GRAIN = np.random.default_rng(0).normal(0, 6, (240, 320, 3))

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from infra.drift import Failed, run, words
+from infra.ops.drift import DriftRunError, run, words
 
 REPORT = {
     "verdict": "drift",
@@ -63,5 +63,5 @@ def test_the_function_is_asked_for_the_window():
     ],
 )
 def test_its_failure_is_told(payload, reason):
-    with pytest.raises(Failed, match=reason):
+    with pytest.raises(DriftRunError, match=reason):
         run("drift", {}, Lambda(payload, FunctionError="Unhandled"))

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from functions.inference.release import InvalidRelease, load_release
-from infra.publish_model import AlreadyPublished, publish
+from infra.ops.publish_model import AlreadyPublishedError, publish
 
 BAKED = Path(__file__).parents[2] / "functions" / "inference" / "model"
 BUCKET = "models-bucket"
@@ -61,7 +61,7 @@ def test_a_published_version_is_not_touched(s3, folder):
     publish(folder, BUCKET, s3)
     before = {key: s3.head_object(Bucket=BUCKET, Key=key)["LastModified"] for key in keys(s3)}
 
-    with pytest.raises(AlreadyPublished, match="give the release another version"):
+    with pytest.raises(AlreadyPublishedError, match="give the release another version"):
         publish(folder, BUCKET, s3)
 
     assert before == {key: s3.head_object(Bucket=BUCKET, Key=key)["LastModified"] for key in keys(s3)}
@@ -76,7 +76,7 @@ def test_of_two_at_once_one_wins(s3, folder):
 
     s3.meta.events.register("before-call.s3.PutObject", other)
 
-    with pytest.raises(AlreadyPublished):
+    with pytest.raises(AlreadyPublishedError):
         publish(folder, BUCKET, s3)
 
 

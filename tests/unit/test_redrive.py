@@ -6,7 +6,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra import redrive
+from infra.ops import redrive
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import pytest
 
-from infra import score_folder
-from infra.score_folder import summary, wait
+from infra.ops import score
+from infra.ops.score import summary, wait
 
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(score_folder, "_PAUSE", 0)
+    monkeypatch.setattr(score, "_PAUSE", 0)
 
 
 def scored(label, faces=0):
@@ -50,7 +50,7 @@ def test_a_late_one_holds_up_no_other():
 def test_one_that_never_comes_is_missing():
     service = Service({"never": 10**9, "now": 0})
 
-    done = {row["key"]: row["status"] for row in wait(service, rows("never", "now"), patience=0.2)}
+    done = {row["key"]: row["status"] for row in wait(service, rows("never", "now"), timeout=0.2)}
 
     assert done == {"now": "scored", "never": "missing"}
 

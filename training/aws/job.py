@@ -43,8 +43,8 @@ from sagemaker.core.training.configs import (
 from sagemaker.train.model_trainer import Mode, ModelTrainer
 
 from functions.inference.release import MANIFEST, load_release
-from infra.outputs import stack_outputs
-from infra.publish_model import publish
+from infra.ops.publish_model import publish
+from infra.ops.stack import stack_outputs
 from training.classifier.dataset import UnusableData
 from training.classifier.gate import GATE
 from training.commit import git_commit
@@ -260,7 +260,7 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session) -> dict[str, 
 
     Raises:
         UnusableData: The job is not finished, or the gate refused its run.
-        AlreadyPublished: There is a release of this version already.
+        AlreadyPublishedError: There is a release of this version already.
     """
     if job.training_job_status != "Completed":
         raise UnusableData(f"{job.training_job_name} is {job.training_job_status}: {job.failure_reason}")

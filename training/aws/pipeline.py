@@ -38,7 +38,7 @@ from sagemaker.mlops.workflow.pipeline import Pipeline
 from sagemaker.mlops.workflow.steps import ProcessingStep, Step, StepTypeEnum, TrainingStep
 from sagemaker.train.model_trainer import ModelTrainer
 
-from infra.outputs import stack_outputs
+from infra.ops.stack import stack_outputs
 from training.aws.job import GROUP, METRICS, NO_TELEMETRY, serving_release
 from training.classifier.dataset import UnusableData
 from training.classifier.gate import GATE

@@ -1,10 +1,8 @@
-"""Score a folder of pictures: `python -m infra.score_folder FOLDER`, with `make run` or `--stack maskwatch-dev`."""
+"""Score a folder of pictures: `python -m infra.ops score FOLDER`, with `make run` or `--stack maskwatch-dev`."""
 
 from __future__ import annotations
 
-import argparse
 import csv
-import sys
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tqdm import tqdm
 
-from infra.address import add_options, chosen
+from infra.ops.address import add_api_options, api_of
+from infra.ops.errors import OpsError
 from maskwatch.client import TYPES, Client, Refused
 from maskwatch.output import COLUMNS, LABELS, Row, scored
 from maskwatch.pictures import within
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Mapping, Sequence
 
 CONNECTIONS: Final = 8
-PATIENCE: Final = 300.0  # seconds without any new result after which the rest is given up
+TIMEOUT: Final = 300.0  # seconds without any new result after which the rest is given up
 _AT_ONCE: Final = 64  # results that are asked for in one round
 _PAUSE: Final = 1.0  # seconds, after a round that found none
 
@@ -42,25 +42,25 @@ def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterato
         yield from pool.map(one, files)
 
 
-def wait(client: Client, rows: Sequence[Row], patience: float = PATIENCE) -> Iterator[Row]:
-    """Give the rows that wait as their results come: `scored` or `rejected`, or `missing` when patience is over."""
+def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Iterator[Row]:
+    """Give the rows that wait as their results come: `scored` or `rejected`, or `missing` after a timeout."""
     waiting = deque(rows)
     latest = time.monotonic()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        while waiting and time.monotonic() - latest < patience:
+        while waiting and time.monotonic() - latest < timeout:
             asked = [waiting.popleft() for _ in range(min(_AT_ONCE, len(waiting)))]
             results = list(pool.map(client.result, [row["key"] for row in asked]))
             for row, result in zip(asked, results, strict=True):
                 if result is None:
                     waiting.append(row)
                 else:
-                    yield row | _told(result)
+                    yield row | _row(result)
             if any(results):
                 latest = time.monotonic()
             else:
                 time.sleep(_PAUSE)
     for row in waiting:
-        yield row | {"status": "missing", "detail": f"none for {patience:.0f} seconds; it may come yet"}
+        yield row | {"status": "missing", "detail": f"none for {timeout:.0f} seconds; it may come yet"}
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -75,24 +75,30 @@ def summary(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _told(result: Mapping[str, Any]) -> Row:
+def _row(result: Mapping[str, Any]) -> Row:
     if result["status"] == "rejected":
         return {"status": "rejected", "detail": result["problem"]["detail"]}
     return scored(result["prediction"])
 
 
-def main() -> None:
-    """Score as the command line says; exit 1 where a file got no result."""
-    parser = argparse.ArgumentParser(prog="python -m infra.score_folder", description=__doc__)
+def add_options(parser: ArgumentParser) -> None:
+    """Say which pictures, and which API scores them."""
     parser.add_argument("folder", type=Path)
-    add_options(parser)
+    add_api_options(parser)
     parser.add_argument("--source", help="the camera or site that the pictures are from")
     parser.add_argument("--out", type=Path, default=Path("scores.csv"), help="default: %(default)s")
-    options = parser.parse_args()
+
+
+def command(options: Namespace) -> None:
+    """Score a folder, print a summary, and write a table.
+
+    Raises:
+        OpsError: There is nothing to score, or a picture got no result.
+    """
     files = within(options.folder)
     if not files:
-        sys.exit(f"{options.folder} has no files named {', '.join('*' + suffix for suffix in TYPES)}")
-    client = Client(*chosen(options), CONNECTIONS)
+        raise OpsError(f"{options.folder} has no files named {', '.join('*' + suffix for suffix in TYPES)}")
+    client = Client(*api_of(options), CONNECTIONS)
     rows = {}
     try:
         client.health()
@@ -101,8 +107,6 @@ def main() -> None:
         waiting = [row for row in rows.values() if row["status"] == "waiting"]
         for row in tqdm(wait(client, waiting), "results", len(waiting), unit=" pictures"):
             rows[row["file"]] = row
-    except Refused as refusal:
-        sys.exit(str(refusal))
     finally:  # also where somebody does not want to wait
         if rows:
             with options.out.open("w", newline="", encoding="utf-8") as file:
@@ -110,8 +114,5 @@ def main() -> None:
                 table.writeheader()
                 table.writerows(rows.values())
             print(f"{summary(list(rows.values()))}\n\nOne line for each picture is in {options.out}.")
-    sys.exit(any(row["status"] in {"refused", "missing"} for row in rows.values()))
-
-
-if __name__ == "__main__":
-    main()
+    if without := sum(row["status"] in {"refused", "missing"} for row in rows.values()):
+        raise OpsError(f"{without} of {len(files)} pictures got no result.")

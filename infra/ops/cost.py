@@ -1,13 +1,17 @@
-"""What pictures cost: `python -m infra.cost` prints the README's tables from the benchmark's figures."""
+"""What pictures cost: `python -m infra.ops cost` prints the README's tables from the benchmark's figures."""
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from infra.ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 PRICES_SEEN: Final = "2026-11-21"  # us-east-1, first tier, no free tier; every price of this file
 API_REQUEST: Final = 3.50 / 1e6  # dollars a call of a REST API
@@ -31,7 +35,7 @@ REKOGNITION_IMAGE: Final = 1.00 / 1e3  # dollars a DetectProtectiveEquipment, fi
 PICTURES: Final = 1_000_000
 MEMORY_SIZES: Final = (512, 1024, 1769)  # MB
 MB_PER_PROCESSOR: Final = 1769  # Lambda gives a processor in proportion to memory
-RESULTS: Final = Path(__file__).parents[1] / "tests" / "benchmarks" / "RESULTS.md"
+RESULTS: Final = Path(__file__).parents[2] / "tests" / "benchmarks" / "RESULTS.md"
 
 
 QUEUE_BATCH: Final = (
@@ -53,7 +57,7 @@ DRIFT_MEMORY: Final = 3008  # MB; see template.yaml
 DRIFT_SECONDS: Final = 20.0  # that a run takes
 
 
-class NoFigures(Exception):  # noqa: N818 -- names what is missing
+class NoFiguresError(OpsError):
     """The benchmark's results do not hold what is asked for."""
 
 
@@ -212,7 +216,7 @@ def measured(results: str) -> tuple[float, float]:
     """Return milliseconds (p50) and peak memory in MB of the handler end to end, from the benchmark's Markdown.
 
     Raises:
-        NoFigures: There is no row that begins with "handler", or its table has no column for p50 or MB.
+        NoFiguresError: There is no row that begins with "handler", or its table has no column for p50 or MB.
     """
     header: list[str] = []
     for line in results.splitlines():
@@ -224,8 +228,8 @@ def measured(results: str) -> tuple[float, float]:
             try:
                 return _number(row, "p50"), _number(row, "MB")
             except StopIteration as error:
-                raise NoFigures("the handler's row has no figure for p50 or for MB") from error
-    raise NoFigures("no row for the handler")
+                raise NoFiguresError("the handler's row has no figure for p50 or for MB") from error
+    raise NoFiguresError("no row for the handler")
 
 
 def _number(row: dict[str, str], column: str) -> float:
@@ -233,18 +237,17 @@ def _number(row: dict[str, str], column: str) -> float:
     return float(next(re.finditer(r"[\d.]+", cell)).group())
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_options(parser: ArgumentParser) -> None:
+    """Say what was measured; without it, RESULTS.md is read."""
     parser.add_argument("--ms", type=float, help="milliseconds a prediction, on one processor")
     parser.add_argument("--mb", type=float, help="peak memory in MB")
-    arguments = parser.parse_args()
-    if arguments.ms is None or arguments.mb is None:
+
+
+def command(options: Namespace) -> None:
+    """Print the tables."""
+    ms, mb = options.ms, options.mb
+    if ms is None or mb is None:
         milliseconds, peak = measured(RESULTS.read_text())
-        arguments.ms = milliseconds if arguments.ms is None else arguments.ms
-        arguments.mb = peak if arguments.mb is None else arguments.mb
-    print(table(arguments.ms, arguments.mb), bulk_table(arguments.ms), monitoring_table(), sep="\n\n")
-
-
-if __name__ == "__main__":
-    main()
+        ms = milliseconds if ms is None else ms
+        mb = peak if mb is None else mb
+    print(table(ms, mb), bulk_table(ms), monitoring_table(), sep="\n\n")

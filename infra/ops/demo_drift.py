@@ -1,4 +1,4 @@
-"""Show what drift looks like: `python -m infra.demo_drift FOLDER`, with `make run`.
+"""Show what drift looks like: `python -m infra.ops demo-drift FOLDER`, with `make run`.
 
 Sends pictures from a folder to Predict as they are, then darker, blurred, as bad JPEGs, and in another mix of those
 with a mask and those without, each as a source of its own; then runs the Drift function on what this took.
@@ -6,10 +6,8 @@ with a mask and those without, each as a source of its own; then runs the Drift 
 
 from __future__ import annotations
 
-import argparse
 import io
 import random
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from infra.address import add_options, chosen
-from infra.drift import Failed, look
+from infra.ops.address import add_api_options, api_of
+from infra.ops.drift import look
+from infra.ops.errors import OpsError
 from maskwatch.client import TYPES, Client, Refused
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterator, Sequence
 
 FEWEST: Final = 200  # pictures; Drift says nothing about fewer than 100 of a source
@@ -87,42 +87,34 @@ def table(report: dict[str, Any]) -> Iterator[str]:
         yield from (f"{'':36}{words}" for words in more)
 
 
-def main() -> None:
-    """Replay as the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m infra.demo_drift", description=__doc__)
+def add_options(parser: ArgumentParser) -> None:
+    """Say which pictures are sent where."""
     parser.add_argument("folder", type=Path, help="pictures, also in folders within it")
     parser.add_argument("--pictures", type=int, default=400, help="of each kind (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path(".runs/drift/demo.html"), help="(default: %(default)s)"
     )
-    add_options(parser)
-    options = parser.parse_args()
+    add_api_options(parser)
+
+
+def command(options: Namespace) -> None:
+    """Send the pictures, run the Drift function, and print a table of what it found."""
     paths = [path for path in sorted(options.folder.rglob("*")) if path.suffix.lower() in TYPES]
     if len(paths) < FEWEST:
-        sys.exit(
+        raise OpsError(
             f"{options.folder} has {len(paths)} pictures; at least {FEWEST} are needed to tell anything."
         )
     random.Random(0).shuffle(paths)  # noqa: S311
     files = [path.read_bytes() for path in paths[: options.pictures]]
-    client = Client(*chosen(options), _CONNECTIONS)
+    client = Client(*api_of(options), _CONNECTIONS)
     started = datetime.now(UTC)
-    try:
-        client.health()
-        labels: list[str] = []
-        for name, change in CHANGES.items():
-            told = send(client, [change(file) for file in files], name)
-            labels = labels or told
-        send(client, mixed(files, labels), MIX)
-    except Refused as refusal:
-        sys.exit(str(refusal))
+    client.health()
+    labels: list[str] = []
+    for name, change in CHANGES.items():
+        answers = send(client, [change(file) for file in files], name)
+        labels = labels or answers
+    send(client, mixed(files, labels), MIX)
     hours = (datetime.now(UTC) - started).total_seconds() / 3600
     print("The Drift function looks at these predictions…", flush=True)
-    try:
-        report, where = look(options.stack or "maskwatch", {"hours": hours}, options.out)
-    except Failed as failed:
-        sys.exit(f"The Drift function failed: {failed}")
+    report, where = look(options.stack or "maskwatch", {"hours": hours}, options.out)
     print(*table(report), "", *report["notes"], f"Report: {options.out} ({where})", sep="\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,18 @@
-"""Ask a running API the least it must do: `python -m infra.smoke --stack maskwatch-dev`, or `--url … --key …`."""
+"""Check that an API answers: `python -m infra.ops smoke --stack maskwatch-dev`, or `--url … --key …`."""
 
 from __future__ import annotations
 
-import argparse
 import io
-import sys
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from infra.address import add_options, chosen
+from infra.ops.address import add_api_options, api_of
+from infra.ops.errors import OpsError
 from maskwatch.client import Client, Refused, Unreachable
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable
 
 
@@ -45,15 +45,19 @@ def problems(url: str, key: str) -> list[str]:
     return found
 
 
-def main() -> None:
-    """Ask as the command line says; exit 1 where something is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_options(parser)
-    url, key = chosen(parser.parse_args())
+def add_options(parser: ArgumentParser) -> None:
+    """Say which API."""
+    add_api_options(parser)
+
+
+def command(options: Namespace) -> None:
+    """Check an API.
+
+    Raises:
+        OpsError: Something is wrong with it.
+    """
+    url, key = api_of(options)
     found = problems(url, key)
-    print("\n".join(found) or f"{url} is well")
-    sys.exit(bool(found))
-
-
-if __name__ == "__main__":
-    main()
+    if found:
+        raise OpsError(f"{url} is not well: {'; '.join(found)}")
+    print(f"{url} is well")

@@ -1,22 +1,22 @@
-"""Run the Drift function now and say what it found: `python -m infra.drift --stack maskwatch-dev`.
+"""Run the Drift function now and say what it found: `python -m infra.ops drift --stack maskwatch-dev`.
 
 The stack of `make run` is called maskwatch; AWS_ENDPOINT_URL says where it is.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
 
-from infra.outputs import outputs_or_exit
+from infra.ops.errors import OpsError
+from infra.ops.stack import outputs_of
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Mapping
 
 _VERDICTS: Final = {
@@ -28,17 +28,17 @@ _VERDICTS: Final = {
 _TIMEOUT: Final = 910  # seconds; the function itself may take 900
 
 
-class Failed(Exception):  # noqa: N818
-    """The function failed; the message says how."""
+class DriftRunError(OpsError):
+    """The Drift function failed; the message says how."""
 
 
 def look(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[str, Any], str]:
     """Run the Drift function of a stack; return its report, and where that is as HTML, besides in `out`.
 
     Raises:
-        Failed: It did.
+        DriftRunError: It failed.
     """
-    outputs = outputs_or_exit(stack)
+    outputs = outputs_of(stack)
     client = boto3.client("lambda", config=Config(read_timeout=_TIMEOUT, retries={"total_max_attempts": 1}))
     answer = run(outputs["DriftFunction"], event, client)
     bucket, s3 = outputs["InsightsBucket"], boto3.client("s3")
@@ -60,12 +60,13 @@ def run(function: str, event: Mapping[str, Any], client: Any) -> dict[str, Any]:
         client: A boto3 client of Lambda that waits for as long as the function may take.
 
     Raises:
-        Failed: It did.
+        DriftRunError: It failed.
     """
     answer = client.invoke(FunctionName=function, Payload=json.dumps(event))
     told: dict[str, Any] = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
-        raise Failed(told.get("errorMessage", "it crashed, or ran out of time or memory"))
+        reason = told.get("errorMessage", "it crashed, or ran out of time or memory")
+        raise DriftRunError(f"The Drift function failed: {reason}")
     return told
 
 
@@ -87,9 +88,8 @@ def words(report: Mapping[str, Any]) -> Iterator[str]:
     yield from report["notes"]
 
 
-def main() -> None:
-    """Run as the command line says; exit 1 where the function fails."""
-    parser = argparse.ArgumentParser(prog="python -m infra.drift", description=__doc__)
+def add_options(parser: ArgumentParser) -> None:
+    """Say which stack, and which window."""
     parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
     parser.add_argument(
         "--to", metavar="TIME", help="when the window ends, as in 2026-11-21T09:00:00Z; or now"
@@ -98,14 +98,10 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path(".runs/drift/report.html"), help="(default: %(default)s)"
     )
-    options = parser.parse_args()
+
+
+def command(options: Namespace) -> None:
+    """Run the function, print what it found, and fetch its report."""
     event = {name: value for name in ("to", "hours") if (value := vars(options)[name]) is not None}
-    try:
-        report, where = look(options.stack, event, options.out)
-    except Failed as failed:
-        sys.exit(f"The Drift function failed: {failed}")
+    report, where = look(options.stack, event, options.out)
     print(*words(report), "", f"Report: {options.out} ({where})", sep="\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Make a time that was fine the baseline: `python -m infra.baseline --stack maskwatch-dev --from … --to …`.
+"""Make a time that was fine the baseline: `python -m infra.ops baseline --stack maskwatch-dev --from … --to …`.
 
 Drift is then measured against what the stack's own cameras saw in that time, source by source, instead of against the
 model's validation pictures.
@@ -6,21 +6,23 @@ model's validation pictures.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 
 from functions.drift.baseline import build
 from functions.drift.gather import sample_window
 from functions.drift.window import Window
-from infra.outputs import outputs_or_exit
+from infra.ops.errors import OpsError
+from infra.ops.stack import outputs_of
 
-BAKED: Final = Path(__file__).parents[1] / "functions" / "inference" / "model"
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+BAKED: Final = Path(__file__).parents[2] / "functions" / "inference" / "model"
 
 
 def serving_version(function: str, client: Any, s3: Any) -> str:
@@ -42,23 +44,29 @@ def serving_version(function: str, client: Any, s3: Any) -> str:
     return version
 
 
-def main() -> None:
-    """Write a baseline as the command line says; exit 1 where the records are too few."""
-    parser = argparse.ArgumentParser(prog="python -m infra.baseline", description=__doc__)
+def add_options(parser: ArgumentParser) -> None:
+    """Say which stack, and which of its time."""
     parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
     parser.add_argument(
         "--from", dest="start", type=_time, required=True, help="2026-11-01, or with a time; UTC"
     )
     parser.add_argument("--to", dest="end", type=_time, required=True, help="up to this, which is not in it")
-    options = parser.parse_args()
-    outputs, s3 = outputs_or_exit(options.stack), boto3.client("s3")
+
+
+def command(options: Namespace) -> None:
+    """Write a baseline, and say how to use it.
+
+    Raises:
+        OpsError: There are too few records.
+    """
+    outputs, s3 = outputs_of(options.stack), boto3.client("s3")
     version = serving_version(outputs["PredictFunction"], boto3.client("lambda"), s3)
     window = Window(options.start, options.end)
     samples, overall = sample_window(s3, outputs["RecordsBucket"], window, version)
     try:
         baseline = build(overall, version, samples)
     except ValueError as error:
-        sys.exit(f"{error} by release {version} from {options.start} to {options.end}")
+        raise OpsError(f"{error} by release {version} from {options.start} to {options.end}") from error
     key = f"baseline/{version}-{options.start:%Y%m%dT%H%M}-{options.end:%Y%m%dT%H%M}.json"
     s3.put_object(Bucket=outputs["InsightsBucket"], Key=key, Body=baseline.as_json().encode())
     own = ", ".join(sorted(name or "(none)" for name in baseline.sources)) or "none"
@@ -71,7 +79,3 @@ def main() -> None:
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-if __name__ == "__main__":
-    main()

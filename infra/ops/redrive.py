@@ -1,17 +1,19 @@
-"""Give uploads that failed for good another try: `python -m infra.redrive --stack maskwatch-dev`."""
+"""Send uploads that failed for good back to their queue: `python -m infra.ops redrive --stack maskwatch-dev`."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections import Counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 
-from infra.outputs import stack_outputs
+from infra.ops.stack import outputs_of
 
-_WAIT: Final = 2  # seconds; SQS then looks everywhere before it says that a queue is empty
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+_WAIT: Final = 2  # seconds; with a wait, SQS asks all its servers before it says that a queue is empty
 
 
 def redrive(queue: str, sqs: Any) -> Counter[str]:
@@ -36,21 +38,17 @@ def redrive(queue: str, sqs: Any) -> Counter[str]:
     return errors
 
 
-def main() -> None:
-    """Redrive as the command line says, and print what the errors were."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_options(parser: ArgumentParser) -> None:
+    """Say which queue."""
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--stack", help="the uploads queue of this stack")
     where.add_argument("--queue", metavar="URL")
-    arguments = parser.parse_args()
-    queue = arguments.queue
-    if arguments.stack:
-        queue = stack_outputs(arguments.stack, boto3.client("cloudformation"))["UploadsQueue"]
+
+
+def command(options: Namespace) -> None:
+    """Redrive, and print what the errors were."""
+    queue = options.queue or outputs_of(options.stack)["UploadsQueue"]
     errors = redrive(queue, boto3.client("sqs"))
     for error, number in errors.most_common():
         print(f"{number:6} {error}")
     print(f"{errors.total()} uploads are in the queue again.")
-
-
-if __name__ == "__main__":
-    main()

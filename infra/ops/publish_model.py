@@ -1,19 +1,22 @@
-"""Upload a model release to a models bucket: `python -m infra.publish_model FOLDER --stack maskwatch-dev`."""
+"""Upload a model release to a models bucket: `python -m infra.ops publish-model FOLDER --stack maskwatch-dev`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
 
-from functions.inference.release import MANIFEST, load_release
-from infra.outputs import stack_outputs
+from functions.inference.release import MANIFEST, InvalidRelease, load_release
+from infra.ops.errors import OpsError
+from infra.ops.stack import outputs_of
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 
-class AlreadyPublished(Exception):  # noqa: N818 -- a verdict about the version
+class AlreadyPublishedError(OpsError):
     """The bucket has a release of this version; a published release never changes."""
 
 
@@ -24,12 +27,12 @@ def publish(folder: Path, bucket: str, s3: Any) -> str:
 
     Raises:
         InvalidRelease: The release does not verify; nothing was uploaded.
-        AlreadyPublished: There is a release of this version; it was not touched.
+        AlreadyPublishedError: There is a release of this version; it was not touched.
     """
     release = load_release(folder)
     uri = f"s3://{bucket}/models/{release.version}/"
     prefix = f"models/{release.version}/"
-    refusal = AlreadyPublished(f"{uri} is published; give the release another version")
+    refusal = AlreadyPublishedError(f"{uri} is published; give the release another version")
     if s3.list_objects_v2(Bucket=bucket, Prefix=prefix + MANIFEST)["KeyCount"]:
         raise refusal
     for name in release.manifest["files"]:
@@ -44,20 +47,23 @@ def publish(folder: Path, bucket: str, s3: Any) -> str:
     return uri
 
 
-def main() -> None:
-    """Publish as the command line says, and print what to do next."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_options(parser: ArgumentParser) -> None:
+    """Say which release goes where."""
     parser.add_argument("folder", type=Path)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--stack", help="publish to the models bucket of this stack")
     where.add_argument("--bucket")
-    arguments = parser.parse_args()
-    bucket = (
-        arguments.bucket or stack_outputs(arguments.stack, boto3.client("cloudformation"))["ModelsBucket"]
-    )
-    uri = publish(arguments.folder, bucket, boto3.client("s3"))
+
+
+def command(options: Namespace) -> None:
+    """Publish, and print what to do next.
+
+    Raises:
+        OpsError: The release does not verify, or there is one of this version.
+    """
+    bucket = options.bucket or outputs_of(options.stack)["ModelsBucket"]
+    try:
+        uri = publish(options.folder, bucket, boto3.client("s3"))
+    except InvalidRelease as error:
+        raise OpsError(f"Not published: {error}") from error
     print(f"Published. It serves once the stack's parameter says so: ModelUri={uri}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,23 +1,25 @@
-"""Score what is in the uploads bucket already: `python -m infra.backfill --stack maskwatch-dev --prefix 2026/11/`."""
+"""Score what is in the uploads bucket already: `python -m infra.ops backfill --stack NAME --prefix 2026/11/`."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import time
 from collections import Counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from tqdm import tqdm
 
-from infra.outputs import stack_outputs
+from infra.ops.errors import OpsError
+from infra.ops.stack import outputs_of
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 _PAUSE: Final = 2.0  # seconds between two looks at an execution
 
 
-class Failed(Exception):  # noqa: N818
+class BackfillError(OpsError):
     """An execution did not succeed; the message is Step Functions' own."""
 
 
@@ -25,19 +27,23 @@ def watch(execution: str, states: Any, bar: Any) -> dict[str, Any]:
     """Wait for the end of an execution, `bar` showing how far it is, and return its output.
 
     Raises:
-        Failed: It ended otherwise than well.
+        BackfillError: It did not succeed.
     """
     while True:
-        told = states.describe_execution(executionArn=execution)
+        description = states.describe_execution(executionArn=execution)
         for run in states.list_map_runs(executionArn=execution)["mapRuns"]:
             items = states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
             bar.total = items["total"]
             bar.update(items["succeeded"] + items["failed"] - bar.n)
-        if told["status"] == "SUCCEEDED":
-            output: dict[str, Any] = json.loads(told["output"])
+        if description["status"] == "SUCCEEDED":
+            output: dict[str, Any] = json.loads(description["output"])
             return output
-        if told["status"] != "RUNNING":
-            raise Failed(": ".join(filter(None, (told["status"], told.get("error"), told.get("cause")))))
+        if description["status"] != "RUNNING":
+            raise BackfillError(
+                ": ".join(
+                    filter(None, (description["status"], description.get("error"), description.get("cause")))
+                )
+            )
         time.sleep(_PAUSE)
 
 
@@ -60,9 +66,8 @@ def outcomes(output: dict[str, Any], s3: Any) -> tuple[Counter[str], Counter[str
     return pictures, failures
 
 
-def main() -> None:
-    """Run a backfill as the command line says; exit 1 where it fails."""
-    parser = argparse.ArgumentParser(prog="python -m infra.backfill", description=__doc__)
+def add_options(parser: ArgumentParser) -> None:
+    """Say which stack, and which of its pictures."""
     parser.add_argument("--stack", required=True, help="that of `make run` is called maskwatch")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--prefix", help="every picture whose key begins so")
@@ -70,25 +75,21 @@ def main() -> None:
         "--manifest", metavar="KEY", help="every picture of this inventory, in the results bucket"
     )
     parser.add_argument("--concurrency", type=int, default=5, help="batches at once (default: %(default)s)")
-    options = parser.parse_args()
-    machine = stack_outputs(options.stack, boto3.client("cloudformation"))["Backfill"]
+
+
+def command(options: Namespace) -> None:
+    """Run a backfill, show its progress, and print what became of the pictures."""
+    machine = outputs_of(options.stack)["Backfill"]
     given = {"prefix": options.prefix} if options.manifest is None else {"manifest": options.manifest}
     states = boto3.client("stepfunctions")
     execution = states.start_execution(
         stateMachineArn=machine, input=json.dumps({**given, "concurrency": options.concurrency})
     )["executionArn"]
     print(f"{execution}\nIt goes on by itself, whether or not this is left running.")
-    try:
-        with tqdm(unit=" objects") as bar:
-            output = watch(execution, states, bar)
-    except Failed as failed:
-        sys.exit(str(failed))
+    with tqdm(unit=" objects") as bar:
+        output = watch(execution, states, bar)
     pictures, failures = outcomes(output, boto3.client("s3"))
     for outcome, number in sorted(pictures.items()):
         print(f"{outcome:10}{number:>14,}")
     for cause, batches in failures.most_common():
         print(f"{batches:,} batches failed: {cause}")
-
-
-if __name__ == "__main__":
-    main()

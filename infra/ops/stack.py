@@ -1,0 +1,51 @@
+"""Print an output of a stack: its buckets, its functions, its address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from infra.ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def stack_outputs(stack: str, cloudformation: Any) -> dict[str, str]:
+    """Return the outputs of a stack by their names in template.yaml.
+
+    Raises:
+        OpsError: There is no such stack.
+    """
+    try:
+        (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        place = f"in {cloudformation.meta.region_name}, at {cloudformation.meta.endpoint_url}"
+        raise OpsError(
+            f"There is no stack named {stack} {place}. Deploy it with `make deploy`, or name another; "
+            "that of `make run` is called maskwatch and is reached by the export line that `make run` prints."
+        ) from error
+    return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+
+
+def outputs_of(stack: str) -> dict[str, str]:
+    """Return the outputs of a stack in the account and region of the environment."""
+    return stack_outputs(stack, boto3.client("cloudformation"))
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Say which output of which stack."""
+    parser.add_argument("--stack", required=True)
+    parser.add_argument("name", help="of an output in template.yaml, as in UploadsBucket")
+
+
+def command(options: Namespace) -> None:
+    """Print the output."""
+    outputs = outputs_of(options.stack)
+    if options.name not in outputs:
+        raise OpsError(f"{options.stack} has no output {options.name}; it has {', '.join(sorted(outputs))}")
+    print(outputs[options.name])

@@ -1,0 +1,104 @@
+"""Every operator's command fails in one way: one line that says what to do, exit status 1, no traceback."""
+
+import importlib
+import pkgutil
+
+import pytest
+from moto import mock_aws
+
+import infra.ops
+from infra.ops.__main__ import COMMANDS, main
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+ASKING_A_STACK = {
+    "backfill": ["--prefix", ""],
+    "baseline": ["--from", "2026-11-01", "--to", "2026-11-02"],
+    "drift": [],
+    "publish-model": ["functions/inference/model"],
+    "redrive": [],
+    "smoke": [],
+    "stack": ["ApiUrl"],
+}
+
+
+@pytest.fixture
+def aws(monkeypatch, tmp_path):
+    """An account with credentials, a region, and nothing in it."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps what an earlier test set
+
+
+def failure(command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--stack", "absent", *ASKING_A_STACK[command]])
+    message = ended.value.code  # a text, which Python prints to stderr before it exits with 1
+    assert isinstance(message, str)
+    assert "\n" not in message
+    return message
+
+
+def test_every_module_with_a_command_is_listed():
+    modules = {module.name for module in pkgutil.iter_modules(infra.ops.__path__)}
+    with_command = {
+        name for name in modules if hasattr(importlib.import_module(f"infra.ops.{name}"), "command")
+    }
+
+    assert with_command == {name.replace("-", "_") for name in COMMANDS}
+
+
+@pytest.mark.parametrize("command", ASKING_A_STACK)
+def test_a_stack_that_is_not_there_is_named(command):
+    with mock_aws():
+        assert failure(command).startswith("There is no stack named absent in us-east-1")
+
+
+@pytest.mark.parametrize("command", ASKING_A_STACK)
+def test_no_region(monkeypatch, command):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+    assert failure(command).startswith("No AWS region is set: export AWS_DEFAULT_REGION")
+
+
+@pytest.mark.parametrize("command", ASKING_A_STACK)
+def test_no_credentials(monkeypatch, command):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+
+    assert "credentials" in failure(command)
+
+
+@pytest.mark.parametrize("command", ASKING_A_STACK)
+def test_aws_cannot_be_reached(monkeypatch, command):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+    assert failure(command).startswith("AWS cannot be reached: Could not connect to the endpoint URL")
+
+
+def test_a_profile_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+
+    assert failure("stack").startswith("The config profile (nobody) could not be found.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        (["score", "absent/"], "absent has no files named *.jpg"),
+        (["smoke", "--url", "http://127.0.0.1:9/"], "http://127.0.0.1:9/ is not well"),
+        (["publish-model", "absent/", "--bucket", "b"], "Not published: absent/manifest.json is missing"),
+        (["demo-drift", "absent/"], "absent has 0 pictures"),
+    ],
+)
+def test_what_needs_no_stack_says_what_it_lacks(arguments, start):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    assert str(ended.value.code).startswith(start)
