@@ -11,9 +11,9 @@ from unittest.mock import patch
 
 import numpy as np
 
+from functions.inference.prediction import UNCERTAIN, Box, Face, Prediction, Verdict
 from functions.inference.record import Recorder
 from functions.inference.release import LABELS
-from functions.inference.score import UNCERTAIN, Box, Face, Prediction, Verdict
 from functions.problem import TOO_LARGE
 
 VERSION = "1.0.0"
@@ -60,7 +60,7 @@ def drawn(
         height=480,
         model_version=version,
         projection=tuple(round(rng.normal(shift), 4) for _ in range(16)),
-        appearance={name: round(0.4 + 0.1 * rng.normal(shift), 4) for name in APPEARANCE},
+        statistics={name: round(0.4 + 0.1 * rng.normal(shift), 4) for name in APPEARANCE},
         decode_ms=3.1,
         detect_ms=5.3,
         inference_ms=4.2,

@@ -20,9 +20,10 @@ from tqdm import tqdm
 from functions.drift.baseline import build
 from functions.drift.features import FEATURES, Sample, features
 from functions.inference.decode import decode
-from functions.inference.record import remembered
+from functions.inference.prediction import PredictOptions
+from functions.inference.record import to_record
 from functions.inference.release import LABELS, MANIFEST, InvalidRelease, load_release
-from functions.inference.score import Models, Question, load_models, score
+from functions.inference.score import Models, load_models, score
 from functions.problem import Rejected
 from training.classifier.dataset import UnusableData, find, load
 
@@ -88,7 +89,7 @@ def pictures(data: Path, split: str) -> list[File]:
 def record_of(file: bytes, models: Models) -> Mapping[str, Any] | None:
     """Return what serving remembers of a picture that is sent to it; None where it refuses it."""
     try:
-        return remembered(score(decode(file), models, Question(), decode_ms=0), source=None)
+        return to_record(score(decode(file), models, PredictOptions()), source=None)
     except Rejected:
         return None
 

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-try:
-    from ai_edge_litert.interpreter import Interpreter
-except ImportError:  # the older runtime has the same API
-    from tflite_runtime.interpreter import Interpreter
+from functions.inference.interpreter import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,19 +42,13 @@ class Classifier:
 
     def __init__(self, network: Network, threads: int) -> None:
         self._size = network.size
-        self._interpreter = Interpreter(model_content=network.file, num_threads=threads)
-        self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        # The converter does not keep their order: 3 probabilities, 16 numbers of the projection.
-        outputs = sorted(self._interpreter.get_output_details(), key=lambda output: int(output["shape"][-1]))
-        self._probabilities, self._projection = (output["index"] for output in outputs)
+        self._runner = Runner(network, threads)
 
     def classify(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Classification]:
         """Classify RGB pictures, each uint8 (H, W, 3) of any size, in their order."""
         return [self._classify(pixels) for pixels in pictures]
 
     def _classify(self, pixels: NDArray[np.uint8]) -> Classification:
-        self._interpreter.set_tensor(self._input, resize(pixels, self._size)[np.newaxis])
-        self._interpreter.invoke()
-        mask, no_mask, incorrect = self._interpreter.get_tensor(self._probabilities)[0].tolist()
-        return Classification((mask, no_mask, incorrect), self._interpreter.get_tensor(self._projection)[0])
+        probabilities, projection = self._runner.run(resize(pixels, self._size))
+        mask, no_mask, incorrect = probabilities.tolist()
+        return Classification((mask, no_mask, incorrect), projection)

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-try:
-    from ai_edge_litert.interpreter import Interpreter
-except ImportError:  # the older runtime has the same API
-    from tflite_runtime.interpreter import Interpreter
+from functions.inference.interpreter import Runner
+from functions.inference.prediction import MAX_FACES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
 STRIDES: Final = (8, 16, 32)  # pixels between the cells of the detector's three levels
 SAME_FACE: Final = 0.45  # intersection over union above which two boxes are about one face
-CANDIDATES: Final = 400  # at most, before overlapping ones are dropped; a crowd has some 100 faces
 _PADDING: Final = 128
 
 
@@ -67,7 +64,7 @@ def read_cells(cells: NDArray[np.float32], size: int, min_score: float) -> Detec
     """
     logit = math.log(min_score / (1 - min_score))
     likely = np.flatnonzero(cells[:, 0] >= logit)
-    likely = likely[np.argsort(-cells[likely, 0], kind="stable")[:CANDIDATES]]
+    likely = likely[np.argsort(-cells[likely, 0], kind="stable")[:MAX_FACES]]
     points, strides = _grid(size)
     distances = np.exp(cells[likely, 1:]) * strides[likely]
     boxes = np.concatenate([points[likely] - distances[:, :2], points[likely] + distances[:, 2:]], axis=1)
@@ -107,17 +104,12 @@ class Detector:
 
     def __init__(self, network: Network, min_score: float, threads: int) -> None:
         self._size, self._min_score = network.size, min_score
-        self._interpreter = Interpreter(model_content=network.file, num_threads=threads)
-        self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
+        self._runner = Runner(network, threads)
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
         """Find the faces in RGB (H, W, 3); their boxes are in its pixels and within it."""
         square, scale = letterbox(pixels, self._size)
-        self._interpreter.set_tensor(self._input, square[np.newaxis])
-        self._interpreter.invoke()
-        found = read_cells(self._interpreter.get_tensor(self._output)[0], self._size, self._min_score)
+        found = read_cells(self._runner.run(square)[0], self._size, self._min_score)
         height, width = pixels.shape[:2]
         boxes = (found.boxes / scale).clip(0, (width, height, width, height))
         return Detections(boxes.astype(np.float32), found.scores)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from typing import TYPE_CHECKING, Any
 
 from functions.api import Api
@@ -38,10 +37,7 @@ def predict() -> Response[str]:
     text = event.body or ""
     body = base64.b64decode(text) if event.is_base64_encoded else text.encode(errors="replace")
     request = parse(body, event.headers.get("content-type") or "", event.query_string_parameters)
-    started = time.perf_counter()
-    picture = decode(request.image)
-    decode_ms = (time.perf_counter() - started) * 1e3
-    prediction = score(picture, models, request.question, decode_ms=decode_ms)
+    prediction = score(decode(request.image), models, request.options)
     recorder.predicted(prediction, source=request.source, request_id=app.request_id)
     return app.respond_json(prediction.as_json())
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.inference.score import Prediction
+    from functions.inference.prediction import Prediction
     from functions.problem import Problem
 
 _DIMENSIONS = [
@@ -46,7 +46,7 @@ class Recorder:
             "DetectTime": prediction.detect_ms,
             "InferenceTime": prediction.inference_ms,
         }
-        self._write(request_id, remembered(prediction, source), metrics)
+        self._write(request_id, to_record(prediction, source), metrics)
 
     def rejected(self, problem: Problem, *, request_id: str) -> None:
         """Write down that a request was refused, and why."""
@@ -79,7 +79,7 @@ class Recorder:
         print(json.dumps(line, separators=(",", ":")))  # noqa: T201 -- standard output is Lambda's log
 
 
-def remembered(prediction: Prediction, source: str | None) -> dict[str, Any]:
+def to_record(prediction: Prediction, source: str | None) -> dict[str, Any]:
     """What a record says of a prediction: numbers that describe the picture, never the picture."""
     return {
         "prediction_id": prediction.id,
@@ -95,7 +95,7 @@ def remembered(prediction: Prediction, source: str | None) -> dict[str, Any]:
             }
             for face in prediction.faces
         ],
-        "image": {"width": prediction.width, "height": prediction.height, **prediction.appearance},
+        "image": {"width": prediction.width, "height": prediction.height, **prediction.statistics},
         "projection": prediction.projection,
     }
 

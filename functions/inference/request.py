@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from functions.inference.decode import MAX_SIDE
-from functions.inference.detect import CANDIDATES
-from functions.inference.score import Question
+from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.problem import (
     INVALID_PARAMETER,
     MALFORMED_BASE64,
@@ -42,12 +41,12 @@ class Request:
     Attributes:
         image: The bytes of the file.
         source: The camera or site that it comes from, as the client calls it.
-        question: What is asked about the picture.
+        options: How the picture is scored.
     """
 
     image: bytes
     source: str | None
-    question: Question
+    options: PredictOptions
 
 
 def parse(body: bytes, content_type: str, query: Mapping[str, str]) -> Request:
@@ -77,7 +76,7 @@ def parse(body: bytes, content_type: str, query: Mapping[str, str]) -> Request:
         )
         raise Rejected(TOO_LARGE, detail)
     told = {**{name: _from_text(name, text) for name, text in texts.items()}, **fields}
-    return Request(image, read_source(told.get("source")), _question(told))
+    return Request(image, read_source(told.get("source")), _options(told))
 
 
 def _is_untold(media_type: str) -> bool:
@@ -187,17 +186,17 @@ def _from_text(name: str, text: str) -> object:
         return text
 
 
-def _question(told: Mapping[str, object]) -> Question:
-    default = Question()
+def _options(told: Mapping[str, object]) -> PredictOptions:
+    default = PredictOptions()
     detect = default.detect if told.get("detect") is None else told["detect"]
     if not isinstance(detect, bool):
         raise Rejected(
             INVALID_PARAMETER, "`detect` must be true, or false where the picture is a cut-out face."
         )
-    return Question(
+    return PredictOptions(
         min_confidence=_number(told, "min_confidence", default.min_confidence, 0, 1),
         detect=detect,
-        max_faces=int(_number(told, "max_faces", default.max_faces, 1, CANDIDATES, whole=True)),
+        max_faces=int(_number(told, "max_faces", default.max_faces, 1, MAX_FACES, whole=True)),
         min_face=int(_number(told, "min_face", default.min_face, 0, MAX_SIDE, whole=True)),
     )
 

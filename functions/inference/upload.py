@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 import uuid
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -23,15 +22,17 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from functions.inference.decode import MAX_BYTES, decode
+from functions.inference.prediction import PredictOptions
 from functions.inference.request import read_source
-from functions.inference.score import Question, score
+from functions.inference.score import score
 from functions.problem import GONE, INVALID_PARAMETER, TOO_LARGE, Rejected, problem_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from functions.inference.prediction import Prediction
     from functions.inference.record import Recorder
-    from functions.inference.score import Models, Prediction
+    from functions.inference.score import Models
 
 MAX_KEY: Final = 1024  # bytes; S3's own limit
 _IDS: Final = uuid.UUID("b3f0a1ce-6d1b-4d0e-8f57-1f4d6a3c2e90")  # the namespace of predictions about uploads
@@ -180,11 +181,9 @@ class Scorer:
             )
         data = found.body.read()  # raises where fewer bytes come than were announced
         with self._decoding:
-            started = time.perf_counter()
             picture = decode(data)
-            decode_ms = (time.perf_counter() - started) * 1e3
         with self._scoring:
-            prediction = score(picture, self._models, Question(), decode_ms=decode_ms)
+            prediction = score(picture, self._models, PredictOptions())
         name = json.dumps([*asdict(found.upload).values(), self._models.version])
         return replace(prediction, id=str(uuid.uuid5(_IDS, name)))
 

@@ -71,7 +71,8 @@ def work(rounds: int) -> dict[str, dict[str, float]]:
     from functions.inference import batch  # noqa: PLC0415 -- reads the environment
     from functions.inference.decode import decode  # noqa: PLC0415
     from functions.inference.fetch import open_release  # noqa: PLC0415
-    from functions.inference.score import Question, load_models, score  # noqa: PLC0415
+    from functions.inference.prediction import PredictOptions  # noqa: PLC0415
+    from functions.inference.score import load_models, score  # noqa: PLC0415
 
     s3, models = boto3.client("s3"), load_models(open_release(""), threads=1)
     for bucket in ("uploads", "results"):
@@ -89,7 +90,7 @@ def work(rounds: int) -> dict[str, dict[str, float]]:
             "single": lambda m=messages: [batch.handler({"Records": [one]}, context) for one in m],
             "fetch": lambda f=files: [s3.get_object(Bucket="uploads", Key=key)["Body"].read() for key in f],
             "decode": lambda f=files: [decode(data) for data in f.values()],
-            "score": lambda p=pictures: [score(one, models, Question(), decode_ms=0) for one in p],
+            "score": lambda p=pictures: [score(one, models, PredictOptions()) for one in p],
         }
         for number in range(rounds + 1):
             for name, call in calls.items():

@@ -32,7 +32,7 @@ CALLS: Final = 400
 def forgetting() -> contextlib.ExitStack:
     """Nothing is measured that an answer does not need, and nothing written."""
     stack = contextlib.ExitStack()
-    stack.enter_context(patch.object(scoring, "appearance", lambda _: {}))
+    stack.enter_context(patch.object(scoring, "image_statistics", lambda _: {}))
     stack.enter_context(patch.object(predict.recorder, "predicted", lambda *_, **__: None))
     return stack
 

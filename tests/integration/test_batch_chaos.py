@@ -14,7 +14,8 @@ import pytest
 
 from functions.inference.decode import decode
 from functions.inference.fetch import open_release
-from functions.inference.score import Question, load_models, score
+from functions.inference.prediction import PredictOptions
+from functions.inference.score import load_models, score
 from infra.local.aws import moto_server
 from infra.local.function import Function
 from infra.local.poller import Poller
@@ -192,7 +193,7 @@ def test_every_file_has_exactly_one_result(after, dropped):
 
 def test_every_result_is_right(after, dropped):
     models = load_models(open_release(""), 1)
-    faces = [score(decode(face), models, Question(), decode_ms=0).as_json() for face in FACES]
+    faces = [score(decode(face), models, PredictOptions()).as_json() for face in FACES]
     for file in dropped:
         if file.expected is None:
             continue

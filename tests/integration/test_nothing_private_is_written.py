@@ -163,7 +163,11 @@ def test_a_record_is_short_and_every_value_in_it_is_known(written: Callable[[], 
     known = {"time", "request_id", "route", "model_version", "prediction_id", "source", "label"}
     known |= {"probabilities", "faces", "image", "projection", "_aws"} | metrics
     assert set(told) == known
-    assert set(told["image"]) == {"width", "height", *scoring.appearance(np.zeros((32, 32, 3), np.uint8))}
+    assert set(told["image"]) == {
+        "width",
+        "height",
+        *scoring.image_statistics(np.zeros((32, 32, 3), np.uint8)),
+    }
     assert all(isinstance(told[name], int | float) for name in metrics)
 
 
@@ -207,7 +211,7 @@ def test_batch_writes_nothing_of_what_it_is_sent(batch, written: Callable[[], st
     crash = s3.put_object(Bucket="uploads", Key="crash.jpg", Body=FACE)["ETag"].strip('"')
     with pytest.MonkeyPatch.context() as patch:
         module.handler({"Records": records}, context())
-        patch.setattr(scoring, "appearance", None)  # a crash in the midst of it
+        patch.setattr(scoring, "image_statistics", None)  # a crash in the midst of it
         module.handler({"Records": [message(0, news("crash.jpg", version=None, etag=crash))]}, context())
     told = written()
     assert '"prediction_id"' in told

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from functions.inference.classify import Classifier, Interpreter, resize
+from functions.inference.classify import Classifier, resize
+from functions.inference.interpreter import Interpreter
 from functions.inference.release import Network
 from training.classifier import convert
 from training.classifier.convert import CONVERSION, calibrate

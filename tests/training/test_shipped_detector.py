@@ -12,7 +12,8 @@ from PIL import Image, ImageOps
 from functions.inference import predict
 from functions.inference.decode import decode
 from functions.inference.detect import overlap
-from functions.inference.score import Prediction, Question, score
+from functions.inference.prediction import Prediction, PredictOptions
+from functions.inference.score import score
 from tests.make_events import api_event
 from training.detector.evaluate import evaluate, find
 from training.detector.scenes import Scene, load_scenes
@@ -60,7 +61,7 @@ def test_a_face_that_is_found_gets_its_label(metrics: dict) -> None:
 def answered(image: Image.Image, **options: object) -> Prediction:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=95, **options)
-    return score(decode(file.getvalue()), predict.models, Question(), decode_ms=0)
+    return score(decode(file.getvalue()), predict.models, PredictOptions())
 
 
 def boxes(prediction: Prediction) -> np.ndarray:

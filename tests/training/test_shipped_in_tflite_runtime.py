@@ -20,7 +20,7 @@ ANSWER = """
 import importlib.metadata, json
 import numpy as np
 from PIL import Image
-from functions.inference import classify
+from functions.inference import classify, interpreter
 from functions.inference.fetch import BAKED
 from functions.inference.release import load_release
 
@@ -29,7 +29,7 @@ rng = np.random.RandomState(0)
 grids = [rng.randint(0, 256, (6, 6, 3)).astype(np.uint8) for _ in range(24)]
 pictures = [np.asarray(Image.fromarray(grid).resize((150, 180), Image.Resampling.BICUBIC)) for grid in grids]
 told = classifier.classify(pictures)
-module = classify.Interpreter.__module__.partition(".")[0]
+module = interpreter.Interpreter.__module__.partition(".")[0]
 print(json.dumps({
     "runtime": module, "version": importlib.metadata.version(module),
     "probabilities": [c.probabilities for c in told], "projections": [c.projection.tolist() for c in told],

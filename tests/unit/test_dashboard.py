@@ -7,8 +7,8 @@ import re
 import pytest
 
 from functions.drift import metrics as drift
+from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
-from functions.inference.score import Prediction, Verdict
 from functions.problem import TOO_LARGE
 from infra.local.template import parameter_values, resolve, transformed_template, true_conditions, unresolved
 from infra.ops.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
@@ -101,7 +101,7 @@ PREDICTION = Prediction(
     height=480,
     model_version="7",
     projection=(0.5,) * 16,
-    appearance={},
+    statistics={},
     decode_ms=3.1,
     detect_ms=5.3,
     inference_ms=4.2,

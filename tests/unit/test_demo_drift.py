@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from functions.inference.decode import decode
-from functions.inference.score import appearance
+from functions.inference.image_statistics import image_statistics
 from infra.ops.demo_drift import CHANGES, MIX, mixed, table
 from tests.pictures import draw_face, encode
 
@@ -18,7 +18,7 @@ FACE = encode(
 
 
 def test_each_change_is_the_one_that_it_is_called() -> None:
-    looks = {name: appearance(decode(change(FACE)).pixels) for name, change in CHANGES.items()}
+    looks = {name: image_statistics(decode(change(FACE)).pixels) for name, change in CHANGES.items()}
     assert CHANGES["clean"](FACE) == FACE
     assert looks["darkened"]["brightness"] == pytest.approx(0.6 * looks["clean"]["brightness"], rel=0.02)
     assert looks["blurred"]["sharpness"] < 0.7 * looks["clean"]["sharpness"]

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.inference.detect import (
-    CANDIDATES,
     SAME_FACE,
     STRIDES,
     letterbox,
@@ -16,6 +15,7 @@ from functions.inference.detect import (
     read_cells,
     without_overlaps,
 )
+from functions.inference.prediction import MAX_FACES
 
 SIZE = 64
 CELLS = sum((SIZE // stride) ** 2 for stride in STRIDES)
@@ -88,7 +88,7 @@ def test_faces_come_most_certain_first() -> None:
 
 def test_a_picture_full_of_candidates_stays_bounded() -> None:
     cells = np.tile(np.array([5, -2, -2, -2, -2], np.float32), (3 * 448**2 // 64, 1))[: 56**2 + 28**2 + 14**2]
-    assert len(read_cells(cells, 448, 0.5).scores) <= CANDIDATES
+    assert len(read_cells(cells, 448, 0.5).scores) <= MAX_FACES
 
 
 def boxes(seed: int, count: int) -> np.ndarray:

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from functions.inference.prediction import Box, Face, Prediction, Verdict
 from functions.inference.record import Recorder
-from functions.inference.score import Box, Face, Prediction, Verdict
 from functions.problem import TOO_LARGE
 
 BARE = Verdict("no_mask", 0.91, {"mask": 0.05, "no_mask": 0.91, "incorrect": 0.04})
@@ -25,7 +25,7 @@ PREDICTION = Prediction(
     height=480,
     model_version="7",
     projection=(0.5,) * 16,
-    appearance={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
+    statistics={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
     decode_ms=3.1,
     detect_ms=5.3,
     inference_ms=4.2,
@@ -62,7 +62,7 @@ def test_a_prediction_is_one_line_of_json(recorder: Recorder, capsys: pytest.Cap
             {"side": 80, "detection_confidence": 0.99, "label": "no_mask", "confidence": 0.91},
             {"side": 28, "detection_confidence": 0.8, "label": "uncertain", "confidence": 0.5},
         ],
-        "image": {"width": 640, "height": 480, **PREDICTION.appearance},
+        "image": {"width": 640, "height": 480, **PREDICTION.statistics},
         "projection": [0.5] * 16,
     }
     assert expected.items() <= line.items()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.inference.prediction import PredictOptions
 from functions.inference.request import MAX_IMAGE_BYTES, Request, parse
-from functions.inference.score import Question
 from functions.problem import (
     INVALID_PARAMETER,
     MALFORMED_BASE64,
@@ -42,7 +42,7 @@ def refusal(
 
 
 def test_the_three_forms_carry_the_same() -> None:
-    expected = Request(IMAGE, "gate-3", Question(min_confidence=0.6))
+    expected = Request(IMAGE, "gate-3", PredictOptions(min_confidence=0.6))
     assert from_json({"image": TEXT, "source": "gate-3", "min_confidence": 0.6}) == expected
     assert parse(IMAGE, "image/jpeg", {"source": "gate-3", "min_confidence": "0.6"}) == expected
     parts = {"file": IMAGE, "source": b"gate-3", "min_confidence": b"0.6"}
@@ -50,12 +50,12 @@ def test_the_three_forms_carry_the_same() -> None:
 
 
 def test_only_the_picture_is_needed() -> None:
-    assert from_json({"image": TEXT}) == Request(IMAGE, None, Question())
+    assert from_json({"image": TEXT}) == Request(IMAGE, None, PredictOptions())
 
 
 def test_the_body_goes_before_the_query() -> None:
     request = from_json({"image": TEXT, "source": "body"}, {"source": "query", "min_confidence": "1"})
-    assert request == Request(IMAGE, "body", Question(min_confidence=1.0))
+    assert request == Request(IMAGE, "body", PredictOptions(min_confidence=1.0))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_min_confidence_in_the_query_is_a_number_from_0_to_1(value: str) -> None
 
 
 def test_every_question_may_be_asked_in_every_form() -> None:
-    expected = Request(IMAGE, None, Question(0.6, detect=False, max_faces=3, min_face=24))
+    expected = Request(IMAGE, None, PredictOptions(0.6, detect=False, max_faces=3, min_face=24))
     fields = {"min_confidence": 0.6, "detect": False, "max_faces": 3, "min_face": 24}
     texts = {"min_confidence": "0.6", "detect": "false", "max_faces": "3", "min_face": "24"}
     assert from_json({"image": TEXT, **fields}) == expected
@@ -207,7 +207,7 @@ def test_source_may_be_in_any_script(value: str) -> None:
 
 def test_null_is_as_good_as_absent() -> None:
     nothing = dict.fromkeys(("source", "min_confidence", "detect", "max_faces", "min_face"))
-    assert from_json({"image": TEXT, **nothing}) == Request(IMAGE, None, Question())
+    assert from_json({"image": TEXT, **nothing}) == Request(IMAGE, None, PredictOptions())
 
 
 def test_an_empty_source_is_none() -> None:

@@ -9,10 +9,11 @@ import pytest
 from functions.inference.classify import Classification
 from functions.inference.decode import Picture
 from functions.inference.detect import Detections
+from functions.inference.prediction import Box, Prediction, PredictOptions
 from functions.inference.release import LABELS
-from functions.inference.score import Box, Models, Prediction, Question, cut, score
+from functions.inference.score import Models, crop_with_margin, score
 
-PICTURE = Picture(np.zeros((120, 160, 3), np.uint8), 160, 120)
+PICTURE = Picture(np.zeros((120, 160, 3), np.uint8), 160, 120, decode_ms=1.23456)
 MASK, BARE, WRONG = (0.7, 0.2, 0.1), (0.2, 0.7, 0.1), (0.2, 0.1, 0.7)
 SMALL, LARGE, TINY = (100, 10, 120, 40), (10, 20, 60, 100), (140, 100, 148, 110)  # left, top, right, bottom
 
@@ -42,8 +43,8 @@ class Thinks:
         ]
 
 
-def ask(detector: Finds, classifier: Thinks, picture: Picture = PICTURE, **question: object) -> Prediction:
-    return score(picture, Models(detector, classifier, "7"), Question(**question), decode_ms=1.23456)
+def ask(detector: Finds, classifier: Thinks, picture: Picture = PICTURE, **options: object) -> Prediction:
+    return score(picture, Models(detector, classifier, "7"), PredictOptions(**options))
 
 
 @pytest.mark.parametrize(("opinion", "label"), [(MASK, "mask"), (BARE, "no_mask"), (WRONG, "incorrect")])
@@ -92,7 +93,7 @@ def test_each_face_is_cut_out_with_a_margin_that_stays_in_the_picture() -> None:
     ask(Finds(LARGE, SMALL), classifier)
     assert [crop.shape for crop in classifier.seen] == [(112, 70, 3), (42, 28, 3)]
     pixels = np.arange(120 * 160 * 3).reshape(120, 160, 3)
-    assert np.array_equal(cut(pixels, np.array([0, 90, 20, 120])), pixels[84:120, 0:24])
+    assert np.array_equal(crop_with_margin(pixels, np.array([0, 90, 20, 120])), pixels[84:120, 0:24])
 
 
 def test_where_no_face_is_found_the_whole_picture_is_judged() -> None:
@@ -116,7 +117,7 @@ def test_max_faces_keeps_the_largest() -> None:
 
 
 def test_min_face_is_the_shorter_side_in_pixels_of_the_original() -> None:
-    large = Picture(PICTURE.pixels, 320, 240)  # decoded at half its size
+    large = Picture(PICTURE.pixels, 320, 240, 1.0)  # decoded at half its size
     prediction = ask(Finds(SMALL, LARGE, TINY), Thinks(MASK, MASK), large, min_face=40)
     assert [face.box for face in prediction.faces] == [Box(20, 40, 100, 160), Box(200, 20, 40, 60)]
     assert ask(Finds(SMALL), Thinks(MASK), large, min_face=41).faces == ()

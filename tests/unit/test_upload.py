@@ -12,8 +12,8 @@ from moto import mock_aws
 
 from functions.inference import upload as module
 from functions.inference.decode import MAX_BYTES
+from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
-from functions.inference.score import Prediction, Verdict
 from functions.inference.upload import Outcome, Scorer, Upload
 from tests.pictures import draw_face, encode
 
@@ -27,7 +27,7 @@ PREDICTION = Prediction(
     height=200,
     model_version="7",
     projection=(0.5,) * 16,
-    appearance={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
+    statistics={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
     decode_ms=3.1,
     detect_ms=5.2,
     inference_ms=4.2,
@@ -75,7 +75,7 @@ def scored(monkeypatch):
     """The pictures that were scored, each with the model of that moment."""
     seen = []
 
-    def score(picture, models, question, *, decode_ms):  # noqa: ARG001
+    def score(picture, models, options):  # noqa: ARG001
         seen.append((picture.width, models.version))
         return replace(PREDICTION, width=picture.width, height=picture.height, model_version=models.version)
 

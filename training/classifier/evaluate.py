@@ -23,8 +23,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from tqdm import tqdm
 
 from functions.inference.classify import Classifier, resize
+from functions.inference.image_statistics import image_statistics
 from functions.inference.release import LABELS, Network, load_release
-from functions.inference.score import appearance
 from training.classifier.dataset import UnusableData, find, load
 from training.metrics import (
     area_under_roc,
@@ -125,7 +125,7 @@ def probabilities(
 
 def slices(samples: Sequence[Sample]) -> dict[str, dict[str, NDArray[np.bool_]]]:
     """Which of the samples, as masks (N,), belong to each slice of each group."""
-    looks = [appearance(resize(s.pixels, 224)) for s in samples]
+    looks = [image_statistics(resize(s.pixels, 224)) for s in samples]
     brightness, sharpness = (np.array([look[key] for look in looks]) for key in ("brightness", "sharpness"))
     sides = np.array([s.pixels.shape[:2] for s in samples])
     longest, aspect = sides.max(axis=1), sides[:, 1] / sides[:, 0]

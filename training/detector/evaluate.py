@@ -25,7 +25,7 @@ from functions.inference.classify import Classifier
 from functions.inference.detect import Detections, Detector
 from functions.inference.fetch import open_release
 from functions.inference.release import LABELS, Network
-from functions.inference.score import cut
+from functions.inference.score import crop_with_margin
 from training.classifier.dataset import UnusableData
 from training.detector.metrics import NONE, ON_FACE, assign, average_precision, match, recall_at
 from training.detector.scenes import MIN_FACE, UNLABELLED, fingerprint, load_scenes, sides, to_find
@@ -61,7 +61,7 @@ def find(detector: Network, classifier: Network, scenes: Sequence[Scene]) -> lis
     told = []
     for scene in tqdm(scenes, desc="finding faces", unit="scene"):
         faces = finder.detect(scene.pixels)
-        judged = judge.classify([cut(scene.pixels, box) for box in faces.boxes])
+        judged = judge.classify([crop_with_margin(scene.pixels, box) for box in faces.boxes])
         probabilities = np.array([one.probabilities for one in judged]).reshape(-1, len(LABELS))
         told.append(Found(faces, probabilities))
     return told

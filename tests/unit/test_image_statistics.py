@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from functions.drift.features import APPEARANCE
 from functions.inference.decode import decode
-from functions.inference.score import appearance
+from functions.inference.image_statistics import image_statistics
 
 
 def scene(seed: int = 0, width: int = 320, height: int = 240) -> Image.Image:
@@ -26,7 +26,7 @@ def saved(image: Image.Image, quality: int) -> np.ndarray:
 
 
 def of(image: Image.Image) -> dict[str, float]:
-    return appearance(np.asarray(image))
+    return image_statistics(np.asarray(image))
 
 
 def test_it_has_what_drift_compares() -> None:
@@ -35,15 +35,15 @@ def test_it_has_what_drift_compares() -> None:
 
 def test_plain_white_has_brightness_and_nothing_else() -> None:
     white = dict.fromkeys(APPEARANCE, 0.0) | {"brightness": 1.0}
-    assert appearance(np.full((64, 64, 3), 255, np.uint8)) == white
-    assert appearance(np.zeros((64, 64, 3), np.uint8))["brightness"] == 0
+    assert image_statistics(np.full((64, 64, 3), 255, np.uint8)) == white
+    assert image_statistics(np.zeros((64, 64, 3), np.uint8))["brightness"] == 0
 
 
 def test_red_is_saturated_and_grey_is_not() -> None:
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 0] = 255
-    assert appearance(red)["saturation"] == 1
-    assert appearance(np.full((64, 64, 3), 128, np.uint8))["saturation"] == 0
+    assert image_statistics(red)["saturation"] == 1
+    assert image_statistics(np.full((64, 64, 3), 128, np.uint8))["saturation"] == 0
 
 
 def test_a_dark_picture_is_less_bright_and_less_contrasted() -> None:
@@ -65,19 +65,19 @@ def test_grain_is_noise_and_an_edge_is_not() -> None:
     edge[:, 100:] = 30
     edge[100:] //= 2
     grain = np.random.default_rng(0).normal(128, 8, grey.shape).clip(0, 255).astype(np.uint8)
-    assert appearance(edge)["noise"] < 0.001
-    assert appearance(grain)["noise"] > 0.02
+    assert image_statistics(edge)["noise"] < 0.001
+    assert image_statistics(grain)["noise"] > 0.02
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, 5)])
 def test_a_bad_jpeg_is_blocky_wherever_its_blocks_begin(shift: tuple[int, int]) -> None:
     down, right = shift
     good, bad = (saved(scene(), quality)[down:, right:] for quality in (95, 15))
-    assert appearance(good)["blockiness"] < 0.15
-    assert appearance(bad)["blockiness"] > 0.4
+    assert image_statistics(good)["blockiness"] < 0.15
+    assert image_statistics(bad)["blockiness"] > 0.4
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 65_535), (65_535, 32), (2000, 2000), (33, 257)])
 def test_every_size_that_is_decoded_is_described(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    assert all(0 <= value <= 2.5 for value in appearance(noise).values())
+    assert all(0 <= value <= 2.5 for value in image_statistics(noise).values())

@@ -1,0 +1,35 @@
+"""A network of a release, ready to run in LiteRT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+try:
+    from ai_edge_litert.interpreter import Interpreter
+except ImportError:  # the older runtime has the same API
+    from tflite_runtime.interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from functions.inference.release import Network
+
+
+class Runner:
+    """Runs a network. Not for two threads at once."""
+
+    def __init__(self, network: Network, threads: int) -> None:
+        self._interpreter = Interpreter(model_content=network.file, num_threads=threads)
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        # The converter does not keep the order of the outputs; their widths tell them apart.
+        outputs = sorted(self._interpreter.get_output_details(), key=lambda output: int(output["shape"][-1]))
+        self._outputs = [output["index"] for output in outputs]
+
+    def run(self, pixels: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """Return the outputs for RGB (size, size, 3), without their batch axis, the narrowest first."""
+        self._interpreter.set_tensor(self._input, pixels[np.newaxis])
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(output)[0] for output in self._outputs]
