@@ -1,4 +1,4 @@
-"""What pictures cost: `python -m infra.ops cost` prints the README's tables from the benchmark's figures."""
+"""What pictures cost: `python -m infra.ops cost` prints the tables of docs/benchmarks.md."""
 
 from __future__ import annotations
 

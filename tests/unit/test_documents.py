@@ -1,0 +1,67 @@
+"""The documents lead where they say, stay short, and give the figures that were measured."""
+
+import json
+import re
+
+import pytest
+
+from infra.ops.cost import measured
+from tests.conftest import ROOT
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+RESULTS = (ROOT / "tests" / "benchmarks" / "RESULTS.md").read_text()
+METRICS = json.loads((ROOT / "docs" / "model" / "report.json").read_text())["metrics"]["overall"]
+
+
+def anchors(document):
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def row(text, name):
+    return next(line for line in text.splitlines() if line.startswith(f"| {name} "))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document):
+    for path, anchor in LINK.findall(document.read_text()):
+        target = document.parent / path if path else document
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_target_is_one(document):
+    makefiles = "".join(
+        (ROOT / name).read_text() for name in ("Makefile", "infra/deploy.mk", "training/training.mk")
+    )
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefiles, re.MULTILINE))
+
+    named = re.findall(r"(?:^    (?:AWS_\S+ )?|&& |`)make ([a-z][a-z-]+)", document.read_text(), re.MULTILINE)
+
+    assert set(named) <= targets
+
+
+def test_the_readme_is_read_in_one_go():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
+def test_accuracy_is_that_of_the_report(document):
+    text = (ROOT / document).read_text()
+    of_two, of_three = (row(text, name) for name in ("mask or not: accuracy", "three classes: accuracy"))
+
+    assert f" {METRICS['mask_or_not_accuracy']:.1%} " in of_two
+    assert f" {METRICS['accuracy']:.1%} " in of_three
+    assert f"{METRICS['n']:,} test pictures" in text
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
+def test_speed_is_that_of_the_benchmark(document):
+    text = (ROOT / document).read_text()
+    start = float(row(RESULTS, "MaskWatch").split("|")[2])
+
+    assert f" {measured(RESULTS)[0]:.0f} ms " in row(text, "a request with one face, from event to answer")
+    assert f" {start:.0f} ms " in row(text, "a fresh process to its first answer")
