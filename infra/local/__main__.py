@@ -17,13 +17,13 @@ import boto3
 from waitress.server import create_server
 
 from infra.local.aws import moto_server
+from infra.local.backfill import BackfillRunner
 from infra.local.function import PROJECT, Function, FunctionFailed
 from infra.local.gateway import MAX_BODY, Gateway, InvalidApi, wsgi
 from infra.local.invocations import application
 from infra.local.logs import LogForwarder
 from infra.local.poller import Poller
 from infra.local.stack import InvalidStack, Stack, deploy, function_configs
-from infra.local.states import InvalidStateMachine, Runner
 from infra.local.template import REGION, STACK_NAME, InvalidTemplate, transformed_template
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def main() -> int:
     try:
         with listener:
             _run(listener, parameters)
-    except (InvalidTemplate, InvalidStack, InvalidApi, InvalidStateMachine, FunctionFailed) as error:
+    except (InvalidTemplate, InvalidStack, InvalidApi, FunctionFailed) as error:
         return _failed(str(error))
     except KeyboardInterrupt:
         pass
@@ -89,8 +89,10 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
             poller = Poller(mapping.properties, by_arn[mapping.properties["FunctionName"]], client)
             cleanup.callback(poller.stop)
             poller.start()
-        runner = Runner(
-            {m.name: m.properties["Definition"] for m in stack.of_type("AWS::StepFunctions::StateMachine")},
+        machine = stack.resources["Backfill"]
+        runner = BackfillRunner(
+            machine.name,
+            machine.properties["Definition"],
             client,
             lambda arn, event: by_arn[arn].invoke(event),
         )

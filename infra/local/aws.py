@@ -128,11 +128,11 @@ def _invoke(
     return payload
 
 
-# moto runs no executions. states.py does, and tells of them by a call that moto does nothing at: the token is the
-# execution's ARN, the output what is to be known of it. The only map run of an execution goes by that ARN, too.
+# moto runs no executions. backfill.py does, and reports progress by a call that does nothing in moto: the token is
+# the execution's ARN, the output the fields to set. The only map run of an execution has that ARN, too.
 
 
-def _told_of_execution(backend: Any, arn: str, output: str) -> None:
+def _update_execution(backend: Any, arn: str, output: str) -> None:
     vars(backend.describe_execution(arn)).update(json.loads(output), stop_date=datetime.now(UTC))
 
 
@@ -153,7 +153,7 @@ def _map_run(backend: Any, arn: str) -> dict[str, Any]:
 
 
 _OF_EXECUTIONS = {
-    "send_task_success": _told_of_execution,
+    "send_task_success": _update_execution,
     "list_map_runs": _map_runs,
     "describe_map_run": _map_run,
 }

@@ -126,7 +126,7 @@ GAPS: Final[dict[str, Gap]] = {
     "AWS::SNS::TopicPolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
     "AWS::SQS::QueuePolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
     "AWS::StepFunctions::StateMachine.Definition": Gap(
-        "moto's CloudFormation knows DefinitionString alone; states.py runs it",
+        "moto's CloudFormation knows DefinitionString alone; backfill.py runs it",
         complete=lambda client, arn, value: client("stepfunctions").update_state_machine(
             stateMachineArn=arn, definition=json.dumps(value)
         ),

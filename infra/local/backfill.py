@@ -1,0 +1,169 @@
+"""Runs the backfill's executions that are started in moto, which would leave them running.
+
+A plain loop over the items that infra/backfill.asl.yaml names, batch by batch, with the state machine's own batch
+size, input and tolerance. Not here: retries and time limits; a batch that fails has failed.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from infra.local.function import CONCURRENCY, FunctionFailed, PayloadTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from infra.local.stack import Client
+
+_PAUSE: Final = 0.5  # seconds between two looks for new executions
+
+
+class ExecutionError(Exception):
+    """An execution failed; the message has the error and the cause, as Step Functions names them."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error, self.cause = error, cause
+
+
+class BackfillRunner:
+    """Looks in moto for executions of a state machine, and runs each in a thread of its own.
+
+    Args:
+        machine: The state machine's ARN.
+        definition: The state machine, every reference resolved.
+        client: Returns a boto3 client of moto by the name of the service.
+        invoke: Calls the function of an ARN with an event.
+    """
+
+    def __init__(
+        self, machine: str, definition: Mapping[str, Any], client: Client, invoke: Callable[[str, Any], Any]
+    ) -> None:
+        self._machine, self._definition, self._invoke = machine, definition, invoke
+        self._states, self._s3 = client("stepfunctions"), client("s3")
+        self._begun: set[str] = set()
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; executions in progress end with this process."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_PAUSE):
+            found = self._states.list_executions(stateMachineArn=self._machine, statusFilter="RUNNING")
+            for arn in {execution["executionArn"] for execution in found["executions"]} - self._begun:
+                self._begun.add(arn)
+                Thread(target=self._execute, args=[arn], daemon=True).start()
+
+    def _execute(self, arn: str) -> None:
+        def update(**fields: Any) -> None:
+            self._states.send_task_success(taskToken=arn, output=json.dumps(fields))  # see aws.py
+
+        payload = json.loads(self._states.describe_execution(executionArn=arn)["input"])
+        try:
+            output = run(
+                self._definition, payload, self._s3, self._invoke, lambda counts: update(items=counts)
+            )
+        except ExecutionError as error:
+            update(status="FAILED", error=error.error, cause=error.cause)
+        except Exception as error:
+            update(status="FAILED", error="States.Runtime", cause=repr(error))
+            raise
+        else:
+            update(status="SUCCEEDED", output=json.dumps(output))
+
+
+def run(
+    definition: Mapping[str, Any],
+    payload: Mapping[str, Any],
+    s3: Any,
+    invoke: Callable[[str, Any], Any],
+    progress: Callable[[Mapping[str, int]], None],
+) -> dict[str, Any]:
+    """Score what an execution's input names, and return its output.
+
+    Args:
+        definition: The state machine, every reference resolved.
+        payload: The execution's input, `{"prefix" or "manifest": …, "concurrency": …}`.
+        s3: A boto3 client.
+        invoke: Calls the function of an ARN with an event.
+        progress: Is called with the number of items, and of those that succeeded and failed so far.
+
+    Raises:
+        ExecutionError: There is no such manifest, or more items failed than are tolerated.
+    """
+    state = definition["States"]["ScoreInventory" if "manifest" in payload else "ScorePrefix"]
+    reader, batcher = state["ItemReader"]["Parameters"], state["ItemBatcher"]
+    found = _listed(s3, reader["Bucket"], payload.get("prefix", ""))
+    if "manifest" in payload:
+        found = _inventoried(s3, reader["Bucket"], payload["manifest"])
+    items, size = list(found), batcher["MaxItemsPerBatch"]
+    function = state["ItemProcessor"]["States"]["Score"]["Parameters"]["FunctionName"]
+    counts = {"total": len(items), "succeeded": 0, "failed": 0}
+    results: dict[str, list[Any]] = {"SUCCEEDED": [], "FAILED": []}
+    progress(counts)
+    with ThreadPoolExecutor(min(payload["concurrency"], CONCURRENCY)) as pool:
+        futures = {
+            pool.submit(invoke, function, {"BatchInput": batcher["BatchInput"], "Items": batch}): len(batch)
+            for batch in (items[start : start + size] for start in range(0, len(items), size))
+        }
+        for future in as_completed(futures):
+            try:
+                results["SUCCEEDED"].append(future.result())
+                counts["succeeded"] += futures[future]
+            except (FunctionFailed, PayloadTooLarge) as error:
+                results["FAILED"].append({"Error": type(error).__name__, "Cause": str(error)})
+                counts["failed"] += futures[future]
+            progress(counts)
+    details = _write(s3, state["ResultWriter"]["Parameters"], results)
+    if counts["failed"] > state["ToleratedFailurePercentage"] / 100 * len(items):
+        cause = f"{counts['failed']} of {len(items)} items failed; {details['Key']} says why"
+        raise ExecutionError("States.ExceedToleratedFailureThreshold", cause)
+    return {"ResultWriterDetails": details}
+
+
+def _listed(s3: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from ({"Key": item["Key"], "Etag": item["ETag"]} for item in page.get("Contents", []))
+
+
+def _inventoried(s3: Any, bucket: str, manifest: str) -> Iterator[dict[str, Any]]:
+    def read(key: str) -> bytes:
+        try:
+            content: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            raise ExecutionError("States.ItemReaderFailed", f"s3://{bucket}/{key}: {error}") from error
+        return content
+
+    document = json.loads(read(manifest))
+    columns = [name.strip() for name in document["fileSchema"].split(",")]
+    for file in document["files"]:
+        rows = gzip.decompress(read(file["key"])).decode().splitlines()
+        yield from (dict(zip(columns, row, strict=True)) for row in csv.reader(rows))
+
+
+def _write(s3: Any, place: Mapping[str, str], results: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """Write the results of the batches as Step Functions' ResultWriter does, and return where the manifest is."""
+    bucket, folder = place["Bucket"], f"{place['Prefix']}/{uuid.uuid4()}"
+    files: dict[str, list[dict[str, Any]]] = {}
+    for status, of_batches in results.items():
+        key = f"{folder}/{status}_0.json"
+        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(of_batches).encode())
+        files[status] = [{"Key": key}]
+    details = {"Bucket": bucket, "Key": f"{folder}/manifest.json"}
+    s3.put_object(**details, Body=json.dumps({"ResultFiles": files}).encode())
+    return details
