@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from tqdm import tqdm
 
-from maskwatch.client import LOCAL, Client, Refused
+from maskwatch.client import LOCAL, ApiError, Client
 from maskwatch.output import FORMS, Outcome, compliance_table
-from maskwatch.pictures import Picture, Unusable, find
+from maskwatch.pictures import Picture, UsageError, find
 from maskwatch.score import score
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(client, options)
         sys.stdout.flush()
-    except Unusable as error:
+    except UsageError as error:
         parser.error(str(error))
-    except Refused as refusal:
+    except ApiError as refusal:
         print(f"maskwatch: {refusal}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read has enough; nor may the interpreter flush in the end
@@ -107,17 +107,17 @@ def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
     """Return where the drawn copy of each picture goes.
 
     Raises:
-        Unusable: Two would be one file, or a copy might take the place of a picture, now or when it is run again.
+        UsageError: Two would be one file, or a copy might take the place of a picture, now or when it is run again.
     """
     copies = [folder / picture.copy for picture in pictures]
     twice = [copy for copy, times in Counter(copies).items() if times > 1]
     if twice:
-        raise Unusable(
+        raise UsageError(
             f"more than one picture would be drawn as {twice[0]}; draw them into folders of their own"
         )
     for picture in pictures:
         if picture.path and folder.resolve() in picture.path.resolve().parents:
-            raise Unusable(
+            raise UsageError(
                 f"{picture.name} lies in {folder}, where the drawn copies go; choose a folder apart from the pictures"
             )
     return copies

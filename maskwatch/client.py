@@ -29,7 +29,7 @@ _RETRIES: Final = urllib3.Retry(
 )
 
 
-class Refused(Exception):  # noqa: N818 -- an answer, not a fault of the program
+class ApiError(Exception):
     """The service refused a request or cannot be reached; the message says why, in its own words where it has any.
 
     Attributes:
@@ -41,12 +41,12 @@ class Refused(Exception):  # noqa: N818 -- an answer, not a fault of the program
         self.kind = kind
 
 
-class Unreachable(Refused):
+class UnreachableError(ApiError):
     """There is no answer, or not one of this API."""
 
 
 class Client:
-    """Asks one API; threads may share it. What is refused raises `Refused`.
+    """Asks one API; threads may share it. What is refused raises `ApiError`.
 
     Args:
         url: Of the API.
@@ -75,7 +75,7 @@ class Client:
         wanted = {"type": media_type} | ({"source": source} if source else {})
         told = self._ask("POST", "uploads", json.dumps(wanted).encode(), "application/json")
         if len(picture) > told["max_bytes"]:
-            raise Refused(f"the file has {len(picture):,} bytes; at most {told['max_bytes']:,} are accepted")
+            raise ApiError(f"the file has {len(picture):,} bytes; at most {told['max_bytes']:,} are accepted")
         parts = {**told["upload"]["fields"], "file": ("picture", picture, media_type)}
         self._send("POST", told["upload"]["url"], fields=parts)
         return str(told["key"])
@@ -84,7 +84,7 @@ class Client:
         """Return the result of an upload, or None while there is none."""
         try:
             return self._ask("GET", f"results/{quote(key)}")
-        except Refused as refusal:
+        except ApiError as refusal:
             if refusal.kind == "no-result":
                 return None
             raise
@@ -109,7 +109,7 @@ class Client:
         try:
             told: dict[str, Any] = answer.json()
         except ValueError as error:
-            raise Unreachable(
+            raise UnreachableError(
                 f"{self._url} answered, but not with JSON: is it the address of an API?"
             ) from error
         return told
@@ -119,14 +119,14 @@ class Client:
             answer = self._http.request(method, url, **content)
         except urllib3.exceptions.HTTPError as error:
             reason = str(getattr(error, "reason", None) or error)
-            raise Unreachable(
+            raise UnreachableError(
                 f"{url.partition('?')[0]} cannot be reached: {_WHERE.sub('', reason)}"
             ) from error
         if answer.status < HTTPStatus.BAD_REQUEST:
             return answer
         if answer.headers.get("content-type") == "application/problem+json":
             problem = answer.json()
-            raise Refused(problem["detail"], problem["type"].removeprefix(PROBLEM))
+            raise ApiError(problem["detail"], problem["type"].removeprefix(PROBLEM))
         text = answer.data.decode(errors="replace")
         message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
-        raise Refused(f"{url} answered {answer.status}: {message[1] if message else text[:300]}")
+        raise ApiError(f"{url} answered {answer.status}: {message[1] if message else text[:300]}")

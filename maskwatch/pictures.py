@@ -26,7 +26,7 @@ _SWAPPED: Final = 5  # from this EXIF orientation on, width and height are
 _ORIENTATION: Final = 0x0112
 
 
-class Unusable(Exception):  # noqa: N818 -- a verdict about the command line
+class UsageError(Exception):
     """Pictures cannot be scored as the command line says; the message says why."""
 
 
@@ -57,7 +57,7 @@ def find(told: Iterable[str]) -> Iterator[Picture]:
     """Give a picture for each file, for each in a folder that is named like one, and for `-`, standard input.
 
     Raises:
-        Unusable: There is no such file, or no picture in a folder.
+        UsageError: There is no such file, or no picture in a folder.
     """
     for name in told:
         path = Path(name)
@@ -66,13 +66,13 @@ def find(told: Iterable[str]) -> Iterator[Picture]:
         elif path.is_dir():
             files = within(path)
             if not files:
-                raise Unusable(f"{name} has no files named {', '.join('*' + suffix for suffix in TYPES)}")
+                raise UsageError(f"{name} has no files named {', '.join('*' + suffix for suffix in TYPES)}")
             yield from (Picture(str(file), file.relative_to(path), file) for file in files)
         elif path.exists():
             copy = path.name if path.suffix.lower() in TYPES else f"{path.name}.jpg"
             yield Picture(name, Path(copy), path)
         else:
-            raise Unusable(f"there is no file {name}")
+            raise UsageError(f"there is no file {name}")
 
 
 def within(folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from maskwatch.client import Client, Refused, Unreachable
+from maskwatch.client import ApiError, Client, UnreachableError
 from maskwatch.draw import draw
 from maskwatch.output import Outcome
 from maskwatch.pictures import MAX_BYTES, Picture, as_in, shrunk, upright
@@ -28,7 +28,7 @@ def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path
         copy: Where the drawn copy goes, if there is to be one.
 
     Raises:
-        Refused: So would be all others.
+        ApiError: So would be all others.
     """
     try:
         data = picture.read()
@@ -38,8 +38,8 @@ def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path
             draw(upright(data), answer).save(copy, quality=_QUALITY)
     except OSError as error:
         return Outcome(picture.name, None, str(error))
-    except Refused as refusal:
-        if isinstance(refusal, Unreachable) or refusal.kind in _TO_ALL:
+    except ApiError as refusal:
+        if isinstance(refusal, UnreachableError) or refusal.kind in _TO_ALL:
             raise
         return Outcome(picture.name, None, str(refusal), refusal.kind)
     return Outcome(picture.name, answer)
@@ -49,7 +49,7 @@ def _ask(client: Client, query: Mapping[str, str], data: bytes) -> dict[str, Any
     if len(data) <= MAX_BYTES:
         try:
             return client.predict(data, **query)
-        except Refused as refusal:
+        except ApiError as refusal:
             if refusal.kind not in _SMALLER:
                 raise
     smaller, original = shrunk(data)

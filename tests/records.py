@@ -13,8 +13,8 @@ import numpy as np
 
 from functions.inference.prediction import UNCERTAIN, Box, Face, Prediction, Verdict
 from functions.inference.record import Recorder
-from functions.inference.release import LABELS
-from functions.problem import TOO_LARGE
+from functions.shared.contract import LABELS
+from functions.shared.problem import TOO_LARGE
 
 VERSION = "1.0.0"
 APPEARANCE = ("brightness", "contrast", "sharpness", "saturation", "noise", "blockiness")

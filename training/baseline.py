@@ -22,10 +22,11 @@ from functions.drift.features import FEATURES, Sample, features
 from functions.inference.decode import decode
 from functions.inference.prediction import PredictOptions
 from functions.inference.record import to_record
-from functions.inference.release import LABELS, MANIFEST, InvalidRelease, load_release
+from functions.inference.release import MANIFEST, ReleaseError, load_release
 from functions.inference.score import Models, load_models, score
-from functions.problem import Rejected
-from training.classifier.dataset import UnusableData, find, load
+from functions.shared.contract import LABELS
+from functions.shared.problem import InputError
+from training.classifier.dataset import DataError, find, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,8 +53,8 @@ def write_baseline(data: Path, release: Path) -> Path:
     """Score the validation pictures of `data` with a release, and add the baseline to its folder and its manifest.
 
     Raises:
-        InvalidRelease: There is no release in the folder.
-        UnusableData: There are too few pictures.
+        ReleaseError: There is no release in the folder.
+        DataError: There are too few pictures.
     """
     models = load_models(load_release(release), threads=1)
     files = tqdm(pictures(data, "val"), "scoring", unit=" pictures")
@@ -61,7 +62,7 @@ def write_baseline(data: Path, release: Path) -> Path:
     try:
         baseline = build(sample(records), models.version, {})
     except ValueError as error:
-        raise UnusableData(f"{data}: {error}") from error
+        raise DataError(f"{data}: {error}") from error
     path = release / BASELINE
     path.write_text(baseline.as_json() + "\n")
     manifest = json.loads((release / MANIFEST).read_text())
@@ -90,7 +91,7 @@ def record_of(file: bytes, models: Models) -> Mapping[str, Any] | None:
     """Return what serving remembers of a picture that is sent to it; None where it refuses it."""
     try:
         return to_record(score(decode(file), models, PredictOptions()), source=None)
-    except Rejected:
+    except InputError:
         return None
 
 
@@ -111,7 +112,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         path = write_baseline(options.data, options.release)
-    except (UnusableData, InvalidRelease) as error:
+    except (DataError, ReleaseError) as error:
         parser.error(str(error))
     print(f"{path}: {path.stat().st_size:,} bytes")
 

@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from training.classifier.dataset import UnusableData
+from training.classifier.dataset import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def full_disk_told() -> Iterator[None]:
     """Turn the error of a full disk into one line that says what to do.
 
     Raises:
-        UnusableData: In place of the OSError.
+        DataError: In place of the OSError.
     """
     try:
         yield
@@ -38,7 +38,7 @@ def full_disk_told() -> Iterator[None]:
         # HDF5 passes the number on in its text alone.
         if error.errno not in {errno.ENOSPC, errno.EDQUOT} and "No space left" not in str(error):
             raise
-        raise UnusableData("the disk is full; make room and run the same command again to go on") from error
+        raise DataError("the disk is full; make room and run the same command again to go on") from error
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -49,9 +49,9 @@ def require_space(folder: Path, needed: int) -> None:
         needed: Bytes.
 
     Raises:
-        UnusableData: There is less than that.
+        DataError: There is less than that.
     """
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        raise UnusableData(f"{folder} needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free")
+        raise DataError(f"{folder} needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free")

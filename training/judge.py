@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from functions.inference.fetch import open_release
-from functions.inference.release import InvalidRelease
+from functions.inference.release import ReleaseError
 from training.baseline import write_baseline
-from training.classifier.dataset import UnusableData
+from training.classifier.dataset import DataError
 from training.classifier.evaluate import evaluate_run, shipped
 from training.classifier.gate import GATE, SERVING_HELP, judge_run
 from training.disk import full_disk_told
@@ -38,7 +38,7 @@ def judge(data: Path, run: Path, serving: Release, out: Path, version: str) -> d
         version: Of that release.
 
     Raises:
-        UnusableData: There are no test pictures.
+        DataError: There are no test pictures.
     """
     evaluate_run(run, data, shipped(run), version)
     told = judge_run(run, data, serving)
@@ -47,7 +47,7 @@ def judge(data: Path, run: Path, serving: Release, out: Path, version: str) -> d
         write_release(run, out, version, serving)
         try:
             write_baseline(data, out)
-        except UnusableData as error:  # it serves as well without; Drift then says what is missing
+        except DataError as error:  # it serves as well without; Drift then says what is missing
             print(f"The release has no baseline. {error}")
     track(run, out if told["passed"] else None)
     return told
@@ -80,7 +80,7 @@ def main() -> None:
             if options.report:
                 shutil.copytree(run / "report", options.report, dirs_exist_ok=True)
                 shutil.copyfile(run / GATE, options.report / GATE)
-    except (UnusableData, InvalidRelease) as error:
+    except (DataError, ReleaseError) as error:
         parser.error(str(error))
     print(f"{'passed' if told['passed'] else 'refused'}: {told['reason']}")
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.inference.fetch import open_release
-from functions.inference.release import LABELS, InvalidRelease
+from functions.inference.release import ReleaseError
+from functions.shared.contract import LABELS
 from training.classifier.dataset import (
     SPLITS,
+    DataError,
     Dataset,
     Sample,
-    UnusableData,
     difference_hash,
     find,
     load,
@@ -107,10 +108,10 @@ def write(data: Path, out: Path, cleaned: Cleaned, report: dict[str, Any]) -> No
     """Copy the pictures to `out`, in one step: until all is there, `out` is as it was.
 
     Raises:
-        UnusableData: `out` is a folder of something else, or does not fit on the disk.
+        DataError: `out` is a folder of something else, or does not fit on the disk.
     """
     if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
-        raise UnusableData(f"{out} holds something else; choose another folder")
+        raise DataError(f"{out} holds something else; choose another folder")
     whole = [s.example for s in cleaned.dataset.samples if s.face is None]
     names = {s.example.path: f"{s.sha256}{s.example.path.suffix.lower()}" for s in cleaned.dataset.samples}
     require_space(out, sum(path.stat().st_size for path in names))
@@ -150,7 +151,7 @@ def prepare(data: Path, out: Path, judge: Network, tell: Callable[[str], None] =
         tell: Takes what a person should read, line by line.
 
     Raises:
-        UnusableData: Nothing can be trained from this, or it does not fit on the disk; the message says why.
+        DataError: Nothing can be trained from this, or it does not fit on the disk; the message says why.
     """
     cleaned = clean(load(find(data), Path(os.devnull)))
     dataset = cleaned.dataset
@@ -199,7 +200,7 @@ def main() -> None:
     try:
         with full_disk_told():
             prepare(options.data, options.out, open_release(options.serving).classifier)
-    except (UnusableData, InvalidRelease) as error:
+    except (DataError, ReleaseError) as error:
         parser.error(str(error))
     print(f"prepared: {options.out}", file=sys.stderr)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from functions.inference.fetch import open_release
-from functions.inference.release import LABELS, MANIFEST, Release, load_release
+from functions.inference.release import MANIFEST, Release, load_release
+from functions.shared.contract import LABELS
 from training.baseline import BASELINE
 from training.classifier.convert import CONVERSION
 from training.classifier.evaluate import METRICS

@@ -19,7 +19,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from training.classifier.evaluate import CONVERSION, METRICS, MISTAKES, PREDICTIONS
 from training.metrics import precision_recall_curve, reliability, roc_curve, wilson_interval
 

@@ -6,14 +6,13 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from aws_lambda_powertools import Logger
-from botocore.config import Config
 
 from functions.drift import metrics
 from functions.drift.run import run
 from functions.drift.settings import read_settings
 from functions.drift.window import parse_window
+from functions.shared.s3 import create_client
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -22,15 +21,7 @@ RESERVE: Final = 180.0  # seconds before Lambda's limit when reading ends: compa
 
 settings = read_settings()
 logger = Logger()
-s3 = boto3.client(
-    "s3",
-    config=Config(
-        connect_timeout=2,
-        read_timeout=20,
-        retries={"mode": "standard", "total_max_attempts": 4},
-        max_pool_connections=20,
-    ),
-)
+s3 = create_client(read_timeout=20, attempts=4, connections=20)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from functions.drift.features import CONFIDENCE, FEATURES, PROJECTIONS
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

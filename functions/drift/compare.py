@@ -15,7 +15,7 @@ import numpy as np
 
 from functions.drift.baseline import projected
 from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, OF_FACES, PROJECTIONS, TITLES, shown
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -7,14 +7,14 @@ from collections import defaultdict
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.drift.records import OTHERS, OUTCOMES, day_of
+from functions.drift.records import OTHERS, day_of
+from functions.shared.contract import OUTCOMES, compliance_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from functions.drift.records import Record
 
-PREFIX: Final = "compliance/"
 SOURCES: Final = 1_000  # of a day that are told apart; whoever names more uses the name for something else
 _COLUMNS: Final = ("pictures", "faces", *OUTCOMES)
 _COLUMN: Final = {name: number for number, name in enumerate(_COLUMNS)}
@@ -60,7 +60,7 @@ class Compliance:
 
 def write(s3: Any, bucket: str, day: date, rows: list[dict[str, Any]], now: datetime) -> str:
     """Write a day's file, and return its key."""
-    key = f"{PREFIX}dt={day}.json"
+    key = compliance_key(day)
     document = {"date": day.isoformat(), "written": f"{now:%Y-%m-%dT%H:%M:%SZ}", "rows": rows}
     body = json.dumps(document, separators=(",", ":")).encode()
     s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")

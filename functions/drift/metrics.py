@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
+
+from functions.shared.emf import emf_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,10 +64,4 @@ def _accuracy(figures: Mapping[str, Any], parts: tuple[str, ...]) -> dict[str, f
 
 
 def _line(namespace: str, end: datetime, dimensions: Mapping[str, str], measured: Mapping[str, float]) -> str:
-    directive = {
-        "Namespace": namespace,
-        "Dimensions": [list(dimensions)],
-        "Metrics": [{"Name": name, "Unit": _UNITS.get(name, "None")} for name in measured],
-    }
-    about = {"Timestamp": int(end.timestamp() * 1000), "CloudWatchMetrics": [directive]}
-    return json.dumps({**dimensions, **measured, "_aws": about}, separators=(",", ":"))
+    return emf_line(namespace, end.timestamp(), [list(dimensions)], dimensions, measured, _UNITS, "None")

@@ -14,19 +14,18 @@ from datetime import UTC, date, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.drift.objects import fetch, list_keys
-from functions.inference.release import LABELS
+from functions.drift.objects import fetch
+from functions.shared.contract import LABELS, MAX_SOURCE, OUTCOMES, day_prefix
+from functions.shared.emf import RECORD_START
+from functions.shared.s3 import list_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-OUTCOMES: Final = (*LABELS, "uncertain")  # what a face's label may be
-MAX_SOURCE: Final = 64  # characters
 OTHERS: Final = "(other)"  # what sources are called together that are too many to tell apart
 _AT_ONCE: Final = 4  # objects that are fetched ahead
 _PIECE: Final = 16_384  # bytes of an object that are unpacked, and where it is damaged lost, together
 _LONGEST: Final = 1_000_000  # characters that may follow each other without the end of a record among them
-_BEGINNING: Final = '{"time"'  # of every record
 _SPACE: Final = re.compile(r"\s*")
 _GZIP: Final = b"\x1f\x8b"
 _KNOWN: Final = frozenset(OUTCOMES)
@@ -76,7 +75,7 @@ class Reader:
             if self._time_left() <= 0:
                 self.incomplete.add(day)
                 continue
-            keys = list_keys(self._s3, self._bucket, f"dt={day}/")
+            keys = list_keys(self._s3, self._bucket, day_prefix(day))
             for _, data in fetch(self._s3, self._bucket, keys, _AT_ONCE):
                 if data is None:
                     self.vanished += 1
@@ -138,7 +137,7 @@ def values(chunks: Iterable[bytes]) -> Iterator[dict[str, Any] | None]:
     rest = ""
     for chunk in chunks:
         rest += decoder.decode(chunk)
-        end = rest.rfind("\n") + 1 or max(rest.rfind(_BEGINNING), 0)
+        end = rest.rfind("\n") + 1 or max(rest.rfind(RECORD_START), 0)
         if not end and len(rest) > _LONGEST:
             end = len(rest)
         yield from _values(rest[:end])
@@ -157,7 +156,7 @@ def _values(text: str) -> Iterator[dict[str, Any] | None]:
             position = end
             yield value
         else:
-            starts = text.find("\n", position), text.find(_BEGINNING, position + 1)
+            starts = text.find("\n", position), text.find(RECORD_START, position + 1)
             position = min((start for start in starts if start >= 0), default=len(text))
             yield None
 

@@ -15,7 +15,7 @@ import numpy as np
 from functions.drift import charts
 from functions.drift.compare import CONFIDENCE_DROP, EMBEDDING, FEWEST, LABEL, LIMITS, PREDICTION
 from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, TITLES, shown
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

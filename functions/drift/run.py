@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from functions.drift import baseline as baselines
-from functions.drift import compare, compliance, notes, objects, report
+from functions.drift import compare, compliance, notes, report
 from functions.drift.gather import first_day, gather
 from functions.drift.window import iso
+from functions.shared import s3 as objects
+from functions.shared.contract import report_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 BASELINE: Final = "baseline.json"
 BAKED: Final = Path(__file__).parents[1] / "inference" / "model"
-REPORTS: Final = "drift/"
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,8 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
 def _reference(s3: Any, settings: Settings) -> _Reference:
     uri = settings.baseline_uri or (settings.model_uri and f"{settings.model_uri.rstrip('/')}/{BASELINE}")
     try:
-        if uri.startswith("s3://"):
-            bucket, _, key = uri.removeprefix("s3://").partition("/")
-            text = objects.read(s3, bucket, key)
+        if location := objects.parse_uri(uri):
+            text = objects.read(s3, *location)
         else:
             path = Path(uri) if uri else BAKED / BASELINE
             text = path.read_bytes() if path.exists() else None
@@ -116,7 +116,7 @@ def _write_report(s3: Any, bucket: str, window: Window, html: str, told: Mapping
     }
     for name in names:
         for ending, (text, media_type) in documents.items():
-            key = f"{REPORTS}{name}.{ending}"
+            key = report_key(name, ending)
             s3.put_object(Bucket=bucket, Key=key, Body=text.encode(errors="replace"), ContentType=media_type)
             yield key
 
@@ -124,7 +124,7 @@ def _write_report(s3: Any, bucket: str, window: Window, html: str, told: Mapping
 def _is_latest(s3: Any, bucket: str, window: Window) -> bool:
     """Whether no report is about a later window."""
     try:
-        latest = json.loads(objects.read(s3, bucket, f"{REPORTS}latest.json") or b"")
+        latest = json.loads(objects.read(s3, bucket, report_key("latest", "json")) or b"")
         return datetime.fromisoformat(latest["window"]["to"]) <= window.end
     except (KeyError, TypeError, ValueError):
         return True

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.drift.objects import fetch, list_keys
-from functions.inference.release import LABELS
+from functions.drift.objects import fetch
+from functions.shared.contract import FEEDBACK, LABELS, UNCERTAIN, day_prefix
+from functions.shared.s3 import list_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
 
     from functions.drift.records import Record
 
-PREFIX: Final = "feedback/"
 MOST: Final = 20_000  # labels that one run reads, the newest days' first
 SOURCES: Final = 20  # whose figures are told
-UNCERTAIN: Final = "uncertain"
 _AT_ONCE: Final = 16  # objects that are fetched ahead; they are tiny
 _Z: Final = 1.959964  # of the normal distribution, two-sided 95%
 
@@ -54,7 +53,7 @@ class _Judged:
 
 def read_feedback(s3: Any, bucket: str, days: Iterable[date], time_left: Callable[[], float]) -> Feedback:
     """Read what was said on some days, the newest first."""
-    keys = [key for day in days for key in list_keys(s3, bucket, f"{PREFIX}dt={day}/")]
+    keys = [key for day in days for key in list_keys(s3, bucket, f"{FEEDBACK}{day_prefix(day)}")]
     said: dict[str, tuple[datetime, str]] = {}
     read = corrupt = 0
     for _, body in fetch(s3, bucket, keys[:MOST], _AT_ONCE):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from functions.inference.upload import Upload
+from functions.shared.contract import UPLOAD_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-# A prefix may hold anything; these are the endings that the uploads bucket sends news of, in lower case.
-SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".gif", ".tif", ".tiff", ".bmp")
 
 
 def uploads(event: Mapping[str, Any]) -> list[Upload]:
@@ -30,7 +28,7 @@ def uploads(event: Mapping[str, Any]) -> list[Upload]:
             found = [_of_row(row) for row in event["Items"] if _is_there(row)]
         case other:
             raise ValueError(f"a backfill reads no {other!r}")
-    return [upload for upload in found if upload.key.lower().endswith(SUFFIXES)]
+    return [upload for upload in found if upload.key.lower().endswith(UPLOAD_SUFFIXES)]
 
 
 def _of_row(row: Mapping[str, str]) -> Upload:

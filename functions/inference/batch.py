@@ -13,7 +13,6 @@ from urllib.parse import unquote_plus
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from botocore.config import Config
 
 from functions.inference import backfill
 from functions.inference.fetch import open_release
@@ -21,6 +20,7 @@ from functions.inference.record import Recorder
 from functions.inference.score import load_models
 from functions.inference.settings import read_batch_settings, read_settings
 from functions.inference.upload import Scorer, Upload
+from functions.shared.s3 import create_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,15 +37,7 @@ _MAX_ERROR: Final = 1000  # characters of an error that are kept with its messag
 settings, batch_settings = read_settings(), read_batch_settings()
 release = open_release(settings.model_uri)  # a release that does not verify must not start
 logger = Logger()
-s3 = boto3.client(
-    "s3",
-    config=Config(
-        connect_timeout=2,
-        read_timeout=10,
-        retries={"mode": "standard", "total_max_attempts": 4},
-        max_pool_connections=WORKERS,
-    ),
-)
+s3 = create_client(read_timeout=10, attempts=4, connections=WORKERS)
 scorer = Scorer(
     s3,
     batch_settings.results_bucket,
@@ -57,7 +49,7 @@ scorer = Scorer(
 processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 
 
-class Unfinished(Exception):  # noqa: N818 -- names what is the matter
+class UnfinishedError(Exception):
     """Not every upload has its result yet; those that have one are skipped the next time."""
 
 
@@ -138,7 +130,7 @@ def _score_items(uploads: Sequence[Upload], context: LambdaContext) -> dict[str,
             except Exception as error:  # noqa: BLE001 -- whatever it is, the others go on
                 errors.append(repr(error))
     if errors:
-        raise Unfinished(f"{len(errors)} of {len(uploads)} uploads; the first: {errors[0]}")
+        raise UnfinishedError(f"{len(errors)} of {len(uploads)} uploads; the first: {errors[0]}")
     return dict(outcomes)
 
 
@@ -156,5 +148,5 @@ def _wait(future: Future[T], context: LambdaContext) -> T:
     left = context.get_remaining_time_in_millis() / 1e3 - _RESERVE
     wait([future], timeout=max(left, 0))
     if not future.done():
-        raise Unfinished("out of time")
+        raise UnfinishedError("out of time")
     return future.result()

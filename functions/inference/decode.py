@@ -13,20 +13,20 @@ import numpy as np
 import PIL.WebPImagePlugin  # noqa: F401 -- lest Pillow import all of its seventy plugins to find this one
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
-from functions.problem import (
+from functions.shared.contract import MAX_UPLOAD_BYTES
+from functions.shared.problem import (
     TOO_LARGE,
     TOO_MANY_PIXELS,
     TOO_SMALL,
     UNREADABLE_IMAGE,
     UNSUPPORTED_TYPE,
-    Rejected,
+    InputError,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ACCEPTED = "Send a JPEG, PNG or WebP picture."
-MAX_BYTES = 25_000_000
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 65_535
 MIN_SIDE = 32
@@ -75,7 +75,7 @@ class Picture:
     decode_ms: float
 
 
-def decode(data: bytes, *, max_bytes: int = MAX_BYTES, min_side: int = 448) -> Picture:
+def decode(data: bytes, *, max_bytes: int = MAX_UPLOAD_BYTES, min_side: int = 448) -> Picture:
     """Decode a JPEG, PNG or WebP file, of an animation the first frame.
 
     Args:
@@ -85,25 +85,25 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, min_side: int = 448) -> P
             and further where it would still have more than 4 megapixels.
 
     Raises:
-        Rejected: The file cannot be scored; the detail says why.
+        InputError: The file cannot be scored; the detail says why.
     """
     started = time.perf_counter()
     if len(data) > max_bytes:
         detail = f"The picture has {len(data):,} bytes; at most {max_bytes:,} are accepted."
-        raise Rejected(TOO_LARGE, detail)
+        raise InputError(TOO_LARGE, detail)
     file_format = _sniff(data)
     try:
         pixels, width, height = _read(data, file_format, min_side)
-    except Rejected:
+    except InputError:
         raise
     except (
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
     ) as error:  # far beyond our own limit
-        raise Rejected(TOO_MANY_PIXELS, f"Of a picture {_LIMITS}") from error
+        raise InputError(TOO_MANY_PIXELS, f"Of a picture {_LIMITS}") from error
     except Exception as error:
         detail = f"The {file_format} picture is damaged or cut short. Send the whole file again."
-        raise Rejected(UNREADABLE_IMAGE, detail) from error
+        raise InputError(UNREADABLE_IMAGE, detail) from error
     return Picture(pixels, width, height, (time.perf_counter() - started) * 1e3)
 
 
@@ -116,10 +116,10 @@ def _sniff(data: bytes) -> str:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
     if not data:
-        raise Rejected(UNREADABLE_IMAGE, f"The picture has 0 bytes. {ACCEPTED}")
+        raise InputError(UNREADABLE_IMAGE, f"The picture has 0 bytes. {ACCEPTED}")
     if other := _other_format(data):
-        raise Rejected(UNSUPPORTED_TYPE, f"This is {other}. {ACCEPTED}")
-    raise Rejected(UNREADABLE_IMAGE, f"These {len(data):,} bytes are not a picture. {ACCEPTED}")
+        raise InputError(UNSUPPORTED_TYPE, f"This is {other}. {ACCEPTED}")
+    raise InputError(UNREADABLE_IMAGE, f"These {len(data):,} bytes are not a picture. {ACCEPTED}")
 
 
 def _other_format(data: bytes) -> str | None:
@@ -170,12 +170,12 @@ def _check_size(width: int, height: int, limit: int) -> None:
     """Refuse by the size alone; `limit` is what the file's kind and length allow."""
     size = f"The picture is {width}x{height}"
     if min(width, height) < MIN_SIDE:
-        raise Rejected(TOO_SMALL, f"{size}; at least {MIN_SIDE} pixels a side are needed.")
+        raise InputError(TOO_SMALL, f"{size}; at least {MIN_SIDE} pixels a side are needed.")
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise Rejected(TOO_MANY_PIXELS, f"{size}; {_LIMITS}")
+        raise InputError(TOO_MANY_PIXELS, f"{size}; {_LIMITS}")
     if width * height > limit:
         detail = f"{size}; this file may have {limit / 1e6:.1f} megapixels. Scale it down, or send a baseline JPEG."
-        raise Rejected(TOO_MANY_PIXELS, detail)
+        raise InputError(TOO_MANY_PIXELS, detail)
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -194,7 +194,9 @@ def _jpeg_pixel_limit(image: JpegImagePlugin.JpegImageFile, data: bytes) -> int:
     if "progressive" not in image.info and _first_scan_components(data) == image.layers:
         return MAX_PIXELS
     if data.count(b"\xff\xda") > _MAX_SCANS:
-        raise Rejected(UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_SCANS} scans. Save it anew.")
+        raise InputError(
+            UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_SCANS} scans. Save it anew."
+        )
     samples = [horizontal * vertical for _, horizontal, vertical, _ in image.layer]
     return int((_MEMORY - 3 * len(data)) * max(samples) / sum(samples)) // _COEFFICIENT_BYTES
 

@@ -7,7 +7,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from functions.inference.release import MANIFEST, InvalidRelease, Release, load_release
+from functions.inference.release import MANIFEST, Release, ReleaseError, load_release
+from functions.shared.s3 import Location, parse_uri
 
 BAKED = Path(__file__).parent / "model"
 _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
@@ -17,22 +18,22 @@ def open_release(uri: str) -> Release:
     """Load and verify the release at `uri`: a folder, s3://bucket/prefix/, or empty for the one in the image.
 
     Raises:
-        InvalidRelease: It is missing, incomplete, altered or not for this program.
+        ReleaseError: It is missing, incomplete, altered or not for this program.
     """
-    if not uri.startswith("s3://"):
+    location = parse_uri(uri)
+    if location is None:
         return load_release(Path(uri) if uri else BAKED)
     with tempfile.TemporaryDirectory(prefix="release-") as folder:
-        _download(uri, Path(folder))
+        _download(location, Path(folder))
         return load_release(Path(folder))
 
 
-def _download(uri: str, folder: Path) -> None:
+def _download(location: Location, folder: Path) -> None:
     import boto3  # noqa: PLC0415 -- a third of a second that only this path needs
     from boto3.exceptions import Boto3Error  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    prefix = prefix.rstrip("/")
+    bucket, prefix = location.bucket, location.key.rstrip("/")
     name = MANIFEST
     try:
         s3 = boto3.client("s3")
@@ -40,7 +41,7 @@ def _download(uri: str, folder: Path) -> None:
         for name in _files(folder / MANIFEST):
             s3.download_file(bucket, f"{prefix}/{name}", str(folder / name))
     except (Boto3Error, BotoCoreError, ClientError) as error:
-        raise InvalidRelease(f"s3://{bucket}/{prefix}/{name} cannot be fetched: {error}") from error
+        raise ReleaseError(f"s3://{bucket}/{prefix}/{name} cannot be fetched: {error}") from error
 
 
 def _files(manifest: Path) -> list[str]:
@@ -48,8 +49,8 @@ def _files(manifest: Path) -> list[str]:
     try:
         names = list(json.loads(manifest.read_bytes())["files"].keys())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidRelease(f"{manifest.name} is not a release manifest: {error!r}") from error
+        raise ReleaseError(f"{manifest.name} is not a release manifest: {error!r}") from error
     for name in names:
         if not _PLAIN_NAME.fullmatch(name):
-            raise InvalidRelease(f"{manifest.name}: {name!r} is not a plain file name")
+            raise ReleaseError(f"{manifest.name}: {name!r} is not a plain file name")
     return names

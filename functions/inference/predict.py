@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from functions.api import Api
 from functions.inference.decode import decode
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
 from functions.inference.request import parse
 from functions.inference.score import load_models, score
 from functions.inference.settings import read_settings
-from functions.problem import Rejected
+from functions.shared.api import Api
+from functions.shared.problem import InputError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
@@ -48,8 +48,8 @@ def health() -> Response[str]:
     return app.respond_json({"status": "ok", "model_version": release.version})
 
 
-@app.exception_handler(Rejected)  # type: ignore[untyped-decorator]
-def refuse(rejected: Rejected) -> Response[str]:
+@app.exception_handler(InputError)  # type: ignore[untyped-decorator]
+def refuse(rejected: InputError) -> Response[str]:
     """Answer what is wrong with the request."""
     recorder.rejected(rejected.problem, request_id=app.request_id)
     return app.refuse(rejected.problem, rejected.detail)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.inference.release import LABELS
+from functions.shared.contract import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-UNCERTAIN: Final = "uncertain"
 DEFAULT_MAX_FACES: Final = 50
 MAX_FACES: Final = 400  # the detector considers no more; a crowd has some 100
 
@@ -119,4 +118,4 @@ class Prediction:
     def summary(self) -> dict[str, int]:
         """The number of faces, and of faces with each label."""
         labels = [face.verdict.label for face in self.faces]
-        return {"faces": len(labels)} | {label: labels.count(label) for label in (*LABELS, UNCERTAIN)}
+        return {"faces": len(labels)} | {label: labels.count(label) for label in OUTCOMES}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from functions.shared.emf import TIME, emf_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from functions.inference.prediction import Prediction
-    from functions.problem import Problem
+    from functions.shared.problem import Problem
 
 _DIMENSIONS = [
     ["route"],
@@ -59,24 +60,13 @@ class Recorder:
             metrics["ColdStart"] = 1
             self._cold = False
         now = time.time()
-        line = {
-            "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+        members = {
+            TIME: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
             "request_id": request_id,
             **self._dimensions,
             **record,
-            **metrics,
-            "_aws": {
-                "Timestamp": int(now * 1000),
-                "CloudWatchMetrics": [
-                    {
-                        "Namespace": self._namespace,
-                        "Dimensions": _DIMENSIONS,
-                        "Metrics": [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in metrics],
-                    }
-                ],
-            },
         }
-        print(json.dumps(line, separators=(",", ":")))  # noqa: T201 -- standard output is Lambda's log
+        print(emf_line(self._namespace, now, _DIMENSIONS, members, metrics, _UNITS, "Count"))  # noqa: T201 -- Lambda's log
 
 
 def to_record(prediction: Prediction, source: str | None) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from functions.shared.contract import LABELS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-LABELS: Final = ("mask", "no_mask", "incorrect")
 MANIFEST: Final = "manifest.json"
 NETWORKS: Final = ("classifier", "detector")
 _INPUT: Final = {
@@ -22,7 +23,7 @@ _INPUT: Final = {
 }  # the size of any multiple of 32
 
 
-class InvalidRelease(Exception):  # noqa: N818 -- named after what it says
+class ReleaseError(Exception):
     """The release must not serve; the message says what is wrong with which file."""
 
 
@@ -57,7 +58,7 @@ def load_release(folder: Path) -> Release:
     """Read and verify the release in `folder`.
 
     Raises:
-        InvalidRelease: A file is missing or altered, or the labels or the input are not ours.
+        ReleaseError: A file is missing or altered, or the labels or the input are not ours.
     """
     manifest = _manifest(folder)
     files = {name: _verified(folder, name, digest) for name, digest in manifest["files"].items()}
@@ -76,25 +77,25 @@ def _manifest(folder: Path) -> dict[str, Any]:
         score_in_range = 0 < manifest["detector"]["min_score"] < 1
         _ = manifest["version"], [manifest[kind]["file"] for kind in NETWORKS], manifest["files"].items()
     except FileNotFoundError as error:
-        raise InvalidRelease(f"{path} is missing") from error
+        raise ReleaseError(f"{path} is missing") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidRelease(f"{path} is not a release manifest: {error!r}") from error
+        raise ReleaseError(f"{path} is not a release manifest: {error!r}") from error
     if labels != LABELS:
-        raise InvalidRelease(f"{path}: labels are {list(labels)}, expected {list(LABELS)}")
+        raise ReleaseError(f"{path}: labels are {list(labels)}, expected {list(LABELS)}")
     for kind in NETWORKS:
         if not in_range[kind] or inputs[kind] != {**_INPUT, "size": sizes[kind]}:
-            raise InvalidRelease(
+            raise ReleaseError(
                 f"{path}: the {kind}'s input is {inputs[kind]}, expected a square of uint8 RGB, NHWC"
             )
     if not score_in_range:
-        raise InvalidRelease(f"{path}: the detector's min_score must lie between 0 and 1")
+        raise ReleaseError(f"{path}: the detector's min_score must lie between 0 and 1")
     return dict(manifest)
 
 
 def _network(manifest: Mapping[str, Any], kind: str, files: Mapping[str, bytes]) -> Network:
     told = manifest[kind]
     if told["file"] not in files:
-        raise InvalidRelease(f"{MANIFEST}: no checksum for {told['file']}")
+        raise ReleaseError(f"{MANIFEST}: no checksum for {told['file']}")
     return Network(files[told["file"]], told["input"]["size"])
 
 
@@ -102,8 +103,8 @@ def _verified(folder: Path, name: str, digest: str) -> bytes:
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
-        raise InvalidRelease(f"{folder / name} is named in the manifest but cannot be read") from error
+        raise ReleaseError(f"{folder / name} is named in the manifest but cannot be read") from error
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
-        raise InvalidRelease(f"{folder / name}: sha256 is {found}, the manifest says {digest}")
+        raise ReleaseError(f"{folder / name}: sha256 is {found}, the manifest says {digest}")
     return data

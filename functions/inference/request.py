@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from functions.inference.decode import MAX_SIDE
 from functions.inference.prediction import MAX_FACES, PredictOptions
-from functions.problem import (
+from functions.shared.contract import MAX_PREDICT_BYTES, read_source
+from functions.shared.problem import (
     INVALID_PARAMETER,
     MALFORMED_BASE64,
     MALFORMED_BODY,
     TOO_LARGE,
     UNSUPPORTED_TYPE,
-    Rejected,
+    InputError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-MAX_IMAGE_BYTES = 4_400_000  # in base64 it fits into the 6 MB that Lambda takes, and leaves room
-MAX_SOURCE = 64  # characters
 
 _FORMS = (
     'Send JSON {"image": "<base64>"} as application/json, the picture itself as image/jpeg, image/png or '
@@ -53,10 +51,10 @@ def parse(body: bytes, content_type: str, query: Mapping[str, str]) -> Request:
     """Read a request; what the body says goes before what the query says.
 
     Raises:
-        Rejected: It is malformed; the detail says where and how to do it right.
+        InputError: It is malformed; the detail says where and how to do it right.
     """
     if not body:
-        raise Rejected(MALFORMED_BODY, f"The body is empty. {_FORMS}")
+        raise InputError(MALFORMED_BODY, f"The body is empty. {_FORMS}")
     media_type = content_type.partition(";")[0].strip().lower()
     texts = dict(query)
     fields: dict[str, Any] = {}
@@ -68,13 +66,13 @@ def parse(body: bytes, content_type: str, query: Mapping[str, str]) -> Request:
     elif media_type.startswith("image/") or _is_untold(media_type):
         image = _from_bytes(body, media_type)
     else:
-        raise Rejected(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
-    if len(image) > MAX_IMAGE_BYTES:
+        raise InputError(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
+    if len(image) > MAX_PREDICT_BYTES:
         detail = (
-            f"The picture has {len(image):,} bytes; at most {MAX_IMAGE_BYTES:,} are accepted here, however "
+            f"The picture has {len(image):,} bytes; at most {MAX_PREDICT_BYTES:,} are accepted here, however "
             "they are encoded. Scale it down, or ask POST /uploads where to upload it."
         )
-        raise Rejected(TOO_LARGE, detail)
+        raise InputError(TOO_LARGE, detail)
     told = {**{name: _from_text(name, text) for name, text in texts.items()}, **fields}
     return Request(image, read_source(told.get("source")), _options(told))
 
@@ -87,7 +85,7 @@ def _is_untold(media_type: str) -> bool:
 def _from_bytes(body: bytes, media_type: str) -> bytes:
     if body.startswith(_AS_TEXT):
         detail = f"A picture sent as {media_type or 'no type'} does not get through unharmed. {_FORMS}"
-        raise Rejected(UNSUPPORTED_TYPE, detail)
+        raise InputError(UNSUPPORTED_TYPE, detail)
     return body
 
 
@@ -95,13 +93,13 @@ def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Rejected(MALFORMED_BODY, f"The body is not JSON: {error}. {_FORMS}") from error
+        raise InputError(MALFORMED_BODY, f"The body is not JSON: {error}. {_FORMS}") from error
     if not isinstance(fields, dict):
-        raise Rejected(MALFORMED_BODY, f"The body is JSON, but not an object. {_FORMS}")
+        raise InputError(MALFORMED_BODY, f"The body is JSON, but not an object. {_FORMS}")
     image = fields.get("image")
     if not isinstance(image, str):
         wrong = "is not a string" if "image" in fields else "is missing"
-        raise Rejected(
+        raise InputError(
             INVALID_PARAMETER, f"`image` {wrong}: give the picture's bytes in base64, or as a data: URI."
         )
     return _from_base64(image), fields
@@ -113,29 +111,29 @@ def _from_base64(text: str) -> bytes:
         header, comma, text = text.partition(",")
         if not comma or not header.lower().endswith(";base64"):
             detail = "The data: URI in `image` is not in base64: let it start with data:image/jpeg;base64,"
-            raise Rejected(MALFORMED_BASE64, detail)
+            raise InputError(MALFORMED_BASE64, detail)
     text = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         detail = f"`image` is not base64 ({error}). Encode the bytes of the file, as `base64 face.jpg` does."
-        raise Rejected(MALFORMED_BASE64, detail) from error
+        raise InputError(MALFORMED_BASE64, detail) from error
 
 
 def _from_multipart(body: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
     """RFC 7578, by hand: the standard library's parser takes bytes apart line by line, as text."""
     boundary = dict(_parameters(content_type.encode(errors="replace"))).get("boundary")
     if not boundary:
-        raise Rejected(MALFORMED_BODY, "The Content-Type names no boundary. Let your HTTP library set it.")
+        raise InputError(MALFORMED_BODY, "The Content-Type names no boundary. Let your HTTP library set it.")
     _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary)
     if not parts or not parts[-1].startswith(b"--"):
-        raise Rejected(MALFORMED_BODY, "The form is cut short: its closing boundary is missing.")
+        raise InputError(MALFORMED_BODY, "The form is cut short: its closing boundary is missing.")
     images, fields = [], {}
     for part in parts[:-1]:
         head, blank, content = part.partition(b"\r\n\r\n")
         name = _part_name(head)
         if not blank or name is None:
-            raise Rejected(
+            raise InputError(
                 MALFORMED_BODY, "A part of the form has no Content-Disposition header with a name."
             )
         if name == "file":
@@ -143,7 +141,7 @@ def _from_multipart(body: bytes, content_type: str) -> tuple[bytes, dict[str, st
         else:
             fields[name] = content.decode(errors="replace")
     if len(images) != 1:
-        raise Rejected(
+        raise InputError(
             INVALID_PARAMETER, f"The form has {len(images)} parts named `file`; send one picture a request."
         )
     return images[0], fields
@@ -161,21 +159,6 @@ def _parameters(value: bytes) -> list[tuple[str, bytes]]:
     return [(name.decode().lower(), quoted.strip(b'"')) for name, quoted in _PARAMETER.findall(value)]
 
 
-def read_source(value: object) -> str | None:
-    """Check the name of a camera or site.
-
-    Raises:
-        Rejected: It is too long, or not printable.
-    """
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or len(value) > MAX_SOURCE or not value.isprintable():
-        raise Rejected(
-            INVALID_PARAMETER, f"`source` must be text of at most {MAX_SOURCE} printable characters."
-        )
-    return value
-
-
 def _from_text(name: str, text: str) -> object:
     """A parameter of the query or a form as JSON would have it; what does not fit stays text, and is refused."""
     if name == "source":
@@ -190,7 +173,7 @@ def _options(told: Mapping[str, object]) -> PredictOptions:
     default = PredictOptions()
     detect = default.detect if told.get("detect") is None else told["detect"]
     if not isinstance(detect, bool):
-        raise Rejected(
+        raise InputError(
             INVALID_PARAMETER, "`detect` must be true, or false where the picture is a cut-out face."
         )
     return PredictOptions(
@@ -215,4 +198,4 @@ def _number(
     ):
         return float(value)
     kind = "whole number" if whole else "number"
-    raise Rejected(INVALID_PARAMETER, f"`{name}` must be a {kind} from {low} to {high}.")
+    raise InputError(INVALID_PARAMETER, f"`{name}` must be a {kind} from {low} to {high}.")

@@ -12,8 +12,8 @@ import numpy as np
 from functions.inference.classify import Classifier
 from functions.inference.detect import Detector
 from functions.inference.image_statistics import image_statistics
-from functions.inference.prediction import UNCERTAIN, Box, Face, Prediction, Verdict
-from functions.inference.release import LABELS
+from functions.inference.prediction import Box, Face, Prediction, Verdict
+from functions.shared.contract import LABELS, UNCERTAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from functions.inference.decode import MAX_BYTES, decode
+from functions.inference.decode import decode
 from functions.inference.prediction import PredictOptions
-from functions.inference.request import read_source
 from functions.inference.score import score
-from functions.problem import GONE, INVALID_PARAMETER, TOO_LARGE, Rejected, problem_json
+from functions.shared.contract import MAX_KEY_BYTES, MAX_UPLOAD_BYTES, read_source, result_key
+from functions.shared.problem import GONE, INVALID_PARAMETER, TOO_LARGE, InputError, problem_json
+from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from functions.inference.record import Recorder
     from functions.inference.score import Models
 
-MAX_KEY: Final = 1024  # bytes; S3's own limit
 _IDS: Final = uuid.UUID("b3f0a1ce-6d1b-4d0e-8f57-1f4d6a3c2e90")  # the namespace of predictions about uploads
 
 
@@ -105,8 +105,10 @@ class Scorer:
         """
         if upload.key.endswith("/"):  # a folder, as S3's console makes them
             return Outcome.SKIPPED
-        if len(_result_key(upload).encode()) > MAX_KEY:
-            raise ValueError(f"the key with .json behind it is longer than the {MAX_KEY} bytes that S3 takes")
+        if len(result_key(upload.key).encode()) > MAX_KEY_BYTES:
+            raise ValueError(
+                f"the key with .json behind it is longer than the {MAX_KEY_BYTES} bytes that S3 takes"
+            )
         before = self._find_result(upload)
         if before and self._is_about(before, upload):
             return Outcome.SKIPPED
@@ -120,7 +122,7 @@ class Scorer:
         try:
             source = _decode_source(found.source)
             prediction = self._predict(found)
-        except Rejected as rejected:
+        except InputError as rejected:
             problem = problem_json(rejected.problem, rejected.detail)
             self._write(found, before, {"status": "rejected", "source": source, "problem": problem}, {})
             with self._recording:
@@ -135,9 +137,9 @@ class Scorer:
 
     def _find_result(self, upload: Upload) -> _Result | None:
         try:
-            head = self._s3.head_object(Bucket=self._results, Key=_result_key(upload))
+            head = self._s3.head_object(Bucket=self._results, Key=result_key(upload.key))
         except ClientError as error:
-            if _code(error) == "404":
+            if error_code(error) == "404":
                 return None
             raise
         return _Result(head["ETag"], head["Metadata"])
@@ -146,7 +148,7 @@ class Scorer:
         try:
             got = self._s3.get_object(Bucket=upload.bucket, Key=upload.key)
         except ClientError as error:
-            if _code(error) == "NoSuchKey":
+            if error_code(error) == "NoSuchKey":
                 return _Found(upload)
             raise
         upload = Upload(upload.bucket, upload.key, got.get("VersionId"), got["ETag"].strip('"'))
@@ -174,10 +176,10 @@ class Scorer:
 
     def _predict(self, found: _Found) -> Prediction:
         if found.body is None:
-            raise Rejected(GONE, "The picture was deleted before it was scored. Upload it again.")
-        if found.size > MAX_BYTES:
-            raise Rejected(
-                TOO_LARGE, f"The picture has {found.size:,} bytes; at most {MAX_BYTES:,} are accepted."
+            raise InputError(GONE, "The picture was deleted before it was scored. Upload it again.")
+        if found.size > MAX_UPLOAD_BYTES:
+            raise InputError(
+                TOO_LARGE, f"The picture has {found.size:,} bytes; at most {MAX_UPLOAD_BYTES:,} are accepted."
             )
         data = found.body.read()  # raises where fewer bytes come than were announced
         with self._decoding:
@@ -203,14 +205,14 @@ class Scorer:
         try:
             self._s3.put_object(
                 Bucket=self._results,
-                Key=_result_key(found.upload),
+                Key=result_key(found.upload.key),
                 Body=json.dumps(document).encode(),
                 ContentType="application/json",
                 Metadata=self._about(found),
                 **({"IfMatch": before.etag} if before else {"IfNoneMatch": "*"}),
             )
         except ClientError as error:
-            if _code(error) != "PreconditionFailed":
+            if error_code(error) != "PreconditionFailed":
                 raise
             after = self._find_result(
                 found.upload
@@ -224,14 +226,6 @@ def _decode_source(header: str) -> str | None:
     try:
         return read_source(str(make_header(decode_header(header))))
     except (HeaderParseError, LookupError, UnicodeError) as error:
-        raise Rejected(
+        raise InputError(
             INVALID_PARAMETER, "`x-amz-meta-source` cannot be decoded. Send ASCII or UTF-8."
         ) from error
-
-
-def _result_key(upload: Upload) -> str:
-    return f"{upload.key}.json"
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response["Error"]["Code"])

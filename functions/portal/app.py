@@ -6,19 +6,18 @@ import base64
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from functions.api import Api
 from functions.portal import compliance, feedback, pages, store, uploads
 from functions.portal.settings import read_settings
-from functions.problem import NO_REPORT, NO_RESULT, NOT_FOUND, Rejected
+from functions.shared.api import Api
+from functions.shared.contract import MAX_UPLOAD_BYTES, report_key
+from functions.shared.problem import NO_REPORT, NO_RESULT, NOT_FOUND, InputError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-_DRIFT: Final = "drift/latest.json"
 
 settings = read_settings()
 app = Api(
@@ -79,7 +78,7 @@ def upload() -> Response[str]:
         "key": made.key,
         "result": f"{_prefix()}/results/{quote(made.key)}",
         "upload": {"url": made.url, "fields": made.fields},
-        "max_bytes": uploads.MAX_BYTES,
+        "max_bytes": MAX_UPLOAD_BYTES,
         "expires_at": made.expires_at.isoformat(timespec="seconds"),
     }
     return app.respond_json(answer, {"Cache-Control": "no-store"})
@@ -124,15 +123,15 @@ def show_compliance() -> Response[str]:
 @app.get("/drift")
 def show_drift() -> Response[str]:
     """Answer with what Drift wrote last."""
-    found = store.read(settings.insights_bucket, _DRIFT)
+    found = store.read(settings.insights_bucket, report_key("latest", "json"))
     if found is None:
         detail = "There is no drift report yet. The first comes when the drift function has run once: `make drift`."
         return app.refuse(NO_REPORT, detail)
     return app.respond(200, found, "application/json")
 
 
-@app.exception_handler(Rejected)  # type: ignore[untyped-decorator]
-def refuse(rejected: Rejected) -> Response[str]:
+@app.exception_handler(InputError)  # type: ignore[untyped-decorator]
+def refuse(rejected: InputError) -> Response[str]:
     """Answer what is wrong with the request."""
     return app.refuse(rejected.problem, rejected.detail)
 

@@ -14,15 +14,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.portal import store
-from functions.portal.request import read_source
-from functions.problem import INVALID_PARAMETER, Rejected
+from functions.shared.contract import OUTCOMES, compliance_key, read_source
+from functions.shared.problem import INVALID_PARAMETER, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_LABELS: Final = ("mask", "no_mask", "incorrect", "uncertain")
-_COUNTS: Final = ("pictures", "faces", *_LABELS)
-COLUMNS: Final = ("time", "source", *_COUNTS, *(f"share_{label}" for label in _LABELS))
+_COUNTS: Final = ("pictures", "faces", *OUTCOMES)
+COLUMNS: Final = ("time", "source", *_COUNTS, *(f"share_{label}" for label in OUTCOMES))
 MAX_DAYS: Final = {"day": 366, "hour": 31}
 _MAX_ROWS: Final = 30_000  # more would not fit into an answer anyway
 _MAX_ANSWER: Final = 6_000_000  # characters, escaped twice as Lambda hands them on; it takes 6 MiB
@@ -64,23 +63,23 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> Wanted:
         now: In UTC; where no other end is told, the range ends with this day.
 
     Raises:
-        Rejected: One is malformed, or the range is too long; the detail says how to do it right.
+        InputError: One is malformed, or the range is too long; the detail says how to do it right.
     """
     by = _choice(query, "by", tuple(MAX_DAYS))
     form = _choice(query, "format", _FORMS) if "format" in query or "text/csv" not in accept else "csv"
-    source = read_source(query["source"]) if "source" in query else None
+    source = read_source(query["source"]) or "" if "source" in query else None
     try:
         last = _moment(query.get("to", f"{now:%Y-%m-%d}"), end=True)
         first = _moment(query["from"]) if "from" in query else last.replace(hour=0) - _USUAL
     except (ValueError, OverflowError) as error:
         detail = "`from` and `to` must be days such as 2026-11-22, or hours such as 2026-11-22T09, in UTC."
-        raise Rejected(INVALID_PARAMETER, detail) from error
+        raise InputError(INVALID_PARAMETER, detail) from error
     days = (last.date() - first.date()).days + 1
     if first > last:
-        raise Rejected(INVALID_PARAMETER, "`from` is later than `to`; the range includes both.")
+        raise InputError(INVALID_PARAMETER, "`from` is later than `to`; the range includes both.")
     if days > MAX_DAYS[by]:
         detail = f"That range is {days:,} days long; ask for at most {MAX_DAYS[by]} days by {by}"
-        raise Rejected(INVALID_PARAMETER, f"{detail}{', or by day' if by == 'hour' else ''}.")
+        raise InputError(INVALID_PARAMETER, f"{detail}{', or by day' if by == 'hour' else ''}.")
     return Wanted(first, last, by, source, form)
 
 
@@ -88,7 +87,7 @@ def find(wanted: Wanted, bucket: str) -> dict[str, Any]:
     """Return the counts of the range as they are answered: what was asked for, `as_of`, `rows` and their `total`.
 
     Raises:
-        Rejected: There are more than may be answered at once.
+        InputError: There are more than may be answered at once.
     """
     first, last = _text(wanted.first), _text(wanted.last)
     counts: dict[tuple[str, str], Counter[str]] = {}
@@ -119,7 +118,7 @@ def as_text(found: Mapping[str, Any], form: str) -> str:
     """Return the answer in its form.
 
     Raises:
-        Rejected: It is larger than may be answered at once.
+        InputError: It is larger than may be answered at once.
     """
     if form == "csv":
         file = io.StringIO()
@@ -137,7 +136,7 @@ def as_text(found: Mapping[str, Any], form: str) -> str:
 def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
     told = query.get(name, choices[0])
     if told not in choices:
-        raise Rejected(INVALID_PARAMETER, f"`{name}` must be {' or '.join(choices)}.")
+        raise InputError(INVALID_PARAMETER, f"`{name}` must be {' or '.join(choices)}.")
     return told
 
 
@@ -157,7 +156,7 @@ def _text(hour: datetime) -> str:
 def _summaries(wanted: Wanted, bucket: str) -> Iterator[dict[str, Any]]:
     """Give the summaries that there are, one by one: parsed they are ten times as large."""
     days = (wanted.last.date() - wanted.first.date()).days + 1
-    keys = [f"compliance/dt={wanted.first.date() + timedelta(day)}.json" for day in range(days)]
+    keys = [compliance_key(wanted.first.date() + timedelta(day)) for day in range(days)]
     until = time.monotonic() + _PATIENCE
     store.s3()  # made here, since threads must not make it at once
     with ThreadPoolExecutor(store.CONNECTIONS) as pool:
@@ -169,14 +168,14 @@ def _summaries(wanted: Wanted, bucket: str) -> Iterator[dict[str, Any]]:
                 raise _too_much("There is more in that range than can be counted at once")
 
 
-def _too_much(what: str) -> Rejected:
+def _too_much(what: str) -> InputError:
     detail = f"{what}. Ask for fewer days, by day, or for one source after the other."
-    return Rejected(INVALID_PARAMETER, detail)
+    return InputError(INVALID_PARAMETER, detail)
 
 
 def _told(counted: Counter[str]) -> dict[str, Any]:
     """Return counts and, of the faces, shares; None where there are no faces."""
     faces = counted["faces"]
     return {name: counted[name] for name in _COUNTS} | {
-        f"share_{label}": round(counted[label] / faces, 4) if faces else None for label in _LABELS
+        f"share_{label}": round(counted[label] / faces, 4) if faces else None for label in OUTCOMES
     }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from functions.portal import store
 from functions.portal.request import read_object
-from functions.problem import INVALID_PARAMETER, Rejected
+from functions.shared.contract import FEEDBACK, LABELS, day_prefix
+from functions.shared.problem import INVALID_PARAMETER, InputError
 
-_LABELS: Final = ("mask", "no_mask", "incorrect")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FORM: Final = 'Send JSON such as {"prediction_id": "<as it was answered>", "label": "no_mask"}.'
 
@@ -36,21 +36,21 @@ def parse(body: bytes) -> Feedback:
     """Read the body of a request that comes now.
 
     Raises:
-        Rejected: It is malformed; the detail says how to do it right.
+        InputError: It is malformed; the detail says how to do it right.
     """
     told = read_object(body, _FORM)
     prediction_id, label = told.get("prediction_id"), told.get("label")
     if not (isinstance(prediction_id, str) and _UUID.fullmatch(prediction_id.lower())):
         detail = f"`prediction_id` must be the UUID that the prediction was answered with. {_FORM}"
-        raise Rejected(INVALID_PARAMETER, detail)
-    if label not in _LABELS:
+        raise InputError(INVALID_PARAMETER, detail)
+    if label not in LABELS:
         detail = "`label` must be mask, no_mask or incorrect: what the picture really shows."
-        raise Rejected(INVALID_PARAMETER, detail)
+        raise InputError(INVALID_PARAMETER, detail)
     return Feedback(prediction_id.lower(), label, datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 def keep(feedback: Feedback, bucket: str) -> None:
     """Put it where Drift looks, in the place of what was told about this prediction on the same day."""
-    key = f"feedback/dt={feedback.time[:10]}/{feedback.prediction_id}.json"
+    key = f"{FEEDBACK}{day_prefix(date.fromisoformat(feedback.time[:10]))}{feedback.prediction_id}.json"
     body = json.dumps(asdict(feedback)).encode()
     store.s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")

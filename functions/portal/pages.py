@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from functions.shared.problem import PROBLEMS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PAGE: Final = Path(__file__).parent / "page"
-_OPENAPI_FILE: Final = Path(__file__).parents[2] / "infra" / "openapi.yaml"
+_OPENAPI_FILE: Final = Path(__file__).parent / "openapi.yaml"
 _STYLE: Final = '<link rel="stylesheet" href="page/style.css">'
 _BASE: Final = '<base href="./">'
 # What is for those who read the sources, and a sixth of their bytes: a comment that has lines of its own, and spaces.
@@ -101,7 +103,7 @@ def openapi_document(prefix: str) -> dict[str, Any]:
     document: dict[str, Any] = _without_gateway(_document_of_api())
     document["servers"] = [{"url": prefix or "/"}]
     document["paths"] = {path.replace("+}", "}"): item for path, item in document["paths"].items()}
-    rows = (f"| {p['status']} | `{slug}` | {p['title']} |" for slug, p in document["x-problems"].items())
+    rows = (f"| {problem.status} | `{problem.slug}` | {problem.title} |" for problem in PROBLEMS)
     table = "\n".join(["| Status | Identifier | Meaning |", "|---|---|---|", *rows])
     document["info"]["description"] += f"\n\nRefusals are problems as of RFC 9457:\n\n{table}"
     return document

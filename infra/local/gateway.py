@@ -1,8 +1,8 @@
 """A local API Gateway: HTTP in, a REST API's proxy event to a function, its answer out.
 
 Routes, keys, binary types, mock integrations and gateway responses are those of the API's own definition, as
-template.yaml and infra/openapi.yaml make it. Not here: throttling, quotas, request validation, compression and
-access logs.
+template.yaml and functions/portal/openapi.yaml make it. Not here: throttling, quotas, request validation,
+compression and access logs.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.ops.errors import OpsError, explain
-from maskwatch.client import Refused
+from maskwatch.client import ApiError
 
 # A command is the module of its name; only the one that is given is imported: some need Evidently, some only boto3.
 COMMANDS: Final = {
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         module.command(options)
     except (BotoCoreError, ClientError) as error:
         sys.exit(explain(error))
-    except (OpsError, Refused, OSError) as error:
+    except (OpsError, ApiError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("Stopped.")

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from infra.ops.address import add_api_options, api_of
 from infra.ops.drift import look
 from infra.ops.errors import OpsError
-from maskwatch.client import TYPES, Client, Refused
+from maskwatch.client import TYPES, ApiError, Client
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -53,7 +53,7 @@ def send(client: Client, files: Sequence[bytes], source: str) -> list[str]:
     def one(file: bytes) -> str:
         try:
             return str(client.predict(file, source=source)["label"])
-        except Refused as refusal:
+        except ApiError as refusal:
             if refusal.kind:
                 return ""
             raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from functions.inference.release import MANIFEST, InvalidRelease, load_release
+from functions.inference.release import MANIFEST, ReleaseError, load_release
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
 
@@ -26,7 +26,7 @@ def publish(folder: Path, bucket: str, s3: Any) -> str:
     The manifest comes last and only where there is none: what has a manifest is complete, and stays as it is.
 
     Raises:
-        InvalidRelease: The release does not verify; nothing was uploaded.
+        ReleaseError: The release does not verify; nothing was uploaded.
         AlreadyPublishedError: There is a release of this version; it was not touched.
     """
     release = load_release(folder)
@@ -64,6 +64,6 @@ def command(options: Namespace) -> None:
     bucket = options.bucket or outputs_of(options.stack)["ModelsBucket"]
     try:
         uri = publish(options.folder, bucket, boto3.client("s3"))
-    except InvalidRelease as error:
+    except ReleaseError as error:
         raise OpsError(f"Not published: {error}") from error
     print(f"Published. It serves once the stack's parameter says so: ModelUri={uri}")

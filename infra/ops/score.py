@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from infra.ops.address import add_api_options, api_of
 from infra.ops.errors import OpsError
-from maskwatch.client import TYPES, Client, Refused
+from maskwatch.client import TYPES, ApiError, Client
 from maskwatch.output import COLUMNS, LABELS, Row, scored
 from maskwatch.pictures import within
 
@@ -34,7 +34,7 @@ def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterato
         row = {"file": str(path)}
         try:
             key = client.upload(path.read_bytes(), TYPES[path.suffix.lower()], source)
-        except (OSError, Refused) as error:
+        except (OSError, ApiError) as error:
             return row | {"status": "refused", "detail": str(error)}
         return row | {"status": "waiting", "key": key}
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from infra.ops.address import add_api_options, api_of
 from infra.ops.errors import OpsError
-from maskwatch.client import Client, Refused, Unreachable
+from maskwatch.client import ApiError, Client, UnreachableError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -32,14 +32,14 @@ def problems(url: str, key: str) -> list[str]:
     for path, ask in asked.items():
         try:
             ask()
-        except Unreachable as error:
+        except UnreachableError as error:
             return [str(error)]
-        except Refused as refusal:
+        except ApiError as refusal:
             found.append(f"{path} refused: {refusal}")
     try:
         stranger.predict(picture)
         found.append("/predict answered without a key")
-    except Refused as refusal:
+    except ApiError as refusal:
         if refusal.kind != "forbidden":
             found.append(f"/predict without a key was not forbidden, but: {refusal}")
     return found

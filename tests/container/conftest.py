@@ -118,8 +118,8 @@ def docker(sam):  # noqa: ARG001 -- what is asked about is what was built
 
 @pytest.fixture(scope="session")
 def routes():
-    """Name the function behind a path, as infra/openapi.yaml says."""
-    text = (PROJECT / "infra" / "openapi.yaml").read_text()
+    """Name the function behind a path, as functions/portal/openapi.yaml says."""
+    text = (PROJECT / "functions" / "portal" / "openapi.yaml").read_text()
     found = {}
     for path in re.split(r"(?m)^  (?=/)", text)[1:]:
         found[path.partition(":")[0]] = re.search(r"\$\{(\w+)\.Alias\}", path)[1]

@@ -32,8 +32,8 @@ def test_a_handler_loads_as_any_user_on_a_read_only_disk_from_bytecode_and_nothi
     program = (
         f"import sys, {module}; import json; print(json.dumps({{"
         "'heavy': [m for m in ('boto3', 'pydantic', 'tensorflow', 'aws_xray_sdk') if m in sys.modules],"
-        "'compiled': sys.modules['functions.problem'].__cached__ is not None"
-        " and __import__('os').path.exists(sys.modules['functions.problem'].__cached__)}))"
+        "'compiled': sys.modules['functions.shared.problem'].__cached__ is not None"
+        " and __import__('os').path.exists(sys.modules['functions.shared.problem'].__cached__)}))"
     )
     said = docker(
         *("run", "--rm", "--read-only", "--tmpfs", "/tmp", "--user", "993:990", "--network", "none"),  # noqa: S108

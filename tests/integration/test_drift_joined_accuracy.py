@@ -15,8 +15,8 @@ from moto import mock_aws
 
 from functions.drift.settings import read_settings
 from functions.inference import predict
-from functions.inference.release import LABELS
 from functions.portal import feedback, store
+from functions.shared.contract import LABELS
 from tests.make_events import api_event
 
 EVERY = 4  # of the test pictures, by source and label

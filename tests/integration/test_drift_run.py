@@ -17,7 +17,7 @@ from functions.drift import baseline, report, run
 from functions.drift.records import as_record
 from functions.drift.sample import Sampler
 from functions.drift.settings import read_settings
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from infra.local.aws import moto_server
 from infra.local.logs import embedded_metrics
 from tests.records import drawn, parsed, refused

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from functions.inference import predict
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from tests.make_events import api_event, form, predict_events
 from tests.pictures import draw_face, encode
 

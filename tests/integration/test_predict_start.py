@@ -62,5 +62,5 @@ def test_it_does_not_start_with_a_release_that_does_not_verify(tmp_path: Path) -
     (folder / "classifier.tflite").write_bytes(b"something else")
     failed = start(MODEL_URI=str(folder))
     assert failed.returncode != 0
-    assert "InvalidRelease" in failed.stderr
+    assert "ReleaseError" in failed.stderr
     assert "sha256" in failed.stderr

@@ -6,7 +6,7 @@ from urllib.parse import quote, urljoin
 import pytest
 import requests
 
-from maskwatch.client import Client, Refused
+from maskwatch.client import ApiError, Client
 
 KEY = {"x-api-key": "local"}
 
@@ -104,7 +104,7 @@ def test_a_wrong_method_is_told_the_right_one(system):
 
 
 def test_what_the_portal_refuses_is_told_to_the_client(client):
-    with pytest.raises(Refused, match="cannot be scored"):
+    with pytest.raises(ApiError, match="cannot be scored"):
         client.upload(b"", "image/heic")
 
 

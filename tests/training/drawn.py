@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from tests.pictures import encode
 
 # The environment in which the SageMaker SDK is content with a moto server.

@@ -9,11 +9,12 @@ import pytest
 from functions.drift.baseline import read
 from functions.drift.features import FEATURES
 from functions.inference.fetch import BAKED, open_release
-from functions.inference.release import LABELS, InvalidRelease, load_release
+from functions.inference.release import ReleaseError, load_release
 from functions.inference.score import load_models
+from functions.shared.contract import LABELS
 from tests.training.drawn import write_crops, write_tables
 from training.baseline import BASELINE, pictures, record_of, sample, write_baseline
-from training.classifier.dataset import UnusableData
+from training.classifier.dataset import DataError
 from training.release import write_release
 
 
@@ -48,7 +49,7 @@ def test_a_release_gets_a_baseline_that_its_manifest_vouches_for(many: Path, rel
     assert told.model_version == after.version
     assert told.everything.count == len(pictures(many, "val")) == 3 * 70
     path.write_text(path.read_text().replace("1", "2", 1))
-    with pytest.raises(InvalidRelease, match=f"{BASELINE}: sha256"):
+    with pytest.raises(ReleaseError, match=f"{BASELINE}: sha256"):
         load_release(release)
 
 
@@ -88,7 +89,7 @@ def test_of_too_few_pictures_there_is_none_and_the_release_stays_as_it_was(
     drawn: Path, release: Path
 ) -> None:
     before = (release / "manifest.json").read_bytes()
-    with pytest.raises(UnusableData, match="at least 200 predictions"):
+    with pytest.raises(DataError, match="at least 200 predictions"):
         write_baseline(drawn, release)
     assert (release / "manifest.json").read_bytes() == before
     assert not (release / BASELINE).exists()

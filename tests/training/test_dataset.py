@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from functions.inference.decode import decode
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from tests.pictures import encode
 from tests.training.drawn import draw, write_crops
 from training.classifier.dataset import (
     EXCLUSIONS,
+    DataError,
     Dataset,
-    UnusableData,
     find,
     load,
     read_exclusions,
@@ -88,12 +88,12 @@ def test_another_form_of_folder_is_refused(tmp_path: Path, path: str) -> None:
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(encode(draw("mask", 0)))
-    with pytest.raises(UnusableData, match=r"expected <split>/<label>/\*\.jpg or <label>/\*\.jpg"):
+    with pytest.raises(DataError, match=r"expected <split>/<label>/\*\.jpg or <label>/\*\.jpg"):
         find(tmp_path)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnusableData, match="expected"):
+    with pytest.raises(DataError, match="expected"):
         find(tmp_path)
 
 

@@ -12,7 +12,7 @@ from functions.inference.fetch import open_release
 from functions.inference.release import Network
 from tests.pictures import encode
 from tests.training.drawn import draw
-from training.classifier.dataset import UnusableData
+from training.classifier.dataset import DataError
 from training.detector import scenes
 from training.detector import train as module
 from training.detector.convert import convert_run, find_faces, platt
@@ -115,7 +115,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 def test_a_run_on_other_scenes_is_not_continued(detected: Path, drawn: Path, weights: Path) -> None:
     table = (drawn / "frames.csv").read_text()
     assert "street" in table
-    with pytest.raises(UnusableData, match="both are needed"):
+    with pytest.raises(DataError, match="both are needed"):
         train(drawn, detected, weights=weights, stages=STAGES)  # it has no scene to validate with
 
 
@@ -125,7 +125,7 @@ def test_a_run_from_other_weights_is_not_continued(
     other = tmp_path / "other.npz"
     with np.load(weights) as arrays:
         np.savez(other, **{name: array + 1 for name, array in arrays.items()})
-    with pytest.raises(UnusableData, match="other weights"):
+    with pytest.raises(DataError, match="other weights"):
         train(folder, detected, weights=other, stages=STAGES)
 
 

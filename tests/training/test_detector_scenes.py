@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from functions.inference.release import LABELS
-from training.classifier.dataset import UnusableData
+from functions.shared.contract import LABELS
+from training.classifier.dataset import DataError
 from training.detector import scenes
 from training.detector.scenes import fingerprint, load_scenes, sides
 
@@ -105,7 +105,7 @@ def test_a_scene_with_the_boxes_of_another_is_left_out(folder: Path, correct: Ca
 
 
 def test_a_folder_without_a_table_says_what_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(UnusableData, match=r"frames\.csv is missing: .* a box for each face"):
+    with pytest.raises(DataError, match=r"frames\.csv is missing: .* a box for each face"):
         load_scenes(tmp_path)
 
 
@@ -123,11 +123,11 @@ def test_a_folder_without_a_table_says_what_is_needed(tmp_path: Path) -> None:
 def test_a_row_that_cannot_be_used_is_named(folder: Path, before: str, after: str, told: str) -> None:
     table = folder / "frames.csv"
     table.write_text(table.read_text().replace(before, after, 1))
-    with pytest.raises(UnusableData, match=told):
+    with pytest.raises(DataError, match=told):
         load_scenes(folder)
 
 
 def test_a_picture_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "frames" / "train.jpg").write_bytes(b"nothing")
-    with pytest.raises(UnusableData, match=r"train\.jpg: .*not a picture"):
+    with pytest.raises(DataError, match=r"train\.jpg: .*not a picture"):
         load_scenes(folder)

@@ -9,7 +9,7 @@ import pytest
 from functions.inference.fetch import BAKED
 from training.aws import entrypoint
 from training.aws.entrypoint import Host, host, hyperparameters, places, recipe_of
-from training.classifier.dataset import UnusableData
+from training.classifier.dataset import DataError
 from training.classifier.train import PARAMS, read_recipe
 
 
@@ -79,7 +79,7 @@ def test_hyperparameters_override_it_and_each_instance_has_a_seed_of_its_own() -
     ],
 )
 def test_hyperparameters_that_make_no_sense_are_refused(given: dict[str, object], reason: str) -> None:
-    with pytest.raises(UnusableData, match=reason):
+    with pytest.raises(DataError, match=reason):
         recipe_of(options(**given), Host(0, 1))
 
 

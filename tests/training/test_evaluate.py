@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from functions.inference.classify import Classifier
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from training.classifier.dataset import Dataset, Example, Sample
 from training.classifier.evaluate import (
     CORRUPTIONS,

@@ -16,7 +16,7 @@ from infra.ops.publish_model import AlreadyPublishedError
 from tests.training.drawn import MOTO
 from training.aws import job
 from training.aws.job import Order
-from training.classifier.dataset import UnusableData
+from training.classifier.dataset import DataError
 from training.commit import git_commit
 
 BUCKET = "models-bucket"
@@ -224,7 +224,7 @@ def test_of_several_instances_the_best_by_validation_is_published(sagemaker, sta
 def test_nothing_is_published_of_a_run_that_the_gate_refused(sagemaker, started, tmp_path):
     before = len(keys("models/"))
     left_by(tmp_path / "model", started, one=refused)
-    with pytest.raises(UnusableData, match="worse: class mask: f1"):
+    with pytest.raises(DataError, match="worse: class mask: f1"):
         job.publish_job(started, BUCKET, sagemaker)
     assert len(keys("models/")) == before
 
@@ -233,5 +233,5 @@ def test_nothing_is_published_of_a_run_that_the_gate_refused(sagemaker, started,
 def test_an_unknown_version_is_not_approved():
     registry = boto3.client("sagemaker")
     job.register("s3://b/models/1/", "image", {"version": "1.0.0"}, registry)
-    with pytest.raises(UnusableData, match=r"no release 9\.9 is registered"):
+    with pytest.raises(DataError, match=r"no release 9\.9 is registered"):
         job.approve("9.9", registry)

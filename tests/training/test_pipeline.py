@@ -136,7 +136,7 @@ def test_the_condition_is_what_the_gate_said(definition, steps):
 
 
 def test_a_refusal_says_why(steps):
-    assert "'Path': 'reason'" in str(steps["Refused"]["ErrorMessage"])
+    assert "'Path': 'reason'" in str(steps["ApiError"]["ErrorMessage"])
 
 
 def test_what_passes_is_registered_to_be_approved_with_what_the_gate_said(steps):

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from functions.inference.fetch import open_release
-from functions.inference.release import LABELS, Network
+from functions.inference.release import Network
+from functions.shared.contract import LABELS
 from tests.pictures import encode
 from tests.training.drawn import draw, write_crops, write_tables
 from training import prepare as module
-from training.classifier.dataset import UnusableData, find, load
+from training.classifier.dataset import DataError, find, load
 from training.prepare import DOUBTFUL, REPORT, prepare, swapped_folders
 
 
@@ -126,9 +127,7 @@ def test_a_label_that_is_missing_is_refused_with_the_counts(
 ) -> None:
     for path in (pictures / "crops" / "val" / "incorrect").iterdir():
         path.unlink()
-    with pytest.raises(
-        UnusableData, match=r"val has no incorrect \(in all, 10 mask, 10 no_mask, 7 incorrect"
-    ):
+    with pytest.raises(DataError, match=r"val has no incorrect \(in all, 10 mask, 10 no_mask, 7 incorrect"):
         prepare(pictures, tmp_path / "out", judge, Told())
     assert not (tmp_path / "out").exists()
 
@@ -137,7 +136,7 @@ def test_one_class_alone_is_refused(tmp_path: Path, judge: Network) -> None:
     (tmp_path / "flat" / "mask").mkdir(parents=True)
     for number in range(30):
         (tmp_path / "flat" / "mask" / f"{number}.jpg").write_bytes(encode(draw("mask", number)))
-    with pytest.raises(UnusableData, match="train has no no_mask; train has no incorrect"):
+    with pytest.raises(DataError, match="train has no no_mask; train has no incorrect"):
         prepare(tmp_path / "flat", tmp_path / "out", judge, Told())
 
 
@@ -145,7 +144,7 @@ def test_folders_with_other_names_are_named(tmp_path: Path, judge: Network) -> N
     for name in ("with_mask", "without_mask"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         (tmp_path / "pictures" / name / "1.jpg").write_bytes(encode(draw("mask", 1)))
-    with pytest.raises(UnusableData, match="found pictures in: with_mask, without_mask"):
+    with pytest.raises(DataError, match="found pictures in: with_mask, without_mask"):
         prepare(tmp_path / "pictures", tmp_path / "out", judge, Told())
 
 
@@ -193,7 +192,7 @@ def test_a_folder_of_something_else_is_not_overwritten(
 ) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("my only copy")
-    with pytest.raises(UnusableData, match="thesis holds something else"):
+    with pytest.raises(DataError, match="thesis holds something else"):
         prepare(pictures, tmp_path / "thesis", judge, Told())
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "my only copy"
 
@@ -203,7 +202,7 @@ def test_what_does_not_fit_on_the_disk_is_not_begun(
 ) -> None:
     usage = namedtuple("usage", "total used free")  # noqa: PYI024 -- as shutil's
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**9, 10**9, 10))
-    with pytest.raises(UnusableData, match=r"out needs \d+ MB, 0 MB are free"):
+    with pytest.raises(DataError, match=r"out needs \d+ MB, 0 MB are free"):
         prepare(pictures, tmp_path / "out", judge, Told())
     assert not (tmp_path / "out").exists()
 

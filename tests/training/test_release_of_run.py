@@ -8,7 +8,8 @@ import pytest
 
 from functions.inference.classify import Classifier
 from functions.inference.fetch import open_release
-from functions.inference.release import LABELS, InvalidRelease, load_release
+from functions.inference.release import ReleaseError, load_release
+from functions.shared.contract import LABELS
 from training.classifier.dataset import Dataset
 from training.classifier.evaluate import METRICS, shipped
 from training.classifier.train import STATE, WEIGHTS
@@ -52,7 +53,7 @@ def test_one_changed_byte_is_refused(evaluated: Path, tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    with pytest.raises(InvalidRelease, match="sha256"):
+    with pytest.raises(ReleaseError, match="sha256"):
         load_release(tmp_path)
 
 

@@ -20,7 +20,7 @@ import yaml
 
 from tests.training.conftest import RECIPE
 from training.classifier import train as module
-from training.classifier.dataset import Dataset, UnusableData
+from training.classifier.dataset import DataError, Dataset
 from training.classifier.train import STATE, WEIGHTS, Batches, Recipe, Stage, read_recipe, recipe_from, train
 
 PROJECT = Path(__file__).parents[2]
@@ -148,7 +148,7 @@ def test_a_run_with_other_parameters_is_refused_or_replaced(
     uninterrupted: Path, dataset: Dataset, backbone: Path
 ) -> None:
     other = Recipe((), batch=24, seed=2)
-    with pytest.raises(UnusableData, match="with other stages, batch size or seed; choose another folder"):
+    with pytest.raises(DataError, match="with other stages, batch size or seed; choose another folder"):
         train(dataset, uninterrupted, other, weights=backbone)
     before = history(uninterrupted)
     train(dataset, uninterrupted, SHORT, weights=backbone, replace=True)  # the same run: nothing to replace
@@ -173,14 +173,14 @@ def test_the_recipe_comes_from_params_yaml() -> None:
 @pytest.mark.parametrize("text", ["", "train: 3", "train: {seed: 1}", "train: ["])
 def test_parameters_that_say_too_little_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
-    with pytest.raises(UnusableData, match=r"params\.yaml: not the parameters of a training"):
+    with pytest.raises(DataError, match=r"params\.yaml: not the parameters of a training"):
         read_recipe(tmp_path / "params.yaml", further=True)
 
 
 def test_parameters_that_make_no_sense_are_refused() -> None:
     good = {"size": 96, "frozen": None, "epochs": 1, "rate": 1e-3}
     for wrong in ({"size": 8}, {"epochs": 0}, {"rate": -1.0}, {"patience": 0}):
-        with pytest.raises(UnusableData, match="cannot train so"):
+        with pytest.raises(DataError, match="cannot train so"):
             recipe_from([good | wrong], 64, 1)
-    with pytest.raises(UnusableData, match="unexpected keyword"):
+    with pytest.raises(DataError, match="unexpected keyword"):
         recipe_from([good | {"depth": 1}], 64, 1)

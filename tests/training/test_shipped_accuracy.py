@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from functions.inference import predict
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from tests.make_events import api_event
 from training.metrics import figures
 

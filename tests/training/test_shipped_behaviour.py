@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from functions.inference.classify import Classifier
 from functions.inference.decode import decode
 from functions.inference.fetch import BAKED
-from functions.inference.release import LABELS, load_release
+from functions.inference.release import load_release
+from functions.shared.contract import LABELS
 
 Change = Callable[[Image.Image], Image.Image]
 

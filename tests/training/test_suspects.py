@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from training.classifier import suspects
 from training.classifier.dataset import Dataset
 from training.classifier.suspects import Suspect, contact_sheet, find_suspects

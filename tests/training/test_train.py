@@ -9,7 +9,7 @@ import pytest
 
 from tests.training.conftest import RECIPE
 from training.classifier import train as module
-from training.classifier.dataset import Dataset, UnusableData, find, load
+from training.classifier.dataset import DataError, Dataset, find, load
 from training.classifier.model import load_trained
 from training.classifier.train import STATE, WEIGHTS, Recipe, Stage, predict_logits, train
 
@@ -66,12 +66,12 @@ def test_a_finished_run_trains_no_more(trained: Path, dataset: Dataset, backbone
 
 def test_a_run_on_other_pictures_is_not_continued(trained: Path, dataset: Dataset, backbone: Path) -> None:
     fewer = replace(dataset, samples=dataset.samples[1:])
-    with pytest.raises(UnusableData, match="other pictures"):
+    with pytest.raises(DataError, match="other pictures"):
         train(fewer, trained, RECIPE, weights=backbone)
 
 
 def test_a_run_from_other_weights_is_not_continued(trained: Path, dataset: Dataset) -> None:
-    with pytest.raises(UnusableData, match="other weights"):
+    with pytest.raises(DataError, match="other weights"):
         train(dataset, trained, RECIPE, classifier=trained / WEIGHTS)
 
 
@@ -93,6 +93,6 @@ def test_it_stops_when_it_gets_no_better(
 
 def test_pictures_of_one_split_alone_are_refused(dataset: Dataset, tmp_path: Path) -> None:
     lone = replace(dataset, samples=tuple(dataset.split("val")))
-    with pytest.raises(UnusableData, match=r"0 pictures to train with and \d+ to validate"):
+    with pytest.raises(DataError, match=r"0 pictures to train with and \d+ to validate"):
         train(lone, tmp_path / "run", Recipe(()))
     assert not (tmp_path / "run").exists()

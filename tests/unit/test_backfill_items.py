@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from functions.inference.backfill import SUFFIXES, uploads
+from functions.inference.backfill import uploads
 from functions.inference.upload import Upload
+from functions.shared.contract import UPLOAD_SUFFIXES
 
 ROOT = Path(__file__).parents[2]
 PREFIX = {"reader": "prefix", "bucket": "uploads"}
@@ -74,7 +75,7 @@ def test_a_prefix_is_searched_for_what_uploads_send_news_of():
         for to_queue in bucket["NotificationConfiguration"]["QueueConfigurations"]
         for rule in to_queue["Filter"]["S3Key"]["Rules"]
     }
-    assert set(SUFFIXES) == told
+    assert set(UPLOAD_SUFFIXES) == told
 
 
 def test_an_unknown_reader_is_refused():

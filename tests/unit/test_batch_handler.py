@@ -270,6 +270,6 @@ def test_a_backfill_counts_what_became_of_its_items(batch):
 def test_a_backfill_with_unfinished_items_fails_when_all_others_are_done(batch):
     batch.scorer.faults |= {"a.jpg": THROTTLED}
 
-    with pytest.raises(batch.Unfinished, match=r"1 of 3 uploads; the first: .*SlowDown"):
+    with pytest.raises(batch.UnfinishedError, match=r"1 of 3 uploads; the first: .*SlowDown"):
         batch.handler(items("a.jpg", "b.jpg", "c.jpg"), context())
     assert len(batch.scorer.seen) == 3

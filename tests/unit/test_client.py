@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from infra.ops.address import address
 from maskwatch import client as client_module
-from maskwatch.client import Client, Refused, Unreachable
+from maskwatch.client import ApiError, Client, UnreachableError
 
 PROBLEM = {
     "type": "urn:maskwatch:problem:too-small",
@@ -77,7 +77,7 @@ def test_the_key_and_the_stage_go_along(client, answers, asked):
 def test_a_problem_is_told_in_the_service_s_words(client, answers):
     answers.append(as_json(PROBLEM, 422, "application/problem+json"))
 
-    with pytest.raises(Refused, match=r"^Send a larger one\.$") as refused:
+    with pytest.raises(ApiError, match=r"^Send a larger one\.$") as refused:
         client.predict(b"picture", "image/png")
     assert refused.value.kind == "too-small"
 
@@ -88,7 +88,7 @@ def test_s3_s_refusal_is_read_from_its_xml(client, answers):
     xml = b"<Error><Code>EntityTooSmall</Code><Message>Your proposed upload is smaller</Message></Error>"
     answers += [as_json(told), (400, "application/xml", xml)]
 
-    with pytest.raises(Refused, match="answered 400: Your proposed upload is smaller"):
+    with pytest.raises(ApiError, match="answered 400: Your proposed upload is smaller"):
         client.upload(b"", "image/png")
 
 
@@ -111,7 +111,7 @@ def test_a_key_is_encoded_once(client, answers, asked):
 def test_what_does_not_pass_is_told_in_the_end(client, answers, asked):
     answers += [(503, "text/plain", b"busy")] * 7
 
-    with pytest.raises(Refused, match="answered 503: busy"):
+    with pytest.raises(ApiError, match="answered 503: busy"):
         client.health()
     assert len(asked) == 7
 
@@ -124,21 +124,21 @@ def test_no_result_yet_is_none_and_no_such_path_is_a_refusal(client, answers):
     ]
 
     assert client.result("a.jpg") is None
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         client.result("a.jpg")
 
 
 def test_a_service_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
 
-    with pytest.raises(Refused, match=r"http://127.0.0.1:9/health cannot be reached"):
+    with pytest.raises(ApiError, match=r"http://127.0.0.1:9/health cannot be reached"):
         Client("http://127.0.0.1:9/", "local").health()
 
 
 def test_why_is_told_without_the_names_of_python(monkeypatch):
     monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
 
-    with pytest.raises(Unreachable) as told:
+    with pytest.raises(UnreachableError) as told:
         Client("http://127.0.0.1:9", "local").predict(b"", source="gate 3")
     assert str(told.value) == (
         "http://127.0.0.1:9/predict cannot be reached: "
@@ -149,7 +149,7 @@ def test_why_is_told_without_the_names_of_python(monkeypatch):
 def test_what_answers_but_is_no_api_is_told(client, answers):
     answers.append((200, "text/html", b"<html>"))
 
-    with pytest.raises(Unreachable, match="not with JSON"):
+    with pytest.raises(UnreachableError, match="not with JSON"):
         client.health()
 
 

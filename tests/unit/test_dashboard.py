@@ -9,7 +9,7 @@ import pytest
 from functions.drift import metrics as drift
 from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
-from functions.problem import TOO_LARGE
+from functions.shared.problem import TOO_LARGE
 from infra.local.template import parameter_values, resolve, transformed_template, true_conditions, unresolved
 from infra.ops.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
 from tests.conftest import ROOT

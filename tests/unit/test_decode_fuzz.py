@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from functions.inference.decode import MAX_PIXELS, MIN_SIDE, decode
-from functions.problem import Rejected
+from functions.shared.problem import InputError
 from tests.pictures import draw_face, encode
 
 FACE = draw_face(64, 80)
@@ -64,7 +64,7 @@ def kibibytes(name: str) -> int:
 
 def judge(data: bytes) -> None:
     picture = None
-    with suppress(Rejected):
+    with suppress(InputError):
         picture = decode(data)
     if picture is None:
         return

@@ -18,7 +18,7 @@ PEAK = """
 import sys
 from pathlib import Path
 from functions.inference.decode import decode
-from functions.problem import Rejected
+from functions.shared.problem import InputError
 
 def status(name):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name))
@@ -29,7 +29,7 @@ Path("/proc/self/clear_refs").write_text("5")  # forget the peak until now
 before = status("VmRSS")
 try:
     said = "{0.width}x{0.height}".format(decode(data))
-except Rejected as rejected:
+except InputError as rejected:
     said = rejected.problem.slug
 print((status("VmHWM") - before) // 1024, said)
 """

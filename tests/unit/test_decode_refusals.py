@@ -7,20 +7,20 @@ import pytest
 from PIL import Image
 
 from functions.inference.decode import decode
-from functions.problem import (
+from functions.shared.problem import (
     TOO_LARGE,
     TOO_MANY_PIXELS,
     TOO_SMALL,
     UNREADABLE_IMAGE,
     UNSUPPORTED_TYPE,
+    InputError,
     Problem,
-    Rejected,
 )
 from tests.pictures import chunk, draw_face, encode
 
 
-def refusal(data: bytes, **options: int) -> Rejected:
-    with pytest.raises(Rejected) as caught:
+def refusal(data: bytes, **options: int) -> InputError:
+    with pytest.raises(InputError) as caught:
         decode(data, **options)
     return caught.value
 

@@ -11,7 +11,7 @@ from moto import mock_aws
 from functions.drift import truth
 from functions.drift.records import as_record
 from functions.drift.truth import Feedback, Join, figures, read_feedback, share
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from tests.records import drawn, parsed
 from training.metrics import precision_recall_f1, wilson_interval
 

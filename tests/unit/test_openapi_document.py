@@ -8,18 +8,15 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
-from functions.problem import PROBLEMS, problem_json
+from functions.shared import contract
+from functions.shared.problem import PROBLEMS, problem_json
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def document():
-    return yaml.safe_load((ROOT / "infra" / "openapi.yaml").read_text())
-
-
-def test_its_table_of_problems_is_the_code_s(document):
-    assert document["x-problems"] == {p.slug: {"status": p.status, "title": p.title} for p in PROBLEMS}
+    return yaml.safe_load((ROOT / "functions" / "portal" / "openapi.yaml").read_text())
 
 
 def test_the_gateway_answers_problems_of_the_table(document):
@@ -80,3 +77,24 @@ def test_each_example_fits_its_schema(document):
                         jsonschema.validate(media["example"], {**media["schema"], **components})
                         checked += 1
     assert checked > 3
+
+
+def test_its_limits_and_labels_are_those_of_the_code(document):
+    text = (ROOT / "functions" / "portal" / "openapi.yaml").read_text()
+    assert set(re.findall(r"at most ([\d.]+) MB", text)) == {
+        f"{limit / 1e6:g}" for limit in (contract.MAX_PREDICT_BYTES, contract.MAX_UPLOAD_BYTES)
+    }
+    labels = {tuple(found) for found in enums_of(document, "label")}
+    assert labels == {contract.LABELS, contract.OUTCOMES}
+
+
+def enums_of(value, name):
+    """Find the `enum` of every property of this name, however deep."""
+    if isinstance(value, dict):
+        found = value.get("properties", {}).get(name, {})
+        yield from [found["enum"]] if "enum" in found else []
+        for item in value.values():
+            yield from enums_of(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from enums_of(item, name)

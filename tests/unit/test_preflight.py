@@ -52,7 +52,7 @@ def test_a_version_that_is_well_may_take_traffic(verdict):
 
 def test_a_version_that_cannot_start_may_not(verdict):
     def invoke(**_):
-        error = {"errorType": "InvalidRelease", "errorMessage": "sha256 is …"}
+        error = {"errorType": "ReleaseError", "errorMessage": "sha256 is …"}
         return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(error).encode())}
 
     assert verdict(invoke) == "Failed"

@@ -1,11 +1,7 @@
 """The table of problems, and their form on the wire."""
 
-from pathlib import Path
-
-import yaml
-
-from functions import problem
-from functions.problem import PROBLEMS, TOO_LARGE, Problem, problem_json
+from functions.shared import problem
+from functions.shared.problem import PROBLEMS, TOO_LARGE, Problem, problem_json
 
 
 def test_the_table_is_whole_and_its_slugs_are_unique() -> None:
@@ -26,10 +22,3 @@ def test_a_problem_has_the_members_of_rfc_9457() -> None:
 
 def test_the_instance_is_left_out_where_there_is_none() -> None:
     assert "instance" not in problem_json(TOO_LARGE, "Scale it down.")
-
-
-def test_the_openapi_document_has_the_same_table() -> None:
-    document = yaml.safe_load((Path(__file__).parents[2] / "infra" / "openapi.yaml").read_text())
-    assert document["x-problems"] == {
-        row.slug: {"status": row.status, "title": row.title} for row in PROBLEMS
-    }

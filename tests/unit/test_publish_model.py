@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from functions.inference.release import InvalidRelease, load_release
+from functions.inference.release import ReleaseError, load_release
 from infra.ops.publish_model import AlreadyPublishedError, publish
 
 BAKED = Path(__file__).parents[2] / "functions" / "inference" / "model"
@@ -96,7 +96,7 @@ def test_an_interrupted_upload_can_be_repeated(s3, folder):
 def test_a_release_that_does_not_verify_is_not_uploaded(s3, folder):
     (folder / "classifier.tflite").write_bytes(b"something else")
 
-    with pytest.raises(InvalidRelease):
+    with pytest.raises(ReleaseError):
         publish(folder, BUCKET, s3)
 
     assert keys(s3) == []

@@ -7,7 +7,7 @@ import pytest
 
 from functions.inference.prediction import Box, Face, Prediction, Verdict
 from functions.inference.record import Recorder
-from functions.problem import TOO_LARGE
+from functions.shared.problem import TOO_LARGE
 
 BARE = Verdict("no_mask", 0.91, {"mask": 0.05, "no_mask": 0.91, "incorrect": 0.04})
 PREDICTION = Prediction(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from functions.inference.fetch import BAKED, open_release
-from functions.inference.release import LABELS, NETWORKS, InvalidRelease, load_release
+from functions.inference.release import NETWORKS, ReleaseError, load_release
+from functions.shared.contract import LABELS
 
 
 @pytest.fixture
@@ -43,16 +44,14 @@ def test_a_folder_is_a_uri(folder: Path) -> None:
 def test_an_altered_model_is_refused(folder: Path, network: str) -> None:
     path = folder / f"{network}.tflite"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(InvalidRelease, match=rf"{network}\.tflite: sha256 is .*, the manifest says"):
+    with pytest.raises(ReleaseError, match=rf"{network}\.tflite: sha256 is .*, the manifest says"):
         load_release(folder)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_missing_model_is_refused(folder: Path, network: str) -> None:
     (folder / f"{network}.tflite").unlink()
-    with pytest.raises(
-        InvalidRelease, match=rf"{network}\.tflite is named in the manifest but cannot be read"
-    ):
+    with pytest.raises(ReleaseError, match=rf"{network}\.tflite is named in the manifest but cannot be read"):
         load_release(folder)
 
 
@@ -60,7 +59,7 @@ def test_a_missing_model_is_refused(folder: Path, network: str) -> None:
 def test_a_release_without_one_of_its_models_is_refused(folder: Path, network: str) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != network}))
-    with pytest.raises(InvalidRelease, match=f"is not a release manifest.*{network}"):
+    with pytest.raises(ReleaseError, match=f"is not a release manifest.*{network}"):
         load_release(folder)
 
 
@@ -68,27 +67,27 @@ def test_a_release_without_one_of_its_models_is_refused(folder: Path, network: s
 def test_a_threshold_that_is_none_is_refused(folder: Path, score: float) -> None:
     detector = json.loads((folder / "manifest.json").read_text())["detector"]
     alter(folder, detector=detector | {"min_score": score})
-    with pytest.raises(InvalidRelease, match="min_score"):
+    with pytest.raises(ReleaseError, match="min_score"):
         load_release(folder)
 
 
 def test_a_missing_manifest_is_refused(folder: Path) -> None:
     (folder / "manifest.json").unlink()
-    with pytest.raises(InvalidRelease, match=r"manifest\.json is missing"):
+    with pytest.raises(ReleaseError, match=r"manifest\.json is missing"):
         load_release(folder)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"labels": 5}'])
 def test_what_is_no_manifest_is_refused(folder: Path, content: str) -> None:
     (folder / "manifest.json").write_text(content)
-    with pytest.raises(InvalidRelease, match="is not a release manifest"):
+    with pytest.raises(ReleaseError, match="is not a release manifest"):
         load_release(folder)
 
 
 @pytest.mark.parametrize("labels", [["mask", "no_mask"], ["no_mask", "mask", "incorrect"], []])
 def test_other_labels_are_refused(folder: Path, labels: list[str]) -> None:
     alter(folder, labels=labels)
-    with pytest.raises(InvalidRelease, match="labels are"):
+    with pytest.raises(ReleaseError, match="labels are"):
         load_release(folder)
 
 
@@ -99,11 +98,11 @@ def test_other_labels_are_refused(folder: Path, labels: list[str]) -> None:
 def test_another_input_is_refused(folder: Path, network: str, change: dict[str, Any]) -> None:
     told = json.loads((folder / "manifest.json").read_text())[network]
     alter(folder, **{network: told | {"input": told["input"] | change}})
-    with pytest.raises(InvalidRelease, match=f"the {network}'s input is"):
+    with pytest.raises(ReleaseError, match=f"the {network}'s input is"):
         load_release(folder)
 
 
 def test_a_model_that_nothing_vouches_for_is_refused(folder: Path) -> None:
     alter(folder, files={})
-    with pytest.raises(InvalidRelease, match="no checksum"):
+    with pytest.raises(ReleaseError, match="no checksum"):
         load_release(folder)

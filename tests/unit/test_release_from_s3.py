@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from functions.inference.fetch import BAKED, open_release
-from functions.inference.release import InvalidRelease, load_release
+from functions.inference.release import ReleaseError, load_release
 
 URI = "s3://models/releases/7/"
 
@@ -36,28 +36,28 @@ def test_a_release_is_fetched() -> None:
 
 @pytest.mark.usefixtures("bucket")
 def test_a_missing_release_is_refused() -> None:
-    with pytest.raises(InvalidRelease, match=r"s3://models/releases/8/manifest\.json cannot be fetched.*404"):
+    with pytest.raises(ReleaseError, match=r"s3://models/releases/8/manifest\.json cannot be fetched.*404"):
         open_release("s3://models/releases/8/")
-    with pytest.raises(InvalidRelease, match="s3://nowhere/"):
+    with pytest.raises(ReleaseError, match="s3://nowhere/"):
         open_release("s3://nowhere/releases/7/")
 
 
 def test_a_missing_file_is_refused(bucket: Any) -> None:
     bucket.Object("releases/7/classifier.tflite").delete()
-    with pytest.raises(InvalidRelease, match=r"s3://models/releases/7/classifier\.tflite cannot be fetched"):
+    with pytest.raises(ReleaseError, match=r"s3://models/releases/7/classifier\.tflite cannot be fetched"):
         open_release(URI)
 
 
 def test_an_altered_file_is_refused(bucket: Any) -> None:
     bucket.put_object(Key="releases/7/classifier.tflite", Body=b"something else")
-    with pytest.raises(InvalidRelease, match="sha256"):
+    with pytest.raises(ReleaseError, match="sha256"):
         open_release(URI)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff"])
 def test_what_is_no_manifest_is_refused(bucket: Any, body: bytes) -> None:
     bucket.put_object(Key="releases/7/manifest.json", Body=body)
-    with pytest.raises(InvalidRelease, match="is not a release manifest"):
+    with pytest.raises(ReleaseError, match="is not a release manifest"):
         open_release(URI)
 
 
@@ -65,5 +65,5 @@ def test_what_is_no_manifest_is_refused(bucket: Any, body: bytes) -> None:
 def test_a_manifest_reaches_no_file_outside_its_release(bucket: Any, name: str) -> None:
     manifest = json.loads((BAKED / "manifest.json").read_text()) | {"files": {name: "0" * 64}}
     bucket.put_object(Key="releases/7/manifest.json", Body=json.dumps(manifest).encode())
-    with pytest.raises(InvalidRelease, match="is not a plain file name"):
+    with pytest.raises(ReleaseError, match="is not a plain file name"):
         open_release(URI)

@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.inference.prediction import PredictOptions
-from functions.inference.request import MAX_IMAGE_BYTES, Request, parse
-from functions.problem import (
+from functions.inference.request import Request, parse
+from functions.shared.contract import MAX_PREDICT_BYTES
+from functions.shared.problem import (
     INVALID_PARAMETER,
     MALFORMED_BASE64,
     MALFORMED_BODY,
     TOO_LARGE,
     UNSUPPORTED_TYPE,
+    InputError,
     Problem,
-    Rejected,
 )
 from tests.make_events import form
 
@@ -35,8 +36,8 @@ def from_form(body: bytes, boundary: str = "b") -> Request:
 
 def refusal(
     body: bytes, content_type: str = "application/json", query: dict[str, str] | None = None
-) -> Rejected:
-    with pytest.raises(Rejected) as caught:
+) -> InputError:
+    with pytest.raises(InputError) as caught:
         parse(body, content_type, query or {})
     return caught.value
 
@@ -230,7 +231,7 @@ def test_a_picture_that_the_gateway_took_for_text_is_told_so() -> None:
 
 
 def test_too_large_names_the_limit_in_image_bytes_and_the_other_way() -> None:
-    image = bytes(MAX_IMAGE_BYTES + 1)
+    image = bytes(MAX_PREDICT_BYTES + 1)
     text = base64.b64encode(image).decode()
     for rejected in (
         refusal(image, "image/jpeg"),
@@ -244,7 +245,7 @@ def test_too_large_names_the_limit_in_image_bytes_and_the_other_way() -> None:
 
 
 def test_the_largest_picture_fits() -> None:
-    image = bytes(MAX_IMAGE_BYTES)
+    image = bytes(MAX_PREDICT_BYTES)
     body = json.dumps({"image": base64.b64encode(image).decode()}).encode()
     assert len(body) < 6 * 1024 * 1024 - 200_000
     assert parse(body, "application/json", {}).image == image
@@ -307,7 +308,7 @@ def test_bad_forms_are_told_what_is_wrong(
     st.sampled_from(["application/json", "multipart/form-data; boundary=b", "image/png", "", "text/x"]),
 )
 def test_nothing_but_a_refusal_escapes(body: bytes, content_type: str) -> None:
-    with suppress(Rejected):
+    with suppress(InputError):
         parse(body, content_type, {})
 
 
@@ -319,5 +320,5 @@ def test_nothing_but_a_refusal_escapes(body: bytes, content_type: str) -> None:
     )
 )
 def test_nothing_but_a_refusal_escapes_from_forms(pieces: list[bytes]) -> None:
-    with suppress(Rejected):
+    with suppress(InputError):
         from_form(b"".join(pieces))

@@ -10,8 +10,8 @@ from functions.inference.classify import Classification
 from functions.inference.decode import Picture
 from functions.inference.detect import Detections
 from functions.inference.prediction import Box, Prediction, PredictOptions
-from functions.inference.release import LABELS
 from functions.inference.score import Models, crop_with_margin, score
+from functions.shared.contract import LABELS
 
 PICTURE = Picture(np.zeros((120, 160, 3), np.uint8), 160, 120, decode_ms=1.23456)
 MASK, BARE, WRONG = (0.7, 0.2, 0.1), (0.2, 0.7, 0.1), (0.2, 0.1, 0.7)

@@ -15,14 +15,14 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
-from functions.inference.backfill import SUFFIXES
+from functions.shared.contract import UPLOAD_SUFFIXES
 from infra.local.template import transformed_template
 
 ROOT = Path(__file__).parents[2]
 INCLUDED = [
-    ("Api", "DefinitionBody", "openapi.yaml"),
-    ("Backfill", "Definition", "backfill.asl.yaml"),
-    ("Dashboard", "DashboardBody", "dashboard.yaml"),
+    ("Api", "DefinitionBody", "functions/portal/openapi.yaml"),
+    ("Backfill", "Definition", "infra/backfill.asl.yaml"),
+    ("Dashboard", "DashboardBody", "infra/dashboard.yaml"),
 ]
 OPEN_ROUTES = {"/", "/page/{file}", "/health", "/openapi.json", "/docs"}
 
@@ -32,7 +32,7 @@ def source():
     """template.yaml as it was written, the files that it includes in their places."""
     template = yaml_parse((ROOT / "template.yaml").read_text())
     for name, part, file in INCLUDED:
-        included = yaml.safe_load((ROOT / "infra" / file).read_text())
+        included = yaml.safe_load((ROOT / file).read_text())
         template["Resources"][name]["Properties"][part] = included
     return template
 
@@ -506,7 +506,7 @@ def pictures_nobody_is_told_of(template):
         for rule in to_queue["Filter"]["S3Key"]["Rules"]
         if rule["Name"] == "suffix"
     }
-    return sorted({case for suffix in SUFFIXES for case in (suffix, suffix.upper())} ^ told)
+    return sorted({case for suffix in UPLOAD_SUFFIXES for case in (suffix, suffix.upper())} ^ told)
 
 
 def loops(template):

@@ -11,10 +11,10 @@ from botocore.exceptions import ClientError, IncompleteReadError
 from moto import mock_aws
 
 from functions.inference import upload as module
-from functions.inference.decode import MAX_BYTES
 from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
 from functions.inference.upload import Outcome, Scorer, Upload
+from functions.shared.contract import MAX_UPLOAD_BYTES
 from tests.pictures import draw_face, encode
 
 FACE = encode(draw_face())
@@ -144,7 +144,7 @@ def test_too_many_bytes_are_not_even_fetched(scorer, buckets):
     told = buckets.drop("a.jpg")
 
     def huge(parsed, **_):
-        parsed["ContentLength"] = MAX_BYTES + 1
+        parsed["ContentLength"] = MAX_UPLOAD_BYTES + 1
         parsed["Body"] = SimpleNamespace(read=read.append, close=lambda: None)
 
     buckets.s3.meta.events.register("after-call.s3.GetObject", huge)

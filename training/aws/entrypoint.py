@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from functions.inference.fetch import BAKED
-from functions.inference.release import InvalidRelease, load_release
+from functions.inference.release import ReleaseError, load_release
 from training.classifier.convert import convert_run
-from training.classifier.dataset import UnusableData, find, load, require_every_label
+from training.classifier.dataset import DataError, find, load, require_every_label
 from training.classifier.evaluate import METRICS
 from training.classifier.gate import GATE
 from training.classifier.train import PARAMS, STATE, WEIGHTS, Recipe, read_recipe, recipe_from, train
@@ -109,13 +109,13 @@ def recipe_of(options: argparse.Namespace, this: Host) -> Recipe:
     """What to train with: params.yaml, overridden by arguments, each instance with a seed of its own.
 
     Raises:
-        UnusableData: An argument is not what it should be.
+        DataError: An argument is not what it should be.
     """
     recipe = read_recipe(PARAMS, further=options.start == "classifier")
     try:
         stages = json.loads(options.stages) if options.stages else [vars(stage) for stage in recipe.stages]
     except ValueError as error:
-        raise UnusableData(f"--stages is not JSON: {error}") from error
+        raise DataError(f"--stages is not JSON: {error}") from error
     batch = recipe.batch if options.batch is None else options.batch
     seed = recipe.seed if options.seed is None else options.seed
     return recipe_from(stages, batch, seed + this.rank)
@@ -132,7 +132,7 @@ def fit(pictures: Path, run: Path, recipe: Recipe, weights: Path | None, classif
         classifier: To go on from, instead.
 
     Raises:
-        UnusableData: See `train`.
+        DataError: See `train`.
     """
     dataset = load(find(pictures))
     require_every_label(dataset)
@@ -144,7 +144,7 @@ def work(options: argparse.Namespace, at: Places, this: Host) -> None:
     """Do the job. The run's own folder is among the checkpoints, so that an interrupted spot instance costs little.
 
     Raises:
-        UnusableData: The pictures, the hyperparameters or the disk are not what they should be.
+        DataError: The pictures, the hyperparameters or the disk are not what they should be.
     """
     recipe = recipe_of(options, this)
     own = f"seed-{recipe.seed}" if this.count > 1 else ""
@@ -193,7 +193,7 @@ def main() -> None:
     try:
         with full_disk_told():
             work(parser.parse_args([*given, *hyperparameters()] if given == ["train"] else given), at, host())
-    except (UnusableData, InvalidRelease) as error:
+    except (DataError, ReleaseError) as error:
         _fail(at.failure, str(error))
     except SystemExit as error:
         if error.code:

@@ -45,7 +45,7 @@ from sagemaker.train.model_trainer import Mode, ModelTrainer
 from functions.inference.release import MANIFEST, load_release
 from infra.ops.publish_model import publish
 from infra.ops.stack import stack_outputs
-from training.classifier.dataset import UnusableData
+from training.classifier.dataset import DataError
 from training.classifier.gate import GATE
 from training.commit import git_commit
 
@@ -129,10 +129,10 @@ def session(bucket: str = "") -> Session:
 def staged_code(into: Path) -> Path:
     """Copy what a job runs, and nothing else, to `into`."""
     hidden = shutil.ignore_patterns("__pycache__", "*.ipynb", "requirements.*")
-    for name in ("functions/inference", "training"):
+    for name in ("functions/inference", "functions/shared", "training"):
         shutil.copytree(PROJECT / name, into / name, ignore=hidden)
     drift = (f"functions/drift/{name}.py" for name in ("__init__", "baseline", "features"))
-    for name in ("functions/__init__.py", "functions/problem.py", "params.yaml", *drift):
+    for name in ("functions/__init__.py", "params.yaml", *drift):
         (into / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(PROJECT / name, into / name)
     return into
@@ -227,7 +227,7 @@ def run_locally(order: Order, root: Path) -> Path:
     """Run the job in Docker on this machine, and return the folder of its release.
 
     Raises:
-        UnusableData: The gate refused the run.
+        DataError: The gate refused the run.
         RuntimeError: The container failed; its output says why.
     """
     root.mkdir(parents=True, exist_ok=True)
@@ -240,12 +240,12 @@ def best_release(folder: Path) -> Path:
     """The release below what a job left; of several, that of the run which validated best.
 
     Raises:
-        UnusableData: There is none, since the gate refused every run; the message says why.
+        DataError: There is none, since the gate refused every run; the message says why.
     """
     found = [path.parent for path in sorted(folder.rglob(MANIFEST))]
     if not found:
         reasons = [json.loads(path.read_text())["reason"] for path in sorted(folder.rglob(GATE))]
-        raise UnusableData(f"there is no release: {'; '.join(reasons) or f'nothing in {folder}'}")
+        raise DataError(f"there is no release: {'; '.join(reasons) or f'nothing in {folder}'}")
     return max(found, key=_validation_score)
 
 
@@ -259,11 +259,11 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session) -> dict[str, 
     """Publish the release of a finished job and register it, to be approved.
 
     Raises:
-        UnusableData: The job is not finished, or the gate refused its run.
+        DataError: The job is not finished, or the gate refused its run.
         AlreadyPublishedError: There is a release of this version already.
     """
     if job.training_job_status != "Completed":
-        raise UnusableData(f"{job.training_job_name} is {job.training_job_status}: {job.failure_reason}")
+        raise DataError(f"{job.training_job_name} is {job.training_job_status}: {job.failure_reason}")
     s3 = sagemaker.boto_session.client("s3")
     place = urlsplit(job.model_artifacts.s3_model_artifacts)
     with tempfile.TemporaryDirectory() as temporary:
@@ -329,7 +329,7 @@ def approve(version: str, registry: Any) -> str:
     """Approve the newest registered release of that version, and return its ARN.
 
     Raises:
-        UnusableData: There is none.
+        DataError: There is none.
     """
     for package in registered(registry):
         about = package.get("CustomerMetadataProperties", {})  # others may register into the group by hand
@@ -340,7 +340,7 @@ def approve(version: str, registry: Any) -> str:
                 ModelPackageArn=arn, ModelApprovalStatus="Approved", CustomerMetadataProperties=about
             )
             return arn
-    raise UnusableData(f"no release {version} is registered in {GROUP}")
+    raise DataError(f"no release {version} is registered in {GROUP}")
 
 
 def serving_release(stack: str, cloudformation: Any) -> str:
@@ -425,7 +425,7 @@ def _options() -> argparse.Namespace:
 def _pairs(told: Sequence[str]) -> dict[str, str]:
     for one in told:
         if "=" not in one:
-            raise UnusableData(f"{one!r} is not of the form name=value")
+            raise DataError(f"{one!r} is not of the form name=value")
     return dict(one.split("=", 1) for one in told)
 
 
@@ -433,14 +433,14 @@ def _bucket(options: argparse.Namespace) -> str:
     if options.stack:
         return stack_outputs(options.stack, boto3.client("cloudformation"))["ModelsBucket"]
     if not options.bucket:
-        raise UnusableData("say --stack or --bucket: the release has to go somewhere")
+        raise DataError("say --stack or --bucket: the release has to go somewhere")
     return str(options.bucket)
 
 
 def _order(options: argparse.Namespace) -> Order:
     bucket = "" if options.local else _bucket(options)
     if not options.local and not options.role:
-        raise UnusableData("say --role: the ARN of the role that the job runs as")
+        raise DataError("say --role: the ARN of the role that the job runs as")
     serving = options.serving
     if options.stack and not serving:
         serving = serving_release(options.stack, boto3.client("cloudformation"))
@@ -508,7 +508,7 @@ def main() -> None:
             for package in registered(boto3.client("sagemaker")):
                 about, status = package["CustomerMetadataProperties"], package["ModelApprovalStatus"]
                 print(f"{about['version']:20}{status:24}{about['release']}  {about['gate']}")
-    except UnusableData as error:
+    except DataError as error:
         sys.exit(f"error: {error}")
 
 

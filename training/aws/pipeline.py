@@ -40,7 +40,7 @@ from sagemaker.train.model_trainer import ModelTrainer
 
 from infra.ops.stack import stack_outputs
 from training.aws.job import GROUP, METRICS, NO_TELEMETRY, serving_release
-from training.classifier.dataset import UnusableData
+from training.classifier.dataset import DataError
 from training.classifier.gate import GATE
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def build(plan: Plan, session: PipelineSession) -> Pipeline:
             },
         },
     )
-    refused = FailStep("Refused", error_message=Join(" ", ["The gate refused the run:", said("reason")]))
+    refused = FailStep("ApiError", error_message=Join(" ", ["The gate refused the run:", said("reason")]))
     passed = ConditionStep(
         "Passed",
         conditions=[ConditionEquals(left=said("passed"), right=True)],
@@ -260,7 +260,7 @@ def main() -> None:
         if not options.no_start:
             given = {"InputData": options.pictures} if options.pictures else {}
             print(pipeline.start(parameters=given).arn)
-    except UnusableData as error:
+    except DataError as error:
         sys.exit(f"error: {error}")
 
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from functions.inference.classify import Classifier, resize
 from functions.inference.release import Network
-from training.classifier.dataset import UnusableData, find, load
+from training.classifier.dataset import DataError, find, load
 from training.classifier.model import Calibration, load_trained, serving_model
 from training.classifier.train import STATE, WEIGHTS, one_hot, predict_logits
 from training.disk import full_disk_told, replacing
@@ -118,7 +118,7 @@ def main() -> None:
             print(
                 json.dumps(convert_run(options.run, dataset.split("train"), dataset.split("val")), indent=1)
             )
-    except UnusableData as error:
+    except DataError as error:
         parser.error(str(error))
 
 

@@ -23,8 +23,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from functions.inference.decode import decode
-from functions.inference.release import LABELS
-from functions.problem import Rejected
+from functions.shared.contract import LABELS
+from functions.shared.problem import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ MIN_FACE: Final = 20  # pixels; a smaller face in a scene says little about its 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
 
-class UnusableData(Exception):  # noqa: N818 -- a verdict about the input
+class DataError(Exception):
     """The folder cannot be worked with; the message says why."""
 
 
@@ -91,7 +91,7 @@ def find(folder: Path) -> list[Example]:
     """List the pictures below `folder` (see the module's text for its forms).
 
     Raises:
-        UnusableData: The folder has neither form.
+        DataError: The folder has neither form.
     """
     root = folder / "crops" if (folder / "crops").is_dir() else folder
     sources = _sources(folder)
@@ -109,7 +109,7 @@ def find(folder: Path) -> list[Example]:
         ]
     else:
         folders = sorted({"/".join(p[:-1]) or "the folder itself" for p in found})
-        raise UnusableData(
+        raise DataError(
             f"{root}: expected <split>/<label>/*.jpg or <label>/*.jpg with the labels {', '.join(LABELS)}"
             f" and the splits {', '.join(SPLITS)}; found pictures in: {', '.join(folders[:12]) or 'nothing'}"
         )
@@ -145,13 +145,13 @@ def require_every_label(dataset: Dataset) -> None:
     """See to it that every label can be learned, chosen by and judged.
 
     Raises:
-        UnusableData: A split has no picture of some label.
+        DataError: A split has no picture of some label.
     """
     counts = Counter((s.example.split, s.example.label) for s in dataset.samples if s.face is None)
     missing = [f"{split} has no {label}" for split in SPLITS for label in LABELS if not counts[split, label]]
     if missing:
         total = Counter(label for _, label in counts.elements())
-        raise UnusableData(
+        raise DataError(
             f"every label is needed in every split, some twenty pictures at least: {'; '.join(missing)} (in all, "
             f"{', '.join(f'{total[label]} {label}' for label in LABELS)}; {len(dataset.unreadable)} unreadable)"
         )
@@ -198,7 +198,7 @@ def _read(examples: list[Example]) -> list[Sample] | str:
     try:
         data = examples[0].path.read_bytes()
         pixels = decode(data).pixels
-    except (Rejected, OSError) as error:
+    except (InputError, OSError) as error:
         return str(error)
     digest = hashlib.sha256(data).hexdigest()
     return [Sample(example, digest, *_cut(pixels, example.face)) for example in examples]
@@ -273,7 +273,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     try:
         print(summary(load(find(parser.parse_args().folder))))
-    except UnusableData as error:
+    except DataError as error:
         parser.error(str(error))
 
 

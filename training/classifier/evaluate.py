@@ -24,8 +24,9 @@ from tqdm import tqdm
 
 from functions.inference.classify import Classifier, resize
 from functions.inference.image_statistics import image_statistics
-from functions.inference.release import LABELS, Network, load_release
-from training.classifier.dataset import UnusableData, find, load
+from functions.inference.release import Network, load_release
+from functions.shared.contract import LABELS
+from training.classifier.dataset import DataError, find, load
 from training.metrics import (
     area_under_roc,
     average_precision,
@@ -171,11 +172,11 @@ def evaluate(network: Network, dataset: Dataset, version: str) -> tuple[dict[str
         What `metrics.json` says, and the probabilities (N, 3) of the crops in their order.
 
     Raises:
-        UnusableData: There are no test pictures.
+        DataError: There are no test pictures.
     """
     samples = dataset.split("test")
     if not samples:
-        raise UnusableData("there are no pictures in the split test")
+        raise DataError("there are no pictures in the split test")
     truth, pictures = truths(samples), [s.pixels for s in samples]
     told = probabilities(network, pictures)
     sources = np.array([s.example.source or "-" for s in samples])
@@ -299,7 +300,7 @@ def main() -> None:
         network, version = shipped(options.run), "unreleased"
     try:
         metrics = evaluate_run(options.run, options.data, network, version)
-    except UnusableData as error:
+    except DataError as error:
         parser.error(str(error))
     print(json.dumps(metrics["overall"], indent=1))
 
@@ -308,7 +309,7 @@ def evaluate_run(run: Path, data: Path, network: Network, version: str) -> dict[
     """Judge a classifier on the test pictures of `data`, leave everything in `run`, return what `metrics.json` says.
 
     Raises:
-        UnusableData: There are no test pictures.
+        DataError: There are no test pictures.
     """
     dataset = load_test(data)
     metrics, told = evaluate(network, dataset, version)

@@ -21,8 +21,9 @@ import numpy as np
 
 from functions.inference.classify import Classifier, resize
 from functions.inference.fetch import open_release
-from functions.inference.release import LABELS, InvalidRelease
-from training.classifier.dataset import UnusableData
+from functions.inference.release import ReleaseError
+from functions.shared.contract import LABELS
+from training.classifier.dataset import DataError
 from training.classifier.evaluate import (
     MARGINS,
     TURNS,
@@ -217,11 +218,11 @@ def groups(candidate: Network, serving: Network, dataset: Dataset) -> Iterator[G
     """Let both judge the test pictures: as they are, by source and slice, turned, and at several margins.
 
     Raises:
-        UnusableData: There are no test pictures.
+        DataError: There are no test pictures.
     """
     samples = dataset.split("test")
     if not samples:
-        raise UnusableData("there are no pictures in the split test")
+        raise DataError("there are no pictures in the split test")
     truth, pictures = truths(samples), [s.pixels for s in samples]
 
     def judged(name: str, truth: Ints, pictures: Sequence[Any], change: Any = None) -> Group:
@@ -282,7 +283,7 @@ def judge_run(run: Path, data: Path, serving: Release) -> dict[str, Any]:
     """Compare what a run ships with a release on the test pictures of `data`; write and return `gate.json`.
 
     Raises:
-        UnusableData: There are no test pictures.
+        DataError: There are no test pictures.
     """
     dataset = load_test(data)
     both = shipped(run), serving.classifier
@@ -322,7 +323,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         told = judge_run(options.run, options.data, open_release(options.serving))
-    except (UnusableData, InvalidRelease) as error:
+    except (DataError, ReleaseError) as error:
         parser.error(str(error))
     print(as_text(told))
     sys.exit(not told["passed"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import keras
 import numpy as np
 
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from functions.inference.classify import resize
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from training.classifier.dataset import Dataset, find, load
 from training.classifier.train import Recipe, Stage, predict_logits, train
 

@@ -20,12 +20,12 @@ import numpy as np
 import yaml
 
 from functions.inference.classify import resize
-from functions.inference.release import LABELS
+from functions.shared.contract import LABELS
 from training.classifier.augment import augment
 from training.classifier.dataset import (
+    DataError,
     Dataset,
     Sample,
-    UnusableData,
     find,
     load,
     require_every_label,
@@ -181,14 +181,14 @@ def train(
         after_epoch: Called with `out` whenever an epoch's figures and checkpoint are there.
 
     Raises:
-        UnusableData: There is nothing to learn from or to judge by, or `out` holds a run on other pictures, from
+        DataError: There is nothing to learn from or to judge by, or `out` holds a run on other pictures, from
             other starting weights or with another recipe.
         OSError: The disk is full; what `out` held before is as it was, and can be resumed.
     """
     keras.utils.set_random_seed(recipe.seed)
     learned, judged = dataset.split("train", faces=True), dataset.split("val")
     if not learned or not judged:
-        raise UnusableData(
+        raise DataError(
             f"{len(learned)} pictures to train with and {len(judged)} to validate: both are needed"
         )
     out.mkdir(parents=True, exist_ok=True)
@@ -294,7 +294,7 @@ def _read_state(out: Path, new: State, *, replace: bool) -> State:
                 shutil.rmtree(out)
                 out.mkdir()
                 return new
-            raise UnusableData(f"{out} holds a run {what}; choose another folder, or remove this one")
+            raise DataError(f"{out} holds a run {what}; choose another folder, or remove this one")
     return state
 
 
@@ -317,7 +317,7 @@ def read_recipe(path: Path, *, further: bool) -> Recipe:
     """The recipe in a `params.yaml`: the stages that start at ImageNet's weights, or at a trained classifier's.
 
     Raises:
-        UnusableData: The file does not say what is needed, or says something else besides.
+        DataError: The file does not say what is needed, or says something else besides.
     """
     try:
         told = yaml.safe_load(path.read_text())["train"]
@@ -325,24 +325,24 @@ def read_recipe(path: Path, *, further: bool) -> Recipe:
             told["from_classifier" if further else "from_imagenet"], told["batch"], told["seed"]
         )
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise UnusableData(f"{path}: not the parameters of a training: {error!r}") from error
+        raise DataError(f"{path}: not the parameters of a training: {error!r}") from error
 
 
 def recipe_from(stages: Sequence[dict[str, Any]], batch: int, seed: int) -> Recipe:
     """A recipe from what JSON or YAML can say.
 
     Raises:
-        UnusableData: A stage has an unknown key or lacks one, or a number is not one to train with.
+        DataError: A stage has an unknown key or lacks one, or a number is not one to train with.
     """
     try:
         recipe = Recipe(tuple(Stage(**stage) for stage in stages), batch, seed)
     except TypeError as error:
-        raise UnusableData(f"stages {stages}: {error}") from error
+        raise DataError(f"stages {stages}: {error}") from error
     for stage in recipe.stages:
         if not (32 <= stage.size <= 1024 and stage.epochs > 0 and stage.rate > 0 and stage.patience > 0):
-            raise UnusableData(f"cannot train so: {stage}")
+            raise DataError(f"cannot train so: {stage}")
     if not recipe.stages or batch < 1 or seed < 0:
-        raise UnusableData(f"cannot train so: {len(stages)} stages, batch {batch}, seed {seed}")
+        raise DataError(f"cannot train so: {len(stages)} stages, batch {batch}, seed {seed}")
     return recipe
 
 
@@ -380,7 +380,7 @@ def main() -> None:
                 replace=options.replace,
                 after_epoch=track,
             )
-    except UnusableData as error:
+    except DataError as error:
         parser.error(str(error))
 
 

@@ -24,9 +24,10 @@ from tqdm import tqdm
 from functions.inference.classify import Classifier
 from functions.inference.detect import Detections, Detector
 from functions.inference.fetch import open_release
-from functions.inference.release import LABELS, Network
+from functions.inference.release import Network
 from functions.inference.score import crop_with_margin
-from training.classifier.dataset import UnusableData
+from functions.shared.contract import LABELS
+from training.classifier.dataset import DataError
 from training.detector.metrics import NONE, ON_FACE, assign, average_precision, match, recall_at
 from training.detector.scenes import MIN_FACE, UNLABELLED, fingerprint, load_scenes, sides, to_find
 
@@ -292,13 +293,13 @@ def evaluate_run(run: Path, data: Path, classifier: Network) -> Mapping[str, Any
     """Judge the converted detector in `run`; writes and returns what `detector-metrics.json` says.
 
     Raises:
-        UnusableData: There are no test scenes.
+        DataError: There are no test scenes.
     """
     conversion = json.loads((run / CONVERSION).read_text())
     network = Network((run / DETECTOR).read_bytes(), conversion["input_size"])
     labelled = load_scenes(data, ("test",), as_labelled=True)
     if not labelled:
-        raise UnusableData(f"{data} has no scenes of the split test")
+        raise DataError(f"{data} has no scenes of the split test")
     everything = find(network, classifier, labelled)
     found = {scene.path: one for scene, one in zip(labelled, everything, strict=True)}
     scenes = load_scenes(data, ("test",))
@@ -328,7 +329,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         told = evaluate_run(options.run, options.data, open_release(options.release).classifier)
-    except UnusableData as error:
+    except DataError as error:
         parser.error(str(error))
     print(json.dumps(told, indent=1))
 

@@ -18,8 +18,9 @@ import numpy as np
 
 from functions.inference.detect import Detector
 from functions.inference.fetch import open_release
-from functions.inference.release import LABELS, InvalidRelease, Network
-from training.classifier.dataset import UnusableData
+from functions.inference.release import Network, ReleaseError
+from functions.shared.contract import LABELS
+from training.classifier.dataset import DataError
 from training.classifier.gate import DOUBT, FEWEST, SERVING_HELP, Comparison, as_text, verdict
 from training.detector.evaluate import CONVERSION, DETECTOR, LOWEST_SCORE, certain
 from training.detector.metrics import ON_FACE, Matches, average_precision, match
@@ -132,11 +133,11 @@ def judge_run(run: Path, data: Path, serving: Release) -> dict[str, Any]:
     """Compare a run's detector with a release's on the test scenes of `data`; write and return `detector-gate.json`.
 
     Raises:
-        UnusableData: There are no test scenes.
+        DataError: There are no test scenes.
     """
     scenes = load_scenes(data, ("test",))
     if not scenes:
-        raise UnusableData(f"{data} has no scenes of the split test")
+        raise DataError(f"{data} has no scenes of the split test")
     conversion = json.loads((run / CONVERSION).read_text())
     candidate = Network((run / DETECTOR).read_bytes(), conversion["input_size"]), conversion["min_score"]
     told = judge(candidate, (serving.detector, serving.min_detection), scenes)
@@ -154,7 +155,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         told = judge_run(options.run, options.data, open_release(options.serving))
-    except (UnusableData, InvalidRelease) as error:
+    except (DataError, ReleaseError) as error:
         parser.error(str(error))
     print(as_text(told))
     sys.exit(not told["passed"])

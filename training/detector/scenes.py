@@ -20,9 +20,9 @@ import numpy as np
 from tqdm import tqdm
 
 from functions.inference.decode import decode
-from functions.inference.release import LABELS
-from functions.problem import Rejected
-from training.classifier.dataset import SPLITS, UnusableData
+from functions.shared.contract import LABELS
+from functions.shared.problem import InputError
+from training.classifier.dataset import SPLITS, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,7 +77,7 @@ def load_scenes(folder: Path, splits: Sequence[str] = SPLITS, *, as_labelled: bo
     boxes as they are, and no others.
 
     Raises:
-        UnusableData: There is no such table, or a row or a picture of it cannot be used; the message says which.
+        DataError: There is no such table, or a row or a picture of it cannot be used; the message says which.
     """
     table = folder / "frames.csv"
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
@@ -87,11 +87,9 @@ def load_scenes(folder: Path, splits: Sequence[str] = SPLITS, *, as_labelled: bo
                 if row["split"] in splits:
                     rows[row["file"]].append(row)
     except FileNotFoundError as error:
-        raise UnusableData(
-            f"{table} is missing: the detector needs scenes with a box for each face"
-        ) from error
+        raise DataError(f"{table} is missing: the detector needs scenes with a box for each face") from error
     except KeyError as error:
-        raise UnusableData(f"{table} has no column {error}") from error
+        raise DataError(f"{table} has no column {error}") from error
     with ThreadPoolExecutor() as pool:
         read = pool.map(lambda item: _read(folder / item[0], item[1]), rows.items())
         scenes = list(tqdm(read, total=len(rows), desc="reading scenes", unit="file"))
@@ -159,14 +157,12 @@ def _read(path: Path, rows: Sequence[dict[str, str]]) -> Scene:
         data = path.read_bytes()
         picture = decode(data)
         boxes = np.array([[float(row[edge]) for edge in _EDGES] for row in rows], np.float32)
-    except (Rejected, OSError, KeyError, ValueError) as error:
-        raise UnusableData(f"{path}: {error}") from error
+    except (InputError, OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
     if unknown := {row["label"] for row in rows} - set(LABELS):
-        raise UnusableData(
-            f"{path}: no such label: {', '.join(sorted(unknown))}; there are {', '.join(LABELS)}"
-        )
+        raise DataError(f"{path}: no such label: {', '.join(sorted(unknown))}; there are {', '.join(LABELS)}")
     if not (boxes[:, 2:] > boxes[:, :2]).all():
-        raise UnusableData(f"{path}: a face has no area; xmax must exceed xmin, and ymax ymin")
+        raise DataError(f"{path}: a face has no area; xmax must exceed xmin, and ymax ymin")
     height, width = picture.pixels.shape[:2]
     boxes *= np.array([width / picture.width, height / picture.height] * 2, np.float32)
     labels = np.array([LABELS.index(row["label"]) for row in rows])

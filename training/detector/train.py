@@ -16,8 +16,8 @@ import numpy as np
 
 from functions.inference.decode import decode
 from functions.inference.detect import Detections, letterbox, read_cells
-from functions.problem import Rejected
-from training.classifier.dataset import UnusableData
+from functions.shared.problem import InputError
+from training.classifier.dataset import DataError
 from training.detector.augment import CutFace, compose
 from training.detector.evaluate import LOWEST_SCORE
 from training.detector.metrics import average_precision, match, recall_at
@@ -121,7 +121,7 @@ def load_cut_faces(folder: Path, count: int = PASTED_FACES) -> list[CutFace]:
     drawn = np.random.default_rng(0).permutation(len(files))[:count]
     faces = []
     for number in drawn:
-        with contextlib.suppress(Rejected):  # too small to be worth pasting
+        with contextlib.suppress(InputError):  # too small to be worth pasting
             faces.append(CutFace(decode(files[number].read_bytes()).pixels))
     return faces
 
@@ -168,7 +168,7 @@ def train(
         seed: Of everything that is drawn.
 
     Raises:
-        UnusableData: There is nothing to learn from or to judge by, or `out` holds a run on other scenes or other
+        DataError: There is nothing to learn from or to judge by, or `out` holds a run on other scenes or other
             starting weights.
     """
     keras.utils.set_random_seed(seed)
@@ -176,9 +176,7 @@ def train(
     learned = [scene for scene in scenes if scene.split == "train"]
     judged = [scene for scene in scenes if scene.split == "val"]
     if not learned or not judged:
-        raise UnusableData(
-            f"{len(learned)} scenes to train with and {len(judged)} to validate: both are needed"
-        )
+        raise DataError(f"{len(learned)} scenes to train with and {len(judged)} to validate: both are needed")
     cut_faces = load_cut_faces(data)
     out.mkdir(parents=True, exist_ok=True)
     begun = start or weights
@@ -244,7 +242,7 @@ def _read_state(out: Path, new: State) -> State:
         return new
     state = State(**json.loads(path.read_text()))
     if (state.fingerprint, state.starting_weights) != (new.fingerprint, new.starting_weights):
-        raise UnusableData(f"{out} holds a run on other scenes or other weights; choose another folder")
+        raise DataError(f"{out} holds a run on other scenes or other weights; choose another folder")
     return state
 
 
@@ -267,7 +265,7 @@ def main() -> None:
             stages=stages,
             seed=options.seed,
         )
-    except UnusableData as error:
+    except DataError as error:
         parser.error(str(error))
 
 

@@ -52,8 +52,8 @@ PROBLEMS = (
 )
 
 
-class Rejected(Exception):  # noqa: N818 -- a verdict about the input, not a fault of the program
-    """The input cannot be scored; `detail` says what to do about it."""
+class InputError(Exception):
+    """A request or a picture is refused; `detail` says what to do about it."""
 
     def __init__(self, problem: Problem, detail: str) -> None:
         super().__init__(detail)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 
-from functions.problem import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_json
+from functions.shared.problem import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

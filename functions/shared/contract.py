@@ -1,0 +1,63 @@
+"""What the functions, training and the operator's commands agree on: labels, limits, sources and keys in S3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from functions.shared.problem import INVALID_PARAMETER, InputError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+LABELS: Final = ("mask", "no_mask", "incorrect")  # the classifier's classes, in its order
+UNCERTAIN: Final = "uncertain"  # no class: the top probability is below `min_confidence`
+OUTCOMES: Final = (*LABELS, UNCERTAIN)  # what the label of an answer may be
+
+MAX_PREDICT_BYTES: Final = 4_400_000  # in base64 it fits into the 6 MB that Lambda takes, and leaves room
+MAX_UPLOAD_BYTES: Final = 25_000_000
+MAX_KEY_BYTES: Final = 1024  # S3's own limit
+MAX_SOURCE: Final = 64  # characters
+
+UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+# The endings of which the uploads bucket notifies Batch, in lower case: pictures, and files of other kinds that get a
+# result that says so.
+UPLOAD_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".gif", ".tif", ".tiff", ".bmp")
+
+API_UPLOADS: Final = "api/"  # prefix of the keys of presigned uploads, in the uploads bucket
+FEEDBACK: Final = "feedback/"  # prefixes in the insights bucket
+COMPLIANCE: Final = "compliance/"
+DRIFT_REPORTS: Final = "drift/"
+
+
+def read_source(value: object) -> str | None:
+    """Check the name of a camera or site; None and the empty string are no name.
+
+    Raises:
+        InputError: It is not text, is too long or is not printable.
+    """
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > MAX_SOURCE or not value.isprintable():
+        detail = f"`source` must be text of at most {MAX_SOURCE} printable characters."
+        raise InputError(INVALID_PARAMETER, detail)
+    return value
+
+
+def result_key(upload: str) -> str:
+    """Return the key, in the results bucket, of the result of the upload with this key."""
+    return f"{upload}.json"
+
+
+def day_prefix(day: date) -> str:
+    """Return the prefix under which prediction records and, behind `FEEDBACK`, labels of a day (UTC) lie."""
+    return f"dt={day}/"
+
+
+def compliance_key(day: date) -> str:
+    """Return the key of the counts of a day (UTC)."""
+    return f"{COMPLIANCE}dt={day}.json"
+
+
+def report_key(name: str, ending: str) -> str:
+    """Return the key of a drift report; the name of the newest is `latest`."""
+    return f"{DRIFT_REPORTS}{name}.{ending}"
