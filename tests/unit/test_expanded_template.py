@@ -1,0 +1,74 @@
+"""The linters see the template as CloudFormation gets it, in every variant, and so find what the source hides."""
+
+import json
+
+import pytest
+from cfnlint.api import lint
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.expand import VARIANTS, expand
+from infra.local.template import parameter_values, transformed_template, true_conditions
+from tests.conftest import ROOT
+
+TEMPLATE = ROOT / "template.yaml"
+
+
+@pytest.fixture
+def errors_of(tmp_path):
+    """Lint a changed template.yaml in one of its variants; return the ids of the errors."""
+
+    def run(change, variant):
+        template = json.loads(json.dumps(yaml_parse(TEMPLATE.read_text())))
+        change(template["Resources"])
+        (tmp_path / "infra").symlink_to(ROOT / "infra")
+        (tmp_path / "template.yaml").write_text(json.dumps(template))
+        expanded = expand(tmp_path / "template.yaml", VARIANTS[variant])
+        return {match.rule.id for match in lint(json.dumps(expanded)) if match.rule.id.startswith("E")}
+
+    return run
+
+
+def test_the_template_has_no_error(errors_of):
+    assert errors_of(lambda _: None, "options") == set()
+
+
+def test_a_ring_through_an_included_file_is_found(errors_of):
+    def ring(resources):
+        dimensions = resources["ApiServerErrorsAlarm"]["Properties"]["Dimensions"]
+        (stage,) = [dimension for dimension in dimensions if dimension["Name"] == "Stage"]
+        stage["Value"] = {"Ref": "Api.Stage"}
+
+    assert errors_of(ring, "defaults") == {"E3004"}
+
+
+def test_a_dependency_on_what_a_condition_leaves_out_is_found(errors_of):
+    def depend(resources):
+        resources["Api"]["DependsOn"] = "ApiGatewayAccount"
+
+    assert errors_of(depend, "options") == {"E3005"}
+
+
+def test_the_stage_waits_for_the_role_of_its_access_log():
+    stage = transformed_template(TEMPLATE, {})["Resources"]["Apiv1Stage"]["Properties"]
+
+    assert stage["Variables"]["LogRole"] == {
+        "Fn::If": ["SetApiGatewayLogRole", {"Ref": "ApiGatewayAccount"}, "existing"]
+    }
+
+
+def test_every_condition_has_both_values_in_the_variants():
+    template = transformed_template(TEMPLATE, {})
+    decided = [
+        true_conditions(template, parameter_values(template, parameters)) for parameters in VARIANTS.values()
+    ]
+
+    assert all({variant[name] for variant in decided} == {True, False} for name in template["Conditions"])
+
+
+def test_a_variant_holds_no_condition():
+    text = json.dumps(expand(TEMPLATE, VARIANTS["options"]))
+
+    assert "Fn::If" not in text
+    assert '"Condition": "' not in text
+    assert "WebAclAssociation" in text
+    assert "ApiGatewayAccount" not in text
