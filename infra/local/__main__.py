@@ -18,13 +18,14 @@ from waitress.server import create_server
 
 from infra.local.aws import moto_server
 from infra.local.backfill import BackfillRunner
-from infra.local.function import PROJECT, Function, FunctionFailed
-from infra.local.gateway import MAX_BODY, Gateway, InvalidApi, wsgi
+from infra.local.errors import LocalError
+from infra.local.function import PROJECT, Function
+from infra.local.gateway import MAX_BODY, Gateway, wsgi
 from infra.local.invocations import application
 from infra.local.logs import LogForwarder
 from infra.local.poller import Poller
-from infra.local.stack import InvalidStack, Stack, deploy, function_configs
-from infra.local.template import REGION, STACK_NAME, InvalidTemplate, transformed_template
+from infra.local.stack import Stack, deploy, function_configs
+from infra.local.template import REGION, STACK_NAME, transformed_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def main() -> int:
     try:
         with listener:
             _run(listener, parameters)
-    except (InvalidTemplate, InvalidStack, InvalidApi, FunctionFailed) as error:
+    except LocalError as error:
         return _failed(str(error))
     except KeyboardInterrupt:
         pass

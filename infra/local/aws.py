@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from infra.local.firehose import lets_through, packed
+from infra.local.firehose import filter_of, packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -88,8 +88,8 @@ def _send_log_event(
     from moto.s3.models import s3_backends  # noqa: PLC0415
 
     logs = logs_backends[backend.account_id][backend.region_name]
-    passes = lets_through(logs.groups[group].subscription_filters[subscription].filter_pattern)
-    messages = [event["message"] for event in events if passes(event["message"])]
+    matches = filter_of(logs.groups[group].subscription_filters[subscription].filter_pattern)
+    messages = [event["message"] for event in events if matches(event["message"])]
     if messages:
         stream = backend.lookup_name_from_arn(arn)
         destination = stream.destinations[0]["ExtendedS3"]

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from infra.local.function import CONCURRENCY, FunctionFailed, PayloadTooLarge
+from infra.local.errors import ExecutionError, FunctionError, RequestTooLargeError
+from infra.local.function import CONCURRENCY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
     from infra.local.stack import Client
 
 _PAUSE: Final = 0.5  # seconds between two looks for new executions
-
-
-class ExecutionError(Exception):
-    """An execution failed; the message has the error and the cause, as Step Functions names them."""
-
-    def __init__(self, error: str, cause: str) -> None:
-        super().__init__(f"{error}: {cause}")
-        self.error, self.cause = error, cause
 
 
 class BackfillRunner:
@@ -125,7 +118,7 @@ def run(
             try:
                 results["SUCCEEDED"].append(future.result())
                 counts["succeeded"] += futures[future]
-            except (FunctionFailed, PayloadTooLarge) as error:
+            except (FunctionError, RequestTooLargeError) as error:
                 results["FAILED"].append({"Error": type(error).__name__, "Cause": str(error)})
                 counts["failed"] += futures[future]
             progress(counts)

@@ -1,9 +1,9 @@
 """What Firehose does to log events on their way into a bucket, and moto's does not.
 
-CloudWatch Logs sends what its subscription filter lets through; the stream takes the events out of their envelope,
-puts a line end behind each, compresses them, and names the object by its prefix and the time. moto lets everything
-through, leaves the envelope on, and takes a prefix literally. Not here: buffering (each delivery of a log is an
-object, at once), failures, and whatever else a stream can be asked for; `check` refuses that.
+CloudWatch Logs sends what matches its subscription filter; the stream takes the events out of their envelope, ends
+each with a line feed, compresses them, and names the object by its prefix and the time. moto filters nothing, leaves
+the envelope on, and takes a prefix literally. Not here: buffering (each delivery is an object, at once) and failures;
+`check` refuses whatever else a stream may be configured to do.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import json
 import re
 import uuid
 from typing import TYPE_CHECKING, Any, Final
+
+from infra.local.errors import DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,36 +39,32 @@ _PROCESSORS: Final = [
 ]
 
 
-class UnknownDelivery(Exception):  # noqa: N818 -- a verdict about the template
-    """A stream or a subscription is asked for what is not known here."""
-
-
 def check(destination: Mapping[str, Any]) -> None:
-    """Refuse a stream that `packed` would treat otherwise than Firehose.
+    """Refuse a stream that `packed` would treat differently from Firehose.
 
     Args:
         destination: its `ExtendedS3DestinationConfiguration`.
 
     Raises:
-        UnknownDelivery: it says what.
+        DeliveryError: The message says what is not known.
     """
     if destination.get("ProcessingConfiguration") != {"Enabled": True, "Processors": _PROCESSORS}:
-        raise UnknownDelivery("only the processors that take messages out of log events are known here")
+        raise DeliveryError("only the processors that take messages out of log events are known here")
     if destination.get("CompressionFormat") != "GZIP":
-        raise UnknownDelivery("only GZIP is known here")
+        raise DeliveryError("only GZIP is known here")
     if not _TIMESTAMP.search(destination.get("Prefix", "")):
-        raise UnknownDelivery("only a prefix with !{timestamp:…} is known here")
+        raise DeliveryError("only a prefix with !{timestamp:…} is known here")
 
 
-def lets_through(pattern: str) -> Callable[[str], bool]:
-    """Return what a subscription filter's pattern says of a message.
+def filter_of(pattern: str) -> Callable[[str], bool]:
+    """Return the test that a subscription filter's pattern is.
 
     Raises:
-        UnknownDelivery: the pattern is not of the form `{ $.name = "*" }`.
+        DeliveryError: the pattern is not of the form `{ $.name = "*" }`.
     """
     match = _PATTERN.fullmatch(pattern)
     if not match:
-        raise UnknownDelivery(f'filter patterns are known here in the form {{ $.name = "*" }}, not {pattern}')
+        raise DeliveryError(f'filter patterns are known here in the form {{ $.name = "*" }}, not {pattern}')
 
     def has_field(message: str) -> bool:
         try:

@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.local.errors import FunctionError, RequestTooLargeError, TooManyRequestsError
 from infra.local.template import REGION
 
 if TYPE_CHECKING:
@@ -30,18 +31,6 @@ PROJECT: Final = Path(__file__).parents[2]
 CONCURRENCY: Final = 2  # processes a function may have
 MAX_PAYLOAD: Final = 6 * 1024 * 1024  # Lambda's own limit on an event and on an answer, in bytes
 INIT_SECONDS: Final = 10.0  # Lambda cuts an init longer than this
-
-
-class FunctionFailed(Exception):  # noqa: N818
-    """The function raised, crashed or ran out of time; the message is for the log, not for the client."""
-
-
-class PayloadTooLarge(Exception):  # noqa: N818
-    """The event is larger than Lambda takes."""
-
-
-class NoneIdle(Exception):  # noqa: N818
-    """Every process was busy for as long as the caller would wait."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ class Function:
     def __init__(self, config: FunctionConfig, log: Callable[[str, str, str], None]) -> None:
         self.config = config
         self._log = log
-        # Last in, first out: a warm process is taken before a place that has none yet.
+        # Last in, first out: a warm process is used before an empty place.
         self._places: queue.LifoQueue[_Process | None] = queue.LifoQueue()
         for _ in range(CONCURRENCY):
             self._places.put(None)
@@ -76,7 +65,7 @@ class Function:
         """Start one process ahead of the first event.
 
         Raises:
-            FunctionFailed: the handler's module cannot be imported, or took too long.
+            FunctionError: the handler's module cannot be imported, or took too long.
         """
         process = None
         place = self._places.get()
@@ -93,17 +82,17 @@ class Function:
             wait: seconds to wait for a free process.
 
         Raises:
-            PayloadTooLarge: the event is over Lambda's limit.
-            NoneIdle: no process became free in time.
-            FunctionFailed: it raised, crashed, ran out of time or answered more than Lambda takes.
+            RequestTooLargeError: the event is over Lambda's limit.
+            TooManyRequestsError: no process became free in time.
+            FunctionError: it raised, crashed, ran out of time or answered more than Lambda takes.
         """
         payload = json.dumps(event)
         if len(payload) > MAX_PAYLOAD:
-            raise PayloadTooLarge
+            raise RequestTooLargeError
         try:
             process = self._places.get(timeout=wait)
         except queue.Empty:
-            raise NoneIdle from None
+            raise TooManyRequestsError from None
         try:
             if process is None or not process.alive():
                 process = None
@@ -140,7 +129,7 @@ class _Process:
         Thread(target=self._forward_output, daemon=True).start()
         try:
             self._receive(max(INIT_SECONDS, config.timeout))
-        except FunctionFailed:
+        except FunctionError:
             self.stop()
             raise
 
@@ -168,17 +157,17 @@ class _Process:
             if not self._pipe.poll(seconds):
                 self.stop()
                 self._log(f"Task timed out after {seconds:.2f} seconds")
-                raise FunctionFailed(f"{name}: timed out after {seconds:.2f} seconds")
+                raise FunctionError(f"{name}: timed out after {seconds:.2f} seconds")
             answer = self._pipe.recv_bytes()
         except (EOFError, ConnectionResetError):
             self.stop()
             self._log(f"Runtime exited with error: exit status {self._child.returncode}")
-            raise FunctionFailed(f"{name}: exited with status {self._child.returncode}") from None
+            raise FunctionError(f"{name}: exited with status {self._child.returncode}") from None
         if len(answer) > MAX_PAYLOAD:
-            raise FunctionFailed(f"{name}: answered {len(answer)} bytes, more than Lambda takes")
+            raise FunctionError(f"{name}: answered {len(answer)} bytes, more than Lambda takes")
         message: dict[str, Any] = json.loads(answer)
         if "error" in message:
-            raise FunctionFailed(f"{name}: {message['error']}")
+            raise FunctionError(f"{name}: {message['error']}")
         return message
 
     def _forward_output(self) -> None:

@@ -20,11 +20,13 @@ from http.client import responses as phrases
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-from infra.local.function import Function, FunctionFailed, NoneIdle, PayloadTooLarge
+from infra.local.errors import ApiError, FunctionError, RequestTooLargeError, TooManyRequestsError
 from infra.local.template import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from infra.local.function import Function
 
 MAX_BODY: Final = 10 * 1024 * 1024  # API Gateway's own limit, in bytes
 _ANY: Final = "x-amazon-apigateway-any-method"
@@ -37,10 +39,6 @@ _DEFAULTS: Final = {  # the gateway responses that are raised here: status and m
     "REQUEST_TOO_LARGE": (413, "Request Entity Too Large"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
 }
-
-
-class InvalidApi(Exception):  # noqa: N818 -- a verdict about the definition
-    """The API's definition holds something that the local gateway does not know."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +105,12 @@ class Gateway:
         """Answer one request, whatever happens, as API Gateway would."""
         try:
             return self._answer(request)
-        except FunctionFailed as error:
+        except FunctionError as error:
             print(error, file=sys.stderr)
             return self._refuse("DEFAULT_5XX")
-        except NoneIdle:
+        except TooManyRequestsError:
             return self._refuse("INTEGRATION_TIMEOUT")
-        except PayloadTooLarge:
+        except RequestTooLargeError:
             return self._refuse("REQUEST_TOO_LARGE")
 
     def _answer(self, request: Request) -> Response:
@@ -183,7 +181,7 @@ class Gateway:
                 body = base64.b64decode(body, validate=True)
             status = int(answer["statusCode"])
         except (AttributeError, KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise FunctionFailed(f"not an answer that API Gateway takes: {error!r}") from error
+            raise FunctionError(f"not an answer that API Gateway takes: {error!r}") from error
         if not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("Content-Type", "application/json"))
         return Response(status, headers, body)
@@ -254,12 +252,12 @@ def _route(
             case "aws_proxy":
                 arn = integration["uri"].rpartition("/functions/")[2].removesuffix("/invocations")
                 if arn not in functions:
-                    raise InvalidApi(f"{method} {path} calls {arn}, which is no function of this stack")
+                    raise ApiError(f"{method} {path} calls {arn}, which is no function of this stack")
                 function = functions[arn]
             case "mock":
                 pass
             case other:
-                raise InvalidApi(f"{method} {path}: integrations of type {other} are not known locally")
+                raise ApiError(f"{method} {path}: integrations of type {other} are not known locally")
         security = item[method].get("security", definition.get("security", []))
         name = method if method == _ANY else method.upper()
         operations[name] = _Operation(bool(security), function, integration)

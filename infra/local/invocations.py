@@ -7,10 +7,12 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from infra.local.function import Function, FunctionFailed, NoneIdle, PayloadTooLarge
+from infra.local.errors import FunctionError, RequestTooLargeError, TooManyRequestsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from infra.local.function import Function
 
 _UNHANDLED: Final = [("x-amz-function-error", "Unhandled")]
 
@@ -45,11 +47,11 @@ def application(functions: Mapping[str, Function]) -> Callable[..., Iterable[byt
 def _invoke(function: Function, event: Any) -> tuple[str, list[tuple[str, str]], Any]:
     try:
         return "200 OK", [], function.invoke(event)
-    except FunctionFailed as error:
+    except FunctionError as error:
         name, _, reason = str(error).removeprefix(f"{function.config.name}: ").partition(": ")
-        told = {"errorType": name, "errorMessage": reason} if reason else {"errorMessage": name}
-        return "200 OK", _UNHANDLED, told
-    except PayloadTooLarge:
+        payload = {"errorType": name, "errorMessage": reason} if reason else {"errorMessage": name}
+        return "200 OK", _UNHANDLED, payload
+    except RequestTooLargeError:
         return "413 Request Entity Too Large", [], {"message": "the event is larger than Lambda takes"}
-    except NoneIdle:
+    except TooManyRequestsError:
         return "429 Too Many Requests", [], {"message": "Rate Exceeded."}

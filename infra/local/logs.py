@@ -1,4 +1,4 @@
-"""Takes what functions write to CloudWatch: lines to Logs, embedded metrics (EMF) to Metrics."""
+"""Sends what functions write to CloudWatch: lines to Logs, embedded metrics (EMF) to Metrics."""
 
 from __future__ import annotations
 

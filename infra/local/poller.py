@@ -1,7 +1,7 @@
-"""A local event source mapping: reads a queue, hands batches to a function, deletes what it took care of.
+"""A local event source mapping: reads a queue, invokes a function with batches, deletes the messages that succeeded.
 
-What it gives back stays in the queue, invisible for as long as the template says, and goes to the dead letters
-after as many receives as the template says: both are SQS's own doing. Not here: the batch window, and scaling.
+A failed message stays in the queue, invisible for as long as the template says, and goes to the dead letters after as
+many receives as the template says: SQS does both. Not here: the batch window, and scaling.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import sys
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.local.function import CONCURRENCY, Function, FunctionFailed, NoneIdle, PayloadTooLarge
+from infra.local.errors import FunctionError, RequestTooLargeError, TooManyRequestsError
+from infra.local.function import CONCURRENCY, Function
 from infra.local.template import REGION
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from infra.local.stack import Client
 
-_PAUSE: Final = 0.5  # seconds between two looks into an empty queue
-_MOST: Final = 10  # messages that SQS gives at once
+_PAUSE: Final = 0.5  # seconds between two receives from an empty queue
+_MAX_MESSAGES: Final = 10  # that SQS returns at once
 
 
 class Poller:
@@ -33,7 +34,7 @@ class Poller:
 
     def __init__(self, mapping: Mapping[str, Any], function: Function, client: Client) -> None:
         self._arn = mapping["EventSourceArn"]
-        self._size = min(int(mapping.get("BatchSize", _MOST)), _MOST)
+        self._size = min(int(mapping.get("BatchSize", _MAX_MESSAGES)), _MAX_MESSAGES)
         self._function, self._sqs = function, client("sqs")
         self._url = self._sqs.get_queue_url(QueueName=self._arn.rpartition(":")[2])["QueueUrl"]
         self._stopped = Event()
@@ -45,7 +46,7 @@ class Poller:
             thread.start()
 
     def stop(self) -> None:
-        """Read no more; batches under way come to their end."""
+        """Stop reading; batches in progress are finished."""
         self._stopped.set()
         for thread in self._threads:
             thread.join(timeout=self._function.config.timeout)
@@ -61,7 +62,7 @@ class Poller:
                 self._stopped.wait(_PAUSE)
 
     def _take_batch(self) -> bool:
-        """Hand one batch on; return whether there was one."""
+        """Process one batch; return whether there was one."""
         messages = self._sqs.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=self._size,
@@ -72,8 +73,8 @@ class Poller:
             return False
         try:
             answer = self._function.invoke({"Records": [self._record(message) for message in messages]})
-        except (FunctionFailed, NoneIdle, PayloadTooLarge):
-            return True  # they come again; why is in the function's log
+        except (FunctionError, TooManyRequestsError, RequestTooLargeError):
+            return True  # they are delivered again; the reason is in the function's log
         failures = (answer or {}).get("batchItemFailures") or []
         self._delete(messages, {failure["itemIdentifier"] for failure in failures})
         return True

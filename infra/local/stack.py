@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local import firehose
+from infra.local.errors import DeliveryError, StackError
 from infra.local.function import FunctionConfig
 from infra.local.template import (
     ACCOUNT,
@@ -27,17 +28,13 @@ if TYPE_CHECKING:
 Client = Callable[[str], Any]  # the name of a service to its boto3 client
 
 
-class InvalidStack(Exception):  # noqa: N818 -- a verdict about the template
-    """The template holds something that the local stack does not know; the message says what to do."""
-
-
 @dataclass(frozen=True)
 class Gap:
     """Something that moto's CloudFormation cannot take.
 
-    `complete` puts in by API call what is needed locally all the same: it gets the clients, the name of the
-    resource and its resolved properties (for a property: its resource's name, and its value). `ref` says what
-    `Ref` gives; without it, the logical id. `arn` says what `GetAtt … Arn` gives; without it, "<logical id>.Arn".
+    `complete` adds by API call what is needed locally: it gets the clients, the name of the resource and its resolved
+    properties (for a property: its resource's name, and its value). `ref` returns what `Ref` gives; without it, the
+    logical id. `arn` returns what `GetAtt … Arn` gives; without it, "<logical id>.Arn".
     """
 
     reason: str
@@ -137,7 +134,7 @@ GAPS: Final[dict[str, Gap]] = {
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource that the template's conditions let be; `name` is its physical id."""
+    """One resource whose condition holds; `name` is its physical id."""
 
     type: str
     name: str
@@ -146,7 +143,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Stack:
-    """What was put in, by logical id, every reference resolved."""
+    """The resources by logical id, every reference resolved."""
 
     resources: Mapping[str, Resource]
 
@@ -164,43 +161,43 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
         client: returns a boto3 client of moto by the name of the service.
 
     Raises:
-        InvalidStack: a resource is neither taken by moto nor on the list of gaps, or moto refuses one.
+        StackError: a resource is neither taken by moto nor on the list of gaps, or moto refuses one.
     """
     known: dict[str, Any] = dict(parameter_values(template, parameters))
     known |= {f"Mappings.{name}": table for name, table in template.get("Mappings", {}).items()}
     conditions = true_conditions(template, known)
-    wanted = {
+    declared = {
         name: resolve(resource, known, conditions)
         for name, resource in template["Resources"].items()
         if conditions.get(resource.get("Condition"), True)
     }
-    listed = {name for name, resource in wanted.items() if resource["Type"] in GAPS}
+    listed = {name for name, resource in declared.items() if resource["Type"] in GAPS}
 
     outputs = {
         name: output
         for name, output in resolve(template.get("Outputs", {}), known, conditions).items()
         if not listed & {reference.partition(".")[0] for reference in unresolved(output)}
     }
-    attributes = _put_into_moto(wanted, listed, outputs, client)
+    attributes = _put_into_moto(declared, listed, outputs, client)
     for name in listed:
-        gap, properties = GAPS[wanted[name]["Type"]], wanted[name].get("Properties", {})
+        gap, properties = GAPS[declared[name]["Type"]], declared[name].get("Properties", {})
         attributes[name] = gap.ref(resolve(properties, attributes, {})) if gap.ref else name
         if gap.arn:
             attributes[f"{name}.Arn"] = gap.arn(resolve(properties, attributes, {}))
-    attributes |= _stand_ins(wanted.values(), listed, attributes)
+    attributes |= _stand_ins(declared.values(), listed, attributes)
 
     resources = {}
-    for name, resource in wanted.items():
+    for name, resource in declared.items():
         properties = resolve(resource.get("Properties", {}), attributes, {})
         if left := unresolved(properties):
-            raise InvalidStack(f"{name} refers to what the local stack cannot resolve: {', '.join(left)}")
+            raise StackError(f"{name} refers to what the local stack cannot resolve: {', '.join(left)}")
         resources[name] = Resource(resource["Type"], attributes[name], properties)
         _complete(name, resources[name], client)
     return Stack(resources)
 
 
 def function_configs(stack: Stack, project: Path, endpoint: str) -> list[FunctionConfig]:
-    """Return what the local Lambda has to know of every function but those of inline code.
+    """Return the configuration of every function, except those of inline code.
 
     Inline code is CodeDeploy's hook into a deployment, and there is no CodeDeploy here.
 
@@ -210,7 +207,7 @@ def function_configs(stack: Stack, project: Path, endpoint: str) -> list[Functio
         endpoint: moto's address, which the functions' AWS clients are pointed to.
 
     Raises:
-        InvalidStack: an image's handler is not in the template (`ImageConfig.Command`).
+        StackError: an image's handler is not in the template (`ImageConfig.Command`).
     """
     configs = []
     for function in stack.of_type("AWS::Lambda::Function"):
@@ -219,7 +216,7 @@ def function_configs(stack: Stack, project: Path, endpoint: str) -> list[Functio
             continue
         handler = properties.get("Handler") or properties.get("ImageConfig", {}).get("Command", [None])[0]
         if not handler:
-            raise InvalidStack(f"{function.name}: name its handler in ImageConfig.Command")
+            raise StackError(f"{function.name}: name its handler in ImageConfig.Command")
         variables = properties.get("Environment", {}).get("Variables", {})
         config = FunctionConfig(
             name=function.name,
@@ -236,41 +233,41 @@ def function_configs(stack: Stack, project: Path, endpoint: str) -> list[Functio
 
 
 def _put_into_moto(
-    wanted: Mapping[str, Any], listed: set[str], told: Mapping[str, Any], client: Client
+    resources: Mapping[str, Any], listed: set[str], outputs: Mapping[str, Any], client: Client
 ) -> dict[str, Any]:
-    """Create the stack, with `told` for its outputs; return its resources' ids and the attributes asked for."""
-    stand_ins = {name: name for name in listed} | _stand_ins(wanted.values(), listed, {})
-    resources = {name: _taken(wanted[name], listed, stand_ins) for name in wanted if name not in listed}
-    attributes = {
+    """Create the stack; return its resources' ids, and the attributes that the template refers to."""
+    stand_ins = {name: name for name in listed} | _stand_ins(resources.values(), listed, {})
+    taken = {name: _taken(resources[name], listed, stand_ins) for name in resources if name not in listed}
+    references = {
         reference
-        for reference in unresolved(list(wanted.values()))
+        for reference in unresolved(list(resources.values()))
         if "." in reference and reference not in stand_ins
     }
-    asked = {
-        f"Asked{number}": {"Value": {"Fn::GetAtt": reference.split(".", 1)}, "Description": reference}
-        for number, reference in enumerate(sorted(attributes))
+    attributes = {
+        f"Attribute{number}": {"Value": {"Fn::GetAtt": reference.split(".", 1)}, "Description": reference}
+        for number, reference in enumerate(sorted(references))
     }
     cloudformation = client("cloudformation")
     try:
         cloudformation.create_stack(
             StackName=STACK_NAME,
-            TemplateBody=json.dumps({"Resources": resources, "Outputs": {**told, **asked}}),
+            TemplateBody=json.dumps({"Resources": taken, "Outputs": {**outputs, **attributes}}),
         )
     except ClientError as error:
-        raise InvalidStack(f"moto does not take the template: {error}") from error
+        raise StackError(f"moto does not take the template: {error}") from error
     names = {  # a resource of a kind that moto does not know is there without an id
-        made["LogicalResourceId"]: made["PhysicalResourceId"]
-        for made in cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
-        if "LogicalResourceId" in made
+        created["LogicalResourceId"]: created["PhysicalResourceId"]
+        for created in cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+        if "LogicalResourceId" in created
     }
-    if missing := sorted(resources.keys() - names.keys()):
-        raise InvalidStack(
+    if missing := sorted(taken.keys() - names.keys()):
+        raise StackError(
             "neither taken by moto's CloudFormation nor on the list of gaps in infra/local/stack.py: "
-            + ", ".join(f"{name} ({resources[name]['Type']})" for name in missing)
+            + ", ".join(f"{name} ({taken[name]['Type']})" for name in missing)
         )
     (stack,) = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
     values = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-    return names | {output["Description"]: values[key] for key, output in asked.items()}
+    return names | {output["Description"]: values[key] for key, output in attributes.items()}
 
 
 def _taken(resource: Mapping[str, Any], listed: set[str], stand_ins: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,8 +287,8 @@ def _taken(resource: Mapping[str, Any], listed: set[str], stand_ins: Mapping[str
 
 def _stand_ins(values: Iterable[Any], listed: set[str], known: Mapping[str, Any]) -> dict[str, str]:
     """Give each attribute of a resource that moto lacks a value: its own name."""
-    asked = unresolved(list(values))
-    return {name: name for name in asked if name.partition(".")[0] in listed and name not in known}
+    references = unresolved(list(values))
+    return {name: name for name in references if name.partition(".")[0] in listed and name not in known}
 
 
 def _complete(name: str, resource: Resource, client: Client) -> None:
@@ -301,8 +298,8 @@ def _complete(name: str, resource: Resource, client: Client) -> None:
         if gap and gap.complete:
             try:
                 gap.complete(client, owner, value)
-            except (BotoCoreError, ClientError, firehose.UnknownDelivery) as error:
-                raise InvalidStack(f"{name}: the local stack does not take {kind}: {error}") from error
+            except (BotoCoreError, ClientError, DeliveryError) as error:
+                raise StackError(f"{name}: the local stack does not take {kind}: {error}") from error
 
 
 def _create_stream(client: Any, properties: Mapping[str, Any]) -> None:
@@ -311,7 +308,7 @@ def _create_stream(client: Any, properties: Mapping[str, Any]) -> None:
 
 
 def _subscribe(client: Any, name: str, properties: Mapping[str, Any]) -> None:
-    firehose.lets_through(properties["FilterPattern"])
+    firehose.filter_of(properties["FilterPattern"])
     client.put_subscription_filter(
         filterName=name, **{key[0].lower() + key[1:]: value for key, value in properties.items()}
     )

@@ -12,6 +12,8 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from infra.local.errors import TemplateError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -23,10 +25,6 @@ _NO_VALUE: Final = object()
 _VARIABLE: Final = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
-class InvalidTemplate(Exception):  # noqa: N818 -- a verdict about the template
-    """The template cannot be transformed or resolved; the message says where."""
-
-
 def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Read a SAM template and return plain CloudFormation, its conditions still in it.
 
@@ -34,7 +32,7 @@ def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str,
     its folder, relative to the template's.
 
     Raises:
-        InvalidTemplate: a parameter without a value, or a template that SAM refuses.
+        TemplateError: a parameter without a value, or a template that SAM refuses.
     """
     template = _included(yaml_parse(path.read_text()), path.parent)
     for resource in template["Resources"].values():
@@ -49,7 +47,7 @@ def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str,
     try:
         transformed: dict[str, Any] = translator.translate(template, values, passthrough_metadata=True)
     except InvalidDocumentException as error:
-        raise InvalidTemplate("; ".join(cause.message for cause in error.causes)) from error
+        raise TemplateError("; ".join(cause.message for cause in error.causes)) from error
     return transformed
 
 
@@ -57,7 +55,7 @@ def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> d
     """Return a value for every parameter, given or default, and for the pseudo parameters."""
     declared = template.get("Parameters", {})
     if unknown := set(given) - set(declared):
-        raise InvalidTemplate(f"no such parameter: {', '.join(sorted(unknown))}")
+        raise TemplateError(f"no such parameter: {', '.join(sorted(unknown))}")
     values = {
         "AWS::AccountId": ACCOUNT,
         "AWS::Partition": "aws",
@@ -68,7 +66,7 @@ def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> d
     }
     for name, parameter in declared.items():
         if name not in given and "Default" not in parameter:
-            raise InvalidTemplate(f"parameter {name} has no default: give it with --parameter {name}=…")
+            raise TemplateError(f"parameter {name} has no default: give it with --parameter {name}=…")
         values[name] = str(given.get(name, parameter.get("Default")))
     return values
 
@@ -89,7 +87,7 @@ def true_conditions(template: Mapping[str, Any], known: Mapping[str, Any]) -> di
                 return all(holds(inner) for inner in tests)
             case {"Fn::Or": tests}:
                 return any(holds(inner) for inner in tests)
-        raise InvalidTemplate(f"unknown condition function: {test}")
+        raise TemplateError(f"unknown condition function: {test}")
 
     return {name: holds(test) for name, test in conditions.items()}
 
@@ -177,4 +175,4 @@ def _called(function: str, argument: Any, known: Mapping[str, Any]) -> Any:
             return items[int(index)]
         case "Fn::FindInMap", [table, row, column]:
             return known[f"Mappings.{table}"][row][column]
-    raise InvalidTemplate(f"intrinsic function {function} is not known to the local stack")
+    raise TemplateError(f"intrinsic function {function} is not known to the local stack")

@@ -7,8 +7,9 @@ import boto3
 import pytest
 
 from infra.local.aws import moto_server
-from infra.local.stack import GAPS, InvalidStack, deploy
-from infra.local.template import REGION, STACK_NAME, InvalidTemplate, transformed_template
+from infra.local.errors import StackError, TemplateError
+from infra.local.stack import GAPS, deploy
+from infra.local.template import REGION, STACK_NAME, transformed_template
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 EVERYTHING_ON = {
@@ -55,7 +56,7 @@ def test_a_new_kind_of_resource_fails_the_start(client):
     template = transformed_template(TEMPLATE, {})
     template["Resources"]["Novelty"] = {"Type": "AWS::Athena::WorkGroup", "Properties": {}}
 
-    with pytest.raises(InvalidStack, match=r"nor on the list .*: Novelty \(AWS::Athena::WorkGroup\)"):
+    with pytest.raises(StackError, match=r"nor on the list .*: Novelty \(AWS::Athena::WorkGroup\)"):
         deploy(template, {}, client)
 
 
@@ -114,10 +115,10 @@ def test_a_stream_that_would_deliver_otherwise_fails_the_start(client):
     stream = template["Resources"]["RecordsStream"]["Properties"]
     stream["ExtendedS3DestinationConfiguration"]["CompressionFormat"] = "UNCOMPRESSED"
 
-    with pytest.raises(InvalidStack, match=r"RecordsStream: .* only GZIP is known"):
+    with pytest.raises(StackError, match=r"RecordsStream: .* only GZIP is known"):
         deploy(template, {}, client)
 
 
 def test_an_unknown_parameter_is_refused():
-    with pytest.raises(InvalidTemplate, match="no such parameter: Typo"):
+    with pytest.raises(TemplateError, match="no such parameter: Typo"):
         transformed_template(TEMPLATE, {"Typo": "1"})

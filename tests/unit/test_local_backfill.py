@@ -10,8 +10,8 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from infra.local.backfill import ExecutionError, run
-from infra.local.function import FunctionFailed
+from infra.local.backfill import run
+from infra.local.errors import ExecutionError, FunctionError
 from infra.local.template import resolve
 from tests.conftest import ROOT
 
@@ -116,14 +116,14 @@ def test_a_batch_that_fails_is_written_down_and_fails_the_execution(execute, s3)
 
     def function(event):
         if len(event["Items"]) == 10:
-            raise FunctionFailed("batch: timed out after 60.00 seconds")
+            raise FunctionError("batch: timed out after 60.00 seconds")
         return {"scored": 50}
 
     with pytest.raises(ExecutionError, match=r"10 of 60 items failed; backfill/.*/manifest\.json says why"):
         execute(function, prefix="")
 
     assert results(s3, "FAILED") == [
-        {"Error": "FunctionFailed", "Cause": "batch: timed out after 60.00 seconds"}
+        {"Error": "FunctionError", "Cause": "batch: timed out after 60.00 seconds"}
     ]
     assert results(s3, "SUCCEEDED") == [{"scored": 50}]
 
@@ -133,7 +133,7 @@ def test_a_failure_in_a_hundred_is_tolerated(execute, s3):
 
     def function(event):
         if len(event["Items"]) == 1:
-            raise FunctionFailed("batch: crashed")
+            raise FunctionError("batch: crashed")
         return {"scored": 50}
 
     _, counts = execute(function, prefix="")

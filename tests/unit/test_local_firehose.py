@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.local.firehose import UnknownDelivery, check, lets_through, packed
+from infra.local.errors import DeliveryError
+from infra.local.firehose import check, filter_of, packed
 from infra.local.template import transformed_template
 from tests.conftest import ROOT
 
@@ -33,14 +34,14 @@ def destination():
         ('{"route":"/predict"', False),
     ],
 )
-def test_a_subscription_lets_through_what_has_the_field(message, passes):
-    assert lets_through('{ $.route = "*" }')(message) is passes
+def test_a_subscription_filter_of_what_has_the_field(message, passes):
+    assert filter_of('{ $.route = "*" }')(message) is passes
 
 
 @pytest.mark.parametrize("pattern", ["", "ERROR", '{ $.route = "batch" }', '{ $.a = "*" || $.b = "*" }'])
 def test_other_patterns_are_refused_rather_than_misread(pattern):
-    with pytest.raises(UnknownDelivery, match="filter patterns"):
-        lets_through(pattern)
+    with pytest.raises(DeliveryError, match="filter patterns"):
+        filter_of(pattern)
 
 
 def test_an_object_holds_a_line_for_each_message(destination):
@@ -72,5 +73,5 @@ def test_the_stack_asks_for_nothing_that_is_unknown(destination):
     ids=lambda change: next(iter(change)),
 )
 def test_a_stream_that_would_deliver_otherwise_is_refused(destination, change):
-    with pytest.raises(UnknownDelivery):
+    with pytest.raises(DeliveryError):
         check({**destination, **change})

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from infra.local.function import FunctionFailed, NoneIdle, PayloadTooLarge
-from infra.local.gateway import MAX_BODY, Gateway, InvalidApi, Request
+from infra.local.errors import ApiError, FunctionError, RequestTooLargeError, TooManyRequestsError
+from infra.local.gateway import MAX_BODY, Gateway, Request
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f:live"
 PROXY = {
@@ -172,9 +172,9 @@ def test_too_large_a_body_does_not_reach_the_function(ask, function):
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
-        (FunctionFailed("secret internals"), 502),
-        (NoneIdle(), 504),
-        (PayloadTooLarge(), 413),
+        (FunctionError("secret internals"), 502),
+        (TooManyRequestsError(), 504),
+        (RequestTooLargeError(), 413),
         (None, 502),
         ({"body": "no status"}, 502),
         ({"statusCode": "x"}, 502),
@@ -195,7 +195,7 @@ def test_a_definition_that_is_not_understood_is_refused():
         {},
         {**PROXY, "uri": PROXY["uri"].replace("f:live", "other")},
     ):
-        with pytest.raises(InvalidApi):
+        with pytest.raises(ApiError):
             Gateway(
                 {"paths": {"/x": {"get": {"x-amazon-apigateway-integration": integration}}}}, "v1", {}, set()
             )

@@ -7,7 +7,8 @@ from textwrap import dedent
 import pytest
 
 from infra.local import function
-from infra.local.function import Function, FunctionConfig, FunctionFailed, NoneIdle, PayloadTooLarge
+from infra.local.errors import FunctionError, RequestTooLargeError, TooManyRequestsError
+from infra.local.function import Function, FunctionConfig
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_when_every_process_is_busy_the_wait_ends(started):
         thread.start()
     time.sleep(0.5)
 
-    with pytest.raises(NoneIdle):
+    with pytest.raises(TooManyRequestsError):
         busy.invoke({}, wait=0.1)
     for thread in threads:
         thread.join()
@@ -156,7 +157,7 @@ def test_out_of_time_is_a_failure_and_the_next_event_gets_a_new_process(started,
     )
     first = slow.invoke(0)
 
-    with pytest.raises(FunctionFailed, match=r"timed out after 1\.00 seconds"):
+    with pytest.raises(FunctionError, match=r"timed out after 1\.00 seconds"):
         slow.invoke(10)
 
     assert slow.invoke(0) != first
@@ -173,7 +174,7 @@ def test_an_end_in_the_middle_is_a_failure_and_the_next_event_is_served(started,
             return "served"
     """)
 
-    with pytest.raises(FunctionFailed, match="exit"):
+    with pytest.raises(FunctionError, match="exit"):
         fragile.invoke(True)  # noqa: FBT003 -- an event
 
     assert fragile.invoke(False) == "served"  # noqa: FBT003 -- an event
@@ -189,7 +190,7 @@ def test_an_exception_is_a_failure_and_the_process_goes_on(started):
     """)
     first = raises.invoke("good")
 
-    with pytest.raises(FunctionFailed, match="ValueError: no good"):
+    with pytest.raises(FunctionError, match="ValueError: no good"):
         raises.invoke("bad")
 
     assert raises.invoke("good") == first
@@ -197,7 +198,7 @@ def test_an_exception_is_a_failure_and_the_process_goes_on(started):
 
 @pytest.mark.parametrize("source", ["import no_such_module", "raise ValueError('checksum')", "1 / 0", ""])
 def test_a_module_that_cannot_be_imported_says_so_at_the_start(started, source):
-    with pytest.raises(FunctionFailed, match="Error"):
+    with pytest.raises(FunctionError, match="Error"):
         started(source).start()
 
 
@@ -207,13 +208,13 @@ def test_what_lambda_would_not_take_is_refused(started):
             return event * 2
     """)
 
-    with pytest.raises(PayloadTooLarge):
+    with pytest.raises(RequestTooLargeError):
         echo.invoke("x" * (function.MAX_PAYLOAD + 1))
-    with pytest.raises(FunctionFailed, match="more than Lambda takes"):
+    with pytest.raises(FunctionError, match="more than Lambda takes"):
         echo.invoke("x" * (function.MAX_PAYLOAD - 10))
     assert echo.invoke("ab") == "abab"
 
 
 def test_an_answer_that_is_not_json_is_a_failure(started):
-    with pytest.raises(FunctionFailed, match="TypeError"):
+    with pytest.raises(FunctionError, match="TypeError"):
         started("def handler(event, context): return object()").invoke({})

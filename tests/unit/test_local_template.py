@@ -2,7 +2,8 @@
 
 import pytest
 
-from infra.local.template import InvalidTemplate, resolve, transformed_template, true_conditions, unresolved
+from infra.local.errors import TemplateError
+from infra.local.template import resolve, transformed_template, true_conditions, unresolved
 
 KNOWN = {"Stage": "v1", "Table": "t-1", "Table.Arn": "arn:t-1", "Mappings.Sizes": {"small": {"memory": 512}}}
 
@@ -69,7 +70,7 @@ def test_conditions_are_evaluated():
 
 
 def test_an_unknown_function_is_refused():
-    with pytest.raises(InvalidTemplate, match="Fn::Cidr"):
+    with pytest.raises(TemplateError, match="Fn::Cidr"):
         resolve({"Fn::Cidr": ["10.0.0.0/8", 2, 8]}, KNOWN, {})
 
 
@@ -97,7 +98,7 @@ Resources:
 def test_a_parameter_without_a_value_is_refused(tmp_path):
     path = template(tmp_path, "Parameters: {Needed: {Type: String}}\nResources: {}\n")
 
-    with pytest.raises(InvalidTemplate, match="--parameter Needed="):
+    with pytest.raises(TemplateError, match="--parameter Needed="):
         transformed_template(path, {})
 
 
@@ -121,5 +122,5 @@ Resources:
 def test_what_sam_refuses_is_said(tmp_path):
     path = template(tmp_path, "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties: {}\n")
 
-    with pytest.raises(InvalidTemplate, match=r"\[F\]"):
+    with pytest.raises(TemplateError, match=r"\[F\]"):
         transformed_template(path, {})
