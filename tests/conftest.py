@@ -1,11 +1,14 @@
 """Fixtures that every folder of tests shares."""
 
+import io
 import os
 from pathlib import Path
 
+import boto3
 import pytest
+from PIL import Image
 
-ROOT = Path(__file__).parents[1]
+from tests.system import ROOT, running
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +18,35 @@ def data() -> Path:
     if not (folder / "crops" / "test").is_dir():
         pytest.skip(f"needs real pictures in {folder} (set MASKWATCH_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def system():
+    """The running system that all tests of a process share; none stops it."""
+    with running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """A JPEG of 160 x 120 pixels with something to see in it."""
+    gradient = Image.linear_gradient("L").resize((160, 120))
+    file = io.BytesIO()
+    Image.merge("RGB", (gradient, gradient.transpose(Image.Transpose.ROTATE_180), gradient)).save(
+        file, "JPEG"
+    )
+    return file.getvalue()
+
+
+@pytest.fixture
+def aws(monkeypatch, tmp_path):
+    """Credentials and a region of no real account, and nothing of this machine's own configuration."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps what an earlier test set

@@ -1,16 +1,10 @@
 """The page in real Chromium, served by the whole system as `make run` starts it."""
 
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (  # no sandbox: tests may run as root; and not a word to anybody outside
     "--no-sandbox",
@@ -26,26 +20,9 @@ FAKE_CAMERA = "--use-fake-device-for-media-stream"
 
 
 @pytest.fixture(scope="session")
-def stack():
-    """The address of a system of these tests' own."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "infra.local", "--port", "0"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            found = None
-            while not found:
-                line = process.stdout.readline()
-                assert line, f"it ended with {process.wait()} before it ran"
-                found = re.search(r"runs at (\S+/) ", line)
-            yield found[1]
-        finally:
-            process.send_signal(signal.SIGTERM)
+def stack(system):
+    """The address of the running system."""
+    return f"{system.url}/"
 
 
 @pytest.fixture(scope="session")

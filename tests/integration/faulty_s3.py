@@ -1,4 +1,4 @@
-"""A proxy before S3 that fails now and then, as S3 and networks do."""
+"""A proxy in front of S3 that fails sometimes, as S3 and networks do."""
 
 import http.client
 import random
@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 DENIED = "/denied"  # keys below it cannot be read, as where a permission is missing
 RATES = {  # of requests to S3
-    "500": 0.04,
-    "503": 0.04,
-    "connection closed": 0.02,  # before the request got anywhere
-    "answer lost": 0.02,  # after S3 did what it was asked
-    "answer cut short": 0.02,
-    "4 seconds late": 0.002,
+    "500": 0.08,
+    "503": 0.08,
+    "connection closed": 0.04,  # before the request was processed
+    "answer lost": 0.04,  # after it was processed
+    "answer cut short": 0.04,
+    "4 seconds late": 0.01,
 }
 ERRORS = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied"}
 
@@ -32,7 +32,7 @@ class Proxy(ThreadingHTTPServer):
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_):
-        """Say nothing: that a client hangs up is part of it."""
+        """Print nothing: clients hang up as part of the test."""
 
 
 class Request(BaseHTTPRequestHandler):

@@ -1,43 +1,19 @@
 """`make drift` on the stack of `make run`: predictions become records, and these a report and figures."""
 
 import json
-import os
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.ops.stack import stack_outputs
-from tests.conftest import ROOT
+from tests.system import eventually
 
 pytest.importorskip("evidently", reason="needs what make drift installs")
 
 
 @pytest.fixture
 def command(system):
-    """Run one of infra's commands as make does, on the local stack."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        "AWS_ENDPOINT_URL": system.moto,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-
-    def run(name, *arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "infra.ops", name, "--stack", "maskwatch", *arguments],
-            cwd=ROOT,
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    return run
+    """Run one of the operator's commands on the local stack."""
+    return lambda name, *arguments: system.operate(name, "--stack", "maskwatch", *arguments)
 
 
 def test_it_says_what_it_found_and_where_the_report_is(system, picture, command, tmp_path):
@@ -48,7 +24,7 @@ def test_it_says_what_it_found_and_where_the_report_is(system, picture, command,
     done = command("drift", "--out", str(report))
 
     assert done.returncode == 0, done.stderr
-    outputs = stack_outputs("maskwatch", system.client("cloudformation"))
+    outputs = system.outputs
     assert " predictions from 20" in done.stdout.splitlines()[0]
     assert f"Report: {report} (s3://{outputs['InsightsBucket']}/drift/" in done.stdout
     assert report.read_text().startswith("<!")
@@ -60,11 +36,9 @@ def test_its_figures_are_in_cloudwatch_as_the_alarms_expect_them(system, command
     assert command("drift", "--out", str(tmp_path / "report.html")).returncode == 0
     cloudwatch = system.client("cloudwatch")
 
-    for _ in range(100):
-        found = cloudwatch.list_metrics(Namespace="MaskWatch/maskwatch", MetricName="RunTime")["Metrics"]
-        if found:
-            break
-        time.sleep(0.1)
+    found = eventually(
+        lambda: cloudwatch.list_metrics(Namespace="MaskWatch/maskwatch", MetricName="RunTime")["Metrics"]
+    )
 
     (watched,) = cloudwatch.describe_alarms(AlarmNames=["maskwatch-DriftMissingAlarm"])["MetricAlarms"]
     assert [metric["Dimensions"] for metric in found] == [watched["Dimensions"]]
@@ -89,12 +63,10 @@ def test_too_few_records_make_no_baseline(command):
 def wait_for_record(system, prediction_id):
     """Return when a prediction is in the log, from where it goes on to S3 at once."""
     logs = system.client("logs")
-    group = stack_outputs("maskwatch", system.client("cloudformation"))["PredictLogs"]
-    for _ in range(100):
-        if any(
+    group = system.outputs["PredictLogs"]
+    eventually(
+        lambda: any(
             prediction_id in event["message"]
             for event in logs.filter_log_events(logGroupName=group)["events"]
-        ):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the prediction left no record")
+        )
+    )

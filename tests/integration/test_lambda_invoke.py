@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from infra.ops.stack import stack_outputs
-from tests.conftest import ROOT
+from tests.system import ROOT
 
 HEALTH = (ROOT / "events" / "health.json").read_bytes()
 
@@ -18,7 +17,7 @@ def client(system):
 @pytest.fixture(scope="module")
 def predict(system):
     """The function's name."""
-    return stack_outputs("maskwatch", system.client("cloudformation"))["PredictFunction"]
+    return system.outputs["PredictFunction"]
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,7 @@
 import json
 import time
 
-
-def eventually(look, seconds=20):
-    """Return the first truthy thing that `look` gives."""
-    for _ in range(seconds * 10):
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"nothing after {seconds} s")
+from tests.system import eventually
 
 
 def log_lines(system, name):

@@ -3,33 +3,26 @@
 import gzip
 import json
 import re
-import time
 from datetime import UTC, datetime
 
 import pytest
 
 from infra.local.template import transformed_template
-from infra.ops.stack import stack_outputs
-from tests.conftest import ROOT
+from tests.system import ROOT, eventually
 
 SCALARS = {"string": (str, type(None)), "int": int, "double": (int, float)}
 
 
 @pytest.fixture(scope="module")
-def outputs(system):
-    return stack_outputs("maskwatch", system.client("cloudformation"))
-
-
-@pytest.fixture(scope="module")
-def stored(system, outputs):
+def stored(system):
     """Every line of every object in the records bucket, by the object's key."""
     s3 = system.client("s3")
 
     def look():
-        listed = s3.list_objects_v2(Bucket=outputs["RecordsBucket"]).get("Contents", [])
+        listed = s3.list_objects_v2(Bucket=system.outputs["RecordsBucket"]).get("Contents", [])
         return {
             o["Key"]: gzip.decompress(
-                s3.get_object(Bucket=outputs["RecordsBucket"], Key=o["Key"])["Body"].read()
+                s3.get_object(Bucket=system.outputs["RecordsBucket"], Key=o["Key"])["Body"].read()
             )
             for o in listed
         }
@@ -41,15 +34,6 @@ def stored(system, outputs):
 def table():
     resources = transformed_template(ROOT / "template.yaml", {})["Resources"]
     return resources["RecordsTable"]["Properties"]["TableInput"]
-
-
-def eventually(look, seconds=20):
-    """Return the first truthy thing that `look` gives."""
-    for _ in range(seconds * 10):
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"nothing after {seconds} s")
 
 
 def records(stored, what):
@@ -75,9 +59,9 @@ def test_a_prediction_is_there_once_under_its_day(system, picture, stored):
     )
 
 
-def test_so_is_an_upload_s(system, picture, stored, outputs):
+def test_so_is_an_upload_s(system, picture, stored):
     system.client("s3").put_object(
-        Bucket=outputs["UploadsBucket"],
+        Bucket=system.outputs["UploadsBucket"],
         Key="records/face.jpg",
         Body=picture,
         Metadata={"source": "records-upload"},

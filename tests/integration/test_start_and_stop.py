@@ -8,12 +8,11 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import requests
 
-PROJECT = Path(__file__).parents[2]
+from tests.system import ROOT, running
 
 
 def processes():
@@ -39,7 +38,7 @@ def eventually_gone(children):
 
 
 def test_the_printed_curl_line_works_as_pasted(system):
-    (line,) = re.findall(r"^ +(python3 .*\n +curl .*)$", system.said, re.MULTILINE)
+    (line,) = re.findall(r"^ +(python3 .*\n +curl .*)$", system.printed, re.MULTILINE)
 
     done = subprocess.run(line, shell=True, check=True, capture_output=True, text=True)  # noqa: S602
 
@@ -49,11 +48,11 @@ def test_the_printed_curl_line_works_as_pasted(system):
 def test_it_says_where_things_are(system):
     (bucket,) = [b["Name"] for b in system.client("s3").list_buckets()["Buckets"] if "models" in b["Name"]]
 
-    assert bucket in system.said
-    assert f"aws --endpoint-url {system.moto}" in system.said
+    assert bucket in system.printed
+    assert f"aws --endpoint-url {system.moto}" in system.printed
 
 
-def test_two_run_side_by_side(system, picture, running):
+def test_two_run_side_by_side(system, picture):
     with running() as other:
         assert other.url != system.url
         assert other.predict(picture, "image/jpeg").status_code == 200
@@ -63,7 +62,7 @@ def test_two_run_side_by_side(system, picture, running):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_stops_all_of_it(number, picture, running):
+def test_an_interrupt_stops_all_of_it(number, picture):
     with running() as started:
         started.predict(picture, "image/jpeg")
         children = processes_of(started.process)
@@ -77,7 +76,7 @@ def test_an_interrupt_stops_all_of_it(number, picture, running):
             requests.get(f"{started.url}/health", timeout=5)
 
 
-def test_a_kill_leaves_no_process_behind(running):
+def test_a_kill_leaves_no_process_behind():
     with running() as started:
         children = processes_of(started.process)
         assert len(children) >= 3, children
@@ -87,7 +86,7 @@ def test_a_kill_leaves_no_process_behind(running):
     eventually_gone(children)
 
 
-def test_a_function_whose_process_dies_gets_a_new_one(picture, running):
+def test_a_function_whose_process_dies_gets_a_new_one(picture):
     with running() as started:
         for pid, args in processes_of(started.process).items():
             if "infra.local.worker" in args:
@@ -108,7 +107,7 @@ def test_requests_at_once_are_all_answered(system, picture):
 
 def start(*arguments):
     command = [sys.executable, "-m", "infra.local", *arguments]
-    return subprocess.run(command, cwd=PROJECT, check=False, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
 
 
 def test_a_port_that_is_taken_is_said():

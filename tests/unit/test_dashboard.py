@@ -12,7 +12,7 @@ from functions.inference.record import Recorder
 from functions.shared.problem import TOO_LARGE
 from infra.local.template import parameter_values, resolve, transformed_template, true_conditions, unresolved
 from infra.ops.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
-from tests.conftest import ROOT
+from tests.system import ROOT
 
 TEMPLATE = transformed_template(ROOT / "template.yaml", {})
 OURS = "MaskWatch/maskwatch"

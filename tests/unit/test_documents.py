@@ -6,7 +6,7 @@ import re
 import pytest
 
 from infra.ops.cost import measured
-from tests.conftest import ROOT
+from tests.system import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")

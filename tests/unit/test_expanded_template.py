@@ -8,7 +8,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infra.expand import VARIANTS, expand
 from infra.local.template import parameter_values, transformed_template, true_conditions
-from tests.conftest import ROOT
+from tests.system import ROOT
 
 TEMPLATE = ROOT / "template.yaml"
 

@@ -13,7 +13,7 @@ from moto import mock_aws
 from infra.local.backfill import run
 from infra.local.errors import ExecutionError, FunctionError
 from infra.local.template import resolve
-from tests.conftest import ROOT
+from tests.system import ROOT
 
 DEFINITION = ROOT / "infra" / "backfill.asl.yaml"
 KNOWN = {

@@ -8,7 +8,7 @@ import pytest
 from infra.local.errors import DeliveryError
 from infra.local.firehose import check, filter_of, packed
 from infra.local.template import transformed_template
-from tests.conftest import ROOT
+from tests.system import ROOT
 
 NOW = datetime(2026, 11, 21, 23, 59, 58, tzinfo=UTC)
 

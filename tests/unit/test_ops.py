@@ -22,20 +22,6 @@ ASKING_A_STACK = {
 }
 
 
-@pytest.fixture
-def aws(monkeypatch, tmp_path):
-    """An account with credentials, a region, and nothing in it."""
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps what an earlier test set
-
-
 def failure(command):
     with pytest.raises(SystemExit) as ended:
         main([command, "--stack", "absent", *ASKING_A_STACK[command]])

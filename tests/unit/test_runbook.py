@@ -5,7 +5,7 @@ import re
 import pytest
 
 from infra.local.template import transformed_template
-from tests.conftest import ROOT
+from tests.system import ROOT
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))

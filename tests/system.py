@@ -1,0 +1,100 @@
+"""The whole system, as `make run` starts it, on ports of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import boto3
+import requests
+
+from infra.ops.stack import stack_outputs
+
+ROOT = Path(__file__).parents[1]
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+@dataclass(frozen=True)
+class System:
+    """One that runs: the addresses of its API and of moto, and what it printed at the start."""
+
+    url: str
+    moto: str
+    printed: str
+    process: subprocess.Popen
+
+    def predict(self, body, content_type, key="local", **options):
+        """POST /predict; `key=None` sends none."""
+        headers = {"content-type": content_type} if content_type else {}
+        headers |= {"x-api-key": key} if key else {}
+        return requests.post(f"{self.url}/predict", data=body, headers=headers, timeout=60, **options)
+
+    def client(self, service):
+        session = boto3.Session("local", "local", region_name="us-east-1")
+        return session.client(service, endpoint_url=self.moto)
+
+    @cached_property
+    def outputs(self):
+        """The outputs of its stack, by their names in template.yaml."""
+        return stack_outputs("maskwatch", self.client("cloudformation"))
+
+    def operate(self, command, *arguments):
+        """Run one of the operator's commands on it, as make does."""
+        environment = own_environment() | CREDENTIALS | {"AWS_ENDPOINT_URL": self.moto}
+        return subprocess.run(
+            [sys.executable, "-m", "infra.ops", command, *arguments],
+            cwd=ROOT,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+
+def own_environment():
+    """This process's variables without those that lead to another account or endpoint."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+@contextmanager
+def running(*arguments):
+    """Start a system on a free port, wait until it says where it is, and stop it in the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.local", "--port", "0", *arguments],
+        cwd=ROOT,
+        env=own_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            printed = ""
+            while "Log groups:" not in printed:
+                line = process.stdout.readline()
+                assert line, f"it ended with {process.wait()} before it ran: {printed}"
+                printed += line
+            url = re.search(r"runs at (\S+)/ ", printed)[1]
+            moto = re.search(r"AWS services are at (\S+) ", printed)[1]
+            yield System(url, moto, printed, process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def eventually(look, seconds=60):
+    """Return the first truthy value of `look`; it is called again and again, and a busy machine takes its time."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, f"nothing after {seconds} s"
+        time.sleep(0.1)
+    return found
