@@ -4,11 +4,12 @@ RUN ?= .runs/classifier
 DETECTOR ?= .runs/detector
 START ?= --classifier training/weights/classifier.weights.h5
 WITH_DETECTOR = $(if $(wildcard $(DETECTOR)/detector-metrics.json),--detector $(DETECTOR))
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser check format lock train train-detector evaluate release train-baseline bench clean
+.PHONY: help run test test-browser environments check format lock train train-detector evaluate release train-baseline bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -16,8 +17,8 @@ help: ## Show this list
 run: $(VENV)/run.stamp ## Start the whole system on http://127.0.0.1:3000 (PORT=…), no Docker, no AWS account
 	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000)
 
-test: $(VENV)/test.stamp .venv-tflite/stamp ## Run every test that needs no Docker
-	$(BIN)/python -m pytest tests --ignore tests/container $(ARGS)
+test: $(VENV)/test.stamp .venv-tflite/stamp ## Run every test that needs no Docker (JOBS=2 processes, ARGS=…)
+	$(BIN)/python -m pytest tests --ignore tests/container -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-browser: $(VENV)/dev.stamp ## Test the page in headless Chromium
 	$(BIN)/python -m pytest tests/browser $(ARGS)
@@ -53,6 +54,8 @@ release: $(VENV)/dev.stamp ## Write the model release of RUN (and DETECTOR, if t
 train-baseline: $(VENV)/dev.stamp ## Write what drift is measured by into the release MODEL=folder, from DATA's validation pictures
 	$(BIN)/python -m training.baseline --data $(DATA) --release $(MODEL)
 
+environments: $(VENV)/test.stamp .venv-tflite/stamp .venv-checks/stamp .venv-sam/bin/sam ## Install everything that checks and tests need
+
 bench: $(VENV)/test.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
@@ -77,7 +80,7 @@ $(VENV)/drift.stamp: $(VENV)/run.stamp  # apart from it: Evidently is 700 MB tha
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,drift]'
 	touch $@
 
-$(VENV)/test.stamp: $(VENV)/dev.stamp
+$(VENV)/test.stamp: $(VENV)/aws-training.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training,aws-training,drift]'
 	touch $@
 

@@ -11,6 +11,15 @@ from PIL import Image
 from tests.system import ROOT, running
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist what runs in one process: a file, or what shares the system or the trained model."""
+    with_system = {item.path for item in items if "system" in item.fixturenames}
+    for item in items:
+        group = "system" if item.path in with_system else item.path.stem
+        group = "training" if item.path.parent.name == "training" else group
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The real pictures; MASKWATCH_DATA says where, beside the checkout by default."""

@@ -11,9 +11,9 @@ from unittest.mock import patch
 
 import numpy as np
 
-from functions.inference.prediction import UNCERTAIN, Box, Face, Prediction, Verdict
+from functions.inference.prediction import Box, Face, Prediction, Verdict
 from functions.inference.record import Recorder
-from functions.shared.contract import LABELS
+from functions.shared.contract import LABELS, UNCERTAIN
 from functions.shared.problem import TOO_LARGE
 
 VERSION = "1.0.0"

@@ -18,9 +18,9 @@ import pytest
 from moto import mock_aws
 from PIL import Image
 
-from functions import api
 from functions.inference import predict
 from functions.inference import score as scoring
+from functions.shared import api
 from tests.make_events import BOUNDARY, api_event, form
 from tests.pictures import draw_face, encode
 from tests.unit.test_batch_handler import message, news
