@@ -1,0 +1,42 @@
+"""The drawing in docs/architecture.md is that of template.yaml."""
+
+from infra.diagram import DOCUMENT, diagram
+from infra.expand import TEMPLATE, expand
+
+
+def statement(action, resource):
+    return {"Effect": "Allow", "Action": action, "Resource": {"Fn::Sub": f"${{{resource}.Arn}}/*"}}
+
+
+def test_the_document_has_the_drawing_of_the_template():
+    assert diagram(expand(TEMPLATE, {})) in DOCUMENT.read_text(), "draw it again: python -m infra.diagram"
+
+
+def test_an_arrow_leads_the_way_that_data_flows():
+    role = {
+        "Policies": [
+            {
+                "PolicyDocument": {
+                    "Statement": [statement("s3:GetObject", "Reads"), statement(["s3:PutObject"], "Writes")]
+                }
+            }
+        ]
+    }
+    resources = {
+        "Reads": {"Type": "AWS::S3::Bucket"},
+        "Writes": {"Type": "AWS::S3::Bucket"},
+        "Idle": {"Type": "AWS::S3::Bucket"},
+        "Role": {"Type": "AWS::IAM::Role", "Properties": role},
+        "WorkFunction": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {"Role": {"Fn::GetAtt": ["Role", "Arn"]}},
+        },
+    }
+
+    assert diagram({"Resources": resources}).splitlines()[1:] == [
+        "  Reads[(Reads)]",
+        "  Writes[(Writes)]",
+        "  WorkFunction[Work]",
+        "  Reads --> WorkFunction",
+        "  WorkFunction --> Writes",
+    ]
