@@ -56,6 +56,7 @@ def drawn(
         id=prediction_id or str(uuid.UUID(bytes=rng.bytes(16), version=4)),
         verdict=verdict,
         faces=(Face(box, round(rng.uniform(0.8, 1), 4), verdict),) * faces,
+        rotated=0,
         width=640,
         height=480,
         model_version=version,

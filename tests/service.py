@@ -23,6 +23,7 @@ def prediction(*labels, width=640, height=480, box=None):
         **verdicts[0],
         "classified": "face" if labels else "picture",
         "image": {"width": width, "height": height},
+        "rotated": 0,
         "faces": [
             {"box": box, "detection_confidence": 0.99} | verdict for verdict in verdicts[: len(labels)]
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from functions.inference.release import Network
+
+MIRROR_BELOW: Final = 0.95  # a picture that is classified less surely is looked at mirrored as well
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,25 @@ def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 class Classifier:
     """The classifier of a release, loaded once. Not for two threads at once."""
 
-    def __init__(self, network: Network, threads: int) -> None:
-        self._size = network.size
-        self._runner = Runner(network, threads)
+    def __init__(self, network: Network, threads: int, small: Network | None = None) -> None:
+        self._size, self._runner = network.size, Runner(network, threads)
+        self._small = (small.size, Runner(small, threads)) if small else None
 
     def classify(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Classification]:
-        """Classify RGB pictures, each uint8 (H, W, 3) of any size, in their order."""
+        """Classify RGB pictures, each uint8 (H, W, 3) of any size, in their order.
+
+        What fits into the input of the small network goes through that. Where a network is not sure, the mean of the
+        picture and its mirror image counts.
+        """
         return [self._classify(pixels) for pixels in pictures]
 
     def _classify(self, pixels: NDArray[np.uint8]) -> Classification:
-        probabilities, projection = self._runner.run(resize(pixels, self._size))
+        size, runner = self._size, self._runner
+        if self._small and max(pixels.shape) <= self._small[0]:
+            size, runner = self._small
+        square = resize(pixels, size)
+        probabilities, projection = runner.run(square)
+        if probabilities.max() < MIRROR_BELOW:
+            probabilities = (probabilities + runner.run(square[:, ::-1])[0]) / 2
         mask, no_mask, incorrect = probabilities.tolist()
         return Classification((mask, no_mask, incorrect), projection)

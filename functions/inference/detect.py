@@ -107,9 +107,15 @@ class Detector:
         self._runner = Runner(network, threads)
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
-        """Find the faces in RGB (H, W, 3); their boxes are in its pixels and within it."""
+        """Find the faces in RGB (H, W, 3); their boxes are in its pixels and within it.
+
+        What has its centre in the padding that makes the picture square is no face.
+        """
         square, scale = letterbox(pixels, self._size)
         found = read_cells(self._runner.run(square)[0], self._size, self._min_score)
         height, width = pixels.shape[:2]
-        boxes = (found.boxes / scale).clip(0, (width, height, width, height))
-        return Detections(boxes.astype(np.float32), found.scores)
+        boxes = found.boxes / scale
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        inside = ((middles >= 0) & (middles <= (width, height))).all(axis=1)
+        boxes = boxes[inside].clip(0, (width, height, width, height))
+        return Detections(boxes.astype(np.float32), found.scores[inside])

@@ -73,6 +73,7 @@ class Prediction:
         id: A UUID; names the prediction in the answer, the record and feedback about it.
         verdict: On the largest face, or on the whole picture where no face was found.
         faces: Largest first.
+        rotated: Degrees, clockwise, that the picture had to be turned by before a face was found in it; mostly 0.
         width: Of the upright original, in pixels.
         height: Of the upright original, in pixels.
         model_version: Of the release that made it.
@@ -86,6 +87,7 @@ class Prediction:
     id: str
     verdict: Verdict
     faces: tuple[Face, ...]
+    rotated: int
     width: int
     height: int
     model_version: str
@@ -102,6 +104,7 @@ class Prediction:
             **asdict(self.verdict),
             "classified": "face" if self.faces else "picture",
             "image": {"width": self.width, "height": self.height},
+            "rotated": self.rotated,
             "faces": [
                 {
                     "box": asdict(face.box),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "manifest.json"
 NETWORKS: Final = ("classifier", "detector")
+SMALL_CLASSIFIER: Final = "small_classifier"  # a release may have it
 _INPUT: Final = {
     "size": 32,
     "dtype": "uint8",
@@ -34,6 +35,7 @@ class Release:
     Attributes:
         version: What answers and records call it.
         classifier: A face in, probabilities out.
+        small_classifier: The same for faces of few pixels, at less cost; None where the release has none.
         detector: A scene in, cells out (see `detect.read_cells`).
         min_detection: How certain of a face the detector must be, 0 to 1.
         manifest: The whole manifest as written by training.
@@ -41,6 +43,7 @@ class Release:
 
     version: str
     classifier: Network
+    small_classifier: Network | None
     detector: Network
     min_detection: float
     manifest: Mapping[str, Any]
@@ -62,8 +65,19 @@ def load_release(folder: Path) -> Release:
     """
     manifest = _manifest(folder)
     files = {name: _verified(folder, name, digest) for name, digest in manifest["files"].items()}
-    classifier, detector = (_network(manifest, kind, files) for kind in NETWORKS)
-    return Release(manifest["version"], classifier, detector, manifest["detector"]["min_score"], manifest)
+    networks = {kind: _network(manifest, kind, files) for kind in _networks(manifest)}
+    return Release(
+        version=manifest["version"],
+        classifier=networks["classifier"],
+        small_classifier=networks.get(SMALL_CLASSIFIER),
+        detector=networks["detector"],
+        min_detection=manifest["detector"]["min_score"],
+        manifest=manifest,
+    )
+
+
+def _networks(manifest: Mapping[str, Any]) -> list[str]:
+    return [*NETWORKS, *([SMALL_CLASSIFIER] if SMALL_CLASSIFIER in manifest else [])]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -71,22 +85,20 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
         labels = tuple(manifest["labels"])
-        inputs = {kind: manifest[kind]["input"] for kind in NETWORKS}
+        inputs = {kind: manifest[kind]["input"] for kind in _networks(manifest)}
         sizes = {kind: taken["size"] for kind, taken in inputs.items()}
         in_range = {kind: 32 <= size <= 1024 and size % 32 == 0 for kind, size in sizes.items()}
         score_in_range = 0 < manifest["detector"]["min_score"] < 1
-        _ = manifest["version"], [manifest[kind]["file"] for kind in NETWORKS], manifest["files"].items()
+        _ = manifest["version"], [manifest[kind]["file"] for kind in inputs], manifest["files"].items()
     except FileNotFoundError as error:
         raise ReleaseError(f"{path} is missing") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReleaseError(f"{path} is not a release manifest: {error!r}") from error
     if labels != LABELS:
         raise ReleaseError(f"{path}: labels are {list(labels)}, expected {list(LABELS)}")
-    for kind in NETWORKS:
-        if not in_range[kind] or inputs[kind] != {**_INPUT, "size": sizes[kind]}:
-            raise ReleaseError(
-                f"{path}: the {kind}'s input is {inputs[kind]}, expected a square of uint8 RGB, NHWC"
-            )
+    for kind, taken in inputs.items():
+        if not in_range[kind] or taken != {**_INPUT, "size": sizes[kind]}:
+            raise ReleaseError(f"{path}: the {kind}'s input is {taken}, expected a square of uint8 RGB, NHWC")
     if not score_in_range:
         raise ReleaseError(f"{path}: the detector's min_score must lie between 0 and 1")
     return dict(manifest)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from functions.inference.classify import Classifier
-from functions.inference.detect import Detector
+from functions.inference.detect import Detections, Detector
 from functions.inference.image_statistics import image_statistics
 from functions.inference.prediction import Box, Face, Prediction, Verdict
 from functions.shared.contract import LABELS, UNCERTAIN
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from functions.inference.prediction import PredictOptions
     from functions.inference.release import Release
 
-MARGIN: Final = 0.2  # of a face's width and height, added on each side of it before it is classified
+MARGIN: Final = 0.3  # of a face's width and height, added on each side of it before it is classified
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,36 @@ def load_models(release: Release, threads: int) -> Models:
     """Load a release's networks; each inference runs in that many threads."""
     return Models(
         Detector(release.detector, release.min_detection, threads),
-        Classifier(release.classifier, threads),
+        Classifier(release.classifier, threads, release.small_classifier),
         release.version,
     )
+
+
+@dataclass(frozen=True)
+class _View:
+    """A picture as its faces stand upright in it.
+
+    Attributes:
+        pixels: RGB (H, W, 3).
+        quarters: Quarter turns, clockwise, from the picture that came.
+        found: The faces, in these pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    quarters: int
+    found: Detections
 
 
 def score(picture: Picture, models: Models, options: PredictOptions) -> Prediction:
     """Find the faces in a picture and classify each; where there is none, classify the whole picture."""
     started = time.perf_counter()
-    boxes, detection_scores = _faces(picture, models, options)
-    detected = time.perf_counter()
+    view = _upright(picture.pixels, models.detector) if options.detect else _unsearched(picture.pixels)
+    boxes = rotate_back(view.found.boxes, view.quarters, view.pixels.shape[1::-1])
     height, width = picture.pixels.shape[:2]
-    scale = np.array([width / picture.width, height / picture.height] * 2)
-    crops = [crop_with_margin(picture.pixels, box * scale) for box in boxes] or [picture.pixels]
+    boxes = boxes * np.array([picture.width / width, picture.height / height] * 2, np.float32)
+    chosen = _chosen(boxes, options)
+    detected = time.perf_counter()
+    crops = [crop_with_margin(view.pixels, box) for box in view.found.boxes[chosen]] or [view.pixels]
     results = models.classifier.classify(crops)
     finished = time.perf_counter()
     verdicts = [_verdict(result, options.min_confidence) for result in results]
@@ -60,8 +77,11 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
         verdict=verdicts[0],
         faces=tuple(
             Face(_box(box), round(float(detection_score), 4), verdict)
-            for box, detection_score, verdict in zip(boxes, detection_scores, verdicts, strict=False)
+            for box, detection_score, verdict in zip(
+                boxes[chosen], view.found.scores[chosen], verdicts, strict=False
+            )
         ),
+        rotated=90 * view.quarters,
         width=picture.width,
         height=picture.height,
         model_version=models.version,
@@ -73,19 +93,45 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
     )
 
 
-def _faces(
-    picture: Picture, models: Models, options: PredictOptions
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Boxes in pixels of the original (faces, 4), largest first, and the detector's score of each."""
-    if not options.detect:
-        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-    found = models.detector.detect(picture.pixels)
-    height, width = picture.pixels.shape[:2]
-    boxes = found.boxes * np.array([picture.width / width, picture.height / height] * 2, np.float32)
+def _unsearched(pixels: NDArray[np.uint8]) -> _View:
+    return _View(pixels, 0, Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)))
+
+
+def _upright(pixels: NDArray[np.uint8], detector: Detector) -> _View:
+    """Look for faces; where there are none, turn the picture: it may be of a camera that hangs upside down."""
+    view = _View(pixels, 0, detector.detect(pixels))
+    if len(view.found.scores):
+        return view
+    for quarters in (1, 2, 3):
+        turned = np.ascontiguousarray(np.rot90(pixels, -quarters))
+        found = detector.detect(turned)
+        if found.scores.max(initial=0) > view.found.scores.max(initial=0):
+            view = _View(turned, quarters, found)
+    return view
+
+
+def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Boxes (faces, 4) of a picture that was turned clockwise, in pixels of the picture before that.
+
+    Args:
+        boxes: Left, top, right, bottom in pixels of the turned picture.
+        quarters: By how many quarter turns.
+        size: Width and height of the turned picture.
+    """
+    width, height = size
+    for _ in range(quarters):
+        left, top, right, bottom = boxes.T
+        boxes = np.stack([top, width - right, bottom, width - left], axis=1)
+        width, height = height, width
+    return boxes
+
+
+def _chosen(boxes: NDArray[np.float32], options: PredictOptions) -> NDArray[np.intp]:
+    """Which of the boxes (faces, 4), in pixels of the original, are told of; the largest first."""
     sides = boxes[:, 2:] - boxes[:, :2]
     order = np.argsort(-sides.prod(axis=1), kind="stable")
-    order = order[sides.min(axis=1)[order] >= options.min_face][: options.max_faces]
-    return boxes[order], found.scores[order]
+    large_enough = sides.min(axis=1)[order] >= options.min_face
+    return np.asarray(order[large_enough][: options.max_faces])
 
 
 def crop_with_margin(pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -30,6 +30,7 @@ def prediction(*faces, size=(640, 480)):
         "probabilities": top["probabilities"],
         "classified": "face" if faces else "picture",
         "image": {"width": size[0], "height": size[1]},
+        "rotated": 0,
         "faces": list(faces),
         "summary": {"faces": len(faces), "uncertain": 0} | {label: labels.count(label) for label in REST},
         "model_version": "9.9",

@@ -62,6 +62,7 @@ def test_every_form_is_answered(name: str) -> None:
         "probabilities",
         "classified",
         "image",
+        "rotated",
         "faces",
         "summary",
         "model_version",

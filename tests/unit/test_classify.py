@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from functions.inference import classify
 from functions.inference.classify import Classifier, resize
 from functions.inference.fetch import BAKED
-from functions.inference.release import Release, load_release
+from functions.inference.release import Network, Release, load_release
 from tests.pictures import draw_face
 
 FACE = np.asarray(draw_face())
@@ -40,6 +41,56 @@ def test_a_batch_is_answered_as_its_pictures_alone_and_in_order(classifier: Clas
     for one, other in zip(classifier.classify(pictures), alone, strict=True):
         assert one.probabilities == other.probabilities
         assert np.array_equal(one.projection, other.projection)
+
+
+class Sees:
+    """A network that remembers its input, and is as sure of a mask as it is told to be."""
+
+    def __init__(self, sureness: float = 0.99) -> None:
+        self.sureness, self.inputs = sureness, []
+
+    def run(self, pixels: np.ndarray) -> list[np.ndarray]:
+        self.inputs.append(pixels)
+        share = self.sureness if len(self.inputs) == 1 else 1.0
+        return [np.array([share, 1 - share, 0], np.float32), np.full(16, len(self.inputs), np.float32)]
+
+
+@pytest.fixture
+def runners(monkeypatch: pytest.MonkeyPatch) -> dict[int, Sees]:
+    made = {224: Sees(), 128: Sees()}
+    monkeypatch.setattr(classify, "Runner", lambda network, _: made[network.size])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((128, 90), 128), ((20, 30), 128), ((129, 90), 224), ((50, 400), 224)]
+)
+def test_a_small_face_goes_through_the_small_network(
+    runners: dict[int, Sees], shape: tuple[int, int], size: int
+) -> None:
+    both = Classifier(Network(b"", 224), 1, Network(b"", 128))
+    both.classify([np.zeros((*shape, 3), np.uint8)])
+    assert [one.shape for one in runners[size].inputs] == [(size, size, 3)]
+    assert runners[352 - size].inputs == []
+
+
+def test_without_a_small_network_every_face_goes_through_the_other(runners: dict[int, Sees]) -> None:
+    Classifier(Network(b"", 224), 1).classify([np.zeros((20, 20, 3), np.uint8)])
+    assert [one.shape for one in runners[224].inputs] == [(224, 224, 3)]
+
+
+def test_what_is_not_sure_is_looked_at_mirrored_too(runners: dict[int, Sees]) -> None:
+    runners[224].sureness = 0.5
+    (result,) = Classifier(Network(b"", 224), 1).classify([FACE])
+    plain, mirrored = runners[224].inputs
+    assert np.array_equal(mirrored, plain[:, ::-1])
+    assert result.probabilities == (0.75, 0.25, 0)
+    assert (result.projection == 1).all()
+
+
+def test_what_is_sure_is_looked_at_once(runners: dict[int, Sees]) -> None:
+    Classifier(Network(b"", 224), 1).classify([FACE])
+    assert len(runners[224].inputs) == 1
 
 
 def test_no_pictures_are_no_answers(classifier: Classifier) -> None:

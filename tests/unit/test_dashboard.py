@@ -97,6 +97,7 @@ PREDICTION = Prediction(
     id="5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
     verdict=Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.05, "incorrect": 0.05}),
     faces=(),
+    rotated=0,
     width=640,
     height=480,
     model_version="7",

@@ -1,12 +1,14 @@
 """Cells to faces: letterbox, decoding, suppression of overlaps."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.inference import detect
 from functions.inference.detect import (
     SAME_FACE,
     STRIDES,
@@ -16,6 +18,7 @@ from functions.inference.detect import (
     without_overlaps,
 )
 from functions.inference.prediction import MAX_FACES
+from functions.inference.release import Network
 
 SIZE = 64
 CELLS = sum((SIZE // stride) ** 2 for stride in STRIDES)
@@ -60,6 +63,25 @@ def test_every_level_is_read(stride: int) -> None:
     cells[cell(stride, 0, 1)] = [3, 0, 0, 0, 0]
     box = [0.5 * stride, -0.5 * stride, 2.5 * stride, 1.5 * stride]
     assert read_cells(cells, SIZE, 0.5).boxes.tolist() == [pytest.approx(box, abs=1e-3)]
+
+
+@pytest.mark.parametrize(("shape", "inside"), [((64, 64), 2), ((32, 64), 1), ((64, 32), 1)])
+def test_the_padding_holds_no_face(
+    shape: tuple[int, int], inside: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = NOTHING.copy()
+    cells[cell(8, 1, 1)] = [2, 0, 0, 0, 0]
+    cells[cell(8, 6, 6) if shape == (64, 64) else cell(8, 6, 1) if shape[0] < 64 else cell(8, 1, 6)] = [
+        3,
+        0,
+        0,
+        0,
+        0,
+    ]
+    monkeypatch.setattr(detect, "Runner", lambda *_: SimpleNamespace(run=lambda _: [cells]))
+    found = detect.Detector(Network(b"", SIZE), 0.5, threads=1).detect(np.zeros((*shape, 3), np.uint8))
+    assert len(found.scores) == len(found.boxes) == inside
+    assert ((found.boxes[:, 2:] - found.boxes[:, :2]) > 0).all()
 
 
 def test_what_is_not_certain_enough_is_left_out() -> None:

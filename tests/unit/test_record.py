@@ -21,6 +21,7 @@ PREDICTION = Prediction(
             Verdict("uncertain", 0.5, {"mask": 0.5, "no_mask": 0.3, "incorrect": 0.2}),
         ),
     ),
+    rotated=0,
     width=640,
     height=480,
     model_version="7",

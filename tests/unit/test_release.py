@@ -31,6 +31,28 @@ def test_the_shipped_release_loads(folder: Path) -> None:
     assert release.version
 
 
+def test_a_release_may_have_a_classifier_for_small_faces(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    small = manifest["classifier"] | {"input": manifest["classifier"]["input"] | {"size": 128}}
+    alter(folder, small_classifier=small)
+    release = load_release(folder)
+    assert release.small_classifier
+    assert (release.small_classifier.size, release.classifier.size) == (128, 224)
+    alter(folder, small_classifier=small | {"file": "small.tflite"})
+    with pytest.raises(ReleaseError, match=r"no checksum for small\.tflite"):
+        load_release(folder)
+    alter(folder, small_classifier=small | {"input": {"size": 100}})
+    with pytest.raises(ReleaseError, match="the small_classifier's input is"):
+        load_release(folder)
+
+
+def test_a_release_of_before_loads_without_one(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest.pop("small_classifier", None)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert load_release(folder).small_classifier is None
+
+
 def test_no_uri_is_the_release_in_the_image() -> None:
     assert open_release("").version == load_release(BAKED).version
 

@@ -91,9 +91,9 @@ def test_the_largest_face_comes_first_and_gives_the_label() -> None:
 def test_each_face_is_cut_out_with_a_margin_that_stays_in_the_picture() -> None:
     classifier = Thinks(BARE, MASK)
     ask(Finds(LARGE, SMALL), classifier)
-    assert [crop.shape for crop in classifier.seen] == [(112, 70, 3), (42, 28, 3)]
+    assert [crop.shape for crop in classifier.seen] == [(120, 75, 3), (48, 32, 3)]
     pixels = np.arange(120 * 160 * 3).reshape(120, 160, 3)
-    assert np.array_equal(crop_with_margin(pixels, np.array([0, 90, 20, 120])), pixels[84:120, 0:24])
+    assert np.array_equal(crop_with_margin(pixels, np.array([0, 90, 20, 120])), pixels[81:120, 0:26])
 
 
 def test_where_no_face_is_found_the_whole_picture_is_judged() -> None:
@@ -103,6 +103,42 @@ def test_where_no_face_is_found_the_whole_picture_is_judged() -> None:
     assert prediction.as_json()["classified"] == "picture"
     assert prediction.as_json()["faces"] == []
     assert prediction.summary == {"faces": 0, "mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
+
+
+class FindsUpright:
+    """A detector that finds a rectangle that has its spot near the upper edge, and no other."""
+
+    def detect(self, pixels: np.ndarray) -> Detections:
+        rows, columns = np.nonzero(pixels[..., 0] > 0)
+        if len(rows) == 0:
+            return Finds().found
+        box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        (spot_row,), _ = np.nonzero(pixels[..., 1] > 0)
+        return (Finds(box) if spot_row - box[1] < 8 else Finds()).found
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_picture_that_lies_on_its_side_is_turned_until_a_face_is_found(quarters: int) -> None:
+    pixels = np.zeros((120, 160, 3), np.uint8)
+    pixels[20:60, 30:50, 0] = 255
+    pixels[25, 40, 1] = 255
+    sent = np.ascontiguousarray(np.rot90(pixels, quarters))
+    height, width = sent.shape[:2]
+    classifier = Thinks(MASK)
+    prediction = ask(FindsUpright(), classifier, Picture(sent, 2 * width, 2 * height, 1.0))
+    (face,) = prediction.faces
+    assert prediction.as_json()["rotated"] == 90 * quarters
+    box = face.box
+    found = sent[box.top // 2 : (box.top + box.height) // 2, box.left // 2 : (box.left + box.width) // 2, 0]
+    assert (found == 255).all()
+    assert found.size == (sent[..., 0] == 255).sum()
+    assert [crop.shape for crop in classifier.seen] == [(64, 32, 3)]  # upright, with its margin
+
+
+def test_a_picture_without_a_face_is_not_turned() -> None:
+    classifier = Thinks(WRONG)
+    assert ask(FindsUpright(), classifier).rotated == 0
+    assert classifier.seen[0].shape == (120, 160, 3)
 
 
 def test_no_face_is_looked_for_where_none_is_to_be() -> None:
@@ -152,6 +188,7 @@ def test_an_answer_is_plain_json() -> None:
         **verdict,
         "classified": "face",
         "image": {"width": 160, "height": 120},
+        "rotated": 0,
         "faces": [{"box": box, "detection_confidence": 0.9, **verdict}],
         "summary": {"faces": 1, "mask": 1, "no_mask": 0, "incorrect": 0, "uncertain": 0},
         "model_version": "7",

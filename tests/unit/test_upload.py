@@ -23,6 +23,7 @@ PREDICTION = Prediction(
     id="random",
     verdict=Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.06, "incorrect": 0.04}),
     faces=(),
+    rotated=0,
     width=160,
     height=200,
     model_version="7",
