@@ -1,0 +1,252 @@
+"""JPEG (ITU-T T.81): what its markers say, and its pixels.
+
+libjpeg goes on over damage and only warns, and Pillow hides the warnings. simplejpeg stops at the first one. It is
+given no more than the picture's own tables and scans, so that what it warns of is damage to the pixels.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from functions.inference.formats import DamagedError
+from functions.inference.formats.exif import orientation
+from functions.shared.problem import UNREADABLE_IMAGE, UNSUPPORTED_TYPE, InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SOF: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_SEQUENTIAL: Final = frozenset({0xC0, 0xC1, 0xC9})
+_PROGRESSIVE: Final = frozenset({0xC2, 0xCA})
+_RST: Final = range(0xD0, 0xD8)
+_SOI, _EOI, _SOS, _DNL, _TEM = 0xD8, 0xD9, 0xDA, 0xDC, 0x01
+_TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # DHT, DAC, DQT, DRI
+_APP0, _APP1, _APP14 = 0xE0, 0xE1, 0xEE
+_JFIF: Final = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"  # says that three components are YCbCr
+_WHOLE_SPECTRUM: Final = b"\0\x3f\0"  # the one choice of a sequential scan
+_FILL: Final = re.compile(rb"\xff*")
+_BLOCK: Final = 1 << 20  # bytes looked through at a time
+_MAX_SCANS: Final = 100  # encoders write some 10
+_MAX_MARKERS: Final = 10_000  # metadata of megabytes comes in pieces of 64 kB
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """A JPEG picture, its metadata removed.
+
+    Attributes:
+        stream: The picture itself, from SOI to EOI.
+        width: In pixels, as stored.
+        height: In pixels, as stored.
+        sampling: How many samples each component has in a MCU, across and down.
+        scans: How many there are.
+        buffered: Whether all coefficients must be held until the last scan.
+        inverted: Whether CMYK is stored as a negative, as Adobe's programs do.
+        orientation: By EXIF or XMP.
+    """
+
+    stream: bytes
+    width: int
+    height: int
+    sampling: tuple[tuple[int, int], ...]
+    scans: int
+    buffered: bool
+    inverted: bool
+    orientation: int
+
+    @property
+    def samples(self) -> float:
+        """How many samples, or coefficients, there are to a pixel."""
+        horizontal = max(across for across, _ in self.sampling)
+        vertical = max(down for _, down in self.sampling)
+        blocks = sum(across * down for across, down in self.sampling)
+        return blocks / (horizontal * vertical)
+
+    def pixels(self, scale: int) -> NDArray[np.uint8]:
+        """Decode to RGB (H, W, 3), reduced by a scale of 1, 2, 4 or 8.
+
+        Raises:
+            DamagedError: The decoder stumbled.
+        """
+        try:
+            return self._decode(self.stream, scale)
+        except ValueError as error:
+            if "subsampling" in str(error):
+                raise _unsupported("a JPEG picture with unusual chroma subsampling") from error
+            padded = self.stream[:-2]
+            trimmed = padded.rstrip(b"\0")
+            if trimmed == padded or "extraneous" not in str(error):
+                raise DamagedError(str(error)) from error
+        trimmed += b"\0" if trimmed.endswith(b"\xff") else b""  # a byte FF of the data is stuffed with 00
+        try:  # all pixels came, and then zeros, as cameras pad files with: if they are but that, it does without them
+            return self._decode(trimmed + b"\xff\xd9", scale)
+        except ValueError as error:
+            raise DamagedError(str(error)) from error
+
+    def _decode(self, stream: bytes, scale: int) -> NDArray[np.uint8]:
+        least = (math.ceil(self.height / scale), math.ceil(self.width / scale)) if scale > 1 else (0, 0)
+        kind = "CMYK" if len(self.sampling) == 4 else "RGB"
+        decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            stream, kind, min_height=least[0], min_width=least[1]
+        )
+        if kind == "RGB":
+            return decoded
+        size = decoded.shape[1], decoded.shape[0]
+        image = Image.frombytes("CMYK", size, decoded.tobytes(), "raw", "CMYK;I" if self.inverted else "CMYK")
+        return np.asarray(image.convert("RGB"))
+
+
+@dataclass
+class _Seen:
+    """What the markers have said so far."""
+
+    frame: bytes = b""
+    process: int = 0
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    adobe: bool = False
+    scans: int = 0
+    first_scan: int = 0  # components
+    missing_bits: dict[tuple[int, int], int] = field(default_factory=dict)  # by component and coefficient
+
+
+def parse(data: bytes) -> Jpeg:
+    """Read the markers of a file that begins with a JPEG picture; what comes behind its EOI is not looked at.
+
+    Raises:
+        DamagedError: The markers make no sense.
+        InputError: It is a kind of JPEG that is not scored.
+    """
+    seen, kept, position = _Seen(), [b"\xff\xd8"], 2
+    for _ in range(_MAX_MARKERS):
+        marker, position = _next_marker(data, position)
+        if marker in (_EOI, None):
+            break
+        if marker == _TEM or marker in _RST:
+            continue
+        end = position + int.from_bytes(data[position : position + 2], "big")
+        body = data[position + 2 : end]
+        if not position + 2 <= end <= len(data) or marker in (_SOI, _DNL):
+            raise DamagedError(f"marker {marker:#x} at {position}")
+        position = end
+        if marker == _SOS:
+            position = _scan_end(data, end)
+            kept += _scan(body, seen), data[end:position]
+        else:
+            kept.append(_segment(marker, body, seen))
+    else:
+        raise InputError(
+            UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_MARKERS:,} markers. Save it anew."
+        )
+    if not seen.scans or any(seen.missing_bits.values()) or _without_dc(seen):
+        raise DamagedError("a scan is missing")
+    height, width = int.from_bytes(seen.frame[1:3], "big"), int.from_bytes(seen.frame[3:5], "big")
+    sampling = tuple((factors >> 4, factors & 15) for factors in seen.frame[7::3])
+    return Jpeg(
+        b"".join([*kept, b"\xff\xd9"]),
+        width,
+        height,
+        sampling,
+        seen.scans,
+        buffered=seen.process in _PROGRESSIVE or seen.first_scan != len(sampling),
+        inverted=seen.adobe,
+        orientation=orientation(seen.exif, seen.xmp),
+    )
+
+
+def _next_marker(data: bytes, position: int) -> tuple[int | None, int]:
+    """The marker at a position, behind any fill bytes (B.1.1.2), and where it ends; none at the end of the file."""
+    filled = _FILL.match(data, position)
+    code = filled.end() if filled else position
+    if code >= len(data):
+        return None, code
+    if code == position or data[code] == 0:
+        raise DamagedError(f"no marker at {position}")
+    return data[code], code + 1
+
+
+def _scan_end(data: bytes, start: int) -> int:
+    """Where the next marker begins that is none of a scan's own (00 behind FF, RST), or the file ends."""
+    for begin in range(start, len(data) - 1, _BLOCK):
+        block = np.frombuffer(data, np.uint8, min(_BLOCK + 1, len(data) - begin), begin)
+        code = block[1:]
+        ends = (
+            (block[:-1] == 0xFF) & (code != 0) & (code != 0xFF) & ((code < _RST.start) | (code >= _RST.stop))
+        )
+        first = int(ends.argmax())
+        if ends[first]:
+            return begin + first
+    return len(data)
+
+
+def _scan(body: bytes, seen: _Seen) -> bytes:
+    """Count a scan; its header as it must be."""
+    if not seen.frame or not body or len(body) != 2 * body[0] + 4:
+        raise DamagedError("scan header")
+    seen.scans += 1
+    if seen.scans > _MAX_SCANS:
+        raise InputError(
+            UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_SCANS} scans. Save it anew."
+        )
+    seen.first_scan = seen.first_scan or body[0]
+    if seen.process in _SEQUENTIAL:  # some cameras write nonsense here, where there is nothing to choose
+        body = body[:-3] + _WHOLE_SPECTRUM
+    first, last, precision = body[-3:]
+    for component in body[1:-3:2]:
+        for coefficient in range(first, min(last, 63) + 1):
+            seen.missing_bits[component, coefficient] = precision & 15
+    return _marked(_SOS, body)
+
+
+def _without_dc(seen: _Seen) -> bool:
+    """Whether a component has not even its mean values."""
+    return any((component, 0) not in seen.missing_bits for component in seen.frame[6::3])
+
+
+def _segment(marker: int, body: bytes, seen: _Seen) -> bytes:
+    """Note what a segment says; it as the decoder needs it, if it does."""
+    if marker in _SOF:
+        _check_frame(marker, body, seen)
+        seen.frame, seen.process = body, marker
+        return _marked(marker, body)
+    if marker in _TABLES:
+        return _marked(marker, body)
+    if marker == _APP0 and body.startswith(b"JFIF\0"):
+        return _JFIF
+    if marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
+        seen.adobe = True
+        return _marked(marker, body)
+    if marker == _APP1 and body.startswith(b"Exif\0\0"):
+        seen.exif = seen.exif or body
+    elif marker == _APP1 and body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
+        seen.xmp = seen.xmp or body
+    return b""
+
+
+def _check_frame(marker: int, body: bytes, seen: _Seen) -> None:
+    if seen.frame or len(body) < 6 or len(body) != 6 + 3 * body[5]:
+        raise DamagedError("frame header")
+    if marker not in _SEQUENTIAL | _PROGRESSIVE:
+        kind = "lossless" if marker in {0xC3, 0xC7, 0xCB, 0xCF} else "hierarchical"
+        raise _unsupported(f"a {kind} JPEG picture")
+    if body[0] != 8:
+        raise _unsupported(f"a JPEG picture of {body[0]} bits a sample")
+    if body[5] not in (1, 3, 4):
+        raise _unsupported(f"a JPEG picture of {body[5]} components")
+    if not all(1 <= factors >> 4 <= 4 and 1 <= factors & 15 <= 4 for factors in body[7::3]):
+        raise DamagedError("sampling factors")
+
+
+def _marked(marker: int, body: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body
+
+
+def _unsupported(kind: str) -> InputError:
+    return InputError(UNSUPPORTED_TYPE, f"This is {kind}. Save it as a baseline JPEG of 8 bits a sample.")

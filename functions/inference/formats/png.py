@@ -1,0 +1,134 @@
+"""PNG (W3C, third edition): the chunks that its pixels need, checked, and nothing else."""
+
+from __future__ import annotations
+
+import binascii
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from functions.inference.formats import DamagedError
+from functions.inference.formats.exif import orientation
+from functions.shared.problem import UNREADABLE_IMAGE, InputError
+
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_MAX_CHUNKS: Final = 100_000  # a row of pixels each, and more
+_MAX_METADATA: Final = 65_536  # bytes of EXIF or XMP that are looked at
+
+
+@dataclass(frozen=True)
+class Png:
+    """A PNG picture, its metadata removed.
+
+    Attributes:
+        file: A PNG file of one IDAT chunk.
+        width: In pixels, as stored.
+        height: In pixels, as stored.
+        pixel_bits: Bits of a pixel.
+        orientation: By EXIF or XMP.
+    """
+
+    file: bytes
+    width: int
+    height: int
+    pixel_bits: int
+    orientation: int
+
+
+def parse(data: bytes) -> Png:
+    """Read the chunks of a file that begins with a PNG picture; what comes behind IEND is not looked at.
+
+    Checksums are compared where they vouch for pixels; of ancillary chunks they are not, as browsers do it.
+
+    Raises:
+        DamagedError: A chunk that the pixels need is missing or damaged.
+        InputError: It has too many chunks.
+    """
+    critical: dict[bytes, bytes] = {}
+    pixels: list[bytes] = []
+    exif = xmp = None
+    position = len(SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        length, name = (
+            struct.unpack_from(">I4s", data, position) if position + 8 <= len(data) else (0, b"IEND")
+        )
+        start, end = position + 8, position + 8 + length
+        position = end + 4
+        if name == b"IEND":
+            break
+        if end > len(data):
+            raise DamagedError(f"{name!r} is cut short")
+        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT"):
+            body = data[start:end]
+            _check_sum(name, body, data[end:position])
+            if name == b"IDAT":
+                pixels.append(body)
+            else:
+                critical.setdefault(name, body)
+        elif name == b"eXIf":
+            exif = exif or data[start : min(end, start + _MAX_METADATA)]
+        elif name in (b"iTXt", b"zTXt"):
+            text = data[start : min(end, start + _MAX_METADATA)]
+            xmp = xmp or _xmp(text)
+            exif = exif or _raw_profile(text)
+    else:
+        raise InputError(
+            UNREADABLE_IMAGE, f"The PNG picture has more than {_MAX_CHUNKS:,} chunks. Save it anew."
+        )
+    header = critical.get(b"IHDR", b"")
+    if len(header) != 13 or not pixels or header[9] not in _CHANNELS:
+        raise DamagedError("no header or no pixels")
+    width, height = struct.unpack_from(">II", header)
+    chunks = [*critical.items(), (b"IDAT", b"".join(pixels)), (b"IEND", b"")]
+    return Png(
+        SIGNATURE + b"".join(_chunk(name, body) for name, body in chunks),
+        width,
+        height,
+        header[8] * _CHANNELS[header[9]],
+        orientation(exif, xmp),
+    )
+
+
+def _check_sum(name: bytes, body: bytes, found: bytes) -> None:
+    """Compare a chunk's checksum, as far as it is there."""
+    expected = struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
+    if not expected.startswith(found):
+        raise DamagedError(f"the checksum of {name!r} is wrong")
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return b"".join(
+        [struct.pack(">I", len(body)), name, body, struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))]
+    )
+
+
+def _xmp(text: bytes) -> bytes | None:
+    """The XMP in an iTXt chunk: keyword, 0, compressed, method, language, 0, translated keyword, 0, text."""
+    if not text.startswith(b"XML:com.adobe.xmp\0"):
+        return None
+    compressed, rest = text[18:19], text[20:].split(b"\0", 2)
+    content = rest[2] if len(rest) == 3 else b""
+    return _inflate(content) if compressed == b"\1" else content
+
+
+def _raw_profile(text: bytes) -> bytes | None:
+    """EXIF as ImageMagick keeps it in a zTXt chunk: keyword, 0, method; deflated: name, length, digits in hex."""
+    keyword = b"Raw profile type exif\0"
+    if not text.startswith(keyword):
+        return None
+    words = _inflate(text[len(keyword) + 1 :]).split()
+    digits = b"".join(words[2:])
+    try:
+        return binascii.unhexlify(digits[: len(digits) // 2 * 2])
+    except ValueError:
+        return None
+
+
+def _inflate(data: bytes) -> bytes:
+    """As much as is looked at; nothing, of what is no zlib stream."""
+    try:
+        return zlib.decompressobj().decompress(data, _MAX_METADATA)
+    except zlib.error:
+        return b""

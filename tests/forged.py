@@ -1,0 +1,73 @@
+"""JPEG files written by hand: as small as the format allows for what they ask of a decoder."""
+
+import math
+import struct
+
+GREY = ((1, 1),)
+FULL = ((1, 1),) * 3  # 4:4:4
+QUARTER = ((2, 2), (1, 1), (1, 1))  # 4:2:0
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def frame(marker: int, width: int, height: int, sampling=FULL, *, bits: int = 8) -> bytes:
+    """SOF: the size, and the sampling factors of each component."""
+    components = (bytes([i, h << 4 | v, 0]) for i, (h, v) in enumerate(sampling, 1))
+    return segment(marker, struct.pack(">BHHB", bits, height, width, len(sampling)) + b"".join(components))
+
+
+def tables(*symbols: int) -> bytes:
+    """DQT of ones; DHT in which AC symbols have codes of one bit (0, 1) or two (00, 01, 10), and DC 0 is 0."""
+    lengths = bytes([len(symbols), 0]) if len(symbols) < 3 else bytes([0, len(symbols)])
+    codes = lengths + bytes(14) + bytes(symbols)
+    dc = bytes([1]) + bytes(15) + b"\0"
+    return segment(0xDB, b"\0" + b"\1" * 64) + segment(0xC4, b"\0" + dc) + segment(0xC4, b"\x10" + codes)
+
+
+def scan(components, first: int, last: int, data: bytes) -> bytes:
+    """SOS over coefficients `first` to `last`, with its entropy-coded data."""
+    pairs = b"".join(bytes([component, 0]) for component in components)
+    header = segment(0xDA, bytes([len(components)]) + pairs + bytes([first, last, 0]))
+    return header + data.replace(b"\xff", b"\xff\0")
+
+
+def zeros(bits: int) -> bytes:
+    """So many bits 0, filled up with 1."""
+    data = bytearray((bits + 7) // 8)
+    if bits % 8:
+        data[-1] = (1 << 8 - bits % 8) - 1
+    return bytes(data)
+
+
+def blocks(width: int, height: int, sampling=FULL) -> int:
+    """How many blocks of 8x8 an interleaved scan has."""
+    across, down = (max(factors) for factors in zip(*sampling, strict=True))
+    mcus = math.ceil(width / 8 / across) * math.ceil(height / 8 / down)
+    return mcus * sum(h * v for h, v in sampling)
+
+
+def grey_jpeg(width: int, height: int, *, sampling=FULL, front: bytes = b"") -> bytes:
+    """A baseline JPEG of one colour."""
+    data = zeros(2 * blocks(width, height, sampling))
+    components = range(1, len(sampling) + 1)
+    body = frame(0xC0, width, height, sampling) + tables(0) + scan(components, 0, 63, data)
+    return b"\xff\xd8" + front + body + b"\xff\xd9"
+
+
+def jpeg_of_scans(width: int, height: int, scans: int, *, sampling=FULL, fill: bytes = b"") -> bytes:
+    """A progressive JPEG of one colour whose every scan but the first says in a few bytes that there is nothing new.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+        scans: How many.
+        sampling: Of the components.
+        fill: What stands before each marker of a scan.
+    """
+    runs = math.ceil(blocks(width, height, GREY) / 16384)  # EOB14: as many blocks, with 14 bits behind it
+    first = scan(range(1, len(sampling) + 1), 0, 0, zeros(blocks(width, height, sampling)))
+    more = fill + scan([1], 1, 63, zeros(15 * runs))
+    body = frame(0xC2, width, height, sampling) + tables(0xE0) + first + more * (scans - 1)
+    return b"\xff\xd8" + body + fill + b"\xff\xd9"

@@ -1,0 +1,95 @@
+"""No damaged picture is scored, whatever its decoder would make of it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from functions.inference.decode import decode
+from functions.shared.problem import UNREADABLE_IMAGE, InputError
+from tests.pictures import draw_face, encode
+
+PACKET = 1460  # bytes that a lost network packet takes along
+HARDLY_SEEN = 4  # of 255: what the last refinement of a progressive JPEG adds
+
+
+def grainy(width: int = 320, height: int = 400) -> Image.Image:
+    """A picture as a camera makes it: of noise enough that no packet of the file is without a meaning."""
+    pixels = np.asarray(draw_face(width, height)) + np.random.default_rng(0).normal(0, 12, (height, width, 3))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+FILES = {
+    "baseline JPEG": encode(grainy(), quality=85),
+    "JPEG with restart markers": encode(grainy(), quality=85, restart_marker_rows=1),
+    "progressive JPEG": encode(grainy(), quality=85, progressive=True),
+    "grey JPEG": encode(grainy().convert("L"), quality=85),
+    "CMYK JPEG": encode(grainy().convert("CMYK"), quality=85),
+    "PNG": encode(grainy(), "PNG"),
+    "lossy WebP": encode(grainy(), "WEBP", quality=85),
+    "lossless WebP": encode(grainy(), "WEBP", lossless=True),
+}
+
+
+def refused_as_damaged(data: bytes) -> bool:
+    try:
+        decode(data)
+    except InputError as error:
+        return error.problem == UNREADABLE_IMAGE and "damaged or cut short. Send the whole" in error.detail
+    return False
+
+
+def places(data: bytes) -> list[int]:
+    """Where a packet that is all pixels may begin."""
+    return np.linspace(len(data) // 5, len(data) - 2 * PACKET, 12).astype(int).tolist()
+
+
+def looks_damaged(data: bytes, original: bytes) -> bool:
+    """Whether it is scored although one sees that it is not the original."""
+    if refused_as_damaged(data):
+        return False
+    difference = decode(data).pixels.astype(int) - decode(original).pixels
+    return bool(np.abs(difference).mean() > HARDLY_SEEN)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_lost_packet_is_noticed(kind: str) -> None:
+    data = FILES[kind]
+    damaged = [data[:place] + data[place + PACKET :] for place in places(data)]
+    assert not any(looks_damaged(file, data) for file in damaged)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_packet_of_zeros_is_noticed(kind: str) -> None:
+    data = FILES[kind]
+    damaged = [data[:place] + bytes(PACKET) + data[place + PACKET :] for place in places(data)]
+    assert not any(looks_damaged(file, data) for file in damaged)
+
+
+@given(kind=st.sampled_from(sorted(FILES)), kept=st.floats(0.05, 0.97))
+@settings(max_examples=100, deadline=None)
+def test_a_file_that_is_cut_short_is_noticed_wherever_it_is_cut(kind: str, kept: float) -> None:
+    assert refused_as_damaged(FILES[kind][: int(kept * len(FILES[kind]))])
+
+
+@given(kept=st.floats(0.1, 0.97), end=st.sampled_from([b"\xff\xd9", bytes(500), bytes(3) + b"\xff\xd9"]))
+@settings(max_examples=60, deadline=None)
+def test_an_end_does_not_make_up_for_missing_pixels(kept: float, end: bytes) -> None:
+    for kind in ("baseline JPEG", "JPEG with restart markers", "progressive JPEG"):
+        assert refused_as_damaged(FILES[kind][: int(kept * len(FILES[kind]))] + end)
+
+
+@given(place=st.floats(0.0, 1.0, exclude_max=True), bit=st.integers(0, 7))
+@settings(max_examples=100, deadline=None)
+def test_no_bit_of_the_pixels_of_a_png_turns_unnoticed(place: float, bit: int) -> None:
+    data = bytearray(FILES["PNG"])
+    start = data.index(b"IDAT")
+    data[start + int(place * (data.index(b"IEND") - 4 - start))] ^= 1 << bit
+    assert refused_as_damaged(bytes(data))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (4000, 3000)])
+@pytest.mark.parametrize("colour", ["white", "black"])
+def test_a_blank_lossy_webp_is_not_taken_for_damaged(size: tuple[int, int], colour: str) -> None:
+    assert not refused_as_damaged(encode(Image.new("RGB", size, colour), "WEBP", method=0))

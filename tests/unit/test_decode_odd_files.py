@@ -1,0 +1,150 @@
+"""What is around a picture's pixels does not matter: its ends, its metadata, the bytes in front and behind."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from functions.inference.decode import decode
+from tests.forged import FULL, QUARTER, grey_jpeg, segment
+from tests.pictures import chunk, draw_face, encode
+
+JPEG = encode(draw_face(), quality=90)
+PROGRESSIVE = encode(draw_face(), quality=90, progressive=True)
+PNG = encode(draw_face(), "PNG")
+WEBP = encode(draw_face(), "WEBP", quality=90)
+FILES = {"JPEG": JPEG, "progressive JPEG": PROGRESSIVE, "PNG": PNG, "WebP": WEBP}
+MJPEG_PART = b"--boundary\r\nContent-Type: image/jpeg\r\nContent-Length: 19665\r\n\r\n"
+
+
+def same(data: bytes, as_in: bytes) -> bool:
+    """Whether both decode to the same pixels."""
+    return np.array_equal(decode(data).pixels, decode(as_in).pixels)
+
+
+def with_chunks(*chunks: bytes) -> bytes:
+    """The PNG with more chunks behind its header."""
+    return PNG[:33] + b"".join(chunks) + PNG[33:]
+
+
+@pytest.mark.parametrize("file", [JPEG, PROGRESSIVE], ids=["baseline", "progressive"])
+@pytest.mark.parametrize(
+    "end", [b"", b"\0\0", bytes(1000), bytes(3) + b"\xff\xd9", b"\xff" * 9 + b"\xd9", b"\xff" * 9]
+)
+def test_a_jpeg_needs_no_end_marker(file: bytes, end: bytes) -> None:
+    assert same(file[:-2] + end, file)
+
+
+@given(kind=st.sampled_from(sorted(FILES)), behind=st.binary(max_size=300))
+@settings(max_examples=100, deadline=None)
+def test_bytes_behind_are_not_looked_at(kind: str, behind: bytes) -> None:
+    assert same(FILES[kind] + behind, FILES[kind])
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_burst_behind_does_not_count(kind: str) -> None:
+    assert same(FILES[kind] + PROGRESSIVE * 120, FILES[kind])
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("front", [b"\n", b"\r\n\r\n", bytes(4), MJPEG_PART, b"\r\n" + MJPEG_PART])
+def test_what_streams_put_in_front_is_skipped(kind: str, front: bytes) -> None:
+    assert same(front + FILES[kind], FILES[kind])
+
+
+@given(fill=st.integers(1, 50))
+@settings(max_examples=20, deadline=None)
+def test_fill_bytes_may_stand_before_any_marker(fill: int) -> None:
+    filled = JPEG
+    for code in (0xE0, 0xDB, 0xC0, 0xC4, 0xDA, 0xD9):
+        filled = filled.replace(bytes([0xFF, code]), b"\xff" * fill + bytes([0xFF, code]))
+    assert same(filled, JPEG)
+
+
+def test_fill_bytes_do_not_make_a_baseline_jpeg_a_progressive_one() -> None:
+    filled = grey_jpeg(6400, 4800, sampling=FULL).replace(b"\xff\xda", b"\xff" * 5 + b"\xda")
+    assert decode(filled).width == 6400
+
+
+@pytest.mark.parametrize("megabytes", [1, 5])
+def test_megabytes_of_metadata_are_skipped(megabytes: int) -> None:
+    profile = b"ICC_PROFILE\0\1\1" + bytes(65_000)
+    assert same(JPEG[:2] + segment(0xE2, profile) * (16 * megabytes) + JPEG[2:], JPEG)
+    noise = np.random.default_rng(0).bytes(megabytes * 1_000_000)
+    for name in (b"iCCP", b"zTXt", b"tEXt", b"prVt"):
+        assert same(with_chunks(chunk(name, b"name\0\0" + zlib.compress(noise))), PNG)
+    webp = encode(draw_face(), "WEBP", quality=90, icc_profile=noise)
+    assert same(webp, WEBP)
+
+
+def test_a_wrong_checksum_of_an_ancillary_chunk_does_not_matter() -> None:
+    wrong = chunk(b"tEXt", b"Comment\0hello")[:-4] + b"\0\0\0\0"
+    assert same(with_chunks(wrong), PNG)
+
+
+@pytest.mark.parametrize("missing", [1, 4, 12, 16])
+def test_a_png_whose_end_is_missing_has_all_its_pixels(missing: int) -> None:
+    assert same(PNG[:-missing], PNG)
+
+
+def test_a_png_of_many_small_chunks_of_pixels_is_read() -> None:
+    start = PNG.index(b"IDAT")
+    (length,) = struct.unpack(">I", PNG[start - 4 : start])
+    data = PNG[start + 4 : start + 4 + length]
+    pieces = b"".join(chunk(b"IDAT", data[place : place + 7]) for place in range(0, length, 7))
+    assert same(PNG[: start - 4] + pieces + PNG[start + 8 + length :], PNG)
+
+
+@pytest.mark.parametrize("sampling", [((1, 1),), FULL, QUARTER, ((2, 1), (1, 1), (1, 1)), ((1, 1),) * 4])
+def test_every_usual_subsampling_is_read(sampling: tuple[tuple[int, int], ...]) -> None:
+    assert decode(grey_jpeg(100, 60, sampling=sampling)).pixels.shape == (60, 100, 3)
+
+
+def test_nonsense_where_a_sequential_scan_has_nothing_to_choose_is_ignored() -> None:
+    start = JPEG.index(b"\xff\xda") + 4 + 1 + 6
+    assert same(JPEG[:start] + b"\0\0\0" + JPEG[start + 3 :], JPEG)
+
+
+def test_a_jpeg_without_huffman_tables_has_the_usual_ones() -> None:
+    stripped, rest = b"", JPEG
+    while rest:
+        start = rest.find(b"\xff\xc4")
+        if start < 0:
+            stripped, rest = stripped + rest, b""
+        else:
+            (length,) = struct.unpack(">H", rest[start + 2 : start + 4])
+            stripped, rest = stripped + rest[:start], rest[start + 2 + length :]
+    assert same(stripped, JPEG)
+
+
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+def test_orientation_is_read_where_each_format_keeps_it() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = exif.tobytes().removeprefix(b"Exif\0\0")
+    profile = b"\nexif\n%8d\n%s\n" % (len(raw), raw.hex().encode())
+    files = [
+        JPEG[:2] + segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP) + JPEG[2:],
+        with_chunks(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)),
+        with_chunks(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP))),
+        with_chunks(chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile))),
+        encode(draw_face(), "WEBP", quality=90, xmp=XMP),
+        *(encode(draw_face(), kind, exif=exif) for kind in ("JPEG", "PNG", "WEBP")),
+    ]
+    for file in files:
+        picture = decode(file)
+        assert (picture.width, picture.height) == (200, 160)
+        assert picture.pixels.shape == (160, 200, 3)
+
+
+def test_a_multi_picture_file_of_a_phone_is_its_first() -> None:
+    file = io.BytesIO()
+    draw_face().save(file, "MPO", save_all=True, append_images=[draw_face(80, 100)] * 3, quality=90)
+    assert same(file.getvalue(), JPEG)
