@@ -1,0 +1,54 @@
+"""Imports go one way: training and infra to functions and maskwatch, images to what they share; no circles."""
+
+import ast
+from graphlib import TopologicalSorter
+
+import pytest
+
+from tests.system import ROOT
+
+PACKAGES = ("functions", "infra", "maskwatch", "training")
+IMAGES = sorted(path.parent.name for path in (ROOT / "functions").glob("*/Dockerfile"))
+ALLOWED = {
+    "functions.shared": {"functions.shared"},
+    **{f"functions.{image}": {f"functions.{image}", "functions.shared"} for image in IMAGES},
+    "maskwatch": {"maskwatch"},
+    "infra": {"infra", "functions", "maskwatch"},
+    "training": {"training", "functions", "infra"},
+}
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+}
+
+
+def imported(module):
+    """The modules of the project that a module imports, those for type checkers included."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            of_package = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            found |= of_package or {node.module}
+    return {name for name in found if name.partition(".")[0] in PACKAGES}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_imports_only_what_lies_below_it(package):
+    modules = [name for name in MODULES if f"{name}.".startswith(f"{package}.")]
+    assert modules
+
+    wrong = {
+        (module, name)
+        for module in modules
+        for name in imported(module)
+        if not any(f"{name}.".startswith(f"{below}.") for below in ALLOWED[package])
+    }
+
+    assert not wrong
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
