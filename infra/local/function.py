@@ -140,7 +140,7 @@ class _Process:
             "invoked_function_arn": self._config.arn,
             "deadline": deadline,
         }
-        with suppress(BrokenPipeError):  # it died meanwhile: receiving tells how
+        with suppress(BrokenPipeError):  # it died meanwhile; _receive raises why
             self._pipe.send_bytes(f'{{"context": {json.dumps(context)}, "event": {payload}}}'.encode())
         return self._receive(self._config.timeout)["result"]
 

@@ -31,7 +31,7 @@ def redrive(queue: str, sqs: Any) -> Counter[str]:
         QueueUrl=dead_letters, MaxNumberOfMessages=10, WaitTimeSeconds=_WAIT, MessageAttributeNames=["error"]
     ).get("Messages"):
         for message in messages:
-            sqs.send_message(QueueUrl=queue, MessageBody=message["Body"])  # first, lest it be in neither
+            sqs.send_message(QueueUrl=queue, MessageBody=message["Body"])  # first, lest it be lost
             sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])
             kept = message.get("MessageAttributes", {}).get("error", {})
             errors[kept.get("StringValue", "none kept: it crashed or ran out of time")] += 1

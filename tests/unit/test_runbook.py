@@ -52,17 +52,3 @@ def test_the_parameters_and_resources_it_names_are_there():
     named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", RUNBOOK))
 
     assert named - known == {"NoSuchKey", "AccessDenied"}  # errors of S3's
-
-
-def test_links_within_it_lead_somewhere():
-    anchors = {name.lower() for name in SECTIONS}
-
-    assert set(re.findall(r"\]\(#(\w+)\)", RUNBOOK)) <= anchors
-
-
-def test_the_targets_of_make_that_it_names_are_there():
-    makefiles = [ROOT / "Makefile", ROOT / "infra" / "deploy.mk", ROOT / "training" / "training.mk"]
-    targets = set(re.findall(r"^([a-z-]+):", "\n".join(file.read_text() for file in makefiles), re.MULTILINE))
-    named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", RUNBOOK, re.MULTILINE))
-
-    assert {"drift", "baseline", "redrive"} <= named <= targets
