@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Any
 
 from functions.inference.decode import decode
@@ -34,9 +33,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def predict() -> Response[str]:
     """Score the picture in the body."""
     event = app.current_event
-    text = event.body or ""
-    body = base64.b64decode(text) if event.is_base64_encoded else text.encode(errors="replace")
-    request = parse(body, event.headers.get("content-type") or "", event.query_string_parameters)
+    request = parse(
+        app.body,
+        event.headers.get("content-type") or "",
+        event.query_string_parameters,
+        from_text=not event.is_base64_encoded,
+    )
     prediction = score(decode(request.image), models, request.options)
     recorder.predicted(prediction, source=request.source, request_id=app.request_id)
     return app.respond_json(prediction.as_json())

@@ -1,17 +1,19 @@
-"""A body in any of its three forms to a picture's bytes and what was asked about it."""
+"""A body in any of its forms to a picture's bytes and the options for it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from functions.inference.decode import MAX_SIDE
+from functions.inference.multipart import parse_form
 from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.shared.contract import MAX_PREDICT_BYTES, read_source
+from functions.shared.fields import decode_text, read_json, refuse_unknown
 from functions.shared.problem import (
     INVALID_PARAMETER,
     MALFORMED_BASE64,
@@ -24,12 +26,20 @@ from functions.shared.problem import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FORMS = (
+_FORMS: Final = (
     'Send JSON {"image": "<base64>"} as application/json, the picture itself as image/jpeg, image/png or '
     "image/webp, or multipart/form-data with a part named file."
 )
-_AS_TEXT = b"\xef\xbf\xbd"  # what a byte that is no UTF-8 becomes where the gateway takes a body for text
-_PARAMETER = re.compile(rb';\s*([\w-]+)=("(?:[^"\\]|\\.)*"|[^;\s]*)')
+_PARAMETERS: Final = ("source", "min_confidence", "detect", "max_faces", "min_face")
+_PICTURES: Final = ("file", "image")  # names of the part or the field that is the picture
+_URLENCODED: Final = "application/x-www-form-urlencoded"
+# No type, and what tools like `curl --data-binary` send when they are given none.
+_UNTYPED: Final = {"", "application/octet-stream", _URLENCODED}
+_BOM: Final = b"\xef\xbb\xbf"
+_REPLACED: Final = b"\xef\xbf\xbd"  # U+FFFD, which the gateway puts for bytes that are no UTF-8 in a text
+_GZIP: Final = (b"\x1f\x8b", b"\x1f" + _REPLACED)
+_FIELDS: Final = re.compile(rb"[\w.%-]++=[\x21-\x7e]*+\s*")
+_BASE64: Final = re.compile(rb"(?:data:[^,]{,99},)?[A-Za-z0-9+/_=\-\s]{64,}+")
 
 
 @dataclass(frozen=True)
@@ -47,62 +57,94 @@ class Request:
     options: PredictOptions
 
 
-def parse(body: bytes, content_type: str, query: Mapping[str, str]) -> Request:
-    """Read a request; what the body says goes before what the query says.
+def parse(body: bytes, content_type: str, query: Mapping[str, str], *, from_text: bool) -> Request:
+    """Read a request; a field of the body takes precedence over the query's.
+
+    Args:
+        body: As it was sent, or what is left of it.
+        content_type: The header; may be empty.
+        query: The parameters.
+        from_text: Whether the gateway took the body for text, so that bytes that are no UTF-8 are lost.
 
     Raises:
         InputError: It is malformed; the detail says where and how to do it right.
     """
     if not body:
         raise InputError(MALFORMED_BODY, f"The body is empty. {_FORMS}")
+    if body.startswith(_GZIP):
+        detail = "The body is compressed by gzip. Send it as it is, or say so in the header Content-Encoding: gzip."
+        raise InputError(UNSUPPORTED_TYPE, detail)
     media_type = content_type.partition(";")[0].strip().lower()
-    texts = dict(query)
-    fields: dict[str, Any] = {}
-    if media_type == "multipart/form-data":
-        image, parts = _from_multipart(body, content_type)
-        texts |= parts
-    elif media_type == "application/json" or (_is_untold(media_type) and body.lstrip().startswith(b"{")):
-        image, fields = _from_json(body)
-    elif media_type.startswith("image/") or _is_untold(media_type):
-        image = _from_bytes(body, media_type)
-    else:
-        raise InputError(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
+    image, fields = _read_body(body, media_type, content_type, from_text=from_text)
     if len(image) > MAX_PREDICT_BYTES:
         detail = (
             f"The picture has {len(image):,} bytes; at most {MAX_PREDICT_BYTES:,} are accepted here, however "
             "they are encoded. Scale it down, or ask POST /uploads where to upload it."
         )
         raise InputError(TOO_LARGE, detail)
-    told = {**{name: _from_text(name, text) for name, text in texts.items()}, **fields}
-    return Request(image, read_source(told.get("source")), _options(told))
+    values = {name: _from_text(name, text) for name, text in query.items()}
+    refuse_unknown([*values, *fields], _PARAMETERS)
+    values |= {name: value for name, value in fields.items() if value is not None}
+    return Request(image, read_source(values.get("source")), _options(values))
 
 
-def _is_untold(media_type: str) -> bool:
-    """Whether the type is none, or what tools like `curl --data-binary` send when they are told none."""
-    return media_type in {"", "application/octet-stream", "application/x-www-form-urlencoded"}
-
-
-def _from_bytes(body: bytes, media_type: str) -> bytes:
-    if body.startswith(_AS_TEXT):
-        detail = f"A picture sent as {media_type or 'no type'} does not get through unharmed. {_FORMS}"
+def _read_body(
+    body: bytes, media_type: str, content_type: str, *, from_text: bool
+) -> tuple[bytes, dict[str, Any]]:
+    """Return the picture's bytes and the other fields."""
+    untyped = media_type in _UNTYPED
+    if media_type == "application/json" or (untyped and body.removeprefix(_BOM).lstrip().startswith(b"{")):
+        return _from_json(body)
+    if media_type == _URLENCODED and _FIELDS.fullmatch(body):
+        return _from_urlencoded(body)
+    is_form = media_type == "multipart/form-data"
+    if not (is_form or untyped or media_type.startswith("image/")):
+        raise InputError(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
+    if from_text and _REPLACED in body:
+        sent = f"sent as {media_type}" if media_type else "sent without a Content-Type"
+        detail = f"A picture {sent} is taken for text on its way here, which destroys it. {_FORMS}"
         raise InputError(UNSUPPORTED_TYPE, detail)
-    return body
+    if is_form:
+        return _from_form([(part.name, part.content) for part in parse_form(body, content_type)])
+    if _BASE64.fullmatch(body):
+        detail = f"The body is a picture in base64, not the picture itself. {_FORMS}"
+        raise InputError(UNSUPPORTED_TYPE, detail)
+    return body, {}
 
 
 def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InputError(MALFORMED_BODY, f"The body is not JSON: {error}. {_FORMS}") from error
-    if not isinstance(fields, dict):
-        raise InputError(MALFORMED_BODY, f"The body is JSON, but not an object. {_FORMS}")
-    image = fields.get("image")
+    fields = read_json(body, _FORMS)
+    image = fields.pop("image", None)
     if not isinstance(image, str):
-        wrong = "is not a string" if "image" in fields else "is missing"
-        raise InputError(
-            INVALID_PARAMETER, f"`image` {wrong}: give the picture's bytes in base64, or as a data: URI."
-        )
+        detail = "`image` is missing or not a string: give the picture's bytes in base64, or as a data: URI."
+        raise InputError(INVALID_PARAMETER, detail)
     return _from_base64(image), fields
+
+
+def _from_urlencoded(body: bytes) -> tuple[bytes, dict[str, Any]]:
+    """A form without files: its picture is base64, in which a plus stands for itself, escaped or not."""
+    fields: dict[str, Any] = {}
+    image = None
+    for pair in body.strip().split(b"&"):
+        name, _, value = pair.partition(b"=")
+        key = unquote_plus(name.decode(errors="replace"))
+        if key == "image":
+            image = decode_text(unquote_to_bytes(value), key)
+        else:
+            fields[key] = _from_text(key, decode_text(unquote_to_bytes(value.replace(b"+", b" ")), key))
+    if image is None:
+        raise InputError(INVALID_PARAMETER, f"The form has no field `image`. {_FORMS}")
+    return _from_base64(image), fields
+
+
+def _from_form(parts: list[tuple[str, bytes]]) -> tuple[bytes, dict[str, Any]]:
+    images = [content for name, content in parts if name in _PICTURES]
+    if len(images) != 1:
+        detail = f"The form has {len(images)} parts named `file`; send one picture a request."
+        raise InputError(INVALID_PARAMETER, detail)
+    return images[0], {
+        name: _from_text(name, decode_text(content, name)) for name, content in parts if name not in _PICTURES
+    }
 
 
 def _from_base64(text: str) -> bytes:
@@ -112,7 +154,10 @@ def _from_base64(text: str) -> bytes:
         if not comma or not header.lower().endswith(";base64"):
             detail = "The data: URI in `image` is not in base64: let it start with data:image/jpeg;base64,"
             raise InputError(MALFORMED_BASE64, detail)
-    text = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    text = "".join(text.splitlines())
+    if " " in text:
+        text = _with_lost_pluses(text)
+    text = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -120,74 +165,62 @@ def _from_base64(text: str) -> bytes:
         raise InputError(MALFORMED_BASE64, detail) from error
 
 
-def _from_multipart(body: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
-    """RFC 7578, by hand: the standard library's parser takes bytes apart line by line, as text."""
-    boundary = dict(_parameters(content_type.encode(errors="replace"))).get("boundary")
-    if not boundary:
-        raise InputError(MALFORMED_BODY, "The Content-Type names no boundary. Let your HTTP library set it.")
-    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary)
-    if not parts or not parts[-1].startswith(b"--"):
-        raise InputError(MALFORMED_BODY, "The form is cut short: its closing boundary is missing.")
-    images, fields = [], {}
-    for part in parts[:-1]:
-        head, blank, content = part.partition(b"\r\n\r\n")
-        name = _part_name(head)
-        if not blank or name is None:
-            raise InputError(
-                MALFORMED_BODY, "A part of the form has no Content-Disposition header with a name."
-            )
-        if name == "file":
-            images.append(content)
-        else:
-            fields[name] = content.decode(errors="replace")
-    if len(images) != 1:
-        raise InputError(
-            INVALID_PARAMETER, f"The form has {len(images)} parts named `file`; send one picture a request."
+def _with_lost_pluses(text: str) -> str:
+    """Put back the pluses that decoding a form turned into blanks, if that is what the blanks are.
+
+    Every plus is lost then, and the length is still that of base64. Blanks that part the text into equal pieces may
+    as well have wrapped it: nothing is guessed there, since either guess may give a picture that is garbled.
+    """
+    pieces = [len(piece) for piece in text.split(" ")][:-1]
+    wrapped = len(set(pieces)) == 1 and pieces[0] % 4 == 0
+    if (
+        wrapped
+        or re.search(r"[+\-_]", text)
+        or len(text.rstrip("=")) % 4 == 1
+        or ("=" in text and len(text) % 4)
+    ):
+        detail = (
+            "`image` has blanks in its base64. Send it without; if they were pluses, encode those as %2B."
         )
-    return images[0], fields
-
-
-def _part_name(head: bytes) -> str | None:
-    for line in head.split(b"\r\n"):
-        field, _, value = line.partition(b":")
-        if field.strip().lower() == b"content-disposition" and (name := dict(_parameters(value)).get("name")):
-            return name.decode(errors="replace")
-    return None
-
-
-def _parameters(value: bytes) -> list[tuple[str, bytes]]:
-    return [(name.decode().lower(), quoted.strip(b'"')) for name, quoted in _PARAMETER.findall(value)]
+        raise InputError(MALFORMED_BASE64, detail)
+    return text.replace(" ", "+")
 
 
 def _from_text(name: str, text: str) -> object:
-    """A parameter of the query or a form as JSON would have it; what does not fit stays text, and is refused."""
-    if name == "source":
-        return text
+    """A parameter as JSON would have it, None where it is empty; what does not fit stays text, and is refused."""
+    if not text.strip():
+        return None
     try:
-        return {"true": True, "false": False}.get(text, text) if name == "detect" else float(text)
+        match name:
+            case "source":
+                return text
+            case "detect":
+                return {"true": True, "false": False}.get(text.strip().lower(), text)
+            case _:
+                return float(text)
     except ValueError:
         return text
 
 
-def _options(told: Mapping[str, object]) -> PredictOptions:
+def _options(values: Mapping[str, object]) -> PredictOptions:
     default = PredictOptions()
-    detect = default.detect if told.get("detect") is None else told["detect"]
+    detect = default.detect if values.get("detect") is None else values["detect"]
     if not isinstance(detect, bool):
         raise InputError(
             INVALID_PARAMETER, "`detect` must be true, or false where the picture is a cut-out face."
         )
     return PredictOptions(
-        min_confidence=_number(told, "min_confidence", default.min_confidence, 0, 1),
+        min_confidence=_number(values, "min_confidence", default.min_confidence, 0, 1),
         detect=detect,
-        max_faces=int(_number(told, "max_faces", default.max_faces, 1, MAX_FACES, whole=True)),
-        min_face=int(_number(told, "min_face", default.min_face, 0, MAX_SIDE, whole=True)),
+        max_faces=int(_number(values, "max_faces", default.max_faces, 1, MAX_FACES, whole=True)),
+        min_face=int(_number(values, "min_face", default.min_face, 0, MAX_SIDE, whole=True)),
     )
 
 
 def _number(
-    told: Mapping[str, object], name: str, default: float, low: int, high: int, *, whole: bool = False
+    values: Mapping[str, object], name: str, default: float, low: int, high: int, *, whole: bool = False
 ) -> float:
-    value = told.get(name)
+    value = values.get(name)
     if value is None:
         return default
     if (

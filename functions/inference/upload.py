@@ -13,8 +13,6 @@ import uuid
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from enum import Enum
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -24,8 +22,9 @@ from botocore.exceptions import ClientError
 from functions.inference.decode import decode
 from functions.inference.prediction import PredictOptions
 from functions.inference.score import score
-from functions.shared.contract import MAX_KEY_BYTES, MAX_UPLOAD_BYTES, read_source, result_key
-from functions.shared.problem import GONE, INVALID_PARAMETER, TOO_LARGE, InputError, problem_json
+from functions.shared.contract import MAX_KEY_BYTES, MAX_UPLOAD_BYTES, result_key
+from functions.shared.metadata import decode_source
+from functions.shared.problem import GONE, TOO_LARGE, InputError, problem_json
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class Scorer:
     def _score(self, found: _Found, before: _Result | None, request_id: str) -> Outcome:
         source = None
         try:
-            source = _decode_source(found.source)
+            source = decode_source(found.source)
             prediction = self._predict(found)
         except InputError as rejected:
             problem = problem_json(rejected.problem, rejected.detail)
@@ -219,13 +218,3 @@ class Scorer:
             )  # perhaps the same: S3's first answer was lost, and boto3 asked again
             if not after or after.about != self._about(found):
                 raise
-
-
-def _decode_source(header: str) -> str | None:
-    """What `x-amz-meta-source` says; S3 sends what is not ASCII as mail does (RFC 2047)."""
-    try:
-        return read_source(str(make_header(decode_header(header))))
-    except (HeaderParseError, LookupError, UnicodeError) as error:
-        raise InputError(
-            INVALID_PARAMETER, "`x-amz-meta-source` cannot be decoded. Send ASCII or UTF-8."
-        ) from error

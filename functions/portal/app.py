@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -73,7 +72,7 @@ def docs() -> Response[str]:
 @app.post("/uploads")
 def upload() -> Response[str]:
     """Say where one picture may be put, and where its result will be."""
-    made = uploads.presign(uploads.parse(_body()), settings.uploads_bucket)
+    made = uploads.presign(uploads.parse(app.body), settings.uploads_bucket)
     answer = {
         "key": made.key,
         "result": f"{_prefix()}/results/{quote(made.key)}",
@@ -81,13 +80,15 @@ def upload() -> Response[str]:
         "max_bytes": MAX_UPLOAD_BYTES,
         "expires_at": made.expires_at.isoformat(timespec="seconds"),
     }
-    return app.respond_json(answer, {"Cache-Control": "no-store"})
+    return app.respond_json(answer)
 
 
 @app.get("/results/.+")
 def result() -> Response[str]:
     """Answer with what Batch wrote about an upload."""
     key = unquote(app.current_event.path_parameters["key"])  # a REST API leaves it as it was sent
+    if why := uploads.why_no_result(key):
+        return app.refuse(NO_RESULT, f"There will be no result for {key!r}. {why}")
     found = uploads.find_result(key, settings.results_bucket)
     if found is None:
         detail = (
@@ -101,9 +102,9 @@ def result() -> Response[str]:
 @app.post("/feedback")
 def take_feedback() -> Response[str]:
     """Keep what a prediction should have said."""
-    told = feedback.parse(_body())
-    feedback.keep(told, settings.insights_bucket)
-    return app.respond(202, json.dumps(asdict(told)), "application/json")
+    label = feedback.parse(app.body)
+    feedback.keep(label, settings.insights_bucket)
+    return app.respond(202, json.dumps(asdict(label)), "application/json")
 
 
 @app.get("/compliance")
@@ -125,7 +126,7 @@ def show_drift() -> Response[str]:
     """Answer with what Drift wrote last."""
     found = store.read(settings.insights_bucket, report_key("latest", "json"))
     if found is None:
-        detail = "There is no drift report yet. The first comes when the drift function has run once: `make drift`."
+        detail = "There is no drift report yet. The first comes when the drift function has run once."
         return app.refuse(NO_REPORT, detail)
     return app.respond(200, found, "application/json")
 
@@ -141,12 +142,6 @@ def _show(document: pages.Document) -> Response[str]:
     if document.headers["ETag"] in (app.current_event.headers.get("if-none-match") or ""):
         return app.respond(304, "", document.type, document.headers)
     return app.respond(200, document.body, document.type, document.headers)
-
-
-def _body() -> bytes:
-    """Return the body as it was sent, which need not be text."""
-    body = app.current_event.body or ""
-    return base64.b64decode(body) if app.current_event.is_base64_encoded else body.encode(errors="replace")
 
 
 def _prefix() -> str:

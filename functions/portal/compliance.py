@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from functions.portal import store
 from functions.shared.contract import OUTCOMES, compliance_key, read_source
+from functions.shared.fields import refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _PATIENCE: Final = 12.0  # seconds, of the function's own 20
 _AT_ONCE: Final = 32  # summaries; with a thousand sources one has some megabytes
 _USUAL: Final = timedelta(days=6)  # before the last day
 _FORMS: Final = ("json", "csv")
-_MOMENT: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2})?")
+_DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # Spreadsheets compute what begins like this. Where they part cells by other characters than commas, a cell may begin
 # in the middle of ours.
 _FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- they take wide ones, too
@@ -65,6 +66,8 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> Wanted:
     Raises:
         InputError: One is malformed, or the range is too long; the detail says how to do it right.
     """
+    query = {name: text for name, text in query.items() if text or name == "source"}
+    refuse_unknown(query, ("from", "to", "by", "source", "format"))
     by = _choice(query, "by", tuple(MAX_DAYS))
     form = _choice(query, "format", _FORMS) if "format" in query or "text/csv" not in accept else "csv"
     source = read_source(query["source"]) or "" if "source" in query else None
@@ -72,7 +75,9 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> Wanted:
         last = _moment(query.get("to", f"{now:%Y-%m-%d}"), end=True)
         first = _moment(query["from"]) if "from" in query else last.replace(hour=0) - _USUAL
     except (ValueError, OverflowError) as error:
-        detail = "`from` and `to` must be days such as 2026-11-22, or hours such as 2026-11-22T09, in UTC."
+        detail = (
+            "`from` and `to` must be days such as 2026-11-22, or times such as 2026-11-22T09:00:00Z (UTC)."
+        )
         raise InputError(INVALID_PARAMETER, detail) from error
     days = (last.date() - first.date()).days + 1
     if first > last:
@@ -141,12 +146,15 @@ def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
 
 
 def _moment(text: str, *, end: bool = False) -> datetime:
-    """Read a day or an hour; of a day the first hour, or, where it is the end of a range, the last one."""
-    if not _MOMENT.fullmatch(text):
+    """Read a day or a time to its hour, UTC; of a day the first, or the last where it is the end of a range."""
+    text = text.replace(" ", "+")  # a plus that was not percent-encoded
+    if not _DAY.match(text):
         raise ValueError(text)
-    whole_day = "T" not in text
-    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
-    return moment.replace(hour=23) if whole_day and end else moment
+    moment = datetime.fromisoformat(text)
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment != moment.replace(minute=0, second=0, microsecond=0):
+        raise ValueError(text)
+    return moment.replace(hour=23) if end and _DAY.fullmatch(text) else moment
 
 
 def _text(hour: datetime) -> str:

@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from functions.portal import store
-from functions.portal.request import read_object
 from functions.shared.contract import FEEDBACK, LABELS, day_prefix
+from functions.shared.fields import read_json, refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_FORM: Final = 'Send JSON such as {"prediction_id": "<as it was answered>", "label": "no_mask"}.'
+_EXAMPLE: Final = 'Send JSON such as {"prediction_id": "<as it was answered>", "label": "no_mask"}.'
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,11 @@ def parse(body: bytes) -> Feedback:
     Raises:
         InputError: It is malformed; the detail says how to do it right.
     """
-    told = read_object(body, _FORM)
-    prediction_id, label = told.get("prediction_id"), told.get("label")
+    fields = read_json(body, _EXAMPLE)
+    refuse_unknown(fields, ("prediction_id", "label"))
+    prediction_id, label = fields.get("prediction_id"), fields.get("label")
     if not (isinstance(prediction_id, str) and _UUID.fullmatch(prediction_id.lower())):
-        detail = f"`prediction_id` must be the UUID that the prediction was answered with. {_FORM}"
+        detail = f"`prediction_id` must be the UUID that the prediction was answered with. {_EXAMPLE}"
         raise InputError(INVALID_PARAMETER, detail)
     if label not in LABELS:
         detail = "`label` must be mask, no_mask or incorrect: what the picture really shows."

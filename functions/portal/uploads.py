@@ -5,31 +5,32 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.header import Header
 from typing import TYPE_CHECKING, Final
 
 from functions.portal import store
-from functions.portal.request import read_object
 from functions.shared.contract import (
     API_UPLOADS,
+    INTERNAL_RESULTS,
     MAX_KEY_BYTES,
     MAX_UPLOAD_BYTES,
     UPLOAD_TYPES,
     read_source,
     result_key,
 )
+from functions.shared.fields import read_json, refuse_unknown
+from functions.shared.metadata import encode_source
 from functions.shared.problem import INVALID_PARAMETER, UNSUPPORTED_TYPE, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _EXPIRY: Final = timedelta(minutes=15)
-_ONE_LINE: Final = 10_000  # characters that none is longer than; S3 wants RFC 2047 for what is not ASCII
-_FORM: Final = 'Send JSON such as {"type": "image/jpeg"}.'
+_SYNONYMS: Final = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
+_EXAMPLE: Final = 'Send JSON such as {"type": "image/jpeg"}.'
 
 
 @dataclass(frozen=True)
-class Wanted:
+class UploadRequest:
     """What is to be uploaded: its media type, and the camera or site that it comes from."""
 
     type: str
@@ -46,31 +47,35 @@ class Upload:
     expires_at: datetime
 
 
-def parse(body: bytes) -> Wanted:
+def parse(body: bytes) -> UploadRequest:
     """Read the body of a request for an upload.
 
     Raises:
         InputError: It is malformed; the detail says how to do it right.
     """
-    told = read_object(body, _FORM)
-    media_type = told.get("type")
+    fields = read_json(body, _EXAMPLE)
+    refuse_unknown(fields, ("type", "source"))
+    media_type = fields.get("type")
     if not isinstance(media_type, str):
-        raise InputError(INVALID_PARAMETER, f"`type` is missing or not a string. {_FORM}")
+        raise InputError(INVALID_PARAMETER, f"`type` is missing or not a string. {_EXAMPLE}")
+    media_type = media_type.strip().lower()
+    media_type = _SYNONYMS.get(media_type, media_type)
     if media_type not in UPLOAD_TYPES:
-        detail = f"{media_type!r} cannot be scored; upload one of {', '.join(UPLOAD_TYPES)}."
+        detail = f"{media_type[:64]!r} cannot be scored; upload one of {', '.join(UPLOAD_TYPES)}."
         raise InputError(UNSUPPORTED_TYPE, detail)
-    return Wanted(media_type, read_source(told.get("source")))
+    return UploadRequest(media_type, read_source(fields.get("source")))
 
 
-def presign(wanted: Wanted, bucket: str) -> Upload:
+def presign(request: UploadRequest, bucket: str) -> Upload:
     """Let whoever has the answer put one picture of this type, of at most `MAX_UPLOAD_BYTES`, into the bucket."""
-    now = datetime.now(UTC)
-    key = f"{API_UPLOADS}{now:%Y/%m/%d}/{uuid.uuid4()}{UPLOAD_TYPES[wanted.type]}"
-    fields = {"Content-Type": wanted.type}
-    if wanted.source is not None:
-        fields["x-amz-meta-source"] = Header(wanted.source, maxlinelen=_ONE_LINE).encode(maxlinelen=_ONE_LINE)
     # The virtual style names the region in the address; the global one redirects, which a form does not survive.
-    form = store.s3(virtual_hosts=True).generate_presigned_post(
+    s3 = store.s3(virtual_hosts=True)
+    now = datetime.now(UTC)
+    key = f"{API_UPLOADS}{now:%Y/%m/%d}/{uuid.uuid4()}{UPLOAD_TYPES[request.type]}"
+    fields = {"Content-Type": request.type}
+    if request.source is not None:
+        fields["x-amz-meta-source"] = encode_source(request.source)
+    form = s3.generate_presigned_post(
         bucket,
         key,
         Fields=fields,
@@ -83,7 +88,17 @@ def presign(wanted: Wanted, bucket: str) -> Upload:
     return Upload(key, form["url"], form["fields"], now + _EXPIRY)
 
 
+def why_no_result(key: str) -> str:
+    """Return why nothing will ever be written about an upload `key`; empty where something may."""
+    if key.endswith("/"):
+        return "A key that ends in a slash is a folder, and folders are not scored."
+    if key.startswith(INTERNAL_RESULTS):
+        return f"No upload is scored under {' or '.join(INTERNAL_RESULTS)}."
+    if len(result_key(key).encode()) > MAX_KEY_BYTES:
+        return f"The key with .json behind it is longer than the {MAX_KEY_BYTES:,} bytes that S3 takes."
+    return ""
+
+
 def find_result(key: str, bucket: str) -> str | None:
     """Return the JSON that Batch wrote about the upload `key`, or None where there is none yet."""
-    name = result_key(key)
-    return None if len(name.encode()) > MAX_KEY_BYTES else store.read(bucket, name)
+    return store.read(bucket, result_key(key))

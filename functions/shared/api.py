@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
@@ -15,40 +16,52 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
 logger = Logger(serialize_stacktrace=False)
 
 
 class Api(APIGatewayRestResolver):
-    """A resolver whose every answer another site's page may read.
+    """A resolver whose answers the pages of other sites may read and nobody may store, unless a route says otherwise.
 
     Args:
-        cors_origin: The pages of which site; "*" for all.
-        methods: The method of each resource that there is; told to whoever uses another one.
+        cors_origin: The site whose pages may read; "*" for all.
+        methods: The method of each resource that there is; named to whoever uses another one.
     """
 
     def __init__(self, cors_origin: str, methods: Mapping[str, str]) -> None:
         super().__init__(cors=CORSConfig(allow_origin=cors_origin, allow_headers=["x-api-key"]))
-        self._cors_origin, self._methods = cors_origin, methods
+        self._methods = methods
         self.not_found(self._nothing_there)
         self.exception_handler(Exception)(self._fail)
+
+    def resolve(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """Answer an event; HEAD as GET would be, without the body (RFC 9110, 9.3.2)."""
+        if event["httpMethod"] != "HEAD":
+            return super().resolve(event, context)
+        return super().resolve({**event, "httpMethod": "GET"}, context) | {"body": ""}
 
     @property
     def request_id(self) -> str:
         """Of the request that is being answered; the logs know it by this."""
         return str(self.current_event.request_context.request_id)
 
+    @property
+    def body(self) -> bytes:
+        """Of the request that is being answered, as it was sent unless the gateway took bytes for text."""
+        event = self.current_event
+        body = event.body or ""
+        return base64.b64decode(body) if event.is_base64_encoded else body.encode(errors="surrogatepass")
+
     def respond(
         self, status: int, body: str, content_type: str, headers: Mapping[str, str] | None = None
     ) -> Response[str]:
         """Answer with a body of any type."""
-        allow = {"Access-Control-Allow-Origin": self._cors_origin}
-        return Response(status, content_type, body, headers={**allow, **(headers or {})})
+        return Response(status, content_type, body, headers={**_HEADERS, **(headers or {})})
 
-    def respond_json(
-        self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
-    ) -> Response[str]:
+    def respond_json(self, body: Mapping[str, Any]) -> Response[str]:
         """Answer 200 with JSON."""
-        return self.respond(200, json.dumps(body), "application/json", headers)
+        return self.respond(200, json.dumps(body), "application/json")
 
     def refuse(
         self, problem: Problem, detail: str, headers: Mapping[str, str] | None = None
@@ -59,8 +72,9 @@ class Api(APIGatewayRestResolver):
 
     def _nothing_there(self, _: NotFoundError) -> Response[str]:
         resource = self.current_event.resource
-        if allowed := self._methods.get(resource):
-            return self.refuse(METHOD_NOT_ALLOWED, f"Use {allowed} {resource}.", {"Allow": allowed})
+        if method := self._methods.get(resource):
+            allowed = "GET, HEAD" if method == "GET" else method
+            return self.refuse(METHOD_NOT_ALLOWED, f"Use {method} {resource}.", {"Allow": allowed})
         return self.refuse(NOT_FOUND, "There is nothing at this path; GET /docs describes every route.")
 
     def _fail(self, _: Exception) -> Response[str]:

@@ -17,12 +17,14 @@ MAX_PREDICT_BYTES: Final = 4_400_000  # in base64 it fits into the 6 MB that Lam
 MAX_UPLOAD_BYTES: Final = 25_000_000
 MAX_KEY_BYTES: Final = 1024  # S3's own limit
 MAX_SOURCE: Final = 64  # characters
+_REPLACED: Final = "\ufffd"  # put by a gateway or a library for what is not UTF-8
 
 UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 # The endings of which the uploads bucket notifies Batch, in lower case: pictures, and files of other kinds that get a
 # result that says so.
 UPLOAD_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".gif", ".tif", ".tiff", ".bmp")
 
+INTERNAL_RESULTS: Final = ("backfill/", "inventory/")  # prefixes in the results bucket that hold no results
 API_UPLOADS: Final = "api/"  # prefix of the keys of presigned uploads, in the uploads bucket
 FEEDBACK: Final = "feedback/"  # prefixes in the insights bucket
 COMPLIANCE: Final = "compliance/"
@@ -37,6 +39,8 @@ def read_source(value: object) -> str | None:
     """
     if value is None or value == "":
         return None
+    if isinstance(value, str) and _REPLACED in value:
+        raise InputError(INVALID_PARAMETER, "`source` must be text in UTF-8; some of its bytes are not.")
     if not isinstance(value, str) or len(value) > MAX_SOURCE or not value.isprintable():
         detail = f"`source` must be text of at most {MAX_SOURCE} printable characters."
         raise InputError(INVALID_PARAMETER, detail)

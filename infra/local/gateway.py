@@ -2,7 +2,7 @@
 
 Routes, keys, binary types, mock integrations and gateway responses are those of the API's own definition, as
 template.yaml and functions/portal/openapi.yaml make it. Not here: throttling, quotas, request validation,
-compression and access logs.
+compression of answers and access logs.
 """
 
 from __future__ import annotations
@@ -14,13 +14,20 @@ import re
 import sys
 import time
 import uuid
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.client import responses as phrases
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-from infra.local.errors import ApiError, FunctionError, RequestTooLargeError, TooManyRequestsError
+from infra.local.errors import (
+    ApiError,
+    FunctionError,
+    RequestTooLargeError,
+    TooManyRequestsError,
+    UnsupportedMediaTypeError,
+)
 from infra.local.template import ACCOUNT
 
 if TYPE_CHECKING:
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from infra.local.function import Function
 
 MAX_BODY: Final = 10 * 1024 * 1024  # API Gateway's own limit, in bytes
+_WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}  # of the codings that API Gateway decompresses
 _ANY: Final = "x-amazon-apigateway-any-method"
 _METHODS: Final = {"get", "put", "post", "delete", "options", "head", "patch", _ANY}
 _DEFAULTS: Final = {  # the gateway responses that are raised here: status and message where the API sets none
@@ -112,6 +120,8 @@ class Gateway:
             return self._refuse("INTEGRATION_TIMEOUT")
         except RequestTooLargeError:
             return self._refuse("REQUEST_TOO_LARGE")
+        except UnsupportedMediaTypeError:
+            return self._refuse("UNSUPPORTED_MEDIA_TYPE")
 
     def _answer(self, request: Request) -> Response:
         route = next((route for route in self._routes if route.pattern.fullmatch(request.path)), None)
@@ -122,11 +132,12 @@ class Gateway:
             return self._refuse("MISSING_AUTHENTICATION_TOKEN")
         if operation.needs_key and request.headers.get("x-api-key") not in self._keys:
             return self._refuse("INVALID_API_KEY")
-        if len(request.body) > MAX_BODY:
+        body = _decompressed(request)
+        if len(body) > MAX_BODY:
             return self._refuse("REQUEST_TOO_LARGE")
         if operation.function is None:
             return self._mock(operation.integration)
-        event = self._event(request, route, needs_key=operation.needs_key)
+        event = self._event(replace(request, body=body), route, needs_key=operation.needs_key)
         return self._translated(operation.function.invoke(event), request.headers.get("accept", ""))
 
     def _event(self, request: Request, route: _Route, *, needs_key: bool) -> dict[str, Any]:
@@ -209,9 +220,26 @@ class Gateway:
         return Response(int(response.get("statusCode", status)), list(headers.items()), body.encode())
 
     def _is_binary(self, media_type: str) -> bool:
-        return (
-            "*/*" in self._binary_types or media_type.partition(";")[0].strip().lower() in self._binary_types
-        )
+        sent = media_type.partition(";")[0].strip().lower()
+        return not self._binary_types.isdisjoint({sent, f"{sent.partition('/')[0]}/*", "*/*"})
+
+
+def _decompressed(request: Request) -> bytes:
+    """Return the body as API Gateway hands it on where the API has a `minimumCompressionSize`.
+
+    Raises:
+        UnsupportedMediaTypeError: It is not of the coding that the header says, or API Gateway does not know that.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding == "identity":
+        return request.body
+    if coding not in _WINDOW_BITS:
+        raise UnsupportedMediaTypeError(coding)
+    try:
+        # One byte more than is let through: a megabyte may unpack to a thousand.
+        return zlib.decompressobj(_WINDOW_BITS[coding]).decompress(request.body, MAX_BODY + 1)
+    except zlib.error as error:
+        raise UnsupportedMediaTypeError(f"not {coding}: {error}") from error
 
 
 def wsgi(gateway: Gateway) -> Callable[..., Iterable[bytes]]:

@@ -24,7 +24,9 @@ HEAVY = (
 ANSWER = """
 import json, sys
 from functions.inference.predict import handler
-answer = handler(json.load(open("events/predict-multipart.json")), None)
+event = json.load(open("events/predict-multipart.json"))
+event["multiValueHeaders"]["Origin"] = ["https://example.com"]
+answer = handler(event, None)
 print(json.dumps({**answer, "modules": sorted(sys.modules)}))
 """
 

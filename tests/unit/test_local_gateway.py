@@ -1,7 +1,9 @@
 """The local gateway makes of HTTP what API Gateway makes of it, from the API's own definition."""
 
 import base64
+import gzip
 import json
+import zlib
 
 import pytest
 
@@ -35,7 +37,7 @@ DEFINITION = {
         "/results/latest": {"get": {"x-amazon-apigateway-integration": PROXY}},
         "/any/{id}": {"x-amazon-apigateway-any-method": {"x-amazon-apigateway-integration": PROXY}},
     },
-    "x-amazon-apigateway-binary-media-types": ["image/jpeg"],
+    "x-amazon-apigateway-binary-media-types": ["image/*"],
     "x-amazon-apigateway-gateway-responses": {
         "MISSING_AUTHENTICATION_TOKEN": {
             "statusCode": 404,
@@ -113,6 +115,25 @@ def test_a_body_of_a_binary_type_is_in_base64(ask, function):
     ask("POST", "/paid", {"x-api-key": "secret", "content-type": "text/plain"}, "é".encode())
     assert function.event["isBase64Encoded"] is False
     assert function.event["body"] == "é"
+
+
+@pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_body_is_unpacked(ask, function, coding, compress):
+    headers = {"x-api-key": "secret", "content-type": "application/json", "content-encoding": coding}
+    ask("POST", "/paid", headers, compress(b'{"a": 1}'))
+    assert function.event["body"] == '{"a": 1}'
+
+
+@pytest.mark.parametrize(("coding", "body"), [("br", b"x"), ("gzip", b"not so"), ("deflate", b"not so")])
+def test_a_body_of_an_unknown_coding_does_not_reach_the_function(ask, function, coding, body):
+    assert ask("POST", "/paid", {"x-api-key": "secret", "content-encoding": coding}, body).status >= 400
+    assert function.event is None
+
+
+def test_a_body_that_unpacks_to_more_than_is_taken_is_too_large(ask, function):
+    headers = {"x-api-key": "secret", "content-encoding": "gzip"}
+    assert ask("POST", "/paid", headers, gzip.compress(bytes(100 * MAX_BODY))).status == 413
+    assert function.event is None
 
 
 def test_an_answer_is_passed_on(ask, function):

@@ -29,6 +29,9 @@ def app(monkeypatch):
 def ask(app):
     def send(event, **changes):
         event = json.loads((ROOT / "events" / f"{event}.json").read_text()) | changes
+        event["multiValueHeaders"] |= {
+            "Origin": ["https://example.org"]
+        }  # as the page of another site sends it
         return app.handler(event, SimpleNamespace(aws_request_id="1"))
 
     return send
@@ -85,7 +88,7 @@ def test_asking_twice_gives_the_same(ask):
 def test_a_wrong_method_is_told_from_a_wrong_path(ask):
     wrong_method = ask("docs", httpMethod="POST")
     assert wrong_method["statusCode"] == 405
-    assert header(wrong_method, "Allow") == "GET"
+    assert header(wrong_method, "Allow") == "GET, HEAD"
 
     wrong_path = ask("docs", path="/nothing", resource="/nothing")
     assert wrong_path["statusCode"] == 404

@@ -160,11 +160,31 @@ def test_without_ends_it_is_the_week_until_today(portal, write, found, monkeypat
     assert found(to="2026-11-20T15")["from"] == "2026-11-14T00:00:00Z"
 
 
+@pytest.mark.usefixtures("insights")
+@pytest.mark.parametrize(
+    "text", ["{}", "{}Z", "{}:00", "{}:00:00Z", "{}:00:00+00:00", "{}:00:00 00:00", "{}:00:00.000Z"]
+)
+def test_a_time_may_be_written_as_any_answer_writes_it(found, text):
+    answer = found(from_=text.format("2026-11-20T22"), to=text.format("2026-11-21T01"))
+    assert (answer["from"], answer["to"]) == ("2026-11-20T22:00:00Z", "2026-11-21T01:00:00Z")
+
+
+@pytest.mark.usefixtures("insights")
+def test_what_an_answer_says_may_be_asked_again(found):
+    answer = found(from_="2026-11-20", to="2026-11-21")
+    again = found(from_=answer["from"], to=answer["to"])
+    assert again == answer
+
+
+@pytest.mark.usefixtures("insights")
+def test_a_time_of_another_zone_is_taken_to_utc(found):
+    assert found(from_="2026-11-21T00:00:00+02:00", to="2026-11-21")["from"] == "2026-11-20T22:00:00Z"
+
+
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ({"from_": "yesterday"}, "must be days such as 2026-11-22, or hours such as 2026-11-22T09"),
-        ({"from_": ""}, "must be days"),
+        ({"from_": "yesterday"}, "must be days such as 2026-11-22, or times such as 2026-11-22T09:00:00Z"),
         ({"to": "2026-02-30"}, "must be days"),
         ({"to": "2026-11-22T24"}, "must be days"),
         ({"to": "2026-11-22T09:30"}, "must be days"),
@@ -180,7 +200,7 @@ def test_without_ends_it_is_the_week_until_today(portal, write, found, monkeypat
             "32 days long; ask for at most 31 days by hour",
         ),
         ({"by": "week"}, "`by` must be day or hour"),
-        ({"by": ""}, "`by` must be day or hour"),
+        ({"form": "csv"}, "Did you mean"),
         ({"format": "xml"}, "`format` must be json or csv"),
         ({"source": "x" * 65}, "`source` must be text of at most 64"),
         ({"source": "a\nb"}, "printable"),

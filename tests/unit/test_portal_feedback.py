@@ -84,11 +84,12 @@ def test_an_id_in_capital_letters_is_the_same_prediction(say, insights, at):
     assert (told["prediction_id"], told["label"]) == (ID, "no_mask")
 
 
-def test_nothing_else_that_is_sent_is_kept(say, insights):
-    say({"prediction_id": ID, "label": "mask", "name": "Jane Doe"})
+def test_nothing_else_may_be_sent(say, insights):
+    answer = say({"prediction_id": ID, "label": "mask", "name": "Jane Doe"})
 
-    (told,) = kept(insights).values()
-    assert told.keys() == {"prediction_id", "label", "time"}
+    assert answer["statusCode"] == 400
+    assert "'name'" in json.loads(answer["body"])["detail"]
+    assert not kept(insights)
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_a_percent_sign_is_decoded_once(result, results):
     assert result("a%2520b.jpg")["statusCode"] == 404
 
 
-@pytest.mark.parametrize("key", ["none.jpg", "face.jpg.json", "%FF", "%00", "x" * 1020])
+@pytest.mark.parametrize("key", ["none.jpg", "face.jpg.json", "%FF", "%00"])
 def test_what_has_no_result_is_a_problem_that_says_when_to_ask_again(result, results, key):
     results.put_object(Key="face.jpg.json", Body=b"{}")
 
@@ -216,6 +216,25 @@ def test_what_has_no_result_is_a_problem_that_says_when_to_ask_again(result, res
     assert answer["statusCode"] == 404
     assert json.loads(answer["body"])["type"] == "urn:maskwatch:problem:no-result"
     assert answer["multiValueHeaders"]["Retry-After"] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("x" * 1020, "1,024 bytes"),
+        ("photos/", "folder"),
+        ("backfill/1/manifest", "backfill/"),
+        ("inventory/a", "inv"),
+    ],
+)
+def test_what_will_never_have_a_result_is_not_to_be_asked_for_again(result, results, key, why):
+    results.put_object(Key=f"{key[:1000]}.json", Body=b"{}")  # even where something lies there
+
+    answer = result(key)
+
+    assert answer["statusCode"] == 404
+    assert why in json.loads(answer["body"])["detail"]
+    assert "Retry-After" not in answer["multiValueHeaders"]
 
 
 @pytest.mark.usefixtures("results")
@@ -229,7 +248,7 @@ def test_another_method_is_told_the_right_one(ask):
     answer = ask("DELETE", "/results/a/b.jpg", "/results/{key+}", pathParameters={"key": "a/b.jpg"})
 
     assert answer["statusCode"] == 405
-    assert answer["multiValueHeaders"]["Allow"] == ["GET"]
+    assert answer["multiValueHeaders"]["Allow"] == ["GET, HEAD"]
 
 
 @pytest.mark.parametrize(("name", "status"), [("upload", 200), ("upload-heic", 415), ("result", 200)])

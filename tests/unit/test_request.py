@@ -26,26 +26,30 @@ IMAGE = b"\xff\xd8\xff\xe0 any bytes \r\n-- \x00\xfb\xff\xbf"
 TEXT = base64.b64encode(IMAGE).decode()
 
 
+def read(body: bytes, content_type: str, query: dict[str, str] | None = None) -> Request:
+    return parse(body, content_type, query or {}, from_text=False)
+
+
 def from_json(fields: object, query: dict[str, str] | None = None) -> Request:
-    return parse(json.dumps(fields).encode(), "application/json", query or {})
+    return read(json.dumps(fields).encode(), "application/json", query)
 
 
 def from_form(body: bytes, boundary: str = "b") -> Request:
-    return parse(body, f"multipart/form-data; boundary={boundary}", {})
+    return read(body, f"multipart/form-data; boundary={boundary}")
 
 
 def refusal(
     body: bytes, content_type: str = "application/json", query: dict[str, str] | None = None
 ) -> InputError:
     with pytest.raises(InputError) as caught:
-        parse(body, content_type, query or {})
+        read(body, content_type, query)
     return caught.value
 
 
 def test_the_three_forms_carry_the_same() -> None:
     expected = Request(IMAGE, "gate-3", PredictOptions(min_confidence=0.6))
     assert from_json({"image": TEXT, "source": "gate-3", "min_confidence": 0.6}) == expected
-    assert parse(IMAGE, "image/jpeg", {"source": "gate-3", "min_confidence": "0.6"}) == expected
+    assert read(IMAGE, "image/jpeg", {"source": "gate-3", "min_confidence": "0.6"}) == expected
     parts = {"file": IMAGE, "source": b"gate-3", "min_confidence": b"0.6"}
     assert from_form(form(parts, "b")) == expected
 
@@ -64,7 +68,7 @@ def test_the_body_goes_before_the_query() -> None:
     ["application/json", "Application/JSON; charset=utf-8", "", "application/x-www-form-urlencoded"],
 )
 def test_json_by_its_type_or_by_its_look(content_type: str) -> None:
-    assert parse(b' \n{"image": "' + TEXT.encode() + b'"}', content_type, {}).image == IMAGE
+    assert read(b' \n{"image": "' + TEXT.encode() + b'"}', content_type).image == IMAGE
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def test_json_by_its_type_or_by_its_look(content_type: str) -> None:
      "application/x-www-form-urlencoded"],
 )  # fmt: skip
 def test_a_picture_by_its_type_or_for_lack_of_one(content_type: str) -> None:
-    assert parse(IMAGE, content_type, {}).image == IMAGE
+    assert read(IMAGE, content_type).image == IMAGE
 
 
 @pytest.mark.parametrize(
@@ -114,13 +118,6 @@ def test_any_bytes_survive_base64(image: bytes) -> None:
     assert from_json({"image": base64.b64encode(image).decode()}).image == image
 
 
-@given(st.binary(max_size=200), st.binary(max_size=30))
-def test_any_bytes_survive_a_form(image: bytes, source: bytes) -> None:
-    body = form({"file": image, "other": source}, "0b4d7f")
-    if b"--0b4d7f" not in image + source:
-        assert from_form(body, "0b4d7f").image == image
-
-
 @pytest.mark.parametrize(
     ("body", "problem", "told"),
     [
@@ -132,8 +129,8 @@ def test_any_bytes_survive_a_form(image: bytes, source: bytes) -> None:
         (b"[]", MALFORMED_BODY, "not an object"),
         (b"null", MALFORMED_BODY, "not an object"),
         (b"{}", INVALID_PARAMETER, "`image` is missing"),
-        (b'{"image": 5}', INVALID_PARAMETER, "`image` is not a string"),
-        (b'{"image": null}', INVALID_PARAMETER, "`image` is not a string"),
+        (b'{"image": 5}', INVALID_PARAMETER, "not a string"),
+        (b'{"image": null}', INVALID_PARAMETER, "not a string"),
     ],
 )
 def test_bad_json_is_told_what_is_wrong(body: bytes, problem: Problem, told: str) -> None:
@@ -149,7 +146,7 @@ def test_min_confidence_in_json_is_a_number_from_0_to_1(value: object) -> None:
     assert "min_confidence" in rejected.detail
 
 
-@pytest.mark.parametrize("value", ["", "high", "nan", "inf", "-1", "1.01", "0,5"])
+@pytest.mark.parametrize("value", ["high", "nan", "inf", "-1", "1.01", "0,5"])
 def test_min_confidence_in_the_query_is_a_number_from_0_to_1(value: str) -> None:
     assert refusal(IMAGE, "image/jpeg", {"min_confidence": value}).problem == INVALID_PARAMETER
 
@@ -159,7 +156,7 @@ def test_every_question_may_be_asked_in_every_form() -> None:
     fields = {"min_confidence": 0.6, "detect": False, "max_faces": 3, "min_face": 24}
     texts = {"min_confidence": "0.6", "detect": "false", "max_faces": "3", "min_face": "24"}
     assert from_json({"image": TEXT, **fields}) == expected
-    assert parse(IMAGE, "image/jpeg", texts) == expected
+    assert read(IMAGE, "image/jpeg", texts) == expected
     parts = {name: text.encode() for name, text in texts.items()}
     assert from_form(form({"file": IMAGE, **parts}, "b")) == expected
 
@@ -182,9 +179,9 @@ def test_a_question_in_json_is_of_its_type_and_in_range(name: str, values: list[
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("detect", ["", "0", "no", "False "]),
-        ("max_faces", ["", "0", "many", "nan", "401"]),
-        ("min_face", ["", "-1", "big", "1e9"]),
+        ("detect", ["0", "no", "falsch"]),
+        ("max_faces", ["0", "many", "nan", "401"]),
+        ("min_face", ["-1", "big", "1e9"]),
     ],
 )
 def test_a_question_in_the_query_is_of_its_type_and_in_range(name: str, values: list[str]) -> None:
@@ -212,7 +209,7 @@ def test_null_is_as_good_as_absent() -> None:
 
 
 def test_an_empty_source_is_none() -> None:
-    assert parse(IMAGE, "image/jpeg", {"source": ""}).source is None
+    assert read(IMAGE, "image/jpeg", {"source": ""}).source is None
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "text/html", "application/pdf", "video/mp4"])
@@ -221,13 +218,6 @@ def test_other_types_are_told_the_accepted_ones(content_type: str) -> None:
     assert rejected.problem == UNSUPPORTED_TYPE
     assert content_type in rejected.detail
     assert "image/webp" in rejected.detail
-
-
-def test_a_picture_that_the_gateway_took_for_text_is_told_so() -> None:
-    mangled = IMAGE.decode(errors="replace").encode()
-    rejected = refusal(mangled, "image/jpg")
-    assert rejected.problem == UNSUPPORTED_TYPE
-    assert "image/jpg" in rejected.detail
 
 
 def test_too_large_names_the_limit_in_image_bytes_and_the_other_way() -> None:
@@ -248,7 +238,7 @@ def test_the_largest_picture_fits() -> None:
     image = bytes(MAX_PREDICT_BYTES)
     body = json.dumps({"image": base64.b64encode(image).decode()}).encode()
     assert len(body) < 6 * 1024 * 1024 - 200_000
-    assert parse(body, "application/json", {}).image == image
+    assert read(body, "application/json").image == image
 
 
 @pytest.mark.parametrize(
@@ -260,7 +250,7 @@ def test_the_largest_picture_fits() -> None:
     ],
 )
 def test_the_boundary_may_be_written_any_way(content_type: str) -> None:
-    assert parse(form({"file": IMAGE}, "b"), content_type, {}).image == IMAGE
+    assert read(form({"file": IMAGE}, "b"), content_type).image == IMAGE
 
 
 @pytest.mark.parametrize(
@@ -290,7 +280,7 @@ def test_an_empty_file_part_is_an_empty_picture() -> None:
         (form({"file": IMAGE}, "b")[:-6], "multipart/form-data; boundary=b", MALFORMED_BODY, "cut short"),
         (b"--b\r\n\r\n\r\n--b--\r\n", "multipart/form-data; boundary=b", MALFORMED_BODY, "Content-Disposition"),
         (b"--b--\r\n", "multipart/form-data; boundary=b", INVALID_PARAMETER, "0 parts"),
-        (form({"image": IMAGE}, "b"), "multipart/form-data; boundary=b", INVALID_PARAMETER, "named `file`"),
+        (form({"picture": IMAGE}, "b"), "multipart/form-data; boundary=b", INVALID_PARAMETER, "named `file`"),
         (form({"file": IMAGE, "File": b""}, "b").replace(b"File", b"file"), "multipart/form-data; boundary=b",
          INVALID_PARAMETER, "2 parts"),
     ],
@@ -309,7 +299,7 @@ def test_bad_forms_are_told_what_is_wrong(
 )
 def test_nothing_but_a_refusal_escapes(body: bytes, content_type: str) -> None:
     with suppress(InputError):
-        parse(body, content_type, {})
+        read(body, content_type)
 
 
 @given(

@@ -1,0 +1,75 @@
+"""multipart/form-data (RFC 7578) by hand: the standard library's parser takes bytes apart line by line, as text."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from dataclasses import dataclass
+
+from functions.shared.problem import MALFORMED_BODY, InputError
+
+_PARAMETER = re.compile(rb';\s*([\w-]+)=("(?:[^"\\]|\\.)*"|[^;\s]*)')
+_PLAIN = {"", "7bit", "8bit", "binary"}  # transfer encodings that change nothing
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a form."""
+
+    name: str
+    content: bytes
+
+
+def parse_form(body: bytes, content_type: str) -> list[Part]:
+    """Take a form apart; its lines may end in LF alone.
+
+    Raises:
+        InputError: It is malformed.
+    """
+    boundary = _parameters(content_type.encode(errors="replace")).get("boundary")
+    if not boundary:
+        raise InputError(MALFORMED_BODY, "The Content-Type names no boundary. Let your HTTP library set it.")
+    delimiter = re.escape(b"--" + boundary)
+    opening = re.search(rb"(?:\A|\n)" + delimiter + rb"(?:--|[ \t]*(\r?\n))", body)
+    if opening is None:
+        detail = "The form does not have the boundary that its Content-Type names, or is cut short."
+        raise InputError(MALFORMED_BODY, detail)
+    line_end = opening[1] or b"\r\n"
+    pieces = re.split(line_end + delimiter + rb"(?=--|[ \t]*" + line_end + b")", line_end + body)
+    closing = next((number for number, piece in enumerate(pieces) if piece.startswith(b"--")), None)
+    if closing is None:
+        raise InputError(MALFORMED_BODY, "The form is cut short: its closing boundary is missing.")
+    return [_part(piece.lstrip(b" \t"), line_end) for piece in pieces[1:closing]]
+
+
+def _part(piece: bytes, line_end: bytes) -> Part:
+    head, blank, content = piece.partition(line_end * 2)
+    headers = {}
+    for line in head.split(line_end):
+        field, _, value = line.partition(b":")
+        headers[field.strip().lower()] = value
+    name = _parameters(headers.get(b"content-disposition", b"")).get("name")
+    if not blank or name is None:
+        detail = "A part of the form has no Content-Disposition header with a name."
+        raise InputError(MALFORMED_BODY, detail)
+    encoding = headers.get(b"content-transfer-encoding", b"").strip().lower().decode(errors="replace")
+    return Part(name.decode(errors="replace"), _decoded(content, encoding))
+
+
+def _decoded(content: bytes, encoding: str) -> bytes:
+    if encoding in _PLAIN:
+        return content
+    if encoding == "quoted-printable":
+        return binascii.a2b_qp(content)
+    if encoding != "base64":
+        detail = f"A part has the Content-Transfer-Encoding {encoding[:32]!r}. Send it as it is, without any."
+        raise InputError(MALFORMED_BODY, detail)
+    try:
+        return binascii.a2b_base64(b"".join(content.split()), strict_mode=True)
+    except binascii.Error as error:
+        detail = f"A part is said to be in base64 and is not ({error}). Send it as it is."
+        raise InputError(MALFORMED_BODY, detail) from error
+
+
+def _parameters(value: bytes) -> dict[str, bytes]:
+    return {name.decode().lower(): quoted.strip(b'"') for name, quoted in _PARAMETER.findall(value)}

@@ -1,0 +1,59 @@
+"""What a request holds: text in UTF-8, JSON objects, and no field that nobody reads."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from functions.shared.problem import INVALID_PARAMETER, MALFORMED_BODY, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+
+def read_json(body: bytes, example: str) -> dict[str, Any]:
+    """Read a body that is a JSON object; `example` is a sentence that shows one.
+
+    Raises:
+        InputError: It is no JSON object.
+    """
+    try:
+        fields = json.loads(body)
+    except UnicodeDecodeError as error:
+        raise InputError(MALFORMED_BODY, f"The body is not JSON in UTF-8. {example}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(MALFORMED_BODY, f"The body is not JSON: {error}. {example}") from error
+    if not isinstance(fields, dict):
+        raise InputError(MALFORMED_BODY, f"The body is JSON, but not an object. {example}")
+    return fields
+
+
+def decode_text(value: bytes, name: str) -> str:
+    """Decode the value of a field.
+
+    Raises:
+        InputError: It is not UTF-8.
+    """
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(INVALID_PARAMETER, f"`{name}` must be text in UTF-8.") from error
+
+
+def refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a field that would be ignored, lest a misspelt one pass.
+
+    Raises:
+        InputError: A name is not among the known ones.
+    """
+    unknown = next((name[:64] for name in names if name not in known), None)
+    if unknown is None:
+        return
+    # Here, since it is a millisecond of every cold start.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    close = get_close_matches(unknown, known, n=1)
+    hint = (
+        f"Did you mean `{close[0]}`?" if close else f"There are {', '.join(f'`{name}`' for name in known)}."
+    )
+    raise InputError(INVALID_PARAMETER, f"There is no parameter {unknown!r}. {hint}")

@@ -1,0 +1,235 @@
+"""Bodies as clients, tools and gateways send them: scored as they are meant, or refused for the true reason."""
+
+import base64
+import gzip
+import json
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from functions.inference.request import Request, parse
+from functions.shared.contract import MAX_PREDICT_BYTES, MAX_SOURCE
+from functions.shared.problem import (
+    INVALID_PARAMETER,
+    MALFORMED_BASE64,
+    MALFORMED_BODY,
+    UNSUPPORTED_TYPE,
+    InputError,
+    Problem,
+)
+from tests.make_events import form
+
+URLENCODED = "application/x-www-form-urlencoded"
+FORM = "multipart/form-data; boundary=b"
+# The beginnings of files that people take for pictures.
+HEADS = [
+    b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x3d\xa0\x00\x00WEBPVP8 ", b"GIF89a\xf0", b"BM\xf6\x00",
+    b"\x00\x00\x00\x20ftypheic\xf0", b"II*\x00\xf0", b"\x00\x00\x00\x0cjP  \r\n\x87\n",
+]  # fmt: skip
+heads = st.sampled_from(HEADS)
+sources = st.text(min_size=1, max_size=MAX_SOURCE).filter(lambda text: text.isprintable() and text.strip())
+
+
+def read(
+    body: bytes, content_type: str = "", query: dict[str, str] | None = None, *, from_text: bool = False
+) -> Request:
+    return parse(body, content_type, query or {}, from_text=from_text)
+
+
+def refusal(
+    body: bytes, content_type: str, *, from_text: bool = False, query: dict[str, str] | None = None
+) -> tuple[Problem, str]:
+    with pytest.raises(InputError) as caught:
+        read(body, content_type, query, from_text=from_text)
+    return caught.value.problem, caught.value.detail
+
+
+@given(heads, st.binary(max_size=200), st.sampled_from(["image/jpg", "image/x-png", URLENCODED, ""]))
+def test_the_bytes_of_a_file_arrive_whatever_type_they_are_sent_with(head, rest, content_type):
+    assert read(head + rest, content_type).image == head + rest
+
+
+@given(heads, st.sampled_from(["image/jpg", "", "image/heic", "multipart/form-data; boundary=b"]))
+def test_what_the_gateway_took_for_text_is_said_to_be_destroyed(head, content_type):
+    body = form({"file": head + b"\xf0" * 40}, "b") if "boundary" in content_type else head + b"\xf0" * 40
+    problem, detail = refusal(body.decode(errors="replace").encode(), content_type, from_text=True)
+    assert problem == UNSUPPORTED_TYPE
+    assert "taken for text" in detail
+    assert content_type.partition(";")[0] in detail
+
+
+def test_a_picture_in_json_may_hold_what_destroyed_ones_do():
+    image = b"\xff\xd8\xff" + "\ufffd".encode()
+    body = json.dumps({"image": base64.b64encode(image).decode()}).encode()
+    assert read(body, "application/json", from_text=True).image == image
+
+
+def outcome(body: bytes, content_type: str, query: dict[str, str] | None = None, *, from_text: bool = False):
+    """What comes of a body: the request, or the problem."""
+    try:
+        return read(body, content_type, query, from_text=from_text)
+    except InputError as error:
+        return error.problem
+
+
+@given(st.binary(min_size=1, max_size=300))
+@example(b"\xfb\xef\xbe" * 30)
+@example(b"abc\xf8")
+def test_a_lost_plus_is_put_back_or_refused_and_never_dropped(image):
+    sent = base64.b64encode(image).decode().replace("+", " ")
+    found = outcome(json.dumps({"image": sent}).encode(), "application/json")
+    assert found == MALFORMED_BASE64 or found.image == image
+
+
+def test_a_lost_plus_is_put_back_as_a_rule():
+    images = [bytes([n, 251, n ^ 85]) * 20 for n in range(256)]
+    texts = [base64.b64encode(image).decode() for image in images]
+    found = [outcome(json.dumps({"image": t.replace("+", " ")}).encode(), "application/json") for t in texts]
+    assert sum(isinstance(one, Request) for one in found) > 200
+
+
+@given(st.binary(min_size=60, max_size=400), st.sampled_from([4, 60, 64, 76]))
+def test_base64_that_was_wrapped_by_blanks_is_not_garbled(image, width):
+    text = base64.b64encode(image).decode()
+    wrapped = " ".join(text[start : start + width] for start in range(0, len(text), width))
+    found = outcome(json.dumps({"image": wrapped}).encode(), "application/json")
+    assert found == MALFORMED_BASE64 or found.image == image
+
+
+@given(st.binary(min_size=1, max_size=200), sources, st.booleans())
+def test_a_form_without_files_carries_a_picture_in_base64(image, source, escaped):
+    text = base64.b64encode(image).decode()
+    body = f"image={quote(text, safe='') if escaped else text}&source={quote_plus(source)}"
+    request = read(body.encode(), URLENCODED)
+    assert request.image == image
+    assert request.source == source
+
+
+def test_a_form_without_a_picture_says_what_is_missing():
+    problem, detail = refusal(b"imageFile=data%3Aimage%2Fjpeg%3Bbase64%2C%2F9j%2F", URLENCODED)
+    assert problem == INVALID_PARAMETER
+    assert "`image`" in detail
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "", URLENCODED, "application/octet-stream"])
+def test_base64_in_the_place_of_a_picture_is_named(content_type):
+    text = base64.b64encode(bytes(range(256)) * 2)
+    for body in (text, b"data:image/jpeg;base64," + text, text.replace(b"A", b"A\n")):
+        problem, detail = refusal(body, content_type)
+        assert problem == UNSUPPORTED_TYPE
+        assert "base64" in detail
+
+
+def test_looking_for_base64_takes_no_time():
+    started = time.process_time()
+    for body in (b" " * 4_000_000 + b"!", b"A" * 4_000_000 + b"!", b"a=" + b"A" * 4_000_000 + b"\xff"):
+        read(body, URLENCODED)
+    assert (
+        time.process_time() - started < 2
+    )  # seconds of a processor; growing with the square it took minutes
+
+
+@pytest.mark.parametrize("from_text", [False, True])
+def test_a_compressed_body_is_named(from_text):
+    body = gzip.compress(b'{"image": ""}')
+    problem, detail = refusal(
+        body.decode(errors="replace").encode() if from_text else body, "application/json", from_text=from_text
+    )
+    assert problem == UNSUPPORTED_TYPE
+    assert "gzip" in detail
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("content_type", ["application/json", ""])
+def test_json_may_begin_with_a_byte_order_mark(encoding, content_type):
+    if encoding == "utf-8-sig" or content_type:
+        body = '{"image": "AAAA", "source": "Süd"}'.encode(encoding)
+        assert read(body, content_type).source == "Süd"
+
+
+@given(st.binary(max_size=200).filter(lambda image: b"--b" not in image), st.sampled_from([b"\r\n", b"\n"]))
+def test_the_lines_of_a_form_may_end_in_lf_alone(image, line_end):
+    head = b'--b\nContent-Disposition: form-data; name="file"\n\n'.replace(b"\n", line_end)
+    assert read(head + image + line_end + b"--b--" + line_end, FORM).image == image
+
+
+def test_a_boundary_that_another_one_begins_with_parts_nothing():
+    image = b"\xff\xd8\r\n--bz and more\r\n--bx"
+    assert read(form({"file": image}, "b"), FORM).image == image
+
+
+@given(st.binary(max_size=200))
+def test_a_part_may_be_encoded_for_mail(image):
+    wrapped = base64.encodebytes(image).replace(b"\n", b"\r\n")
+    head = b"--b\r\nContent-Disposition: form-data; name=file\r\nContent-Transfer-Encoding: Base64\r\n\r\n"
+    assert read(head + wrapped + b"\r\n--b--\r\n", FORM).image == image
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "detail"), [("base64", "?", "base64"), ("x-zip", "", "Content-Transfer-Encoding")]
+)
+def test_a_part_that_is_encoded_otherwise_is_told_so(encoding, content, detail):
+    head = (
+        f"--b\r\nContent-Disposition: form-data; name=file\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    )
+    problem, said = refusal(f"{head}{content}\r\n--b--\r\n".encode(), FORM)
+    assert problem == MALFORMED_BODY
+    assert detail in said
+
+
+@given(sources, st.sampled_from(["cp1252", "latin-1", "shift_jis", "utf-16-le"]))
+@example("Süd", "cp1252")
+def test_two_sites_never_become_one(source, encoding):
+    sent = source.encode(encoding, errors="ignore")
+    bodies = [
+        (form({"file": b"x", "source": sent}, "b"), FORM, {}, False),
+        ((b"image=AAAA&source=" + quote(sent).encode()), URLENCODED, {}, False),
+        (b"x", "image/jpeg", {"source": sent.decode(errors="replace")}, False),
+        (
+            b'{"image": "AAAA", "source": ' + json.dumps(sent.decode(errors="replace")).encode() + b"}",
+            "application/json", {}, True,
+        ),
+    ]  # fmt: skip
+    for body, content_type, query, from_text in bodies:
+        found = outcome(body, content_type, query, from_text=from_text)
+        if isinstance(found, Request):
+            assert (found.source or "").encode() == (sent if sent.strip() else b"")
+        else:
+            assert found in {INVALID_PARAMETER, MALFORMED_BODY}
+
+
+@pytest.mark.parametrize("text", ["False", "FALSE", "false", " false "])
+def test_false_may_be_written_as_python_and_forms_do(text):
+    assert not read(b"x", "image/jpeg", {"detect": text}).options.detect
+    assert not read(form({"file": b"x", "detect": text.encode()}, "b"), FORM).options.detect
+
+
+@pytest.mark.parametrize("name", ["source", "min_confidence", "detect", "max_faces", "min_face"])
+def test_an_empty_field_is_none(name):
+    nothing = read(b"x", "image/jpeg")
+    assert read(b"x", "image/jpeg", {name: ""}) == nothing
+    assert read(form({"file": b"x", name: b""}, "b"), FORM) == nothing
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "query"),
+    [
+        (b'{"image": "AAAA", "min_confidance": 0.9}', "application/json", {}),
+        (b"x", "image/jpeg", {"min_confidance": "0.9"}),
+        (form({"file": b"x", "min_confidance": b"0.9"}, "b"), FORM, {}),
+        (b"image=AAAA&min_confidance=0.9", URLENCODED, {}),
+    ],
+)
+def test_a_parameter_that_nobody_reads_is_refused_by_name(body, content_type, query):
+    problem, detail = refusal(body, content_type, query=query)
+    assert problem == INVALID_PARAMETER
+    assert "min_confidance" in detail
+    assert "`min_confidence`" in detail
+
+
+def test_the_name_of_an_unknown_parameter_may_be_long():
+    problem, _ = refusal(b"x", "image/jpeg", query={"x" * MAX_PREDICT_BYTES: "1"})
+    assert problem == INVALID_PARAMETER

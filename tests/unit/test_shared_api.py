@@ -1,0 +1,67 @@
+"""What every answer of both API handlers has."""
+
+import json
+from typing import Any
+
+import pytest
+
+from functions.shared.api import Api
+from functions.shared.problem import TOO_LARGE, InputError
+from tests.make_events import api_event
+
+
+@pytest.fixture(scope="module")
+def api():
+    app = Api("https://example.org", {"/things": "GET", "/more": "POST"})
+
+    @app.get("/things")
+    def things():
+        return app.respond_json({"length": len(app.body)})
+
+    @app.post("/more")
+    def more():
+        raise InputError(TOO_LARGE, "Send less.")
+
+    @app.exception_handler(InputError)
+    def refuse(error):
+        return app.refuse(error.problem, error.detail)
+
+    return app
+
+
+def ask(api: Api, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], Any]:
+    event = api_event(method, path, headers=headers)
+    answer = api.resolve(event, None)
+    return answer["statusCode"], {k: v[0] for k, v in answer["multiValueHeaders"].items()}, answer["body"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/things"), ("POST", "/more"), ("GET", "/none"), ("PUT", "/more")]
+)
+def test_nobody_may_store_an_answer_or_guess_its_type(api, method, path):
+    _, headers, _ = ask(api, method, path)
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/things"), ("POST", "/more"), ("GET", "/none"), ("PUT", "/more")]
+)
+def test_the_pages_of_the_named_site_may_read_every_answer_and_no_others(api, method, path):
+    _, headers, _ = ask(api, method, path, Origin="https://example.org")
+    assert headers["Access-Control-Allow-Origin"] == "https://example.org"
+    _, headers, _ = ask(api, method, path, Origin="https://example.com")
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_head_is_answered_as_get_is_without_the_body(api):
+    status, headers, body = ask(api, "HEAD", "/things")
+    got_status, got_headers, got_body = ask(api, "GET", "/things")
+    assert (status, headers, body) == (got_status, got_headers, "")
+    assert json.loads(got_body) == {"length": 0}
+
+
+def test_head_of_what_is_only_posted_to_is_no_method_of_it(api):
+    status, headers, _ = ask(api, "HEAD", "/more")
+    assert status == 405
+    assert headers["Allow"] == "POST"

@@ -1,0 +1,55 @@
+"""A source as the metadata of an upload: what the portal writes is what Batch reads."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from functions.shared.contract import MAX_SOURCE
+from functions.shared.metadata import decode_source, encode_source
+from functions.shared.problem import INVALID_PARAMETER, InputError
+
+sources = st.text(min_size=1, max_size=MAX_SOURCE).filter(str.isprintable)
+
+
+@given(sources)
+@example("=?utf-8?q?x?=")
+@example(" gate  3 ")
+@example("Süd")
+@example("摄" * 64)
+def test_a_source_comes_back_as_it_was(source):
+    value = encode_source(source)
+    assert value.isascii()
+    assert "\n" not in value
+    assert value == value.strip()  # S3 takes blanks off the ends
+    assert decode_source(value) == source
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "=?nope?b?!!!?=",
+        "=?ü?q?x?=",
+        "=?utf-8?b?gA==?=",
+        "=?utf-8?b?A?=",
+        "=?idna?q?xn--a?=",
+        "x" * 65,
+        "=?utf-8?q?=0A?=",
+    ],
+)
+def test_what_cannot_be_decoded_is_refused_and_fails_in_no_other_way(value):
+    with pytest.raises(InputError) as caught:
+        decode_source(value)
+    assert caught.value.problem == INVALID_PARAMETER
+
+
+@given(
+    st.text(max_size=80),
+    st.sampled_from(["utf-8", "nope", "idna", "ü", "base64", "undefined"]),
+    st.text(max_size=20),
+)
+def test_nothing_but_a_refusal_escapes(text, charset, word):
+    for value in (text, f"=?{charset}?b?{word}?=", f"=?{charset}?q?{word}?="):
+        with suppress(InputError):
+            decode_source(value)
