@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from functions.inference.upload import Upload
-from functions.shared.contract import UPLOAD_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 def uploads(event: Mapping[str, Any]) -> list[Upload]:
-    """Return the pictures of a batch: `Items` as S3 lists objects, or as rows of an S3 inventory.
+    """Return the objects of a batch: `Items` as S3 lists them, or as rows of an S3 inventory. Scoring tells pictures.
 
     Raises:
         ValueError: `BatchInput` names neither of these as the reader.
@@ -21,14 +20,13 @@ def uploads(event: Mapping[str, Any]) -> list[Upload]:
     about = event["BatchInput"]
     match about["reader"]:
         case "prefix":
-            found = [
+            return [
                 Upload(about["bucket"], item["Key"], etag=item["Etag"].strip('"')) for item in event["Items"]
             ]
         case "inventory":
-            found = [_of_row(row) for row in event["Items"] if _is_there(row)]
+            return [_of_row(row) for row in event["Items"] if _is_there(row)]
         case other:
             raise ValueError(f"a backfill reads no {other!r}")
-    return [upload for upload in found if upload.key.lower().endswith(UPLOAD_SUFFIXES)]
 
 
 def _of_row(row: Mapping[str, str]) -> Upload:

@@ -35,11 +35,13 @@ class BatchSettings:
     """What Batch alone has to know.
 
     Attributes:
+        uploads_bucket: Where pictures come from; those of any other are refused.
         results_bucket: Where results go.
         dead_letters_url: Of the queue for messages that failed for good.
         max_receives: How often a message may be received; after that it has failed for good.
     """
 
+    uploads_bucket: str
     results_bucket: str
     dead_letters_url: str
     max_receives: int
@@ -64,6 +66,7 @@ def read_batch_settings(environment: Mapping[str, str] = os.environ) -> BatchSet
     """
     try:
         return BatchSettings(
+            uploads_bucket=environment["UPLOADS_BUCKET"],
             results_bucket=environment["RESULTS_BUCKET"],
             dead_letters_url=environment["DEAD_LETTERS_URL"],
             max_receives=int(environment["MAX_RECEIVES"]),

@@ -1,40 +1,42 @@
 """One uploaded picture to one result document, however often, late or out of order its news arrives.
 
 News of an upload only says that something has changed under its key. What is scored is what lies there now, unless
-the result already speaks of it, and a result is written only where nobody else has written one meanwhile. So a second
-delivery changes nothing, and of a picture that was replaced the result that stays is its last version's.
+the result already speaks of it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from enum import Enum
-from threading import BoundedSemaphore, Lock
+from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from functions.inference.decode import decode
+from functions.inference.decode_process import DecodeProcess
 from functions.inference.prediction import PredictOptions
+from functions.inference.results import ResultStore
 from functions.inference.score import score
-from functions.shared.contract import MAX_KEY_BYTES, MAX_UPLOAD_BYTES, result_key
+from functions.shared.contract import INTERNAL_RESULTS, MAX_KEY_BYTES, MAX_UPLOAD_BYTES, result_key
 from functions.shared.metadata import decode_source
 from functions.shared.problem import GONE, TOO_LARGE, InputError, problem_json
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
+    from datetime import datetime
 
     from functions.inference.prediction import Prediction
     from functions.inference.record import Recorder
+    from functions.inference.results import StoredResult
     from functions.inference.score import Models
 
 _IDS: Final = uuid.UUID("b3f0a1ce-6d1b-4d0e-8f57-1f4d6a3c2e90")  # the namespace of predictions about uploads
+_TIMES: Final = ("decode_ms", "detect_ms", "inference_ms")
 
 
 class Outcome(Enum):
@@ -56,7 +58,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class _Found:
+class UploadedObject:
     """What lies under an upload's key: `source` as S3 tells it, when it came, the bytes, unread; None: it is gone."""
 
     upload: Upload
@@ -71,28 +73,27 @@ class _Found:
             self.body.close()
 
 
-@dataclass(frozen=True)
-class _Result:
-    """A result that is there: its own ETag, and what it is about, which is its object's metadata."""
-
-    etag: str
-    about: Mapping[str, str]
-
-
 class Scorer:
-    """Scores uploads with one release. For many threads at once.
+    """Scores the uploads of one bucket with one release. For many threads at once.
 
     Args:
         s3: A boto3 client.
+        uploads: The bucket that pictures come from.
         results: The bucket that results go to.
         models: Used by one thread at a time.
         recorder: Used by one thread at a time.
         decoders: How many pictures may be decoded at once; each may take 200 MiB meanwhile.
     """
 
-    def __init__(self, s3: Any, results: str, models: Models, recorder: Recorder, decoders: int) -> None:
-        self._s3, self._results, self._models, self._recorder = s3, results, models, recorder
-        self._decoding, self._scoring, self._recording = BoundedSemaphore(decoders), Lock(), Lock()
+    def __init__(
+        self, s3: Any, uploads: str, results: str, models: Models, recorder: Recorder, decoders: int
+    ) -> None:
+        self._s3, self._uploads, self._models, self._recorder = s3, uploads, models, recorder
+        self._results = ResultStore(s3, results, models.version)
+        self._scoring, self._recording = Lock(), Lock()
+        self._decoders = SimpleQueue[DecodeProcess]()
+        for _ in range(decoders):
+            self._decoders.put(DecodeProcess())
 
     def score(self, upload: Upload, request_id: str) -> Outcome:
         """See to it that an upload has its result.
@@ -100,121 +101,84 @@ class Scorer:
         Raises:
             ClientError: S3 refused, or somebody else has written the result meanwhile: to be tried again.
             BotoCoreError: S3 was not reached, or broke off: to be tried again.
-            ValueError: The key leaves no room for that of a result.
+            ValueError: There can be no result: the bucket is another one, or the key leaves no room or is internal.
         """
         if upload.key.endswith("/"):  # a folder, as S3's console makes them
             return Outcome.SKIPPED
+        self._check(upload)
+        before = self._results.find(upload)
+        if before and self._results.is_about(before, upload):
+            return Outcome.SKIPPED
+        with closing(self._fetch(upload)) as fetched:
+            if before and (fetched.body is None or self._results.would_repeat(before, fetched)):
+                return Outcome.SKIPPED  # a deletion takes no result away
+            return self._score(fetched, before, request_id)
+
+    def _check(self, upload: Upload) -> None:
+        if upload.bucket != self._uploads:
+            raise ValueError("the object is not in the uploads bucket")
         if len(result_key(upload.key).encode()) > MAX_KEY_BYTES:
             raise ValueError(
                 f"the key with .json behind it is longer than the {MAX_KEY_BYTES} bytes that S3 takes"
             )
-        before = self._find_result(upload)
-        if before and self._is_about(before, upload):
-            return Outcome.SKIPPED
-        with closing(self._open(upload)) as found:
-            if before and (found.body is None or self._would_repeat(before, found)):
-                return Outcome.SKIPPED  # a deletion takes no result away
-            return self._score(found, before, request_id)
+        if upload.key.startswith(INTERNAL_RESULTS):
+            raise ValueError(f"keys under {', '.join(INTERNAL_RESULTS)} are not for pictures")
 
-    def _score(self, found: _Found, before: _Result | None, request_id: str) -> Outcome:
-        source = None
+    def _score(self, fetched: UploadedObject, before: StoredResult | None, request_id: str) -> Outcome:
+        about = _about_source(fetched.source)
         try:
-            source = decode_source(found.source)
-            prediction = self._predict(found)
-        except InputError as rejected:
-            problem = problem_json(rejected.problem, rejected.detail)
-            self._write(found, before, {"status": "rejected", "source": source, "problem": problem}, {})
+            prediction = self._predict(fetched)
+        except InputError as error:
+            problem = problem_json(error.problem, error.detail)
+            self._results.write(fetched, before, {"status": "rejected", **about, "problem": problem})
             with self._recording:
-                self._recorder.rejected(rejected.problem, request_id=request_id)
+                self._recorder.rejected(error.problem, request_id=request_id)
             return Outcome.REJECTED
-        times = {name: getattr(prediction, name) for name in ("decode_ms", "detect_ms", "inference_ms")}
-        verdict = {"status": "scored", "source": source, "prediction": prediction.as_json()}
-        self._write(found, before, verdict, times)
+        times = {name: getattr(prediction, name) for name in _TIMES}
+        content = {"status": "scored", **about, "prediction": prediction.as_json(), "times": times}
+        self._results.write(fetched, before, content)
         with self._recording:
-            self._recorder.predicted(prediction, source=source, request_id=request_id)
+            self._recorder.predicted(prediction, source=about["source"], request_id=request_id)
         return Outcome.SCORED
 
-    def _find_result(self, upload: Upload) -> _Result | None:
-        try:
-            head = self._s3.head_object(Bucket=self._results, Key=result_key(upload.key))
-        except ClientError as error:
-            if error_code(error) == "404":
-                return None
-            raise
-        return _Result(head["ETag"], head["Metadata"])
-
-    def _open(self, upload: Upload) -> _Found:
+    def _fetch(self, upload: Upload) -> UploadedObject:
         try:
             got = self._s3.get_object(Bucket=upload.bucket, Key=upload.key)
         except ClientError as error:
             if error_code(error) == "NoSuchKey":
-                return _Found(upload)
+                return UploadedObject(upload)
             raise
         upload = Upload(upload.bucket, upload.key, got.get("VersionId"), got["ETag"].strip('"'))
         source = got["Metadata"].get("source", "")
-        return _Found(upload, source, got["LastModified"], got["ContentLength"], got["Body"])
+        return UploadedObject(upload, source, got["LastModified"], got["ContentLength"], got["Body"])
 
-    def _is_about(self, result: _Result, upload: Upload) -> bool:
-        """Whether what is known of the upload without asking is enough to know its result."""
-        known = {"version": upload.version} if upload.version else {"etag": upload.etag}
-        return result.about.items() >= (known | {"model": self._models.version}).items()
-
-    def _would_repeat(self, result: _Result, found: _Found) -> bool:
-        """Whether scoring would but say again what the result says, of another version of the same bytes."""
-        about = self._about(found)
-        del about["version"]
-        return result.about.items() >= about.items()
-
-    def _about(self, found: _Found) -> dict[str, str]:
-        """What a result is about; of a deletion less, so that the same bytes may come again."""
-        about = {"version": found.upload.version or "", "model": self._models.version}
-        if found.body is None:
-            return about
-        source = hashlib.sha256(found.source.encode()).hexdigest()
-        return about | {"etag": found.upload.etag or "", "source": source}
-
-    def _predict(self, found: _Found) -> Prediction:
-        if found.body is None:
+    def _predict(self, fetched: UploadedObject) -> Prediction:
+        if fetched.body is None:
             raise InputError(GONE, "The picture was deleted before it was scored. Upload it again.")
-        if found.size > MAX_UPLOAD_BYTES:
-            raise InputError(
-                TOO_LARGE, f"The picture has {found.size:,} bytes; at most {MAX_UPLOAD_BYTES:,} are accepted."
-            )
-        data = found.body.read()  # raises where fewer bytes come than were announced
-        with self._decoding:
-            picture = decode(data)
+        if fetched.size > MAX_UPLOAD_BYTES:
+            detail = f"The picture has {fetched.size:,} bytes; at most {MAX_UPLOAD_BYTES:,} are accepted."
+            raise InputError(TOO_LARGE, detail)
+        data = fetched.body.read()  # raises where fewer bytes come than were announced
+        with self._decoder() as decoder:
+            picture = decoder.decode(data)
         with self._scoring:
             prediction = score(picture, self._models, PredictOptions())
-        name = json.dumps([*asdict(found.upload).values(), self._models.version])
+        name = json.dumps([*asdict(fetched.upload).values(), self._models.version])
         return replace(prediction, id=str(uuid.uuid5(_IDS, name)))
 
-    def _write(
-        self, found: _Found, before: _Result | None, verdict: Mapping[str, Any], times: Mapping[str, float]
-    ) -> None:
-        document = {
-            **verdict,
-            "upload": asdict(found.upload),
-            "model_version": self._models.version,
-            "times": {
-                "uploaded": found.uploaded and found.uploaded.isoformat(),
-                "scored": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                **times,
-            },
-        }
+    @contextmanager
+    def _decoder(self) -> Iterator[DecodeProcess]:
+        """Wait for a decoder that nobody uses."""
+        decoder = self._decoders.get()
         try:
-            self._s3.put_object(
-                Bucket=self._results,
-                Key=result_key(found.upload.key),
-                Body=json.dumps(document).encode(),
-                ContentType="application/json",
-                Metadata=self._about(found),
-                **({"IfMatch": before.etag} if before else {"IfNoneMatch": "*"}),
-            )
-        except ClientError as error:
-            if error_code(error) != "PreconditionFailed":
-                raise
-            after = self._find_result(
-                found.upload
-            )  # perhaps the same: S3's first answer was lost, and boto3 asked again
-            if not after or after.about != self._about(found):
-                raise
+            yield decoder
+        finally:
+            self._decoders.put(decoder)
+
+
+def _about_source(header: str) -> dict[str, Any]:
+    """What a result says of the source; one that is none does not cost the picture its score."""
+    try:
+        return {"source": decode_source(header)}
+    except InputError as error:
+        return {"source": None, "source_problem": problem_json(error.problem, error.detail)}

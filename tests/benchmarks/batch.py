@@ -57,6 +57,7 @@ def measure(rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
                 "MAX_RECEIVES": "5",
                 "OPENBLAS_NUM_THREADS": "1",
                 "RESULTS_BUCKET": "results",
+                "UPLOADS_BUCKET": "uploads",
             }
         )
         worker = [sys.executable, "-m", "tests.benchmarks.batch", "worker", str(rounds)]

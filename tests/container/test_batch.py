@@ -39,6 +39,7 @@ def invoke(docker, s3):
         "AWS_ENDPOINT_URL": f"http://host.docker.internal:{s3[0]}",
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
         "RESULTS_BUCKET": "results",
+        "UPLOADS_BUCKET": "uploads",
         "DEAD_LETTERS_URL": "unused",
         "MAX_RECEIVES": "5",
     }

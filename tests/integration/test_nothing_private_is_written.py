@@ -184,6 +184,7 @@ def batch():
             s3.create_bucket(Bucket=bucket)
         queue = boto3.resource("sqs").create_queue(QueueName="dead-letters")
         patch.setenv("RESULTS_BUCKET", "results")
+        patch.setenv("UPLOADS_BUCKET", "uploads")
         patch.setenv("DEAD_LETTERS_URL", queue.url)
         patch.setenv("MAX_RECEIVES", "5")
         yield importlib.reload(importlib.import_module("functions.inference.batch")), s3

@@ -76,6 +76,7 @@ def module():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("RESULTS_BUCKET", "results")
+        patch.setenv("UPLOADS_BUCKET", "uploads")
         patch.setenv("DEAD_LETTERS_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
         patch.setenv("MAX_RECEIVES", "5")
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")

@@ -26,11 +26,16 @@ def test_threads_follow_the_memory(memory: int, threads: int) -> None:
     assert read_settings({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory)}).threads == threads
 
 
-BATCH = {"RESULTS_BUCKET": "results", "DEAD_LETTERS_URL": "https://sqs/dead", "MAX_RECEIVES": "5"}
+BATCH = {
+    "UPLOADS_BUCKET": "uploads",
+    "RESULTS_BUCKET": "results",
+    "DEAD_LETTERS_URL": "https://sqs/dead",
+    "MAX_RECEIVES": "5",
+}
 
 
 def test_what_batch_needs_is_read() -> None:
-    assert read_batch_settings(BATCH) == BatchSettings("results", "https://sqs/dead", 5)
+    assert read_batch_settings(BATCH) == BatchSettings("uploads", "results", "https://sqs/dead", 5)
 
 
 @pytest.mark.parametrize("name", BATCH)

@@ -14,7 +14,7 @@ from functions.inference import upload as module
 from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
 from functions.inference.upload import Outcome, Scorer, Upload
-from functions.shared.contract import MAX_UPLOAD_BYTES
+from functions.shared.contract import INTERNAL_RESULTS, MAX_UPLOAD_BYTES
 from tests.pictures import draw_face, encode
 
 FACE = encode(draw_face())
@@ -90,9 +90,8 @@ def scorer(buckets, scored):  # noqa: ARG001
 
 
 def make_scorer(s3, version="7"):
-    return Scorer(
-        s3, "results", SimpleNamespace(version=version), Recorder("Test", "batch", version), decoders=1
-    )
+    models, recorder = SimpleNamespace(version=version), Recorder("Test", "batch", version)
+    return Scorer(s3, "uploads", "results", models, recorder, decoders=1)
 
 
 def test_a_picture_gets_a_result(scorer, buckets):
@@ -174,10 +173,32 @@ def test_the_source_comes_from_the_metadata(told, source, scorer, buckets):
 @pytest.mark.parametrize(
     "source", ["x" * 65, "=?UTF-8?B?/w==?=", "=?no-such?B?VMO8cg==?=", "=?UTF-8?B?VMO8c?="]
 )
-def test_a_source_that_the_api_would_not_take_is_refused_here_too(source, scorer, buckets):
-    scorer.score(buckets.drop("a.jpg", source=source), "request")
+def test_a_source_that_the_api_would_not_take_is_left_out_and_costs_no_score(source, scorer, buckets):
+    assert scorer.score(buckets.drop("a.jpg", source=source), "request") is Outcome.SCORED
 
-    assert buckets.result("a.jpg")["problem"]["type"] == "urn:maskwatch:problem:invalid-parameter"
+    result = buckets.result("a.jpg")
+    assert (result["status"], result["source"]) == ("scored", None)
+    assert result["source_problem"]["type"] == "urn:maskwatch:problem:invalid-parameter"
+    assert "source" in result["source_problem"]["detail"]
+
+
+@pytest.mark.parametrize("key", ["Snap.Jpg", "x.jfif", "snapshot", "photo.jpg?v=1", "scan.pdf"])
+def test_the_bytes_decide_and_not_the_name(key, scorer, buckets):
+    assert scorer.score(buckets.drop(key), "request") is Outcome.SCORED
+    assert scorer.score(buckets.drop("notes.jpg", b"text"), "request") is Outcome.REJECTED
+
+
+def test_of_another_bucket_nothing_is_read(scorer, buckets):
+    told = replace(buckets.drop("a.jpg"), bucket="results")
+    with pytest.raises(ValueError, match="not in the uploads bucket"):
+        scorer.score(told, "request")
+
+
+@pytest.mark.parametrize("prefix", INTERNAL_RESULTS)
+def test_no_upload_writes_over_an_internal_document(prefix, scorer, buckets):
+    with pytest.raises(ValueError, match="not for pictures"):
+        scorer.score(buckets.drop(f"{prefix}manifest"), "request")
+    assert buckets.written() == {}
 
 
 def test_a_second_delivery_changes_nothing(scorer, buckets, scored):

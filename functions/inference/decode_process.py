@@ -1,0 +1,108 @@
+"""Decoding in a process of its own, which ends when a picture takes too long: no thread can be stopped in a decoder.
+
+The limits of `decode` keep every known file far below these. What is caught here is the fault of a decoder that
+nobody knows yet. The answer is JSON and plain pixels, never a pickle: the process has read a stranger's bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from typing import Final
+
+import numpy as np
+
+from functions.inference.decode import Picture, decode
+from functions.shared.problem import PROBLEMS, UNREADABLE_IMAGE, InputError
+
+CPU_SECONDS: Final = 3  # of a processor that a picture may take; the kernel counts whole ones
+WALL_SECONDS: Final = 15.0  # of a clock, for a decoder that waits for something, and on a busy machine
+_TRIES: Final = 2
+_PROBLEMS: Final = {problem.slug: problem for problem in PROBLEMS}
+_BUFFER: Final = 1 << 20  # bytes; most pictures' pixels go through in one piece
+
+
+class DecodeProcess:
+    """Decodes pictures one at a time, in a process that is started when it is needed. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+
+    def decode(self, data: bytes) -> Picture:
+        """Decode a picture as `decode` does. What the process does not survive twice is refused.
+
+        Raises:
+            InputError: The file cannot be scored; the detail says why.
+        """
+        for _ in range(_TRIES):
+            try:
+                return self._ask(self._connection or self._start(), data)
+            except (EOFError, OSError):  # it crashed or ran out of time
+                self.stop()
+        detail = f"The decoder crashed, or took more than {CPU_SECONDS} seconds. Save the picture anew."
+        raise InputError(UNREADABLE_IMAGE, detail)
+
+    def stop(self) -> None:
+        """End the process, if there is one."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _start(self) -> Connection:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            self._process = subprocess.Popen(  # noqa: S603 -- this very module
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+        self._connection = Connection(ours.detach())
+        return self._connection
+
+    @staticmethod
+    def _ask(connection: Connection, data: bytes) -> Picture:
+        connection.send_bytes(data)
+        if not connection.poll(WALL_SECONDS):
+            raise TimeoutError
+        answer = json.loads(connection.recv_bytes())
+        if "problem" in answer:
+            raise InputError(_PROBLEMS[answer["problem"]], answer["detail"])
+        pixels = np.frombuffer(connection.recv_bytes(), np.uint8).reshape(answer["shape"])
+        return Picture(pixels, answer["width"], answer["height"], answer["decode_ms"])
+
+
+def serve(connection: Connection) -> None:
+    """Decode what comes, until nothing more does; the kernel ends the process when a picture takes too long."""
+    while True:
+        try:
+            data = connection.recv_bytes()
+        except EOFError:
+            return
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = int(used.ru_utime + used.ru_stime) + CPU_SECONDS
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+        try:
+            picture = decode(data)
+        except InputError as error:
+            answer = {"problem": error.problem.slug, "detail": error.detail}
+            connection.send_bytes(json.dumps(answer).encode())
+            continue
+        about = {"width": picture.width, "height": picture.height, "decode_ms": picture.decode_ms}
+        connection.send_bytes(json.dumps({**about, "shape": picture.pixels.shape}).encode())
+        connection.send_bytes(np.ascontiguousarray(picture.pixels).data.cast("B"))
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])))

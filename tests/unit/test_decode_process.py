@@ -1,0 +1,67 @@
+"""A decoder that does not come back is stopped, and the next picture has a new one."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from functions.inference.decode import decode
+from functions.inference.decode_process import CPU_SECONDS, DecodeProcess
+from functions.shared.problem import UNREADABLE_IMAGE, UNSUPPORTED_TYPE, InputError
+from tests.pictures import draw_face, encode
+
+# Python runs this at its start: the decoder of the process gets faults that no known file has.
+FAULTY = """
+import os, signal
+from functions.inference import decode as module
+
+sound = module.decode
+
+def decode(data):
+    if data == b"endless":
+        while True:
+            pass
+    if data == b"crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return sound(data)
+
+module.decode = decode
+"""
+
+
+@pytest.fixture
+def process():
+    process = DecodeProcess()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def faulty(process, tmp_path: Path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(FAULTY)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    return process
+
+
+def test_it_decodes_as_in_this_process(process) -> None:
+    for file in (encode(draw_face()), encode(draw_face(4000, 3000)), encode(draw_face().convert("L"), "PNG")):
+        apart, here = process.decode(file), decode(file)
+        assert np.array_equal(apart.pixels, here.pixels)
+        assert (apart.width, apart.height) == (here.width, here.height)
+        assert apart.decode_ms > 0
+
+
+def test_it_refuses_as_in_this_process(process) -> None:
+    with pytest.raises(InputError, match="a GIF picture") as caught:
+        process.decode(b"GIF89a")
+    assert caught.value.problem == UNSUPPORTED_TYPE
+    assert process.decode(encode(draw_face())).width == 160
+
+
+@pytest.mark.parametrize("fault", [b"endless", b"crash"])
+def test_what_the_decoder_does_not_survive_is_refused_and_the_next_is_scored(fault: bytes, faulty) -> None:
+    with pytest.raises(InputError, match=f"crashed, or took more than {CPU_SECONDS} seconds") as caught:
+        faulty.decode(fault)
+    assert caught.value.problem == UNREADABLE_IMAGE
+    assert faulty.decode(encode(draw_face())).width == 160
