@@ -10,8 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import pytest
 import requests
+from moto.server import ThreadedMotoServer
+
+from tests.container.images import IMAGES
 
 PROJECT = Path(__file__).parents[2]
 
@@ -114,6 +118,58 @@ def docker(sam):  # noqa: ARG001 -- what is asked about is what was built
         return done.stdout + ("" if check else done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """A moto server that containers reach, too: its port, and a client of its S3."""
+    server = ThreadedMotoServer(ip_address="0.0.0.0", port=0, verbose=False)  # noqa: S104 -- of a test
+    server.start()
+    _, port = server.get_host_and_port()
+    session = boto3.Session("local", "local", region_name="us-east-1")
+    yield port, session.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def start(docker, moto):
+    """Start a function as Lambda does, in a container without a writable disk; gives what calls it."""
+    containers = []
+
+    def start_one(function, handler, memory, timeout, **environment):
+        environment |= {
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://host.docker.internal:{moto[0]}",
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout),
+        }
+        container = docker(
+            *("run", "--detach", "--publish=127.0.0.1::8080", "--read-only", "--tmpfs=/tmp"),
+            *(f"--memory={memory}m", "--add-host=host.docker.internal:host-gateway"),
+            *(f"--env={name}={value}" for name, value in environment.items()),
+            *(IMAGES[function], handler),
+        ).strip()
+        containers.append(container)
+        address = docker("port", container, "8080/tcp").split()[0]
+
+        def call(event):
+            for _ in range(40):
+                try:
+                    return requests.post(
+                        f"http://{address}/2015-03-31/functions/function/invocations",
+                        data=json.dumps(event),
+                        timeout=300,
+                    ).json()
+                except requests.ConnectionError:  # not up yet
+                    time.sleep(0.25)
+            raise AssertionError(docker("logs", container, check=False))
+
+        return call
+
+    yield start_one
+    for container in containers:
+        docker("rm", "--force", container)
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,9 @@
 
 import gzip
 import json
-import time
 from pathlib import Path
 
-import boto3
 import pytest
-import requests
-from moto.server import ThreadedMotoServer
 
 from tests.container.images import IMAGES
 
@@ -17,19 +13,13 @@ EVENT = PROJECT / "events" / "drift.json"  # a window that ends on 2026-11-21 at
 
 
 @pytest.fixture(scope="module")
-def s3():
-    """A moto server that containers reach, too; yields its port and a client."""
-    server = ThreadedMotoServer(ip_address="0.0.0.0", port=0, verbose=False)  # noqa: S104 -- of a test
-    server.start()
-    _, port = server.get_host_and_port()
-    session = boto3.Session("local", "local", region_name="us-east-1")
-    client = session.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+def s3(moto):
+    """S3 with six hundred records of one day."""
     for bucket in ("records", "insights"):
-        client.create_bucket(Bucket=bucket)
+        moto[1].create_bucket(Bucket=bucket)
     lines = "".join(f"{json.dumps(record(number))}\n" for number in range(600))
-    client.put_object(Bucket="records", Key="dt=2026-11-21/one.gz", Body=gzip.compress(lines.encode()))
-    yield port, client
-    server.stop()
+    moto[1].put_object(Bucket="records", Key="dt=2026-11-21/one.gz", Body=gzip.compress(lines.encode()))
+    return moto[1]
 
 
 def record(number):
@@ -55,37 +45,9 @@ def record(number):
 
 
 @pytest.fixture(scope="module")
-def invoke(docker, s3):
-    """Call the function as Lambda does, in a container without a writable disk; return its answer."""
-    environment = {
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://host.docker.internal:{s3[0]}",
-        "AWS_LAMBDA_FUNCTION_TIMEOUT": "900",
-        "RECORDS_BUCKET": "records",
-        "INSIGHTS_BUCKET": "insights",
-    }
-    container = docker(
-        *("run", "--detach", "--publish=127.0.0.1::8080", "--read-only", "--tmpfs=/tmp", "--memory=3008m"),
-        "--add-host=host.docker.internal:host-gateway",
-        *(f"--env={name}={value}" for name, value in environment.items()),
-        *(IMAGES["DriftFunction"], "functions.drift.app.handler"),
-    ).strip()
-    url = (
-        f"http://{docker('port', container, '8080/tcp').split()[0]}/2015-03-31/functions/function/invocations"
-    )
-
-    def call(event):
-        for _ in range(40):
-            try:
-                return requests.post(url, data=json.dumps(event), timeout=300).json()
-            except requests.ConnectionError:  # not up yet
-                time.sleep(0.25)
-        raise AssertionError(docker("logs", container, check=False))
-
-    yield call
-    docker("rm", "--force", container)
+def invoke(start, s3):  # noqa: ARG001 -- the buckets that it needs
+    environment = {"RECORDS_BUCKET": "records", "INSIGHTS_BUCKET": "insights"}
+    return start("DriftFunction", "functions.drift.app.handler", 3008, 900, **environment)
 
 
 def test_the_sample_event_gets_its_report(invoke, s3):
@@ -93,12 +55,12 @@ def test_the_sample_event_gets_its_report(invoke, s3):
 
     assert answer.get("counts", answer)["records"] == 600
     assert answer["verdict"] in {"drift", "ok"}  # it has a baseline, and enough to compare
-    html = s3[1].get_object(Bucket="insights", Key="drift/20261121T090000Z/report.html")["Body"].read()
+    html = s3.get_object(Bucket="insights", Key="drift/20261121T090000Z/report.html")["Body"].read()
     assert b"gate-3" in html
-    latest = json.loads(s3[1].get_object(Bucket="insights", Key="drift/latest.json")["Body"].read())
+    latest = json.loads(s3.get_object(Bucket="insights", Key="drift/latest.json")["Body"].read())
     assert latest["verdict"] == answer["verdict"]
     compliance = json.loads(
-        s3[1].get_object(Bucket="insights", Key="compliance/dt=2026-11-21.json")["Body"].read()
+        s3.get_object(Bucket="insights", Key="compliance/dt=2026-11-21.json")["Body"].read()
     )
     assert compliance["rows"][0]["mask"] == 600
 
