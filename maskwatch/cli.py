@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from tqdm import tqdm
 
 from maskwatch.client import LOCAL, ApiError, Client
-from maskwatch.output import FORMS, Outcome, compliance_table
-from maskwatch.pictures import Picture, UsageError, find
+from maskwatch.output import FORMS, Outcome, compliance_table, printable
+from maskwatch.pictures import ENDINGS, Picture, UsageError, find
 from maskwatch.score import score
 
 if TYPE_CHECKING:
@@ -36,18 +36,20 @@ without any, it is the API that `make run` starts on this machine."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file may have a name that cannot be written
     parser = _parser()
     options = parser.parse_args(arguments)
-    client = Client(options.url, options.key, getattr(options, "connections", 1))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file may have a name that cannot be written, and CSV says in its first character that it is UTF-8.
+        encoding = "utf-8" if getattr(options, "format", "") == "csv" else None
+        sys.stdout.reconfigure(errors="backslashreplace", encoding=encoding)
     try:
+        client = Client(options.url, options.key, getattr(options, "connections", 1))
         status: int = options.run(client, options)
         sys.stdout.flush()
     except UsageError as error:
         parser.error(str(error))
     except ApiError as refusal:
-        print(f"maskwatch: {refusal}", file=sys.stderr)
+        print(f"maskwatch: {printable(str(refusal))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read has enough; nor may the interpreter flush in the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def predict(client: Client, options: argparse.Namespace) -> int:
     """Score pictures, and write a line about each as soon as those before it have theirs."""
-    pictures = list(find(options.pictures))
+    pictures, left_out = find(options.pictures)
     copies = _copies(pictures, options.draw) if options.draw else [None] * len(pictures)
     query = {
         **({"source": options.source} if options.source else {}),
@@ -81,20 +83,22 @@ def predict(client: Client, options: argparse.Namespace) -> int:
     with tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False) as bar:
         for line in FORMS[options.format](outcomes(), names):
             tqdm.write(line, file=sys.stdout)
+    if left_out:
+        print(f"maskwatch: left out, not being named {ENDINGS}: {left_out:,}", file=sys.stderr)
     return 1 if refused else 0
 
 
 def feedback(client: Client, options: argparse.Namespace) -> int:
     """Tell what a prediction should have said."""
-    told = client.feedback(options.prediction_id, options.label)
-    print(f"{told['prediction_id']} shows {told['label']}")
+    kept = client.feedback(options.prediction_id, options.label)
+    print(f"{kept['prediction_id']} shows {kept['label']}")
     return 0
 
 
 def compliance(client: Client, options: argparse.Namespace) -> int:
     """Write who wore a mask, by day or by hour."""
     names = ("from", "to", "by", "source")
-    query = {name: told for name in names if (told := getattr(options, name)) is not None}
+    query = {name: value for name in names if (value := getattr(options, name)) is not None}
     if options.format == "csv":
         print(client.compliance_csv(**query), end="")
         return 0

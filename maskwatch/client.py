@@ -11,7 +11,12 @@ from urllib.parse import quote, urlencode
 import urllib3
 
 LOCAL: Final = ("http://127.0.0.1:3000/", "local")  # address and key of `make run`
-TYPES: Final = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+TYPES: Final = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "image/jpeg"),
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
+_KEY: Final = re.compile("[!-~]*")  # what a header can hold; never part of a message
 PROBLEM: Final = "urn:maskwatch:problem:"  # and the identifier that /docs has a table of
 _WHERE: Final = re.compile(
     r"^HTTPS?Connection\w*\(.*?\): "
@@ -50,11 +55,17 @@ class Client:
 
     Args:
         url: Of the API.
-        key: The API key; empty to send none.
+        key: The API key; empty to send none. Blanks and line ends around it do not count.
         connections: How many threads there are at most.
+
+    Raises:
+        ApiError: The key cannot be one.
     """
 
     def __init__(self, url: str, key: str, connections: int = 1) -> None:
+        key = key.strip()
+        if not _KEY.fullmatch(key):
+            raise ApiError("the API key has characters that no key has; copy it again", "forbidden")
         self._url, self._key = f"{url.rstrip('/')}/", {"x-api-key": key} if key else {}
         self._http = urllib3.PoolManager(maxsize=connections, retries=_RETRIES, timeout=_TIMEOUT)
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,9 @@ COLUMNS: Final = (
     *(f"faces_{label}" for label in LABELS),
     *("detail", "model_version", "prediction_id"),
 )
-_FORMULA: Final = re.compile(r"\s*[-=+@].")  # what a spreadsheet would compute
+BOM: Final = "\ufeff"  # by which Excel knows UTF-8
+# What a spreadsheet would compute, at the beginning of a cell, or after what may part cells where it is not a comma.
+_FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- wide ones count, too
 
 Row = dict[str, Any]  # by column
 
@@ -54,21 +57,22 @@ def scored(prediction: Mapping[str, Any]) -> Row:
 
 def as_table(outcomes: Iterable[Outcome], names: Sequence[str]) -> Iterator[str]:
     """Give the lines of a table, with a line at its end that counts; `names` are those of all pictures to come."""
-    file = max(map(len, names))
+    file = max(len(printable(name)) for name in names)
     labels: Counter[str] = Counter()
     faces: Counter[str] = Counter()
     for outcome in outcomes:
         if not labels:
             yield f"{'file':{file}}  {'label':9}  confidence  faces" + "".join(f"{n:>11}" for n in LABELS)
+        name = printable(outcome.file)
         if outcome.answer is None:
             labels["refused"] += 1
-            yield f"{outcome.file:{file}}  refused: {outcome.detail}"
+            yield f"{name:{file}}  refused: {printable(outcome.detail)}"
             continue
         label, counts = outcome.answer["label"], outcome.answer["summary"]
         labels[label] += 1
         faces.update(counts)
         numbers = "".join(f"{counts[label] or '':>11}" for label in LABELS)
-        yield f"{outcome.file:{file}}  {label:9}  {outcome.answer['confidence']:10.1%}  {counts['faces']:5}{numbers}"
+        yield f"{name:{file}}  {label:9}  {outcome.answer['confidence']:10.1%}  {counts['faces']:5}{numbers}"
     if labels.total() > 1:
         parts = [f"{labels[label]:,} {label}" for label in (*LABELS, "refused") if labels[label]]
         yield f"{labels.total():,} pictures: {', '.join(parts)}"
@@ -80,18 +84,19 @@ def as_json(outcomes: Iterable[Outcome], _: Sequence[str]) -> Iterator[str]:
     """Give a JSON object for each: its file, its status, and the API's answer or what is wrong with it."""
     for outcome in outcomes:
         if outcome.answer is None:
-            told = {"status": "refused", "problem": outcome.kind, "detail": outcome.detail}
+            row = {"status": "refused", "problem": outcome.kind, "detail": outcome.detail}
         else:
-            told = {"status": "scored", **outcome.answer}
-        yield json.dumps({"file": outcome.file} | told, ensure_ascii=False)
+            row = {"status": "scored", **outcome.answer}
+        # Where the output is not UTF-8, a character that it lacks would come out as no JSON.
+        yield json.dumps({"file": outcome.file} | row, ensure_ascii=sys.stdout.encoding.lower() != "utf-8")
 
 
 def as_csv(outcomes: Iterable[Outcome], _: Sequence[str]) -> Iterator[str]:
     """Give a head with the columns, and a line for each."""
-    yield _line(COLUMNS)
+    yield BOM + _line(COLUMNS)
     for outcome in outcomes:
-        told = scored(outcome.answer) if outcome.answer else {"status": "refused", "detail": outcome.detail}
-        row = {"file": outcome.file} | told
+        row = scored(outcome.answer) if outcome.answer else {"status": "refused", "detail": outcome.detail}
+        row |= {"file": outcome.file}
         yield _line([row.get(column, "") for column in COLUMNS])
 
 
@@ -119,6 +124,15 @@ def compliance_table(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _line(cells: Sequence[Any]) -> str:
     file = io.StringIO()
-    safe = [f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell for cell in cells]
-    csv.writer(file, lineterminator="").writerow(safe)
-    return file.getvalue()
+    csv.writer(file).writerow([csv_cell(cell) for cell in cells])
+    return file.getvalue().removesuffix("\r\n")
+
+
+def csv_cell(value: object) -> object:
+    """Return a value as a cell of CSV that no spreadsheet computes; numbers stay as they are."""
+    return _FORMULA.sub("'", value) if isinstance(value, str) else value
+
+
+def printable(text: str) -> str:
+    """Escape what would move the cursor, colour the terminal or break the line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

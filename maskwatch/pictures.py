@@ -21,6 +21,7 @@ MAX_BYTES: Final = 4_400_000  # that the API takes of a picture
 SENT_PIXELS: Final = (
     4_000_000  # of one that was scaled down; the service looks at no more of a larger one either
 )
+ENDINGS: Final = ", ".join(f"*{ending}" for ending in TYPES)
 _QUALITY: Final = 90  # of a JPEG; even noise of so many pixels then stays under the limit
 _SWAPPED: Final = 5  # from this EXIF orientation on, width and height are
 _ORIENTATION: Final = 0x0112
@@ -48,42 +49,54 @@ class Picture:
         """Return the bytes of the file.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: It cannot be read, or is empty.
         """
-        return self.path.read_bytes() if self.path else sys.stdin.buffer.read()
+        data = self.path.read_bytes() if self.path else sys.stdin.buffer.read()
+        if not data:
+            raise OSError("the file is empty" if self.path else "nothing came on standard input")
+        return data
 
 
-def find(told: Iterable[str]) -> Iterator[Picture]:
-    """Give a picture for each file, for each in a folder that is named like one, and for `-`, standard input.
+def find(names: Iterable[str]) -> tuple[list[Picture], int]:
+    """Find a picture for each file, for each in a folder that is named like one, and for `-`, standard input.
+
+    Returns:
+        The pictures, and how many files in the folders were left out.
 
     Raises:
         UsageError: There is no such file, or no picture in a folder.
     """
-    for name in told:
+    pictures, left_out = [], 0
+    for name in names:
         path = Path(name)
         if name == "-":
-            yield Picture(name, Path("stdin.jpg"), None)
+            pictures.append(Picture(name, Path("stdin.jpg"), None))
         elif path.is_dir():
-            files = within(path)
+            files, others = within(path)
             if not files:
-                raise UsageError(f"{name} has no files named {', '.join('*' + suffix for suffix in TYPES)}")
-            yield from (Picture(str(file), file.relative_to(path), file) for file in files)
+                raise UsageError(f"{name} has no files named {ENDINGS}")
+            left_out += others
+            pictures += [Picture(str(file), file.relative_to(path), file) for file in files]
         elif path.exists():
             copy = path.name if path.suffix.lower() in TYPES else f"{path.name}.jpg"
-            yield Picture(name, Path(copy), path)
+            pictures.append(Picture(name, Path(copy), path))
         else:
             raise UsageError(f"there is no file {name}")
+    return pictures, left_out
 
 
-def within(folder: Path) -> list[Path]:
-    """Return the files in a folder, however deep, that are named like a picture and not hidden, in order."""
-    return sorted(
+def within(folder: Path) -> tuple[list[Path], int]:
+    """Return the files in a folder, however deep, that are named like a picture, in order, and the number of others.
+
+    Hidden files are neither.
+    """
+    files = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in TYPES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
     )
+    pictures = [path for path in files if path.suffix.lower() in TYPES]
+    return pictures, len(files) - len(pictures)
 
 
 def upright(data: bytes) -> Image.Image:

@@ -127,6 +127,7 @@ def as_text(found: Mapping[str, Any], form: str) -> str:
     """
     if form == "csv":
         file = io.StringIO()
+        file.write("\ufeff")  # by which Excel knows UTF-8
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         table.writerows(row | {"source": _FORMULA.sub("'", row["source"])} for row in found["rows"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,12 @@ from tqdm import tqdm
 from infra.ops.address import add_api_options, api_of
 from infra.ops.errors import OpsError
 from maskwatch.client import TYPES, ApiError, Client
-from maskwatch.output import COLUMNS, LABELS, Row, scored
-from maskwatch.pictures import within
+from maskwatch.output import BOM, COLUMNS, LABELS, Row, csv_cell, scored
+from maskwatch.pictures import ENDINGS, within
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 CONNECTIONS: Final = 8
 TIMEOUT: Final = 300.0  # seconds without any new result after which the rest is given up
@@ -75,6 +76,16 @@ def summary(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def as_csv(rows: Iterable[Row]) -> str:
+    """Return a table of rows, ready to be opened by a spreadsheet."""
+    file = io.StringIO()
+    file.write(BOM)
+    table = csv.DictWriter(file, (*COLUMNS, "key"))
+    table.writeheader()
+    table.writerows({name: csv_cell(cell) for name, cell in row.items()} for row in rows)
+    return file.getvalue()
+
+
 def _row(result: Mapping[str, Any]) -> Row:
     if result["status"] == "rejected":
         return {"status": "rejected", "detail": result["problem"]["detail"]}
@@ -95,9 +106,11 @@ def command(options: Namespace) -> None:
     Raises:
         OpsError: There is nothing to score, or a picture got no result.
     """
-    files = within(options.folder)
+    files, left_out = within(options.folder)
     if not files:
-        raise OpsError(f"{options.folder} has no files named {', '.join('*' + suffix for suffix in TYPES)}")
+        raise OpsError(f"{options.folder} has no files named {ENDINGS}")
+    if left_out:
+        print(f"Left out, not being named {ENDINGS}: {left_out:,}")
     client = Client(*api_of(options), CONNECTIONS)
     rows = {}
     try:
@@ -109,10 +122,7 @@ def command(options: Namespace) -> None:
             rows[row["file"]] = row
     finally:  # also where somebody does not want to wait
         if rows:
-            with options.out.open("w", newline="", encoding="utf-8") as file:
-                table = csv.DictWriter(file, (*COLUMNS, "key"))
-                table.writeheader()
-                table.writerows(rows.values())
+            options.out.write_text(as_csv(rows.values()), encoding="utf-8", newline="")
             print(f"{summary(list(rows.values()))}\n\nOne line for each picture is in {options.out}.")
     if without := sum(row["status"] in {"refused", "missing"} for row in rows.values()):
         raise OpsError(f"{without} of {len(files)} pictures got no result.")

@@ -168,7 +168,7 @@ def test_csv_has_a_line_for_each(run, service):
 
     _, out, _ = run("photos/a.jpg", "photos/b.PNG", "--format", "csv")
 
-    head, first, _ = csv.reader(io.StringIO(out))
+    head, first, _ = csv.reader(io.StringIO(out.removeprefix("\ufeff")))
     assert tuple(head) == COLUMNS
     assert first == [
         *("photos/a.jpg", "scored", "incorrect", "0.95", "2", "1", "0", "1", "0"),
@@ -203,7 +203,7 @@ def test_what_is_refused_is_told_and_holds_up_no_other(run, service, form):
         assert json.loads(lines[1]) == {"file": "photos/b.PNG", **refused}
         assert [json.loads(line)["status"] for line in lines].count("scored") == 3
     else:
-        rows = list(csv.DictReader(lines))
+        rows = list(csv.DictReader([lines[0].removeprefix("\ufeff"), *lines[1:]]))
         assert [row["status"] for row in rows] == ["scored", "refused", "scored", "scored"]
         assert (rows[1]["detail"], rows[1]["label"]) == ("It is cut short.", "")
 

@@ -1,0 +1,98 @@
+"""The command where locales, keys, names of files and standard input are not as one would wish."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.pictures import draw_face, encode
+from tests.service import prediction, serving
+
+FACE = encode(draw_face())
+
+
+@pytest.fixture
+def service():
+    with serving() as service:
+        service.answer = lambda _: prediction("mask")
+        yield service
+
+
+@pytest.fixture
+def run(service, tmp_path):
+    def command(*arguments, key="secret", **environment):
+        variables = {**os.environ, "MASKWATCH_URL": service.url, "MASKWATCH_KEY": key, **environment}
+        return subprocess.run(
+            [sys.executable, "-m", "maskwatch.cli", *arguments],
+            cwd=tmp_path,
+            env=variables | {"PYTHONPATH": os.getcwd()},  # noqa: PTH109
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+
+    return command
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "latin-1", "utf-8"])
+def test_json_is_json_in_every_locale(run, tmp_path, encoding):
+    names = ["München.jpg", "マスク.jpg", "😷.jpg"]
+    for name in names:
+        (tmp_path / name).write_bytes(FACE)
+    done = run("predict", *names, "--format", "json", PYTHONIOENCODING=encoding)
+    lines = done.stdout.decode(encoding).splitlines()
+    assert [json.loads(line)["file"] for line in lines] == names
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_csv_is_utf_8_in_every_locale_and_says_so(run, tmp_path, encoding):
+    (tmp_path / "München.jpg").write_bytes(FACE)
+    done = run("predict", "München.jpg", "--format", "csv", PYTHONIOENCODING=encoding)
+    assert done.stdout.startswith(b"\xef\xbb\xbffile,")
+    assert "München.jpg" in done.stdout.decode()
+
+
+@pytest.mark.parametrize("key", ["secret\r", "secret\n", " secret\t"])
+def test_blanks_around_the_key_do_not_count(run, service, tmp_path, key):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    assert run("predict", "a.jpg", key=key).returncode == 0
+    assert service.asked[0].headers["x-api-key"] == "secret"
+
+
+@pytest.mark.parametrize("key", ["\u2019secret", "sec\nret", "sec ret", "geheim\x07"])
+def test_what_can_be_no_key_is_one_line_that_does_not_show_it(run, service, tmp_path, key):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    done = run("predict", "a.jpg", key=key)
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert "API key" in line
+    assert "ret" not in line.replace("characters", "")
+    assert not service.asked
+
+
+def test_control_characters_are_escaped_in_the_table(run, tmp_path):
+    (tmp_path / "a\nb\t\x1b[31m.jpg").write_bytes(FACE)
+    out = run("predict", ".").stdout.decode()
+    assert "a\\nb\\t\\x1b[31m.jpg  mask" in out
+    assert len(out.splitlines()) == 2
+
+
+def test_files_that_are_left_out_are_counted(run, tmp_path):
+    for name in ("a.jpg", "b.jfif", "c.JPE", "photo.heic", "notes.txt", ".hidden"):
+        (tmp_path / name).write_bytes(FACE)
+    done = run("predict", ".")
+    assert done.stderr.decode().strip().endswith("*.webp: 2")
+    assert "3 pictures" in done.stdout.decode()
+
+
+def test_nothing_on_standard_input_is_said_to_be_that(run, service):
+    done = run("predict", "-")
+    assert "refused: nothing came on standard input" in done.stdout.decode()
+    assert not service.asked
+
+
+def test_an_empty_file_is_said_to_be_that(run, tmp_path):
+    (tmp_path / "a.jpg").touch()
+    assert "refused: the file is empty" in run("predict", "a.jpg").stdout.decode()
