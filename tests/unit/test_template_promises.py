@@ -30,7 +30,7 @@ OPEN_ROUTES = {"/", "/page/{file}", "/health", "/openapi.json", "/docs"}
 @pytest.fixture(scope="module")
 def source():
     """template.yaml as it was written, the files that it includes in their places."""
-    template = yaml_parse((ROOT / "template.yaml").read_text())
+    template = json.loads(json.dumps(yaml_parse((ROOT / "template.yaml").read_text())))  # each alias a copy
     for name, part, file in INCLUDED:
         included = yaml.safe_load((ROOT / file).read_text())
         template["Resources"][name]["Properties"][part] = included
