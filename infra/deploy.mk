@@ -63,7 +63,7 @@ test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test t
 
 check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template, Dockerfiles and workflows
 	$(BIN)/python -m infra.expand .cache/template
-	$(BIN)/cfn-lint --config-file infra/cfnlint.yaml -- .cache/template/*.json template.yaml
+	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- .cache/template/*.json template.yaml
 	.venv-checks/bin/checkov --config-file infra/checkov.yaml --file .cache/template/*.json functions/*/Dockerfile training/Dockerfile
 	.venv-checks/bin/zizmor --offline --quiet .github/workflows
 	@if command -v npm >/dev/null; then \

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TEMPLATE: Final = Path(__file__).parents[1] / "template.yaml"
-# Parameters that together give every condition both of its values.
+# Parameters that together give every condition both of its values; not all of them make a stack.
 VARIANTS: Final[dict[str, dict[str, str]]] = {
     "defaults": {},
     "options": {
         "AlarmEmail": "operator@example.org",
         "ApiGatewayLogRole": "existing",
+        "AddressRate": "2000",
+        "MonthlyBudget": "0",
         "ProvisionedConcurrency": "1",
         "ReservedConcurrency": "5",
-        "WebAclArn": "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/name/id",
+        "RollbackAlarms": "version",
+        "SnapStart": "enabled",
     },
 }
 

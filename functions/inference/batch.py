@@ -24,6 +24,7 @@ from functions.inference.record import Recorder
 from functions.inference.score import load_models
 from functions.inference.settings import read_batch_settings, read_settings
 from functions.inference.upload import Scorer, Upload
+from functions.shared.failures import count_failure
 from functions.shared.s3 import create_client
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ async def _score_message(record: SQSRecord, context: LambdaContext) -> None:
             lambda: [scorer.score(u, context.aws_request_id) for u in uploads_in(record.body)], context
         )
     except Exception as error:
+        count_failure()
         receives = int(record.attributes.approximate_receive_count)
         logger.warning("upload failed", message_id=record.message_id, receives=receives, error=repr(error))
         if receives < batch_settings.max_receives:

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     from functions.inference.prediction import Prediction
     from functions.shared.problem import Problem
 
-_DIMENSIONS = [
-    ["route"],
-    ["route", "model_version"],
-]  # few: every combination of values is a metric that costs
+_DIMENSIONS = [["route"]]  # few: every combination of values is a metric that costs
 _UNITS = {
     "DecodeTime": "Milliseconds",
     "DetectTime": "Milliseconds",

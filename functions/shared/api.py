@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 
+from functions.shared.failures import count_failure
 from functions.shared.problem import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_json
 
 if TYPE_CHECKING:
@@ -80,5 +81,6 @@ class Api(APIGatewayRestResolver):
     def _fail(self, _: Exception) -> Response[str]:
         """Tell the log everything and the client nothing but where to look."""
         logger.exception("request failed", request_id=self.request_id)  # noqa: LOG004 -- called in an except
+        count_failure()
         detail = "The fault is ours and is in our log under the id in `instance`. Try again later."
         return self.refuse(INTERNAL, detail)

@@ -55,6 +55,7 @@ GAPS: Final[dict[str, Gap]] = {
     "AWS::ApiGateway::UsagePlanKey": Gap("see AWS::ApiGateway::UsagePlan"),
     "AWS::ApplicationAutoScaling::ScalableTarget": Gap("a function has a fixed number of processes here"),
     "AWS::ApplicationAutoScaling::ScalingPolicy": Gap("see AWS::ApplicationAutoScaling::ScalableTarget"),
+    "AWS::Budgets::Budget": Gap("nothing is paid for here"),
     "AWS::CloudWatch::Alarm": Gap(
         "moto's CloudFormation skips it",
         complete=lambda client, name, properties: client("cloudwatch").put_metric_alarm(
@@ -128,6 +129,7 @@ GAPS: Final[dict[str, Gap]] = {
             stateMachineArn=arn, definition=json.dumps(value)
         ),
     ),
+    "AWS::WAFv2::WebACL": Gap("nothing is counted locally"),
     "AWS::WAFv2::WebACLAssociation": Gap("the web ACL is the account's, not the stack's"),
 }
 
@@ -197,9 +199,7 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
 
 
 def function_configs(stack: Stack, project: Path, endpoint: str) -> list[FunctionConfig]:
-    """Return the configuration of every function, except those of inline code.
-
-    Inline code is CodeDeploy's hook into a deployment, and there is no CodeDeploy here.
+    """Return the configuration of every function, except CodeDeploy's hook: there is no CodeDeploy here.
 
     Args:
         stack: what `deploy` returned.
@@ -212,7 +212,7 @@ def function_configs(stack: Stack, project: Path, endpoint: str) -> list[Functio
     configs = []
     for function in stack.of_type("AWS::Lambda::Function"):
         properties = function.properties
-        if "ZipFile" in properties["Code"]:
+        if function.name.startswith("CodeDeployHook_"):
             continue
         handler = properties.get("Handler") or properties.get("ImageConfig", {}).get("Command", [None])[0]
         if not handler:
@@ -328,7 +328,6 @@ def _notifications(configuration: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "QueueArn": to_queue["Queue"],
                 "Events": [to_queue["Event"]],
-                "Filter": {"Key": {"FilterRules": to_queue["Filter"]["S3Key"]["Rules"]}},
             }
             for to_queue in configuration["QueueConfigurations"]
         ]

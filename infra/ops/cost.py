@@ -12,6 +12,7 @@ from infra.ops.errors import OpsError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable
 
 PRICES_SEEN: Final = "2026-11-21"  # us-east-1, first tier, no free tier; every price of this file
 API_REQUEST: Final = 3.50 / 1e6  # dollars a call of a REST API
@@ -30,6 +31,12 @@ ALARM_MONTH: Final = 0.10  # dollars a metric that an alarm watches
 COMPOSITE_MONTH: Final = 0.50  # dollars a composite alarm
 DASHBOARD_MONTH: Final = 3.00  # dollars
 KEY_MONTH: Final = 1.00  # dollars a KMS key of one's own
+SNAPSHOT_GB_SECOND: Final = 0.0000015046  # dollars, of a published version's memory, while SnapStart keeps it
+RESTORED_GB: Final = (
+    0.0001397998  # dollars, of memory, each time that an environment starts from the snapshot
+)
+WEB_ACL_MONTH: Final = 5.00 + 1.00  # dollars a web ACL of one rule
+WEB_ACL_REQUEST: Final = 0.60 / 1e6  # dollars
 REKOGNITION_IMAGE: Final = 1.00 / 1e3  # dollars a DetectProtectiveEquipment, first million of a month
 
 PICTURES: Final = 1_000_000
@@ -50,8 +57,9 @@ STORED_BYTES: Final = 400  # of it in S3, compressed with others
 RECORDS_DAYS: Final = 400  # that it is kept; see template.yaml
 FIREHOSE_RECORD: Final = 5_000  # bytes that Firehose bills for a record at least; one picture each, at worst
 OBJECTS_MONTH: Final = 30 * 24 * 12  # that Firehose writes, one in five minutes; see template.yaml
-METRICS: Final = 2 * 2 * 19 + 11 + 3 * 3  # of two routes, each with its version; of Drift; of three sources
-ALARM_METRICS: Final = 25  # that the alarms watch; see template.yaml
+METRICS: Final = 2 * 19 + 11 + 3 * 3  # of two routes; of Drift; of three sources
+ALARM_METRICS: Final = 23  # that the alarms watch; see template.yaml
+STARTS: Final = 10_000  # environments of Predict that start among a million predictions
 DRIFT_RUNS: Final = 30 * 24  # a month; see template.yaml
 DRIFT_MEMORY: Final = 3008  # MB; see template.yaml
 DRIFT_SECONDS: Final = 20.0  # that a run takes
@@ -148,21 +156,44 @@ def monitoring(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
     ]
 
 
+def options(memory: int = MB_PER_PROCESSOR) -> list[Item]:
+    """Return what the options that are on in prod cost, with Predict at `memory` MB."""
+    gigabytes = memory / 1024
+    kept, restored = 30 * 86400 * gigabytes * SNAPSHOT_GB_SECOND, STARTS * gigabytes * RESTORED_GB
+    return [
+        Item(f"SnapStart: a version kept, {STARTS:,} starts", pictures=restored, month=kept),
+        Item("Web ACL that limits each address", pictures=PICTURES * WEB_ACL_REQUEST, month=WEB_ACL_MONTH),
+    ]
+
+
 def monitoring_table() -> str:
     """Return the Markdown table for monitoring."""
     items = monitoring()
-    lines = ["| Monitoring | a million pictures | a month |", "|---|---:|---:|"]
-    for item in items:
-        cells = (f"${dollars:,.2f}" if dollars else "" for dollars in (item.pictures, item.month))
-        lines.append(f"| {item.what} | {' | '.join(cells)} |")
     pictures, month = sum(item.pictures for item in items), sum(item.month for item in items)
-    lines.append(f"| **Together** | **${pictures:,.2f}** | **${month:,.2f}** |")
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Metrics are billed for the hours in which they are "
         "measured, so a stack that is asked little pays a fraction. Not in it: decompression by Firehose (cents a "
         "million), what Athena scans, messages to more than a thousand subscribers."
     )
-    return "\n".join([*lines, "", note])
+    together = f"| **Together** | **${pictures:,.2f}** | **${month:,.2f}** |"
+    return "\n".join([*_lines("Monitoring", items), together, "", note])
+
+
+def options_table() -> str:
+    """Return the Markdown table for what is optional, and on in prod."""
+    note = (
+        f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Lambda keeps a snapshot of every version that was "
+        "published and called within two weeks, and bills three hours of each at least."
+    )
+    return "\n".join([*_lines("Options, on in prod", options()), "", note])
+
+
+def _lines(title: str, items: Iterable[Item]) -> list[str]:
+    lines = [f"| {title} | a million pictures | a month |", "|---|---:|---:|"]
+    for item in items:
+        cells = (f"${dollars:,.2f}" if dollars else "" for dollars in (item.pictures, item.month))
+        lines.append(f"| {item.what} | {' | '.join(cells)} |")
+    return lines
 
 
 def bulk_table(milliseconds: float) -> str:
@@ -250,4 +281,4 @@ def command(options: Namespace) -> None:
         milliseconds, peak = measured(RESULTS.read_text())
         ms = milliseconds if ms is None else ms
         mb = peak if mb is None else mb
-    print(table(ms, mb), bulk_table(ms), monitoring_table(), sep="\n\n")
+    print(table(ms, mb), bulk_table(ms), monitoring_table(), options_table(), sep="\n\n")

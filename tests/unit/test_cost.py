@@ -22,6 +22,8 @@ from infra.ops.cost import (
     measured,
     monitoring,
     monitoring_table,
+    options,
+    options_table,
     table,
 )
 
@@ -148,3 +150,12 @@ def test_the_table_of_monitoring_adds_up():
     together = [sum(item.pictures for item in monitoring()), sum(item.month for item in monitoring())]
 
     assert lines[9] == "| **Together** | **${:,.2f}** | **${:,.2f}** |".format(*together)
+
+
+def test_a_snapshot_is_paid_by_the_month_and_by_the_start():
+    snapshot, web_acl = options(memory=1024)
+
+    assert snapshot.month == pytest.approx(30 * 86400 * 0.0000015046)
+    assert snapshot.pictures == pytest.approx(10_000 * 0.0001397998)
+    assert (web_acl.pictures, web_acl.month) == (pytest.approx(0.6), 6.0)
+    assert "| SnapStart: a version kept, 10,000 starts | $2.42 | $6.74 |" in options_table()

@@ -9,6 +9,7 @@ import pytest
 from functions.drift import metrics as drift
 from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
+from functions.shared.failures import count_failure
 from functions.shared.problem import TOO_LARGE
 from infra.local.template import parameter_values, resolve, transformed_template, true_conditions, unresolved
 from infra.ops.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
@@ -24,7 +25,7 @@ AWS = {  # what these services measure, of what is shown
         *("ApproximateAgeOfOldestMessage", "NumberOfMessagesSent", "NumberOfMessagesReceived"),
         "NumberOfMessagesDeleted",
     },
-    "AWS/Firehose": {"IncomingRecords", "DeliveryToS3.DataFreshness"},
+    "AWS/Firehose": {"IncomingRecords", "DeliveryToS3.Records", "DeliveryToS3.DataFreshness"},
 }
 
 
@@ -125,7 +126,10 @@ def measured(capsys):
         *("DriftVerdict", "Records", "CorruptRecords", "RunTime", "Accuracy", "AccuracyLow", "AccuracyHigh"),
         *drift._EFFECTS.values(),  # noqa: SLF001 -- one place has the names
     }
-    return {"route": names, "service": of_drift}
+    count_failure()
+    (directive,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
+    of_version = {metric["Name"] for metric in directive["Metrics"]}
+    return {"route": names, "service": of_drift, "+".join(directive["Dimensions"][0]): of_version}
 
 
 def test_it_shows_what_is_measured_and_nothing_else(widgets, measured):
@@ -148,8 +152,8 @@ def test_alarms_watch_what_is_measured(measured):
             told
         ]:
             if query["Namespace"] == {"Fn::Sub": "MaskWatch/${AWS::StackName}"}:
-                (dimension,) = query["Dimensions"]
-                assert query["MetricName"] in measured[dimension["Name"]], name
+                dimensions = "+".join(dimension["Name"] for dimension in query["Dimensions"])
+                assert query["MetricName"] in measured[dimensions], name
 
 
 @pytest.mark.parametrize(

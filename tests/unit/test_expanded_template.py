@@ -20,7 +20,8 @@ def errors_of(tmp_path):
     def run(change, variant):
         template = json.loads(json.dumps(yaml_parse(TEMPLATE.read_text())))
         change(template["Resources"])
-        (tmp_path / "infra").symlink_to(ROOT / "infra")
+        for folder in ("functions", "infra"):  # of the included files
+            (tmp_path / folder).symlink_to(ROOT / folder)
         (tmp_path / "template.yaml").write_text(json.dumps(template))
         expanded = expand(tmp_path / "template.yaml", VARIANTS[variant])
         return {match.rule.id for match in lint(json.dumps(expanded)) if match.rule.id.startswith("E")}
@@ -63,6 +64,19 @@ def test_every_condition_has_both_values_in_the_variants():
     ]
 
     assert all({variant[name] for variant in decided} == {True, False} for name in template["Conditions"])
+
+
+def test_a_new_origin_makes_a_new_deployment_of_the_api():
+    deployments = [
+        {
+            name
+            for name in transformed_template(TEMPLATE, {"CorsOrigin": origin})["Resources"]
+            if "Deployment" in name
+        }
+        for origin in ("*", "https://example.org")
+    ]
+
+    assert deployments[0] != deployments[1]
 
 
 def test_a_variant_holds_no_condition():

@@ -1,65 +1,147 @@
-"""The hook that CodeDeploy asks before a new version of Predict gets traffic."""
+"""CodeDeploy's hook: a new version does its job once before it gets traffic, and CodeDeploy always has a verdict."""
 
+import importlib
 import io
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import boto3
 import pytest
-from samtranslator.yaml_helper import yaml_parse
+from botocore.exceptions import ClientError, ReadTimeoutError
+from moto import mock_aws
 
 from functions.inference import predict
+from functions.inference.upload import Outcome
+from functions.preflight import app
+from infra.expand import TEMPLATE
+from infra.local.template import transformed_template
 
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 EVENT = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
+SERVICES = ("PREDICT", "BATCH", "PORTAL")
+CONTEXT = SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambda: 60_000)
 
 
 @pytest.fixture
 def verdict(monkeypatch):
-    """Run the hook on a version of Predict that answers as `invoke` does; return what CodeDeploy is told."""
+    """Run the hook for a service whose version answers as `handler` does; return what CodeDeploy is told."""
 
-    def run(invoke):
+    def run(service, handler):
         told = []
+
+        def invoke(FunctionName, Payload):  # noqa: N803 -- boto3's names
+            assert FunctionName == f"arn:{service}:7"
+            answer = handler(json.loads(Payload))
+            return {
+                "Payload": io.BytesIO(json.dumps(answer).encode()),
+                **({"FunctionError": "Unhandled"} if "errorType" in answer else {}),
+            }
+
         clients = {
             "lambda": SimpleNamespace(invoke=invoke),
             "codedeploy": SimpleNamespace(
-                put_lifecycle_event_hook_execution_status=lambda **said: told.append(said)
+                get_deployment=lambda **_: {"deploymentInfo": {"deploymentGroupName": f"group-{service}"}},
+                put_lifecycle_event_hook_execution_status=lambda **said: told.append(said),
             ),
         }
-        monkeypatch.setattr(boto3, "client", clients.get)
-        monkeypatch.setenv("VERSION", "arn:aws:lambda:us-east-1:123456789012:function:predict:7")
-        hook = yaml_parse(TEMPLATE.read_text())["Resources"]["PredictPreflight"]["Properties"]
-        code = {}
-        exec(hook["InlineCode"], code)  # noqa: S102 -- the template's own code
-        code["handler"](EVENT, None)
+        monkeypatch.setattr(app, "_client", lambda name, *_, **__: clients.get(name) or boto3.client(name))
+        monkeypatch.setenv("RESULTS_BUCKET", "results")
+        for name in SERVICES:
+            monkeypatch.setenv(name, f"group-{name} arn:{name}:7")
+        app.handler(EVENT, None)
         (said,) = told
-        assert said["deploymentId"] == "d-1"
-        assert said["lifecycleEventHookExecutionId"] == "e-1"
+        assert (said["deploymentId"], said["lifecycleEventHookExecutionId"]) == ("d-1", "e-1")
         return said["status"]
 
     return run
 
 
-def test_a_version_that_is_well_may_take_traffic(verdict):
-    def invoke(FunctionName, Payload):  # noqa: N803 -- boto3's names
-        assert FunctionName.endswith(":7")
-        answer = predict.handler(json.loads(Payload), SimpleNamespace(aws_request_id="1"))
-        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
-
-    assert verdict(invoke) == "Succeeded"
-
-
-def test_a_version_that_cannot_start_may_not(verdict):
-    def invoke(**_):
-        error = {"errorType": "ReleaseError", "errorMessage": "sha256 is …"}
-        return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(error).encode())}
-
-    assert verdict(invoke) == "Failed"
+@pytest.fixture
+def results(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with mock_aws():
+        yield boto3.resource("s3").create_bucket(Bucket="results")
 
 
-def test_a_version_that_answers_an_error_may_not(verdict):
-    def invoke(**_):
-        return {"Payload": io.BytesIO(b'{"statusCode": 500}')}
+@pytest.fixture
+def batch(results, monkeypatch):  # noqa: ARG001 -- a client of S3 is made at import
+    monkeypatch.setenv("DEAD_LETTERS_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
+    monkeypatch.setenv("MAX_RECEIVES", "5")
+    monkeypatch.setenv("RESULTS_BUCKET", "results")
+    return importlib.reload(importlib.import_module("functions.inference.batch"))
 
-    assert verdict(invoke) == "Failed"
+
+def test_predict_scores_a_picture(verdict, capsys):
+    assert verdict("PREDICT", lambda event: predict.handler(event, CONTEXT)) == "Succeeded"
+    assert '"source":"preflight"' in capsys.readouterr().out
+
+
+def test_batch_scores_an_object(verdict, batch, results):
+    assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Succeeded"
+    assert {item.key for item in results.objects.all()} == {"preflight/d-1.png", "preflight/d-1.png.json"}
+
+
+@pytest.mark.usefixtures("insights")
+def test_portal_reads_s3(verdict, portal):
+    assert verdict("PORTAL", lambda event: portal.handler(event, CONTEXT)) == "Succeeded"
+
+
+def test_a_portal_that_is_denied_its_bucket_fails(verdict, portal):
+    with mock_aws():  # the bucket is not there, which to the portal is as good as denied
+        assert verdict("PORTAL", lambda event: portal.handler(event, CONTEXT)) == "Failed"
+
+
+def test_a_batch_that_gives_the_picture_back_fails(verdict, batch, monkeypatch):
+    monkeypatch.setattr(batch.scorer, "score", lambda *_: 1 / 0)
+
+    assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Failed"
+
+
+def test_a_batch_that_says_so_but_leaves_no_result_fails(verdict, batch, monkeypatch):
+    monkeypatch.setattr(batch.scorer, "score", lambda *_: Outcome.SKIPPED)
+
+    assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Failed"
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadTimeoutError(endpoint_url="https://lambda.us-east-1.amazonaws.com"),
+        ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "Invoke"),
+    ],
+    ids=["timed out", "denied"],
+)
+def test_a_call_that_raises_fails_the_deployment(service, error, verdict):
+    def raise_error(_):
+        raise error
+
+    assert verdict(service, raise_error) == "Failed"
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_version_that_cannot_start_fails(service, verdict):
+    crash = {"errorType": "ReleaseError", "errorMessage": "sha256 is …"}
+
+    assert verdict(service, lambda _: crash) == "Failed"
+
+
+@pytest.mark.parametrize("service", ["PREDICT", "PORTAL"])
+def test_a_version_that_answers_500_fails(service, verdict):
+    assert verdict(service, lambda _: {"statusCode": 500, "body": "{}"}) == "Failed"
+
+
+def test_a_deployment_that_is_not_known_fails(verdict):
+    assert verdict("ALERTS", lambda _: {}) == "Failed"
+
+
+def test_the_hook_outlasts_the_version_it_calls():
+    resources = transformed_template(TEMPLATE, {})["Resources"]
+    timeouts = [resources[f"{name}Function"]["Properties"]["Timeout"] for name in ("Batch", "Portal")]
+
+    assert max(timeouts) < app.VERSION_TIMEOUT
+    assert resources["Preflight"]["Properties"]["Timeout"] >= app.VERSION_TIMEOUT + 5 + 4 * 2 * 15

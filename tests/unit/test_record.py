@@ -77,7 +77,7 @@ def test_its_metrics_are_what_cloudwatch_reads(
     line = written(capsys)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "MaskWatch"
-    assert directive["Dimensions"] == [["route"], ["route", "model_version"]]
+    assert directive["Dimensions"] == [["route"]]
     assert all(isinstance(line[name], str) for names in directive["Dimensions"] for name in names)
     assert abs(line["_aws"]["Timestamp"] - datetime.fromisoformat(line["time"]).timestamp() * 1000) < 2
     assert metrics(line) == {

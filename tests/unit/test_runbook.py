@@ -51,4 +51,4 @@ def test_the_parameters_and_resources_it_names_are_there():
     known = TEMPLATE["Parameters"].keys() | TEMPLATE["Resources"].keys()
     named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", RUNBOOK))
 
-    assert named - known == {"NoSuchKey", "AccessDenied"}  # errors of S3's
+    assert named - known == {"AccessDenied"}  # an error of S3's

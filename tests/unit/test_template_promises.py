@@ -15,7 +15,6 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
-from functions.shared.contract import UPLOAD_SUFFIXES
 from infra.local.template import transformed_template
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +23,7 @@ INCLUDED = [
     ("Backfill", "Definition", "infra/backfill.asl.yaml"),
     ("Dashboard", "DashboardBody", "infra/dashboard.yaml"),
 ]
+PUBLISHING = {"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]}  # may publish to the topic
 OPEN_ROUTES = {"/", "/page/{file}", "/health", "/openapi.json", "/docs"}
 
 
@@ -86,10 +86,12 @@ def buckets_that_take_plain_http(template):
 
 
 def buckets_that_go_with_the_stack(template):
+    """Name buckets that are deleted with the stack, and those that a failed first deployment leaves behind."""
+    kept = ("RetainExceptOnCreate", "Retain")
     return [
         n
         for n, r in of_type(template, "AWS::S3::Bucket").items()
-        if {r.get("DeletionPolicy"), r.get("UpdateReplacePolicy")} != {"Retain"}
+        if (r.get("DeletionPolicy"), r.get("UpdateReplacePolicy")) != kept
     ]
 
 
@@ -138,6 +140,7 @@ def statements(template, role):
         (action, str(resource))
         for policy in template["Resources"][role]["Properties"]["Policies"]
         for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
         for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
         for resource in (
             statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
@@ -156,6 +159,18 @@ def what_the_portal_may_do_beyond_its_routes(template):
         ("s3:GetObject", "${InsightsBucket.Arn}/drift/latest.json"),
         ("s3:ListBucket", "InsightsBucket"),
     })  # fmt: skip
+
+
+def what_the_portal_may_read_of_our_own(template):
+    """Name prefixes of the results bucket that hold no result of an upload and that a client could ask for."""
+    denied = {
+        resource["Fn::Sub"].partition("/")[2]
+        for policy in template["Resources"]["PortalRole"]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if (statement["Effect"], statement["Action"]) == ("Deny", "s3:GetObject")
+        for resource in statement["Resource"]
+    }
+    return sorted({"backfill/*", "inventory/*", "preflight/*"} - denied)
 
 
 def unneeded_or_missing(template, role, needed):
@@ -214,8 +229,10 @@ def what_delivery_may_do_beyond_the_records(template):
 def strangers_who_may_take_a_role(template):
     """Name roles of services that may act for others' accounts, and that are not bound to this one."""
     bound = {
-        "RecordsSenderRole": ("StringLike", "aws:SourceArn"),
+        "BackfillRole": ("StringEquals", "aws:SourceAccount"),
         "DriftScheduleRole": ("StringEquals", "aws:SourceAccount"),
+        "RecordsSenderRole": ("StringLike", "aws:SourceArn"),
+        "RecordsWriterRole": ("StringEquals", "aws:SourceAccount"),
     }
     roles = properties(template, "AWS::IAM::Role")
     return [
@@ -291,10 +308,11 @@ def what_is_remembered_too_long(template):
     wanted = {
         ("RecordsBucket", "", "RecordsDays"),
         ("InsightsBucket", "feedback/", "RecordsDays"),
+        ("ResultsBucket", "", "ResultsDays"),
     }
     expires = {
         (name, rule.get("Prefix", ""), rule["ExpirationInDays"].get("Ref"))
-        for name in ("RecordsBucket", "InsightsBucket")
+        for name in ("RecordsBucket", "InsightsBucket", "ResultsBucket")
         for rule in template["Resources"][name]["Properties"]["LifecycleConfiguration"]["Rules"]
         if rule["Status"] == "Enabled" and isinstance(rule.get("ExpirationInDays"), dict)
     }
@@ -373,7 +391,7 @@ def alarms_that_cannot_be_sent(template):
         what
         for what, allowed in policies.items()
         if not any(
-            s["Principal"] == {"Service": "cloudwatch.amazonaws.com"} and s.get("Condition") == ours
+            s["Principal"] == PUBLISHING and s.get("Condition") == ours
             for s in allowed
             if s["Effect"] == "Allow"
         )
@@ -381,7 +399,7 @@ def alarms_that_cannot_be_sent(template):
 
 
 def strangers_who_may_raise_an_alarm(template):
-    """Name statements by which anybody but CloudWatch may publish, or in the clear."""
+    """Name statements by which anybody but CloudWatch and Budgets may publish, or in the clear."""
     policy = template["Resources"]["AlarmsTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     tls = any(
         s["Effect"] == "Deny"
@@ -390,9 +408,7 @@ def strangers_who_may_raise_an_alarm(template):
         for s in policy
     )
     allowed = [s for s in policy if s["Effect"] == "Allow"]
-    return [s for s in allowed if s["Principal"] != {"Service": "cloudwatch.amazonaws.com"}] + (
-        [] if tls else ["plain HTTP"]
-    )
+    return [s for s in allowed if s["Principal"] != PUBLISHING] + ([] if tls else ["plain HTTP"])
 
 
 def what_a_backfill_may_do_beyond_its_states(template):
@@ -463,8 +479,9 @@ def functions_that_a_queue_may_scale_without_bounds(template):
 def open_queues(template):
     """Name queues that are not encrypted, or that take plain HTTP."""
     deny = {
-        p["Queues"][0]["Ref"]
+        queue["Ref"]
         for p in properties(template, "AWS::SQS::QueuePolicy").values()
+        for queue in p["Queues"]
         for statement in p["PolicyDocument"]["Statement"]
         if statement["Effect"] == "Deny"
         and (statement["Principal"], statement["Action"]) == ("*", "sqs:*")
@@ -496,17 +513,11 @@ def strangers_who_may_send(template):
 
 
 def pictures_nobody_is_told_of(template):
-    """Name endings, in small and capital letters, of which the uploads bucket sends no news."""
+    """Name what is not exactly one notification of every new object, whatever its key ends in."""
     bucket = properties(template, "AWS::S3::Bucket")["UploadsBucket"]
-    told = {
-        rule["Value"]
-        for to_queue in bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", [])
-        if to_queue["Event"] == "s3:ObjectCreated:*"
-        and to_queue["Queue"] == {"Fn::GetAtt": ["UploadsQueue", "Arn"]}
-        for rule in to_queue["Filter"]["S3Key"]["Rules"]
-        if rule["Name"] == "suffix"
-    }
-    return sorted({case for suffix in UPLOAD_SUFFIXES for case in (suffix, suffix.upper())} ^ told)
+    wanted = [{"Event": "s3:ObjectCreated:*", "Queue": {"Fn::GetAtt": ["UploadsQueue", "Arn"]}}]
+    configurations = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", [])
+    return [] if configurations == wanted else [configurations]
 
 
 def loops(template):
@@ -605,6 +616,32 @@ def stages_without_access_logs_or_throttle(template):
     ]
 
 
+def routes_with_the_wrong_throttle(template):
+    """Name routes without a key that take many requests, and those with a key that take few."""
+    (stage,) = properties(template, "AWS::ApiGateway::Stage").values()
+    throttles = {
+        (s["ResourcePath"].replace("~1", "/").replace("//", "/"), s["HttpMethod"].lower()): s[
+            "ThrottlingRateLimit"
+        ]
+        for s in stage["MethodSettings"]
+    }
+    most = {"/health": 2}
+    wrong = []
+    for path, method, _ in operations(template):
+        verb = method.replace("x-amazon-apigateway-any-method", "any")
+        rate = throttles.get((path, verb), throttles["/*", "*"])
+        served = path not in OPEN_ROUTES and verb != "any"  # of the others, a function only answers 405
+        if served != (rate == {"Ref": "ThrottleRate"}) or (not served and rate > most.get(path, 20)):
+            wrong.append((path, verb))
+    return wrong
+
+
+def figures_that_cost_and_nobody_reads(template):
+    """Name stages that measure every method by itself, at the price of a metric of one's own each."""
+    stages = properties(template, "AWS::ApiGateway::Stage")
+    return [n for n, p in stages.items() if any(s.get("MetricsEnabled") for s in p["MethodSettings"])]
+
+
 def access_logs_that_tell_who(template):
     formats = [
         p["AccessLogSetting"]["Format"] for p in properties(template, "AWS::ApiGateway::Stage").values()
@@ -648,36 +685,60 @@ def aliases_that_move_at_once(template):
 def alarms_that_roll_nothing_back(template):
     """Name alarms of a release on which it is not rolled back, and deployments without the alarms they need."""
     groups = properties(template, "AWS::CodeDeploy::DeploymentGroup")
-    wired = {
-        name: {alarm["Name"]["Ref"] for alarm in p.get("AlarmConfiguration", {}).get("Alarms", [])}
-        for name, p in groups.items()
-    }
+    wired = {name: rollback_alarms(group) for name, group in groups.items()}
     idle = [
         n
         for n, alarm in properties(template, "AWS::CloudWatch::Alarm").items()
-        if n not in set(itertools.chain(*wired.values())) and metric(alarm)[2]
+        if n not in set(itertools.chain(*wired.values())) and (metric(alarm)[1] or metric(alarm)[2])
     ]
     deaf = [
         n
         for n, p in groups.items()
         if "DEPLOYMENT_STOP_ON_ALARM" not in p.get("AutoRollbackConfiguration", {}).get("Events", [])
     ]
-    watched = {
-        metric(a)[:2]
-        for a in (
-            properties(template, "AWS::CloudWatch::Alarm")[n]
-            for n in wired.get("PredictFunctionDeploymentGroup", ())
-        )
-    }
+    alarms = properties(template, "AWS::CloudWatch::Alarm")
+    versions = {("Errors", True), ("Failures", True)}
     needed = {
-        ("Errors", False),
-        ("Errors", True),
-        ("Duration", False),
-        ("Duration", True),
-        ("Throttles", False),
-        ("5XXError", False),
+        "PredictFunctionDeploymentGroup": versions
+        | {("Duration", False), ("Throttles", False), ("5XXError", False)},
+        "PortalFunctionDeploymentGroup": versions | {("5XXError", False)},
+        "BatchFunctionDeploymentGroup": versions,
     }
-    return idle + deaf + sorted(needed - watched)
+    missing = [
+        (name, what)
+        for name, wanted in needed.items()
+        for what in wanted - set(itertools.chain(*(watched(alarms[n]) for n in wired.get(name, ()))))
+    ]
+    return idle + deaf + missing
+
+
+def rollback_alarms(group, *, fixing=False):
+    """Names of the alarms that roll a deployment back, normally or with RollbackAlarms=version."""
+    configuration = group.get("AlarmConfiguration", {})
+    if "Fn::If" in configuration:
+        _, when_fixing, normally = configuration["Fn::If"]
+        configuration = when_fixing if fixing else normally
+    return [alarm["Name"]["Ref"] for alarm in configuration.get("Alarms", [])]
+
+
+def alarms_that_block_a_fix(template):
+    """Name alarms that can be on before a deployment begins, and that no parameter takes out of its way."""
+    alarms = properties(template, "AWS::CloudWatch::Alarm")
+    return [
+        name
+        for group in properties(template, "AWS::CodeDeploy::DeploymentGroup").values()
+        for name in rollback_alarms(group, fixing=True) or ["no alarm at all"]
+        if name not in alarms or not all(of_version for _, of_version in watched(alarms[name]))
+    ]
+
+
+def watched(alarm):
+    """The metrics of an alarm, each with whether it is of one version alone."""
+    queries = [q["MetricStat"]["Metric"] for q in alarm.get("Metrics", []) if "MetricStat" in q] or [alarm]
+    return {
+        (q["MetricName"], bool({d["Name"] for d in q["Dimensions"]} & {"ExecutedVersion", "version"}))
+        for q in queries
+    }
 
 
 def metric(alarm):
@@ -688,31 +749,80 @@ def metric(alarm):
 
 
 def unasked_versions(template):
-    """Name aliases of Predict that take traffic before anybody asked the new version for its health."""
-    update = template["Resources"]["PredictFunctionAliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
-    return (
-        []
-        if update.get("BeforeAllowTrafficHook") == {"Ref": "PredictPreflight"}
-        else ["PredictFunctionAliaslive"]
-    )
+    """Name aliases that take traffic before the new version did its job once."""
+    return [
+        n
+        for n, r in of_type(template, "AWS::Lambda::Alias").items()
+        if r["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"].get("BeforeAllowTrafficHook")
+        != {"Ref": "Preflight"}
+    ]
 
 
-def parameters_that_deploy_nothing(template):
+def versions_without_a_check(template):
+    """Name published functions of which the hook does not know the deployment group and the version."""
+    variables = template["Resources"]["Preflight"]["Properties"]["Environment"]["Variables"]
+    known = str([variables.get(name) for name in ("PREDICT", "BATCH", "PORTAL")])
+    return [
+        name
+        for name in properties(template, "AWS::CodeDeploy::DeploymentGroup")
+        if name not in known or f"{name.removesuffix('DeploymentGroup')}Version" not in known
+    ]
+
+
+def settings_that_deploy_nothing(template):
     """Name settings that can change without a new version, which the canary would then never see."""
     functions = properties(template, "AWS::Lambda::Function")
     found = []
     for version in properties(template, "AWS::Lambda::Version").values():
         function = functions[version["FunctionName"]["Ref"]]
+        described = version["Description"]["Fn::Sub"].split()
         settings = [
             function["MemorySize"],
             function["Timeout"],
             *function["Environment"]["Variables"].values(),
         ]
-        names = [setting["Ref"] for setting in settings if isinstance(setting, dict) and "Ref" in setting]
-        found += [
-            n for n in names if n in template["Parameters"] and f"${{{n}}}" not in str(version["Description"])
-        ]
+        for setting in settings:
+            if (
+                isinstance(setting, int) and str(setting) not in described and setting != 5
+            ):  # the queue's receives
+                found.append(setting)
+            elif isinstance(setting, dict) and setting.get("Ref") in template["Parameters"]:
+                found += [setting["Ref"]] if f"${{{setting['Ref']}}}" not in described else []
     return found
+
+
+def versions_that_cannot_be_published(template):
+    """Name what a version's description holds and the version does not: Lambda refuses to publish it unchanged."""
+    functions = properties(template, "AWS::Lambda::Function")
+    found = []
+    for version in properties(template, "AWS::Lambda::Version").values():
+        function = functions[version["FunctionName"]["Ref"]]
+        of_function = ("ReservedConcurrentExecutions", "Tags")  # and of none of its versions
+        held = str({key: value for key, value in function.items() if key not in of_function})
+        held += str(template["Conditions"]["HasSnapStart"])
+        names = re.findall(r"\$\{(\w+)\}", version["Description"]["Fn::Sub"])
+        found += [n for n in names if f"{{'Ref': '{n}'}}" not in held]
+    return found
+
+
+def descriptions_that_are_too_long(template):
+    """Name versions whose description may have more than the 256 characters that Lambda takes."""
+    parameters = template["Parameters"]
+
+    def longest(name):
+        parameter = parameters[name]
+        values = [
+            parameter.get("MaxLength", 0) * "x",
+            str(parameter.get("MaxValue", "")),
+            str(parameter["Default"]),
+        ]
+        return max(map(len, [*values, *map(str, parameter.get("AllowedValues", []))]))
+
+    return [
+        n
+        for n, p in properties(template, "AWS::Lambda::Version").items()
+        if len(re.sub(r"\$\{(\w+)\}", lambda m: longest(m[1]) * "x", p["Description"]["Fn::Sub"])) > 256
+    ]
 
 
 def fixed_names(template):
@@ -745,7 +855,7 @@ def fixed_names(template):
         for key in keys
         if r["Type"] in owned
         and key in r.get("Properties", {})
-        and "AWS::StackName" not in str(r["Properties"][key])
+        and not re.search("AWS::Stack(Name|Id)", str(r["Properties"][key]))
     ]
 
 
@@ -793,18 +903,20 @@ def put(value, *path):
 
 BUCKET = ("Resources", "ModelsBucket")
 PREDICT = ("Resources", "PredictFunction", "Properties")
-MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 2, "PolicyDocument", "Statement", 0)
-PORTAL_POLICIES = ("Resources", "PortalRole", "Properties", "Policies")
+MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 1, "PolicyDocument", "Statement", 1)
+PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE = (
+    ("Resources", name, "Properties", "Policies", 1, "PolicyDocument", "Statement")
+    for name in ("PortalRole", "BackfillRole", "BatchRole", "DriftRole")
+)
 UPLOADS, QUEUE, DEAD_LETTERS, BATCH = (
     ("Resources", name, "Properties")
     for name in ("UploadsBucket", "UploadsQueue", "UploadsDeadLetters", "BatchFunction")
 )
 MAPPING = (*BATCH, "Events", "Uploads", "Properties")
-BATCH_POLICIES = ("Resources", "BatchRole", "Properties", "Policies")
 SENDERS = ("Resources", "UploadsQueuePolicy", "Properties", "PolicyDocument", "Statement")
-RECORDS_ROLE, DRIFT_ROLE, SCHEDULE_ROLE = (
-    ("Resources", name, "Properties", "Policies")
-    for name in ("RecordsWriterRole", "DriftRole", "DriftScheduleRole")
+RECORDS_ROLE, SENDER_ROLE, SCHEDULE_ROLE = (
+    ("Resources", name, "Properties", "Policies", 0, "PolicyDocument", "Statement")
+    for name in ("RecordsWriterRole", "RecordsSenderRole", "DriftScheduleRole")
 )
 STREAM, SUBSCRIPTION, INSIGHTS, RECORDS, SCHEDULE, DRIFT, TOPIC, KEY, LIGHT = (
     ("Resources", name, "Properties")
@@ -824,6 +936,8 @@ DESTINATION = (*STREAM, "ExtendedS3DestinationConfiguration")
 TABLE = ("Resources", "RecordsTable", "Properties", "TableInput")
 PUBLISHERS = ("Resources", "AlarmsTopicPolicy", "Properties", "PolicyDocument", "Statement")
 API = ("Resources", "Api", "Properties")
+PORTAL_ALARMS = ("Resources", "PortalFunction", "Properties", "DeploymentPreference", "Alarms")
+HOOK = ("Resources", "Preflight", "Properties", "Environment", "Variables")
 BODY = (*API, "DefinitionBody")
 ANOTHER_ALIAS = {"Fn::Sub": "arn:aws:lambda:path/functions/${PredictFunction.Arn}/invocations"}
 PROMISES = [
@@ -844,22 +958,22 @@ PROMISES = [
     (functions_with_managed_policies,
      put(["AmazonS3FullAccess"], "Resources", "PredictRole", "Properties", "ManagedPolicyArns")),
     (what_the_portal_may_do_beyond_its_routes,
-     put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, *PORTAL_POLICIES, 2, "PolicyDocument", "Statement", 0, "Resource")),
+     put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, *PORTAL, 1, "Resource")),
     (what_the_portal_may_do_beyond_its_routes,
-     put("s3:DeleteObject", *PORTAL_POLICIES, 3, "PolicyDocument", "Statement", 0, "Action")),
-    (what_the_portal_may_do_beyond_its_routes, drop(*PORTAL_POLICIES, 3, "PolicyDocument", "Statement", 1)),
+     put("s3:DeleteObject", *PORTAL, 2, "Action")),
+    (what_the_portal_may_do_beyond_its_routes, drop(*PORTAL, 4)),
+    (what_the_portal_may_read_of_our_own, drop(*PORTAL, 3)),
+    (what_the_portal_may_read_of_our_own, drop(*PORTAL, 3, "Resource", 1)),
     (what_a_backfill_may_do_beyond_its_states,
-     put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, "Resources", "BackfillRole", "Properties", "Policies", 1,
-         "PolicyDocument", "Statement", 1, "Resource")),
+     put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, *BACKFILL, 1, "Resource")),
     (what_a_backfill_may_do_beyond_its_states,
-     put({"Ref": "PredictFunction.Alias"}, "Resources", "BackfillRole", "Properties", "Policies", 2,
-         "PolicyDocument", "Statement", 0, "Resource")),
+     put({"Ref": "PredictFunction.Alias"}, *BACKFILL, 2, "Resource")),
     (untraced, drop("Resources", "Backfill", "Properties", "TracingConfiguration")),
     (what_batch_may_do_beyond_its_buckets_and_queues,
-     put("s3:DeleteObject", *BATCH_POLICIES, 3, "PolicyDocument", "Statement", 0, "Action")),
-    (what_batch_may_do_beyond_its_buckets_and_queues, drop(*BATCH_POLICIES, 4, "PolicyDocument", "Statement", 1)),
+     put("s3:DeleteObject", *BATCH_ROLE, 3, "Action")),
+    (what_batch_may_do_beyond_its_buckets_and_queues, drop(*BATCH_ROLE, 6)),
     (what_batch_may_do_beyond_its_buckets_and_queues,
-     put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *BATCH_POLICIES, 4, "PolicyDocument", "Statement", 0, "Resource")),
+     put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *BATCH_ROLE, 5, "Resource")),
     (queues_that_lose_or_repeat, drop(*QUEUE, "RedrivePolicy")),
     (queues_that_lose_or_repeat, put(1, *QUEUE, "RedrivePolicy", "maxReceiveCount")),
     (queues_that_lose_or_repeat, put(4, *BATCH, "Environment", "Variables", "MAX_RECEIVES")),
@@ -872,12 +986,14 @@ PROMISES = [
     (queues_that_lose_or_repeat, drop(*BATCH, "Events")),
     (functions_that_a_queue_may_scale_without_bounds, drop(*MAPPING, "ScalingConfig")),
     (open_queues, drop(*QUEUE, "SqsManagedSseEnabled")),
-    (open_queues, drop("Resources", "UploadsDeadLettersPolicy")),
+    (open_queues, drop("Resources", "DeadLettersPolicy")),
     (open_queues, put("Allow", *SENDERS, 1, "Effect")),
     (strangers_who_may_send, put("*", *SENDERS, 0, "Principal")),
     (strangers_who_may_send, drop(*SENDERS, 0, "Condition")),
     (pictures_nobody_is_told_of, drop(*UPLOADS, "NotificationConfiguration")),
-    (pictures_nobody_is_told_of, drop(*UPLOADS, "NotificationConfiguration", "QueueConfigurations", 3)),
+    (pictures_nobody_is_told_of,
+     put({"S3Key": {"Rules": [{"Name": "suffix", "Value": ".jpg"}]}},
+         *UPLOADS, "NotificationConfiguration", "QueueConfigurations", 0, "Filter")),
     (loops, put({}, "Resources", "ResultsBucket", "Properties", "NotificationConfiguration")),
     (pictures_that_stay, drop(*UPLOADS, "LifecycleConfiguration", "Rules", 0)),
     (pictures_that_stay, put("Disabled", *UPLOADS, "LifecycleConfiguration", "Rules", 0, "Status")),
@@ -885,20 +1001,17 @@ PROMISES = [
     (unwatched_queues, drop("Resources", "UploadsAgeAlarm")),
     (unwatched_queues, drop("Resources", "BatchErrorsAlarm")),
     (what_the_portal_may_do_beyond_its_routes,
-     put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *PORTAL_POLICIES, 4, "PolicyDocument", "Statement", 0, "Resource")),
+     put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *PORTAL, 5, "Resource")),
     (what_drift_may_do_beyond_its_job,
-     put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *DRIFT_ROLE, 3, "PolicyDocument", "Statement", 0, "Resource")),
-    (what_drift_may_do_beyond_its_job,
-     put({"Fn::Sub": "${RecordsBucket.Arn}/*"}, *DRIFT_ROLE, 2, "PolicyDocument", "Statement", 0, "Resource", 0)),
-    (what_drift_may_do_beyond_its_job, drop(*DRIFT_ROLE, 2, "PolicyDocument", "Statement", 1)),
+     put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *DRIFT_ROLE, 3, "Resource")),
+    (what_drift_may_do_beyond_its_job, put({"Fn::Sub": "${RecordsBucket.Arn}/*"}, *DRIFT_ROLE, 1, "Resource", 0)),
+    (what_drift_may_do_beyond_its_job, drop(*DRIFT_ROLE, 2)),
     (what_the_schedule_may_do_beyond_starting_drift,
-     put({"Fn::GetAtt": ["PredictFunction", "Arn"]}, *SCHEDULE_ROLE, 0, "PolicyDocument", "Statement", 0,
-         "Resource")),
+     put({"Fn::GetAtt": ["PredictFunction", "Arn"]}, *SCHEDULE_ROLE, 0, "Resource")),
     (what_delivery_may_do_beyond_the_records,
-     put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *RECORDS_ROLE, 0, "PolicyDocument", "Statement", 0, "Resource")),
+     put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *RECORDS_ROLE, 0, "Resource")),
     (what_delivery_may_do_beyond_the_records,
-     put("firehose:DeleteDeliveryStream", "Resources", "RecordsSenderRole", "Properties", "Policies", 0,
-         "PolicyDocument", "Statement", 0, "Action", 0)),
+     put("firehose:DeleteDeliveryStream", *SENDER_ROLE, 0, "Action", 0)),
     (strangers_who_may_take_a_role, drop("Resources", "RecordsSenderRole", "Properties", "AssumeRolePolicyDocument",
                                          "Statement", 0, "Condition")),
     (strangers_who_may_take_a_role, drop("Resources", "DriftScheduleRole", "Properties", "AssumeRolePolicyDocument",
@@ -920,11 +1033,13 @@ PROMISES = [
     (what_is_remembered_too_long, put(99999, *RECORDS, "LifecycleConfiguration", "Rules", 0, "ExpirationInDays")),
     (what_is_remembered_too_long, put("Disabled", *INSIGHTS, "LifecycleConfiguration", "Rules", 0, "Status")),
     (what_is_remembered_too_long, drop(*INSIGHTS, "LifecycleConfiguration", "Rules", 2)),
+    (what_is_remembered_too_long,
+     drop("Resources", "ResultsBucket", "Properties", "LifecycleConfiguration", "Rules", 2, "ExpirationInDays")),
     (runs_that_fail_unheard, drop(*SCHEDULE, "Target", "DeadLetterConfig")),
     (runs_that_fail_unheard, drop(*SCHEDULE, "Target", "RetryPolicy")),
     (runs_that_fail_unheard, drop(*DRIFT, "DeadLetterQueue")),
     (runs_that_fail_unheard, drop("Resources", "DriftDeadLettersAlarm")),
-    (open_queues, drop("Resources", "DriftDeadLettersPolicy")),
+    (open_queues, drop("Resources", "DeadLettersPolicy", "Properties", "Queues", 1)),
     (silence_that_passes_for_health,
      put("notBreaching", "Resources", "DriftMissingAlarm", "Properties", "TreatMissingData")),
     (silence_that_passes_for_health, drop("Resources", "AccuracyAlarm", "Properties", "TreatMissingData")),
@@ -952,19 +1067,36 @@ PROMISES = [
     (usage_plans_without_bounds, drop("Resources", "UsagePlan", "Properties", "Throttle")),
     (usage_plans_without_bounds, drop("Resources", "UsagePlanKey")),
     (stages_without_access_logs_or_throttle, drop(*API, "AccessLogSetting")),
-    (stages_without_access_logs_or_throttle, put([], *API, "MethodSettings")),
+    (routes_with_the_wrong_throttle, drop(*API, "MethodSettings", 1)),
+    (routes_with_the_wrong_throttle, drop(*API, "MethodSettings", 3)),
+    (routes_with_the_wrong_throttle, put({"Ref": "ThrottleRate"}, *API, "MethodSettings", 0, "ThrottlingRateLimit")),
+    (figures_that_cost_and_nobody_reads, put("true", *API, "MethodSettings", 0, "MetricsEnabled")),
     (access_logs_that_tell_who, put("$context.identity.sourceIp", *API, "AccessLogSetting", "Format")),
     (integrations_that_pass_by_the_alias,
      put(ANOTHER_ALIAS, *BODY, "paths", "/predict", "post", "x-amazon-apigateway-integration", "uri")),
     (routes_nobody_may_call, drop(*PREDICT, "Events", "Health")),
     (aliases_that_move_at_once, drop(*PREDICT, "DeploymentPreference")),
-    (alarms_that_roll_nothing_back, drop(*PREDICT, "DeploymentPreference", "Alarms", 0)),
-    (alarms_that_roll_nothing_back, put([], *PREDICT, "DeploymentPreference", "Alarms")),
+    (alarms_that_roll_nothing_back, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 0)),
+    (alarms_that_roll_nothing_back, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 3)),
+    (alarms_that_roll_nothing_back, put([{"Ref": "PortalVersionAlarm"}], *PORTAL_ALARMS)),
+    (alarms_that_roll_nothing_back, put([], *BATCH, "DeploymentPreference", "Alarms")),
+    (alarms_that_roll_nothing_back, drop("Resources", "BatchVersionAlarm", "Properties", "Metrics", 2)),
     (alarms_that_roll_nothing_back,
-     drop("Resources", "PredictVersionErrorsAlarm", "Properties", "Dimensions", 2)),
+     drop("Resources", "PredictVersionAlarm", "Properties", "Metrics", 1, "MetricStat", "Metric", "Dimensions", 2)),
+    (alarms_that_block_a_fix,
+     put([{"Ref": "PortalVersionAlarm"}, {"Ref": "ApiServerErrorsAlarm"}], *PORTAL_ALARMS)),
+    (alarms_that_block_a_fix, put([{"Ref": "BatchErrorsAlarm"}], *BATCH, "DeploymentPreference", "Alarms")),
     (unasked_versions, drop(*PREDICT, "DeploymentPreference", "Hooks")),
-    (parameters_that_deploy_nothing, put({"Fn::Sub": "${PredictMemory}"}, *PREDICT, "VersionDescription")),
-    (parameters_that_deploy_nothing, put({"Fn::Sub": "${ModelUri}"}, *BATCH, "VersionDescription")),
+    (unasked_versions, drop(*BATCH, "DeploymentPreference", "Hooks")),
+    (unasked_versions, drop("Resources", "PortalFunction", "Properties", "DeploymentPreference", "Hooks")),
+    (versions_without_a_check, drop(*HOOK, "BATCH")),
+    (versions_without_a_check, put({"Ref": "PredictFunction.Version"}, *HOOK, "PORTAL", "Fn::Join", 1, 1)),
+    (settings_that_deploy_nothing, put({"Fn::Sub": "${PredictMemory}"}, *PREDICT, "VersionDescription")),
+    (settings_that_deploy_nothing, put({"Fn::Sub": "${ModelUri}"}, *BATCH, "VersionDescription")),
+    (settings_that_deploy_nothing, put(61, *BATCH, "Timeout")),
+    (versions_that_cannot_be_published,
+     put({"Fn::Sub": "${ModelUri} ${ReservedConcurrency}"}, *PREDICT, "VersionDescription")),
+    (descriptions_that_are_too_long, put({"Fn::Sub": "${ModelUri} ${ModelUri}"}, *PREDICT, "VersionDescription")),
     (fixed_names, put("models", *BUCKET, "Properties", "BucketName")),
     (fixed_names, put("predict", *PREDICT, "FunctionName")),
     (fixed_names, put("records", *STREAM, "DeliveryStreamName")),

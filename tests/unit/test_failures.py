@@ -1,0 +1,46 @@
+"""What Lambda counts as no error is counted as a failure of the version that ran."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from functions.inference import predict
+from tests.make_events import api_event
+
+
+@pytest.fixture(autouse=True)
+def version(monkeypatch):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_VERSION", "7")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "predict")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch/maskwatch")
+
+
+def failures(text):
+    lines = [json.loads(line) for line in text.splitlines() if '"Failures"' in line]
+    return [(line["service"], line["version"], line["Failures"]) for line in lines]
+
+
+def test_an_answer_of_500_is_a_failure_of_its_version(monkeypatch, capsys):
+    monkeypatch.setattr(predict, "decode", lambda *_: 1 / 0)
+    event = api_event("POST", "/predict", content_type="image/png", body=b"picture")
+
+    answer = predict.handler(event, SimpleNamespace(aws_request_id="1"))
+
+    printed = capsys.readouterr().out
+    assert answer["statusCode"] == 500
+    assert failures(printed) == [("predict", "7", 1)]
+    (metrics,) = [
+        json.loads(line)["_aws"]["CloudWatchMetrics"] for line in printed.splitlines() if '"Failures"' in line
+    ]
+    assert metrics[0]["Namespace"] == "MaskWatch/maskwatch"
+    assert metrics[0]["Dimensions"] == [["service", "version"]]
+
+
+def test_a_refusal_is_none(capsys):
+    event = api_event("POST", "/predict", content_type="image/png", body=b"no picture")
+
+    answer = predict.handler(event, SimpleNamespace(aws_request_id="1"))
+
+    assert answer["statusCode"] in {415, 422}
+    assert failures(capsys.readouterr().out) == []
