@@ -44,7 +44,7 @@ def verdict(monkeypatch):
             ),
         }
         monkeypatch.setattr(app, "_client", lambda name, *_, **__: clients.get(name) or boto3.client(name))
-        monkeypatch.setenv("RESULTS_BUCKET", "results")
+        monkeypatch.setenv("UPLOADS_BUCKET", "uploads")
         for name in SERVICES:
             monkeypatch.setenv(name, f"group-{name} arn:{name}:7")
         app.handler(EVENT, None)
@@ -56,20 +56,21 @@ def verdict(monkeypatch):
 
 
 @pytest.fixture
-def results(monkeypatch):
+def buckets(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     with mock_aws():
-        yield boto3.resource("s3").create_bucket(Bucket="results")
+        yield {name: boto3.resource("s3").create_bucket(Bucket=name) for name in ("uploads", "results")}
 
 
 @pytest.fixture
-def batch(results, monkeypatch):  # noqa: ARG001 -- a client of S3 is made at import
+def batch(buckets, monkeypatch):  # noqa: ARG001 -- a client of S3 is made at import
     monkeypatch.setenv("DEAD_LETTERS_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
     monkeypatch.setenv("MAX_RECEIVES", "5")
     monkeypatch.setenv("RESULTS_BUCKET", "results")
+    monkeypatch.setenv("UPLOADS_BUCKET", "uploads")
     return importlib.reload(importlib.import_module("functions.inference.batch"))
 
 
@@ -78,9 +79,17 @@ def test_predict_scores_a_picture(verdict, capsys):
     assert '"source":"preflight"' in capsys.readouterr().out
 
 
-def test_batch_scores_an_object(verdict, batch, results):
+def test_batch_scores_an_object(verdict, batch, buckets):
     assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Succeeded"
-    assert {item.key for item in results.objects.all()} == {"preflight/d-1.png", "preflight/d-1.png.json"}
+    assert [item.key for item in buckets["results"].objects.all()] == ["preflight/d-1-0.png.json"]
+
+
+def test_a_picture_that_the_live_version_scored_first_is_no_proof(verdict, batch, monkeypatch):
+    outcomes = [Outcome.SKIPPED, Outcome.SCORED]
+    monkeypatch.setattr(batch.scorer, "score", lambda *_: outcomes.pop(0))
+
+    assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Succeeded"
+    assert outcomes == []
 
 
 @pytest.mark.usefixtures("insights")
@@ -99,13 +108,13 @@ def test_a_batch_that_gives_the_picture_back_fails(verdict, batch, monkeypatch):
     assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Failed"
 
 
-def test_a_batch_that_says_so_but_leaves_no_result_fails(verdict, batch, monkeypatch):
+def test_a_batch_that_never_scores_fails(verdict, batch, monkeypatch):
     monkeypatch.setattr(batch.scorer, "score", lambda *_: Outcome.SKIPPED)
 
     assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Failed"
 
 
-@pytest.mark.usefixtures("results")
+@pytest.mark.usefixtures("buckets")
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize(
     "error",
@@ -122,7 +131,7 @@ def test_a_call_that_raises_fails_the_deployment(service, error, verdict):
     assert verdict(service, raise_error) == "Failed"
 
 
-@pytest.mark.usefixtures("results")
+@pytest.mark.usefixtures("buckets")
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_version_that_cannot_start_fails(service, verdict):
     crash = {"errorType": "ReleaseError", "errorMessage": "sha256 is …"}
@@ -139,9 +148,13 @@ def test_a_deployment_that_is_not_known_fails(verdict):
     assert verdict("ALERTS", lambda _: {}) == "Failed"
 
 
-def test_the_hook_outlasts_the_version_it_calls():
+def test_the_hook_outlasts_all_its_calls():
     resources = transformed_template(TEMPLATE, {})["Resources"]
     timeouts = [resources[f"{name}Function"]["Properties"]["Timeout"] for name in ("Batch", "Portal")]
+    of_version = (1 + app.UPLOADS) * (5 + app.VERSION_TIMEOUT)
+    of_others = (
+        (app.UPLOADS + 2) * 2 * (5 + 10)
+    )  # two attempts at each upload, and at each call of CodeDeploy
 
     assert max(timeouts) < app.VERSION_TIMEOUT
-    assert resources["Preflight"]["Properties"]["Timeout"] >= app.VERSION_TIMEOUT + 5 + 4 * 2 * 15
+    assert resources["Preflight"]["Properties"]["Timeout"] > of_version + of_others
