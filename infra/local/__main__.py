@@ -107,12 +107,12 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
             recv_bytes=65536,
             inbuf_overflow=2 * MAX_BODY,  # bodies stay in memory
         )
-        _say_where(stack, f"http://127.0.0.1:{listener.getsockname()[1]}", endpoint)
+        _print_addresses(stack, f"http://127.0.0.1:{listener.getsockname()[1]}", endpoint)
         server.run()  # until interrupted
 
 
 def _by_arn(stack: Stack, by_name: Mapping[str, Function]) -> dict[str, Function]:
-    """Functions by their ARNs and those of their aliases."""
+    """Return functions by their ARNs and those of their aliases."""
     by_arn = {function.config.arn: function for function in by_name.values()}
     for alias in stack.of_type("AWS::Lambda::Alias"):
         by_arn[alias.name] = by_name[alias.properties["FunctionName"]]
@@ -125,37 +125,38 @@ def _gateway(stack: Stack, by_arn: Mapping[str, Function]) -> Gateway:
     return Gateway(api.properties["Body"], stage.name, by_arn, keys={KEY})
 
 
-def _say_where(stack: Stack, url: str, endpoint: str) -> None:
+def _print_addresses(stack: Stack, url: str, endpoint: str) -> None:
     buckets = "".join(f"\n    {bucket.name}" for bucket in stack.of_type("AWS::S3::Bucket"))
     groups = "".join(f"\n    {group.name}" for group in stack.of_type("AWS::Logs::LogGroup"))
-    function = stack.resources["DriftFunction"].name
-    sample = shlex.quote(str(PROJECT / "events" / "predict-json.json"))
+    function = stack.resources["PredictFunction"].name
+    sample, event = (
+        shlex.quote(str(PROJECT / "events" / f"{name}.json")) for name in ("predict-json", "health")
+    )
     text = f"""
-MaskWatch runs at {url}/ with the API key {KEY!r}. Ctrl-C stops it, and what it holds is gone.
+MaskWatch runs at {url}/ with the API key {KEY!r}. Ctrl-C stops it and deletes its data.
 
-Ask it about the picture in the sample event, with this line as it stands, or about one of yours:
+Send it the picture of the sample event (this line works as pasted), or one of yours:
     python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["body"])' {sample} |
         curl -H 'x-api-key: {KEY}' -H 'content-type: application/json' --data-binary @- {url}/predict
     curl -H 'x-api-key: {KEY}' -F file=@face.jpg {url}/predict
     .venv/bin/maskwatch predict --url {url} face.jpg
 
 The AWS services are at {endpoint} (moto):
-    export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={REGION}
+    export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={REGION}
     aws --endpoint-url {endpoint} s3 ls
 
-Drop pictures into the bucket for uploads, and their results come in the one beside it:
+Copy pictures into the uploads bucket; seconds later the results bucket has their results:
     aws --endpoint-url {endpoint} s3 cp face.jpg s3://{stack.resources["UploadsBucket"].name}/
     aws --endpoint-url {endpoint} s3 cp s3://{stack.resources["ResultsBucket"].name}/face.jpg.json -
 
-Or a folder of them at once, by `make score DIR=photos/`. What is in that bucket already is scored again, where it has
-no result of the running model yet, by
+`make score DIR=photos/` does both for a folder. Score what is in the uploads bucket and has no result of this model:
     AWS_ENDPOINT_URL={endpoint} make backfill STACK={STACK_NAME} PREFIX=
 
-What was seen lies in the bucket for records. Whether it has drifted from what the model was checked on is said by
+Every prediction leaves a record in the records bucket. Compare the records with the model's baseline:
     AWS_ENDPOINT_URL={endpoint} make drift STACK={STACK_NAME}
 
 Every function can be invoked by itself, as on AWS:
-    aws --endpoint-url {endpoint} lambda invoke --function-name {function} /dev/stdout
+    aws --endpoint-url {endpoint} lambda invoke --function-name {function} --payload fileb://{event} /dev/stdout
 
 Buckets:{buckets}
 Log groups:{groups}

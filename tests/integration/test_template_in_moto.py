@@ -5,6 +5,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import requests
 
 from infra.local.aws import moto_server
 from infra.local.errors import StackError, TemplateError
@@ -15,11 +16,18 @@ TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 EVERYTHING_ON = {"AddressRate": "2000", "ReservedConcurrency": "5", "ProvisionedConcurrency": "1"}
 
 
-@pytest.fixture
-def client():
+@pytest.fixture(scope="module")
+def moto():
     with moto_server() as endpoint:
-        session = boto3.Session("local", "local", region_name=REGION)
-        yield lambda service: session.client(service, endpoint_url=endpoint)
+        yield endpoint
+
+
+@pytest.fixture
+def client(moto):
+    """Clients of a moto server with nothing in it, by the names of the services."""
+    requests.post(f"{moto}/moto-api/reset", timeout=60).raise_for_status()
+    session = boto3.Session("local", "local", region_name=REGION)
+    return lambda service: session.client(service, endpoint_url=moto)
 
 
 @pytest.mark.parametrize("parameters", [{}, EVERYTHING_ON], ids=["defaults", "everything on"])

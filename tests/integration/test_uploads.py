@@ -1,12 +1,12 @@
 """A picture too large for the API: put into S3 by a form, and its result fetched, through the running system."""
 
-import time
 from urllib.parse import quote, urljoin
 
 import pytest
 import requests
 
 from maskwatch.client import ApiError, Client
+from tests.system import eventually
 
 KEY = {"x-api-key": "local"}
 
@@ -14,19 +14,6 @@ KEY = {"x-api-key": "local"}
 @pytest.fixture
 def client(system):
     return Client(f"{system.url}/", "local")
-
-
-def bucket(system, name):
-    (found,) = [b["Name"] for b in system.client("s3").list_buckets()["Buckets"] if name in b["Name"]]
-    return found
-
-
-def eventually(get):
-    for _ in range(120):
-        if (found := get()) is not None:
-            return found
-        time.sleep(0.5)
-    raise AssertionError("nothing came within a minute")
 
 
 def test_what_the_form_takes_is_scored_and_found_where_the_answer_says(system, picture):
@@ -67,7 +54,7 @@ def test_a_picture_that_is_none_has_a_result_that_says_so(client):
 
 @pytest.mark.parametrize("key", ["gate 3/ünï 摄 🙂.jpg", "100%.jpg", "a%20b+c.jpg", "a;b?c#d&e=f.jpg"])
 def test_a_result_is_found_by_whatever_key_was_used_in_s3(system, client, picture, key):
-    system.client("s3").put_object(Bucket=bucket(system, "uploads"), Key=key, Body=picture)
+    system.client("s3").put_object(Bucket=system.outputs["UploadsBucket"], Key=key, Body=picture)
 
     assert eventually(lambda: client.result(key))["upload"]["key"] == key
 
