@@ -14,6 +14,9 @@ RESULTS = (ROOT / "tests" / "benchmarks" / "RESULTS.md").read_text()
 METRICS = json.loads((ROOT / "docs" / "model" / "report.json").read_text())["metrics"]["overall"]
 
 
+PATH = re.compile(r"`((?:docs|events|functions|infra|maskwatch|tests|training)/[\w./-]*)`")
+
+
 def anchors(document):
     """As GitHub makes them of headings."""
     headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
@@ -30,6 +33,13 @@ def test_every_link_leads_somewhere(document):
         target = document.parent / path if path else document
         assert target.exists(), path
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_that_is_named_is_there(document):
+    named = PATH.findall(document.read_text())
+
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
