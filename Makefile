@@ -2,8 +2,12 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 RUN ?= .runs/classifier
 DETECTOR ?= .runs/detector
-START ?= --classifier training/weights/classifier.weights.h5
-WITH_DETECTOR = $(if $(wildcard $(DETECTOR)/detector-metrics.json),--detector $(DETECTOR))
+# `make prepare train judge DATA=…` is one command: what was prepared is trained on.
+TRAINED_ON = $(if $(filter prepare,$(MAKECMDGOALS)),$(PREPARED),$(DATA))
+START ?= --start training/weights/classifier.weights.h5
+# The folders that hold a converted run; each network that none is given of stays as it serves.
+RUNS = $(if $(wildcard $(RUN)/conversion.json),--run $(RUN)) $(WITH_DETECTOR)
+WITH_DETECTOR = $(if $(wildcard $(DETECTOR)/conversion.json),--detector $(DETECTOR))
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,23 +37,23 @@ format: $(VENV)/dev.stamp ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 
 train: $(VENV)/dev.stamp ## Fine-tune on DATA=folder into RUN=folder (resumes); START= begins at ImageNet
-	$(BIN)/python -m training.classifier.train --data $(DATA) --out $(RUN) $(START)
-	$(BIN)/python -m training.classifier.convert --data $(DATA) --run $(RUN)
-	$(MAKE) evaluate
+	$(BIN)/python -m training.classifier.train --data $(TRAINED_ON) --out $(RUN) $(START)
+	$(BIN)/python -m training.classifier.convert --data $(TRAINED_ON) --run $(RUN)
+	$(MAKE) evaluate DATA=$(TRAINED_ON)
 
 train-detector: $(VENV)/dev.stamp ## Train the face detector on DATA=folder with frames.csv into DETECTOR=folder (resumes)
-	$(BIN)/python -m training.detector.train --data $(DATA) --out $(DETECTOR) $(DETECTOR_START)
-	$(BIN)/python -m training.detector.convert --data $(DATA) --run $(DETECTOR)
-	$(BIN)/python -m training.detector.evaluate --data $(DATA) --run $(DETECTOR)
+	$(BIN)/python -m training.detector.train --data $(TRAINED_ON) --out $(DETECTOR) $(DETECTOR_START)
+	$(BIN)/python -m training.detector.convert --data $(TRAINED_ON) --run $(DETECTOR)
+	$(BIN)/python -m training.detector.evaluate --data $(TRAINED_ON) --run $(DETECTOR)
 
 evaluate: $(VENV)/dev.stamp ## Judge the TFLite file of RUN on the test pictures of DATA and write its report
-	$(BIN)/python -m training.classifier.evaluate --data $(DATA) --run $(RUN)
-	$(BIN)/python -m training.report --run $(RUN) $(WITH_DETECTOR) --out $(RUN)/report
+	$(BIN)/python -m training.classifier.evaluate --data $(DATA) --run $(RUN) $(WITH_DETECTOR)
+	$(BIN)/python -m training.report --run $(RUN) $(if $(wildcard $(DETECTOR)/metrics.json),--detector $(DETECTOR)) --out $(RUN)/report
 
-release: $(VENV)/dev.stamp ## Write the model release of RUN (and DETECTOR, if there), VERSION=…, into the image's folder
-	$(BIN)/python -m training.release --run $(RUN) $(WITH_DETECTOR) --out functions/inference/model --version $(VERSION)
+release: $(VENV)/dev.stamp ## Write the release of the judged RUN (and DETECTOR, if there), VERSION=…, into the image's folder
+	$(BIN)/python -m training.release $(RUNS) --out functions/inference/model --version $(VERSION) $(if $(DESPITE),--despite "$(DESPITE)")
 	$(MAKE) train-baseline
-	cp $(RUN)/classifier.weights.h5 $(wildcard $(DETECTOR)/detector.weights.h5) training/weights/
+	cp $(wildcard $(RUN)/classifier.weights.h5) $(wildcard $(DETECTOR)/detector.weights.h5) training/weights/
 
 train-baseline: $(VENV)/dev.stamp ## Write what drift is measured by into the release MODEL=folder, from DATA's validation pictures
 	$(BIN)/python -m training.baseline --data $(DATA) --release $(MODEL)

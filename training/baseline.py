@@ -26,7 +26,8 @@ from functions.inference.release import MANIFEST, ReleaseError, load_release
 from functions.inference.score import Models, load_models, score
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
-from training.classifier.dataset import DataError, find, load
+from training.classifier.dataset import find, load
+from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ def write_baseline(data: Path, release: Path) -> Path:
 
     Raises:
         ReleaseError: There is no release in the folder.
-        DataError: There are too few pictures.
+        TrainingError: There are too few pictures.
     """
     models = load_models(load_release(release), threads=1)
     files = tqdm(pictures(data, "val"), "scoring", unit=" pictures")
@@ -62,7 +63,7 @@ def write_baseline(data: Path, release: Path) -> Path:
     try:
         baseline = build(sample(records), models.version, {})
     except ValueError as error:
-        raise DataError(f"{data}: {error}") from error
+        raise TrainingError(f"{data}: {error}") from error
     path = release / BASELINE
     path.write_text(baseline.as_json() + "\n")
     manifest = json.loads((release / MANIFEST).read_text())
@@ -80,7 +81,7 @@ def pictures(data: Path, split: str) -> list[File]:
     ):  # a flat folder, which is split by what is in the pictures
         examples = [loaded.example for loaded in load(examples).samples]
     found = {
-        example.path: File(example.path, example.source, "" if example.face else example.label)
+        example.path: File(example.path, example.source, "" if example.in_scene else example.label)
         for example in examples
         if example.split == split
     }
@@ -112,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         path = write_baseline(options.data, options.release)
-    except (DataError, ReleaseError) as error:
+    except (TrainingError, ReleaseError) as error:
         parser.error(str(error))
     print(f"{path}: {path.stat().st_size:,} bytes")
 

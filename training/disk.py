@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from training.classifier.dataset import DataError
+from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,10 @@ def replacing(path: Path) -> Iterator[Path]:
     fresh = path.with_name(f"new-{path.name}")  # the ending stays: Keras goes by it
     try:
         yield fresh
+        with fresh.open("rb") as written:
+            os.fsync(
+                written.fileno()
+            )  # or a machine that stops may leave the name of a file without its content
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
@@ -30,7 +35,7 @@ def full_disk_told() -> Iterator[None]:
     """Turn the error of a full disk into one line that says what to do.
 
     Raises:
-        DataError: In place of the OSError.
+        TrainingError: In place of the OSError.
     """
     try:
         yield
@@ -38,7 +43,7 @@ def full_disk_told() -> Iterator[None]:
         # HDF5 passes the number on in its text alone.
         if error.errno not in {errno.ENOSPC, errno.EDQUOT} and "No space left" not in str(error):
             raise
-        raise DataError("the disk is full; make room and run the same command again to go on") from error
+        raise TrainingError("the disk is full; make room and run the same command again to go on") from error
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -49,9 +54,9 @@ def require_space(folder: Path, needed: int) -> None:
         needed: Bytes.
 
     Raises:
-        DataError: There is less than that.
+        TrainingError: There is less than that.
     """
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        raise DataError(f"{folder} needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free")
+        raise TrainingError(f"{folder} needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free")

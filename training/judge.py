@@ -1,56 +1,90 @@
-"""Everything between a converted run and its release: `python -m training.judge --data FOLDER --run RUN …`.
+"""Everything between converted runs and their release: `python -m training.judge --data FOLDER --run RUN …`.
 
-Evaluates, gates, writes the report, and makes a release of the run if the gate lets it: of a run that is refused
-there is no release. The run may also be the `model.tar.gz` that a training job left.
+Evaluates, gates, writes the report, and makes a release if the gate lets every run through: of what is refused there
+is no release. A run may also be the `model.tar.gz` that a training job left. Without a run of one network, the
+release keeps the serving one's.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError
 from training.baseline import write_baseline
-from training.classifier.dataset import DataError
-from training.classifier.evaluate import evaluate_run, shipped
-from training.classifier.gate import GATE, SERVING_HELP, judge_run
+from training.candidate import candidate_release, open_serving
+from training.classifier import gate as classifier_gate
+from training.classifier.evaluate import evaluate_run
+from training.detector import evaluate as detector_evaluate
+from training.detector import gate as detector_gate
 from training.disk import full_disk_told
+from training.errors import TrainingError
+from training.files import GATE, METRICS, REPORT
+from training.gate import SERVING_HELP
 from training.release import write_release
 from training.report import write_report
-from training.tracking import track
+from training.tracking import track_if_possible
 
 if TYPE_CHECKING:
     from functions.inference.release import Release
 
 
-def judge(data: Path, run: Path, serving: Release, out: Path, version: str) -> dict[str, Any]:
-    """Judge a run and return what `gate.json` says.
+def judge(
+    data: Path,
+    run: Path | None,
+    detector: Path | None,
+    serving: Release,
+    out: Path,
+    version: str,
+    reference: Path | None = None,
+) -> dict[str, Any]:
+    """Judge the runs that a release would be made of.
 
     Args:
         data: A prepared folder.
-        run: Folder of a converted run; figures and report go there.
-        serving: The release to compare with.
-        out: Where the release goes, if the gate lets the run through.
+        run: Folder of a converted classifier's run; figures and report go there.
+        detector: Folder of a converted detector's run.
+        serving: The release to compare with, which gives the network that no run is given of.
+        out: Where the release goes, if the gate lets every run through.
         version: Of that release.
+        reference: Other pictures on which a classifier must not become worse, either.
+
+    Returns:
+        What `gate.json` of the classifier's run says, else of the detector's; `passed` and `reason` of both.
 
     Raises:
-        DataError: There are no test pictures.
+        TrainingError: There is no run, or nothing to judge it by.
     """
-    evaluate_run(run, data, shipped(run), version)
-    told = judge_run(run, data, serving)
-    write_report(run, run / "report")
-    if told["passed"]:
-        write_release(run, out, version, serving)
+    if not run and not detector:
+        raise TrainingError("there is no run to judge; train one first")
+    floor = open_release("")
+    candidate = replace(candidate_release(serving, run, detector), version=version)
+    gates = []
+    if detector:
+        detector_evaluate.evaluate_run(detector, data, candidate.classifier)
+        gates.append(detector_gate.judge_run(detector, data, serving, floor))
+    if run:
+        evaluate_run(run, data, candidate)
+        gates.append(classifier_gate.judge_run(run, data, serving, floor, detector, reference))
+        write_report(run, run / REPORT, detector)
+    passed = all(gate["passed"] for gate in gates)
+    if passed:
+        write_release(out, version, serving, run, detector)
         try:
             write_baseline(data, out)
-        except DataError as error:  # it serves as well without; Drift then says what is missing
+        except TrainingError as error:  # it serves as well without; Drift then says what is missing
             print(f"The release has no baseline. {error}")
-    track(run, out if told["passed"] else None)
-    return told
+    for folder in (run, detector):
+        if folder:
+            track_if_possible(folder, out if passed else None)
+    reasons = [gate["reason"] for gate in gates if passed or not gate["passed"]]
+    return {**gates[-1], "passed": passed, "reason": "; ".join(dict.fromkeys(reasons))}
 
 
 def unpacked(run: Path, into: Path) -> Path:
@@ -63,26 +97,45 @@ def unpacked(run: Path, into: Path) -> Path:
     return into
 
 
+def copy_report(run: Path | None, detector: Path | None, verdict: dict[str, Any], out: Path) -> None:
+    """Copy what people read of the judged runs to `out`, with the verdict as `gate.json`."""
+    out.mkdir(parents=True, exist_ok=True)
+    if run:
+        shutil.copytree(run / REPORT, out, dirs_exist_ok=True)
+    elif detector:
+        shutil.copyfile(detector / METRICS, out / "report.json")
+    (out / GATE).write_text(json.dumps(verdict, indent=1) + "\n")
+
+
 def main() -> None:
     """Judge from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared pictures")
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run, or of its model.tar.gz")
+    parser.add_argument("--run", type=Path, help="folder of a classifier's run, or of its model.tar.gz")
+    parser.add_argument("--detector", type=Path, help="folder of a detector's run, or of its model.tar.gz")
     parser.add_argument("--out", type=Path, required=True, help="folder of the release")
     parser.add_argument("--version", required=True)
     parser.add_argument("--serving", default="", help=SERVING_HELP)
+    parser.add_argument(
+        "--reference", type=Path, help="folder of other pictures, on which it must not become worse either"
+    )
     parser.add_argument("--report", type=Path, help="folder to copy the report and gate.json to")
     options = parser.parse_args()
-    run = unpacked(options.run, options.run.with_name("unpacked"))
     try:
         with full_disk_told():
-            told = judge(options.data, run, open_release(options.serving), options.out, options.version)
+            run, detector = (
+                folder and unpacked(folder, folder.with_name(f"unpacked-{folder.name}"))
+                for folder in (options.run, options.detector)
+            )
+            serving = open_serving(options.serving)
+            verdict = judge(
+                options.data, run, detector, serving, options.out, options.version, options.reference
+            )
             if options.report:
-                shutil.copytree(run / "report", options.report, dirs_exist_ok=True)
-                shutil.copyfile(run / GATE, options.report / GATE)
-    except (DataError, ReleaseError) as error:
+                copy_report(run, detector, verdict, options.report)
+    except (TrainingError, ReleaseError) as error:
         parser.error(str(error))
-    print(f"{'passed' if told['passed'] else 'refused'}: {told['reason']}")
+    print(f"{'passed' if verdict['passed'] else 'refused'}: {verdict['reason']}")
 
 
 if __name__ == "__main__":

@@ -10,41 +10,40 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
-import os
 import shutil
 import sys
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.inference.fetch import open_release
+from functions.inference.decode import decode
 from functions.inference.release import ReleaseError
 from functions.shared.contract import LABELS
-from training.classifier.dataset import (
-    SPLITS,
-    DataError,
-    Dataset,
-    Sample,
-    difference_hash,
-    find,
-    load,
-    require_every_label,
-    summary,
-)
+from functions.shared.problem import InputError
+from training.candidate import open_serving
+from training.classifier.dataset import Dataset, Sample, find, load, require_labels, summary
 from training.classifier.evaluate import probabilities
 from training.disk import full_disk_told, require_space
+from training.errors import TrainingError
+from training.look_alikes import groups, thumbnail
+from training.tables import EDGES, SPLITS, boxes_in, read_scenes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from functions.inference.release import Network
+    from training.tables import MarkedBox, SceneEntry
 
 REPORT: Final = "prepared.json"
 DOUBTFUL: Final = "doubtful.csv"
 SURE: Final = 0.95  # of another label, to call a picture's label doubtful
-_COLUMNS: Final = ("file", "split", "source", "xmin", "ymin", "xmax", "ymax", "label")
 
 
 @dataclass(frozen=True)
@@ -52,34 +51,91 @@ class Cleaned:
     """What is left of a data set, and what was left out for which reason."""
 
     dataset: Dataset
-    left_out: tuple[tuple[Sample, str], ...]
+    left_out: tuple[tuple[Path, str], ...]
+
+
+@dataclass(frozen=True)
+class CheckedScene:
+    """A scene that can be read: what the tables say of it, its file's SHA-256, and a thumbnail, RGB (h, w, 3)."""
+
+    entry: SceneEntry
+    path: Path
+    sha256: str
+    thumbnail: NDArray[np.uint8]
 
 
 def clean(dataset: Dataset) -> Cleaned:
-    """Leave out whole pictures that have two labels, repeat another, or show a judging split to training.
+    """Leave out portraits that have two labels, repeat another, or show a judging split to training.
 
-    Of look-alikes (equal difference hashes) in several splits those of test stay, else those of val.
+    Of look-alikes in several splits those of test stay, else those of val.
     """
-    whole = [s for s in dataset.samples if s.face is None]
+    portraits = dataset.portraits
+    alike = groups([s.pixels for s in portraits])
     labels, seen = defaultdict(set), defaultdict(set)
-    for sample in whole:
+    for sample, group in zip(portraits, alike, strict=True):
         labels[sample.sha256].add(sample.example.label)
-        seen[difference_hash(sample.pixels)].add(sample.example.split)
+        seen[group].add(sample.example.split)
     kept: dict[str, Sample] = {}
     left_out = []
-    for sample in sorted(whole, key=lambda s: -SPLITS.index(s.example.split)):
-        judging = max(seen[difference_hash(sample.pixels)], key=SPLITS.index)
+    in_turn = sorted(
+        zip(portraits, alike, strict=True), key=lambda pair: -SPLITS.index(pair[0].example.split)
+    )
+    for sample, group in in_turn:
+        judging = max(seen[group], key=SPLITS.index)
+        path = sample.example.path
         if len(labels[sample.sha256]) > 1:
-            left_out.append((sample, f"is there as {' and as '.join(sorted(labels[sample.sha256]))}"))
+            left_out.append((path, f"is there as {' and as '.join(sorted(labels[sample.sha256]))}"))
         elif sample.sha256 in kept:
-            left_out.append((sample, f"is a copy of {kept[sample.sha256].example.path}"))
+            left_out.append((path, f"is a copy of {kept[sample.sha256].example.path}"))
         elif judging != sample.example.split:
-            left_out.append((sample, f"looks like a picture of {judging}"))
+            left_out.append((path, f"looks like a picture of {judging}"))
         else:
             kept[sample.sha256] = sample
     stays = {id(s) for s in kept.values()}
-    samples = tuple(s for s in dataset.samples if s.face is not None or id(s) in stays)
+    samples = tuple(s for s in dataset.samples if s.example.in_scene or id(s) in stays)
     return Cleaned(replace(dataset, samples=samples), tuple(left_out))
+
+
+def check_scenes(data: Path) -> tuple[list[CheckedScene], list[tuple[Path, str]], list[tuple[Path, str]]]:
+    """The scenes of `data` that can be used, what cannot be read, and what is left out, with the reasons.
+
+    A scene that looks like one of a split that judges is left out of the split that does not.
+
+    Raises:
+        TrainingError: A table cannot be used, or a box is not in its picture.
+    """
+    if not (data / "frames.csv").is_file():
+        return [], [], []
+    readable: list[CheckedScene] = []
+    unreadable = []
+    with ThreadPoolExecutor() as pool:
+        for scene in pool.map(lambda entry: _check(data / entry.file, entry), read_scenes(data)):
+            if isinstance(scene, CheckedScene):
+                readable.append(scene)
+            else:
+                unreadable.append(scene)
+    alike = groups([scene.thumbnail for scene in readable])
+    seen = defaultdict(set)
+    for scene, group in zip(readable, alike, strict=True):
+        seen[group].add(scene.entry.split)
+    judging = [max(seen[group], key=SPLITS.index) for group in alike]
+    kept = [scene for scene, split in zip(readable, judging, strict=True) if scene.entry.split == split]
+    left_out = [
+        (scene.path, f"looks like a scene of {split}")
+        for scene, split in zip(readable, judging, strict=True)
+        if scene.entry.split != split
+    ]
+    return kept, unreadable, left_out
+
+
+def _check(path: Path, entry: SceneEntry) -> CheckedScene | tuple[Path, str]:
+    try:
+        data = path.read_bytes()
+        picture = decode(data)
+    except (InputError, OSError) as error:
+        return path, str(error)
+    boxes_in(picture, [*entry.faces, *entry.not_faces])
+    return CheckedScene(entry, path, hashlib.sha256(data).hexdigest(), thumbnail(picture.pixels))
 
 
 def doubtful(samples: Sequence[Sample], judge: Network) -> list[tuple[Sample, str, float]]:
@@ -104,41 +160,75 @@ def swapped_folders(samples: Sequence[Sample], found: Sequence[tuple[Sample, str
     ]
 
 
-def write(data: Path, out: Path, cleaned: Cleaned, report: dict[str, Any]) -> None:
+def write(
+    data: Path, out: Path, portraits: Sequence[Sample], scenes: Sequence[CheckedScene], report: dict[str, Any]
+) -> None:
     """Copy the pictures to `out`, in one step: until all is there, `out` is as it was.
 
     Raises:
-        DataError: `out` is a folder of something else, or does not fit on the disk.
+        TrainingError: `out` is a folder of something else, or does not fit on the disk.
     """
     if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
-        raise DataError(f"{out} holds something else; choose another folder")
-    whole = [s.example for s in cleaned.dataset.samples if s.face is None]
-    names = {s.example.path: f"{s.sha256}{s.example.path.suffix.lower()}" for s in cleaned.dataset.samples}
-    require_space(out, sum(path.stat().st_size for path in names))
+        raise TrainingError(f"{out} holds something else; choose another folder")
+    crops = {
+        sample.example.path: Path(
+            "crops",
+            sample.example.split,
+            sample.example.label,
+            f"{sample.sha256}{sample.example.path.suffix.lower()}",
+        )
+        for sample in portraits
+    }
+    frames = {scene.path: Path("frames", f"{scene.sha256}{scene.path.suffix.lower()}") for scene in scenes}
+    require_space(out, sum(path.stat().st_size for path in crops | frames))
     fresh = out.with_name(f"new-{out.name}")
     shutil.rmtree(fresh, ignore_errors=True)
-    for example in whole:
-        _copy(example.path, fresh / "crops" / example.split / example.label / names[example.path])
-    with (fresh / "crops.csv").open("w", newline="") as lines:
-        rows = csv.writer(lines)
-        rows.writerow(["file", "source", "original"])
-        rows.writerows([names[e.path], e.source, e.path.relative_to(data)] for e in whole)
-    faces = [s.example for s in cleaned.dataset.samples if s.face is not None]
-    if faces:
-        with (fresh / "frames.csv").open("w", newline="") as lines:
-            rows = csv.writer(lines)
-            rows.writerow(_COLUMNS)
-            for e in faces:
-                _copy(e.path, fresh / "frames" / names[e.path])
-                rows.writerow([f"frames/{names[e.path]}", e.split, e.source, *(e.face or ()), e.label])
+    for source, target in (crops | frames).items():
+        (fresh / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, fresh / target)
+    _write_table(
+        fresh / "crops.csv",
+        ("file", "source", "original", *EDGES),
+        (
+            (crops[e.path], e.source, e.path.relative_to(data), *(e.face.box if e.face else ("",) * 4))
+            for e in (sample.example for sample in portraits)
+        ),
+    )
+    if scenes:
+        _write_scenes(fresh, scenes, frames)
     (fresh / REPORT).write_text(json.dumps(report, indent=1) + "\n")
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
 
 
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+def _write_scenes(folder: Path, scenes: Sequence[CheckedScene], frames: dict[Path, Path]) -> None:
+    """Write `frames.csv` and `not_faces.csv` with every line that the tables had of these scenes."""
+
+    def rows(
+        kind: Callable[[SceneEntry], Sequence[MarkedBox]],
+    ) -> Iterable[tuple[SceneEntry, Path, MarkedBox]]:
+        return ((s.entry, frames[s.path], marked) for s in scenes for marked in kind(s.entry))
+
+    _write_table(
+        folder / "frames.csv",
+        ("file", "split", "source", *EDGES, "label"),
+        (
+            (file, entry.split, entry.source, *marked.box, marked.label)
+            for entry, file, marked in rows(lambda entry: entry.faces)
+        ),
+    )
+    _write_table(
+        folder / "not_faces.csv",
+        ("file", *EDGES),
+        ((file, *marked.box) for _, file, marked in rows(lambda entry: entry.not_faces)),
+    )
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(columns)
+        table.writerows(rows)
 
 
 def prepare(data: Path, out: Path, judge: Network, tell: Callable[[str], None] = print) -> dict[str, Any]:
@@ -151,38 +241,54 @@ def prepare(data: Path, out: Path, judge: Network, tell: Callable[[str], None] =
         tell: Takes what a person should read, line by line.
 
     Raises:
-        DataError: Nothing can be trained from this, or it does not fit on the disk; the message says why.
+        TrainingError: Nothing can be trained from this, or it does not fit on the disk; the message says why.
     """
-    cleaned = clean(load(find(data), Path(os.devnull)))
-    dataset = cleaned.dataset
+    cleaned = clean(load(find(data)))
+    scenes, unreadable_scenes, scenes_left_out = check_scenes(data)
+    usable = {scene.path for scene in scenes}
+    dataset = replace(
+        cleaned.dataset,
+        samples=tuple(
+            s for s in cleaned.dataset.samples if not s.example.in_scene or s.example.path in usable
+        ),
+        unreadable=tuple({*cleaned.dataset.unreadable, *unreadable_scenes}),
+    )
+    left_out = [*cleaned.left_out, *scenes_left_out]
     tell(summary(dataset))
-    for sample, reason in cleaned.left_out:
-        tell(f"left out: {sample.example.path} {reason}")
-    require_every_label(dataset)
-    whole = [s for s in dataset.samples if s.face is None]
-    found = doubtful(whole, judge)
-    warnings = swapped_folders(whole, found)
+    for path, reason in left_out:
+        tell(f"left out: {path} {reason}")
+    labels = require_labels(dataset)
+    portraits = dataset.portraits
+    found = doubtful(portraits, judge)
+    warnings = swapped_folders(portraits, found)
+    if missing := [label for label in LABELS if label not in labels]:
+        warnings.append(
+            f"there are no pictures of {', '.join(missing)}: the serving model's answers stand in for them in"
+            " training, and no figure tells how well they are told apart"
+        )
     for line in [*warnings, *([f"{len(found)} doubtful labels in {out / DOUBTFUL}"] if found else [])]:
         tell(line)
     report = {
         "fingerprint": dataset.fingerprint,
         "pictures": {
-            split: dict(Counter(s.example.label for s in whole if s.example.split == split))
+            split: dict(Counter(s.example.label for s in portraits if s.example.split == split))
             for split in SPLITS
         },
+        "scenes": dict(Counter(scene.entry.split for scene in scenes)),
         "unreadable": {str(path.relative_to(data)): reason for path, reason in dataset.unreadable},
-        "left_out": {str(s.example.path.relative_to(data)): reason for s, reason in cleaned.left_out},
+        "left_out": {str(path.relative_to(data)): reason for path, reason in left_out},
         "doubtful_labels": len(found),
         "warnings": warnings,
     }
-    write(data, out, cleaned, report)
-    with (out / DOUBTFUL).open("w", newline="") as lines:
-        rows = csv.writer(lines)
-        rows.writerow(["file", "label", "looks_like", "confidence"])
-        rows.writerows(
-            [s.example.path.relative_to(data), s.example.label, said, f"{confidence:.4f}"]
+    write(data, out, portraits, scenes, report)
+    _write_table(
+        out / DOUBTFUL,
+        ("file", "label", "looks_like", "confidence"),
+        (
+            (s.example.path.relative_to(data), s.example.label, said, f"{confidence:.4f}")
             for s, said, confidence in found
-        )
+        ),
+    )
     return report
 
 
@@ -199,8 +305,8 @@ def main() -> None:
     options = parser.parse_args()
     try:
         with full_disk_told():
-            prepare(options.data, options.out, open_release(options.serving).classifier)
-    except (DataError, ReleaseError) as error:
+            prepare(options.data, options.out, open_serving(options.serving).classifier)
+    except (TrainingError, ReleaseError) as error:
         parser.error(str(error))
     print(f"prepared: {options.out}", file=sys.stderr)
 

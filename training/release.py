@@ -1,8 +1,7 @@
 """Write a model release: `python -m training.release --run RUN --out FOLDER --version 1.0.0`.
 
-Takes what `convert` and `evaluate` left in the run's folder, and with `--detector` what their namesakes in
-`training.detector` left in that of a detector; the manifest vouches for each file by its SHA-256. What drift is
-measured against is added afterwards, by `training.baseline`.
+Takes what `convert` and `evaluate` left in the folders of runs that the gate let through; the manifest vouches for
+each file by its SHA-256. What drift is measured against is added afterwards, by `training.baseline`.
 """
 
 from __future__ import annotations
@@ -10,110 +9,188 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from functions.inference.fetch import open_release
-from functions.inference.release import MANIFEST, Release, load_release
+from functions.inference.release import (
+    MANIFEST,
+    SMALL_CLASSIFIER,
+    Release,
+    ReleaseError,
+    load_release,
+)
 from functions.shared.contract import LABELS
 from training.baseline import BASELINE
-from training.classifier.convert import CONVERSION
-from training.classifier.evaluate import METRICS
-from training.classifier.train import STATE, WEIGHTS
+from training.candidate import candidate_release, open_serving
 from training.commit import git_commit
-from training.detector import evaluate as detector_evaluate
-from training.detector import train as detector_train
-from training.detector.evaluate import DETECTOR
+from training.errors import TrainingError
+from training.files import (
+    CLASSIFIER_WEIGHTS,
+    CONVERSION,
+    DETECTOR,
+    DETECTOR_WEIGHTS,
+    GATE,
+    METRICS,
+    STATE,
+    file_sha256,
+)
+from training.gate import SERVING_HELP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from functions.inference.release import Network
 
 CLASSIFIER: Final = "classifier.tflite"
+SMALL_FILE: Final = "small-classifier.tflite"
+_CLASSIFIERS: Final = ("classifier", SMALL_CLASSIFIER)
+_LEARNED: Final = ("trained_weights", "starting_weights", "dataset")
 
 
 def write_release(
-    run: Path, out: Path, version: str, serving: Release, detector: Path | None = None
+    out: Path,
+    version: str,
+    serving: Release,
+    run: Path | None = None,
+    detector: Path | None = None,
+    despite: str = "",
 ) -> Release:
-    """Assemble the release of a converted and evaluated run in `out`, and load it as serving will.
+    """Assemble the release of judged runs in `out`, and load it as serving will.
 
     Args:
-        run: Folder of the classifier's run.
         out: Folder of the release.
         version: What answers will call it.
-        serving: Release whose detector is kept where none is given.
-        detector: Folder of a detector's run.
+        serving: Release whose network is kept where no run of that network is given.
+        run: Folder of the classifier's run.
+        detector: Folder of the detector's run.
+        despite: Why runs are released that the gate refused; the manifest says so.
 
     Raises:
-        FileNotFoundError: A step before this one has not run.
+        TrainingError: A run was not judged, was trained again since, or was refused.
     """
-    conversion = json.loads((run / CONVERSION).read_text())
-    metrics = json.loads((run / METRICS).read_text())
-    training = json.loads((run / STATE).read_text())
+    candidate = candidate_release(serving, run, detector)
+    for folder, network in ((run, candidate.classifier), (detector, candidate.detector)):
+        if folder:
+            _require_passed(folder, network, despite)
+    learned = (
+        _about_classifier(run)
+        if run
+        else {
+            key: serving.manifest[key]
+            for key in (*_CLASSIFIERS, *_LEARNED, "metrics")
+            if key in serving.manifest
+        }
+    )
+    networks = {
+        "classifier": {**learned.pop("classifier"), "file": CLASSIFIER},
+        "detector": {
+            **(_about_detector(detector) if detector else serving.manifest["detector"]),
+            "file": DETECTOR,
+        },
+    }
+    files = {CLASSIFIER: candidate.classifier.file, DETECTOR: candidate.detector.file}
+    if candidate.small_classifier:
+        networks[SMALL_CLASSIFIER] = {**learned.pop(SMALL_CLASSIFIER), "file": SMALL_FILE}
+        files[SMALL_FILE] = candidate.small_classifier.file
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(run / f"{conversion['shipped']}.tflite", out / CLASSIFIER)
-    found = _detector(detector) if detector else serving.manifest["detector"]
-    (out / DETECTOR).write_bytes((detector / DETECTOR).read_bytes() if detector else serving.detector.file)
+    for name in (BASELINE, SMALL_FILE):
+        (out / name).unlink(missing_ok=True)  # of another release
+    for name, content in files.items():
+        (out / name).write_bytes(content)
     manifest = {
         "version": version,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": git_commit(),
         "labels": LABELS,
-        "classifier": {
-            "file": CLASSIFIER,
-            "input": _input(conversion["input_size"]),
-            "quantization": conversion["shipped"],
-            "calibration": conversion["calibration"],
-        },
-        "detector": {**found, "file": DETECTOR},
-        "files": {name: sha256(out / name) for name in (CLASSIFIER, DETECTOR)},
-        "trained_weights": {"file": WEIGHTS, "sha256": sha256(run / WEIGHTS)},
-        "starting_weights": training["starting_weights"],
-        "dataset": {"fingerprint": training["fingerprint"]},
-        "metrics": metrics["overall"],
+        **({"released_despite": despite} if despite else {}),
+        **networks,
+        "files": {name: file_sha256(out / name) for name in files},
+        **learned,
     }
-    (out / BASELINE).unlink(missing_ok=True)  # of another release
     (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     return load_release(out)
 
 
-def _detector(run: Path) -> dict[str, Any]:
-    """What the manifest says of a detector."""
-    conversion = json.loads((run / detector_evaluate.CONVERSION).read_text())
-    metrics = json.loads((run / detector_evaluate.METRICS).read_text())
-    training = json.loads((run / detector_train.STATE).read_text())
+def _require_passed(run: Path, network: Network, despite: str) -> None:
+    if not (run / GATE).is_file():
+        raise TrainingError(f"{run} was not judged; `make judge` does it")
+    gate = _read(run / GATE)
+    if gate["network_sha256"] != hashlib.sha256(network.file).hexdigest():
+        raise TrainingError(f"{run} was converted again after it was judged; `make judge` once more")
+    if not gate["passed"] and not despite:
+        raise TrainingError(f"the gate refused {run}: {gate['reason']}")
+
+
+def _learned(run: Path, weights: str) -> dict[str, Any]:
+    """What the manifest says of how a network was trained."""
+    state = _read(run / STATE)
+    return {
+        "trained_weights": {"file": weights, "sha256": file_sha256(run / weights)},
+        "starting_weights": state["starting_weights"],
+        "dataset": {"fingerprint": state["fingerprint"]},
+    }
+
+
+def _about_classifier(run: Path) -> dict[str, Any]:
+    conversion, metrics = _read(run / CONVERSION), _read(run / METRICS)
+    return {
+        "classifier": _converted(conversion),
+        **({SMALL_CLASSIFIER: _converted(conversion["small"])} if "small" in conversion else {}),
+        **_learned(run, CLASSIFIER_WEIGHTS),
+        "metrics": {**metrics["overall"], "served": metrics["served"]["overall"]},
+    }
+
+
+def _converted(conversion: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "input": _input(conversion["input_size"]),
+        "quantization": conversion["shipped"],
+        "calibration": conversion["calibration"],
+    }
+
+
+def _about_detector(run: Path) -> dict[str, Any]:
+    conversion, metrics = _read(run / CONVERSION), _read(run / METRICS)
     return {
         "input": _input(conversion["input_size"]),
         "quantization": "int8",
         "calibration": conversion["calibration"],
         "min_score": conversion["min_score"],
-        "trained_weights": {"file": detector_train.WEIGHTS, "sha256": sha256(run / detector_train.WEIGHTS)},
-        "starting_weights": training["starting_weights"],
-        "dataset": {"fingerprint": training["fingerprint"]},
+        **_learned(run, DETECTOR_WEIGHTS),
         "metrics": {**metrics["overall"], "labels": metrics["labels"], "end_to_end": metrics["end_to_end"]},
     }
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    return dict(json.loads(path.read_text()))
 
 
 def _input(size: int) -> dict[str, Any]:
     return {"size": size, "dtype": "uint8", "layout": "NHWC", "channels": "RGB"}
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def main() -> None:
     """Write a release from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--run", type=Path, help="folder of a classifier's run")
+    parser.add_argument("--detector", type=Path, help="folder of a detector's run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the release")
     parser.add_argument("--version", required=True)
-    parser.add_argument(
-        "--serving", default="", help="release whose detector is kept; default: the one in the image"
-    )
-    parser.add_argument("--detector", type=Path, help="folder of a detector's run, to release it as well")
+    parser.add_argument("--serving", default="", help=SERVING_HELP)
+    parser.add_argument("--despite", default="", help="release what the gate refused; say why")
     options = parser.parse_args()
-    serving = open_release(options.serving)
-    release = write_release(options.run, options.out, options.version, serving, options.detector)
+    try:
+        release = write_release(
+            options.out,
+            options.version,
+            open_serving(options.serving),
+            options.run,
+            options.detector,
+            options.despite,
+        )
+    except (TrainingError, ReleaseError) as error:
+        parser.error(str(error))
     print(f"release {release.version} in {options.out}")
 
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from functions.shared.contract import LABELS
-from training.classifier.evaluate import CONVERSION, METRICS, MISTAKES, PREDICTIONS
+from training.files import CONVERSION, GATE, LEAVE_ONE_OUT, METRICS, MISTAKES, PREDICTIONS, STATE
 from training.metrics import precision_recall_curve, reliability, roc_curve, wilson_interval
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STYLE: Final = TEMPLATES / "plots.mplstyle"
-STATE: Final = "state.json"  # of training.classifier.train, which would bring TensorFlow with it
-DETECTOR_METRICS: Final = "detector-metrics.json"
-DETECTOR_GATE: Final = "detector-gate.json"
-GATE: Final = "gate.json"  # of training.classifier.gate, where it was asked
 
 # Told apart by people who are colour-blind as well (Okabe & Ito 2008).
 COLOURS: Final = {"mask": "#0072B2", "no_mask": "#D55E00", "incorrect": "#009E73"}
@@ -217,12 +213,14 @@ def read_run(
         "conversion": json.loads((run / CONVERSION).read_text()),
         "training": json.loads((run / STATE).read_text()),
     }
+    if (run / LEAVE_ONE_OUT).is_file():
+        report["leave_one_out"] = json.loads((run / LEAVE_ONE_OUT).read_text())
     if (run / GATE).is_file():
         report["gate"] = json.loads((run / GATE).read_text())
     if detector:
-        report["detector"] = json.loads((detector / DETECTOR_METRICS).read_text())
-        if (detector / DETECTOR_GATE).is_file():
-            report["detector_gate"] = json.loads((detector / DETECTOR_GATE).read_text())
+        report["detector"] = json.loads((detector / METRICS).read_text())
+        if (detector / GATE).is_file():
+            report["detector_gate"] = json.loads((detector / GATE).read_text())
     with (run / PREDICTIONS).open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     truth = np.array([LABELS.index(row["label"]) for row in rows], np.int64)
@@ -250,6 +248,7 @@ def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
     )
     context = {
         "gate": None,
+        "leave_one_out": None,
         "detector": None,
         "detector_gate": None,
         **report,

@@ -15,17 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from functions.inference.release import MANIFEST
-from training.classifier.evaluate import CONVERSION, METRICS, SCORES
-from training.classifier.gate import GATE
 from training.commit import git_commit
+from training.files import CONVERSION, GATE, METRICS, SCORES, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 NAME: Final = "maskwatch"  # of the experiment and of the registered model
 LOCAL: Final = Path(".runs")
-STATE: Final = "state.json"  # of training.classifier.train, which would bring TensorFlow with it
 LINK: Final = "mlflow.json"  # in a run's folder: which MLflow run tells of it
 CANDIDATE, PASSED = "candidate", "passed"
 
@@ -61,32 +60,38 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
     """
     store = store or client()
     state = json.loads((run / STATE).read_text())
-    told = _run(store, run)
+    told = _run(store, run, state["started"])
     run_id = str(told.info.run_id)
+    gate = _read(run / GATE)
     tags = {
+        "network": state["network"],
         "dataset": state["fingerprint"],
         "starting_weights": state["starting_weights"],
         "folder": run.name,
+        **({"gate": gate["reason"]} if gate else {}),
     }
     # Parameters cannot be changed once told, and are the same whenever they are told.
     params = {k: str(v) for k, v in state["recipe"].items()}
-    known = len(store.get_metric_history(run_id, "val_loss"))
+    known = len(store.get_metric_history(run_id, "epoch"))
     metrics = [
-        Metric(key, float(value), 0, step)
+        Metric(key, float(value), round(1000 * row["ended"]), step)
         for step, row in enumerate(state["history"])
         if step >= known
         for key, value in row.items()
+        if key != "ended"
     ]
-    metrics += [Metric(f"test_{key}", value, 0, 0) for key, value in _read(run / SCORES).items()]
-    gate = _read(run / GATE)
+    now = round(1000 * time.time())
+    metrics += [Metric(f"test_{key}", value, now, 0) for key, value in _read(run / SCORES).items()]
     if gate:
-        metrics.append(Metric("gate_passed", float(gate["passed"]), 0, 0))
+        metrics.append(Metric("gate_passed", float(gate["passed"]), now, 0))
     store.log_batch(
         run_id,
         metrics=metrics,
         params=[Param(k, v) for k, v in params.items()],
         tags=[RunTag(k, v) for k, v in tags.items()],
     )
+    if not (told.inputs and told.inputs.dataset_inputs):
+        store.log_inputs(run_id, [_dataset(state)])
     for name in (METRICS, GATE, CONVERSION):
         if (run / name).is_file():
             store.log_artifact(run_id, str(run / name))
@@ -94,11 +99,27 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
         store.log_artifacts(run_id, str(run / "report"), "report")
     if release:
         _register(store, run_id, release, gate)
-        store.set_terminated(run_id)
+    if gate:
+        store.set_terminated(run_id, "FINISHED" if gate["passed"] else "FAILED")
     return run_id
 
 
-def _run(store: MlflowClient, run: Path) -> Run:
+def track_if_possible(run: Path, release: Path | None = None) -> None:
+    """Like `track`, but a store that is away or refuses does not end what calls it."""
+    try:
+        track(run, release)
+    except Exception as error:  # noqa: BLE001 -- no error of a store is worth hours of training
+        print(
+            f"MLflow is not told of {run}; `python -m training.tracking` does it later: {error}", flush=True
+        )
+
+
+def _dataset(state: Mapping[str, Any]) -> DatasetInput:
+    digest = state["fingerprint"][:36]  # no more is allowed
+    return DatasetInput(Dataset(state["network"], digest, "local", json.dumps({"fingerprint": digest})), [])
+
+
+def _run(store: MlflowClient, run: Path, started: float) -> Run:
     """The MLflow run that the folder is linked to; a new one where there is none, or the store does not have it."""
     link = run / LINK
     if link.is_file():
@@ -107,7 +128,7 @@ def _run(store: MlflowClient, run: Path) -> Run:
         except MlflowException:
             pass  # another store than last time
     told = store.create_run(
-        _experiment(store), run_name=run.name, tags={"mlflow.source.git.commit": git_commit()}
+        _experiment(store), round(1000 * started), {"mlflow.source.git.commit": git_commit()}, run.name
     )
     link.write_text(json.dumps({"run_id": told.info.run_id}) + "\n")
     return told
@@ -119,7 +140,12 @@ def _experiment(store: MlflowClient) -> str:
         return str(found.experiment_id)
     local = store.tracking_uri.startswith("sqlite:")
     place = Path(store.tracking_uri.removeprefix("sqlite:///")).absolute().parent / "mlflow"
-    return str(store.create_experiment(NAME, artifact_location=place.as_uri() if local else None))
+    try:
+        return str(store.create_experiment(NAME, artifact_location=place.as_uri() if local else None))
+    except MlflowException:
+        if found := store.get_experiment_by_name(NAME):  # another instance made it meanwhile
+            return str(found.experiment_id)
+        raise
 
 
 def _register(store: MlflowClient, run_id: str, release: Path, gate: Mapping[str, Any]) -> None:

@@ -1,17 +1,25 @@
 # Preparing, gating, tracking, and training on AWS; included by ../Makefile.
 PREPARED ?= .runs/prepared
 RELEASE ?= .runs/release
+REFERENCE ?=
+VERSION ?= $(shell date -u +%Y.%m.%d-%H%M)
 IMAGE ?= maskwatch-training:latest
 JOB := $(BIN)/python -m training.aws.job
 AWS_REGION_SET := AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),$(AWS_REGION),us-east-1)
 
-.PHONY: prepare judge serve mlflow repro dvc-remote training-image job job-local pipeline
+.PHONY: prepare judge leave-one-out training-setup serve mlflow repro dvc-remote training-image job job-local pipeline
 
 prepare: $(VENV)/dev.stamp ## Check the pictures in DATA=folder and copy what is usable to PREPARED=folder
 	$(BIN)/python -m training.prepare --data $(DATA) --out $(PREPARED)
 
-judge: $(VENV)/dev.stamp ## Compare RUN with what serves on PREPARED; release VERSION=… to RELEASE=folder if it passes
-	$(BIN)/python -m training.judge --data $(PREPARED) --run $(RUN) --out $(RELEASE) --version $(VERSION)
+judge: $(VENV)/dev.stamp ## Compare RUN (and DETECTOR, if there) with what serves; release VERSION=… to RELEASE if it passes
+	$(BIN)/python -m training.judge --data $(PREPARED) $(RUNS) --out $(RELEASE) --version $(VERSION) \
+	  $(if $(REFERENCE),--reference $(REFERENCE))
+
+leave-one-out: $(VENV)/dev.stamp ## Train shortly without each source of DATA in turn, and judge on it
+	$(BIN)/python -m training.classifier.leave_one_out --data $(DATA) --out .runs/leave-one-out \
+	  $(if $(BACKBONE),--backbone $(BACKBONE))
+	cp .runs/leave-one-out/leave-one-out.json $(RUN)/
 
 serve: $(VENV)/run.stamp ## Like `make run`, with the model release in RELEASE=folder
 	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000) --parameter ModelUri=$(abspath $(RELEASE))
@@ -27,9 +35,12 @@ dvc-remote: $(VENV)/aws-training.stamp ## Let `dvc push` and `dvc pull` keep pic
 	  s3://$$($(BIN)/python -m infra.ops stack --stack maskwatch-$(ENV) ModelsBucket)/dvc
 
 training-image: ## Build the training image (BASE_IMAGE=…), and push it if IMAGE=… names a registry
-	docker build --file training/Dockerfile --tag $(IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \
+	docker build --platform linux/amd64 --provenance=false --file training/Dockerfile --tag $(IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \
 	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 	$(if $(findstring .dkr.ecr.,$(IMAGE)),docker push $(IMAGE))
+
+training-setup: $(VENV)/aws-training.stamp ## Make the ECR repository, the role and the package group once (ENV=…)
+	$(AWS_REGION_SET) $(BIN)/python -m training.aws.setup --stack maskwatch-$(ENV)
 
 job: $(VENV)/aws-training.stamp ## Train on SageMaker: PICTURES=s3://… ROLE=arn:… (ENV=…, JOB_OPTIONS='--spot …')
 	$(AWS_REGION_SET) $(JOB) submit --stack maskwatch-$(ENV) --pictures $(PICTURES) --role $(ROLE) $(JOB_OPTIONS)
@@ -37,8 +48,9 @@ job: $(VENV)/aws-training.stamp ## Train on SageMaker: PICTURES=s3://… ROLE=ar
 job-local: $(VENV)/aws-training.stamp ## The same job in Docker here: PICTURES=folder (make training-image first)
 	$(JOB) submit --local .runs/job --pictures $(PICTURES) $(JOB_OPTIONS)
 
-pipeline: $(VENV)/aws-training.stamp ## Create or update the SageMaker pipeline and start it: ROLE=arn:… IMAGE=… (ENV=…)
-	$(AWS_REGION_SET) $(BIN)/python -m training.aws.pipeline --stack maskwatch-$(ENV) --role $(ROLE) --image $(IMAGE)
+pipeline: $(VENV)/aws-training.stamp ## Create or update the SageMaker pipeline and start it: ROLE=arn:… IMAGE=… (ENV=…, PIPELINE_OPTIONS='--network detector')
+	$(AWS_REGION_SET) $(BIN)/python -m training.aws.pipeline --stack maskwatch-$(ENV) --role $(ROLE) --image $(IMAGE) \
+	  $(PIPELINE_OPTIONS)
 
 $(VENV)/aws-training.stamp: $(VENV)/dev.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training,aws-training]'

@@ -10,9 +10,11 @@ from tests.training.drawn import write_crops, write_tables
 from training.classifier import evaluate
 from training.classifier.convert import convert_run
 from training.classifier.dataset import Dataset, find, load
-from training.classifier.train import Recipe, Stage, train
+from training.classifier.train import train
+from training.files import METRICS
+from training.recipe import Recipe, Stage
 
-RECIPE = Recipe((Stage(96, None, 1, 2e-3), Stage(96, 12, 2, 1e-3)), batch=24)
+RECIPE = Recipe((Stage(96, 1, 2e-3, 60, None), Stage(96, 2, 1e-3, 60, 12)), batch=24, seed=1)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +45,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(dataset: Dataset, backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run through two stages of one and two epochs."""
     folder = tmp_path_factory.mktemp("trained")
-    train(dataset, folder, RECIPE, weights=backbone)
+    train(dataset, folder, RECIPE, backbone=backbone)
     return folder
 
 
@@ -60,5 +62,5 @@ def evaluated(run: Path, drawn: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["evaluate", "--data", str(drawn), "--run", str(run)])
         evaluate.main()
-    assert json.loads((run / evaluate.METRICS).read_text())
+    assert json.loads((run / METRICS).read_text())
     return run

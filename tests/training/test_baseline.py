@@ -14,7 +14,7 @@ from functions.inference.score import load_models
 from functions.shared.contract import LABELS
 from tests.training.drawn import write_crops, write_tables
 from training.baseline import BASELINE, pictures, record_of, sample, write_baseline
-from training.classifier.dataset import DataError
+from training.errors import TrainingError
 from training.release import write_release
 
 
@@ -89,7 +89,7 @@ def test_of_too_few_pictures_there_is_none_and_the_release_stays_as_it_was(
     drawn: Path, release: Path
 ) -> None:
     before = (release / "manifest.json").read_bytes()
-    with pytest.raises(DataError, match="at least 200 predictions"):
+    with pytest.raises(TrainingError, match="at least 200 predictions"):
         write_baseline(drawn, release)
     assert (release / "manifest.json").read_bytes() == before
     assert not (release / BASELINE).exists()

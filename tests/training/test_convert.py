@@ -10,10 +10,11 @@ from functions.inference.classify import Classifier, resize
 from functions.inference.interpreter import Interpreter
 from functions.inference.release import Network
 from training.classifier import convert
-from training.classifier.convert import CONVERSION, calibrate
+from training.classifier.convert import calibrate
 from training.classifier.dataset import Dataset
 from training.classifier.model import Calibration, load_trained, serving_model
-from training.classifier.train import STATE, WEIGHTS
+from training.files import CLASSIFIER_WEIGHTS as WEIGHTS
+from training.files import CONVERSION, STATE
 
 FORMATS = ["int8", "float16", "float32"]
 
@@ -85,3 +86,28 @@ def test_calibration_on_a_few_pictures_stays_finite(scale: float) -> None:
     found = calibrate(scale * truth, truth)
     assert 0 < found.temperature <= 20
     assert np.abs(found.biases).max() < 5
+
+
+def test_the_bias_of_a_label_without_pictures_stays_as_it_is() -> None:
+    actual = np.eye(3, dtype=np.float32)[np.resize([0, 1], 200)]
+    logits = (3 * actual + np.random.default_rng(0).normal(0, 1, (200, 3))).astype(np.float32)
+    assert calibrate(logits, actual).biases[2] == 0
+    assert calibrate(logits[:, [2, 0, 1]], actual[:, [2, 0, 1]]).biases[:2] == (0, 0)
+
+
+def test_what_ships_is_chosen_by_the_calibrated_answers_of_keras(
+    run: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits whose bias calibration mends: TFLite, which holds the calibration, must not look better than Keras."""
+    for name in (WEIGHTS, STATE):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    judged = [s for s in dataset.split("val") if s.example.label != "incorrect"] * 40
+    actual = np.array([s.example.label == "no_mask" for s in judged])
+    logits = np.stack(
+        [np.full(len(judged), 2.0), 1.0 + 2.0 * actual - 1.5, np.full(len(judged), -9.0)], axis=1
+    )
+    monkeypatch.setattr(convert, "predict_logits", lambda *_: logits.astype(np.float32))
+    monkeypatch.setattr(convert, "convert", lambda *_: {"int8": b"i", "float16": b"h", "float32": b"f"})
+    monkeypatch.setattr(convert, "probabilities", lambda *_: np.eye(3)[actual.astype(int)])
+    told_of = convert.convert_run(tmp_path, dataset.split("train"), judged)["validation_accuracy"]
+    assert told_of["keras"] == 1

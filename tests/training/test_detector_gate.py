@@ -8,10 +8,10 @@ import pytest
 
 from functions.inference.detect import Detections
 from functions.inference.release import Network
-from training.classifier.gate import verdict
 from training.detector import gate
 from training.detector.gate import judge
 from training.detector.scenes import Scene
+from training.gate import verdict
 
 Finder = Callable[[int], Detections]
 FACES, SCENES = 3, 40
@@ -50,8 +50,8 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finder, Finder], dict]:
 
         monkeypatch.setattr(gate, "Detector", Drawn)
         scenes = [scene(number) for number in range(SCENES)]
-        both = ((Network(name, 96), 0.5) for name in finders)
-        return verdict(judge(*both, scenes), {})
+        candidate, serving = ((Network(name, 96), 0.5) for name in finders)
+        return verdict(judge(candidate, serving, serving, scenes), {})
 
     return run
 

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from functions.inference.detect import Detections
-from training.detector.metrics import NONE, Matches, assign, average_precision, match, recall_at
+from training.detector.metrics import (
+    NONE,
+    Matches,
+    assign,
+    average_precision,
+    average_precisions,
+    match,
+    recall_at,
+    recalls_at,
+    resamples,
+    served_in,
+)
 
 FACE = (0.0, 0.0, 10.0, 10.0)
 NEAR = (0.0, 0.0, 10.0, 8.0)  # 0.8 of it
@@ -19,6 +30,13 @@ def found(*boxes: tuple[float, ...], scores: tuple[float, ...] | None = None) ->
 
 def boxes(*some: tuple[float, ...]) -> np.ndarray:
     return np.array(some, np.float32).reshape(-1, 4)
+
+
+def in_one_of(pictures: int, scores: np.ndarray, right: np.ndarray, faces: int) -> Matches:
+    """All detections and faces in the first of so many pictures."""
+    there = np.zeros(pictures, int)
+    there[0] = faces
+    return Matches(scores, right, np.zeros(len(scores), int), there)
 
 
 def test_a_box_finds_the_face_that_it_covers_by_half() -> None:
@@ -48,12 +66,12 @@ def test_what_is_small_or_not_sought_is_neither_right_nor_wrong() -> None:
     tiny = (80.0, 80.0, 83.0, 83.0)
     told = match([found(FACE, AWAY, tiny)], [boxes(FACE, AWAY)], [np.array([True, False])], min_side=5)
     assert told.right.tolist() == [True]
-    assert (told.faces, told.pictures) == (1, 1)
+    assert told.faces.tolist() == [1]
 
 
 def test_recall_is_taken_where_false_ones_are_few_enough() -> None:
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
-    told = Matches(scores, np.array([True, True, False, True, False]), faces=4, pictures=10)
+    told = in_one_of(10, scores, np.array([True, True, False, True, False]), faces=4)
     assert recall_at(told, 0.05) == pytest.approx((0.5, 0.8))
     assert recall_at(told, 0.1) == pytest.approx((0.75, 0.6))
     assert recall_at(told, 1) == pytest.approx((0.75, 0.5))
@@ -61,16 +79,51 @@ def test_recall_is_taken_where_false_ones_are_few_enough() -> None:
 
 def test_average_precision_is_the_area_under_the_curve() -> None:
     scores = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
-    told = Matches(scores, np.array([True, False, True, True]), faces=4, pictures=1)
+    told = in_one_of(1, scores, np.array([True, False, True, True]), faces=4)
     # Precision 1 at recall 1/4; then 3/4, made monotonous, at 2/4 and 3/4; the fourth face is never found.
     assert average_precision(told) == pytest.approx(0.25 * (1 + 0.75 + 0.75))
-    assert average_precision(Matches(scores, np.ones(4, bool), 4, 1)) == 1
+    assert average_precision(in_one_of(1, scores, np.ones(4, bool), 4)) == 1
 
 
 def test_order_of_the_detections_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     scores, right = rng.random(40).astype(np.float32), rng.random(40) < 0.6
     order = rng.permutation(40)
-    one, other = Matches(scores, right, 50, 9), Matches(scores[order], right[order], 50, 9)
+    one, other = in_one_of(9, scores, right, 50), in_one_of(9, scores[order], right[order], 50)
     assert average_precision(one) == pytest.approx(average_precision(other))
     assert recall_at(one, 0.3) == recall_at(other, 0.3)
+
+
+def test_a_detection_within_a_place_to_ignore_is_neither_right_nor_wrong() -> None:
+    """However small a part of the place it is, and however many there are; a face beside it is still to be found."""
+    boxes = np.array([[0, 0, 100, 100], [200, 0, 240, 40]], np.float32)
+    sought = np.array([False, True])
+    inside = Detections(
+        np.array([[10, 10, 40, 40], [50, 50, 90, 90], [200, 0, 240, 40], [300, 0, 340, 40]], np.float32),
+        np.array([0.9, 0.8, 0.7, 0.6], np.float32),
+    )
+    told = match([inside], [boxes], [sought], 24)
+    assert (told.right.tolist(), told.faces.tolist()) == ([True, False], [1])
+
+
+def test_a_bootstrap_by_sums_is_that_of_matching_the_drawn_scenes_anew() -> None:
+    rng = np.random.default_rng(0)
+    scenes = []
+    for _ in range(12):
+        faces = np.array([[60 * i, 0, 60 * i + 40, 40] for i in range(3)], np.float32)
+        shown = np.concatenate(
+            [faces[rng.random(3) < 0.7], rng.uniform(200, 300, (2, 2)).repeat(2, 1)[:, [0, 2, 0, 2]]]
+        )
+        shown = shown.reshape(-1, 4).astype(np.float32)
+        shown[:, 2:] = np.maximum(shown[:, 2:], shown[:, :2] + 30)
+        scenes.append((Detections(shown, rng.random(len(shown)).astype(np.float32)), faces, np.ones(3, bool)))
+    every = match(*zip(*scenes, strict=True), 5)
+    times = resamples(12, 6)
+    for draw, counts in enumerate(times):
+        drawn = match(
+            *zip(*[s for s, n in zip(scenes, counts, strict=True) for _ in range(int(n))], strict=True), 5
+        )
+        assert average_precisions(every, times)[draw] == pytest.approx(average_precision(drawn))
+        assert recalls_at(every, 0.3, times)[draw] == pytest.approx(recall_at(drawn, 0.3)[0])
+        recall, false = served_in(drawn, np.ones((1, 12)))
+        assert [of[draw] for of in served_in(every, times)] == pytest.approx([recall[0], false[0]])

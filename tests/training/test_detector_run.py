@@ -1,7 +1,7 @@
 """A detector from scenes to a file that serves: trained, killed and resumed, converted, judged."""
 
+import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import keras
@@ -12,18 +12,20 @@ from functions.inference.fetch import open_release
 from functions.inference.release import Network
 from tests.pictures import encode
 from tests.training.drawn import draw
-from training.classifier.dataset import DataError
-from training.detector import scenes
-from training.detector import train as module
+from training.candidate import candidate_release
 from training.detector.convert import convert_run, find_faces, platt
-from training.detector.evaluate import CONVERSION, DETECTOR, METRICS, evaluate_run
+from training.detector.evaluate import evaluate_run
 from training.detector.model import build, load_trained
 from training.detector.scenes import load_scenes
-from training.detector.train import STATE, WEIGHTS, Stage, load_cut_faces, train
+from training.detector.train import load_cut_faces, train
+from training.errors import TrainingError
+from training.files import CONVERSION, DETECTOR, GATE, METRICS, STATE
+from training.files import DETECTOR_WEIGHTS as WEIGHTS
+from training.recipe import Recipe, Stage
 from training.release import write_release
 from training.report import write_report
 
-STAGES = (Stage(64, 1, 2e-3, pictures=16), Stage(96, 2, 1e-3, pictures=16))
+RECIPE = Recipe((Stage(64, 1, 2e-3, 16, 2), Stage(96, 2, 1e-3, 16, 2)), batch=8, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "frames.csv").write_text("\n".join(rows) + "\n")
     crops = folder / "crops" / "train" / "mask"
     crops.mkdir(parents=True)
-    (crops / "elaysason_1.jpg").write_bytes(encode(draw("mask", 9)))
-    (crops / "elaysason_2.jpg").write_bytes(encode(draw("mask", 9, 20, 20)))
-    (crops / "portraits_1.jpg").write_bytes(encode(draw("mask", 9)))
+    (crops / "portrait_1.jpg").write_bytes(encode(draw("mask", 9)))
+    (crops / "portrait_2.jpg").write_bytes(encode(draw("mask", 8)))
     return folder
 
 
@@ -64,7 +65,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def detected(folder: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
-    train(folder, run, weights=weights, stages=STAGES, batch=8)
+    train(folder, run, RECIPE, backbone=weights)
     convert_run(run, load_scenes(folder), 96)
     evaluate_run(run, folder, open_release("").classifier)
     return run
@@ -86,37 +87,15 @@ def test_starting_weights_are_in_the_model(weights: Path) -> None:
 def test_every_epoch_is_in_the_history_and_no_checkpoint_of_one_before_is_left(detected: Path) -> None:
     assert [(row["stage"], row["epoch"]) for row in history(detected)] == [(0, 0), (1, 0), (1, 1)]
     assert {"loss", "val_recall", "val_ap50"} <= set(history(detected)[0])
-    assert len(list(detected.glob("detector-*.weights.h5"))) == 1
+    assert not list(detected.glob("*checkpoint*"))
     assert (detected / WEIGHTS).stat().st_size < 2_500_000
-
-
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    detected: Path, folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    saves = 0
-    save = module._save  # noqa: SLF001 -- where a kill can be placed exactly
-
-    def killing(*arguments: object) -> None:
-        nonlocal saves
-        save(*arguments)
-        saves += 1
-        if saves == 3:  # in the middle of the second stage
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, "_save", killing)
-    with pytest.raises(KeyboardInterrupt):
-        train(folder, tmp_path, weights=weights, stages=STAGES, batch=8)
-    monkeypatch.setattr(module, "_save", save)
-    train(folder, tmp_path, weights=weights, stages=STAGES, batch=8)
-    for resumed, uninterrupted in zip(history(tmp_path), history(detected), strict=True):
-        assert resumed == pytest.approx(uninterrupted, rel=1e-3, abs=1e-3)
 
 
 def test_a_run_on_other_scenes_is_not_continued(detected: Path, drawn: Path, weights: Path) -> None:
     table = (drawn / "frames.csv").read_text()
     assert "street" in table
-    with pytest.raises(DataError, match="both are needed"):
-        train(drawn, detected, weights=weights, stages=STAGES)  # it has no scene to validate with
+    with pytest.raises(TrainingError, match="both are needed"):
+        train(drawn, detected, RECIPE, backbone=weights)  # it has no scene to validate with
 
 
 def test_a_run_from_other_weights_is_not_continued(
@@ -125,12 +104,21 @@ def test_a_run_from_other_weights_is_not_continued(
     other = tmp_path / "other.npz"
     with np.load(weights) as arrays:
         np.savez(other, **{name: array + 1 for name, array in arrays.items()})
-    with pytest.raises(DataError, match="other weights"):
-        train(folder, detected, weights=other, stages=STAGES)
+    with pytest.raises(TrainingError, match="other weights"):
+        train(folder, detected, RECIPE, backbone=other)
 
 
-def test_only_crops_that_are_all_face_are_pasted(folder: Path) -> None:
-    assert len(load_cut_faces(folder)) == 1
+def test_faces_whose_box_is_known_are_pasted(folder: Path, tmp_path: Path) -> None:
+    assert len(load_cut_faces(folder)) == 6  # of the scenes to train with
+    for name in ("frames", "crops"):
+        (tmp_path / name).symlink_to(folder / name)
+    (tmp_path / "frames.csv").symlink_to(folder / "frames.csv")
+    (tmp_path / "crops.csv").write_text(
+        "file,xmin,ymin,xmax,ymax\ncrops/train/mask/portrait_1.jpg,5,6,55,66\ncrops/train/mask/portrait_2.jpg,,,,\n"
+    )
+    shapes = [face.pixels.shape for face in load_cut_faces(tmp_path)]
+    assert len(shapes) == 7
+    assert (68, 56, 3) in shapes  # with a rim
 
 
 def test_the_converted_file_finds_what_keras_finds(detected: Path, folder: Path) -> None:
@@ -154,39 +142,26 @@ def test_the_report_of_a_run_has_every_figure(detected: Path) -> None:
     assert told["face_free"]["patterns"]["n"] == 30
     assert 0 <= told["overall"]["ap50_interval"][0] <= told["overall"]["ap50"] <= 1
     assert np.sum(told["end_to_end"]["confusion"]) == told["end_to_end"]["n"]
-    assert told["as_labelled"]["overall"]["ap50"] == told["overall"]["ap50"]
-    assert told["corrections"] == {"scenes_left_out": 0, "faces_without_label": 0}
-
-
-def test_the_labels_as_they_are_are_judged_beside_the_corrected_ones(
-    detected: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left_out, kept = load_scenes(folder, ("test",))
-    table = tmp_path / "corrections.csv"
-    rows = [
-        "sha256,kind,xmin,ymin,xmax,ymax",
-        f"{left_out.sha256},misplaced,,,,",
-        f"{kept.sha256},face,90,60,150,132",
-    ]
-    table.write_text("\n".join(rows))
-    monkeypatch.setattr(scenes, "CORRECTIONS", table)
-    run = shutil.copytree(detected, tmp_path / "run")
-    told = evaluate_run(run, folder, open_release("").classifier)
-    assert (told["scenes"], told["faces"]) == (1, 2)
-    assert told["as_labelled"]["overall"]["n"] == 4
-    assert told["corrections"] == {"scenes_left_out": 1, "faces_without_label": 1}
+    assert told["faces_of_unknown_class"] == 0
 
 
 def test_a_trained_detector_can_be_trained_further(detected: Path, folder: Path, tmp_path: Path) -> None:
-    still = (Stage(64, 1, 0.0, pictures=8),)
-    model = train(folder, tmp_path, start=detected / WEIGHTS, stages=still, batch=8)
+    still = Recipe((Stage(64, 1, 0.0, 8, 2),), batch=8, seed=1)
+    model = train(folder, tmp_path, still, start=detected / WEIGHTS)
     before = load_trained(detected / WEIGHTS)
     for one, other in zip(model.trainable_variables, before.trainable_variables, strict=True):
         assert np.array_equal(one.numpy(), other.numpy())
 
 
 def test_a_run_of_each_network_makes_a_release(evaluated: Path, detected: Path, tmp_path: Path) -> None:
-    written = write_release(evaluated, tmp_path, "2.0.0", open_release(""), detected)
+    serving = open_release("")
+    candidate = candidate_release(serving, evaluated, detected)
+    for run, network in ((evaluated, candidate.classifier), (detected, candidate.detector)):
+        told = {"passed": True, "network_sha256": hashlib.sha256(network.file).hexdigest()}
+        (run / GATE).write_text(json.dumps(told))
+    written = write_release(tmp_path, "2.0.0", serving, evaluated, detected)
+    (evaluated / GATE).unlink()
+    (detected / GATE).unlink()
     assert written.detector == Network((detected / DETECTOR).read_bytes(), 96)
     told = json.loads((detected / METRICS).read_text())
     assert written.manifest["detector"]["metrics"]["ap50"] == told["overall"]["ap50"]

@@ -1,16 +1,15 @@
 """Reading scenes, and what a table or picture that cannot be used gets."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
+from PIL import Image
 
 from functions.shared.contract import LABELS
-from training.classifier.dataset import DataError
-from training.detector import scenes
-from training.detector.scenes import fingerprint, load_scenes, sides
+from tests.pictures import encode
+from training.detector.scenes import UNLABELLED, fingerprint, load_scenes, sides, to_find
+from training.errors import TrainingError
 
 
 @pytest.fixture
@@ -48,86 +47,45 @@ def test_the_fingerprint_is_of_pictures_and_boxes_not_of_their_order(folder: Pat
     assert fingerprint(load_scenes(folder)) != fingerprint(read)
 
 
-def test_boxes_of_a_known_convention_are_moved_to_ours(folder: Path) -> None:
+def test_a_face_of_unknown_class_is_sought_and_what_is_ignored_is_not(folder: Path) -> None:
     table = folder / "frames.csv"
-    table.write_text(table.read_text().replace("street", "roboflow"))
+    table.write_text(table.read_text().replace("112,mask", "112,face").replace("112,no_mask", "112,ignore"))
     scene = load_scenes(folder)[0]
-    assert scene.boxes[0] == pytest.approx([20.112, 64.048, 66.384, 108.76])
-    assert load_scenes(folder, as_labelled=True)[0].boxes[0].tolist() == [10, 40, 74, 112]
+    assert scene.labels.tolist() == [UNLABELLED, UNLABELLED, LABELS.index("incorrect"), 0]
+    assert scene.sought.tolist() == [True, False, True, True]
+    assert to_find(scene).tolist() == [True, False, True, False]  # the last is too small
 
 
-def test_a_moved_box_ends_where_the_picture_does(folder: Path) -> None:
-    table = folder / "frames.csv"
-    table.write_text(table.read_text().replace("street", "jolignier").replace("0,0,12,15", "300,140,320,160"))
-    assert load_scenes(folder)[0].boxes[3] == pytest.approx([299.86, 140.68, 320, 160])
-
-
-def test_boxes_of_any_other_source_stay(folder: Path) -> None:
-    scene, labelled = load_scenes(folder)[0], load_scenes(folder, as_labelled=True)[0]
-    assert np.array_equal(scene.boxes, labelled.boxes)
-
-
-@pytest.fixture
-def correct(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    def write(*rows: str) -> None:
-        table = tmp_path / "corrections.csv"
-        table.write_text("\n".join(["sha256,kind,xmin,ymin,xmax,ymax", *rows]))
-        monkeypatch.setattr(scenes, "CORRECTIONS", table)
-
-    return write
-
-
-def test_a_face_that_the_labels_leave_out_is_learned_but_not_judged(
-    folder: Path, correct: Callable[..., None]
-) -> None:
-    digests = [scene.sha256 for scene in load_scenes(folder)]
-    correct(*[f"{digest},face,200,10,240,60" for digest in digests])
+def test_places_that_are_no_faces_come_with_their_scene(folder: Path) -> None:
+    (folder / "not_faces.csv").write_text("file,xmin,ymin,xmax,ymax\nframes/test.jpg,200,10,240,39.5\n")
     train, test = load_scenes(folder)
-    for scene in (train, test):
-        assert scene.boxes[-1].tolist() == [200, 10, 240, 60]
-        assert scene.labels[-1] == scenes.UNLABELLED
-    assert train.sought.all()
-    assert not test.sought[-1]
-    assert not scenes.to_find(test)[-1]
-    assert test.sought[:-1].all()
+    assert train.not_faces.shape == (0, 4)
+    assert test.not_faces.tolist() == [[200, 10, 240, 39.5]]
+    before = fingerprint([train, test])
+    (folder / "not_faces.csv").unlink()
+    assert fingerprint(load_scenes(folder)) != before
 
 
-def test_what_may_be_a_face_is_neither_learned_nor_judged(folder: Path, correct: Callable[..., None]) -> None:
-    correct(f"{load_scenes(folder)[0].sha256},doubtful,200,10,240,60")
-    train, _ = load_scenes(folder)
-    assert train.sought.tolist() == [True] * 4 + [False]
-
-
-def test_a_scene_with_the_boxes_of_another_is_left_out(folder: Path, correct: Callable[..., None]) -> None:
-    correct(f"{load_scenes(folder)[0].sha256},misplaced,,,,")
-    assert [scene.split for scene in load_scenes(folder)] == ["test"]
-    assert len(load_scenes(folder, as_labelled=True)) == 2
+@pytest.mark.parametrize("size", [(1920, 1080), (4000, 3000)])
+def test_boxes_of_a_scene_that_decoding_reduces_are_in_its_pixels(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    (tmp_path / "large.jpg").write_bytes(encode(Image.new("RGB", size)))
+    (tmp_path / "frames.csv").write_text(
+        f"file,split,xmin,ymin,xmax,ymax,label\nlarge.jpg,train,0,0,{size[0] / 2},{size[1] / 2},mask\n"
+    )
+    (scene,) = load_scenes(tmp_path)
+    height, width = scene.pixels.shape[:2]
+    assert width < size[0]
+    assert scene.boxes[0] == pytest.approx([0, 0, width / 2, height / 2], abs=0.5)
 
 
 def test_a_folder_without_a_table_says_what_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"frames\.csv is missing: .* a box for each face"):
+    with pytest.raises(TrainingError, match=r"frames\.csv is missing: .* a box for each face"):
         load_scenes(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "told"),
-    [
-        ("xmin", "left", "xmin"),
-        ("split,", "part,", "no column 'split'"),
-        (",10,40,74,112,", ",74,40,10,112,", "has no area"),
-        (",10,40,74,112,", ",ten,40,74,112,", "could not convert"),
-        (",mask", ",masked", "no such label: masked; there are mask,"),
-        ("frames/train.jpg", "frames/nowhere.jpg", "nowhere"),
-    ],
-)
-def test_a_row_that_cannot_be_used_is_named(folder: Path, before: str, after: str, told: str) -> None:
-    table = folder / "frames.csv"
-    table.write_text(table.read_text().replace(before, after, 1))
-    with pytest.raises(DataError, match=told):
-        load_scenes(folder)
 
 
 def test_a_picture_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "frames" / "train.jpg").write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"train\.jpg: .*not a picture"):
+    with pytest.raises(TrainingError, match=r"train\.jpg: .*not a picture"):
         load_scenes(folder)

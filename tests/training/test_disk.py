@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from training.classifier.dataset import DataError
 from training.disk import full_disk_told, replacing, require_space
+from training.errors import TrainingError
 
 
 def test_a_file_is_replaced_once_it_is_whole(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
     ],
 )
 def test_a_full_disk_is_told_in_words(error: OSError) -> None:
-    with pytest.raises(DataError, match="the disk is full"), full_disk_told():
+    with pytest.raises(TrainingError, match="the disk is full"), full_disk_told():
         raise error
 
 
@@ -50,5 +50,5 @@ def test_another_error_stays_what_it_is() -> None:
 
 def test_space_is_asked_of_the_folder_that_will_hold_it(tmp_path: Path) -> None:
     require_space(tmp_path / "not" / "there" / "yet", 1)
-    with pytest.raises(DataError, match="are free"):
+    with pytest.raises(TrainingError, match="are free"):
         require_space(tmp_path / "not" / "there" / "yet", 10**18)

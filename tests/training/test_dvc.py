@@ -8,14 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.training.drawn import write_crops
+from tests.training.imports import imported
 
 PROJECT = Path(__file__).parents[2]
-TINY = """train:
+TINY = """classifier:
   seed: 1
   batch: 24
-  from_classifier: [{size: 96, frozen: null, epochs: 1, rate: 1.0e-3}]
+  from_release:
+    - {size: 96, freeze_until_block: null, epochs: 1, learning_rate: 1.0e-3, train_samples: 24}
 """
 
 
@@ -102,7 +105,7 @@ def test_changed_pictures_redo_everything(checkout: Checkout) -> None:
         picture.write_bytes(bytes_before)
 
 
-def test_another_format_redoes_converting_and_evaluating_alone_and_metrics_are_compared(
+def test_another_format_redoes_converting_and_judging_alone_and_metrics_are_compared(
     checkout: Checkout,
 ) -> None:
     run = checkout.folder / ".runs" / "classifier"
@@ -118,3 +121,16 @@ def test_another_format_redoes_converting_and_evaluating_alone_and_metrics_are_c
     assert (run / "state.json").stat().st_mtime_ns == trained
     (changed,) = json.loads(checkout.dvc("metrics", "diff", "--json")).values()
     assert (changed["bytes"]["new"] > changed["bytes"]["old"]) == (shipped == "int8")
+
+
+@pytest.mark.parametrize("file", ["dvc.yaml", "training/detector/dvc.yaml"])
+def test_every_stage_depends_on_all_the_code_that_it_runs(file: str) -> None:
+    for name, stage in yaml.safe_load((PROJECT / file).read_text())["stages"].items():
+        module = stage["cmd"].split()[2]
+        named = [Path(dependency) for dependency in stage["deps"]]
+        missing = {
+            str(path)
+            for path in imported(module)
+            if not any(path == one or one in path.parents for one in named)
+        }
+        assert not missing, f"{name} does not name {missing}"

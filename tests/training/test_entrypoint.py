@@ -9,8 +9,10 @@ import pytest
 from functions.inference.fetch import BAKED
 from training.aws import entrypoint
 from training.aws.entrypoint import Host, host, hyperparameters, places, recipe_of
-from training.classifier.dataset import DataError
-from training.classifier.train import PARAMS, read_recipe
+from training.errors import TrainingError
+from training.recipe import PARAMS, read_recipe
+
+STAGES = '[{"size": 96, "freeze_until_block": null, "epochs": 1, "learning_rate": 0.001, "train_samples": 9}]'
 
 
 def config(ml: Path, **files: object) -> None:
@@ -57,13 +59,12 @@ def test_an_instance_knows_which_it_is(tmp_path: Path) -> None:
 
 
 def test_without_hyperparameters_the_recipe_is_that_of_params_yaml() -> None:
-    assert recipe_of(options(), Host(0, 1)) == read_recipe(PARAMS, further=True)
-    assert recipe_of(options(start="imagenet"), Host(0, 1)) == read_recipe(PARAMS, further=False)
+    assert recipe_of(options(), Host(0, 1)) == read_recipe(PARAMS, "classifier", "release")
+    assert recipe_of(options(start="imagenet"), Host(0, 1)) == read_recipe(PARAMS, "classifier", "imagenet")
 
 
 def test_hyperparameters_override_it_and_each_instance_has_a_seed_of_its_own() -> None:
-    stages = '[{"size": 96, "frozen": null, "epochs": 1, "rate": 0.001}]'
-    recipes = [recipe_of(options(stages=stages, seed=7, batch=8), Host(rank, 3)) for rank in range(3)]
+    recipes = [recipe_of(options(stages=STAGES, seed=7, batch=8), Host(rank, 3)) for rank in range(3)]
     assert [recipe.seed for recipe in recipes] == [7, 8, 9]
     assert {(recipe.batch, recipe.stages[0].size) for recipe in recipes} == {(8, 96)}
 
@@ -73,13 +74,16 @@ def test_hyperparameters_override_it_and_each_instance_has_a_seed_of_its_own() -
     [
         ({"stages": "["}, "--stages is not JSON"),
         ({"stages": '[{"size": 96, "depth": 3}]'}, "unexpected keyword argument 'depth'"),
-        ({"stages": '[{"size": 96, "frozen": null, "epochs": 0, "rate": 0.1}]'}, "cannot train so"),
+        (
+            {"stages": STAGES.replace('"epochs": 1', '"epochs": 0')},
+            "cannot train so",
+        ),
         ({"stages": "[]"}, "0 stages"),
         ({"batch": 0}, "batch 0"),
     ],
 )
 def test_hyperparameters_that_make_no_sense_are_refused(given: dict[str, object], reason: str) -> None:
-    with pytest.raises(DataError, match=reason):
+    with pytest.raises(TrainingError, match=reason):
         recipe_of(options(**given), Host(0, 1))
 
 

@@ -11,8 +11,9 @@ from functions.inference.release import load_release
 from tests.training.drawn import write_crops
 from training import judge
 from training.classifier import gate
-from training.classifier.dataset import DataError
-from training.classifier.gate import GATE, judge_run
+from training.classifier.gate import judge_run
+from training.errors import TrainingError
+from training.files import GATE
 
 VERSION = "2.0.0"
 
@@ -103,5 +104,5 @@ def test_of_what_is_refused_there_is_no_release(
 
 def test_without_test_pictures_there_is_nothing_to_judge_by(same: Path, tmp_path: Path) -> None:
     write_crops(tmp_path / "none", {"train": 1})
-    with pytest.raises(DataError, match="no pictures in the split test"):
-        judge_run(same, tmp_path / "none", open_release(""))
+    with pytest.raises(TrainingError, match="no pictures in the split test"):
+        judge_run(same, tmp_path / "none", open_release(""), open_release(""))

@@ -1,5 +1,6 @@
 """Training jobs on SageMaker, by the SDK's real calls against moto."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -15,12 +16,12 @@ from functions.inference.release import MANIFEST, load_release
 from infra.ops.publish_model import AlreadyPublishedError
 from tests.training.drawn import MOTO
 from training.aws import job
-from training.aws.job import Order
-from training.classifier.dataset import DataError
+from training.aws.job import JobSpec
 from training.commit import git_commit
+from training.errors import TrainingError
 
 BUCKET = "models-bucket"
-ORDER = Order(
+SPEC = JobSpec(
     pictures="s3://pictures/2026/",
     version="1.1.0",
     bucket=BUCKET,
@@ -53,7 +54,7 @@ def sagemaker():
 @pytest.fixture(scope="module")
 def started(sagemaker):
     """A job that uses every option; moto's jobs are completed at once."""
-    submitted = job.submit(ORDER, sagemaker)
+    submitted = job.submit(SPEC, sagemaker)
     submitted.refresh()
     return submitted
 
@@ -115,15 +116,15 @@ def test_machines_time_disk_and_network_are_as_ordered(described):
     assert described["EnableManagedSpotTraining"] is True
     assert described["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200, "MaxWaitTimeInSeconds": 14400}
     assert described["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]}
-    assert described["RoleArn"] == ORDER.role
+    assert described["RoleArn"] == SPEC.role
     tags = boto3.client("sagemaker").list_tags(ResourceArn=described["TrainingJobArn"])["Tags"]
     assert {"Key": "team", "Value": "safety"} in tags
 
 
 def test_inputs_outputs_and_checkpoints_lie_where_a_second_try_finds_them(described):
     uris = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in described["InputDataConfig"]}
-    assert uris["pictures"] == ORDER.pictures
-    assert (uris["serving"], uris["weights"]) == (ORDER.serving, ORDER.weights)
+    assert uris["pictures"] == SPEC.pictures
+    assert (uris["serving"], uris["weights"]) == (SPEC.serving, SPEC.weights)
     assert described["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/training/jobs"
     assert described["OutputDataConfig"]["KmsKeyId"] == "alias/pictures"
     assert described["CheckpointConfig"] == {
@@ -153,30 +154,32 @@ def test_the_script_gets_its_hyperparameters_as_arguments_and_what_it_lacks_inst
 
 
 def test_the_container_knows_the_commit_and_where_to_track(sagemaker, tmp_path):
-    told = job.trainer(ORDER, job.staged_code(tmp_path), sagemaker).environment
-    assert told["MLFLOW_TRACKING_URI"] == ORDER.mlflow
+    told = job.trainer(SPEC, job.staged_code(tmp_path), sagemaker).environment
+    assert told["MLFLOW_TRACKING_URI"] == SPEC.mlflow
     assert told["GIT_COMMIT"] == git_commit()
 
 
 def test_the_console_draws_loss_and_f1_from_the_lines_that_training_prints():
     row = {"stage": 0, "epoch": 1, "accuracy": 0.5, "loss": 0.25, "val_macro_f1": 0.75, "val_accuracy": 0.8}
-    line = json.dumps({**row, "val_mask_or_not": 0.9, "val_loss": 1e-05})
+    line = json.dumps({**row, "val_mask_or_not": 0.9, "val_loss": 1e-05, "val_recall": 0.7, "val_ap50": 0.6})
     assert {name: float(re.search(regex, line)[1]) for name, regex in job.METRICS.items()} == {
         "train:loss": 0.25,
         "validation:loss": 1e-05,
         "validation:macro_f1": 0.75,
         "validation:accuracy": 0.8,
         "validation:mask_or_not": 0.9,
+        "validation:recall": 0.7,
+        "validation:average_precision": 0.6,
     }
 
 
 def test_an_own_image_needs_nothing_installed(sagemaker):
-    order = Order(
-        "s3://p/", "1.1.0", BUCKET, ORDER.role, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/m:1"
+    spec = JobSpec(
+        "s3://p/", "1.1.0", BUCKET, SPEC.role, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/m:1"
     )
-    name = job.submit(order, sagemaker).training_job_name
+    name = job.submit(spec, sagemaker).training_job_name
     told = boto3.client("sagemaker").describe_training_job(TrainingJobName=name)
-    assert told["AlgorithmSpecification"]["TrainingImage"] == order.image
+    assert told["AlgorithmSpecification"]["TrainingImage"] == spec.image
     assert not told.get("VpcConfig")
     assert told["EnableManagedSpotTraining"] is False
     assert told["ResourceConfig"]["InstanceCount"] == 1
@@ -224,7 +227,7 @@ def test_of_several_instances_the_best_by_validation_is_published(sagemaker, sta
 def test_nothing_is_published_of_a_run_that_the_gate_refused(sagemaker, started, tmp_path):
     before = len(keys("models/"))
     left_by(tmp_path / "model", started, one=refused)
-    with pytest.raises(DataError, match="worse: class mask: f1"):
+    with pytest.raises(TrainingError, match="worse: class mask: f1"):
         job.publish_job(started, BUCKET, sagemaker)
     assert len(keys("models/")) == before
 
@@ -233,5 +236,29 @@ def test_nothing_is_published_of_a_run_that_the_gate_refused(sagemaker, started,
 def test_an_unknown_version_is_not_approved():
     registry = boto3.client("sagemaker")
     job.register("s3://b/models/1/", "image", {"version": "1.0.0"}, registry)
-    with pytest.raises(DataError, match=r"no release 9\.9 is registered"):
+    with pytest.raises(TrainingError, match=r"no release 9\.9 is registered"):
         job.approve("9.9", registry)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"version": "1.1_beta"}, "'1.1_beta' cannot name a job"),
+        ({"version": "1.1."}, "cannot name a job"),
+        ({"version": "1" * 40}, "cannot name a job"),
+        ({"instance_type": "c7i.2xlarge"}, "'c7i.2xlarge' is no instance type of SageMaker"),
+        ({"security_groups": ()}, "a VPC needs both --subnets and --security-groups"),
+        ({"instances": 0}, "must be positive"),
+    ],
+)
+def test_what_aws_would_refuse_is_refused_before_anything_starts(sagemaker, changed, reason):
+    before = len(keys("training/"))
+    with pytest.raises(TrainingError, match=reason):
+        job.submit(dataclasses.replace(SPEC, **changed), sagemaker)
+    assert len(keys("training/")) == before
+
+
+def test_a_gpu_machine_gets_the_image_for_gpus(sagemaker, tmp_path):
+    spec = dataclasses.replace(SPEC, instance_type="ml.g5.xlarge")
+    image = job.trainer(spec, job.staged_code(tmp_path), sagemaker).training_image
+    assert re.search(r"tensorflow-training:2\.\d+-gpu", image)

@@ -79,16 +79,23 @@ def test_one_command_ends_with_a_release_that_waits_for_approval(command, monkey
     said = command(*SUBMIT, "--version", "1.1.0")
 
     assert "published s3://models-of-the-stack/models/1.1.0/; nowhere worse" in said
-    assert "registered, PendingManualApproval; then: python -m training.aws.job approve 1.1.0" in said
-    assert "PendingManualApproval" in command("list")
-    assert "Approved" in command("approve", "1.1.0")
-    assert command("list").split()[:3] == ["1.1.0", "Approved", "s3://models-of-the-stack/models/1.1.0/"]
+    assert (
+        "registered, PendingManualApproval; then: python -m training.aws.job approve 1.1.0 --stack maskwatch-dev"
+        in said
+    )
+    assert "PendingManualApproval" in command("list", "--stack", "maskwatch-dev")
+    assert "Approved" in command("approve", "1.1.0", "--stack", "maskwatch-dev")
+    assert command("list", "--stack", "maskwatch-dev").split()[:3] == [
+        "1.1.0",
+        "Approved",
+        "s3://models-of-the-stack/models/1.1.0/",
+    ]
 
 
 def test_a_job_that_is_not_waited_for_is_described_and_published_later(command, tmp_path):
     said = command(*SUBMIT, "--version", "1.2.0", "--no-wait", "--spot", "--hyperparameter", "seed=7")
     name = said.split()[1]
-    assert f"then: python -m training.aws.job publish {name} --bucket models-of-the-stack" in said
+    assert f"then: python -m training.aws.job publish {name} --stack maskwatch-dev" in said
     assert command("describe", name).startswith(f"{name}: Completed, ")
     leave_a_release(TrainingJob.get(name), tmp_path / "left", "1.2.0")
     assert "published s3://models-of-the-stack/models/1.2.0/" in command(
@@ -109,8 +116,18 @@ def test_what_the_stack_serves_is_compared_with(command):
         (["submit", "--pictures", "s3://p/", "--role", ROLE], "say --stack or --bucket"),
         (["submit", "--pictures", "s3://p/", "--bucket", "b"], "say --role"),
         ([*SUBMIT, "--hyperparameter", "seed"], "'seed' is not of the form name=value"),
-        (["approve", "9.9"], "no release 9.9 is registered"),
+        (["approve", "9.9", "--stack", "maskwatch-dev"], "no release 9.9 is registered"),
+        ([*SUBMIT, "--stack", "nowhere"], "error: There is no stack named nowhere"),
+        ([*SUBMIT, "--version", "a_b"], "error: the version 'a_b' cannot name a job"),
+        (["describe", "no-such-job"], "error: "),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(command, arguments, reason):
-    assert reason in command(*arguments)
+    said = command(*arguments)
+    assert reason in said
+    assert len(said.splitlines()) == 1
+
+
+def test_without_a_region_it_says_so(command, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert "error: No AWS region is set" in command("list")

@@ -10,11 +10,11 @@ from training.classifier.model import (
     BACKBONE,
     Calibration,
     build,
-    freeze_until,
     load_trained,
     projection_matrix,
     serving_model,
 )
+from training.run import freeze_until
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +52,20 @@ def test_batch_statistics_follow_quickly(model: keras.Model) -> None:
 
 
 def test_freezing_all_leaves_the_head(model: keras.Model) -> None:
-    freeze_until(model, None)
+    freeze_until(model.get_layer(BACKBONE), None)
     assert [w.path.split("/")[0] for w in model.trainable_weights] == ["logits", "logits"]
 
 
 def test_freezing_until_a_block_leaves_what_follows(model: keras.Model) -> None:
-    freeze_until(model, 3)
+    freeze_until(model.get_layer(BACKBONE), 3)
     free = trainable(model)
     assert {"block_4_expand", "block_16_project_BN", "Conv_1"} <= free
     assert not {"Conv1", "bn_Conv1", "block_1_expand", "block_3_project_BN"} & free
 
 
 def test_freezing_until_block_nought_frees_everything(model: keras.Model) -> None:
-    freeze_until(model, 3)
-    freeze_until(model, 0)
+    freeze_until(model.get_layer(BACKBONE), 3)
+    freeze_until(model.get_layer(BACKBONE), 0)
     assert {"Conv1", "block_1_expand", "Conv_1"} <= trainable(model)
 
 

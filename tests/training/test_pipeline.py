@@ -21,9 +21,9 @@ def pipeline():
         for name, value in MOTO.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        from training.aws.pipeline import Plan, build, session_for  # noqa: PLC0415 -- asks for a region
+        from training.aws.pipeline import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
 
-        yield build(Plan(BUCKET, ROLE, IMAGE, mlflow=MLFLOW), session_for(BUCKET))
+        yield build(PipelineSpec("maskwatch-dev", BUCKET, ROLE, IMAGE, mlflow=MLFLOW), session_for(BUCKET))
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +74,9 @@ def test_steps_come_in_their_order(definition):
 def test_an_execution_may_be_given_other_pictures_and_another_release_to_compare_with(definition):
     defaults = {one["Name"]: one["DefaultValue"] for one in definition["Parameters"]}
     assert defaults["InputData"] == f"s3://{BUCKET}/pictures/"
-    assert defaults["Serving"] == "functions/inference/model"
-    assert defaults["Start"] == "classifier"
+    assert defaults["Serving"] == "stack:maskwatch-dev"  # asked when it runs
+    assert defaults["Start"] == "release"
+    assert {"Stages", "Batch", "Seed", "InstanceType", "TrainingInstanceType"} <= defaults.keys()
 
 
 def test_every_job_runs_the_same_image_as_the_same_role_and_tracks(steps):
@@ -102,7 +103,11 @@ def test_training_and_evaluation_take_what_was_prepared(steps):
     (channel,) = steps["Train"]["InputDataConfig"]
     assert channel["ChannelName"] == "pictures"
     assert channel["DataSource"]["S3DataSource"]["S3Uri"] == prepared
-    assert steps["Train"]["HyperParameters"] == {"steps": "fit", "start": {"Get": "Parameters.Start"}}
+    assert steps["Train"]["HyperParameters"] == {
+        "network": "classifier",
+        "steps": "fit",
+        **{name.lower(): {"Get": f"Parameters.{name}"} for name in ("Start", "Stages", "Batch", "Seed")},
+    }
     assert inputs(steps["Evaluate"])["prepared"]["S3Uri"] == prepared
     assert inputs(steps["Evaluate"])["run"]["S3Uri"] == {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}
 
@@ -136,24 +141,42 @@ def test_the_condition_is_what_the_gate_said(definition, steps):
 
 
 def test_a_refusal_says_why(steps):
-    assert "'Path': 'reason'" in str(steps["ApiError"]["ErrorMessage"])
+    assert "'Path': 'reason'" in str(steps["Refused"]["ErrorMessage"])
 
 
 def test_what_passes_is_registered_to_be_approved_with_what_the_gate_said(steps):
     register = steps["Register"]
+    assert register["ModelPackageGroupName"] == "maskwatch-dev"
     assert register["ModelApprovalStatus"] == "PendingManualApproval"
     (container,) = register["InferenceSpecification"]["Containers"]
     assert container["ModelDataSource"]["S3DataSource"]["S3Uri"] == joined(f"s3://{BUCKET}/models", ID, "")
     about = register["CustomerMetadataProperties"]
     assert about["version"] == ID
-    assert {
-        key: about[key]["Std:JsonGet"]["Path"] for key in ("gate", "macro_f1", "dataset", "compared_with")
-    } == {
+    assert {key: about[key]["Std:JsonGet"]["Path"] for key in ("gate", "dataset", "compared_with")} == {
         "gate": "reason",
-        "macro_f1": "macro_f1",
         "dataset": "data_fingerprint",
         "compared_with": "serving_version",
     }
+
+
+def test_train_goes_on_from_its_checkpoints_is_cached_and_tried_again(definition, steps):
+    assert steps["Train"]["CheckpointConfig"]["S3Uri"] == joined(f"s3://{BUCKET}/training", "checkpoints", ID)
+    (train,) = [step for step in definition["Steps"] if step["Name"] == "Train"]
+    assert train["CacheConfig"] == {"Enabled": True, "ExpireAfter": "P30D"}
+    faults = {fault for policy in train["RetryPolicies"] for fault in policy["ExceptionType"]}
+    assert {"Step.THROTTLING", "SageMaker.CAPACITY_ERROR"} <= faults
+
+
+def test_the_detector_has_a_pipeline_of_its_own_and_spot_machines_where_asked_for(pipeline):
+    from training.aws.pipeline import PipelineSpec, build, session_for  # noqa: PLC0415
+
+    spec = PipelineSpec("maskwatch-dev", BUCKET, ROLE, IMAGE, network="detector", spot=True)
+    other = build(spec, session_for(BUCKET))
+    assert (pipeline.name, other.name) == ("maskwatch-dev-classifier", "maskwatch-dev-detector")
+    steps = {step["Name"]: step["Arguments"] for step in json.loads(other.definition())["Steps"]}
+    assert steps["Train"]["HyperParameters"]["network"] == "detector"
+    assert steps["Train"]["EnableManagedSpotTraining"] is True
+    assert argument(steps["Evaluate"], "--detector") == inputs(steps["Evaluate"])["run"]["LocalPath"]
 
 
 def test_it_is_created_updated_and_started(pipeline):
@@ -161,7 +184,7 @@ def test_it_is_created_updated_and_started(pipeline):
     assert pipeline.upsert(role_arn=ROLE)["PipelineArn"] == first
     execution = pipeline.start(parameters={"InputData": "s3://pictures/2026/"})
     sagemaker = boto3.client("sagemaker")
-    described = sagemaker.describe_pipeline(PipelineName="maskwatch-training")
+    described = sagemaker.describe_pipeline(PipelineName="maskwatch-dev-classifier")
     assert json.loads(described["PipelineDefinition"])["Steps"]
     told = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=execution.arn)
     assert told["PipelineParameters"] == [{"Name": "InputData", "Value": "s3://pictures/2026/"}]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from functions.inference.fetch import open_release
 from functions.inference.release import Network
@@ -16,7 +17,9 @@ from functions.shared.contract import LABELS
 from tests.pictures import encode
 from tests.training.drawn import draw, write_crops, write_tables
 from training import prepare as module
-from training.classifier.dataset import DataError, find, load
+from training.classifier.dataset import find, load
+from training.detector.scenes import fingerprint, load_scenes
+from training.errors import TrainingError
 from training.prepare import DOUBTFUL, REPORT, prepare, swapped_folders
 
 
@@ -114,6 +117,66 @@ def test_a_picture_saved_anew_in_another_split_is_seen_too(
     assert report["left_out"] == {"crops/train/no_mask/leak.jpg": "looks like a picture of val"}
 
 
+@pytest.mark.parametrize("change", ["resized", "mirrored"])
+def test_a_resized_or_mirrored_copy_in_another_split_is_seen_too(
+    pictures: Path, tmp_path: Path, judge: Network, change: str
+) -> None:
+    picture = draw("no_mask", 2002)
+    turned = (
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if change == "mirrored"
+        else picture.resize((48, 54))
+    )
+    (pictures / "crops" / "train" / "no_mask" / "leak.jpg").write_bytes(encode(turned, quality=60))
+    report = prepare(pictures, tmp_path / "out", judge, Told())
+    assert report["left_out"] == {"crops/train/no_mask/leak.jpg": "looks like a picture of test"}
+
+
+def test_every_line_about_a_scene_is_kept(pictures: Path, tmp_path: Path, judge: Network) -> None:
+    """Small faces too, and those without a class: what is not in the table is learned as background."""
+    table = pictures / "frames.csv"
+    table.write_text(
+        table.read_text().replace("112,no_mask", "112,face").replace("112,incorrect", "112,ignore")
+    )
+    (pictures / "not_faces.csv").write_text("file,xmin,ymin,xmax,ymax\nframes/test.jpg,200,10,240,39.5\n")
+    prepare(pictures, tmp_path / "out", judge, Told())
+    before, after = load_scenes(pictures), load_scenes(tmp_path / "out")
+    assert fingerprint(after) == fingerprint(before)
+    assert [len(scene.boxes) for scene in after] == [4, 4]
+
+
+def test_a_scene_that_looks_like_one_of_another_split_is_left_out(
+    pictures: Path, tmp_path: Path, judge: Network
+) -> None:
+    with Image.open(pictures / "frames" / "test.jpg") as scene:
+        (pictures / "frames" / "leak.jpg").write_bytes(
+            encode(scene.convert("RGB").resize((300, 150)), quality=60)
+        )
+    with (pictures / "frames.csv").open("a") as table:
+        table.write("frames/leak.jpg,train,street,300,150,10,40,70,105,mask\n")
+    report = prepare(pictures, tmp_path / "out", judge, Told())
+    assert report["left_out"] == {"frames/leak.jpg": "looks like a scene of test"}
+    assert report["scenes"] == {"train": 1, "test": 1}
+
+
+def test_a_scene_that_cannot_be_read_is_left_out_and_told(
+    pictures: Path, tmp_path: Path, judge: Network
+) -> None:
+    (pictures / "frames" / "train.jpg").write_bytes(b"nothing")
+    report = prepare(pictures, tmp_path / "out", judge, Told())
+    assert list(report["unreadable"]) == ["frames/train.jpg"]
+    assert [scene.split for scene in load_scenes(tmp_path / "out")] == ["test"]
+
+
+def test_where_the_face_in_a_portrait_is_is_kept(pictures: Path, tmp_path: Path, judge: Network) -> None:
+    (pictures / "crops.csv").write_text(
+        "file,source,xmin,ymin,xmax,ymax\ncrops/train/mask/train_2.jpg,gate,10,12,50,60\n"
+    )
+    prepare(pictures, tmp_path / "out", judge, Told())
+    assert content(tmp_path / "out") == content(pictures)
+    assert sum(s.face is not None for s in load(find(tmp_path / "out")).portraits) == 1
+
+
 def test_a_picture_with_two_labels_is_in_neither(pictures: Path, tmp_path: Path, judge: Network) -> None:
     crops = pictures / "crops"
     shutil.copy(crops / "train" / "mask" / "train_2.jpg", crops / "train" / "no_mask" / "other.jpg")
@@ -127,7 +190,9 @@ def test_a_label_that_is_missing_is_refused_with_the_counts(
 ) -> None:
     for path in (pictures / "crops" / "val" / "incorrect").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match=r"val has no incorrect \(in all, 10 mask, 10 no_mask, 7 incorrect"):
+    with pytest.raises(
+        TrainingError, match=r"val has no incorrect \(in all, 10 mask, 10 no_mask, 7 incorrect"
+    ):
         prepare(pictures, tmp_path / "out", judge, Told())
     assert not (tmp_path / "out").exists()
 
@@ -136,15 +201,26 @@ def test_one_class_alone_is_refused(tmp_path: Path, judge: Network) -> None:
     (tmp_path / "flat" / "mask").mkdir(parents=True)
     for number in range(30):
         (tmp_path / "flat" / "mask" / f"{number}.jpg").write_bytes(encode(draw("mask", number)))
-    with pytest.raises(DataError, match="train has no no_mask; train has no incorrect"):
+    with pytest.raises(TrainingError, match=r"two labels are needed at least \(in all, 30 mask, 0 no_mask"):
         prepare(tmp_path / "flat", tmp_path / "out", judge, Told())
+
+
+def test_two_labels_are_enough_and_it_is_told_what_that_means(
+    pictures: Path, tmp_path: Path, judge: Network
+) -> None:
+    for split in ("train", "val", "test"):
+        shutil.rmtree(pictures / "crops" / split / "incorrect")
+    told = Told()
+    report = prepare(pictures, tmp_path / "out", judge, told)
+    assert report["pictures"]["train"] == {"mask": 4, "no_mask": 4}
+    assert "there are no pictures of incorrect: the serving model's answers stand in for them" in told
 
 
 def test_folders_with_other_names_are_named(tmp_path: Path, judge: Network) -> None:
     for name in ("with_mask", "without_mask"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         (tmp_path / "pictures" / name / "1.jpg").write_bytes(encode(draw("mask", 1)))
-    with pytest.raises(DataError, match="found pictures in: with_mask, without_mask"):
+    with pytest.raises(TrainingError, match="found pictures in: with_mask, without_mask"):
         prepare(tmp_path / "pictures", tmp_path / "out", judge, Told())
 
 
@@ -192,7 +268,7 @@ def test_a_folder_of_something_else_is_not_overwritten(
 ) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("my only copy")
-    with pytest.raises(DataError, match="thesis holds something else"):
+    with pytest.raises(TrainingError, match="thesis holds something else"):
         prepare(pictures, tmp_path / "thesis", judge, Told())
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "my only copy"
 
@@ -202,7 +278,7 @@ def test_what_does_not_fit_on_the_disk_is_not_begun(
 ) -> None:
     usage = namedtuple("usage", "total used free")  # noqa: PYI024 -- as shutil's
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**9, 10**9, 10))
-    with pytest.raises(DataError, match=r"out needs \d+ MB, 0 MB are free"):
+    with pytest.raises(TrainingError, match=r"out needs \d+ MB, 0 MB are free"):
         prepare(pictures, tmp_path / "out", judge, Told())
     assert not (tmp_path / "out").exists()
 

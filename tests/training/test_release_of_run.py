@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,25 @@ from functions.inference.classify import Classifier
 from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
 from functions.shared.contract import LABELS
+from training.candidate import shipped
 from training.classifier.dataset import Dataset
-from training.classifier.evaluate import METRICS, shipped
-from training.classifier.train import STATE, WEIGHTS
+from training.errors import TrainingError
+from training.files import CLASSIFIER_WEIGHTS as WEIGHTS
+from training.files import CONVERSION, GATE, METRICS, STATE
 from training.release import write_release
+
+
+def gated(run: Path, *, passed: bool = True) -> Path:
+    digest = hashlib.sha256(shipped(run).file).hexdigest()
+    gate = {"passed": passed, "reason": "worse: accuracy", "network_sha256": digest}
+    (run / GATE).write_text(json.dumps(gate))
+    return run
 
 
 def test_what_is_written_loads_and_answers_the_same(
     evaluated: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
-    written = write_release(evaluated, tmp_path, "1.2.3", open_release(""))
+    written = write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated))
     loaded = load_release(tmp_path)
     assert loaded == written
     assert (loaded.version, loaded.classifier.size) == ("1.2.3", 96)
@@ -31,9 +41,10 @@ def test_what_is_written_loads_and_answers_the_same(
 
 
 def test_the_manifest_says_where_it_comes_from(evaluated: Path, tmp_path: Path) -> None:
-    manifest = write_release(evaluated, tmp_path, "1.2.3", open_release("")).manifest
+    manifest = write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated)).manifest
     assert manifest["labels"] == list(LABELS)
-    assert manifest["metrics"] == json.loads((evaluated / METRICS).read_text())["overall"]
+    metrics = json.loads((evaluated / METRICS).read_text())
+    assert manifest["metrics"] == {**metrics["overall"], "served": metrics["served"]["overall"]}
     assert manifest["dataset"]["fingerprint"] == json.loads((evaluated / STATE).read_text())["fingerprint"]
     weights = hashlib.sha256((evaluated / WEIGHTS).read_bytes()).hexdigest()
     assert manifest["trained_weights"]["sha256"] == weights
@@ -42,13 +53,13 @@ def test_the_manifest_says_where_it_comes_from(evaluated: Path, tmp_path: Path) 
 
 def test_the_detector_that_was_not_trained_is_kept(evaluated: Path, tmp_path: Path) -> None:
     serving = open_release("")
-    written = write_release(evaluated, tmp_path, "1.2.3", serving)
+    written = write_release(tmp_path, "1.2.3", serving, gated(evaluated))
     assert (written.detector, written.min_detection) == (serving.detector, serving.min_detection)
     assert written.manifest["detector"] == serving.manifest["detector"]
 
 
 def test_one_changed_byte_is_refused(evaluated: Path, tmp_path: Path) -> None:
-    write_release(evaluated, tmp_path, "1.2.3", open_release(""))
+    write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated))
     file = tmp_path / "classifier.tflite"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
@@ -57,6 +68,24 @@ def test_one_changed_byte_is_refused(evaluated: Path, tmp_path: Path) -> None:
         load_release(tmp_path)
 
 
-def test_a_run_that_was_not_evaluated_is_not_released(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        write_release(tmp_path, tmp_path / "out", "1.2.3", open_release(""))
+def test_a_run_that_was_not_judged_is_not_released(evaluated: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(evaluated, tmp_path / "run", ignore=shutil.ignore_patterns(GATE))
+    with pytest.raises(TrainingError, match="was not judged; `make judge` does it"):
+        write_release(tmp_path / "out", "1.2.3", open_release(""), run)
+
+
+def test_a_run_that_was_converted_again_since_is_not_released(evaluated: Path, tmp_path: Path) -> None:
+    run = gated(shutil.copytree(evaluated, tmp_path / "run"))
+    shipped_file = run / f"{json.loads((run / CONVERSION).read_text())['shipped']}.tflite"
+    shipped_file.write_bytes(shipped_file.read_bytes() + b"0")
+    with pytest.raises(TrainingError, match="was converted again after it was judged"):
+        write_release(tmp_path / "out", "1.2.3", open_release(""), run)
+
+
+def test_what_the_gate_refused_is_released_only_with_a_reason(evaluated: Path, tmp_path: Path) -> None:
+    run = gated(shutil.copytree(evaluated, tmp_path / "run"), passed=False)
+    with pytest.raises(TrainingError, match=r"the gate refused .*: worse: accuracy"):
+        write_release(tmp_path / "out", "1.2.3", open_release(""), run)
+    despite = "the old test pictures were mislabelled"
+    written = write_release(tmp_path / "out", "1.2.3", open_release(""), run, despite=despite)
+    assert written.manifest["released_despite"] == despite

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from training.classifier.dataset import Dataset, Example, Sample
-from training.classifier.train import SHARES, Batches, one_hot, sampling_weights, validation_scores
+from training.classifier.train import SHARES, batches, one_hot, sampling_weights, validation_scores
+from training.recipe import Stage
 
 
 def samples(counts: dict[tuple[str, str], int]) -> list[Sample]:
@@ -44,8 +45,11 @@ def test_one_hot_is_in_the_order_of_the_labels() -> None:
 
 
 def test_a_seed_draws_the_same_epoch(dataset: Dataset) -> None:
-    learned = dataset.split("train", faces=True)
-    first, again, other = (Batches(learned, 96, 16, [1, 0, seed]) for seed in (0, 0, 1))
+    learned = dataset.split("train", scenes=True)
+    first, again, other = (
+        batches(learned, one_hot(learned), Stage(96, 1, 1e-3, 60, None), 16, [1, 0, seed])
+        for seed in (0, 0, 1)
+    )
     assert np.array_equal(first[1][0], again[1][0])
     assert np.array_equal(first[1][1], again[1][1])
     assert not np.array_equal(first[1][0], other[1][0])

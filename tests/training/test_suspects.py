@@ -10,14 +10,14 @@ from functions.shared.contract import LABELS
 from training.classifier import suspects
 from training.classifier.dataset import Dataset
 from training.classifier.suspects import Suspect, contact_sheet, find_suspects
-from training.classifier.train import Recipe, Stage
+from training.recipe import Recipe, Stage
 
 
 def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stand-ins for training: the model knows what is drawn, and must never judge what it was trained on."""
-    crops = [s for s in dataset.samples if s.face is None]
+    crops = [s for s in dataset.samples if not s.example.in_scene]
     truth = {s.sha256: s.example.label for s in crops}
     wrong = crops[0]
     relabelled = replace(wrong, example=replace(wrong.example, label="no_mask"))

@@ -8,12 +8,18 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from functions.inference.fetch import BAKED
-from training.classifier.train import STATE
 from training.commit import git_commit
-from training.tracking import CANDIDATE, NAME, PASSED, client, track
+from training.files import STATE
+from training.tracking import CANDIDATE, NAME, PASSED, client, track, track_if_possible
 
 HISTORY = [
-    {"stage": 0, "epoch": epoch, "loss": 1 / (1 + epoch), "val_loss": 0.5, "val_macro_f1": 0.1 * epoch}
+    {
+        "stage": 0,
+        "epoch": epoch,
+        "loss": 1 / (1 + epoch),
+        "val_ap50": 0.1 * epoch,
+        "ended": 1_800_000_060 + epoch,
+    }
     for epoch in range(3)
 ]
 
@@ -34,7 +40,9 @@ def run(tmp_path: Path) -> Path:
 
 def write_state(folder: Path, history: list[dict]) -> None:
     state = {
+        "network": "detector",
         "fingerprint": "f00d",
+        "started": 1_800_000_000.5,
         "starting_weights": "imagenet",
         "recipe": {"seed": 1, "batch": 24, "stages": [{"size": 96}]},
         "history": history,
@@ -75,6 +83,51 @@ def test_recipe_data_and_commit_are_told(run: Path, store: MlflowClient) -> None
     assert told.params == {"seed": "1", "batch": "24", "stages": "[{'size': 96}]"}
     assert told.tags["dataset"] == "f00d"
     assert told.tags["mlflow.source.git.commit"] == git_commit()
+
+
+def test_times_are_those_of_training_and_the_data_set_is_an_input(run: Path, store: MlflowClient) -> None:
+    run_id = track(run, store=store)
+    told = store.get_run(run_id)
+    assert told.info.start_time == 1_800_000_000_500
+    assert [m.timestamp for m in store.get_metric_history(run_id, "loss")] == [
+        1_800_000_060_000,
+        1_800_000_061_000,
+    ]
+    (dataset,) = told.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("detector", "f00d")
+
+
+def test_a_run_that_the_gate_refused_ends_as_failed(run: Path, store: MlflowClient) -> None:
+    judged(run, passed=False)
+    told = store.get_run(track(run, store=store))
+    assert told.info.status == "FAILED"
+    assert told.data.tags["gate"] == "so it is"
+    assert told.info.end_time > told.info.start_time
+
+
+def test_a_store_that_is_away_does_not_end_training(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    track_if_possible(run)
+    assert "MLflow is not told" in capsys.readouterr().out
+
+
+def test_two_instances_may_make_the_experiment_at_once(
+    run: Path, store: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = MlflowClient.get_experiment_by_name, []
+
+    def not_yet(self: MlflowClient, name: str) -> object:
+        asked.append(name)
+        if len(asked) == 1:  # between asking and making, another instance makes it
+            self.create_experiment(name)
+            return None
+        return real(self, name)
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", not_yet)
+    assert losses(store, track(run, store=store)) == [(0, 1.0), (1, 0.5)]
 
 
 def test_another_store_is_told_everything_from_the_start(

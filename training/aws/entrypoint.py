@@ -6,8 +6,9 @@ release in /opt/ml/model, everything else worth keeping in /opt/ml/output/data, 
 /opt/ml/output/failure. As the script of a script-mode job it gets hyperparameters as arguments, and SM_* variables
 say where things are.
 
-The whole of it: pictures → prepared → trained → converted → evaluated → gated → release. With `--steps fit` it
-stops after converting, and leaves the run itself in /opt/ml/model; the pipeline has steps of its own for the rest.
+The whole of it: pictures → prepared → trained → converted → evaluated → gated → release, of either network. With
+`--steps fit` it stops after converting, and leaves the run itself in /opt/ml/model; the pipeline has steps of its own
+for the rest.
 
 On several instances each trains with a seed of its own, and the best of them by validation is what gets published.
 """
@@ -26,22 +27,28 @@ from typing import TYPE_CHECKING, Final
 
 from functions.inference.fetch import BAKED
 from functions.inference.release import ReleaseError, load_release
-from training.classifier.convert import convert_run
-from training.classifier.dataset import DataError, find, load, require_every_label
-from training.classifier.evaluate import METRICS
-from training.classifier.gate import GATE
-from training.classifier.train import PARAMS, STATE, WEIGHTS, Recipe, read_recipe, recipe_from, train
+from training.classifier import convert as classifier_convert
+from training.classifier import train as classifier
+from training.classifier.dataset import find, load, require_labels
+from training.detector import convert as detector_convert
+from training.detector import train as detector
+from training.detector.scenes import load_scenes
 from training.disk import full_disk_told
-from training.judge import judge
-from training.prepare import DOUBTFUL, REPORT, prepare
-from training.tracking import track
+from training.errors import TrainingError
+from training.files import CLASSIFIER_WEIGHTS, DETECTOR_WEIGHTS, GATE, METRICS, REPORT, STATE
+from training.judge import copy_report, judge
+from training.prepare import DOUBTFUL, prepare
+from training.prepare import REPORT as PREPARED
+from training.recipe import PARAMS, Recipe, read_recipe, recipe_from
+from training.tracking import track_if_possible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from functions.inference.release import Release
 
 ML: Final = Path("/opt/ml")
-SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / WEIGHTS
+SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights"
 FAILURE_LENGTH: Final = 1024  # that much of the file is shown as the job's failure reason
 
 
@@ -76,7 +83,7 @@ def places(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Places
     return Places(
         pictures=channel("pictures", ml / "input" / "data" / "pictures"),
         serving=channel("serving", BAKED),
-        weights=channel("weights", SHIPPED_WEIGHTS.parent),
+        weights=channel("weights", SHIPPED_WEIGHTS),
         checkpoints=ml / "checkpoints",
         model=Path(environment.get("SM_MODEL_DIR", ml / "model")),
         data=Path(environment.get("SM_OUTPUT_DATA_DIR", ml / "output" / "data")),
@@ -109,69 +116,105 @@ def recipe_of(options: argparse.Namespace, this: Host) -> Recipe:
     """What to train with: params.yaml, overridden by arguments, each instance with a seed of its own.
 
     Raises:
-        DataError: An argument is not what it should be.
+        TrainingError: An argument is not what it should be.
     """
-    recipe = read_recipe(PARAMS, further=options.start == "classifier")
+    recipe = read_recipe(PARAMS, options.network, options.start)
     try:
         stages = json.loads(options.stages) if options.stages else [vars(stage) for stage in recipe.stages]
     except ValueError as error:
-        raise DataError(f"--stages is not JSON: {error}") from error
+        raise TrainingError(f"--stages is not JSON: {error}") from error
     batch = recipe.batch if options.batch is None else options.batch
     seed = recipe.seed if options.seed is None else options.seed
     return recipe_from(stages, batch, seed + this.rank)
 
 
-def fit(pictures: Path, run: Path, recipe: Recipe, weights: Path | None, classifier: Path | None) -> None:
-    """Train and convert; goes on with what `run` holds.
+def starting_weights(network: str, start: str, channel: Path) -> Path | None:
+    """The file in the weights channel to start from; None fetches Keras' own.
 
     Args:
+        network: `classifier` or `detector`.
+        start: `release` for a trained network's weights, `imagenet` for a backbone's.
+        channel: Holds a file of any name, or those that training writes, by the names that it gives them.
+
+    Raises:
+        TrainingError: Several files could be meant, or there is none.
+    """
+    trained = channel / f"{network}.weights.h5"
+    if start == "release" and trained.is_file():
+        return trained
+    others = [
+        path
+        for path in sorted(channel.iterdir())
+        if path.suffix in {".h5", ".npz"} and path.name not in {CLASSIFIER_WEIGHTS, DETECTOR_WEIGHTS}
+    ]
+    if len(others) > 1:
+        raise TrainingError(
+            f"the weights channel holds {', '.join(p.name for p in others)}; leave one of them"
+        )
+    if start == "release" and not others:
+        raise TrainingError(f"the weights channel holds no {trained.name}, nor any other weights")
+    return others[0] if others else None
+
+
+def fit(
+    network: str, pictures: Path, run: Path, recipe: Recipe, start: str, weights: Path, serving: Release
+) -> None:
+    """Train a network and convert it; goes on with what `run` holds.
+
+    Args:
+        network: `classifier` or `detector`.
         pictures: A prepared folder.
         run: Folder of the run.
         recipe: What to train with.
-        weights: To start the backbone from; None fetches Keras' own.
-        classifier: To go on from, instead.
+        start: `release` or `imagenet`.
+        weights: The weights channel.
+        serving: Its classifier teaches the one that is trained further.
 
     Raises:
-        DataError: See `train`.
+        TrainingError: See `train`.
     """
+    file = starting_weights(network, start, weights)
+    begun = file if start == "release" else None
+    backbone = None if begun else file
+    if network == "detector":
+        detector.train(pictures, run, recipe, backbone=backbone, start=begun, after_epoch=track_if_possible)
+        detector_convert.convert_run(run, load_scenes(pictures, ("train", "val")), detector.SIZE)
+        return
     dataset = load(find(pictures))
-    require_every_label(dataset)
-    train(dataset, run, recipe, weights=weights, classifier=classifier, after_epoch=track)
-    convert_run(run, dataset.split("train"), dataset.split("val"))
+    require_labels(dataset)
+    teacher = serving.classifier if start == "release" else None
+    classifier.train(
+        dataset, run, recipe, backbone=backbone, start=begun, teacher=teacher, after_epoch=track_if_possible
+    )
+    classifier_convert.convert_run(run, dataset.split("train"), dataset.split("val"))
 
 
 def work(options: argparse.Namespace, at: Places, this: Host) -> None:
     """Do the job. The run's own folder is among the checkpoints, so that an interrupted spot instance costs little.
 
     Raises:
-        DataError: The pictures, the hyperparameters or the disk are not what they should be.
+        TrainingError: The pictures, the hyperparameters or the disk are not what they should be.
     """
     recipe = recipe_of(options, this)
     own = f"seed-{recipe.seed}" if this.count > 1 else ""
     run, out, kept = at.checkpoints / own / "run", at.model / own, at.data / own
+    serving = load_release(at.serving)
     if options.steps == "fit":
-        fit(at.pictures, run, recipe, *_start(options.start, at.weights))
-        shutil.copytree(run, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("stage-*", "*.keras"))
+        fit(options.network, at.pictures, run, recipe, options.start, at.weights, serving)
+        shutil.copytree(run, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*checkpoint-*"))
         return
     prepared = at.checkpoints.parent / "prepared"
-    serving = load_release(at.serving)
     prepare(at.pictures, prepared, serving.classifier)
-    fit(prepared, run, recipe, *_start(options.start, at.weights))
-    told = judge(prepared, run, serving, out, options.version)
+    fit(options.network, prepared, run, recipe, options.start, at.weights, serving)
+    of_classifier, of_detector = (None, run) if options.network == "detector" else (run, None)
+    told = judge(prepared, of_classifier, of_detector, serving, out, options.version)
     out.mkdir(parents=True, exist_ok=True)
-    for name in (WEIGHTS, STATE, GATE):
+    for name in (f"{options.network}.weights.h5", STATE, GATE):
         shutil.copyfile(run / name, out / name)
-    shutil.copytree(run / "report", kept / "report", dirs_exist_ok=True)
-    for file in (run / METRICS, prepared / REPORT, prepared / DOUBTFUL):
+    copy_report(of_classifier, of_detector, told, kept / REPORT)
+    for file in (run / METRICS, prepared / PREPARED, prepared / DOUBTFUL):
         shutil.copyfile(file, kept / file.name)
     print(f"gate: {told['reason']}")
-
-
-def _start(name: str, folder: Path) -> tuple[Path | None, Path | None]:
-    """Weights of the backbone and of the classifier in the channel; without one, the shipped classifier's."""
-    if name == "classifier":
-        return None, folder / WEIGHTS
-    return next((path for path in sorted(folder.glob("*.h5")) if path.name != WEIGHTS), None), None
 
 
 def main() -> None:
@@ -182,7 +225,8 @@ def main() -> None:
     parser.add_argument("command", nargs="?", choices=["train"], default="train")
     parser.add_argument("--version", default="unreleased", help="of the release")
     parser.add_argument("--steps", choices=["all", "fit"], default="all")
-    parser.add_argument("--start", choices=["classifier", "imagenet"], default="classifier")
+    parser.add_argument("--network", choices=["classifier", "detector"], default="classifier")
+    parser.add_argument("--start", choices=["release", "imagenet"], default="release")
     parser.add_argument("--stages", help="JSON list of stages, in place of those in params.yaml")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--seed", type=int)
@@ -193,7 +237,7 @@ def main() -> None:
     try:
         with full_disk_told():
             work(parser.parse_args([*given, *hyperparameters()] if given == ["train"] else given), at, host())
-    except (DataError, ReleaseError) as error:
+    except (TrainingError, ReleaseError) as error:
         _fail(at.failure, str(error))
     except SystemExit as error:
         if error.code:

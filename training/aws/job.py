@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from sagemaker.core import image_uris
 from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.resources import TrainingJob
@@ -42,12 +44,14 @@ from sagemaker.core.training.configs import (
 )
 from sagemaker.train.model_trainer import Mode, ModelTrainer
 
-from functions.inference.release import MANIFEST, load_release
+from functions.inference.release import MANIFEST, ReleaseError, load_release
+from infra.ops.errors import OpsError, explain
 from infra.ops.publish_model import publish
-from infra.ops.stack import stack_outputs
-from training.classifier.dataset import DataError
-from training.classifier.gate import GATE
+from infra.ops.stack import outputs_of
+from training.candidate import serving_uri
 from training.commit import git_commit
+from training.errors import TrainingError
+from training.files import GATE, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,8 +59,9 @@ if TYPE_CHECKING:
 PROJECT: Final = Path(__file__).parents[2]
 TENSORFLOW: Final = ("2.21", "py312")  # of AWS's image
 LOCAL_IMAGE: Final = "maskwatch-training:latest"  # `make training-image`
-GROUP: Final = "maskwatch"
-STATE: Final = "state.json"  # of training.classifier.train, which would bring TensorFlow with it
+VERSION: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,30}[A-Za-z0-9])?")
+INSTANCE_TYPE: Final = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
+GROUP: Final = "maskwatch"  # of model packages, where no stack says another
 NO_TELEMETRY: Final = {
     "SchemaVersion": "1.0",
     "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
@@ -68,11 +73,13 @@ METRICS: Final = {
     "validation:macro_f1": r'"val_macro_f1": ([0-9.eE+-]+)',
     "validation:accuracy": r'"val_accuracy": ([0-9.eE+-]+)',
     "validation:mask_or_not": r'"val_mask_or_not": ([0-9.eE+-]+)',
+    "validation:recall": r'"val_recall": ([0-9.eE+-]+)',
+    "validation:average_precision": r'"val_ap50": ([0-9.eE+-]+)',
 }
 
 
 @dataclass(frozen=True)
-class Order:
+class JobSpec:
     """A training job to be.
 
     Attributes:
@@ -81,9 +88,9 @@ class Order:
         bucket: Gets code, checkpoints, outputs and the release; empty for a local job.
         role: What the job may do: an IAM role's ARN; empty for a local job.
         serving: s3://… or folder of the release to compare with; empty for the one in this checkout.
-        weights: s3://… or folder with a `.h5` to start from; empty for the shipped classifier's, or Keras' download.
+        weights: s3://… or folder with weights to start from; empty for those in this checkout.
         image: Empty for AWS's TensorFlow image.
-        hyperparameters: Of training.aws.entrypoint, by name.
+        hyperparameters: Of training.aws.entrypoint, by name: network, start, stages, batch, seed.
         instance_type: Of the machine.
         instances: Each trains with a seed of its own, and the best by validation is published.
         spot: Cheaper machines that may be taken away; the job goes on when there is one again.
@@ -116,10 +123,34 @@ class Order:
     mlflow: str = ""
 
 
+def check(spec: JobSpec) -> None:
+    """Refuse what AWS would refuse, before anything is staged or started.
+
+    Raises:
+        TrainingError: The message says what is wrong with which value.
+    """
+    if not VERSION.fullmatch(spec.version):
+        raise TrainingError(
+            f"the version {spec.version!r} cannot name a job: up to 32 letters, digits, dots and hyphens, "
+            "the first and the last a letter or a digit"
+        )
+    if not INSTANCE_TYPE.fullmatch(spec.instance_type):
+        raise TrainingError(
+            f"{spec.instance_type!r} is no instance type of SageMaker, such as ml.c7i.2xlarge"
+        )
+    if bool(spec.subnets) != bool(spec.security_groups):
+        raise TrainingError("a VPC needs both --subnets and --security-groups")
+    if spec.instances < 1 or spec.hours <= 0 or spec.volume_gb < 1:
+        raise TrainingError("instances, hours and gigabytes must be positive")
+
+
 def session(bucket: str = "") -> Session:
     """The SDK's session, staging code in `bucket`, telling nothing to anyone but AWS's API."""
+    region = boto3.Session().region_name
+    if not region:
+        raise NoRegionError
     return Session(
-        boto3.Session(region_name=boto3.Session().region_name or "us-east-1"),
+        boto3.Session(region_name=region),
         default_bucket=bucket or None,
         default_bucket_prefix="training",
         sagemaker_config=NO_TELEMETRY,
@@ -138,30 +169,30 @@ def staged_code(into: Path) -> Path:
     return into
 
 
-def trainer(order: Order, code: Path, sagemaker: Session, local_root: Path | None = None) -> ModelTrainer:
-    """The SDK's form of an order.
+def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | None = None) -> ModelTrainer:
+    """The SDK's form of an spec.
 
     Args:
-        order: What to do.
+        spec: What to do.
         code: Folder that `staged_code` filled.
         sagemaker: Where.
         local_root: Run in Docker and leave everything in this folder, rather than on AWS.
     """
-    told = {**order.hyperparameters, "version": order.version}
-    image = order.image or (LOCAL_IMAGE if local_root else _tensorflow_image(order, sagemaker))
+    told = {**spec.hyperparameters, "version": spec.version}
+    image = spec.image or (LOCAL_IMAGE if local_root else _tensorflow_image(spec, sagemaker))
     source = SourceCode(
         source_dir=str(code),
         command="python -m training.aws.entrypoint",
         args=[part for key, value in told.items() for part in (f"--{key}", value)],
         # The project's own image has everything in it.
-        requirements=None if order.image or local_root else "training/requirements-dlc.txt",
+        requirements=None if spec.image or local_root else "training/requirements-dlc.txt",
     )
     environment = {"GIT_COMMIT": git_commit(), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    if order.mlflow:
-        environment["MLFLOW_TRACKING_URI"] = order.mlflow
+    if spec.mlflow:
+        environment["MLFLOW_TRACKING_URI"] = spec.mlflow
     common: dict[str, Any] = {
         "sagemaker_session": sagemaker,
-        "base_job_name": f"maskwatch-{order.version.replace('.', '-')}",
+        "base_job_name": f"maskwatch-{spec.version.replace('.', '-')}",
         "training_image": image,
         "source_code": source,
         "hyperparameters": told,
@@ -172,67 +203,69 @@ def trainer(order: Order, code: Path, sagemaker: Session, local_root: Path | Non
         environment["PYTHONDONTWRITEBYTECODE"] = (
             "1"  # the code is mounted, and bytecode in it would be root's
         )
-        compute = Compute(instance_type="local_cpu", instance_count=order.instances)
+        compute = Compute(instance_type="local_cpu", instance_count=spec.instances)
         return ModelTrainer(
             training_mode=Mode.LOCAL_CONTAINER,
             local_container_root=str(local_root.absolute()),
             compute=compute,
             **common,
         )
-    seconds = round(order.hours * 3600)
+    seconds = round(spec.hours * 3600)
     started = ModelTrainer(
-        role=order.role,
+        role=spec.role,
         compute=Compute(
-            instance_type=order.instance_type,
-            instance_count=order.instances,
-            volume_size_in_gb=order.volume_gb,
-            volume_kms_key_id=order.key or None,
-            enable_managed_spot_training=order.spot,
+            instance_type=spec.instance_type,
+            instance_count=spec.instances,
+            volume_size_in_gb=spec.volume_gb,
+            volume_kms_key_id=spec.key or None,
+            enable_managed_spot_training=spec.spot,
         ),
-        networking=Networking(subnets=list(order.subnets), security_group_ids=list(order.security_groups))
-        if order.subnets
+        networking=Networking(subnets=list(spec.subnets), security_group_ids=list(spec.security_groups))
+        if spec.subnets
         else None,
         # A spot job may wait for machines as long again as it may run.
         stopping_condition=StoppingCondition(
-            max_runtime_in_seconds=seconds, max_wait_time_in_seconds=2 * seconds if order.spot else None
+            max_runtime_in_seconds=seconds, max_wait_time_in_seconds=2 * seconds if spec.spot else None
         ),
         output_data_config=OutputDataConfig(
-            s3_output_path=f"s3://{order.bucket}/training/jobs", kms_key_id=order.key or None
+            s3_output_path=f"s3://{spec.bucket}/training/jobs", kms_key_id=spec.key or None
         ),
         checkpoint_config=CheckpointConfig(
-            s3_uri=f"s3://{order.bucket}/training/checkpoints/{order.version}/",
+            s3_uri=f"s3://{spec.bucket}/training/checkpoints/{spec.version}/",
             local_path="/opt/ml/checkpoints",
         ),
-        tags=[Tag(key=key, value=value) for key, value in {"project": "maskwatch", **order.tags}.items()],
+        tags=[Tag(key=key, value=value) for key, value in {"project": "maskwatch", **spec.tags}.items()],
         **common,
     )
     return started.with_metric_definitions([MetricDefinition(name=n, regex=r) for n, r in METRICS.items()])
 
 
-def channels(order: Order) -> list[InputData]:
+def channels(spec: JobSpec) -> list[InputData]:
     """Where the job's inputs come from."""
-    told = {"pictures": order.pictures, "serving": order.serving, "weights": order.weights}
+    told = {"pictures": spec.pictures, "serving": spec.serving, "weights": spec.weights}
     return [InputData(channel_name=name, data_source=place) for name, place in told.items() if place]
 
 
-def submit(order: Order, sagemaker: Session) -> TrainingJob:
+def submit(spec: JobSpec, sagemaker: Session) -> TrainingJob:
     """Start the job on SageMaker and return at once."""
+    check(spec)
     with tempfile.TemporaryDirectory() as code:
-        started = trainer(order, staged_code(Path(code)), sagemaker)
-        started.train(channels(order), wait=False, logs=False)
+        started = trainer(spec, staged_code(Path(code)), sagemaker)
+        started.train(channels(spec), wait=False, logs=False)
     return started._latest_training_job  # noqa: SLF001 -- the SDK's only way to it
 
 
-def run_locally(order: Order, root: Path) -> Path:
+def run_locally(spec: JobSpec, root: Path) -> Path:
     """Run the job in Docker on this machine, and return the folder of its release.
 
     Raises:
-        DataError: The gate refused the run.
+        TrainingError: The gate refused the run.
         RuntimeError: The container failed; its output says why.
     """
+    check(spec)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as code:
-        trainer(order, staged_code(Path(code)), session(), root).train(channels(order))
+        trainer(spec, staged_code(Path(code)), session(), root).train(channels(spec))
     return best_release(root / "artifacts" / "model")
 
 
@@ -240,30 +273,30 @@ def best_release(folder: Path) -> Path:
     """The release below what a job left; of several, that of the run which validated best.
 
     Raises:
-        DataError: There is none, since the gate refused every run; the message says why.
+        TrainingError: There is none, since the gate refused every run; the message says why.
     """
     found = [path.parent for path in sorted(folder.rglob(MANIFEST))]
     if not found:
         reasons = [json.loads(path.read_text())["reason"] for path in sorted(folder.rglob(GATE))]
-        raise DataError(f"there is no release: {'; '.join(reasons) or f'nothing in {folder}'}")
+        raise TrainingError(f"there is no release: {'; '.join(reasons) or f'nothing in {folder}'}")
     return max(found, key=_validation_score)
 
 
 def _validation_score(release: Path) -> float:
     history = json.loads((release / STATE).read_text())["history"]
     last = history[-1]["stage"]
-    return float(max(row["val_macro_f1"] for row in history if row["stage"] == last))
+    return float(max(row.get("val_macro_f1", row.get("val_ap50")) for row in history if row["stage"] == last))
 
 
-def publish_job(job: TrainingJob, bucket: str, sagemaker: Session) -> dict[str, Any]:
-    """Publish the release of a finished job and register it, to be approved.
+def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str = GROUP) -> dict[str, Any]:
+    """Publish the release of a finished job and register it in a group, to be approved.
 
     Raises:
-        DataError: The job is not finished, or the gate refused its run.
+        TrainingError: The job is not finished, or the gate refused its run.
         AlreadyPublishedError: There is a release of this version already.
     """
     if job.training_job_status != "Completed":
-        raise DataError(f"{job.training_job_name} is {job.training_job_status}: {job.failure_reason}")
+        raise TrainingError(f"{job.training_job_name} is {job.training_job_status}: {job.failure_reason}")
     s3 = sagemaker.boto_session.client("s3")
     place = urlsplit(job.model_artifacts.s3_model_artifacts)
     with tempfile.TemporaryDirectory() as temporary:
@@ -289,10 +322,13 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session) -> dict[str, 
             "compared_with": gate["serving_version"],
         },
         sagemaker.boto_session.client("sagemaker"),
+        group,
     )
 
 
-def register(uri: str, image: str, about: Mapping[str, str], registry: Any) -> dict[str, Any]:
+def register(
+    uri: str, image: str, about: Mapping[str, str], registry: Any, group: str = GROUP
+) -> dict[str, Any]:
     """Put a published release into the Model Registry, pending a person's approval, and return how it is described.
 
     Args:
@@ -300,14 +336,13 @@ def register(uri: str, image: str, about: Mapping[str, str], registry: Any) -> d
         image: That made it; it holds the runtime, too.
         about: Metadata, by name; a value's first 256 characters are kept.
         registry: A SageMaker client of boto3.
+        group: Of model packages; made where there is none.
     """
-    groups = registry.list_model_package_groups(NameContains=GROUP)["ModelPackageGroupSummaryList"]
-    if GROUP not in [group["ModelPackageGroupName"] for group in groups]:
-        registry.create_model_package_group(ModelPackageGroupName=GROUP)
+    ensure_group(group, registry)
     source = {"S3Uri": uri, "S3DataType": "S3Prefix", "CompressionType": "None"}
     container = {"Image": image, "ModelDataSource": {"S3DataSource": source}}
     created = registry.create_model_package(
-        ModelPackageGroupName=GROUP,
+        ModelPackageGroupName=group,
         ModelPackageDescription=f"MaskWatch {about['version']}",
         InferenceSpecification={"Containers": [container], "SupportedContentTypes": ["image/jpeg"]},
         ModelApprovalStatus="PendingManualApproval",
@@ -316,22 +351,30 @@ def register(uri: str, image: str, about: Mapping[str, str], registry: Any) -> d
     return dict(registry.describe_model_package(ModelPackageName=created["ModelPackageArn"]))
 
 
-def registered(registry: Any) -> list[dict[str, Any]]:
-    """How each registered release is described, the newest first."""
+def ensure_group(group: str, registry: Any) -> None:
+    """Make a group of model packages where there is none of that name."""
+    pages = registry.get_paginator("list_model_package_groups").paginate(NameContains=group)
+    names = [one["ModelPackageGroupName"] for page in pages for one in page["ModelPackageGroupSummaryList"]]
+    if group not in names:
+        registry.create_model_package_group(ModelPackageGroupName=group)
+
+
+def registered(registry: Any, group: str = GROUP) -> list[dict[str, Any]]:
+    """How each registered release of a group is described, the newest first."""
     pages = registry.get_paginator("list_model_packages").paginate(
-        ModelPackageGroupName=GROUP, SortBy="CreationTime", SortOrder="Descending"
+        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
     )
     found = [package["ModelPackageArn"] for page in pages for package in page["ModelPackageSummaryList"]]
     return [registry.describe_model_package(ModelPackageName=arn) for arn in found]
 
 
-def approve(version: str, registry: Any) -> str:
+def approve(version: str, registry: Any, group: str = GROUP) -> str:
     """Approve the newest registered release of that version, and return its ARN.
 
     Raises:
-        DataError: There is none.
+        TrainingError: There is none.
     """
-    for package in registered(registry):
+    for package in registered(registry, group):
         about = package.get("CustomerMetadataProperties", {})  # others may register into the group by hand
         if about.get("version") == version:
             arn = str(package["ModelPackageArn"])
@@ -340,16 +383,10 @@ def approve(version: str, registry: Any) -> str:
                 ModelPackageArn=arn, ModelApprovalStatus="Approved", CustomerMetadataProperties=about
             )
             return arn
-    raise DataError(f"no release {version} is registered in {GROUP}")
+    raise TrainingError(f"no release {version} is registered in {group}")
 
 
-def serving_release(stack: str, cloudformation: Any) -> str:
-    """The address of the release that a stack serves; empty for the one in its image."""
-    (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    return next((p["ParameterValue"] for p in described["Parameters"] if p["ParameterKey"] == "ModelUri"), "")
-
-
-def _tensorflow_image(order: Order, sagemaker: Session) -> str:
+def _tensorflow_image(spec: JobSpec, sagemaker: Session) -> str:
     version, python = TENSORFLOW
     return str(
         image_uris.retrieve(
@@ -357,7 +394,7 @@ def _tensorflow_image(order: Order, sagemaker: Session) -> str:
             sagemaker.boto_region_name,
             version=version,
             py_version=python,
-            instance_type=order.instance_type,
+            instance_type=spec.instance_type,
             image_scope="training",
         )
     )
@@ -375,46 +412,51 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    order = commands.add_parser("submit")
-    order.add_argument("--pictures", required=True, help="s3://…, or a folder with --local")
-    order.add_argument("--version", default=f"{datetime.now(UTC):%Y.%m.%d-%H%M}", help="of the release")
-    order.add_argument("--role", default="", help="ARN of the role that the job runs as")
-    order.add_argument(
+    submit_ = commands.add_parser("submit")
+    submit_.add_argument("--pictures", required=True, help="s3://…, or a folder with --local")
+    submit_.add_argument("--version", default=f"{datetime.now(UTC):%Y.%m.%d-%H%M}", help="of the release")
+    submit_.add_argument("--role", default="", help="ARN of the role that the job runs as")
+    submit_.add_argument(
         "--serving", default="", help="release to compare with; default: what the stack serves"
     )
-    order.add_argument(
-        "--weights", default="", help="where a .h5 to start from lies; default: the shipped classifier's"
+    submit_.add_argument("--network", choices=["classifier", "detector"], default="classifier")
+    submit_.add_argument(
+        "--weights", default="", help="folder of weights to start from; default: the shipped ones"
     )
-    order.add_argument("--image", default="", help="default: AWS's TensorFlow image")
-    order.add_argument("--instance-type", default=Order.instance_type)
-    order.add_argument(
+    submit_.add_argument("--image", default="", help="default: AWS's TensorFlow image")
+    submit_.add_argument("--instance-type", default=JobSpec.instance_type)
+    submit_.add_argument(
         "--instances", type=int, default=1, help="each with a seed of its own; the best is published"
     )
-    order.add_argument(
+    submit_.add_argument(
         "--spot", action="store_true", help="cheaper, may be interrupted, and goes on by itself"
     )
-    order.add_argument("--hours", type=float, default=Order.hours, help="after which it is stopped")
-    order.add_argument("--volume-gb", type=int, default=Order.volume_gb)
-    order.add_argument("--key", default="", help="KMS key for volume and outputs")
-    order.add_argument("--subnets", nargs="*", default=())
-    order.add_argument("--security-groups", nargs="*", default=())
-    order.add_argument("--tag", dest="tags", action="append", default=[], metavar="KEY=VALUE")
-    order.add_argument("--mlflow", default=os.environ.get("MLFLOW_TRACKING_URI", ""), help="tracking server")
-    order.add_argument(
+    submit_.add_argument("--hours", type=float, default=JobSpec.hours, help="after which it is stopped")
+    submit_.add_argument("--volume-gb", type=int, default=JobSpec.volume_gb)
+    submit_.add_argument("--key", default="", help="KMS key for volume and outputs")
+    submit_.add_argument("--subnets", nargs="*", default=())
+    submit_.add_argument("--security-groups", nargs="*", default=())
+    submit_.add_argument("--tag", dest="tags", action="append", default=[], metavar="KEY=VALUE")
+    submit_.add_argument(
+        "--mlflow", default=os.environ.get("MLFLOW_TRACKING_URI", ""), help="tracking server"
+    )
+    submit_.add_argument(
         "--hyperparameter",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="start, stages, batch or seed",
     )
-    order.add_argument("--no-wait", action="store_true", help="return at once; `publish` it later")
-    order.add_argument(
+    submit_.add_argument("--no-wait", action="store_true", help="return at once; `publish` it later")
+    submit_.add_argument(
         "--local", type=Path, metavar="FOLDER", help="run in Docker here and leave everything there"
     )
     for name in ("describe", "publish"):
         commands.add_parser(name).add_argument("job")
     commands.add_parser("approve").add_argument("version")
     commands.add_parser("list")
+    for name in ("approve", "list"):
+        commands.choices[name].add_argument("--stack", default=GROUP, help="in whose group of model packages")
     for name in ("submit", "publish"):
         where = commands.choices[name].add_mutually_exclusive_group()
         where.add_argument("--stack", help="the stack whose models bucket takes the release")
@@ -425,26 +467,26 @@ def _options() -> argparse.Namespace:
 def _pairs(told: Sequence[str]) -> dict[str, str]:
     for one in told:
         if "=" not in one:
-            raise DataError(f"{one!r} is not of the form name=value")
+            raise TrainingError(f"{one!r} is not of the form name=value")
     return dict(one.split("=", 1) for one in told)
 
 
 def _bucket(options: argparse.Namespace) -> str:
     if options.stack:
-        return stack_outputs(options.stack, boto3.client("cloudformation"))["ModelsBucket"]
+        return outputs_of(options.stack)["ModelsBucket"]
     if not options.bucket:
-        raise DataError("say --stack or --bucket: the release has to go somewhere")
+        raise TrainingError("say --stack or --bucket: the release has to go somewhere")
     return str(options.bucket)
 
 
-def _order(options: argparse.Namespace) -> Order:
+def _spec(options: argparse.Namespace) -> JobSpec:
     bucket = "" if options.local else _bucket(options)
     if not options.local and not options.role:
-        raise DataError("say --role: the ARN of the role that the job runs as")
+        raise TrainingError("say --role: the ARN of the role that the job runs as")
     serving = options.serving
     if options.stack and not serving:
-        serving = serving_release(options.stack, boto3.client("cloudformation"))
-    return Order(
+        serving = serving_uri(options.stack)
+    return JobSpec(
         pictures=options.pictures,
         version=options.version,
         bucket=bucket,
@@ -452,7 +494,7 @@ def _order(options: argparse.Namespace) -> Order:
         serving=serving,
         weights=options.weights,
         image=options.image,
-        hyperparameters=_pairs(options.hyperparameter),
+        hyperparameters={"network": options.network, **_pairs(options.hyperparameter)},
         instance_type=options.instance_type,
         instances=options.instances,
         spot=options.spot,
@@ -467,26 +509,26 @@ def _order(options: argparse.Namespace) -> Order:
 
 
 def _submit(options: argparse.Namespace) -> None:
-    order = _order(options)
+    spec = _spec(options)
     if options.local:
-        print(f"release {order.version} in {run_locally(order, options.local)}")
+        print(f"release {spec.version} in {run_locally(spec, options.local)}")
         return
-    sagemaker = session(order.bucket)
-    job = submit(order, sagemaker)
+    sagemaker = session(spec.bucket)
+    job = submit(spec, sagemaker)
     print(f"submitted {job.training_job_name}")
     if options.no_wait:
-        print(f"then: python -m training.aws.job publish {job.training_job_name} --bucket {order.bucket}")
+        where = f"--stack {options.stack}" if options.stack else f"--bucket {spec.bucket}"
+        print(f"then: python -m training.aws.job publish {job.training_job_name} {where}")
         return
     job.wait(logs=True)
-    _published(publish_job(job, order.bucket, sagemaker))
+    _published(publish_job(job, spec.bucket, sagemaker, options.stack or GROUP), options.stack)
 
 
-def _published(package: Mapping[str, Any]) -> None:
+def _published(package: Mapping[str, Any], stack: str | None) -> None:
     about = package["CustomerMetadataProperties"]
+    approve = f"approve {about['version']}" + (f" --stack {stack}" if stack else "")
     print(f"published {about['release']}; {about['gate']}")
-    print(
-        f"registered, {package['ModelApprovalStatus']}; then: python -m training.aws.job approve {about['version']}"
-    )
+    print(f"registered, {package['ModelApprovalStatus']}; then: python -m training.aws.job {approve}")
 
 
 def main() -> None:
@@ -501,15 +543,17 @@ def main() -> None:
             bucket = _bucket(options)
             sagemaker = session(bucket)
             job = TrainingJob.get(options.job, session=sagemaker.boto_session)
-            _published(publish_job(job, bucket, sagemaker))
+            _published(publish_job(job, bucket, sagemaker, options.stack or GROUP), options.stack)
         elif options.command == "approve":
-            print(f"{approve(options.version, boto3.client('sagemaker'))}: Approved")
+            print(f"{approve(options.version, boto3.client('sagemaker'), options.stack)}: Approved")
         else:
-            for package in registered(boto3.client("sagemaker")):
+            for package in registered(boto3.client("sagemaker"), options.stack):
                 about, status = package["CustomerMetadataProperties"], package["ModelApprovalStatus"]
                 print(f"{about['version']:20}{status:24}{about['release']}  {about['gate']}")
-    except DataError as error:
+    except (TrainingError, OpsError, ReleaseError) as error:
         sys.exit(f"error: {error}")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"error: {explain(error)}")
 
 
 if __name__ == "__main__":

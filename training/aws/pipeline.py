@@ -1,11 +1,13 @@
 """The SageMaker pipeline, `make pipeline`: `python -m training.aws.pipeline --stack STACK --role ROLE --image IMAGE`.
 
 Prepare → Train → Evaluate → Passed → Register, each step the project's training image with another command. The
-gate is part of Evaluate; only of a run that it lets through a release comes to s3://<bucket>/models/<version>/
-and, pending a person's approval, to the Model Registry, with what the gate said. Of one that it refuses the
-execution fails, with the reason; the report lies in s3://<bucket>/training/reports/<version>/ either way.
+gate is part of Evaluate, which asks the stack what it serves at that moment; only of a run that it lets through a
+release comes to s3://<bucket>/models/<version>/ and, pending a person's approval, to the Model Registry, with what
+the gate said. Of one that it refuses the execution fails, with the reason; the report lies in
+s3://<bucket>/training/reports/<version>/ either way.
 
-An execution may be given InputData, Serving, Start and InstanceType; its id is the release's version.
+There is one for each network; its name and that of its group of model packages begin with the stack's. An execution
+may be given InputData, Serving, Start, Stages, Batch, Seed and the instance types; its id is the release's version.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from sagemaker.core.processing import Processor
 from sagemaker.core.shapes import (
+    CheckpointConfig,
     OutputDataConfig,
     ProcessingInput,
     ProcessingOutput,
@@ -35,42 +39,58 @@ from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
-from sagemaker.mlops.workflow.steps import ProcessingStep, Step, StepTypeEnum, TrainingStep
+from sagemaker.mlops.workflow.retry import (
+    RetryPolicy,
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
+from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, StepTypeEnum, TrainingStep
 from sagemaker.train.model_trainer import ModelTrainer
 
-from infra.ops.stack import stack_outputs
-from training.aws.job import GROUP, METRICS, NO_TELEMETRY, serving_release
-from training.classifier.dataset import DataError
-from training.classifier.gate import GATE
+from infra.ops.errors import OpsError, explain
+from infra.ops.stack import outputs_of
+from training.aws.job import METRICS, NO_TELEMETRY, ensure_group
+from training.candidate import STACK
+from training.errors import TrainingError
+from training.files import GATE
+from training.recipe import PARAMS, read_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NAME: Final = "maskwatch-training"
 WORK: Final = "/opt/ml/processing"
-IN_THE_IMAGE: Final = (
-    "functions/inference/model"  # the release to compare with, where the stack serves the baked one
-)
 HOURS: Final = 12
+RETRIES: Final = 2
 
 
 @dataclass(frozen=True)
-class Plan:
+class PipelineSpec:
     """What a pipeline is made for.
 
     Attributes:
-        bucket: Models bucket; everything goes there.
+        stack: Whose releases it makes; the names begin with it.
+        bucket: Models bucket of the stack; everything goes there.
         role: ARN of the role that the steps run as.
         image: The training image in ECR.
-        serving: Default release to compare with.
+        network: `classifier` or `detector`.
         mlflow: Tracking server; empty keeps MLflow's files among the outputs.
+        spot: Whether Train runs on cheaper machines that may be taken away; it then goes on from its checkpoints.
     """
 
+    stack: str
     bucket: str
     role: str
     image: str
-    serving: str = IN_THE_IMAGE
+    network: str = "classifier"
     mlflow: str = ""
+    spot: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the pipeline."""
+        return f"{self.stack}-{self.network}"
 
 
 class Register(Step):  # type: ignore[misc]
@@ -91,19 +111,24 @@ class Register(Step):  # type: ignore[misc]
         return
 
 
-def build(plan: Plan, session: PipelineSession) -> Pipeline:
+def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
     """The pipeline, not yet known to AWS."""
-    data = ParameterString("InputData", default_value=f"s3://{plan.bucket}/pictures/")
-    serving = ParameterString("Serving", default_value=plan.serving)
-    start = ParameterString("Start", default_value="classifier", enum_values=["classifier", "imagenet"])
+    data = ParameterString("InputData", default_value=f"s3://{spec.bucket}/pictures/")
+    serving = ParameterString("Serving", default_value=f"{STACK}{spec.stack}")
+    recipe = read_recipe(PARAMS, spec.network, "release")
+    start = ParameterString("Start", default_value="release", enum_values=["release", "imagenet"])
+    stages = ParameterString("Stages", default_value="")
+    batch = ParameterString("Batch", default_value=str(recipe.batch))
+    seed = ParameterString("Seed", default_value=str(recipe.seed))
     machine = ParameterString("InstanceType", default_value="ml.c7i.2xlarge")
+    training_machine = ParameterString("TrainingInstanceType", default_value="ml.c7i.2xlarge")
     version = ExecutionVariables.PIPELINE_EXECUTION_ID
-    environment = {"MLFLOW_TRACKING_URI": plan.mlflow} if plan.mlflow else {}
+    environment = {"MLFLOW_TRACKING_URI": spec.mlflow} if spec.mlflow else {}
 
     def processor(*command: str) -> Processor:
         return Processor(
-            role=plan.role,
-            image_uri=plan.image,
+            role=spec.role,
+            image_uri=spec.image,
             instance_count=1,
             instance_type=machine,
             entrypoint=["python", "-m", *command],
@@ -117,7 +142,7 @@ def build(plan: Plan, session: PipelineSession) -> Pipeline:
         "Prepare",
         step_args=processor("training.prepare").run(
             inputs=[_input("pictures", data)],
-            outputs=[_output("prepared", Join("/", [_training(plan), "prepared", version]))],
+            outputs=[_output("prepared", Join("/", [_training(spec), "prepared", version]))],
             arguments=[
                 "--data",
                 f"{WORK}/pictures",
@@ -133,25 +158,46 @@ def build(plan: Plan, session: PipelineSession) -> Pipeline:
     )
     trainer = ModelTrainer(
         sagemaker_session=session,
-        role=plan.role,
-        base_job_name=NAME,
-        training_image=plan.image,
-        compute=Compute(instance_type=machine, instance_count=1, volume_size_in_gb=100),
-        stopping_condition=StoppingCondition(max_runtime_in_seconds=HOURS * 3600),
-        hyperparameters={"steps": "fit", "start": start},
+        role=spec.role,
+        base_job_name=spec.name,
+        training_image=spec.image,
+        compute=Compute(
+            instance_type=training_machine,
+            instance_count=1,
+            volume_size_in_gb=100,
+            enable_managed_spot_training=spec.spot,
+        ),
+        stopping_condition=StoppingCondition(
+            max_runtime_in_seconds=HOURS * 3600,
+            max_wait_time_in_seconds=2 * HOURS * 3600 if spec.spot else None,
+        ),
+        checkpoint_config=CheckpointConfig(
+            s3_uri=Join("/", [_training(spec), "checkpoints", version]), local_path="/opt/ml/checkpoints"
+        ),
+        hyperparameters={
+            "network": spec.network,
+            "steps": "fit",
+            "start": start,
+            "stages": stages,
+            "batch": batch,
+            "seed": seed,
+        },
         environment=environment,
-        output_data_config=OutputDataConfig(s3_output_path=f"{_training(plan)}/jobs"),
+        output_data_config=OutputDataConfig(s3_output_path=f"{_training(spec)}/jobs"),
     ).with_metric_definitions([MetricDefinition(name=n, regex=r) for n, r in METRICS.items()])
     train = TrainingStep(
-        "Train", step_args=trainer.train([InputData(channel_name="pictures", data_source=prepared)])
+        "Train",
+        step_args=trainer.train([InputData(channel_name="pictures", data_source=prepared)]),
+        cache_config=CacheConfig(enable_caching=True, expire_after="P30D"),
+        retry_policies=_retries(),
     )
     gate = PropertyFile("Gate", output_name="report", path=GATE)
-    release = Join("/", [f"s3://{plan.bucket}/models", version, ""])
-    place = [_training(plan), "reports", version]
+    release = Join("/", [f"s3://{spec.bucket}/models", version, ""])
+    place = [_training(spec), "reports", version]
     report = Join("/", place)
     command = {
         "--data": f"{WORK}/prepared",
-        "--run": f"{WORK}/run",
+        "--detector" if spec.network == "detector" else "--run": f"{WORK}/run",
         "--out": f"{WORK}/release",
         "--report": f"{WORK}/report",
         "--version": version,
@@ -168,18 +214,19 @@ def build(plan: Plan, session: PipelineSession) -> Pipeline:
             arguments=[part for pair in command.items() for part in pair],
         ),
         property_files=[gate],
+        retry_policies=_retries(),
     )
 
     def said(path: str) -> JsonGet:
         return JsonGet(step_name=evaluate.name, property_file=gate, json_path=path)
 
     source = {"S3Uri": release, "S3DataType": "S3Prefix", "CompressionType": "None"}
-    container = {"Image": plan.image, "ModelDataSource": {"S3DataSource": source}}
+    container = {"Image": spec.image, "ModelDataSource": {"S3DataSource": source}}
     quality = {"ContentType": "application/json", "S3Uri": Join("/", [*place, "report.json"])}
     register = Register(
         "Register",
         {
-            "ModelPackageGroupName": GROUP,
+            "ModelPackageGroupName": spec.stack,
             "InferenceSpecification": {"Containers": [container], "SupportedContentTypes": ["image/jpeg"]},
             "ModelApprovalStatus": "PendingManualApproval",
             "ModelMetrics": {"ModelQuality": {"Statistics": quality}},
@@ -189,13 +236,12 @@ def build(plan: Plan, session: PipelineSession) -> Pipeline:
                 "training_job": train.properties.TrainingJobName,
                 "dataset": said("data_fingerprint"),
                 "git_commit": said("git_commit"),
-                "macro_f1": said("macro_f1"),
                 "gate": said("reason"),
                 "compared_with": said("serving_version"),
             },
         },
     )
-    refused = FailStep("ApiError", error_message=Join(" ", ["The gate refused the run:", said("reason")]))
+    refused = FailStep("Refused", error_message=Join(" ", ["The gate refused the run:", said("reason")]))
     passed = ConditionStep(
         "Passed",
         conditions=[ConditionEquals(left=said("passed"), right=True)],
@@ -203,15 +249,29 @@ def build(plan: Plan, session: PipelineSession) -> Pipeline:
         else_steps=[refused],
     )
     return Pipeline(
-        NAME,
-        parameters=[data, serving, start, machine],
+        spec.name,
+        parameters=[data, serving, start, stages, batch, seed, machine, training_machine],
         steps=[prepare, train, evaluate, passed],
         sagemaker_session=session,
     )
 
 
-def _training(plan: Plan) -> str:
-    return f"s3://{plan.bucket}/training"
+def _retries() -> list[RetryPolicy]:
+    """What AWS may fail with for a while: it throttles, has no machine of that type, or breaks."""
+    return [
+        StepRetryPolicy(
+            [StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING], max_attempts=RETRIES
+        ),
+        SageMakerJobStepRetryPolicy(
+            [SageMakerJobExceptionTypeEnum.INTERNAL_ERROR, SageMakerJobExceptionTypeEnum.CAPACITY_ERROR],
+            interval_seconds=60,
+            max_attempts=RETRIES,
+        ),
+    ]
+
+
+def _training(spec: PipelineSpec) -> str:
+    return f"s3://{spec.bucket}/training"
 
 
 def _input(name: str, uri: Any) -> ProcessingInput:
@@ -228,7 +288,9 @@ def _output(name: str, uri: Any) -> ProcessingOutput:
 
 def session_for(bucket: str) -> PipelineSession:
     """The SDK's session that records calls as steps instead of making them."""
-    region = boto3.Session().region_name or "us-east-1"
+    region = boto3.Session().region_name
+    if not region:
+        raise NoRegionError
     return PipelineSession(
         boto3.Session(region_name=region), default_bucket=bucket, sagemaker_config=NO_TELEMETRY
     )
@@ -242,26 +304,36 @@ def main() -> None:
     parser.add_argument("--stack", required=True, help="whose models bucket and serving release are meant")
     parser.add_argument("--role", required=True, help="ARN of the role that pipeline and steps run as")
     parser.add_argument("--image", required=True, help="the training image in ECR")
+    parser.add_argument("--network", choices=["classifier", "detector"], default="classifier")
     parser.add_argument("--pictures", help="s3://…; default: pictures/ in the models bucket")
     parser.add_argument("--mlflow", default="", help="tracking server")
+    parser.add_argument("--spot", action="store_true", help="train on machines that may be taken away")
     parser.add_argument("--no-start", action="store_true", help="create or update only")
     parser.add_argument("--definition", action="store_true", help="print the definition and change nothing")
     options = parser.parse_args()
-    cloudformation = boto3.client("cloudformation")
-    bucket = stack_outputs(options.stack, cloudformation)["ModelsBucket"]
-    serving = serving_release(options.stack, cloudformation) or IN_THE_IMAGE
-    plan = Plan(bucket, options.role, options.image, serving, options.mlflow)
     try:
-        pipeline = build(plan, session_for(bucket))
+        spec = PipelineSpec(
+            options.stack,
+            outputs_of(options.stack)["ModelsBucket"],
+            options.role,
+            options.image,
+            options.network,
+            options.mlflow,
+            options.spot,
+        )
+        pipeline = build(spec, session_for(spec.bucket))
         if options.definition:
             print(json.dumps(json.loads(pipeline.definition()), indent=1))
             return
-        print(pipeline.upsert(role_arn=plan.role)["PipelineArn"])
+        ensure_group(spec.stack, boto3.client("sagemaker"))
+        print(pipeline.upsert(role_arn=spec.role)["PipelineArn"])
         if not options.no_start:
             given = {"InputData": options.pictures} if options.pictures else {}
             print(pipeline.start(parameters=given).arn)
-    except DataError as error:
+    except (TrainingError, OpsError) as error:
         sys.exit(f"error: {error}")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"error: {explain(error)}")
 
 
 if __name__ == "__main__":

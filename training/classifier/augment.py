@@ -15,7 +15,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from training.classifier.dataset import Box
+    from training.tables import Box
 
 
 def augment(

@@ -20,10 +20,12 @@ from tqdm import tqdm
 
 from functions.inference.classify import Classifier, resize
 from functions.inference.release import Network
-from training.classifier.dataset import DataError, find, load
+from training.classifier.dataset import find, load
 from training.classifier.model import Calibration, load_trained, serving_model
-from training.classifier.train import STATE, WEIGHTS, one_hot, predict_logits
+from training.classifier.train import one_hot, predict_logits
 from training.disk import full_disk_told, replacing
+from training.errors import TrainingError
+from training.files import CLASSIFIER_WEIGHTS, CONVERSION, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 ALLOWED_LOSS: Final = 0.005  # of validation accuracy, for int8 against Keras
 REPRESENTATIVE: Final = 1000  # pictures that set the quantised ranges
-CONVERSION: Final = "conversion.json"
 
 
 def calibrate(logits: NDArray[np.float32], truth: NDArray[np.float32]) -> Calibration:
@@ -42,25 +43,30 @@ def calibrate(logits: NDArray[np.float32], truth: NDArray[np.float32]) -> Calibr
 
     Bias-corrected temperature scaling (Alexandari, Kundaje & Shrikumar 2020): a temperature alone (Guo et al. 2017)
     could not undo that training draws the rare class more often than it occurs. A weight of one picture holds the
-    answer at "as it is", so that a few pictures that are all told apart do not send it to infinity.
+    answer at "as it is", so that a few pictures that are all told apart do not send it to infinity. The bias of a
+    class without pictures stays 0.
     """
     classes = logits.shape[1]
-    # How the calibrated logits depend on what is sought: 1 / temperature, and all biases but the first.
-    free = np.zeros((len(logits), classes, classes))
+    present = np.flatnonzero(truth.sum(axis=0))
+    # How the calibrated logits depend on what is sought: 1 / temperature, and the biases of all classes but one.
+    free = np.zeros((len(logits), classes, 1 + len(present[1:])))
     free[:, :, 0] = logits
-    free[:, 1:, 1:] = np.eye(classes - 1)
-    neutral = found = np.eye(classes)[0]
+    for column, number in enumerate(present[1:], start=1):
+        free[:, number, column] = 1
+    neutral = found = np.eye(free.shape[2])[0]
     for _ in range(50):
         scaled = free @ found
         chance = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         chance /= chance.sum(axis=1, keepdims=True)
         slope = np.einsum("nkp,nk->p", free, chance - truth) + (found - neutral)
         spread = np.einsum("nk,kj->nkj", chance, np.eye(classes)) - chance[:, :, None] * chance[:, None]
-        curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(classes)
+        curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(len(found))
         step = np.linalg.solve(curvature, slope)
         length = max(float(np.linalg.norm(step)), 0.5)
         found = found - step * (0.5 / length)  # half a unit at most: far off, Newton overshoots
-    return Calibration(1 / max(float(found[0]), 0.05), (0.0, *found[1:].tolist()))
+    biases = np.zeros(classes)
+    biases[present[1:]] = found[1:]
+    return Calibration(1 / max(float(found[0]), 0.05), tuple(biases.tolist()))
 
 
 def convert(served: keras.Model, size: int, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, bytes]:
@@ -114,24 +120,25 @@ def main() -> None:
     options = parser.parse_args()
     try:
         with full_disk_told():
-            dataset = load([e for e in find(options.data) if e.split != "test" and e.face is None])
+            dataset = load([e for e in find(options.data) if e.split != "test" and not e.in_scene])
             print(
                 json.dumps(convert_run(options.run, dataset.split("train"), dataset.split("val")), indent=1)
             )
-    except DataError as error:
+    except TrainingError as error:
         parser.error(str(error))
 
 
 def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample]) -> dict[str, Any]:
     """Convert the weights in `folder`, write the files there and return what `conversion.json` says."""
     size = json.loads((folder / STATE).read_text())["recipe"]["stages"][-1]["size"]
-    model = load_trained(folder / WEIGHTS)
+    model = load_trained(folder / CLASSIFIER_WEIGHTS)
     truth = one_hot(judged)
     logits = predict_logits(model, judged, size)
     calibration = calibrate(logits, truth)
     chosen = np.random.default_rng(0).choice(len(learned), min(REPRESENTATIVE, len(learned)), replace=False)
     pictures = [resize(learned[i].pixels, size) for i in chosen]
-    accuracy = {"keras": float((logits.argmax(1) == truth.argmax(1)).mean())}
+    calibrated = logits / calibration.temperature + np.array(calibration.biases, np.float32)
+    accuracy = {"keras": float((calibrated.argmax(1) == truth.argmax(1)).mean())}
     for name, file in convert(serving_model(model, size, calibration), size, pictures).items():
         with replacing(folder / f"{name}.tflite") as fresh:
             fresh.write_bytes(file)

@@ -1,16 +1,14 @@
-"""Find, check and load the pictures: `python -m training.classifier.dataset FOLDER` says what is there.
+"""Find, check and load pictures of faces: `python -m training.classifier.dataset FOLDER` says what is there.
 
-Two folder forms are read: `<split>/<label>/*.jpg` with the splits train, val and test, and a flat
-`<label>/*.jpg`, which is split here, near-duplicates kept on one side. Beside the pictures there may be a
-`crops.csv` (columns file and source) that says where each came from, and a `frames.csv` (columns file, split,
-source, label, xmin, ymin, xmax, ymax) with the faces of whole scenes, from which training cuts faces at random
-margins.
+Two forms of folder are read: `<split>/<label>/**/*.jpg` with the splits train, val and test, and a flat
+`<label>/**/*.jpg`, which is split here, look-alikes kept on one side. Beside the pictures may lie the tables of
+training/tables.py: `crops.csv` says where each comes from and where in it the face is, and from the scenes of
+`frames.csv` training cuts faces at random margins.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -19,41 +17,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from functions.inference.decode import decode
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
+from training.errors import TrainingError
+from training.look_alikes import groups
+from training.tables import SPLITS, boxes_in, crop_box, read_crops, read_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-SPLITS: Final = ("train", "val", "test")
+    from training.tables import Box, MarkedBox
+
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-EXCLUSIONS: Final = Path(__file__).with_name("exclusions.csv")
 CONTEXT: Final = 0.8  # of a face's side, kept around a face cut from a scene, so that margins can vary
-NEAR: Final = 4  # of the 64 bits of a difference hash, between near-duplicates
-MIN_FACE: Final = 20  # pixels; a smaller face in a scene says little about its mask
-
-Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
-
-
-class DataError(Exception):
-    """The folder cannot be worked with; the message says why."""
+MIN_FACE: Final = 20  # decoded pixels; a smaller face in a scene says little about its mask
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture on disk and what it shows; `face` is where in it, None for the whole picture."""
+    """A picture on disk and what it shows.
+
+    Attributes:
+        path: Of the file.
+        split: train, val or test; "" in a flat folder, until it is loaded.
+        label: One of `LABELS`.
+        source: Where it comes from; "" where nothing says.
+        face: Where in it the face is; None for the whole picture.
+        in_scene: Whether it is one face of a scene, rather than a portrait.
+    """
 
     path: Path
     split: str
     label: str
     source: str
-    face: Box | None = None
+    face: MarkedBox | None = None
+    in_scene: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,22 @@ class Dataset:
 
     samples: tuple[Sample, ...]
     unreadable: tuple[tuple[Path, str], ...]
-    excluded: tuple[Path, ...]
 
-    def split(self, name: str, *, faces: bool = False) -> list[Sample]:
-        """The samples of one split; with `faces`, those cut from scenes as well."""
-        return [s for s in self.samples if s.example.split == name and (faces or s.example.face is None)]
+    def split(self, name: str, *, scenes: bool = False) -> list[Sample]:
+        """The portraits of one split; with `scenes`, the faces cut from scenes as well."""
+        return [s for s in self.samples if s.example.split == name and (scenes or not s.example.in_scene)]
+
+    @property
+    def portraits(self) -> list[Sample]:
+        """The samples that are no faces cut from scenes."""
+        return [s for s in self.samples if not s.example.in_scene]
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over content, split, label and face of every sample; independent of paths and order."""
         lines = sorted(
-            f"{s.sha256} {s.example.split} {s.example.label} {s.example.face}" for s in self.samples
+            f"{s.sha256} {s.example.split} {s.example.label} {s.example.face and s.example.face.box}"
+            for s in self.samples
         )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -91,40 +99,66 @@ def find(folder: Path) -> list[Example]:
     """List the pictures below `folder` (see the module's text for its forms).
 
     Raises:
-        DataError: The folder has neither form.
+        TrainingError: The folder has neither form.
     """
     root = folder / "crops" if (folder / "crops").is_dir() else folder
-    sources = _sources(folder)
     files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES]
     found = [path.relative_to(root).parts for path in files]
-    if files and all(len(p) == 3 and p[0] in SPLITS and p[1] in LABELS for p in found):
+    if files and all(len(p) >= 3 and p[0] in SPLITS and p[1] in LABELS for p in found):
         examples = [
-            Example(path, split, label, sources.get(name, ""))
-            for path, (split, label, name) in zip(files, found, strict=True)
+            Example(path, split, label, "") for path, (split, label, *_) in zip(files, found, strict=True)
         ]
-    elif files and all(len(p) == 2 and p[0] in LABELS for p in found):
-        examples = [
-            Example(path, "", label, sources.get(name, ""))
-            for path, (label, name) in zip(files, found, strict=True)
-        ]
+    elif files and all(len(p) >= 2 and p[0] in LABELS for p in found):
+        examples = [Example(path, "", label, "") for path, (label, *_) in zip(files, found, strict=True)]
     else:
         folders = sorted({"/".join(p[:-1]) or "the folder itself" for p in found})
-        raise DataError(
+        raise TrainingError(
             f"{root}: expected <split>/<label>/*.jpg or <label>/*.jpg with the labels {', '.join(LABELS)}"
             f" and the splits {', '.join(SPLITS)}; found pictures in: {', '.join(folders[:12]) or 'nothing'}"
         )
-    return examples + _faces(folder)
+    return _described(examples, folder, root) + find_in_scenes(folder)
 
 
-def load(examples: Sequence[Example], exclusions: Path = EXCLUSIONS) -> Dataset:
-    """Read every example through the decode step that serves, leaving out what `exclusions` lists."""
-    excluded_hashes = read_exclusions(exclusions)
+def find_in_scenes(folder: Path) -> list[Example]:
+    """List the faces of the scenes of `folder`/frames.csv that have one of our labels; none without that table."""
+    return [
+        Example(folder / scene.file, scene.split, face.label, scene.source, face, in_scene=True)
+        for scene in (read_scenes(folder) if (folder / "frames.csv").is_file() else ())
+        for face in scene.faces
+        if face.label in LABELS
+    ]
+
+
+def _described(examples: Sequence[Example], folder: Path, root: Path) -> list[Example]:
+    """The portraits with what `crops.csv` says of them; it may name files from `folder` on, or from `root`."""
+    rows = read_crops(folder)
+    described = []
+    known = 0
+    for example in examples:
+        names = (example.path.relative_to(base).as_posix() for base in (folder, root))
+        row = next((rows[name] for name in names if name in rows), None)
+        known += row is not None
+        source = row.cells.get("source", "") if row else ""
+        described.append(replace(example, source=source, face=crop_box(row) if row else None))
+    if rows and not known:
+        raise TrainingError(
+            f"{folder / 'crops.csv'}, column file: names no picture of the folder; the first is {next(iter(rows))},"
+            f" where {examples[0].path.relative_to(folder).as_posix()} might be meant"
+        )
+    return described
+
+
+def load(examples: Sequence[Example]) -> Dataset:
+    """Read every example through the decode step that serves.
+
+    Raises:
+        TrainingError: A box is not in its picture.
+    """
     by_path: dict[Path, list[Example]] = defaultdict(list)
     for example in examples:
         by_path[example.path].append(example)
     samples: list[Sample] = []
     unreadable: list[tuple[Path, str]] = []
-    excluded: list[Path] = []
     with ThreadPoolExecutor() as pool:
         for path, result in tqdm(
             zip(by_path, pool.map(_read, by_path.values()), strict=True),
@@ -134,80 +168,55 @@ def load(examples: Sequence[Example], exclusions: Path = EXCLUSIONS) -> Dataset:
         ):
             if isinstance(result, str):
                 unreadable.append((path, result))
-            elif result and result[0].sha256 in excluded_hashes:
-                excluded.append(path)
             else:
                 samples.extend(result)
-    return Dataset(tuple(_with_splits(samples)), tuple(unreadable), tuple(excluded))
+    return Dataset(tuple(_with_splits(samples)), tuple(unreadable))
 
 
-def require_every_label(dataset: Dataset) -> None:
-    """See to it that every label can be learned, chosen by and judged.
+def require_labels(dataset: Dataset) -> tuple[str, ...]:
+    """The labels that there are portraits of: two at least, each in every split, to be learned, chosen by and judged.
 
     Raises:
-        DataError: A split has no picture of some label.
+        TrainingError: There are fewer, or a split lacks one.
     """
-    counts = Counter((s.example.split, s.example.label) for s in dataset.samples if s.face is None)
-    missing = [f"{split} has no {label}" for split in SPLITS for label in LABELS if not counts[split, label]]
+    counts = Counter((s.example.split, s.example.label) for s in dataset.portraits)
+    total = Counter(s.example.label for s in dataset.portraits)
+    labels = tuple(label for label in LABELS if total[label])
+    missing = [f"{split} has no {label}" for split in SPLITS for label in labels if not counts[split, label]]
+    if len(labels) < 2:
+        missing.append("two labels are needed at least")
     if missing:
-        total = Counter(label for _, label in counts.elements())
-        raise DataError(
+        raise TrainingError(
             f"every label is needed in every split, some twenty pictures at least: {'; '.join(missing)} (in all, "
             f"{', '.join(f'{total[label]} {label}' for label in LABELS)}; {len(dataset.unreadable)} unreadable)"
         )
-
-
-def read_exclusions(path: Path) -> dict[str, str]:
-    """SHA-256 of each excluded file → why it is excluded."""
-    with path.open(newline="") as lines:
-        return {row["sha256"]: row["reason"] for row in csv.DictReader(lines)}
-
-
-def difference_hash(pixels: NDArray[np.uint8]) -> int:
-    """64-bit dHash (neighbouring grey values of a 9x8 thumbnail): near-duplicates differ in few."""
-    grey = np.asarray(Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
-    return int.from_bytes(np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes())
-
-
-def _sources(folder: Path) -> dict[str, str]:
-    table = folder / "crops.csv"
-    if not table.is_file():
-        return {}
-    with table.open(newline="") as lines:
-        return {Path(row["file"]).name: row["source"] for row in csv.DictReader(lines)}
-
-
-def _faces(folder: Path) -> list[Example]:
-    table = folder / "frames.csv"
-    if not table.is_file():
-        return []
-    examples = []
-    with table.open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            left, top, right, bottom = (float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
-            if min(right - left, bottom - top) >= MIN_FACE:
-                face = (left, top, right, bottom)
-                examples.append(
-                    Example(folder / row["file"], row["split"], row["label"], row["source"], face)
-                )
-    return examples
+    return labels
 
 
 def _read(examples: list[Example]) -> list[Sample] | str:
     """All samples of one file, or why it cannot be read."""
     try:
         data = examples[0].path.read_bytes()
-        pixels = decode(data).pixels
+        picture = decode(data)
     except (InputError, OSError) as error:
         return str(error)
     digest = hashlib.sha256(data).hexdigest()
-    return [Sample(example, digest, *_cut(pixels, example.face)) for example in examples]
+    samples = []
+    for example in examples:
+        if example.face is None:
+            samples.append(Sample(example, digest, picture.pixels, None))
+            continue
+        left, top, right, bottom = boxes_in(picture, [example.face])[0].tolist()
+        face = (left, top, right, bottom)
+        if not example.in_scene:
+            samples.append(Sample(example, digest, picture.pixels, face))
+        elif min(right - left, bottom - top) >= MIN_FACE:
+            samples.append(Sample(example, digest, *_cut(picture.pixels, face)))
+    return samples
 
 
-def _cut(pixels: NDArray[np.uint8], face: Box | None) -> tuple[NDArray[np.uint8], Box | None]:
+def _cut(pixels: NDArray[np.uint8], face: Box) -> tuple[NDArray[np.uint8], Box]:
     """The face with its surroundings, and where in them it is."""
-    if face is None:
-        return pixels, None
     left, top, right, bottom = face
     height, width = pixels.shape[:2]
     dx, dy = CONTEXT * (right - left), CONTEXT * (bottom - top)
@@ -217,30 +226,13 @@ def _cut(pixels: NDArray[np.uint8], face: Box | None) -> tuple[NDArray[np.uint8]
 
 
 def _with_splits(samples: Sequence[Sample]) -> Iterable[Sample]:
-    """Give samples of a flat folder a split, 70/15/15, by the hash of what near-duplicates share."""
-    kept_together = _look_alikes([s for s in samples if not s.example.split])
-    for sample in samples:
-        if sample.example.split:
-            yield sample
-            continue
-        shared = kept_together[difference_hash(sample.pixels)]
-        share = hashlib.sha256(str(shared).encode()).digest()[0] / 256
+    """Give samples of a flat folder a split, 70/15/15, by the hash of what look-alikes share."""
+    flat = [sample for sample in samples if not sample.example.split]
+    yield from (sample for sample in samples if sample.example.split)
+    for sample, group in zip(flat, groups([sample.pixels for sample in flat]), strict=True):
+        share = hashlib.sha256(str(group).encode()).digest()[0] / 256
         split = SPLITS[0] if share < 0.7 else SPLITS[1] if share < 0.85 else SPLITS[2]
         yield replace(sample, example=replace(sample.example, split=split))
-
-
-def _look_alikes(samples: Iterable[Sample]) -> dict[int, int]:
-    """Difference hash of each sample → the lowest that is joined to it by steps of at most `NEAR` bits.
-
-    Saving a JPEG anew keeps the hash itself in two of three cases only, but moves it hardly ever by more.
-    """
-    hashes = np.unique(np.array([difference_hash(s.pixels) for s in samples], np.uint64))
-    lowest = hashes.copy()
-    for number, own in enumerate(hashes):
-        near = number + np.flatnonzero(np.bitwise_count(hashes[number:] ^ own) <= NEAR)
-        joined = np.unique(lowest[near])
-        lowest[np.isin(lowest, joined)] = joined[0]
-    return dict(zip(hashes.tolist(), lowest.tolist(), strict=True))
 
 
 def summary(dataset: Dataset) -> str:
@@ -255,14 +247,14 @@ def summary(dataset: Dataset) -> str:
     if len(sides):
         low, middle, high = np.percentile(sides, [5, 50, 95])
         lines.append(f"longest side: 5% {low:.0f}, median {middle:.0f}, 95% {high:.0f} px")
-    whole = [s for s in dataset.samples if s.face is None]
-    copies = len(whole) - len({s.sha256 for s in whole})
-    hashes = defaultdict(set)
-    for sample in whole:
-        hashes[difference_hash(sample.pixels)].add(sample.example.split)
-    across = sum(len(splits) > 1 for splits in hashes.values())
+    portraits = dataset.portraits
+    copies = len(portraits) - len({s.sha256 for s in portraits})
+    splits_of = defaultdict(set)
+    for sample, group in zip(portraits, groups([s.pixels for s in portraits]), strict=True):
+        splits_of[group].add(sample.example.split)
+    across = sum(len(splits) > 1 for splits in splits_of.values())
     lines.append(f"{copies} exact copies; {across} groups of look-alikes across splits")
-    lines.append(f"{len(dataset.excluded)} excluded, {len(dataset.unreadable)} unreadable")
+    lines.append(f"{len(dataset.unreadable)} unreadable")
     lines.extend(f"  {path}: {reason}" for path, reason in dataset.unreadable)
     return "\n".join(lines)
 
@@ -273,7 +265,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     try:
         print(summary(load(find(parser.parse_args().folder))))
-    except DataError as error:
+    except TrainingError as error:
         parser.error(str(error))
 
 

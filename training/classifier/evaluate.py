@@ -1,9 +1,8 @@
 """Judge the file that ships, on the test pictures: `python -m training.classifier.evaluate --data FOLDER --run RUN`.
 
-Every picture goes through the decode step and the classifier that serve. All test pictures count, also those that
-`exclusions.csv` keeps out of training. Left in the run's folder: `metrics.json`; `scores.json`, the few figures of it
-that runs are compared by; `predictions.csv` with every picture's probabilities; and `mistakes.png`, a sheet of the
-most confident mistakes, which shows people and therefore stays there.
+Every picture goes through the decode step and the classifier that serve. Left in the run's folder: `metrics.json`;
+`scores.json`, the few figures of it that runs are compared by; `predictions.csv` with every picture's probabilities;
+and `mistakes.png`, a sheet of the most confident mistakes, which shows people and therefore stays there.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import io
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,10 +23,14 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from tqdm import tqdm
 
 from functions.inference.classify import Classifier, resize
+from functions.inference.fetch import open_release
 from functions.inference.image_statistics import image_statistics
-from functions.inference.release import Network, load_release
+from functions.inference.release import ReleaseError
 from functions.shared.contract import LABELS
-from training.classifier.dataset import DataError, find, load
+from training.candidate import answer, candidate_release, served_figures
+from training.classifier.dataset import find, load
+from training.errors import TrainingError
+from training.files import METRICS, MISTAKES, PREDICTIONS, SCORES
 from training.metrics import (
     area_under_roc,
     average_precision,
@@ -40,16 +44,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from functions.inference.release import Network, Release
     from training.classifier.dataset import Dataset, Sample
 
     Pixels = NDArray[np.uint8]
     Change = Callable[[Pixels, np.random.Generator], Pixels]
-
-METRICS: Final = "metrics.json"
-SCORES: Final = "scores.json"
-PREDICTIONS: Final = "predictions.csv"
-MISTAKES: Final = "mistakes.png"
-CONVERSION: Final = "conversion.json"  # of training.classifier.convert, which would bring TensorFlow with it
 
 MARGINS: Final = (-0.05, 0.1, 0.3, 0.5, 0.7)  # of a face's sides, kept around it
 _SHEET = (8, 4, 150)  # columns, rows, pixels a picture
@@ -160,45 +159,47 @@ def margin_crop(sample: Sample, margin: float) -> Pixels:
     return sample.pixels[rows, columns]
 
 
-def evaluate(network: Network, dataset: Dataset, version: str) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    """Judge a classifier.
+def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Judge a release's classifier, and its served path.
 
     Args:
-        network: What is judged.
-        dataset: Its split `test` is used, crops and faces of scenes.
-        version: What `metrics.json` calls it.
+        release: What is judged.
+        dataset: Its split `test` is used, portraits and faces of scenes.
 
     Returns:
-        What `metrics.json` says, and the probabilities (N, 3) of the crops in their order.
+        What `metrics.json` says, and the classifier's probabilities (N, 3) of the portraits in their order.
 
     Raises:
-        DataError: There are no test pictures.
+        TrainingError: There are no test pictures.
     """
     samples = dataset.split("test")
     if not samples:
-        raise DataError("there are no pictures in the split test")
-    truth, pictures = truths(samples), [s.pixels for s in samples]
+        raise TrainingError("there are no pictures in the split test")
+    network = release.classifier
+    actual, pictures = actual_classes(samples), [s.pixels for s in samples]
     told = probabilities(network, pictures)
     sources = np.array([s.example.source or "-" for s in samples])
+    sliced = slices(samples)
     grouped = {
         group: {
-            name: figures(truth[chosen], told[chosen]) for name, chosen in members.items() if chosen.any()
+            name: figures(actual[chosen], told[chosen]) for name, chosen in members.items() if chosen.any()
         }
-        for group, members in slices(samples).items()
+        for group, members in sliced.items()
     }
-    grouped["turned"] = dict(_changed(network, truth, pictures, TURNS))
+    grouped["turned"] = dict(_changed(network, actual, pictures, TURNS))
     squares = [resize(p, network.size) for p in pictures]
     return {
-        "overall": _overall(truth, told),
+        "overall": _overall(actual, told),
+        "served": served_figures(answer(release, samples, "served path"), actual, sources, sliced),
         "sources": {
-            name: figures(truth[sources == name], told[sources == name]) for name in np.unique(sources)
+            str(name): figures(actual[sources == name], told[sources == name]) for name in np.unique(sources)
         },
         "slices": grouped | {"margin around the face": dict(_margins(network, dataset))},
         "corruptions": {
-            kind: dict(_changed(network, truth, squares, levels)) for kind, levels in CORRUPTIONS.items()
+            kind: dict(_changed(network, actual, squares, levels)) for kind, levels in CORRUPTIONS.items()
         },
         "model": {
-            "version": version,
+            "version": release.version,
             "sha256": hashlib.sha256(network.file).hexdigest(),
             "bytes": len(network.file),
         },
@@ -206,46 +207,46 @@ def evaluate(network: Network, dataset: Dataset, version: str) -> tuple[dict[str
     }, told
 
 
-def truths(samples: Sequence[Sample]) -> NDArray[np.int64]:
+def actual_classes(samples: Sequence[Sample]) -> NDArray[np.int64]:
     """Class numbers (N,)."""
     return np.array([LABELS.index(s.example.label) for s in samples], np.int64)
 
 
-def _overall(truth: NDArray[np.int64], told: NDArray[np.float64]) -> dict[str, Any]:
-    overall = figures(truth, told)
+def _overall(actual: NDArray[np.int64], told: NDArray[np.float64]) -> dict[str, Any]:
+    overall = figures(actual, told)
     scores = zip(*precision_recall_f1(np.array(overall["confusion"])), strict=True)
     classes = {
         label: {
-            "n": int((truth == number).sum()),
+            "n": int((actual == number).sum()),
             "precision": float(precision),
             "recall": float(recall),
             "f1": float(f1),
-            "area_under_roc": area_under_roc(truth == number, told[:, number]),
-            "average_precision": average_precision(truth == number, told[:, number]),
+            "area_under_roc": area_under_roc(actual == number, told[:, number]),
+            "average_precision": average_precision(actual == number, told[:, number]),
         }
         for number, (label, (precision, recall, f1)) in enumerate(zip(LABELS, scores, strict=True))
     }
     intervals = {
-        key: bootstrap_interval(lambda drawn, key=key: figures(truth[drawn], told[drawn])[key], len(truth))  # type: ignore[misc]
+        key: bootstrap_interval(lambda drawn, key=key: figures(actual[drawn], told[drawn])[key], len(actual))  # type: ignore[misc]
         for key in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")
     }
     return overall | {"classes": classes, "intervals_95": intervals}
 
 
 def _changed(
-    network: Network, truth: NDArray[np.int64], pictures: Sequence[Pixels], changes: Mapping[str, Change]
+    network: Network, actual: NDArray[np.int64], pictures: Sequence[Pixels], changes: Mapping[str, Change]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, change in changes.items():
-        yield name, figures(truth, probabilities(network, pictures, change, name))
+        yield name, figures(actual, probabilities(network, pictures, change, name))
 
 
 def _margins(network: Network, dataset: Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
-    faces = [s for s in dataset.split("test", faces=True) if s.face]
-    truth = truths(faces)
+    faces = [s for s in dataset.split("test", scenes=True) if s.example.in_scene]
+    actual = actual_classes(faces)
     for margin in MARGINS if faces else ():
         name = f"{margin:.0%}"
         cut = [margin_crop(face, margin) for face in faces]
-        yield name, figures(truth, probabilities(network, cut, name=f"margin {name}"))
+        yield name, figures(actual, probabilities(network, cut, name=f"margin {name}"))
 
 
 def write_predictions(path: Path, samples: Sequence[Sample], told: NDArray[np.float64], folder: Path) -> None:
@@ -267,10 +268,10 @@ def write_predictions(path: Path, samples: Sequence[Sample], told: NDArray[np.fl
 
 
 def mistakes_sheet(samples: Sequence[Sample], told: NDArray[np.float64]) -> Image.Image:
-    """The most confident mistakes, worst first: the picture, truth > guess, confidence and source below it."""
+    """The most confident mistakes, worst first: the picture, actual > guess, confidence and source below it."""
     columns, rows, side = _SHEET
     guess, confidence = told.argmax(axis=1), told.max(axis=1)
-    wrong = np.flatnonzero(truths(samples) != guess)
+    wrong = np.flatnonzero(actual_classes(samples) != guess)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: columns * rows]
     sheet = Image.new("RGB", (columns * side, rows * (side + 30)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -291,28 +292,30 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
     )
     parser.add_argument("--run", type=Path, required=True, help="folder of a converted run; results go there")
-    parser.add_argument("--release", type=Path, help="judge this release instead of the run's own file")
+    parser.add_argument("--detector", type=Path, help="folder of a detector's run to be released along")
+    parser.add_argument("--release", default="", help="judge this release instead of the run's own file")
     options = parser.parse_args()
-    if options.release:
-        release = load_release(options.release)
-        network, version = release.classifier, release.version
-    else:
-        network, version = shipped(options.run), "unreleased"
     try:
-        metrics = evaluate_run(options.run, options.data, network, version)
-    except DataError as error:
+        if options.release:
+            release = open_release(options.release)
+        else:
+            release = replace(
+                candidate_release(open_release(""), options.run, options.detector), version="unreleased"
+            )
+        metrics = evaluate_run(options.run, options.data, release)
+    except (TrainingError, ReleaseError) as error:
         parser.error(str(error))
     print(json.dumps(metrics["overall"], indent=1))
 
 
-def evaluate_run(run: Path, data: Path, network: Network, version: str) -> dict[str, Any]:
-    """Judge a classifier on the test pictures of `data`, leave everything in `run`, return what `metrics.json` says.
+def evaluate_run(run: Path, data: Path, release: Release) -> dict[str, Any]:
+    """Judge a release on the test pictures of `data`, leave everything in `run`, return what `metrics.json` says.
 
     Raises:
-        DataError: There are no test pictures.
+        TrainingError: There are no test pictures.
     """
     dataset = load_test(data)
-    metrics, told = evaluate(network, dataset, version)
+    metrics, told = evaluate(release, dataset)
     samples = dataset.split("test")
     write_predictions(run / PREDICTIONS, samples, told, data)
     mistakes_sheet(samples, told).save(run / MISTAKES)
@@ -325,20 +328,15 @@ def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The dozen figures of `metrics.json` that runs are compared by."""
     overall = metrics["overall"]
     told = {k: overall[k] for k in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")}
+    served = metrics["served"]["overall"]
+    told |= {f"served_{k}": served[k] for k in ("accuracy", "macro_f1", "face_found")}
     told |= {f"{label}_f1": of_class["f1"] for label, of_class in overall["classes"].items()}
     return told | {"bytes": metrics["model"]["bytes"]}
 
 
 def load_test(data: Path) -> Dataset:
-    """All test pictures of a folder, also those that are kept out of training."""
-    return load([e for e in find(data) if e.split in {"test", ""}], Path(os.devnull))
-
-
-def shipped(run: Path) -> Network:
-    """What `convert` chose to ship, before it has a version."""
-    conversion = json.loads((run / CONVERSION).read_text())
-    file = (run / f"{conversion['shipped']}.tflite").read_bytes()
-    return Network(file, conversion["input_size"])
+    """All test pictures of a folder."""
+    return load([e for e in find(data) if e.split in {"test", ""}])
 
 
 if __name__ == "__main__":

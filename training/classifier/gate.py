@@ -1,19 +1,20 @@
-"""Compare a run with what serves: `python -m training.classifier.gate --data FOLDER --run RUN --serving RELEASE`.
+"""Compare a classifier with what serves: `python -m training.classifier.gate --data FOLDER --run RUN`.
 
-Both classifiers judge the same test pictures, and each figure's difference gets a paired bootstrap interval. The
-run is refused where an interval lies wholly on the worse side: overall, in a class, a source or a slice, in
-calibration, or where it is clearly slower. Overall figures have intervals of 95% each; those of groups hold
-together at 95% (Bonferroni), or some slice of many would look worse by chance alone. Groups of few pictures are
-told but not judged. `gate.json` in the run's folder says all of it; the exit status is 1 for a refused run.
+Overall figures are accuracy, mask or not and macro-F1 of the classifier on portraits, and of the served path, which
+finds the face first; for the latter also how often it finds one. Then come calibration, classes, sources, slices and
+latency. See `training.gate` for what it takes to pass. `gate.json` in the run's folder says all of it; the exit
+status is 1 for a refused run.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,22 +24,36 @@ from functions.inference.classify import Classifier, resize
 from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError
 from functions.shared.contract import LABELS
-from training.classifier.dataset import DataError
+from training.candidate import Answers, answer, candidate_release, open_serving
 from training.classifier.evaluate import (
     MARGINS,
     TURNS,
+    actual_classes,
     load_test,
     margin_crop,
     probabilities,
-    shipped,
     slices,
-    truths,
 )
 from training.commit import git_commit
+from training.errors import TrainingError
+from training.files import GATE
+from training.gate import (
+    ALPHA,
+    FEWEST,
+    MARGIN,
+    OK,
+    SERVING_HELP,
+    WORSE,
+    Comparison,
+    against_floor,
+    as_text,
+    comparison,
+    verdict,
+)
 from training.metrics import calibration_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -48,12 +63,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-GATE: Final = "gate.json"
-SERVING_HELP: Final = "release to compare with: a folder or s3://…; default: the one in the inference image"
 DRAWS: Final = 20_000  # of a bootstrap whose tails a Bonferroni correction looks far into
 CALIBRATION_DRAWS: Final = 1_000
-FEWEST: Final = 25  # pictures of a group that is judged; below, a bootstrap takes chance for certainty
-DOUBT: Final = 0.05
 SLOWER: Final = 0.1  # share of time that the run may take longer than what serves
 TIMED: Final = 200  # pictures
 CLASSES: Final = len(LABELS)
@@ -65,100 +76,126 @@ class Group:
 
     Attributes:
         name: What the report calls it; empty for the whole test set as it is.
-        truth: Class numbers (N,).
+        actual: Class numbers (N,).
         candidate: Probabilities (N, 3) of the run.
         serving: Probabilities (N, 3) of the release that serves.
     """
 
     name: str
-    truth: Ints
+    actual: Ints
     candidate: Floats
     serving: Floats
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One figure of both models.
-
-    Attributes:
-        figure: Its name, after that of the group.
-        n: Pictures it rests on.
-        candidate: Of the run.
-        serving: Of the release that serves.
-        low: Lower end of the interval of candidate - serving.
-        high: Upper end.
-        verdict: `ok`, `worse`, or `too few` to judge.
-    """
-
-    figure: str
-    n: int
-    candidate: float
-    serving: float
-    low: float
-    high: float
-    verdict: str
 
 
 def compare(groups: Sequence[Group]) -> list[Comparison]:
     """Every figure of every group; the group of the whole test set has an empty name and comes first."""
     whole, *parts = groups
-    told = [*_shares(whole, DOUBT), _calibration(whole)]
-    judged = sum(len(part.truth) >= FEWEST for part in parts) + CLASSES
-    told += _classes(whole, DOUBT / judged)
-    for part in parts:
+    judged = sum(len(part.actual) >= FEWEST for part in parts) + CLASSES
+    return [
+        *compare_overall(whole),
+        _calibration(whole),
+        *_classes(whole, ALPHA / judged),
         # One figure a group: two would be nearly the same question, asked twice.
-        told.append(_shares(part, DOUBT / judged)[0])
-    return told
+        *(
+            _compared(
+                f"{part.name}: accuracy", len(part.actual), _accuracy, *_counts(part), alpha=ALPHA / judged
+            )
+            for part in parts
+        ),
+    ]
 
 
-def _shares(group: Group, doubt: float) -> list[Comparison]:
-    """Accuracy, mask-or-not accuracy and macro-F1."""
-    drawn, observed = _counts(group)
+def compare_overall(group: Group) -> list[Comparison]:
+    """Accuracy, mask-or-not accuracy and macro-F1, which must be shown not to be lost."""
+    drawn, observed = _counts(group, doubted=True)
     prefix = f"{group.name}: " if group.name else ""
-    told = []
-    for name, figure in {
-        "accuracy": _accuracy,
-        "mask_or_not_accuracy": _mask_or_not,
-        "macro_f1": lambda confusion: _f1(confusion)[0],
-    }.items():
-        told.append(_compared(prefix + name, len(group.truth), figure, observed, drawn, doubt))
-    return told
+    return [
+        _compared(prefix + name, len(group.actual), figure, drawn, observed, margin=MARGIN)
+        for name, figure in {
+            "accuracy": _accuracy,
+            "mask_or_not_accuracy": _mask_or_not,
+            "macro_f1": lambda confusion: _f1(confusion)[0],
+        }.items()
+    ]
 
 
-def _classes(group: Group, doubt: float) -> list[Comparison]:
+def compare_served(actual: Ints, candidate: Answers, serving: Answers) -> list[Comparison]:
+    """The served path of both: its overall figures, and the share of portraits in which a face is found."""
+    counts = np.array(
+        [
+            (candidate.face_found & serving.face_found).sum(),
+            (candidate.face_found & ~serving.face_found).sum(),
+            (~candidate.face_found & serving.face_found).sum(),
+            (~candidate.face_found & ~serving.face_found).sum(),
+        ],
+        float,
+    )
+    n = len(actual)
+    doubted = counts + (0 if np.array_equal(candidate.face_found, serving.face_found) else (0, 0.5, 0.5, 0))
+    drawn = np.random.default_rng(0).multinomial(n, doubted / doubted.sum(), DRAWS)
+    found = comparison(
+        "served: face_found",
+        n,
+        (float(candidate.face_found.mean()), float(serving.face_found.mean())),
+        (drawn[:, 1] - drawn[:, 2]) / n,
+        margin=MARGIN,
+    )
+    return [
+        *compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)),
+        found,
+    ]
+
+
+def _classes(group: Group, alpha: float) -> list[Comparison]:
     drawn, observed = _counts(group)
     return [
         _compared(
             f"class {label}: f1",
-            int((group.truth == number).sum()),
-            lambda confusion, number=number: _f1(confusion)[1][..., number],
-            observed,
+            int((group.actual == number).sum()),
+            partial(_class_f1, number),
             drawn,
-            doubt,
+            observed,
+            alpha=alpha,
         )
         for number, label in enumerate(LABELS)
     ]
 
 
-def _counts(group: Group) -> tuple[Ints, Ints]:
-    """How often (truth, candidate's answer, serving's answer) occurs: in DRAWS resamples, and in fact.
+def _counts(group: Group, *, doubted: bool = False) -> tuple[Ints, Ints]:
+    """How often (actual, candidate's answer, serving's answer) occurs: in DRAWS resamples, and in fact.
 
     A resample of pictures is a draw of these counts, so that is what is drawn: (DRAWS, 3, 3, 3) and (1, 3, 3, 3).
+    With `doubted`, half a picture is added that the candidate alone gets right and half a one that serving alone does
+    (after Agresti & Min 2005): or a few pictures on which two networks happen to agree would prove them equal.
     """
-    told = (group.truth, group.candidate.argmax(axis=1), group.serving.argmax(axis=1))
+    told = (group.actual, group.candidate.argmax(axis=1), group.serving.argmax(axis=1))
     kinds = np.ravel_multi_index(told, (CLASSES,) * 3)
     observed = np.bincount(kinds, minlength=CLASSES**3)
-    total = len(group.truth)
-    drawn = np.random.default_rng(0).multinomial(total, observed / max(total, 1), DRAWS)
+    total = len(group.actual)
+    expected = observed.reshape((CLASSES,) * 3).astype(float)
+    if doubted and not np.array_equal(group.candidate, group.serving):
+        for number, share in enumerate(expected.sum(axis=(1, 2)) / max(total, 1)):
+            others = np.arange(CLASSES) != number
+            expected[number, number, others] += 0.5 * share / (CLASSES - 1)
+            expected[number, others, number] += 0.5 * share / (CLASSES - 1)
+    chances = expected.ravel() / max(expected.sum(), 1e-9)
+    drawn = np.random.default_rng(0).multinomial(total, chances, DRAWS)
     return drawn.reshape(-1, *(CLASSES,) * 3), observed.reshape(1, *(CLASSES,) * 3)
 
 
-def _compared(figure: str, n: int, of: Any, observed: Ints, drawn: Ints, doubt: float) -> Comparison:
-    candidate, serving = float(of(observed.sum(axis=3))[0]), float(of(observed.sum(axis=2))[0])
+def _compared(
+    figure: str,
+    n: int,
+    of: Callable[[Ints], Floats],
+    drawn: Ints,
+    observed: Ints,
+    *,
+    alpha: float = ALPHA,
+    margin: float | None = None,
+) -> Comparison:
+    values = (float(of(observed.sum(axis=3))[0]), float(of(observed.sum(axis=2))[0]))
     differences = of(drawn.sum(axis=3)) - of(drawn.sum(axis=2))
-    low, high = np.quantile(differences, [doubt / 2, 1 - doubt / 2])
-    verdict = "too few" if n < FEWEST else "worse" if high < 0 else "ok"
-    return Comparison(figure, n, candidate, serving, float(low), float(high), verdict)
+    return comparison(figure, n, values, differences, alpha=alpha, margin=margin)
 
 
 def _accuracy(confusion: Ints) -> Floats:
@@ -168,6 +205,10 @@ def _accuracy(confusion: Ints) -> Floats:
 def _mask_or_not(confusion: Ints) -> Floats:
     right = confusion[:, 0, 0] + confusion[:, 1:, 1:].sum(axis=(1, 2))
     return np.asarray(right / confusion.sum(axis=(1, 2)).clip(1))
+
+
+def _class_f1(number: int, confusion: Ints) -> Floats:
+    return _f1(confusion)[1][..., number]
 
 
 def _f1(confusion: Ints) -> tuple[Floats, Floats]:
@@ -182,18 +223,17 @@ def _f1(confusion: Ints) -> tuple[Floats, Floats]:
 def _calibration(group: Group) -> Comparison:
     """Calibration error, of which less is better."""
 
-    def errors(told: Floats) -> Any:
-        confidence, correct = told.max(axis=1), told.argmax(axis=1) == group.truth
+    def errors(told: Floats) -> Callable[[Ints], float]:
+        confidence, correct = told.max(axis=1), told.argmax(axis=1) == group.actual
         return lambda drawn: calibration_error(confidence[drawn], correct[drawn])
 
-    n, rng = len(group.truth), np.random.default_rng(0)
+    n, rng = len(group.actual), np.random.default_rng(0)
     candidate, serving = errors(group.candidate), errors(group.serving)
     draws = [rng.integers(0, n, n) for _ in range(CALIBRATION_DRAWS)]
-    low, high = np.quantile([candidate(d) - serving(d) for d in draws], [DOUBT / 2, 1 - DOUBT / 2])
-    verdict = "too few" if n < FEWEST else "worse" if low > 0 else "ok"
-    everything = np.arange(n)
-    told = (candidate(everything), serving(everything), float(low), float(high))
-    return Comparison("calibration_error", n, *told, verdict)
+    differences = np.array([candidate(drawn) - serving(drawn) for drawn in draws])
+    every = np.arange(n)
+    values = (candidate(every), serving(every))
+    return comparison("calibration_error", n, values, differences, less_is_better=True)
 
 
 def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
@@ -201,7 +241,7 @@ def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(candidate), (CALIBRATION_DRAWS, len(candidate)))
     first, second = (np.median(times[draws], axis=1) for times in (candidate, serving))
-    low, high = np.quantile(first - second, [DOUBT / 2, 1 - DOUBT / 2])
+    low, high = np.quantile(first - second, [ALPHA / 2, 1 - ALPHA / 2])
     allowed = SLOWER * float(np.median(serving))
     return Comparison(
         "latency_ms",
@@ -210,43 +250,43 @@ def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
         float(np.median(serving)),
         float(low),
         float(high),
-        "worse" if low > allowed else "ok",
+        WORSE if low > allowed else OK,
     )
 
 
-def groups(candidate: Network, serving: Network, dataset: Dataset) -> Iterator[Group]:
+def groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "") -> Iterator[Group]:
     """Let both judge the test pictures: as they are, by source and slice, turned, and at several margins.
 
     Raises:
-        DataError: There are no test pictures.
+        TrainingError: There are no test pictures.
     """
     samples = dataset.split("test")
     if not samples:
-        raise DataError("there are no pictures in the split test")
-    truth, pictures = truths(samples), [s.pixels for s in samples]
+        raise TrainingError("there are no pictures in the split test")
+    actual, pictures = actual_classes(samples), [s.pixels for s in samples]
 
-    def judged(name: str, truth: Ints, pictures: Sequence[Any], change: Any = None) -> Group:
+    def judged(name: str, actual: Ints, pictures: Sequence[Any], change: Any = None) -> Group:
         first, second = (
             probabilities(network, pictures, change, f"{who}, {name or 'as they are'}")
             for who, network in (("run", candidate), ("serving", serving))
         )
-        return Group(name, truth, first, second)
+        return Group(name, actual, first, second)
 
-    whole = judged("", truth, pictures)
+    whole = judged(name, actual, pictures)
     yield whole
     sources = np.array([s.example.source or "-" for s in samples])
-    parts = {f"source {name}": sources == name for name in np.unique(sources)}
+    parts = {f"source {one}": sources == one for one in np.unique(sources)}
     for slice_, members in slices(samples).items():
-        parts |= {f"{slice_} {name}": chosen for name, chosen in members.items()}
-    for name, chosen in parts.items():
+        parts |= {f"{slice_} {one}": chosen for one, chosen in members.items()}
+    for part, chosen in parts.items():
         if chosen.any():
-            yield Group(name, truth[chosen], whole.candidate[chosen], whole.serving[chosen])
-    for name, change in TURNS.items():
-        yield judged(f"turned {name}", truth, pictures, change)
-    faces = [s for s in dataset.split("test", faces=True) if s.face]
+            yield Group(part, actual[chosen], whole.candidate[chosen], whole.serving[chosen])
+    for turn, change in TURNS.items():
+        yield judged(f"turned {turn}", actual, pictures, change)
+    faces = [s for s in dataset.split("test", scenes=True) if s.example.in_scene]
     for margin in MARGINS if faces else ():
         cut = [margin_crop(face, margin) for face in faces]
-        yield judged(f"margin {margin:.0%}", truths(faces), cut)
+        yield judged(f"margin {margin:.0%}", actual_classes(faces), cut)
 
 
 def time_both(candidate: Network, serving: Network, dataset: Dataset) -> tuple[Floats, Floats]:
@@ -265,36 +305,55 @@ def time_both(candidate: Network, serving: Network, dataset: Dataset) -> tuple[F
     return times[0], times[1]
 
 
-def verdict(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[str, Any]:
-    """What `gate.json` says. A test set too small to tell anything lets nothing through."""
-    worse = [one.figure for one in comparisons if one.verdict == "worse"]
-    reason = f"worse than what serves: {'; '.join(worse)}" if worse else "nowhere worse than what serves"
-    if comparisons[0].verdict == "too few":
-        reason = f"{comparisons[0].n} test pictures are too few to tell, {FEWEST} are needed"
-    return {
-        "passed": not worse and comparisons[0].verdict == "ok",
-        "reason": reason,
-        **about,
-        "comparisons": [asdict(one) for one in comparisons],
-    }
+def judge_run(
+    run: Path,
+    data: Path,
+    serving: Release,
+    floor: Release,
+    detector: Path | None = None,
+    reference: Path | None = None,
+) -> dict[str, Any]:
+    """Compare what a run ships with what serves on the test pictures of `data`; write and return `gate.json`.
 
-
-def judge_run(run: Path, data: Path, serving: Release) -> dict[str, Any]:
-    """Compare what a run ships with a release on the test pictures of `data`; write and return `gate.json`.
+    Args:
+        run: Folder of a converted run.
+        data: Folder of pictures.
+        serving: The release that serves.
+        floor: The release that no candidate may be worse than, however many came between.
+        detector: Folder of the detector's run that would be released along; default: the serving one.
+        reference: Folder of other pictures, on which the overall figures are compared as well.
 
     Raises:
-        DataError: There are no test pictures.
+        TrainingError: There are no test pictures.
     """
     dataset = load_test(data)
-    both = shipped(run), serving.classifier
-    told = compare(list(groups(*both, dataset)))
-    told.append(compare_latency(*time_both(*both, dataset)))
+    candidate = candidate_release(serving, run, detector)
+    networks = candidate.classifier, serving.classifier
+    compared = list(groups(*networks, dataset))
+    samples, actual = dataset.split("test"), compared[0].actual
+    answers = [
+        answer(release, samples, f"served path, {name}")
+        for name, release in (("run", candidate), ("serving", serving))
+    ]
+    told = compare(compared)
+    told += compare_served(actual, answers[0], answers[1])
+    if floor.classifier != serving.classifier:
+        lowest = probabilities(floor.classifier, [s.pixels for s in samples], name="floor")
+        told += against_floor(compare_overall(Group("", actual, compared[0].candidate, lowest)))
+    if reference:
+        told += compare_overall(next(groups(*networks, load_test(reference), "reference")))
+    told.append(compare_latency(*time_both(*networks, dataset)))
     said = verdict(
         told,
         {
             "serving_version": serving.version,
+            "floor_version": floor.version,
             "data_fingerprint": dataset.fingerprint,
             "git_commit": git_commit(),
+            "network_sha256": hashlib.sha256(candidate.classifier.file).hexdigest(),
+            "reference": "judged"
+            if reference
+            else "not given: what is forgotten of other pictures is unknown",
             # As text, since a model package's metadata are strings.
             "macro_f1": next(f"{one.candidate:.4f}" for one in told if one.figure == "macro_f1"),
         },
@@ -303,27 +362,19 @@ def judge_run(run: Path, data: Path, serving: Release) -> dict[str, Any]:
     return said
 
 
-def as_text(told: Mapping[str, Any]) -> str:
-    """A gate's JSON as a table, the verdict last."""
-    lines = [
-        f"{one['verdict']:8}{one['figure']:45}{one['n']:>6}{one['candidate']:9.4f}{one['serving']:9.4f}"
-        for one in told["comparisons"]
-    ]
-    return "\n".join([*lines, f"{'passed' if told['passed'] else 'refused'}: {told['reason']}"])
-
-
 def main() -> None:
     """Judge a run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see dataset.py)")
     parser.add_argument("--run", type=Path, required=True, help="folder of a converted run")
+    parser.add_argument("--detector", type=Path, help="folder of a detector's run to be released along")
     parser.add_argument("--serving", default="", help=SERVING_HELP)
     options = parser.parse_args()
     try:
-        told = judge_run(options.run, options.data, open_release(options.serving))
-    except (DataError, ReleaseError) as error:
+        told = judge_run(
+            options.run, options.data, open_serving(options.serving), open_release(""), options.detector
+        )
+    except (TrainingError, ReleaseError) as error:
         parser.error(str(error))
     print(as_text(told))
     sys.exit(not told["passed"])

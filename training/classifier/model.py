@@ -51,18 +51,6 @@ def _classifier(backbone_weights: str | None) -> keras.Model:
     return keras.Model(pixels, logits, name="classifier")
 
 
-def freeze_until(model: keras.Model, block: int | None) -> None:
-    """Make trainable only what follows inverted-residual block `block`; None leaves just the head."""
-    backbone = model.get_layer(BACKBONE)
-    backbone.trainable = block is not None
-    if block is None:
-        return
-    trainable = block == 0
-    for layer in backbone.layers:
-        layer.trainable = trainable
-        trainable = trainable or layer.name == f"block_{block}_project_BN"
-
-
 @dataclass(frozen=True)
 class Calibration:
     """What makes probabilities of logits: softmax(logits / temperature + biases), biases in the order of labels."""

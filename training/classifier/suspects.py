@@ -1,8 +1,8 @@
 """Find doubtful labels: `python -m training.classifier.suspects --data FOLDER --out FOLDER`.
 
 Each half of the pictures is judged by a model trained briefly on the other half. Where that model gives the
-label little chance, either the picture is hard or its label is wrong: look at `suspects.jpg`, and add the wrong
-ones, by the SHA-256 that `suspects.csv` gives, to `training/classifier/exclusions.csv` with the reason.
+label little chance, either the picture is hard or its label is wrong: look at `suspects.jpg`, and move or remove the
+wrong ones, whose files `suspects.csv` names.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from PIL import Image, ImageDraw
 from functions.inference.classify import resize
 from functions.shared.contract import LABELS
 from training.classifier.dataset import Dataset, find, load
-from training.classifier.train import Recipe, Stage, predict_logits, train
+from training.classifier.train import predict_logits, train
+from training.recipe import Recipe, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from training.classifier.dataset import Sample
 
-RECIPE: Final = Recipe((Stage(size=112, frozen=5, epochs=3, rate=8e-4),))
+RECIPE: Final = Recipe(
+    (Stage(112, epochs=3, learning_rate=8e-4, train_samples=12_000, freeze_until_block=5),), 64, 1
+)
 DOUBT: Final = 0.15  # a label with less chance than this is a suspect
 TILE, COLUMNS = 96, 14
 
@@ -41,7 +44,7 @@ class Suspect:
 
 
 def find_suspects(
-    dataset: Dataset, out: Path, *, weights: Path | None = None, recipe: Recipe = RECIPE
+    dataset: Dataset, out: Path, *, backbone: Path | None = None, recipe: Recipe = RECIPE
 ) -> list[Suspect]:
     """Suspects among the whole pictures of all splits, the most doubtful first; halves are kept in `out`."""
     suspects = []
@@ -49,10 +52,10 @@ def find_suspects(
         samples = [
             replace(s, example=replace(s.example, split="val" if int(s.sha256, 16) % 2 == half else "train"))
             for s in dataset.samples
-            if s.face is None
+            if not s.example.in_scene
         ]
         divided = replace(dataset, samples=tuple(samples))
-        model = train(divided, out / f"half-{half}", recipe, weights=weights)
+        model = train(divided, out / f"half-{half}", recipe, backbone=backbone)
         judged = divided.split("val")
         logits = predict_logits(model, judged, recipe.stages[-1].size)
         chances = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -80,9 +83,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--backbone", type=Path)
     options = parser.parse_args()
-    suspects = find_suspects(load(find(options.data)), options.out, weights=options.weights)
+    suspects = find_suspects(load(find(options.data)), options.out, backbone=options.backbone)
     with (options.out / "suspects.csv").open("w", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(["number", "sha256", "file", "label", "chance", "guess"])

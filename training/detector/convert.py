@@ -1,6 +1,6 @@
 """Turn a trained detector into TFLite: `python -m training.detector.convert --data FOLDER --run RUN`.
 
-Writes `detector.tflite` (int8), `detector-float32.tflite` and `detector-conversion.json` beside the weights: the
+Writes `detector.tflite` (int8), `detector-float32.tflite` and `conversion.json` beside the weights: the
 calibration, the score from which on a face counts, and what both files reach on the validation scenes.
 """
 
@@ -17,11 +17,14 @@ import tensorflow as tf
 from functions.inference.detect import Detector, letterbox
 from functions.inference.release import Network
 from training.classifier.convert import quantized
-from training.detector.evaluate import CONVERSION, DETECTOR, LOWEST_SCORE
+from training.detector.evaluate import LOWEST_SCORE
 from training.detector.metrics import ON_FACE, match, recall_at
 from training.detector.model import load_trained, serving_model
 from training.detector.scenes import MIN_FACE, Scene, load_scenes, to_find
-from training.detector.train import SIZE, WEIGHTS, predict, validation_scores
+from training.detector.train import SIZE, predict, validation_scores
+from training.disk import full_disk_told, replacing
+from training.errors import TrainingError
+from training.files import CONVERSION, DETECTOR, DETECTOR_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,8 +64,8 @@ def find_faces(file: bytes, size: int, scenes: Sequence[Scene], min_score: float
 
 
 def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, Any]:
-    """Convert the weights in `folder`, write the files there and return what `detector-conversion.json` says."""
-    model = load_trained(folder / WEIGHTS)
+    """Convert the weights in `folder`, write the files there and return what `conversion.json` says."""
+    model = load_trained(folder / DETECTOR_WEIGHTS)
     judged = [scene for scene in scenes if scene.split == "val"]
     learned = [scene for scene in scenes if scene.split == "train"]
     found = predict(model.predict_on_batch, judged, size, LOWEST_SCORE)
@@ -76,7 +79,8 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
     }
     validation = {"keras": validation_scores(found, judged)}
     for name, file in files.items():
-        (folder / name).write_bytes(file)
+        with replacing(folder / name) as fresh:
+            fresh.write_bytes(file)
         validation[name] = validation_scores(find_faces(file, size, judged, LOWEST_SCORE), judged)
     shipped = _matches(find_faces(files[DETECTOR], size, judged, LOWEST_SCORE), judged)
     conversion = {
@@ -100,8 +104,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
     options = parser.parse_args()
-    scenes = load_scenes(options.data, ("train", "val"))
-    print(json.dumps(convert_run(options.run, scenes, SIZE), indent=1))
+    try:
+        with full_disk_told():
+            scenes = load_scenes(options.data, ("train", "val"))
+            print(json.dumps(convert_run(options.run, scenes, SIZE), indent=1))
+    except TrainingError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Judge what a run's detector finds: `python -m training.detector.evaluate --data FOLDER --run RUN`.
 
 Looks at the test scenes through the serving code, each face that is found also judged by a release's classifier,
-and writes `detector-metrics.json`. Figures are about faces of at least 24 pixels; what is smaller, found or not,
+and writes `metrics.json`. Figures are about faces of at least 24 pixels; what is smaller, found or not,
 counts neither way, but is shown by size. Average precision asks for half an overlap; what is told of the detector as
-it serves asks for a box that is on the face (`ON_FACE`). Boxes and labels are corrected as `scenes.py` says;
-`as_labelled` has what figures the sets' own ones give.
+it serves asks for a box that is on the face (`ON_FACE`).
 """
 
 from __future__ import annotations
@@ -27,9 +26,20 @@ from functions.inference.fetch import open_release
 from functions.inference.release import Network
 from functions.inference.score import crop_with_margin
 from functions.shared.contract import LABELS
-from training.classifier.dataset import DataError
-from training.detector.metrics import NONE, ON_FACE, assign, average_precision, match, recall_at
+from training.detector.metrics import (
+    NONE,
+    ON_FACE,
+    assign,
+    average_precision,
+    average_precisions,
+    match,
+    recalls_at,
+    resamples,
+    served_in,
+)
 from training.detector.scenes import MIN_FACE, UNLABELLED, fingerprint, load_scenes, sides, to_find
+from training.errors import TrainingError
+from training.files import CONVERSION, DETECTOR, METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,9 +48,6 @@ if TYPE_CHECKING:
 
     from training.detector.scenes import Scene
 
-METRICS: Final = "detector-metrics.json"
-CONVERSION: Final = "detector-conversion.json"  # of convert.py, which would bring TensorFlow with it
-DETECTOR: Final = "detector.tflite"
 LOWEST_SCORE: Final = 0.002  # where the precision-recall curve ends
 FALSE_PER_PICTURE: Final = 0.1
 SIZES: Final = (8, 12, 16, 24, 32, 64, 128, 10_000)  # pixels, between which recall is told
@@ -71,7 +78,7 @@ def find(detector: Network, classifier: Network, scenes: Sequence[Scene]) -> lis
 def evaluate(
     found: Sequence[Found], scenes: Sequence[Scene], min_score: float, detector: Network
 ) -> dict[str, Any]:
-    """What `detector-metrics.json` says of the scenes.
+    """What `metrics.json` says of the scenes.
 
     Args:
         found: Of each scene.
@@ -100,17 +107,6 @@ def evaluate(
     }
 
 
-def _as_labelled(found: Sequence[Found], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
-    """The figures by the sets' own boxes, each set by its own convention, with the faces that they leave out."""
-    large = [to_find(scene) for scene in scenes]
-    return {
-        "overall": _figures([one.faces for one in found], scenes, large, min_score),
-        "labels": {
-            label: _label(found, scenes, large, number, min_score) for number, label in enumerate(LABELS)
-        },
-    }
-
-
 def _chosen(values: Sequence[Any], here: Sequence[bool]) -> list[Any]:
     return [value for value, chosen in zip(values, here, strict=True) if chosen]
 
@@ -130,28 +126,8 @@ def _served(
     """Recall and false detections a scene at the threshold that serves, by boxes that are on the face."""
     told = [certain(faces, min_score) for faces in found]
     matches = match(told, [scene.boxes for scene in scenes], sought, MIN_FACE, ON_FACE)
-    return {
-        "n": matches.faces,
-        "recall": float(matches.right.sum() / max(matches.faces, 1)),
-        "false_per_picture": float((~matches.right).sum() / max(matches.pictures, 1)),
-    }
-
-
-def _figures(
-    found: Sequence[Detections],
-    scenes: Sequence[Scene],
-    sought: Sequence[NDArray[np.bool_]],
-    min_score: float,
-) -> dict[str, float]:
-    boxes = [scene.boxes for scene in scenes]
-    matches = match(found, boxes, sought, MIN_FACE)
-    on_face = match(found, boxes, sought, MIN_FACE, ON_FACE)
-    return {
-        **_served(found, scenes, sought, min_score),
-        "recall_at_0.1_false": recall_at(on_face, FALSE_PER_PICTURE)[0],
-        "recall_at_0.1_false_by_half": recall_at(matches, FALSE_PER_PICTURE)[0],
-        "ap50": average_precision(matches),
-    }
+    recall, false = served_in(matches, np.ones((1, len(scenes))))
+    return {"n": int(matches.faces.sum()), "recall": float(recall[0]), "false_per_picture": float(false[0])}
 
 
 def _with_intervals(
@@ -161,19 +137,22 @@ def _with_intervals(
     min_score: float,
 ) -> dict[str, Any]:
     """Figures with 95% intervals, by bootstrap over scenes, as faces of one scene are found or missed together."""
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(DRAWS):
-        chosen = rng.integers(0, len(scenes), len(scenes))
-        figures = _figures(
-            [found[i] for i in chosen], [scenes[i] for i in chosen], [sought[i] for i in chosen], min_score
-        )
-        drawn.append(list(figures.values()))
-    told: dict[str, Any] = dict(_figures(found, scenes, sought, min_score))
-    low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
-    for number, name in enumerate(list(told)):
-        if name != "n":
-            told[f"{name}_interval"] = [float(low[number]), float(high[number])]
+    boxes = [scene.boxes for scene in scenes]
+    certain_ones = match([certain(one, min_score) for one in found], boxes, sought, MIN_FACE, ON_FACE)
+    halves, on_face = match(found, boxes, sought, MIN_FACE), match(found, boxes, sought, MIN_FACE, ON_FACE)
+    # Detections are matched within a scene, so that a draw of scenes only counts each so many times.
+    times = np.concatenate([np.ones((1, len(scenes))), resamples(len(scenes), DRAWS)])
+    recall, false = served_in(certain_ones, times)
+    told: dict[str, Any] = {"n": int(halves.faces.sum())}
+    for name, values in {
+        "recall": recall,
+        "false_per_picture": false,
+        "recall_at_0.1_false": recalls_at(on_face, FALSE_PER_PICTURE, times),
+        "recall_at_0.1_false_by_half": recalls_at(halves, FALSE_PER_PICTURE, times),
+        "ap50": average_precisions(halves, times),
+    }.items():
+        low, high = np.quantile(values[1:], [0.025, 0.975])
+        told |= {name: float(values[0]), f"{name}_interval": [float(low), float(high)]}
     return told
 
 
@@ -186,10 +165,12 @@ def _label(
 ) -> dict[str, float]:
     """How faces of one label are found at all, and found as such.
 
-    For average precision, a detection stands for each label with its score times the label's probability.
+    For average precision, a detection stands for each label with its score times the label's probability; on a face
+    of unknown class it is neither right nor wrong.
     """
     own = [scene.labels == number for scene in scenes]
     there = [mine | (scene.labels == UNLABELLED) for scene, mine in zip(scenes, own, strict=True)]
+    sought = [big & mine for big, mine in zip(large, own, strict=True)]
     as_such = [
         Detections(one.faces.boxes, (one.faces.scores * one.probabilities[:, number]).astype(np.float32))
         for one in found
@@ -197,12 +178,11 @@ def _label(
     matches = match(
         as_such,
         [scene.boxes[here] for scene, here in zip(scenes, there, strict=True)],
-        [big[here] for big, here in zip(large, there, strict=True)],
+        [wanted[here] for wanted, here in zip(sought, there, strict=True)],
         MIN_FACE,
     )
-    sought = [big & mine for big, mine in zip(large, own, strict=True)]
     detected = _served([one.faces for one in found], scenes, sought, min_score)
-    return {"n": matches.faces, "recall": detected["recall"], "ap50": average_precision(matches)}
+    return {"n": int(matches.faces.sum()), "recall": detected["recall"], "ap50": average_precision(matches)}
 
 
 def _sizes(found: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
@@ -224,13 +204,19 @@ def _end_to_end(
     for one, scene, sought in zip(found, scenes, large, strict=True):
         faces = certain(one.faces, min_score)
         for number, face in enumerate(assign(faces, scene.boxes, sought, ON_FACE)):
-            if face != NONE and sought[face]:
+            if face != NONE and sought[face] and scene.labels[face] != UNLABELLED:
                 confusion[scene.labels[face], one.probabilities[number].argmax()] += 1
     total = max(int(confusion.sum()), 1)
+    faces = sum(
+        (sought & (scene.labels != UNLABELLED)).sum() for scene, sought in zip(scenes, large, strict=True)
+    )
     right = np.trace(confusion)
     return {
         "n": int(confusion.sum()),
         "accuracy": float(right / total),
+        "accuracy_of_all": float(
+            right / max(int(faces), 1)
+        ),  # a face that is missed is labelled wrongly, too
         "mask_or_not_accuracy": float((confusion[0, 0] + confusion[1:, 1:].sum()) / total),
         "recall": {
             label: float(confusion[i, i] / max(confusion[i].sum(), 1)) for i, label in enumerate(LABELS)
@@ -290,27 +276,22 @@ def _enlarged(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def evaluate_run(run: Path, data: Path, classifier: Network) -> Mapping[str, Any]:
-    """Judge the converted detector in `run`; writes and returns what `detector-metrics.json` says.
+    """Judge the converted detector in `run`; writes and returns what `metrics.json` says.
 
     Raises:
-        DataError: There are no test scenes.
+        TrainingError: There are no test scenes.
     """
     conversion = json.loads((run / CONVERSION).read_text())
     network = Network((run / DETECTOR).read_bytes(), conversion["input_size"])
-    labelled = load_scenes(data, ("test",), as_labelled=True)
-    if not labelled:
-        raise DataError(f"{data} has no scenes of the split test")
-    everything = find(network, classifier, labelled)
-    found = {scene.path: one for scene, one in zip(labelled, everything, strict=True)}
     scenes = load_scenes(data, ("test",))
-    min_score = conversion["min_score"]
+    if not scenes:
+        raise TrainingError(f"{data} has no scenes of the split test")
+    found = find(network, classifier, scenes)
     told = {
-        **evaluate([found[scene.path] for scene in scenes], scenes, min_score, network),
-        "as_labelled": _as_labelled(everything, labelled, min_score),
-        "corrections": {
-            "scenes_left_out": len(labelled) - len(scenes),
-            "faces_without_label": int(sum((scene.labels == UNLABELLED).sum() for scene in scenes)),
-        },
+        **evaluate(found, scenes, conversion["min_score"], network),
+        "faces_of_unknown_class": int(
+            sum((scene.sought & (scene.labels == UNLABELLED)).sum() for scene in scenes)
+        ),
         "model": {"sha256": hashlib.sha256(network.file).hexdigest(), "bytes": len(network.file)},
         "data": {"fingerprint": fingerprint(scenes)},
     }
@@ -329,7 +310,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         told = evaluate_run(options.run, options.data, open_release(options.release).classifier)
-    except DataError as error:
+    except TrainingError as error:
         parser.error(str(error))
     print(json.dumps(told, indent=1))
 

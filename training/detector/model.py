@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAPS: Final = ("block_6_expand_relu", "block_13_expand_relu", "block_16_project_BN")  # one for each stride
-FROZEN_UNTIL: Final = "block_2_add"  # what sees edges sees them in every picture; and it is the costly part
 WIDTH: Final = 64
 PRIOR: Final = 0.01  # share of cells that hold a face; where the scores start
 
@@ -46,10 +45,7 @@ def _detector(backbone_weights: str | None) -> keras.Model:
         weights=backbone_weights,
         input_tensor=keras.layers.Rescaling(1 / 127.5, offset=-1, name="scaling")(pixels),
     )
-    frozen = True
     for layer in backbone.layers:
-        layer.trainable = not frozen
-        frozen = frozen and layer.name != FROZEN_UNTIL
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.95
     levels = [backbone.get_layer(tap).output for tap in TAPS]

@@ -1,0 +1,57 @@
+"""What training on AWS needs is made by one command, once (moto)."""
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.training.drawn import MOTO
+from training.aws import setup
+
+
+@pytest.fixture
+def made(monkeypatch):
+    for name, value in MOTO.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        setup.set_up("maskwatch-dev", "models", ["pictures"], boto3.Session())
+        yield setup.set_up("maskwatch-dev", "models", ["pictures"], boto3.Session())  # a second time, too
+
+
+@pytest.mark.usefixtures("made")
+def test_the_role_may_read_pictures_write_models_and_ask_what_serves():
+    document = boto3.client("iam").get_role_policy(RoleName="maskwatch-dev-training", PolicyName="training")
+    allowed = {one["Sid"]: one for one in document["PolicyDocument"]["Statement"]}
+    assert "arn:aws:s3:::pictures/*" in allowed["Read"]["Resource"]
+    assert allowed["Write"]["Resource"] == ["arn:aws:s3:::models/*"]
+    assert allowed["WhatServes"]["Resource"][0].endswith(":stack/maskwatch-dev/*")
+    wide = {name for name, one in allowed.items() if one["Resource"] == ["*"]}
+    assert wide == {"Login", "Metrics"}  # which AWS does not narrow down
+
+
+def test_only_sagemaker_of_this_account_takes_the_role(made):
+    role = boto3.client("iam").get_role(RoleName="maskwatch-dev-training")["Role"]
+    assert made.role == role["Arn"]
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "sagemaker.amazonaws.com"}
+    assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == "123456789012"
+
+
+def test_there_is_a_repository_for_the_image_and_a_group_for_the_packages(made):
+    (repository,) = boto3.client("ecr").describe_repositories()["repositories"]
+    assert made.image == repository["repositoryUri"]
+    groups = boto3.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
+    assert [group["ModelPackageGroupName"] for group in groups] == ["maskwatch-dev"]
+
+
+@pytest.mark.usefixtures("made")
+def test_an_unknown_stack_is_told_in_one_line(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["setup", "--stack", "nowhere"])
+    with pytest.raises(SystemExit, match="error: There is no stack named nowhere"):
+        setup.main()
+
+
+def test_the_command_says_what_to_pass_on(made, monkeypatch, capsys):
+    monkeypatch.setattr(setup, "outputs_of", lambda _: {"ModelsBucket": "models"})
+    monkeypatch.setattr("sys.argv", ["setup", "--stack", "maskwatch-dev"])
+    setup.main()
+    assert capsys.readouterr().out == f"ROLE={made.role}\nIMAGE={made.image}:latest\n"

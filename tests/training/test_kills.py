@@ -1,0 +1,71 @@
+"""Runs of each network that are killed ten times, at random moments, end with the figures of one that is not."""
+
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.drawn import write_crops, write_tables
+from tests.training.small_runs import RECIPE, small_run
+from training.files import STATE
+
+KILLS = 10
+EPOCHS = sum(stage.epochs for stage in RECIPE.stages)
+
+
+@pytest.fixture(scope="module")
+def processes() -> multiprocessing.context.BaseContext:
+    """Processes that begin with TensorFlow imported, which takes longer than the run itself."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.training.small_runs"])
+    return context
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_crops(folder / "crops", {"train": 8, "val": 4})
+    write_tables(folder)
+    table = folder / "frames.csv"
+    table.write_text(table.read_text().replace(",test,", ",val,"))
+    return folder
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    path = folder / STATE
+    return json.loads(path.read_text())["history"] if path.is_file() else []
+
+
+@pytest.mark.parametrize("network", ["classifier", "detector"])
+def test_ten_kills_change_nothing(
+    processes: multiprocessing.context.BaseContext, data: Path, tmp_path: Path, network: str
+) -> None:
+    def run(out: Path, seconds: float | None = None) -> bool:
+        """Whether it ended by itself, before it was killed."""
+        process = processes.Process(target=small_run, args=(network, data, out))
+        process.start()
+        process.join(seconds)
+        ended = process.exitcode is not None
+        process.kill()
+        process.join()
+        assert not ended or process.exitcode == 0
+        return ended
+
+    started = time.monotonic()
+    assert run(tmp_path / "whole")
+    whole = time.monotonic() - started
+    expected = history(tmp_path / "whole")
+    assert len(expected) == EPOCHS
+    rng = np.random.default_rng()
+    killed = finished = 0
+    while killed < KILLS or history(tmp_path / f"{finished}"):
+        out = tmp_path / f"{finished}"
+        if not run(out, whole * rng.uniform(0.2, 1.0) if killed < KILLS else None):
+            killed += 1
+            continue
+        for one, other in zip(history(out), expected, strict=True):
+            assert one | {"ended": 0} == pytest.approx(other | {"ended": 0}, rel=1e-4, abs=1e-4)
+        finished += 1

@@ -1,0 +1,52 @@
+"""What params.yaml and hyperparameters may say."""
+
+from pathlib import Path
+
+import pytest
+
+from training.errors import TrainingError
+from training.recipe import PARAMS, read_recipe, recipe_from
+
+GOOD = {"size": 96, "epochs": 1, "learning_rate": 1e-3, "train_samples": 100, "freeze_until_block": None}
+
+
+@pytest.mark.parametrize("network", ["classifier", "detector"])
+@pytest.mark.parametrize("start", ["imagenet", "release"])
+def test_params_yaml_has_a_recipe_for_each_network_and_start(network: str, start: str) -> None:
+    recipe = read_recipe(PARAMS, network, start)
+    assert recipe.stages
+    assert recipe.batch > 0
+
+
+@pytest.mark.parametrize("text", ["", "classifier: 3", "classifier: {seed: 1}", "classifier: ["])
+def test_parameters_that_say_too_little_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(TrainingError, match=r"params\.yaml: not the parameters of a training"):
+        read_recipe(tmp_path / "params.yaml", "classifier", "release")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"size": 8},
+        {"size": 100},
+        {"epochs": 0},
+        {"learning_rate": -1.0},
+        {"patience": 0},
+        {"train_samples": 0},
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(TrainingError, match="cannot train so"):
+        recipe_from([GOOD | wrong], 64, 1)
+
+
+def test_an_unknown_key_is_refused() -> None:
+    with pytest.raises(TrainingError, match="unexpected keyword"):
+        recipe_from([GOOD | {"depth": 1}], 64, 1)
+
+
+@pytest.mark.parametrize(("stages", "batch", "seed"), [([], 64, 1), ([GOOD], 0, 1), ([GOOD], 64, -1)])
+def test_a_recipe_needs_stages_a_batch_and_a_seed(stages: list[dict], batch: int, seed: int) -> None:
+    with pytest.raises(TrainingError, match="cannot train so"):
+        recipe_from(stages, batch, seed)

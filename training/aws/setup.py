@@ -1,0 +1,155 @@
+"""Make what training on AWS needs, `make training-setup`: `python -m training.aws.setup --stack maskwatch-dev`.
+
+An ECR repository for the training image, a role that jobs and pipelines run as, and a group of model packages. What
+exists is left as it is, but for the role's policy, which is brought up to date. Prints the role's ARN and the image's
+name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.ops.errors import OpsError, explain
+from infra.ops.stack import outputs_of
+from training.aws.job import ensure_group
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What was made: the role's ARN, and the image's name without a tag."""
+
+    role: str
+    image: str
+
+
+def policy(bucket: str, pictures: Sequence[str], stack: str, account: str, region: str) -> dict[str, Any]:
+    """What jobs and pipelines of a stack may do, and nothing else.
+
+    Args:
+        bucket: The stack's models bucket: read and written.
+        pictures: Buckets with pictures: read.
+        stack: Its name.
+        account: AWS account.
+        region: AWS region.
+    """
+    own = f"{region}:{account}"
+    read = [arn for name in (bucket, *pictures) for arn in (f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*")]
+    sagemaker = [
+        f"arn:aws:sagemaker:{own}:{kind}/{name}*"
+        for kind in ("training-job", "processing-job", "pipeline", "model-package", "model-package-group")
+        for name in (stack, "maskwatch", "pipelines-")
+    ]
+    statements: dict[str, tuple[list[str], list[str]]] = {
+        "Read": (["s3:GetObject", "s3:ListBucket"], read),
+        "Write": (["s3:PutObject", "s3:AbortMultipartUpload"], [f"arn:aws:s3:::{bucket}/*"]),
+        "Image": (
+            ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
+            [f"arn:aws:ecr:{own}:repository/{repository(stack)}"],
+        ),
+        "Login": (["ecr:GetAuthorizationToken"], ["*"]),
+        "Logs": (
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+            [f"arn:aws:logs:{own}:log-group:/aws/sagemaker/*"],
+        ),
+        "Metrics": (["cloudwatch:PutMetricData"], ["*"]),
+        "WhatServes": (["cloudformation:DescribeStacks"], [f"arn:aws:cloudformation:{own}:stack/{stack}/*"]),
+        "Steps": (
+            [
+                *(f"sagemaker:{verb}{kind}" for kind in ("TrainingJob", "ProcessingJob") for verb in _VERBS),
+                "sagemaker:AddTags",
+                "sagemaker:CreateModelPackage",
+                "sagemaker:DescribeModelPackage",
+            ],
+            sagemaker,
+        ),
+        "Track": (["sagemaker-mlflow:*"], [f"arn:aws:sagemaker:{own}:mlflow-tracking-server/*"]),
+        "PassItself": (["iam:PassRole"], [f"arn:aws:iam::{account}:role/{role_name(stack)}"]),
+    }
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Sid": name, "Effect": "Allow", "Action": actions, "Resource": resources}
+            for name, (actions, resources) in statements.items()
+        ],
+    }
+
+
+_VERBS = ("Create", "Describe", "Stop")
+
+
+def role_name(stack: str) -> str:
+    """Of the role that a stack's jobs run as."""
+    return f"{stack}-training"
+
+
+def repository(stack: str) -> str:
+    """Of a stack's training image, in ECR."""
+    return f"{stack}-training"
+
+
+def set_up(stack: str, bucket: str, pictures: Sequence[str], aws: boto3.Session) -> Setup:
+    """Make what is missing, and return what there is."""
+    account, region = aws.client("sts").get_caller_identity()["Account"], aws.region_name
+    ecr, iam = aws.client("ecr"), aws.client("iam")
+    with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
+        ecr.create_repository(
+            repositoryName=repository(stack),
+            imageScanningConfiguration={"scanOnPush": True},
+            encryptionConfiguration={"encryptionType": "AES256"},
+        )
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sagemaker.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+            }
+        ],
+    }
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(RoleName=role_name(stack), AssumeRolePolicyDocument=json.dumps(trust))
+    document = json.dumps(policy(bucket, pictures, stack, account, region))
+    iam.put_role_policy(RoleName=role_name(stack), PolicyName="training", PolicyDocument=document)
+    ensure_group(stack, aws.client("sagemaker"))
+    (found,) = ecr.describe_repositories(repositoryNames=[repository(stack)])["repositories"]
+    return Setup(iam.get_role(RoleName=role_name(stack))["Role"]["Arn"], found["repositoryUri"])
+
+
+def main() -> None:
+    """Set up from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--stack", required=True, help="whose models bucket and releases are meant")
+    parser.add_argument("--pictures", nargs="*", default=(), metavar="BUCKET", help="buckets to read from")
+    options = parser.parse_args()
+    try:
+        bucket = outputs_of(options.stack)["ModelsBucket"]
+        made = set_up(options.stack, bucket, options.pictures, boto3.Session())
+    except OpsError as error:
+        sys.exit(f"error: {error}")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"error: {explain(error)}")
+    registry = made.image.split("/")[0]
+    print(f"ROLE={made.role}\nIMAGE={made.image}:latest")
+    print(
+        f"aws ecr get-login-password | docker login --username AWS --password-stdin {registry}",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Judge what serves: decode → detect → cut → classify, on whole portraits, as a client gets it answered."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from tqdm import tqdm
+
+from functions.inference.decode import decode
+from functions.inference.fetch import open_release
+from functions.inference.prediction import PredictOptions
+from functions.inference.release import Network
+from functions.inference.score import load_models, score
+from functions.shared.contract import LABELS
+from training.errors import TrainingError
+from training.files import CONVERSION, DETECTOR, SMALL
+from training.metrics import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from functions.inference.release import Release
+    from training.classifier.dataset import Sample
+
+STACK: Final = "stack:"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What serving answers about portraits.
+
+    Attributes:
+        face_found: Whether a face was found, rather than the whole picture classified, (N,).
+        probabilities: Of the picture's verdict, (N, 3).
+    """
+
+    face_found: NDArray[np.bool_]
+    probabilities: NDArray[np.float64]
+
+
+def serving_uri(stack: str) -> str:
+    """The address of the release that a stack serves; empty for the one in its image.
+
+    Raises:
+        TrainingError: There is no such stack, or AWS cannot be asked.
+    """
+    import boto3  # noqa: PLC0415 -- only who names a stack needs it
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        (described,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    except (BotoCoreError, ClientError) as error:
+        raise TrainingError(f"what the stack {stack} serves cannot be found out: {error}") from error
+    parameters = {one["ParameterKey"]: one["ParameterValue"] for one in described.get("Parameters", [])}
+    return str(parameters.get("ModelUri", ""))
+
+
+def open_serving(told: str) -> Release:
+    """The release at a folder or s3://…, what the stack in `stack:NAME` serves now, or for "" the one in the image.
+
+    Raises:
+        ReleaseError: The release cannot be used.
+        TrainingError: See `serving_uri`.
+    """
+    return open_release(serving_uri(told.removeprefix(STACK)) if told.startswith(STACK) else told)
+
+
+def shipped(run: Path) -> Network:
+    """What `training.classifier.convert` chose to ship of a run, before it has a version."""
+    conversion = json.loads((run / CONVERSION).read_text())
+    return Network((run / f"{conversion['shipped']}.tflite").read_bytes(), conversion["input_size"])
+
+
+def _small(run: Path) -> Network | None:
+    """The network for faces of few pixels, where conversion made one."""
+    conversion = json.loads((run / CONVERSION).read_text())
+    if "small" not in conversion:
+        return None
+    return Network((run / SMALL).read_bytes(), conversion["small"]["input_size"])
+
+
+def candidate_release(serving: Release, run: Path | None, detector: Path | None) -> Release:
+    """The serving release with what runs bring in its place.
+
+    Args:
+        serving: The release to begin with.
+        run: Folder of a converted classifier's run.
+        detector: Folder of a converted detector's run.
+    """
+    release = serving
+    if run:
+        release = replace(serving, classifier=shipped(run), small_classifier=_small(run))
+    if detector:
+        conversion = json.loads((detector / CONVERSION).read_text())
+        network = Network((detector / DETECTOR).read_bytes(), conversion["input_size"])
+        release = replace(release, detector=network, min_detection=conversion["min_score"])
+    return release
+
+
+def answer(release: Release, samples: Sequence[Sample], name: str) -> Answers:
+    """Send the files of portraits to a release's models, as a client would.
+
+    Args:
+        release: Whose networks answer.
+        samples: Portraits whose files can be decoded.
+        name: What the progress bar says.
+    """
+    workers = os.cpu_count() or 1
+
+    def part(first: int) -> list[tuple[bool, list[float]]]:
+        models = load_models(release, threads=1)
+        answers = []
+        for sample in samples[first::workers]:
+            told = score(decode(sample.example.path.read_bytes()), models, PredictOptions())
+            chances = told.verdict.probabilities
+            answers.append((bool(told.faces), [chances[label] for label in LABELS]))
+            bar.update()
+        return answers
+
+    found, probabilities = np.zeros(len(samples), bool), np.zeros((len(samples), len(LABELS)))
+    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(samples), desc=name, unit="picture") as bar:
+        for first, answers in enumerate(pool.map(part, range(workers))):
+            found[first::workers] = [one for one, _ in answers]
+            probabilities[first::workers] = np.reshape([row for _, row in answers], (-1, len(LABELS)))
+    return Answers(found, probabilities)
+
+
+def served_figures(
+    answers: Answers,
+    actual: NDArray[np.int64],
+    sources: NDArray[np.str_],
+    slices: Mapping[str, Mapping[str, NDArray[np.bool_]]],
+) -> dict[str, Any]:
+    """The figures of the served path: overall, by source, and by slice.
+
+    Args:
+        answers: About N portraits.
+        actual: Class numbers (N,).
+        sources: Where each comes from, (N,).
+        slices: Which belong to each slice of each group, (N,).
+    """
+
+    def of(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+        told = figures(actual[chosen], answers.probabilities[chosen])
+        return told | {"face_found": float(answers.face_found[chosen].mean())}
+
+    return {
+        "overall": of(np.ones(len(actual), bool)),
+        "sources": {str(name): of(sources == name) for name in np.unique(sources)},
+        "slices": {
+            group: {name: of(chosen) for name, chosen in members.items() if chosen.any()}
+            for group, members in slices.items()
+        },
+    }

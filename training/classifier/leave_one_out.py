@@ -1,0 +1,102 @@
+"""Leave one source out: `python -m training.classifier.leave_one_out --data FOLDER --out FOLDER` (again to resume).
+
+For each source, a short training without it, judged on all its portraits: what to expect of pictures from elsewhere,
+which no split within a source can tell. Starts at ImageNet, since every trained network has seen all sources. The
+recipe is `leave_one_out` in params.yaml. `leave-one-out.json` has the figures of each source and their mean; the
+report of a run shows them where they lie in its folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from training.classifier.dataset import Dataset, find, load
+from training.classifier.evaluate import actual_classes
+from training.classifier.train import predict_logits, train
+from training.disk import full_disk_told
+from training.errors import TrainingError
+from training.files import LEAVE_ONE_OUT
+from training.metrics import figures
+from training.recipe import PARAMS, read_recipe
+
+if TYPE_CHECKING:
+    from training.recipe import Recipe
+
+FEWEST: Final = 25  # portraits of a source that is left out; fewer tell nothing
+
+
+def leave_one_out(
+    dataset: Dataset, out: Path, recipe: Recipe, backbone: Path | None = None
+) -> dict[str, Any]:
+    """Train without each source in turn and judge on it.
+
+    Args:
+        dataset: Of several sources.
+        out: Gets a run for each source, and `leave-one-out.json`.
+        recipe: A short one.
+        backbone: Starting weights; None fetches Keras' own.
+
+    Returns:
+        What the file says: figures by source, and the mean accuracy and macro-F1 of sources.
+
+    Raises:
+        TrainingError: There are no two sources with enough portraits.
+    """
+    portraits = dataset.portraits
+    counts = Counter(sample.example.source for sample in portraits)
+    sources = sorted(name for name, count in counts.items() if name and count >= FEWEST)
+    if len(sources) < 2:
+        raise TrainingError(
+            f"two sources with {FEWEST} portraits each are needed, named in the column source of crops.csv; "
+            f"there are: {', '.join(sources) or 'none'}"
+        )
+    told: dict[str, Any] = {}
+    for source in sources:
+        others = replace(dataset, samples=tuple(s for s in dataset.samples if s.example.source != source))
+        model = train(others, out / source, recipe, backbone=backbone)
+        left_out = [s for s in portraits if s.example.source == source]
+        logits = predict_logits(model, left_out, recipe.stages[-1].size)
+        told[source] = figures(actual_classes(left_out), _softmax(logits))
+        print(json.dumps({"source": source, **told[source]}), flush=True)
+    mean = {
+        key: float(np.mean([one[key] for one in told.values()]))
+        for key in ("accuracy", "mask_or_not_accuracy", "macro_f1")
+    }
+    result = {"sources": told, "mean": mean}
+    (out / LEAVE_ONE_OUT).write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def _softmax(logits: Any) -> Any:
+    chances = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
+    return chances / chances.sum(axis=1, keepdims=True)
+
+
+def main() -> None:
+    """Leave sources out from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see dataset.py)")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the runs; resumed if it holds them"
+    )
+    parser.add_argument("--backbone", type=Path, help="MobileNetV2 weights; default: Keras' download")
+    parser.add_argument("--params", type=Path, default=PARAMS, help="default: the project's params.yaml")
+    options = parser.parse_args()
+    try:
+        with full_disk_told():
+            recipe = read_recipe(options.params, "leave_one_out", "imagenet")
+            told = leave_one_out(load(find(options.data)), options.out, recipe, options.backbone)
+    except TrainingError as error:
+        parser.error(str(error))
+    print(json.dumps(told["mean"]))
+
+
+if __name__ == "__main__":
+    main()

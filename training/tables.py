@@ -1,0 +1,209 @@
+"""Read the tables beside the pictures: `crops.csv`, `frames.csv` and `not_faces.csv`.
+
+Commas, semicolons or tabs divide the columns, whose order is free; further columns are left alone. What is wrong is
+told by table, line and column.
+
+    crops.csv      file, and what is known of it: source; xmin, ymin, xmax, ymax of the face in a portrait
+    frames.csv     file, split, xmin, ymin, xmax, ymax, label, and maybe source: a line for each face of a scene
+    not_faces.csv  file, xmin, ymin, xmax, ymax: places in scenes of frames.csv that look like faces and are none
+
+Boxes are in pixels of the upright picture. A scene's label may also be `face` (to be found, its class unknown) or
+`ignore` (neither right nor wrong to find, like COCO's crowds).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from functions.shared.contract import LABELS
+from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from functions.inference.decode import Picture
+
+SPLITS: Final = ("train", "val", "test")
+FACE, IGNORE = "face", "ignore"
+SCENE_LABELS: Final = (*LABELS, FACE, IGNORE)
+EDGES: Final = ("xmin", "ymin", "xmax", "ymax")
+DELIMITERS: Final = ",;\t"
+ROUNDING: Final = 1.0  # pixels that a box may reach out of its picture
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: its number in the file, and its cells by column."""
+
+    table: Path
+    line: int
+    cells: Mapping[str, str]
+
+    def error(self, column: str, problem: str) -> TrainingError:
+        """An error that says where in the table the problem is."""
+        return TrainingError(f"{self.table}, line {self.line}, column {column}: {problem}")
+
+    def text(self, column: str) -> str:
+        """The cell of a column that must not be empty."""
+        if not self.cells[column]:
+            raise self.error(column, "is empty")
+        return self.cells[column]
+
+    def choice(self, column: str, choices: Sequence[str]) -> str:
+        """The cell of a column that takes one of a few words."""
+        if self.cells[column] not in choices:
+            raise self.error(column, f"is {self.cells[column]!r}; it must be one of {', '.join(choices)}")
+        return self.cells[column]
+
+    def number(self, column: str) -> float:
+        """The cell of a column of numbers."""
+        try:
+            value = float(self.text(column).replace(",", "."))  # a decimal comma, where semicolons divide
+        except ValueError as error:
+            raise self.error(column, f"is {self.cells[column]!r}; it must be a number of pixels") from error
+        if not math.isfinite(value):
+            raise self.error(column, f"is {self.cells[column]!r}; it must be a number of pixels")
+        return value
+
+    def box(self) -> Box:
+        """The box that the line gives."""
+        left, top, right, bottom = (self.number(edge) for edge in EDGES)
+        for low, high, first, last in (("xmin", "xmax", left, right), ("ymin", "ymax", top, bottom)):
+            if last <= first:
+                raise self.error(high, f"is {last:g}, but must exceed {low}, which is {first:g}")
+        return left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class MarkedBox:
+    """A box in a picture, its label ("" in a table without labels), and the line that gives it."""
+
+    box: Box
+    label: str
+    row: Row
+
+
+@dataclass(frozen=True)
+class SceneEntry:
+    """What `frames.csv` and `not_faces.csv` say of one scene."""
+
+    file: str
+    split: str
+    source: str
+    faces: tuple[MarkedBox, ...]
+    not_faces: tuple[MarkedBox, ...]
+
+
+def read_table(path: Path, required: Collection[str]) -> list[Row]:
+    """Read a table with a header; empty lines are skipped, cells and column names stripped.
+
+    Args:
+        path: Of a UTF-8 text, with or without a byte order mark.
+        required: Columns that must be there.
+
+    Raises:
+        TrainingError: It is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            header = lines.readline()
+            delimiter = max(DELIMITERS, key=header.count)
+            columns = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+            if missing := [name for name in required if name not in columns]:
+                raise TrainingError(
+                    f"{path} has no column {', '.join(missing)}. Its first line must name the columns; "
+                    f"it has: {', '.join(columns) or 'nothing'}"
+                )
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+            rows = []
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    padded = [cell.strip() for cell in cells] + [""] * (len(columns) - len(cells))
+                    rows.append(Row(path, reader.line_num + 1, dict(zip(columns, padded, strict=False))))
+    except FileNotFoundError as error:
+        raise TrainingError(f"{path} is missing") from error
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path} is not UTF-8; save it as CSV UTF-8") from error
+    except csv.Error as error:
+        raise TrainingError(f"{path} is not a table: {error}") from error
+    return rows
+
+
+def read_crops(folder: Path) -> dict[str, Row]:
+    """The lines of `folder`/crops.csv by the file that they are about; empty without such a table.
+
+    Raises:
+        TrainingError: The table cannot be used.
+    """
+    path = folder / "crops.csv"
+    return {row.text("file"): row for row in read_table(path, ["file"])} if path.is_file() else {}
+
+
+def crop_box(row: Row) -> MarkedBox | None:
+    """The face that a line of `crops.csv` gives; None where it gives none."""
+    if not any(row.cells.get(edge) for edge in EDGES):
+        return None
+    if missing := [edge for edge in EDGES if edge not in row.cells]:
+        raise TrainingError(f"{row.table} has no column {', '.join(missing)}, but other edges of a box")
+    return MarkedBox(row.box(), "", row)
+
+
+def read_scenes(folder: Path) -> list[SceneEntry]:
+    """The scenes of `folder`/frames.csv in its order, with what `not_faces.csv` adds, where there is one.
+
+    Raises:
+        TrainingError: There is no such table, or it cannot be used.
+    """
+    path = folder / "frames.csv"
+    if not path.is_file():
+        raise TrainingError(f"{path} is missing: the detector needs scenes with a box for each face")
+    by_file: dict[str, list[Row]] = defaultdict(list)
+    for row in read_table(path, ["file", "split", *EDGES, "label"]):
+        by_file[row.text("file")].append(row)
+    places: dict[str, list[MarkedBox]] = defaultdict(list)
+    table = folder / "not_faces.csv"
+    for row in read_table(table, ["file", *EDGES]) if table.is_file() else ():
+        if row.text("file") not in by_file:
+            raise row.error("file", f"{row.cells['file']} is no scene of frames.csv")
+        places[row.cells["file"]].append(MarkedBox(row.box(), "", row))
+    return [_scene(file, rows, places[file]) for file, rows in by_file.items()]
+
+
+def _scene(file: str, rows: Sequence[Row], places: Sequence[MarkedBox]) -> SceneEntry:
+    split = rows[0].choice("split", SPLITS)
+    for row in rows:
+        if row.choice("split", SPLITS) != split:
+            raise row.error("split", f"is {row.cells['split']}, but {split} in line {rows[0].line}")
+    faces = tuple(MarkedBox(row.box(), row.choice("label", SCENE_LABELS), row) for row in rows)
+    return SceneEntry(file, split, rows[0].cells.get("source", ""), faces, tuple(places))
+
+
+def boxes_in(picture: Picture, marked: Sequence[MarkedBox]) -> NDArray[np.float32]:
+    """Boxes (n, 4) in the decoded pixels of a picture, which may be fewer than those of the original.
+
+    Raises:
+        TrainingError: A box lies outside the picture, or a line says that it is of a picture of another size.
+    """
+    for one in marked:
+        size = (picture.width, picture.height)
+        for column, pixels in zip(("width", "height"), size, strict=True):
+            if one.row.cells.get(column) and one.row.number(column) != pixels:
+                raise one.row.error(column, f"is {one.row.cells[column]}, but the picture's is {pixels}")
+        for edge, value, end in zip(EDGES, one.box, size * 2, strict=True):
+            if not -ROUNDING <= value <= end + ROUNDING:
+                raise one.row.error(edge, f"is {value:g}, outside the picture of {size[0]}x{size[1]} pixels")
+    height, width = picture.pixels.shape[:2]
+    scale = np.array([width / picture.width, height / picture.height] * 2)
+    boxes = np.array([one.box for one in marked], float).reshape(-1, 4) * scale
+    return np.asarray(boxes.clip(0, (width, height, width, height)), np.float32)
