@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from functions.drift.features import CONFIDENCE, FEATURES, Sample
+from functions.shared.contract import LABELS
 
 MIX = {"mask": 0.6, "no_mask": 0.36, "incorrect": 0.04}
 SURE = {"mask": 40.0, "no_mask": 20.0, "incorrect": 6.0}
@@ -37,4 +38,12 @@ def sample(
     values[:, FEATURES.index("faces")] = rng.poisson(1, count)
     for feature, by in (shift or {}).items():
         values[:, FEATURES.index(feature)] += by
-    return Sample(values.astype(np.float32), tuple(drawn.tolist()), seen or count)
+    places = np.array([LABELS.index(label) for label in drawn], np.int8)
+    return Sample(values.astype(np.float32), places, seen or count, float(count))
+
+
+def days(
+    count: int, source: str = "gate-1", *, size: int = 200, seed: int = 1_000, **options
+) -> list[dict[str, Sample]]:
+    """Draw the predictions of a source, day after day; see `sample`."""
+    return [{source: sample(size, seed=seed + day, **options)} for day in range(count)]

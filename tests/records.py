@@ -31,6 +31,7 @@ def drawn(
     min_confidence: float = 0.0,
     prediction_id: str | None = None,
     shift: float = 0.0,
+    track: str | None = None,
 ) -> str:
     """A line about a picture of which everything but what is given is drawn at random.
 
@@ -44,6 +45,7 @@ def drawn(
         min_confidence: Below it the label is said to be uncertain.
         prediction_id: What it is called.
         shift: Deviations by which the picture's figures are off.
+        track: Of the person that the largest face belongs to.
     """
     label = label or str(rng.choice(LABELS))
     confidence = round(rng.uniform(0.5, 1), 4)
@@ -68,7 +70,7 @@ def drawn(
     )
     recorder = Recorder("MaskWatch", "/predict", version)
     with _written_at(time) as written:
-        recorder.predicted(prediction, source=source, request_id=rng.bytes(8).hex())
+        recorder.predicted(prediction, source=source, request_id=rng.bytes(8).hex(), track=track)
     return written.getvalue()
 
 

@@ -14,23 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from tqdm import tqdm
 
 from functions.drift.baseline import build
-from functions.drift.features import FEATURES, Sample, features
+from functions.drift.features import sample_of
 from functions.inference.decode import decode
 from functions.inference.prediction import PredictOptions
 from functions.inference.record import to_record
 from functions.inference.release import MANIFEST, ReleaseError, load_release
 from functions.inference.score import Models, load_models, score
-from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
 from training.classifier.dataset import find, load
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 BASELINE: Final = "baseline.json"
 
@@ -61,11 +59,11 @@ def write_baseline(data: Path, release: Path) -> Path:
     files = tqdm(pictures(data, "val"), "scoring", unit=" pictures")
     records = [record for file in files if (record := record_of(file.path.read_bytes(), models))]
     try:
-        baseline = build(sample(records), models.version, {})
+        baseline = build(models.version, [{"validation": sample_of(records)}])
     except ValueError as error:
         raise TrainingError(f"{data}: {error}") from error
     path = release / BASELINE
-    path.write_text(baseline.as_json() + "\n")
+    path.write_text(baseline.to_json() + "\n")
     manifest = json.loads((release / MANIFEST).read_text())
     manifest["files"][BASELINE] = hashlib.sha256(path.read_bytes()).hexdigest()
     (release / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
@@ -94,13 +92,6 @@ def record_of(file: bytes, models: Models) -> Mapping[str, Any] | None:
         return to_record(score(decode(file), models, PredictOptions()), source=None)
     except InputError:
         return None
-
-
-def sample(records: Sequence[Mapping[str, Any]]) -> Sample:
-    """Return the features of prediction records."""
-    values = np.array([features(record) for record in records], np.float32).reshape(-1, len(FEATURES))
-    labels = tuple(max(LABELS, key=record["probabilities"].__getitem__) for record in records)
-    return Sample(values, labels, len(records))
 
 
 def main() -> None:

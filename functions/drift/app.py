@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools import Logger
 
 from functions.drift import metrics
-from functions.drift.run import run
+from functions.drift.run import BaselineError, run
 from functions.drift.settings import read_settings
 from functions.drift.window import parse_window
 from functions.shared.s3 import create_client
@@ -25,19 +25,24 @@ s3 = create_client(read_timeout=20, attempts=4, connections=20)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Report on the window that ends at the event's `to`, or now, and is `hours` long, or what the settings say."""
+    """Report on the window that ends at the event's `to`, or now, and is `hours` long, or what the settings say.
+
+    Raises:
+        BaselineError: The baseline cannot be read. Everything that needs none was written before.
+    """
     started = time.monotonic()
     window = parse_window(event, settings.window_hours, datetime.now(UTC))
     outcome = run(s3, settings, window, lambda: context.get_remaining_time_in_millis() / 1e3 - RESERVE)
-    seconds = time.monotonic() - started
-    for line in metrics.lines(
-        settings.namespace, settings.service, window.end, outcome.facts, outcome.comparison, seconds
-    ):
+    report, seconds = outcome.report, time.monotonic() - started
+    for line in metrics.lines(settings.namespace, settings.service, report, outcome.new_findings, seconds):
         print(line)  # noqa: T201 -- standard output is Lambda's log
-    for note in outcome.facts["notes"]:
+    for note in report.notes:
         logger.warning(note)
+    if outcome.error:
+        raise BaselineError(outcome.error)
+    found = report.to_json()
     return {
-        "verdict": outcome.verdict,
+        "verdict": report.verdict,
         "written": list(outcome.written),
-        **{name: outcome.facts[name] for name in ("window", "counts", "notes")},
+        **{name: found[name] for name in ("window", "counts", "notes")},
     }

@@ -1,246 +1,389 @@
-"""A window's predictions against the baseline: what has changed, by how much, and whether that is more than chance.
+"""A window's predictions, and those of the days before it, against the baseline: what has changed, and how surely.
 
-A change is told when it is both unlikely and large. Unlikely: its p-value stays below `ALPHA` after Holm's correction
-for all the tests of a run, so that of runs in a world that stays as it is one in two hundred tells of any. Large:
-its size reaches the limit of its kind, so that a week of a million pictures does not tell of what nobody would see.
+Each source is compared with its own past. A change is *large* on a day when its effect reaches the limit of its kind
+and exceeds the largest effect of any day of the baseline by a margin. It is *unlikely* when its p-value, which allows
+for how days differ, stays below `ALPHA_DAY` after Holm's correction for all tests of the day. It is drift when two
+separate days say so, one of them of the last two; or when the mean of the last days has moved by the limit, which is
+unlikely at `ALPHA_LASTING` (a moving estimates test, Chu, Hornik and Kuan 1995, with days as its unit).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from functions.drift.baseline import projected
-from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, OF_FACES, PROJECTIONS, TITLES, shown
+from functions.drift.effects import (
+    CONFIDENCE_DROP,
+    EMBEDDING,
+    KINDS,
+    MEAN,
+    MIN_EFFECTIVE,
+    PREDICTION,
+    SPREAD,
+    TESTS,
+    Effects,
+    effects,
+)
+from functions.drift.features import FEATURES, PROJECTIONS, TITLES, merged, shown
 from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from functions.drift.baseline import Baseline, Sketch
+    from functions.drift.baseline import Baseline, Reference
     from functions.drift.features import Sample
 
-ALPHA: Final = 0.005
-FEWEST: Final = 100  # predictions, with fewer of which nothing is said
-INPUT, EMBEDDING, PREDICTION, CONFIDENCE_DROP = KINDS = ("input", "embedding", "prediction", "confidence")
-LIMITS: Final[Mapping[str, float]] = {INPUT: 0.25, EMBEDDING: 0.3, PREDICTION: 0.1, CONFIDENCE_DROP: 0.02}
-LABEL: Final = "label"
-SHIFT: Final = "embedding"
-PROJECTION: Final = "projection"
+ALPHA_DAY: Final = 0.02
+ALPHA_LASTING: Final = 0.005
+DAYS: Final = 7  # before the window's end that are looked at
+CONFIRMING: Final = 2  # days that make a drift
+MARGIN: Final = 1.25  # by which the largest effect of the baseline's days has to be exceeded
+LABEL, PROJECTION, SILENCE = "label", "projection", "records"
+SILENT: Final = "silent"  # the kind of a source's silence, beside `KINDS`
+OK, SUSPECTED, DRIFT, NEW, NOT_ENOUGH = "ok", "suspected", "drift", "new", "not enough"
+_MIN_LASTING: Final = 5  # days, of fewer of which no mean is taken
+_PRIOR_DAYS: Final = 4  # of the baseline that what is expected between days weighs as much as
+_LIMITS: Final = np.array([test.limit for test in TESTS])
+_PRIOR: Final = np.array([test.between_days**2 for test in TESTS])
+_TWO_SIDED: Final = np.array([test.kind != CONFIDENCE_DROP for test in TESTS])
+_OF_LABELS: Final = np.array([test.kind == PREDICTION for test in TESTS])
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A test of whether something has changed.
+    """What has changed.
 
     Attributes:
-        feature: One of the features, `label` for the mix of labels, or `embedding` for the mean of all
-            projections, or among the findings `projection` for the one that has changed most.
-        source: Whose predictions; None for all.
-        kind: One of `KINDS`.
+        source: Whose predictions; None for all together.
+        feature: One of the features, `label` for the mix of labels, `projection` for what the network sees, or
+            `records` of a source that sends none.
+        kind: One of `KINDS`, or `silent`.
+        effect: How large the difference is, in the unit of its kind, see `Test.limit`; of silence, days.
+        limit: The effect from which it counts.
         p: How likely a difference as large is by chance, corrected for the number of tests.
-        effect: How large the difference is, in the unit of its kind: of input and embedding, standard deviations of
-            the reference; of predictions, the share whose label would have to change; of confidence, its fall.
+        days: How many of the last days say so.
+        lasting: Whether the mean of the last days says so.
         words: What to tell a person.
     """
 
-    feature: str
     source: str | None
+    feature: str
     kind: str
-    p: float
     effect: float
+    limit: float
+    p: float
+    days: int
+    lasting: bool
     words: str
 
     @property
-    def significant(self) -> bool:
-        """Whether it is both unlikely and large."""
-        return self.p < ALPHA and self.effect >= LIMITS[self.kind]
+    def confirmed(self) -> bool:
+        """Whether it is drift rather than a suspicion."""
+        return self.lasting or self.days >= CONFIRMING
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of comparing a window with the baseline.
+    """What came of comparing a window, and the days before it, with the baseline.
 
     Attributes:
         verdict: `ok`, `drift`, or `not enough` predictions to tell.
-        sources: The verdict on each source.
-        effects: The largest effect of each kind in all predictions together, chance or not.
-        findings: What has changed, all sources together first, then what exceeds its limit most.
-        tests: Everything that was looked at, the findings among it.
+        sources: The status of each source: `ok`, `suspected`, `drift`, `silent`, `new` or `not enough`.
+        effects: The largest effect of each kind that was tested in the window, chance or not.
+        findings: What has changed; what is confirmed first, then by how much the limit is exceeded.
+        tests: How many tests of the window there were.
+        days: How many complete days were looked at.
     """
 
     verdict: str
     sources: Mapping[str, str]
     effects: Mapping[str, float]
     findings: tuple[Finding, ...]
-    tests: tuple[Finding, ...]
+    tests: int
+    days: int
 
 
-def compare(samples: Mapping[str, Sample], overall: Sample, baseline: Baseline) -> Comparison:
-    """Compare all predictions, and those of each source, with the baseline.
+@dataclass(frozen=True)
+class _Verdicts:
+    """The tests of one sample: effects, corrected p-values and which are both unlikely and large; each (tests,)."""
 
-    A source is compared with its own past where the baseline knows it, and with everything where not.
+    effects: NDArray[np.float64]
+    p: NDArray[np.float64]
+    limits: NDArray[np.float64]
+    significant: NDArray[np.bool_]
+    sample: Sample
+
+
+def compare(
+    window: Mapping[str, Sample], days: Sequence[Mapping[str, Sample]], baseline: Baseline
+) -> Comparison:
+    """Compare each source with its own past, or, where none has one, all together with the baseline.
 
     Args:
-        samples: The predictions by source.
-        overall: All of them.
+        window: The predictions by source.
+        days: The same of the complete days before the window's end, the latest last.
         baseline: Of the same model version.
     """
-    tests = list(_tests(None, overall, baseline.everything))
-    alone = (
-        len(samples) == 1 and not baseline.sources
-    )  # its tests would be those of all predictions over again
-    if not alone:
-        for source, sample in samples.items():
-            tests += _tests(source, sample, baseline.sources.get(source, baseline.everything))
-    corrected = holm([test.p for test in tests])
-    tests = [replace(test, p=p) for test, p in zip(tests, corrected, strict=True)]
-    findings = _findings(tests)
-
-    def verdict(sample: Sample, *sources: str | None) -> str:
-        if any(finding.source in sources for finding in findings):
-            return "drift"
-        return "ok" if len(sample.labels) >= FEWEST else "not enough"
-
+    days = days[-DAYS:]
+    alone = not baseline.sources
+    references: dict[str | None, Reference] = {None: baseline.overall} if alone else {}
+    references.update((source, reference) for source, reference in baseline.sources.items())
+    now = _tested(_subjects(window, alone=alone), references, ALPHA_DAY)
+    daily = [_tested(_subjects(day, alone=alone), references, ALPHA_DAY) for day in days]
+    lasting = _lasting([_subjects(day, alone=alone) for day in days], references)
+    found: list[Finding] = []
+    for source, reference in references.items():
+        own = [day.get(source) for day in daily]
+        found += _findings(source, reference, now.get(source), own, lasting.get(source))
+        if source is not None:
+            found += _silence(source, reference, window, days)
+    new: list[str | None] = [source for source in window if source not in baseline.sources]
+    if alone:  # for information: a release's own pictures are no source's past
+        told = _tested(_subjects(window, alone=False), dict.fromkeys(new, baseline.overall), ALPHA_DAY)
+        found += [
+            one for source in told for one in _findings(source, baseline.overall, told[source], [], None)
+        ]
+    sources = {
+        source: NEW if source in new else _status(source, found, tested=source in now)
+        for source in {**window, **baseline.sources}
+    }
+    confirmed = any(finding.confirmed for finding in found)
     return Comparison(
-        verdict=verdict(overall, None, *samples),
-        sources={name: verdict(sample, None if alone else name) for name, sample in samples.items()},
-        effects={
-            kind: max((t.effect for t in tests if t.kind == kind and t.source is None), default=0.0)
-            for kind in KINDS
-        },
-        findings=findings,
-        tests=tuple(tests),
+        verdict=DRIFT if confirmed else OK if now else NOT_ENOUGH,
+        sources=sources,
+        effects=_largest(now),
+        findings=tuple(sorted(found, key=_order)),
+        tests=sum(int(np.isfinite(verdicts.p).sum()) for verdicts in now.values()),
+        days=len(days),
     )
 
 
-def _findings(tests: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the significant tests in their order; of a source's projections, which say nothing apart, the first."""
-    kept: dict[tuple[str | None, str], Finding] = {}
-    alike = Counter[tuple[str | None, str]]()
-    for test in sorted(
-        (test for test in tests if test.significant),
-        key=lambda test: (test.source is not None, test.source or "", -test.effect / LIMITS[test.kind]),
-    ):
-        key = test.source, PROJECTION if test.feature in PROJECTIONS else test.feature
-        kept.setdefault(key, test)
-        alike[key] += 1
-    return tuple(
-        replace(
-            test,
-            feature=PROJECTION,
-            words=f"{alike[key]} of the {len(PROJECTIONS)} figures that sum up what the network sees have changed",
-        )
-        if key[1] == PROJECTION
-        else test
-        for key, test in kept.items()
-    )
-
-
-def holm(ps: Sequence[float]) -> list[float]:
-    """Correct p-values for being many (Holm 1979): each stays in its place, and what is below a level holds at it."""
-    corrected = [0.0] * len(ps)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
-        largest = max(largest, min(ps[place] * (len(ps) - rank), 1.0))
-        corrected[place] = largest
+def holm(ps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correct p-values (n,) for being many (Holm 1979): what is then below a level holds at it."""
+    order = np.argsort(ps, kind="stable")
+    stepped = ps[order] * np.arange(len(ps), 0, -1)
+    corrected = np.empty_like(ps)
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return corrected
 
 
-def _tests(source: str | None, sample: Sample, reference: Sketch) -> Iterator[Finding]:
-    if len(sample.labels) < FEWEST:
-        return
-    for feature in INPUTS:
-        then, now = reference.column(feature), sample.values[:, FEATURES.index(feature)]
-        yield _change(source, INPUT, feature, then, now)
-    for feature in PROJECTIONS:
-        then, now = reference.column(feature), sample.values[:, FEATURES.index(feature)]
-        yield _change(source, EMBEDDING, feature, then, now)
-    yield _shift(source, sample, reference)
-    yield _mix(source, sample, reference)
-    yield _drop(source, sample, reference)
+def _subjects(samples: Mapping[str, Sample], *, alone: bool) -> Mapping[str | None, Sample]:
+    if alone:
+        return {None: merged(samples.values())}
+    return {source: sample for source, sample in samples.items()}  # noqa: C416 -- None is a key beside them
 
 
-def _change(
-    source: str | None, kind: str, feature: str, then: NDArray[np.float32], now: NDArray[np.float32]
-) -> Finding:
-    p, effect = _evidently("ks", then, now), _evidently("wasserstein", then, now)
-    words = f"{TITLES.get(feature, feature)} {_direction(then, now)}: {_figures(feature, then, now)}"
-    return Finding(feature, source, kind, p, effect, words)
+def _tested(
+    samples: Mapping[str | None, Sample], references: Mapping[str | None, Reference], alpha: float
+) -> dict[str | None, _Verdicts]:
+    """Test what has a reference and enough predictions, all in one family."""
+    compared = {
+        source: effects(sample, references[source].moments)
+        for source, sample in samples.items()
+        if source in references and sample.effective >= MIN_EFFECTIVE
+    }
+    ps = {
+        source: _p_values(found.values, found.sampling + found.of_reference, references[source], 1)
+        for source, found in compared.items()
+    }
+    limits = {source: _day_limits(references[source]) for source in compared}
+    return _corrected(compared, ps, limits, samples, alpha)
 
 
-def _figures(feature: str, then: NDArray[np.float32], now: NDArray[np.float32]) -> str:
-    """Say the change in the first figures in which it shows."""
-    if feature in OF_FACES:
-        was, is_ = (f"{(values > 0).mean():.0%}" for values in (then, now))
-        if was != is_:
-            return f"one was found in {was} of the pictures, and now in {is_}"
-    was, is_ = (shown(feature, float(np.median(values))) for values in (then, now))
-    if was != is_:
-        return f"the median was {was} and is {is_}"
-    was, is_ = (shown(feature, float(values.mean())) for values in (then, now))
-    return f"the mean was {was} and is {is_}"
+def _lasting(
+    days: Sequence[Mapping[str | None, Sample]], references: Mapping[str | None, Reference]
+) -> dict[str | None, _Verdicts]:
+    """Test the mean effect of the last days, where the reference knows how days differ."""
+    compared, ps, limits, samples = {}, {}, {}, {}
+    for source, reference in references.items():
+        own = [day[source] for day in days if source in day and day[source].effective >= MIN_EFFECTIVE]
+        if reference.days and len(own) >= _MIN_LASTING:
+            each = [effects(sample, reference.moments) for sample in own]
+            mean = Effects(
+                np.mean([one.values for one in each], axis=0),
+                np.mean([one.sampling for one in each], axis=0) / len(own),
+                np.mean([one.of_reference for one in each], axis=0),
+            )
+            compared[source], limits[source], samples[source] = mean, _LIMITS, merged(own)
+            ps[source] = _p_values(mean.values, mean.sampling + mean.of_reference, reference, len(own))
+    return _corrected(compared, ps, limits, samples, ALPHA_LASTING)
 
 
-def _direction(then: NDArray[np.float32], now: NDArray[np.float32]) -> str:
-    moved = float(now.mean() - then.mean()) / max(float(then.std()), 1e-3)
-    if abs(moved) < LIMITS[INPUT] / 2:
-        return "is spread differently"
-    return "has risen" if moved > 0 else "has fallen"
+def _corrected(
+    compared: Mapping[str | None, Effects],
+    ps: Mapping[str | None, NDArray[np.float64]],
+    limits: Mapping[str | None, NDArray[np.float64]],
+    samples: Mapping[str | None, Sample],
+    alpha: float,
+) -> dict[str | None, _Verdicts]:
+    if not compared:
+        return {}
+    together = np.concatenate([ps[source] for source in compared])
+    tested = np.isfinite(together)
+    together[tested] = holm(together[tested])
+    verdicts = {}
+    for source, p in zip(compared, np.split(together, len(compared)), strict=True):
+        values = compared[source].values
+        significant = (p < alpha) & (np.abs(values) >= limits[source])
+        verdicts[source] = _Verdicts(values, p, limits[source], significant, samples[source])
+    return verdicts
 
 
-def _shift(source: str | None, sample: Sample, reference: Sketch) -> Finding:
-    """Test whether the projections' mean has moved, by Hotelling's T² with the reference's covariance."""
-    from scipy.stats import f  # noqa: PLC0415 -- slow to import, see `_evidently`
+def _p_values(
+    values: NDArray[np.float64], chance: NDArray[np.float64], reference: Reference, days: int
+) -> NDArray[np.float64]:
+    """Return how likely effects as large are on so many days of an unchanged world; NaN where that is not known.
 
-    n, side = len(sample.labels), len(PROJECTIONS)
-    moved = projected(sample).mean(axis=0) - reference.mean
-    ridge = 1e-6 * (np.trace(reference.covariance) + 1) * np.eye(side)  # it may be singular
-    square = float(moved @ np.linalg.solve(reference.covariance + ridge, moved))
-    pairs = n * reference.count / (n + reference.count)
-    effect = float(np.sqrt(max(square - side / pairs, 0.0)))  # less what chance alone brings about
-    words = f"what the network makes of the faces has moved by {effect:.2f} standard deviations"
-    freedom = reference.count - side
-    p = f.sf(square * pairs * freedom / (side * (reference.count - 1)), side, freedom)
-    return Finding(SHIFT, source, EMBEDDING, float(p), effect, words)
+    The variance between days is that of the baseline's days, moderated by what is expected, as that of genes is
+    (Smyth 2004); the degrees of freedom are those of both together. A release's own pictures have no days: then it is
+    the expected one, and of the labels, which depend on the place, nothing is known.
+    """
+    from scipy.stats import norm, t  # noqa: PLC0415 -- takes a second to import, and is needed here only
+
+    if reference.days:
+        count = reference.days.count
+        freedom = _PRIOR_DAYS + count - 1
+        between = (_PRIOR_DAYS * _PRIOR + (count - 1) * reference.days.variance) / freedom
+        tail = t(freedom).sf
+        between = between * (1 / days + 1 / count)
+    else:
+        between, tail = _PRIOR / days, norm.sf
+    z = values / np.sqrt(between + chance)
+    p = np.where(_TWO_SIDED, 2 * tail(np.abs(z)), tail(z))
+    return p if reference.days else np.where(_OF_LABELS, np.nan, p)
 
 
-def _mix(source: str | None, sample: Sample, reference: Sketch) -> Finding:
-    """Test whether labels occur in other proportions."""
-    from scipy.stats import chi2_contingency  # noqa: PLC0415
+def _day_limits(reference: Reference) -> NDArray[np.float64]:
+    return np.maximum(_LIMITS, MARGIN * reference.days.largest) if reference.days else _LIMITS
 
-    now = np.array([Counter(sample.labels)[label] for label in LABELS], float)
-    then = np.array([reference.labels[label] for label in LABELS], float)
-    occurring = now + then > 0
-    p = chi2_contingency([then[occurring], now[occurring]]).pvalue if occurring.sum() > 1 else 1.0
-    shares = then / then.sum(), now / now.sum()
-    effect = float(abs(shares[0] - shares[1]).sum() / 2)
-    told = (f"{label} {was:.0%} → {is_:.0%}" for label, was, is_ in zip(LABELS, *shares, strict=True))
-    return Finding(
-        LABEL, source, PREDICTION, float(p), effect, f"other labels than before: {', '.join(told)}"
+
+def _findings(
+    source: str | None,
+    reference: Reference,
+    now: _Verdicts | None,
+    daily: Sequence[_Verdicts | None],
+    lasting: _Verdicts | None,
+) -> list[Finding]:
+    """Return what the window, the last two days or the mean of the days say; tests of one thing as one finding."""
+    groups: dict[str, list[tuple[int, _Verdicts]]] = {}
+    for place in range(len(TESTS)):
+        for verdicts in (now, lasting, *daily[-CONFIRMING:][::-1]):
+            if verdicts and verdicts.significant[place]:
+                groups.setdefault(_group(place), []).append((place, verdicts))
+                break
+    findings = []
+    for group, members in groups.items():
+        place, verdicts = max(members, key=lambda one: abs(one[1].effects[one[0]] / one[1].limits[one[0]]))
+        places = [one for one, _ in members]
+        agreeing = max(_agreeing(one, said.effects[one], daily) for one, said in members)
+        findings.append(
+            Finding(
+                source,
+                _named(place),
+                TESTS[place].kind,
+                float(abs(verdicts.effects[place])),
+                float(verdicts.limits[place]),
+                float(verdicts.p[place]),
+                agreeing,
+                bool(lasting and any(lasting.significant[one] for one in places)),
+                _words(group, places, verdicts, reference),
+            )
+        )
+    return findings
+
+
+def _agreeing(place: int, effect: float, daily: Sequence[_Verdicts | None]) -> int:
+    """Return how many days say the same, if one of the last two is among them."""
+    said = [bool(day and day.significant[place] and day.effects[place] * effect > 0) for day in daily]
+    return sum(said) if any(said[-CONFIRMING:]) else 0
+
+
+def _silence(
+    source: str, reference: Reference, window: Mapping[str, Sample], days: Sequence[Mapping[str, Sample]]
+) -> list[Finding]:
+    usual = reference.days.longest_silence if reference.days else 0
+    silent = next((number for number, day in enumerate(reversed(days)) if source in day), len(days))
+    if not window or source in window or silent <= usual:
+        return []
+    words = (
+        f"no record came for {silent} whole day{'s' * (silent > 1)}; in the baseline never more than {usual}"
     )
+    return [
+        Finding(source, SILENCE, SILENT, silent, usual + 1, 0.0, silent - usual, lasting=False, words=words)
+    ]
 
 
-def _drop(source: str | None, sample: Sample, reference: Sketch) -> Finding:
-    """Test whether the confidence is lower than it was in the same labels."""
-    now = sample.values[:, FEATURES.index(CONFIDENCE)]
-    then = reference.confidence_at(Counter(sample.labels))
-    effect = max(float(then.mean() - now.mean()), 0.0)
-    words = f"the mean confidence was {then.mean():.1%} with these labels and is {now.mean():.1%}"
-    return Finding(CONFIDENCE, source, CONFIDENCE_DROP, _evidently("ks", then, now), effect, words)
+def _status(source: str, findings: Sequence[Finding], *, tested: bool) -> str:
+    own = [finding for finding in findings if finding.source == source]
+    if any(finding.kind == SILENT for finding in own):
+        return SILENT
+    if own:
+        return DRIFT if any(finding.confirmed for finding in own) else SUSPECTED
+    return OK if tested else NOT_ENOUGH
 
 
-def _evidently(method: str, then: NDArray[np.float32], now: NDArray[np.float32]) -> float:
-    """Return the score of one of Evidently's tests for numbers: `ks`, a p-value, or `wasserstein`, in deviations."""
-    import pandas as pd  # noqa: PLC0415 -- takes seconds to import, as Evidently does, and is needed here only
-    from evidently.legacy.calculations import stattests  # noqa: PLC0415 -- where 0.7 has them
-    from evidently.legacy.core import ColumnType  # noqa: PLC0415
+def _largest(now: Mapping[str | None, _Verdicts]) -> dict[str, float]:
+    largest: dict[str, float] = {}
+    for verdicts in now.values():
+        for test, value, p in zip(TESTS, verdicts.effects, verdicts.p, strict=True):
+            if np.isfinite(p):
+                size = abs(value) if test.kind != CONFIDENCE_DROP else max(value, 0.0)
+                largest[test.kind] = max(largest.get(test.kind, 0.0), float(size))
+    return {kind: largest[kind] for kind in KINDS if kind in largest}
 
-    test: Any = {"ks": stattests.ks_stat_test, "wasserstein": stattests.wasserstein_stat_test}[method]
-    columns = pd.Series(then, dtype=float), pd.Series(now, dtype=float)
-    return float(test(*columns, ColumnType.Numerical, None).drift_score)
+
+def _order(finding: Finding) -> tuple[bool, bool, str, float]:
+    exceeded = finding.effect / finding.limit
+    return not finding.confirmed, finding.source is not None, finding.source or "", -exceeded
+
+
+def _group(place: int) -> str:
+    test = TESTS[place]
+    return {EMBEDDING: PROJECTION, PREDICTION: LABEL}.get(test.kind, f"{test.feature} {test.of}")
+
+
+def _named(place: int) -> str:
+    test = TESTS[place]
+    return {EMBEDDING: PROJECTION, PREDICTION: LABEL}.get(test.kind, test.feature)
+
+
+def _words(group: str, places: Sequence[int], verdicts: _Verdicts, reference: Reference) -> str:
+    """Say what has changed, from what to what."""
+    sample, test = verdicts.sample, TESTS[places[0]]
+    if group == PROJECTION:
+        changed = len({TESTS[place].feature for place in places})
+        said = f"{changed} of the {len(PROJECTIONS)} figures that sum up what the network sees have changed"
+    elif group == LABEL:
+        said = f"other labels than before: {_shares(sample, reference)}"
+    else:
+        said = _change(test.feature, test.of, verdicts.effects[places[0]], sample, reference)
+    return f"{said} (by {sample.effective:,.0f} independent predictions of {sample.seen:,})"
+
+
+def _shares(sample: Sample, reference: Reference) -> str:
+    counts, now = reference.label_counts(), sample.label_counts()
+    was, is_ = max(sum(counts.values()), 1), max(len(sample.labels), 1)
+    return ", ".join(f"{label} {counts[label] / was:.0%} → {now[label] / is_:.0%}" for label in LABELS)
+
+
+def _change(feature: str, of: str, effect: float, sample: Sample, reference: Reference) -> str:
+    place = FEATURES.index(feature)
+    moments = reference.moments
+    shares = np.bincount(sample.labels, minlength=len(LABELS)) / len(sample.labels)
+    expected = float(shares @ moments.means[:, place])
+    title = TITLES.get(feature, feature)
+    if of == SPREAD:
+        return f"{title} is spread {'more' if effect > 0 else 'less'} widely, by {abs(np.expm1(effect)):.0%}"
+    now = float(sample.values[:, place].mean())
+    if TESTS[_test_of(feature)].kind == CONFIDENCE_DROP:
+        return f"the mean confidence was {expected:.1%} with these labels and is {now:.1%}"
+    direction = "risen" if effect > 0 else "fallen"
+    return f"{title} has {direction}: the mean was {shown(feature, expected)} and is {shown(feature, now)}"
+
+
+def _test_of(feature: str) -> int:
+    return next(place for place, test in enumerate(TESTS) if test.feature == feature and test.of == MEAN)

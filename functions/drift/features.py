@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from math import isfinite, log2
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import numpy as np
 
-    import numpy as np
+from functions.shared.contract import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from numpy.typing import NDArray
 
 APPEARANCE: Final = ("brightness", "contrast", "sharpness", "saturation", "noise", "blockiness")
@@ -31,22 +34,81 @@ TITLES: Final[Mapping[str, str]] = {
     "face_side": "largest face",
     "confidence": "confidence",
 }
+_MIN_CORRELATED: Final = 8  # predictions, of fewer of which the correlation is anybody's guess
 _LENGTHS: Final = frozenset({"size", "face_side"})
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Predictions, as many of them as were kept.
+    """Predictions, in the order of their time.
 
     Attributes:
         values: Their features, float32 (n, len(FEATURES)).
-        labels: The most probable label of each, (n,).
-        seen: How many predictions these were taken from.
+        labels: The most probable label of each, as its place in `LABELS`, int8 (n,).
+        seen: How many predictions they stand for: frames, where these are one of each burst.
+        effective: How many independent predictions they are worth, see `effective_number`.
     """
 
     values: NDArray[np.float32]
-    labels: tuple[str, ...]
+    labels: NDArray[np.int8]
     seen: int
+    effective: float
+
+    def label_counts(self) -> dict[str, int]:
+        """Return how many have each label."""
+        counts = np.bincount(self.labels, minlength=len(LABELS)).tolist()
+        return dict(zip(LABELS, counts, strict=True))
+
+
+def sample_of(records: Sequence[Mapping[str, Any]]) -> Sample:
+    """Return the sample of prediction records that have nothing to do with each other.
+
+    Raises:
+        ValueError: A record lacks a feature.
+    """
+    values = np.array([features(record) for record in records], np.float32).reshape(-1, len(FEATURES))
+    labels = np.array([label_place(record["probabilities"]) for record in records], np.int8)
+    return Sample(values, labels, len(records), float(len(records)))
+
+
+def merged(samples: Iterable[Sample]) -> Sample:
+    """Return the predictions of several samples as one."""
+    parts = list(samples)
+    if not parts:
+        return sample_of([])
+    return Sample(
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        sum(part.seen for part in parts),
+        sum(part.effective for part in parts),
+    )
+
+
+def effective_number(values: NDArray[np.float32]) -> float:
+    """Return how many independent predictions a source's predictions are worth.
+
+    One that is like the one before it tells little new: of n with the correlation r between neighbours the mean is as
+    sure as that of n (1 - r) / (1 + r) independent ones (Bayley and Hammersley 1946). r is the mean over
+    features.
+
+    Args:
+        values: Their features in the order of time, float32 (n, len(FEATURES)).
+    """
+    n = len(values)
+    if n < _MIN_CORRELATED:
+        return float(n)
+    centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
+    spread = (centred**2).sum(axis=0)
+    alive = spread > 0
+    if not alive.any():
+        return 1.0
+    r = float(((centred[1:] * centred[:-1]).sum(axis=0)[alive] / spread[alive]).mean())
+    return max(n * (1 - r) / (1 + r), 1.0) if r > 0 else float(n)
+
+
+def label_place(probabilities: Mapping[str, float]) -> int:
+    """Return the place in `LABELS` of the most probable label; of equals the first, as in an answer."""
+    return max(range(len(LABELS)), key=lambda place: probabilities[LABELS[place]])
 
 
 def features(record: Mapping[str, Any]) -> tuple[float, ...]:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.compliance import Compliance
+from functions.drift.feedback_join import FeedbackJoin
 from functions.drift.records import Reader
 from functions.drift.sample import Sampler, Seen
-from functions.drift.truth import Join, read_feedback
+from functions.drift.window import Window, iso
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from functions.drift.features import Sample
+    from functions.drift.feedback_join import Accuracy
     from functions.drift.settings import Settings
-    from functions.drift.window import Window
 
+LABEL_DAYS: Final = 30  # after a prediction that a label about it counts
+_LATE: Final = timedelta(days=3)  # that a record may arrive after it was made
+_FOR_LATE_LABELS: Final = 60.0  # seconds for the records that only late labels are about
 _DAY: Final = timedelta(days=1)
+_HOUR: Final = 3600  # seconds
 
 
-@dataclass
+@dataclass(frozen=True)
 class Counts:
     """What was met while reading.
 
@@ -31,7 +37,7 @@ class Counts:
         duplicates: Records that had been read before.
         outside: Records that are not in the window.
         other_versions: Predictions in the window by another release than the baseline's.
-        unusable: Predictions in the window that lack what is compared.
+        unusable: Predictions that lack what is compared.
         corrupt: Pieces that are no record.
         objects: Objects that were read.
         damaged: Objects that were cut short or garbled.
@@ -56,23 +62,34 @@ class Gathered:
 
     Attributes:
         counts: What was met.
-        truth: How predictions and what people say go together, see `Join.as_json`.
-        samples: Of the window's predictions by the baseline's release, by source.
-        overall: Of all of these.
-        days: The rows of the summary of every day whose records were all read.
+        accuracy: How predictions and what people say go together.
+        judged_since: The first day whose predictions `accuracy` is about.
+        window: The window's predictions by the baseline's release, by source.
+        days: The same of every complete day that is looked back to, the latest last.
+        serving_version: Of the release that made most predictions of the last hour; None where there are none.
+        summary: Of the days that are looked back to.
+        whole: The days of `summary` whose records were all read.
         incomplete: Days of arrival of which records were not read.
     """
 
     counts: Counts
-    truth: Mapping[str, Any]
-    samples: Mapping[str, Sample]
-    overall: Sample
-    days: Mapping[date, list[dict[str, Any]]]
-    incomplete: set[date]
+    accuracy: Accuracy
+    judged_since: date
+    window: Mapping[str, Sample]
+    days: Sequence[Mapping[str, Sample]]
+    serving_version: str | None
+    summary: Compliance
+    whole: Collection[date]
+    incomplete: Collection[date]
 
 
 def gather(
-    s3: Any, settings: Settings, window: Window, model_version: str | None, time_left: Callable[[], float]
+    s3: Any,
+    settings: Settings,
+    window: Window,
+    model_version: str | None,
+    known: Collection[str],
+    time_left: Callable[[], float],
 ) -> Gathered:
     """Read the records and the feedback of the window and of the days that are looked back to.
 
@@ -81,56 +98,99 @@ def gather(
         settings: Where everything is.
         window: Of which there are samples.
         model_version: Of the baseline; without one there are no samples.
+        known: The sources of the baseline, which are kept whatever others there are.
         time_left: Seconds for reading; when they are over, what was read so far has to do.
     """
     start, end = window.start.timestamp(), window.end.timestamp()
     first = first_day(settings, window)
     earliest, looked_from = min(first, window.start), first.timestamp()
-    feedback = read_feedback(s3, settings.insights_bucket, _backwards(datetime.now(UTC), earliest), time_left)
-    counts, seen, join, sampler, summary = Counts(), Seen(), Join(feedback), Sampler(), Compliance()
+    oldest = window.end - timedelta(days=LABEL_DAYS)
+    latest = min(datetime.now(UTC), window.end + timedelta(days=LABEL_DAYS))
+    join = FeedbackJoin(s3, settings.insights_bucket, _backwards(latest, oldest), window.end)
+    tally, seen, sampler, summary = Counter[str](), Seen(), Sampler(known), Compliance()
+    hours = Counter[tuple[int, str]]()
     reader = Reader(s3, settings.records_bucket, time_left)
     # The latest first, so that what is left out for want of time is what matters least.
-    for record in reader.read(_backwards(window.end + _DAY, earliest - _DAY)):
+    for record in reader.read(_backwards(window.end + _LATE, earliest - _DAY)):
         inside = start <= record.time < end
-        counts.outside += not inside
+        tally["outside"] += not inside
         if not seen.add(record.key):
-            counts.duplicates += 1
+            tally["duplicates"] += 1
         elif record.body is None:
-            counts.rejected += inside
+            tally["rejected"] += inside
         else:
             summary.add(record)
-            if looked_from <= record.time < end:
+            if record.time >= end:
+                continue
+            if record.time >= looked_from:
                 join.add(record)
+            if record.model_version == model_version:
+                sampler.add(record)
             if inside:
-                counts.records += 1
-                if record.model_version == model_version:
-                    sampler.add(record)
-                else:
-                    counts.other_versions += model_version is not None
-    counts.unusable, counts.corrupt = sampler.unusable, reader.corrupt
-    counts.objects, counts.damaged, counts.vanished = reader.objects, reader.damaged, reader.vanished
-    # A day whose records were not all read keeps the summary that it has.
+                tally["records"] += 1
+                hours[int(record.time // _HOUR), record.model_version] += 1
+                tally["other_versions"] += model_version not in {None, record.model_version}
+    judged_since = _late_labels(join, reader, seen, looked_from, earliest, oldest, time_left)
+    found = reader.counts
+    days = sampler.days()
     whole = {
-        day: rows
-        for day, rows in summary.days().items()
-        if first.date() <= day <= window.end.date()
-        and reader.incomplete.isdisjoint({day - _DAY, day, day + _DAY})
+        day
+        for day in _backwards(window.end, first)
+        if reader.incomplete.isdisjoint({day - _DAY, day, day + _DAY})
     }
-    return Gathered(counts, join.as_json(), *sampler.samples(), whole, reader.incomplete)
+    complete = [day for day in sorted(whole) if datetime.combine(day + _DAY, time(), UTC) <= window.end]
+    return Gathered(
+        counts=Counts(**tally, unusable=sampler.unusable, **found),
+        accuracy=join.accuracy(f"{settings.insights_bucket} {iso(window.end)}", time_left),
+        judged_since=judged_since,
+        window=sampler.between(start, end),
+        days=[days.get(day, {}) for day in complete],
+        serving_version=_serving(hours),
+        summary=summary,
+        whole=whole,
+        incomplete=frozenset(reader.incomplete),
+    )
 
 
-def sample_window(
-    s3: Any, bucket: str, window: Window, model_version: str
-) -> tuple[Mapping[str, Sample], Sample]:
-    """Return a sample of each source's predictions in a window, and of all, by one release: what makes a baseline."""
-    seen, sampler = Seen(), Sampler()
+def _late_labels(
+    join: FeedbackJoin,
+    reader: Reader,
+    seen: Seen,
+    looked_from: float,
+    earliest: datetime,
+    oldest: datetime,
+    time_left: Callable[[], float],
+) -> date:
+    """Read older records, as long as there are labels whose prediction was not met; return the first day read."""
+    until = time_left() - _FOR_LATE_LABELS
+    day = (earliest - _DAY).date()
+    since = datetime.fromtimestamp(looked_from, UTC).date()
+    while join.pending and day > oldest.date() and time_left() > max(until, 0):
+        day -= _DAY
+        for record in reader.read([day]):
+            if record.time < looked_from and seen.add(record.key):
+                join.add(record)
+        since = day
+    return since
+
+
+def _serving(hours: Mapping[tuple[int, str], int]) -> str | None:
+    if not hours:
+        return None
+    latest = max(hour for hour, _ in hours)
+    return max((count, version) for (hour, version), count in hours.items() if hour == latest)[1]
+
+
+def sample_days(s3: Any, bucket: str, window: Window, model_version: str) -> Sequence[Mapping[str, Sample]]:
+    """Return a sample of each source's predictions by one release, day by day: what makes a baseline."""
+    sampler, seen = Sampler(), Seen()
     start, end = window.start.timestamp(), window.end.timestamp()
-    days = _backwards(window.end + _DAY, window.start - _DAY)
-    for record in Reader(s3, bucket, lambda: 1.0).read(days):
+    for record in Reader(s3, bucket, lambda: 1.0).read(_backwards(window.end + _LATE, window.start - _DAY)):
         wanted = start <= record.time < end and record.model_version == model_version
         if wanted and record.body is not None and seen.add(record.key):
             sampler.add(record)
-    return sampler.samples()
+    days = sampler.days()
+    return [days.get(day, {}) for day in reversed(_backwards(window.end - _DAY / 86_400, window.start))]
 
 
 def first_day(settings: Settings, window: Window) -> datetime:

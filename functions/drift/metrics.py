@@ -2,65 +2,80 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from functions.drift.compare import DRIFT, OK, SILENT, SUSPECTED
+from functions.drift.notes import serving_audit
+from functions.drift.report import OTHER_VERSION
 from functions.shared.emf import emf_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from functions.drift.compare import Comparison
+    from functions.drift.accuracy import Figures
+    from functions.drift.report import Report
 
-_VERDICTS: Final = {"drift": 1, "ok": 0}  # of the others there is no number to alarm on
+_VERDICTS: Final = {DRIFT: 1, OK: 0}  # of the others there is no number to alarm on
+_STATUSES: Final = {DRIFT: 1, SILENT: 1, SUSPECTED: 0, OK: 0}
 _EFFECTS: Final = {
     "input": "InputDrift",
     "embedding": "EmbeddingDrift",
     "prediction": "PredictionDrift",
     "confidence": "ConfidenceDrop",
 }
-_UNITS: Final = {"Records": "Count", "CorruptRecords": "Count", "RunTime": "Seconds"}
+_UNITS: Final = {
+    **dict.fromkeys(("Records", "CorruptRecords", "UnreadLabels", "UnknownLabels", "NewFindings"), "Count"),
+    "RunTime": "Seconds",
+}
 _NO_SOURCE: Final = "(none)"  # CloudWatch takes no empty value
 
 
-def lines(
-    namespace: str,
-    service: str,
-    end: datetime,
-    facts: Mapping[str, Any],
-    comparison: Comparison | None,
-    seconds: float,
-) -> list[str]:
-    """Return a line for everything together, and one for each source."""
-    counts, truth = facts["counts"], facts["truth"]
-    verdict, by_source = (comparison.verdict, comparison.sources) if comparison else ("", {})
+def lines(namespace: str, service: str, report: Report, new_findings: int, seconds: float) -> list[str]:
+    """Return a line for everything together, and one for each source.
+
+    Args:
+        namespace: Of the metrics.
+        service: What they are said to be of.
+        report: What the run found.
+        new_findings: Drifts that came while another was on, which one alarm cannot tell apart.
+        seconds: That the run took.
+    """
+    end, counts, accuracy, comparison = report.window.end, report.counts, report.accuracy, report.comparison
     effects = comparison.effects if comparison else {}
-    overall = {
-        **_verdict(verdict),
+    serving = serving_audit(accuracy, report.serving_version)
+    overall: dict[str, float] = {
+        **({"DriftVerdict": _VERDICTS[report.verdict]} if report.verdict in _VERDICTS else {}),
+        **({"OtherVersion": int(report.verdict == OTHER_VERSION)} if counts.records else {}),
+        "NewFindings": new_findings,
         **{name: effects[kind] for kind, name in _EFFECTS.items() if kind in effects},
-        "Records": counts["records"],
-        "CorruptRecords": counts["corrupt"] + counts["damaged"],
-        **_accuracy(truth["overall"], ("value", "low", "high")),
+        "Records": counts.records,
+        "CorruptRecords": counts.corrupt + counts.damaged,
+        **(_accuracy(serving) if serving else {}),
+        "UnreadLabels": accuracy.unread,
+        "UnknownLabels": accuracy.unknown,
         "RunTime": round(seconds, 3),
     }
     told = [_line(namespace, end, {"service": service}, overall)]
-    for source in sorted({*by_source, *truth["sources"]}):
-        measured = _verdict(by_source.get(source, ""))
-        if source in truth["sources"]:
-            measured |= _accuracy(truth["sources"][source], ("value", "high"))
+    for source in sorted({*report.sources, *accuracy.sources}):
+        status = report.sources[source].status if source in report.sources else ""
+        measured: dict[str, float] = {"DriftVerdict": _STATUSES[status]} if status in _STATUSES else {}
+        if source in accuracy.sources and (share := accuracy.sources[source].accuracy):
+            measured |= {"ChosenAccuracy": round(share.value, 6)}
         if measured:
             told.append(_line(namespace, end, {"source": source or _NO_SOURCE}, measured))
     return told
 
 
-def _verdict(verdict: str) -> dict[str, float]:
-    return {"DriftVerdict": _VERDICTS[verdict]} if verdict in _VERDICTS else {}
-
-
-def _accuracy(figures: Mapping[str, Any], parts: tuple[str, ...]) -> dict[str, float]:
-    names = {"value": "Accuracy", "low": "AccuracyLow", "high": "AccuracyHigh"}
-    accuracy = figures["accuracy"]
-    return {names[part]: round(accuracy[part], 6) for part in parts} if accuracy else {}
+def _accuracy(figures: Figures) -> dict[str, float]:
+    share = figures.accuracy
+    if share is None:
+        return {}
+    return {
+        "Accuracy": round(share.value, 6),
+        "AccuracyLow": round(share.low, 6),
+        "AccuracyHigh": round(share.high, 6),
+    }
 
 
 def _line(namespace: str, end: datetime, dimensions: Mapping[str, str], measured: Mapping[str, float]) -> str:

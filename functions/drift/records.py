@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.objects import fetch
-from functions.shared.contract import LABELS, MAX_SOURCE, OUTCOMES, day_prefix
+from functions.shared.contract import LABELS, MAX_SOURCE, MAX_TRACK, OUTCOMES, day_prefix
 from functions.shared.emf import RECORD_START
 from functions.shared.s3 import list_keys
 
@@ -41,6 +41,7 @@ class Record:
         time: When it was made, Unix seconds.
         source: The camera or site; empty where none was told.
         model_version: Of the release that made it.
+        track: The person that the largest face belongs to, as the caller followed it; empty where none was told.
         faces: The label of every face.
         body: All of it; None for a refusal.
     """
@@ -49,6 +50,7 @@ class Record:
     time: float
     source: str
     model_version: str
+    track: str
     faces: tuple[str, ...]
     body: Mapping[str, Any] | None
 
@@ -68,6 +70,11 @@ class Reader:
         self._s3, self._bucket, self._time_left = s3, bucket, time_left
         self.objects = self.vanished = self.damaged = self.corrupt = 0
         self.incomplete = set[date]()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was met, by the names of the attributes."""
+        return {name: getattr(self, name) for name in ("objects", "vanished", "damaged", "corrupt")}
 
     def read(self, days: Iterable[date]) -> Iterator[Record]:
         """Give the records that arrived on some days, one day after the other, for as long as there is time."""
@@ -170,16 +177,21 @@ def as_record(value: Any) -> Record | None:
         version, reason = value["model_version"], value.get("rejected")
         if reason is not None:
             name, source, faces = f"{value['request_id']} {value['time']} {reason}", None, []
+            track = ""
         else:
             name, source = value["prediction_id"], value["source"]
+            track = value.get("track") or ""
             faces, told = [face["label"] for face in value["faces"]], value["probabilities"]
             if not (_KNOWN.issuperset([*faces, value["label"]]) and all(0 <= told[of] <= 1 for of in LABELS)):
                 return None
         source = source or ""
-        if not (source.isprintable() and len(source) <= MAX_SOURCE and isinstance(version, str)):
+        if not (source.isprintable() and len(source) <= MAX_SOURCE):
+            return None
+        if not (isinstance(version, str) and isinstance(track, str) and len(track) <= MAX_TRACK):
             return None
         key = int.from_bytes(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
-        return Record(key, time.timestamp(), source, version, tuple(faces), value if reason is None else None)
+        body = value if reason is None else None
+        return Record(key, time.timestamp(), source, version, track, tuple(faces), body)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 

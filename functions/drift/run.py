@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from functions.drift import baseline as baselines
-from functions.drift import compare, compliance, notes, report
-from functions.drift.gather import first_day, gather
-from functions.drift.window import iso
+from functions.drift import compliance, notes
+from functions.drift.compare import DRIFT, compare
+from functions.drift.gather import gather
+from functions.drift.html import render
+from functions.drift.report import NO_BASELINE, BaselineInfo, Report, SourceReport, verdict_of
 from functions.shared import s3 as objects
 from functions.shared.contract import report_key
 
@@ -21,35 +23,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from functions.drift.baseline import Baseline
-    from functions.drift.compare import Comparison
+    from functions.drift.gather import Gathered
     from functions.drift.settings import Settings
     from functions.drift.window import Window
 
 BASELINE: Final = "baseline.json"
+MANIFEST: Final = "manifest.json"
 BAKED: Final = Path(__file__).parents[1] / "inference" / "model"
+_BAKED_NAME: Final = "of the release in the image"
+
+
+class BaselineError(RuntimeError):
+    """The baseline cannot be read; the message says which, and why."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run found: `facts` and the keys of what it wrote; no comparison, where there is no baseline."""
+    """What a run leaves.
 
-    facts: Mapping[str, Any]
-    comparison: Comparison | None
-    verdict: str
+    Attributes:
+        report: What it found.
+        new_findings: Drifts that the newest report before it did not have, if that one had others.
+        written: The keys of what it wrote.
+        error: Why the baseline could not be read; empty where it was, or where there is none.
+    """
+
+    report: Report
+    new_findings: int
     written: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """The baseline, or None with the reason, and where it is from."""
-
-    uri: str
-    baseline: Baseline | None
-    reason: str = ""
+    error: str
 
 
 def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], float]) -> Outcome:
     """Read what there is, and write the summaries of the days, the report and its JSON.
+
+    A baseline that cannot be read stops neither summaries nor accuracy; `Outcome.error` says why it could not.
 
     Args:
         s3: A boto3 client.
@@ -61,58 +69,127 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         ClientError: S3 refused.
         BotoCoreError: S3 was not reached.
     """
-    reference = _reference(s3, settings)
-    baseline = reference.baseline
-    version = baseline.model_version if baseline else None
-    found = gather(s3, settings, window, version, time_left)
-    now = datetime.now(UTC)
-    written = [
-        compliance.write(s3, settings.insights_bucket, day, rows, now) for day, rows in found.days.items()
-    ]
-    facts = {
-        "window": {"from": iso(window.start), "to": iso(window.end)},
-        "counts": asdict(found.counts),
-        "truth": {
-            "from": iso(first_day(settings, window)),
-            "min_accuracy": settings.min_accuracy,
-            **found.truth,
-        },
-        "baseline": {"uri": reference.uri, "model_version": version} if baseline else None,
-        "notes": [
-            *([] if baseline else [notes.on_baseline(reference.uri, reference.reason)]),
-            *notes.on_records(found.counts, version, found.incomplete),
-            *notes.on_truth(found.truth, settings.min_accuracy),
-        ],
-    }
-    comparison = compare.compare(found.samples, found.overall, baseline) if baseline else None
-    html, told = report.render(facts, found.samples, found.overall, baseline, comparison)
-    written += _write_report(s3, settings.insights_bucket, window, html, told)
-    return Outcome(facts, comparison, told["verdict"], tuple(written))
+    uri, baseline, error = _find_baseline(s3, settings)
+    version, known = (baseline.model_version, baseline.sources) if baseline else (None, {})
+    found = gather(s3, settings, window, version, known, time_left)
+    written, kept = _write_summaries(s3, settings, found)
+    comparison = compare(found.window, found.days, baseline) if baseline else None
+    info = BaselineInfo(uri, baseline.model_version, own=bool(baseline.sources)) if baseline else None
+    statuses = comparison.sources if comparison else dict.fromkeys(found.window, NO_BASELINE)
+    report = Report(
+        window=window,
+        verdict=verdict_of(comparison, info, found.serving_version),
+        counts=found.counts,
+        baseline=info,
+        serving_version=found.serving_version,
+        comparison=comparison,
+        sources=_sources(found, statuses),
+        accuracy=found.accuracy,
+        judged_since=found.judged_since,
+        min_accuracy=settings.min_accuracy,
+        notes=(
+            *([error] if error else [] if info else [notes.on_missing_baseline(uri)]),
+            *notes.on_records(found.counts, found.incomplete, kept),
+            *(
+                notes.on_sources(
+                    statuses, found.counts, info.model_version, found.serving_version, own=info.own
+                )
+                if info
+                else ()
+            ),
+            *notes.on_accuracy(found.accuracy, settings.min_accuracy, found.serving_version),
+        ),
+    )
+    latest = _read_latest(s3, settings.insights_bucket)
+    html = render(report, found.window, baseline)
+    written += _write_report(s3, settings.insights_bucket, report, html, latest)
+    return Outcome(report, _new_findings(report, latest), tuple(written), error)
 
 
-def _reference(s3: Any, settings: Settings) -> _Reference:
+def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, str]:
+    """Return where the baseline is or should be, the baseline, and why it cannot be read.
+
+    A release need not have one. One that the settings name must be there.
+    """
     uri = settings.baseline_uri or (settings.model_uri and f"{settings.model_uri.rstrip('/')}/{BASELINE}")
+    name = uri or _BAKED_NAME
     try:
-        if location := objects.parse_uri(uri):
-            text = objects.read(s3, *location)
-        else:
-            path = Path(uri) if uri else BAKED / BASELINE
-            text = path.read_bytes() if path.exists() else None
-        uri = uri or "of the release in the image"
-        if text is None:
-            return _Reference(uri, None, "there is none")
-        return _Reference(uri, baselines.read(text))
+        text = _read(s3, uri or str(BAKED / BASELINE))
+        if text is None and settings.baseline_uri:
+            return name, None, f"The baseline {name} is not there; correct BaselineUri, or leave it empty."
+        return name, None if text is None else baselines.read(text), ""
     except (ClientError, OSError, ValueError) as error:
-        return _Reference(uri, None, str(error))
+        return name, None, f"The baseline {name} cannot be read: {error}"
 
 
-def _write_report(s3: Any, bucket: str, window: Window, html: str, told: Mapping[str, Any]) -> Iterator[str]:
-    names = [f"{window.end:%Y%m%dT%H%M%SZ}/report"]
-    if _is_latest(s3, bucket, window):
+def _read(s3: Any, uri: str) -> bytes | None:
+    if location := objects.parse_uri(uri):
+        return objects.read(s3, *location)
+    path = Path(uri)
+    return path.read_bytes() if path.exists() else None
+
+
+def _confusion(s3: Any, settings: Settings) -> tuple[str, list[list[int]]] | None:
+    """Return the version of the serving release and its confusion on its test pictures, if its manifest has one.
+
+    Rows are actual labels, columns predicted ones.
+    """
+    folder = settings.model_uri.rstrip("/") or str(BAKED)
+    try:
+        manifest = json.loads(_read(s3, f"{folder}/{MANIFEST}") or b"")
+        return str(manifest["version"]), manifest["metrics"]["confusion"]
+    except (ClientError, KeyError, TypeError, ValueError):
+        return None  # shares are then given without correction, which the answer shows
+
+
+def _write_summaries(s3: Any, settings: Settings, found: Gathered) -> tuple[list[str], list[Any]]:
+    """Write the summaries of the days that were wholly read; return their keys, and the days that keep theirs."""
+    now, confusion, versions = datetime.now(UTC), _confusion(s3, settings), found.summary.versions()
+    written, kept = [], []
+    for day, rows in found.summary.days().items():
+        if day not in found.whole:
+            continue
+        judged = versions.get(day)
+        known = confusion and judged and judged.most_common(1)[0][0] == confusion[0]
+        matrix = confusion[1] if confusion and known else None
+        key = compliance.write(s3, settings.insights_bucket, day, rows, now, matrix)
+        if key:
+            written.append(key)
+        else:
+            kept.append(day)
+    return written, kept
+
+
+def _sources(found: Gathered, statuses: Mapping[str, str]) -> dict[str, SourceReport]:
+    sources = {}
+    for name in (*found.window, *(name for name in statuses if name not in found.window)):
+        sample = found.window.get(name)
+        sources[name] = (
+            SourceReport(statuses[name], sample.seen, sample.effective, sample.label_counts())
+            if sample
+            else SourceReport(statuses[name], 0, 0.0, {})
+        )
+    return sources
+
+
+def _read_latest(s3: Any, bucket: str) -> Mapping[str, Any]:
+    """Return the newest report's JSON, empty where there is none that can be read."""
+    try:
+        latest = json.loads(objects.read(s3, bucket, report_key("latest", "json")) or b"{}")
+    except ValueError:
+        return {}
+    return latest if isinstance(latest, dict) else {}
+
+
+def _write_report(
+    s3: Any, bucket: str, report: Report, html: str, latest: Mapping[str, Any]
+) -> Iterator[str]:
+    names = [f"{report.window.end:%Y%m%dT%H%M%SZ}/report"]
+    if not _is_later(latest, report):
         names.append("latest")
     documents = {
         "html": (html, "text/html; charset=utf-8"),
-        "json": (json.dumps(told, allow_nan=False), "application/json"),
+        "json": (json.dumps(report.to_json(), allow_nan=False), "application/json"),
     }
     for name in names:
         for ending, (text, media_type) in documents.items():
@@ -121,10 +198,20 @@ def _write_report(s3: Any, bucket: str, window: Window, html: str, told: Mapping
             yield key
 
 
-def _is_latest(s3: Any, bucket: str, window: Window) -> bool:
-    """Whether no report is about a later window."""
+def _is_later(latest: Mapping[str, Any], report: Report) -> bool:
     try:
-        latest = json.loads(objects.read(s3, bucket, report_key("latest", "json")) or b"")
-        return datetime.fromisoformat(latest["window"]["to"]) <= window.end
+        return datetime.fromisoformat(latest["window"]["to"]) > report.window.end
     except (KeyError, TypeError, ValueError):
-        return True
+        return False
+
+
+def _new_findings(report: Report, latest: Mapping[str, Any]) -> int:
+    """Return how many drifts are new since the newest report, if that one told of drift already."""
+    if latest.get("verdict") != DRIFT or not report.comparison or _is_later(latest, report):
+        return 0
+    before = {
+        (one.get("source"), one.get("feature")) for one in latest.get("findings", []) if one.get("confirmed")
+    }
+    return sum(
+        one.confirmed and (one.source, one.feature) not in before for one in report.comparison.findings
+    )

@@ -1,29 +1,27 @@
-"""A bounded memory of unbounded many records: which were seen, and a fair sample of them by source."""
+"""A bounded memory of unboundedly many records: which were seen, and one record of each source and minute."""
 
 from __future__ import annotations
 
-import heapq
 from array import array
-from collections import Counter
+from bisect import bisect_left
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from functions.drift.features import FEATURES, Sample, features
-from functions.drift.records import OTHERS
-from functions.drift.truth import top_label
+from functions.drift.busiest import Busiest
+from functions.drift.features import FEATURES, Sample, effective_number, features, label_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import date
 
     from functions.drift.records import Record
 
-ROWS: Final = 5_000  # of a sample, at most: an effect that matters shows in far fewer
-SOURCES: Final = 20  # that are told apart, the busiest
-_TRACKED: Final = 100  # sources that have a sample of their own until all are counted; a megabyte each
+SOURCES: Final = 100  # beside those of the baseline, the busiest
+BURST: Final = 60  # seconds of a source in which frames show the same people
+_DAY: Final = 86_400 // BURST  # bursts
 _SLOTS: Final = 1 << 20  # of the first table
-
-_Row = tuple[int, bytes, str]  # the record's key, its features, its label
 
 
 class Seen:
@@ -51,75 +49,83 @@ class Seen:
         return True
 
 
-class Sampler:
-    """Keeps of every source the records with the smallest keys.
+class _Burst:
+    """What one source sent in one minute: how many predictions, and the one of them with the smallest key."""
 
-    Keys are hashes, so these are a random sample, and the same one in whichever order the records come; what two
-    samples keep of what both have seen is what one would have kept of everything.
+    __slots__ = ("key", "label", "seen", "values")
+
+    def __init__(self) -> None:
+        self.seen, self.key = 0, 1 << 64
+        self.values, self.label = b"", -1
+
+
+class Sampler:
+    """Keeps one record of each source and minute.
+
+    Frames of one minute show the same people; thinned so, what is left is nearly independent. Keys are hashes, so the
+    record with the smallest is a random one of its minute, and the same in whichever order they come.
 
     Attributes:
         unusable: Records that lack what is compared.
     """
 
-    def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}
+    def __init__(self, always: Iterable[str] = ()) -> None:
+        """Keep the sources of `always`, and the busiest `SOURCES` of the others."""
+        self._sources: dict[str, dict[int, _Burst]] = {}
+        self._busiest = Busiest(SOURCES, always)
         self.unusable = 0
 
     def add(self, record: Record) -> None:
         """Take note of a prediction."""
-        kept = self._kept.get(record.source)
-        if kept is None:
-            name = record.source if len(self._kept) < _TRACKED else OTHERS
-            kept = self._kept.setdefault(name, _Kept())
-        if not kept.add(record):
-            self.unusable += 1
-
-    def samples(self) -> tuple[Mapping[str, Sample], Sample]:
-        """Return the sample of each of the busiest sources and of the others together, and that of all."""
-        seen = Counter({source: kept.seen for source, kept in self._kept.items()})
-        seen.pop(OTHERS, None)
-        named = sorted(seen, key=lambda source: (-seen[source], source))[:SOURCES]
-        others = [kept for source, kept in self._kept.items() if source not in named]
-        samples = {source: _merged([self._kept[source]]) for source in named}
-        if others:
-            samples[OTHERS] = _merged(others)
-        return samples, _merged(self._kept.values())
-
-
-class _Kept:
-    """The rows with the smallest keys, as a heap with the largest of them on top."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-        self.rows: list[_Row] = []  # with the key negated
-
-    def add(self, record: Record) -> bool:
-        """Return whether the record is usable, as far as that was looked at: it is when it would be kept."""
-        if len(self.rows) < ROWS or -record.key > self.rows[0][0]:
+        displaced = self._busiest.add(record.source)
+        if displaced is not None:
+            self._sources.pop(displaced, None)
+        bursts = self._sources.setdefault(record.source, {})
+        minute = int(record.time // BURST)
+        burst = bursts.get(minute)
+        if burst is None:
+            burst = _Burst()
+        if record.key < burst.key:
             row = _row(record)
             if row is None:
-                return False
-            if len(self.rows) < ROWS:
-                heapq.heappush(self.rows, row)
-            else:
-                heapq.heapreplace(self.rows, row)
-        self.seen += 1
-        return True
+                self.unusable += 1
+                return
+            burst.key, (burst.values, burst.label) = record.key, row
+        burst.seen += 1
+        bursts[minute] = burst
+
+    def between(self, start: float, end: float) -> Mapping[str, Sample]:
+        """Return the sample of each source from the minute of one Unix time up to that of another, busiest first."""
+        first, last = int(start // BURST), -int(-end // BURST)
+        found = {}
+        for source, bursts in self._sources.items():
+            minutes = sorted(bursts)
+            chosen = minutes[bisect_left(minutes, first) : bisect_left(minutes, last)]
+            if chosen:
+                found[source] = _sample([bursts[minute] for minute in chosen])
+        return dict(sorted(found.items(), key=lambda item: (-item[1].seen, item[0])))
+
+    def days(self) -> Mapping[date, Mapping[str, Sample]]:
+        """Return the samples of each day, UTC, in order."""
+        numbers = sorted({minute // _DAY for bursts in self._sources.values() for minute in bursts})
+        return {
+            datetime.fromtimestamp(day * 86_400, UTC).date(): self.between(day * 86_400, (day + 1) * 86_400)
+            for day in numbers
+        }
 
 
-def _row(record: Record) -> _Row | None:
+def _row(record: Record) -> tuple[bytes, int] | None:
     if record.body is None:
         raise ValueError("a refusal has no features")
     try:
         with np.errstate(over="raise"):
-            row = np.array(features(record.body)).astype(np.float32)
+            values = np.array(features(record.body)).astype(np.float32)
     except (ValueError, FloatingPointError):
         return None
-    return -record.key, row.tobytes(), top_label(record.body["probabilities"])
+    return values.tobytes(), label_place(record.body["probabilities"])
 
 
-def _merged(parts: Iterable[_Kept]) -> Sample:
-    parts = list(parts)
-    rows = heapq.nlargest(ROWS, (row for part in parts for row in part.rows))
-    values = np.frombuffer(b"".join(row[1] for row in rows), np.float32).reshape(-1, len(FEATURES))
-    return Sample(values, tuple(row[2] for row in rows), sum(part.seen for part in parts))
+def _sample(bursts: list[_Burst]) -> Sample:
+    values = np.frombuffer(b"".join(burst.values for burst in bursts), np.float32).reshape(-1, len(FEATURES))
+    labels = np.array([burst.label for burst in bursts], np.int8)
+    return Sample(values, labels, sum(burst.seen for burst in bursts), effective_number(values))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+MAX_HOURS: Final = 24 * 31
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ def parse_window(event: Mapping[str, Any], usual_hours: int, now: datetime) -> W
         ValueError: It is no window; the message says what is.
     """
     hours, to = event.get("hours", usual_hours), event.get("to")
-    if not isinstance(hours, int | float) or not 0 < hours <= 24 * 366:
-        raise ValueError(f"`hours` must be a number above 0, of at most a year, not {hours!r}")
+    if not isinstance(hours, int | float) or not 0 < hours <= MAX_HOURS:
+        raise ValueError(f"`hours` must be a number above 0, of at most {MAX_HOURS} (31 days), not {hours!r}")
     try:
         end = now if to is None else datetime.fromisoformat(to)
         end = (end if end.tzinfo else end.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)

@@ -31,7 +31,9 @@ class Recorder:
         self._dimensions = {"route": route, "model_version": model_version}
         self._cold = True
 
-    def predicted(self, prediction: Prediction, *, source: str | None, request_id: str) -> None:
+    def predicted(
+        self, prediction: Prediction, *, source: str | None, request_id: str, track: str | None = None
+    ) -> None:
         """Write down a prediction."""
         count = dict(prediction.summary)
         metrics = {
@@ -44,7 +46,7 @@ class Recorder:
             "DetectTime": prediction.detect_ms,
             "InferenceTime": prediction.inference_ms,
         }
-        self._write(request_id, to_record(prediction, source), metrics)
+        self._write(request_id, to_record(prediction, source, track), metrics)
 
     def rejected(self, problem: Problem, *, request_id: str) -> None:
         """Write down that a request was refused, and why."""
@@ -66,11 +68,12 @@ class Recorder:
         print(emf_line(self._namespace, now, _DIMENSIONS, members, metrics, _UNITS, "Count"))  # noqa: T201 -- Lambda's log
 
 
-def to_record(prediction: Prediction, source: str | None) -> dict[str, Any]:
+def to_record(prediction: Prediction, source: str | None, track: str | None = None) -> dict[str, Any]:
     """What a record says of a prediction: numbers that describe the picture, never the picture."""
     return {
         "prediction_id": prediction.id,
         "source": source,
+        **({"track": track} if track else {}),
         "label": prediction.verdict.label,
         "probabilities": prediction.verdict.probabilities,
         "faces": [

@@ -103,7 +103,8 @@ def result() -> Response[str]:
 def take_feedback() -> Response[str]:
     """Keep what a prediction should have said."""
     label = feedback.parse(app.body)
-    feedback.keep(label, settings.insights_bucket)
+    api_key_id = app.current_event.request_context.identity.api_key_id or ""
+    feedback.keep(label, settings.insights_bucket, api_key_id)
     return app.respond(202, json.dumps(asdict(label)), "application/json")
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from functions.portal import store
-from functions.shared.contract import FEEDBACK, LABELS, day_prefix
+from functions.shared.contract import FEEDBACK, LABELS, day_prefix, in_audit_sample
 from functions.shared.fields import read_json, refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
@@ -25,11 +25,13 @@ class Feedback:
         prediction_id: A UUID, in lower case.
         label: What the picture shows, one of the classes.
         time: When it was told, ISO 8601; of several about one prediction the latest counts.
+        audit: Whether the prediction was offered as one of the audit sample, rather than chosen by a person.
     """
 
     prediction_id: str
     label: str
     time: str
+    audit: bool
 
 
 def parse(body: bytes) -> Feedback:
@@ -39,19 +41,32 @@ def parse(body: bytes) -> Feedback:
         InputError: It is malformed; the detail says how to do it right.
     """
     fields = read_json(body, _EXAMPLE)
-    refuse_unknown(fields, ("prediction_id", "label"))
-    prediction_id, label = fields.get("prediction_id"), fields.get("label")
+    refuse_unknown(fields, ("prediction_id", "label", "audit"))
+    prediction_id, label, audit = fields.get("prediction_id"), fields.get("label"), fields.get("audit", False)
     if not (isinstance(prediction_id, str) and _UUID.fullmatch(prediction_id.lower())):
         detail = f"`prediction_id` must be the UUID that the prediction was answered with. {_EXAMPLE}"
         raise InputError(INVALID_PARAMETER, detail)
     if label not in LABELS:
         detail = "`label` must be mask, no_mask or incorrect: what the picture really shows."
         raise InputError(INVALID_PARAMETER, detail)
-    return Feedback(prediction_id.lower(), label, datetime.now(UTC).isoformat(timespec="milliseconds"))
+    if not isinstance(audit, bool):
+        raise InputError(INVALID_PARAMETER, "`audit` must be true or false.")
+    if audit and not in_audit_sample(prediction_id):
+        detail = "This prediction is not in the audit sample; leave `audit` out."
+        raise InputError(INVALID_PARAMETER, detail)
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return Feedback(prediction_id.lower(), label, time, audit)
 
 
-def keep(feedback: Feedback, bucket: str) -> None:
-    """Put it where Drift looks, in the place of what was told about this prediction on the same day."""
+def keep(feedback: Feedback, bucket: str, api_key_id: str) -> None:
+    """Put it where Drift looks, in the place of what was told about this prediction on the same day.
+
+    Args:
+        feedback: What was told.
+        bucket: Of insights.
+        api_key_id: Of the API key that told it, never the key itself; empty where the API asks for none. Drift takes
+            only so many labels of one key.
+    """
     key = f"{FEEDBACK}{day_prefix(date.fromisoformat(feedback.time[:10]))}{feedback.prediction_id}.json"
-    body = json.dumps(asdict(feedback)).encode()
+    body = json.dumps(asdict(feedback) | {"api_key_id": api_key_id}).encode()
     store.s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")

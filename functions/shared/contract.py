@@ -13,11 +13,18 @@ LABELS: Final = ("mask", "no_mask", "incorrect")  # the classifier's classes, in
 UNCERTAIN: Final = "uncertain"  # no class: the top probability is below `min_confidence`
 OUTCOMES: Final = (*LABELS, UNCERTAIN)  # what the label of an answer may be
 
+# Of a row of compliance: pictures, faces in them and these by label, minutes in which faces were seen, and people,
+# who are counted once a stay where the records carry tracks.
+COMPLIANCE_COUNTS: Final = (
+    "pictures", "faces", *OUTCOMES, "minutes", "people", *(f"people_{outcome}" for outcome in OUTCOMES)
+)  # fmt: skip
+
 MAX_PREDICT_BYTES: Final = 4_400_000  # in base64 it fits into the 6 MB that Lambda takes, and leaves room
 MAX_UPLOAD_BYTES: Final = 25_000_000
 MAX_KEY_BYTES: Final = 1024  # S3's own limit
 MAX_SOURCE: Final = 64  # characters
 _REPLACED: Final = "\ufffd"  # put by a gateway or a library for what is not UTF-8
+MAX_TRACK: Final = 64  # characters
 
 UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 # The endings of which the uploads bucket notifies Batch, in lower case: pictures, and files of other kinds that get a
@@ -25,6 +32,8 @@ UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": 
 UPLOAD_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".gif", ".tif", ".tiff", ".bmp")
 
 INTERNAL_RESULTS: Final = ("backfill/", "inventory/")  # prefixes in the results bucket that hold no results
+AUDIT_SHARE: Final = 0.01  # of predictions, which are offered to be judged by a person
+
 API_UPLOADS: Final = "api/"  # prefix of the keys of presigned uploads, in the uploads bucket
 FEEDBACK: Final = "feedback/"  # prefixes in the insights bucket
 COMPLIANCE: Final = "compliance/"
@@ -45,6 +54,14 @@ def read_source(value: object) -> str | None:
         detail = f"`source` must be text of at most {MAX_SOURCE} printable characters."
         raise InputError(INVALID_PARAMETER, detail)
     return value
+
+
+def in_audit_sample(prediction_id: str) -> bool:
+    """Return whether a prediction is of the audit sample: `AUDIT_SHARE` of all, drawn by the id's random bits."""
+    try:
+        return int(prediction_id[:8], 16) < AUDIT_SHARE * 2**32
+    except ValueError:
+        return False
 
 
 def result_key(upload: str) -> str:

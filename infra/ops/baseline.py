@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 
-from functions.drift.baseline import build
-from functions.drift.gather import sample_window
+from functions.drift.baseline import MIN_DAYS, MIN_SAMPLES, build
+from functions.drift.effects import MIN_EFFECTIVE
+from functions.drift.gather import sample_days
 from functions.drift.window import Window
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable
 
 BAKED: Final = Path(__file__).parents[2] / "functions" / "inference" / "model"
 
@@ -62,18 +64,26 @@ def command(options: Namespace) -> None:
     outputs, s3 = outputs_of(options.stack), boto3.client("s3")
     version = serving_version(outputs["PredictFunction"], boto3.client("lambda"), s3)
     window = Window(options.start, options.end)
-    samples, overall = sample_window(s3, outputs["RecordsBucket"], window, version)
+    days = sample_days(s3, outputs["RecordsBucket"], window, version)
     try:
-        baseline = build(overall, version, samples)
+        baseline = build(version, days)
     except ValueError as error:
         raise OpsError(f"{error} by release {version} from {options.start} to {options.end}") from error
     key = f"baseline/{version}-{options.start:%Y%m%dT%H%M}-{options.end:%Y%m%dT%H%M}.json"
-    s3.put_object(Bucket=outputs["InsightsBucket"], Key=key, Body=baseline.as_json().encode())
-    own = ", ".join(sorted(name or "(none)" for name in baseline.sources)) or "none"
-    print(
-        f"A baseline of {overall.seen:,} predictions by release {version}; sources with one of their own: {own}."
-    )
+    s3.put_object(Bucket=outputs["InsightsBucket"], Key=key, Body=baseline.to_json().encode())
+    named = {source for day in days for source in day}
+    print(f"A baseline of {baseline.overall.count:,} minutes of release {version} on {len(days)} days.")
+    print(f"With a past of their own: {_names(baseline.sources)}.")
+    if without := named.difference(baseline.sources):
+        print(
+            f"Without, since they have fewer than {MIN_DAYS} days of {MIN_EFFECTIVE} independent predictions, or "
+            f"fewer than {MIN_SAMPLES} in all: {_names(without)}."
+        )
     print(f"Deploy with the parameter BaselineUri=s3://{outputs['InsightsBucket']}/{key}")
+
+
+def _names(sources: Iterable[str]) -> str:
+    return ", ".join(sorted(source or "(no source told)" for source in sources)) or "none"
 
 
 def _time(text: str) -> datetime:

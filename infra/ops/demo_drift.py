@@ -1,34 +1,51 @@
-"""Show what drift looks like: `python -m infra.ops demo-drift FOLDER`, with `make run`.
+"""Show what drift looks like: `python -m infra.ops demo-drift FOLDER`.
 
-Sends pictures from a folder to Predict as they are, then darker, blurred, as bad JPEGs, and in another mix of those
-with a mask and those without, each as a source of its own; then runs the Drift function on what this took.
+Scores the pictures of a folder as they are, darker, blurred, as bad JPEGs, and in another mix of those with a mask
+and those without. Five cameras see the unchanged pictures for two weeks, which is their past, and then for three days
+changed ones. The report on these days is Drift's own; no stack is asked and none is changed.
 """
 
 from __future__ import annotations
 
 import io
 import random
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from infra.ops.address import add_api_options, api_of
-from infra.ops.drift import look
+from functions.drift.accuracy import figures
+from functions.drift.baseline import build
+from functions.drift.compare import compare
+from functions.drift.features import Sample, sample_of
+from functions.drift.feedback_join import Accuracy
+from functions.drift.gather import Counts
+from functions.drift.html import render
+from functions.drift.report import BaselineInfo, Report, SourceReport, verdict_of
+from functions.drift.window import Window
+from functions.inference.decode import decode
+from functions.inference.fetch import open_release
+from functions.inference.prediction import PredictOptions
+from functions.inference.record import to_record
+from functions.inference.score import load_models, score
+from functions.shared.contract import LABELS
+from functions.shared.problem import InputError
 from infra.ops.errors import OpsError
-from maskwatch.client import TYPES, ApiError, Client
+from maskwatch.client import TYPES
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterator, Sequence
 
-FEWEST: Final = 200  # pictures; Drift says nothing about fewer than 100 of a source
-_SAVED: Final = 95  # JPEG quality in which a changed picture is sent
-_CONNECTIONS: Final = 4
-_LABELS: Final = ("mask", "no_mask")
+    from functions.inference.score import Models
+
+MIN_PICTURES: Final = 100
+_SAVED: Final = 95  # JPEG quality in which a changed picture is saved
+_PAST, _CHANGED = 14, 3  # days
+_A_DAY: Final = 0.5  # of the pictures, drawn at random
 
 
 def jpeg(file: bytes, change: Callable[[Image.Image], Image.Image], quality: int = _SAVED) -> bytes:
@@ -47,74 +64,104 @@ CHANGES: Final[dict[str, Callable[[bytes], bytes]]] = {
 MIX: Final = "other mix"
 
 
-def send(client: Client, files: Sequence[bytes], source: str) -> list[str]:
-    """Have pictures scored as those of a source, and return the labels; a picture that is refused has none."""
-
-    def one(file: bytes) -> str:
+def scored(files: Sequence[bytes], models: Models, name: str) -> Sample:
+    """Score pictures as Predict does; those that it refuses are left out."""
+    records: list[dict[str, Any]] = []
+    for file in tqdm(files, name, unit=" pictures"):
         try:
-            return str(client.predict(file, source=source)["label"])
-        except ApiError as refusal:
-            if refusal.kind:
-                return ""
-            raise
-
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        return list(tqdm(pool.map(one, files), source, len(files), unit=" pictures"))
-
-
-def mixed(files: Sequence[bytes], labels: Sequence[str]) -> list[bytes]:
-    """Return as many pictures, four fifths of them with the rarer of mask and no_mask; none where one is missing."""
-    masks, bare = (
-        [file for file, shown in zip(files, labels, strict=True) if shown == label] for label in _LABELS
-    )
-    rarer, other = sorted((masks, bare), key=len)
-    if not rarer:
-        return []
-    draw = random.Random(0)  # noqa: S311
-    many = len(files) * 4 // 5
-    return draw.choices(rarer, k=many) + draw.choices(other, k=len(files) - many)
-
-
-def table(report: dict[str, Any]) -> Iterator[str]:
-    """Say in lines what a report says about each source."""
-    yield f"{'source':12}{'pictures':>10}  {'verdict':12}what has changed"
-    for name in (*CHANGES, MIX):
-        if not (told := report["sources"].get(name)):
+            records.append(to_record(score(decode(file), models, PredictOptions()), source=None))
+        except InputError:
             continue
-        found = [finding for finding in report["findings"] if finding["source"] == name]
-        first, *more = [finding["words"] for finding in found] or [""]
-        yield f"{name:12}{told['predictions']:>10,}  {told['verdict']:12}{first}"
+    return sample_of(records)
+
+
+def drawn(sample: Sample, rng: np.random.Generator, shares: Sequence[float] | None = None) -> Sample:
+    """Return what a camera sees on a day: some of the pictures, or as many in other proportions of the labels."""
+    count = int(len(sample.labels) * _A_DAY)
+    weights = None
+    if shares is not None:
+        counts = np.bincount(sample.labels, minlength=len(LABELS))
+        weights = (np.array(shares) / np.maximum(counts, 1))[sample.labels]
+        weights /= weights.sum()
+    rows = rng.choice(len(sample.labels), count, replace=shares is not None, p=weights)
+    return Sample(sample.values[rows], sample.labels[rows], count, float(count))
+
+
+def simulate(samples: dict[str, Sample], model_version: str) -> tuple[Report, str]:
+    """Return the report on the changed days, and the same as a page.
+
+    Args:
+        samples: By change, of the pictures of the folder.
+        model_version: Of the release that scored them.
+    """
+    rng = np.random.default_rng(0)
+    clean = samples["clean"]
+    turned = [clean.label_counts()[label] / len(clean.labels) for label in ("no_mask", "mask", "incorrect")]
+    names = [*samples, MIX]
+    past = [{name: drawn(clean, rng) for name in names} for _ in range(_PAST)]
+    changed = [
+        {name: drawn(samples.get(name, clean), rng, turned if name == MIX else None) for name in names}
+        for _ in range(_CHANGED)
+    ]
+    baseline = build(model_version, past)
+    comparison, window = compare(changed[-1], changed, baseline), changed[-1]
+    none, end = figures([], 0), datetime.now(UTC)
+    info = BaselineInfo("of this demonstration", model_version, own=True)
+    report = Report(
+        window=Window(end - timedelta(days=1), end),
+        verdict=verdict_of(comparison, info, model_version),
+        counts=Counts(records=sum(sample.seen for sample in window.values())),
+        baseline=info,
+        serving_version=model_version,
+        comparison=comparison,
+        sources={
+            name: SourceReport(comparison.sources[name], sample.seen, sample.effective, sample.label_counts())
+            for name, sample in window.items()
+        },
+        accuracy=Accuracy(none, none, {}, {}, 0, 0, 0),
+        judged_since=end.date(),
+        min_accuracy=0.0,
+        notes=(),
+    )
+    return report, render(report, window, baseline)
+
+
+def table(report: Report) -> Iterator[str]:
+    """Say in lines what a report says about each source."""
+    yield f"{'source':12}{'pictures':>10}  {'status':12}what has changed"
+    findings = report.comparison.findings if report.comparison else ()
+    for name, source in report.sources.items():
+        first, *more = [finding.words for finding in findings if finding.source == name] or [""]
+        yield f"{name:12}{source.predictions:>10,}  {source.status:12}{first}"
         yield from (f"{'':36}{words}" for words in more)
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which pictures are sent where."""
+    """Say which pictures are scored."""
     parser.add_argument("folder", type=Path, help="pictures, also in folders within it")
     parser.add_argument("--pictures", type=int, default=400, help="of each kind (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path(".runs/drift/demo.html"), help="(default: %(default)s)"
     )
-    add_api_options(parser)
 
 
 def command(options: Namespace) -> None:
-    """Send the pictures, run the Drift function, and print a table of what it found."""
+    """Score the pictures, and print a table of what Drift finds.
+
+    Raises:
+        OpsError: There are too few pictures.
+    """
     paths = [path for path in sorted(options.folder.rglob("*")) if path.suffix.lower() in TYPES]
-    if len(paths) < FEWEST:
-        raise OpsError(
-            f"{options.folder} has {len(paths)} pictures; at least {FEWEST} are needed to tell anything."
-        )
+    if len(paths) < MIN_PICTURES:
+        raise OpsError(f"{options.folder} has {len(paths)} pictures; at least {MIN_PICTURES} are needed.")
     random.Random(0).shuffle(paths)  # noqa: S311
     files = [path.read_bytes() for path in paths[: options.pictures]]
-    client = Client(*api_of(options), _CONNECTIONS)
-    started = datetime.now(UTC)
-    client.health()
-    labels: list[str] = []
-    for name, change in CHANGES.items():
-        answers = send(client, [change(file) for file in files], name)
-        labels = labels or answers
-    send(client, mixed(files, labels), MIX)
-    hours = (datetime.now(UTC) - started).total_seconds() / 3600
-    print("The Drift function looks at these predictions…", flush=True)
-    report, where = look(options.stack or "maskwatch", {"hours": hours}, options.out)
-    print(*table(report), "", *report["notes"], f"Report: {options.out} ({where})", sep="\n")
+    release = open_release("")
+    models = load_models(release, threads=1)
+    samples = {
+        name: scored([change(file) for file in files], models, name) for name, change in CHANGES.items()
+    }
+    report, page = simulate(samples, release.version)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(page)
+    print(*table(report), "", f"Report: {options.out}", sep="\n")

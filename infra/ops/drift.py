@@ -24,6 +24,7 @@ _VERDICTS: Final = {
     "drift": "Drift",
     "not enough": "Too little to tell",
     "no baseline": "Nothing to compare with",
+    "other version": "Another release serves than the baseline is of",
 }
 _TIMEOUT: Final = 910  # seconds; the function itself may take 900
 
@@ -78,13 +79,15 @@ def words(report: Mapping[str, Any]) -> Iterator[str]:
         f"from {window['from']} to {window['to']}."
     )
     for finding in report["findings"]:
-        yield f"  {finding['words']}"
-    truth = report["truth"]["overall"]
-    if accuracy := truth["accuracy"]:
-        yield (
-            f"{accuracy['value']:.1%} of the {truth['n']:,} predictions that people judged are right "
-            f"(95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%})."
-        )
+        where = "" if finding["source"] is None else f"{finding['source'] or '(no source told)'}: "
+        yield f"  {'' if finding['confirmed'] else 'not confirmed: '}{where}{finding['words']}"
+    for name, chosen in (("audit", "of the random audit sample"), ("chosen", "that people chose to judge")):
+        figures = report["accuracy"][name]
+        if accuracy := figures["accuracy"]:
+            yield (
+                f"{accuracy['value']:.1%} of the {figures['n']:,} predictions {chosen} are right, of "
+                f"{figures['of']:,} that there are (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%})."
+            )
     yield from report["notes"]
 
 

@@ -12,22 +12,22 @@ from playwright.sync_api import expect
 from tests.browser.answers import problem
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+NOTHING = {"n": 0, "of": 0, "accuracy": None, "bounds": None, "f1": {}}
+JUDGED = {
+    "accuracy": {"value": 0.962, "low": 0.939, "high": 0.977},
+    "f1": {"mask": {"value": 0.97, "low": 0.95, "high": 0.98}, "no_mask": None, "incorrect": None},
+}
 REPORT = {
     "window": {"from": "2026-11-20T09:00:00+00:00", "to": "2026-11-21T09:00:00+00:00"},
     "verdict": "drift",
     "findings": [
-        {"source": "gate-3", "words": "pictures are darker than in training."},
-        {"source": None, "words": "all are"},
+        {"source": "gate-3", "words": "pictures are darker than in training.", "confirmed": True},
+        {"source": None, "words": "all are", "confirmed": False},
     ],
     "counts": {"records": 5120},
-    "truth": {
-        "overall": {
-            "n": 412,
-            "accuracy": {"value": 0.962, "low": 0.939, "high": 0.977},
-            "f1": {"mask": {"value": 0.97, "low": 0.95, "high": 0.98}, "no_mask": None, "incorrect": None},
-        }
-    },
+    "accuracy": {"audit": NOTHING | {"n": 412, "of": 430} | JUDGED, "chosen": NOTHING, "min_accuracy": 0.9},
 }
+CHOSEN = {"audit": NOTHING, "chosen": NOTHING | JUDGED | {"n": 412, "of": 5120, "bounds": [0.077, 0.997]}}
 
 
 def row(days_ago, source, mask, no_mask=0, incorrect=0, uncertain=0):
@@ -167,22 +167,27 @@ def test_one_source_may_be_looked_at_alone(view, stack):
         (
             REPORT,
             [
-                "What cameras see has changed",
+                "Something has changed",
+                "Not confirmed: all are",
                 "gate-3: pictures are darker",
                 "5120 records",
                 "2026-11-20 09:00 to",
             ],
         ),
-        (REPORT, ["96.2% of answers were right", "93.9% to 97.7%, from 412 answers", "F1: mask 97%"]),
-        (REPORT | {"verdict": "ok", "findings": []}, ["Nothing has changed", "✓96.2%"]),
-        (REPORT | {"truth": REPORT["truth"] | {"min_accuracy": 0.98}}, ["✕96.2%"]),
+        (REPORT, ["✓96.2% of all answers were right", "412 judged of 430, drawn at random", "F1: mask 97%"]),
         (
-            REPORT | {"verdict": "not enough", "truth": {"overall": {"n": 0}}},
+            REPORT | {"accuracy": CHOSEN},
+            ["96.2% of the judged answers", "412 judged of 5120, chosen by people", "between 7.7% and 99.7%"],
+        ),
+        (REPORT | {"verdict": "ok", "findings": []}, ["Nothing has changed", "✓96.2%"]),
+        (REPORT | {"accuracy": REPORT["accuracy"] | {"min_accuracy": 0.98}}, ["✕96.2%"]),
+        (
+            REPORT | {"verdict": "not enough", "accuracy": {"audit": NOTHING, "chosen": NOTHING}},
             ["Too few pictures to tell", "Accuracy is not known yet"],
         ),
         (
-            REPORT | {"verdict": "no baseline", "truth": None},
-            ["Nothing to compare with", "Accuracy is not known yet"],
+            REPORT | {"verdict": "other version", "accuracy": {"audit": NOTHING, "chosen": NOTHING}},
+            ["A new model without a baseline", "Accuracy is not known yet"],
         ),
         (None, ["No drift report yet"]),
     ],
@@ -197,7 +202,7 @@ def test_drift_and_accuracy_are_told_in_words(view, stack, report, words):
 def test_what_comes_from_records_is_never_taken_for_markup(view, stack):
     page, _ = view(
         rows=[row(0, "<img src=x onerror=alert(1)>", 5)],
-        report=REPORT | {"findings": [{"words": "<b>x</b>"}]},
+        report=REPORT | {"findings": [{"words": "<b>x</b>", "confirmed": True}]},
     )
     go(page, stack)
     expect(page.locator("#charts h2")).to_have_text("<img src=x onerror=alert(1)>")

@@ -47,7 +47,7 @@ def answered(data, rows, capsys):
 
 @pytest.fixture
 def told(answered, monkeypatch):
-    """What latest.json says of the truth."""
+    """What latest.json says of the accuracy."""
     for name, value in {
         "RECORDS_BUCKET": "records",
         "INSIGHTS_BUCKET": "insights",
@@ -71,11 +71,11 @@ def told(answered, monkeypatch):
         s3.put_object(Bucket="records", Key=key, Body=gzip.compress(lines.encode()))
         for row, answer in answers:
             said = {"prediction_id": answer["prediction_id"], "label": row["label"]}
-            feedback.keep(feedback.parse(json.dumps(said)), "insights")
+            feedback.keep(feedback.parse(json.dumps(said).encode()), "insights", "")
         app.handler({}, SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000))
         latest = s3.get_object(Bucket="insights", Key="drift/latest.json")["Body"].read()
     store.s3.cache_clear()
-    return json.loads(latest)["truth"]
+    return json.loads(latest)["accuracy"]
 
 
 def test_joined_accuracy_is_that_of_the_pictures(answered, told):
@@ -83,7 +83,7 @@ def test_joined_accuracy_is_that_of_the_pictures(answered, told):
     assert len(answers) > 600
     guesses = [max(LABELS, key=answer["probabilities"].get) for _, answer in answers]
     right = [row["label"] == guess for (row, _), guess in zip(answers, guesses, strict=True)]
-    overall = told["overall"]
+    overall = told["chosen"]
     assert overall["n"] == len(answers)
     assert overall["accuracy"]["value"] == sum(right) / len(right)
     pairs = Counter((row["label"], guess) for (row, _), guess in zip(answers, guesses, strict=True))
@@ -91,7 +91,7 @@ def test_joined_accuracy_is_that_of_the_pictures(answered, told):
     unsure = sum(answer["label"] == "uncertain" for _, answer in answers)
     assert unsure
     assert overall["uncertain"]["value"] == unsure / len(answers)
-    assert told["unmatched"] == 0
+    assert told["unknown"] == 0
 
 
 def test_so_it_is_by_source(answered, told):

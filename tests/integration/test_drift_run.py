@@ -12,11 +12,13 @@ from types import SimpleNamespace
 import boto3
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 
-from functions.drift import baseline, report, run
+from functions.drift import baseline, html, run
 from functions.drift.records import as_record
 from functions.drift.sample import Sampler
 from functions.drift.settings import read_settings
+from functions.shared import s3 as objects
 from functions.shared.contract import LABELS
 from infra.local.aws import moto_server
 from infra.local.logs import embedded_metrics
@@ -78,8 +80,8 @@ def store(s3):
 
 @pytest.fixture
 def say(s3):
-    def put(name, label, day="2026-11-21"):
-        body = {"prediction_id": name, "label": label, "time": f"{day}T08:00:00.000+00:00"}
+    def put(name, label, day="2026-11-21", **more):
+        body = {"prediction_id": name, "label": label, "time": f"{day}T08:00:00.000+00:00"} | more
         s3.put_object(Bucket="insights", Key=f"feedback/dt={day}/{name}.json", Body=json.dumps(body).encode())
 
     return put
@@ -87,12 +89,13 @@ def say(s3):
 
 @pytest.fixture(autouse=True)
 def usual(s3, rng):
-    """A baseline of the stack's own."""
+    """A baseline of two sources' own days."""
     sampler = Sampler()
-    for line in pictures(rng, 2_000, END - timedelta(days=30)):
-        sampler.add(as_record(parsed(line)))
-    _, overall = sampler.samples()
-    text = baseline.build(overall, "1.0.0", {}).as_json()
+    for day in range(30, 36):
+        for source in ("gate-1", "gate-2"):
+            for line in pictures(rng, 150, END - timedelta(days=day), source=source):
+                sampler.add(as_record(parsed(line)))
+    text = baseline.build("1.0.0", list(sampler.days().values())).to_json()
     s3.put_object(Bucket="insights", Key=BASELINE, Body=text.encode())
 
 
@@ -106,7 +109,7 @@ def drift(s3, endpoint, monkeypatch, capsys):
 
     def invoke(event=None, seconds=900.0, *, whole=False, **environment):
         if not whole:  # Evidently's own pages take seconds
-            monkeypatch.setattr(report, "_evidently", lambda *_: [])
+            monkeypatch.setattr(html, "_evidently", lambda *_: [])
         settings = read_settings({**ENVIRONMENT, **environment})
         monkeypatch.setattr(app, "settings", settings)
         capsys.readouterr()
@@ -171,12 +174,15 @@ def test_a_usual_day_is_ok(drift, store, say, rng):
     assert latest["window"] == {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"}
     assert latest["verdict"] == "ok"
     assert latest["counts"]["records"] == 1000
-    assert latest["baseline"] == {"uri": f"s3://insights/{BASELINE}", "model_version": "1.0.0"} | {
-        name: value for name, value in latest["baseline"].items() if name not in {"uri", "model_version"}
+    assert latest["baseline"] == {
+        "uri": f"s3://insights/{BASELINE}",
+        "model_version": "1.0.0",
+        "own": True,
     }
     assert latest["notes"] == []
-    assert latest["truth"]["overall"]["n"] == 100
-    assert latest["truth"]["overall"]["accuracy"]["value"] == 0.99
+    assert (latest["accuracy"]["chosen"]["n"], latest["accuracy"]["chosen"]["of"]) == (100, 1000)
+    assert latest["accuracy"]["chosen"]["accuracy"]["value"] == 0.99
+    assert latest["accuracy"]["chosen"]["bounds"] == [0.099, 0.999]
     assert set(latest["sources"]) >= {"gate-1", "gate-2"}
     assert found.files["drift/20261121T090000Z/report.json"] == found.files["drift/latest.json"]
     assert found.files["drift/20261121T090000Z/report.html"] == found.files["drift/latest.html"]
@@ -188,8 +194,7 @@ def test_a_usual_day_is_ok(drift, store, say, rng):
     overall = found.metrics[("service", "drift"),]
     assert overall["DriftVerdict"] == 0
     assert (overall["Records"], overall["CorruptRecords"]) == (1000, 0)
-    assert overall["Accuracy"] == 0.99
-    assert overall["AccuracyLow"] < 0.99 < overall["AccuracyHigh"]
+    assert "Accuracy" not in overall  # what people chose to judge alarms nobody
     assert {"InputDrift", "EmbeddingDrift", "PredictionDrift", "ConfidenceDrop", "RunTime"} <= set(overall)
     assert found.metrics[("source", "gate-1"),]["DriftVerdict"] == 0
 
@@ -215,9 +220,17 @@ def test_the_summaries_count_every_face_once(drift, store, rng):
 def test_a_changed_world_is_drift(drift, store, rng):
     store(pictures(rng, 600) + pictures(rng, 500, source="gate-2", shift=3.0, chances=[0.1, 0.8, 0.1]))
     found = drift()
-    assert found.answer["verdict"] == "drift"
+    assert found.answer["verdict"] == "ok"
     latest = json.loads(found.files["drift/latest.json"])
-    assert latest["findings"]
+    assert {(one["source"], one["confirmed"]) for one in latest["findings"]} == {("gate-2", False)}
+    assert latest["sources"]["gate-2"]["status"] == "suspected"
+    store(
+        pictures(rng, 200, END - timedelta(days=1), source="gate-2", shift=3.0, chances=[0.1, 0.8, 0.1])
+        + pictures(rng, 200, END - timedelta(days=2), source="gate-2", shift=3.0, chances=[0.1, 0.8, 0.1]),
+        "before",
+    )
+    found = drift()
+    assert found.answer["verdict"] == "drift"
     assert found.metrics[("service", "drift"),]["DriftVerdict"] == 1
     assert found.metrics[("source", "gate-1"),]["DriftVerdict"] == 0
     assert found.metrics[("source", "gate-2"),]["DriftVerdict"] == 1
@@ -264,27 +277,39 @@ def test_nothing_at_all_is_said(drift):
 
 
 @pytest.mark.parametrize("there", [None, b"", b"[]", b"{}"])
-def test_without_a_baseline_the_rest_is_done(s3, drift, store, say, rng, there):
+def test_a_baseline_that_cannot_be_read_fails_the_run_after_the_rest_is_done(
+    s3, drift, store, say, rng, there
+):
     if there is not None:
         s3.put_object(Bucket="insights", Key="baseline/other.json", Body=there)
     lines = pictures(rng, 200)
     store(lines)
     for line in lines[:30]:
         say(*told(line))
-    found = drift(BASELINE_URI="s3://insights/baseline/other.json")
-    assert found.answer["verdict"] == "no baseline"
-    assert (
-        "There is no baseline to compare with (s3://insights/baseline/other.json: "
-        in found.answer["notes"][0]
-    )
-    assert "compliance/dt=2026-11-21.json" in found.files
-    latest = json.loads(found.files["drift/latest.json"])
+    with pytest.raises(
+        run.BaselineError, match=r"s3://insights/baseline/other\.json (is not there|cannot be read)"
+    ):
+        drift(BASELINE_URI="s3://insights/baseline/other.json")
+    found = files(s3)
+    assert "compliance/dt=2026-11-21.json" in found
+    latest = json.loads(found["drift/latest.json"])
     assert (latest["verdict"], latest["baseline"]) == ("no baseline", None)
-    assert latest["truth"]["overall"]["n"] == 30
-    assert "no baseline" in found.files["drift/latest.html"].lower()
-    overall = found.metrics[("service", "drift"),]
-    assert overall["Accuracy"] == 1
-    assert "DriftVerdict" not in overall
+    assert latest["accuracy"]["chosen"]["n"] == 30
+    assert "no baseline" in found["drift/latest.html"].lower()
+
+
+def test_a_baseline_that_may_not_be_read_is_not_taken_for_none(s3, drift, store, rng, monkeypatch):
+    store(pictures(rng, 100))
+
+    def refuse(client, bucket, key):
+        if key.startswith("models/"):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+        return objects.read(client, bucket, key)
+
+    monkeypatch.setattr(run, "objects", SimpleNamespace(read=refuse, parse_uri=objects.parse_uri))
+    with pytest.raises(run.BaselineError, match="AccessDenied"):
+        drift(BASELINE_URI="", MODEL_URI="s3://records/models/2/")
+    assert "compliance/dt=2026-11-21.json" in files(s3)
 
 
 def test_the_baseline_is_that_of_the_release_unless_the_stack_has_its_own(
@@ -305,19 +330,33 @@ def test_the_baseline_is_that_of_the_release_unless_the_stack_has_its_own(
         assert found.answer["verdict"] == "ok"
         assert json.loads(found.files["drift/latest.json"])["baseline"]["uri"] == uri
     (tmp_path / "baseline.json").unlink()
-    assert drift(BASELINE_URI="").answer["verdict"] == "no baseline"
-    assert drift(BASELINE_URI="s3://nowhere/baseline.json").answer["verdict"] == "no baseline"
+    found = drift(BASELINE_URI="")
+    assert found.answer["verdict"] == "no baseline"
+    assert "There is no baseline to compare with" in found.answer["notes"][0]
+    with pytest.raises(run.BaselineError, match="NoSuchBucket"):
+        drift(BASELINE_URI="s3://nowhere/baseline.json")
 
 
-def test_records_of_another_model_are_told_apart(drift, store, rng):
-    store(pictures(rng, 300) + pictures(rng, 300, version="2.0.0", shift=3.0))
+def test_another_release_than_the_baseline_s_is_a_verdict_of_its_own(drift, store, rng):
+    old = pictures(rng, 300, END - timedelta(hours=12), hours=12)
+    store(old + pictures(rng, 300, hours=12, version="2.0.0", shift=3.0))
     found = drift()
-    assert found.answer["verdict"] == "ok"
+    assert found.answer["verdict"] == "other version"
     assert found.answer["counts"]["other_versions"] == 300
     assert (
-        "300 of 600 records in the window are of another model version than the baseline (1.0.0)"
-        in found.answer["notes"][0]
+        "Release 2.0.0 serves, and the baseline is of release 1.0.0: 300 of 600" in found.answer["notes"][0]
     )
+    assert found.metrics[("service", "drift"),]["OtherVersion"] == 1
+    assert "DriftVerdict" not in found.metrics[("service", "drift"),]
+
+
+def test_records_of_an_older_release_are_left_out_and_said(drift, store, rng):
+    old = pictures(rng, 300, END - timedelta(hours=12), hours=12, version="0.9.0", shift=3.0)
+    store(old + pictures(rng, 300, hours=12) + pictures(rng, 300, source="gate-2", hours=12))
+    found = drift()
+    assert found.answer["verdict"] == "ok"
+    assert "300 of 900 records in the window are of another release" in found.answer["notes"][0]
+    assert found.metrics[("service", "drift"),]["OtherVersion"] == 0
 
 
 def test_late_and_early_records_count_by_their_own_time(drift, store, rng):
@@ -366,7 +405,7 @@ def test_when_time_is_short_the_latest_are_read_and_summaries_stay_whole(drift, 
     store(lines)
     whole = drift()
     store(pictures(rng, 80, hours=8), "stream-2")
-    found = drift(seconds=[900.0] * 4)  # for the 22nd, the 21st and its two objects
+    found = drift(seconds=[900.0] * 6)  # for the 24th to 22nd, the 21st and its two objects
     today = sum(parsed(line)["time"] >= "2026-11-21" for line in lines)
     assert found.answer["counts"]["records"] == today + 80
     (note,) = [note for note in found.answer["notes"] if "If time ran out" in note]
@@ -388,30 +427,64 @@ def test_an_older_window_leaves_the_latest_report(drift, store, rng):
     assert drift({"to": "2026-11-21T10:00:00Z"}).files["drift/latest.json"] != newest
 
 
-def test_feedback_is_looked_for_as_long_as_it_is_told(drift, store, say, rng):
-    old = pictures(rng, 20, END - timedelta(days=4), hours=1)
-    older = pictures(rng, 20, END - timedelta(days=7, hours=12), hours=1)  # on the day before the first
+def test_labels_count_up_to_thirty_days_late(drift, store, say, rng):
+    old = pictures(rng, 20, END - timedelta(days=20), hours=1)
+    older = pictures(rng, 20, END - timedelta(days=31), hours=1)
     store(old + older)
     for line in old + older:
         say(*told(line))
     say("5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11", "mask")
-    (late,) = pictures(rng, 1, END + timedelta(hours=2), hours=1)
-    store([late], "late")
-    say(*told(late))
-    truth = json.loads(drift().files["drift/latest.json"])["truth"]
-    assert (truth["overall"]["n"], truth["unmatched"]) == (20, 22)
-    truth = json.loads(drift(LOOKBACK_DAYS="10").files["drift/latest.json"])["truth"]
-    assert (truth["overall"]["n"], truth["unmatched"]) == (40, 2)
+    accuracy = json.loads(drift().files["drift/latest.json"])["accuracy"]
+    assert (accuracy["chosen"]["n"], accuracy["unknown"]) == (20, 21)
+    assert accuracy["from"] < "2026-11-02"
 
 
-def test_low_accuracy_is_said(drift, store, say, rng):
-    lines = pictures(rng, 100)
+def test_a_past_window_does_not_call_later_labels_unknown(drift, store, say, rng):
+    before, after = pictures(rng, 20), pictures(rng, 20, END + timedelta(days=2), hours=1)
+    store(before + after)
+    for line in before + after:
+        say(*told(line), day="2026-11-23")
+    accuracy = json.loads(drift().files["drift/latest.json"])["accuracy"]
+    assert (accuracy["chosen"]["n"], accuracy["unknown"]) == (20, 0)
+
+
+def test_low_accuracy_of_the_audit_sample_is_said(drift, store, say, rng):
+    lines = [
+        drawn(
+            rng,
+            END - timedelta(minutes=10 * (number + 1)),
+            prediction_id=f"00{number:06x}-0000-4000-8000-000000000000",
+        )
+        for number in range(40)
+    ]
     store(lines)
     for line in lines:
         name, label = told(line)
-        say(name, LABELS[LABELS.index(label) - 1])
+        say(name, LABELS[LABELS.index(label) - 1], audit=True)
     found = drift()
     assert any(
-        "0.0% of the predictions that people judged were right" in note for note in found.answer["notes"]
+        "0.0% of the audit sample of release 1.0.0 were right (40 judged)" in note
+        for note in found.answer["notes"]
     )
-    assert found.metrics[("service", "drift"),]["AccuracyHigh"] < 0.05
+    assert found.metrics[("service", "drift"),]["AccuracyHigh"] < 0.1
+
+
+def test_a_summary_is_not_replaced_by_one_of_fewer_pictures(drift, store, rng):
+    lines = pictures(rng, 300)
+    store(lines)
+    whole = drift().files["compliance/dt=2026-11-21.json"]
+    store(lines[100:])
+    found = drift()
+    assert found.files["compliance/dt=2026-11-21.json"] == whole
+    assert any("count more pictures" in note for note in found.answer["notes"])
+
+
+def test_a_second_drift_while_one_is_on_is_told_again(drift, store, rng):
+    days = [END - timedelta(days=day) for day in range(3)]
+    for source in ("gate-1", "gate-2"):
+        store([line for day in days for line in pictures(rng, 200, day, source=source, shift=3.0)], source)
+        metrics = drift().metrics
+        expected = 0 if source == "gate-1" else 1
+        assert metrics[("service", "drift"),]["DriftVerdict"] == 1
+        assert (metrics[("service", "drift"),]["NewFindings"] > 0) == expected
+    assert drift().metrics[("service", "drift"),]["NewFindings"] == 0

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from functions.drift.baseline import read
-from functions.drift.features import FEATURES
+from functions.drift.features import FEATURES, sample_of
 from functions.inference.fetch import BAKED, open_release
 from functions.inference.release import ReleaseError, load_release
 from functions.inference.score import load_models
 from functions.shared.contract import LABELS
 from tests.training.drawn import write_crops, write_tables
-from training.baseline import BASELINE, pictures, record_of, sample, write_baseline
+from training.baseline import BASELINE, pictures, record_of, write_baseline
 from training.errors import TrainingError
 from training.release import write_release
 
@@ -47,7 +47,7 @@ def test_a_release_gets_a_baseline_that_its_manifest_vouches_for(many: Path, rel
     assert (after.version, after.classifier) == (before.version, before.classifier)
     told = read(path.read_bytes())
     assert told.model_version == after.version
-    assert told.everything.count == len(pictures(many, "val")) == 3 * 70
+    assert told.overall.count == len(pictures(many, "val")) == 3 * 70
     path.write_text(path.read_text().replace("1", "2", 1))
     with pytest.raises(ReleaseError, match=f"{BASELINE}: sha256"):
         load_release(release)
@@ -63,15 +63,15 @@ def test_it_is_the_same_each_time(many: Path, release: Path) -> None:
 def test_its_figures_are_those_of_the_validation_pictures_as_serving_sees_them(
     many: Path, release: Path
 ) -> None:
-    told = read(write_baseline(many, release).read_bytes()).everything
+    told = read(write_baseline(many, release).read_bytes()).overall
     models = load_models(open_release(""), threads=1)
     records = [record_of(file.path.read_bytes(), models) for file in pictures(many, "val")]
-    values = sample(records).values
+    values = sample_of(records).values
     for feature in ("brightness", "blockiness", "confidence", "projection_5"):
         was = values[:, FEATURES.index(feature)]
         assert told.column(feature).mean() == pytest.approx(was.mean(), abs=0.05 * float(was.std()))
     labels = [max(LABELS, key=record["probabilities"].get) for record in records]
-    assert told.labels == {label: labels.count(label) for label in LABELS}
+    assert told.label_counts() == {label: labels.count(label) for label in LABELS}
 
 
 def test_only_the_validation_pictures_count_whatever_the_folder_s_form(many: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""What the demonstration of drift sends and says; all of it together is tried by hand, with `make run`."""
+"""What the demonstration of drift scores, simulates and says."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from PIL import Image
 
 from functions.inference.decode import decode
 from functions.inference.image_statistics import image_statistics
-from infra.ops.demo_drift import CHANGES, MIX, mixed, table
+from infra.ops import demo_drift
+from infra.ops.demo_drift import CHANGES, MIX, drawn, simulate, table
+from tests.drift_samples import sample
 from tests.pictures import draw_face, encode
 
 GRAIN = np.random.default_rng(0).normal(0, 6, (240, 320, 3))
@@ -31,26 +34,30 @@ def test_a_transparent_picture_can_be_changed_too() -> None:
     assert all(change(buffer.getvalue()) for change in CHANGES.values())
 
 
-def test_in_the_other_mix_the_rarer_label_is_the_frequent_one() -> None:
-    files = [b"mask %d" % n for n in range(70)] + [b"no_mask %d" % n for n in range(20)] + [b"incorrect"] * 10
-    labels = [file.split()[0].decode() for file in files]
-    drawn = [file.split()[0].decode() for file in mixed(files, labels)]
-    assert len(drawn) == 100
-    assert (drawn.count("no_mask"), drawn.count("mask")) == (80, 20)
-    assert mixed(files[:70], labels[:70]) == []
+def test_in_the_other_mix_the_labels_change_places() -> None:
+    mixed = drawn(sample(2_000), np.random.default_rng(0), [0.1, 0.9, 0.0])
+    assert len(mixed.labels) == 1_000
+    assert mixed.label_counts()["no_mask"] / 1_000 == pytest.approx(0.9, abs=0.03)
 
 
-def test_the_table_tells_every_source_s_verdict_and_findings() -> None:
-    sources = {"clean": ("ok", 400), MIX: ("drift", 400), "somebody else's": ("drift", 3)}
-    report = {
-        "sources": {name: {"verdict": verdict, "predictions": n} for name, (verdict, n) in sources.items()},
-        "findings": [
-            {"source": None, "words": "all"},
-            {"source": MIX, "words": "other labels"},
-            {"source": MIX, "words": "and more"},
-        ],
+def test_every_camera_is_told_what_changed_at_it(monkeypatch) -> None:
+    monkeypatch.setattr("functions.drift.html._evidently", lambda *_: [])
+    samples = {
+        "clean": sample(800),
+        "darkened": sample(800, shift={"brightness": -2}),
     }
-    _, clean, mix, more = table(report)
-    assert clean.split() == ["clean", "400", "ok"]
-    assert mix.split(maxsplit=4)[2:] == ["400", "drift", "other labels"]
-    assert more.strip() == "and more"
+    report, page = simulate(samples, "1")
+    lines = list(table(report))
+    assert {name: source.status for name, source in report.sources.items()} == {
+        "clean": "ok",
+        "darkened": "drift",
+        MIX: "drift",
+    }
+    assert "brightness has fallen" in next(line for line in lines if line.startswith("darkened"))
+    assert "other labels than before" in next(line for line in lines if line.startswith(MIX))
+    assert page.startswith("<!doctype html>")
+
+
+def test_too_few_pictures_are_refused(tmp_path) -> None:
+    with pytest.raises(demo_drift.OpsError, match="0 pictures"):
+        demo_drift.command(SimpleNamespace(folder=tmp_path, pictures=400, out=tmp_path / "demo.html"))

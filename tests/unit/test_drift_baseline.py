@@ -6,13 +6,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from functions.drift.baseline import FEWEST, build, read
-from functions.drift.features import CONFIDENCE, FEATURES, PROJECTIONS
+from functions.drift.baseline import MIN_DAYS, MIN_SAMPLES, build, read
+from functions.drift.features import CONFIDENCE, FEATURES
 from functions.inference.fetch import BAKED
 from functions.inference.release import load_release
-from tests.drift_samples import sample
+from functions.shared.contract import LABELS
+from tests.drift_samples import days, sample
 
 EVERYTHING = sample(3000, seed=1)
+OF_RELEASE = [{"validation": EVERYTHING}]
 
 
 def column(values: np.ndarray, feature: str) -> np.ndarray:
@@ -20,18 +22,18 @@ def column(values: np.ndarray, feature: str) -> np.ndarray:
 
 
 def test_it_survives_being_written_and_read() -> None:
-    written = build(EVERYTHING, "1.2.3", {"gate-1": sample(300), "gate-2": sample(50)})
-    text = written.as_json()
-    assert read(text).as_json() == read(text.encode()).as_json() == text
+    written = build("1.2.3", days(4))
+    text = written.to_json()
+    assert read(text).to_json() == read(text.encode()).to_json() == text
     assert read(text).model_version == "1.2.3"
 
 
 def test_it_is_small() -> None:
-    assert len(build(EVERYTHING, "1", {}).as_json()) < 150_000
+    assert len(build("1", OF_RELEASE).to_json()) < 150_000
 
 
 def test_a_feature_is_laid_out_as_it_was() -> None:
-    sketch = build(EVERYTHING, "1", {}).everything
+    sketch = build("1", OF_RELEASE).overall
     for feature in FEATURES:
         was, laid_out = column(EVERYTHING.values, feature), sketch.column(feature)
         assert len(laid_out) == len(was)
@@ -40,13 +42,13 @@ def test_a_feature_is_laid_out_as_it_was() -> None:
 
 
 def test_whole_numbers_stay_whole() -> None:
-    faces = build(EVERYTHING, "1", {}).everything.column("faces")
+    faces = build("1", OF_RELEASE).overall.column("faces")
     assert set(faces) == set(column(EVERYTHING.values, "faces"))
 
 
 def test_confidence_is_that_of_the_labels_asked_for() -> None:
-    sketch = build(EVERYTHING, "1", {}).everything
-    labels, confidence = np.array(EVERYTHING.labels), column(EVERYTHING.values, CONFIDENCE)
+    sketch = build("1", OF_RELEASE).overall
+    labels, confidence = np.array(LABELS)[EVERYTHING.labels], column(EVERYTHING.values, CONFIDENCE)
     for label in ("mask", "no_mask"):
         told = sketch.confidence_at(Counter({label: 7}))
         assert told.mean() == pytest.approx(confidence[labels == label].mean(), abs=0.002)
@@ -57,27 +59,60 @@ def test_confidence_is_that_of_the_labels_asked_for() -> None:
 
 
 def test_the_confidence_in_a_label_that_it_does_not_know_is_that_of_all() -> None:
-    sketch = build(sample(500, labels={"mask": 1.0}), "1", {}).everything
+    sketch = build("1", [{"": sample(500, labels={"mask": 1.0})}]).overall
     assert sketch.confidence_at(Counter({"incorrect": 5})).mean() == pytest.approx(
         sketch.column(CONFIDENCE).mean(), abs=1e-3
     )
 
 
-def test_the_moments_of_the_projections_are_kept() -> None:
-    sketch = read(build(EVERYTHING, "1", {}).as_json()).everything
-    values = EVERYTHING.values[:, [FEATURES.index(name) for name in PROJECTIONS]]
-    assert sketch.mean == pytest.approx(values.mean(axis=0), rel=1e-3, abs=1e-4)
-    assert sketch.covariance == pytest.approx(np.cov(values, rowvar=False), rel=1e-3, abs=1e-4)
+def test_the_moments_by_label_are_kept() -> None:
+    moments = read(build("1", OF_RELEASE).to_json()).overall.moments
+    rows = EVERYTHING.values[EVERYTHING.labels == 1]
+    assert moments.means[1] == pytest.approx(rows.mean(axis=0), rel=1e-3, abs=1e-3)
+    assert moments.variances[1] == pytest.approx(rows.var(axis=0), rel=1e-3, abs=1e-3)
+    assert moments.counts.tolist() == np.bincount(EVERYTHING.labels).tolist()
 
 
-def test_a_source_with_enough_predictions_is_a_reference_for_itself() -> None:
-    told = build(EVERYTHING, "1", {"many": sample(FEWEST), "few": sample(FEWEST - 1)})
-    assert set(told.sources) == {"many"}
+def test_a_rare_label_has_the_moments_of_all() -> None:
+    rare = sample(400, labels={"mask": 0.995, "no_mask": 0.005, "incorrect": 0.0})
+    moments = build("1", [{"": rare}]).overall.moments
+    assert moments.counts[1] < 5
+    assert moments.means[1] == pytest.approx(rare.values.mean(axis=0), rel=1e-3, abs=1e-3)
+
+
+def test_a_source_with_enough_days_and_predictions_is_a_reference_for_itself() -> None:
+    enough = days(MIN_DAYS, "enough")
+    found = build("1", [
+        {**one, **few, **(short if number < MIN_DAYS - 1 else {})}
+        for number, (one, few, short) in enumerate(
+            zip(enough, days(MIN_DAYS, "few", size=40), days(MIN_DAYS, "short", size=500), strict=True)
+        )
+    ])  # fmt: skip
+    assert set(found.sources) == {"enough"}
+    assert found.sources["enough"].days.count == MIN_DAYS
+
+
+def test_how_days_differ_is_learned_beyond_chance() -> None:
+    equal = build("1", days(14)).sources["gate-1"].days
+    skies = np.random.default_rng(0).normal(0, 0.5, 14)
+    weather = [
+        {"gate-1": sample(200, seed=day, shift={"brightness": float(sky)})} for day, sky in enumerate(skies)
+    ]
+    differing = build("1", weather).sources["gate-1"].days
+    assert equal.variance[0] < 0.01
+    assert differing.variance[0] == pytest.approx(np.var(skies) / (1 + np.var(skies)), rel=0.35)
+    assert differing.largest[0] > 2 * equal.largest[0]
+
+
+def test_the_longest_silence_is_remembered() -> None:
+    week = days(10)
+    gaps = [{} if number in {2, 5, 6} else day for number, day in enumerate(week)]
+    assert build("1", gaps).sources["gate-1"].days.longest_silence == 2
 
 
 def test_too_few_predictions_make_no_baseline() -> None:
-    with pytest.raises(ValueError, match=f"at least {FEWEST} predictions, and there are 199"):
-        build(sample(199), "1", {})
+    with pytest.raises(ValueError, match=f"at least {MIN_SAMPLES} predictions .* there are 199"):
+        build("1", [{"gate-1": sample(199)}])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"kind": "maskwatch-baseline-1"}', b"\xff"])
@@ -91,13 +126,13 @@ def test_what_is_no_baseline_is_refused(text: str) -> None:
     [
         {"kind": "another"},
         {"features": ["brightness"]},
-        {"everything": {}},
+        {"overall": {}},
         {"sources": []},
-        {"model_version": None, "everything": None},
+        {"model_version": None, "overall": None},
     ],
 )
 def test_a_baseline_of_something_else_is_refused(change: dict[str, object]) -> None:
-    told = json.loads(build(EVERYTHING, "1", {}).as_json()) | change
+    told = json.loads(build("1", OF_RELEASE).to_json()) | change
     with pytest.raises(ValueError, match="no baseline"):
         read(json.dumps(told))
 
@@ -107,4 +142,4 @@ def test_the_release_in_the_image_has_one_of_its_own() -> None:
     assert "baseline.json" in release.manifest["files"]
     baseline = read((BAKED / "baseline.json").read_bytes())
     assert baseline.model_version == release.version
-    assert baseline.everything.count > 3000
+    assert baseline.overall.count > 3000

@@ -1,161 +1,236 @@
-"""What counts as a change: what is both unlikely and large, wherever it happens."""
+"""What counts as a change: what is both unlikely and large, at a source, on days that say so."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from functions.drift.baseline import build
-from functions.drift.compare import ALPHA, FEWEST, KINDS, LIMITS, compare, holm
-from functions.drift.features import FEATURES, PROJECTIONS
-from tests.drift_samples import sample
+from functions.drift.compare import compare, holm
+from functions.drift.effects import KINDS, MIN_EFFECTIVE
+from functions.drift.features import FEATURES, PROJECTIONS, Sample, merged
+from tests.drift_samples import days, sample
 
-BASELINE = build(sample(3000, seed=99), "1", {})
-EMPTY = sample(0)
-
-
-def features(comparison, source=None) -> set[str]:
-    return {finding.feature for finding in comparison.findings if finding.source == source}
+OWN = build("1", days(14))
+RELEASE = build("1", [{"validation": sample(3000, seed=99)}])
 
 
-@pytest.mark.parametrize("count", [FEWEST, 500, 5000])
-def test_more_of_the_same_is_no_drift(count: int) -> None:
-    told = compare({}, sample(count), BASELINE)
-    assert (told.verdict, told.findings) == ("ok", ())
-    assert set(told.effects) == set(KINDS)
+def judged(baseline=OWN, count=7, window=None, **options):
+    """Compare days of one source, the last of which is the window too."""
+    past = days(count, seed=5_000, **options)
+    return compare(window or past[-1], past, baseline)
 
 
-def test_of_many_runs_hardly_any_sees_what_is_not_there() -> None:
-    alarms = sum(compare({}, sample(300, seed=seed), BASELINE).verdict == "drift" for seed in range(100))
-    assert alarms <= 2
+def found(comparison, *, confirmed=True):
+    return {one.feature for one in comparison.findings if one.confirmed == confirmed}
+
+
+def test_more_of_the_same_is_no_drift():
+    comparison = judged()
+    assert (comparison.verdict, comparison.findings, comparison.sources) == ("ok", (), {"gate-1": "ok"})
+    assert set(comparison.effects) == set(KINDS)
 
 
 @pytest.mark.parametrize("feature", ["brightness", "noise", "size", "face_side"])
-@pytest.mark.parametrize("by", [-0.6, 0.6])
-def test_a_figure_of_the_picture_that_moves_is_found(feature: str, by: float) -> None:
-    told = compare({}, sample(500, shift={feature: by}), BASELINE)
-    assert told.verdict == "drift"
-    (finding,) = told.findings
-    assert (finding.feature, finding.kind, finding.source) == (feature, "input", None)
-    assert finding.effect == pytest.approx(0.6, abs=0.15)
+@pytest.mark.parametrize("by", [-1.2, 1.2])
+def test_a_figure_of_the_picture_that_moves_is_found(feature, by):
+    comparison = judged(shift={feature: by})
+    assert comparison.verdict == "drift"
+    (finding,) = comparison.findings
+    assert (finding.feature, finding.kind, finding.source, finding.days) == (feature, "input", "gate-1", 7)
+    assert finding.effect == pytest.approx(1.2, abs=0.25)
     assert ("has risen" if by > 0 else "has fallen") in finding.words
 
 
-def test_a_wider_spread_around_the_same_middle_is_found() -> None:
-    window = sample(500)
-    window.values[:, FEATURES.index("contrast")] *= 2
-    (finding,) = compare({}, window, BASELINE).findings
+def test_one_day_is_a_suspicion_and_two_are_drift():
+    past = days(7, seed=5_000)
+    dark = days(2, seed=6_000, shift={"brightness": -1.5})
+    once, twice = [*past[:-1], dark[0]], [*past[:-2], *dark]
+    comparison = compare(once[-1], once, OWN)
+    assert (comparison.verdict, comparison.sources["gate-1"]) == ("ok", "suspected")
+    assert found(comparison, confirmed=False) == {"brightness"}
+    comparison = compare(twice[-1], twice, OWN)
+    assert (comparison.verdict, comparison.sources["gate-1"]) == ("drift", "drift")
+
+
+def test_days_that_are_over_count_no_more():
+    past = days(7, seed=5_000)
+    dark = days(2, seed=6_000, shift={"brightness": -1.5})
+    comparison = compare(past[-1], [past[0], *dark, *past[3:]], OWN)
+    assert not [one for one in comparison.findings if one.confirmed and not one.lasting]
+
+
+def test_a_small_shift_that_lasts_is_found_by_the_mean_of_the_days():
+    past = days(7, seed=5_000, shift={"brightness": 0.55})
+    comparison = compare(past[-1], past, OWN)
+    (finding,) = (one for one in comparison.findings if one.feature == "brightness")
+    assert finding.lasting
+    assert comparison.verdict == "drift"
+
+
+def test_a_lasting_difference_too_small_to_matter_is_none():
+    assert judged(size=2_000, shift={"brightness": 0.15}).verdict == "ok"
+
+
+def test_days_that_differed_in_the_baseline_may_differ():
+    def weather(seed):
+        skies = np.random.default_rng(seed).normal(0, 0.6, 14)
+        return [
+            {"gate-1": sample(200, seed=seed + day, shift={"brightness": float(sky)})}
+            for day, sky in enumerate(skies)
+        ]
+
+    past = days(2, seed=7_000, shift={"brightness": 1.0})
+    assert compare(past[-1], past, build("1", weather(10))).verdict == "ok"
+    assert compare(past[-1], past, OWN).verdict == "drift"
+
+
+def test_a_wider_spread_around_the_same_middle_is_found_and_said_to_be_that():
+    past = days(3, seed=5_000)
+    for day in past:
+        day["gate-1"].values[:, FEATURES.index("contrast")] *= 2
+    (finding,) = compare(past[-1], past, OWN).findings
     assert finding.feature == "contrast"
-    assert "is spread differently" in finding.words
+    assert re.search(r"contrast is spread more widely, by (8|9|10|11)\d%", finding.words)
 
 
-def test_a_difference_too_small_to_matter_is_none_however_sure() -> None:
-    told = compare({}, sample(5000, shift={"brightness": 0.2}, seen=1_000_000), BASELINE)
-    (test,) = (test for test in told.tests if test.feature == "brightness")
-    assert test.p < 1e-6 < ALPHA
-    assert told.verdict == "ok"
+def test_the_network_seeing_something_else_is_one_finding():
+    comparison = judged(shift=dict.fromkeys(PROJECTIONS[:2], 1.2))
+    (finding,) = comparison.findings
+    assert (finding.feature, finding.kind) == ("projection", "embedding")
+    assert finding.words.startswith("2 of the 16")
 
 
-def test_a_large_difference_that_may_be_chance_is_none() -> None:
-    window = sample(FEWEST, labels={"mask": 0.72, "no_mask": 0.24, "incorrect": 0.04}, seed=3)
-    told = compare({}, window, BASELINE)
-    assert told.effects["prediction"] >= LIMITS["prediction"]
-    assert "label" not in features(told)
+def test_another_mix_of_labels_is_that_and_no_change_of_pictures_or_confidence():
+    def day(seed, mix):
+        one = sample(200, seed=seed, labels=mix)
+        for place, moved in enumerate((0.0, 2.0, -2.0)):  # faces without masks look otherwise
+            rows = np.flatnonzero(one.labels == place)
+            one.values[np.ix_(rows, [FEATURES.index(name) for name in (*PROJECTIONS, "saturation")])] += moved
+        return {"gate-1": one}
 
-
-def test_the_network_seeing_something_else_is_found() -> None:
-    told = compare({}, sample(500, shift=dict.fromkeys(PROJECTIONS, 0.25)), BASELINE)
-    assert "embedding" in features(told)
-    assert told.effects["embedding"] == pytest.approx(1, abs=0.2)  # 16 times 0.25², and the root of it
-
-
-def test_one_projection_that_moves_is_told_in_one_finding() -> None:
-    told = compare({}, sample(500, shift={"projection_3": 0.9, "projection_7": 0.7}), BASELINE)
-    assert features(told) == {"projection", "embedding"}
-    (projection,) = (finding for finding in told.findings if finding.feature == "projection")
-    assert projection.words.startswith("2 of the 16")
-    assert projection.effect == pytest.approx(0.9, abs=0.15)
-
-
-def test_another_mix_of_labels_is_found_and_is_no_fall_of_confidence() -> None:
-    told = compare({}, sample(500, labels={"mask": 0.05, "no_mask": 0.15, "incorrect": 0.8}), BASELINE)
-    assert features(told) == {"label"}
-    assert re.search(r"mask \d\d% → \d%, no_mask \d\d% → 1\d%, incorrect \d% → 8\d%", told.findings[0].words)
-
-
-def test_labels_that_the_baseline_never_had_are_found() -> None:
-    one_label = build(sample(500, labels={"mask": 1.0}), "1", {})
-    assert "label" in features(compare({}, sample(200, labels={"incorrect": 1.0}), one_label))
-    assert compare({}, sample(200, labels={"mask": 1.0}, seed=5), one_label).verdict == "ok"
-
-
-def test_less_confidence_in_the_same_labels_is_found_and_more_is_not() -> None:
-    told = compare({}, sample(500, unsure=0.06), BASELINE)
-    assert features(told) == {"confidence"}
-    assert told.findings[0].effect == pytest.approx(0.06, abs=0.01)
-    assert compare({}, sample(500, unsure=-0.02), BASELINE).verdict == "ok"
-
-
-def test_with_few_predictions_nothing_is_said() -> None:
-    told = compare({"gate": EMPTY}, sample(FEWEST - 1, shift={"brightness": 3}), BASELINE)
-    assert (told.verdict, told.tests) == ("not enough", ())
-    assert compare({}, EMPTY, BASELINE).verdict == "not enough"
-
-
-def test_a_source_that_changes_is_told_from_those_that_do_not() -> None:
-    samples = {
-        "fine": sample(2000, seed=1),
-        "dark": sample(200, seed=2, shift={"brightness": -1.5}),
-        "rare": sample(20, seed=3),
-    }
-    told = compare(samples, sample(2220, seed=4), BASELINE)
-    assert told.sources == {"fine": "ok", "dark": "drift", "rare": "not enough"}
-    assert told.verdict == "drift"
-    assert features(told, "dark") == {"brightness"}
-    assert not features(told, "fine")
-
-
-def test_the_only_source_has_the_verdict_on_all() -> None:
-    window = sample(500, shift={"brightness": -1.5})
-    told = compare({"gate": window}, window, BASELINE)
-    assert told.sources == {"gate": "drift"}
-    assert [finding.source for finding in told.findings] == [None]
-
-
-def test_a_source_with_a_past_is_compared_with_it() -> None:
-    dark = sample(400, seed=6, shift={"brightness": -2})
-    own = build(sample(3000, seed=99), "1", {"dark": dark, "bright": sample(400, seed=7)})
-    assert set(own.sources) == {"dark", "bright"}
-    samples = {"dark": sample(300, seed=8, shift={"brightness": -2}), "bright": sample(300, seed=9)}
-    assert compare(samples, sample(600), own).verdict == "ok"
-    samples["dark"] = sample(300, seed=8)
-    assert compare(samples, sample(600), own).sources == {"dark": "drift", "bright": "ok"}
-
-
-def test_pictures_that_are_all_alike_break_nothing() -> None:
-    window = sample(300)
-    same = replace(window, values=np.repeat(window.values[:1], 300, axis=0), labels=("mask",) * 300)
-    assert compare({}, same, BASELINE).verdict == "drift"
-    assert compare({}, same, build(same, "1", {})).verdict == "ok"
-    assert compare({}, window, build(same, "1", {})).verdict == "drift"
-
-
-def test_findings_come_with_what_exceeds_its_limit_most_first() -> None:
-    told = compare({}, sample(500, shift={"brightness": 0.6, "noise": 2.0, "size": 1.0}), BASELINE)
-    assert [finding.feature for finding in told.findings] == ["noise", "size", "brightness"]
-
-
-def test_holm_corrects_for_many_tests() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
-
-
-def test_words_tell_figures_that_differ() -> None:
-    window = sample(500)
-    window.values[:, FEATURES.index("faces")] = np.random.default_rng(0).poisson(0.3, 500)
-    (finding,) = compare({}, window, BASELINE).findings
-    assert re.fullmatch(
-        r"faces found has fallen: one was found in 6\d% of the pictures, and now in 2\d%", finding.words
+    usual, fewer = (
+        {"mask": 0.8, "no_mask": 0.17, "incorrect": 0.03},
+        {"mask": 0.4, "no_mask": 0.5, "incorrect": 0.1},
     )
+    baseline = build("1", [day(seed, usual) for seed in range(14)])
+    past = [day(100 + seed, fewer) for seed in range(7)]
+    comparison = compare(past[-1], past, baseline)
+    assert found(comparison) == {"label"}
+    assert not found(comparison, confirmed=False)
+    assert re.search(r"mask 8\d% → [34]\d%, no_mask 1\d% → [45]\d%", comparison.findings[0].words)
+
+
+def test_labels_that_the_baseline_never_had_are_found_and_give_no_nan():
+    baseline = build("1", days(5, labels={"mask": 1.0}))
+    past = days(3, seed=5_000, labels={"incorrect": 1.0})
+    comparison = compare(past[-1], past, baseline)
+    assert "label" in found(comparison)
+    assert all(np.isfinite(size) for size in comparison.effects.values())
+
+
+def test_less_confidence_in_the_same_labels_is_found_and_more_is_not():
+    comparison = judged(unsure=0.08)
+    assert found(comparison) == {"confidence"}
+    assert comparison.findings[0].effect == pytest.approx(0.08, abs=0.02)
+    assert judged(unsure=-0.02).verdict == "ok"
+
+
+def test_with_few_independent_predictions_nothing_is_said():
+    few = [{"gate-1": sample(MIN_EFFECTIVE - 1, shift={"brightness": 3})}]
+    comparison = compare(few[0], few, OWN)
+    assert (comparison.verdict, comparison.tests, comparison.effects) == ("not enough", 0, {})
+    assert compare({}, [], OWN).verdict == "not enough"
+
+
+def test_frames_that_are_worth_few_predictions_are_few():
+    alike = sample(500, shift={"brightness": 3})
+    alike = Sample(alike.values, alike.labels, 5_000, effective=10.0)
+    assert compare({"gate-1": alike}, [{"gate-1": alike}] * 2, OWN).verdict == "not enough"
+
+
+def test_each_source_has_its_own_past_and_a_new_one_none():
+    dark = days(14, "dark", seed=2_000, shift={"brightness": -3})
+    baseline = build("1", [{**one, **other} for one, other in zip(days(14), dark, strict=True)])
+    past = [
+        {**one, **other, **new}
+        for one, other, new in zip(
+            days(3, seed=5_000),
+            days(3, "dark", seed=6_000),
+            days(3, "new", seed=7_000, shift={"noise": 5}),
+            strict=True,
+        )
+    ]
+    comparison = compare(past[-1], past, baseline)
+    assert comparison.sources == {"gate-1": "ok", "dark": "drift", "new": "new"}
+    assert {(one.source, one.feature) for one in comparison.findings} == {("dark", "brightness")}
+
+
+def test_proportions_of_sources_are_no_drift():
+    bright = days(14, "bright", seed=2_000, shift={"brightness": 3})
+    baseline = build("1", [{**one, **other} for one, other in zip(days(14), bright, strict=True)])
+    quiet = days(3, "bright", size=20, seed=6_000, shift={"brightness": 3})
+    past = [{**one, **other} for one, other in zip(days(3, seed=5_000), quiet, strict=True)]
+    assert compare(past[-1], past, baseline).verdict == "ok"
+
+
+def test_a_known_source_that_sends_nothing_is_silent():
+    baseline = build("1", [{**one, **other} for one, other in zip(days(14), days(14, "gate-2"), strict=True)])
+    past = days(3, seed=5_000)
+    comparison = compare(past[-1], past, baseline)
+    assert comparison.sources == {"gate-1": "ok", "gate-2": "silent"}
+    assert comparison.verdict == "drift"
+    assert "no record came for 3 whole days" in comparison.findings[0].words
+    assert compare(past[-1], past[-1:], baseline).verdict == "ok"
+
+
+def test_a_source_that_rests_on_weekends_is_not_silent():
+    two = days(14, "gate-2")
+    week = [
+        {**one, **(other if day % 7 < 5 else {})}
+        for day, (one, other) in enumerate(zip(days(14), two, strict=True))
+    ]
+    past = days(2, seed=5_000)
+    assert compare(past[-1], past, build("1", week)).sources["gate-2"] != "silent"
+
+
+def test_a_release_s_own_baseline_is_compared_with_all_together_and_says_nothing_of_labels():
+    comparison = judged(RELEASE, labels={"mask": 1.0})
+    assert comparison.verdict == "ok"
+    assert comparison.sources == {"gate-1": "new"}
+    assert "prediction" not in comparison.effects
+    changed = judged(RELEASE, shift={"brightness": 2})
+    assert changed.verdict == "drift"
+    assert {(one.source, one.confirmed) for one in changed.findings} == {(None, True), ("gate-1", False)}
+
+
+def test_pictures_that_are_all_alike_break_nothing():
+    def alike(day):
+        one = day["gate-1"]
+        return {"gate-1": Sample(np.repeat(one.values[:1], 200, axis=0), one.labels * 0, 200, 200.0)}
+
+    same = alike(days(1)[0])
+    assert compare(same, [same] * 3, build("1", [same] * 5)).verdict == "ok"
+    past = days(3, seed=5_000)
+    assert compare(past[-1], past, build("1", [same] * 5)).verdict == "drift"
+
+
+def test_of_many_sites_hardly_any_sees_what_is_not_there():
+    alarms = 0
+    for seed in range(30):
+        baseline = build("1", days(7, seed=10_000 + 100 * seed))
+        past = days(7, seed=10_050 + 100 * seed)
+        alarms += compare(past[-1], past, baseline).verdict == "drift"
+    assert alarms == 0
+
+
+def test_holm_corrects_for_many_tests():
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
+    assert holm(np.array([])).tolist() == []
+
+
+def test_samples_put_together_are_worth_what_they_are_worth():
+    both = merged([sample(10), sample(20, seed=1, seen=100)])
+    assert (len(both.labels), both.seen, both.effective) == (30, 110, 30.0)
+    assert merged([]).seen == 0

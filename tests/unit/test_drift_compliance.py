@@ -10,7 +10,8 @@ from moto import mock_aws
 
 from functions.drift import compliance
 from functions.drift.compliance import Compliance, write
-from functions.drift.records import OTHERS, as_record
+from functions.drift.records import as_record
+from functions.shared.contract import COMPLIANCE_COUNTS
 from tests.records import drawn, parsed
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
@@ -30,7 +31,7 @@ def row(hour, source, pictures, faces, **labels):
         "source": source,
         "pictures": pictures,
         "faces": faces,
-        **{label: labels.get(label, 0) for label in ("mask", "no_mask", "incorrect", "uncertain")},
+        **{name: labels.get(name, 0) for name in COMPLIANCE_COUNTS[2:]},
     }
 
 
@@ -44,10 +45,10 @@ def test_faces_are_counted_by_hour_and_source():
     )
     assert days == {
         DAY.date(): [
-            row(0, "gate-2", 1, 1, mask=1),
-            row(1, "", 1, 1, incorrect=1),
-            row(1, "gate-1", 2, 5, mask=3, no_mask=2),
-            row(2, "gate-1", 1, 1, uncertain=1),
+            row(0, "gate-2", 1, 1, mask=1, minutes=1),
+            row(1, "", 1, 1, incorrect=1, minutes=1),
+            row(1, "gate-1", 2, 5, mask=3, no_mask=2, minutes=2),
+            row(2, "gate-1", 1, 1, uncertain=1, minutes=1),
         ]
     }
 
@@ -65,26 +66,68 @@ def test_a_day_begins_at_midnight_utc():
     }
 
 
-def test_sources_without_number_are_pooled(monkeypatch):
-    monkeypatch.setattr(compliance, "SOURCES", 2)
-    sources = ["a", "b", "c", "d", "a", "c"]
-    rows = counted(*((0, {"source": source}) for source in sources))[DAY.date()]
-    assert {row["source"]: row["pictures"] for row in rows} == {"a": 2, "b": 1, OTHERS: 3}
+def test_junk_sources_are_pooled_and_hide_no_real_one(monkeypatch):
+    monkeypatch.setattr(compliance, "SOURCES", 10)
+    real = [(0, {"source": source}) for source in ("a", "b") for _ in range(60)]
+    junk = [(number % 60, {"source": f"junk-{number}"}) for number in range(100)]
+    order = np.random.default_rng(1).permutation(220).tolist()
+    rows = counted(*([*real, *junk][place] for place in order))[DAY.date()]
+    pictures = {row["source"]: row["pictures"] for row in rows}
+    assert (pictures["a"], pictures["b"]) == (60, 60)
+    assert len(pictures) == 11
+    assert sum(pictures.values()) == 220
+
+
+def test_people_are_counted_once_a_stay_where_it_began_by_the_label_that_they_mostly_had():
+    labels = ["mask", "no_mask", "mask"]
+    rows = counted(
+        *((59 + number, {"label": label, "track": "1", "faces": 2}) for number, label in enumerate(labels)),
+        (59, {"label": "no_mask", "track": "2"}),
+        (59, {"label": "no_mask", "track": "1", "source": "gate-2"}),
+        (58, {"label": "incorrect"}),
+        (58, {"faces": 0, "track": "3"}),
+    )[DAY.date()]
+    people = {
+        (row["hour"][11:13], row["source"]): (row["people"], row["people_mask"], row["people_no_mask"])
+        for row in rows
+    }
+    assert people == {("00", "gate-1"): (2, 1, 1), ("01", "gate-1"): (0, 0, 0), ("00", "gate-2"): (1, 0, 1)}
+    assert sum(row["faces"] for row in rows) == 9
+
+
+def test_which_release_judged_the_pictures_of_a_day_is_known():
+    summary = Compliance()
+    for version in ("1", "2", "2"):
+        summary.add(as_record(parsed(drawn(RNG, DAY, version=version))))
+    assert summary.versions() == {DAY.date(): {"1": 1, "2": 2}}
 
 
 @pytest.mark.usefixtures("insights")
 def test_a_day_is_one_object():
     s3 = boto3.client("s3", "us-east-1")
     rows = counted((0, {"label": "mask", "source": "Tor 3 ü"}))[DAY.date()]
-    key = write(s3, "insights", date(2026, 11, 21), rows, DAY + timedelta(hours=5, milliseconds=3))
+    key = write(s3, "insights", date(2026, 11, 21), rows, DAY + timedelta(hours=5, milliseconds=3), None)
     assert key == "compliance/dt=2026-11-21.json"
     answer = s3.get_object(Bucket="insights", Key=key)
     assert answer["ContentType"] == "application/json"
     assert json.loads(answer["Body"].read()) == {
         "date": "2026-11-21",
         "written": "2026-11-21T05:00:00Z",
-        "rows": [row(0, "Tor 3 ü", 1, 1, mask=1)],
+        "confusion": None,
+        "rows": [row(0, "Tor 3 ü", 1, 1, mask=1, minutes=1)],
     }
+
+
+@pytest.mark.usefixtures("insights")
+@pytest.mark.parametrize("there", [b"", b"[]", b'{"rows": [{}]}', b"\xff"])
+def test_only_a_summary_of_more_pictures_stays(there):
+    s3, day = boto3.client("s3", "us-east-1"), DAY.date()
+    s3.put_object(Bucket="insights", Key=f"compliance/dt={day}.json", Body=there)
+    few, more = (counted(*[(0, {"label": "mask"})] * count)[day] for count in (1, 2))
+    assert write(s3, "insights", day, few, DAY, None)
+    assert write(s3, "insights", day, more, DAY, None)
+    assert write(s3, "insights", day, few, DAY, None) is None
+    assert write(s3, "insights", day, more, DAY, None)
 
 
 @pytest.fixture

@@ -1,29 +1,64 @@
 """What CloudWatch is told of a run."""
 
 import json
-from datetime import UTC, datetime
-from types import SimpleNamespace
+from datetime import UTC, date, datetime
 
 import pytest
 
+from functions.drift.accuracy import Judged, figures
+from functions.drift.compare import Comparison
+from functions.drift.feedback_join import Accuracy
+from functions.drift.gather import Counts
 from functions.drift.metrics import lines
+from functions.drift.report import Report, SourceReport
+from functions.drift.window import Window
 from infra.local.logs import embedded_metrics
 
 END = datetime(2026, 11, 21, 9, tzinfo=UTC)
-NONE = {"accuracy": None}
-JUDGED = {"accuracy": {"value": 0.8, "low": 0.7, "high": 0.88}}
-COMPARED = SimpleNamespace(
-    verdict="drift",
-    sources={"gate-1": "drift", "gate-2": "ok", "gate-3": "not enough", "": "ok"},
-    effects={"input": 1.5, "embedding": 0.4, "prediction": 0.1, "confidence": 0.02},
-)
+STATUSES = {"gate-1": "drift", "gate-2": "ok", "gate-3": "not enough", "": "silent", "gate-4": "new"}
+EFFECTS = {"input": 1.5, "embedding": 0.4, "prediction": 0.1, "confidence": 0.02}
+COMPARED = Comparison("drift", STATUSES, EFFECTS, (), 10, 7)
+NONE = figures([], 0)
 
 
-def told(comparison=None, overall=NONE, sources=None, **counts):
-    counts = {"records": 0, "corrupt": 0, "damaged": 0} | counts
-    facts = {"counts": counts, "truth": {"overall": overall, "sources": sources or {}}}
+def judged(n, right):
+    return figures(
+        [
+            Judged(
+                "gate-1",
+                minute,
+                "1",
+                "mask",
+                "mask" if minute < right else "no_mask",
+                uncertain=False,
+                audit=True,
+            )
+            for minute in range(n)
+        ],
+        n,
+    )
+
+
+def report(comparison=COMPARED, verdict="drift", counts=None, audit=NONE, sources=None):
+    statuses = comparison.sources if comparison else {}
+    return Report(
+        window=Window(datetime(2026, 11, 20, 9, tzinfo=UTC), END),
+        verdict=verdict,
+        counts=counts or Counts(),
+        baseline=None,
+        serving_version="1",
+        comparison=comparison,
+        sources={name: SourceReport(status, 1, 1.0, {}) for name, status in statuses.items()},
+        accuracy=Accuracy(NONE, audit, sources or {}, {"1": audit}, unknown=4, corrupt=0, unread=5),
+        judged_since=date(2026, 11, 14),
+        min_accuracy=0.9,
+        notes=(),
+    )
+
+
+def told(of):
     found = {}
-    for line in lines("MaskWatch/dev", "drift", END, facts, comparison, 12.3456):
+    for line in lines("MaskWatch/dev", "drift", of, 2, 12.3456):
         for metric, value in embedded_metrics(line):
             assert metric.namespace == "MaskWatch/dev"
             assert metric.second == END.timestamp()
@@ -32,42 +67,63 @@ def told(comparison=None, overall=NONE, sources=None, **counts):
 
 
 def test_everything_together_is_told_by_service():
-    assert told(COMPARED, JUDGED, records=7, corrupt=2, damaged=1)[("service", "drift"),] == {
+    counts = Counts(records=7, corrupt=2, damaged=1)
+    measured = told(report(counts=counts, audit=judged(40, 30)))[("service", "drift"),]
+    assert 0.5 < measured.pop("AccuracyLow") < 0.75 < measured.pop("AccuracyHigh") < 0.9
+    assert measured == {
         "DriftVerdict": 1,
+        "OtherVersion": 0,
+        "NewFindings": 2,
         "InputDrift": 1.5,
         "EmbeddingDrift": 0.4,
         "PredictionDrift": 0.1,
         "ConfidenceDrop": 0.02,
         "Records": 7,
         "CorruptRecords": 3,
-        "Accuracy": 0.8,
-        "AccuracyLow": 0.7,
-        "AccuracyHigh": 0.88,
+        "Accuracy": 0.75,
+        "UnreadLabels": 5,
+        "UnknownLabels": 4,
         "RunTime": 12.346,
     }
 
 
 def test_each_source_is_told():
-    found = told(COMPARED, JUDGED, {"gate-1": JUDGED, "gate-9": JUDGED})
-    accuracy = {"Accuracy": 0.8, "AccuracyHigh": 0.88}
+    found = told(report(sources={"gate-1": judged(10, 8), "gate-9": judged(10, 8)}))
     assert {dimensions: values for dimensions, values in found.items() if dimensions[0][0] == "source"} == {
-        (("source", "gate-1"),): {"DriftVerdict": 1, **accuracy},
+        (("source", "gate-1"),): {"DriftVerdict": 1, "ChosenAccuracy": 0.8},
         (("source", "gate-2"),): {"DriftVerdict": 0},
-        (("source", "gate-9"),): accuracy,
-        (("source", "(none)"),): {"DriftVerdict": 0},
+        (("source", "gate-9"),): {"ChosenAccuracy": 0.8},
+        (("source", "(none)"),): {"DriftVerdict": 1},
     }
 
 
-@pytest.mark.parametrize("comparison", [None, SimpleNamespace(verdict="not enough", sources={}, effects={})])
-def test_where_nothing_can_be_said_no_verdict_is_told(comparison):
-    assert told(comparison) == {
-        (("service", "drift"),): {"Records": 0, "CorruptRecords": 0, "RunTime": 12.346}
+def test_another_release_than_the_baseline_s_is_told_and_no_verdict():
+    measured = told(report(verdict="other version", counts=Counts(records=7)))[("service", "drift"),]
+    assert measured["OtherVersion"] == 1
+    assert "DriftVerdict" not in measured
+
+
+@pytest.mark.parametrize("n", [0, 29])
+def test_few_audited_predictions_make_no_accuracy(n):
+    assert "AccuracyHigh" not in told(report(audit=judged(n, n)))[("service", "drift"),]
+
+
+@pytest.mark.parametrize("comparison", [None, Comparison("not enough", {}, {}, (), 0, 0)])
+def test_where_nothing_was_tested_nothing_is_told(comparison):
+    assert told(report(comparison, "not enough" if comparison else "no baseline")) == {
+        (("service", "drift"),): {
+            "NewFindings": 2,
+            "Records": 0,
+            "CorruptRecords": 0,
+            "UnreadLabels": 5,
+            "UnknownLabels": 4,
+            "RunTime": 12.346,
+        }
     }
 
 
 def test_a_line_is_what_cloudwatch_takes():
-    facts = {"counts": {"records": 1, "corrupt": 0, "damaged": 0}, "truth": {"overall": NONE, "sources": {}}}
-    for line in lines("MaskWatch", "drift", END, facts, COMPARED, 1.0):
+    for line in lines("MaskWatch", "drift", report(), 0, 1.0):
         (directive,) = json.loads(line)["_aws"]["CloudWatchMetrics"]
         assert "\n" not in line
         assert len(directive["Metrics"]) <= 100

@@ -4,32 +4,70 @@ import base64
 import gzip
 import json
 import re
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 
 import pytest
 
+from functions.drift import html
+from functions.drift.accuracy import Judged, figures
 from functions.drift.baseline import build
 from functions.drift.compare import compare
 from functions.drift.features import FEATURES
-from functions.drift.report import render
-from tests.drift_samples import sample
+from functions.drift.feedback_join import Accuracy
+from functions.drift.gather import Counts
+from functions.drift.html import render
+from functions.drift.report import BaselineInfo, Report, SourceReport, verdict_of
+from functions.drift.window import Window
+from tests.drift_samples import days, sample
 
-BASELINE = build(sample(1000, seed=99), "1.2.3", {})
-SHARE = {"value": 0.912, "low": 0.871, "high": 0.944}
-NOTHING_SAID = {"overall": {"n": 0, "accuracy": None, "f1": {}}, "sources": {}}
-LABELS = ("mask", "no_mask", "incorrect")
-SAID = {"n": 210, "accuracy": SHARE, "f1": {"mask": SHARE, "no_mask": SHARE, "incorrect": None}}
 EVIL = "</script><img src=x onerror=alert(1)>&\"'"
+SOURCES = ("gate-1", "", EVIL)
+BASELINE = build(
+    "1.2.3",
+    [{name: sample(150, seed=100 * day + number) for number, name in enumerate(SOURCES)} for day in range(7)],
+)
+NONE = figures([], 0)
+SAID = figures(
+    [
+        Judged("gate-1", n, "1.2.3", "mask", "mask" if n < 190 else "no_mask", uncertain=False, audit=True)
+        for n in range(210)
+    ],
+    1_000,
+)
 
 
-def facts(**changes: object) -> dict[str, object]:
-    return {
-        "window": {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"},
-        "counts": {"records": 500},
-        "truth": NOTHING_SAID,
-        "notes": [],
-        "baseline": {"uri": "s3://models/1.2.3/baseline.json", "model_version": "1.2.3"},
-    } | changes
+def reported(past, baseline=BASELINE, *, accuracy=None, notes=(), serving="1.2.3"):
+    """The report on some days, and its page."""
+    window = past[-1]
+    comparison = compare(window, past, baseline) if baseline else None
+    info = BaselineInfo("s3://models/1.2.3/baseline.json", "1.2.3", own=True) if baseline else None
+    statuses = comparison.sources if comparison else dict.fromkeys(window, "no baseline")
+    report = Report(
+        window=Window(datetime(2026, 11, 20, 9, tzinfo=UTC), datetime(2026, 11, 21, 9, tzinfo=UTC)),
+        verdict=verdict_of(comparison, info, serving),
+        counts=Counts(records=500),
+        baseline=info,
+        serving_version=serving,
+        comparison=comparison,
+        sources={
+            name: SourceReport(status, window[name].seen, window[name].effective, window[name].label_counts())
+            for name, status in statuses.items()
+            if name in window
+        },
+        accuracy=accuracy or Accuracy(NONE, NONE, {}, {}, 0, 0, 0),
+        judged_since=date(2026, 11, 14),
+        min_accuracy=0.9,
+        notes=notes,
+    )
+    return report, render(report, window, baseline)
+
+
+def usual(count=2):
+    return [
+        {name: sample(150, seed=9_000 + 100 * day + n) for n, name in enumerate(SOURCES)}
+        for day in range(count)
+    ]
 
 
 class Reading(HTMLParser):
@@ -56,109 +94,138 @@ class Reading(HTMLParser):
             self.text += f"{data} "
 
 
+@pytest.fixture
+def no_evidently(monkeypatch):
+    monkeypatch.setattr(html, "_evidently", lambda *_: [])
+
+
 @pytest.fixture(scope="module")
 def changed():
-    """A window with a source that is dark, one without a name, and one that would like to be HTML."""
-    samples = {
-        "gate-1": sample(400, seed=1),
-        "": sample(150, seed=2, shift={"brightness": -2}),
-        EVIL: sample(150, seed=3, shift={"noise": 2}),
-        "rare": sample(5, seed=4),
-    }
-    overall = sample(705, seed=5, seen=12_345)
-    truth = {"overall": SAID, "sources": {EVIL: SAID}}
-    notes = ["7 of 12,345 records <b>lack</b> something."]
-    comparison = compare(samples, overall, BASELINE)
-    return render(facts(truth=truth, notes=notes), samples, overall, BASELINE, comparison)
+    """Days on which a source without a name is dark, and one that would like to be HTML is noisy."""
+    past = [
+        {
+            "gate-1": sample(400, seed=1 + day),
+            "": sample(150, seed=20 + day, shift={"brightness": -2}, seen=12_345),
+            EVIL: sample(150, seed=30 + day, shift={"noise": 2}),
+            "fresh": sample(50, seed=40 + day),
+        }
+        for day in range(2)
+    ]
+    accuracy = Accuracy(SAID, SAID, {EVIL: SAID}, {"1.2.3": SAID}, 0, 0, 0)
+    return reported(past, accuracy=accuracy, notes=("7 of 12,345 records <b>lack</b> something.",))
 
 
 def test_the_page_fetches_nothing(changed) -> None:
-    page, _ = changed
+    _, page = changed
     assert Reading(page).fetched == []
     assert not re.search(r"url\(|@import|\bfetch\(|https?://", page)
+    assert "default-src 'none'" in page
+    assert 'sandbox="allow-scripts"' in page
 
 
 def test_what_changed_stands_in_words(changed) -> None:
-    text = Reading(changed[0]).text
-    assert "The pictures or the predictions have changed" in text
-    assert "Brightness has fallen: the median was" in text
+    text = Reading(changed[1]).text
+    assert "have changed" in text
+    assert re.search(
+        r"Brightness has fallen: the mean was .* \(by 150 independent predictions of 12,345\)", text
+    )
     assert "no source told" in text
-    assert "12,345 (705 drawn to compare)" in text
+    assert "12,945, worth 750 independent ones" in text
     assert "4, of which 2 changed" in text
-    assert "91.2% (87.1% to 94.4%)" in text
+    assert "new, no past yet" in text
+    assert "yes , 2 of 2 days" in text
+    assert "90.5% (85.7% to 93.8%), 210 judged of 1000" in text
+    assert "19.0% to 98.0%" in text  # whatever was chosen
 
 
 def test_names_and_notes_are_text_and_never_markup(changed) -> None:
-    page, _ = changed
-    reading = Reading(page)
+    reading = Reading(changed[1])
     assert EVIL in reading.text
     assert "img" not in reading.tags
     assert "7 of 12,345 records <b>lack</b> something." in reading.text
 
 
 def test_the_json_says_the_same(changed) -> None:
-    _, told = changed
-    told = json.loads(json.dumps(told, allow_nan=False))
+    told = json.loads(json.dumps(changed[0].to_json(), allow_nan=False))
     assert told["verdict"] == "drift"
-    assert {name: one["verdict"] for name, one in told["sources"].items()} == {
-        "gate-1": "ok",
-        "": "drift",
-        EVIL: "drift",
-        "rare": "not enough",
+    statuses = {"gate-1": "ok", "": "drift", EVIL: "drift", "fresh": "new"}
+    assert {name: one["status"] for name, one in told["sources"].items()} == statuses
+    assert {(one["source"], one["feature"], one["kind"], one["confirmed"]) for one in told["findings"]} == {
+        ("", "brightness", "input", True),
+        (EVIL, "noise", "input", True),
     }
-    assert {(one["source"], one["feature"], one["kind"]) for one in told["findings"]} == {
-        ("", "brightness", "input"),
-        (EVIL, "noise", "input"),
-    }
-    assert all(one["effect"] >= one["limit"] and one["p"] < 0.01 and one["words"] for one in told["findings"])
+    assert all(one["effect"] >= one["limit"] and one["p"] < 0.02 and one["words"] for one in told["findings"])
     assert set(told["effects"]) == {"input", "embedding", "prediction", "confidence"}
-    assert told["sources"]["gate-1"]["predictions"] == 400
-    assert sum(told["sources"]["gate-1"]["labels"].values()) == 400
-    assert told["window"] == facts()["window"]
-    assert told["truth"]["overall"]["n"] == 210
+    assert told["sources"][""] | {"labels": 0} == {
+        "status": "drift", "predictions": 12_345, "effective": 150.0, "labels": 0,
+    }  # fmt: skip
+    assert told["window"] == {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"}
+    assert (told["accuracy"]["audit"]["n"], told["accuracy"]["min_accuracy"]) == (210, 0.9)
 
 
 def test_evidently_s_own_report_is_in_it(changed) -> None:
-    packed = re.search(r'id="evidently">([^<]+)<', changed[0])[1]
+    packed = re.search(r'id="evidently">([^<]+)<', changed[1])[1]
     report = gzip.decompress(base64.b64decode(packed)).decode()
     assert "Wasserstein distance" in report
     assert all(feature in report for feature in FEATURES)
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=\"?https?:", report)
 
 
+@pytest.mark.usefixtures("no_evidently")
 def test_where_nothing_has_changed_it_says_so() -> None:
-    window = sample(500)
-    page, told = render(
-        facts(), {"gate": window}, window, BASELINE, compare({"gate": window}, window, BASELINE)
-    )
-    assert told["verdict"] == "ok"
-    assert told["findings"] == []
+    report, page = reported(usual())
+    assert (report.verdict, report.to_json()["findings"]) == ("ok", [])
     text = Reading(page).text
     assert "Nothing has changed" in text
-    assert "no feedback" in text
+    assert "nothing judged yet" in text
     assert "What people said" not in text
 
 
+@pytest.mark.usefixtures("no_evidently")
+def test_what_one_day_says_is_told_and_not_confirmed() -> None:
+    past = usual()
+    past[-1][""] = sample(150, seed=5, shift={"brightness": -2})
+    report, page = reported(past)
+    assert report.verdict == "ok"
+    assert "not yet: 1 of 2 days" in Reading(page).text
+    assert "one day differs" in Reading(page).text
+
+
+@pytest.mark.usefixtures("no_evidently")
+def test_a_release_s_baseline_draws_all_together() -> None:
+    baseline = build("1.2.3", [{"validation": sample(1_000)}])
+    report, page = reported(days(2), baseline)
+    assert report.verdict == "ok"
+    assert page.count('class="panel"') == 11
+
+
+@pytest.mark.usefixtures("no_evidently")
 def test_without_a_baseline_the_rest_is_told() -> None:
-    page, told = render(
-        facts(baseline=None, truth={"overall": SAID, "sources": {}}), {}, sample(0), None, None
-    )
-    assert told["verdict"] == "no baseline"
+    accuracy = Accuracy(SAID, NONE, {}, {}, 0, 0, 0)
+    report, page = reported(usual(), None, accuracy=accuracy)
+    assert report.verdict == "no baseline"
     text = Reading(page).text
     assert "There is no baseline to compare with" in text
-    assert "210 predictions were judged" in text
+    assert "210 of 1,000" in text
 
 
+@pytest.mark.usefixtures("no_evidently")
+def test_another_release_than_the_baseline_s_is_told() -> None:
+    report, page = reported(usual(), serving="2.0.0")
+    assert report.verdict == "other version"
+    assert "Another release serves than the baseline is of" in Reading(page).text
+
+
+@pytest.mark.usefixtures("no_evidently")
 def test_too_few_predictions_are_told() -> None:
-    window = sample(40)
-    comparison = compare({"gate": window}, window, BASELINE)
-    page, told = render(facts(), {"gate": window}, window, BASELINE, comparison)
-    assert told["verdict"] == "not enough"
+    report, page = reported([{"gate-1": sample(10)}])
+    assert report.verdict == "not enough"
     assert "Too few predictions to tell" in Reading(page).text
 
 
+@pytest.mark.usefixtures("no_evidently")
 def test_pictures_that_are_all_alike_have_a_report_too() -> None:
-    window = sample(300)
-    window.values[:] = window.values[0]
-    comparison = compare({"gate": window}, window, BASELINE)
-    assert render(facts(), {"gate": window}, window, BASELINE, comparison)[1]["verdict"] == "drift"
+    past = usual()
+    for day in past:
+        day["gate-1"].values[:] = day["gate-1"].values[0] + 1
+    assert reported(past)[0].verdict == "drift"

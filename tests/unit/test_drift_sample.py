@@ -1,109 +1,94 @@
-"""A sample of the records: fair, bounded, and the same however they come."""
+"""One record of each source and minute, the same ones however they come, in bounded memory."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from functions.drift import sample
-from functions.drift.features import FEATURES, features
+from functions.drift.busiest import Busiest
+from functions.drift.features import FEATURES, effective_number
 from functions.drift.records import as_record
-from functions.drift.sample import OTHERS, Sampler, Seen
+from functions.drift.sample import Sampler, Seen
 from tests.records import drawn, parsed
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+DAY = (datetime(2026, 11, 21, tzinfo=UTC).timestamp(), datetime(2026, 11, 22, tzinfo=UTC).timestamp())
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    monkeypatch.setattr(sample, "ROWS", 50)
-    monkeypatch.setattr(sample, "SOURCES", 3)
-    monkeypatch.setattr(sample, "_TRACKED", 6)
-
-
-def made(count, source="gate-1", seed=0, **options):
+def made(count, source="gate-1", seed=0, apart=60, start=NOON, **options):
     rng = np.random.default_rng(seed)
-    return [as_record(parsed(drawn(rng, NOON, source=source, **options))) for _ in range(count)]
+    return [
+        as_record(parsed(drawn(rng, start + timedelta(seconds=apart * number), source=source, **options)))
+        for number in range(count)
+    ]
 
 
-def sampled(records):
-    sampler = Sampler()
+def sampled(records, always=()):
+    sampler = Sampler(always)
     for record in records:
         sampler.add(record)
     return sampler
 
 
-def rows(sample):
-    return {
-        (tuple(values), label) for values, label in zip(sample.values.tolist(), sample.labels, strict=True)
-    }
-
-
-def test_few_records_are_all_kept():
-    records = made(20)
-    samples, overall = sampled(records).samples()
-    assert list(samples) == ["gate-1"]
-    assert rows(samples["gate-1"]) == rows(overall)
-    expected = np.array([features(record.body) for record in records], np.float32)
-    assert sorted(overall.values.tolist()) == sorted(expected.tolist())
-    assert overall.values.dtype == np.float32
-    labels = dict(
-        zip(map(tuple, expected.tolist()), (record.body["label"] for record in records), strict=True)
-    )
-    assert all(labels[values] == label for values, label in rows(overall))
-    assert overall.seen == 20
-
-
-def test_of_many_as_many_are_kept_as_fit_whichever_order_they_come_in():
-    records = made(300)
-    samples, overall = sampled(records).samples()
-    assert overall.values.shape == (50, len(FEATURES))
-    assert len(overall.labels) == 50
-    assert overall.seen == samples["gate-1"].seen == 300
+def test_frames_of_a_minute_count_as_one_whichever_order_they_come_in():
+    records = made(300, apart=1)
+    found = sampled(records).between(*DAY)["gate-1"]
+    assert (len(found.labels), found.seen) == (5, 300)
     shuffled = [records[number] for number in np.random.default_rng(1).permutation(300)]
-    assert rows(sampled(shuffled).samples()[1]) == rows(overall)
+    again = sampled(shuffled).between(*DAY)["gate-1"]
+    assert again.values.tolist() == found.values.tolist()
 
 
-def test_every_record_has_the_same_chance():
+def test_which_frame_of_a_minute_is_kept_is_chance():
     first = FEATURES.index("brightness")
-    means = [sampled(made(200, seed=seed)).samples()[1].values[:, first].mean() for seed in range(20)]
-    assert np.mean(means) == pytest.approx(0.4, abs=4 * 0.1 / np.sqrt(20 * 50))
+    records = [made(20, seed=seed, apart=1) for seed in range(200)]
+    places = [
+        [round(record.body["image"]["brightness"], 4) for record in of].index(
+            round(float(sampled(of).between(*DAY)["gate-1"].values[0, first]), 4)
+        )
+        for of in records
+    ]
+    assert np.mean(places) == pytest.approx(9.5, abs=4 * 5.8 / np.sqrt(200))
 
 
-def test_that_of_all_holds_each_source_by_its_share():
-    records = made(900, "busy") + made(100, "quiet", seed=1)
-    samples, overall = sampled(records).samples()
-    assert [samples[source].seen for source in ("busy", "quiet")] == [900, 100]
-    assert [len(samples[source].labels) for source in ("busy", "quiet")] == [50, 50]
-    assert overall.seen == 1000
-    assert 35 <= len(rows(overall) & rows(samples["busy"])) <= 50
-    assert rows(overall) == rows(sampled([replace(record, source="one") for record in records]).samples()[1])
+def test_days_and_windows_are_cut_by_the_records_own_time():
+    sampler = sampled(made(48, apart=3600, start=NOON - timedelta(days=1)))
+    assert {day: len(found["gate-1"].labels) for day, found in sampler.days().items()} == {
+        date(2026, 11, 20): 12,
+        date(2026, 11, 21): 24,
+        date(2026, 11, 22): 12,
+    }
+    assert len(sampler.between(DAY[0], DAY[0] + 7200)["gate-1"].labels) == 2
 
 
-def test_the_busiest_sources_are_told_apart_and_the_rest_pooled():
-    records = [record for number in range(5) for record in made(10 + number, f"gate-{number}", seed=number)]
-    samples, overall = sampled(records).samples()
-    assert list(samples) == ["gate-4", "gate-3", "gate-2", OTHERS]
-    assert samples[OTHERS].seen == 21
-    assert overall.seen == 60
+def test_junk_sources_hide_no_real_one(monkeypatch):
+    monkeypatch.setattr(sample, "SOURCES", 10)
+    real = [record for number in range(3) for record in made(60, f"real-{number}", seed=number)]
+    known = made(1, "rare but known", seed=9)
+    junk = [record for number in range(200) for record in made(1, f"junk-{number}", seed=100 + number)]
+    order = np.random.default_rng(0).permutation(len(real + known + junk))
+    records = [(real + known + junk)[place] for place in order]
+    found = sampled(records, ["rare but known"]).between(0, 2 * DAY[1])
+    assert {"real-0", "real-1", "real-2", "rare but known"} <= set(found)
+    assert len(found) <= 11
 
 
-def test_sources_without_number_take_bounded_memory():
-    records = [record for number in range(100) for record in made(1, f"gate-{number:03}", seed=number)]
-    sampler = sampled(records)
-    assert len(sampler._kept) == 7  # noqa: SLF001
-    samples, overall = sampler.samples()
-    assert list(samples) == ["gate-000", "gate-001", "gate-002", OTHERS]
-    assert samples[OTHERS].seen == 97
-    assert overall.seen == 100
+def test_the_busiest_names_survive_any_number_of_others():
+    busiest, names = Busiest(5), set()
+    rng = np.random.default_rng(0)
+    stream = [f"big-{number}" for number in range(3) for _ in range(400)] + [f"junk-{n}" for n in range(800)]
+    for place in rng.permutation(len(stream)):
+        names.add(stream[place])
+        names.discard(busiest.add(stream[place]))
+    assert {"big-0", "big-1", "big-2"} <= names
+    assert len(names) == 5
 
 
-def test_no_records_make_empty_samples():
-    samples, overall = Sampler().samples()
-    assert not samples
-    assert overall.values.shape == (0, len(FEATURES))
-    assert (overall.labels, overall.seen) == ((), 0)
+def test_no_records_make_no_samples():
+    assert Sampler().between(*DAY) == {}
+    assert Sampler().days() == {}
 
 
 @pytest.mark.parametrize("image", [{}, {"width": 1e300, "height": 1e300}])
@@ -113,7 +98,16 @@ def test_a_record_without_its_figures_is_left_out_and_counted(image):
     records[4] = replace(records[4], body=records[4].body | {"projection": [1e300] * 16})
     sampler = sampled(records)
     assert sampler.unusable == 2
-    assert sampler.samples()[1].seen == 8
+    assert sampler.between(*DAY)["gate-1"].seen == 8
+
+
+def test_predictions_like_those_before_them_are_worth_less():
+    rng = np.random.default_rng(0)
+    people = rng.normal(size=(50, len(FEATURES)))
+    assert effective_number(people.astype(np.float32)) == pytest.approx(50, rel=0.15)
+    lingering = np.repeat(people, 10, axis=0) + 0.1 * rng.normal(size=(500, len(FEATURES)))
+    assert 15 < effective_number(lingering.astype(np.float32)) < 60
+    assert effective_number(np.ones((100, len(FEATURES)), np.float32)) == 1
 
 
 def test_what_was_seen_is_known_again(monkeypatch):

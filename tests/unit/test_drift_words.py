@@ -6,12 +6,18 @@ import pytest
 
 from infra.ops.drift import DriftRunError, run, words
 
+INTERVAL = "(95% interval 91.8% to 94.7%)"
+NOTHING = {"n": 0, "of": 0, "accuracy": None}
+JUDGED = {"n": 1_200, "of": 9_000, "accuracy": {"value": 0.934, "low": 0.918, "high": 0.947}}
 REPORT = {
     "verdict": "drift",
     "window": {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"},
     "counts": {"records": 12_345},
-    "findings": [{"words": "gate-3: brightness is lower."}, {"words": "gate-3: more answers are mask."}],
-    "truth": {"overall": {"n": 1_200, "accuracy": {"value": 0.934, "low": 0.918, "high": 0.947}}},
+    "findings": [
+        {"source": "gate-3", "words": "brightness is lower.", "confirmed": True},
+        {"source": None, "words": "more answers are mask.", "confirmed": False},
+    ],
+    "accuracy": {"audit": NOTHING, "chosen": JUDGED},
     "notes": ["12 records are not readable."],
 }
 
@@ -32,17 +38,17 @@ def test_a_report_is_told_from_the_verdict_to_the_notes():
     assert list(words(REPORT)) == [
         "Drift, in 12,345 predictions from 2026-11-20T09:00:00Z to 2026-11-21T09:00:00Z.",
         "  gate-3: brightness is lower.",
-        "  gate-3: more answers are mask.",
-        "93.4% of the 1,200 predictions that people judged are right (95% interval 91.8% to 94.7%).",
+        "  not confirmed: more answers are mask.",
+        f"93.4% of the 1,200 predictions that people chose to judge are right, of 9,000 that there are {INTERVAL}.",
         "12 records are not readable.",
     ]
 
 
-@pytest.mark.parametrize("verdict", ["ok", "drift", "not enough", "no baseline"])
+@pytest.mark.parametrize("verdict", ["ok", "drift", "not enough", "no baseline", "other version"])
 def test_every_verdict_has_its_words_and_accuracy_is_left_out_where_nobody_judged(verdict):
-    truth = {"overall": {"n": 0, "accuracy": None}}
+    accuracy = {"audit": NOTHING, "chosen": NOTHING}
 
-    told = list(words({**REPORT, "verdict": verdict, "findings": [], "truth": truth, "notes": []}))
+    told = list(words({**REPORT, "verdict": verdict, "findings": [], "accuracy": accuracy, "notes": []}))
 
     assert len(told) == 1
     assert "12,345 predictions" in told[0]

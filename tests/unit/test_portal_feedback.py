@@ -45,16 +45,39 @@ def test_a_label_is_kept_under_its_day_and_prediction(say, insights, at, label):
 
     answer = say({"prediction_id": ID, "label": label})
 
-    told = {"prediction_id": ID, "label": label, "time": "2026-11-22T09:15:00.250+00:00"}
+    told = {"prediction_id": ID, "label": label, "time": "2026-11-22T09:15:00.250+00:00", "audit": False}
     assert (answer["statusCode"], json.loads(answer["body"])) == (202, told)
-    assert kept(insights) == {f"feedback/dt=2026-11-22/{ID}.json": told}
+    assert kept(insights) == {f"feedback/dt=2026-11-22/{ID}.json": told | {"api_key_id": ""}}
+
+
+def test_the_id_of_the_key_is_kept_and_never_the_key(portal, insights):
+    event = api_event("POST", "/feedback", body=json.dumps({"prediction_id": ID, "label": "mask"}))
+    event["requestContext"]["identity"] |= {"apiKey": "secret", "apiKeyId": "k-1"}
+
+    assert portal.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == 202
+
+    (label,) = kept(insights).values()
+    assert label["api_key_id"] == "k-1"
+    assert "secret" not in json.dumps(label)
+
+
+def test_only_the_audit_sample_may_be_said_to_be_of_it(say, insights):
+    drawn = ID.replace("5f0c8a52", "0000abcd")
+
+    assert say({"prediction_id": drawn, "label": "mask", "audit": True})["statusCode"] == 202
+    assert kept(insights).popitem()[1]["audit"] is True
+
+    answer = say({"prediction_id": ID, "label": "mask", "audit": True})
+    assert answer["statusCode"] == 400
+    assert "not in the audit sample" in json.loads(answer["body"])["detail"]
+    assert say({"prediction_id": drawn, "label": "mask", "audit": "yes"})["statusCode"] == 400
 
 
 def test_it_is_stamped_with_the_time_of_now(say, insights):
     told = json.loads(say({"prediction_id": ID, "label": "mask"})["body"])
 
     assert abs(datetime.fromisoformat(told["time"]) - datetime.now(UTC)) < timedelta(minutes=1)
-    assert list(kept(insights).values()) == [told]
+    assert list(kept(insights).values()) == [told | {"api_key_id": ""}]
 
 
 def test_saying_it_again_leaves_one_and_the_last_word_counts(say, insights, at):

@@ -194,6 +194,7 @@ def what_drift_may_do_beyond_its_job(template):
         ("s3:GetObject", "${RecordsBucket.Arn}/dt=*"),
         ("s3:GetObject", "${InsightsBucket.Arn}/feedback/*"),
         ("s3:GetObject", "${InsightsBucket.Arn}/baseline/*"),
+        ("s3:GetObject", "${InsightsBucket.Arn}/compliance/*"),
         ("s3:GetObject", "${InsightsBucket.Arn}/drift/latest.json"),
         ("s3:GetObject", "${ModelsBucket.Arn}/models/*"),
         ("s3:ListBucket", "RecordsBucket"),

@@ -5,37 +5,50 @@ import { spell } from "./range.js";
 
 // By the verdict: the sign of which label, what it means, and what to do.
 const VERDICTS = {
-  ok: ["mask", "Nothing has changed", "What cameras see is still like what the model was measured with."],
-  drift: ["no_mask", "What cameras see has changed", "See what; if it is to stay, train the model with such pictures."],
+  ok: ["mask", "Nothing has changed", "What cameras see is still like it was. Whether answers are right, labels tell."],
+  drift: ["no_mask", "Something has changed", "If labels alone differ, people behave differently; else look at the camera."],
   "not enough": ["uncertain", "Too few pictures to tell a change", "Drift is judged as soon as there are enough."],
-  "no baseline": ["uncertain", "Nothing to compare with", "The model has no baseline: write one, by make baseline."],
+  "no baseline": ["uncertain", "Nothing to compare with", "Whoever runs this service can write a baseline."],
+  "other version": ["uncertain", "A new model without a baseline", "Nothing watches for drift until it has one."],
 };
 
 /** Panels about drift and accuracy for a report, or for null where there is none. */
 export function drawTrust(report) {
   if (!report) return [panel("uncertain", "No drift report yet", dim("The first comes within the hour, as a rule."))];
-  return [drift(report), accuracy(report.truth?.overall, report.truth?.min_accuracy)];
+  return [drift(report), accuracy(report.accuracy)];
 }
 
 function drift({ verdict, findings = [], window: { from, to }, counts }) {
   const [label, title, meaning] = VERDICTS[verdict] ?? ["uncertain", verdict, ""];
-  const lines = findings.slice(0, 5).map(({ source, words }) => (
-    make("li", {}, source == null ? words : `${source || "(no source told)"}: ${words}`)
+  const lines = findings.slice(0, 5).map(({ source, words, confirmed }) => (
+    make("li", {}, `${confirmed ? "" : "Not confirmed: "}${source == null ? "" : `${source || "(no source told)"}: `}${words}`)
   ));
   return panel(label, title, make("p", {}, meaning), make("ul", {}, ...lines),
     dim(`${moment(from)} to ${moment(to)} UTC · ${plural(counts.records, "record")}`));
 }
 
-function accuracy(truth, least) {
-  if (!truth?.n) {
+function accuracy({ audit, chosen, min_accuracy: least } = {}) {
+  if (audit?.n) {
+    const { value, low, high } = audit.accuracy;
+    return panel(high < least ? "no_mask" : "mask", `${percent(value, 1)} of all answers were right`,
+      make("p", {}, `${percent(low, 1)} to ${percent(high, 1)}, from the audit sample: ${judged(audit)}, drawn at random.`),
+      dim(f1(audit)));
+  }
+  if (!chosen?.n) {
     return panel("uncertain", "Accuracy is not known yet", dim("Say below a picture what is right."));
   }
-  const { value, low, high } = truth.accuracy;
-  const known = LABELS.filter((label) => truth.f1[label]);
-  const each = known.map((label) => `${WORDS[label].toLowerCase()} ${percent(truth.f1[label].value)}`);
-  return panel(high < least ? "no_mask" : "mask", `${percent(value, 1)} of answers were right`,
-    make("p", {}, `${percent(low, 1)} to ${percent(high, 1)}, from ${plural(truth.n, "answer")} whose truth is known.`),
-    dim(`F1: ${each.join(", ")}`));
+  const [low, high] = chosen.bounds;
+  return panel("uncertain", `${percent(chosen.accuracy.value, 1)} of the judged answers were right`,
+    make("p", {}, `${judged(chosen)}, chosen by people, which says little about the others: of all answers between `
+      + `${percent(low, 1)} and ${percent(high, 1)} were right. Judge what is drawn for checking to know more.`),
+    dim(f1(chosen)));
+}
+
+const judged = ({ n, of }) => `${n} judged of ${of}`;
+
+function f1(figures) {
+  const known = LABELS.filter((label) => figures.f1[label]);
+  return `F1: ${known.map((label) => `${WORDS[label].toLowerCase()} ${percent(figures.f1[label].value)}`).join(", ")}`;
 }
 
 const moment = (time) => spell(time, "minute").replace("T", " ");

@@ -1,0 +1,186 @@
+"""Predictions, and what people say that the pictures showed, put together by the prediction's id."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from functions.drift.accuracy import Figures, Judged, figures
+from functions.drift.features import label_place
+from functions.drift.objects import fetch
+from functions.drift.sample import BURST
+from functions.shared.contract import FEEDBACK, LABELS, UNCERTAIN, day_prefix, in_audit_sample
+from functions.shared.s3 import list_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import date
+
+    from functions.drift.records import Record
+
+MAX_LABELS: Final = 20_000  # that one run reads
+MAX_LABELS_OF_KEY: Final = 5_000  # that count of those that one API key gave
+SOURCES: Final = 20  # whose figures are reported, those with the most labels
+_AT_ONCE: Final = 16  # objects that are fetched ahead; they are tiny
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What people say about the predictions of some days.
+
+    Attributes:
+        chosen: By all labels, whoever chose the pictures that they are about.
+        audit: By the labels of the random audit sample, whose accuracy is that of all predictions.
+        sources: By all labels, of the sources with the most of them.
+        model_versions: By the audit sample, by release.
+        unknown: Labels about predictions that are not among the records.
+        corrupt: Objects that hold no feedback.
+        unread: Labels about known predictions that were left out, as too many for one run or for one API key.
+    """
+
+    chosen: Figures
+    audit: Figures
+    sources: Mapping[str, Figures]
+    model_versions: Mapping[str, Figures]
+    unknown: int
+    corrupt: int
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    source: str
+    minute: int
+    model_version: str
+    predicted: str
+    uncertain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    prediction_id: str
+    time: datetime
+    actual: str
+    audit: bool
+    api_key: str
+
+
+class FeedbackJoin:
+    """Lists the labels that there are, takes note of the predictions that they are about, and reads these labels.
+
+    A label whose prediction is not among the records is never read: invented ones crowd out none.
+    """
+
+    def __init__(self, s3: Any, bucket: str, days: Iterable[date], end: datetime) -> None:
+        """List the labels that were given on some days; those given before `end` must be about known predictions."""
+        self._s3, self._bucket, self._end = s3, bucket, end.date()
+        self._keys: dict[str, list[tuple[date, str]]] = {}
+        for day in days:
+            for key in list_keys(s3, bucket, f"{FEEDBACK}{day_prefix(day)}"):
+                self._keys.setdefault(PurePosixPath(key).stem, []).append((day, key))
+        self._known: dict[str, _Prediction] = {}
+        self._predictions, self._audits = Counter[str](), Counter[str]()  # by source, and by model version
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are labels whose prediction has not been met yet."""
+        return any(name not in self._known for name in self._keys)
+
+    def add(self, record: Record) -> None:
+        """Take note of a prediction; never of the same one twice."""
+        if record.body is None:
+            return
+        name = record.body["prediction_id"]
+        self._predictions[record.source] += 1
+        self._audits[record.model_version] += in_audit_sample(name)
+        if name in self._keys:
+            predicted = LABELS[label_place(record.body["probabilities"])]
+            uncertain = record.body["label"] == UNCERTAIN
+            minute = int(record.time // BURST)
+            self._known[name] = _Prediction(record.source, minute, record.model_version, predicted, uncertain)
+
+    def accuracy(self, salt: str, time_left: Callable[[], float]) -> Accuracy:
+        """Read the labels about known predictions, and work out what they say.
+
+        Args:
+            salt: What decides, where they are too many, which are left out.
+            time_left: Seconds for reading.
+        """
+        names = sorted(self._known, key=lambda name: _hash(salt, name))
+        keys = [key for name in names[:MAX_LABELS] for _, key in self._keys[name]]
+        labels: dict[str, _Label] = {}
+        corrupt = 0
+        for _, body in fetch(self._s3, self._bucket, keys, _AT_ONCE):
+            if time_left() <= 0:
+                break
+            label = None if body is None else _read(body)
+            corrupt += body is not None and label is None
+            if label and label.prediction_id in self._known:
+                kept = labels.setdefault(label.prediction_id, label)
+                if label.time > kept.time:
+                    labels[label.prediction_id] = label
+        used, of_key = [], Counter[str]()
+        for name in names:
+            if label := labels.get(name):
+                of_key[label.api_key] += 1
+                if of_key[label.api_key] <= MAX_LABELS_OF_KEY or not label.api_key:
+                    used.append(_judged(self._known[name], label))
+        return self._figures(used, corrupt, unread=len(names) - len(used) - corrupt)
+
+    def _figures(self, judged: Sequence[Judged], corrupt: int, unread: int) -> Accuracy:
+        audited = [one for one in judged if one.audit]
+        labels = Counter(one.source for one in judged)
+        busiest = sorted(labels, key=lambda source: (-labels[source], source))[:SOURCES]
+        unknown = sum(
+            any(day <= self._end for day, _ in keys)
+            for name, keys in self._keys.items()
+            if name not in self._known
+        )
+        return Accuracy(
+            chosen=figures(judged, self._predictions.total()),
+            audit=figures(audited, self._audits.total()),
+            sources={
+                name: figures([one for one in judged if one.source == name], self._predictions[name])
+                for name in busiest
+            },
+            model_versions={
+                name: figures([one for one in audited if one.model_version == name], self._audits[name])
+                for name in sorted(self._audits)
+            },
+            unknown=unknown,
+            corrupt=corrupt,
+            unread=max(unread, 0),
+        )
+
+
+def _judged(prediction: _Prediction, label: _Label) -> Judged:
+    return Judged(
+        prediction.source,
+        prediction.minute,
+        prediction.model_version,
+        label.actual,
+        prediction.predicted,
+        prediction.uncertain,
+        label.audit and in_audit_sample(label.prediction_id),
+    )
+
+
+def _hash(salt: str, name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=8, key=salt.encode()[:64]).digest()
+
+
+def _read(body: bytes) -> _Label | None:
+    try:
+        payload = json.loads(body)
+        name, time = payload["prediction_id"], datetime.fromisoformat(payload["time"])
+        label, api_key = payload["label"], payload.get("api_key_id") or ""
+        if isinstance(name, str) and isinstance(api_key, str) and label in LABELS:
+            return _Label(name, time.astimezone(UTC), label, payload.get("audit") is True, api_key)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
+        pass
+    return None

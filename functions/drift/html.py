@@ -1,0 +1,295 @@
+"""A report as a page for people, which needs nothing but itself."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from functions.drift import charts, evidently_report
+from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, PROJECTION, SILENT, SUSPECTED
+from functions.drift.effects import CONFIDENCE_DROP, MIN_EFFECTIVE, PREDICTION
+from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, TITLES, merged, shown
+from functions.drift.report import NO_BASELINE, OTHER_VERSION
+from functions.shared.contract import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from functions.drift.accuracy import Figures, Share
+    from functions.drift.baseline import Baseline, Reference
+    from functions.drift.compare import Finding
+    from functions.drift.features import Sample
+    from functions.drift.report import Report, SourceReport
+
+_STYLE: Final = Path(__file__).with_name("report.css")
+_VERDICTS: Final[Mapping[str, str]] = {
+    OK: "Nothing has changed",
+    DRIFT: "The pictures, the predictions or the sources have changed",
+    NOT_ENOUGH: "Too few predictions to tell",
+    NO_BASELINE: "There is no baseline to compare with",
+    OTHER_VERSION: "Another release serves than the baseline is of",
+}
+_WHAT_TO_DO: Final[Mapping[str, str]] = {
+    OK: "Pictures and answers are like those of the baseline. Whether the answers are right, only labels can tell: "
+    "what a picture of a kind that the model never learned shows, no figure of the picture says.",
+    DRIFT: "Look at the confirmed findings below, source by source. If only labels differ, people behave differently "
+    "and the model is fine. If pictures differ at one source, look at that camera. If they differ everywhere, judge "
+    "the audit sample before you retrain.",
+    NOT_ENOUGH: "A source is compared once a day of it has enough independent predictions.",
+    NO_BASELINE: "Write one from two weeks that were fine: make baseline.",
+    OTHER_VERSION: "Until there is a baseline of the release that serves, nothing watches for drift.",
+}
+_STATUSES: Final[Mapping[str, str]] = {
+    OK: "unchanged",
+    SUSPECTED: "one day differs",
+    DRIFT: "changed",
+    SILENT: "sends nothing",
+    NEW: "new, no past yet",
+    NOT_ENOUGH: "too few",
+    NO_BASELINE: "not compared",
+}
+_NAMES: Final[Mapping[str, str]] = {"mask": "mask", "no_mask": "no mask", "incorrect": "worn wrongly"}
+_MAX_PANELS: Final = 8  # of a source
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "img-src data: blob:; font-src data:"
+)
+_UNPACK: Final = """
+const details = document.querySelector("details");
+details.addEventListener("toggle", async () => {
+  const packed = Uint8Array.from(atob(document.getElementById("evidently").textContent), (c) => c.charCodeAt(0));
+  const text = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  details.querySelector("iframe").srcdoc = await new Response(text).text();
+}, { once: true });
+"""
+
+
+def render(report: Report, window: Mapping[str, Sample], baseline: Baseline | None) -> str:
+    """Return the page.
+
+    Args:
+        report: What the run found.
+        window: The predictions that were compared, by source.
+        baseline: What they were compared with, if anything.
+    """
+    body = [*_head(report), *_notes(report.notes)]
+    if baseline and report.comparison:
+        body += [*_findings(report), *_sources(report, baseline), *_panels(report, window, baseline)]
+    body += _accuracy(report)
+    together = merged(window.values())
+    if baseline and together.effective >= MIN_EFFECTIVE:
+        body += _evidently(together, baseline.overall)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width"><title>MaskWatch: drift report</title>'
+        f"<style>{_STYLE.read_text()}</style></head><body><main>{''.join(body)}</main></body></html>"
+    )
+
+
+def _head(report: Report) -> Iterator[str]:
+    window, audit = report.window, report.accuracy.audit
+    predictions = sum(source.predictions for source in report.sources.values())
+    effective = sum(source.effective for source in report.sources.values())
+    changed = sum(source.status in {DRIFT, SILENT} for source in report.sources.values())
+    figures = {
+        "Window, UTC": f"{window.start:%-d %b %Y %H:%M} to {window.end:%-d %b %Y %H:%M}",
+        "Predictions": f"{predictions:,}, worth {effective:,.0f} independent ones",
+        "Sources": f"{len(report.sources)}" + (f", of which {changed} changed" if changed else ""),
+        "Baseline of release": report.baseline.model_version if report.baseline else "none",
+        "Accuracy by audit sample": f"{_share(audit.accuracy)}, {audit.n} judged of {audit.of}"
+        if audit.n
+        else "nothing judged yet",
+    }
+    yield (
+        f'<h1>MaskWatch drift report</h1><div class="verdict {report.verdict.replace(" ", "-")}">'
+        f"{_VERDICTS[report.verdict]}</div><p>{_WHAT_TO_DO[report.verdict]}</p>"
+        '<dl class="facts">'
+    )
+    for name, value in figures.items():
+        yield f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
+    yield "</dl>"
+
+
+def _notes(notes: Iterable[str]) -> Iterator[str]:
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    if items:
+        yield f'<ul class="box notes">{items}</ul>'
+
+
+def _findings(report: Report) -> Iterator[str]:
+    comparison = report.comparison
+    yield "<h2>What has changed</h2>"
+    if not comparison or not comparison.findings:
+        tests = comparison.tests if comparison else 0
+        none = f"None of {tests:,} comparisons shows a change that is both unlikely and large."
+        yield f"<p>{none if tests else 'There are too few predictions to compare.'}</p>"
+        return
+    yield (
+        "<p>A finding is confirmed, and alarms, when two days say so or when the mean of the last days does. What "
+        "one day alone says, and what is said of a new source, is for information.</p>"
+        '<div class="box"><table><thead><tr><th>Where</th><th>What</th><th>Confirmed</th>'
+        '<th class="number">By how much</th><th>Against the limit</th><th class="number">Chance, p</th></tr></thead>'
+        "<tbody>"
+    )
+    for finding in comparison.findings:
+        words = finding.words[0].upper() + finding.words[1:]
+        yield (
+            f'<tr><td class="where">{_where(finding.source)}</td><td class="words">{escape(words)}.</td>'
+            f"<td>{_confirmed(finding, comparison.days)}</td>"
+            f'<td class="number">{_amount(finding)}</td><td>{charts.meter(finding.effect, finding.limit)}</td>'
+            f'<td class="number">{"&lt; 0.0001" if finding.p < 1e-4 else f"{finding.p:.4f}"}</td></tr>'
+        )
+    yield "</tbody></table></div>"
+
+
+def _confirmed(finding: Finding, days: int) -> str:
+    said = f"{finding.days} of {days} days" if finding.days else "the window alone"
+    if finding.lasting:
+        said = f"the mean of {days} days" + (f", {said}" if finding.days else "")
+    return f'<b class="drift">yes</b>, {said}' if finding.confirmed else f"not yet: {said}"
+
+
+def _where(source: str | None) -> str:
+    if source is None:
+        return "All together"
+    return escape(source) if source else '<span class="soft">no source told</span>'
+
+
+def _amount(finding: Finding) -> str:
+    if finding.kind == SILENT:
+        return f'{finding.effect:.0f} <span class="unit">days</span>'
+    if finding.kind in {PREDICTION, CONFIDENCE_DROP}:
+        return f'{finding.effect * 100:.1f} <span class="unit">points</span>'
+    if "spread" in finding.words:
+        return f'{np.expm1(finding.effect):.0%} <span class="unit">of the spread</span>'
+    return f'{finding.effect:.2f} <span class="unit">SD</span>'
+
+
+def _sources(report: Report, baseline: Baseline) -> Iterator[str]:
+    colours = "".join(f'<span><i class="{label}"></i>{_NAMES[label]}</span>' for label in LABELS)
+    yield (
+        f'<h2>Sources</h2><div class="key">{colours}</div><div class="box"><table><thead><tr><th>Source</th>'
+        '<th class="number">Predictions</th><th class="number">Independent</th><th>Labels</th><th>Compared with</th>'
+        "<th>Status</th></tr></thead><tbody>"
+    )
+    yield _row(
+        "Baseline",
+        baseline.overall.count,
+        baseline.overall.moments.effective,
+        baseline.overall.label_counts(),
+        "",
+        "",
+    )
+    for name, source in report.sources.items():
+        own = baseline.sources.get(name)
+        compared = (
+            f"{own.days.count if own.days else 0} days of its own past" if own else "nothing of its own"
+        )
+        yield _source_row(name, source, compared)
+    yield "</tbody></table></div>"
+
+
+def _source_row(name: str, source: SourceReport, compared: str) -> str:
+    mark = f'<span class="{source.status.replace(" ", "-")}">{_STATUSES[source.status]}</span>'
+    return _row(_where(name), source.predictions, source.effective, source.labels, compared, mark)
+
+
+def _row(name: str, seen: int, effective: float, labels: Mapping[str, int], compared: str, mark: str) -> str:
+    total = max(sum(labels.values()), 1)
+    parts = {label: labels.get(label, 0) / total for label in LABELS}
+    title = ", ".join(f"{_NAMES[label]} {share:.1%}" for label, share in parts.items())
+    return (
+        f'<tr><td class="where">{name}</td><td class="number">{seen:,}</td><td class="number">{effective:,.0f}</td>'
+        f'<td title="{title}">{charts.shares(list(parts.items()), title)}</td><td>{compared}</td>'
+        f'<td class="mark">{mark}</td></tr>'
+    )
+
+
+def _panels(report: Report, window: Mapping[str, Sample], baseline: Baseline) -> Iterator[str]:
+    """Draw what is compared: all together where no source has a past, and every source that something is found at."""
+    findings = report.comparison.findings if report.comparison else ()
+    drawn: list[tuple[str | None, Sample, Reference, list[str]]] = []
+    if not baseline.sources and window:
+        drawn.append((None, merged(window.values()), baseline.overall, [*INPUTS, CONFIDENCE]))
+    for name, sample in window.items():
+        changed = [one.feature for one in findings if one.source == name and one.feature in FEATURES]
+        reference = baseline.sources.get(name, baseline.overall)
+        if changed:
+            drawn.append((name, sample, reference, list(dict.fromkeys(changed))[:_MAX_PANELS]))
+    if not drawn:
+        return
+    yield (
+        '<h2>How pictures and predictions were, and are</h2><div class="key">'
+        '<span><i class="then"></i>baseline</span><span><i class="now"></i>this window</span></div>'
+    )
+    for where, sample, reference, features in drawn:
+        found = {one.feature for one in findings if one.source == where and one.feature != PROJECTION}
+        yield f'<h3>{_where(where)}</h3><div class="panels">'
+        for feature in features:
+            yield _panel(sample, reference, feature, changed=feature in found)
+        yield "</div>"
+
+
+def _panel(sample: Sample, reference: Reference, feature: str, *, changed: bool) -> str:
+    now = sample.values[:, FEATURES.index(feature)]
+    then = (
+        reference.confidence_at(sample.label_counts()) if feature == CONFIDENCE else reference.column(feature)
+    )
+    title = TITLES.get(feature, feature)
+    ends = [shown(feature, end) for end in charts.bounds(then, now)]
+    told = f"{title}: the mean was {shown(feature, float(then.mean()))} and is {shown(feature, float(now.mean()))}"
+    return (
+        f'<section class="panel{" changed" * changed}"><header><b>{title[0].upper()}{title[1:]}</b></header>'
+        f"{charts.histogram(then, now, told, ends)}</section>"
+    )
+
+
+def _accuracy(report: Report) -> Iterator[str]:
+    accuracy = report.accuracy
+    if not accuracy.chosen.n:
+        return
+    yield (
+        f"<h2>What people said</h2><p>Of the predictions since {report.judged_since}. In brackets: the 95% interval, "
+        "in which frames of a source and minute count as the same people. The audit sample is drawn at random, so "
+        "its accuracy is that of all predictions; it alone alarms. What people chose to judge is not: the "
+        "last column is what holds whatever they chose.</p>"
+        '<div class="box"><table><thead><tr><th>Of</th><th class="number">Judged</th><th class="number">Accuracy</th>'
+    )
+    yield "".join(f'<th class="number">F1, {_NAMES[label]}</th>' for label in LABELS)
+    yield '<th class="number">Accuracy of all, for certain</th></tr></thead><tbody>'
+    rows = [
+        ("Audit sample, all releases", accuracy.audit),
+        *((f"Audit sample, release {escape(name)}", told) for name, told in accuracy.model_versions.items()),
+        ("Chosen by people, all together", accuracy.chosen),
+        *((f"Chosen by people, {_where(name)}", told) for name, told in accuracy.sources.items()),
+    ]
+    for name, told in rows:
+        yield _accuracy_row(name, told)
+    yield "</tbody></table></div>"
+
+
+def _accuracy_row(name: str, told: Figures) -> str:
+    cells = "".join(f'<td class="number">{_share(told.f1[label])}</td>' for label in LABELS)
+    bounds = f"{told.bounds[0]:.1%} to {told.bounds[1]:.1%}" if told.bounds else ""
+    return (
+        f'<tr><td class="where">{name}</td><td class="number">{told.n:,} of {told.of:,}</td>'
+        f'<td class="number">{_share(told.accuracy)}</td>{cells}<td class="number">{bounds}</td></tr>'
+    )
+
+
+def _share(share: Share | None) -> str:
+    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})" if share else "none"
+
+
+def _evidently(together: Sample, reference: Reference) -> Iterator[str]:
+    packed = evidently_report.pack(together, reference)
+    yield (
+        "<details><summary>Evidently's report</summary><p>On all predictions together, each figure by itself: the "
+        "normed Wasserstein distance, and the Jensen-Shannon distance of the labels. It knows neither sources, days, "
+        'labels nor chance; what counts stands above.</p><iframe title="Evidently" sandbox="allow-scripts"></iframe>'
+        f'</details><script type="text/plain" id="evidently">{packed}</script><script>{_UNPACK}</script>'
+    )
