@@ -23,7 +23,8 @@ from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
 from functions.inference.score import load_models
 from functions.inference.settings import read_batch_settings, read_settings
-from functions.inference.upload import Scorer, Upload
+from functions.inference.upload import Scorer
+from functions.inference.uploaded import Upload
 from functions.shared.failures import count_failure
 from functions.shared.s3 import create_client
 

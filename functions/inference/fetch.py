@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tempfile
@@ -17,18 +18,22 @@ _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 def open_release(uri: str) -> Release:
     """Load and verify the release at `uri`: a folder, s3://bucket/prefix/, or empty for the one in the image.
 
+    An S3 address may end in `#` and the SHA-256 of the manifest. The manifest has those of all other files, so what
+    was changed under the prefix after the address was written does not load.
+
     Raises:
         ReleaseError: It is missing, incomplete, altered or not for this program.
     """
     location = parse_uri(uri)
     if location is None:
         return load_release(Path(uri) if uri else BAKED)
+    prefix, _, digest = location.key.partition("#")
     with tempfile.TemporaryDirectory(prefix="release-") as folder:
-        _download(location, Path(folder))
+        _download(Location(location.bucket, prefix), Path(folder), digest)
         return load_release(Path(folder))
 
 
-def _download(location: Location, folder: Path) -> None:
+def _download(location: Location, folder: Path, digest: str) -> None:
     import boto3  # noqa: PLC0415 -- a third of a second that only this path needs
     from boto3.exceptions import Boto3Error  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -38,10 +43,17 @@ def _download(location: Location, folder: Path) -> None:
     try:
         s3 = boto3.client("s3")
         s3.download_file(bucket, f"{prefix}/{name}", str(folder / name))
+        _check_manifest(folder / MANIFEST, digest)
         for name in _files(folder / MANIFEST):
             s3.download_file(bucket, f"{prefix}/{name}", str(folder / name))
     except (Boto3Error, BotoCoreError, ClientError) as error:
         raise ReleaseError(f"s3://{bucket}/{prefix}/{name} cannot be fetched: {error}") from error
+
+
+def _check_manifest(manifest: Path, digest: str) -> None:
+    found = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    if digest and found != digest:
+        raise ReleaseError(f"{manifest.name}: sha256 is {found}, the release's address says {digest}")
 
 
 def _files(manifest: Path) -> list[str]:

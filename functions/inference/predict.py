@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from functions.inference.decode import decode
+from functions.inference.deadline import call_within
+from functions.inference.decode import Picture, decode
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
 from functions.inference.request import parse
 from functions.inference.score import load_models, score
 from functions.inference.settings import read_settings
 from functions.shared.api import Api
-from functions.shared.problem import InputError
+from functions.shared.problem import UNREADABLE_IMAGE, InputError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+DECODE_SECONDS: Final = 4.0  # no known file takes one; PredictTimeout is 6 at least
 
 settings = read_settings()
 release = open_release(settings.model_uri)  # a release that does not verify must not start
@@ -39,9 +42,18 @@ def predict() -> Response[str]:
         event.query_string_parameters,
         from_text=not event.is_base64_encoded,
     )
-    prediction = score(decode(request.image), models, request.options)
+    prediction = score(_decode(request.image), models, request.options)
     recorder.predicted(prediction, source=request.source, request_id=app.request_id)
     return app.respond_json(prediction.as_json())
+
+
+def _decode(image: bytes) -> Picture:
+    """Decode, or refuse while there is still time to answer."""
+    try:
+        return call_within(DECODE_SECONDS, lambda: decode(image))
+    except TimeoutError as error:
+        detail = f"The decoder took more than {DECODE_SECONDS:.0f} seconds. Save the picture anew."
+        raise InputError(UNREADABLE_IMAGE, detail) from error
 
 
 @app.get("/health")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 NETWORKS: Final = ("classifier", "detector")
 SMALL_CLASSIFIER: Final = "small_classifier"  # a release may have it
+_VERSION: Final = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+)  # it is a folder's name, and a metric's dimension
+_TFLITE: Final = b"TFL3"  # behind the first four bytes
 _INPUT: Final = {
     "size": 32,
     "dtype": "uint8",
@@ -89,11 +94,16 @@ def _manifest(folder: Path) -> dict[str, Any]:
         sizes = {kind: taken["size"] for kind, taken in inputs.items()}
         in_range = {kind: 32 <= size <= 1024 and size % 32 == 0 for kind, size in sizes.items()}
         score_in_range = 0 < manifest["detector"]["min_score"] < 1
-        _ = manifest["version"], [manifest[kind]["file"] for kind in inputs], manifest["files"].items()
+        version = manifest["version"]
+        _ = [manifest[kind]["file"] for kind in inputs], manifest["files"].items()
     except FileNotFoundError as error:
         raise ReleaseError(f"{path} is missing") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReleaseError(f"{path} is not a release manifest: {error!r}") from error
+    if not (isinstance(version, str) and _VERSION.fullmatch(version)):
+        raise ReleaseError(
+            f"{path}: the version must be up to 64 letters, digits, dots, dashes and underscores"
+        )
     if labels != LABELS:
         raise ReleaseError(f"{path}: labels are {list(labels)}, expected {list(LABELS)}")
     for kind, taken in inputs.items():
@@ -108,6 +118,8 @@ def _network(manifest: Mapping[str, Any], kind: str, files: Mapping[str, bytes])
     told = manifest[kind]
     if told["file"] not in files:
         raise ReleaseError(f"{MANIFEST}: no checksum for {told['file']}")
+    if files[told["file"]][4:8] != _TFLITE:
+        raise ReleaseError(f"{told['file']} is not a TFLite file")
     return Network(files[told["file"]], told["input"]["size"])
 
 

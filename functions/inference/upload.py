@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from enum import Enum
 from queue import SimpleQueue
 from threading import Lock
@@ -21,6 +21,7 @@ from functions.inference.decode_process import DecodeProcess
 from functions.inference.prediction import PredictOptions
 from functions.inference.results import ResultStore
 from functions.inference.score import score
+from functions.inference.uploaded import Upload, UploadedObject
 from functions.shared.contract import INTERNAL_RESULTS, MAX_KEY_BYTES, MAX_UPLOAD_BYTES, result_key
 from functions.shared.metadata import decode_source
 from functions.shared.problem import GONE, TOO_LARGE, InputError, problem_json
@@ -28,7 +29,6 @@ from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from functions.inference.prediction import Prediction
     from functions.inference.record import Recorder
@@ -45,32 +45,6 @@ class Outcome(Enum):
     SCORED = "scored"
     REJECTED = "rejected"
     SKIPPED = "skipped"  # it has its result, or is a folder
-
-
-@dataclass(frozen=True)
-class Upload:
-    """An object in a bucket; its version and ETag (without quotes) as far as they are known."""
-
-    bucket: str
-    key: str
-    version: str | None = None
-    etag: str | None = None
-
-
-@dataclass(frozen=True)
-class UploadedObject:
-    """What lies under an upload's key: `source` as S3 tells it, when it came, the bytes, unread; None: it is gone."""
-
-    upload: Upload
-    source: str = ""
-    uploaded: datetime | None = None
-    size: int = 0
-    body: Any = None
-
-    def close(self) -> None:
-        """Read no further."""
-        if self.body is not None:
-            self.body.close()
 
 
 class Scorer:

@@ -27,9 +27,6 @@ _REPLACED: Final = "\ufffd"  # put by a gateway or a library for what is not UTF
 MAX_TRACK: Final = 64  # characters
 
 UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
-# The endings of which the uploads bucket notifies Batch, in lower case: pictures, and files of other kinds that get a
-# result that says so.
-UPLOAD_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".gif", ".tif", ".tiff", ".bmp")
 
 INTERNAL_RESULTS: Final = ("backfill/", "inventory/")  # prefixes in the results bucket that hold no results
 AUDIT_SHARE: Final = 0.01  # of predictions, which are offered to be judged by a person

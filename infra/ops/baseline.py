@@ -36,7 +36,7 @@ def serving_version(function: str, client: Any, s3: Any) -> str:
         s3: One of S3.
     """
     variables = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    uri = variables.get("MODEL_URI") or str(BAKED)
+    uri = variables.get("MODEL_URI", "").partition("#")[0] or str(BAKED)
     if uri.startswith("s3://"):
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         manifest = s3.get_object(Bucket=bucket, Key=f"{prefix.rstrip('/')}/manifest.json")["Body"].read()

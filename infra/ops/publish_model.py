@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ class AlreadyPublishedError(OpsError):
 
 def publish(folder: Path, bucket: str, s3: Any) -> str:
     """Verify the release in `folder`, upload it, and return its address for the stack parameter `ModelUri`.
+
+    The address ends in the SHA-256 of the manifest: what is changed later under the prefix does not load.
 
     The manifest comes last and only where there is none: what has a manifest is complete, and stays as it is.
 
@@ -44,7 +47,7 @@ def publish(folder: Path, bucket: str, s3: Any) -> str:
         if error.response["Error"]["Code"] == "PreconditionFailed":  # someone else was faster
             raise refusal from error
         raise
-    return uri
+    return f"{uri}#{hashlib.sha256(manifest).hexdigest()}"
 
 
 def add_options(parser: ArgumentParser) -> None:

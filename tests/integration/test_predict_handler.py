@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +242,14 @@ def test_a_refusal_leaves_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     call(sample("predict-truncated"))
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["rejected"] == "unreadable-image"
+
+
+def test_a_decoder_that_does_not_come_back_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(predict, "DECODE_SECONDS", 0.2)
+    monkeypatch.setattr(predict, "decode", lambda _: ended.wait(20))
+    detail = problem(post(FACE, "image/jpeg"), 422, "unreadable-image")
+    assert "took more than" in detail
+    monkeypatch.undo()
+    assert call(post(FACE, "image/jpeg"))[0] == 200  # the next request does not wait behind it
+    ended.set()

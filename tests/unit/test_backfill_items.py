@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
 from functions.inference.backfill import uploads
-from functions.inference.upload import Upload
-from functions.shared.contract import UPLOAD_SUFFIXES
+from functions.inference.uploaded import Upload
 
 ROOT = Path(__file__).parents[2]
 PREFIX = {"reader": "prefix", "bucket": "uploads"}
@@ -66,16 +64,6 @@ def test_what_is_named_like_no_picture_is_looked_at_too():
     found = uploads({"BatchInput": PREFIX, "Items": [listed(key) for key in keys]})
 
     assert [upload.key for upload in found] == keys
-
-
-def test_a_prefix_is_searched_for_what_uploads_send_news_of():
-    bucket = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]["UploadsBucket"]["Properties"]
-    told = {
-        rule["Value"].lower()
-        for to_queue in bucket["NotificationConfiguration"]["QueueConfigurations"]
-        for rule in to_queue["Filter"]["S3Key"]["Rules"]
-    }
-    assert set(UPLOAD_SUFFIXES) == told
 
 
 def test_an_unknown_reader_is_refused():

@@ -14,7 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from functions.inference.upload import Outcome, Upload
+from functions.inference.upload import Outcome
+from functions.inference.uploaded import Upload
 
 QUEUE = {"eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads"}
 

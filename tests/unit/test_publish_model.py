@@ -1,5 +1,6 @@
 """Publishing a model release: verified first, the manifest last, never over another."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def test_what_was_published_verifies_after_download(s3, folder, tmp_path):
 
     release = load_release(folder)
     prefix = f"models/{release.version}/"
-    assert uri == f"s3://{BUCKET}/{prefix}"
+    digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    assert uri == f"s3://{BUCKET}/{prefix}#{digest}"
     fetched = tmp_path / "fetched"
     fetched.mkdir()
     for key in keys(s3):

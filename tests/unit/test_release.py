@@ -1,5 +1,6 @@
 """A release that is not what its manifest says is refused, with the reason."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -127,4 +128,19 @@ def test_another_input_is_refused(folder: Path, network: str, change: dict[str, 
 def test_a_model_that_nothing_vouches_for_is_refused(folder: Path) -> None:
     alter(folder, files={})
     with pytest.raises(ReleaseError, match="no checksum"):
+        load_release(folder)
+
+
+@pytest.mark.parametrize("version", ["", "../7", "a b", "x" * 65, 7, None, "1.0\n"])
+def test_a_version_that_is_no_name_is_refused(folder: Path, version: object) -> None:
+    alter(folder, version=version)
+    with pytest.raises(ReleaseError, match="the version must be"):
+        load_release(folder)
+
+
+def test_a_network_of_another_type_is_refused(folder: Path) -> None:
+    (folder / "detector.tflite").write_bytes(b"a pickle, say")
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    alter(folder, files=files | {"detector.tflite": hashlib.sha256(b"a pickle, say").hexdigest()})
+    with pytest.raises(ReleaseError, match=r"detector\.tflite is not a TFLite file"):
         load_release(folder)

@@ -1,5 +1,6 @@
 """A release in S3 is fetched whole and verified, or refused with the reason."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -46,6 +47,17 @@ def test_a_missing_file_is_refused(bucket: Any) -> None:
     bucket.Object("releases/7/classifier.tflite").delete()
     with pytest.raises(ReleaseError, match=r"s3://models/releases/7/classifier\.tflite cannot be fetched"):
         open_release(URI)
+
+
+def test_what_was_changed_after_its_address_was_written_does_not_load(bucket: Any) -> None:
+    manifest = (BAKED / "manifest.json").read_bytes()
+    address = f"{URI}#{hashlib.sha256(manifest).hexdigest()}"
+    assert open_release(address) == load_release(BAKED)
+    other = json.dumps(json.loads(manifest) | {"version": "other"}).encode()
+    bucket.put_object(Key="releases/7/manifest.json", Body=other)
+    assert open_release(URI).version == "other"
+    with pytest.raises(ReleaseError, match="the release's address says"):
+        open_release(address)
 
 
 def test_an_altered_file_is_refused(bucket: Any) -> None:

@@ -13,7 +13,8 @@ from moto import mock_aws
 from functions.inference import upload as module
 from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
-from functions.inference.upload import Outcome, Scorer, Upload
+from functions.inference.upload import Outcome, Scorer
+from functions.inference.uploaded import Upload
 from functions.shared.contract import INTERNAL_RESULTS, MAX_UPLOAD_BYTES
 from tests.pictures import draw_face, encode
 

@@ -1,0 +1,168 @@
+"""What a file can cost at most: `python -m tests.benchmarks.hostile` prints a table.
+
+Files of up to 25 MB are made by hand and by a random search over sizes, modes, encoder options and contents; each is
+decoded in a process that has done nothing else. Told are the seconds of a processor and the memory on top.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from functions.shared.contract import MAX_UPLOAD_BYTES
+from tests.forged import (
+    FULL,
+    GREY,
+    QUARTER,
+    blocks,
+    frame,
+    grey_jpeg,
+    jpeg_of_scans,
+    scan,
+    segment,
+    tables,
+    zeros,
+)
+from tests.pictures import chunk, draw_face, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DRAWS: Final = 40  # of the random search, for each format
+ImageFile.MAXBLOCK = 1 << 28  # Pillow's encoder wants room for a row of scans
+
+PROGRAM: Final = """
+import sys, time
+from pathlib import Path
+from functions.inference.decode import decode
+from functions.shared.problem import InputError
+
+def status(name):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name))
+
+for warm_up in Path(sys.argv[1]).iterdir():
+    decode(warm_up.read_bytes())
+data = Path(sys.argv[2]).read_bytes()
+Path("/proc/self/clear_refs").write_text("5")  # forget the peak until now
+before, started = status("VmRSS"), time.process_time()
+try:
+    decode(data)
+    said = "scored"
+except InputError as error:
+    said = error.problem.slug
+print(time.process_time() - started, (status("VmHWM") - before) / 1024, said)
+"""
+
+
+def by_hand() -> Iterator[tuple[str, str, bytes]]:
+    """Format, name and file of what is known to be costly."""
+    face, png = encode(draw_face()), encode(draw_face(), "PNG")
+    yield "JPEG", "40 MP of one colour, 4:4:4", grey_jpeg(8000, 5000, sampling=FULL)
+    yield "JPEG", "100 scans, 28 MP", jpeg_of_scans(6700, 4300, 100)
+    each, size = zeros(blocks(5000, 4000, GREY)), (5000, 4000)
+    more = b"".join(scan([1 + number % 3], 1, 63, each) for number in range(99))
+    first = scan([1, 2, 3], 0, 0, zeros(blocks(*size, FULL)))
+    yield (
+        "JPEG",
+        "100 scans of every block, 20 MP",
+        b"\xff\xd8" + frame(0xC2, *size) + tables(0) + first + more,
+    )
+    dense = b"".join(scan([1 + n % 3], 1, 63, zeros(blocks(2048, 1536, GREY) * 126)) for n in range(31))
+    first = scan([1, 2, 3], 0, 0, zeros(blocks(2048, 1536, FULL)))
+    yield (
+        "JPEG",
+        "24 MB of coefficients, 31 scans",
+        b"\xff\xd8" + frame(0xC2, 2048, 1536) + tables(1) + first + dense,
+    )
+    random = np.random.default_rng(0).integers(0, 255, 24_000_000, np.uint8).tobytes()  # no FF
+    for name, width, height in (("40 MP", 8000, 5000), ("2 MP", 1600, 1200)):
+        coded = frame(0xC9, width, height, QUARTER) + segment(0xDB, b"\0" + b"\1" * 64)
+        yield (
+            "JPEG",
+            f"24 MB of arithmetic coding, {name}",
+            b"\xff\xd8" + coded + scan([1, 2, 3], 0, 63, random),
+        )
+    yield "JPEG", "24 MB of fill bytes", face[:2] + b"\xff" * 24_000_000 + face[2:]
+    yield "JPEG", "20,000 scans behind fill bytes", jpeg_of_scans(640, 480, 20_000, fill=b"\xff\xff")
+    yield (
+        "JPEG",
+        "24 MB of EXIF and ICC",
+        face[:2] + segment(0xE1, b"Exif\0\0" + bytes(65_000)) * 370 + face[2:],
+    )
+    yield "PNG", "150,000 chunks of iCCP", png[:33] + chunk(b"iCCP", bytes(100)) * 150_000 + png[33:]
+    yield "PNG", "99,000 chunks of pixels", png[:33] + chunk(b"IDAT", b"") * 99_000 + png[33:]
+    for mode in ("RGB", "RGBA", "I;16"):
+        image = (
+            Image.fromarray(np.zeros((5000, 8000), np.uint16))
+            if mode == "I;16"
+            else Image.new(mode, (8000, 5000))
+        )
+        yield "PNG", f"40 MP of one colour, {mode}", encode(image, "PNG", compress_level=1)
+    frames = [draw_face(3600, 3400), draw_face(3600, 3400).rotate(90)]
+    animated = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:] * 3, method=0)
+    yield "WebP", "animation, 12 MP", animated
+
+
+def drawn(rng: np.random.Generator, kind: str) -> bytes:
+    """A file drawn at random: of any size that is accepted, smooth or noisy, in any way that Pillow can write."""
+    pixels = 10 ** rng.uniform(5, {"JPEG": 7.6, "PNG": 7.6, "WEBP": 7.1}[kind])
+    width = int(np.clip(np.sqrt(pixels) * 4 ** rng.uniform(-1, 1), 32, 16_000))
+    height = int(np.clip(pixels / width, 32, 16_000))
+    grain = int(rng.choice([1, 2, 8, 64]))
+    coarse = rng.integers(0, 256, (-(-height // grain), -(-width // grain), 3), np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.NEAREST)
+    options: dict[str, Any]
+    if kind == "JPEG":
+        image = image.convert(str(rng.choice(["RGB", "L", "CMYK"])))
+        options = {"quality": int(rng.choice([5, 50, 95])), "progressive": bool(rng.integers(2))}
+        options |= {"subsampling": int(rng.choice([0, 2]))} if image.mode == "RGB" else {}
+    elif kind == "PNG":
+        image = image.convert(str(rng.choice(["RGB", "RGBA", "P", "L", "LA", "1"])))
+        options = {"compress_level": int(rng.choice([1, 6]))}
+    else:
+        options = {"lossless": bool(rng.integers(2)), "quality": int(rng.choice([10, 90])), "method": 0}
+    return encode(image, kind, **options)
+
+
+def measure(file: bytes, folder: Path) -> tuple[float, float, str]:
+    """Seconds of a processor, MiB on top, and what came of it."""
+    (folder / "file").write_bytes(file[:MAX_UPLOAD_BYTES])
+    command = [sys.executable, "-c", PROGRAM, folder / "warm-up", folder / "file"]
+    seconds, mebibytes, said = subprocess.run(
+        command, check=True, capture_output=True, text=True
+    ).stdout.split()
+    return float(seconds), float(mebibytes), said
+
+
+def render() -> str:
+    """The table, in Markdown."""
+    lines = ["| format | file | bytes | seconds | MiB | outcome |", "|---|---|--:|--:|--:|---|"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "warm-up").mkdir()
+        for kind in ("JPEG", "PNG", "WEBP"):
+            (folder / "warm-up" / kind).write_bytes(encode(draw_face(64, 64), kind))
+
+        def row(kind: str, name: str, file: bytes, found: tuple[float, float, str]) -> str:
+            size = min(len(file), MAX_UPLOAD_BYTES)
+            return f"| {kind} | {name} | {size:,} | {found[0]:.2f} | {found[1]:.0f} | {found[2]} |"
+
+        lines += [row(kind, name, file, measure(file, folder)) for kind, name, file in by_hand()]
+        for kind in ("JPEG", "PNG", "WEBP"):
+            rng = np.random.default_rng(0)
+            files = [drawn(rng, kind) for _ in range(DRAWS)]
+            tried = [(measure(file, folder), file) for file in files]
+            for number, what in enumerate(("longest", "largest")):
+                found, file = max(tried, key=lambda each, number=number: each[0][number])
+                lines.append(row(kind, f"the {what} of {DRAWS} drawn", file, found))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(render())  # noqa: T201
