@@ -73,8 +73,8 @@ def serving():
             request = Asked(self.command, address.path, query, dict(self.headers), body)
             with lock:
                 service.asked.append(request)
-            told = service.answer(request)
-            status, document = told if isinstance(told, tuple) else (200, told)
+            answer = service.answer(request)
+            status, document = answer if isinstance(answer, tuple) else (200, answer)
             text = document if isinstance(document, str) else json.dumps(document)
             kind = "application/problem+json" if status >= 400 else "application/json"
             self.send_response(status)

@@ -181,18 +181,18 @@ def start_afresh(rows: list[Row], folder: Path, s3: dict[str, str]) -> None:
             row.times += [took] if number else []  # the first start writes bytecode
 
 
-def _expect(process: subprocess.Popen[str], wanted: str) -> None:
+def _expect(process: subprocess.Popen[str], expected: str) -> None:
     for line in process.stdout:
-        if line.strip() == wanted:
+        if line.strip() == expected:
             return
-    raise RuntimeError(f"{process.args} ended before it said {wanted!r}")
+    raise RuntimeError(f"{process.args} ended before it said {expected!r}")
 
 
 def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    told = dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
-    name = told.get("model name", platform.processor()).strip()
-    return name + (" with AVX512-VNNI" if "avx512_vnni" in told.get("flags", "") else "")
+    fields = dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
+    name = fields.get("model name", platform.processor()).strip()
+    return name + (" with AVX512-VNNI" if "avx512_vnni" in fields.get("flags", "") else "")
 
 
 def render(tables: dict[str, list[Row]], machine: str, versions: str) -> str:

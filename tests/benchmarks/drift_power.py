@@ -66,10 +66,10 @@ class Scored:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def only(self, wanted: Callable[[str, str], bool]) -> Scored:
-        """Those of which the source and the label are wanted."""
-        told = zip(self.sources, self.labels, strict=True)
-        return self.at([place for place, one in enumerate(told) if wanted(*one)])
+    def only(self, keep: Callable[[str, str], bool]) -> Scored:
+        """Those whose source and label are to keep."""
+        pairs = zip(self.sources, self.labels, strict=True)
+        return self.at([place for place, one in enumerate(pairs) if keep(*one)])
 
     def at(self, places: Sequence[int]) -> Scored:
         """Those in these places."""
@@ -149,9 +149,9 @@ def judged(what: str, size: int, windows: int, baseline: Baseline, draw: Callabl
     alarms, named = 0, Counter[str]()
     for _ in tqdm(range(windows), what, leave=False):
         window = draw()
-        told = compare(window, _together(window), baseline)
-        alarms += told.verdict == "drift"
-        named.update({finding.feature for finding in told.findings})
+        comparison = compare(window, _together(window), baseline)
+        alarms += comparison.verdict == "drift"
+        named.update({finding.feature for finding in comparison.findings})
     return Row(what, size, alarms, windows, named)
 
 

@@ -54,13 +54,13 @@ def fill(s3: object, records: int) -> int:
     for start in range(0, records, OBJECT):
         made = []
         for number in range(start, min(start + OBJECT, records)):
-            told = json.loads(pool[number % DRAWN])
+            record = json.loads(pool[number % DRAWN])
             when = END - step * (number + 1)
-            told["time"] = when.isoformat(timespec="milliseconds")
-            told["prediction_id"] = str(uuid.UUID(int=number, version=4))
+            record["time"] = when.isoformat(timespec="milliseconds")
+            record["prediction_id"] = str(uuid.UUID(int=number, version=4))
             if number < JUDGED:
-                _say(s3, told)
-            made.append(json.dumps(told, separators=(",", ":")))
+                _give_feedback(s3, record)
+            made.append(json.dumps(record, separators=(",", ":")))
         body = gzip.compress(("\n".join(made) + "\n").encode(), 6)
         size += len(body)
         s3.put_object(Bucket="records", Key=f"dt={when:%Y-%m-%d}/stream-{start:08}.gz", Body=body)
@@ -70,10 +70,10 @@ def fill(s3: object, records: int) -> int:
     return size
 
 
-def _say(s3: object, told: dict) -> None:
-    said = {"prediction_id": told["prediction_id"], "label": told["label"], "time": END.isoformat()}
-    key = f"feedback/dt={END:%Y-%m-%d}/{told['prediction_id']}.json"
-    s3.put_object(Bucket="insights", Key=key, Body=json.dumps(said).encode())
+def _give_feedback(s3: object, record: dict) -> None:
+    feedback = {"prediction_id": record["prediction_id"], "label": record["label"], "time": END.isoformat()}
+    key = f"feedback/dt={END:%Y-%m-%d}/{record['prediction_id']}.json"
+    s3.put_object(Bucket="insights", Key=key, Body=json.dumps(feedback).encode())
 
 
 def work() -> dict[str, object]:

@@ -218,12 +218,12 @@ def test_clearing_forgets_results_and_what_is_under_way(page):
 def test_what_is_right_can_be_said(page):
     choose(page, file(draw_scene()))
     page.get_by_text("Right or wrong?").click()
-    with page.expect_request("**/feedback") as told:
+    with page.expect_request("**/feedback") as sent:
         page.locator(".wrong").get_by_role("button", name="Worn wrongly").click()
-    with_id = told.value.post_data_json
+    with_id = sent.value.post_data_json
     assert with_id["label"] == "incorrect"
     assert re.fullmatch(r"[0-9a-f-]{36}", with_id["prediction_id"])
-    assert told.value.response().status == 202
+    assert sent.value.response().status == 202
     expect(page.locator(".wrong")).to_contain_text("Thank you. “Worn wrongly” is noted")
 
 

@@ -14,7 +14,7 @@ def choose(page, *files):
     page.get_by_label("Choose pictures").set_input_files(list(files))
 
 
-def said(page):
+def problem_text(page):
     return page.locator(".refused")
 
 
@@ -38,8 +38,8 @@ def said(page):
 def test_a_file_that_cannot_be_judged(page, picture, words):
     choose(page, picture)
     what, _, advice = words.partition(". ")
-    expect(said(page)).to_contain_text(what)
-    expect(said(page)).to_contain_text(advice)
+    expect(problem_text(page)).to_contain_text(what)
+    expect(problem_text(page)).to_contain_text(advice)
     expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_judged(page, picture, words):
 def test_every_problem_has_words_and_the_service_s_own_beside_them(page, status, slug, words):
     page.route("**/predict*", lambda route: route.fulfill(**problem(status, slug, "In detail.")))
     choose(page, file(draw_face()))
-    expect(said(page)).to_contain_text(words)
+    expect(problem_text(page)).to_contain_text(words)
     page.get_by_text("What the service said").click()
     expect(page.get_by_text("In detail.")).to_be_visible()
 
@@ -66,7 +66,7 @@ def test_every_problem_has_words_and_the_service_s_own_beside_them(page, status,
 def test_an_answer_that_is_no_problem_document(page):
     page.route("**/predict*", lambda route: route.fulfill(status=413, body="<h1>nginx</h1>"))
     choose(page, file(draw_face()))
-    expect(said(page)).to_contain_text("The file is too large to send.")
+    expect(problem_text(page)).to_contain_text("The file is too large to send.")
 
 
 @pytest.mark.parametrize(("status", "slug"), [(429, "throttled"), (500, "internal"), (504, "internal")])
@@ -117,18 +117,18 @@ def test_what_does_not_pass_is_said_in_the_end_and_can_be_tried_by_hand(page, st
     for _ in range(40):
         page.clock.run_for(500)
         page.wait_for_timeout(20)
-    expect(said(page)).to_contain_text(words)
+    expect(problem_text(page)).to_contain_text(words)
 
     page.unroute("**/predict*")
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".words .meta")).to_have_count(1)
-    expect(said(page)).to_have_count(0)
+    expect(problem_text(page)).to_have_count(0)
 
 
 def test_a_lost_connection(page):
     page.context.set_offline(True)
     choose(page, file(draw_face()))
-    expect(said(page)).to_contain_text("The service cannot be reached.Look at your connection")
+    expect(problem_text(page)).to_contain_text("The service cannot be reached.Look at your connection")
 
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()

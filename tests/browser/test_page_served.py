@@ -26,9 +26,11 @@ def test_nothing_may_run_but_what_was_shipped(stack, path):
     answer = requests.get(stack + path, timeout=30)
 
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
-    told = policy(answer)
-    assert told["default-src"] == told["frame-ancestors"] == told["form-action"] == ["'none'"]
-    assert all(re.fullmatch(r"'sha256-[\w+/=]+'", source) for source in told["style-src"])
+    directives = policy(answer)
+    assert (
+        directives["default-src"] == directives["frame-ancestors"] == directives["form-action"] == ["'none'"]
+    )
+    assert all(re.fullmatch(r"'sha256-[\w+/=]+'", source) for source in directives["style-src"])
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
 

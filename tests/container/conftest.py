@@ -24,12 +24,12 @@ PROJECT = Path(__file__).parents[2]
 class Invocation:
     """What one `sam local invoke` printed: the function's answer, and its log."""
 
-    said: str
+    stdout: str
     log: str
 
     @property
     def answer(self):
-        return json.loads(self.said)
+        return json.loads(self.stdout)
 
 
 class Sam:

@@ -1,4 +1,4 @@
-"""The image scores what is in S3 when it is told as the queue tells it."""
+"""The image scores what is in S3 when it gets the queue's messages."""
 
 import json
 from pathlib import Path

@@ -58,11 +58,11 @@ def answer(docker, tmp_path):
         event = (PROJECT / "events" / "health.json").read_bytes()
         for _ in range(40):
             try:
-                said = requests.post(url, data=event, timeout=60).text
+                stdout = requests.post(url, data=event, timeout=60).text
                 break
             except requests.ConnectionError:  # not up yet
                 time.sleep(0.25)
-        return said, docker("logs", container, check=False)
+        return stdout, docker("logs", container, check=False)
 
     yield run
     for container in started:
@@ -79,13 +79,13 @@ def answer(docker, tmp_path):
     ],
 )
 def test_it_is_refused_with_the_reason(answer, spoil, reason):
-    said, log = answer(spoil)
+    stdout, log = answer(spoil)
 
-    assert "statusCode" not in said
-    assert reason in said + log
+    assert "statusCode" not in stdout
+    assert reason in stdout + log
 
 
 def test_the_same_release_intact_serves(answer):
-    said, _ = answer(intact)
+    stdout, _ = answer(intact)
 
-    assert json.loads(said)["statusCode"] == 200
+    assert json.loads(stdout)["statusCode"] == 200

@@ -70,7 +70,7 @@ def test_a_window_that_is_none_is_an_error(invoke):
 
 
 def test_evidently_is_not_imported_before_the_first_event(docker):
-    said = docker(
+    stdout = docker(
         *("run", "--rm", "--read-only", "--tmpfs=/tmp", "--user=993:990", "--network=none"),
         *(
             "--env=RECORDS_BUCKET=records",
@@ -81,4 +81,4 @@ def test_evidently_is_not_imported_before_the_first_event(docker):
         "import sys, functions.drift.app; print([m for m in ('evidently', 'pandas', 'scipy') if m in sys.modules])",
     )
 
-    assert said.splitlines()[-1] == "[]"
+    assert stdout.splitlines()[-1] == "[]"

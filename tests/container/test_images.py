@@ -35,14 +35,14 @@ def test_a_handler_loads_as_any_user_on_a_read_only_disk_from_bytecode_and_nothi
         "'compiled': sys.modules['functions.shared.problem'].__cached__ is not None"
         " and __import__('os').path.exists(sys.modules['functions.shared.problem'].__cached__)}))"
     )
-    said = docker(
+    stdout = docker(
         *("run", "--rm", "--read-only", "--tmpfs", "/tmp", "--user", "993:990", "--network", "none"),  # noqa: S108
         *("--env", "UPLOADS_BUCKET=uploads", "--env", "RESULTS_BUCKET=results"),
         *("--env", "INSIGHTS_BUCKET=insights"),
         *("--entrypoint", "python", image, "-c", program),
     )
 
-    assert json.loads(said.splitlines()[-1]) == {"heavy": [], "compiled": True}
+    assert json.loads(stdout.splitlines()[-1]) == {"heavy": [], "compiled": True}
 
 
 def test_every_package_of_an_image_is_compiled(docker):

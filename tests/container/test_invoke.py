@@ -96,7 +96,7 @@ def test_the_timeout_holds(probe):
     ended = probe("sleep", "PredictTimeout=3")
 
     # Of the SAM CLI, which says so in its log, and the runtime, which answers it, either may be first.
-    assert "timed out after 3" in ended.said + ended.log
+    assert "timed out after 3" in ended.stdout + ended.log
 
 
 def test_the_memory_limit_holds(probe):

@@ -33,10 +33,10 @@ def backfill(system, *arguments):
     return system.operate("backfill", "--stack", "maskwatch", *arguments)
 
 
-def counted(said):
+def counted(printed):
     return {
         name: int(number.replace(",", ""))
-        for name, number in re.findall(r"^(\w+) +([\d,]+)$", said, re.MULTILINE)
+        for name, number in re.findall(r"^(\w+) +([\d,]+)$", printed, re.MULTILINE)
     }
 
 

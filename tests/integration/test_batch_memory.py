@@ -68,9 +68,9 @@ def test_ten_pictures_of_40_megapixels():
             s3.create_bucket(Bucket=bucket)
         for number, data in enumerate(pictures()):
             s3.put_object(Bucket="uploads", Key=f"{number}.jpg", Body=data)
-            told = {"bucket": {"name": "uploads"}, "object": {"key": f"{number}.jpg"}}
+            notification = {"bucket": {"name": "uploads"}, "object": {"key": f"{number}.jpg"}}
             attributes = {"ApproximateReceiveCount": "1"}
-            body = json.dumps({"Records": [{"s3": told}]})
+            body = json.dumps({"Records": [{"s3": notification}]})
             records.append({"messageId": str(number), "body": body, "attributes": attributes})
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM],
@@ -82,14 +82,14 @@ def test_ten_pictures_of_40_megapixels():
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout.splitlines()[-1])
+        measured = json.loads(done.stdout.splitlines()[-1])
         results = [
             json.loads(s3.get_object(Bucket="results", Key=f"{number}.jpg.json")["Body"].read())
             for number in range(10)
         ]
 
-    assert told["answer"] == {"batchItemFailures": []}
+    assert measured["answer"] == {"batchItemFailures": []}
     sizes = [result["prediction"]["image"] for result in results]
     assert sizes == [{"width": 8000, "height": 5000}] * 10
-    print(f"\npeak: {told['peak']:.0f} MB")  # noqa: T201 -- `pytest -s` shows it
-    assert told["peak"] < 0.9 * least
+    print(f"\npeak: {measured['peak']:.0f} MB")  # noqa: T201 -- `pytest -s` shows it
+    assert measured["peak"] < 0.9 * least

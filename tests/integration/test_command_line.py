@@ -94,9 +94,9 @@ def test_standard_input_is_scored_as_the_file_is(maskwatch, photos):
     piped = maskwatch("predict", "-", "--no-detect", "--format", "json", input=face.read_bytes())
     named = maskwatch("predict", "photos/face.jpg", "--no-detect", "--format", "json")
 
-    told = [json.loads(done.stdout) for done in (piped, named)]
-    assert told[0]["probabilities"] == told[1]["probabilities"]
-    assert told[0]["faces"] == []
+    answers = [json.loads(done.stdout) for done in (piped, named)]
+    assert answers[0]["probabilities"] == answers[1]["probabilities"]
+    assert answers[0]["faces"] == []
 
 
 def test_a_picture_over_the_limit_is_scored_at_once(maskwatch, tmp_path):
@@ -106,9 +106,9 @@ def test_a_picture_over_the_limit_is_scored_at_once(maskwatch, tmp_path):
 
     done = maskwatch("predict", "large.png", "--format", "json")
 
-    told = json.loads(done.stdout)
-    assert told["image"] == {"width": 4000, "height": 2000}
-    assert max(face["box"]["left"] for face in told["faces"]) > 500  # of the original, not of what was sent
+    answer = json.loads(done.stdout)
+    assert answer["image"] == {"width": 4000, "height": 2000}
+    assert max(face["box"]["left"] for face in answer["faces"]) > 500  # of the original, not of what was sent
 
 
 @pytest.mark.usefixtures("photos")
@@ -117,11 +117,11 @@ def test_feedback_and_compliance_are_taken_and_told(maskwatch):
         "prediction_id"
     ]
 
-    said = maskwatch("feedback", prediction_id, "mask")
+    done = maskwatch("feedback", prediction_id, "mask")
     table = maskwatch("compliance", "--from", "2026-09-01", "--to", "2026-09-02")
     too_long = maskwatch("compliance", "--from", "2020-01-01")
 
-    assert (said.returncode, said.stdout.decode()) == (0, f"{prediction_id} shows mask\n")
+    assert (done.returncode, done.stdout.decode()) == (0, f"{prediction_id} shows mask\n")
     assert (table.returncode, table.stdout[:4]) == (0, b"time")
     assert too_long.returncode == 1
     assert b"at most 366 days" in too_long.stderr

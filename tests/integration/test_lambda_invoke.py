@@ -36,8 +36,8 @@ def test_its_failure_is_told_as_lambda_tells_it(client, predict):
     answer = client.invoke(FunctionName=predict, Payload=b'{"no": "request"}')
 
     assert answer["FunctionError"] == "Unhandled"
-    told = json.loads(answer["Payload"].read())
-    assert told.keys() == {"errorType", "errorMessage"}
+    error = json.loads(answer["Payload"].read())
+    assert error.keys() == {"errorType", "errorMessage"}
 
 
 def test_an_asynchronous_call_is_accepted(client, predict):

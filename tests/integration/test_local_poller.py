@@ -47,8 +47,8 @@ class Reading:
 
     def left(self, queue):
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        told = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
-        return sum(map(int, told.values()))
+        counts = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return sum(map(int, counts.values()))
 
     def wait(self, condition):
         end = time.monotonic() + 30

@@ -56,8 +56,8 @@ def test_each_metric_is_listed_once(system, picture):
 
     metrics = eventually(lambda: cloudwatch.list_metrics(Namespace="MaskWatch/maskwatch")["Metrics"])
 
-    told = [(m["MetricName"], str(m["Dimensions"])) for m in metrics]
-    assert sorted(told) == sorted(set(told))
+    listed = [(m["MetricName"], str(m["Dimensions"])) for m in metrics]
+    assert sorted(listed) == sorted(set(listed))
 
 
 def test_neither_picture_nor_key_is_logged(system, picture):

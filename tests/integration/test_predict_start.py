@@ -49,9 +49,9 @@ def test_one_answer_loads_nothing_heavy() -> None:
 def test_it_answers_with_the_release_it_is_told(tmp_path: Path) -> None:
     folder = shutil.copytree(BAKED, tmp_path / "release")
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "told"}))
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "given"}))
     answer = json.loads(start(MODEL_URI=str(folder)).stdout.splitlines()[-1])
-    assert json.loads(answer["body"])["model_version"] == "told"
+    assert json.loads(answer["body"])["model_version"] == "given"
 
 
 def test_other_sites_may_call_it_as_far_as_it_is_told() -> None:

@@ -70,11 +70,11 @@ def test_what_moto_skips_is_put_in_by_call(client):
     bucket = stack.resources["ModelsBucket"].name
     assert client("s3").get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     uploads = stack.resources["UploadsBucket"].name
-    told = client("s3").get_bucket_notification_configuration(Bucket=uploads)["QueueConfigurations"]
-    assert {to_queue["QueueArn"].rpartition(":")[2] for to_queue in told} == {
+    to_queues = client("s3").get_bucket_notification_configuration(Bucket=uploads)["QueueConfigurations"]
+    assert {to_queue["QueueArn"].rpartition(":")[2] for to_queue in to_queues} == {
         stack.resources["UploadsQueue"].name.rpartition("/")[2]
     }
-    assert [to_queue.get("Filter") for to_queue in told] == [None]
+    assert [to_queue.get("Filter") for to_queue in to_queues] == [None]
     alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert len(alarms) == len(stack.of_type("AWS::CloudWatch::Alarm")) > 0
     (subscription,) = client("logs").describe_subscription_filters(
@@ -93,7 +93,7 @@ def test_the_dashboard_is_there_and_names_what_is_there(client):
     assert "${" not in json.dumps(body)
 
 
-def test_alarms_tell_the_topic(client):
+def test_alarms_notify_the_topic(client):
     stack = deploy(
         transformed_template(TEMPLATE, {"AlarmEmail": "ops@example.org"}),
         {"AlarmEmail": "ops@example.org"},
@@ -103,8 +103,8 @@ def test_alarms_tell_the_topic(client):
     topic = stack.resources["AlarmsTopic"].name
     (drift,) = client("cloudwatch").describe_alarms(AlarmNames=["maskwatch-DriftAlarm"])["MetricAlarms"]
     assert drift["AlarmActions"] == drift["OKActions"] == [topic]
-    (told,) = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    assert (told["Protocol"], told["Endpoint"]) == ("email", "ops@example.org")
+    (subscription,) = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.org")
 
 
 def test_nobody_is_subscribed_without_an_address(client):

@@ -17,9 +17,9 @@ def client(system):
 
 
 def test_what_the_form_takes_is_scored_and_found_where_the_answer_says(system, picture):
-    wanted = {"type": "image/jpeg", "source": "Tür 3"}
-    told = requests.post(f"{system.url}/uploads", json=wanted, headers=KEY, timeout=60).json()
-    address = urljoin(f"{system.url}/uploads", told["result"])
+    payload = {"type": "image/jpeg", "source": "Tür 3"}
+    upload = requests.post(f"{system.url}/uploads", json=payload, headers=KEY, timeout=60).json()
+    address = urljoin(f"{system.url}/uploads", upload["result"])
 
     before = requests.get(address, headers=KEY, timeout=60)
     assert before.status_code == 404
@@ -27,7 +27,7 @@ def test_what_the_form_takes_is_scored_and_found_where_the_answer_says(system, p
     assert before.json()["type"] == "urn:maskwatch:problem:no-result"
 
     put = requests.post(
-        told["upload"]["url"], data=told["upload"]["fields"], files={"file": picture}, timeout=60
+        upload["upload"]["url"], data=upload["upload"]["fields"], files={"file": picture}, timeout=60
     )
     assert put.ok, put.text
 
@@ -38,7 +38,7 @@ def test_what_the_form_takes_is_scored_and_found_where_the_answer_says(system, p
     found = eventually(result)
     assert found["status"] == "scored"
     assert found["source"] == "Tür 3"
-    assert found["upload"]["key"] == told["key"]
+    assert found["upload"]["key"] == upload["key"]
     assert found["prediction"]["image"] == {"width": 160, "height": 120}
 
 

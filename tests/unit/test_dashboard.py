@@ -88,10 +88,10 @@ def test_widgets_fit_on_the_grid_and_do_not_overlap(widgets):
 def test_every_figure_has_a_title_a_region_and_its_axes_named(widgets):
     for widget in widgets:
         if widget["type"] == "metric":
-            told = widget["properties"]
-            assert told["title"]
-            assert told["region"] == "us-east-1"
-            assert "left" in told["yAxis"], told["title"]
+            shown = widget["properties"]
+            assert shown["title"]
+            assert shown["region"] == "us-east-1"
+            assert "left" in shown["yAxis"], shown["title"]
 
 
 PREDICTION = Prediction(
@@ -148,10 +148,10 @@ def test_alarms_watch_what_is_measured(measured):
     for name, alarm in TEMPLATE["Resources"].items():
         if alarm["Type"] != "AWS::CloudWatch::Alarm":
             continue
-        told = alarm["Properties"]
-        for query in [q["MetricStat"]["Metric"] for q in told.get("Metrics", []) if "MetricStat" in q] or [
-            told
-        ]:
+        properties = alarm["Properties"]
+        for query in [
+            q["MetricStat"]["Metric"] for q in properties.get("Metrics", []) if "MetricStat" in q
+        ] or [properties]:
             if query["Namespace"] == {"Fn::Sub": "MaskWatch/${AWS::StackName}"}:
                 dimensions = "+".join(dimension["Name"] for dimension in query["Dimensions"])
                 assert query["MetricName"] in measured[dimensions], name

@@ -1,4 +1,4 @@
-"""Embedded metrics (EMF) become what PutMetricData would have said."""
+"""Embedded metrics (EMF) become what PutMetricData would have sent."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Dead letters go back into their queue as they were, and the operator is told why they had died."""
+"""Dead letters go back into their queue as they were, and the operator sees why they had failed."""
 
 import json
 
@@ -80,8 +80,8 @@ def test_a_message_that_cannot_be_sent_stays_a_dead_letter(sqs, queue):
     sqs.meta.events.unregister("before-call.sqs.SendMessage", refuse)
 
     dead = sqs.get_queue_url(QueueName="dead")["QueueUrl"]
-    told = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
-    assert told["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
+    counts = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
+    assert counts["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
 
 
 def test_without_dead_letters_there_is_nothing_to_do(sqs, queue):
