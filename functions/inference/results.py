@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.shared.contract import result_key
+from functions.shared.contract import API_UPLOADS, result_key
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
@@ -56,8 +56,12 @@ class ResultStore:
 
     def is_about(self, result: StoredResult, upload: Upload) -> bool:
         """Whether what is known of the upload without fetching it is enough to know its result."""
-        known = {"version": upload.version} if upload.version else {"etag": upload.etag}
-        return result.about.items() >= (known | {"model": self._model_version}).items()
+        known = {"model": self._model_version}
+        if not upload.key.startswith(
+            API_UPLOADS
+        ):  # a presigned form is for one object, however often it is used
+            known |= {"version": upload.version} if upload.version else {"etag": upload.etag or ""}
+        return result.about.items() >= known.items()
 
     def would_repeat(self, result: StoredResult, fetched: UploadedObject) -> bool:
         """Whether scoring would say again what the result says of another version of the same bytes."""

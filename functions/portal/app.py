@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @app.get("/")
 def page() -> Response[str]:
     """Answer with the page."""
-    return _show(pages.front_page(_prefix()))
+    return _show(pages.front_page(app.prefix))
 
 
 @app.get("/page/<file>")
@@ -60,7 +60,7 @@ def script(file: str) -> Response[str]:
 @app.get("/openapi.json")
 def openapi() -> Response[str]:
     """Answer with the OpenAPI document."""
-    return app.respond_json(pages.openapi_document(_prefix()))
+    return app.respond_json(pages.openapi_document(app.prefix))
 
 
 @app.get("/docs")
@@ -75,7 +75,7 @@ def upload() -> Response[str]:
     made = uploads.presign(uploads.parse(app.body), settings.uploads_bucket)
     answer = {
         "key": made.key,
-        "result": f"{_prefix()}/results/{quote(made.key)}",
+        "result": f"{app.prefix}/results/{quote(made.key)}",
         "upload": {"url": made.url, "fields": made.fields},
         "max_bytes": MAX_UPLOAD_BYTES,
         "expires_at": made.expires_at.isoformat(timespec="seconds"),
@@ -143,9 +143,3 @@ def _show(document: pages.Document) -> Response[str]:
     if document.headers["ETag"] in (app.current_event.headers.get("if-none-match") or ""):
         return app.respond(304, "", document.type, document.headers)
     return app.respond(200, document.body, document.type, document.headers)
-
-
-def _prefix() -> str:
-    """Return what stands before our own paths in the address: the stage, on AWS."""
-    event = app.current_event
-    return event.request_context.path.removesuffix(event.path).rstrip("/")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -27,9 +26,6 @@ _PAGE: Final = Path(__file__).parent / "page"
 _OPENAPI_FILE: Final = Path(__file__).parent / "openapi.yaml"
 _STYLE: Final = '<link rel="stylesheet" href="page/style.css">'
 _BASE: Final = '<base href="./">'
-# What is for those who read the sources, and a sixth of their bytes: a comment that has lines of its own, and spaces.
-_COMMENT: Final = re.compile(r"^(?://|/?\*).*\n", re.MULTILINE)
-_SPACE_IN_CSS: Final = re.compile(r"(?<=[:;,{]) | (?=[{}])")
 _HEADERS: Final = {
     "Cache-Control": "no-cache",  # asked for anew each time, and answered 304: never a mixture of two releases
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -54,8 +50,8 @@ def front_page(prefix: str) -> Document:
 
     Its style is written into it, so that it is seen as it should be after one request.
     """
-    style = _SPACE_IN_CSS.sub("", _lean("style.css"))
-    page = _lean("index.html").replace(_STYLE, f"<style>{style}</style>")
+    style = _read("style.css")
+    page = _read("index.html").replace(_STYLE, f"<style>{style}</style>")
     page = page.replace(_BASE, f'<base href="{html.escape(prefix)}/">')
     policy = _policy(script="'self'", style=_hash(style), img="'self' blob: data:", media="blob:")
     # No other site may ask for the camera through this page, and it asks for nothing but the camera.
@@ -71,7 +67,7 @@ def script(name: str) -> Document | None:
 @cache
 def _scripts() -> dict[str, Document]:
     names = [path.name for path in _PAGE.glob("*.js")]
-    return {name: _document(_COMMENT.sub("", _lean(name)), "text/javascript", {}) for name in names}
+    return {name: _document(_read(name), "text/javascript", {}) for name in names}
 
 
 @cache
@@ -95,7 +91,8 @@ def docs_page() -> Document:
 </html>
 """
     policy = _policy(script=f"{_hash(library)} {_hash(start)}", style=_hash(style), img="'self' data:")
-    return _document(page, "text/html", {"Content-Security-Policy": policy})
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "public, max-age=3600"}  # it has 1.7 MB
+    return _document(page, "text/html", headers)
 
 
 def openapi_document(prefix: str) -> dict[str, Any]:
@@ -109,9 +106,8 @@ def openapi_document(prefix: str) -> dict[str, Any]:
     return document
 
 
-def _lean(name: str) -> str:
-    """Read a file of the page, without its indentation."""
-    return re.sub(r"^[ \t]+", "", (_PAGE / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+def _read(name: str) -> str:
+    return (_PAGE / name).read_text(encoding="utf-8")
 
 
 def _document(body: str, media_type: str, headers: Mapping[str, str]) -> Document:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from functions.portal import store
 from functions.shared.contract import (
     API_UPLOADS,
-    INTERNAL_RESULTS,
     MAX_KEY_BYTES,
     MAX_UPLOAD_BYTES,
+    PRIVATE_RESULTS,
     UPLOAD_TYPES,
     read_source,
     result_key,
@@ -92,8 +92,8 @@ def why_no_result(key: str) -> str:
     """Return why nothing will ever be written about an upload `key`; empty where something may."""
     if key.endswith("/"):
         return "A key that ends in a slash is a folder, and folders are not scored."
-    if key.startswith(INTERNAL_RESULTS):
-        return f"No upload is scored under {' or '.join(INTERNAL_RESULTS)}."
+    if key.startswith(PRIVATE_RESULTS):
+        return f"What lies under {', '.join(PRIVATE_RESULTS)} is the service's own."
     if len(result_key(key).encode()) > MAX_KEY_BYTES:
         return f"The key with .json behind it is longer than the {MAX_KEY_BYTES:,} bytes that S3 takes."
     return ""

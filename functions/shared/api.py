@@ -38,9 +38,16 @@ class Api(APIGatewayRestResolver):
 
     def resolve(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Answer an event; HEAD as GET would be, without the body (RFC 9110, 9.3.2)."""
+        full_path = event["requestContext"]["path"]
+        event = {**event, "path": full_path.removeprefix(_prefix(full_path, event["resource"])) or "/"}
         if event["httpMethod"] != "HEAD":
             return super().resolve(event, context)
         return super().resolve({**event, "httpMethod": "GET"}, context) | {"body": ""}
+
+    @property
+    def prefix(self) -> str:
+        """What stands before our own paths in the address: the stage, or a custom domain's base path."""
+        return _prefix(self.current_event.request_context.path, self.current_event.resource)
 
     @property
     def request_id(self) -> str:
@@ -84,3 +91,13 @@ class Api(APIGatewayRestResolver):
         count_failure()
         detail = "The fault is ours and is in our log under the id in `instance`. Try again later."
         return self.refuse(INTERNAL, detail)
+
+
+def _prefix(full_path: str, resource: str) -> str:
+    """Return what comes before a resource in the path of a request, without a slash at its end.
+
+    An event's own `path` has the base path of a custom domain in it, but not the stage.
+    """
+    literal = resource.partition("{")[0]
+    start = full_path.rfind(literal) if literal == resource else full_path.find(literal)
+    return full_path[: max(start, 0)] if literal != "/" else full_path.rstrip("/")

@@ -29,6 +29,7 @@ MAX_TRACK: Final = 64  # characters
 UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
 INTERNAL_RESULTS: Final = ("backfill/", "inventory/")  # prefixes in the results bucket that hold no results
+PRIVATE_RESULTS: Final = (*INTERNAL_RESULTS, "preflight/")  # and those whose results no client may read
 AUDIT_SHARE: Final = 0.01  # of predictions, which are offered to be judged by a person
 
 API_UPLOADS: Final = "api/"  # prefix of the keys of presigned uploads, in the uploads bucket

@@ -65,3 +65,29 @@ def test_head_of_what_is_only_posted_to_is_no_method_of_it(api):
     status, headers, _ = ask(api, "HEAD", "/more")
     assert status == 405
     assert headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("full_path", "resource", "prefix"),
+    [
+        ("/v1/things", "/things", "/v1"),
+        ("/things", "/things", ""),
+        ("/masks/things", "/things", "/masks"),
+        ("/things/things", "/things", "/things"),
+        ("/v1/", "/", "/v1"),
+        ("/v1", "/", "/v1"),
+        ("/", "/", ""),
+        ("/v1/results/a/results/b.jpg", "/results/{key+}", "/v1"),
+    ],
+)
+def test_its_address_may_be_a_stage_or_the_base_path_of_a_domain(full_path, resource, prefix):
+    app = Api("*", {})
+
+    @app.get(".*")
+    def anything():
+        return app.respond_json({"path": app.current_event.path, "prefix": app.prefix})
+
+    event = api_event("GET", full_path, resource=resource)
+    event["requestContext"] |= {"path": full_path}
+    answer = json.loads(app.resolve(event, None)["body"])
+    assert answer == {"path": full_path.removeprefix(prefix) or "/", "prefix": prefix}

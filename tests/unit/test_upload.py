@@ -265,6 +265,14 @@ def test_the_same_bytes_from_another_source_get_a_result_that_says_so(scorer, bu
     assert buckets.result("a.jpg")["source"] == "gate-4"
 
 
+def test_a_presigned_form_is_for_one_picture_however_often_it_is_used(scorer, buckets, scored):
+    scorer.score(buckets.drop("api/2026/11/25/a.jpg", encode(draw_face(64, 64))), "request")
+    for side in (80, 96, 112):
+        again = buckets.drop("api/2026/11/25/a.jpg", encode(draw_face(side, side)))
+        assert scorer.score(again, "request") is Outcome.SKIPPED
+    assert scored == [(64, "7")]
+
+
 def test_of_a_picture_replaced_meanwhile_the_last_version_counts(scorer, buckets, scored):
     first, last = buckets.drop("a.jpg", FACE), buckets.drop("a.jpg", OTHER_FACE)
 

@@ -18,6 +18,10 @@ const MEANING = {
     "Try again in a minute; if that does not help, ask whoever runs it for more.",
   ],
   internal: ["The service failed.", "Try again in a moment; if it stays, tell whoever runs it."],
+  "no-pictures": ["There are no pictures in that folder.", "Choose the pictures themselves."],
+  empty: ["The file is empty.", "Choose another one, or save it anew."],
+  unexpected: ["The answer is not one of this service.", "Reload the page; something between may have changed it."],
+  failed: ["The page could not handle this file.", "Save it anew as JPEG, and try again."],
   network: ["The service cannot be reached.", "Look at your connection, then try again."],
 };
 // For answers that are no problem documents: a proxy's, say.
@@ -28,30 +32,30 @@ const BY_STATUS = {
 
 /**
  * Why there is no answer. `message` is what happened, `advice` what to do, `detail` what the service itself said.
- * `passing`: the same request may succeed later; `after`: not before so many seconds, where the service says so.
+ * `retryable`: the same request may succeed later; `after`: not before so many seconds, where the service says so.
  */
-export class Refusal extends Error {
+export class ApiError extends Error {
   constructor(kind, { status = 0, detail = "", instance = "", after = 0 } = {}) {
     const [what, advice] = MEANING[kind];
     super(what);
     Object.assign(this, { kind, status, advice, detail, instance, after });
-    this.passing = status === 429 || status >= 500 || kind === "network";
+    this.retryable = status === 429 || status >= 500 || kind === "network";
   }
 }
 
 async function refusal(answer) {
   const { status, headers } = answer;
-  const { type = "", detail, instance } = await answer.json().catch(() => ({}));
-  const told = type.replace("urn:maskwatch:problem:", "");
-  const kind = told in MEANING ? told : BY_STATUS[status] ?? (status < 500 ? "malformed-body" : "internal");
-  return new Refusal(kind, { status, detail, instance, after: Number(headers.get("retry-after")) || 0 });
+  const { type = "", detail, instance } = (await answer.json().catch(() => null)) ?? {};
+  const slug = String(type).replace("urn:maskwatch:problem:", "");
+  const kind = Object.hasOwn(MEANING, slug) ? slug : BY_STATUS[status] ?? (status < 500 ? "malformed-body" : "internal");
+  return new ApiError(kind, { status, detail, instance, after: Number(headers.get("retry-after")) || 0 });
 }
 
 /**
  * Ask the API; resolves to the Response. Asks the person for a key where the service wants one.
- * Throws a Refusal, or what `signal` was aborted with.
+ * Throws a ApiError, or what `signal` was aborted with.
  */
-export async function ask(path, { body, type, signal } = {}) {
+export async function request(path, { body, type, signal } = {}) {
   for (;;) {
     const used = key();
     const headers = { ...(used && { "x-api-key": used }), ...(type && { "content-type": type }) };
@@ -60,7 +64,7 @@ export async function ask(path, { body, type, signal } = {}) {
       answer = await fetch(path, { method: body ? "POST" : "GET", headers, body, signal, cache: "no-store" });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new Refusal("network");
+      throw new ApiError("network");
     }
     if (answer.ok) return answer;
     const refused = await refusal(answer);
@@ -69,7 +73,20 @@ export async function ask(path, { body, type, signal } = {}) {
   }
 }
 
+/** Ask for JSON: what `request` does, with the answer parsed. */
+export async function requestJson(path, options) {
+  const answer = await request(path, options);
+  try {
+    return await answer.json();
+  } catch (error) {
+    if (options?.signal?.aborted) throw error;
+    throw new ApiError(error instanceof SyntaxError ? "unexpected" : "network");
+  }
+}
+
 /** What the API says about a picture; `source` is what the records call where it is from. */
 export async function predict(picture, source, signal) {
-  return (await ask(`predict?source=${source}`, { body: picture, type: picture.type, signal })).json();
+  const answer = await requestJson(`predict?source=${source}`, { body: picture, type: picture.type, signal });
+  if (!answer?.summary) throw new ApiError("unexpected");
+  return answer;
 }

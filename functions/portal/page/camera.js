@@ -1,9 +1,9 @@
 // The view of a camera or a video: frames to the API one at a time, people followed over them, an alert.
 
-import { predict, Refusal } from "./api.js";
+import { predict, ApiError } from "./api.js";
 import { byId, make, pause, percent, plural, sign, tell, WORDS } from "./dom.js";
 import { drawBoxes } from "./draw.js";
-import { cameras, close, grab, NoPicture, openCamera, play, stop } from "./frames.js";
+import { cameras, close, grab, VideoError, openCamera, play, stop } from "./frames.js";
 import { answered, interval, refused, START } from "./pace.js";
 import { settings, start as startSettings } from "./settings.js";
 import { beep, listen } from "./sound.js";
@@ -55,7 +55,7 @@ async function begin(open) {
     }
     await play(video, source);
   } catch (error) {
-    if (!(error instanceof NoPicture)) throw error;
+    if (!(error instanceof VideoError)) throw error;
     if (opening === mine) end(error.message, true);
   }
   if (opening !== mine) return;
@@ -120,7 +120,7 @@ async function watch(mine) {
       took(mine, performance.now() - started, answer);
     } catch (error) {
       if (mine !== run) return;
-      if (!(error instanceof Refusal) || !error.passing) {
+      if (!(error instanceof ApiError) || !error.retryable) {
         end(`${error.message} ${error.advice ?? "Start again."}`, true);
         return;
       }

@@ -1,6 +1,6 @@
 // The view of compliance: shares over time for each source, and whether the model can be trusted still.
 
-import { ask } from "./api.js";
+import { request, requestJson } from "./api.js";
 import { drawShares, STACK } from "./chart.js";
 import { byId, LABELS, make, percent, plural, save, sign, tell, WORDS } from "./dom.js";
 import { choose, name, spell, steps } from "./range.js";
@@ -33,8 +33,8 @@ export function start() {
 
 const say = (text, bad) => tell(byId("compliance-state"), text, bad);
 
-/** Ask what `work` asks for the chosen range, and say it where that fails. */
-async function asking(work) {
+/** Call `work` with the query of the chosen range, and say it where that fails. */
+async function withRange(work) {
   const chosen = choose(byId("preset").value, byId("from").value, byId("to").value, Date.now());
   if (!chosen) {
     say("The first day comes after the last, or one is missing. Correct them.", true);
@@ -44,30 +44,36 @@ async function asking(work) {
   const query = new URLSearchParams({ from: spell(from, by), to: spell(to, by), by });
   const source = byId("source").value;
   if (source !== ALL) query.set("source", source);
-  const mine = (latest = {});
-  try {
-    await work(query, chosen, () => mine === latest);
-  } catch (error) {
-    if (mine === latest) say(`${error.message} ${error.status === 400 ? error.detail : error.advice}`, true);
-  }
+  await work(query, chosen);
 }
 
-const load = () => asking(async (query, chosen, isLatest) => {
+const sayWhy = (error) => say(`${error.message} ${error.status === 400 ? error.detail : error.advice}`, true);
+
+const load = () => withRange(async (query, chosen) => {
+  const mine = (latest = {});
   say("Being fetched …");
-  const found = await (await ask(`compliance?${query}`)).json();
-  const report = await ask("drift").then((answer) => answer.json(), (refusal) => {
-    if (refusal.status === 404) return null;
-    throw refusal;
-  });
-  if (!isLatest()) return;
-  say();
-  byId("trust").replaceChildren(...drawTrust(report));
-  show(found, chosen);
+  try {
+    const found = await requestJson(`compliance?${query}`);
+    const report = await requestJson("drift").catch((error) => {
+      if (error.status === 404) return null;
+      throw error;
+    });
+    if (mine !== latest) return;
+    say();
+    byId("trust").replaceChildren(...drawTrust(report));
+    show(found, chosen);
+  } catch (error) {
+    if (mine === latest) sayWhy(error);
+  }
 });
 
-const download = () => asking(async (query) => {
+const download = () => withRange(async (query) => {
   query.set("format", "csv");
-  save("compliance.csv", await (await ask(`compliance?${query}`)).text(), "text/csv");
+  try {
+    save("compliance.csv", await (await request(`compliance?${query}`)).blob()); // its text would lack the BOM
+  } catch (error) {
+    sayWhy(error);
+  }
 });
 
 function show({ rows, as_of: asOf }, chosen) {

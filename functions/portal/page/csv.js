@@ -5,12 +5,17 @@ const HEAD = [
   "left", "top", "width", "height", "problem",
 ];
 
+const BOM = "\ufeff"; // by which Excel knows UTF-8
+// What a spreadsheet would compute, at the beginning of a cell or after what may part cells where it is not a comma.
+const AT_START = /^(?=\s*[-=+@＝＋－＠])/;
+const WITHIN = /([,;|\t"])(?=\s*[-=+@＝＋－＠])/g; // no lookbehind: Safari before 16.4 knows none
+
 /**
  * CSV (RFC 4180) of results {name, time, scale, answer} or {name, time, refusal}: a line for each face, boxes in
  * pixels of the original.
  */
 export function asCsv(results) {
-  return [HEAD, ...results.flatMap(lines)].map((line) => `${line.map(cell).join(",")}\r\n`).join("");
+  return BOM + [HEAD, ...results.flatMap(lines)].map((line) => `${line.map(cell).join(",")}\r\n`).join("");
 }
 
 function lines({ name, time, answer, scale, refusal }) {
@@ -23,8 +28,8 @@ function lines({ name, time, answer, scale, refusal }) {
   ]);
 }
 
-function cell(value) {
-  let text = String(value);
-  if (/^[=+@\t\r-]/.test(text)) text = `'${text}`; // a spreadsheet would run it; no number here is below zero
+/** A value as a cell that no spreadsheet computes; numbers stay as they are. */
+export function cell(value) {
+  const text = typeof value === "string" ? value.replace(AT_START, "'").replace(WITHIN, "$1'") : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

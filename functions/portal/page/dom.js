@@ -35,9 +35,9 @@ export function tell(element, text = "", bad = false) {
   element.classList.toggle("bad", bad);
 }
 
-/** Have the browser save text as a file. */
-export function save(name, text, type) {
-  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+/** Have the browser save a Blob as a file. */
+export function save(name, blob) {
+  const link = make("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

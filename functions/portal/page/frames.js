@@ -1,5 +1,7 @@
 // Where frames come from: a camera or a video file, in the page's one <video>.
 
+import { createCanvas, toJpeg } from "./canvas.js";
+
 const WHY = {
   NotAllowedError: "The browser was not allowed to use the camera. Allow it beside the address, then start again.",
   NotFoundError: "No camera was found. Connect one, or choose a video file.",
@@ -8,11 +10,11 @@ const WHY = {
 };
 
 /** Why there is no picture; the message says what to do. */
-export class NoPicture extends Error {}
+export class VideoError extends Error {}
 
-/** The stream of a camera, by its id or of any; `ended` is called when it is gone. Throws NoPicture. */
+/** The stream of a camera, by its id or of any; `ended` is called when it is gone. Throws VideoError. */
 export async function openCamera(deviceId, ended) {
-  if (!navigator.mediaDevices) throw new NoPicture("Browsers give pages a camera at https:// and localhost alone.");
+  if (!navigator.mediaDevices) throw new VideoError("Browsers give pages a camera at https:// and localhost alone.");
   const size = { width: { ideal: 1280 }, height: { ideal: 720 } };
   const which = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: "environment" } };
   try {
@@ -20,18 +22,18 @@ export async function openCamera(deviceId, ended) {
     stream.getTracks()[0].addEventListener("ended", ended);
     return stream;
   } catch (error) {
-    throw new NoPicture(WHY[error.name] ?? `The camera cannot be used: ${error.message}`);
+    throw new VideoError(WHY[error.name] ?? `The camera cannot be used: ${error.message}`);
   }
 }
 
-/** Show a stream or a file. Throws NoPicture. */
+/** Show a stream or a file. Throws VideoError. */
 export async function play(video, source) {
   if (source instanceof MediaStream) video.srcObject = source;
   else video.src = URL.createObjectURL(source);
   try {
     await video.play();
   } catch {
-    throw new NoPicture(`${source.name ?? "The camera"} cannot be played here. Choose an MP4 or WebM video.`);
+    throw new VideoError(`${source.name ?? "The camera"} cannot be played here. Choose an MP4 or WebM video.`);
   }
 }
 
@@ -54,7 +56,7 @@ export async function cameras() {
   return all.filter(({ kind }) => kind === "videoinput");
 }
 
-const canvas = new OffscreenCanvas(1, 1);
+const canvas = createCanvas(1, 1);
 
 /** What the video shows now, as a JPEG of at most `side` pixels. */
 export function grab(video, side) {
@@ -62,5 +64,5 @@ export function grab(video, side) {
   canvas.width = Math.round(video.videoWidth * scale);
   canvas.height = Math.round(video.videoHeight * scale);
   canvas.getContext("2d", { alpha: false }).drawImage(video, 0, 0, canvas.width, canvas.height);
-  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.8 });
+  return toJpeg(canvas, 0.8);
 }

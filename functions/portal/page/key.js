@@ -32,7 +32,12 @@ export function start() {
   });
   byId("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    sessionStorage.setItem(NAME, byId("key-input").value.trim());
+    const given = byId("key-input").value.trim();
+    if (!/^[!-~]+$/.test(given)) {
+      byId("key-why").textContent = "The API key has characters that no key has. Copy it again.";
+      return;
+    }
+    sessionStorage.setItem(NAME, given);
     byId("key-input").value = "";
     dialog.close("given");
   });

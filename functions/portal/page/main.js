@@ -42,7 +42,7 @@ function show(view) {
 
 function showWhatTheAddressSays() {
   const named = location.hash.slice(1);
-  show(named in TITLES ? named : "picture");
+  show(Object.hasOwn(TITLES, named) ? named : "picture");
 }
 
 for (const button of document.querySelectorAll("[data-view]")) {

@@ -1,13 +1,14 @@
 // The view of pictures: files in, a card for each with what the API says of it.
 
-import { ask, predict, Refusal } from "./api.js";
+import { ApiError, predict, request } from "./api.js";
 import { asCsv } from "./csv.js";
 import { byId, LABELS, make, pause, percent, plural, save, sign, WORDS } from "./dom.js";
 import { drawBoxes, drawChances } from "./draw.js";
+import { droppedFiles } from "./drop.js";
 import { shrink } from "./shrink.js";
 
-const AT_ONCE = 3;
-const TRIES = 4; // of what may succeed later, with longer and longer pauses
+const CONCURRENCY = 3;
+const MAX_ATTEMPTS = 4; // of what may succeed later, with longer and longer pauses
 const TALLEST = 560; // CSS pixels of a picture
 const SOURCE = "page"; // by which the records tell what was tried here from what cameras saw
 
@@ -26,7 +27,7 @@ export function start() {
   takeDropsAndPastes();
   byId("export").addEventListener("click", () => {
     const done = results.filter(({ answer, refusal }) => answer || refusal);
-    save("maskwatch.csv", asCsv(done.reverse()), "text/csv");
+    save("maskwatch.csv", new Blob([asCsv(done.reverse())], { type: "text/csv" }));
   });
   byId("clear").addEventListener("click", clear);
 }
@@ -42,7 +43,7 @@ function takeDropsAndPastes() {
   addEventListener("drop", (event) => {
     event.preventDefault();
     dragging(false);
-    if (shown()) add(event.dataTransfer.files);
+    if (shown()) droppedFiles(event.dataTransfer).then(add, addRefused);
   });
   addEventListener("paste", (event) => shown() && add(event.clipboardData.files));
 }
@@ -56,14 +57,29 @@ function add(files) {
     show(result);
   }
   showTotals();
-  while (running < AT_ONCE && waiting.length) work();
+  while (running < CONCURRENCY && waiting.length) work();
+}
+
+/** Say what kept a dropped folder from being read. */
+function addRefused(error) {
+  const refusal = error instanceof ApiError ? error : new ApiError("failed");
+  const result = { name: "Dropped folder", time: new Date(), refusal, card: make("li", { className: "card" }) };
+  results.unshift(result);
+  byId("results").prepend(result.card);
+  show(result);
+  showTotals();
 }
 
 async function work() {
   running += 1;
   while (waiting.length) {
     const result = waiting.shift();
-    await judge(result);
+    try {
+      await judge(result);
+    } catch (error) {
+      console.error(error);
+      result.refusal = new ApiError("failed");
+    }
     if (!results.includes(result)) continue; // it was cleared meanwhile
     show(result);
     showTotals();
@@ -72,10 +88,14 @@ async function work() {
 }
 
 async function judge(result) {
+  if (!result.file.size) {
+    result.refusal = new ApiError("empty");
+    return;
+  }
   const { blob, scale, size } = await shrink(result.file);
   Object.assign(result, { scale, size, sent: blob, time: new Date() });
   if (!blob) {
-    result.refusal = new Refusal("too-large");
+    result.refusal = new ApiError("too-large");
     return;
   }
   for (let tried = 1; ; tried += 1) {
@@ -85,9 +105,9 @@ async function judge(result) {
       result.took = performance.now() - started;
       return;
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof ApiError)) throw error;
       result.refusal = error;
-      if (!error.passing || error.kind === "network" || tried === TRIES) return;
+      if (!error.retryable || error.kind === "network" || tried === MAX_ATTEMPTS) return;
       await pause(1000 * Math.max(error.after, 2 ** tried / 4) * (1 + Math.random() / 2));
     }
   }
@@ -98,7 +118,7 @@ function again(result) {
   waiting.push(result);
   show(result);
   showTotals();
-  if (running < AT_ONCE) work();
+  if (running < CONCURRENCY) work();
 }
 
 function clear() {
@@ -154,11 +174,11 @@ function frame(result, words) {
 }
 
 function refused(result) {
-  const { message, advice, detail, instance, passing, status } = result.refusal;
+  const { message, advice, detail, instance, retryable, status } = result.refusal;
   const said = [detail, instance].filter(Boolean).join(" ");
   const box = make("div", { className: "refused" }, make("strong", {}, message), advice);
   if (said) box.append(make("details", {}, make("summary", {}, "What the service said"), said));
-  if (passing || status === 403) {
+  if (retryable || status === 403) {
     box.append(make("button", { type: "button", className: "quiet", onclick: () => again(result) }, "Try again"));
   }
   return box;
@@ -196,7 +216,7 @@ function correction({ prediction_id: id, faces }) {
   function tell(label) {
     return async () => {
       try {
-        await ask("feedback", { body: JSON.stringify({ prediction_id: id, label }), type: "application/json" });
+        await request("feedback", { body: JSON.stringify({ prediction_id: id, label }), type: "application/json" });
         said.textContent = `Thank you. “${WORDS[label]}” is noted, and counts when accuracy is worked out.`;
       } catch (error) {
         said.textContent = `${error.message} ${error.advice}`;

@@ -1,0 +1,156 @@
+"""What comes to the page otherwise than one would wish: folders, empty files, old browsers, answers that are none."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.answers import face, file, prediction
+from tests.pictures import draw_face, encode
+
+CELLS = json.loads((Path(__file__).parents[1] / "csv_cells.json").read_text())
+
+
+def choose(page, *files):
+    page.get_by_label("Choose pictures").set_input_files(list(files))
+
+
+def drop(page, *paths):
+    """Drop files or folders from outside, as the operating system does."""
+    devtools = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
+
+
+def refused(page):
+    return page.locator(".refused")
+
+
+def answer_with(page, **answer):
+    page.route("**/predict*", lambda route: route.fulfill(**answer))
+
+
+@pytest.fixture
+def old_page(opened, stack):
+    """The page in a browser like Safari before 16.4."""
+    page = opened(go=False)
+    page.add_init_script("delete window.OffscreenCanvas")
+    page.goto(stack)
+    return page
+
+
+def test_an_old_browser_scales_a_large_picture_down(old_page):
+    types = []
+    old_page.on("request", lambda sent: types.append(sent.headers.get("content-type")))
+    choose(old_page, file(draw_face(3000, 2000), "large.png", "PNG"))
+    expect(old_page.locator(".card .summary")).to_be_visible(timeout=60_000)
+    assert "image/jpeg" in types  # the file is a PNG
+
+
+def test_an_old_browser_can_watch_a_camera(old_page):
+    old_page.get_by_role("button", name="Camera").click()
+    expect(old_page.get_by_role("button", name="Start camera")).to_be_enabled()
+    expect(old_page.locator("#camera .lead")).not_to_contain_text("could not be loaded")
+
+
+def test_pictures_in_a_dropped_folder_are_judged(page, tmp_path):
+    answer_with(page, json=prediction(face("mask")))
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    for name in ("a.jpg", "deep/b.JFIF", "notes.txt"):
+        (tmp_path / "photos" / name).write_bytes(encode(draw_face()))
+    drop(page, tmp_path / "photos")
+    expect(page.locator(".card .summary")).to_have_count(2)
+    expect(page.get_by_role("heading", name="a.jpg")).to_be_visible()
+    expect(page.get_by_role("heading", name="b.JFIF")).to_be_visible()
+
+
+def test_a_dropped_folder_without_pictures_says_so(page, tmp_path):
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "notes.txt").write_text("x")
+    drop(page, tmp_path / "papers")
+    expect(refused(page)).to_contain_text("There are no pictures in that folder.")
+
+
+def test_a_dropped_file_is_judged_whatever_its_name(page, tmp_path):
+    answer_with(page, json=prediction(face("mask")))
+    (tmp_path / "snapshot").write_bytes(encode(draw_face()))
+    drop(page, tmp_path / "snapshot")
+    expect(page.locator(".card .summary")).to_be_visible()
+
+
+@pytest.mark.parametrize("body", ["<h1>Welcome to this hotel</h1>", "null", "{}", '{"label": "mask"'])
+def test_an_answer_that_is_none_holds_up_no_other(page, body):
+    bodies = [body] * 3 + [None]
+    answers = iter(bodies)
+
+    def answer(route):
+        text = next(answers)
+        route.fulfill(
+            **({"json": prediction(face("mask"))} if text is None else {"status": 200, "body": text})
+        )
+
+    page.route("**/predict*", answer)
+    choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(4)))
+    expect(refused(page)).to_have_count(3)
+    expect(refused(page).first).to_contain_text("The answer is not one of this service.")
+    expect(page.locator(".card .summary")).to_have_count(1)
+
+
+def test_an_empty_file_is_said_to_be_that(page):
+    choose(page, file(b"", "empty.jpg"))
+    expect(refused(page)).to_contain_text("The file is empty.")
+
+
+def test_a_picture_that_the_browser_cannot_scale_goes_as_it_is(opened, stack):
+    page = opened(go=False)
+    page.add_init_script("HTMLCanvasElement.prototype.toBlob = (done) => done(null)")
+    page.goto(stack)
+    choose(page, file(draw_face(2400, 1600), "large.jpg"))
+    expect(page.locator(".card .summary")).to_be_visible(timeout=60_000)
+
+
+def test_csv_may_be_downloaded_while_charts_load(page):
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/compliance?*by=day", hold)
+    page.get_by_role("button", name="Compliance").click()
+    expect(page.locator("#compliance-state")).to_contain_text("Being fetched")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\xef\xbb\xbftime,source")
+    held[0].continue_()
+    expect(page.locator("#charts")).to_contain_text("Nothing was seen in this range")
+
+
+@pytest.mark.parametrize("key", ["’local", "lo cal", "schlüssel"])  # noqa: RUF001 -- as word processors write it
+def test_what_can_be_no_key_is_said_to_be_none(opened, key):
+    page = opened(key=None)
+    page.get_by_role("button", name="API key").click()
+    page.get_by_label("Key", exact=True).fill(key)
+    page.locator("#key-form").evaluate("form => form.requestSubmit()")
+    expect(page.locator("#key-why")).to_contain_text("characters that no key has")
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+@pytest.mark.parametrize("name", ["constructor", "__proto__", "toString", "valueOf"])
+def test_an_address_names_a_view_or_the_first_one_is_shown(opened, name):
+    page = opened(at=f"#{name}")
+    expect(page.locator("#picture")).to_be_visible()
+    expect(page).to_have_title("Picture – MaskWatch")  # noqa: RUF001 -- as the page writes it
+
+
+@pytest.mark.parametrize(("text", "cell"), CELLS)
+def test_no_cell_of_its_csv_is_computed(page, text, cell):
+    found = page.evaluate("async (text) => (await import('./page/csv.js')).cell(text)", text)
+    quoted = '"' + cell.replace('"', '""') + '"'
+    assert found in {cell, quoted}
+
+
+def test_its_csv_says_that_it_is_utf_8(page):
+    text = page.evaluate("async () => (await import('./page/csv.js')).asCsv([])")
+    assert text.startswith("\ufefffile,")
