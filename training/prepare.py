@@ -257,7 +257,7 @@ def prepare(data: Path, out: Path, judge: Network, tell: Callable[[str], None] =
     tell(summary(dataset))
     for path, reason in left_out:
         tell(f"left out: {path} {reason}")
-    labels = require_labels(dataset)
+    labels = require_labels(dataset) if dataset.portraits or not scenes else LABELS
     portraits = dataset.portraits
     found = doubtful(portraits, judge)
     warnings = swapped_folders(portraits, found)

@@ -1,6 +1,8 @@
 """One tiny training run, from drawn faces to a release, that the tests of the later steps share."""
 
 import json
+from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import keras
@@ -15,6 +17,14 @@ from training.files import METRICS
 from training.recipe import Recipe, Stage
 
 RECIPE = Recipe((Stage(96, 1, 2e-3, 60, None), Stage(96, 2, 1e-3, 60, 12)), batch=24, seed=1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_xla() -> Iterator[None]:
+    """XLA compiles a network for half a minute, longer than any of these runs takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "compile", partialmethod(keras.Model.compile, jit_compile=False))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -50,8 +50,8 @@ def write_crops(folder: Path, counts: dict[str, int]) -> None:
                 (target / f"{split}_{number}.jpg").write_bytes(picture)
 
 
-def write_tables(folder: Path) -> None:
-    """`crops.csv` with two sources, and two scenes of three faces each with their `frames.csv`."""
+def write_tables(folder: Path, splits: tuple[str, ...] = ("train", "test")) -> None:
+    """`crops.csv` with two sources, and a scene of three faces for each split with their `frames.csv`."""
     rows = ["file,split,label,source,width,height"]
     for path in sorted((folder / "crops").rglob("*.jpg")):
         split, label, name = path.parts[-3:]
@@ -60,7 +60,7 @@ def write_tables(folder: Path) -> None:
     (folder / "crops.csv").write_text("\n".join(rows) + "\n")
     (folder / "frames").mkdir()
     rows = ["file,split,source,width,height,xmin,ymin,xmax,ymax,label"]
-    for number, split in enumerate(("train", "test")):
+    for number, split in enumerate(splits):
         noise = np.random.default_rng(number).integers(40, 120, (4, 8, 3), dtype=np.uint8)
         scene = Image.fromarray(noise).resize((320, 160), Image.Resampling.BICUBIC)
         for place, label in enumerate(LABELS):

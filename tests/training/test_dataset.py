@@ -214,3 +214,11 @@ def test_faces_without_a_class_are_no_examples(tmp_path: Path) -> None:
     table = tmp_path / "frames.csv"
     table.write_text(table.read_text().replace("112,mask", "112,face").replace("112,no_mask", "112,ignore"))
     assert {e.label for e in find(tmp_path) if e.in_scene and e.face and e.face.box[2] > 12} == {"incorrect"}
+
+
+def test_a_folder_of_scenes_alone_has_their_faces(tmp_path: Path) -> None:
+    write_crops(tmp_path / "crops", {"train": 1})
+    write_tables(tmp_path)
+    shutil.rmtree(tmp_path / "crops")
+    (tmp_path / "crops.csv").unlink()
+    assert {(e.label, e.in_scene) for e in find(tmp_path)} == {(label, True) for label in LABELS}

@@ -8,7 +8,7 @@ import pytest
 
 from functions.inference.fetch import BAKED
 from training.aws import entrypoint
-from training.aws.entrypoint import Host, host, hyperparameters, places, recipe_of
+from training.aws.entrypoint import Host, host, hyperparameters, places, recipe_of, starting_weights
 from training.errors import TrainingError
 from training.recipe import PARAMS, read_recipe
 
@@ -22,7 +22,9 @@ def config(ml: Path, **files: object) -> None:
 
 
 def options(**given: object) -> argparse.Namespace:
-    return argparse.Namespace(**{"start": "classifier", "stages": None, "batch": None, "seed": None} | given)
+    return argparse.Namespace(
+        **{"network": "classifier", "start": "release", "stages": None, "batch": None, "seed": None} | given
+    )
 
 
 def test_by_the_bare_contract_everything_lies_below_opt_ml(tmp_path: Path) -> None:
@@ -61,6 +63,35 @@ def test_an_instance_knows_which_it_is(tmp_path: Path) -> None:
 def test_without_hyperparameters_the_recipe_is_that_of_params_yaml() -> None:
     assert recipe_of(options(), Host(0, 1)) == read_recipe(PARAMS, "classifier", "release")
     assert recipe_of(options(start="imagenet"), Host(0, 1)) == read_recipe(PARAMS, "classifier", "imagenet")
+    assert recipe_of(options(network="detector"), Host(0, 1)) == read_recipe(PARAMS, "detector", "release")
+
+
+def channel(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+def test_imagenet_does_not_begin_with_the_weights_of_a_trained_network(tmp_path: Path) -> None:
+    shipped = channel(tmp_path, "classifier.weights.h5", "detector.weights.h5")
+    assert starting_weights("classifier", "imagenet", shipped) is None
+    assert starting_weights("detector", "imagenet", shipped) is None
+    assert starting_weights("classifier", "release", shipped) == shipped / "classifier.weights.h5"
+    assert starting_weights("detector", "release", shipped) == shipped / "detector.weights.h5"
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2.weights.h5", "best.h5", "backbone.npz"])
+def test_a_weights_channel_may_hold_a_file_of_any_name(tmp_path: Path, name: str) -> None:
+    for start in ("imagenet", "release"):
+        assert starting_weights("classifier", start, channel(tmp_path, name)) == tmp_path / name
+
+
+def test_a_weights_channel_of_which_nothing_or_anything_could_be_meant_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"holds no classifier\.weights\.h5, nor any other weights"):
+        starting_weights("classifier", "release", channel(tmp_path))
+    with pytest.raises(TrainingError, match=r"holds a\.h5, b\.h5; leave one of them"):
+        starting_weights("classifier", "imagenet", channel(tmp_path, "a.h5", "b.h5"))
 
 
 def test_hyperparameters_override_it_and_each_instance_has_a_seed_of_its_own() -> None:

@@ -12,19 +12,17 @@ from PIL import Image
 
 from functions.inference.classify import Classifier
 from functions.shared.contract import LABELS
+from training.candidate import shipped
 from training.classifier.dataset import Dataset, Example, Sample
 from training.classifier.evaluate import (
     CORRUPTIONS,
-    METRICS,
-    MISTAKES,
-    PREDICTIONS,
     TURNS,
     margin_crop,
     mistakes_sheet,
     probabilities,
-    shipped,
     slices,
 )
+from training.files import METRICS, MISTAKES, PREDICTIONS
 from training.metrics import figures
 
 RNG = np.random.default_rng(0)
@@ -95,6 +93,16 @@ def test_sources_and_slices_cover_every_picture(metrics: dict) -> None:
     for group in ("longest side", "aspect ratio", "brightness", "sharpness"):
         assert sum(m["n"] for m in metrics["slices"][group].values()) == 18
     assert {m["n"] for m in metrics["slices"]["turned"].values()} == {18}
+
+
+def test_the_served_path_is_judged_overall_by_source_and_by_slice(metrics: dict) -> None:
+    served = metrics["served"]
+    assert served["overall"]["n"] == 18
+    assert 0 <= served["overall"]["face_found"] <= 1
+    assert {name: m["n"] for name, m in served["sources"].items()} == {
+        name: m["n"] for name, m in metrics["sources"].items()
+    }
+    assert sum(m["n"] for m in served["slices"]["longest side"].values()) == 18
 
 
 def test_margins_are_judged_on_the_faces_of_scenes(metrics: dict) -> None:

@@ -102,7 +102,14 @@ def find(folder: Path) -> list[Example]:
         TrainingError: The folder has neither form.
     """
     root = folder / "crops" if (folder / "crops").is_dir() else folder
-    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    in_scenes = find_in_scenes(folder)
+    scenes = (
+        {folder / scene.file for scene in read_scenes(folder)} if (folder / "frames.csv").is_file() else set()
+    )
+    pictures = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES)
+    files = [path for path in pictures if path not in scenes]
+    if scenes and not files:
+        return in_scenes
     found = [path.relative_to(root).parts for path in files]
     if files and all(len(p) >= 3 and p[0] in SPLITS and p[1] in LABELS for p in found):
         examples = [
@@ -116,7 +123,7 @@ def find(folder: Path) -> list[Example]:
             f"{root}: expected <split>/<label>/*.jpg or <label>/*.jpg with the labels {', '.join(LABELS)}"
             f" and the splits {', '.join(SPLITS)}; found pictures in: {', '.join(folders[:12]) or 'nothing'}"
         )
-    return _described(examples, folder, root) + find_in_scenes(folder)
+    return _described(examples, folder, root) + in_scenes
 
 
 def find_in_scenes(folder: Path) -> list[Example]:

@@ -21,7 +21,9 @@ from functions.inference.detect import Detector
 from functions.inference.fetch import open_release
 from functions.inference.release import Network, ReleaseError
 from functions.shared.contract import LABELS
-from training.candidate import open_serving
+from training.candidate import answer, candidate_release, open_serving
+from training.classifier.evaluate import actual_classes, load_test
+from training.classifier.gate import compare_served
 from training.commit import git_commit
 from training.detector.evaluate import LOWEST_SCORE, certain
 from training.detector.metrics import ON_FACE, Matches, average_precisions, match, resamples, served_in
@@ -173,6 +175,13 @@ def judge_run(run: Path, data: Path, serving: Release, floor: Release) -> dict[s
     told = judge(
         candidate, (serving.detector, serving.min_detection), (floor.detector, floor.min_detection), scenes
     )
+    portraits = load_test(data).split("test")
+    if portraits:  # whose answers depend on the face that is found in them
+        answers = [
+            answer(release, portraits, "served path")
+            for release in (candidate_release(serving, None, run), serving)
+        ]
+        told += compare_served(actual_classes(portraits), answers[0], answers[1])
     said = verdict(
         told,
         {

@@ -1,0 +1,78 @@
+"""What a release would be with a run in it, what serves now, and what it answers."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.inference.decode import decode
+from functions.inference.fetch import open_release
+from functions.inference.prediction import PredictOptions
+from functions.inference.score import load_models, score
+from functions.shared.contract import LABELS
+from tests.training.drawn import MOTO, write_crops
+from training.candidate import answer, candidate_release, open_serving, serving_uri
+from training.classifier.dataset import find, load
+from training.errors import TrainingError
+from training.files import CONVERSION, DETECTOR, SMALL
+
+STACK = """
+Parameters: {ModelUri: {Type: String, Default: ""}}
+Resources: {Models: {Type: AWS::S3::Bucket}}
+"""
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch):
+    for name, value in MOTO.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        cloudformation = boto3.client("cloudformation")
+        cloudformation.create_stack(StackName="maskwatch-dev", TemplateBody=STACK)
+        yield cloudformation
+
+
+def test_what_serves_is_what_the_stack_says_at_that_moment(stack) -> None:
+    assert serving_uri("maskwatch-dev") == ""
+    assert open_serving("stack:maskwatch-dev") == open_release("")
+    told = [{"ParameterKey": "ModelUri", "ParameterValue": "s3://models/models/1.1.0/"}]
+    stack.update_stack(StackName="maskwatch-dev", TemplateBody=STACK, Parameters=told)
+    assert serving_uri("maskwatch-dev") == "s3://models/models/1.1.0/"
+
+
+@pytest.mark.usefixtures("stack")
+def test_an_unknown_stack_is_told() -> None:
+    with pytest.raises(TrainingError, match="what the stack nowhere serves cannot be found out"):
+        open_serving("stack:nowhere")
+
+
+def test_a_run_of_one_network_leaves_the_other_as_it_serves(tmp_path: Path) -> None:
+    serving = open_release("")
+    conversion = {"shipped": "int8", "input_size": 96, "small": {"input_size": 64}, "min_score": 0.5}
+    (tmp_path / CONVERSION).write_text(json.dumps(conversion))
+    for name in ("int8.tflite", SMALL, DETECTOR):
+        (tmp_path / name).write_bytes(name.encode())
+    classifier = candidate_release(serving, tmp_path, None)
+    assert (classifier.classifier.file, classifier.classifier.size) == (b"int8.tflite", 96)
+    assert classifier.small_classifier
+    assert classifier.small_classifier.size == 64
+    assert (classifier.detector, classifier.min_detection) == (serving.detector, serving.min_detection)
+    detector = candidate_release(serving, None, tmp_path)
+    assert (detector.detector.file, detector.min_detection) == (DETECTOR.encode(), 0.5)
+    assert replace(detector, detector=serving.detector, min_detection=serving.min_detection) == serving
+
+
+def test_answers_are_those_that_a_client_gets(tmp_path: Path) -> None:
+    write_crops(tmp_path, {"test": 2})
+    samples = load(find(tmp_path)).split("test")
+    release = open_release("")
+    answers = answer(release, samples, "test")
+    models = load_models(release, threads=1)
+    for number, sample in enumerate(samples):
+        told = score(decode(sample.example.path.read_bytes()), models, PredictOptions())
+        assert answers.face_found[number] == bool(told.faces)
+        expected = [told.verdict.probabilities[label] for label in LABELS]
+        assert answers.probabilities[number] == pytest.approx(expected, abs=2e-3)
