@@ -148,3 +148,10 @@ def test_a_multi_picture_file_of_a_phone_is_its_first() -> None:
     file = io.BytesIO()
     draw_face().save(file, "MPO", save_all=True, append_images=[draw_face(80, 100)] * 3, quality=90)
     assert same(file.getvalue(), JPEG)
+
+
+def test_cmyk_is_read_the_same_without_the_marker_of_adobe() -> None:
+    file = encode(draw_face().convert("CMYK"), quality=90)
+    start = file.index(b"\xff\xee")
+    (length,) = struct.unpack(">H", file[start + 2 : start + 4])
+    assert same(file[:start] + file[start + 2 + length :], file)

@@ -48,7 +48,6 @@ class Jpeg:
         sampling: How many samples each component has in a MCU, across and down.
         scans: How many there are.
         buffered: Whether all coefficients must be held until the last scan.
-        inverted: Whether CMYK is stored as a negative, as Adobe's programs do.
         orientation: By EXIF or XMP.
     """
 
@@ -58,7 +57,6 @@ class Jpeg:
     sampling: tuple[tuple[int, int], ...]
     scans: int
     buffered: bool
-    inverted: bool
     orientation: int
 
     @property
@@ -99,7 +97,8 @@ class Jpeg:
         if kind == "RGB":
             return decoded
         size = decoded.shape[1], decoded.shape[0]
-        image = Image.frombytes("CMYK", size, decoded.tobytes(), "raw", "CMYK;I" if self.inverted else "CMYK")
+        # CMYK is stored as a negative, as Adobe's programs do, whether or not the file says it is theirs.
+        image = Image.frombytes("CMYK", size, decoded.tobytes(), "raw", "CMYK;I")
         return np.asarray(image.convert("RGB"))
 
 
@@ -111,7 +110,6 @@ class _Seen:
     process: int = 0
     exif: bytes | None = None
     xmp: bytes | None = None
-    adobe: bool = False
     scans: int = 0
     first_scan: int = 0  # components
     missing_bits: dict[tuple[int, int], int] = field(default_factory=dict)  # by component and coefficient
@@ -156,7 +154,6 @@ def parse(data: bytes) -> Jpeg:
         sampling,
         seen.scans,
         buffered=seen.process in _PROGRESSIVE or seen.first_scan != len(sampling),
-        inverted=seen.adobe,
         orientation=orientation(seen.exif, seen.xmp),
     )
 
@@ -221,7 +218,6 @@ def _segment(marker: int, body: bytes, seen: _Seen) -> bytes:
     if marker == _APP0 and body.startswith(b"JFIF\0"):
         return _JFIF
     if marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
-        seen.adobe = True
         return _marked(marker, body)
     if marker == _APP1 and body.startswith(b"Exif\0\0"):
         seen.exif = seen.exif or body
