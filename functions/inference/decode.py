@@ -36,10 +36,10 @@ MAX_SIDE = 65_535
 MIN_SIDE = 32
 _LIMITS = f"at most {MAX_PIXELS / 1e6:.0f} megapixels, and {MAX_SIDE:,} a side, are accepted. Scale it down."
 
-# No file may cost more than 200 MiB and two seconds of a processor; docs/input.md has what each format costs at most.
-# Pillow keeps a pixel in 4 bytes, whatever it was in the file, so 40 megapixels of PNG take 160 MB. Two decoders need
-# more: WebP's has two canvases and makes a copy of one, and a JPEG in several scans holds every coefficient in 2
-# bytes. The bytes of the file are copied, too.
+# No file may cost more than 200 MiB and two seconds of a processor; docs/pictures.md has the most that each format
+# costs. Pillow keeps a pixel in 4 bytes, whatever it was in the file, so 40 megapixels of PNG take 160 MB. Two
+# decoders need more: WebP's has two canvases and makes a copy of one, and a JPEG in several scans holds every
+# coefficient in 2 bytes. The bytes of the file are copied, too.
 _PIXEL_BYTES = 4
 _WEBP_PIXEL_BYTES = 16
 _COEFFICIENT_BYTES = 2
@@ -131,9 +131,7 @@ def _read_jpeg(data: bytes, min_side: int) -> _Read:
     coefficients = (_MEMORY - 3 * len(data)) // _COEFFICIENT_BYTES
     _check_size(size, int(coefficients / picture.samples) if picture.buffered else MAX_PIXELS)
     scale = _scale(*size, min_side)
-    coarse = max(
-        power for power in (1, 2, 4, 8) if power <= scale
-    )  # pixels that are not decoded cost nothing
+    coarse = max(power for power in (1, 2, 4, 8) if power <= scale)  # the decoder reduces at no cost
     pixels = picture.pixels(coarse)
     rest = _scale(pixels.shape[1], pixels.shape[0], min_side)
     if rest > 1:

@@ -34,7 +34,7 @@ from tests.pictures import chunk, draw_face, encode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DRAWS: Final = 40  # of the random search, for each format
+DRAWS: Final = 12  # of the random search, for each format
 ImageFile.MAXBLOCK = 1 << 28  # Pillow's encoder wants room for a row of scans
 
 PROGRAM: Final = """

@@ -1,5 +1,9 @@
-"""Whatever the bytes, decode gives a picture or refuses; nothing else escapes, and nothing swells."""
+"""Whatever the bytes, decode gives a picture or refuses; nothing else escapes, and nothing swells.
 
+2,100 files by default; MASKWATCH_FUZZ_FILES=100000 is the long run.
+"""
+
+import os
 import struct
 import sys
 import zlib
@@ -15,6 +19,7 @@ from PIL import Image
 
 from functions.inference.decode import MAX_PIXELS, MIN_SIDE, decode
 from functions.shared.problem import InputError
+from tests.forged import jpeg_of_scans
 from tests.pictures import draw_face, encode
 
 FACE = draw_face(64, 80)
@@ -24,6 +29,7 @@ FILES = {
     "jpeg": encode(FACE),
     "jpeg with exif": encode(FACE, exif=EXIF),
     "progressive jpeg": encode(FACE, progressive=True),
+    "jpeg of many scans": jpeg_of_scans(64, 80, 30),
     "cmyk jpeg": encode(FACE.convert("CMYK")),
     "png": encode(FACE, "PNG"),
     "png with exif": encode(FACE, "PNG", exif=EXIF, interlace=1),
@@ -42,8 +48,8 @@ MAGICS = [
     b"\0\0\0\x18ftyp",
 ]
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
-thoroughly = settings(max_examples=300, deadline=None)
+pytestmark = pytest.mark.filterwarnings("error")  # a hostile file must not write into the log
+thoroughly = settings(max_examples=int(os.environ.get("MASKWATCH_FUZZ_FILES", "2100")) // 7, deadline=None)
 
 
 @pytest.fixture(scope="module", autouse=True)
