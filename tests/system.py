@@ -17,6 +17,7 @@ import requests
 from infra.ops.stack import stack_outputs
 
 ROOT = Path(__file__).parents[1]
+ORIGIN = {"origin": "https://example.org"}
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -34,8 +35,8 @@ class System:
     process: subprocess.Popen
 
     def predict(self, body, content_type, key="local", **options):
-        """POST /predict; `key=None` sends none."""
-        headers = {"content-type": content_type} if content_type else {}
+        """POST /predict, as a page of another site would; `key=None` sends none."""
+        headers = ORIGIN | ({"content-type": content_type} if content_type else {})
         headers |= {"x-api-key": key} if key else {}
         return requests.post(f"{self.url}/predict", data=body, headers=headers, timeout=60, **options)
 

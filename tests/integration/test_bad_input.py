@@ -9,6 +9,8 @@ import pytest
 import requests
 from PIL import Image
 
+from tests.system import ORIGIN
+
 JSON = "application/json"
 HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(400)
 
@@ -100,7 +102,9 @@ def test_without_a_known_key(system, picture, key):
 
 
 def test_an_unknown_route(system):
-    assert_problem(requests.get(f"{system.url}/predictions", timeout=60), 404, "not-found", "/docs")
+    assert_problem(
+        requests.get(f"{system.url}/predictions", headers=ORIGIN, timeout=60), 404, "not-found", "/docs"
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,14 +112,14 @@ def test_an_unknown_route(system):
     [("GET", "/predict", "POST"), ("PUT", "/predict", "POST"), ("POST", "/health", "GET")],
 )
 def test_a_wrong_method(system, method, path, allowed):
-    answer = requests.request(method, system.url + path, headers={"x-api-key": "local"}, timeout=60)
+    answer = requests.request(method, system.url + path, headers=ORIGIN | {"x-api-key": "local"}, timeout=60)
 
     assert_problem(answer, 405, "method-not-allowed", allowed)
     assert answer.headers["allow"] == allowed
 
 
 def test_a_browser_may_ask_first(system):
-    answer = requests.options(f"{system.url}/predict", timeout=60)
+    answer = requests.options(f"{system.url}/predict", headers=ORIGIN, timeout=60)
 
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "*"
