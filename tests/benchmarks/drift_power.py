@@ -1,240 +1,178 @@
-"""How often Drift sees what has changed, and what has not: `python -m tests.benchmarks.drift_power --data DATA`.
+"""How often Drift sees what has changed, and what has not: `python -m tests.benchmarks.drift_power`.
 
-Every validation and test picture is scored once as serving does it, and every test picture once more under each
-corruption, which is applied to the file before it is decoded. What is kept of them are the prediction records, in
-.cache/drift-power/. The baseline is made of the validation pictures, as that of a release is; windows are drawn at
-random from the test pictures and compared with it. No picture is in both, and no limit was chosen by test pictures.
+Sites are drawn at random, see `drift_worlds`. Two weeks make the baseline; then come thirty days, each of which is
+judged once, as its midnight is. In an unchanged world every beginning of an alarm is a false one. A change happens on
+the eighth day; what is told of it, and after how many days, is the power.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import json
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+from unittest.mock import patch
 
 import numpy as np
-from PIL import Image, ImageFilter
-from tqdm import tqdm
 
-from functions.drift.baseline import Baseline, build
-from functions.drift.compare import compare
-from functions.drift.features import Sample
-from functions.drift.sample import ROWS
-from functions.inference.fetch import open_release
-from functions.inference.score import load_models
-from training.baseline import pictures, record_of, sample
-from training.metrics import wilson_interval
+from functions.drift import compare as comparing
+from functions.drift.baseline import build
+from functions.drift.compare import DAYS, DRIFT, compare
+from functions.drift.features import APPEARANCE, PROJECTIONS
+from tests.benchmarks.drift_worlds import Change, Site, World, thinned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-CACHE: Final = Path(".cache/drift-power")
-SAVED: Final = 95  # JPEG quality in which a changed picture is saved
-WINDOW: Final = 500  # predictions
-NEW: Final = 200  # test pictures that a set must have to be taken for a new source
-Record = dict[str, Any]
+    from functions.drift.effects import Effects, Moments
+    from functions.drift.features import Sample
+
+BASELINE_DAYS: Final = 14
+MONTH: Final = 30  # days
+BEFORE: Final = 7  # days of the month before the change
+USUAL: Final = World(weather=0.05, night=1.0)
+
+UNCHANGED: Final = {
+    "4 equal cameras": World(),
+    "30 equal cameras": World(sources=30, people=40),
+    "100 equal cameras": World(sources=100, people=40),
+    "50 unique scenes a day, of ten frames": World(sources=1, people=50, frames=10),
+    "60 regulars, every day": World(regulars=60),
+    "day and night": World(night=1.5),
+    "weather: 5% of the variance between days": World(weather=0.05),
+    "weather that lasts: the same, correlation 0.5": World(weather=0.05, inertia=0.5),
+    "weekend proportions, 30 cameras": World(sources=30, people=40, weekend=(0.3, 1.2)),
+    "all of it, 30 cameras": World(
+        sources=30, people=40, weekend=(0.3, 1.2), weather=0.05, night=1.5, regulars=100
+    ),
+}
 
 
-def _jpeg(image: Image.Image, quality: int = SAVED) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+def _all(by: float) -> dict[str, float]:
+    return dict.fromkeys(PROJECTIONS, by)
 
 
-CORRUPTIONS: Final[dict[str, Callable[[Image.Image], bytes]]] = {
-    "saved again": _jpeg,
-    "brightness -40%": lambda image: _jpeg(image.point(lambda value: value * 0.6)),
-    "blur of sigma 2": lambda image: _jpeg(image.filter(ImageFilter.GaussianBlur(2))),
-    "JPEG quality 15": lambda image: _jpeg(image, 15),
+CHANGED: Final[dict[str, Sequence[tuple[str, Change]]]] = {
+    "brightness of one camera": [
+        (f"{by} SD", Change(by={"brightness": by}, sources=1)) for by in (-0.5, -1.0, -2.0)
+    ],
+    "blur of one camera": [
+        (f"{by} SD", Change(by={"sharpness": by}, sources=1)) for by in (-0.5, -1.0, -2.0)
+    ],
+    "spread of one camera's contrast": [
+        (f"x {by}", Change(wider={"contrast": by}, sources=1)) for by in (1.3, 1.7, 2.5)
+    ],
+    "another kind of people, everywhere": [(f"{by} SD", Change(by=_all(by))) for by in (0.3, 0.6, 1.0)],
+    "fewer masks, pictures alike": [
+        (f"80% → {after:.0%}", Change(labels=(after, 0.97 - after, 0.03))) for after in (0.7, 0.6, 0.4)
+    ],
+    "less confidence": [(f"-{by:.0%}", Change(unsure=by)) for by in (0.02, 0.05, 0.1)],
+    "slow drift of all pictures": [
+        (f"{by} SD a day", Change(by_day=dict.fromkeys(APPEARANCE, by))) for by in (0.02, 0.05, 0.1)
+    ],
+    "a camera falls silent": [("all of it", Change(sources=1, gone=True))],
 }
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The pictures that were scored: where each came from, what it showed, and what was measured of it."""
-
-    sources: tuple[str, ...]
-    labels: tuple[str, ...]
-    measured: Sample
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def only(self, keep: Callable[[str, str], bool]) -> Scored:
-        """Those whose source and label are to keep."""
-        pairs = zip(self.sources, self.labels, strict=True)
-        return self.at([place for place, one in enumerate(pairs) if keep(*one)])
-
-    def at(self, places: Sequence[int]) -> Scored:
-        """Those in these places."""
-        return Scored(
-            tuple(self.sources[place] for place in places),
-            tuple(self.labels[place] for place in places),
-            Sample(
-                self.measured.values[list(places)],
-                tuple(self.measured.labels[place] for place in places),
-                len(places),
-            ),
-        )
-
-
-def scored(data: Path, split: str, name: str = "") -> Scored:
-    """Score the pictures of a split, each changed as `CORRUPTIONS` says, unless that was done before."""
-    release = open_release("")
-    models = load_models(release, threads=1)
-    path = CACHE / f"{release.version}-{models_digest(release.manifest)}" / f"{split}-{name or 'clean'}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files = pictures(data, split)
-    done = len(path.read_text().splitlines()) if path.exists() else 0
-    with path.open("a") as lines:
-        for file in tqdm(
-            files[done:], f"{split} {name}", len(files), initial=done, disable=done == len(files)
-        ):
-            picture = file.path.read_bytes()
-            if name:
-                picture = CORRUPTIONS[name](Image.open(io.BytesIO(picture)).convert("RGB"))
-            lines.write(json.dumps(record_of(picture, models)) + "\n")
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    kept = [(file, record) for file, record in zip(files, records, strict=True) if record]
-    return Scored(
-        tuple(file.source for file, _ in kept),
-        tuple(file.label for file, _ in kept),
-        sample([record for _, record in kept]),
-    )
-
-
-def models_digest(manifest: Mapping[str, Any]) -> str:
-    """What tells the networks of one release from those of another with the same version."""
-    return "-".join(manifest["files"][f"{kind}.tflite"][:6] for kind in ("classifier", "detector"))
-
-
-@dataclass(frozen=True)
-class Row:
-    """How windows were judged.
+class Run:
+    """What was told of one site.
 
     Attributes:
-        what: What is in them.
-        size: Predictions in each.
-        alarms: In how many of them something was found.
-        windows: How many there were.
-        named: How often each feature was among what was found.
+        alarms: Whether there was an alarm, day by day.
+        named: What the confirmed findings were about.
     """
 
-    what: str
-    size: int
-    alarms: int
-    windows: int
-    named: Counter[str]
+    alarms: tuple[bool, ...]
+    named: frozenset[str]
 
-    def __str__(self) -> str:
-        low, high = wilson_interval(self.alarms, self.windows)
-        named = ", ".join(f"{name} {count / self.windows:.0%}" for name, count in self.named.most_common(4))
-        return (
-            f"| {self.what} | {self.size:,} | {self.alarms:,} of {self.windows:,} | "
-            f"{self.alarms / self.windows:.1%} ({low:.1%} to {high:.1%}) | {named or 'nothing'} |"
-        )
+    @property
+    def onsets(self) -> int:
+        """How often an alarm began."""
+        return sum(now and not then for then, now in zip((False, *self.alarms), self.alarms, strict=False))
 
-
-Window = dict[str, Sample]  # by source
+    @property
+    def delay(self) -> int | None:
+        """After how many whole days of the change there was an alarm."""
+        changed = self.alarms[BEFORE:]
+        return changed.index(True) + 1 if True in changed else None
 
 
-def judged(what: str, size: int, windows: int, baseline: Baseline, draw: Callable[[], Window]) -> Row:
-    """Draw windows and compare each with the baseline."""
-    alarms, named = 0, Counter[str]()
-    for _ in tqdm(range(windows), what, leave=False):
-        window = draw()
-        comparison = compare(window, _together(window), baseline)
-        alarms += comparison.verdict == "drift"
-        named.update({finding.feature for finding in comparison.findings})
-    return Row(what, size, alarms, windows, named)
+def _remembering(effects: Callable[[Sample, Moments], Effects]) -> Callable[[Sample, Moments], Effects]:
+    """Work out once what is the same for every day that looks back on a day."""
+    known: dict[tuple[int, int], Effects] = {}
+
+    def recall(sample: Sample, reference: Moments) -> Effects:
+        key = id(sample), id(reference)
+        if key not in known:
+            known[key] = effects(sample, reference)
+        return known[key]
+
+    return recall
 
 
-def _together(window: Window) -> Sample:
-    return Sample(
-        np.concatenate([part.values for part in window.values()]),
-        tuple(label for part in window.values() for label in part.labels),
-        sum(part.seen for part in window.values()),
+def run(world: World, change: Change | None, seed: int) -> Run:
+    """Draw a site, and judge its days."""
+    rng = np.random.default_rng(seed)
+    site, onset = Site(world, rng), BASELINE_DAYS + BEFORE
+    past = [
+        {
+            source: thinned(frames, rng)
+            for source, frames in site.day(day, change if day >= onset else None, onset).items()
+        }
+        for day in range(BASELINE_DAYS + MONTH)
+    ]
+    baseline = build("1", past[:BASELINE_DAYS])
+    with patch.object(comparing, "effects", _remembering(comparing.effects)):
+        told = [
+            compare(past[day], past[max(BASELINE_DAYS, day - DAYS + 1) : day + 1], baseline)
+            for day in range(BASELINE_DAYS, BASELINE_DAYS + MONTH)
+        ]
+    return Run(
+        tuple(one.verdict == DRIFT for one in told),
+        frozenset(finding.kind for one in told for finding in one.findings if finding.confirmed),
     )
 
 
-def simulate(data: Path, windows: int, rng: np.random.Generator) -> Iterator[Row]:
-    """Give the rows of the table, one after the other."""
-    val, test = scored(data, "val"), scored(data, "test")
-    changed = {name: scored(data, "test", name) for name in CORRUPTIONS}
-
-    def draw(of: Scored, size: int) -> Sample:
-        again = size > len(of)  # more than there are pictures: some are in it twice
-        drawn = of.at(rng.choice(len(of), min(size, ROWS), replace=again).tolist()).measured
-        return Sample(drawn.values, drawn.labels, size)
-
-    def one(of: Scored, size: int = WINDOW) -> Window:
-        return {"gate": draw(of, size)}
-
-    def four() -> Window:
-        places = rng.permutation(len(test))[: 4 * WINDOW].reshape(4, WINDOW)
-        return {f"gate-{number}": test.at(part.tolist()).measured for number, part in enumerate(places)}
-
-    def mixed(of: Scored, size: int, masks: float) -> Sample:
-        return _both(*(draw(of.only(_shows(label)), round(size * share)) for label, share in _mix(masks)))
-
-    baseline = build(val.measured, "", {})
-    for size, many in ((100, 3), (WINDOW, 3), (2_000, 1), (20_000, 1)):
-        yield judged("nothing", size, windows * many, baseline, partial(one, test, size))
-    yield judged("nothing, four sources of 500", 4 * WINDOW, windows, baseline, four)
-    for name, pictures_ in changed.items():
-        yield judged(name, WINDOW, windows, baseline, partial(one, pictures_))
-
-    masked = mixed(val, 1900, 0.8)
-    mix = build(masked, "", {})
-    for what, share in (("nothing, 80/20 as before", 0.8), ("class mix 80/20 → 20/80", 0.2)):
-        yield judged(what, WINDOW, windows, mix, lambda share=share: {"gate": mixed(test, WINDOW, share)})
-
-    for new, count in sorted(Counter(test.sources).items()):
-        if count >= NEW:
-            others = build(val.only(lambda source, _, new=new: source != new).measured, "", {})
-            theirs = test.only(lambda source, _, new=new: source == new)
-            known = test.only(lambda source, _, new=new: source != new)
-            yield judged(f"new source, {new}", WINDOW, windows // 3, others, partial(one, theirs))
-            yield judged(
-                f"100 of a new source, {new}, among 400 of a known",
-                WINDOW,
-                windows // 3,
-                others,
-                lambda theirs=theirs, known=known: {"new": draw(theirs, 100), "known": draw(known, 400)},
-            )
+def unchanged(runs: int, pool: ProcessPoolExecutor) -> Iterator[str]:
+    """Give the table of false alarms."""
+    yield "| an unchanged site | months | false alarms | days with an alarm | alarms a month |"
+    yield "|---|---:|---:|---:|---:|"
+    for name, world in UNCHANGED.items():
+        told = list(pool.map(run, [world] * runs, [None] * runs, range(runs)))
+        onsets, days = sum(one.onsets for one in told), sum(sum(one.alarms) for one in told)
+        yield f"| {name} | {runs} | {onsets} | {days} of {runs * MONTH} | {onsets / runs:.2f} |"
 
 
-def _shows(label: str) -> Callable[[str, str], bool]:
-    return lambda _, shown: shown == label
-
-
-def _mix(masks: float) -> tuple[tuple[str, float], ...]:
-    return (("mask", masks), ("no_mask", 1 - masks))
-
-
-def _both(a: Sample, b: Sample) -> Sample:
-    return Sample(np.concatenate([a.values, b.values]), a.labels + b.labels, a.seen + b.seen)
+def changed(runs: int, pool: ProcessPoolExecutor) -> Iterator[str]:
+    """Give the table of power."""
+    yield "| what changes on four cameras with weather and nights | by | told of | after, median days | as |"
+    yield "|---|---:|---:|---:|---|"
+    for name, sizes in CHANGED.items():
+        for size, change in sizes:
+            told = list(pool.map(run, [USUAL] * runs, [change] * runs, range(runs)))
+            delays = [one.delay for one in told if one.delay]
+            kinds = Counter(kind for one in told for kind in one.named)
+            named = ", ".join(f"{kind} {count / runs:.0%}" for kind, count in kinds.most_common()) or "-"
+            median = f"{np.median(delays):.0f}" if delays else "-"
+            yield f"| {name} | {size} | {len(delays)} of {runs} | {median} | {named} |"
 
 
 def main() -> None:
-    """Score, simulate, and print the table."""
+    """Simulate, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--windows", type=int, default=300, help="of each kind (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=20, help="sites of each kind (default: %(default)s)")
+    parser.add_argument("--only", choices=("unchanged", "changed"), help="one of the tables")
+    parser.add_argument("--processes", type=int, default=1, help="(default: %(default)s)")
     options = parser.parse_args()
-    rng = np.random.default_rng(2026)
-    heads = "what is different", "predictions", "alarms", "share (95% interval)", "found most often"
-    table = chain(
-        (f"| {' | '.join(heads)} |", "|---|---:|---:|---:|---|"), simulate(options.data, options.windows, rng)
-    )
-    for line in table:
-        print(line, flush=True)  # noqa: T201
+    with ProcessPoolExecutor(options.processes) as pool:
+        for table in (unchanged, changed):
+            if options.only not in {None, table.__name__}:
+                continue
+            for line in table(options.runs, pool):
+                print(line, flush=True)  # noqa: T201
+            print(flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
