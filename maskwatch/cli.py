@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from tqdm import tqdm
 
+from maskwatch import audit
 from maskwatch.client import LOCAL, ApiError, Client
 from maskwatch.output import FORMS, Outcome, compliance_table, printable
 from maskwatch.pictures import ENDINGS, Picture, UsageError, find
@@ -70,12 +71,15 @@ def predict(client: Client, options: argparse.Namespace) -> int:
     }
     names = [picture.name for picture in pictures]
     refused = 0
+    drawn: list[Outcome] = []
 
     def outcomes() -> Iterator[Outcome]:
         nonlocal refused
         with ThreadPoolExecutor(options.connections) as pool:
             for outcome in pool.map(lambda *job: score(client, query, *job), pictures, copies):
                 refused += outcome.answer is None
+                if options.audit and outcome.answer and audit.is_drawn(outcome.answer["prediction_id"]):
+                    drawn.append(outcome)
                 bar.update()
                 yield outcome
 
@@ -83,6 +87,7 @@ def predict(client: Client, options: argparse.Namespace) -> int:
     with tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False) as bar:
         for line in FORMS[options.format](outcomes(), names):
             tqdm.write(line, file=sys.stdout)
+    audit.ask(client, drawn)
     if left_out:
         print(f"maskwatch: left out, not being named {ENDINGS}: {left_out:,}", file=sys.stderr)
     return 1 if refused else 0
@@ -90,14 +95,14 @@ def predict(client: Client, options: argparse.Namespace) -> int:
 
 def feedback(client: Client, options: argparse.Namespace) -> int:
     """Tell what a prediction should have said."""
-    kept = client.feedback(options.prediction_id, options.label)
+    kept = client.feedback(options.prediction_id, options.label, audit=options.audit)
     print(f"{kept['prediction_id']} shows {kept['label']}")
     return 0
 
 
 def compliance(client: Client, options: argparse.Namespace) -> int:
     """Write who wore a mask, by day or by hour."""
-    names = ("from", "to", "by", "source")
+    names = ("from", "to", "by", "source", "tz")
     query = {name: value for name in names if (value := getattr(options, name)) is not None}
     if options.format == "csv":
         print(client.compliance_csv(**query), end="")
@@ -160,6 +165,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--connections", type=_count, default=8, help="how many at once (default: %(default)s)"
     )
+    command.add_argument(
+        "--audit",
+        action="store_true",
+        help="ask what pictures show that are drawn for checking, one in a hundred",
+    )
     command.set_defaults(run=predict)
 
     command = commands.add_parser(
@@ -167,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("prediction_id", metavar="ID", help="as it was answered")
     command.add_argument("label", choices=("mask", "no_mask", "incorrect"))
+    command.add_argument("--audit", action="store_true", help="it was drawn for checking, rather than chosen")
     command.set_defaults(run=feedback)
 
     command = commands.add_parser("compliance", parents=[service], help="show who wore a mask over time")
@@ -178,6 +189,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--source", help="only of this camera or site")
     command.add_argument(
         "--format", choices=("table", "json", "csv"), default="table", help="default: %(default)s"
+    )
+    command.add_argument(
+        "--tz", metavar="ZONE", help="whose days are counted, as Europe/Berlin; default: UTC"
     )
     command.set_defaults(run=compliance)
     return parser

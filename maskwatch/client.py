@@ -100,9 +100,9 @@ class Client:
                 return None
             raise
 
-    def feedback(self, prediction_id: str, label: str) -> dict[str, Any]:
-        """Tell what a prediction should have said; what is told last counts."""
-        told = {"prediction_id": prediction_id, "label": label}
+    def feedback(self, prediction_id: str, label: str, *, audit: bool = False) -> dict[str, Any]:
+        """Tell what a prediction should have said; what is told last counts. `audit`: it was drawn, not chosen."""
+        told = {"prediction_id": prediction_id, "label": label} | ({"audit": True} if audit else {})
         return self._ask("POST", "feedback", json.dumps(told).encode(), "application/json")
 
     def compliance(self, **query: str) -> dict[str, Any]:

@@ -119,6 +119,15 @@ def compliance_table(found: Mapping[str, Any]) -> Iterator[str]:
         numbers = "".join(f"{'' if share is None else format(share, '.1%'):>11}" for share in shares)
         time = row["time"][: 10 if found["by"] == "day" else 16].replace("T", " ")
         yield f"{time:16}  {row['source']:{source}}  {row['pictures']:8,}  {row['faces']:8,}{numbers}"
+    corrected = found["total"].get("corrected_mask")
+    if corrected is not None:
+        low, high = (found["total"][f"corrected_mask_{end}"] for end in ("low", "high"))
+        yield f"without the model's mistakes {corrected:.1%} wore a mask (95% interval {low:.1%} to {high:.1%})"
+    if people := found["total"].get("people"):
+        yield f"people, each counted once a stay: {people:,}, of whom {found['total']['people_mask']:,} wore a mask"
+    for days, why in (("missing", "not counted"), ("partial", "not over when they were counted")):
+        if found.get(days):
+            yield f"{why}: {', '.join(found[days])}"
     yield f"as of {found['as_of'] or 'never: nothing was counted in this time'}"
 
 

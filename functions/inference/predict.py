@@ -43,7 +43,7 @@ def predict() -> Response[str]:
         from_text=not event.is_base64_encoded,
     )
     prediction = score(_decode(request.image), models, request.options)
-    recorder.predicted(prediction, source=request.source, request_id=app.request_id)
+    recorder.predicted(prediction, source=request.source, request_id=app.request_id, track=request.track)
     return app.respond_json(prediction.as_json())
 
 

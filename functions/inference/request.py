@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 from functions.inference.decode import MAX_SIDE
 from functions.inference.multipart import parse_form
 from functions.inference.prediction import MAX_FACES, PredictOptions
-from functions.shared.contract import MAX_PREDICT_BYTES, read_source
+from functions.shared.contract import MAX_PREDICT_BYTES, read_source, read_track
 from functions.shared.fields import decode_text, read_json, refuse_unknown
 from functions.shared.problem import (
     INVALID_PARAMETER,
@@ -30,7 +30,7 @@ _FORMS: Final = (
     'Send JSON {"image": "<base64>"} as application/json, the picture itself as image/jpeg, image/png or '
     "image/webp, or multipart/form-data with a part named file."
 )
-_PARAMETERS: Final = ("source", "min_confidence", "detect", "max_faces", "min_face")
+_PARAMETERS: Final = ("source", "track", "min_confidence", "detect", "max_faces", "min_face")
 _PICTURES: Final = ("file", "image")  # names of the part or the field that is the picture
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 # No type, and what tools like `curl --data-binary` send when they are given none.
@@ -50,11 +50,13 @@ class Request:
         image: The bytes of the file.
         source: The camera or site that it comes from, as the client calls it.
         options: How the picture is scored.
+        track: The person that the largest face belongs to, as the client followed it.
     """
 
     image: bytes
     source: str | None
     options: PredictOptions
+    track: str | None = None
 
 
 def parse(body: bytes, content_type: str, query: Mapping[str, str], *, from_text: bool) -> Request:
@@ -85,7 +87,8 @@ def parse(body: bytes, content_type: str, query: Mapping[str, str], *, from_text
     values = {name: _from_text(name, text) for name, text in query.items()}
     refuse_unknown([*values, *fields], _PARAMETERS)
     values |= {name: value for name, value in fields.items() if value is not None}
-    return Request(image, read_source(values.get("source")), _options(values))
+    source, track = read_source(values.get("source")), read_track(values.get("track"))
+    return Request(image, source, _options(values), track)
 
 
 def _read_body(

@@ -12,7 +12,7 @@ from functions.portal import compliance, feedback, pages, store, uploads
 from functions.portal.settings import read_settings
 from functions.shared.api import Api
 from functions.shared.contract import MAX_UPLOAD_BYTES, report_key
-from functions.shared.problem import NO_REPORT, NO_RESULT, NOT_FOUND, InputError
+from functions.shared.problem import NO_REPORT, NO_RESULT, NOT_FOUND, NOT_IN_TIME, InputError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
@@ -113,8 +113,9 @@ def show_compliance() -> Response[str]:
     """Answer with who wore a mask, as JSON or as CSV."""
     event = app.current_event
     accept = event.headers.get("accept") or ""
-    wanted = compliance.parse(event.query_string_parameters, accept, datetime.now(UTC))
-    text = compliance.as_text(compliance.find(wanted, settings.insights_bucket), wanted.form)
+    now = datetime.now(UTC)
+    wanted = compliance.parse(event.query_string_parameters, accept, now)
+    text = compliance.as_text(compliance.find(wanted, settings.insights_bucket, now), wanted.form)
     if wanted.form == "json":
         return app.respond(200, text, "application/json")
     name = f"compliance-{wanted.first:%Y-%m-%d}-{wanted.last:%Y-%m-%d}.csv"
@@ -135,7 +136,8 @@ def show_drift() -> Response[str]:
 @app.exception_handler(InputError)  # type: ignore[untyped-decorator]
 def refuse(rejected: InputError) -> Response[str]:
     """Answer what is wrong with the request."""
-    return app.refuse(rejected.problem, rejected.detail)
+    headers = {"Retry-After": "60"} if rejected.problem is NOT_IN_TIME else None
+    return app.refuse(rejected.problem, rejected.detail, headers)
 
 
 def _show(document: pages.Document) -> Response[str]:

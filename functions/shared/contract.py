@@ -44,12 +44,25 @@ def read_source(value: object) -> str | None:
     Raises:
         InputError: It is not text, is too long or is not printable.
     """
+    return _read_name(value, "source", MAX_SOURCE)
+
+
+def read_track(value: object) -> str | None:
+    """Check what the caller calls the person that a picture's largest face belongs to, as it followed them.
+
+    Raises:
+        InputError: It is not text, is too long or is not printable.
+    """
+    return _read_name(value, "track", MAX_TRACK)
+
+
+def _read_name(value: object, field: str, longest: int) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, str) and _REPLACED in value:
-        raise InputError(INVALID_PARAMETER, "`source` must be text in UTF-8; some of its bytes are not.")
-    if not isinstance(value, str) or len(value) > MAX_SOURCE or not value.isprintable():
-        detail = f"`source` must be text of at most {MAX_SOURCE} printable characters."
+        raise InputError(INVALID_PARAMETER, f"`{field}` must be text in UTF-8; some of its bytes are not.")
+    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+        detail = f"`{field}` must be text of at most {longest} printable characters."
         raise InputError(INVALID_PARAMETER, detail)
     return value
 

@@ -31,6 +31,7 @@ TOO_MANY_PIXELS = Problem("too-many-pixels", 422, "The picture has too many pixe
 TOO_SMALL = Problem("too-small", 422, "The picture is too small")
 THROTTLED = Problem("throttled", 429, "Too many requests, or the quota is used up")
 INTERNAL = Problem("internal", 500, "Something went wrong on our side")
+NOT_IN_TIME = Problem("not-in-time", 503, "It cannot be done in time")
 
 PROBLEMS = (
     MALFORMED_BODY,
@@ -49,6 +50,7 @@ PROBLEMS = (
     TOO_SMALL,
     THROTTLED,
     INTERNAL,
+    NOT_IN_TIME,
 )
 
 

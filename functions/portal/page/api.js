@@ -17,6 +17,7 @@ const MEANING = {
     "The service has too much to do, or this month's quota is used up.",
     "Try again in a minute; if that does not help, ask whoever runs it for more.",
   ],
+  "not-in-time": ["That cannot be counted in time.", "Choose fewer days, or one source."],
   internal: ["The service failed.", "Try again in a moment; if it stays, tell whoever runs it."],
   "no-pictures": ["There are no pictures in that folder.", "Choose the pictures themselves."],
   empty: ["The file is empty.", "Choose another one, or save it anew."],
@@ -84,9 +85,13 @@ export async function requestJson(path, options) {
   }
 }
 
-/** What the API says about a picture; `source` is what the records call where it is from. */
-export async function predict(picture, source, signal) {
-  const answer = await requestJson(`predict?source=${source}`, { body: picture, type: picture.type, signal });
+/**
+ * What the API says about a picture; `source` is what the records call where it is from, `track` whom its largest face
+ * belongs to, if that is known.
+ */
+export async function predict(picture, source, { signal, track } = {}) {
+  const query = new URLSearchParams({ source, ...(track && { track }) });
+  const answer = await requestJson(`predict?${query}`, { body: picture, type: picture.type, signal });
   if (!answer?.summary) throw new ApiError("unexpected");
   return answer;
 }

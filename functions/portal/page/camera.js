@@ -61,6 +61,7 @@ async function begin(open) {
   if (opening !== mine) return;
   tell(byId("state"));
   run = {
+    name: crypto.getRandomValues(new Uint32Array(1))[0].toString(36), // so that stays of two runs differ
     known: NOBODY, pace: START, paused: false, abort: new AbortController(),
     still: 0, // seconds that were not watched
     times: [], // of the last answers
@@ -115,7 +116,7 @@ async function watch(mine) {
     try {
       const frame = await grab(video, mine.pace.side);
       if (!isLooking(mine)) continue;
-      const answer = await predict(frame, SOURCE, mine.abort.signal);
+      const answer = await predict(frame, SOURCE, { signal: mine.abort.signal, track: inFront(mine) });
       if (mine !== run) return;
       took(mine, performance.now() - started, answer);
     } catch (error) {
@@ -131,6 +132,15 @@ async function watch(mine) {
     }
     await pause(Math.max(0, interval(mine.pace, settings.most) - (performance.now() - started)));
   }
+}
+
+/** The stay of the person who is nearest, or nothing while nobody is known: what the next frame's largest face is. */
+function inFront(mine) {
+  const area = ({ box: { width, height } }) => width * height;
+  const now = seconds() - mine.still;
+  const inView = mine.known.tracks.filter(({ last, seen }) => seen >= settings.sightings && now - last <= settings.patience);
+  const nearest = inView.reduce((a, b) => (a && area(a) >= area(b) ? a : b), null);
+  return nearest && `${mine.name}-${nearest.id}`;
 }
 
 function isLooking(mine) {

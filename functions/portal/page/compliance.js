@@ -47,7 +47,7 @@ async function withRange(work) {
   await work(query, chosen);
 }
 
-const sayWhy = (error) => say(`${error.message} ${error.status === 400 ? error.detail : error.advice}`, true);
+const sayWhy = (error) => say(`${error.message} ${[400, 503].includes(error.status) ? error.detail : error.advice}`, true);
 
 const load = () => withRange(async (query, chosen) => {
   const mine = (latest = {});
@@ -76,7 +76,7 @@ const download = () => withRange(async (query) => {
   }
 });
 
-function show({ rows, as_of: asOf }, chosen) {
+function show({ rows, ...about }, chosen) {
   const sources = [...new Set(rows.map(({ source }) => source))].sort();
   offer(sources);
   drawn = [];
@@ -88,7 +88,7 @@ function show({ rows, as_of: asOf }, chosen) {
   }
   const groups = sources.map((source) => [source || UNNAMED, rows.filter((row) => row.source === source)]);
   if (sources.length > 1) groups.unshift([ALL, rows]);
-  byId("charts").replaceChildren(legend(asOf), ...groups.map(([title, own]) => panel(title, own, chosen)));
+  byId("charts").replaceChildren(legend(about), ...groups.map(([title, own]) => panel(title, own, chosen)));
   redraw();
 }
 
@@ -101,10 +101,30 @@ function offer(sources) {
   }
 }
 
-function legend(asOf) {
-  return make("ul", { className: "keys", "aria-label": "The parts of a bar, from below" },
-    ...STACK.map((label) => make("li", {}, sign(label), WORDS[label])),
-    make("li", { className: "dim" }, `As of ${new Date(asOf).toLocaleString()}; times below are UTC`));
+function legend({ as_of: asOf, total, missing = [], partial = [] }) {
+  const lines = [
+    `As of ${new Date(asOf).toLocaleString()}; times below are UTC.`,
+    "Faces are faces in frames: whoever stays before a camera is many of them.",
+    corrected(total),
+    total?.people ? `${plural(total.people, "person", "people")} were followed, each counted once a stay: `
+      + LABELS.map((label) => `${total[`people_${label}`]} ${WORDS[label].toLowerCase()}`).join(", ") : "",
+    missing.length ? `Nothing was counted of ${missing.join(", ")}.` : "",
+    partial.length ? `Not over when last counted: ${partial.join(", ")}.` : "",
+  ];
+  return make("div", {},
+    make("ul", { className: "keys", "aria-label": "The parts of a bar, from below" },
+      ...STACK.map((label) => make("li", {}, sign(label), WORDS[label]))),
+    make("p", { className: "dim" }, lines.filter(Boolean).join(" ")));
+}
+
+/** The shares of all of it without the mistakes that the model is known to make. */
+function corrected(total) {
+  if (total?.corrected_mask == null) return "";
+  const shares = LABELS.map((label) => {
+    const [value, low, high] = ["", "_low", "_high"].map((end) => percent(total[`corrected_${label}${end}`], 1));
+    return `${value} (${low} to ${high}) ${WORDS[label].toLowerCase()}`;
+  });
+  return `Without the mistakes that the model is known to make: ${shares.join(", ")}; in brackets the 95% interval.`;
 }
 
 function panel(title, rows, chosen) {
@@ -118,7 +138,7 @@ function panel(title, rows, chosen) {
   return make("section", { className: "panel", "aria-label": title },
     make("h2", {}, title),
     make("p", {}, all.faces
-      ? `${plural(all.faces, "face")}: ${shares.join(", ")}`
+      ? `${plural(all.faces, "face")} in frames: ${shares.join(", ")}`
       : `${plural(all.pictures, "picture")} without a face.`),
     place,
     make("details", {}, make("summary", {}, "As a table"), table(title, slots)));

@@ -204,19 +204,25 @@ function judged({ answer, took, time }) {
   ];
 }
 
+/** Whether a prediction is of the random sample from which accuracy is worked out: 1%, by the id's first 32 bits. */
+const inAuditSample = (id) => parseInt(id.slice(0, 8), 16) < 0.01 * 2 ** 32;
+
 function correction({ prediction_id: id, faces }) {
+  const audit = inAuditSample(id);
   const said = make("p", { className: "dim", role: "status" });
   const choices = LABELS.map((label) => (
     make("button", { type: "button", className: "quiet", onclick: tell(label) }, WORDS[label])
   ));
-  return make("details", { className: "wrong" }, make("summary", {}, "Right or wrong?"),
+  return make("details", { className: "wrong", open: audit },
+    make("summary", {}, audit ? "Drawn for checking: right or wrong?" : "Right or wrong?"),
+    ...(audit ? [make("p", {}, "Please judge it, also if it is right: accuracy is worked out from what is drawn.")] : []),
     make("p", {}, faces.length > 1 ? "The largest face is in truth …" : "In truth it is …"),
     make("div", { className: "row" }, ...choices), said);
 
   function tell(label) {
     return async () => {
       try {
-        await request("feedback", { body: JSON.stringify({ prediction_id: id, label }), type: "application/json" });
+        await request("feedback", { body: JSON.stringify({ prediction_id: id, label, audit }), type: "application/json" });
         said.textContent = `Thank you. “${WORDS[label]}” is noted, and counts when accuracy is worked out.`;
       } catch (error) {
         said.textContent = `${error.message} ${error.advice}`;

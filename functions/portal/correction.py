@@ -1,0 +1,92 @@
+"""Shares of labels, corrected for how often the release takes one label for another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_Z: Final = 1.959964  # of the normal distribution, two-sided 95%
+_SINGULAR: Final = (
+    0.05  # determinant of the matrix of rates, below which labels are not told apart well enough
+)
+_Rates = list[list[float]]
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A share as it would be without mistakes, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]]]) -> list[Corrected] | None:
+    """Correct the shares of predicted labels; None where the release's mistakes are not known well enough.
+
+    The predicted shares q are what the true ones p become by the rates of a confusion matrix M: q = p M. So p = q A
+    with A the inverse of M (Rogan and Gladen 1978; for several classes Buonaccorsi 2010). The variance follows by the
+    delta method from those of q and of the rows of M, which are multinomial. A share outside 0 to 1 becomes 0 or 1.
+
+    Args:
+        groups: Of each release: how often each label was predicted; how many independent faces these are worth; the
+            confusion on its test pictures, rows actual labels, columns predicted ones.
+    """
+    total = sum(sum(counts) for counts, _, _ in groups)
+    if not total:
+        return None
+    size = len(groups[0][0])
+    shares, variances = [0.0] * size, [0.0] * size
+    for counts, independent, confusion in groups:
+        seen = sum(counts)
+        if not seen:
+            continue
+        rates = [[count / max(sum(row), 1) for count in row] for row in confusion]
+        inverse = _inverse(rates)
+        if inverse is None:
+            return None
+        predicted = [count / seen for count in counts]
+        actual = _times(predicted, inverse)
+        for label in range(size):
+            column = [row[label] for row in inverse]
+            variance = _multinomial(column, predicted) / max(min(independent, seen), 1.0)
+            for share, rate, row in zip(actual, rates, confusion, strict=True):
+                variance += share**2 * _multinomial(column, rate) / max(sum(row), 1)
+            shares[label] += seen / total * actual[label]
+            variances[label] += (seen / total) ** 2 * variance
+    within = [min(max(share, 0.0), 1.0) for share in shares]
+    within = [share / sum(within) for share in within]
+    return [
+        Corrected(
+            value, max(min(share - _Z * sqrt(v), value), 0.0), min(max(share + _Z * sqrt(v), value), 1.0)
+        )
+        for value, share, v in zip(within, shares, variances, strict=True)
+    ]
+
+
+def _multinomial(weights: Sequence[float], shares: Sequence[float]) -> float:
+    """Return the variance of a weighted sum of shares that one draw has."""
+    mean = sum(weight * share for weight, share in zip(weights, shares, strict=True))
+    return max(sum(weight**2 * share for weight, share in zip(weights, shares, strict=True)) - mean**2, 0.0)
+
+
+def _times(row: Sequence[float], matrix: _Rates) -> list[float]:
+    return [sum(a * line[place] for a, line in zip(row, matrix, strict=True)) for place in range(len(matrix))]
+
+
+def _inverse(matrix: _Rates) -> _Rates | None:
+    """Return the inverse of a matrix of three rows by its cofactors, None where it has hardly one."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    if determinant < _SINGULAR:
+        return None
+    adjugate = [
+        [e * i - f * h, c * h - b * i, b * f - c * e],
+        [f * g - d * i, a * i - c * g, c * d - a * f],
+        [d * h - e * g, b * g - a * h, a * e - b * d],
+    ]
+    return [[value / determinant for value in row] for row in adjugate]

@@ -1,0 +1,63 @@
+"""Shares corrected for the release's mistakes: those of the faces, within their interval."""
+
+import numpy as np
+import pytest
+
+from functions.portal.correction import correct
+
+CONFUSION = [[1515, 11, 19], [12, 1144, 18], [13, 4, 78]]
+RATES = np.array(CONFUSION) / np.sum(CONFUSION, axis=1, keepdims=True)
+
+
+def test_mistakes_are_taken_out() -> None:
+    actual = np.array([0.9, 0.08, 0.02])
+    predicted = (10_000_000 * actual @ RATES).round().astype(int).tolist()
+    found = correct([(predicted, 1e9, CONFUSION)])
+    assert [one.value for one in found] == pytest.approx(actual, abs=1e-4)
+    assert all(one.low <= one.value <= one.high for one in found)
+
+
+def test_without_mistakes_nothing_changes() -> None:
+    found = correct([([60, 30, 10], 100, [[100, 0, 0], [0, 100, 0], [0, 0, 100]])])
+    assert [one.value for one in found] == pytest.approx([0.6, 0.3, 0.1])
+    assert (found[0].low, found[0].high) == pytest.approx((0.504, 0.696), abs=0.001)
+
+
+def test_shares_stay_shares() -> None:
+    found = correct([([100, 0, 0], 100, CONFUSION)])
+    assert sum(one.value for one in found) == pytest.approx(1)
+    assert all(0 <= one.low <= one.value <= one.high <= 1 for one in found)
+
+
+def test_frames_of_the_same_minutes_widen_the_interval() -> None:
+    (frames, *_), (people, *_) = (correct([([800, 150, 50], n, CONFUSION)]) for n in (1_000, 100))
+    assert people.high - people.low > 2 * (frames.high - frames.low)
+    assert people.value == frames.value
+
+
+def test_releases_are_corrected_each_by_its_own_mistakes() -> None:
+    perfect = [[100, 0, 0], [0, 100, 0], [0, 0, 100]]
+    predicted = (np.array([900_000, 80_000, 20_000]) @ RATES).round().astype(int).tolist()
+    found = correct([(predicted, 1e6, CONFUSION), ([900_000, 80_000, 20_000], 1e6, perfect)])
+    assert [one.value for one in found] == pytest.approx([0.9, 0.08, 0.02], abs=1e-3)
+
+
+@pytest.mark.parametrize("confusion", [[[10, 10, 0], [10, 10, 0], [0, 0, 20]], [[0, 0, 0]] * 3])
+def test_a_release_that_tells_labels_apart_by_chance_corrects_nothing(confusion) -> None:
+    assert correct([([60, 30, 10], 100, confusion)]) is None
+
+
+def test_nothing_seen_is_nothing_corrected() -> None:
+    assert correct([]) is None
+    assert correct([([0, 0, 0], 0, CONFUSION)]) is None
+
+
+def test_the_interval_holds_the_truth() -> None:
+    rng, actual, held = np.random.default_rng(0), np.array([0.85, 0.1, 0.05]), np.zeros(3)
+    sizes = np.sum(CONFUSION, axis=1)
+    for _ in range(600):
+        measured = [rng.multinomial(size, row).tolist() for size, row in zip(sizes, RATES, strict=True)]
+        predicted = rng.multinomial(400, actual @ RATES).tolist()
+        found = correct([(predicted, 400, measured)])
+        held += [one.low <= share <= one.high for one, share in zip(found, actual, strict=True)]
+    assert (held / 600 >= 0.93).all()
