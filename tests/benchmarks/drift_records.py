@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,10 +46,11 @@ def fill(s3: object, records: int) -> int:
         for _ in range(DRAWN)
     ]
     sampler = Sampler()
-    for line in pool:
-        sampler.add(as_record(json.loads(line)))
-    samples, overall = sampler.samples()
-    text = baseline.build(overall, "1.0.0", samples).as_json()
+    for day in range(10, 15):
+        for number, line in enumerate(pool):
+            when = END - timedelta(days=day, seconds=17 * number)
+            sampler.add(replace(as_record(json.loads(line)), time=when.timestamp()))
+    text = baseline.build("1.0.0", list(sampler.days().values())).to_json()
     s3.put_object(Bucket="insights", Key=BASELINE, Body=text.encode())
     step, size = timedelta(hours=24) / records, 0
     for start in range(0, records, OBJECT):
