@@ -43,6 +43,9 @@ _LIMITS = f"at most {MAX_PIXELS / 1e6:.0f} megapixels, and {MAX_SIDE:,} a side, 
 _PIXEL_BYTES = 4
 _WEBP_PIXEL_BYTES = 16
 _COEFFICIENT_BYTES = 2
+_PNG_BITS = (
+    8 * 200_000_000
+)  # 40 megapixels of 8-bit RGBA, and more; twice as much takes two seconds to inflate
 _MEMORY = 175_000_000  # leaves enough for the array that is handed on
 _WEBP_MEMORY = 204_000_000  # at its peak there is no such array yet; a phone's 4032x3024 fits
 _WORKING_PIXELS = 4_000_000  # of the array that is handed on
@@ -142,7 +145,7 @@ def _read_jpeg(data: bytes, min_side: int) -> _Read:
 def _read_png(data: bytes, min_side: int) -> _Read:
     picture = png.parse(data)
     size = picture.width, picture.height
-    _check_size(size, (_MEMORY - 3 * len(data)) // _PIXEL_BYTES)
+    _check_size(size, min((_MEMORY - 3 * len(data)) // _PIXEL_BYTES, _PNG_BITS // picture.pixel_bits))
     return _load(picture.file, PNG, min_side), size, picture.orientation
 
 

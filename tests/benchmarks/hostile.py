@@ -6,9 +6,11 @@ decoded in a process that has done nothing else. Told are the seconds of a proce
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -104,6 +106,10 @@ def by_hand() -> Iterator[tuple[str, str, bytes]]:
             else Image.new(mode, (8000, 5000))
         )
         yield "PNG", f"40 MP of one colour, {mode}", encode(image, "PNG", compress_level=1)
+    row = b"\4" + bytes(range(256)) * 156  # Paeth's filter, the slowest, over pixels of 8 bytes
+    header = struct.pack(">IIBBBBB", 4992, 5000, 16, 6, 0, 0, 0)
+    deep = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * 5000, 1)) + chunk(b"IEND", b"")
+    yield "PNG", "25 MP of 16-bit RGBA", png[:8] + deep
     frames = [draw_face(3600, 3400), draw_face(3600, 3400).rotate(90)]
     animated = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:] * 3, method=0)
     yield "WebP", "animation, 12 MP", animated

@@ -91,6 +91,16 @@ def test_a_flood_of_empty_pixel_chunks_is_affordable() -> None:
     assert outcome(PNG[:33] + chunk(b"IDAT", b"") * 2_000_000 + PNG[33:]) == "unreadable-image"
 
 
+def test_a_png_has_fewer_pixels_to_spend_the_deeper_they_are() -> None:
+    def deep(width: int, height: int) -> bytes:
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0))
+        row = b"\4" + bytes(range(256)) * (width // 32)
+        return PNG[:8] + header + chunk(b"IDAT", zlib.compress(row * height, 1)) + chunk(b"IEND", b"")
+
+    assert outcome(deep(8000, 5000)) == "too-many-pixels"
+    assert outcome(deep(4992, 5000)) == "scored"
+
+
 def test_a_flood_of_webp_frames_is_affordable() -> None:
     frames = [draw_face(), draw_face().rotate(90)]
     file = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:], duration=100)
