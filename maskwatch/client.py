@@ -1,4 +1,4 @@
-"""A client of the API: a prediction at once, or an upload and, later, its result; feedback, and compliance."""
+"""A client of the API: predictions, uploads and their results, feedback, compliance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROBLEM: Final = "urn:maskwatch:problem:"  # and the identifier that /docs has a
 _WHERE: Final = re.compile(
     r"^HTTPS?Connection\w*\(.*?\): "
 )  # that urllib3's reasons start with, and we as well
-_UNTOLD: Final = "application/octet-stream"  # the service looks at the bytes
+_UNTYPED: Final = "application/octet-stream"  # the service looks at the bytes
 _TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
 _RETRIES: Final = urllib3.Retry(
     total=6,
@@ -51,7 +51,7 @@ class UnreachableError(ApiError):
 
 
 class Client:
-    """Asks one API; threads may share it. What is refused raises `ApiError`.
+    """A client of one API, which threads may share. Every refusal raises `ApiError`.
 
     Args:
         url: Of the API.
@@ -71,73 +71,81 @@ class Client:
 
     def health(self) -> dict[str, Any]:
         """Return what GET /health says."""
-        return self._ask("GET", "health")
+        return self._request_json("GET", "health")
 
     def openapi(self) -> dict[str, Any]:
         """Return what GET /openapi.json says."""
-        return self._ask("GET", "openapi.json")
+        return self._request_json("GET", "openapi.json")
 
-    def predict(self, picture: bytes, media_type: str = _UNTOLD, **query: str) -> dict[str, Any]:
+    def predict(self, picture: bytes, media_type: str = _UNTYPED, **query: str) -> dict[str, Any]:
         """Return what POST /predict says about a picture."""
-        return self._ask("POST", f"predict?{urlencode(query)}", picture, media_type)
+        return self._request_json("POST", f"predict?{urlencode(query)}", picture, media_type)
 
     def upload(self, picture: bytes, media_type: str, source: str | None = None) -> str:
         """Put a picture where Batch finds it, and return its key."""
-        wanted = {"type": media_type} | ({"source": source} if source else {})
-        told = self._ask("POST", "uploads", json.dumps(wanted).encode(), "application/json")
-        if len(picture) > told["max_bytes"]:
-            raise ApiError(f"the file has {len(picture):,} bytes; at most {told['max_bytes']:,} are accepted")
-        parts = {**told["upload"]["fields"], "file": ("picture", picture, media_type)}
-        self._send("POST", told["upload"]["url"], fields=parts)
-        return str(told["key"])
+        payload = {"type": media_type} | ({"source": source} if source else {})
+        slot = self._request_json("POST", "uploads", json.dumps(payload).encode(), "application/json")
+        if len(picture) > slot["max_bytes"]:
+            raise ApiError(f"the file has {len(picture):,} bytes; at most {slot['max_bytes']:,} are accepted")
+        parts = {**slot["upload"]["fields"], "file": ("picture", picture, media_type)}
+        self._request("POST", slot["upload"]["url"], fields=parts)
+        return str(slot["key"])
 
     def result(self, key: str) -> dict[str, Any] | None:
         """Return the result of an upload, or None while there is none."""
         try:
-            return self._ask("GET", f"results/{quote(key)}")
+            return self._request_json("GET", f"results/{quote(key)}")
         except ApiError as refusal:
             if refusal.kind == "no-result":
                 return None
             raise
 
     def feedback(self, prediction_id: str, label: str, *, audit: bool = False) -> dict[str, Any]:
-        """Tell what a prediction should have said; what is told last counts. `audit`: it was drawn, not chosen."""
-        told = {"prediction_id": prediction_id, "label": label} | ({"audit": True} if audit else {})
-        return self._ask("POST", "feedback", json.dumps(told).encode(), "application/json")
+        """Send the label that a prediction should have had; of several the last counts.
+
+        Args:
+            prediction_id: As it was answered.
+            label: The actual one.
+            audit: Whether the prediction was drawn at random rather than chosen.
+        """
+        payload = {"prediction_id": prediction_id, "label": label} | ({"audit": True} if audit else {})
+        return self._request_json("POST", "feedback", json.dumps(payload).encode(), "application/json")
 
     def compliance(self, **query: str) -> dict[str, Any]:
         """Return what GET /compliance says."""
-        return self._ask("GET", f"compliance?{urlencode(query)}")
+        return self._request_json("GET", f"compliance?{urlencode(query)}")
 
     def compliance_csv(self, **query: str) -> str:
         """Return what GET /compliance says, as a table in CSV."""
         url = f"{self._url}compliance?{urlencode(query | {'format': 'csv'})}"
-        return self._send("GET", url, headers=self._key).data.decode()
+        return self._request("GET", url, headers=self._key).data.decode()
 
-    def _ask(self, method: str, path: str, body: bytes | None = None, media_type: str = "") -> dict[str, Any]:
+    def _request_json(
+        self, method: str, path: str, body: bytes | None = None, media_type: str = ""
+    ) -> dict[str, Any]:
         headers = self._key | ({"content-type": media_type} if media_type else {})
-        answer = self._send(method, self._url + path, body=body, headers=headers)
+        response = self._request(method, self._url + path, body=body, headers=headers)
         try:
-            told: dict[str, Any] = answer.json()
+            content: dict[str, Any] = response.json()
         except ValueError as error:
             raise UnreachableError(
                 f"{self._url} answered, but not with JSON: is it the address of an API?"
             ) from error
-        return told
+        return content
 
-    def _send(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
+    def _request(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
         try:
-            answer = self._http.request(method, url, **content)
+            response = self._http.request(method, url, **content)
         except urllib3.exceptions.HTTPError as error:
             reason = str(getattr(error, "reason", None) or error)
             raise UnreachableError(
                 f"{url.partition('?')[0]} cannot be reached: {_WHERE.sub('', reason)}"
             ) from error
-        if answer.status < HTTPStatus.BAD_REQUEST:
-            return answer
-        if answer.headers.get("content-type") == "application/problem+json":
-            problem = answer.json()
+        if response.status < HTTPStatus.BAD_REQUEST:
+            return response
+        if response.headers.get("content-type") == "application/problem+json":
+            problem = response.json()
             raise ApiError(problem["detail"], problem["type"].removeprefix(PROBLEM))
-        text = answer.data.decode(errors="replace")
+        text = response.data.decode(errors="replace")
         message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
-        raise ApiError(f"{url} answered {answer.status}: {message[1] if message else text[:300]}")
+        raise ApiError(f"{url} answered {response.status}: {message[1] if message else text[:300]}")

@@ -1,4 +1,4 @@
-"""One picture to what the API says about it, and to a copy with that drawn on it."""
+"""One picture to the API's answer, and to a copy with the answer drawn on it."""
 
 from __future__ import annotations
 
@@ -13,39 +13,43 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_TO_ALL: Final = {"forbidden", "throttled", "invalid-parameter"}  # what one picture is told, all would be
-_SMALLER: Final = {"too-large", "too-many-pixels"}  # what a smaller copy is not told
+_FOR_ALL: Final = {
+    "forbidden",
+    "throttled",
+    "invalid-parameter",
+}  # refusals that every other picture would get
+_SMALLER: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy does not get
 _QUALITY: Final = 90  # of a drawn copy, unless it is a PNG
 
 
 def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path | None) -> Outcome:
-    """Ask about one picture, and draw what is answered.
+    """Score one picture, and draw the answer.
 
     Args:
-        client: Who is asked.
-        query: What else is told about the picture.
-        picture: Which one; larger than the API takes, it is asked about a smaller copy.
-        copy: Where the drawn copy goes, if there is to be one.
+        client: Of the API.
+        query: Its parameters.
+        picture: A smaller copy is sent of one that is larger than the API takes.
+        copy: Where the drawn copy goes; None for no copy.
 
     Raises:
-        ApiError: So would be all others.
+        ApiError: Every other picture would be refused, too.
     """
     try:
         data = picture.read()
-        answer = _ask(client, query, data)
+        answer = _predict(client, query, data)
         if copy:
             copy.parent.mkdir(parents=True, exist_ok=True)
             draw(upright(data), answer).save(copy, quality=_QUALITY)
     except OSError as error:
         return Outcome(picture.name, None, str(error))
     except ApiError as refusal:
-        if isinstance(refusal, UnreachableError) or refusal.kind in _TO_ALL:
+        if isinstance(refusal, UnreachableError) or refusal.kind in _FOR_ALL:
             raise
         return Outcome(picture.name, None, str(refusal), refusal.kind)
     return Outcome(picture.name, answer)
 
 
-def _ask(client: Client, query: Mapping[str, str], data: bytes) -> dict[str, Any]:
+def _predict(client: Client, query: Mapping[str, str], data: bytes) -> dict[str, Any]:
     if len(data) <= MAX_BYTES:
         try:
             return client.predict(data, **query)
