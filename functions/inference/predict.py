@@ -11,6 +11,7 @@ from functions.inference.record import Recorder
 from functions.inference.request import parse
 from functions.inference.score import load_models, score
 from functions.inference.settings import read_settings
+from functions.inference.snapshot import renew_after_restore
 from functions.shared.api import Api
 from functions.shared.problem import UNREADABLE_IMAGE, InputError
 
@@ -24,6 +25,7 @@ settings = read_settings()
 release = open_release(settings.model_uri)  # a release that does not verify must not start
 models = load_models(release, settings.threads)
 recorder = Recorder(settings.namespace, "/predict", release.version)
+renew_after_restore()
 app = Api(settings.cors_origin, {"/predict": "POST", "/health": "GET"})
 
 

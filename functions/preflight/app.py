@@ -19,7 +19,7 @@ from botocore.config import Config
 VERSION_TIMEOUT: Final = 70  # seconds; no version has longer, and its cold start counts
 UPLOADS: Final = 3  # pictures that Batch is given at most
 SIDE: Final = 64  # pixels of the picture
-SOURCE: Final = "preflight"  # of its record, so that compliance can leave it out
+SOURCE: Final = "preflight"  # of its record, by which compliance shows it apart
 
 logger = logging.getLogger()
 

@@ -74,7 +74,7 @@ def add_options(parser: ArgumentParser) -> None:
     what.add_argument(
         "--manifest", metavar="KEY", help="every picture of this inventory, in the results bucket"
     )
-    parser.add_argument("--concurrency", type=int, default=5, help="batches at once (default: %(default)s)")
+    parser.add_argument("--concurrency", type=int, default=2, help="batches at once (default: %(default)s)")
 
 
 def command(options: Namespace) -> None:

@@ -1,0 +1,34 @@
+"""Delete a stack; its buckets, their pictures and their models stay until `make purge`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import WaiterError
+
+from infra.ops.errors import OpsError
+from infra.ops.stack import stack_outputs
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Say which stack."""
+    parser.add_argument("--stack", required=True)
+
+
+def command(options: Namespace) -> None:
+    """Delete it and wait. Not by `sam delete`, which deletes its images, too: other stacks may run them."""
+    cloudformation = boto3.client("cloudformation")
+    outputs = stack_outputs(options.stack, cloudformation)
+    cloudformation.delete_stack(StackName=options.stack)
+    try:
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=options.stack)
+    except WaiterError as error:
+        raise OpsError(
+            f"{options.stack} is not deleted; CloudFormation's console says why. {error}"
+        ) from error
+    buckets = sorted(value for name, value in outputs.items() if name.endswith("Bucket"))
+    print(f"{options.stack} is deleted. These stay until make purge: {', '.join(buckets)}")

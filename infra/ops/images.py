@@ -1,0 +1,75 @@
+"""Name the images of a package by digest, or keep those that a stack runs from the repository's lifecycle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from samtranslator.yaml_helper import yaml_parse
+from yaml import safe_dump
+
+from infra.ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def pin(template: dict[str, Any], ecr: Any) -> None:
+    """Put `repository@sha256:…` in the place of every image's `repository:tag`, which can be moved."""
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        if properties.get("PackageType") == "Image" and "@" not in properties["ImageUri"]:
+            repository, _, tag = properties["ImageUri"].rpartition(":")
+            found = ecr.describe_images(repositoryName=_name(repository), imageIds=[{"imageTag": tag}])
+            properties["ImageUri"] = f"{repository}@{found['imageDetails'][0]['imageDigest']}"
+
+
+def keep(stack: str, cloudformation: Any, functions: Any, ecr: Any) -> list[str]:
+    """Tag each image that a stack runs `live-<stack>-<resource>`; the lifecycle leaves such tags. Return the tags."""
+    tags = []
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
+        if resource["ResourceType"] != "AWS::Lambda::Function":
+            continue
+        code = functions.get_function(FunctionName=resource["PhysicalResourceId"])["Code"]
+        if "ResolvedImageUri" not in code:
+            continue
+        repository, _, digest = code["ResolvedImageUri"].partition("@")
+        tag = f"live-{stack}-{resource['LogicalResourceId']}"
+        name = _name(repository)
+        (image,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageDigest": digest}])["images"]
+        known = ecr.describe_images(repositoryName=name, imageIds=[{"imageDigest": digest}])["imageDetails"][
+            0
+        ]
+        if tag not in known.get("imageTags", []):
+            manifest = {"imageManifest": image["imageManifest"], "imageTag": tag}
+            ecr.put_image(repositoryName=name, **manifest)
+        tags.append(tag)
+    return tags
+
+
+def _name(repository: str) -> str:
+    return repository.partition("/")[2]
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Say what to do, and with which package or stack."""
+    commands = parser.add_subparsers(dest="what", required=True)
+    commands.add_parser("pin", help="name the images of a package by digest").add_argument(
+        "package", type=Path
+    )
+    commands.add_parser("keep", help="tag the images that run").add_argument("--stack", required=True)
+
+
+def command(options: Namespace) -> None:
+    """Pin or keep."""
+    ecr = boto3.client("ecr")
+    if options.what == "keep":
+        print("\n".join(keep(options.stack, boto3.client("cloudformation"), boto3.client("lambda"), ecr)))
+        return
+    template = yaml_parse(options.package.read_text())
+    if not template:
+        raise OpsError(f"{options.package} is empty; make package writes it")
+    pin(template, ecr)
+    options.package.write_text(safe_dump(template, sort_keys=False))

@@ -1,0 +1,64 @@
+"""Empty and delete the buckets that a deleted stack has left. What they hold cannot be brought back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from infra.ops.errors import OpsError
+from infra.ops.stack import stack_outputs
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+_TAG = "aws:cloudformation:stack-name"  # CloudFormation's, which stays with a bucket
+
+
+def left_by(stack: str, s3: Any) -> list[str]:
+    """Return the names of the buckets that a stack made."""
+    return [
+        bucket["Name"]
+        for bucket in s3.list_buckets()["Buckets"]
+        if bucket["Name"].startswith(f"{stack.lower()}-") and _tags(bucket["Name"], s3).get(_TAG) == stack
+    ]
+
+
+def _tags(bucket: str, s3: Any) -> dict[str, str]:
+    try:
+        return {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]}
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchTagSet":
+            raise
+        return {}
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Say which stack."""
+    parser.add_argument("--stack", required=True)
+
+
+def command(options: Namespace) -> None:
+    """Ask, then delete every version of every object, and the buckets.
+
+    Raises:
+        OpsError: The stack is still there, left no bucket, or its name was not typed.
+    """
+    try:
+        stack_outputs(options.stack, boto3.client("cloudformation"))
+    except OpsError:
+        pass
+    else:
+        raise OpsError(f"{options.stack} is still there, and its buckets are in use: make destroy first")
+    buckets = left_by(options.stack, boto3.client("s3"))
+    if not buckets:
+        raise OpsError(f"there is no bucket that {options.stack} left")
+    print("This deletes for good what is in:", *buckets, sep="\n    ")
+    if input(f"Type {options.stack} to go on: ") != options.stack:
+        raise OpsError("nothing was deleted")
+    for name in buckets:
+        bucket = boto3.resource("s3").Bucket(name)
+        bucket.object_versions.delete()
+        bucket.delete()
+        print(f"{name} is deleted")

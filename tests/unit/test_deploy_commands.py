@@ -1,0 +1,151 @@
+"""Images are named by digest and kept while they run; a deleted stack's buckets go only when they are asked for."""
+
+import json
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.ops import destroy, images, purge
+from infra.ops.errors import OpsError
+
+REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/maskwatch"
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def pushed():
+    """Push an image; return its digest."""
+    ecr = boto3.client("ecr")
+    ecr.create_repository(repositoryName="maskwatch")
+    layer = {
+        "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        "size": 1,
+        "digest": "sha256:" + 64 * "0",
+    }
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {**layer, "mediaType": "application/vnd.docker.container.image.v1+json"},
+        "layers": [layer],
+    }
+    text = json.dumps(manifest)
+    image = ecr.put_image(repositoryName="maskwatch", imageManifest=text, imageTag="predict-1")["image"]
+    return image["imageId"]["imageDigest"]
+
+
+def test_a_package_names_images_by_digest(pushed):
+    template = {
+        "Resources": {
+            "Predict": {"Properties": {"PackageType": "Image", "ImageUri": f"{REPOSITORY}:predict-1"}},
+            "Hook": {"Properties": {"CodeUri": "s3://artifacts/hook"}},
+        }
+    }
+    images.pin(template, boto3.client("ecr"))
+
+    assert template["Resources"]["Predict"]["Properties"]["ImageUri"] == f"{REPOSITORY}@{pushed}"
+    images.pin(template, boto3.client("ecr"))  # once more changes nothing
+
+
+def test_what_a_stack_runs_is_tagged_and_the_tag_moves(pushed):
+    stack = [
+        {
+            "ResourceType": "AWS::Lambda::Function",
+            "LogicalResourceId": "Predict",
+            "PhysicalResourceId": "predict",
+        },
+        {"ResourceType": "AWS::S3::Bucket", "LogicalResourceId": "Models", "PhysicalResourceId": "models"},
+        {"ResourceType": "AWS::Lambda::Function", "LogicalResourceId": "Hook", "PhysicalResourceId": "hook"},
+    ]
+    code = {"predict": {"ResolvedImageUri": f"{REPOSITORY}@{pushed}"}, "hook": {"Location": "https://…"}}
+    pages = SimpleNamespace(paginate=lambda **_: [{"StackResourceSummaries": stack}])
+    cloudformation = SimpleNamespace(get_paginator=lambda _: pages)
+    functions = SimpleNamespace(get_function=lambda FunctionName: {"Code": code[FunctionName]})  # noqa: N803
+
+    for _ in range(2):
+        assert images.keep("maskwatch-dev", cloudformation, functions, boto3.client("ecr")) == [
+            "live-maskwatch-dev-Predict"
+        ]
+
+    (image,) = boto3.client("ecr").describe_images(repositoryName="maskwatch")["imageDetails"]
+    assert sorted(image["imageTags"]) == ["live-maskwatch-dev-Predict", "predict-1"]
+
+
+@pytest.fixture
+def left(monkeypatch):
+    """Leave buckets behind, with two versions of an object in one of them; type the stack's name when asked."""
+    s3 = boto3.resource("s3")
+    stacks = {"maskwatch-dev-uploads-1": "maskwatch-dev", "maskwatch-dev-2-uploads-1": "maskwatch-dev-2"}
+    for name in (*stacks, "maskwatch-dev-mine"):
+        s3.create_bucket(Bucket=name)
+    # Tags of CloudFormation's own, which nobody else may put, nor moto.
+    monkeypatch.setattr(
+        purge,
+        "_tags",
+        lambda name, _: {"aws:cloudformation:stack-name": stacks[name]} if name in stacks else {},
+    )
+    uploads = s3.Bucket("maskwatch-dev-uploads-1")
+    uploads.Versioning().enable()
+    for body in (b"1", b"2"):
+        uploads.put_object(Key="a.jpg", Body=body)
+    uploads.Object("a.jpg").delete()
+    monkeypatch.setattr("builtins.input", lambda _: "maskwatch-dev")
+    return lambda: {bucket.name for bucket in s3.buckets.all()}
+
+
+OPTIONS = SimpleNamespace(stack="maskwatch-dev")
+
+
+def test_purge_deletes_every_version_in_the_stack_s_own_buckets(left):
+    purge.command(OPTIONS)
+
+    assert left() == {"maskwatch-dev-2-uploads-1", "maskwatch-dev-mine"}
+
+
+def test_purge_deletes_nothing_unless_the_name_is_typed(left, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda _: "yes")
+
+    with pytest.raises(OpsError, match="nothing was deleted"):
+        purge.command(OPTIONS)
+    assert "maskwatch-dev-uploads-1" in left()
+
+
+def test_purge_says_where_there_is_nothing():
+    with pytest.raises(OpsError, match="no bucket that maskwatch-dev left"):
+        purge.command(OPTIONS)
+
+
+@pytest.mark.usefixtures("left")
+def test_purge_leaves_a_stack_that_stands():
+    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    boto3.client("cloudformation").create_stack(StackName="maskwatch-dev", TemplateBody=json.dumps(template))
+
+    with pytest.raises(OpsError, match="make destroy first"):
+        purge.command(OPTIONS)
+
+
+def test_destroy_says_what_stays(capsys):
+    template = {
+        "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+        "Outputs": {"UploadsBucket": {"Value": "maskwatch-dev-uploads-1"}, "ApiUrl": {"Value": "https://…"}},
+    }
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName="maskwatch-dev", TemplateBody=json.dumps(template))
+
+    destroy.command(OPTIONS)
+
+    assert capsys.readouterr().out == (
+        "maskwatch-dev is deleted. These stay until make purge: maskwatch-dev-uploads-1\n"
+    )
+    with pytest.raises(OpsError, match="no stack named"):
+        destroy.command(OPTIONS)

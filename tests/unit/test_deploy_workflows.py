@@ -1,0 +1,85 @@
+"""The workflows build once, hand on what was built, and hold credentials no longer than they need."""
+
+import re
+
+import pytest
+import yaml
+
+from infra.local.template import transformed_template
+from tests.conftest import ROOT
+
+WORKFLOWS = ROOT / ".github" / "workflows"
+BUILD = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text())["jobs"]
+STAGE = yaml.safe_load((WORKFLOWS / "deploy-stage.yml").read_text())["jobs"]["deploy"]
+
+
+def commands(job):
+    return [step.get("run", step.get("uses", "")) for step in job["steps"]]
+
+
+def test_images_are_built_in_one_job_alone():
+    assert [name for name, job in BUILD.items() if "make package" in str(job)] == ["build"]
+    assert not re.search(r"make (package|deploy )|sam build", "\n".join(commands(STAGE)))
+
+
+def test_a_stage_waits_for_the_one_before():
+    assert {name: job.get("needs") for name, job in BUILD.items()} == {
+        "build": None,
+        "dev": "build",
+        "staging": "dev",
+        "prod": "staging",
+    }
+
+
+@pytest.mark.parametrize("job", [BUILD["build"], STAGE], ids=["build", "stage"])
+def test_tools_are_installed_before_there_are_credentials(job):
+    steps = commands(job)
+    (credentials,) = [n for n, step in enumerate(steps) if "configure-aws-credentials" in step]
+
+    assert steps.index("make tools") < credentials
+    assert not re.search("pip install|npm install", "\n".join(steps[credentials:]))
+
+
+@pytest.mark.parametrize("job", [BUILD["build"], STAGE], ids=["build", "stage"])
+def test_roles_and_region_are_the_environment_s(job):
+    (settings,) = [
+        step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")
+    ]
+
+    assert "environment" in job
+    assert settings["role-to-assume"] == "${{ vars.AWS_ROLE }}"
+    assert settings["aws-region"] == "${{ vars.AWS_REGION }}"
+    assert "secrets." not in str(job)
+
+
+def test_only_protected_refs_are_deployed():
+    assert BUILD["build"]["if"] == "github.ref_protected"
+
+
+def test_a_session_outlasts_the_slowest_canary_and_its_rollback():
+    (settings,) = [
+        step["with"] for step in STAGE["steps"] if "configure-aws-credentials" in step.get("uses", "")
+    ]
+    strategies = transformed_template(ROOT / "template.yaml", {})["Parameters"]["DeploymentStrategy"][
+        "AllowedValues"
+    ]
+    steps = {
+        name: 60 * int(found[2]) * (100 // int(found[1]) if name.startswith("Linear") else 1)
+        for name in strategies
+        if (found := re.search(r"(\d+)Percent(?:Every)?(\d+)Minute", name))
+    }
+    roles = transformed_template(ROOT / "infra" / "bootstrap.yaml", {"GitHubRepository": "owner/name"})[
+        "Resources"
+    ]
+
+    assert settings["role-duration-seconds"] >= 2 * max(steps.values())
+    assert settings["role-duration-seconds"] > 60 * STAGE["timeout-minutes"]
+    assert roles["DeployProd"]["Properties"]["MaxSessionDuration"] >= settings["role-duration-seconds"]
+
+
+def test_what_holds_credentials_is_installed_by_hash():
+    makefile = (ROOT / "infra" / "deploy.mk").read_text()
+    requirements = (ROOT / "infra" / "sam" / "requirements.txt").read_text()
+
+    assert "--require-hashes -r infra/sam/requirements.txt" in makefile
+    assert requirements.count("--hash=sha256:") >= len(re.findall(r"^\S+==", requirements, re.MULTILINE))

@@ -1,0 +1,103 @@
+"""Every environment names every parameter, to sam build as to sam deploy: what is not named keeps its old value."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from infra.expand import TEMPLATE, expand
+from infra.local.template import transformed_template
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "infra" / "parameters"
+CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
+ENVIRONMENTS = [name for name in CONFIG if name != "version"]
+DECLARED = transformed_template(TEMPLATE, {})["Parameters"]
+REFUSED = [
+    ("BatchConcurrency", 1),
+    ("AddressRate", "5"),
+    ("ModelUri", "s3://bucket/elsewhere/1/"),
+    ("CorsOrigin", "https://example.org/path"),
+    ("Typo", "1"),
+]
+
+
+def read(file):
+    """Return the values in a file and in those it includes, as sam reads them."""
+    values = yaml.safe_load(file.read_text())
+    included = values.pop("$include", None)
+    return {**(read(file.parent / included.removeprefix("file://")) if included else {}), **values}
+
+
+def refused(values):
+    """Name the values that CloudFormation would not take."""
+    found = sorted(values.keys() ^ DECLARED.keys())
+    for name, value in values.items():
+        declared = DECLARED.get(name, {})
+        if (
+            ("AllowedValues" in declared and value not in declared["AllowedValues"])
+            or not re.fullmatch(declared.get("AllowedPattern", ".*"), str(value))
+            or ("MinValue" in declared and value < declared["MinValue"])
+            or ("MaxValue" in declared and value > declared["MaxValue"])
+        ):
+            found.append(name)
+    return found
+
+
+def test_the_defaults_are_the_template_s():
+    assert read(FOLDER / "defaults.yaml") == {
+        name: declared["Default"] for name, declared in DECLARED.items()
+    }
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_parameter_has_a_value_that_is_taken(environment):
+    assert refused(read(FOLDER / f"{environment}.yaml")) == []
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_a_value_that_is_not_taken_is_found(name, value):
+    assert name in refused({**read(FOLDER / "dev.yaml"), name: value})
+
+
+def test_a_parameter_that_is_not_named_is_found():
+    values = read(FOLDER / "prod.yaml")
+    del values["ModelUri"]
+
+    assert refused(values) == ["ModelUri"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_sam_builds_with_what_it_deploys(environment):
+    built, deployed = (CONFIG[environment][step]["parameters"] for step in ("build", "deploy"))
+
+    assert deployed["parameter_overrides"] == f"file://infra/parameters/{environment}.yaml"
+    assert built["parameter_overrides"] == deployed["parameter_overrides"]
+
+
+def test_a_stack_s_name_of_56_characters_fits_into_every_name():
+    room = {"FunctionName": 64, "DeliveryStreamName": 64, "StateMachineName": 80, "BudgetName": 100}
+    text = str(expand(TEMPLATE, {})["Resources"])
+    stack = {"${AWS::StackName}": 56 * "x", "${Id}": 36 * "x"}
+
+    for key, limit in room.items():
+        for name in re.findall(rf"'{key}': {{'Fn::Sub': \[?'([^']+)'", text):
+            for reference, value in stack.items():
+                name = name.replace(reference, value)  # noqa: PLW2901
+            assert len(name) <= limit
+
+
+def test_warm_environments_are_never_above_their_maximum():
+    assert DECLARED["ProvisionedConcurrency"]["MaxValue"] <= DECLARED["ProvisionedConcurrencyMax"]["MinValue"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_new_account_can_serve_while_it_scores_in_bulk(environment):
+    """Ten executions at once: those of the queue, of a backfill and of Drift leave half to Predict and Portal."""
+    backfill = re.search(
+        r'"--concurrency", type=int, default=(\d+)', (ROOT / "infra/ops/backfill.py").read_text()
+    )
+
+    assert read(FOLDER / f"{environment}.yaml")["BatchConcurrency"] + int(backfill[1]) + 1 <= 5
+    assert read(FOLDER / f"{environment}.yaml")["ReservedConcurrency"] == 0
