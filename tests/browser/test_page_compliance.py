@@ -85,7 +85,9 @@ def test_shares_are_drawn_for_each_source_and_for_all(view, stack):
     page, _ = view()
     go(page, stack)
     expect(page.locator("#charts .panel h2")).to_have_text(["All sources", "(no source told)", "gate-3"])
-    expect(panel(page, "gate-3")).to_contain_text("200 faces: 75.0% mask, 6.0% worn wrongly, 18.0% no mask")
+    expect(panel(page, "gate-3")).to_contain_text(
+        "200 faces in frames: 75.0% mask, 6.0% worn wrongly, 18.0% no mask"
+    )
     bars = panel(page, "gate-3").locator("svg g")
     expect(bars).to_have_count(2)
     heights = (

@@ -217,7 +217,7 @@ def test_clearing_forgets_results_and_what_is_under_way(page):
 
 def test_what_is_right_can_be_said(page):
     choose(page, file(draw_scene()))
-    page.get_by_text("Right or wrong?").click()
+    page.locator(".wrong").evaluate("each => { each.open = true; }")  # one in a hundred is open already
     with page.expect_request("**/feedback") as sent:
         page.locator(".wrong").get_by_role("button", name="Worn wrongly").click()
     with_id = sent.value.post_data_json
@@ -230,9 +230,20 @@ def test_what_is_right_can_be_said(page):
 def test_a_correction_that_does_not_arrive_is_said(page):
     page.route("**/feedback", lambda route: route.abort())
     choose(page, file(draw_scene()))
-    page.get_by_text("Right or wrong?").click()
+    page.locator(".wrong").evaluate("each => { each.open = true; }")  # one in a hundred is open already
     page.locator(".wrong").get_by_role("button", name="No mask").click()
     expect(page.locator(".wrong")).to_contain_text("The service cannot be reached. Look at your connection")
+
+
+def test_a_prediction_that_is_drawn_asks_to_be_judged(page):
+    drawn = prediction() | {"prediction_id": "00000001-7c1e-4b5e-9a53-6a6b1f0f2d11"}
+    page.route("**/predict*", lambda route: route.fulfill(json=drawn))
+    page.route("**/feedback", lambda route: route.fulfill(status=202, json={}))
+    choose(page, file(draw_scene()))
+    expect(page.get_by_text("Drawn for checking: right or wrong?")).to_be_visible()
+    with page.expect_request("**/feedback") as sent:
+        page.locator(".wrong").get_by_role("button", name="Mask", exact=True).click()
+    assert sent.value.post_data_json["audit"] is True
 
 
 def test_records_tell_what_was_tried_here(page):
