@@ -40,6 +40,7 @@ CANDIDATE, PASSED = "candidate", "passed"
 
 def client(uri: str | None = None) -> MlflowClient:
     """The store that MLFLOW_TRACKING_URI names, else the local one."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # MLflow's 7 hold up an epoch for minutes
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         LOCAL.mkdir(exist_ok=True)
