@@ -31,7 +31,7 @@ def portal(monkeypatch):
 
 
 @pytest.fixture
-def insights():
+def insights(aws):  # noqa: ARG001 -- sets the environment
     """The bucket for feedback, reports and summaries, empty."""
     with mock_aws():
         yield boto3.resource("s3", "us-east-1").create_bucket(Bucket="insights")

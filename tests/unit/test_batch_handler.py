@@ -92,11 +92,7 @@ def batch(module, monkeypatch):
 
 
 @pytest.fixture
-def dead_letters(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def dead_letters(aws):  # noqa: ARG001 -- sets the environment
     with mock_aws():
         yield boto3.resource("sqs").create_queue(QueueName="dead-letters")
 

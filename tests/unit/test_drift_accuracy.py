@@ -4,10 +4,8 @@ import json
 from collections import Counter
 from datetime import UTC, date, datetime
 
-import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 
 from functions.drift import feedback_join
 from functions.drift.accuracy import Judged, design_effect, figures, share
@@ -21,15 +19,6 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TODAY, YESTERDAY = date(2026, 11, 21), date(2026, 11, 20)
 AUDITED = "00000000-0000-4000-8000-{:012x}"
 CHOSEN = "ffffffff-0000-4000-8000-{:012x}"
-
-
-@pytest.fixture
-def insights(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        yield boto3.resource("s3", "us-east-1").create_bucket(Bucket="insights")
 
 
 @pytest.fixture

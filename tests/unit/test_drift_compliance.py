@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 
 from functions.drift import compliance
 from functions.drift.compliance import Compliance, write
@@ -128,13 +127,3 @@ def test_only_a_summary_of_more_pictures_stays(there):
     assert write(s3, "insights", day, more, DAY, None)
     assert write(s3, "insights", day, few, DAY, None) is None
     assert write(s3, "insights", day, more, DAY, None)
-
-
-@pytest.fixture
-def insights(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        boto3.resource("s3", "us-east-1").create_bucket(Bucket="insights")
-        yield

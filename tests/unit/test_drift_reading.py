@@ -24,10 +24,7 @@ def lines():
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def bucket(aws):  # noqa: ARG001 -- sets the environment
     with mock_aws():
         yield boto3.resource("s3", "us-east-1").create_bucket(Bucket="records")
 

@@ -1,7 +1,6 @@
 """Where a picture may be put, on which conditions, and how its result is found."""
 
 import base64
-import importlib
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,6 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.portal.settings import read_settings
 from tests.make_events import api_event
 
 ROOT = Path(__file__).parents[2]
@@ -31,23 +29,11 @@ KEYS = [
 
 
 @pytest.fixture
-def app(monkeypatch):
-    """The handler's module, with no client of S3 yet."""
-    for name, value in {
-        "UPLOADS_BUCKET": "uploads",
-        "RESULTS_BUCKET": "results",
-        "INSIGHTS_BUCKET": "insights",
-        "AWS_ACCESS_KEY_ID": "id",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_SESSION_TOKEN": "token",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may hold another test's credentials
-    app = importlib.import_module("functions.portal.app")
-    monkeypatch.setattr(app, "settings", read_settings())  # another test may have imported it before
-    app.store.s3.cache_clear()
-    return app
+def app(portal, monkeypatch):
+    """The handler's module in another region, with a session token."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    return portal
 
 
 @pytest.fixture

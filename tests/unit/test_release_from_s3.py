@@ -16,12 +16,7 @@ URI = "s3://models/releases/7/"
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+def bucket(aws: None) -> Iterator[Any]:  # noqa: ARG001 -- sets the environment
     with mock_aws():
         bucket = boto3.resource("s3").create_bucket(Bucket="models")
         for file in BAKED.iterdir():
