@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -35,7 +36,7 @@ class DecodeProcess:
         self._connection: Connection | None = None
 
     def decode(self, data: bytes) -> Picture:
-        """Decode a picture as `decode` does. What the process does not survive twice is refused.
+        """Decode a picture as `decode` does. What takes too long, or crashes the process twice, is refused.
 
         Raises:
             InputError: The file cannot be scored; the detail says why.
@@ -43,20 +44,26 @@ class DecodeProcess:
         for _ in range(_TRIES):
             try:
                 return self._ask(self._connection or self._start(), data)
-            except (EOFError, OSError):  # it crashed or ran out of time
+            except TimeoutError:
                 self.stop()
+                break
+            except (EOFError, OSError):  # the process is gone
+                if self.stop() == -signal.SIGXCPU:
+                    break
         detail = f"The decoder crashed, or took more than {CPU_SECONDS} seconds. Save the picture anew."
         raise InputError(UNREADABLE_IMAGE, detail)
 
-    def stop(self) -> None:
-        """End the process, if there is one."""
+    def stop(self) -> int | None:
+        """End the process, if there is one; return how it ended."""
         if self._connection:
             self._connection.close()
             self._connection = None
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        if self._process is None:
+            return None
+        self._process.kill()
+        code = self._process.wait()
+        self._process = None
+        return code
 
     def _start(self) -> Connection:
         ours, theirs = socket.socketpair()

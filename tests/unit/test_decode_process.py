@@ -59,9 +59,15 @@ def test_it_refuses_as_in_this_process(process) -> None:
     assert process.decode(encode(draw_face())).width == 160
 
 
-@pytest.mark.parametrize("fault", [b"endless", b"crash"])
-def test_what_the_decoder_does_not_survive_is_refused_and_the_next_is_scored(fault: bytes, faulty) -> None:
+@pytest.mark.parametrize(("fault", "tries"), [(b"endless", 1), (b"crash", 2)])
+def test_what_the_decoder_does_not_survive_is_refused_and_the_next_is_scored(
+    fault: bytes, tries: int, faulty, monkeypatch
+) -> None:
+    started = []
+    start = faulty._start  # noqa: SLF001 -- counts processes
+    monkeypatch.setattr(faulty, "_start", lambda: started.append(1) or start())
     with pytest.raises(InputError, match=f"crashed, or took more than {CPU_SECONDS} seconds") as caught:
         faulty.decode(fault)
     assert caught.value.problem == UNREADABLE_IMAGE
+    assert len(started) == tries
     assert faulty.decode(encode(draw_face())).width == 160
