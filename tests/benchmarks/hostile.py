@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DRAWS: Final = 12  # of the random search, for each format
+SMALLEST: Final = 5.0  # logarithms of pixels
+LARGEST: Final = {"JPEG": 7.6, "PNG": 7.6, "WEBP": 7.1}
 ImageFile.MAXBLOCK = 1 << 28  # Pillow's encoder wants room for a row of scans
 
 PROGRAM: Final = """
@@ -117,7 +119,7 @@ def by_hand() -> Iterator[tuple[str, str, bytes]]:
 
 def drawn(rng: np.random.Generator, kind: str) -> bytes:
     """A file drawn at random: of any size that is accepted, smooth or noisy, in any way that Pillow can write."""
-    pixels = 10 ** rng.uniform(5, {"JPEG": 7.6, "PNG": 7.6, "WEBP": 7.1}[kind])
+    pixels = 10 ** rng.uniform(SMALLEST, LARGEST[kind])
     width = int(np.clip(np.sqrt(pixels) * 4 ** rng.uniform(-1, 1), 32, 16_000))
     height = int(np.clip(pixels / width, 32, 16_000))
     grain = int(rng.choice([1, 2, 8, 64]))

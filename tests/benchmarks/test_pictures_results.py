@@ -1,0 +1,46 @@
+"""The machinery of the benchmarks of pictures, without their long runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from functions.inference.decode import decode
+from tests.benchmarks import damage, hostile
+from tests.pictures import draw_face, encode
+
+
+def test_damage_is_counted_by_form_and_by_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(damage, "FILES", 25)
+    monkeypatch.setattr(damage, "pictures", lambda: [draw_face(320, 400)])
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in damage.damage().splitlines()[2:]]
+    table = {name: cells for name, *cells in rows}
+    assert list(table) == [*damage.FORMS, *damage.DAMAGES, "all"]
+    assert table["all"][0] == "25"
+    assert table["PNG"][2] == table["cut short"][2] == "100.0%"
+
+
+@pytest.mark.parametrize("way", damage.DAMAGES)
+def test_each_way_damages(way: str) -> None:
+    file = encode(draw_face(320, 400), quality=95)
+    damaged = damage.DAMAGES[way](file, len(file) // 2, np.random.default_rng(0))
+    assert damaged != file
+    assert len(damaged) <= len(file)
+
+
+def test_the_cost_of_a_file_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "warm-up").mkdir()
+    seconds, mebibytes, said = hostile.measure(
+        encode(draw_face(3000, 4000), "PNG", compress_level=1), tmp_path
+    )
+    assert 0 < seconds < 10
+    assert 40 < mebibytes < 200  # 4 bytes a pixel
+    assert said == "scored"
+    assert hostile.measure(b"GIF89a", tmp_path)[2] == "unsupported-type"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_file_that_is_drawn_is_one_that_is_scored(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hostile, "SMALLEST", 4.0)
+    monkeypatch.setattr(hostile, "LARGEST", dict.fromkeys(hostile.LARGEST, 4.5))
+    assert decode(hostile.drawn(np.random.default_rng(3), kind)).width >= 32
