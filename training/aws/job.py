@@ -144,9 +144,13 @@ def check(spec: JobSpec) -> None:
         raise TrainingError("instances, hours and gigabytes must be positive")
 
 
-def session(bucket: str = "") -> Session:
-    """The SDK's session, staging code in `bucket`, telling nothing to anyone but AWS's API."""
-    region = boto3.Session().region_name
+def session(bucket: str = "", *, local: bool = False) -> Session:
+    """The SDK's session, staging code in `bucket`, telling nothing to anyone but AWS's API.
+
+    Raises:
+        NoRegionError: No region is set, and it is not `local`.
+    """
+    region = boto3.Session().region_name or ("us-east-1" if local else None)
     if not region:
         raise NoRegionError
     return Session(
@@ -265,7 +269,7 @@ def run_locally(spec: JobSpec, root: Path) -> Path:
     check(spec)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as code:
-        trainer(spec, staged_code(Path(code)), session(), root).train(channels(spec))
+        trainer(spec, staged_code(Path(code)), session(local=True), root).train(channels(spec))
     return best_release(root / "artifacts" / "model")
 
 
