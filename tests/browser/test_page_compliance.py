@@ -234,7 +234,7 @@ def test_the_real_service_gives_csv(opened):
     expect(page.locator("#charts .panel")).to_have_count(1)
     with page.expect_download() as downloading:
         page.get_by_role("button", name="Download CSV").click()
-    head = next(csv.reader(io.StringIO(downloading.value.path().read_text())))
+    head = next(csv.reader(io.StringIO(downloading.value.path().read_text(encoding="utf-8-sig"))))
     assert head[:4] == ["time", "source", "pictures", "faces"]
     assert downloading.value.suggested_filename == "compliance.csv"
 

@@ -185,7 +185,7 @@ def test_results_are_taken_away_as_csv(page):
     with page.expect_download() as downloading:
         page.get_by_role("button", name="Download as CSV").click()
 
-    rows = list(csv.DictReader(io.StringIO(downloading.value.path().read_text())))
+    rows = list(csv.DictReader(io.StringIO(downloading.value.path().read_text(encoding="utf-8-sig"))))
     assert [(row["file"], row["face"], row["label"]) for row in rows] == [
         ("'=1+2, large.jpg", "1", "mask"),  # which no spreadsheet runs
         ("'=1+2, large.jpg", "2", "no_mask"),

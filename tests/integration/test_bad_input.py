@@ -109,12 +109,12 @@ def test_an_unknown_route(system):
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/predict", "POST"), ("PUT", "/predict", "POST"), ("POST", "/health", "GET")],
+    [("GET", "/predict", "POST"), ("PUT", "/predict", "POST"), ("POST", "/health", "GET, HEAD")],
 )
 def test_a_wrong_method(system, method, path, allowed):
     answer = requests.request(method, system.url + path, headers=ORIGIN | {"x-api-key": "local"}, timeout=60)
 
-    assert_problem(answer, 405, "method-not-allowed", allowed)
+    assert_problem(answer, 405, "method-not-allowed", allowed.partition(",")[0])
     assert answer.headers["allow"] == allowed
 
 

@@ -76,7 +76,7 @@ def test_a_folder_is_scored_drawn_and_told_as_csv(maskwatch, photos, tmp_path):
     done = maskwatch("predict", "photos", "--format", "csv", "--draw", "drawn", "--source", "gate-3")
 
     assert (done.returncode, done.stderr) == (1, b"")
-    rows = {row["file"]: row for row in csv.DictReader(io.StringIO(done.stdout.decode()))}
+    rows = {row["file"]: row for row in csv.DictReader(io.StringIO(done.stdout.decode("utf-8-sig")))}
     assert {name: row["status"] for name, row in rows.items()} == {
         "photos/broken.webp": "refused",
         "photos/face.jpg": "scored",

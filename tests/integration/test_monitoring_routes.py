@@ -103,6 +103,6 @@ def test_each_wants_a_key_and_one_method_and_may_be_asked_by_another_site(system
     answer = requests.request(method, address, headers=KEY | ORIGIN, timeout=60)
 
     assert (without.status_code, wrong.status_code) == (403, 405)
-    assert wrong.headers["allow"] == method
+    assert wrong.headers["allow"].partition(",")[0] == method
     assert asked.ok
     assert answer.headers["access-control-allow-origin"] == "*"

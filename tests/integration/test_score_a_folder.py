@@ -24,7 +24,7 @@ def score(tmp_path):
             text=True,
             timeout=300,
         )
-        return done, list(csv.DictReader(out.open(encoding="utf-8"))) if out.exists() else None
+        return done, list(csv.DictReader(out.open(encoding="utf-8-sig"))) if out.exists() else None
 
     return run
 
