@@ -255,12 +255,13 @@ def _accuracy(report: Report) -> Iterator[str]:
     yield (
         f"<h2>What people said</h2><p>Of the predictions since {report.judged_since}. In brackets: the 95% interval, "
         "in which frames of a source and minute count as the same people. The audit sample is drawn at random, so "
-        "its accuracy is that of all predictions; it alone alarms. What people chose to judge is not: the "
-        "last column is what holds whatever they chose.</p>"
+        "its accuracy is that of all predictions; it alone alarms. What people chose to judge is not: "
+        '"of all, for certain" is what holds whatever they chose.</p>'
         '<div class="box"><table><thead><tr><th>Of</th><th class="number">Judged</th><th class="number">Accuracy</th>'
     )
+    yield '<th class="number">Of all, for certain</th>'
     yield "".join(f'<th class="number">F1, {_NAMES[label]}</th>' for label in LABELS)
-    yield '<th class="number">Accuracy of all, for certain</th></tr></thead><tbody>'
+    yield "</tr></thead><tbody>"
     rows = [
         ("Audit sample, all releases", accuracy.audit),
         *((f"Audit sample, release {escape(name)}", told) for name, told in accuracy.model_versions.items()),
@@ -277,7 +278,7 @@ def _accuracy_row(name: str, told: Figures) -> str:
     bounds = f"{told.bounds[0]:.1%} to {told.bounds[1]:.1%}" if told.bounds else ""
     return (
         f'<tr><td class="where">{name}</td><td class="number">{told.n:,} of {told.of:,}</td>'
-        f'<td class="number">{_share(told.accuracy)}</td>{cells}<td class="number">{bounds}</td></tr>'
+        f'<td class="number">{_share(told.accuracy)}</td><td class="number">{bounds}</td>{cells}</tr>'
     )
 
 

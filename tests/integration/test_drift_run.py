@@ -316,7 +316,7 @@ def test_the_baseline_is_that_of_the_release_unless_the_stack_has_its_own(
     s3, drift, store, rng, tmp_path, monkeypatch
 ):
     text = s3.get_object(Bucket="insights", Key=BASELINE)["Body"].read()
-    store(pictures(rng, 200))
+    store(pictures(rng, 200) + pictures(rng, 200, source="gate-2"))
     s3.put_object(Bucket="records", Key="models/2/baseline.json", Body=text)
     (tmp_path / "baseline.json").write_bytes(text)
     monkeypatch.setattr(run, "BAKED", tmp_path)
