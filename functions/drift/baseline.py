@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,7 +14,6 @@ from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
 
     from numpy.typing import NDArray
 
@@ -259,8 +257,3 @@ def _read(payload: Mapping[str, Any]) -> Reference:
             int(days["longest_silence"]),
         ),
     )
-
-
-def day_range(first: date, last: date) -> list[date]:
-    """Return every day from the first to the last, both included."""
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]

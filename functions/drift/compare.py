@@ -62,6 +62,7 @@ class Finding:
         feature: One of the features, `label` for the mix of labels, `projection` for what the network sees, or
             `records` of a source that sends none.
         kind: One of `KINDS`, or `silent`.
+        of: What of the feature: its `mean`, its `spread`, or the `share` of labels; of silence, `days`.
         effect: How large the difference is, in the unit of its kind, see `Test.limit`; of silence, days.
         limit: The effect from which it counts.
         p: How likely a difference as large is by chance, corrected for the number of tests.
@@ -73,6 +74,7 @@ class Finding:
     source: str | None
     feature: str
     kind: str
+    of: str
     effect: float
     limit: float
     p: float
@@ -285,6 +287,7 @@ def _findings(
                 source,
                 _named(place),
                 TESTS[place].kind,
+                TESTS[place].of,
                 float(abs(verdicts.effects[place])),
                 float(verdicts.limits[place]),
                 float(verdicts.p[place]),
@@ -313,7 +316,18 @@ def _silence(
         f"no record came for {silent} whole day{'s' * (silent > 1)}; in the baseline never more than {usual}"
     )
     return [
-        Finding(source, SILENCE, SILENT, silent, usual + 1, 0.0, silent - usual, lasting=False, words=words)
+        Finding(
+            source,
+            SILENCE,
+            SILENT,
+            "days",
+            silent,
+            usual + 1,
+            0.0,
+            silent - usual,
+            lasting=False,
+            words=words,
+        )
     ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from functions.drift import charts, evidently_report
 from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, PROJECTION, SILENT, SUSPECTED
-from functions.drift.effects import CONFIDENCE_DROP, MIN_EFFECTIVE, PREDICTION
+from functions.drift.effects import CONFIDENCE_DROP, MIN_EFFECTIVE, PREDICTION, SPREAD
 from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, TITLES, merged, shown
 from functions.drift.report import NO_BASELINE, OTHER_VERSION
 from functions.shared.contract import LABELS
@@ -164,7 +164,7 @@ def _amount(finding: Finding) -> str:
         return f'{finding.effect:.0f} <span class="unit">days</span>'
     if finding.kind in {PREDICTION, CONFIDENCE_DROP}:
         return f'{finding.effect * 100:.1f} <span class="unit">points</span>'
-    if "spread" in finding.words:
+    if finding.of == SPREAD:
         return f'{np.expm1(finding.effect):.0%} <span class="unit">of the spread</span>'
     return f'{finding.effect:.2f} <span class="unit">SD</span>'
 
