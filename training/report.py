@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from functions.shared.contract import LABELS
-from training.files import CONVERSION, GATE, LEAVE_ONE_OUT, METRICS, MISTAKES, PREDICTIONS, STATE
+from training.files import CONVERSION, GATE, LEAVE_ONE_OUT, METRICS, MISTAKES, PREDICTIONS, SERVED, STATE
 from training.metrics import precision_recall_curve, reliability, roc_curve, wilson_interval
 
 if TYPE_CHECKING:
@@ -213,10 +213,9 @@ def read_run(
         "conversion": json.loads((run / CONVERSION).read_text()),
         "training": json.loads((run / STATE).read_text()),
     }
-    if (run / LEAVE_ONE_OUT).is_file():
-        report["leave_one_out"] = json.loads((run / LEAVE_ONE_OUT).read_text())
-    if (run / GATE).is_file():
-        report["gate"] = json.loads((run / GATE).read_text())
+    for name, file in {"gate": GATE, "clients": SERVED, "leave_one_out": LEAVE_ONE_OUT}.items():
+        if (run / file).is_file():
+            report[name] = json.loads((run / file).read_text())
     if detector:
         report["detector"] = json.loads((detector / METRICS).read_text())
         if (detector / GATE).is_file():
@@ -249,6 +248,7 @@ def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
     context = {
         "gate": None,
         "leave_one_out": None,
+        "clients": None,
         "detector": None,
         "detector_gate": None,
         **report,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STRIDES: Final = (8, 16, 32)  # pixels between the cells of the detector's three levels
 SAME_FACE: Final = 0.45  # intersection over union above which two boxes are about one face
+CLOSE_UP: Final = 0.5  # of its size, at which a picture without a face is looked at once more
 _PADDING: Final = 128
 
 
@@ -36,10 +37,14 @@ class Detections:
     scores: NDArray[np.float32]
 
 
-def letterbox(pixels: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float]:
-    """Fit RGB (H, W, 3) into the top left of a grey square (size, size, 3); also the scale of the fit."""
+def letterbox(pixels: NDArray[np.uint8], size: int, share: float = 1.0) -> tuple[NDArray[np.uint8], float]:
+    """Fit RGB (H, W, 3) into the top left of a grey square (size, size, 3), of which it takes this share of a side.
+
+    Returns:
+        The square, and the scale of the fit.
+    """
     height, width = pixels.shape[:2]
-    scale = size / max(height, width)
+    scale = share * size / max(height, width)
     fitted = max(round(width * scale), 1), max(round(height * scale), 1)
     image = Image.fromarray(pixels).resize(fitted, Image.Resampling.BILINEAR, reducing_gap=2.0)
     square = np.full((size, size, 3), _PADDING, np.uint8)
@@ -109,9 +114,14 @@ class Detector:
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
         """Find the faces in RGB (H, W, 3); their boxes are in its pixels and within it.
 
-        What has its centre in the padding that makes the picture square is no face.
+        Where there is none, the picture is looked at once more at half its size: a face may fill it. What has its
+        centre in the padding that makes the picture square is no face.
         """
-        square, scale = letterbox(pixels, self._size)
+        found = self._look(pixels, 1.0)
+        return found if len(found.scores) else self._look(pixels, CLOSE_UP)
+
+    def _look(self, pixels: NDArray[np.uint8], share: float) -> Detections:
+        square, scale = letterbox(pixels, self._size, share)
         found = read_cells(self._runner.run(square)[0], self._size, self._min_score)
         height, width = pixels.shape[:2]
         boxes = found.boxes / scale

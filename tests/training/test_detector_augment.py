@@ -1,11 +1,12 @@
 """Training pictures made of scenes: the boxes go where the faces go."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training.detector.augment import SMALLEST, CutFace, Faces, compose
+from training.detector.augment import SMALLEST, CutFace, Faces, Material, compose
 from training.detector.scenes import Scene
 
 BLUE = (0, 0, 255)
@@ -18,15 +19,21 @@ def scene(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (240, 320)
     for left, top, right, bottom in boxes:
         pixels[top:bottom, left:right] = BLUE
     labels, sought = np.zeros(len(boxes), int), np.ones(len(boxes), bool)
-    return Scene(Path("s.jpg"), "train", "s", "0", pixels, np.array(boxes, np.float32), labels, sought)
+    nowhere = np.zeros((0, 4), np.float32)
+    return Scene(
+        Path("s.jpg"), "train", "s", "0", pixels, np.array(boxes, np.float32), labels, sought, nowhere
+    )
 
 
 SCENES = [scene((40, 50, 100, 130), (200, 60, 240, 110)), scene((10, 10, 60, 80), shape=(400, 200))]
 CHANCES = np.array([0.5, 1.0])
 
 
-def drawn(seed: int, cut_faces: tuple[CutFace, ...] = ()) -> tuple[np.ndarray, Faces]:
-    return compose(SCENES, CHANCES, cut_faces, SIZE, 0.0, np.random.default_rng(seed))
+def drawn(
+    seed: int, cut_faces: tuple[CutFace, ...] = (), portraits: tuple[Scene, ...] = ()
+) -> tuple[np.ndarray, Faces]:
+    material = Material(SCENES, CHANCES, portraits, cut_faces)
+    return compose(material, SIZE, 0.0, np.random.default_rng(seed))
 
 
 def bluish(pixels: np.ndarray) -> np.ndarray:
@@ -78,6 +85,32 @@ def test_pasted_faces_have_boxes_and_cover_no_other() -> None:
     assert more > sum(len(drawn(seed)[1].boxes) for seed in range(100)) + 20
 
 
+def test_portraits_fill_the_picture_with_one_face() -> None:
+    portrait = scene((4, 6, 116, 150), shape=(160, 120))
+    sizes, shares = [], []
+    for seed in range(200):
+        pixels, faces = drawn(seed, (), (portrait,))
+        for left, top, right, bottom in faces.boxes[faces.sought].round().astype(int):
+            sizes.append(bottom - top)
+            shares.append(bluish(pixels[top:bottom, left:right]).mean())
+    assert max(sizes) > 0.8 * SIZE
+    assert np.median(shares) > 0.9
+
+
+def test_places_that_look_like_faces_are_shown_without_a_box() -> None:
+    plain = scene((10, 10, 40, 50), shape=(600, 800))
+    lookalike = replace(plain, not_faces=np.array([[700, 500, 740, 550]], np.float32))
+    lookalike.pixels[500:550, 700:740] = (20, 250, 20)
+
+    def shown(where: Scene) -> float:
+        material = Material([where], np.array([1.0]), (), ())
+        pictures = [compose(material, SIZE, 0.0, np.random.default_rng(seed)) for seed in range(120)]
+        green = [(p[..., 1].astype(int) > p[..., 0].astype(int) + 60).mean() for p, _ in pictures]
+        return float(np.mean(np.array(green) > 0.002))
+
+    assert shown(lookalike) > shown(replace(lookalike, not_faces=plain.not_faces)) + 0.05
+
+
 def test_some_pictures_have_no_face_at_all() -> None:
     empty = [seed for seed in range(200) if not len(drawn(seed)[1].boxes)]
     assert 0 < len(empty) < 0.4 * 200
@@ -94,15 +127,16 @@ def test_one_seed_draws_one_picture() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_scene_that_is_never_to_be_drawn_is_not(seed: int) -> None:
     only = np.array([1.0, 1.0])
-    first = compose(SCENES, only, (), SIZE, 0.0, np.random.default_rng(seed))
-    other = compose([SCENES[0], scene((0, 0, 9, 9))], only, (), SIZE, 0.0, np.random.default_rng(seed))
+    first = compose(Material(SCENES, only, (), ()), SIZE, 0.0, np.random.default_rng(seed))
+    others = Material([SCENES[0], scene((0, 0, 9, 9))], only, (), ())
+    other = compose(others, SIZE, 0.0, np.random.default_rng(seed))
     assert np.array_equal(first[0], other[0])
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_plain_scene_is_as_serving_sees_it_or_mirrored(seed: int) -> None:
     only = np.array([1.0, 1.0])
-    pixels, faces = compose(SCENES, only, (), SIZE, 1.0, np.random.default_rng(seed))
+    pixels, faces = compose(Material(SCENES, only, (), ()), SIZE, 1.0, np.random.default_rng(seed))
     upright = SCENES[0].boxes * SIZE / 320
     mirrored = upright.copy()
     mirrored[:, [0, 2]] = SIZE - upright[:, [2, 0]]

@@ -84,6 +84,24 @@ def test_the_padding_holds_no_face(
     assert ((found.boxes[:, 2:] - found.boxes[:, :2]) > 0).all()
 
 
+def test_where_no_face_is_found_the_picture_is_looked_at_at_half_its_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    def run(square: np.ndarray) -> list[np.ndarray]:
+        seen.append(square)
+        cells = NOTHING.copy()
+        if len(seen) == 2:
+            cells[cell(16, 0, 0)] = [3, -0.7, -0.7, 0, 0]
+        return [cells]
+
+    monkeypatch.setattr(detect, "Runner", lambda *_: SimpleNamespace(run=run))
+    found = detect.Detector(Network(b"", SIZE), 0.5, threads=1).detect(np.zeros((SIZE, SIZE, 3), np.uint8))
+    assert [(one == 0).all(axis=-1).sum() for one in seen] == [SIZE**2, (SIZE // 2) ** 2]
+    assert found.boxes.tolist() == [pytest.approx([0.1, 0.1, 48, 48], abs=0.1)]
+
+
 def test_what_is_not_certain_enough_is_left_out() -> None:
     cells = NOTHING.copy()
     cells[0, 0], cells[7, 0] = logit(0.49), logit(0.51)

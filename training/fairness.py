@@ -1,0 +1,101 @@
+"""How a release treats bare faces of different people: misses and false alarms by group, with 95% intervals.
+
+`fairface.csv` (file, race, gender, age) lists portraits, `groups.csv` (file, box, skin_fitzpatrick, gender, age)
+faces of scenes. Nobody in them wears a mask: a miss is a face that is not found, a false alarm one that is called
+anything but `no_mask`. How well masks are seen by group cannot be told: no set of masked faces says who wears them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from tqdm import tqdm
+
+from functions.inference.decode import decode
+from functions.inference.detect import Detections
+from functions.inference.prediction import PredictOptions
+from functions.inference.score import score
+from training.detector.metrics import NONE, assign
+from training.metrics import wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from functions.inference.prediction import Face
+    from functions.inference.score import Models
+
+SAME: Final = 0.3  # intersection over union: the boxes of groups.csv follow another convention
+
+Outcome = tuple[bool, bool]  # whether the face was found, and whether it was called anything but no_mask
+
+
+def portraits(folder: Path, models: Models) -> dict[str, Any]:
+    """Figures by the groups of `fairface.csv`; where no face is found, the whole picture's label counts."""
+    outcomes = []
+    for row in tqdm(_rows(folder / "fairface.csv"), desc="scoring", unit=" portraits"):
+        prediction = score(decode((folder / row["file"]).read_bytes()), models, PredictOptions())
+        outcomes.append((row, (bool(prediction.faces), prediction.verdict.label != "no_mask")))
+    return by_group(outcomes, ("race", "gender", "age"))
+
+
+def scenes(folder: Path, models: Models) -> dict[str, Any]:
+    """Figures by the groups of `groups.csv`; a face that is not found raises no alarm."""
+    rows = defaultdict(list)
+    for row in _rows(folder / "groups.csv"):
+        rows[row["file"]].append(row)
+    outcomes = []
+    for file, some in tqdm(rows.items(), desc="scoring", unit=" scenes"):
+        prediction = score(decode((folder / file).read_bytes()), models, PredictOptions(max_faces=400))
+        wanted = np.array(
+            [[float(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax")] for row in some], np.float32
+        )
+        numbers = assign(detections(prediction.faces), wanted, np.ones(len(some), bool), SAME)
+        labels = {
+            number: face.verdict.label
+            for number, face in zip(numbers, prediction.faces, strict=True)
+            if number != NONE
+        }
+        for number, row in enumerate(some):
+            outcomes.append((row, (number in labels, labels.get(number, "no_mask") != "no_mask")))
+    return by_group(outcomes, ("skin_fitzpatrick", "gender", "age"))
+
+
+def by_group(
+    outcomes: Iterable[tuple[Mapping[str, str], Outcome]], columns: tuple[str, ...]
+) -> dict[str, Any]:
+    """By column and group: how many, and the shares of misses and false alarms with their intervals."""
+    told: dict[str, dict[str, list[Outcome]]] = {column: defaultdict(list) for column in columns}
+    for row, outcome in outcomes:
+        for column in columns:
+            told[column][row[column]].append(outcome)
+    return {
+        column: {
+            group: {
+                "n": len(some),
+                "missed": _share([not found for found, _ in some]),
+                "false_alarm": _share([alarm for _, alarm in some]),
+            }
+            for group, some in sorted(groups.items())
+        }
+        for column, groups in told.items()
+    }
+
+
+def _share(hits: list[bool]) -> dict[str, Any]:
+    return {"share": sum(hits) / len(hits), "interval": wilson_interval(sum(hits), len(hits))}
+
+
+def detections(faces: Sequence[Face]) -> Detections:
+    """The faces of a prediction, in pixels of the picture."""
+    boxes = [(f.box.left, f.box.top, f.box.left + f.box.width, f.box.top + f.box.height) for f in faces]
+    scores = [face.detection_confidence for face in faces]
+    return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32))
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    with table.open(newline="") as lines:
+        return list(csv.DictReader(lines))

