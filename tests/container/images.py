@@ -1,8 +1,8 @@
 """What `sam build` calls the images, by the function in template.yaml."""
 
 IMAGES = {
-    "PredictFunction": "predictfunction:predict",
-    "BatchFunction": "batchfunction:batch",
+    "PredictFunction": "predictfunction:inference",
+    "BatchFunction": "predictfunction:inference",  # built once, for the first of the two
     "PortalFunction": "portalfunction:portal",
     "DriftFunction": "driftfunction:drift",
 }

@@ -79,6 +79,12 @@ def test_a_new_origin_makes_a_new_deployment_of_the_api():
     assert deployments[0] != deployments[1]
 
 
+def test_predict_and_batch_are_one_image_to_sam():
+    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+
+    assert resources["BatchFunction"]["Metadata"] == resources["PredictFunction"]["Metadata"]
+
+
 def test_a_variant_holds_no_condition():
     text = json.dumps(expand(TEMPLATE, VARIANTS["options"]))
 
