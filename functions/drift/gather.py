@@ -103,8 +103,7 @@ def gather(
     """
     start, end = window.start.timestamp(), window.end.timestamp()
     first = first_day(settings, window)
-    earliest, looked_from = min(first, window.start), first.timestamp()
-    oldest = window.end - timedelta(days=LABEL_DAYS)
+    earliest, oldest = min(first, window.start), window.end - timedelta(days=LABEL_DAYS)
     latest = min(datetime.now(UTC), window.end + timedelta(days=LABEL_DAYS))
     join = FeedbackJoin(s3, settings.insights_bucket, _backwards(latest, oldest), window.end)
     tally, seen, sampler, summary = Counter[str](), Seen(), Sampler(known), Compliance()
@@ -122,7 +121,7 @@ def gather(
             summary.add(record)
             if record.time >= end:
                 continue
-            if record.time >= looked_from:
+            if record.time >= oldest.timestamp():
                 join.add(record)
             if record.model_version == model_version:
                 sampler.add(record)
@@ -130,7 +129,7 @@ def gather(
                 tally["records"] += 1
                 hours[int(record.time // _HOUR), record.model_version] += 1
                 tally["other_versions"] += model_version not in {None, record.model_version}
-    judged_since = _late_labels(join, reader, seen, looked_from, earliest, oldest, time_left)
+    judged_since = _late_labels(join, reader, seen, (earliest - _DAY).date(), oldest, time_left)
     found = reader.counts
     days = sampler.days()
     whole = {
@@ -156,21 +155,17 @@ def _late_labels(
     join: FeedbackJoin,
     reader: Reader,
     seen: Seen,
-    looked_from: float,
-    earliest: datetime,
+    since: date,
     oldest: datetime,
     time_left: Callable[[], float],
 ) -> date:
-    """Read older records, as long as there are labels whose prediction was not met; return the first day read."""
+    """Read days before `since`, as long as labels are left whose prediction was not met; return the first day."""
     until = time_left() - _FOR_LATE_LABELS
-    day = (earliest - _DAY).date()
-    since = datetime.fromtimestamp(looked_from, UTC).date()
-    while join.pending and day > oldest.date() and time_left() > max(until, 0):
-        day -= _DAY
-        for record in reader.read([day]):
-            if record.time < looked_from and seen.add(record.key):
+    while join.pending and since > oldest.date() and time_left() > max(until, 0):
+        since -= _DAY
+        for record in reader.read([since]):
+            if record.time >= oldest.timestamp() and seen.add(record.key):
                 join.add(record)
-        since = day
     return since
 
 

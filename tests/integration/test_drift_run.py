@@ -428,10 +428,11 @@ def test_an_older_window_leaves_the_latest_report(drift, store, rng):
 
 
 def test_labels_count_up_to_thirty_days_late(drift, store, say, rng):
-    old = pictures(rng, 20, END - timedelta(days=20), hours=1)
+    before = pictures(rng, 10, END - timedelta(days=7, hours=12), hours=1)  # the day before the first
+    old = pictures(rng, 10, END - timedelta(days=20), hours=1)
     older = pictures(rng, 20, END - timedelta(days=31), hours=1)
-    store(old + older)
-    for line in old + older:
+    store(before + old + older)
+    for line in before + old + older:
         say(*told(line))
     say("5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11", "mask")
     accuracy = json.loads(drift().files["drift/latest.json"])["accuracy"]
