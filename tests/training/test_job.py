@@ -1,6 +1,7 @@
 """Training jobs on SageMaker, by the SDK's real calls against moto."""
 
 import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -26,7 +27,7 @@ SPEC = JobSpec(
     version="1.1.0",
     bucket=BUCKET,
     role="arn:aws:iam::123456789012:role/training",
-    serving=f"s3://{BUCKET}/models/1.0.0/",
+    serving=f"s3://{BUCKET}/models/1.0.0/#5e1f",
     weights="s3://pictures/weights/",
     hyperparameters={"seed": "3", "start": "imagenet"},
     instance_type="ml.c7i.4xlarge",
@@ -124,7 +125,7 @@ def test_machines_time_disk_and_network_are_as_ordered(described):
 def test_inputs_outputs_and_checkpoints_lie_where_a_second_try_finds_them(described):
     uris = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in described["InputDataConfig"]}
     assert uris["pictures"] == SPEC.pictures
-    assert (uris["serving"], uris["weights"]) == (SPEC.serving, SPEC.weights)
+    assert (uris["serving"], uris["weights"]) == (f"s3://{BUCKET}/models/1.0.0/", SPEC.weights)
     assert described["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/training/jobs"
     assert described["OutputDataConfig"]["KmsKeyId"] == "alias/pictures"
     assert described["CheckpointConfig"] == {
@@ -193,6 +194,8 @@ def test_what_a_job_made_is_published_registered_listed_and_approved(sagemaker, 
     about = package["CustomerMetadataProperties"]
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     assert about["release"] == f"s3://{BUCKET}/models/1.1.0/"
+    manifest = boto3.client("s3").get_object(Bucket=BUCKET, Key="models/1.1.0/manifest.json")["Body"].read()
+    assert about["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
     assert (about["gate"], about["compared_with"]) == ("nowhere worse", "1.0.0")
     assert about["training_job"] == started.training_job_name
     fetched = tmp_path / "fetched"

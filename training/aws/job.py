@@ -247,7 +247,9 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
 def channels(spec: JobSpec) -> list[InputData]:
     """Where the job's inputs come from."""
     told = {"pictures": spec.pictures, "serving": spec.serving, "weights": spec.weights}
-    return [InputData(channel_name=name, data_source=place) for name, place in told.items() if place]
+    # A release's address may end in its digest, which is no part of the place.
+    places = {name: place.partition("#")[0] for name, place in told.items()}
+    return [InputData(channel_name=name, data_source=place) for name, place in places.items() if place]
 
 
 def submit(spec: JobSpec, sagemaker: Session) -> TrainingJob:
@@ -309,7 +311,7 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str = 
         with tarfile.open(archive) as files:
             files.extractall(folder, filter="data")
         release = best_release(folder)
-        uri = publish(release, bucket, s3)
+        uri, _, digest = publish(release, bucket, s3).partition("#")
         told = load_release(release)
         gate = json.loads((release / GATE).read_text())
     return register(
@@ -318,6 +320,7 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str = 
         {
             "version": told.version,
             "release": uri,
+            "manifest_sha256": digest,
             "training_job": str(job.training_job_name),
             "dataset": told.manifest["dataset"]["fingerprint"],
             "git_commit": told.manifest["git_commit"],
