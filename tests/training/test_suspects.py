@@ -36,7 +36,7 @@ def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
     found = find_suspects(
         replace(dataset, samples=(relabelled, *crops[1:])),
         tmp_path,
-        recipe=Recipe((Stage(96, None, 1, 1e-3),)),
+        recipe=Recipe((Stage(96, 1, 1e-3, 60, None),), 24, 1),
     )
     assert [(s.sample.sha256, s.guess) for s in found] == [(wrong.sha256, truth[wrong.sha256])]
     assert found[0].chance < 0.05
