@@ -15,7 +15,8 @@ from tests.pictures import encode
 
 GOOD = [f"before/{n % 7}/ünï {n}+%20.jpg" for n in range(130)]
 DAMAGED = [f"before/damaged/{n}.jpg" for n in range(10)]
-OTHERS = [*(f"before/{n}/" for n in range(5)), *(f"before/notes-{n}.txt" for n in range(5))]
+NOTES = [f"before/notes-{n}.txt" for n in range(5)]
+FOLDERS = [f"before/{n}/" for n in range(5)]
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_each_of_150_gets_one_result_and_none_a_second(system, buckets):
     s3, uploads, results = buckets
     pictures = [encode(Image.effect_noise((64, 48), 20 + n).convert("RGB")) for n in range(10)]
     bodies = {key: pictures[n % 10] for n, key in enumerate(GOOD)}
-    bodies |= dict.fromkeys(DAMAGED, pictures[0][:200]) | dict.fromkeys(OTHERS, b"")
+    bodies |= dict.fromkeys(DAMAGED, pictures[0][:200]) | dict.fromkeys((*NOTES, *FOLDERS), b"")
     assert len(bodies) == 150
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda k: s3.put_object(Bucket=uploads, Key=k, Body=bodies[k]), bodies))
@@ -57,9 +58,9 @@ def test_each_of_150_gets_one_result_and_none_a_second(system, buckets):
     done = backfill(system, "--prefix", "before/", "--concurrency", "2")
 
     assert done.returncode == 0, done.stderr
-    assert counted(done.stdout) == {"scored": 130, "rejected": 10}
+    assert counted(done.stdout) == {"scored": 130, "rejected": 15, "skipped": 5}
     written = versions(s3, results, "before/")
-    assert sorted(written) == sorted(f"{key}.json" for key in (*GOOD, *DAMAGED))
+    assert sorted(written) == sorted(f"{key}.json" for key in (*GOOD, *DAMAGED, *NOTES))
     for key in (*GOOD[:5], *DAMAGED[:5]):
         result = json.loads(s3.get_object(Bucket=results, Key=f"{key}.json")["Body"].read())
         assert result["upload"]["key"] == key
@@ -67,7 +68,7 @@ def test_each_of_150_gets_one_result_and_none_a_second(system, buckets):
 
     again = backfill(system, "--prefix", "before/", "--concurrency", "2")
 
-    assert counted(again.stdout) == {"skipped": 140}
+    assert counted(again.stdout) == {"skipped": 150}
     assert versions(s3, results, "before/") == written
 
 

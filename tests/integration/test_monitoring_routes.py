@@ -25,7 +25,7 @@ def insights(system):
         def delete(self, key):
             s3.delete_object(Bucket=name, Key=key)
 
-        def told(self, prefix):
+        def objects(self, prefix):
             found = s3.list_objects_v2(Bucket=name, Prefix=prefix).get("Contents", [])
             return {o["Key"]: json.load(s3.get_object(Bucket=name, Key=o["Key"])["Body"]) for o in found}
 
@@ -34,16 +34,18 @@ def insights(system):
 
 def test_what_a_prediction_should_have_said_is_kept_with_its_day(system, insights, picture):
     answer = system.predict(picture, "image/jpeg").json()
-    told = {"prediction_id": answer["prediction_id"], "label": "incorrect"}
+    payload = {"prediction_id": answer["prediction_id"], "label": "incorrect"}
 
-    said = [requests.post(f"{system.url}/feedback", json=told, headers=KEY, timeout=60) for _ in range(2)]
+    answers = [
+        requests.post(f"{system.url}/feedback", json=payload, headers=KEY, timeout=60) for _ in range(2)
+    ]
 
-    assert [one.status_code for one in said] == [202, 202]
-    kept = [f for key, f in insights.told("feedback/").items() if told["prediction_id"] in key]
-    assert kept == [said[1].json()]
-    assert kept[0].items() > told.items()
+    assert [answer.status_code for answer in answers] == [202, 202]
+    kept = [f for key, f in insights.objects("feedback/").items() if payload["prediction_id"] in key]
+    assert kept == [answers[1].json() | {"api_key_id": "local"}]
+    assert kept[0].items() > payload.items()
     today = f"{datetime.fromisoformat(kept[0]['time']):%Y-%m-%d}"
-    assert f"feedback/dt={today}/{told['prediction_id']}.json" in insights.told("feedback/")
+    assert f"feedback/dt={today}/{payload['prediction_id']}.json" in insights.objects("feedback/")
 
 
 def test_compliance_is_counted_from_the_summaries_as_json_and_as_csv(system, insights):
@@ -79,7 +81,7 @@ def test_a_range_that_is_too_long_is_refused(system):
 
 
 def test_the_report_on_drift_is_the_latest_or_a_problem(system, insights):
-    before = insights.told("drift/latest.json")  # of another test, which may go on
+    before = insights.objects("drift/latest.json")  # of another test, which may go on
     insights.delete("drift/latest.json")
     nothing = requests.get(f"{system.url}/drift", headers=KEY, timeout=60)
     latest = {"window": {}, "verdict": "ok", "findings": [], "sources": {}, "counts": {"records": 7}}
