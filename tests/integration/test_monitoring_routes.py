@@ -62,12 +62,8 @@ def test_compliance_is_counted_from_the_summaries_as_json_and_as_csv(system, ins
     assert found.headers["content-type"] == "application/json"
     assert found.json()["as_of"] == "2026-10-02T00:10:00Z"
     assert found.json()["rows"][0]["source"] == "=Tür; 3"
-    assert found.json()["total"] == counts | {
-        "share_mask": 0.5,
-        "share_no_mask": 0.25,
-        "share_incorrect": 0.25,
-        "share_uncertain": 0.0,
-    }
+    shares = {"share_mask": 0.5, "share_no_mask": 0.25, "share_incorrect": 0.25, "share_uncertain": 0.0}
+    assert found.json()["total"].items() >= (counts | shares).items()
     assert table.headers["content-type"] == "text/csv; charset=utf-8"
     assert next(csv.DictReader(io.StringIO(table.text)))["source"] == "'=Tür; 3"
     assert of_another.json()["rows"] == []
