@@ -18,6 +18,7 @@ PREDICTIONS: Final = "predictions.csv"
 MISTAKES: Final = "mistakes.png"
 LEAVE_ONE_OUT: Final = "leave-one-out.json"  # what to expect of pictures from elsewhere
 GATE: Final = "gate.json"
+NOTES: Final = "notes.md"  # what a person has to say of the release, for the model card
 SERVED: Final = "served.json"  # what a client meets: the whole way from bytes to answers
 REPORT: Final = "report"
 CLASSIFIER_WEIGHTS: Final = "classifier.weights.h5"

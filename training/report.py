@@ -20,7 +20,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from functions.shared.contract import LABELS
-from training.files import CONVERSION, GATE, LEAVE_ONE_OUT, METRICS, MISTAKES, PREDICTIONS, SERVED, STATE
+from training.files import (
+    CONVERSION,
+    GATE,
+    LEAVE_ONE_OUT,
+    METRICS,
+    MISTAKES,
+    NOTES,
+    PREDICTIONS,
+    SERVED,
+    STATE,
+)
 from training.metrics import precision_recall_curve, reliability, roc_curve, wilson_interval
 
 if TYPE_CHECKING:
@@ -216,6 +226,8 @@ def read_run(
     for name, file in {"gate": GATE, "clients": SERVED, "leave_one_out": LEAVE_ONE_OUT}.items():
         if (run / file).is_file():
             report[name] = json.loads((run / file).read_text())
+    if (run / NOTES).is_file():
+        report["notes"] = (run / NOTES).read_text()
     if detector:
         report["detector"] = json.loads((detector / METRICS).read_text())
         if (detector / GATE).is_file():
@@ -249,6 +261,7 @@ def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
         "gate": None,
         "leave_one_out": None,
         "clients": None,
+        "notes": None,
         "detector": None,
         "detector_gate": None,
         **report,

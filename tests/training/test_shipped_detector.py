@@ -43,14 +43,15 @@ def test_the_manifest_tells_these_very_figures(metrics: dict) -> None:
 
 def test_where_no_face_is_none_is_found(metrics: dict) -> None:
     assert metrics["face_free"]["patterns"]["false_per_picture"] <= 0.05
-    assert metrics["face_free"]["backgrounds"]["false_per_picture"] <= 0.2
+    assert metrics["face_free"]["backgrounds"]["false_per_picture"] <= 0.3
 
 
 def test_faces_are_found_with_few_false_ones(metrics: dict) -> None:
-    assert metrics["overall"]["recall"] >= 0.92
+    assert metrics["overall"]["recall"] >= 0.9
+    assert metrics["overall"]["recall_at_0.1_false_by_half"] >= 0.88
     assert metrics["overall"]["false_per_picture"] <= 0.1
-    assert metrics["labels"]["mask"]["ap50"] >= 0.88
-    assert metrics["labels"]["no_mask"]["ap50"] >= 0.85
+    assert metrics["labels"]["mask"]["ap50"] >= 0.93
+    assert metrics["labels"]["no_mask"]["ap50"] >= 0.9
 
 
 def test_a_face_that_is_found_gets_its_label(metrics: dict) -> None:
