@@ -39,7 +39,7 @@ DRIFT_REPORTS: Final = "drift/"
 
 
 def read_source(value: object) -> str | None:
-    """Check the name of a camera or site; None and the empty string are no name.
+    """Check the name of a camera or site; None and blanks are no name.
 
     Raises:
         InputError: It is not text, is too long or is not printable.
@@ -57,7 +57,7 @@ def read_track(value: object) -> str | None:
 
 
 def _read_name(value: object, field: str, longest: int) -> str | None:
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip(" ")):
         return None
     if isinstance(value, str) and _REPLACED in value:
         raise InputError(INVALID_PARAMETER, f"`{field}` must be text in UTF-8; some of its bytes are not.")

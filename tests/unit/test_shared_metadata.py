@@ -10,7 +10,7 @@ from functions.shared.contract import MAX_SOURCE
 from functions.shared.metadata import decode_source, encode_source
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
-sources = st.text(min_size=1, max_size=MAX_SOURCE).filter(str.isprintable)
+sources = st.text(min_size=1, max_size=MAX_SOURCE).filter(lambda text: text.isprintable() and text.strip(" "))
 
 
 @given(sources)
