@@ -83,7 +83,7 @@ drift: $(VENV)/drift.stamp ## Look for drift now, and say what was found (ENV=â€
 	$(BIN)/python -m infra.ops drift --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(TO),--to $(TO)) $(if $(HOURS),--hours $(HOURS))
 
 demo-drift: $(VENV)/drift.stamp ## Show what drift looks like: PICTURES=folder as they are, then darker, blurred, of another mix
-	$(BIN)/python -m infra.ops demo-drift "$(or $(PICTURES),$(DATA))" $(if $(STACK),--stack $(STACK))
+	$(BIN)/python -m infra.ops demo-drift "$(or $(PICTURES),$(DATA))"
 
 baseline: $(VENV)/drift.stamp ## Measure drift against a time that was fine: FROM=2026-11-01 TO=2026-11-08 (ENV=â€¦ or STACK=name)
 	$(BIN)/python -m infra.ops baseline --stack $(or $(STACK),maskwatch-$(ENV)) --from $(FROM) --to $(TO)
