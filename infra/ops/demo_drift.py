@@ -96,7 +96,10 @@ def simulate(samples: dict[str, Sample], model_version: str) -> tuple[Report, st
     """
     rng = np.random.default_rng(0)
     clean = samples["clean"]
-    turned = [clean.label_counts()[label] / len(clean.labels) for label in ("no_mask", "mask", "incorrect")]
+    counts = clean.label_counts()
+    turned = (
+        (0.2, 0.8, 0.0) if counts["no_mask"] < counts["mask"] else (0.8, 0.2, 0.0)
+    )  # the rarer is now frequent
     names = [*samples, MIX]
     past = [{name: drawn(clean, rng) for name in names} for _ in range(_PAST)]
     changed = [
