@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser environments check format lock train train-detector evaluate release train-baseline bench clean
+.PHONY: help run test test-browser environments check roles format lock train train-detector evaluate release train-baseline bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -21,7 +21,7 @@ help: ## Show this list
 run: $(VENV)/run.stamp ## Start the whole system on http://127.0.0.1:3000 (PORT=…), no Docker, no AWS account
 	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000)
 
-test: $(VENV)/test.stamp .venv-tflite/stamp ## Run every test that needs no Docker (JOBS=2 processes, ARGS=…)
+test: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp ## Run every test that needs no Docker (JOBS=2 processes, ARGS=…)
 	$(BIN)/python -m pytest tests --ignore tests/container -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-browser: $(VENV)/dev.stamp ## Test the page in headless Chromium
@@ -31,6 +31,9 @@ check: $(VENV)/dev.stamp check-infra ## Lint, formatting, types, infrastructure 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+roles: $(VENV)/test.stamp .venv-emulator/stamp ## Take every right of every role away, and write what notices into docs/roles.md
+	WRITE_ROLES=1 $(BIN)/python -m pytest tests/emulator/test_roles.py
 
 format: $(VENV)/dev.stamp ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix-only --quiet .
@@ -58,7 +61,7 @@ release: $(VENV)/dev.stamp ## Write the release of the judged RUN (and DETECTOR,
 train-baseline: $(VENV)/dev.stamp ## Write what drift is measured by into the release MODEL=folder, from DATA's validation pictures
 	$(BIN)/python -m training.baseline --data $(DATA) --release $(MODEL)
 
-environments: $(VENV)/test.stamp .venv-tflite/stamp .venv-checks/stamp .venv-sam/bin/sam ## Install everything that checks and tests need
+environments: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp .venv-checks/stamp .venv-sam/bin/sam ## Install everything that checks and tests need
 
 bench: $(VENV)/test.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet -e '.[bench]'
@@ -95,6 +98,11 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 .venv-tflite/stamp:  # the runtime's predecessor, which stops at Python 3.11 and numpy 1
 	@if python3.11 -m venv .venv-tflite; then .venv-tflite/bin/pip install --quiet --disable-pip-version-check \
 	  tflite-runtime==2.14.0 numpy==1.26.4 pillow; else echo "SKIPPED: tflite-runtime needs python3.11"; fi
+	@mkdir -p $(@D) && touch $@
+
+.venv-emulator/stamp: Makefile  # an emulator of AWS, for tests/emulator; apart, since it pins botocore
+	@if $(PYTHON) -m venv .venv-emulator && .venv-emulator/bin/pip install --quiet --disable-pip-version-check \
+	  ministack==1.5.33; then :; else echo "SKIPPED: MiniStack cannot be installed here"; rm -rf .venv-emulator; fi
 	@mkdir -p $(@D) && touch $@
 
 include infra/deploy.mk

@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     with_system = {item.path for item in items if "system" in item.fixturenames}
     for item in items:
         group = "system" if item.path in with_system else item.path.stem
-        group = "training" if item.path.parent.name == "training" else group
+        group = item.path.parent.name if item.path.parent.name in {"training", "emulator"} else group
         item.add_marker(pytest.mark.xdist_group(group))
 
 

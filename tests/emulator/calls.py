@@ -1,0 +1,170 @@
+"""What AWS services do with our roles, by AWS's documentation, and MiniStack does without asking the role."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from infra.local.template import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from tests.emulator.stack import Stack
+
+_LOG: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
+_TRACE: Final = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+_ARN: Final = f"{REGION}:{ACCOUNT}"
+_EXECUTION: Final = f"arn:aws:states:{_ARN}:execution:{{stack}}-backfill"
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls about one resource that a role must allow, or must not.
+
+    Attributes:
+        why: What the calls are for.
+        resource: What they are about; names in braces are resources of the template.
+        actions: What is called.
+        denied: Whether the role must not allow it.
+    """
+
+    why: str
+    resource: str
+    actions: tuple[str, ...]
+    denied: bool = False
+
+
+def _logs(group: str) -> Calls:
+    stream = f"arn:aws:logs:{_ARN}:log-group:{{{group}}}:log-stream:one"
+    return Calls("Lambda writes the log", stream, _LOG)
+
+
+_TRACING: Final = Calls("Lambda sends traces", "*", _TRACE)
+_MISSING: Final = "a missing object is told from a forbidden one"
+
+
+def _missing(bucket: str) -> Calls:
+    return Calls(_MISSING, f"arn:aws:s3:::{{{bucket}}}", ("s3:ListBucket",))
+
+
+CALLS: Final = {
+    "BackfillRole": (
+        Calls(
+            "Step Functions sends traces",
+            "*",
+            (*_TRACE, "xray:GetSamplingRules", "xray:GetSamplingTargets"),
+        ),
+        Calls("the map lists the uploads", "arn:aws:s3:::{UploadsBucket}", ("s3:ListBucket",)),
+        Calls("the map reads an inventory", "arn:aws:s3:::{ResultsBucket}/inventory/x", ("s3:GetObject",)),
+        Calls("a batch is scored", "{BatchFunctionAliaslive}", ("lambda:InvokeFunction",)),
+        Calls(
+            "the results are written",
+            "arn:aws:s3:::{ResultsBucket}/backfill/x",
+            ("s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"),
+        ),
+        Calls("the map starts children", "{Backfill}", ("states:StartExecution",)),
+        Calls(
+            "the execution is stopped",
+            f"{_EXECUTION}:one",
+            ("states:DescribeExecution", "states:StopExecution"),
+        ),
+        Calls(
+            "its children are stopped",
+            f"{_EXECUTION}/prefix:one",
+            ("states:DescribeExecution", "states:StopExecution"),
+        ),
+    ),
+    "BatchRole": (
+        _logs("BatchLogs"),
+        _TRACING,
+        Calls(
+            "Lambda reads the queue",
+            f"arn:aws:sqs:{_ARN}:{{UploadsQueue}}",
+            ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+        ),
+        *(_missing(bucket) for bucket in ("ModelsBucket", "UploadsBucket", "ResultsBucket")),
+    ),
+    "DriftRole": (
+        _logs("DriftLogs"),
+        _TRACING,
+        _missing("ModelsBucket"),
+        Calls("Lambda gives an event up", f"arn:aws:sqs:{_ARN}:{{DriftDeadLetters}}", ("sqs:SendMessage",)),
+    ),
+    "DriftScheduleRole": (
+        Calls(
+            "the schedule starts Drift",
+            f"arn:aws:lambda:{_ARN}:function:{{DriftFunction}}",
+            ("lambda:InvokeFunction",),
+        ),
+        Calls("the schedule gives up", f"arn:aws:sqs:{_ARN}:{{DriftDeadLetters}}", ("sqs:SendMessage",)),
+    ),
+    "PortalRole": (
+        _logs("PortalLogs"),
+        _TRACING,
+        _missing("ResultsBucket"),
+        _missing("InsightsBucket"),
+        *(
+            Calls(
+                "what is no result is kept back, as the function does itself",
+                f"arn:aws:s3:::{{ResultsBucket}}/{folder}/x.json",
+                ("s3:GetObject",),
+                denied=True,
+            )
+            for folder in ("backfill", "inventory", "preflight")
+        ),
+    ),
+    "PreflightRole": (
+        _logs("PreflightLogs"),
+        _TRACING,
+        Calls(
+            "CodeDeploy is asked and told",
+            f"arn:aws:codedeploy:{_ARN}:deploymentgroup:ServerlessDeploymentApplication/PredictFunctionDeploymentGroup",
+            ("codedeploy:GetDeployment", "codedeploy:PutLifecycleEventHookExecutionStatus"),
+        ),
+    ),
+    "PredictRole": (_logs("PredictLogs"), _TRACING, _missing("ModelsBucket")),
+    "RecordsSenderRole": (
+        Calls(
+            "CloudWatch Logs sends records",
+            f"arn:aws:firehose:{_ARN}:deliverystream/{{RecordsStream}}",
+            ("firehose:PutRecord",),
+        ),
+    ),
+    "RecordsWriterRole": (
+        Calls(
+            "Firehose writes objects",
+            "arn:aws:s3:::{RecordsBucket}/x",
+            ("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"),
+        ),
+        Calls(
+            "Firehose looks at the bucket",
+            "arn:aws:s3:::{RecordsBucket}",
+            ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"),
+        ),
+        Calls(
+            "Firehose logs errors",
+            f"arn:aws:logs:{_ARN}:log-group:{{RecordsStreamLogs}}:log-stream:one",
+            ("logs:PutLogEvents",),
+        ),
+    ),
+}
+
+
+def wrong_calls(role: str, stack: Stack) -> list[str]:
+    """Return what `CALLS` are for that a role does not allow now, or allows though it must not."""
+    iam = stack.client("iam")
+    known = {name: name_of(identifier) for name, identifier in stack.resources.items()}
+    wrong = []
+    for calls in CALLS.get(role, ()):
+        results = iam.simulate_principal_policy(
+            PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{stack.resources[role]}",
+            ActionNames=calls.actions,
+            ResourceArns=[calls.resource.format(stack=stack.name, **known)],
+        )["EvaluationResults"]
+        if any((result["EvalDecision"] != "allowed") != calls.denied for result in results):
+            wrong.append(calls.why)
+    return wrong
+
+
+def name_of(identifier: str) -> str:
+    """Return a resource's physical id, of a queue its name instead of its URL."""
+    return identifier.rpartition("/")[2] if identifier.startswith("https:") else identifier

@@ -1,0 +1,92 @@
+"""One MiniStack for all tests, and the stacks in it."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from infra.local.template import ACCOUNT, REGION
+from tests.emulator import jobs
+from tests.emulator.server import PROGRAM, running
+from tests.emulator.stack import deploy, operate, update
+from tests.emulator.template import PROJECT
+from tests.service import serving
+
+RELEASE = PROJECT / "functions" / "inference" / "model"
+
+
+@pytest.fixture(scope="session")
+def codedeploy():
+    """Stands in for CodeDeploy, which MiniStack lacks: keeps verdicts; its deployments are called `group/id`."""
+
+    def answer(request):
+        deployment = json.loads(request.body)["deploymentId"]
+        return {"deploymentInfo": {"deploymentGroupName": deployment.partition("/")[0]}}
+
+    with serving() as service:
+        service.answer = answer
+        yield service
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory):
+    if not PROGRAM.exists():
+        pytest.skip("needs MiniStack: make .venv-emulator/stamp")
+    if not shutil.which("openssl"):
+        pytest.skip("MiniStack needs the openssl command, to make its certificate")
+    with running(tmp_path_factory.mktemp("ministack")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def defaults(emulator, codedeploy):
+    """A stack as a first `make deploy` makes it."""
+    return deploy(emulator, "maskwatch", {}, codedeploy)
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory):
+    """The release in the image under another version."""
+    folder = shutil.copytree(RELEASE, tmp_path_factory.mktemp("release") / "model")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "9.9.9"}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(defaults, release):
+    """The same stack after an update that names a release in S3."""
+    said = operate(defaults, "publish-model", str(release))
+    return update(defaults, ModelUri=said.rpartition("ModelUri=")[2].strip())
+
+
+@pytest.fixture(scope="session")
+def everything(stack):
+    """Another stack, with every optional parameter set: that which names the stack itself, by an update."""
+    parameters = {
+        "AddressRate": "100",
+        "AlarmEmail": "oncall@example.org",
+        "ApiGatewayLogRole": "existing",
+        "CorsOrigin": "https://example.org",
+        "ProvisionedConcurrency": "1",
+        "ReservedConcurrency": "2",
+        "RollbackAlarms": "version",
+    }
+    made = deploy(stack.emulator, "everything", parameters, stack.codedeploy)
+    jobs.write_records(made, 300)
+    now = datetime.now(UTC)
+    said = operate(made, "baseline", "--from", f"{now - timedelta(days=1)}", "--to", f"{now}")
+    return update(made, BaselineUri=said.rpartition("BaselineUri=")[2].strip())
+
+
+@pytest.fixture(scope="session")
+def limited(stack):
+    """Another stack, that lets little through, with what excludes a parameter of the others."""
+    limits = {"ThrottleRate": "1", "ThrottleBurst": "1", "MonthlyQuota": "2", "MonthlyBudget": "0"}
+    others = {
+        "SnapStart": "enabled",
+        "WebAclArn": f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/webacl/name/id",
+    }
+    parameters = limits | others
+    return deploy(stack.emulator, "limited", parameters, stack.codedeploy)

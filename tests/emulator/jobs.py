@@ -1,0 +1,219 @@
+"""What each function is there for, done once under its own role: returns what came of it, the same at every call."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import uuid
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tests.emulator.stack import wait_for
+from tests.pictures import draw_face, draw_scene, encode
+from tests.records import drawn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.emulator.stack import Stack
+
+EVENTS: Final = Path(__file__).parents[2] / "events"
+_NO_RESULTS: Final = ("backfill/1", "inventory/1", "preflight/1")  # in the results bucket, but for no client
+_SCENE: Final = encode(draw_scene())
+
+
+def predict(stack: Stack) -> dict[str, Any]:
+    """Start with the stack's release and score a picture."""
+    event = json.loads((EVENTS / "predict-scene.json").read_text())
+    answer = stack.invoke("PredictFunction", event, cold=True)
+    body = json.loads(answer["body"])
+    return {"status": answer["statusCode"], "label": body["label"], "model_version": body["model_version"]}
+
+
+def batch(stack: Stack) -> dict[str, Any]:
+    """Score uploads: a new one, one that replaces it, one that is gone, and bury what fails for the last time."""
+    s3 = stack.client("s3")
+    uploads, results = stack.outputs["UploadsBucket"], stack.outputs["ResultsBucket"]
+    folder = uuid.uuid4()
+
+    def put(name: str, picture: bytes) -> dict[str, Any]:
+        put = s3.put_object(Bucket=uploads, Key=f"{folder}/{name}", Body=picture)
+        return {"key": f"{folder}/{name}", "versionId": put["VersionId"], "eTag": put["ETag"].strip('"')}
+
+    def tell(*told: Mapping[str, Any], receives: int = 1, cold: bool = False) -> list[str]:
+        messages = [_message(uploads, upload, receives) for upload in told]
+        answer = stack.invoke("BatchFunction", {"Records": messages}, cold=cold)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def result(name: str) -> Any:
+        return json.loads(s3.get_object(Bucket=results, Key=f"{folder}/{name}.json")["Body"].read())
+
+    with _unread_queue(stack):
+        first, gone = put("a.jpg", _SCENE), put("gone.jpg", _SCENE)
+        s3.delete_object(Bucket=uploads, Key=gone["key"])
+        failures = tell(first, gone, cold=True)
+        scored = result("a.jpg")
+        second = put("a.jpg", encode(draw_face()))
+        failures += tell(first, second)  # the news of the first comes a second time
+        failures += tell({"key": "x" * 1020}, receives=5)
+    return {
+        "failures": len(failures),
+        "label": scored["prediction"]["label"],
+        "model_version": scored["model_version"],
+        "replaced": result("a.jpg")["upload"]["etag"] == second["eTag"] != scored["upload"]["etag"],
+        "gone": result("gone.jpg")["problem"]["type"],
+        "dead letters": _take_all(stack, "UploadsDeadLetters"),
+    }
+
+
+@contextmanager
+def _unread_queue(stack: Stack) -> Iterator[None]:
+    """Keep Lambda from reading the queue of uploads, so that Batch gets the messages that it is given."""
+    functions, mapping = stack.client("lambda"), stack.resources["BatchFunctionUploads"]
+    functions.update_event_source_mapping(UUID=mapping, Enabled=False)
+    _take_all(stack, "UploadsDeadLetters")
+    try:
+        yield
+    finally:
+        _take_all(stack, "UploadsQueue")
+        functions.update_event_source_mapping(UUID=mapping, Enabled=True)
+
+
+def _take_all(stack: Stack, queue: str) -> int:
+    """Empty a queue, and return how many messages it had."""
+    sqs, url = stack.client("sqs"), stack.outputs[queue]
+    name = "ApproximateNumberOfMessages"
+    count = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name]
+    sqs.purge_queue(QueueUrl=url)
+    return int(count)
+
+
+def portal(stack: Stack) -> dict[str, Any]:
+    """Ask every route once, and use the upload that it gives out."""
+    s3, insights = stack.client("s3"), stack.outputs["InsightsBucket"]
+    for key in ("there.jpg", *_NO_RESULTS):
+        s3.put_object(Bucket=stack.outputs["ResultsBucket"], Key=f"{key}.json", Body=b'{"status": "scored"}')
+    s3.put_object(Bucket=insights, Key="drift/latest.json", Body=_latest())
+    s3.put_object(Bucket=insights, Key=f"compliance/dt={_now():%Y-%m-%d}.json", Body=_summary(pictures=7))
+    results = (f"/results/{key}" for key in ("there.jpg", "none.jpg", *_NO_RESULTS))
+    paths = ("/", "/page/main.js", "/openapi.json", "/docs", "/drift", *results)
+    statuses = {path: stack.request("GET", path).status_code for path in paths}
+    compliance = stack.request("GET", f"/compliance?from={_now():%Y-%m-%d}")
+    upload = stack.request("POST", "/uploads", json={"type": "image/jpeg", "source": "gate-1"}).json()
+    posted = stack.emulator.post_form(upload["upload"]["url"], upload["upload"]["fields"], _SCENE)
+    prediction = str(uuid.uuid4())
+    feedback = stack.request("POST", "/feedback", json={"prediction_id": prediction, "label": "mask"})
+    kept = s3.list_objects_v2(Bucket=insights, Prefix="feedback/").get("Contents", [])
+    return {
+        **statuses,
+        "/compliance": compliance.json().get("total", {}).get("pictures"),
+        "/uploads": posted,
+        "/feedback": feedback.status_code,
+        "feedback is kept": any(prediction in found["Key"] for found in kept),
+    }
+
+
+def drift(stack: Stack) -> dict[str, Any]:
+    """Read the baseline, a window of records and what people said, and write all that is written.
+
+    The records are too few to compare, which would take a minute of a busy machine and no further right.
+    """
+    s3, insights = stack.client("s3"), stack.outputs["InsightsBucket"]
+    write_records(stack, 20)
+    s3.put_object(Bucket=insights, Key="drift/latest.json", Body=_latest())
+    for day in (_now(), _now() - timedelta(days=1)):
+        s3.put_object(Bucket=insights, Key=f"compliance/dt={day:%Y-%m-%d}.json", Body=_summary(pictures=0))
+    answer = stack.invoke("DriftFunction", {}, cold=True)
+    report = json.loads(s3.get_object(Bucket=insights, Key="drift/latest.json")["Body"].read())
+    return {
+        "records": answer["counts"]["records"],
+        "judged": report["accuracy"]["chosen"]["n"],
+        "baseline": report["baseline"] and report["baseline"]["uri"],
+        "verdict": answer["verdict"],
+        "written": sorted({key.partition("/")[0] for key in answer["written"]}),
+    }
+
+
+def write_records(stack: Stack, count: int) -> None:
+    """Put a record of every other minute until now, as Firehose does, and what people said about two of them."""
+    s3, now = stack.client("s3"), _now()
+    rng = np.random.default_rng(0)
+    version = serving_version(stack)
+    ids = [str(uuid.UUID(int=number)) for number in range(count)]
+    times = (now - timedelta(minutes=2 * number + 1) for number in range(count))
+    lines = [drawn(rng, t, version=version, prediction_id=each) for t, each in zip(times, ids, strict=True)]
+    body = gzip.compress("".join(lines).encode())
+    s3.put_object(Bucket=stack.outputs["RecordsBucket"], Key=f"dt={now:%Y-%m-%d}/records.gz", Body=body)
+    for prediction in ids[:2]:
+        feedback = {"prediction_id": prediction, "label": "mask", "time": now.isoformat()}
+        key = f"feedback/dt={now:%Y-%m-%d}/{prediction}.json"
+        s3.put_object(Bucket=stack.outputs["InsightsBucket"], Key=key, Body=json.dumps(feedback))
+
+
+def serving_version(stack: Stack) -> str:
+    """Return the version of the release that serves."""
+    version: str = stack.request("GET", "/health", key=False).json()["model_version"]
+    return version
+
+
+def backfill(stack: Stack) -> dict[str, Any]:
+    """Score what lies in the uploads bucket already."""
+    states, s3 = stack.client("stepfunctions"), stack.client("s3")
+    prefix = f"{uuid.uuid4()}/"
+    s3.put_object(Bucket=stack.outputs["UploadsBucket"], Key=f"{prefix}old.jpg", Body=_SCENE)
+    execution = states.start_execution(
+        stateMachineArn=stack.outputs["Backfill"], input=json.dumps({"prefix": prefix, "concurrency": 1})
+    )["executionArn"]
+
+    def ended() -> dict[str, Any] | None:
+        told: dict[str, Any] = states.describe_execution(executionArn=execution)
+        return told if told["status"] != "RUNNING" else None
+
+    status = wait_for(ended)["status"]
+    result = s3.get_object(Bucket=stack.outputs["ResultsBucket"], Key=f"{prefix}old.jpg.json")["Body"].read()
+    return {"status": status, "result": json.loads(result)["status"]}
+
+
+def preflight(stack: Stack) -> dict[str, str]:
+    """Ask the hook for its verdict on each function, as CodeDeploy does before a version gets traffic."""
+    verdicts = {}
+    for function in ("PredictFunction", "BatchFunction", "PortalFunction"):
+        deployment, execution = f"{function}DeploymentGroup/{uuid.uuid4()}", str(uuid.uuid4())
+        stack.invoke("Preflight", {"DeploymentId": deployment, "LifecycleEventHookExecutionId": execution})
+        told = [json.loads(asked.body) for asked in stack.codedeploy.asked]
+        (verdicts[function],) = (
+            each["status"] for each in told if each.get("lifecycleEventHookExecutionId") == execution
+        )
+    return verdicts
+
+
+def _message(bucket: str, upload: Mapping[str, Any], receives: int) -> dict[str, Any]:
+    body = {"Records": [{"s3": {"bucket": {"name": bucket}, "object": upload}}]}
+    return {
+        "messageId": str(uuid.uuid4()),
+        "receiptHandle": "handle",
+        "body": json.dumps(body),
+        "attributes": {"ApproximateReceiveCount": str(receives)},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _latest() -> str:
+    """A report on a window of yesterday."""
+    return json.dumps({"window": {"to": (_now() - timedelta(days=1)).isoformat()}})
+
+
+def _summary(pictures: int) -> str:
+    """What Drift sums up of a day."""
+    counts = dict.fromkeys(("faces", "mask", "no_mask", "incorrect", "uncertain"), 0) | {"pictures": pictures}
+    row = {"hour": f"{_now():%Y-%m-%d}T00:00:00Z", "source": "gate-1"} | counts
+    return json.dumps({"written": _now().isoformat(), "rows": [row]})

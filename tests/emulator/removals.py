@@ -1,0 +1,169 @@
+"""Every right of every role, taken away one at a time: what no longer works?"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from tests.emulator import jobs
+from tests.emulator.calls import name_of, wrong_calls
+from tests.emulator.stack import FunctionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tests.emulator.stack import Stack
+
+# What each role is for: its function's whole job. MiniStack asks these roles itself, at every call that they make.
+JOBS: Final[dict[str, Callable[[Stack], Any]]] = {
+    "BatchRole": jobs.batch,
+    "DriftRole": jobs.drift,
+    "PortalRole": jobs.portal,
+    "PreflightRole": jobs.preflight,
+    "PredictRole": jobs.predict,
+}
+
+ITS_JOB: Final = "the function's job"
+UNNOTICED: Final = {  # by role and what is removed: why it stays all the same
+    ("RecordsSenderRole", "firehose:PutRecordBatch on deliverystream/RecordsStream"): (
+        "nothing: CloudWatch Logs' documentation grants PutRecord or everything, not saying what it calls"
+    ),
+}
+_PAGE: Final = """# What each role may do, and what misses it
+
+Every action and every resource of every role in `template.yaml` was taken away, one at a time, from a stack in
+[MiniStack](https://pypi.org/project/ministack/), an emulator of AWS that enforces roles, to see what then no longer
+works. `make roles` does it again and writes this page, and a test compares the two.
+
+- Removals: {total}.
+- Missed by the function's whole job, done once under its own role (`tests/emulator/jobs.py`): {by_job}. Something
+  came out otherwise than with the right.
+- Missed by a call that an AWS service makes with the role, or tells apart by it, and that the emulator lets through
+  unasked: {by_call}. There the role's policy was asked whether it allows the call as AWS documents it
+  (`tests/emulator/calls.py`); the table says what it is for. This shows that names and resources match, not that the
+  service makes the call.
+- Missed by nothing: {unnoticed}; the table says why it stays.
+
+API Gateway's role for access logs and CodeDeploy's have AWS's own managed policies and are not in the table.
+
+| role | taken away | what misses it |
+|---|---|---|
+{rows}
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Removal:
+    """An action or a resource that a statement of a role's policy is short of, with names of the template."""
+
+    role: str
+    policy: str
+    what: str
+
+
+def removals(stack: Stack) -> Iterator[tuple[Removal, dict[str, Any] | None]]:
+    """Give every removal from the stack's own roles, with what is then left of the policy, if anything is.
+
+    Of a statement of one action and one resource there is but one.
+    """
+    iam = stack.client("iam")
+    for role, name in sorted(stack.resources.items()):
+        if not role.endswith("Role"):
+            continue
+        for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+            document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+            for what, left in _each_missing(document["Statement"]):
+                removal = Removal(role, policy, _readable(what, stack))
+                yield removal, ({**document, "Statement": left} if left else None)
+
+
+def _each_missing(statements: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for number, statement in enumerate(statements):
+        actions, resources = _listed(statement["Action"]), _listed(statement["Resource"])
+        before, after = statements[:number], statements[number + 1 :]
+        if len(actions) == len(resources) == 1:
+            yield f"{actions[0]} on {resources[0]}", before + after
+        for action in actions if len(actions) > 1 else ():
+            left = {**statement, "Action": [other for other in actions if other != action]}
+            yield f"{action} on {', '.join(resources)}", [*before, left, *after]
+        for resource in resources if len(resources) > 1 else ():
+            left = {**statement, "Resource": [other for other in resources if other != resource]}
+            yield f"{', '.join(actions)} on {resource}", [*before, left, *after]
+
+
+@contextmanager
+def _removed(removal: Removal, document: dict[str, Any] | None, stack: Stack) -> Iterator[None]:
+    """Put a policy's document in its place, for a while."""
+    iam = stack.client("iam")
+    name = {"RoleName": stack.resources[removal.role], "PolicyName": removal.policy}
+    before = iam.get_role_policy(**name)["PolicyDocument"]
+    if document:
+        iam.put_role_policy(**name, PolicyDocument=json.dumps(document))
+    else:
+        iam.delete_role_policy(**name)
+    try:
+        yield
+    finally:
+        iam.put_role_policy(**name, PolicyDocument=json.dumps(before))
+
+
+def survey(stacks: Sequence[Stack]) -> dict[Removal, str]:
+    """Try every removal, in one stack after the other until something notices; return what does, or nothing."""
+    found: dict[Removal, str] = {}
+    for stack in stacks:
+        expected: dict[str, Any] = {}
+        for removal, document in removals(stack):
+            role = removal.role
+            if found.get(removal):
+                continue
+            if role in JOBS and role not in expected:
+                expected[role] = JOBS[role](stack)
+            with _removed(removal, document, stack):
+                found[removal] = ", ".join(wrong_calls(role, stack))
+                if not found[removal] and role in JOBS and _outcome(role, stack) != expected[role]:
+                    found[removal] = ITS_JOB
+        assert {role: JOBS[role](stack) for role in expected} == expected, (
+            "a job comes to something else each time"
+        )
+    return found
+
+
+def page(found: Mapping[Removal, str]) -> str:
+    """Return docs/roles.md: what the survey found."""
+    by_job = sum(notice == ITS_JOB for notice in found.values())
+    unnoticed = sum(not notice for notice in found.values())
+    rows = [
+        f"| {each.role} | `{each.what}` | {notice or UNNOTICED.get((each.role, each.what), 'nothing')} |"
+        for each, notice in sorted(found.items())
+    ]
+    return _PAGE.format(
+        total=len(found),
+        by_job=by_job,
+        by_call=len(found) - by_job - unnoticed,
+        unnoticed=unnoticed,
+        rows="\n".join(rows),
+    )
+
+
+def _outcome(role: str, stack: Stack) -> Any:
+    """Return what the job of a role's function comes to, or the error that it fails with."""
+    try:
+        return JOBS[role](stack)
+    except (FunctionError, ClientError, LookupError) as error:
+        return error
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _readable(text: str, stack: Stack) -> str:
+    """Return a removal with resources by their names in the template."""
+    for name, identifier in sorted(stack.resources.items(), key=lambda item: -len(item[1])):
+        text = re.sub(rf"(?<![\w-]){re.escape(name_of(identifier))}(?![\w-])", name, text)
+    return re.sub(r"arn:aws:[a-z0-9]*:[a-z0-9-]*:\d*:", "", text).replace(f"{stack.name}-", "")

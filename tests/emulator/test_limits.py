@@ -1,0 +1,44 @@
+"""Keys are enforced, and throttle and quota answer with our problem documents."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.emulator.stack import wait_for
+
+PROBLEM = "application/problem+json"
+
+
+def test_without_a_key_a_route_that_costs_money_is_refused(stack):
+    answer = stack.request("POST", "/feedback", key=False, json={})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (403, PROBLEM)
+    assert answer.json()["type"] == "urn:maskwatch:problem:forbidden"
+
+
+def test_a_wrong_key_is_refused(stack):
+    assert stack.request("GET", "/drift", key=False, headers={"x-api-key": "wrong"}).status_code == 403
+
+
+def test_pages_want_no_key(stack):
+    assert {stack.request("GET", path, key=False).status_code for path in ("/", "/docs")} == {200}
+
+
+def test_who_asks_too_fast_or_too_often_is_told_so(limited):
+    """Of requests at once some are throttled, however slow the machine is; the others use the quota up."""
+
+    def refused():
+        with ThreadPoolExecutor(8) as pool:
+            answers = pool.map(lambda _: limited.request("GET", "/drift"), range(8))
+        found.update(
+            (answer.json()["detail"].split(".")[0], answer) for answer in answers if answer.status_code == 429
+        )
+        return len(found) == 2
+
+    found = {}
+    wait_for(refused)
+    assert found.keys() == {
+        "Too many requests at once",
+        "The quota of this key is used up until the month ends",
+    }
+    for answer in found.values():
+        assert answer.headers["content-type"] == PROBLEM
+        assert answer.json()["type"] == "urn:maskwatch:problem:throttled"
