@@ -18,7 +18,7 @@ TINY = """classifier:
   seed: 1
   batch: 24
   from_release:
-    - {size: 96, freeze_until_block: null, epochs: 1, learning_rate: 1.0e-3, train_samples: 24}
+    - {size: 160, freeze_until_block: null, epochs: 1, learning_rate: 1.0e-3, train_samples: 24}
 """
 
 

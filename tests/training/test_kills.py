@@ -21,6 +21,9 @@ def processes() -> multiprocessing.context.BaseContext:
     """Processes that begin with TensorFlow imported, which takes longer than the run itself."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.training.small_runs"])
+    first = context.Process(target=int)  # waits for the import, which must not be in the time of a run
+    first.start()
+    first.join()
     return context
 
 
