@@ -626,7 +626,7 @@ def routes_with_the_wrong_throttle(template):
         ]
         for s in stage["MethodSettings"]
     }
-    most = {"/health": 2}
+    most = {"/health": 2, "/docs": 2}
     wrong = []
     for path, method, _ in operations(template):
         verb = method.replace("x-amazon-apigateway-any-method", "any")
@@ -1070,6 +1070,7 @@ PROMISES = [
     (stages_without_access_logs_or_throttle, drop(*API, "AccessLogSetting")),
     (routes_with_the_wrong_throttle, drop(*API, "MethodSettings", 1)),
     (routes_with_the_wrong_throttle, drop(*API, "MethodSettings", 3)),
+    (routes_with_the_wrong_throttle, drop(*API, "MethodSettings", 5)),
     (routes_with_the_wrong_throttle, put({"Ref": "ThrottleRate"}, *API, "MethodSettings", 0, "ThrottlingRateLimit")),
     (figures_that_cost_and_nobody_reads, put("true", *API, "MethodSettings", 0, "MetricsEnabled")),
     (access_logs_that_tell_who, put("$context.identity.sourceIp", *API, "AccessLogSetting", "Format")),
