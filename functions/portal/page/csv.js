@@ -1,6 +1,6 @@
 // Results as a table that spreadsheets read.
 
-const HEAD = [
+const COLUMNS = [
   "file", "time", "prediction_id", "model_version", "face", "label", "confidence", "mask", "incorrect", "no_mask",
   "left", "top", "width", "height", "problem",
 ];
@@ -15,12 +15,12 @@ const WITHIN = /([,;|\t"])(?=\s*[-=+@＝＋－＠])/g; // no lookbehind: Safari 
  * pixels of the original.
  */
 export function asCsv(results) {
-  return BOM + [HEAD, ...results.flatMap(lines)].map((line) => `${line.map(cell).join(",")}\r\n`).join("");
+  return BOM + [COLUMNS, ...results.flatMap(lines)].map((line) => `${line.map(cell).join(",")}\r\n`).join("");
 }
 
 function lines({ name, time, answer, scale, refusal }) {
   const start = [name, time.toISOString()];
-  if (!answer) return [[...start, ...Array(HEAD.length - 3).fill(""), refusal.message]];
+  if (!answer) return [[...start, ...Array(COLUMNS.length - 3).fill(""), refusal.message]];
   const pixels = (box) => ["left", "top", "width", "height"].map((name) => (box ? Math.round(box[name] / scale) : ""));
   return (answer.faces.length ? answer.faces : [answer]).map(({ label, confidence, probabilities: p, box }, i) => [
     ...start, answer.prediction_id, answer.model_version, box ? i + 1 : "", label, confidence,

@@ -75,7 +75,7 @@ async function work() {
   while (waiting.length) {
     const result = waiting.shift();
     try {
-      await judge(result);
+      await score(result);
     } catch (error) {
       console.error(error);
       result.refusal = new ApiError("failed");
@@ -87,7 +87,7 @@ async function work() {
   running -= 1;
 }
 
-async function judge(result) {
+async function score(result) {
   if (!result.file.size) {
     result.refusal = new ApiError("empty");
     return;
@@ -113,7 +113,7 @@ async function judge(result) {
   }
 }
 
-function again(result) {
+function retry(result) {
   result.refusal = null;
   waiting.push(result);
   show(result);
@@ -149,7 +149,7 @@ function showTotals() {
 function show(result) {
   const { answer, refusal, size, card } = result;
   const words = make("div", { className: "words" }, make("h2", {}, result.name));
-  if (answer) words.append(...judged(result));
+  if (answer) words.append(...describe(result));
   else if (refusal) words.append(refused(result));
   else words.append(make("p", { className: "busy" }, "Being judged …"));
   card.classList.toggle("bare", !size);
@@ -179,12 +179,12 @@ function refused(result) {
   const box = make("div", { className: "refused" }, make("strong", {}, message), advice);
   if (said) box.append(make("details", {}, make("summary", {}, "What the service said"), said));
   if (retryable || status === 403) {
-    box.append(make("button", { type: "button", className: "quiet", onclick: () => again(result) }, "Try again"));
+    box.append(make("button", { type: "button", className: "quiet", onclick: () => retry(result) }, "Try again"));
   }
   return box;
 }
 
-function judged({ answer, took, time }) {
+function describe({ answer, took, time }) {
   const { faces, summary } = answer;
   const parts = [...LABELS, "uncertain"].filter((label) => summary[label]);
   const found = parts.map((label) => `${summary[label]} ${WORDS[label].toLowerCase()}`).join(", ");
@@ -211,7 +211,7 @@ function correction({ prediction_id: id, faces }) {
   const audit = inAuditSample(id);
   const said = make("p", { className: "dim", role: "status" });
   const choices = LABELS.map((label) => (
-    make("button", { type: "button", className: "quiet", onclick: tell(label) }, WORDS[label])
+    make("button", { type: "button", className: "quiet", onclick: sendLabel(label) }, WORDS[label])
   ));
   return make("details", { className: "wrong", open: audit },
     make("summary", {}, audit ? "Drawn for checking: right or wrong?" : "Right or wrong?"),
@@ -219,7 +219,7 @@ function correction({ prediction_id: id, faces }) {
     make("p", {}, faces.length > 1 ? "The largest face is in truth …" : "In truth it is …"),
     make("div", { className: "row" }, ...choices), said);
 
-  function tell(label) {
+  function sendLabel(label) {
     return async () => {
       try {
         await request("feedback", { body: JSON.stringify({ prediction_id: id, label, audit }), type: "application/json" });
