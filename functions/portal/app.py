@@ -114,11 +114,11 @@ def show_compliance() -> Response[str]:
     event = app.current_event
     accept = event.headers.get("accept") or ""
     now = datetime.now(UTC)
-    wanted = compliance.parse(event.query_string_parameters, accept, now)
-    text = compliance.as_text(compliance.find(wanted, settings.insights_bucket, now), wanted.form)
-    if wanted.form == "json":
+    selection = compliance.parse(event.query_string_parameters, accept, now)
+    text = compliance.as_text(compliance.find(selection, settings.insights_bucket, now), selection.form)
+    if selection.form == "json":
         return app.respond(200, text, "application/json")
-    name = f"compliance-{wanted.first:%Y-%m-%d}-{wanted.last:%Y-%m-%d}.csv"
+    name = f"compliance-{selection.first:%Y-%m-%d}-{selection.last:%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return app.respond(200, text, "text/csv; charset=utf-8", headers)
 

@@ -48,7 +48,7 @@ _FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  #
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ComplianceQuery:
     """What is asked for.
 
     Attributes:
@@ -81,7 +81,7 @@ class _Counted:
         self.by_confusion.setdefault(confusion, Counter()).update(counts)
 
 
-def parse(query: Mapping[str, str], accept: str, now: datetime) -> Wanted:
+def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQuery:
     """Read the parameters of a request.
 
     Args:
@@ -113,33 +113,33 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> Wanted:
     if days > MAX_DAYS[by]:
         detail = f"That range is {days:,} days long; ask for at most {MAX_DAYS[by]} days by {by}"
         raise InputError(INVALID_PARAMETER, f"{detail}{', or by day' if by == 'hour' else ''}.")
-    return Wanted(first, last, by, source, form, zone)
+    return ComplianceQuery(first, last, by, source, form, zone)
 
 
-def find(wanted: Wanted, bucket: str, now: datetime) -> dict[str, Any]:
+def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, Any]:
     """Return the counts of the range as they are answered.
 
     `as_of` is when the oldest of the counts was made; `missing` are days, UTC, that are over and of which nothing was
     counted; `partial` are those that were last counted before they were over.
 
     Args:
-        wanted: What is asked for.
+        selection: What is asked for.
         bucket: Where the summaries are.
         now: In UTC.
 
     Raises:
         InputError: There are more than may be answered at once, or than can be counted in time.
     """
-    first, last = _text(wanted.first), _text(wanted.last)
+    first, last = _text(selection.first), _text(selection.last)
     rows: dict[tuple[str, str], _Counted] = {}
     written: dict[date, datetime | None] = {}
-    for day, summary in _summaries(wanted, bucket):
+    for day, summary in _summaries(selection, bucket):
         written[day] = datetime.fromisoformat(summary["written"]) if summary else None
         confusion = json.dumps(summary.get("confusion")) if summary else ""
         for row in summary["rows"] if summary else ():
             hour, source = row["hour"], row["source"]
-            if first <= hour <= last and wanted.source in {None, source}:
-                begin = hour if wanted.by == "hour" else _day_of(hour, wanted.zone)
+            if first <= hour <= last and selection.source in {None, source}:
+                begin = hour if selection.by == "hour" else _day_of(hour, selection.zone)
                 rows.setdefault((begin, source), _Counted(Counter(), {})).add(row, confusion)
         if len(rows) > _MAX_ROWS:
             raise _too_much(f"The answer would have more than {_MAX_ROWS:,} rows", INVALID_PARAMETER)
@@ -151,8 +151,8 @@ def find(wanted: Wanted, bucket: str, now: datetime) -> dict[str, Any]:
     return {
         "from": first,
         "to": last,
-        "by": wanted.by,
-        "tz": str(wanted.zone),
+        "by": selection.by,
+        "tz": str(selection.zone),
         "as_of": _oldest(written.values()),
         "missing": [
             day.isoformat() for day, at in written.items() if at is None and ends[day] + _LATE <= now
@@ -237,10 +237,10 @@ def _text(hour: datetime) -> str:
     return hour.isoformat().replace("+00:00", "Z")
 
 
-def _summaries(wanted: Wanted, bucket: str) -> Iterator[tuple[date, dict[str, Any] | None]]:
+def _summaries(selection: ComplianceQuery, bucket: str) -> Iterator[tuple[date, dict[str, Any] | None]]:
     """Give every day's summary, if there is one, one by one: parsed they are ten times as large."""
-    count = (wanted.last.date() - wanted.first.date()).days + 1
-    days = [wanted.first.date() + timedelta(day) for day in range(count)]
+    count = (selection.last.date() - selection.first.date()).days + 1
+    days = [selection.first.date() + timedelta(day) for day in range(count)]
     until = time.monotonic() + _PATIENCE
     store.s3()  # made here, since threads must not make it at once
     with ThreadPoolExecutor(store.CONNECTIONS) as pool:
