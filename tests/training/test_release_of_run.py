@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,9 @@ from training.release import write_release
 def gated(run: Path, *, passed: bool = True) -> Path:
     digest = hashlib.sha256(shipped(run).file).hexdigest()
     gate = {"passed": passed, "reason": "worse: accuracy", "network_sha256": digest}
-    (run / GATE).write_text(json.dumps(gate))
-    return run
+    copy = Path(shutil.copytree(run, Path(tempfile.mkdtemp()) / "run"))  # other tests share the run
+    (copy / GATE).write_text(json.dumps(gate))
+    return copy
 
 
 def test_what_is_written_loads_and_answers_the_same(

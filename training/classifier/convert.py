@@ -131,13 +131,11 @@ def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample
     size = json.loads((folder / STATE).read_text())["recipe"]["stages"][-1]["size"]
     model = load_trained(folder / CLASSIFIER_WEIGHTS)
     files, told = _converted(model, size, learned, judged)
-    shipped = "int8" if _loss(told) <= ALLOWED_LOSS else "float16"
-    told = {"shipped": shipped, **told}
+    told = {"shipped": _shipped(told), **told}
     if size > SMALL:
         small_files, small = _converted(model, SMALL, learned, judged)
-        kind = "int8" if _loss(small) <= ALLOWED_LOSS else "float16"
-        files["small"] = small_files[kind]
-        told["small"] = {"shipped": kind, **small}
+        told["small"] = {"shipped": _shipped(small), **small}
+        files["small"] = small_files[_shipped(small)]
     for name, file in files.items():
         with replacing(folder / f"{name}.tflite") as fresh:
             fresh.write_bytes(file)
@@ -164,8 +162,9 @@ def _converted(
     return files, told
 
 
-def _loss(told: Mapping[str, Any]) -> float:
-    return float(told["validation_accuracy"]["keras"] - told["validation_accuracy"]["int8"])
+def _shipped(told: Mapping[str, Any]) -> str:
+    accuracy = told["validation_accuracy"]
+    return "int8" if accuracy["int8"] >= accuracy["keras"] - ALLOWED_LOSS else "float16"
 
 
 if __name__ == "__main__":
