@@ -104,9 +104,9 @@ check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template
 cost: $(VENV)/run.stamp ## Print what a million pictures cost, from tests/benchmarks/RESULTS.md
 	$(BIN)/python -m infra.ops cost
 
-.venv-sam/bin/sam:  # with what it needs, by hash: it runs where credentials are; the operator's commands run in it too
+.venv-sam/bin/sam:  # whole and by hash, since it runs where credentials are; --no-deps, since pip refuses an extra beside hashes
 	$(PYTHON) -m venv .venv-sam
-	.venv-sam/bin/pip install --quiet --disable-pip-version-check --require-hashes -r infra/sam/requirements.txt
+	.venv-sam/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r infra/sam/requirements.txt
 
 .venv-checks/stamp: infra/deploy.mk
 	$(PYTHON) -m venv .venv-checks
