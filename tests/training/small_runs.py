@@ -9,7 +9,7 @@ from training.classifier.dataset import find, load
 from training.detector import train as detector
 from training.recipe import Recipe, Stage
 
-RECIPE = Recipe((Stage(32, 2, 1e-2, 32, None), Stage(64, 3, 5e-3, 32, None)), batch=8, seed=1)
+RECIPE = Recipe((Stage(32, 2, 1e-2, 32, 0), Stage(64, 3, 5e-3, 32, 0)), batch=8, seed=1)
 
 
 def small_classifier(_: Path | None) -> keras.Model:
