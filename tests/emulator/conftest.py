@@ -1,5 +1,6 @@
 """One MiniStack for all tests, and the stacks in it."""
 
+import hashlib
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -49,8 +50,11 @@ def defaults(emulator, codedeploy):
 def release(tmp_path_factory):
     """The release in the image under another version."""
     folder = shutil.copytree(RELEASE, tmp_path_factory.mktemp("release") / "model")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "9.9.9"}))
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"version": "9.9.9"}
+    baseline = json.loads((folder / "baseline.json").read_text()) | {"model_version": "9.9.9"}
+    (folder / "baseline.json").write_text(json.dumps(baseline))
+    manifest["files"]["baseline.json"] = hashlib.sha256((folder / "baseline.json").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
 
