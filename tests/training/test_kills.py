@@ -66,9 +66,11 @@ def test_ten_kills_change_nothing(
     killed = finished = 0
     while killed < KILLS or history(tmp_path / f"{finished}"):
         out = tmp_path / f"{finished}"
+        started = time.monotonic()
         if not run(out, whole * rng.uniform(0.2, 1.0) if killed < KILLS else None):
             killed += 1
             continue
+        whole = min(whole, time.monotonic() - started)  # the machine may be quicker than it was
         for one, other in zip(history(out), expected, strict=True):
             assert one | {"ended": 0} == pytest.approx(other | {"ended": 0}, rel=1e-4, abs=1e-4)
         finished += 1
