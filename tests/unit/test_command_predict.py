@@ -317,7 +317,8 @@ def test_without_a_terminal_there_is_none(service, folder):  # noqa: ARG001
     with command("photos", cwd=folder, stderr=subprocess.PIPE) as process:
         out, err = process.communicate()
 
-    assert (len(out.splitlines()), err) == (7, b"")
+    left_out = b"maskwatch: left out, not being named *.jpg, *.jpeg, *.jpe, *.jfif, *.png, *.webp: 1\n"
+    assert (len(out.splitlines()), err) == (7, left_out)
 
 
 def test_a_reader_who_has_enough_ends_it_quietly(service, folder):
