@@ -25,7 +25,8 @@ def stack(system):
     return f"{system.url}/"
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop in this thread: past the file, no other test could start one.
+@pytest.fixture(scope="module")
 def launch():
     """Start Chromium with arguments more: a function. All are closed in the end."""
     program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -37,7 +38,7 @@ def launch():
         yield lambda *arguments: driver.chromium.launch(executable_path=program, args=[*QUIET, *arguments])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(launch):
     """One without a camera."""
     return launch()
