@@ -15,7 +15,6 @@ from functions.shared.contract import LABELS
 from tests.training.drawn import write_crops, write_tables
 from training.baseline import BASELINE, pictures, record_of, write_baseline
 from training.errors import TrainingError
-from training.release import write_release
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +92,3 @@ def test_of_too_few_pictures_there_is_none_and_the_release_stays_as_it_was(
         write_baseline(drawn, release)
     assert (release / "manifest.json").read_bytes() == before
     assert not (release / BASELINE).exists()
-
-
-def test_a_new_release_does_not_keep_the_baseline_of_the_one_before(evaluated: Path, tmp_path: Path) -> None:
-    (tmp_path / BASELINE).write_text("{}")
-    write_release(evaluated, tmp_path, "1.2.3", open_release(""))
-    assert not (tmp_path / BASELINE).exists()

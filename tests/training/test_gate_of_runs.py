@@ -13,7 +13,7 @@ from training import judge
 from training.classifier import gate
 from training.classifier.gate import judge_run
 from training.errors import TrainingError
-from training.files import GATE
+from training.files import GATE, SMALL
 
 VERSION = "2.0.0"
 
@@ -30,11 +30,18 @@ def same(run: Path, tmp_path: Path) -> Path:
     """A run that ships the very classifier that serves."""
     folder = tmp_path / "same"
     shutil.copytree(run, folder)
-    manifest = json.loads((BAKED / "manifest.json").read_text())["classifier"]
+    manifest = json.loads((BAKED / "manifest.json").read_text())
+    own, small = manifest["classifier"], manifest["small_classifier"]
     conversion = json.loads((folder / "conversion.json").read_text())
-    conversion |= {"shipped": "int8", "input_size": manifest["input"]["size"]}
+    conversion |= {"shipped": "int8", "input_size": own["input"]["size"]}
+    conversion["small"] = {
+        "shipped": "int8",
+        "input_size": small["input"]["size"],
+        "calibration": small["calibration"],
+    }
     (folder / "conversion.json").write_text(json.dumps(conversion))
-    shutil.copyfile(BAKED / manifest["file"], folder / "int8.tflite")
+    shutil.copyfile(BAKED / own["file"], folder / "int8.tflite")
+    shutil.copyfile(BAKED / small["file"], folder / SMALL)
     return folder
 
 

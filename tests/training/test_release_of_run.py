@@ -12,6 +12,7 @@ from functions.inference.classify import Classifier
 from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
 from functions.shared.contract import LABELS
+from training.baseline import BASELINE
 from training.candidate import shipped
 from training.classifier.dataset import Dataset
 from training.errors import TrainingError
@@ -91,3 +92,9 @@ def test_what_the_gate_refused_is_released_only_with_a_reason(evaluated: Path, t
     despite = "the old test pictures were mislabelled"
     written = write_release(tmp_path / "out", "1.2.3", open_release(""), run, despite=despite)
     assert written.manifest["released_despite"] == despite
+
+
+def test_a_new_release_does_not_keep_the_baseline_of_the_one_before(evaluated: Path, tmp_path: Path) -> None:
+    (tmp_path / BASELINE).write_text("{}")
+    write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated))
+    assert not (tmp_path / BASELINE).exists()
