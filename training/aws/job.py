@@ -166,7 +166,7 @@ def staged_code(into: Path) -> Path:
     hidden = shutil.ignore_patterns("__pycache__", "*.ipynb", "requirements.*")
     for name in ("functions/inference", "functions/shared", "training"):
         shutil.copytree(PROJECT / name, into / name, ignore=hidden)
-    drift = (path.relative_to(PROJECT) for path in (PROJECT / "functions/drift").glob("*.py"))
+    drift = (str(path.relative_to(PROJECT)) for path in (PROJECT / "functions/drift").glob("*.py"))
     for name in ("functions/__init__.py", "params.yaml", *drift):
         (into / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(PROJECT / name, into / name)
