@@ -97,7 +97,7 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 
 .venv-tflite/stamp:  # the runtime's predecessor, which stops at Python 3.11 and numpy 1
 	@if python3.11 -m venv .venv-tflite; then .venv-tflite/bin/pip install --quiet --disable-pip-version-check \
-	  tflite-runtime==2.14.0 numpy==1.26.4 pillow; else echo "SKIPPED: tflite-runtime needs python3.11"; fi
+	  tflite-runtime==2.14.0 numpy==1.26.4 pillow simplejpeg; else echo "SKIPPED: tflite-runtime needs python3.11"; fi
 	@mkdir -p $(@D) && touch $@
 
 .venv-emulator/stamp: Makefile  # an emulator of AWS, for tests/emulator; apart, since it pins botocore
