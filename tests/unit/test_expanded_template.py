@@ -1,6 +1,7 @@
 """The linters see the template as CloudFormation gets it, in every variant, and so find what the source hides."""
 
 import json
+from unittest.mock import patch
 
 import pytest
 from cfnlint.api import lint
@@ -66,17 +67,18 @@ def test_every_condition_has_both_values_in_the_variants():
     assert all({variant[name] for variant in decided} == {True, False} for name in template["Conditions"])
 
 
-def test_a_new_origin_makes_a_new_deployment_of_the_api():
-    deployments = [
-        {
-            name
-            for name in transformed_template(TEMPLATE, {"CorsOrigin": origin})["Resources"]
-            if "Deployment" in name
-        }
-        for origin in ("*", "https://example.org")
-    ]
+def deployments(origin, now):
+    """The logical ids of the API's deployments, transformed at a time in seconds since 1970."""
+    with patch("samtranslator.model.apigateway.time.time", return_value=now):
+        resources = transformed_template(TEMPLATE, {"CorsOrigin": origin})["Resources"]
+    return {name for name, one in resources.items() if one["Type"] == "AWS::ApiGateway::Deployment"}
 
-    assert deployments[0] != deployments[1]
+
+def test_the_api_is_deployed_anew_with_every_update_as_parameters_leave_no_trace_in_its_body():
+    before, after = deployments("*", 1_800_000_000), deployments("https://example.org", 1_800_000_060)
+
+    assert len(before) == len(after) == 1
+    assert before != after
 
 
 def test_predict_and_batch_are_one_image_to_sam():
