@@ -133,14 +133,14 @@ def upload_events() -> dict[str, dict[str, object]]:
 def monitoring_events() -> dict[str, dict[str, object]]:
     """By the name of the file, without its ending."""
 
-    def told(label: str) -> dict[str, object]:
+    def answer(label: str) -> dict[str, object]:
         body = {"prediction_id": "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11", "label": label}
         return api_event("POST", "/feedback", content_type="application/json", body=json.dumps(body))
 
     days = {"from": "2026-11-16", "to": "2026-11-22T11"}
     return {
-        "feedback": told("no_mask"),
-        "feedback-uncertain": told("uncertain"),
+        "feedback": answer("no_mask"),
+        "feedback-uncertain": answer("uncertain"),
         "compliance": api_event("GET", "/compliance", query=days),
         "compliance-csv": api_event(
             "GET", "/compliance", query={**days, "by": "hour", "source": "gate-3", "format": "csv"}

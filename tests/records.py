@@ -83,8 +83,8 @@ def refused(time: datetime, request_id: str = "r") -> str:
 
 def parsed(line: str) -> Mapping[str, Any]:
     """What a line says."""
-    told: Mapping[str, Any] = json.loads(line)
-    return told
+    result: Mapping[str, Any] = json.loads(line)
+    return result
 
 
 @contextlib.contextmanager

@@ -63,14 +63,14 @@ def serving_uri(stack: str) -> str:
     return str(parameters.get("ModelUri", ""))
 
 
-def open_serving(told: str) -> Release:
+def open_serving(result: str) -> Release:
     """The release at a folder or s3://…, what the stack in `stack:NAME` serves now, or for "" the one in the image.
 
     Raises:
         ReleaseError: The release cannot be used.
         TrainingError: See `serving_uri`.
     """
-    return open_release(serving_uri(told.removeprefix(STACK)) if told.startswith(STACK) else told)
+    return open_release(serving_uri(result.removeprefix(STACK)) if result.startswith(STACK) else result)
 
 
 def shipped(run: Path) -> Network:
@@ -119,9 +119,9 @@ def answer(release: Release, samples: Sequence[Sample], name: str) -> Answers:
         models = load_models(release, threads=1)
         answers = []
         for sample in samples[first::workers]:
-            told = score(decode(sample.example.path.read_bytes()), models, PredictOptions())
-            chances = told.verdict.probabilities
-            answers.append((bool(told.faces), [chances[label] for label in LABELS]))
+            result = score(decode(sample.example.path.read_bytes()), models, PredictOptions())
+            chances = result.verdict.probabilities
+            answers.append((bool(result.faces), [chances[label] for label in LABELS]))
             bar.update()
         return answers
 
@@ -149,8 +149,8 @@ def served_figures(
     """
 
     def of(chosen: NDArray[np.bool_]) -> dict[str, Any]:
-        told = figures(actual[chosen], answers.probabilities[chosen])
-        return told | {"face_found": float(answers.face_found[chosen].mean())}
+        result = figures(actual[chosen], answers.probabilities[chosen])
+        return result | {"face_found": float(answers.face_found[chosen].mean())}
 
     return {
         "overall": of(np.ones(len(actual), bool)),

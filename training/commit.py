@@ -11,7 +11,7 @@ def git_commit() -> str:
     if "GIT_COMMIT" in os.environ:
         return os.environ["GIT_COMMIT"]
     try:
-        told = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
+        result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
     except FileNotFoundError:
         return "unknown"
-    return told.stdout.strip() or "unknown"
+    return result.stdout.strip() or "unknown"

@@ -68,10 +68,10 @@ def by_group(
     outcomes: Iterable[tuple[Mapping[str, str], Outcome]], columns: tuple[str, ...]
 ) -> dict[str, Any]:
     """By column and group: how many, and the shares of misses and false alarms with their intervals."""
-    told: dict[str, dict[str, list[Outcome]]] = {column: defaultdict(list) for column in columns}
+    result: dict[str, dict[str, list[Outcome]]] = {column: defaultdict(list) for column in columns}
     for row, outcome in outcomes:
         for column in columns:
-            told[column][row[column]].append(outcome)
+            result[column][row[column]].append(outcome)
     return {
         column: {
             group: {
@@ -81,7 +81,7 @@ def by_group(
             }
             for group, some in sorted(groups.items())
         }
-        for column, groups in told.items()
+        for column, groups in result.items()
     }
 
 

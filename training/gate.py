@@ -138,10 +138,10 @@ def _pictures_needed(not_shown: Sequence[Comparison]) -> str:
     return f". Some {needed:,} test pictures would show it, if the differences stayed"
 
 
-def as_text(told: Mapping[str, Any]) -> str:
+def as_text(result: Mapping[str, Any]) -> str:
     """A gate's JSON as a table, the verdict last."""
     lines = [
         f"{one['verdict']:10}{one['figure']:45}{one['n']:>6}{one['candidate']:9.4f}{one['serving']:9.4f}"
-        for one in told["comparisons"]
+        for one in result["comparisons"]
     ]
-    return "\n".join([*lines, f"{'passed' if told['passed'] else 'refused'}: {told['reason']}"])
+    return "\n".join([*lines, f"{'passed' if result['passed'] else 'refused'}: {result['reason']}"])

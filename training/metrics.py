@@ -1,6 +1,7 @@
 """The figures a classifier is judged by: plain numpy, formulas from the papers they are named after.
 
-Throughout, `truth` and `guess` are class numbers (N,), `confusion` is (C, C) with the truth in rows, and N may be 0.
+Throughout, `actual` and `predicted` are class numbers (N,), `confusion` is (C, C) with the actual class in
+rows, and N may be 0.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 BINS: Final = 15  # of confidence, equally wide, as in Guo et al. 2017
 
 
-def confusion_matrix(truth: Ints, guess: Ints, classes: int) -> Ints:
+def confusion_matrix(actual: Ints, predicted: Ints, classes: int) -> Ints:
     """How often class i was called j, as (classes, classes)."""
-    return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
+    return np.bincount(actual * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def precision_recall_f1(confusion: Ints) -> tuple[Floats, Floats, Floats]:
@@ -105,16 +106,16 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def figures(truth: Ints, probabilities: Floats) -> dict[str, Any]:
+def figures(actual: Ints, probabilities: Floats) -> dict[str, Any]:
     """What is said of any group of pictures; `probabilities` is (N, C), class 0 is the mask worn properly."""
-    guess, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    confusion = confusion_matrix(truth, guess, probabilities.shape[1])
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    confusion = confusion_matrix(actual, predicted, probabilities.shape[1])
     return {
-        "n": len(truth),
-        "accuracy": _mean(truth == guess),
-        "mask_or_not_accuracy": _mean((truth == 0) == (guess == 0)),
+        "n": len(actual),
+        "accuracy": _mean(actual == predicted),
+        "mask_or_not_accuracy": _mean((actual == 0) == (predicted == 0)),
         "macro_f1": macro_f1(confusion),
-        "calibration_error": calibration_error(confidence, truth == guess),
+        "calibration_error": calibration_error(confidence, actual == predicted),
         "confusion": confusion.tolist(),
     }
 

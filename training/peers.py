@@ -69,8 +69,8 @@ def aizoo(file: Path) -> Finder:
 
     def find(pixels: NDArray[np.uint8]) -> Detections:
         square = Image.fromarray(pixels).resize((_AIZOO_SIZE, _AIZOO_SIZE), Image.Resampling.BILINEAR)
-        told, offsets = network.run(np.asarray(square, np.float32) / 255)
-        scores = told.max(axis=1)
+        result, offsets = network.run(np.asarray(square, np.float32) / 255)
+        scores = result.max(axis=1)
         likely = np.flatnonzero(scores >= LOWEST_SCORE)
         likely = likely[np.argsort(-scores[likely], kind="stable")]
         offsets = offsets[likely] * np.array(_AIZOO_VARIANCES, np.float32)
@@ -108,13 +108,13 @@ def moved(found: Detections, moves: tuple[float, float, float, float]) -> Detect
 def compare(finders: dict[str, Finder], scenes: Sequence[Scene]) -> dict[str, Any]:
     """By detector: recall at 0.1 false detections a scene and average precision, both at half an overlap."""
     boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
-    told = {}
+    result = {}
     for name, find in finders.items():
         found = [find(scene.pixels) for scene in tqdm(scenes, desc=name, unit="scene")]
         matches = match(found, boxes, sought, MIN_FACE)
-        told[name] = {
+        result[name] = {
             "faces": int(matches.faces.sum()),
             "recall_at_0.1_false": recall_at(matches, FALSE_PER_PICTURE)[0],
             "ap50": average_precision(matches),
         }
-    return told
+    return result

@@ -140,9 +140,9 @@ def _check(path: Path, entry: SceneEntry) -> CheckedScene | tuple[Path, str]:
 
 def doubtful(samples: Sequence[Sample], judge: Network) -> list[tuple[Sample, str, float]]:
     """Pictures that the classifier is sure show something else, with what and how sure, the surest first."""
-    told = probabilities(judge, [s.pixels for s in samples], name="checking labels")
+    result = probabilities(judge, [s.pixels for s in samples], name="checking labels")
     found = []
-    for sample, row in zip(samples, told, strict=True):
+    for sample, row in zip(samples, result, strict=True):
         said = LABELS[row.argmax()]
         if said != sample.example.label and row.max() >= SURE:
             found.append((sample, said, float(row.max())))

@@ -67,8 +67,8 @@ def read_recipe(path: Path, network: str, start: str) -> Recipe:
         TrainingError: The file does not say what is needed, or says something else besides.
     """
     try:
-        told = yaml.safe_load(path.read_text())[network]
-        return recipe_from(told[f"from_{start}"], told["batch"], told["seed"])
+        result = yaml.safe_load(path.read_text())[network]
+        return recipe_from(result[f"from_{start}"], result["batch"], result["seed"])
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise TrainingError(f"{path}: not the parameters of a training: {error!r}") from error
 

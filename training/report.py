@@ -48,21 +48,21 @@ _INK, _PALE = "#333333", "#bbbbbb"
 
 
 def plots(
-    report: Mapping[str, Any], truth: NDArray[np.int64], told: NDArray[np.float64]
+    report: Mapping[str, Any], actual: NDArray[np.int64], probabilities: NDArray[np.float64]
 ) -> dict[str, Figure]:
     """Every plot by its name.
 
     Args:
         report: What `report.json` says.
-        truth: Class numbers (N,) of the test pictures.
-        told: Their probabilities (N, 3).
+        actual: Class numbers (N,) of the test pictures.
+        probabilities: Their probabilities (N, 3).
     """
     metrics = report["metrics"]
     with style.context(STYLE):
         drawn = {
             "confusion": _confusion(np.array(metrics["overall"]["confusion"])),
-            "curves": _curves(truth, told),
-            "reliability": _reliability(truth, told, metrics["overall"]["calibration_error"]),
+            "curves": _curves(actual, probabilities),
+            "reliability": _reliability(actual, probabilities, metrics["overall"]["calibration_error"]),
             "sources": _shares({"": metrics["sources"]}, metrics["overall"]),
             "slices": _shares(metrics["slices"], metrics["overall"]),
             "corruptions": _corruptions(metrics["corruptions"], metrics["overall"]),
@@ -86,19 +86,21 @@ def _confusion(counts: NDArray[np.int64]) -> Figure:
         )
     axes.set_xticks(range(len(LABELS)), LABELS)
     axes.set_yticks(range(len(LABELS)), LABELS)
-    axes.set(xlabel="answer", ylabel="truth")
+    axes.set(xlabel="predicted", ylabel="actual")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
 
 
-def _curves(truth: NDArray[np.int64], told: NDArray[np.float64]) -> Figure:
+def _curves(actual: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Figure:
     figure = Figure((7.6, 3.5))
     roc, recall = figure.subplots(1, 2)
     for number, label in enumerate(LABELS):
-        positive = truth == number
-        roc.plot(*_thinned(*roc_curve(positive, told[:, number])), color=COLOURS[label], label=label)
-        recall.plot(*_thinned(*precision_recall_curve(positive, told[:, number])), color=COLOURS[label])
+        positive = actual == number
+        roc.plot(*_thinned(*roc_curve(positive, probabilities[:, number])), color=COLOURS[label], label=label)
+        recall.plot(
+            *_thinned(*precision_recall_curve(positive, probabilities[:, number])), color=COLOURS[label]
+        )
     roc.plot([0, 1], [0, 1], color=_PALE, linewidth=0.8, linestyle=":")
     roc.set(
         xlabel="false positive rate", ylabel="true positive rate", title="ROC, each class against the rest"
@@ -116,10 +118,10 @@ def _thinned(
     return x[chosen], y[chosen]
 
 
-def _reliability(truth: NDArray[np.int64], told: NDArray[np.float64], error: float) -> Figure:
+def _reliability(actual: NDArray[np.int64], probabilities: NDArray[np.float64], error: float) -> Figure:
     figure = Figure((4.2, 4.4))
     axes, histogram = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    said, was, counts = reliability(told.max(axis=1), told.argmax(axis=1) == truth)
+    said, was, counts = reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == actual)
     filled = counts > 0
     low, high = np.transpose(
         [wilson_interval(round(a * n), n) for a, n in zip(was[filled], counts[filled].tolist(), strict=True)]
@@ -234,16 +236,16 @@ def read_run(
             report["detector_gate"] = json.loads((detector / GATE).read_text())
     with (run / PREDICTIONS).open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    truth = np.array([LABELS.index(row["label"]) for row in rows], np.int64)
-    told = np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows])
-    return report, truth, told
+    actual = np.array([LABELS.index(row["label"]) for row in rows], np.int64)
+    probabilities = np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows])
+    return report, actual, probabilities
 
 
 def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
     """Write the report of an evaluated run, and maybe of a detector's, to `out`; see the module's text."""
-    report, truth, told = read_run(run, detector)
+    report, actual, probabilities = read_run(run, detector)
     out.mkdir(parents=True, exist_ok=True)
-    drawn = plots(report, truth, told)
+    drawn = plots(report, actual, probabilities)
     with style.context(STYLE):
         for name, figure in drawn.items():
             figure.savefig(out / f"{name}.svg", metadata={"Date": None})

@@ -8,24 +8,26 @@ the same figures.
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import h5py
 import keras
 import numpy as np
 
-from training.disk import replacing
+from training.disk import full_disk_told, replacing
 from training.errors import TrainingError
 from training.files import STATE, file_sha256
+from training.recipe import PARAMS, read_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from training.recipe import Recipe, Stage
 
@@ -281,3 +283,40 @@ def _write_state(out: Path, state: State) -> None:
     """Replace the state in one step, so that a kill leaves the old one or the new one."""
     with replacing(out / STATE) as fresh:
         fresh.write_text(json.dumps(asdict(state), indent=1))
+
+
+def train_command(description: str, network: str, train: Callable[..., object]) -> None:
+    """Train from the command line.
+
+    Args:
+        description: Of the command.
+        network: `classifier` or `detector`; its recipe is read from the parameters.
+        train: Called with the data folder, the run's folder and the recipe, and by name `backbone`, `start`,
+            `replace` and `after_epoch`.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see tables.py)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumed if it holds one")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--backbone", type=Path, help="MobileNetV2 weights; default: Keras' download")
+    begin.add_argument("--start", type=Path, help=f"weights of a trained {network} to fine-tune instead")
+    parser.add_argument(
+        "--replace", action="store_true", help="begin anew where --out holds another run than this"
+    )
+    parser.add_argument("--params", type=Path, default=PARAMS, help="default: the project's params.yaml")
+    options = parser.parse_args()
+    from training.tracking import track_if_possible  # noqa: PLC0415 -- MLflow, which nothing else here needs
+
+    try:
+        with full_disk_told():
+            train(
+                options.data,
+                options.out,
+                read_recipe(options.params, network, "release" if options.start else "imagenet"),
+                backbone=options.backbone,
+                start=options.start,
+                replace=options.replace,
+                after_epoch=track_if_possible,
+            )
+    except TrainingError as error:
+        parser.error(str(error))

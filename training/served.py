@@ -105,10 +105,10 @@ def portrait_figures(portraits: Portraits) -> dict[str, Any]:
 
 
 def _figures(portraits: Portraits, some: Sequence[int]) -> dict[str, Any]:
-    told = figures(portraits.actual[some], portraits.probabilities[some])
-    precision, recall, f1 = precision_recall_f1(np.array(told["confusion"]))
+    result = figures(portraits.actual[some], portraits.probabilities[some])
+    precision, recall, f1 = precision_recall_f1(np.array(result["confusion"]))
     return {
-        **told,
+        **result,
         "face_found": float(portraits.found[some].mean()),
         "precision": dict(zip(LABELS, precision.tolist(), strict=True)),
         "recall": dict(zip(LABELS, recall.tolist(), strict=True)),
@@ -159,7 +159,7 @@ def judge_served(data: Path, release: str, split: str, aizoo: Path | None) -> di
     examples = [one for one in find(data) if one.split == split and not one.in_scene]
     some = examples[:: max(len(examples) // TURNED, 1)]
     scenes = load_scenes(data, (split,))
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "version": opened.version,
         "split": split,
         "portraits": portrait_figures(score_portraits(examples, models)),
@@ -172,9 +172,9 @@ def judge_served(data: Path, release: str, split: str, aizoo: Path | None) -> di
         "peers": {},
     }
     if (data / "fairface.csv").is_file():
-        told["fairness"]["portraits"] = fairness.portraits(data, models)
+        result["fairness"]["portraits"] = fairness.portraits(data, models)
     if (data / "groups.csv").is_file() and split == "test":
-        told["fairness"]["scenes"] = fairness.scenes(data, models)
+        result["fairness"]["scenes"] = fairness.scenes(data, models)
     if aizoo:
         from training import peers  # noqa: PLC0415 -- packages that nothing else here needs
 
@@ -184,8 +184,8 @@ def judge_served(data: Path, release: str, split: str, aizoo: Path | None) -> di
             "CenterFace": peers.centerface(),
             "AIZOO": peers.aizoo(aizoo),
         }
-        told["peers"] = peers.compare(finders, scenes)
-    return told
+        result["peers"] = peers.compare(finders, scenes)
+    return result
 
 
 def main() -> None:
@@ -200,10 +200,10 @@ def main() -> None:
     )
     options = parser.parse_args()
     try:
-        told = judge_served(options.data, options.release, options.split, options.aizoo)
+        result = judge_served(options.data, options.release, options.split, options.aizoo)
     except TrainingError as error:
         parser.error(str(error))
-    (options.out / SERVED).write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    (options.out / SERVED).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

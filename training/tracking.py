@@ -61,8 +61,8 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
     """
     store = store or client()
     state = json.loads((run / STATE).read_text())
-    told = _run(store, run, state["started"])
-    run_id = str(told.info.run_id)
+    result = _run(store, run, state["started"])
+    run_id = str(result.info.run_id)
     gate = _read(run / GATE)
     tags = {
         "network": state["network"],
@@ -91,7 +91,7 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
         params=[Param(k, v) for k, v in params.items()],
         tags=[RunTag(k, v) for k, v in tags.items()],
     )
-    if not (told.inputs and told.inputs.dataset_inputs):
+    if not (result.inputs and result.inputs.dataset_inputs):
         store.log_inputs(run_id, [_dataset(state)])
     for name in (METRICS, GATE, CONVERSION):
         if (run / name).is_file():
@@ -128,11 +128,11 @@ def _run(store: MlflowClient, run: Path, started: float) -> Run:
             return store.get_run(json.loads(link.read_text())["run_id"])
         except MlflowException:
             pass  # another store than last time
-    told = store.create_run(
+    result = store.create_run(
         _experiment(store), round(1000 * started), {"mlflow.source.git.commit": git_commit()}, run.name
     )
-    link.write_text(json.dumps({"run_id": told.info.run_id}) + "\n")
-    return told
+    link.write_text(json.dumps({"run_id": result.info.run_id}) + "\n")
+    return result
 
 
 def _experiment(store: MlflowClient) -> str:

@@ -238,14 +238,14 @@ def _rounded(values: NDArray[Any]) -> list[float]:
 
 
 def _read(payload: Mapping[str, Any]) -> Reference:
-    told, days = payload["moments"], payload["days"]
+    result, days = payload["moments"], payload["days"]
     return Reference(
         count=int(payload["count"]),
         moments=Moments(
-            float(told["effective"]),
-            np.array(told["counts"], np.float64),
-            np.array(told["means"], np.float64),
-            np.array(told["variances"], np.float64),
+            float(result["effective"]),
+            np.array(result["counts"], np.float64),
+            np.array(result["means"], np.float64),
+            np.array(result["variances"], np.float64),
         ),
         quantiles=np.array([payload["quantiles"][feature] for feature in FEATURES], np.float32).T,
         confidences={label: np.array(values, np.float32) for label, values in payload["confidences"].items()},

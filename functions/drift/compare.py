@@ -145,9 +145,9 @@ def compare(
             found += _silence(source, reference, window, days)
     new: list[str | None] = [source for source in window if source not in baseline.sources]
     if alone:  # for information: a release's own pictures are no source's past
-        told = _tested(_subjects(window, alone=False), dict.fromkeys(new, baseline.overall), ALPHA_DAY)
+        result = _tested(_subjects(window, alone=False), dict.fromkeys(new, baseline.overall), ALPHA_DAY)
         found += [
-            one for source in told for one in _findings(source, baseline.overall, told[source], [], None)
+            one for source in result for one in _findings(source, baseline.overall, result[source], [], None)
         ]
     sources = {
         source: NEW if source in new else _status(source, found, tested=source in now)

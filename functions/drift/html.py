@@ -241,10 +241,11 @@ def _panel(sample: Sample, reference: Reference, feature: str, *, changed: bool)
     )
     title = TITLES.get(feature, feature)
     ends = [shown(feature, end) for end in charts.bounds(then, now)]
-    told = f"{title}: the mean was {shown(feature, float(then.mean()))} and is {shown(feature, float(now.mean()))}"
+    means = (shown(feature, float(values.mean())) for values in (then, now))
+    sentence = f"{title}: the mean was {' and is '.join(means)}"
     return (
         f'<section class="panel{" changed" * changed}"><header><b>{title[0].upper()}{title[1:]}</b></header>'
-        f"{charts.histogram(then, now, told, ends)}</section>"
+        f"{charts.histogram(then, now, sentence, ends)}</section>"
     )
 
 
@@ -264,21 +265,24 @@ def _accuracy(report: Report) -> Iterator[str]:
     yield "</tr></thead><tbody>"
     rows = [
         ("Audit sample, all releases", accuracy.audit),
-        *((f"Audit sample, release {escape(name)}", told) for name, told in accuracy.model_versions.items()),
+        *(
+            (f"Audit sample, release {escape(name)}", result)
+            for name, result in accuracy.model_versions.items()
+        ),
         ("Chosen by people, all together", accuracy.chosen),
-        *((f"Chosen by people, {_where(name)}", told) for name, told in accuracy.sources.items()),
+        *((f"Chosen by people, {_where(name)}", result) for name, result in accuracy.sources.items()),
     ]
-    for name, told in rows:
-        yield _accuracy_row(name, told)
+    for name, result in rows:
+        yield _accuracy_row(name, result)
     yield "</tbody></table></div>"
 
 
-def _accuracy_row(name: str, told: Figures) -> str:
-    cells = "".join(f'<td class="number">{_share(told.f1[label])}</td>' for label in LABELS)
-    bounds = f"{told.bounds[0]:.1%} to {told.bounds[1]:.1%}" if told.bounds else ""
+def _accuracy_row(name: str, result: Figures) -> str:
+    cells = "".join(f'<td class="number">{_share(result.f1[label])}</td>' for label in LABELS)
+    bounds = f"{result.bounds[0]:.1%} to {result.bounds[1]:.1%}" if result.bounds else ""
     return (
-        f'<tr><td class="where">{name}</td><td class="number">{told.n:,} of {told.of:,}</td>'
-        f'<td class="number">{_share(told.accuracy)}</td><td class="number">{bounds}</td>{cells}</tr>'
+        f'<tr><td class="where">{name}</td><td class="number">{result.n:,} of {result.of:,}</td>'
+        f'<td class="number">{_share(result.accuracy)}</td><td class="number">{bounds}</td>{cells}</tr>'
     )
 
 

@@ -56,15 +56,15 @@ def lines(namespace: str, service: str, report: Report, new_findings: int, secon
         "UnknownLabels": accuracy.unknown,
         "RunTime": round(seconds, 3),
     }
-    told = [_line(namespace, end, {"service": service}, overall)]
+    result = [_line(namespace, end, {"service": service}, overall)]
     for source in sorted({*report.sources, *accuracy.sources}):
         status = report.sources[source].status if source in report.sources else ""
         measured: dict[str, float] = {"DriftVerdict": _STATUSES[status]} if status in _STATUSES else {}
         if source in accuracy.sources and (share := accuracy.sources[source].accuracy):
             measured |= {"ChosenAccuracy": round(share.value, 6)}
         if measured:
-            told.append(_line(namespace, end, {"source": source or _NO_SOURCE}, measured))
-    return told
+            result.append(_line(namespace, end, {"source": source or _NO_SOURCE}, measured))
+    return result
 
 
 def _accuracy(figures: Figures) -> dict[str, float]:

@@ -181,8 +181,10 @@ def as_record(value: Any) -> Record | None:
         else:
             name, source = value["prediction_id"], value["source"]
             track = value.get("track") or ""
-            faces, told = [face["label"] for face in value["faces"]], value["probabilities"]
-            if not (_KNOWN.issuperset([*faces, value["label"]]) and all(0 <= told[of] <= 1 for of in LABELS)):
+            faces, result = [face["label"] for face in value["faces"]], value["probabilities"]
+            if not (
+                _KNOWN.issuperset([*faces, value["label"]]) and all(0 <= result[of] <= 1 for of in LABELS)
+            ):
                 return None
         source = source or ""
         if not (source.isprintable() and len(source) <= MAX_SOURCE):

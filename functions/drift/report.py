@@ -123,5 +123,5 @@ def verdict_of(
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    told = asdict(finding)
-    return told | {"effect": round(finding.effect, 4), "confirmed": finding.confirmed}
+    result = asdict(finding)
+    return result | {"effect": round(finding.effect, 4), "confirmed": finding.confirmed}

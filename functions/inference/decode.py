@@ -169,13 +169,13 @@ _READERS: Final = {JPEG: _read_jpeg, PNG: _read_png, WEBP: _read_webp}
 def _check_size(size: tuple[int, int], limit: int) -> None:
     """Refuse by the size alone; `limit` is what the file's kind and length allow."""
     width, height = size
-    told = f"The picture is {width}x{height}"
+    shape = f"The picture is {width}x{height}"
     if min(size) < MIN_SIDE:
-        raise InputError(TOO_SMALL, f"{told}; at least {MIN_SIDE} pixels a side are needed.")
+        raise InputError(TOO_SMALL, f"{shape}; at least {MIN_SIDE} pixels a side are needed.")
     if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
-        raise InputError(TOO_MANY_PIXELS, f"{told}; {_LIMITS}")
+        raise InputError(TOO_MANY_PIXELS, f"{shape}; {_LIMITS}")
     if width * height > limit:
-        detail = f"{told}; this file may have {limit / 1e6:.1f} megapixels. Scale it down, or send a baseline JPEG."
+        detail = f"{shape}; this file may have {limit / 1e6:.1f} megapixels. Scale it down, or send a baseline JPEG."
         raise InputError(TOO_MANY_PIXELS, detail)
 
 

@@ -115,12 +115,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _network(manifest: Mapping[str, Any], kind: str, files: Mapping[str, bytes]) -> Network:
-    told = manifest[kind]
-    if told["file"] not in files:
-        raise ReleaseError(f"{MANIFEST}: no checksum for {told['file']}")
-    if files[told["file"]][4:8] != _TFLITE:
-        raise ReleaseError(f"{told['file']} is not a TFLite file")
-    return Network(files[told["file"]], told["input"]["size"])
+    result = manifest[kind]
+    if result["file"] not in files:
+        raise ReleaseError(f"{MANIFEST}: no checksum for {result['file']}")
+    if files[result["file"]][4:8] != _TFLITE:
+        raise ReleaseError(f"{result['file']} is not a TFLite file")
+    return Network(files[result["file"]], result["input"]["size"])
 
 
 def _verified(folder: Path, name: str, digest: str) -> bytes:

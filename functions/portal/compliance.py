@@ -194,10 +194,10 @@ def as_text(found: Mapping[str, Any], form: str) -> str:
 
 
 def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
-    told = query.get(name, choices[0])
-    if told not in choices:
+    result = query.get(name, choices[0])
+    if result not in choices:
         raise InputError(INVALID_PARAMETER, f"`{name}` must be {' or '.join(choices)}.")
-    return told
+    return result
 
 
 def _zone(name: str) -> tzinfo:

@@ -43,12 +43,12 @@ def look(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[str, Any
     client = boto3.client("lambda", config=Config(read_timeout=_TIMEOUT, retries={"total_max_attempts": 1}))
     answer = run(outputs["DriftFunction"], event, client)
     bucket, s3 = outputs["InsightsBucket"], boto3.client("s3")
-    html, told = (
+    html, result = (
         next(k for k in answer["written"] if k.endswith(f"report.{kind}")) for kind in ("html", "json")
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     s3.download_file(bucket, html, str(out))
-    report: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=told)["Body"].read())
+    report: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=result)["Body"].read())
     return report, f"s3://{bucket}/{html}"
 
 
@@ -64,11 +64,11 @@ def run(function: str, event: Mapping[str, Any], client: Any) -> dict[str, Any]:
         DriftRunError: It failed.
     """
     answer = client.invoke(FunctionName=function, Payload=json.dumps(event))
-    told: dict[str, Any] = json.loads(answer["Payload"].read())
+    result: dict[str, Any] = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
-        reason = told.get("errorMessage", "it crashed, or ran out of time or memory")
+        reason = result.get("errorMessage", "it crashed, or ran out of time or memory")
         raise DriftRunError(f"The Drift function failed: {reason}")
-    return told
+    return result
 
 
 def words(report: Mapping[str, Any]) -> Iterator[str]:
@@ -79,7 +79,7 @@ def words(report: Mapping[str, Any]) -> Iterator[str]:
         f"from {window['from']} to {window['to']}."
     )
     for finding in report["findings"]:
-        where = "" if finding["source"] is None else f"{finding['source'] or '(no source told)'}: "
+        where = "" if finding["source"] is None else f"{finding['source'] or '(no source result)'}: "
         yield f"  {'' if finding['confirmed'] else 'not confirmed: '}{where}{finding['words']}"
     for name, chosen in (("audit", "of the random audit sample"), ("chosen", "that people chose to judge")):
         figures = report["accuracy"][name]

@@ -125,13 +125,13 @@ def run(world: World, change: Change | None, seed: int) -> Run:
     ]
     baseline = build("1", past[:BASELINE_DAYS])
     with patch.object(comparing, "effects", _remembering(comparing.effects)):
-        told = [
+        result = [
             compare(past[day], past[max(BASELINE_DAYS, day - DAYS + 1) : day + 1], baseline)
             for day in range(BASELINE_DAYS, BASELINE_DAYS + MONTH)
         ]
     return Run(
-        tuple(one.verdict == DRIFT for one in told),
-        frozenset(finding.kind for one in told for finding in one.findings if finding.confirmed),
+        tuple(one.verdict == DRIFT for one in result),
+        frozenset(finding.kind for one in result for finding in one.findings if finding.confirmed),
     )
 
 
@@ -140,8 +140,8 @@ def unchanged(runs: int, pool: ProcessPoolExecutor) -> Iterator[str]:
     yield "| an unchanged site | months | false alarms | days with an alarm | alarms a month |"
     yield "|---|---:|---:|---:|---:|"
     for name, world in UNCHANGED.items():
-        told = list(pool.map(run, [world] * runs, [None] * runs, range(runs)))
-        onsets, days = sum(one.onsets for one in told), sum(sum(one.alarms) for one in told)
+        result = list(pool.map(run, [world] * runs, [None] * runs, range(runs)))
+        onsets, days = sum(one.onsets for one in result), sum(sum(one.alarms) for one in result)
         yield f"| {name} | {runs} | {onsets} | {days} of {runs * MONTH} | {onsets / runs:.2f} |"
 
 
@@ -151,9 +151,9 @@ def changed(runs: int, pool: ProcessPoolExecutor) -> Iterator[str]:
     yield "|---|---:|---:|---:|---|"
     for name, sizes in CHANGED.items():
         for size, change in sizes:
-            told = list(pool.map(run, [USUAL] * runs, [change] * runs, range(runs)))
-            delays = [one.delay for one in told if one.delay]
-            kinds = Counter(kind for one in told for kind in one.named)
+            result = list(pool.map(run, [USUAL] * runs, [change] * runs, range(runs)))
+            delays = [one.delay for one in result if one.delay]
+            kinds = Counter(kind for one in result for kind in one.named)
             named = ", ".join(f"{kind} {count / runs:.0%}" for kind, count in kinds.most_common()) or "-"
             median = f"{np.median(delays):.0f}" if delays else "-"
             yield f"| {name} | {size} | {len(delays)} of {runs} | {median} | {named} |"

@@ -185,12 +185,12 @@ def test_every_step_of_the_pipeline_finds_what_the_one_before_it_left(
     values |= {"Steps.Train.ModelArtifacts.S3ModelArtifacts": "s3://artifacts"}
     shutil.copytree(pictures, tmp_path / "pictures")
 
-    def resolved(told):
-        if isinstance(told, str):
-            return told
-        if "Std:Join" in told:
-            return told["Std:Join"]["On"].join(map(resolved, told["Std:Join"]["Values"]))
-        return values[told["Get"]]
+    def resolved(result):
+        if isinstance(result, str):
+            return result
+        if "Std:Join" in result:
+            return result["Std:Join"]["On"].join(map(resolved, result["Std:Join"]["Values"]))
+        return values[result["Get"]]
 
     def folder(uri):
         path = tmp_path / resolved(uri).removeprefix("s3://")
@@ -216,12 +216,12 @@ def test_every_step_of_the_pipeline_finds_what_the_one_before_it_left(
 
     train = steps["Train"]
     (channel,) = train["InputDataConfig"]
-    told = {key: resolved(value) for key, value in train["HyperParameters"].items()}
+    result = {key: resolved(value) for key, value in train["HyperParameters"].items()}
     done = bare(
         train["AlgorithmSpecification"]["TrainingImage"],
         tmp_path / "ml",
         folder(channel["DataSource"]["S3DataSource"]["S3Uri"]),
-        **told | {"stages": STAGES, "batch": "24"},
+        **result | {"stages": STAGES, "batch": "24"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     shutil.make_archive(str(folder("s3://artifacts") / "model"), "gztar", tmp_path / "ml" / "model")

@@ -44,8 +44,8 @@ def batch(stack: Stack) -> dict[str, Any]:
         put = s3.put_object(Bucket=uploads, Key=f"{folder}/{name}", Body=picture)
         return {"key": f"{folder}/{name}", "versionId": put["VersionId"], "eTag": put["ETag"].strip('"')}
 
-    def tell(*told: Mapping[str, Any], receives: int = 1, cold: bool = False) -> list[str]:
-        messages = [_message(uploads, upload, receives) for upload in told]
+    def tell(*output: Mapping[str, Any], receives: int = 1, cold: bool = False) -> list[str]:
+        messages = [_message(uploads, upload, receives) for upload in output]
         answer = stack.invoke("BatchFunction", {"Records": messages}, cold=cold)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
@@ -166,8 +166,8 @@ def backfill(stack: Stack) -> dict[str, Any]:
     )["executionArn"]
 
     def ended() -> dict[str, Any] | None:
-        told: dict[str, Any] = states.describe_execution(executionArn=execution)
-        return told if told["status"] != "RUNNING" else None
+        output: dict[str, Any] = states.describe_execution(executionArn=execution)
+        return output if output["status"] != "RUNNING" else None
 
     status = wait_for(ended)["status"]
     result = s3.get_object(Bucket=stack.outputs["ResultsBucket"], Key=f"{prefix}old.jpg.json")["Body"].read()
@@ -180,9 +180,9 @@ def preflight(stack: Stack) -> dict[str, str]:
     for function in ("PredictFunction", "BatchFunction", "PortalFunction"):
         deployment, execution = f"{function}DeploymentGroup/{uuid.uuid4()}", str(uuid.uuid4())
         stack.invoke("Preflight", {"DeploymentId": deployment, "LifecycleEventHookExecutionId": execution})
-        told = [json.loads(asked.body) for asked in stack.codedeploy.asked]
+        output = [json.loads(asked.body) for asked in stack.codedeploy.asked]
         (verdicts[function],) = (
-            each["status"] for each in told if each.get("lifecycleEventHookExecutionId") == execution
+            each["status"] for each in output if each.get("lifecycleEventHookExecutionId") == execution
         )
     return verdicts
 

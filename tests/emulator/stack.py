@@ -98,11 +98,11 @@ def deploy(emulator: Emulator, name: str, parameters: dict[str, str], codedeploy
         Capabilities=["CAPABILITY_IAM"],
     )
 
-    def told() -> dict[str, Any]:
+    def result() -> dict[str, Any]:
         stack: dict[str, Any] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         return stack if not stack["StackStatus"].endswith("_IN_PROGRESS") else {}
 
-    stack = wait_for(told)
+    stack = wait_for(result)
     events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
     failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
     assert stack["StackStatus"] == ("UPDATE_COMPLETE" if exists else "CREATE_COMPLETE"), failed

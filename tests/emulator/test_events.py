@@ -54,9 +54,9 @@ def test_an_alarm_reaches_the_topic(stack):
     cloudwatch.put_metric_data(Namespace=alarm["Namespace"], MetricData=[value])
 
     (message,) = wait_for(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
-    told = json.loads(json.loads(message["Body"])["Message"])
-    assert told["AlarmName"] == stack.resources["DriftAlarm"]
-    assert told["NewStateValue"] == "ALARM"
+    output = json.loads(json.loads(message["Body"])["Message"])
+    assert output["AlarmName"] == stack.resources["DriftAlarm"]
+    assert output["NewStateValue"] == "ALARM"
 
 
 def test_every_alarm_for_whoever_is_on_call_names_the_topic(stack):

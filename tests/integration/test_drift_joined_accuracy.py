@@ -46,7 +46,7 @@ def answered(data, rows, capsys):
 
 
 @pytest.fixture
-def told(answered, monkeypatch):
+def result(answered, monkeypatch):
     """What latest.json says of the accuracy."""
     for name, value in {
         "RECORDS_BUCKET": "records",
@@ -78,12 +78,12 @@ def told(answered, monkeypatch):
     return json.loads(latest)["accuracy"]
 
 
-def test_joined_accuracy_is_that_of_the_pictures(answered, told):
+def test_joined_accuracy_is_that_of_the_pictures(answered, result):
     answers, _ = answered
     assert len(answers) > 500
     guesses = [max(LABELS, key=answer["probabilities"].get) for _, answer in answers]
     right = [row["label"] == guess for (row, _), guess in zip(answers, guesses, strict=True)]
-    overall = told["chosen"]
+    overall = result["chosen"]
     assert overall["n"] == len(answers)
     assert overall["accuracy"]["value"] == sum(right) / len(right)
     pairs = Counter((row["label"], guess) for (row, _), guess in zip(answers, guesses, strict=True))
@@ -91,16 +91,16 @@ def test_joined_accuracy_is_that_of_the_pictures(answered, told):
     unsure = sum(answer["label"] == "uncertain" for _, answer in answers)
     assert unsure
     assert overall["uncertain"]["value"] == unsure / len(answers)
-    assert told["unknown"] == 0
+    assert result["unknown"] == 0
 
 
-def test_so_it_is_by_source(answered, told):
+def test_so_it_is_by_source(answered, result):
     answers, _ = answered
     right, count = Counter(), Counter()
     for row, answer in answers:
         count[row["source"]] += 1
         right[row["source"]] += row["label"] == max(LABELS, key=answer["probabilities"].get)
     assert len(count) > 1
-    assert {source: figures["n"] for source, figures in told["sources"].items()} == dict(count)
-    for source, figures in told["sources"].items():
+    assert {source: figures["n"] for source, figures in result["sources"].items()} == dict(count)
+    for source, figures in result["sources"].items():
         assert figures["accuracy"]["value"] == right[source] / count[source]

@@ -147,7 +147,7 @@ def pictures(rng, count, end=END, hours=24, chances=USUAL, **options):
     return [drawn(rng, time, label=str(rng.choice(LABELS, p=chances)), **options) for time in times]
 
 
-def told(line):
+def result(line):
     record = parsed(line)
     return record["prediction_id"], record["label"]
 
@@ -156,8 +156,8 @@ def test_a_usual_day_is_ok(drift, store, say, rng):
     lines = pictures(rng, 600) + pictures(rng, 400, source="gate-2")
     store(lines)
     for line in lines[:100]:
-        say(*told(line))
-    name, label = told(lines[0])
+        say(*result(line))
+    name, label = result(lines[0])
     say(name, LABELS[LABELS.index(label) - 1])
     found = drift(whole=True)
     assert found.answer["verdict"] == "ok"
@@ -240,7 +240,7 @@ def test_the_same_window_twice_gives_the_same_files(drift, store, say, rng):
     lines = pictures(rng, 300)
     store(lines)
     for line in lines[:50]:
-        say(*told(line))
+        say(*result(line))
 
     def lasting(found):
         kept = {}
@@ -285,7 +285,7 @@ def test_a_baseline_that_cannot_be_read_fails_the_run_after_the_rest_is_done(
     lines = pictures(rng, 200)
     store(lines)
     for line in lines[:30]:
-        say(*told(line))
+        say(*result(line))
     with pytest.raises(
         run.BaselineError, match=r"s3://insights/baseline/other\.json (is not there|cannot be read)"
     ):
@@ -433,7 +433,7 @@ def test_labels_count_up_to_thirty_days_late(drift, store, say, rng):
     older = pictures(rng, 20, END - timedelta(days=31), hours=1)
     store(before + old + older)
     for line in before + old + older:
-        say(*told(line))
+        say(*result(line))
     say("5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11", "mask")
     accuracy = json.loads(drift().files["drift/latest.json"])["accuracy"]
     assert (accuracy["chosen"]["n"], accuracy["unknown"]) == (20, 21)
@@ -444,7 +444,7 @@ def test_a_past_window_does_not_call_later_labels_unknown(drift, store, say, rng
     before, after = pictures(rng, 20), pictures(rng, 20, END + timedelta(days=2), hours=1)
     store(before + after)
     for line in before + after:
-        say(*told(line), day="2026-11-23")
+        say(*result(line), day="2026-11-23")
     accuracy = json.loads(drift().files["drift/latest.json"])["accuracy"]
     assert (accuracy["chosen"]["n"], accuracy["unknown"]) == (20, 0)
 
@@ -460,7 +460,7 @@ def test_low_accuracy_of_the_audit_sample_is_said(drift, store, say, rng):
     ]
     store(lines)
     for line in lines:
-        name, label = told(line)
+        name, label = result(line)
         say(name, LABELS[LABELS.index(label) - 1], audit=True)
     found = drift()
     assert any(

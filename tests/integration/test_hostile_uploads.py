@@ -80,4 +80,4 @@ def test_each_has_its_result_at_the_first_delivery(batch) -> None:
     assert [key for key in keys if status[key] == "scored"] == [
         key for key in keys if key.startswith("good/")
     ]
-    assert sum(told == "rejected" for told in status.values()) == len(HOSTILE) == 8
+    assert sum(output == "rejected" for output in status.values()) == len(HOSTILE) == 8

@@ -113,10 +113,10 @@ def written(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
     def read() -> str:
         out, err = capfd.readouterr()
-        told = out + err + log.getvalue()
+        result = out + err + log.getvalue()
         log.seek(0)
         log.truncate()
-        return told
+        return result
 
     return read
 
@@ -149,26 +149,26 @@ def test_a_crash_writes_where_and_why_but_not_what(
     monkeypatch.setattr(predict, where, crash)
     event, picture = requests()["fine, in JSON"]
     assert predict.handler(event, None)["statusCode"] == 500
-    told = written()
-    assert type(fault).__name__ in told
-    check(told, picture)
+    result = written()
+    assert type(fault).__name__ in result
+    check(result, picture)
 
 
 def test_a_record_is_short_and_every_value_in_it_is_known(written: Callable[[], str]) -> None:
     predict.handler(requests()["fine, in JSON"][0], None)
     (line,) = (line for line in written().splitlines() if '"prediction_id"' in line)
     assert len(line) < 4000
-    told = json.loads(line)
-    metrics = {metric["Name"] for metric in told["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    result = json.loads(line)
+    metrics = {metric["Name"] for metric in result["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
     known = {"time", "request_id", "route", "model_version", "prediction_id", "source", "label"}
     known |= {"probabilities", "faces", "image", "projection", "_aws"} | metrics
-    assert set(told) == known
-    assert set(told["image"]) == {
+    assert set(result) == known
+    assert set(result["image"]) == {
         "width",
         "height",
         *scoring.image_statistics(np.zeros((32, 32, 3), np.uint8)),
     }
-    assert all(isinstance(told[name], int | float) for name in metrics)
+    assert all(isinstance(result[name], int | float) for name in metrics)
 
 
 @pytest.fixture(scope="module")
@@ -214,11 +214,11 @@ def test_batch_writes_nothing_of_what_it_is_sent(batch, written: Callable[[], st
         module.handler({"Records": records}, context())
         patch.setattr(scoring, "image_statistics", None)  # a crash in the midst of it
         module.handler({"Records": [message(0, news("crash.jpg", version=None, etag=crash))]}, context())
-    told = written()
-    assert '"prediction_id"' in told
-    assert '"rejected"' in told
-    assert "NoneType" in told
-    check(told, *pictures.values())
+    result = written()
+    assert '"prediction_id"' in result
+    assert '"rejected"' in result
+    assert "NoneType" in result
+    check(result, *pictures.values())
 
 
 def test_the_check_finds_what_it_looks_for() -> None:

@@ -44,9 +44,9 @@ def test_a_release_gets_a_baseline_that_its_manifest_vouches_for(many: Path, rel
     after = load_release(release)
     assert BASELINE in after.manifest["files"]
     assert (after.version, after.classifier) == (before.version, before.classifier)
-    told = read(path.read_bytes())
-    assert told.model_version == after.version
-    assert told.overall.count == len(pictures(many, "val")) == 3 * 70
+    result = read(path.read_bytes())
+    assert result.model_version == after.version
+    assert result.overall.count == len(pictures(many, "val")) == 3 * 70
     path.write_text(path.read_text().replace("1", "2", 1))
     with pytest.raises(ReleaseError, match=f"{BASELINE}: sha256"):
         load_release(release)
@@ -62,15 +62,15 @@ def test_it_is_the_same_each_time(many: Path, release: Path) -> None:
 def test_its_figures_are_those_of_the_validation_pictures_as_serving_sees_them(
     many: Path, release: Path
 ) -> None:
-    told = read(write_baseline(many, release).read_bytes()).overall
+    result = read(write_baseline(many, release).read_bytes()).overall
     models = load_models(open_release(""), threads=1)
     records = [record_of(file.path.read_bytes(), models) for file in pictures(many, "val")]
     values = sample_of(records).values
     for feature in ("brightness", "blockiness", "confidence", "projection_5"):
         was = values[:, FEATURES.index(feature)]
-        assert told.column(feature).mean() == pytest.approx(was.mean(), abs=0.05 * float(was.std()))
+        assert result.column(feature).mean() == pytest.approx(was.mean(), abs=0.05 * float(was.std()))
     labels = [max(LABELS, key=record["probabilities"].get) for record in records]
-    assert told.label_counts() == {label: labels.count(label) for label in LABELS}
+    assert result.label_counts() == {label: labels.count(label) for label in LABELS}
 
 
 def test_only_the_validation_pictures_count_whatever_the_folder_s_form(many: Path, tmp_path: Path) -> None:

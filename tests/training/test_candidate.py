@@ -38,8 +38,8 @@ def stack(monkeypatch: pytest.MonkeyPatch):
 def test_what_serves_is_what_the_stack_says_at_that_moment(stack) -> None:
     assert serving_uri("maskwatch-dev") == ""
     assert open_serving("stack:maskwatch-dev") == open_release("")
-    told = [{"ParameterKey": "ModelUri", "ParameterValue": "s3://models/models/1.1.0/"}]
-    stack.update_stack(StackName="maskwatch-dev", TemplateBody=STACK, Parameters=told)
+    result = [{"ParameterKey": "ModelUri", "ParameterValue": "s3://models/models/1.1.0/"}]
+    stack.update_stack(StackName="maskwatch-dev", TemplateBody=STACK, Parameters=result)
     assert serving_uri("maskwatch-dev") == "s3://models/models/1.1.0/"
 
 
@@ -72,7 +72,7 @@ def test_answers_are_those_that_a_client_gets(tmp_path: Path) -> None:
     answers = answer(release, samples, "test")
     models = load_models(release, threads=1)
     for number, sample in enumerate(samples):
-        told = score(decode(sample.example.path.read_bytes()), models, PredictOptions())
-        assert answers.face_found[number] == bool(told.faces)
-        expected = [told.verdict.probabilities[label] for label in LABELS]
+        result = score(decode(sample.example.path.read_bytes()), models, PredictOptions())
+        assert answers.face_found[number] == bool(result.faces)
+        expected = [result.verdict.probabilities[label] for label in LABELS]
         assert answers.probabilities[number] == pytest.approx(expected, abs=2e-3)

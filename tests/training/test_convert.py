@@ -19,7 +19,7 @@ from training.files import CONVERSION, STATE
 FORMATS = ["int8", "float16", "float32"]
 
 
-def told(run: Path) -> dict[str, object]:
+def result(run: Path) -> dict[str, object]:
     return json.loads((run / CONVERSION).read_text())
 
 
@@ -37,7 +37,7 @@ def test_every_format_takes_bytes_and_gives_floats(run: Path, name: str) -> None
 def test_every_format_agrees_with_keras(run: Path, dataset: Dataset, name: str, tolerance: float) -> None:
     classifier = Classifier(Network((run / f"{name}.tflite").read_bytes(), 96), threads=1)
     pictures = [s.pixels for s in dataset.split("test")]
-    served = serving_model(load_trained(run / WEIGHTS), 96, Calibration(**told(run)["calibration"]))
+    served = serving_model(load_trained(run / WEIGHTS), 96, Calibration(**result(run)["calibration"]))
     expected, projected = served(np.stack([resize(p, 96) for p in pictures]).astype(np.float32))
     got = classifier.classify(pictures)
     assert np.abs(np.array([c.probabilities for c in got]) - expected).max() < tolerance

@@ -143,10 +143,10 @@ def test_the_fingerprint_knows_content_and_labels_not_paths(tmp_path: Path) -> N
 def test_the_summary_counts(tmp_path: Path) -> None:
     write_crops(tmp_path, {"train": 2, "val": 2})
     shutil.copy(tmp_path / "train" / "mask" / "train_0.jpg", tmp_path / "val" / "mask" / "same.jpg")
-    told = summary(load(find(tmp_path)))
-    assert "13 samples" in told
-    assert "1 exact copies; 1 groups of look-alikes across splits" in told
-    assert "0 unreadable" in told
+    result = summary(load(find(tmp_path)))
+    assert "13 samples" in result
+    assert "1 exact copies; 1 groups of look-alikes across splits" in result
+    assert "0 unreadable" in result
 
 
 def test_subfolders_inside_a_label_are_read(tmp_path: Path) -> None:

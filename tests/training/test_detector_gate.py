@@ -57,21 +57,21 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finder, Finder], dict]:
 
 
 def test_the_same_detector_passes(judged: Callable[[Finder, Finder], dict]) -> None:
-    told = judged(lambda n: found(n, 0.9), lambda n: found(n, 0.9))
-    assert told["passed"]
-    assert all(one["candidate"] == one["serving"] for one in told["comparisons"])
+    result = judged(lambda n: found(n, 0.9), lambda n: found(n, 0.9))
+    assert result["passed"]
+    assert all(one["candidate"] == one["serving"] for one in result["comparisons"])
 
 
 def test_one_that_misses_more_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
-    told = judged(lambda n: found(n, 0.6), lambda n: found(n, 0.95))
-    assert not told["passed"]
-    assert "face: recall" in told["reason"]
-    assert "face: ap50" in told["reason"]
+    result = judged(lambda n: found(n, 0.6), lambda n: found(n, 0.95))
+    assert not result["passed"]
+    assert "face: recall" in result["reason"]
+    assert "face: ap50" in result["reason"]
 
 
 def test_one_that_invents_faces_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
-    told = judged(lambda n: found(n, 0.95, wrong=1), lambda n: found(n, 0.95))
-    assert "face: false detections a scene" in told["reason"]
+    result = judged(lambda n: found(n, 0.95, wrong=1), lambda n: found(n, 0.95))
+    assert "face: false detections a scene" in result["reason"]
 
 
 def test_one_that_misses_a_single_label_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
@@ -79,9 +79,9 @@ def test_one_that_misses_a_single_label_is_refused(judged: Callable[[Finder, Fin
         every = found(number, 1.0)
         return Detections(every.boxes[:2], every.scores[:2])
 
-    told = judged(blind, lambda n: found(n, 1.0))
-    assert "class incorrect: recall" in told["reason"]
-    assert "class mask: recall" not in told["reason"]
+    result = judged(blind, lambda n: found(n, 1.0))
+    assert "class incorrect: recall" in result["reason"]
+    assert "class mask: recall" not in result["reason"]
 
 
 def test_a_better_one_passes(judged: Callable[[Finder, Finder], dict]) -> None:

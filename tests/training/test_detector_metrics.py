@@ -24,8 +24,8 @@ AWAY = (50.0, 50.0, 60.0, 60.0)
 
 
 def found(*boxes: tuple[float, ...], scores: tuple[float, ...] | None = None) -> Detections:
-    told = np.array(scores or np.linspace(0.9, 0.5, len(boxes)), np.float32)
-    return Detections(np.array(boxes, np.float32).reshape(-1, 4), told)
+    result = np.array(scores or np.linspace(0.9, 0.5, len(boxes)), np.float32)
+    return Detections(np.array(boxes, np.float32).reshape(-1, 4), result)
 
 
 def boxes(*some: tuple[float, ...]) -> np.ndarray:
@@ -45,13 +45,13 @@ def test_a_box_finds_the_face_that_it_covers_by_half() -> None:
 
 
 def test_a_face_is_found_once_and_by_the_most_certain() -> None:
-    told = assign(found(NEAR, FACE, scores=(0.5, 0.9)), boxes(FACE), np.array([True]))
-    assert told.tolist() == [NONE, 0]
+    result = assign(found(NEAR, FACE, scores=(0.5, 0.9)), boxes(FACE), np.array([True]))
+    assert result.tolist() == [NONE, 0]
 
 
 def test_a_face_that_is_not_sought_takes_any_number_and_only_what_fits_no_other() -> None:
-    told = assign(found(FACE, NEAR, FACE), boxes(FACE, NEAR), np.array([True, False]))
-    assert told.tolist() == [0, 1, 1]
+    result = assign(found(FACE, NEAR, FACE), boxes(FACE, NEAR), np.array([True, False]))
+    assert result.tolist() == [0, 1, 1]
 
 
 def test_nothing_to_find_and_nothing_found() -> None:
@@ -64,24 +64,24 @@ def test_nothing_to_find_and_nothing_found() -> None:
 
 def test_what_is_small_or_not_sought_is_neither_right_nor_wrong() -> None:
     tiny = (80.0, 80.0, 83.0, 83.0)
-    told = match([found(FACE, AWAY, tiny)], [boxes(FACE, AWAY)], [np.array([True, False])], min_side=5)
-    assert told.right.tolist() == [True]
-    assert told.faces.tolist() == [1]
+    result = match([found(FACE, AWAY, tiny)], [boxes(FACE, AWAY)], [np.array([True, False])], min_side=5)
+    assert result.right.tolist() == [True]
+    assert result.faces.tolist() == [1]
 
 
 def test_recall_is_taken_where_false_ones_are_few_enough() -> None:
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
-    told = in_one_of(10, scores, np.array([True, True, False, True, False]), faces=4)
-    assert recall_at(told, 0.05) == pytest.approx((0.5, 0.8))
-    assert recall_at(told, 0.1) == pytest.approx((0.75, 0.6))
-    assert recall_at(told, 1) == pytest.approx((0.75, 0.5))
+    result = in_one_of(10, scores, np.array([True, True, False, True, False]), faces=4)
+    assert recall_at(result, 0.05) == pytest.approx((0.5, 0.8))
+    assert recall_at(result, 0.1) == pytest.approx((0.75, 0.6))
+    assert recall_at(result, 1) == pytest.approx((0.75, 0.5))
 
 
 def test_average_precision_is_the_area_under_the_curve() -> None:
     scores = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
-    told = in_one_of(1, scores, np.array([True, False, True, True]), faces=4)
+    result = in_one_of(1, scores, np.array([True, False, True, True]), faces=4)
     # Precision 1 at recall 1/4; then 3/4, made monotonous, at 2/4 and 3/4; the fourth face is never found.
-    assert average_precision(told) == pytest.approx(0.25 * (1 + 0.75 + 0.75))
+    assert average_precision(result) == pytest.approx(0.25 * (1 + 0.75 + 0.75))
     assert average_precision(in_one_of(1, scores, np.ones(4, bool), 4)) == 1
 
 
@@ -102,8 +102,8 @@ def test_a_detection_within_a_place_to_ignore_is_neither_right_nor_wrong() -> No
         np.array([[10, 10, 40, 40], [50, 50, 90, 90], [200, 0, 240, 40], [300, 0, 340, 40]], np.float32),
         np.array([0.9, 0.8, 0.7, 0.6], np.float32),
     )
-    told = match([inside], [boxes], [sought], 24)
-    assert (told.right.tolist(), told.faces.tolist()) == ([True, False], [1])
+    result = match([inside], [boxes], [sought], 24)
+    assert (result.right.tolist(), result.faces.tolist()) == ([True, False], [1])
 
 
 def test_a_bootstrap_by_sums_is_that_of_matching_the_drawn_scenes_anew() -> None:

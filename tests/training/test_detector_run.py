@@ -122,9 +122,9 @@ def test_faces_whose_box_is_known_are_pasted(folder: Path, tmp_path: Path) -> No
 
 
 def test_the_converted_file_finds_what_keras_finds(detected: Path, folder: Path) -> None:
-    told = json.loads((detected / CONVERSION).read_text())
-    assert told["input_size"] == 96
-    assert 0 < told["min_score"] <= 1
+    result = json.loads((detected / CONVERSION).read_text())
+    assert result["input_size"] == 96
+    assert 0 < result["min_score"] <= 1
     judged = load_scenes(folder, ("val",))
     low = 1e-30  # a detector trained for seconds is sure of nothing
     eight = find_faces((detected / DETECTOR).read_bytes(), 96, judged, low)
@@ -134,15 +134,15 @@ def test_the_converted_file_finds_what_keras_finds(detected: Path, folder: Path)
 
 
 def test_the_report_of_a_run_has_every_figure(detected: Path) -> None:
-    told = json.loads((detected / METRICS).read_text())
-    assert told["scenes"] == 2
-    assert told["faces"] == 4
-    assert set(told["labels"]) == {"mask", "no_mask", "incorrect"}
-    assert told["sizes"]["64-128"]["n"] == 4
-    assert told["face_free"]["patterns"]["n"] == 30
-    assert 0 <= told["overall"]["ap50_interval"][0] <= told["overall"]["ap50"] <= 1
-    assert np.sum(told["end_to_end"]["confusion"]) == told["end_to_end"]["n"]
-    assert told["faces_of_unknown_class"] == 0
+    result = json.loads((detected / METRICS).read_text())
+    assert result["scenes"] == 2
+    assert result["faces"] == 4
+    assert set(result["labels"]) == {"mask", "no_mask", "incorrect"}
+    assert result["sizes"]["64-128"]["n"] == 4
+    assert result["face_free"]["patterns"]["n"] == 30
+    assert 0 <= result["overall"]["ap50_interval"][0] <= result["overall"]["ap50"] <= 1
+    assert np.sum(result["end_to_end"]["confusion"]) == result["end_to_end"]["n"]
+    assert result["faces_of_unknown_class"] == 0
 
 
 def test_a_trained_detector_can_be_trained_further(detected: Path, folder: Path, tmp_path: Path) -> None:
@@ -158,14 +158,14 @@ def test_a_run_of_each_network_makes_a_release(evaluated: Path, detected: Path, 
     serving = open_release("")
     candidate = candidate_release(serving, evaluated, detected)
     for run, network in ((evaluated, candidate.classifier), (detected, candidate.detector)):
-        told = {"passed": True, "network_sha256": hashlib.sha256(network.file).hexdigest()}
-        (run / GATE).write_text(json.dumps(told))
+        result = {"passed": True, "network_sha256": hashlib.sha256(network.file).hexdigest()}
+        (run / GATE).write_text(json.dumps(result))
     written = write_release(tmp_path, "2.0.0", serving, evaluated, detected)
     (evaluated / GATE).unlink()
     (detected / GATE).unlink()
     assert written.detector == Network((detected / DETECTOR).read_bytes(), 96)
-    told = json.loads((detected / METRICS).read_text())
-    assert written.manifest["detector"]["metrics"]["ap50"] == told["overall"]["ap50"]
+    result = json.loads((detected / METRICS).read_text())
+    assert written.manifest["detector"]["metrics"]["ap50"] == result["overall"]["ap50"]
     assert written.min_detection == json.loads((detected / CONVERSION).read_text())["min_score"]
 
 

@@ -16,9 +16,9 @@ def faces(*boxes: tuple[float, ...], sought: bool = True) -> Faces:
 
 def as_told(wanted: np.ndarray, certainty: float = 12) -> np.ndarray:
     """What a detector that has learned everything would put out."""
-    told = wanted.copy()
-    told[:, 0] = np.where(wanted[:, 0] == FACE, certainty, -certainty)
-    return told
+    result = wanted.copy()
+    result[:, 0] = np.where(wanted[:, 0] == FACE, certainty, -certainty)
+    return result
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_of_two_faces_in_one_place_the_smaller_is_taught() -> None:
 def test_a_face_that_is_not_sought_is_judged_neither_way() -> None:
     wanted = targets(faces((50.0, 50.0, 90.0, 90.0), sought=False), SIZE)
     assert set(np.unique(wanted[:, 0])) == {EITHER, OTHER}
-    told = as_told(wanted)
-    told[wanted[:, 0] == EITHER, 0] = 12
-    assert float(loss(wanted[np.newaxis], told[np.newaxis])) == pytest.approx(0, abs=1e-3)
+    result = as_told(wanted)
+    result[wanted[:, 0] == EITHER, 0] = 12
+    assert float(loss(wanted[np.newaxis], result[np.newaxis])) == pytest.approx(0, abs=1e-3)
 
 
 def test_saying_all_as_taught_costs_nothing() -> None:
@@ -62,17 +62,17 @@ def test_saying_all_as_taught_costs_nothing() -> None:
 @pytest.mark.parametrize("mistake", ["missed", "invented", "elsewhere"])
 def test_every_mistake_costs(mistake: str) -> None:
     wanted = targets(faces((30.0, 40.0, 60.0, 80.0)), SIZE)
-    told = as_told(wanted)
+    result = as_told(wanted)
     if mistake == "missed":
-        told[:, 0] = -12
+        result[:, 0] = -12
     elif mistake == "invented":
-        told[5, 0] = 12
+        result[5, 0] = 12
     else:
-        told[:, 1] += 0.5
-    assert float(loss(wanted[np.newaxis], told[np.newaxis])) > 0.05
+        result[:, 1] += 0.5
+    assert float(loss(wanted[np.newaxis], result[np.newaxis])) > 0.05
 
 
 def test_a_picture_without_faces_can_be_learned_from() -> None:
     wanted = targets(faces(), SIZE)[np.newaxis]
-    told = as_told(wanted[0])[np.newaxis]
-    assert float(loss(wanted, told)) == pytest.approx(0, abs=1e-3)
+    result = as_told(wanted[0])[np.newaxis]
+    assert float(loss(wanted, result)) == pytest.approx(0, abs=1e-3)

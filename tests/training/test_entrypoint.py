@@ -17,8 +17,8 @@ STAGES = '[{"size": 96, "freeze_until_block": null, "epochs": 1, "learning_rate"
 
 def config(ml: Path, **files: object) -> None:
     (ml / "input" / "config").mkdir(parents=True, exist_ok=True)
-    for name, told in files.items():
-        (ml / "input" / "config" / f"{name}.json").write_text(json.dumps(told))
+    for name, result in files.items():
+        (ml / "input" / "config" / f"{name}.json").write_text(json.dumps(result))
 
 
 def options(**given: object) -> argparse.Namespace:
@@ -38,8 +38,12 @@ def test_by_the_bare_contract_everything_lies_below_opt_ml(tmp_path: Path) -> No
 
 def test_variables_of_script_mode_come_first(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
-    told = {"SM_CHANNEL_PICTURES": str(tmp_path / "there"), "SM_MODEL_DIR": "/m", "SM_OUTPUT_DATA_DIR": "/d"}
-    at = places(told, tmp_path)
+    result = {
+        "SM_CHANNEL_PICTURES": str(tmp_path / "there"),
+        "SM_MODEL_DIR": "/m",
+        "SM_OUTPUT_DATA_DIR": "/d",
+    }
+    at = places(result, tmp_path)
     assert (at.pictures, at.model, at.data) == (tmp_path / "there", Path("/m"), Path("/d"))
 
 
@@ -128,9 +132,9 @@ def test_hyperparameters_that_make_no_sense_are_refused(given: dict[str, object]
     ],
 )
 def test_why_a_job_failed_stands_in_the_failure_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str], reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, str], reason: str
 ) -> None:
-    config(tmp_path, hyperparameters=told)
+    config(tmp_path, hyperparameters=result)
     (tmp_path / "input" / "data" / "pictures").mkdir(parents=True)
     monkeypatch.setattr(entrypoint, "places", lambda: places({}, tmp_path))
     monkeypatch.setattr(entrypoint, "hyperparameters", lambda: hyperparameters(tmp_path))

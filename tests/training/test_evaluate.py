@@ -67,18 +67,18 @@ def test_order_is_kept_however_many_work(
 ) -> None:
     pictures = [s.pixels for s in dataset.split("test")]
     release = shipped(evaluated)
-    told = []
+    result = []
     for workers in (1, 4):
         monkeypatch.setattr("os.cpu_count", lambda workers=workers: workers)
-        told.append(probabilities(release, pictures, CORRUPTIONS["noise"]["±25"]))
-    assert np.array_equal(*told)
+        result.append(probabilities(release, pictures, CORRUPTIONS["noise"]["±25"]))
+    assert np.array_equal(*result)
 
 
 def test_overall_figures_follow_from_the_predictions(metrics: dict, rows: list[dict[str, str]]) -> None:
     truth = np.array([LABELS.index(row["label"]) for row in rows])
-    told = np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows])
+    result = np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows])
     overall = metrics["overall"]
-    expected = figures(truth, told)
+    expected = figures(truth, result)
     assert overall["confusion"] == expected.pop("confusion")
     assert {key: overall[key] for key in expected} == pytest.approx(expected, abs=1e-5)
     assert overall["n"] == 18
@@ -161,8 +161,8 @@ def test_turns_are_quarters() -> None:
 
 def test_the_sheet_shows_the_most_confident_mistakes_first() -> None:
     samples = [sample(50, 40, level) for level in (10, 90, 170, 250)]
-    told = np.array([[0.1, 0.8, 0.1], [0.9, 0.05, 0.05], [0.02, 0.96, 0.02], [0.3, 0.5, 0.2]])
-    sheet = np.asarray(mistakes_sheet(samples, told))
+    result = np.array([[0.1, 0.8, 0.1], [0.9, 0.05, 0.05], [0.02, 0.96, 0.02], [0.3, 0.5, 0.2]])
+    sheet = np.asarray(mistakes_sheet(samples, result))
     middles = [int(sheet[75, 75 + 150 * place, 0]) for place in range(4)]
     assert middles == [170, 10, 250, 255]
 

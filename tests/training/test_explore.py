@@ -42,12 +42,12 @@ def text(notebook: nbformat.NotebookNode) -> str:
 
 
 def test_it_tells_what_is_wrong_with_the_pictures(run: nbformat.NotebookNode) -> None:
-    told = text(run)
-    assert "37 pictures, 6 faces in scenes" in told
-    assert "crops/train/mask/cut.jpg" in told
-    assert "1 of them across the splits" in told
-    assert "gate" in told
-    assert "of 37" in told
+    result = text(run)
+    assert "37 pictures, 6 faces in scenes" in result
+    assert "crops/train/mask/cut.jpg" in result
+    assert "1 of them across the splits" in result
+    assert "gate" in result
+    assert "of 37" in result
 
 
 def test_it_draws_balance_sizes_looks_and_sheets(run: nbformat.NotebookNode) -> None:

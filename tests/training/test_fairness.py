@@ -41,18 +41,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_portraits_are_counted_by_every_group(folder: Path) -> None:
-    told = fairness.portraits(folder, None)
-    assert list(told) == ["race", "gender", "age"]
-    assert (told["race"]["A"]["n"], told["race"]["A"]["false_alarm"]["share"]) == (2, 0.5)
-    assert told["race"]["B"]["missed"]["share"] == 1.0
-    assert told["gender"]["F"]["missed"]["share"] == 0.5
-    low, high = told["age"]["old"]["missed"]["interval"]
+    result = fairness.portraits(folder, None)
+    assert list(result) == ["race", "gender", "age"]
+    assert (result["race"]["A"]["n"], result["race"]["A"]["false_alarm"]["share"]) == (2, 0.5)
+    assert result["race"]["B"]["missed"]["share"] == 1.0
+    assert result["gender"]["F"]["missed"]["share"] == 0.5
+    low, high = result["age"]["old"]["missed"]["interval"]
     assert low < 1 / 3 < high
 
 
 def test_a_face_of_a_scene_that_is_not_found_is_a_miss_and_no_alarm(folder: Path) -> None:
-    told = fairness.scenes(folder, None)["skin_fitzpatrick"]
-    assert told["I"]["false_alarm"]["share"] == 1.0
-    assert told["I"]["missed"]["share"] == 0.0
-    assert (told["VI"]["n"], told["VI"]["missed"]["share"]) == (2, 0.5)
-    assert told["VI"]["false_alarm"]["share"] == 0.0
+    result = fairness.scenes(folder, None)["skin_fitzpatrick"]
+    assert result["I"]["false_alarm"]["share"] == 1.0
+    assert result["I"]["missed"]["share"] == 0.0
+    assert (result["VI"]["n"], result["VI"]["missed"]["share"]) == (2, 0.5)
+    assert result["VI"]["false_alarm"]["share"] == 0.0

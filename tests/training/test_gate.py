@@ -15,7 +15,7 @@ from training.metrics import calibration_error, macro_f1
 TRUTH = np.repeat([0, 1, 2], [500, 400, 100])
 
 
-def told(truth, accuracy, seed, confidence=None):
+def result(truth, accuracy, seed, confidence=None):
     """Probabilities of a model that is right that often, and as sure of what it says, or `confidence`."""
     rng = np.random.default_rng(seed)
     confidence = min(confidence or accuracy, 0.999) or 0.5
@@ -33,7 +33,7 @@ def worse(comparisons):
 
 
 def test_the_same_model_passes_with_differences_of_nothing():
-    serving = told(TRUTH, 0.9, seed=1)
+    serving = result(TRUTH, 0.9, seed=1)
     comparisons = compare([group("", TRUTH, serving, serving), group("source gate", TRUTH, serving, serving)])
     assert worse(comparisons) == set()
     assert {(one.low, one.high) for one in comparisons} == {(0.0, 0.0)}
@@ -41,7 +41,7 @@ def test_the_same_model_passes_with_differences_of_nothing():
 
 
 def test_a_worse_model_is_refused_and_the_reason_names_the_figures():
-    comparisons = compare([group("", TRUTH, told(TRUTH, 0.8, seed=2), told(TRUTH, 0.95, seed=1))])
+    comparisons = compare([group("", TRUTH, result(TRUTH, 0.8, seed=2), result(TRUTH, 0.95, seed=1))])
     said = verdict(comparisons, {"serving_version": "1.0.0"})
     assert {"accuracy", "macro_f1", "class mask: f1"} <= worse(comparisons)
     assert said["passed"] is False
@@ -50,21 +50,23 @@ def test_a_worse_model_is_refused_and_the_reason_names_the_figures():
 
 
 def test_a_better_model_passes():
-    assert worse(compare([group("", TRUTH, told(TRUTH, 0.97, seed=2), told(TRUTH, 0.9, seed=1))])) == set()
+    assert (
+        worse(compare([group("", TRUTH, result(TRUTH, 0.97, seed=2), result(TRUTH, 0.9, seed=1))])) == set()
+    )
 
 
 def test_a_class_that_suffers_is_seen_though_the_rest_makes_up_for_it():
-    candidate, serving = told(TRUTH, 0.97, seed=2), told(TRUTH, 0.9, seed=1)
-    candidate[900:] = told(TRUTH[900:], 0.5, seed=3)
+    candidate, serving = result(TRUTH, 0.97, seed=2), result(TRUTH, 0.9, seed=1)
+    candidate[900:] = result(TRUTH[900:], 0.5, seed=3)
     comparisons = compare([group("", TRUTH, candidate, serving)])
     assert "class incorrect: f1" in worse(comparisons)
     assert "accuracy" not in worse(comparisons)
 
 
 def test_a_source_that_suffers_is_seen_though_the_rest_makes_up_for_it():
-    candidate, serving = told(TRUTH, 0.97, seed=2, confidence=0.93), told(TRUTH, 0.9, seed=1)
+    candidate, serving = result(TRUTH, 0.97, seed=2, confidence=0.93), result(TRUTH, 0.9, seed=1)
     there = np.arange(len(TRUTH)) % 10 == 0
-    candidate[there] = told(TRUTH[there], 0.6, seed=3, confidence=0.93)
+    candidate[there] = result(TRUTH[there], 0.6, seed=3, confidence=0.93)
     parts = [
         group(name, TRUTH[of], candidate[of], serving[of])
         for name, of in (("source gate", ~there), ("source ward", there))
@@ -74,22 +76,22 @@ def test_a_source_that_suffers_is_seen_though_the_rest_makes_up_for_it():
 
 def test_a_group_of_few_pictures_is_told_but_not_judged():
     few = slice(0, FEWEST - 1)
-    serving = told(TRUTH, 1.0, seed=1)
-    part = group("source attic", TRUTH[few], told(TRUTH[few], 0.0, seed=2), serving[few])
+    serving = result(TRUTH, 1.0, seed=1)
+    part = group("source attic", TRUTH[few], result(TRUTH[few], 0.0, seed=2), serving[few])
     (one,) = [c for c in compare([group("", TRUTH, serving, serving), part]) if c.figure.startswith("source")]
     assert (one.verdict, one.candidate, one.serving) == ("too few", 0.0, 1.0)
 
 
 def test_a_test_set_too_small_to_tell_lets_nothing_through():
     few = slice(0, FEWEST - 1)
-    serving = told(TRUTH[few], 1.0, seed=1)
+    serving = result(TRUTH[few], 1.0, seed=1)
     said = verdict(compare([group("", TRUTH[few], serving, serving)]), {})
     assert said["passed"] is False
     assert said["reason"] == "24 test pictures are too few to tell, 25 are needed"
 
 
 def test_an_overconfident_model_with_the_same_answers_is_refused_for_its_calibration():
-    candidate, serving = (told(TRUTH, 0.9, seed=1, confidence=c) for c in (0.999, 0.9))
+    candidate, serving = (result(TRUTH, 0.9, seed=1, confidence=c) for c in (0.999, 0.9))
     assert worse(compare([group("", TRUTH, candidate, serving)])) == {"calibration_error"}
 
 
@@ -101,7 +103,7 @@ def test_a_slower_model_is_refused_but_not_for_a_little():
 
 
 def test_figures_are_those_of_the_metrics():
-    candidate, serving = told(TRUTH, 0.8, seed=2), told(TRUTH, 0.9, seed=1)
+    candidate, serving = result(TRUTH, 0.8, seed=2), result(TRUTH, 0.9, seed=1)
     by_name = {one.figure: one for one in compare([group("", TRUTH, candidate, serving)])}
     for model, probabilities in (("candidate", candidate), ("serving", serving)):
         guess = probabilities.argmax(axis=1)
@@ -117,7 +119,7 @@ def test_figures_are_those_of_the_metrics():
 
 
 def test_the_interval_is_that_of_drawing_pictures_with_replacement():
-    candidate, serving = told(TRUTH, 0.85, seed=2), told(TRUTH, 0.9, seed=1)
+    candidate, serving = result(TRUTH, 0.85, seed=2), result(TRUTH, 0.9, seed=1)
     one = compare([group("", TRUTH, candidate, serving)])[0]
     gain = (candidate.argmax(axis=1) == TRUTH).astype(float) - (serving.argmax(axis=1) == TRUTH)
     rng = np.random.default_rng(7)
@@ -131,7 +133,7 @@ def test_equally_good_models_are_rarely_refused(monkeypatch):
     monkeypatch.setattr(gate, "CALIBRATION_DRAWS", 100)
     refused = 0
     for pair in range(40):
-        candidate, serving = told(TRUTH, 0.9, seed=2 * pair), told(TRUTH, 0.9, seed=2 * pair + 1)
+        candidate, serving = result(TRUTH, 0.9, seed=2 * pair), result(TRUTH, 0.9, seed=2 * pair + 1)
         parts = [slice(start, None, 6) for start in range(6)]
         groups = [group(f"source {p.start}", TRUTH[p], candidate[p], serving[p]) for p in parts]
         refused += bool(worse(compare([group("", TRUTH, candidate, serving), *groups])))
@@ -146,14 +148,14 @@ def test_a_small_test_set_lets_a_model_that_is_5_points_worse_hardly_ever_throug
     actual = np.resize([0, 1, 2], count)
     passed = 0
     for pair in range(20):
-        serving, candidate = told(actual, 0.95, seed=2 * pair), told(actual, 0.90, seed=2 * pair + 1)
+        serving, candidate = result(actual, 0.95, seed=2 * pair), result(actual, 0.90, seed=2 * pair + 1)
         passed += verdict(compare([group("", actual, candidate, serving)]), {})["passed"]
     assert passed <= 2
 
 
 def test_few_pictures_on_which_two_models_agree_prove_nothing_and_the_reason_says_how_many_would():
     few = np.resize([0, 1, 2], 60)
-    serving = told(few, 0.95, seed=1)
+    serving = result(few, 0.95, seed=1)
     candidate = serving + 1e-6 * np.eye(3)[few]  # another network, with the same answers
     said = verdict(compare([group("", few, candidate, serving)]), {})
     assert said["passed"] is False
@@ -165,27 +167,27 @@ def test_few_pictures_on_which_two_models_agree_prove_nothing_and_the_reason_say
 
 
 def test_many_pictures_on_which_two_models_are_alike_prove_it():
-    serving = told(TRUTH, 0.95, seed=1)
+    serving = result(TRUTH, 0.95, seed=1)
     assert verdict(compare([group("", TRUTH, serving + 1e-6 * np.eye(3)[TRUTH], serving)]), {})["passed"]
 
 
 def test_small_losses_do_not_add_up_below_the_floor():
     """A little worse than what serves, which was a little worse than the floor."""
     lost = dataclasses.replace(
-        compare([group("", TRUTH, told(TRUTH, 0.9, seed=1), told(TRUTH, 0.9, seed=1))])[0]
+        compare([group("", TRUTH, result(TRUTH, 0.9, seed=1), result(TRUTH, 0.9, seed=1))])[0]
     )
-    below = compare([group("", TRUTH, told(TRUTH, 0.9, seed=1), told(TRUTH, 0.97, seed=2))])[:1]
+    below = compare([group("", TRUTH, result(TRUTH, 0.9, seed=1), result(TRUTH, 0.97, seed=2))])[:1]
     said = verdict([lost, *against_floor(below)], {})
     assert said["passed"] is False
     assert said["reason"] == "worse than what serves: floor accuracy"
 
 
 def test_the_served_path_is_judged_by_its_answers_and_by_how_often_it_finds_a_face():
-    answers = told(TRUTH, 0.9, seed=1)
+    answers = result(TRUTH, 0.9, seed=1)
     often, seldom = (np.arange(len(TRUTH)) % 10 < tenths for tenths in (9, 3))
     blind = compare_served(TRUTH, Answers(seldom, answers), Answers(often, answers))
     assert worse(blind) == {"served: face_found"}
-    wrong = compare_served(TRUTH, Answers(often, told(TRUTH, 0.7, seed=2)), Answers(often, answers))
+    wrong = compare_served(TRUTH, Answers(often, result(TRUTH, 0.7, seed=2)), Answers(often, answers))
     assert worse(wrong) == {"served: accuracy", "served: mask_or_not_accuracy", "served: macro_f1"}
     assert worse(compare_served(TRUTH, Answers(often, answers), Answers(seldom, answers))) == set()
 

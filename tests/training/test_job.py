@@ -155,9 +155,9 @@ def test_the_script_gets_its_hyperparameters_as_arguments_and_what_it_lacks_inst
 
 
 def test_the_container_knows_the_commit_and_where_to_track(sagemaker, tmp_path):
-    told = job.trainer(SPEC, job.staged_code(tmp_path), sagemaker).environment
-    assert told["MLFLOW_TRACKING_URI"] == SPEC.mlflow
-    assert told["GIT_COMMIT"] == git_commit()
+    result = job.trainer(SPEC, job.staged_code(tmp_path), sagemaker).environment
+    assert result["MLFLOW_TRACKING_URI"] == SPEC.mlflow
+    assert result["GIT_COMMIT"] == git_commit()
 
 
 def test_the_console_draws_loss_and_f1_from_the_lines_that_training_prints():
@@ -179,11 +179,11 @@ def test_an_own_image_needs_nothing_installed(sagemaker):
         "s3://p/", "1.1.0", BUCKET, SPEC.role, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/m:1"
     )
     name = job.submit(spec, sagemaker).training_job_name
-    told = boto3.client("sagemaker").describe_training_job(TrainingJobName=name)
-    assert told["AlgorithmSpecification"]["TrainingImage"] == spec.image
-    assert not told.get("VpcConfig")
-    assert told["EnableManagedSpotTraining"] is False
-    assert told["ResourceConfig"]["InstanceCount"] == 1
+    result = boto3.client("sagemaker").describe_training_job(TrainingJobName=name)
+    assert result["AlgorithmSpecification"]["TrainingImage"] == spec.image
+    assert not result.get("VpcConfig")
+    assert result["EnableManagedSpotTraining"] is False
+    assert result["ResourceConfig"]["InstanceCount"] == 1
 
 
 def test_what_a_job_made_is_published_registered_listed_and_approved(sagemaker, started, tmp_path):

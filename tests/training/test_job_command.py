@@ -28,9 +28,9 @@ def aws():
         for name, value in MOTO.items():
             patch.setenv(name, value)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        told = [{"ParameterKey": "ModelUri", "ParameterValue": "s3://models-of-the-stack/models/1.0.0/"}]
+        result = [{"ParameterKey": "ModelUri", "ParameterValue": "s3://models-of-the-stack/models/1.0.0/"}]
         boto3.client("cloudformation").create_stack(
-            StackName="maskwatch-dev", TemplateBody=STACK, Parameters=told
+            StackName="maskwatch-dev", TemplateBody=STACK, Parameters=result
         )
         yield
 
@@ -105,8 +105,8 @@ def test_a_job_that_is_not_waited_for_is_described_and_published_later(command, 
 
 def test_what_the_stack_serves_is_compared_with(command):
     name = command(*SUBMIT, "--version", "1.3.0", "--no-wait").split()[1]
-    told = boto3.client("sagemaker").describe_training_job(TrainingJobName=name)["InputDataConfig"]
-    uris = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in told}
+    result = boto3.client("sagemaker").describe_training_job(TrainingJobName=name)["InputDataConfig"]
+    uris = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in result}
     assert uris["serving"] == "s3://models-of-the-stack/models/1.0.0/"
 
 

@@ -34,12 +34,12 @@ def test_a_source_is_judged_by_what_was_trained_without_it(
 
     monkeypatch.setattr(module, "train", trained)
     monkeypatch.setattr(module, "predict_logits", judged)
-    told = leave_one_out(dataset, tmp_path, RECIPE)
+    result = leave_one_out(dataset, tmp_path, RECIPE)
     assert learned["gate"].isdisjoint({"gate"})
     assert learned["ward"].isdisjoint({"ward"})
-    assert set(told["sources"]) == {"gate", "ward"}
-    assert told["mean"]["accuracy"] == pytest.approx(1 / 3, abs=0.05)
-    assert json.loads((tmp_path / LEAVE_ONE_OUT).read_text()) == told
+    assert set(result["sources"]) == {"gate", "ward"}
+    assert result["mean"]["accuracy"] == pytest.approx(1 / 3, abs=0.05)
+    assert json.loads((tmp_path / LEAVE_ONE_OUT).read_text()) == result
 
 
 def test_one_source_is_too_few(dataset: Dataset, tmp_path: Path) -> None:

@@ -102,8 +102,8 @@ def test_bootstrap_interval_is_that_of_a_share() -> None:
 
 
 def test_figures_of_a_group() -> None:
-    told = np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.1, 0.3, 0.6], [0.6, 0.4, 0.0]])
-    said = figures(np.array([0, 1, 2, 1]), told)
+    result = np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.1, 0.3, 0.6], [0.6, 0.4, 0.0]])
+    said = figures(np.array([0, 1, 2, 1]), result)
     assert said["n"] == 4
     assert said["accuracy"] == 0.5
     assert said["mask_or_not_accuracy"] == 0.75  # no_mask called incorrect is right about the mask

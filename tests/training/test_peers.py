@@ -33,9 +33,9 @@ def test_detectors_are_compared_on_the_same_scenes() -> None:
     def finds(count: int) -> Detections:
         return Detections(boxes[:count], np.linspace(0.9, 0.5, count, dtype=np.float32))
 
-    told = peers.compare({"all": lambda _: finds(2), "half": lambda _: finds(1)}, [scene] * 10)
-    assert told["all"] == {"faces": 20, "recall_at_0.1_false": 1.0, "ap50": 1.0}
-    assert told["half"] == {"faces": 20, "recall_at_0.1_false": 0.5, "ap50": 0.5}
+    result = peers.compare({"all": lambda _: finds(2), "half": lambda _: finds(1)}, [scene] * 10)
+    assert result["all"] == {"faces": 20, "recall_at_0.1_false": 1.0, "ap50": 1.0}
+    assert result["half"] == {"faces": 20, "recall_at_0.1_false": 0.5, "ap50": 0.5}
 
 
 def test_centerface_finds_nothing_where_there_is_nothing() -> None:

@@ -50,8 +50,8 @@ def command(step):
 
 
 def argument(step, name):
-    told = command(step)
-    return told[told.index(name) + 1]
+    result = command(step)
+    return result[result.index(name) + 1]
 
 
 def inputs(step):
@@ -186,5 +186,5 @@ def test_it_is_created_updated_and_started(pipeline):
     sagemaker = boto3.client("sagemaker")
     described = sagemaker.describe_pipeline(PipelineName="maskwatch-dev-classifier")
     assert json.loads(described["PipelineDefinition"])["Steps"]
-    told = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=execution.arn)
-    assert told["PipelineParameters"] == [{"Name": "InputData", "Value": "s3://pictures/2026/"}]
+    result = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=execution.arn)
+    assert result["PipelineParameters"] == [{"Name": "InputData", "Value": "s3://pictures/2026/"}]

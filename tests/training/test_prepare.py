@@ -88,10 +88,10 @@ def test_a_flat_folder_gets_its_splits(tmp_path: Path, judge: Network) -> None:
 def test_what_cannot_be_read_is_left_out_and_told(pictures: Path, tmp_path: Path, judge: Network) -> None:
     (pictures / "crops" / "train" / "mask" / "cut.jpg").write_bytes(encode(draw("mask", 9))[:200])
     (pictures / "crops" / "train" / "mask" / "notes.jpg").write_text("not a picture")
-    told = Told()
-    report = prepare(pictures, tmp_path / "out", judge, told)
+    result = Told()
+    report = prepare(pictures, tmp_path / "out", judge, result)
     assert {Path(name).name for name in report["unreadable"]} == {"cut.jpg", "notes.jpg"}
-    assert "cut.jpg: " in told
+    assert "cut.jpg: " in result
     assert content(tmp_path / "out") == content(pictures)
 
 
@@ -100,10 +100,10 @@ def test_a_copy_in_another_split_stays_where_it_judges(
 ) -> None:
     crops = pictures / "crops"
     shutil.copy(crops / "test" / "mask" / "test_2.jpg", crops / "train" / "mask" / "leak.jpg")
-    told = Told()
-    report = prepare(pictures, tmp_path / "out", judge, told)
+    result = Told()
+    report = prepare(pictures, tmp_path / "out", judge, result)
     assert list(report["left_out"]) == ["crops/train/mask/leak.jpg"]
-    assert "leak.jpg is a copy of" in told
+    assert "leak.jpg is a copy of" in result
     assert report["pictures"]["test"]["mask"] == 3
 
 
@@ -112,8 +112,8 @@ def test_a_picture_saved_anew_in_another_split_is_seen_too(
 ) -> None:
     crops = pictures / "crops"
     (crops / "train" / "no_mask" / "leak.jpg").write_bytes(encode(draw("no_mask", 1002), quality=95))
-    told = Told()
-    report = prepare(pictures, tmp_path / "out", judge, told)
+    result = Told()
+    report = prepare(pictures, tmp_path / "out", judge, result)
     assert report["left_out"] == {"crops/train/no_mask/leak.jpg": "looks like a picture of val"}
 
 
@@ -210,10 +210,10 @@ def test_two_labels_are_enough_and_it_is_told_what_that_means(
 ) -> None:
     for split in ("train", "val", "test"):
         shutil.rmtree(pictures / "crops" / split / "incorrect")
-    told = Told()
-    report = prepare(pictures, tmp_path / "out", judge, told)
+    result = Told()
+    report = prepare(pictures, tmp_path / "out", judge, result)
     assert report["pictures"]["train"] == {"mask": 4, "no_mask": 4}
-    assert "there are no pictures of incorrect: the serving model's answers stand in for them" in told
+    assert "there are no pictures of incorrect: the serving model's answers stand in for them" in result
 
 
 def test_folders_with_other_names_are_named(tmp_path: Path, judge: Network) -> None:
@@ -228,19 +228,19 @@ def test_labels_that_the_serving_model_doubts_are_listed(
     pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stand_in(_: Network, shown: list[np.ndarray], **__: str) -> np.ndarray:
-        told = np.tile([0.5, 0.3, 0.2], (len(shown), 1))
-        told[0] = (0.98, 0.01, 0.01)
-        return told
+        result = np.tile([0.5, 0.3, 0.2], (len(shown), 1))
+        result[0] = (0.98, 0.01, 0.01)
+        return result
 
     monkeypatch.setattr(module, "probabilities", stand_in)
-    told = Told()
-    report = prepare(pictures, tmp_path / "out", judge, told)
+    result = Told()
+    report = prepare(pictures, tmp_path / "out", judge, result)
     with (tmp_path / "out" / DOUBTFUL).open(newline="") as lines:
         (row,) = csv.DictReader(lines)
     assert (row["label"], row["looks_like"], row["confidence"]) == ("incorrect", "mask", "0.9800")
     assert (pictures / row["file"]).is_file()
     assert report["doubtful_labels"] == 1
-    assert "1 doubtful labels in" in told
+    assert "1 doubtful labels in" in result
 
 
 def test_folders_whose_names_were_swapped_are_suspected(tmp_path: Path, judge: Network) -> None:
@@ -250,12 +250,12 @@ def test_folders_whose_names_were_swapped_are_suspected(tmp_path: Path, judge: N
         (folder / "mask").rename(folder / "away")
         (folder / "no_mask").rename(folder / "mask")
         (folder / "away").rename(folder / "no_mask")
-    told = Told()
-    report = prepare(tmp_path / "p", tmp_path / "out", judge, told)
+    result = Told()
+    report = prepare(tmp_path / "p", tmp_path / "out", judge, result)
     assert any(
         "pictures of no_mask look like mask: is the folder named right?" in w for w in report["warnings"]
     )
-    assert "is the folder named right?" in told
+    assert "is the folder named right?" in result
 
 
 def test_a_few_doubts_are_no_swapped_folder(pictures: Path) -> None:

@@ -14,7 +14,7 @@ MASK, BARE, WRONG = np.eye(3)
 
 
 @pytest.fixture(scope="module")
-def told(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+def result(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     out = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["served", "--data", str(drawn), "--out", str(out)])
@@ -22,22 +22,22 @@ def told(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     return json.loads((out / SERVED).read_text())
 
 
-def test_every_portrait_and_scene_of_the_test_split_is_scored(told: dict) -> None:
-    assert told["split"] == "test"
-    assert told["portraits"]["n"] == 18
-    assert {name: one["n"] for name, one in told["portraits"]["sources"].items()} == {"gate": 9, "ward": 9}
-    assert (told["scenes"]["scenes"], told["scenes"]["faces"]) == (1, 3)
-    assert 0 <= told["portraits"]["face_found"] <= 1
+def test_every_portrait_and_scene_of_the_test_split_is_scored(result: dict) -> None:
+    assert result["split"] == "test"
+    assert result["portraits"]["n"] == 18
+    assert {name: one["n"] for name, one in result["portraits"]["sources"].items()} == {"gate": 9, "ward": 9}
+    assert (result["scenes"]["scenes"], result["scenes"]["faces"]) == (1, 3)
+    assert 0 <= result["portraits"]["face_found"] <= 1
 
 
-def test_turned_portraits_are_told_by_the_angle(told: dict) -> None:
-    assert list(told["turned"]) == ["90°", "180°", "270°"]
-    assert all(one["n"] == 18 for one in told["turned"].values())
+def test_turned_portraits_are_told_by_the_angle(result: dict) -> None:
+    assert list(result["turned"]) == ["90°", "180°", "270°"]
+    assert all(one["n"] == 18 for one in result["turned"].values())
 
 
-def test_what_the_folder_does_not_say_is_left_out(told: dict) -> None:
-    assert told["fairness"] == {}
-    assert told["peers"] == {}
+def test_what_the_folder_does_not_say_is_left_out(result: dict) -> None:
+    assert result["fairness"] == {}
+    assert result["peers"] == {}
 
 
 def test_figures_of_portraits() -> None:

@@ -19,15 +19,15 @@ Answer = tuple[Example, int, dict]  # a test picture, the status and the body
 
 @pytest.fixture(scope="module")
 def answers(data: Path) -> list[Answer]:
-    told = []
+    result = []
     for example in find(data):
         if example.split == "test" and not example.in_scene:
             body = example.path.read_bytes()
             answer = predict.handler(
                 api_event("POST", "/predict", content_type="image/jpeg", body=body), None
             )
-            told.append((example, answer["statusCode"], json.loads(answer["body"])))
-    return told
+            result.append((example, answer["statusCode"], json.loads(answer["body"])))
+    return result
 
 
 @pytest.fixture(scope="module")

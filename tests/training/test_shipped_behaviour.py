@@ -33,7 +33,7 @@ def pictures(data: Path) -> dict[str, list[Image.Image]]:
     return chosen
 
 
-def told(classifier: Classifier, images: list[Image.Image]) -> np.ndarray:
+def result(classifier: Classifier, images: list[Image.Image]) -> np.ndarray:
     return np.array([c.probabilities for c in classifier.classify([np.asarray(i) for i in images])])
 
 
@@ -62,7 +62,7 @@ def test_the_answer_stays_when_the_picture_is(
     classifier: Classifier, pictures: dict[str, list[Image.Image]], name: str
 ) -> None:
     images = [image for label in LABELS for image in pictures[label]]
-    before, after = told(classifier, images), told(classifier, [SAME[name](image) for image in images])
+    before, after = result(classifier, images), result(classifier, [SAME[name](image) for image in images])
     assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() >= 0.95
     assert np.abs(before - after).mean() <= 0.04
 
@@ -78,7 +78,7 @@ def test_a_mask_drawn_over_a_bare_face_is_noticed(
         return image
 
     bare = pictures["no_mask"]
-    before, after = (told(classifier, images)[:, 0].mean() for images in (bare, [masked(i) for i in bare]))
+    before, after = (result(classifier, images)[:, 0].mean() for images in (bare, [masked(i) for i in bare]))
     assert after > before + 0.2
 
 
@@ -89,7 +89,7 @@ def test_hiding_the_mask_takes_the_certainty(
         return image.crop((0, 0, image.width, image.height * 2 // 5))
 
     worn = pictures["mask"]
-    before, after = (told(classifier, images)[:, 0].mean() for images in (worn, [hidden(i) for i in worn]))
+    before, after = (result(classifier, images)[:, 0].mean() for images in (worn, [hidden(i) for i in worn]))
     assert after < before - 0.2
 
 
@@ -97,11 +97,11 @@ def test_hiding_the_mask_takes_the_certainty(
 def test_large_faces_are_hardly_ever_missed(
     classifier: Classifier, pictures: dict[str, list[Image.Image]], label: str
 ) -> None:
-    guess = told(classifier, pictures[label]).argmax(axis=1)
+    guess = result(classifier, pictures[label]).argmax(axis=1)
     assert (guess == LABELS.index(label)).mean() >= 0.95
 
 
 def test_probabilities_sum_to_one(classifier: Classifier) -> None:
     rng = np.random.default_rng(0)
     images = [Image.fromarray(rng.integers(0, 256, (60, 50, 3), dtype=np.uint8)) for _ in range(5)]
-    assert told(classifier, images).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    assert result(classifier, images).sum(axis=1) == pytest.approx(1, abs=1e-3)

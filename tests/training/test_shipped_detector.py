@@ -37,8 +37,8 @@ def test_the_manifest_tells_these_very_figures(metrics: dict) -> None:
     promised = predict.release.manifest["detector"]["metrics"]
     for name in ("recall", "false_per_picture", "ap50", "recall_at_0.1_false"):
         assert promised[name] == pytest.approx(metrics["overall"][name], abs=0.01), name
-    for label, told in metrics["labels"].items():
-        assert promised["labels"][label]["ap50"] == pytest.approx(told["ap50"], abs=0.01)
+    for label, result in metrics["labels"].items():
+        assert promised["labels"][label]["ap50"] == pytest.approx(result["ap50"], abs=0.01)
 
 
 def test_where_no_face_is_none_is_found(metrics: dict) -> None:
@@ -67,10 +67,10 @@ def answered(image: Image.Image, **options: object) -> Prediction:
 
 def boxes(prediction: Prediction) -> np.ndarray:
     """Left, top, right, bottom of the faces, (faces, 4)."""
-    told = [
+    result = [
         (f.box.left, f.box.top, f.box.left + f.box.width, f.box.top + f.box.height) for f in prediction.faces
     ]
-    return np.array(told, np.float32).reshape(-1, 4)
+    return np.array(result, np.float32).reshape(-1, 4)
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
@@ -82,23 +82,23 @@ def agreement(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
 
 
 def mirrored(image: Image.Image) -> tuple[Prediction, np.ndarray]:
-    told = answered(ImageOps.mirror(image))
-    found = boxes(told)
+    result = answered(ImageOps.mirror(image))
+    found = boxes(result)
     found[:, [0, 2]] = image.width - found[:, [2, 0]]
-    return told, found
+    return result, found
 
 
 def turned_back_by_exif(image: Image.Image) -> tuple[Prediction, np.ndarray]:
     exif = Image.Exif()
     exif[0x0112] = 6
-    told = answered(image.transpose(Image.Transpose.ROTATE_90), exif=exif)
-    assert (told.width, told.height) == image.size
-    return told, boxes(told)
+    result = answered(image.transpose(Image.Transpose.ROTATE_90), exif=exif)
+    assert (result.width, result.height) == image.size
+    return result, boxes(result)
 
 
 def doubled(image: Image.Image) -> tuple[Prediction, np.ndarray]:
-    told = answered(image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC))
-    return told, boxes(told) / 2
+    result = answered(image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC))
+    return result, boxes(result) / 2
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_the_same_scene_shown_otherwise_has_the_same_faces(
 def test_a_scene_is_answered_with_every_face_and_a_summary(scenes: list[Scene]) -> None:
     crowd = max(scenes, key=lambda scene: (scene.boxes[:, 3] - scene.boxes[:, 1] > 30).sum())
     event = api_event("POST", "/predict", content_type="image/jpeg", body=crowd.path.read_bytes())
-    told = json.loads(predict.handler(event, None)["body"])
-    assert told["classified"] == "face"
-    assert told["summary"]["faces"] == len(told["faces"]) >= 5
-    areas = [face["box"]["width"] * face["box"]["height"] for face in told["faces"]]
+    result = json.loads(predict.handler(event, None)["body"])
+    assert result["classified"] == "face"
+    assert result["summary"]["faces"] == len(result["faces"]) >= 5
+    areas = [face["box"]["width"] * face["box"]["height"] for face in result["faces"]]
     for larger, smaller in pairwise(areas):
         assert smaller <= 1.05 * larger  # whole pixels are told, of boxes that were ordered before
-    assert told["label"] == told["faces"][0]["label"]
-    for face in told["faces"]:
+    assert result["label"] == result["faces"][0]["label"]
+    for face in result["faces"]:
         box = face["box"]
-        assert 0 <= box["left"] < box["left"] + box["width"] <= told["image"]["width"]
-        assert 0 <= box["top"] < box["top"] + box["height"] <= told["image"]["height"]
+        assert 0 <= box["left"] < box["left"] + box["width"] <= result["image"]["width"]
+        assert 0 <= box["top"] < box["top"] + box["height"] <= result["image"]["height"]

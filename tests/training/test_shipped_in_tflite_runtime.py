@@ -38,8 +38,8 @@ print(json.dumps({
 
 
 def answer(python: Path) -> dict:
-    told = subprocess.run([python, "-c", ANSWER], cwd=ROOT, capture_output=True, text=True, check=True)
-    return json.loads(told.stdout)
+    result = subprocess.run([python, "-c", ANSWER], cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_each_runs_in_its_own_runtime(both: tuple[dict, dict]) -> None:
 def test_the_release_agrees(both: tuple[dict, dict]) -> None:
     """int8 kernels round differently, which shows where two labels are about equally likely; float ones do not."""
     quantized = load_release(BAKED).manifest["classifier"]["quantization"] == "int8"
-    old, new = (np.array(told["probabilities"]) for told in both)
+    old, new = (np.array(result["probabilities"]) for result in both)
     assert np.abs(old - new).max() <= (0.12 if quantized else 1e-4)
     assert np.abs(old - new).mean() <= (0.02 if quantized else 1e-5)
     sure = np.minimum(old.max(axis=1), new.max(axis=1)) > (0.6 if quantized else 0.5)
@@ -66,6 +66,6 @@ def test_the_release_agrees(both: tuple[dict, dict]) -> None:
 
 
 def test_the_projection_agrees(both: tuple[dict, dict]) -> None:
-    old, new = (np.array(told["projections"]) for told in both)
+    old, new = (np.array(result["projections"]) for result in both)
     distance = np.linalg.norm(old - new, axis=1) / np.linalg.norm(new, axis=1)
     assert distance.max() <= 0.2

@@ -45,7 +45,7 @@ def test_whatever_a_spreadsheet_writes_is_read_alike(tmp_path: Path, change, enc
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "result"),
     [
         (
             "xmin",
@@ -81,9 +81,9 @@ def test_whatever_a_spreadsheet_writes_is_read_alike(tmp_path: Path, change, enc
         (HEADER, "", r"frames.csv has no column file, .* it has: nothing"),
     ],
 )
-def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, before: str, after: str, told: str) -> None:
+def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, before: str, after: str, result: str) -> None:
     text = "\n".join([HEADER, *LINES]).replace(before, after, 1)
-    with pytest.raises(TrainingError, match=told):
+    with pytest.raises(TrainingError, match=result):
         read_scenes(write(tmp_path, text))
 
 
@@ -104,16 +104,18 @@ def picture(width: int, height: int) -> Picture:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "result"),
     [
         (",74,112,", ",500,112,", r"line 2, column xmax: is 500, outside the picture of 320x160 pixels"),
         (",10,40,", ",-9,40,", r"line 2, column xmin: is -9, outside"),
         (",320,160,10", ",640,320,10", r"line 2, column width: is 640, but the picture's is 320"),
     ],
 )
-def test_a_box_that_is_not_in_its_picture_is_told(tmp_path: Path, before: str, after: str, told: str) -> None:
+def test_a_box_that_is_not_in_its_picture_is_told(
+    tmp_path: Path, before: str, after: str, result: str
+) -> None:
     (scene,) = read_scenes(write(tmp_path, "\n".join([HEADER, *LINES]).replace(before, after, 1)))
-    with pytest.raises(TrainingError, match=told):
+    with pytest.raises(TrainingError, match=result):
         boxes_in(picture(320, 160), scene.faces)
 
 

@@ -88,30 +88,30 @@ def test_every_epoch_is_told_once_however_often_it_is_called(run: Path, store: M
 
 
 def test_recipe_data_and_commit_are_told(run: Path, store: MlflowClient) -> None:
-    told = store.get_run(track(run, store=store)).data
-    assert told.params == {"seed": "1", "batch": "24", "stages": "[{'size': 96}]"}
-    assert told.tags["dataset"] == "f00d"
-    assert told.tags["mlflow.source.git.commit"] == git_commit()
+    result = store.get_run(track(run, store=store)).data
+    assert result.params == {"seed": "1", "batch": "24", "stages": "[{'size': 96}]"}
+    assert result.tags["dataset"] == "f00d"
+    assert result.tags["mlflow.source.git.commit"] == git_commit()
 
 
 def test_times_are_those_of_training_and_the_data_set_is_an_input(run: Path, store: MlflowClient) -> None:
     run_id = track(run, store=store)
-    told = store.get_run(run_id)
-    assert told.info.start_time == 1_700_000_000_500
+    result = store.get_run(run_id)
+    assert result.info.start_time == 1_700_000_000_500
     assert [m.timestamp for m in store.get_metric_history(run_id, "loss")] == [
         1_700_000_060_000,
         1_700_000_061_000,
     ]
-    (dataset,) = told.inputs.dataset_inputs
+    (dataset,) = result.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("detector", "f00d")
 
 
 def test_a_run_that_the_gate_refused_ends_as_failed(run: Path, store: MlflowClient) -> None:
     judged(run, passed=False)
-    told = store.get_run(track(run, store=store))
-    assert told.info.status == "FAILED"
-    assert told.data.tags["gate"] == "so it is"
-    assert told.info.end_time > told.info.start_time
+    result = store.get_run(track(run, store=store))
+    assert result.info.status == "FAILED"
+    assert result.data.tags["gate"] == "so it is"
+    assert result.info.end_time > result.info.start_time
 
 
 def test_a_store_that_is_away_does_not_end_training(
@@ -154,11 +154,11 @@ def test_another_store_is_told_everything_from_the_start(
 def test_figures_plots_and_the_release_are_kept(run: Path, store: MlflowClient, tmp_path: Path) -> None:
     judged(run, passed=True)
     run_id = track(run, release(tmp_path / "release", "1.1.0"), store)
-    told = store.get_run(run_id)
-    assert told.data.metrics["test_macro_f1"] == 0.8
-    assert told.data.metrics["test_mask_f1"] == 0.93
-    assert told.data.metrics["gate_passed"] == 1
-    assert told.info.status == "FINISHED"
+    result = store.get_run(run_id)
+    assert result.data.metrics["test_macro_f1"] == 0.8
+    assert result.data.metrics["test_mask_f1"] == 0.93
+    assert result.data.metrics["gate_passed"] == 1
+    assert result.info.status == "FINISHED"
     assert {file.path for file in store.list_artifacts(run_id)} == {
         "metrics.json",
         "gate.json",

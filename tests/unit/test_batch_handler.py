@@ -31,12 +31,12 @@ def message(number, body, receives=1):
 
 
 def news(*keys, version="v1", etag="e1"):
-    told = {"versionId": version, "eTag": etag}
+    result = {"versionId": version, "eTag": etag}
     return {
         "Records": [
             {
                 "eventName": "ObjectCreated:Put",
-                "s3": {"bucket": {"name": "uploads"}, "object": {"key": quote_plus(key), **told}},
+                "s3": {"bucket": {"name": "uploads"}, "object": {"key": quote_plus(key), **result}},
             }
             for key in keys
         ]

@@ -84,9 +84,9 @@ def test_a_problem_is_told_in_the_service_s_words(client, answers):
 
 def test_s3_s_refusal_is_read_from_its_xml(client, answers):
     url = f"{client._url}bucket"  # noqa: SLF001
-    told = {"key": "k", "upload": {"url": url, "fields": {"key": "k"}}, "max_bytes": 9}
+    answer = {"key": "k", "upload": {"url": url, "fields": {"key": "k"}}, "max_bytes": 9}
     xml = b"<Error><Code>EntityTooSmall</Code><Message>Your proposed upload is smaller</Message></Error>"
-    answers += [as_json(told), (400, "application/xml", xml)]
+    answers += [as_json(answer), (400, "application/xml", xml)]
 
     with pytest.raises(ApiError, match="answered 400: Your proposed upload is smaller"):
         client.upload(b"", "image/png")
@@ -138,9 +138,9 @@ def test_a_service_that_is_not_there_is_told(monkeypatch):
 def test_why_is_told_without_the_names_of_python(monkeypatch):
     monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
 
-    with pytest.raises(UnreachableError) as told:
+    with pytest.raises(UnreachableError) as answer:
         Client("http://127.0.0.1:9", "local").predict(b"", source="gate 3")
-    assert str(told.value) == (
+    assert str(answer.value) == (
         "http://127.0.0.1:9/predict cannot be reached: "
         "Failed to establish a new connection: [Errno 111] Connection refused"
     )

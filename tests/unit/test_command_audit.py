@@ -17,10 +17,10 @@ DRAWN = Outcome("a.jpg", {"prediction_id": "00000001-0000-4000-8000-000000000000
 
 class Client:
     def __init__(self):
-        self.told = []
+        self.result = []
 
     def feedback(self, name, label, *, audit):
-        self.told.append((name, label, audit))
+        self.result.append((name, label, audit))
 
 
 def test_the_sample_is_that_of_the_service():
@@ -38,12 +38,12 @@ def test_a_drawn_picture_is_asked_about(monkeypatch, typed, label):
     monkeypatch.setattr("builtins.input", lambda _: typed)
     client = Client()
     ask(client, [DRAWN])
-    assert client.told == ([(DRAWN.answer["prediction_id"], label, True)] if label else [])
+    assert client.result == ([(DRAWN.answer["prediction_id"], label, True)] if label else [])
 
 
 def test_without_a_terminal_it_says_how(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False))
     client = Client()
     ask(client, [DRAWN])
-    assert client.told == []
+    assert client.result == []
     assert "maskwatch feedback --audit 00000001-" in capsys.readouterr().err

@@ -141,9 +141,9 @@ def test_a_large_picture_is_sent_smaller_and_told_about_in_its_own_size(
     assert smaller.size == pytest.approx((2000 * (2 / 3) ** 0.5, 3000 * (2 / 3) ** 0.5), abs=2)
     assert not smaller.getexif()
     scale = 2000 / smaller.width
-    told = json.loads(capsys.readouterr().out)
-    assert told["image"] == {"width": 2000, "height": 3000}
-    assert told["faces"][0]["box"] == pytest.approx({k: v * scale for k, v in box.items()}, abs=2)
+    result = json.loads(capsys.readouterr().out)
+    assert result["image"] == {"width": 2000, "height": 3000}
+    assert result["faces"][0]["box"] == pytest.approx({k: v * scale for k, v in box.items()}, abs=2)
     with Image.open(tmp_path / "drawn" / "a.jpg") as copy:
         assert copy.size == (2000, 3000)
         edge = np.asarray(copy)[round(850 * scale), round(200 * scale) + 3]

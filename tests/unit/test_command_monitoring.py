@@ -123,8 +123,8 @@ def test_the_range_and_the_source_go_along(run, service, form):
 
     run("compliance", *span, "--source", "", "--format", form)
 
-    told = {"from": "2026-11-20", "to": "2026-11-22T09", "by": "hour", "source": ""}
-    assert service.asked[0].query == told | ({"format": "csv"} if form == "csv" else {})
+    result = {"from": "2026-11-20", "to": "2026-11-22T09", "by": "hour", "source": ""}
+    assert service.asked[0].query == result | ({"format": "csv"} if form == "csv" else {})
     assert service.asked[0].path == "/v1/compliance"
 
 

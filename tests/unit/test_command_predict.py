@@ -157,9 +157,9 @@ def test_json_has_the_whole_answer_in_each_line(run, service):
 
     status, out, _ = run("photos/a.jpg", "photos/b.PNG", "--format", "json")
 
-    told = [json.loads(line) for line in out.splitlines()]
+    result = [json.loads(line) for line in out.splitlines()]
     answer = prediction("incorrect")
-    assert told == [{"file": f"photos/{name}", "status": "scored", **answer} for name in ("a.jpg", "b.PNG")]
+    assert result == [{"file": f"photos/{name}", "status": "scored", **answer} for name in ("a.jpg", "b.PNG")]
     assert status == 0
 
 

@@ -57,7 +57,7 @@ def test_predictions_are_joined_with_what_was_said_about_them(say, joined):
     assert found.chosen.accuracy.value == 2 / 3
     assert found.chosen.bounds == (2 / 4, 3 / 4)
     assert found.chosen.confusion == ((1, 1, 0), (0, 1, 0), (0, 0, 0))
-    assert {source: (told.n, told.of) for source, told in found.sources.items()} == {
+    assert {source: (result.n, result.of) for source, result in found.sources.items()} == {
         "gate-1": (1, 2),
         "gate-2": (2, 2),
     }
@@ -147,7 +147,7 @@ def test_the_audit_sample_is_told_apart_by_release(say, joined):
     found = joined(*records, (AUDITED.format(9), {"label": "mask"}), (CHOSEN.format(4), {"label": "mask"}))
     assert (found.audit.n, found.audit.of, found.audit.accuracy.value) == (3, 5, 1.0)
     assert (found.chosen.n, found.chosen.of) == (5, 6)
-    assert {name: (told.n, told.of) for name, told in found.model_versions.items()} == {
+    assert {name: (result.n, result.of) for name, result in found.model_versions.items()} == {
         "0": (2, 2),
         "1": (1, 2),
         "1.0.0": (0, 1),

@@ -50,8 +50,8 @@ def test_confidence_is_that_of_the_labels_asked_for() -> None:
     sketch = build("1", OF_RELEASE).overall
     labels, confidence = np.array(LABELS)[EVERYTHING.labels], column(EVERYTHING.values, CONFIDENCE)
     for label in ("mask", "no_mask"):
-        told = sketch.confidence_at(Counter({label: 7}))
-        assert told.mean() == pytest.approx(confidence[labels == label].mean(), abs=0.002)
+        result = sketch.confidence_at(Counter({label: 7}))
+        assert result.mean() == pytest.approx(confidence[labels == label].mean(), abs=0.002)
     half = sketch.confidence_at(Counter({"mask": 10, "no_mask": 10})).mean()
     assert half == pytest.approx(
         np.mean([confidence[labels == label].mean() for label in ("mask", "no_mask")]), abs=0.002
@@ -132,9 +132,9 @@ def test_what_is_no_baseline_is_refused(text: str) -> None:
     ],
 )
 def test_a_baseline_of_something_else_is_refused(change: dict[str, object]) -> None:
-    told = json.loads(build("1", OF_RELEASE).to_json()) | change
+    result = json.loads(build("1", OF_RELEASE).to_json()) | change
     with pytest.raises(ValueError, match="no baseline"):
-        read(json.dumps(told))
+        read(json.dumps(result))
 
 
 def test_the_release_in_the_image_has_one_of_its_own() -> None:

@@ -14,12 +14,12 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 RECORD = parsed(drawn(np.random.default_rng(0), NOW))
 
 
-def told(record) -> dict[str, float]:
+def result(record) -> dict[str, float]:
     return dict(zip(FEATURES, features(record), strict=True))
 
 
 def test_a_record_of_the_real_recorder_has_every_feature() -> None:
-    values = told(RECORD)
+    values = result(RECORD)
     assert values["brightness"] == RECORD["image"]["brightness"]
     assert values["size"] == pytest.approx(math.log2(math.sqrt(640 * 480)))
     assert values["shape"] == pytest.approx(math.log2(640 / 480))
@@ -32,11 +32,11 @@ def test_a_record_of_the_real_recorder_has_every_feature() -> None:
 def test_an_uncertain_answer_has_the_confidence_of_its_most_probable_label() -> None:
     record = parsed(drawn(np.random.default_rng(0), NOW, min_confidence=1.0))
     assert record["label"] == "uncertain"
-    assert told(record)["confidence"] == max(record["probabilities"].values())
+    assert result(record)["confidence"] == max(record["probabilities"].values())
 
 
 def test_a_picture_without_faces_has_a_face_of_size_0() -> None:
-    values = told(parsed(drawn(np.random.default_rng(0), NOW, faces=0)))
+    values = result(parsed(drawn(np.random.default_rng(0), NOW, faces=0)))
     assert (values["faces"], values["face_side"]) == (0, 0)
 
 

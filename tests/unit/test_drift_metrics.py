@@ -56,7 +56,7 @@ def report(comparison=COMPARED, verdict="drift", counts=None, audit=NONE, source
     )
 
 
-def told(of):
+def result(of):
     found = {}
     for line in lines("MaskWatch/dev", "drift", of, 2, 12.3456):
         for metric, value in embedded_metrics(line):
@@ -68,7 +68,7 @@ def told(of):
 
 def test_everything_together_is_told_by_service():
     counts = Counts(records=7, corrupt=2, damaged=1)
-    measured = told(report(counts=counts, audit=judged(40, 30)))[("service", "drift"),]
+    measured = result(report(counts=counts, audit=judged(40, 30)))[("service", "drift"),]
     assert 0.5 < measured.pop("AccuracyLow") < 0.75 < measured.pop("AccuracyHigh") < 0.9
     assert measured == {
         "DriftVerdict": 1,
@@ -88,7 +88,7 @@ def test_everything_together_is_told_by_service():
 
 
 def test_each_source_is_told():
-    found = told(report(sources={"gate-1": judged(10, 8), "gate-9": judged(10, 8)}))
+    found = result(report(sources={"gate-1": judged(10, 8), "gate-9": judged(10, 8)}))
     assert {dimensions: values for dimensions, values in found.items() if dimensions[0][0] == "source"} == {
         (("source", "gate-1"),): {"DriftVerdict": 1, "ChosenAccuracy": 0.8},
         (("source", "gate-2"),): {"DriftVerdict": 0},
@@ -98,19 +98,19 @@ def test_each_source_is_told():
 
 
 def test_another_release_than_the_baseline_s_is_told_and_no_verdict():
-    measured = told(report(verdict="other version", counts=Counts(records=7)))[("service", "drift"),]
+    measured = result(report(verdict="other version", counts=Counts(records=7)))[("service", "drift"),]
     assert measured["OtherVersion"] == 1
     assert "DriftVerdict" not in measured
 
 
 @pytest.mark.parametrize("n", [0, 29])
 def test_few_audited_predictions_make_no_accuracy(n):
-    assert "AccuracyHigh" not in told(report(audit=judged(n, n)))[("service", "drift"),]
+    assert "AccuracyHigh" not in result(report(audit=judged(n, n)))[("service", "drift"),]
 
 
 @pytest.mark.parametrize("comparison", [None, Comparison("not enough", {}, {}, (), 0, 0)])
 def test_where_nothing_was_tested_nothing_is_told(comparison):
-    assert told(report(comparison, "not enough" if comparison else "no baseline")) == {
+    assert result(report(comparison, "not enough" if comparison else "no baseline")) == {
         (("service", "drift"),): {
             "NewFindings": 2,
             "Records": 0,

@@ -38,7 +38,7 @@ def ids(read):
     return [record.body["prediction_id"] for record in read]
 
 
-def told(lines):
+def result(lines):
     return [parsed(line)["prediction_id"] for line in lines]
 
 
@@ -77,7 +77,7 @@ def test_a_refusal_is_read(bucket, reader):
 )
 def test_every_record_is_read_however_they_are_put_together(bucket, reader, lines, pack):
     bucket.put_object(Key=f"dt={DAY}/stream-1.gz", Body=pack(lines))
-    assert ids(reader.read([DAY])) == told(lines)
+    assert ids(reader.read([DAY])) == result(lines)
     assert (reader.corrupt, reader.damaged) == (0, 0)
 
 
@@ -87,7 +87,7 @@ def test_of_an_object_that_is_cut_short_what_is_there_is_read(bucket, reader, li
     bucket.put_object(Key=f"dt={DAY}/stream-2.gz", Body=packed(lines[-1:]))
     read = ids(reader.read([DAY]))
     assert len(read) > 100
-    assert read == [*told(lines)[: len(read) - 1], told(lines)[-1]]
+    assert read == [*result(lines)[: len(read) - 1], result(lines)[-1]]
     assert (reader.objects, reader.damaged, reader.corrupt) == (2, 1, 1)  # the line that was cut
 
 
@@ -99,7 +99,7 @@ def test_of_an_object_that_is_garbled_what_comes_before_is_read(bucket, reader):
     bucket.put_object(Key=f"dt={DAY}/stream-1.gz", Body=bytes(body))
     read = ids(reader.read([DAY]))
     assert len(read) > 2_000
-    assert read == told(lines)[: len(read)]
+    assert read == result(lines)[: len(read)]
     assert reader.damaged == 1
 
 
@@ -120,7 +120,7 @@ def test_of_an_object_that_is_garbled_what_comes_before_is_read(bucket, reader):
 )
 def test_a_damaged_line_costs_no_other(bucket, reader, lines, damage):
     bucket.put_object(Key=f"dt={DAY}/stream-1.gz", Body=packed([lines[0], damage(lines[1]), *lines[2:]]))
-    assert ids(reader.read([DAY])) == told(lines[:1] + lines[2:])
+    assert ids(reader.read([DAY])) == result(lines[:1] + lines[2:])
     assert reader.corrupt == 1
 
 
@@ -189,7 +189,7 @@ def test_days_are_read_in_the_order_asked_for_and_no_other(bucket, reader, lines
     for day, line in zip(days, lines, strict=False):
         bucket.put_object(Key=f"dt={day}/stream-1.gz", Body=packed([line]))
         bucket.put_object(Key=f"dt={day}/", Body=b"")  # a folder, as the console makes them
-    assert ids(reader.read(days[:2])) == told(lines[:2])
+    assert ids(reader.read(days[:2])) == result(lines[:2])
     assert reader.objects == 2
 
 

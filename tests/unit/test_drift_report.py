@@ -146,21 +146,23 @@ def test_names_and_notes_are_text_and_never_markup(changed) -> None:
 
 
 def test_the_json_says_the_same(changed) -> None:
-    told = json.loads(json.dumps(changed[0].to_json(), allow_nan=False))
-    assert told["verdict"] == "drift"
+    result = json.loads(json.dumps(changed[0].to_json(), allow_nan=False))
+    assert result["verdict"] == "drift"
     statuses = {"gate-1": "ok", "": "drift", EVIL: "drift", "fresh": "new"}
-    assert {name: one["status"] for name, one in told["sources"].items()} == statuses
-    assert {(one["source"], one["feature"], one["kind"], one["confirmed"]) for one in told["findings"]} == {
+    assert {name: one["status"] for name, one in result["sources"].items()} == statuses
+    assert {(one["source"], one["feature"], one["kind"], one["confirmed"]) for one in result["findings"]} == {
         ("", "brightness", "input", True),
         (EVIL, "noise", "input", True),
     }
-    assert all(one["effect"] >= one["limit"] and one["p"] < 0.02 and one["words"] for one in told["findings"])
-    assert set(told["effects"]) == {"input", "embedding", "prediction", "confidence"}
-    assert told["sources"][""] | {"labels": 0} == {
+    assert all(
+        one["effect"] >= one["limit"] and one["p"] < 0.02 and one["words"] for one in result["findings"]
+    )
+    assert set(result["effects"]) == {"input", "embedding", "prediction", "confidence"}
+    assert result["sources"][""] | {"labels": 0} == {
         "status": "drift", "predictions": 12_345, "effective": 150.0, "labels": 0,
     }  # fmt: skip
-    assert told["window"] == {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"}
-    assert (told["accuracy"]["audit"]["n"], told["accuracy"]["min_accuracy"]) == (210, 0.9)
+    assert result["window"] == {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"}
+    assert (result["accuracy"]["audit"]["n"], result["accuracy"]["min_accuracy"]) == (210, 0.9)
 
 
 def test_evidently_s_own_report_is_in_it(changed) -> None:

@@ -48,10 +48,10 @@ def test_a_report_is_told_from_the_verdict_to_the_notes():
 def test_every_verdict_has_its_words_and_accuracy_is_left_out_where_nobody_judged(verdict):
     accuracy = {"audit": NOTHING, "chosen": NOTHING}
 
-    told = list(words({**REPORT, "verdict": verdict, "findings": [], "accuracy": accuracy, "notes": []}))
+    result = list(words({**REPORT, "verdict": verdict, "findings": [], "accuracy": accuracy, "notes": []}))
 
-    assert len(told) == 1
-    assert "12,345 predictions" in told[0]
+    assert len(result) == 1
+    assert "12,345 predictions" in result[0]
 
 
 def test_the_function_is_asked_for_the_window():

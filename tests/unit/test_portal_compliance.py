@@ -20,7 +20,7 @@ def write(insights):
     """Write the summary of a day as Drift does: rows of hour, source, pictures and faces by label."""
 
     def put(date, rows, written=None):
-        told = [
+        result = [
             {
                 "hour": f"{date}T{hour:02}:00:00Z",
                 "source": source,
@@ -30,7 +30,7 @@ def write(insights):
             }
             for hour, source, pictures, faces in rows
         ]
-        summary = {"date": date, "written": written or f"{date}T23:59:00Z", "rows": told}
+        summary = {"date": date, "written": written or f"{date}T23:59:00Z", "rows": result}
         insights.put_object(Key=f"compliance/dt={date}.json", Body=json.dumps(summary).encode())
 
     return put
@@ -59,9 +59,9 @@ def found(ask):
 def refused(answer):
     assert answer["statusCode"] == 400
     assert answer["multiValueHeaders"]["Content-Type"] == ["application/problem+json"]
-    told = json.loads(answer["body"])
-    assert told["type"] == "urn:maskwatch:problem:invalid-parameter"
-    return told["detail"]
+    result = json.loads(answer["body"])
+    assert result["type"] == "urn:maskwatch:problem:invalid-parameter"
+    return result["detail"]
 
 
 def as_table(answer):

@@ -32,9 +32,9 @@ def test_before_there_is_one_a_problem_says_when_it_comes(ask):
     answer = ask()
 
     assert answer["statusCode"] == 404
-    told = json.loads(answer["body"])
-    assert told["type"] == "urn:maskwatch:problem:no-report"
-    assert "first comes when" in told["detail"]
+    result = json.loads(answer["body"])
+    assert result["type"] == "urn:maskwatch:problem:no-report"
+    assert "first comes when" in result["detail"]
 
 
 @mock_aws

@@ -45,9 +45,9 @@ def test_a_label_is_kept_under_its_day_and_prediction(say, insights, at, label):
 
     answer = say({"prediction_id": ID, "label": label})
 
-    told = {"prediction_id": ID, "label": label, "time": "2026-11-22T09:15:00.250+00:00", "audit": False}
-    assert (answer["statusCode"], json.loads(answer["body"])) == (202, told)
-    assert kept(insights) == {f"feedback/dt=2026-11-22/{ID}.json": told | {"api_key_id": ""}}
+    result = {"prediction_id": ID, "label": label, "time": "2026-11-22T09:15:00.250+00:00", "audit": False}
+    assert (answer["statusCode"], json.loads(answer["body"])) == (202, result)
+    assert kept(insights) == {f"feedback/dt=2026-11-22/{ID}.json": result | {"api_key_id": ""}}
 
 
 def test_the_id_of_the_key_is_kept_and_never_the_key(portal, insights):
@@ -74,10 +74,10 @@ def test_only_the_audit_sample_may_be_said_to_be_of_it(say, insights):
 
 
 def test_it_is_stamped_with_the_time_of_now(say, insights):
-    told = json.loads(say({"prediction_id": ID, "label": "mask"})["body"])
+    result = json.loads(say({"prediction_id": ID, "label": "mask"})["body"])
 
-    assert abs(datetime.fromisoformat(told["time"]) - datetime.now(UTC)) < timedelta(minutes=1)
-    assert list(kept(insights).values()) == [told | {"api_key_id": ""}]
+    assert abs(datetime.fromisoformat(result["time"]) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert list(kept(insights).values()) == [result | {"api_key_id": ""}]
 
 
 def test_saying_it_again_leaves_one_and_the_last_word_counts(say, insights, at):
@@ -85,8 +85,8 @@ def test_saying_it_again_leaves_one_and_the_last_word_counts(say, insights, at):
         at(f"2026-11-22T09:0{minute}:00")
         assert say({"prediction_id": ID, "label": label})["statusCode"] == 202
 
-    (told,) = kept(insights).values()
-    assert (told["label"], told["time"]) == ("no_mask", "2026-11-22T09:02:00.000+00:00")
+    (result,) = kept(insights).values()
+    assert (result["label"], result["time"]) == ("no_mask", "2026-11-22T09:02:00.000+00:00")
 
 
 def test_the_word_of_another_day_is_later_by_its_time(say, insights, at):
@@ -94,7 +94,7 @@ def test_the_word_of_another_day_is_later_by_its_time(say, insights, at):
         at(f"2026-11-{day}T23:59:59")
         say({"prediction_id": ID, "label": label})
 
-    latest = max(kept(insights).values(), key=lambda told: told["time"])
+    latest = max(kept(insights).values(), key=lambda result: result["time"])
     assert latest["label"] == "incorrect"
 
 
@@ -103,8 +103,8 @@ def test_an_id_in_capital_letters_is_the_same_prediction(say, insights, at):
     say({"prediction_id": ID, "label": "mask"})
     say({"prediction_id": ID.upper(), "label": "no_mask"})
 
-    (told,) = kept(insights).values()
-    assert (told["prediction_id"], told["label"]) == (ID, "no_mask")
+    (result,) = kept(insights).values()
+    assert (result["prediction_id"], result["label"]) == (ID, "no_mask")
 
 
 def test_nothing_else_may_be_sent(say, insights):

@@ -140,9 +140,9 @@ def test_a_source_goes_along_as_s3_takes_it(upload, source):
     assert {"x-amz-meta-source": sent} in policy(answer)["conditions"]
 
 
-@pytest.mark.parametrize("told", [{}, {"source": ""}])
-def test_no_source_is_none(upload, told):
-    fields = json.loads(upload(type="image/jpeg", **told)["body"])["upload"]["fields"]
+@pytest.mark.parametrize("output", [{}, {"source": ""}])
+def test_no_source_is_none(upload, output):
+    fields = json.loads(upload(type="image/jpeg", **output)["body"])["upload"]["fields"]
     assert "x-amz-meta-source" not in fields
 
 

@@ -26,7 +26,7 @@ def verdict(monkeypatch):
     """Run the hook for a service whose version answers as `handler` does; return what CodeDeploy is told."""
 
     def run(service, handler):
-        told = []
+        result = []
 
         def invoke(FunctionName, Payload):  # noqa: N803 -- boto3's names
             assert FunctionName == f"arn:{service}:7"
@@ -40,7 +40,7 @@ def verdict(monkeypatch):
             "lambda": SimpleNamespace(invoke=invoke),
             "codedeploy": SimpleNamespace(
                 get_deployment=lambda **_: {"deploymentInfo": {"deploymentGroupName": f"group-{service}"}},
-                put_lifecycle_event_hook_execution_status=lambda **said: told.append(said),
+                put_lifecycle_event_hook_execution_status=lambda **said: result.append(said),
             ),
         }
         monkeypatch.setattr(app, "_client", lambda name, *_, **__: clients.get(name) or boto3.client(name))
@@ -48,7 +48,7 @@ def verdict(monkeypatch):
         for name in SERVICES:
             monkeypatch.setenv(name, f"group-{name} arn:{name}:7")
         app.handler(EVENT, None)
-        (said,) = told
+        (said,) = result
         assert (said["deploymentId"], said["lifecycleEventHookExecutionId"]) == ("d-1", "e-1")
         return said["status"]
 

@@ -119,8 +119,8 @@ def test_other_labels_are_refused(folder: Path, labels: list[str]) -> None:
     "change", [{"size": 8}, {"size": 450}, {"dtype": "float32"}, {"layout": "NCHW"}, {"channels": "BGR"}]
 )
 def test_another_input_is_refused(folder: Path, network: str, change: dict[str, Any]) -> None:
-    told = json.loads((folder / "manifest.json").read_text())[network]
-    alter(folder, **{network: told | {"input": told["input"] | change}})
+    result = json.loads((folder / "manifest.json").read_text())[network]
+    alter(folder, **{network: result | {"input": result["input"] | change}})
     with pytest.raises(ReleaseError, match=f"the {network}'s input is"):
         load_release(folder)
 

@@ -119,7 +119,7 @@ def test_any_bytes_survive_base64(image: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "problem", "told"),
+    ("body", "problem", "result"),
     [
         (b"", MALFORMED_BODY, "empty"),
         (b'{"image": ', MALFORMED_BODY, "not JSON"),
@@ -133,10 +133,10 @@ def test_any_bytes_survive_base64(image: bytes) -> None:
         (b'{"image": null}', INVALID_PARAMETER, "not a string"),
     ],
 )
-def test_bad_json_is_told_what_is_wrong(body: bytes, problem: Problem, told: str) -> None:
+def test_bad_json_is_told_what_is_wrong(body: bytes, problem: Problem, result: str) -> None:
     rejected = refusal(body)
     assert rejected.problem == problem
-    assert told in rejected.detail
+    assert result in rejected.detail
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, "0.5", True, [], {}, float("nan"), float("inf"), 10**400])
@@ -272,7 +272,7 @@ def test_an_empty_file_part_is_an_empty_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "problem", "told"),
+    ("body", "content_type", "problem", "result"),
     [
         (form({"file": IMAGE}, "b"), "multipart/form-data", MALFORMED_BODY, "boundary"),
         (form({"file": IMAGE}, "b"), "multipart/form-data; boundary=", MALFORMED_BODY, "boundary"),
@@ -286,11 +286,11 @@ def test_an_empty_file_part_is_an_empty_picture() -> None:
     ],
 )  # fmt: skip
 def test_bad_forms_are_told_what_is_wrong(
-    body: bytes, content_type: str, problem: Problem, told: str
+    body: bytes, content_type: str, problem: Problem, result: str
 ) -> None:
     rejected = refusal(body, content_type)
     assert rejected.problem == problem
-    assert told in rejected.detail
+    assert result in rejected.detail
 
 
 @given(

@@ -73,10 +73,10 @@ def test_what_is_rounded_decides() -> None:
 @pytest.mark.parametrize("seed", range(50))
 def test_rounded_probabilities_are_one_together(seed: int) -> None:
     exact = tuple(np.random.default_rng(seed).dirichlet([0.3, 0.3, 0.3]))
-    told = ask(Finds(), Thinks(exact)).verdict.probabilities
-    assert sum(round(p * 10_000) for p in told.values()) == 10_000
-    assert all(abs(told[label] - p) <= 0.00011 for label, p in zip(LABELS, exact, strict=True))
-    assert all(p == round(p, 4) for p in told.values())
+    result = ask(Finds(), Thinks(exact)).verdict.probabilities
+    assert sum(round(p * 10_000) for p in result.values()) == 10_000
+    assert all(abs(result[label] - p) <= 0.00011 for label, p in zip(LABELS, exact, strict=True))
+    assert all(p == round(p, 4) for p in result.values())
 
 
 def test_the_largest_face_comes_first_and_gives_the_label() -> None:

@@ -96,9 +96,9 @@ def make_scorer(s3, version="7"):
 
 
 def test_a_picture_gets_a_result(scorer, buckets):
-    told = buckets.drop("gate 3/é+%20.jpg", source="gate-3")
+    answer = buckets.drop("gate 3/é+%20.jpg", source="gate-3")
 
-    assert scorer.score(told, "request") is Outcome.SCORED
+    assert scorer.score(answer, "request") is Outcome.SCORED
 
     result = buckets.result("gate 3/é+%20.jpg")
     times = result.pop("times")
@@ -106,12 +106,12 @@ def test_a_picture_gets_a_result(scorer, buckets):
         "status": "scored",
         "source": "gate-3",
         "prediction": PREDICTION.as_json() | {"prediction_id": result["prediction"]["prediction_id"]},
-        "upload": {"bucket": "uploads", "key": told.key, "version": told.version, "etag": told.etag},
+        "upload": {"bucket": "uploads", "key": answer.key, "version": answer.version, "etag": answer.etag},
         "model_version": "7",
     }
     assert times.keys() == {"uploaded", "scored", "decode_ms", "detect_ms", "inference_ms"}
     assert times["uploaded"] <= times["scored"]
-    head = buckets.s3.head_object(Bucket="results", Key=f"{told.key}.json")
+    head = buckets.s3.head_object(Bucket="results", Key=f"{answer.key}.json")
     assert head["ContentType"] == "application/json"
 
 
@@ -126,23 +126,23 @@ def test_a_picture_gets_a_result(scorer, buckets):
     ],
 )
 def test_a_bad_picture_gets_a_result_that_says_why(data, slug, scorer, buckets, scored):
-    told = buckets.drop("a.jpg", data, source="gate-3")
+    answer = buckets.drop("a.jpg", data, source="gate-3")
 
-    assert scorer.score(told, "request") is Outcome.REJECTED
+    assert scorer.score(answer, "request") is Outcome.REJECTED
 
     result = buckets.result("a.jpg")
     assert result["status"] == "rejected"
     assert result["source"] == "gate-3"
     assert result["problem"]["type"] == f"urn:maskwatch:problem:{slug}"
     assert result["problem"]["detail"]
-    assert result["upload"]["etag"] == told.etag
+    assert result["upload"]["etag"] == answer.etag
     assert "prediction" not in result
     assert scored == []
 
 
 def test_too_many_bytes_are_not_even_fetched(scorer, buckets):
     read = []
-    told = buckets.drop("a.jpg")
+    answer = buckets.drop("a.jpg")
 
     def huge(parsed, **_):
         parsed["ContentLength"] = MAX_UPLOAD_BYTES + 1
@@ -150,14 +150,14 @@ def test_too_many_bytes_are_not_even_fetched(scorer, buckets):
 
     buckets.s3.meta.events.register("after-call.s3.GetObject", huge)
 
-    assert scorer.score(told, "request") is Outcome.REJECTED
+    assert scorer.score(answer, "request") is Outcome.REJECTED
     buckets.s3.meta.events.unregister("after-call.s3.GetObject", huge)
     assert buckets.result("a.jpg")["problem"]["status"] == 413
     assert read == []
 
 
 @pytest.mark.parametrize(
-    ("told", "source"),
+    ("answer", "source"),
     [
         ({}, None),
         ({"source": ""}, None),
@@ -165,8 +165,8 @@ def test_too_many_bytes_are_not_even_fetched(scorer, buckets):
         ({"source": "=?UTF-8?B?VMO8ciA3?="}, "Tür 7"),
     ],
 )
-def test_the_source_comes_from_the_metadata(told, source, scorer, buckets):
-    scorer.score(buckets.drop("a.jpg", **told), "request")
+def test_the_source_comes_from_the_metadata(answer, source, scorer, buckets):
+    scorer.score(buckets.drop("a.jpg", **answer), "request")
 
     assert buckets.result("a.jpg")["source"] == source
 
@@ -190,9 +190,9 @@ def test_the_bytes_decide_and_not_the_name(key, scorer, buckets):
 
 
 def test_of_another_bucket_nothing_is_read(scorer, buckets):
-    told = replace(buckets.drop("a.jpg"), bucket="results")
+    answer = replace(buckets.drop("a.jpg"), bucket="results")
     with pytest.raises(ValueError, match="not in the uploads bucket"):
-        scorer.score(told, "request")
+        scorer.score(answer, "request")
 
 
 @pytest.mark.parametrize("prefix", INTERNAL_RESULTS)
@@ -203,9 +203,9 @@ def test_no_upload_writes_over_an_internal_document(prefix, scorer, buckets):
 
 
 def test_a_second_delivery_changes_nothing(scorer, buckets, scored):
-    told = buckets.drop("a.jpg")
+    answer = buckets.drop("a.jpg")
 
-    outcomes = [scorer.score(told, "request") for _ in range(3)]
+    outcomes = [scorer.score(answer, "request") for _ in range(3)]
 
     assert outcomes == [Outcome.SCORED, Outcome.SKIPPED, Outcome.SKIPPED]
     assert buckets.written() == {"a.jpg.json": 1}
@@ -213,17 +213,17 @@ def test_a_second_delivery_changes_nothing(scorer, buckets, scored):
 
 
 def test_news_without_a_version_is_known_by_its_etag(scorer, buckets, scored):
-    told = replace(buckets.drop("a.jpg"), version=None)
+    answer = replace(buckets.drop("a.jpg"), version=None)
 
-    assert [scorer.score(told, "request") for _ in range(2)] == [Outcome.SCORED, Outcome.SKIPPED]
+    assert [scorer.score(answer, "request") for _ in range(2)] == [Outcome.SCORED, Outcome.SKIPPED]
     assert len(scored) == 1
 
 
 def test_the_same_input_and_model_give_the_same_bytes_but_for_times(scorer, buckets, scored):
-    told = buckets.drop("a.jpg")
+    answer = buckets.drop("a.jpg")
     results = []
     for _ in range(2):
-        scorer.score(told, "request")
+        scorer.score(answer, "request")
         results.append(buckets.result("a.jpg"))
         buckets.s3.delete_object(Bucket="results", Key="a.jpg.json")
 
@@ -243,10 +243,10 @@ def test_predictions_about_different_uploads_have_different_ids(scorer, buckets)
 
 
 def test_another_model_scores_again(scorer, buckets, scored):
-    told = buckets.drop("a.jpg")
-    scorer.score(told, "request")
+    answer = buckets.drop("a.jpg")
+    scorer.score(answer, "request")
 
-    assert make_scorer(buckets.s3, "8").score(told, "request") is Outcome.SCORED
+    assert make_scorer(buckets.s3, "8").score(answer, "request") is Outcome.SCORED
     assert buckets.result("a.jpg")["model_version"] == "8"
     assert [version for _, version in scored] == ["7", "8"]
 
@@ -276,7 +276,7 @@ def test_a_presigned_form_is_for_one_picture_however_often_it_is_used(scorer, bu
 def test_of_a_picture_replaced_meanwhile_the_last_version_counts(scorer, buckets, scored):
     first, last = buckets.drop("a.jpg", FACE), buckets.drop("a.jpg", OTHER_FACE)
 
-    outcomes = [scorer.score(told, "request") for told in (first, last, first)]
+    outcomes = [scorer.score(answer, "request") for answer in (first, last, first)]
 
     assert outcomes == [Outcome.SCORED, Outcome.SKIPPED, Outcome.SKIPPED]
     result = buckets.result("a.jpg")
@@ -296,18 +296,18 @@ def test_old_news_after_a_replacement_was_scored_changes_nothing(scorer, buckets
 
 
 def test_a_picture_deleted_meanwhile_gets_a_result_that_says_so(scorer, buckets):
-    told = buckets.drop("a.jpg")
+    answer = buckets.drop("a.jpg")
     buckets.s3.delete_object(Bucket="uploads", Key="a.jpg")
 
-    assert scorer.score(told, "request") is Outcome.REJECTED
+    assert scorer.score(answer, "request") is Outcome.REJECTED
 
     result = buckets.result("a.jpg")
     assert result["problem"]["type"] == "urn:maskwatch:problem:gone"
     assert result["upload"] == {
         "bucket": "uploads",
         "key": "a.jpg",
-        "version": told.version,
-        "etag": told.etag,
+        "version": answer.version,
+        "etag": answer.etag,
     }
     assert result["times"]["uploaded"] is None
 
@@ -324,9 +324,9 @@ def test_a_deletion_takes_no_result_away(scorer, buckets):
 
 @pytest.mark.parametrize("version", [True, False])
 def test_a_picture_that_comes_back_is_scored(version, scorer, buckets):
-    told = buckets.drop("a.jpg")
+    answer = buckets.drop("a.jpg")
     buckets.s3.delete_object(Bucket="uploads", Key="a.jpg")
-    assert [scorer.score(told, "request") for _ in range(2)] == [Outcome.REJECTED, Outcome.SKIPPED]
+    assert [scorer.score(answer, "request") for _ in range(2)] == [Outcome.REJECTED, Outcome.SKIPPED]
 
     again = buckets.drop("a.jpg")
     again = again if version else replace(again, version=None)
@@ -360,7 +360,7 @@ def test_a_result_that_another_delivery_wrote_meanwhile_is_not_overwritten(
 
 
 def test_a_result_that_was_written_though_the_answer_was_lost_counts(scorer, buckets, monkeypatch, capsys):
-    told = buckets.drop("a.jpg")
+    answer = buckets.drop("a.jpg")
     put = buckets.s3.put_object
 
     def ask_again(**arguments):  # as boto3 does on an error; the second time the condition does not hold
@@ -369,7 +369,7 @@ def test_a_result_that_was_written_though_the_answer_was_lost_counts(scorer, buc
 
     monkeypatch.setattr(buckets.s3, "put_object", ask_again)
 
-    assert scorer.score(told, "request") is Outcome.SCORED
+    assert scorer.score(answer, "request") is Outcome.SCORED
     assert buckets.written() == {"a.jpg.json": 1}
     assert len(capsys.readouterr().out.splitlines()) == 1
 
@@ -388,7 +388,7 @@ def test_a_key_that_leaves_no_room_for_its_result_is_an_error(scorer):
 @pytest.mark.parametrize("operation", ["HeadObject", "GetObject", "PutObject"])
 @pytest.mark.parametrize("code", [403, 500, 503])
 def test_what_s3_refuses_is_an_error_and_no_result(operation, code, scorer, buckets):
-    told = buckets.drop("a.jpg")
+    answer = buckets.drop("a.jpg")
 
     def refuse(**_):
         return SimpleNamespace(status_code=code), {
@@ -400,13 +400,13 @@ def test_what_s3_refuses_is_an_error_and_no_result(operation, code, scorer, buck
     buckets.s3.meta.events.register(event, refuse)
 
     with pytest.raises(ClientError, match="refused"):
-        scorer.score(told, "request")
+        scorer.score(answer, "request")
     buckets.s3.meta.events.unregister(event, refuse)
     assert buckets.written() == {}
 
 
 def test_a_download_that_breaks_off_is_an_error_and_no_damaged_picture(scorer, buckets):
-    told = buckets.drop("a.jpg")
+    answer = buckets.drop("a.jpg")
 
     def cut(parsed, **_):
         parsed["Body"]._raw_stream = io.BytesIO(FACE[:100])  # noqa: SLF001 -- as a connection that breaks
@@ -414,7 +414,7 @@ def test_a_download_that_breaks_off_is_an_error_and_no_damaged_picture(scorer, b
     buckets.s3.meta.events.register("after-call.s3.GetObject", cut)
 
     with pytest.raises(IncompleteReadError):
-        scorer.score(told, "request")
+        scorer.score(answer, "request")
     buckets.s3.meta.events.unregister("after-call.s3.GetObject", cut)
     assert buckets.written() == {}
 

@@ -77,8 +77,8 @@ def places(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Places
     """Where SM_* variables say that things are, else where the contract does."""
 
     def channel(name: str, otherwise: Path) -> Path:
-        told = Path(environment.get(f"SM_CHANNEL_{name.upper()}", ml / "input" / "data" / name))
-        return told if told.is_dir() else otherwise
+        result = Path(environment.get(f"SM_CHANNEL_{name.upper()}", ml / "input" / "data" / name))
+        return result if result.is_dir() else otherwise
 
     return Places(
         pictures=channel("pictures", ml / "input" / "data" / "pictures"),
@@ -96,19 +96,19 @@ def host(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Host:
     if "SM_CURRENT_HOST_RANK" in environment:
         return Host(int(environment["SM_CURRENT_HOST_RANK"]), int(environment["SM_HOST_COUNT"]))
     try:
-        told = json.loads((ml / "input" / "config" / "resourceconfig.json").read_text())
+        result = json.loads((ml / "input" / "config" / "resourceconfig.json").read_text())
     except FileNotFoundError:
         return Host(0, 1)
-    return Host(sorted(told["hosts"]).index(told["current_host"]), len(told["hosts"]))
+    return Host(sorted(result["hosts"]).index(result["current_host"]), len(result["hosts"]))
 
 
 def hyperparameters(ml: Path = ML) -> list[str]:
     """The contract's hyperparameters as arguments; those of the SDK's own (sagemaker_…) left out."""
     try:
-        told = json.loads((ml / "input" / "config" / "hyperparameters.json").read_text())
+        result = json.loads((ml / "input" / "config" / "hyperparameters.json").read_text())
     except FileNotFoundError:
         return []
-    arguments = [(f"--{key}", value) for key, value in told.items() if not key.startswith("sagemaker_")]
+    arguments = [(f"--{key}", value) for key, value in result.items() if not key.startswith("sagemaker_")]
     return [part for pair in arguments for part in pair]
 
 
@@ -207,14 +207,14 @@ def work(options: argparse.Namespace, at: Places, this: Host) -> None:
     prepare(at.pictures, prepared, serving.classifier)
     fit(options.network, prepared, run, recipe, options.start, at.weights, serving)
     of_classifier, of_detector = (None, run) if options.network == "detector" else (run, None)
-    told = judge(prepared, of_classifier, of_detector, serving, out, options.version)
+    result = judge(prepared, of_classifier, of_detector, serving, out, options.version)
     out.mkdir(parents=True, exist_ok=True)
     for name in (f"{options.network}.weights.h5", STATE, GATE):
         shutil.copyfile(run / name, out / name)
-    copy_report(of_classifier, of_detector, told, kept / REPORT)
+    copy_report(of_classifier, of_detector, result, kept / REPORT)
     for file in (run / METRICS, prepared / PREPARED, prepared / DOUBTFUL):
         shutil.copyfile(file, kept / file.name)
-    print(f"gate: {told['reason']}")
+    print(f"gate: {result['reason']}")
 
 
 def main() -> None:

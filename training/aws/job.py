@@ -182,12 +182,12 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
         sagemaker: Where.
         local_root: Run in Docker and leave everything in this folder, rather than on AWS.
     """
-    told = {**spec.hyperparameters, "version": spec.version}
+    result = {**spec.hyperparameters, "version": spec.version}
     image = spec.image or (LOCAL_IMAGE if local_root else _tensorflow_image(spec, sagemaker))
     source = SourceCode(
         source_dir=str(code),
         command="python -m training.aws.entrypoint",
-        args=[part for key, value in told.items() for part in (f"--{key}", value)],
+        args=[part for key, value in result.items() for part in (f"--{key}", value)],
         # The project's own image has everything in it.
         requirements=None if spec.image or local_root else "training/requirements-dlc.txt",
     )
@@ -199,7 +199,7 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
         "base_job_name": f"maskwatch-{spec.version.replace('.', '-')}",
         "training_image": image,
         "source_code": source,
-        "hyperparameters": told,
+        "hyperparameters": result,
         "environment": environment,
     }
     if local_root:
@@ -246,9 +246,9 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
 
 def channels(spec: JobSpec) -> list[InputData]:
     """Where the job's inputs come from."""
-    told = {"pictures": spec.pictures, "serving": spec.serving, "weights": spec.weights}
+    result = {"pictures": spec.pictures, "serving": spec.serving, "weights": spec.weights}
     # A release's address may end in its digest, which is no part of the place.
-    places = {name: place.partition("#")[0] for name, place in told.items()}
+    places = {name: place.partition("#")[0] for name, place in result.items()}
     return [InputData(channel_name=name, data_source=place) for name, place in places.items() if place]
 
 
@@ -312,19 +312,19 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str = 
             files.extractall(folder, filter="data")
         release = best_release(folder)
         uri, _, digest = publish(release, bucket, s3).partition("#")
-        told = load_release(release)
+        result = load_release(release)
         gate = json.loads((release / GATE).read_text())
     return register(
         uri,
         str(job.algorithm_specification.training_image),
         {
-            "version": told.version,
+            "version": result.version,
             "release": uri,
             "manifest_sha256": digest,
             "training_job": str(job.training_job_name),
-            "dataset": told.manifest["dataset"]["fingerprint"],
-            "git_commit": told.manifest["git_commit"],
-            "macro_f1": f"{told.manifest['metrics']['macro_f1']:.4f}",
+            "dataset": result.manifest["dataset"]["fingerprint"],
+            "git_commit": result.manifest["git_commit"],
+            "macro_f1": f"{result.manifest['metrics']['macro_f1']:.4f}",
             "gate": gate["reason"],
             "compared_with": gate["serving_version"],
         },
@@ -471,11 +471,11 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _pairs(told: Sequence[str]) -> dict[str, str]:
-    for one in told:
+def _pairs(result: Sequence[str]) -> dict[str, str]:
+    for one in result:
         if "=" not in one:
             raise TrainingError(f"{one!r} is not of the form name=value")
-    return dict(one.split("=", 1) for one in told)
+    return dict(one.split("=", 1) for one in result)
 
 
 def _bucket(options: argparse.Namespace) -> str:

@@ -40,7 +40,7 @@ ALLOWED_LOSS: Final = 0.005  # of validation accuracy, for int8 against Keras
 REPRESENTATIVE: Final = 1000  # pictures that set the quantised ranges
 
 
-def calibrate(logits: NDArray[np.float32], truth: NDArray[np.float32]) -> Calibration:
+def calibrate(logits: NDArray[np.float32], actual: NDArray[np.float32]) -> Calibration:
     """The temperature and biases of least negative log-likelihood, by Newton's method; both arrays are (N, 3).
 
     Bias-corrected temperature scaling (Alexandari, Kundaje & Shrikumar 2020): a temperature alone (Guo et al. 2017)
@@ -49,7 +49,7 @@ def calibrate(logits: NDArray[np.float32], truth: NDArray[np.float32]) -> Calibr
     class without pictures stays 0.
     """
     classes = logits.shape[1]
-    present = np.flatnonzero(truth.sum(axis=0))
+    present = np.flatnonzero(actual.sum(axis=0))
     # How the calibrated logits depend on what is sought: 1 / temperature, and the biases of all classes but one.
     free = np.zeros((len(logits), classes, 1 + len(present[1:])))
     free[:, :, 0] = logits
@@ -60,7 +60,7 @@ def calibrate(logits: NDArray[np.float32], truth: NDArray[np.float32]) -> Calibr
         scaled = free @ found
         chance = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         chance /= chance.sum(axis=1, keepdims=True)
-        slope = np.einsum("nkp,nk->p", free, chance - truth) + (found - neutral)
+        slope = np.einsum("nkp,nk->p", free, chance - actual) + (found - neutral)
         spread = np.einsum("nk,kj->nkj", chance, np.eye(classes)) - chance[:, :, None] * chance[:, None]
         curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(len(found))
         step = np.linalg.solve(curvature, slope)
@@ -130,40 +130,40 @@ def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample
     """Convert the weights in `folder`, write the files there and return what `conversion.json` says."""
     size = json.loads((folder / STATE).read_text())["recipe"]["stages"][-1]["size"]
     model = load_trained(folder / CLASSIFIER_WEIGHTS)
-    files, told = _converted(model, size, learned, judged)
-    told = {"shipped": _shipped(told), **told}
+    files, result = _converted(model, size, learned, judged)
+    result = {"shipped": _shipped(result), **result}
     if size > SMALL:
         small_files, small = _converted(model, SMALL, learned, judged)
-        told["small"] = {"shipped": _shipped(small), **small}
+        result["small"] = {"shipped": _shipped(small), **small}
         files["small"] = small_files[_shipped(small)]
     for name, file in files.items():
         with replacing(folder / f"{name}.tflite") as fresh:
             fresh.write_bytes(file)
-    (folder / CONVERSION).write_text(json.dumps(told, indent=1) + "\n")
-    return told
+    (folder / CONVERSION).write_text(json.dumps(result, indent=1) + "\n")
+    return result
 
 
 def _converted(
     model: keras.Model, size: int, learned: Sequence[Sample], judged: Sequence[Sample]
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """TFLite files by format for one side of the input, and what `conversion.json` says of them."""
-    truth = one_hot(judged)
+    actual = one_hot(judged)
     logits = predict_logits(model, judged, size)
-    calibration = calibrate(logits, truth)
+    calibration = calibrate(logits, actual)
     chosen = np.random.default_rng(0).choice(len(learned), min(REPRESENTATIVE, len(learned)), replace=False)
     pictures = [resize(margin_crop(learned[i], MARGIN), size) for i in chosen]
     calibrated = logits / calibration.temperature + np.array(calibration.biases, np.float32)
-    accuracy = {"keras": float((calibrated.argmax(1) == truth.argmax(1)).mean())}
+    accuracy = {"keras": float((calibrated.argmax(1) == actual.argmax(1)).mean())}
     files = convert(serving_model(model, size, calibration), size, pictures)
     cut = [margin_crop(sample, MARGIN) for sample in judged]
     for name, file in files.items():
-        accuracy[name] = float((probabilities(file, cut, size).argmax(1) == truth.argmax(1)).mean())
-    told = {"input_size": size, "calibration": asdict(calibration), "validation_accuracy": accuracy}
-    return files, told
+        accuracy[name] = float((probabilities(file, cut, size).argmax(1) == actual.argmax(1)).mean())
+    result = {"input_size": size, "calibration": asdict(calibration), "validation_accuracy": accuracy}
+    return files, result
 
 
-def _shipped(told: Mapping[str, Any]) -> str:
-    accuracy = told["validation_accuracy"]
+def _shipped(result: Mapping[str, Any]) -> str:
+    accuracy = result["validation_accuracy"]
     return "int8" if accuracy["int8"] >= accuracy["keras"] - ALLOWED_LOSS else "float16"
 
 

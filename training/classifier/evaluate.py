@@ -107,19 +107,19 @@ def probabilities(
 
     def part(first: int) -> list[tuple[float, float, float]]:
         classifier = Classifier(network, threads=1)
-        told = []
+        output = []
         for number in range(first, len(pictures), workers):
             pixels = pictures[number]
             if change:
                 pixels = change(pixels, np.random.default_rng(number))
-            told.append(classifier.classify([pixels])[0].probabilities)
+            output.append(classifier.classify([pixels])[0].probabilities)
             bar.update()
-        return told
+        return output
 
     result = np.empty((len(pictures), len(LABELS)))
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(pictures), desc=name, unit="picture") as bar:
-        for first, told in enumerate(pool.map(part, range(workers))):
-            result[first::workers] = np.reshape(told, (-1, len(LABELS)))
+        for first, output in enumerate(pool.map(part, range(workers))):
+            result[first::workers] = np.reshape(output, (-1, len(LABELS)))
     return result
 
 
@@ -177,22 +177,23 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
         raise TrainingError("there are no pictures in the split test")
     network = release.classifier
     actual, pictures = actual_classes(samples), [s.pixels for s in samples]
-    told = probabilities(network, pictures)
+    output = probabilities(network, pictures)
     sources = np.array([s.example.source or "-" for s in samples])
     sliced = slices(samples)
     grouped = {
         group: {
-            name: figures(actual[chosen], told[chosen]) for name, chosen in members.items() if chosen.any()
+            name: figures(actual[chosen], output[chosen]) for name, chosen in members.items() if chosen.any()
         }
         for group, members in sliced.items()
     }
     grouped["turned"] = dict(_changed(network, actual, pictures, TURNS))
     squares = [resize(p, network.size) for p in pictures]
     return {
-        "overall": _overall(actual, told),
+        "overall": _overall(actual, output),
         "served": served_figures(answer(release, samples, "served path"), actual, sources, sliced),
         "sources": {
-            str(name): figures(actual[sources == name], told[sources == name]) for name in np.unique(sources)
+            str(name): figures(actual[sources == name], output[sources == name])
+            for name in np.unique(sources)
         },
         "slices": grouped | {"margin around the face": dict(_margins(network, dataset))},
         "corruptions": {
@@ -204,7 +205,7 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
             "bytes": len(network.file),
         },
         "data": {"fingerprint": dataset.fingerprint, "unreadable": len(dataset.unreadable)},
-    }, told
+    }, output
 
 
 def actual_classes(samples: Sequence[Sample]) -> NDArray[np.int64]:
@@ -212,8 +213,8 @@ def actual_classes(samples: Sequence[Sample]) -> NDArray[np.int64]:
     return np.array([LABELS.index(s.example.label) for s in samples], np.int64)
 
 
-def _overall(actual: NDArray[np.int64], told: NDArray[np.float64]) -> dict[str, Any]:
-    overall = figures(actual, told)
+def _overall(actual: NDArray[np.int64], output: NDArray[np.float64]) -> dict[str, Any]:
+    overall = figures(actual, output)
     scores = zip(*precision_recall_f1(np.array(overall["confusion"])), strict=True)
     classes = {
         label: {
@@ -221,14 +222,19 @@ def _overall(actual: NDArray[np.int64], told: NDArray[np.float64]) -> dict[str, 
             "precision": float(precision),
             "recall": float(recall),
             "f1": float(f1),
-            "area_under_roc": area_under_roc(actual == number, told[:, number]),
-            "average_precision": average_precision(actual == number, told[:, number]),
+            "area_under_roc": area_under_roc(actual == number, output[:, number]),
+            "average_precision": average_precision(actual == number, output[:, number]),
         }
         for number, (label, (precision, recall, f1)) in enumerate(zip(LABELS, scores, strict=True))
     }
+
+    def interval(key: str) -> tuple[float, float]:
+        return bootstrap_interval(
+            lambda drawn: float(figures(actual[drawn], output[drawn])[key]), len(actual)
+        )
+
     intervals = {
-        key: bootstrap_interval(lambda drawn, key=key: figures(actual[drawn], told[drawn])[key], len(actual))  # type: ignore[misc]
-        for key in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")
+        key: interval(key) for key in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")
     }
     return overall | {"classes": classes, "intervals_95": intervals}
 
@@ -249,12 +255,14 @@ def _margins(network: Network, dataset: Dataset) -> Iterator[tuple[str, dict[str
         yield name, figures(actual, probabilities(network, cut, name=f"margin {name}"))
 
 
-def write_predictions(path: Path, samples: Sequence[Sample], told: NDArray[np.float64], folder: Path) -> None:
+def write_predictions(
+    path: Path, samples: Sequence[Sample], output: NDArray[np.float64], folder: Path
+) -> None:
     """One row a picture: file (relative to `folder`), source, label, answer, and each label's probability."""
     with path.open("w", newline="") as lines:
         rows = csv.writer(lines)
         rows.writerow(["file", "source", "label", "answer", *(f"p_{label}" for label in LABELS)])
-        for sample, told_of in zip(samples, told, strict=True):
+        for sample, told_of in zip(samples, output, strict=True):
             example = sample.example
             rows.writerow(
                 [
@@ -267,11 +275,11 @@ def write_predictions(path: Path, samples: Sequence[Sample], told: NDArray[np.fl
             )
 
 
-def mistakes_sheet(samples: Sequence[Sample], told: NDArray[np.float64]) -> Image.Image:
-    """The most confident mistakes, worst first: the picture, actual > guess, confidence and source below it."""
+def mistakes_sheet(samples: Sequence[Sample], output: NDArray[np.float64]) -> Image.Image:
+    """The most confident mistakes, worst first: the picture, actual > predicted, confidence and source below it."""
     columns, rows, side = _SHEET
-    guess, confidence = told.argmax(axis=1), told.max(axis=1)
-    wrong = np.flatnonzero(actual_classes(samples) != guess)
+    predicted, confidence = output.argmax(axis=1), output.max(axis=1)
+    wrong = np.flatnonzero(actual_classes(samples) != predicted)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: columns * rows]
     sheet = Image.new("RGB", (columns * side, rows * (side + 30)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -280,7 +288,7 @@ def mistakes_sheet(samples: Sequence[Sample], told: NDArray[np.float64]) -> Imag
         left, top = place % columns * side, place // columns * (side + 30)
         picture = ImageOps.contain(Image.fromarray(samples[number].pixels), (side - 4, side - 4))
         sheet.paste(picture, (left + 2, top + 2))
-        caption = f"{example.label} > {LABELS[guess[number]]}\n{confidence[number]:.3f} {example.source}"
+        caption = f"{example.label} > {LABELS[predicted[number]]}\n{confidence[number]:.3f} {example.source}"
         draw.text((left + 3, top + side - 1), caption, "black")
     return sheet
 
@@ -315,10 +323,10 @@ def evaluate_run(run: Path, data: Path, release: Release) -> dict[str, Any]:
         TrainingError: There are no test pictures.
     """
     dataset = load_test(data)
-    metrics, told = evaluate(release, dataset)
+    metrics, output = evaluate(release, dataset)
     samples = dataset.split("test")
-    write_predictions(run / PREDICTIONS, samples, told, data)
-    mistakes_sheet(samples, told).save(run / MISTAKES)
+    write_predictions(run / PREDICTIONS, samples, output, data)
+    mistakes_sheet(samples, output).save(run / MISTAKES)
     (run / METRICS).write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
     (run / SCORES).write_text(json.dumps(scores(metrics), indent=1) + "\n")
     return metrics
@@ -327,11 +335,11 @@ def evaluate_run(run: Path, data: Path, release: Release) -> dict[str, Any]:
 def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The dozen figures of `metrics.json` that runs are compared by."""
     overall = metrics["overall"]
-    told = {k: overall[k] for k in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")}
+    output = {k: overall[k] for k in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")}
     served = metrics["served"]["overall"]
-    told |= {f"served_{k}": served[k] for k in ("accuracy", "macro_f1", "face_found")}
-    told |= {f"{label}_f1": of_class["f1"] for label, of_class in overall["classes"].items()}
-    return told | {"bytes": metrics["model"]["bytes"]}
+    output |= {f"served_{k}": served[k] for k in ("accuracy", "macro_f1", "face_found")}
+    output |= {f"{label}_f1": of_class["f1"] for label, of_class in overall["classes"].items()}
+    return output | {"bytes": metrics["model"]["bytes"]}
 
 
 def load_test(data: Path) -> Dataset:

@@ -168,8 +168,8 @@ def _counts(group: Group, *, doubted: bool = False) -> tuple[Ints, Ints]:
     With `doubted`, half a picture is added that the candidate alone gets right and half a one that serving alone does
     (after Agresti & Min 2005): or a few pictures on which two networks happen to agree would prove them equal.
     """
-    told = (group.actual, group.candidate.argmax(axis=1), group.serving.argmax(axis=1))
-    kinds = np.ravel_multi_index(told, (CLASSES,) * 3)
+    result = (group.actual, group.candidate.argmax(axis=1), group.serving.argmax(axis=1))
+    kinds = np.ravel_multi_index(result, (CLASSES,) * 3)
     observed = np.bincount(kinds, minlength=CLASSES**3)
     total = len(group.actual)
     expected = observed.reshape((CLASSES,) * 3).astype(float)
@@ -223,8 +223,8 @@ def _f1(confusion: Ints) -> tuple[Floats, Floats]:
 def _calibration(group: Group) -> Comparison:
     """Calibration error, of which less is better."""
 
-    def errors(told: Floats) -> Callable[[Ints], float]:
-        confidence, correct = told.max(axis=1), told.argmax(axis=1) == group.actual
+    def errors(result: Floats) -> Callable[[Ints], float]:
+        confidence, correct = result.max(axis=1), result.argmax(axis=1) == group.actual
         return lambda drawn: calibration_error(confidence[drawn], correct[drawn])
 
     n, rng = len(group.actual), np.random.default_rng(0)
@@ -335,16 +335,16 @@ def judge_run(
         answer(release, samples, f"served path, {name}")
         for name, release in (("run", candidate), ("serving", serving))
     ]
-    told = compare(compared)
-    told += compare_served(actual, answers[0], answers[1])
+    result = compare(compared)
+    result += compare_served(actual, answers[0], answers[1])
     if floor.classifier != serving.classifier:
         lowest = probabilities(floor.classifier, [s.pixels for s in samples], name="floor")
-        told += against_floor(compare_overall(Group("", actual, compared[0].candidate, lowest)))
+        result += against_floor(compare_overall(Group("", actual, compared[0].candidate, lowest)))
     if reference:
-        told += compare_overall(next(groups(*networks, load_test(reference), "reference")))
-    told.append(compare_latency(*time_both(*networks, dataset)))
+        result += compare_overall(next(groups(*networks, load_test(reference), "reference")))
+    result.append(compare_latency(*time_both(*networks, dataset)))
     said = verdict(
-        told,
+        result,
         {
             "serving_version": serving.version,
             "floor_version": floor.version,
@@ -355,7 +355,7 @@ def judge_run(
             if reference
             else "not given: what is forgotten of other pictures is unknown",
             # As text, since a model package's metadata are strings.
-            "macro_f1": next(f"{one.candidate:.4f}" for one in told if one.figure == "macro_f1"),
+            "macro_f1": next(f"{one.candidate:.4f}" for one in result if one.figure == "macro_f1"),
         },
     )
     (run / GATE).write_text(json.dumps(said, indent=1) + "\n")
@@ -371,13 +371,13 @@ def main() -> None:
     parser.add_argument("--serving", default="", help=SERVING_HELP)
     options = parser.parse_args()
     try:
-        told = judge_run(
+        result = judge_run(
             options.run, options.data, open_serving(options.serving), open_release(""), options.detector
         )
     except (TrainingError, ReleaseError) as error:
         parser.error(str(error))
-    print(as_text(told))
-    sys.exit(not told["passed"])
+    print(as_text(result))
+    sys.exit(not result["passed"])
 
 
 if __name__ == "__main__":

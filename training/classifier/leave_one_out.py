@@ -57,19 +57,19 @@ def leave_one_out(
             f"two sources with {FEWEST} portraits each are needed, named in the column source of crops.csv; "
             f"there are: {', '.join(sources) or 'none'}"
         )
-    told: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     for source in sources:
         others = replace(dataset, samples=tuple(s for s in dataset.samples if s.example.source != source))
         model = train(others, out / source, recipe, backbone=backbone)
         left_out = [s for s in portraits if s.example.source == source]
         logits = predict_logits(model, left_out, recipe.stages[-1].size)
-        told[source] = figures(actual_classes(left_out), _softmax(logits))
-        print(json.dumps({"source": source, **told[source]}), flush=True)
+        answer[source] = figures(actual_classes(left_out), _softmax(logits))
+        print(json.dumps({"source": source, **answer[source]}), flush=True)
     mean = {
-        key: float(np.mean([one[key] for one in told.values()]))
+        key: float(np.mean([one[key] for one in answer.values()]))
         for key in ("accuracy", "mask_or_not_accuracy", "macro_f1")
     }
-    result = {"sources": told, "mean": mean}
+    result = {"sources": answer, "mean": mean}
     (out / LEAVE_ONE_OUT).write_text(json.dumps(result, indent=1) + "\n")
     return result
 
@@ -92,10 +92,10 @@ def main() -> None:
     try:
         with full_disk_told():
             recipe = read_recipe(options.params, "leave_one_out", "imagenet")
-            told = leave_one_out(load(find(options.data)), options.out, recipe, options.backbone)
+            answer = leave_one_out(load(find(options.data)), options.out, recipe, options.backbone)
     except TrainingError as error:
         parser.error(str(error))
-    print(json.dumps(told["mean"]))
+    print(json.dumps(answer["mean"]))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import keras
@@ -18,15 +16,15 @@ from training.classifier.augment import augment
 from training.classifier.dataset import find, load, require_labels, summary
 from training.classifier.evaluate import margin_crop, probabilities
 from training.classifier.model import BACKBONE, build, load_trained
-from training.disk import full_disk_told
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS
 from training.metrics import figures
-from training.recipe import PARAMS, plain, read_recipe
-from training.run import Batches, State, Trained, checksum, freeze_until, train_stages
+from training.recipe import plain
+from training.run import Batches, State, Trained, checksum, freeze_until, train_command, train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -119,11 +117,11 @@ def validation_scores(logits: NDArray[np.float32], samples: Sequence[Sample]) ->
     chances = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
     chances /= chances.sum(axis=1, keepdims=True)
     actual = one_hot(samples).argmax(axis=1)
-    told = figures(actual, chances)
+    result = figures(actual, chances)
     return {
-        "val_macro_f1": told["macro_f1"],
-        "val_accuracy": told["accuracy"],
-        "val_mask_or_not": told["mask_or_not_accuracy"],
+        "val_macro_f1": result["macro_f1"],
+        "val_accuracy": result["accuracy"],
+        "val_mask_or_not": result["mask_or_not_accuracy"],
         "val_loss": float(-np.log(chances[np.arange(len(actual)), actual].clip(1e-12)).mean()),
     }
 
@@ -196,39 +194,18 @@ def train(
     )
 
 
+def train_on(data: Path, out: Path, recipe: Recipe, *, start: Path | None, **options: Any) -> None:
+    """Train on a folder of pictures; the release in the image teaches what is fine-tuned. See `train`."""
+    dataset = load(find(data))
+    print(summary(dataset))
+    require_labels(dataset)
+    teacher = open_release("").classifier if start else None
+    train(dataset, out, recipe, start=start, teacher=teacher, **options)
+
+
 def main() -> None:
     """Train from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see dataset.py)")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumed if it holds one")
-    begin = parser.add_mutually_exclusive_group()
-    begin.add_argument("--backbone", type=Path, help="MobileNetV2 weights; default: Keras' download")
-    begin.add_argument("--start", type=Path, help="weights of a trained classifier to fine-tune instead")
-    parser.add_argument(
-        "--replace", action="store_true", help="begin anew where --out holds another run than this"
-    )
-    parser.add_argument("--params", type=Path, default=PARAMS, help="default: the project's params.yaml")
-    options = parser.parse_args()
-    from training.tracking import track_if_possible  # noqa: PLC0415 -- MLflow, which nothing else here needs
-
-    try:
-        with full_disk_told():
-            recipe = read_recipe(options.params, "classifier", "release" if options.start else "imagenet")
-            dataset = load(find(options.data))
-            print(summary(dataset))
-            require_labels(dataset)
-            train(
-                dataset,
-                options.out,
-                recipe,
-                backbone=options.backbone,
-                start=options.start,
-                teacher=open_release("").classifier if options.start else None,
-                replace=options.replace,
-                after_epoch=track_if_possible,
-            )
-    except TrainingError as error:
-        parser.error(str(error))
+    train_command(__doc__, "classifier", train_on)
 
 
 if __name__ == "__main__":

@@ -46,11 +46,11 @@ def platt(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[float,
     """
     logits = np.log(scores / (1 - scores)).astype(np.float64)
     design = np.stack([np.append(logits, [0, 0]), np.ones(len(logits) + 2)], axis=1)
-    truth = np.append(right, [0.0, 1.0])
+    actual = np.append(right, [0.0, 1.0])
     found = np.array([1.0, 0.0])
     for _ in range(50):
         chance = 1 / (1 + np.exp(-design @ found))
-        slope = design.T @ (truth - chance)
+        slope = design.T @ (actual - chance)
         curvature = (design * (chance * (1 - chance))[:, np.newaxis]).T @ design
         step = np.linalg.solve(curvature + 1e-6 * np.eye(2), slope)
         found = found + step / max(float(np.linalg.norm(step)), 1.0)
@@ -69,8 +69,8 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
     judged = [scene for scene in scenes if scene.split == "val"]
     learned = [scene for scene in scenes if scene.split == "train"]
     found = predict(model.predict_on_batch, judged, size, LOWEST_SCORE)
-    told = _matches(found, judged, ON_FACE)
-    slope, offset = platt(told.scores, told.right)
+    result = _matches(found, judged, ON_FACE)
+    slope, offset = platt(result.scores, result.right)
     graph = serving_model(model, size, slope, offset)
     chosen = np.random.default_rng(0).choice(len(learned), min(REPRESENTATIVE, len(learned)), replace=False)
     files = {

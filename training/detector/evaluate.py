@@ -66,13 +66,13 @@ class Found:
 def find(detector: Network, classifier: Network, scenes: Sequence[Scene]) -> list[Found]:
     """Find every face in every scene, down to `LOWEST_SCORE`, and judge it, as serving does."""
     finder, judge = Detector(detector, LOWEST_SCORE, threads=2), Classifier(classifier, threads=2)
-    told = []
+    result = []
     for scene in tqdm(scenes, desc="finding faces", unit="scene"):
         faces = finder.detect(scene.pixels)
         judged = judge.classify([crop_with_margin(scene.pixels, box) for box in faces.boxes])
         probabilities = np.array([one.probabilities for one in judged]).reshape(-1, len(LABELS))
-        told.append(Found(faces, probabilities))
-    return told
+        result.append(Found(faces, probabilities))
+    return result
 
 
 def evaluate(
@@ -124,8 +124,8 @@ def _served(
     min_score: float,
 ) -> dict[str, float]:
     """Recall and false detections a scene at the threshold that serves, by boxes that are on the face."""
-    told = [certain(faces, min_score) for faces in found]
-    matches = match(told, [scene.boxes for scene in scenes], sought, MIN_FACE, ON_FACE)
+    result = [certain(faces, min_score) for faces in found]
+    matches = match(result, [scene.boxes for scene in scenes], sought, MIN_FACE, ON_FACE)
     recall, false = served_in(matches, np.ones((1, len(scenes))))
     return {"n": int(matches.faces.sum()), "recall": float(recall[0]), "false_per_picture": float(false[0])}
 
@@ -143,7 +143,7 @@ def _with_intervals(
     # Detections are matched within a scene, so that a draw of scenes only counts each so many times.
     times = np.concatenate([np.ones((1, len(scenes))), resamples(len(scenes), DRAWS)])
     recall, false = served_in(certain_ones, times)
-    told: dict[str, Any] = {"n": int(halves.faces.sum())}
+    result: dict[str, Any] = {"n": int(halves.faces.sum())}
     for name, values in {
         "recall": recall,
         "false_per_picture": false,
@@ -152,8 +152,8 @@ def _with_intervals(
         "ap50": average_precisions(halves, times),
     }.items():
         low, high = np.quantile(values[1:], [0.025, 0.975])
-        told |= {name: float(values[0]), f"{name}_interval": [float(low), float(high)]}
-    return told
+        result |= {name: float(values[0]), f"{name}_interval": [float(low), float(high)]}
+    return result
 
 
 def _label(
@@ -187,19 +187,19 @@ def _label(
 
 def _sizes(found: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
     """Recall by the shorter side of a face, in pixels of its scene."""
-    told = {}
+    result = {}
     for low, high in pairwise(SIZES):
         sought = [scene.sought & (sides(scene) >= low) & (sides(scene) < high) for scene in scenes]
         figures = _served(found, scenes, sought, min_score)
         name = f"{low}-{high}" if high < SIZES[-1] else f"{low} and more"
-        told[name] = {"n": figures["n"], "recall": figures["recall"]}
-    return told
+        result[name] = {"n": figures["n"], "recall": figures["recall"]}
+    return result
 
 
 def _end_to_end(
     found: Sequence[Found], scenes: Sequence[Scene], large: Sequence[NDArray[np.bool_]], min_score: float
 ) -> dict[str, Any]:
-    """How the faces that are found are labelled: a confusion matrix (truth, answer), and shares of it."""
+    """How the faces that are found are labelled: a confusion matrix (actual, answer), and shares of it."""
     confusion = np.zeros((len(LABELS), len(LABELS)), int)
     for one, scene, sought in zip(found, scenes, large, strict=True):
         faces = certain(one.faces, min_score)
@@ -287,7 +287,7 @@ def evaluate_run(run: Path, data: Path, classifier: Network) -> Mapping[str, Any
     if not scenes:
         raise TrainingError(f"{data} has no scenes of the split test")
     found = find(network, classifier, scenes)
-    told = {
+    result = {
         **evaluate(found, scenes, conversion["min_score"], network),
         "faces_of_unknown_class": int(
             sum((scene.sought & (scene.labels == UNLABELLED)).sum() for scene in scenes)
@@ -295,8 +295,8 @@ def evaluate_run(run: Path, data: Path, classifier: Network) -> Mapping[str, Any
         "model": {"sha256": hashlib.sha256(network.file).hexdigest(), "bytes": len(network.file)},
         "data": {"fingerprint": fingerprint(scenes)},
     }
-    (run / METRICS).write_text(json.dumps(told, indent=1) + "\n")
-    return told
+    (run / METRICS).write_text(json.dumps(result, indent=1) + "\n")
+    return result
 
 
 def main() -> None:
@@ -309,10 +309,10 @@ def main() -> None:
     )
     options = parser.parse_args()
     try:
-        told = evaluate_run(options.run, options.data, open_release(options.release).classifier)
+        result = evaluate_run(options.run, options.data, open_release(options.release).classifier)
     except TrainingError as error:
         parser.error(str(error))
-    print(json.dumps(told, indent=1))
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

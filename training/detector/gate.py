@@ -153,12 +153,12 @@ def judge(
         for name, members in groups.items()
     }
     judged = max(sum(sum(int(one.sum()) for one in wanted) >= FEWEST for wanted in sought.values()), 1)
-    told = compare_overall(ours, theirs, scenes)
+    result = compare_overall(ours, theirs, scenes)
     for name, wanted in sought.items():
-        told += _as_served(name, ours, theirs, scenes, wanted, ALPHA / judged)
+        result += _as_served(name, ours, theirs, scenes, wanted, ALPHA / judged)
     if floor != serving:
-        told += against_floor(compare_overall(ours, lowest, scenes))
-    return told
+        result += against_floor(compare_overall(ours, lowest, scenes))
+    return result
 
 
 def judge_run(run: Path, data: Path, serving: Release, floor: Release) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def judge_run(run: Path, data: Path, serving: Release, floor: Release) -> dict[s
         raise TrainingError(f"{data} has no scenes of the split test")
     conversion = json.loads((run / CONVERSION).read_text())
     candidate = Network((run / DETECTOR).read_bytes(), conversion["input_size"]), conversion["min_score"]
-    told = judge(
+    result = judge(
         candidate, (serving.detector, serving.min_detection), (floor.detector, floor.min_detection), scenes
     )
     portraits = load_test(data).split("test")
@@ -181,9 +181,9 @@ def judge_run(run: Path, data: Path, serving: Release, floor: Release) -> dict[s
             answer(release, portraits, "served path")
             for release in (candidate_release(serving, None, run), serving)
         ]
-        told += compare_served(actual_classes(portraits), answers[0], answers[1])
+        result += compare_served(actual_classes(portraits), answers[0], answers[1])
     said = verdict(
-        told,
+        result,
         {
             "serving_version": serving.version,
             "floor_version": floor.version,
@@ -204,11 +204,11 @@ def main() -> None:
     parser.add_argument("--serving", default="", help=SERVING_HELP)
     options = parser.parse_args()
     try:
-        told = judge_run(options.run, options.data, open_serving(options.serving), open_release(""))
+        result = judge_run(options.run, options.data, open_serving(options.serving), open_release(""))
     except (TrainingError, ReleaseError) as error:
         parser.error(str(error))
-    print(as_text(told))
-    sys.exit(not told["passed"])
+    print(as_text(result))
+    sys.exit(not result["passed"])
 
 
 if __name__ == "__main__":

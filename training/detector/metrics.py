@@ -136,12 +136,12 @@ def recalls_at(matches: Matches, false_per_picture: float, times: Floats) -> Flo
     """The recall of `recall_at` where each picture counts so many times: (draws, pictures) → (draws,)."""
     order = np.argsort(-matches.scores, kind="stable")
     right, picture = matches.right[order], matches.picture[order]
-    told = np.empty(len(times))
+    result = np.empty(len(times))
     for draw, counts in enumerate(times):
         weights = counts[picture]
         allowed = np.cumsum(~right * weights) <= false_per_picture * counts.sum()
-        told[draw] = (right * weights)[allowed].sum() / max(counts @ matches.faces, 1)
-    return told
+        result[draw] = (right * weights)[allowed].sum() / max(counts @ matches.faces, 1)
+    return result
 
 
 def average_precision(matches: Matches) -> float:
@@ -153,10 +153,10 @@ def average_precisions(matches: Matches, times: Floats) -> Floats:
     """The same where each picture counts so many times: (draws, pictures) → (draws,)."""
     order = np.argsort(-matches.scores, kind="stable")
     right, picture = matches.right[order], matches.picture[order]
-    told = np.empty(len(times))
+    result = np.empty(len(times))
     for draw, counts in enumerate(times):
         weights = counts[picture]
         precision = np.cumsum(right * weights) / np.cumsum(weights).clip(1e-9)
         precision = np.maximum.accumulate(precision[::-1])[::-1]
-        told[draw] = (precision * right * weights).sum() / max(counts @ matches.faces, 1)
-    return told
+        result[draw] = (precision * right * weights).sum() / max(counts @ matches.faces, 1)
+    return result

@@ -68,19 +68,19 @@ def _near(centres: NDArray[np.float32], low: float, high: float, stride: int) ->
     return np.flatnonzero((inside & (off <= RADIUS * stride)) | (off <= stride / 2))
 
 
-def loss(wanted: Any, told: Any) -> Any:
+def loss(actual: Any, predicted: Any) -> Any:
     """Quality focal loss of the scores (Li et al. 2020) and generalised IoU of the boxes (Rezatofighi et al. 2019).
 
     Args:
-        wanted: `targets` of a batch, (N, cells, 5).
-        told: The model's output, (N, cells, 5).
+        actual: `targets` of a batch, (N, cells, 5).
+        predicted: The model's output, (N, cells, 5).
     """
-    is_face = ops.cast(ops.equal(wanted[..., 0], FACE), told.dtype)
-    judged = ops.cast(ops.not_equal(wanted[..., 0], EITHER), told.dtype)
+    is_face = ops.cast(ops.equal(actual[..., 0], FACE), predicted.dtype)
+    judged = ops.cast(ops.not_equal(actual[..., 0], EITHER), predicted.dtype)
     faces = ops.maximum(ops.sum(is_face), 1.0)
-    iou, giou = _overlaps(ops.exp(wanted[..., 1:]), ops.exp(ops.clip(told[..., 1:], -4.0, 4.0)))
+    iou, giou = _overlaps(ops.exp(actual[..., 1:]), ops.exp(ops.clip(predicted[..., 1:], -4.0, 4.0)))
     quality = ops.stop_gradient(iou) * is_face
-    logit = told[..., 0]
+    logit = predicted[..., 0]
     entropy = ops.maximum(logit, 0.0) - logit * quality + ops.log1p(ops.exp(-ops.abs(logit)))
     scores = entropy * ops.square(quality - ops.sigmoid(logit)) * judged
     return (ops.sum(scores) + 2.0 * ops.sum((1.0 - giou) * is_face)) / faces

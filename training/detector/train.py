@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import keras
@@ -20,14 +18,14 @@ from training.detector.metrics import average_precision, match, recall_at
 from training.detector.model import build, load_trained
 from training.detector.scenes import MIN_FACE, Scene, fingerprint, load_scenes, to_find
 from training.detector.targets import loss, targets
-from training.disk import full_disk_told
 from training.errors import TrainingError
 from training.files import DETECTOR_WEIGHTS
-from training.recipe import PARAMS, plain, read_recipe
-from training.run import Batches, State, Trained, checksum, freeze_until, train_stages
+from training.recipe import plain
+from training.run import Batches, State, Trained, checksum, freeze_until, train_command, train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -188,33 +186,7 @@ def train(
 
 def main() -> None:
     """Train from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with frames.csv (see tables.py)")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumed if it holds one")
-    begin = parser.add_mutually_exclusive_group()
-    begin.add_argument("--backbone", type=Path, help=".npz to start from; default: Keras' download")
-    begin.add_argument("--start", type=Path, help="weights of a trained detector to fine-tune instead")
-    parser.add_argument(
-        "--replace", action="store_true", help="begin anew where --out holds another run than this"
-    )
-    parser.add_argument("--params", type=Path, default=PARAMS, help="default: the project's params.yaml")
-    options = parser.parse_args()
-    from training.tracking import track_if_possible  # noqa: PLC0415 -- MLflow, which nothing else here needs
-
-    try:
-        with full_disk_told():
-            recipe = read_recipe(options.params, "detector", "release" if options.start else "imagenet")
-            train(
-                options.data,
-                options.out,
-                recipe,
-                backbone=options.backbone,
-                start=options.start,
-                replace=options.replace,
-                after_epoch=track_if_possible,
-            )
-    except TrainingError as error:
-        parser.error(str(error))
+    train_command(__doc__, "detector", train)
 
 
 if __name__ == "__main__":
