@@ -1,20 +1,15 @@
 """Eight hostile uploads among a hundred good ones: each has its result, and the good ones do not wait for the bad."""
 
-import importlib
 import json
 import struct
 import sys
-import time
 import zlib
-from types import SimpleNamespace
 
-import boto3
 import pytest
-from moto import mock_aws
 
+from tests.batch import batch_on_moto, context, message, news
 from tests.forged import jpeg_of_scans, segment
 from tests.pictures import chunk, draw_face, encode
-from tests.unit.test_batch_handler import message, news
 from tests.unit.test_decode_process import FAULTY
 
 GOOD = 100
@@ -37,26 +32,8 @@ def batch(tmp_path, monkeypatch):
     """The handler, its buckets and queue; the last two files stand for faults of a decoder yet to be found."""
     (tmp_path / "sitecustomize.py").write_text(FAULTY)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        s3 = boto3.client("s3")
-        for bucket in ("uploads", "results"):
-            s3.create_bucket(Bucket=bucket)
-        queue = boto3.resource("sqs").create_queue(QueueName="dead-letters")
-        monkeypatch.setenv("UPLOADS_BUCKET", "uploads")
-        monkeypatch.setenv("RESULTS_BUCKET", "results")
-        monkeypatch.setenv("DEAD_LETTERS_URL", queue.url)
-        monkeypatch.setenv("MAX_RECEIVES", "5")
-        yield importlib.reload(importlib.import_module("functions.inference.batch")), s3
-
-
-def context(seconds: float = 300) -> SimpleNamespace:
-    end = time.monotonic() + seconds
-    remaining = lambda: int((end - time.monotonic()) * 1000)  # noqa: E731
-    return SimpleNamespace(aws_request_id="request", get_remaining_time_in_millis=remaining)
+    with batch_on_moto(monkeypatch) as loaded:
+        yield loaded
 
 
 def test_each_has_its_result_at_the_first_delivery(batch) -> None:
@@ -70,7 +47,7 @@ def test_each_has_its_result_at_the_first_delivery(batch) -> None:
         messages.append(message(number, news(key, version=None, etag=etag)))
 
     for start in range(0, len(messages), 10):
-        answer = module.handler({"Records": messages[start : start + 10]}, context())
+        answer = module.handler({"Records": messages[start : start + 10]}, context(300))
         assert answer == {"batchItemFailures": []}
 
     status = {}

@@ -2,28 +2,23 @@
 
 import base64
 import gzip
-import importlib
 import io
 import itertools
 import json
 import logging
-import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from urllib.parse import quote
 
-import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 from PIL import Image
 
 from functions.inference import predict
 from functions.inference import score as scoring
 from functions.shared import api
+from tests.batch import batch_on_moto, context, message, news
 from tests.make_events import BOUNDARY, api_event, form
 from tests.pictures import draw_face, encode
-from tests.unit.test_batch_handler import message, news
 
 KEY = "Zq7c0nF1dEnT1aLk3yTh4tN0b0dyMuStS33"
 FACE = encode(draw_face(), quality=80)
@@ -174,28 +169,8 @@ def test_a_record_is_short_and_every_value_in_it_is_known(written: Callable[[], 
 @pytest.fixture(scope="module")
 def batch():
     """The handler of Batch, with buckets."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        s3 = boto3.client("s3")
-        for bucket in ("uploads", "results"):
-            s3.create_bucket(Bucket=bucket)
-        queue = boto3.resource("sqs").create_queue(QueueName="dead-letters")
-        patch.setenv("RESULTS_BUCKET", "results")
-        patch.setenv("UPLOADS_BUCKET", "uploads")
-        patch.setenv("DEAD_LETTERS_URL", queue.url)
-        patch.setenv("MAX_RECEIVES", "5")
-        yield importlib.reload(importlib.import_module("functions.inference.batch")), s3
-
-
-def context() -> SimpleNamespace:
-    end = time.monotonic() + 60
-    return SimpleNamespace(
-        aws_request_id="request",
-        get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000),
-    )
+    with pytest.MonkeyPatch.context() as patch, batch_on_moto(patch) as loaded:
+        yield loaded
 
 
 def test_batch_writes_nothing_of_what_it_is_sent(batch, written: Callable[[], str]) -> None:

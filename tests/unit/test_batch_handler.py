@@ -1,13 +1,10 @@
 """Batch's handler: each message fails alone, and none is lost."""
 
-import importlib
 import json
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from urllib.parse import quote_plus
 
 import boto3
 import pytest
@@ -16,39 +13,7 @@ from moto import mock_aws
 
 from functions.inference.upload import Outcome
 from functions.inference.uploaded import Upload
-
-QUEUE = {"eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads"}
-
-
-def message(number, body, receives=1):
-    return QUEUE | {
-        "messageId": f"m{number}",
-        "receiptHandle": "handle",
-        "body": body if isinstance(body, str) else json.dumps(body),
-        "attributes": {"ApproximateReceiveCount": str(receives)},
-        "messageAttributes": {},
-    }
-
-
-def news(*keys, version="v1", etag="e1"):
-    result = {"versionId": version, "eTag": etag}
-    return {
-        "Records": [
-            {
-                "eventName": "ObjectCreated:Put",
-                "s3": {"bucket": {"name": "uploads"}, "object": {"key": quote_plus(key), **result}},
-            }
-            for key in keys
-        ]
-    }
-
-
-def context(seconds=60):
-    end = time.monotonic() + seconds
-    return SimpleNamespace(
-        aws_request_id="request",
-        get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000),
-    )
+from tests.batch import context, load_handler, message, news
 
 
 def failed(answer):
@@ -75,14 +40,7 @@ class Scorer:
 def module():
     """The handler's module, as Lambda imports it, once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("RESULTS_BUCKET", "results")
-        patch.setenv("UPLOADS_BUCKET", "uploads")
-        patch.setenv("DEAD_LETTERS_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
-        patch.setenv("MAX_RECEIVES", "5")
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        return importlib.reload(importlib.import_module("functions.inference.batch"))
+        return load_handler(patch, "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
 
 
 @pytest.fixture
