@@ -23,11 +23,15 @@ def test_with_every_optional_parameter_all_resources_but_the_gaps_are_there(ever
     parameters = dict(everything.parameters)
     template = transformed_template(PROJECT / "template.yaml", parameters)
     conditions = true_conditions(template, parameter_values(template, parameters))
-    wanted = {
+    resources = {
         name: resource
         for name, resource in template["Resources"].items()
+        if resource["Type"] != "AWS::ApiGateway::Deployment"  # a later transform gives it another name
+    }
+    wanted = {
+        name: resource
+        for name, resource in resources.items()
         if conditions.get(resource.get("Condition"), True)
-        and resource["Type"] != "AWS::ApiGateway::Deployment"  # named anew at each transform
     }
     taken = {
         name
@@ -38,7 +42,7 @@ def test_with_every_optional_parameter_all_resources_but_the_gaps_are_there(ever
     }
 
     assert everything.resources.keys() >= taken
-    assert everything.resources.keys().isdisjoint(template["Resources"].keys() - taken)
+    assert everything.resources.keys().isdisjoint(resources.keys() - taken)
 
 
 def test_the_list_of_gaps_names_nothing_that_the_template_lacks():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from functions.inference import predict
+from tests.batch import context, load_handler, message, news
 from tests.make_events import api_event
 
 
@@ -44,3 +45,19 @@ def test_a_refusal_is_none(capsys):
 
     assert answer["statusCode"] in {415, 422}
     assert failures(capsys.readouterr().out) == []
+
+
+def test_a_message_of_batch_that_goes_back_is_a_failure(monkeypatch, capsys):
+    def refuse(upload, _request_id):
+        if upload.key == "bad.jpg":
+            raise ConnectionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        batch = load_handler(patch, "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
+    monkeypatch.setattr(batch, "scorer", SimpleNamespace(score=refuse))
+
+    batch.handler({"Records": [message(n, news(f"{n}.jpg")) for n in range(3)]}, context())
+    assert failures(capsys.readouterr().out) == []
+
+    batch.handler({"Records": [message(0, news("good.jpg")), message(1, news("bad.jpg"))]}, context())
+    assert failures(capsys.readouterr().out) == [("predict", "7", 1)]

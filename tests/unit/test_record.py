@@ -119,3 +119,12 @@ def test_only_the_first_line_of_a_process_is_a_cold_start(
 def test_a_source_cannot_forge_a_line(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
     recorder.predicted(PREDICTION, source='x"}\u2028\r\n{"_aws"', request_id="r")
     assert written(capsys)["source"] == 'x"}\u2028\r\n{"_aws"'
+
+
+def test_who_was_followed_is_named_and_nobody_else(recorder: Recorder, capsys: pytest.CaptureFixture[str]):
+    recorder.predicted(PREDICTION, source="gate-3", request_id="1", track="person-7")
+    recorder.predicted(PREDICTION, source="gate-3", request_id="2")
+
+    followed, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert followed["track"] == "person-7"
+    assert "track" not in other
