@@ -19,6 +19,7 @@ from aws_lambda_powertools.utilities.batch import (
 )
 
 from functions.inference import backfill
+from functions.inference.challenger import open_challenger
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
 from functions.inference.score import load_models
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WORKERS: Final = 10  # uploads under way at once; while one is scored, others come and results go
+CHALLENGER_SECONDS: Final = 5.0
 _RESERVE: Final = 5.0  # seconds before Lambda's limit when whatever is unfinished is given back
 _MAX_ERROR: Final = 1000  # characters of an error that are kept with its message
 
@@ -50,6 +52,7 @@ scorer = Scorer(
     load_models(release, settings.threads),
     Recorder(settings.namespace, "batch", release.version),
     decoders=settings.threads,
+    challenger=open_challenger(settings, CHALLENGER_SECONDS),
 )
 pool = ThreadPoolExecutor(WORKERS)
 # That a whole batch goes back is S3's trouble, not a crash, which is what an error of the function stands for.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from functions.inference.challenger import open_challenger, score_both
 from functions.inference.deadline import call_within
 from functions.inference.decode import Picture, decode
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
 from functions.inference.request import parse
-from functions.inference.score import load_models, score
+from functions.inference.score import load_models
 from functions.inference.settings import read_settings
 from functions.inference.snapshot import renew_after_restore
 from functions.shared.api import Api
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 DECODE_SECONDS: Final = 4.0  # no known file takes one; PredictTimeout is 6 at least
+CHALLENGER_SECONDS: Final = 2.0
 
 settings = read_settings()
 release = open_release(settings.model_uri)  # a release that does not verify must not start
 models = load_models(release, settings.threads)
+challenger = open_challenger(settings, CHALLENGER_SECONDS)
 recorder = Recorder(settings.namespace, "/predict", release.version)
 renew_after_restore()
 app = Api(settings.cors_origin, {"/predict": "POST", "/health": "GET"})
@@ -44,8 +47,11 @@ def predict() -> Response[str]:
         event.query_string_parameters,
         from_text=not event.is_base64_encoded,
     )
-    prediction = score(_decode(request.image), models, request.options)
+    key = request.source or app.request_id
+    prediction, shadow = score_both(_decode(request.image), models, challenger, request.options, key)
     recorder.predicted(prediction, source=request.source, request_id=app.request_id, track=request.track)
+    if shadow:
+        recorder.shadowed(shadow, prediction, source=request.source, request_id=app.request_id)
     return app.respond_json(prediction.as_json())
 
 
@@ -60,8 +66,9 @@ def _decode(image: bytes) -> Picture:
 
 @app.get("/health")
 def health() -> Response[str]:
-    """Say that the release verified and is loaded."""
-    return app.respond_json({"status": "ok", "model_version": release.version})
+    """Say that the release verified and is loaded, and how its challenger is, if there is one."""
+    about = {"challenger": challenger.describe()} if challenger else {}
+    return app.respond_json({"status": "ok", "model_version": release.version, **about})
 
 
 @app.exception_handler(InputError)  # type: ignore[untyped-decorator]

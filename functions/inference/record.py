@@ -27,8 +27,7 @@ class Recorder:
     """Writes the records of one process to standard output."""
 
     def __init__(self, namespace: str, route: str, model_version: str) -> None:
-        self._namespace = namespace
-        self._dimensions = {"route": route, "model_version": model_version}
+        self._namespace, self._route, self._model_version = namespace, route, model_version
         self._cold = True
 
     def predicted(
@@ -46,15 +45,40 @@ class Recorder:
             "DetectTime": prediction.detect_ms,
             "InferenceTime": prediction.inference_ms,
         }
-        self._write(request_id, to_record(prediction, source, track), metrics)
+        self._write(request_id, prediction.model_version, to_record(prediction, source, track), metrics)
+
+    def shadowed(
+        self, shadow: Prediction, answer: Prediction, *, source: str | None, request_id: str
+    ) -> None:
+        """Write down what a challenger says of a picture that was answered by the live release.
+
+        The record has no `prediction_id`, so that whoever counts predictions does not count it.
+        """
+        record = {
+            "shadow_of": answer.id,
+            "live": {"model_version": answer.model_version, "label": answer.verdict.label},
+            "source": source,
+            "label": shadow.verdict.label,
+            "probabilities": shadow.verdict.probabilities,
+            "faces": _faces(shadow),
+            "DetectTime": shadow.detect_ms,
+            "InferenceTime": shadow.inference_ms,
+        }
+        agrees = shadow.verdict.label == answer.verdict.label
+        self._write(request_id, shadow.model_version, record, {"Shadows": 1, "ShadowsAgreeing": int(agrees)})
 
     def rejected(self, problem: Problem, *, request_id: str) -> None:
         """Write down that a request was refused, and why."""
         self._write(
-            request_id, {"rejected": problem.slug}, {"Rejected": 1, _metric("Rejected", problem.slug): 1}
+            request_id,
+            self._model_version,
+            {"rejected": problem.slug},
+            {"Rejected": 1, _metric("Rejected", problem.slug): 1},
         )
 
-    def _write(self, request_id: str, record: Mapping[str, Any], metrics: dict[str, float]) -> None:
+    def _write(
+        self, request_id: str, model_version: str, record: Mapping[str, Any], metrics: dict[str, float]
+    ) -> None:
         if self._cold:
             metrics["ColdStart"] = 1
             self._cold = False
@@ -62,7 +86,8 @@ class Recorder:
         members = {
             TIME: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
             "request_id": request_id,
-            **self._dimensions,
+            "route": self._route,
+            "model_version": model_version,
             **record,
         }
         print(emf_line(self._namespace, now, _DIMENSIONS, members, metrics, _UNITS, "Count"))  # noqa: T201 -- Lambda's log
@@ -76,18 +101,22 @@ def to_record(prediction: Prediction, source: str | None, track: str | None = No
         **({"track": track} if track else {}),
         "label": prediction.verdict.label,
         "probabilities": prediction.verdict.probabilities,
-        "faces": [
-            {
-                "side": min(face.box.width, face.box.height),
-                "detection_confidence": face.detection_confidence,
-                "label": face.verdict.label,
-                "confidence": face.verdict.confidence,
-            }
-            for face in prediction.faces
-        ],
+        "faces": _faces(prediction),
         "image": {"width": prediction.width, "height": prediction.height, **prediction.statistics},
         "projection": prediction.projection,
     }
+
+
+def _faces(prediction: Prediction) -> list[dict[str, Any]]:
+    return [
+        {
+            "side": min(face.box.width, face.box.height),
+            "detection_confidence": face.detection_confidence,
+            "label": face.verdict.label,
+            "confidence": face.verdict.confidence,
+        }
+        for face in prediction.faces
+    ]
 
 
 def _metric(kind: str, name: str) -> str:

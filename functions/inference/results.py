@@ -19,7 +19,7 @@ from functions.shared.contract import API_UPLOADS, result_key
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from functions.inference.uploaded import Upload, UploadedObject
 
@@ -33,16 +33,15 @@ class StoredResult:
 
 
 class ResultStore:
-    """The results of one model version. For many threads at once.
+    """The results bucket. For many threads at once.
 
     Args:
         s3: A boto3 client.
         bucket: Where results are.
-        model_version: Of the model that makes them.
     """
 
-    def __init__(self, s3: Any, bucket: str, model_version: str) -> None:
-        self._s3, self._bucket, self._model_version = s3, bucket, model_version
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self._s3, self._bucket = s3, bucket
 
     def find(self, upload: Upload) -> StoredResult | None:
         """Return the result that is there, whatever it is about."""
@@ -54,23 +53,30 @@ class ResultStore:
             raise
         return StoredResult(head["ETag"], head["Metadata"])
 
-    def is_about(self, result: StoredResult, upload: Upload) -> bool:
-        """Whether what is known of the upload without fetching it is enough to know its result."""
-        known = {"model": self._model_version}
+    def is_about(self, result: StoredResult, upload: Upload, versions: Collection[str]) -> bool:
+        """Whether what is known of the upload without fetching it is enough to know its result, by these releases."""
+        known = {}
         if not upload.key.startswith(
             API_UPLOADS
         ):  # a presigned form is for one object, however often it is used
-            known |= {"version": upload.version} if upload.version else {"etag": upload.etag or ""}
-        return result.about.items() >= known.items()
+            known = {"version": upload.version} if upload.version else {"etag": upload.etag or ""}
+        return result.about.get("model") in versions and result.about.items() >= known.items()
 
-    def would_repeat(self, result: StoredResult, fetched: UploadedObject) -> bool:
-        """Whether scoring would say again what the result says of another version of the same bytes."""
-        about = self._about(fetched)
+    def would_repeat(self, result: StoredResult, fetched: UploadedObject, versions: Collection[str]) -> bool:
+        """Whether scoring by these releases would say again what the result says of the same bytes."""
+        model = result.about.get("model", "")
+        about = _about(fetched, model)
         del about["version"]
-        return result.about.items() >= about.items()
+        return model in versions and result.about.items() >= about.items()
 
-    def write(self, fetched: UploadedObject, before: StoredResult | None, content: Mapping[str, Any]) -> None:
-        """Write a result in the place of the one that was found before, or of none.
+    def write(
+        self,
+        fetched: UploadedObject,
+        before: StoredResult | None,
+        content: Mapping[str, Any],
+        model_version: str,
+    ) -> None:
+        """Write a result, by some release, in the place of the one that was found before, or of none.
 
         Raises:
             ClientError: S3 refused, or somebody else has written another one meanwhile: to be tried again.
@@ -78,7 +84,7 @@ class ResultStore:
         document = {
             **content,
             "upload": asdict(fetched.upload),
-            "model_version": self._model_version,
+            "model_version": model_version,
             "times": {
                 "uploaded": fetched.uploaded and fetched.uploaded.isoformat(),
                 "scored": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -91,7 +97,7 @@ class ResultStore:
                 Key=result_key(fetched.upload.key),
                 Body=json.dumps(document).encode(),
                 ContentType="application/json",
-                Metadata=self._about(fetched),
+                Metadata=_about(fetched, model_version),
                 **({"IfMatch": before.etag} if before else {"IfNoneMatch": "*"}),
             )
         except ClientError as error:
@@ -99,13 +105,14 @@ class ResultStore:
                 raise
             # Perhaps it is this one: S3's first answer was lost, and boto3 asked again.
             after = self.find(fetched.upload)
-            if not after or after.about != self._about(fetched):
+            if not after or after.about != _about(fetched, model_version):
                 raise
 
-    def _about(self, fetched: UploadedObject) -> dict[str, str]:
-        """What a result is about; of a deletion less, so that the same bytes may come again."""
-        about = {"version": fetched.upload.version or "", "model": self._model_version}
-        if fetched.body is None:
-            return about
-        source = hashlib.sha256(fetched.source.encode()).hexdigest()
-        return about | {"etag": fetched.upload.etag or "", "source": source}
+
+def _about(fetched: UploadedObject, model_version: str) -> dict[str, str]:
+    """What a result is about; of a deletion less, so that the same bytes may come again."""
+    about = {"version": fetched.upload.version or "", "model": model_version}
+    if fetched.body is None:
+        return about
+    source = hashlib.sha256(fetched.source.encode()).hexdigest()
+    return about | {"etag": fetched.upload.etag or "", "source": source}

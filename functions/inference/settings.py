@@ -19,12 +19,16 @@ class Settings:
 
     Attributes:
         model_uri: Of the model release: a folder, s3://bucket/prefix/, or empty for the one in the image.
+        challenger_uri: Of the release that challenges it; empty for none.
+        challenger_share: Percent of the sources that the challenger answers; 0: it scores in the shadow.
         cors_origin: Which pages of other sites may call the API; "*" for all.
         namespace: Of the CloudWatch metrics.
         threads: For one inference.
     """
 
     model_uri: str
+    challenger_uri: str
+    challenger_share: float
     cors_origin: str
     namespace: str
     threads: int
@@ -48,10 +52,23 @@ class BatchSettings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from environment variables, with defaults that fit a laptop."""
+    """Settings from environment variables, with defaults that fit a laptop.
+
+    Raises:
+        RuntimeError: The challenger's share is no percentage.
+    """
+    share = environment.get("CHALLENGER_SHARE", "0")
+    try:
+        in_range = 0 <= float(share) <= 100
+    except ValueError:
+        in_range = False
+    if not in_range:
+        raise RuntimeError(f"CHALLENGER_SHARE is {share!r}; it must be a number from 0 to 100")
     memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _MB_PER_CPU))
     return Settings(
         model_uri=environment.get("MODEL_URI", ""),
+        challenger_uri=environment.get("CHALLENGER_URI", ""),
+        challenger_share=float(share),
         cors_origin=environment.get("CORS_ORIGIN", "*"),
         namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch"),
         threads=min(max(round(memory / _MB_PER_CPU), 1), _MAX_CPUS),

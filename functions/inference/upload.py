@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from functions.inference.challenger import score_both
 from functions.inference.decode_process import DecodeProcess
 from functions.inference.prediction import PredictOptions
 from functions.inference.results import ResultStore
-from functions.inference.score import score
 from functions.inference.uploaded import Upload, UploadedObject
 from functions.shared.contract import INTERNAL_RESULTS, MAX_KEY_BYTES, MAX_UPLOAD_BYTES, result_key
 from functions.shared.metadata import decode_source
@@ -30,6 +30,7 @@ from functions.shared.s3 import error_code
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from functions.inference.challenger import Challenger
     from functions.inference.prediction import Prediction
     from functions.inference.record import Recorder
     from functions.inference.results import StoredResult
@@ -48,7 +49,7 @@ class Outcome(Enum):
 
 
 class Scorer:
-    """Scores the uploads of one bucket with one release. For many threads at once.
+    """Scores the uploads of one bucket with a release and its challenger. For many threads at once.
 
     Args:
         s3: A boto3 client.
@@ -57,13 +58,22 @@ class Scorer:
         models: Used by one thread at a time.
         recorder: Used by one thread at a time.
         decoders: How many pictures may be decoded at once; each may take 200 MiB meanwhile.
+        challenger: Used by one thread at a time; None where there is none.
     """
 
     def __init__(
-        self, s3: Any, uploads: str, results: str, models: Models, recorder: Recorder, decoders: int
+        self,
+        s3: Any,
+        uploads: str,
+        results: str,
+        models: Models,
+        recorder: Recorder,
+        decoders: int,
+        challenger: Challenger | None = None,
     ) -> None:
         self._s3, self._uploads, self._models, self._recorder = s3, uploads, models, recorder
-        self._results = ResultStore(s3, results, models.version)
+        self._challenger = challenger
+        self._results = ResultStore(s3, results)
         self._scoring, self._recording = Lock(), Lock()
         self._decoders = SimpleQueue[DecodeProcess]()
         for _ in range(decoders):
@@ -80,13 +90,23 @@ class Scorer:
         if upload.key.endswith("/"):  # a folder, as S3's console makes them
             return Outcome.SKIPPED
         self._check(upload)
+        versions = self._versions()
         before = self._results.find(upload)
-        if before and self._results.is_about(before, upload):
+        if before and self._results.is_about(before, upload, versions):
             return Outcome.SKIPPED
         with closing(self._fetch(upload)) as fetched:
-            if before and (fetched.body is None or self._results.would_repeat(before, fetched)):
+            if before and (fetched.body is None or self._results.would_repeat(before, fetched, versions)):
                 return Outcome.SKIPPED  # a deletion takes no result away
             return self._score(fetched, before, request_id)
+
+    def _versions(self) -> set[str]:
+        """Return the releases of which a result is the newest that there can be."""
+        versions = {self._models.version}
+        if self._challenger and not self._challenger.in_shadow:
+            with self._scoring:
+                models = self._challenger.load()
+            versions |= {models.version} if models else set()
+        return versions
 
     def _check(self, upload: Upload) -> None:
         if upload.bucket != self._uploads:
@@ -101,18 +121,21 @@ class Scorer:
     def _score(self, fetched: UploadedObject, before: StoredResult | None, request_id: str) -> Outcome:
         about = _about_source(fetched.source)
         try:
-            prediction = self._predict(fetched)
+            prediction, shadow = self._predict(fetched, about["source"] or fetched.upload.key)
         except InputError as error:
             problem = problem_json(error.problem, error.detail)
-            self._results.write(fetched, before, {"status": "rejected", **about, "problem": problem})
+            content = {"status": "rejected", **about, "problem": problem}
+            self._results.write(fetched, before, content, self._models.version)
             with self._recording:
                 self._recorder.rejected(error.problem, request_id=request_id)
             return Outcome.REJECTED
         times = {name: getattr(prediction, name) for name in _TIMES}
         content = {"status": "scored", **about, "prediction": prediction.as_json(), "times": times}
-        self._results.write(fetched, before, content)
+        self._results.write(fetched, before, content, prediction.model_version)
         with self._recording:
             self._recorder.predicted(prediction, source=about["source"], request_id=request_id)
+            if shadow:
+                self._recorder.shadowed(shadow, prediction, source=about["source"], request_id=request_id)
         return Outcome.SCORED
 
     def _fetch(self, upload: Upload) -> UploadedObject:
@@ -126,7 +149,8 @@ class Scorer:
         source = got["Metadata"].get("source", "")
         return UploadedObject(upload, source, got["LastModified"], got["ContentLength"], got["Body"])
 
-    def _predict(self, fetched: UploadedObject) -> Prediction:
+    def _predict(self, fetched: UploadedObject, key: str) -> tuple[Prediction, Prediction | None]:
+        """Return the answer, and what a challenger says in its shadow; `key` decides which release answers."""
         if fetched.body is None:
             raise InputError(GONE, "The picture was deleted before it was scored. Upload it again.")
         if fetched.size > MAX_UPLOAD_BYTES:
@@ -136,9 +160,9 @@ class Scorer:
         with self._decoder() as decoder:
             picture = decoder.decode(data)
         with self._scoring:
-            prediction = score(picture, self._models, PredictOptions())
-        name = json.dumps([*asdict(fetched.upload).values(), self._models.version])
-        return replace(prediction, id=str(uuid.uuid5(_IDS, name)))
+            prediction, shadow = score_both(picture, self._models, self._challenger, PredictOptions(), key)
+        name = json.dumps([*asdict(fetched.upload).values(), prediction.model_version])
+        return replace(prediction, id=str(uuid.uuid5(_IDS, name))), shadow
 
     @contextmanager
     def _decoder(self) -> Iterator[DecodeProcess]:

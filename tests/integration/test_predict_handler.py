@@ -217,7 +217,7 @@ def test_a_fault_of_ours_is_500_and_tells_the_log_alone(
     def break_down(*_: object, **__: object) -> None:
         raise RuntimeError("secret internals")
 
-    monkeypatch.setattr(predict, "score", break_down)
+    monkeypatch.setattr(predict, "score_both", break_down)
     detail = problem(post(FACE, "image/jpeg"), 500, "internal")
     assert "secret" not in detail
     assert "RuntimeError: secret internals" in caplog.text

@@ -6,17 +6,27 @@ from functions.inference.settings import BatchSettings, Settings, read_batch_set
 
 
 def test_without_an_environment_there_are_defaults() -> None:
-    assert read_settings({}) == Settings("", "*", "MaskWatch", 1)
+    assert read_settings({}) == Settings("", "", 0.0, "*", "MaskWatch", 1)
 
 
 def test_the_environment_is_read() -> None:
     environment = {
         "MODEL_URI": "s3://models/7/",
+        "CHALLENGER_URI": "s3://models/8/",
+        "CHALLENGER_SHARE": "12.5",
         "CORS_ORIGIN": "https://example.com",
         "POWERTOOLS_METRICS_NAMESPACE": "Mine",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3538",
     }
-    assert read_settings(environment) == Settings("s3://models/7/", "https://example.com", "Mine", 2)
+    assert read_settings(environment) == Settings(
+        "s3://models/7/", "s3://models/8/", 12.5, "https://example.com", "Mine", 2
+    )
+
+
+@pytest.mark.parametrize("share", ["101", "-1", "half", "nan"])
+def test_a_share_that_is_no_percentage_is_refused(share: str) -> None:
+    with pytest.raises(RuntimeError, match="CHALLENGER_SHARE"):
+        read_settings({"CHALLENGER_SHARE": share})
 
 
 @pytest.mark.parametrize(

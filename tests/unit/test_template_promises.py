@@ -770,13 +770,24 @@ def versions_without_a_check(template):
     ]
 
 
+def description(version):
+    """Return a version's description; where it holds the checksum at the end of a parameter, it names that one."""
+    text = version["Description"]["Fn::Sub"]
+    text, variables = (text, {}) if isinstance(text, str) else text
+    for name, value in variables.items():
+        (uri,) = re.findall(r"'(\$\{\w+\})#'", str(value))
+        assert value == {"Fn::Select": [1, {"Fn::Split": ["#", {"Fn::Sub": f"{uri}#"}]}]}
+        text = text.replace(f"${{{name}}}", uri)
+    return text
+
+
 def settings_that_deploy_nothing(template):
     """Name settings that can change without a new version, which the canary would then never see."""
     functions = properties(template, "AWS::Lambda::Function")
     found = []
     for version in properties(template, "AWS::Lambda::Version").values():
         function = functions[version["FunctionName"]["Ref"]]
-        described = version["Description"]["Fn::Sub"].split()
+        described = description(version).split()
         settings = [
             function["MemorySize"],
             function["Timeout"],
@@ -801,7 +812,7 @@ def versions_that_cannot_be_published(template):
         of_function = ("ReservedConcurrentExecutions", "Tags")  # and of none of its versions
         held = str({key: value for key, value in function.items() if key not in of_function})
         held += str(template["Conditions"]["HasSnapStart"])
-        names = re.findall(r"\$\{(\w+)\}", version["Description"]["Fn::Sub"])
+        names = re.findall(r"\$\{(\w+)\}", description(version))
         found += [n for n in names if f"{{'Ref': '{n}'}}" not in held]
     return found
 
@@ -813,7 +824,8 @@ def descriptions_that_are_too_long(template):
     def longest(name):
         parameter = parameters[name]
         values = [
-            parameter.get("MaxLength", 0) * "x",
+            parameter.get("MaxLength", 64 if "[0-9a-f]{64}" in parameter.get("AllowedPattern", "") else 0)
+            * "x",
             str(parameter.get("MaxValue", "")),
             str(parameter["Default"]),
         ]
@@ -822,7 +834,7 @@ def descriptions_that_are_too_long(template):
     return [
         n
         for n, p in properties(template, "AWS::Lambda::Version").items()
-        if len(re.sub(r"\$\{(\w+)\}", lambda m: longest(m[1]) * "x", p["Description"]["Fn::Sub"])) > 256
+        if len(re.sub(r"\$\{(\w+)\}", lambda m: longest(m[1]) * "x", description(p))) > 256
     ]
 
 
@@ -1098,7 +1110,7 @@ PROMISES = [
     (settings_that_deploy_nothing, put(61, *BATCH, "Timeout")),
     (versions_that_cannot_be_published,
      put({"Fn::Sub": "${ModelUri} ${ReservedConcurrency}"}, *PREDICT, "VersionDescription")),
-    (descriptions_that_are_too_long, put({"Fn::Sub": "${ModelUri} ${ModelUri}"}, *PREDICT, "VersionDescription")),
+    (descriptions_that_are_too_long, put({"Fn::Sub": 4 * "${ModelUri} "}, *PREDICT, "VersionDescription")),
     (fixed_names, put("models", *BUCKET, "Properties", "BucketName")),
     (fixed_names, put("predict", *PREDICT, "FunctionName")),
     (fixed_names, put("records", *STREAM, "DeliveryStreamName")),

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, IncompleteReadError
 from moto import mock_aws
 
-from functions.inference import upload as module
+from functions.inference import challenger as module
 from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
 from functions.inference.upload import Outcome, Scorer
@@ -431,3 +431,71 @@ def test_predictions_and_refusals_are_recorded_without_keys(scorer, buckets, cap
     assert lines[0]["prediction_id"] == buckets.result("Jane Doe.jpg")["prediction"]["prediction_id"]
     assert lines[1]["rejected"] == "unreadable-image"
     assert "Jane" not in written
+
+
+class Challenger:
+    """One that answers the sources that are named."""
+
+    def __init__(self, *sources, version="8", fails=False):
+        self.in_shadow, self.sources, self.fails = not sources, sources, fails
+        self.models = SimpleNamespace(version=version)
+
+    def answers(self, key):
+        return key in self.sources
+
+    def load(self):
+        return None if self.fails else self.models
+
+    def score(self, picture, options):
+        return None if self.fails else module.score(picture, self.models, options)
+
+
+def challenged(s3, challenger):
+    models, recorder = SimpleNamespace(version="7"), Recorder("Test", "batch", "7")
+    return Scorer(s3, "uploads", "results", models, recorder, decoders=1, challenger=challenger)
+
+
+@pytest.mark.usefixtures("scored")
+def test_a_challenger_gives_the_results_of_its_sources_once_each(buckets, capsys):
+    scorer = challenged(buckets.s3, Challenger("gate-2", "c.jpg"))
+    uploads = [
+        buckets.drop("a.jpg", source="gate-1"),
+        buckets.drop("b.jpg", source="gate-2"),
+        buckets.drop("c.jpg"),
+    ]
+
+    assert [scorer.score(upload, "r") for upload in uploads] == [Outcome.SCORED] * 3
+    assert [scorer.score(upload, "r") for upload in uploads] == [Outcome.SKIPPED] * 3
+
+    assert [buckets.result(f"{name}.jpg")["model_version"] for name in "abc"] == ["7", "8", "8"]
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [line["model_version"] for line in lines] == ["7", "8", "8"]
+
+
+@pytest.mark.usefixtures("scored")
+def test_once_the_challenge_is_over_its_results_are_made_anew(buckets):
+    upload = buckets.drop("b.jpg", source="gate-2")
+    challenged(buckets.s3, Challenger("gate-2")).score(upload, "r")
+
+    assert make_scorer(buckets.s3).score(upload, "r") is Outcome.SCORED
+    assert buckets.result("b.jpg")["model_version"] == "7"
+
+
+@pytest.mark.usefixtures("scored")
+def test_a_challenger_in_the_shadow_leaves_a_record_and_no_result(buckets, capsys):
+    upload = buckets.drop("a.jpg", source="gate-1")
+
+    assert challenged(buckets.s3, Challenger()).score(upload, "r") is Outcome.SCORED
+
+    answer, shadow = map(json.loads, capsys.readouterr().out.splitlines())
+    assert buckets.result("a.jpg")["model_version"] == answer["model_version"] == "7"
+    assert (shadow["shadow_of"], shadow["model_version"]) == (answer["prediction_id"], "8")
+
+
+@pytest.mark.usefixtures("scored")
+def test_a_challenger_that_fails_leaves_the_result_to_the_live_release(buckets):
+    upload = buckets.drop("a.jpg", source="gate-2")
+
+    assert challenged(buckets.s3, Challenger("gate-2", fails=True)).score(upload, "r") is Outcome.SCORED
+
+    assert buckets.result("a.jpg")["model_version"] == "7"
