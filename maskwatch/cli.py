@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -18,9 +19,13 @@ from tqdm import tqdm
 
 from maskwatch import audit
 from maskwatch.client import LOCAL, ApiError, Client
+from maskwatch.drawing import FILMS
+from maskwatch.frames import SourceError
 from maskwatch.output import FORMS, Outcome, compliance_table, printable
 from maskwatch.pictures import ENDINGS, Picture, UsageError, find
 from maskwatch.score import score
+from maskwatch.source import is_film
+from maskwatch.watch import watch as watch_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,12 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         encoding = "utf-8" if getattr(options, "format", "") == "csv" else None
         sys.stdout.reconfigure(errors="backslashreplace", encoding=encoding)
     try:
-        client = Client(options.url, options.key, getattr(options, "connections", 1))
+        client = Client(
+            options.url,
+            options.key,
+            getattr(options, "connections", 1),
+            patient=getattr(options, "patient", True),
+        )
         status: int = options.run(client, options)
         sys.stdout.flush()
     except UsageError as error:
         parser.error(str(error))
-    except ApiError as refusal:
+    except (ApiError, SourceError) as refusal:
         print(f"maskwatch: {printable(str(refusal))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read has enough; nor may the interpreter flush in the end
@@ -109,6 +119,24 @@ def compliance(client: Client, options: argparse.Namespace) -> int:
         return 0
     found = client.compliance(**query)
     print("\n".join(compliance_table(found)) if options.format == "table" else json.dumps(found))
+    return 0
+
+
+def watch(client: Client, options: argparse.Namespace) -> int:
+    """Follow people over a film, before a camera, or in a folder that fills, and write a line for each event."""
+    if options.camera is None:
+        raise UsageError("what is to be watched? Give a SOURCE, or set MASKWATCH_CAMERA")
+    if options.speed is not None and not is_film(options.camera):
+        raise UsageError("--speed is for films: a camera or a folder has none but its own")
+    watch_frames(
+        client,
+        options.camera,
+        name=options.source,
+        rate=options.rate,
+        speed=options.speed,
+        alert_after=options.alert_after,
+        draw_to=options.draw,
+    )
     return 0
 
 
@@ -194,6 +222,47 @@ def _parser() -> argparse.ArgumentParser:
         "--tz", metavar="ZONE", help="whose days are counted, as Europe/Berlin; default: UTC"
     )
     command.set_defaults(run=compliance)
+
+    command = commands.add_parser(
+        "watch", parents=[service], help="follow people before a camera or in a film"
+    )
+    command.add_argument(
+        "camera",
+        nargs="?",
+        default=os.environ.get("MASKWATCH_CAMERA"),
+        metavar="SOURCE",
+        help="a film, a device such as /dev/video0, an rtsp:// or MJPEG http(s):// address, or a folder that fills;"
+        " one with a password in it may stand in MASKWATCH_CAMERA instead, where no list of processes shows it",
+    )
+    command.add_argument("--source", help="what records and events call the camera or site")
+    command.add_argument(
+        "--rate",
+        type=_positive,
+        default=5,
+        metavar="N",
+        help="frames a second, each of which is a request (default: %(default)s)",
+    )
+    command.add_argument(
+        "--speed",
+        type=_positive,
+        metavar="N",
+        help="play a film N times as fast as it was taken, leaving out frames that the service has no time for;"
+        " default: leave out none, however long it takes",
+    )
+    command.add_argument(
+        "--alert-after",
+        type=_positive,
+        default=3,
+        metavar="SECONDS",
+        help="without a mask, for an alert (default: %(default)s)",
+    )
+    command.add_argument(
+        "--draw",
+        type=Path,
+        metavar="PATH",
+        help=f"write what is seen to this film ({' or '.join(FILMS)}), or a still of each event to this folder",
+    )
+    command.set_defaults(run=watch, patient=False)
     return parser
 
 
@@ -208,6 +277,13 @@ def _share(text: str) -> float:
         if 0 <= (share := float(text)) <= 1:
             return share
     raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+
+
+def _positive(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (number := float(text)) < math.inf:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
 
 
 def _count(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -39,11 +40,13 @@ class ApiError(Exception):
 
     Attributes:
         kind: Which problem, by its identifier in the table of /docs; empty where it is none of those.
+        status: Of the answer; 0 where there is none.
+        after: Seconds after which the service wants to be asked again; 0 where it does not say.
     """
 
-    def __init__(self, detail: str, kind: str = "") -> None:
+    def __init__(self, detail: str, kind: str = "", status: int = 0, after: float = 0) -> None:
         super().__init__(detail)
-        self.kind = kind
+        self.kind, self.status, self.after = kind, status, after
 
 
 class UnreachableError(ApiError):
@@ -57,17 +60,19 @@ class Client:
         url: Of the API.
         key: The API key; empty to send none. Blanks and line ends around it do not count.
         connections: How many threads there are at most.
+        patient: Whether to ask again what may succeed later, for a minute at most, rather than raise at once.
 
     Raises:
         ApiError: The key cannot be one.
     """
 
-    def __init__(self, url: str, key: str, connections: int = 1) -> None:
+    def __init__(self, url: str, key: str, connections: int = 1, *, patient: bool = True) -> None:
         key = key.strip()
         if not _KEY.fullmatch(key):
             raise ApiError("the API key has characters that no key has; copy it again", "forbidden")
         self._url, self._key = f"{url.rstrip('/')}/", {"x-api-key": key} if key else {}
-        self._http = urllib3.PoolManager(maxsize=connections, retries=_RETRIES, timeout=_TIMEOUT)
+        retries = _RETRIES if patient else _RETRIES.new(total=0)
+        self._http = urllib3.PoolManager(maxsize=connections, retries=retries, timeout=_TIMEOUT)
 
     def health(self) -> dict[str, Any]:
         """Return what GET /health says."""
@@ -143,9 +148,13 @@ class Client:
             ) from error
         if response.status < HTTPStatus.BAD_REQUEST:
             return response
+        after = 0.0
+        with suppress(urllib3.exceptions.InvalidHeader):
+            after = _RETRIES.get_retry_after(response) or after
         if response.headers.get("content-type") == "application/problem+json":
             problem = response.json()
-            raise ApiError(problem["detail"], problem["type"].removeprefix(PROBLEM))
+            raise ApiError(problem["detail"], problem["type"].removeprefix(PROBLEM), response.status, after)
         text = response.data.decode(errors="replace")
         message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
-        raise ApiError(f"{url} answered {response.status}: {message[1] if message else text[:300]}")
+        detail = f"{url} answered {response.status}: {message[1] if message else text[:300]}"
+        raise ApiError(detail, "", response.status, after)

@@ -17,6 +17,7 @@ LETTERS: Final = {"mask": "white", "no_mask": "white", "incorrect": "black", "un
 def draw(image: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
     """Return a copy of an upright picture with a box, a label and its confidence for each face.
 
+    A face may have a number, by which people are told apart.
     Where no face was found, what is said is said about the whole picture, and so is the box.
     """
     image = image.convert("RGB")
@@ -29,7 +30,8 @@ def draw(image: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
         left, top = box["left"], box["top"]
         right, bottom = left + box["width"], top + box["height"]
         canvas.rectangle((left, top, right, bottom), outline=colour, width=thickness)
-        text = f"{face['label']} {face['confidence']:.0%}"
+        number = f"{face['number']} " if "number" in face else ""
+        text = f"{number}{face['label']} {face['confidence']:.0%}"
         _, _, width, height = canvas.textbbox((0, 0), text, font=font)
         above = max(top - height - thickness, 0)
         start = max(min(left, image.width - width - 2 * thickness), 0)

@@ -51,7 +51,7 @@ class Asked:
 
 @dataclass
 class Service:
-    """Answers with what `answer` makes of a request: a document, or a status and a document or a text."""
+    """Answers with what `answer` makes of a request: a document, or a status, a document or text, and headers."""
 
     answer: object = None
     url: str = ""
@@ -74,11 +74,13 @@ def serving():
             with lock:
                 service.asked.append(request)
             answer = service.answer(request)
-            status, document = answer if isinstance(answer, tuple) else (200, answer)
+            status, document, *headers = answer if isinstance(answer, tuple) else (200, answer)
             text = document if isinstance(document, str) else json.dumps(document)
             kind = "application/problem+json" if status >= 400 else "application/json"
             self.send_response(status)
             self.send_header("content-type", kind)
+            for name, value in headers:
+                self.send_header(name, value)
             self.send_header("content-length", str(len(text.encode())))
             self.end_headers()
             self.wfile.write(text.encode())

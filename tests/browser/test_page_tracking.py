@@ -1,10 +1,14 @@
 """Who is who from frame to frame, and labels that do not flicker: the page's own functions, run by the browser."""
 
+import random
 from itertools import pairwise
 
 import pytest
 
-from tests.browser.answers import face
+from maskwatch.track import NOBODY, Face
+from maskwatch.track import follow as follow_on_the_command_line
+from tests.browser.answers import REST, face
+from tests.tracking import ALERT_AFTER, CASES, expected, faces_of, told
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,57 @@ def labels(answers):
 
 def changes(sequence):
     return sum(a != b for a, b in pairwise(sequence))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_people_are_followed_as_specified(run, case):
+    assert ALERT_AFTER == 1  # as FOLLOW has it
+    answers = follow(run, [[frame["at"], faces_of(frame)] for frame in case["frames"]], **case["settings"])
+
+    seen = [
+        told(
+            [(person["id"], person["label"], person["probabilities"]) for person in answer["people"]],
+            answer["counts"],
+            answer["bare"],
+        )
+        for answer in answers
+    ]
+    assert seen == expected(case)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_command_line_follows_crowds_to_the_last_digit_as_the_page_does(run, seed):
+    chance = random.Random(seed)  # noqa: S311 -- no secret
+    walkers = [[chance.uniform(0, 600), chance.uniform(0, 400)] for _ in range(12)]
+    frames, now = [], 0.0
+    for _ in range(200):
+        now += chance.choice([0.05, 0.2, 0.2, 0.2, 1.2])
+        for walker in walkers:
+            walker[:] = [side + chance.gauss(0, 12) for side in walker]
+        seen = [walker for walker in walkers if chance.random() < 0.7]
+        faces = [face(chance.choice([*REST]), chance.uniform(0.4, 1), (*walker, 80, 100)) for walker in seen]
+        frames.append([now, faces])
+
+    known, expected_people = NOBODY, []
+    for when, faces in frames:
+        known = follow_on_the_command_line(
+            known, [Face(each["box"], each["probabilities"]) for each in faces], when
+        )
+        expected_people.append(
+            [[track.id, track.label, track.seen, dict(track.probabilities)] for track in known.tracks]
+        )
+    people = [
+        [
+            [person["id"], person["label"], person["seen"], person["probabilities"]]
+            for person in answer["people"]
+        ]
+        for answer in follow(run, frames)
+    ]
+    assert known.next > 20
+    for there, here in zip(people, expected_people, strict=True):
+        assert [each[:3] for each in there] == [each[:3] for each in here]
+        for (*_, chances), (*_, own) in zip(there, here, strict=True):
+            assert chances == pytest.approx(own, abs=1e-12)
 
 
 def test_a_flickering_label_is_steady(run):

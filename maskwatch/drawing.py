@@ -1,0 +1,104 @@
+"""What a watcher saw, kept with boxes and labels drawn on it: as a film, or as stills of what happened."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from maskwatch.draw import draw
+from maskwatch.pictures import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from PIL import Image
+
+    from maskwatch.events import Event
+    from maskwatch.track import Track
+
+    # Takes a frame, when it was taken in seconds since the first, who is on it, and what has happened.
+    Drawing = Callable[[Image.Image, float, Iterable[Track], Iterable[Event]], None]
+
+FILMS: Final = (".mp4", ".mkv")
+_TICK: Final = Fraction(1, 1000)  # seconds: what the times of a film are counted in
+_SHOWN: Final = ("came", "changed", "alert_on")  # what happens to people who are in the picture
+_QUALITY: Final = 90  # of a still
+
+
+def drawing(path: Path, stack: ExitStack) -> Drawing:
+    """Return what draws frames: on a film, where the name of the file ends like one, else on stills in a folder.
+
+    Args:
+        path: Of the film or the folder.
+        stack: Finishes the film.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    try:
+        if path.suffix.lower() in FILMS:
+            return _film(path, stack)
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    return lambda image, _, tracks, events: _write_stills(path, image, tracks, events)
+
+
+def _write_stills(folder: Path, image: Image.Image, tracks: Iterable[Track], events: Iterable[Event]) -> None:
+    for event in events:
+        if event["event"] in _SHOWN:
+            now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+            still = folder / f"{now}-{event['event']}-{event['person']}.jpg"
+            _drawn(image, tracks).save(still, quality=_QUALITY)
+
+
+def _film(path: Path, stack: ExitStack) -> Drawing:
+    try:
+        import av  # noqa: PLC0415 -- an extra
+    except ImportError as error:
+        raise UsageError("films need PyAV: pip install 'maskwatch[video]'") from error
+
+    path.open(
+        "wb"
+    ).close()  # it is opened with the first frame only, which were late to say that it cannot be
+    # In fragments, so that what was written can be played even if the machine dies.
+    options = {"movflags": "frag_keyframe+empty_moov"} if path.suffix.lower() == ".mp4" else {}
+    file = av.open(str(path), "w", options=options)
+    stream = file.add_stream("libx264", options={"preset": "veryfast", "tune": "zerolatency"})
+    stream.pix_fmt, stream.codec_context.time_base = "yuv420p", _TICK
+    size: tuple[int, int] | None = None
+
+    def add(image: Image.Image, at: float, tracks: Iterable[Track], _: Iterable[Event]) -> None:
+        nonlocal size
+        if size is None:
+            size = (image.width // 2 * 2, image.height // 2 * 2)  # YUV 4:2:0 has no odd sides
+            stream.width, stream.height = size
+        drawn = _drawn(image, tracks).resize(size)
+        picture = av.VideoFrame.from_image(drawn)  # type: ignore[no-untyped-call]
+        picture.pts, picture.time_base = round(at / _TICK), _TICK
+        file.mux(stream.encode(picture))
+
+    def finish() -> None:
+        with suppress(OSError), file:
+            file.mux(stream.encode() if size else [])
+
+    stack.callback(finish)
+    return add
+
+
+def _drawn(image: Image.Image, tracks: Iterable[Track]) -> Image.Image:
+    sizes = {"left": image.width, "width": image.width, "top": image.height, "height": image.height}
+    faces = [
+        {
+            "box": {side: share * sizes[side] for side, share in track.box.items()},
+            "label": track.label,
+            "confidence": track.probabilities[track.label],
+            "number": track.id,
+        }
+        for track in tracks
+    ]
+    return draw(image, {"faces": faces}) if faces else image

@@ -1,0 +1,86 @@
+"""What can be watched: a film, a camera, or a folder that fills."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from maskwatch.frames import Frame, SourceError, is_address, is_device, newest, say
+from maskwatch.pictures import UsageError, upright, within
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+    from threading import Event
+
+_SIDE: Final = 1920  # pixels of the longer side of a picture
+
+
+def is_film(source: str) -> bool:
+    """Return whether a source has an end, and a time of its own."""
+    return not (is_address(source) or is_device(source) or Path(source).is_dir())
+
+
+def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> Generator[Frame | None]:
+    """Give the frames of a source that are to be looked at, None where there was none for long.
+
+    Args:
+        source: A file, a device, an address or a folder.
+        rate: Frames a second of a film without a speed, each of which is given; looks a second into a folder.
+        speed: How many times as fast as it was taken a film is played; None for as fast as its frames are asked for.
+        stopped: Ends them.
+
+    Raises:
+        SourceError: Nothing can be seen there.
+        UsageError: There is no such file, or PyAV is missing.
+    """
+    if not is_address(source) and not Path(source).exists():
+        raise UsageError(f"there is no file {source}")
+    if not is_address(source) and Path(source).is_dir():
+        return newest(_folder(Path(source), rate, stopped), stopped)
+    try:
+        from maskwatch import video  # noqa: PLC0415 -- an extra
+    except ImportError as error:
+        raise UsageError("films and cameras need PyAV: pip install 'maskwatch[video]'") from error
+    if not is_film(source):
+        return newest(video.camera(source, stopped), stopped)
+    if speed is None:
+        return _sampled(video.film(source), rate)
+    return newest(video.played(video.film(source), speed, stopped), stopped)
+
+
+def _sampled(frames: Iterable[Frame], rate: float) -> Generator[Frame]:
+    due = 0.0
+    for frame in frames:
+        if frame.time >= due - 1e-6:  # of what sums of fractions are off by
+            yield frame
+            due = max(due + 1 / rate, frame.time)
+
+
+def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
+    """Give the newest picture of a folder whenever there is a newer one, once it is written to its end."""
+    given = before = None
+    while not stopped.wait(1 / rate):
+        if not folder.is_dir():
+            raise SourceError(f"{folder} is gone")
+        found = _newest_in(folder)
+        # One that has changed since the last look may still be growing.
+        if found and found != given and found == before:
+            given = found
+            try:
+                image = upright(found[1].read_bytes()).convert("RGB")
+            except OSError as error:
+                say(f"{found[1]} is left out: {error}")
+            else:
+                image.thumbnail((_SIDE, _SIDE))
+                yield Frame(time.monotonic(), image.copy)
+        before = found
+
+
+def _newest_in(folder: Path) -> tuple[int, Path, int] | None:
+    """Return when the newest picture changed, its path and its size."""
+    try:
+        found = [(file.stat(), file) for file in within(folder)[0]]
+    except OSError:  # one was removed just now
+        return None
+    return max(((status.st_ctime_ns, file, status.st_size) for status, file in found), default=None)

@@ -1,0 +1,182 @@
+"""Films and cameras by PyAV, which the extra `video` brings."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from fractions import Fraction
+from itertools import count
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import av
+
+from maskwatch.frames import LONGEST, Frame, SourceError, is_address, is_device, name_of, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from threading import Event
+
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+    from PIL.Image import Image
+
+    Packet = av.Packet[VideoStream]
+
+_SIDE: Final = 960  # pixels of the longer side of a frame; faces are looked for in 448
+_OPEN_TIMEOUT: Final = 15.0  # seconds
+_READ_TIMEOUT: Final = 10.0
+_WAITED: Final = 0.005  # seconds that reading takes where the camera has no more yet
+_BEHIND: Final = 2.0  # seconds without such a wait after which packets are left out
+
+
+def film(source: str) -> Iterator[Frame]:
+    """Give all frames of a film, by its own time.
+
+    Raises:
+        SourceError: It is no video that can be read.
+    """
+    with _open(source) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        start = latest = None
+        for picture in _decode(container.demux(stream)):
+            if picture.time is None or (latest is not None and picture.time <= latest):
+                continue
+            latest = picture.time
+            start = latest if start is None else start
+            yield _frame(picture, latest - start, stream.sample_aspect_ratio)
+    if latest is None:
+        raise SourceError(f"{name_of(source)} has no picture that can be read")
+
+
+def played(frames: Iterable[Frame], speed: float, stopped: Event) -> Iterator[Frame]:
+    """Give each frame of a film when it is its time, at so many times its speed."""
+    start = time.monotonic()
+    for frame in frames:
+        if stopped.wait(max(start + frame.time / speed - time.monotonic(), 0)):
+            return
+        yield frame
+
+
+def camera(source: str, stopped: Event) -> Iterator[Frame]:
+    """Open a camera, and give all its frames; after a cut it is opened again, as often as it takes.
+
+    Raises:
+        SourceError: It cannot be opened the first time.
+    """
+    return _camera(source, _open(source), stopped)
+
+
+def _camera(source: str, container: InputContainer, stopped: Event) -> Iterator[Frame]:
+    name, failures = name_of(source), 0
+    for opened in count(1):
+        why = f"{name}: the stream ended"
+        try:
+            with container:
+                stretch = container.streams.video[0].sample_aspect_ratio
+                for picture in _decode(_up_to_date(container.demux(video=0))):
+                    if failures:
+                        say(f"{name} is back")
+                    failures = 0
+                    yield _frame(picture, time.monotonic(), stretch, opened)
+                    if stopped.is_set():
+                        return
+        except (av.FFmpegError, OSError) as error:
+            why = f"{name}: {_reason(error)}"
+        again, failures = _reopen(source, why, failures, stopped)
+        if again is None:
+            return
+        container = again
+
+
+def _reopen(source: str, why: str, failures: int, stopped: Event) -> tuple[InputContainer | None, int]:
+    """Open a camera again after a cut: soon, then twice as late each time, up to `LONGEST`; None when stopped."""
+    said = ""
+    while True:
+        if why != said:
+            say(f"{why}; trying again")
+        said = why
+        if stopped.wait(min(2.0 ** min(failures, 10), LONGEST)):
+            return None, failures
+        failures += 1
+        try:
+            return _open(source), failures
+        except SourceError as error:
+            why = str(error)
+
+
+def _open(source: str) -> InputContainer:
+    if is_address(source):
+        _look_up(source)
+    try:
+        container = av.open(
+            source,
+            format="v4l2" if is_device(source) else None,
+            options={"rtsp_transport": "tcp"}
+            if source.lower().startswith("rtsp")
+            else {},  # all of it arrives
+            timeout=(_OPEN_TIMEOUT, _READ_TIMEOUT),
+        )
+    except (av.FFmpegError, OSError) as error:
+        raise SourceError(f"{name_of(source)} cannot be opened: {_reason(error)}") from error
+    if not container.streams.video:
+        container.close()
+        raise SourceError(f"{name_of(source)} has no video")
+    return container
+
+
+def _look_up(address: str) -> None:
+    """Ask for the host, of which FFmpeg says "input/output error" where there is none."""
+    host = None
+    with suppress(ValueError):
+        host = urlsplit(address).hostname
+    try:
+        socket.getaddrinfo(host or "", None)
+    except (OSError, UnicodeError) as error:
+        raise SourceError(f"{name_of(address)} cannot be opened: there is no such host") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return why alone: FFmpeg's messages go on with the address, and with the password in it."""
+    if isinstance(error, av.error.InvalidDataError):
+        return "it is no video that can be read"
+    reason = str(getattr(error, "strerror", None) or type(error).__name__)
+    return reason[:1].lower() + reason[1:]
+
+
+def _decode(packets: Iterator[Packet]) -> Iterator[av.VideoFrame]:
+    """Give the pictures of packets; what is damaged is left out."""
+    for packet in packets:
+        with suppress(av.error.InvalidDataError):
+            yield from packet.decode()
+
+
+def _up_to_date(packets: Iterator[Packet]) -> Iterator[Packet]:
+    """Leave packets out, up to a picture that needs no other, where decoding is slower than the camera.
+
+    Who has to wait for a packet has read all there are. Who never waits is behind, and falls back further.
+    """
+    waited = asked = time.monotonic()
+    skips = False
+    for packet in packets:
+        now = time.monotonic()
+        if now - asked > _WAITED:
+            waited = now
+        behind = now - waited > _BEHIND
+        skips = behind or (skips and not packet.is_keyframe)
+        if not skips:
+            yield packet
+        asked = time.monotonic()
+
+
+def _frame(picture: av.VideoFrame, when: float, stretch: Fraction | None, opened: int = 1) -> Frame:
+    def to_image() -> Image:
+        width, height = picture.width * (stretch or Fraction(1)), Fraction(picture.height)
+        scale = min(_SIDE / max(width, height), Fraction(1))
+        size = [max(round(side * scale), 1) for side in (width, height)]
+        image: Image = picture.to_image(width=size[0], height=size[1])  # type: ignore[no-untyped-call]
+        return image.rotate(picture.rotation, expand=True) if picture.rotation else image
+
+    return Frame(when, to_image, opened)

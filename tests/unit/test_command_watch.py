@@ -1,0 +1,309 @@
+"""`maskwatch watch`: a film, a folder or a camera, an event a line, and an exit status."""
+
+import json
+import sys
+from datetime import datetime
+from io import BytesIO
+from threading import Event
+
+import av
+import pytest
+from PIL import Image, ImageDraw
+
+from maskwatch import watch as watch_module
+from maskwatch.cli import main
+from maskwatch.frames import name_of
+from maskwatch.video import film
+from tests.films import WALL, write_film
+from tests.pictures import draw_face, encode
+from tests.service import prediction, problem, serving
+
+NOBODY_THERE = prediction()
+
+
+@pytest.fixture
+def service(monkeypatch):
+    with serving() as service:
+        monkeypatch.setenv("MASKWATCH_URL", service.url)
+        monkeypatch.setenv("MASKWATCH_KEY", "secret")
+        monkeypatch.delenv("MASKWATCH_CAMERA", raising=False)
+        service.answer = lambda _: prediction("mask")
+        yield service
+
+
+@pytest.fixture
+def run(capsys, service):  # noqa: ARG001 -- says where it asks
+    """The command: gives its exit status, its events and what it said."""
+
+    def command(*arguments):
+        try:
+            status = main(["watch", *map(str, arguments)])
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr()
+        return status, [json.loads(line) for line in said.out.splitlines()], said.err
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def ten_seconds(tmp_path_factory):
+    """A film of a wall, ten frames a second."""
+    frames = [Image.new("RGB", (320, 240), WALL)] * 100
+    return write_film(tmp_path_factory.mktemp("film") / "wall.mp4", frames)
+
+
+def answering(service, *stretches):
+    """Answer the frames of a film with so many of each answer in turn, and with the last one ever after."""
+    answers = [answer for times, answer in stretches for _ in range(times)]
+
+    def answer(_):
+        return answers[min(len(service.asked), len(answers)) - 1]
+
+    service.answer = answer
+
+
+def told(events):
+    return [(event["event"], event["person"], event["label"], event["at"]) for event in events]
+
+
+def test_each_event_is_a_line_about_a_person(run, service, ten_seconds):
+    bare = prediction("no_mask")
+    bare["faces"][0]["probabilities"] = {"mask": 0.05, "no_mask": 0.95, "incorrect": 0}
+    answering(service, (5, NOBODY_THERE), (15, prediction("mask")), (15, bare), (15, NOBODY_THERE))
+
+    status, events, err = run(ten_seconds, "--source", "gate-3", "--alert-after", "1")
+
+    assert (status, err) == (0, "")
+    assert told(events) == [
+        ("came", 1, "mask", 1.4),
+        ("changed", 1, "no_mask", 4.4),
+        ("alert_on", 1, "no_mask", 5.6),
+        ("alert_off", 1, "no_mask", 8.0),
+        ("left", 1, "no_mask", 8.0),
+    ]
+    nobody = {"people": 0, "mask": 0, "incorrect": 0, "no_mask": 0}
+    assert [event["in_view"] for event in events[::4]] == [nobody | {"people": 1, "mask": 1}, nobody]
+    assert events[-1]["so_far"] == nobody | {"people": 1, "no_mask": 1}
+    assert (events[1]["from"], events[4]["stayed"]) == ("mask", 5.8)
+    assert {event["source"] for event in events} == {"gate-3"}
+    assert all(datetime.fromisoformat(event["time"]).tzinfo for event in events)
+
+
+def test_frames_are_sent_as_the_page_sends_them(run, service, tmp_path):
+    wide = write_film(tmp_path / "wide.mp4", [Image.new("RGB", (1280, 720), WALL)] * 20)
+
+    _, events, _ = run(wide, "--source", "Tür 3", "--rate", "5")
+
+    assert len(service.asked) == 10
+    assert {asked.headers["content-type"] for asked in service.asked} == {"image/jpeg"}
+    assert {Image.open(BytesIO(asked.body)).size for asked in service.asked} == {(960, 540)}
+    assert {asked.query["source"] for asked in service.asked} == {"Tür 3"}
+    assert {asked.headers["x-api-key"] for asked in service.asked} == {"secret"}
+    tracks = [asked.query.get("track") for asked in service.asked]
+    assert tracks == [None] * 3 + [events[0]["track"]] * 7
+
+
+def test_the_stays_of_two_runs_have_different_names(run, ten_seconds):
+    tracks = {run(ten_seconds)[1][0]["track"] for _ in range(2)}
+    assert len(tracks) == 2
+
+
+def test_whoever_is_there_in_the_end_leaves(run, ten_seconds):
+    _, events, _ = run(ten_seconds)
+    assert [event["event"] for event in events] == ["came", "left"]
+
+
+def test_no_frame_of_a_film_is_lost_while_the_service_is_throttled_or_down(
+    run, service, ten_seconds, monkeypatch
+):
+    waits = []
+    monkeypatch.setattr(watch_module.time, "sleep", waits.append)
+    hindrances = {
+        3: (*problem("throttled", 429, "Slow down."), ("retry-after", "7")),
+        4: (*problem("throttled", 429, "Slow down."), ("retry-after", "7")),
+        20: problem("internal", 503, "Busy."),
+        22: problem("internal", 504, "Late."),
+    }
+    service.answer = lambda _: hindrances.get(len(service.asked)) or prediction("mask")
+
+    status, events, err = run(ten_seconds)
+
+    assert (status, told(events)[0]) == (0, ("came", 1, "mask", 0.4))
+    assert len(service.asked) == 50 + len(hindrances)
+    assert [wait for wait in waits if wait >= 1] == [7, 7, 1, 1]
+    assert err.count("Slow down.") == 1
+    assert err.count("the service answers again") == 3
+
+
+@pytest.mark.parametrize(
+    ("slug", "status"), [("forbidden", 403), ("invalid-parameter", 400), ("unsupported-type", 415)]
+)
+def test_what_every_frame_would_be_told_ends_it(run, service, ten_seconds, slug, status):
+    service.answer = lambda _: problem(slug, status, "Do it right.")
+
+    assert run(ten_seconds) == (1, [], "maskwatch: Do it right.\n")
+    assert len(service.asked) == 1
+
+
+def test_who_is_there_when_the_key_is_withdrawn_has_left(run, service, ten_seconds):
+    service.answer = lambda _: (
+        prediction("mask") if len(service.asked) < 9 else problem("forbidden", 403, "No.")
+    )
+
+    status, events, err = run(ten_seconds)
+
+    assert (status, [event["event"] for event in events], err) == (1, ["came", "left"], "maskwatch: No.\n")
+
+
+def test_a_service_that_was_never_there_is_told_in_one_line(run, ten_seconds):
+    status, events, err = run(ten_seconds, "--url", "http://127.0.0.1:9")
+
+    assert (status, events) == (1, [])
+    assert err.startswith("maskwatch: http://127.0.0.1:9/predict cannot be reached")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        ([], 2, "what is to be watched?"),
+        (["nothing.mp4"], 2, "there is no file nothing.mp4"),
+        (["ftp://camera/1"], 2, "there is no file ftp://camera/1"),
+        (["text.mp4"], 1, "text.mp4 cannot be opened: it is no video that can be read"),
+        (
+            ["rtsp://me:hidden@127.0.0.1:9/a?b=hidden"],
+            1,
+            "rtsp://127.0.0.1:9 cannot be opened: connection refused",
+        ),
+        (
+            ["http://me:hidden@no-host.invalid/hidden"],
+            1,
+            "http://no-host.invalid cannot be opened: there is no such",
+        ),
+        (["/dev/video99"], 2, "there is no file /dev/video99"),
+        ([".", "--speed", "2"], 2, "--speed is for films"),
+        (["text.mp4", "--rate", "0"], 2, "'0' is no number above 0"),
+        (["text.mp4", "--rate", "nan"], 2, "'nan' is no number above 0"),
+        (["text.mp4", "--alert-after", "inf"], 2, "'inf' is no number above 0"),
+        ([".", "--draw", "nowhere/film.mp4"], 2, "nowhere/film.mp4 cannot be written: No such file"),
+        ([".", "--draw", "text.mp4/stills"], 2, "text.mp4/stills cannot be written: Not a directory"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(run, service, tmp_path, monkeypatch, arguments, status, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.mp4").write_text("no film")
+
+    got, events, err = run(*arguments)
+
+    assert (got, events, service.asked) == (status, [], [])
+    assert says in err.splitlines()[-1]
+    assert "hidden" not in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("rtsp://me:secret@10.0.0.7:554/1?pwd=secret", "rtsp://10.0.0.7:554"),
+        ("rtsp://10.0.0.7/user=me&password=secret", "rtsp://10.0.0.7"),
+        ("RTSPS://me:secret@camera", "RTSPS://camera"),
+        ("http://me:se@cret@camera/", "http://camera"),
+        ("rtsp://me:se/cret@camera/1", "rtsp://…"),
+        ("http://me:se?cret@camera/1", "http://…"),
+        ("http://camera?mail=a@b", "http://…"),
+        ("http://[fe80::1]:80/x", "http://[fe80::1]:80"),
+        ("films/me:secret@home.mp4", "films/me:secret@home.mp4"),
+    ],
+)
+def test_no_password_is_shown(source, shown):
+    assert name_of(source) == shown
+
+
+def test_a_source_may_be_told_by_the_environment(run, ten_seconds, monkeypatch):
+    monkeypatch.setenv("MASKWATCH_CAMERA", str(ten_seconds))
+    assert run()[0] == 0
+
+
+def test_without_pyav_it_says_what_to_install(run, ten_seconds, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.delitem(sys.modules, "maskwatch.video")
+    monkeypatch.delattr("maskwatch.video")
+
+    status, _, err = run(ten_seconds)
+
+    assert status == 2
+    assert err.splitlines()[-1].endswith("films and cameras need PyAV: pip install 'maskwatch[video]'")
+
+
+def test_a_film_that_phones_have_turned_is_looked_at_upright(tmp_path):
+    lying = Image.new("RGB", (64, 32), "black")
+    ImageDraw.Draw(lying).rectangle((0, 0, 15, 15), fill="white")
+
+    frame = next(film(str(write_film(tmp_path / "turned.mp4", [lying] * 3, rotated=-90)))).to_image()
+
+    assert frame.size == (32, 64)
+    assert frame.getpixel((28, 4))[0] > 200  # a quarter to the right: from the left of the top to its right
+
+
+def test_a_damaged_film_is_watched_as_far_as_it_goes(run, service, tmp_path):
+    film_bytes = bytearray(write_film(tmp_path / "a.mkv", [draw_face(320, 240)] * 100).read_bytes())
+    middle = len(film_bytes) // 2
+    film_bytes[middle : middle + 200] = bytes(200)
+    (tmp_path / "a.mkv").write_bytes(film_bytes)
+
+    status, events, _ = run(tmp_path / "a.mkv")
+
+    assert (status, [event["event"] for event in events]) == (0, ["came", "left"])
+    assert 20 < len(service.asked) <= 50
+
+
+def test_a_film_is_played_at_a_speed_and_leaves_out_what_there_is_no_time_for(run, service, ten_seconds):
+    held = Event()
+
+    def answer(_):
+        held.wait(0.3)
+        return prediction("mask")
+
+    service.answer = answer
+    _, events, _ = run(ten_seconds, "--speed", "5")
+
+    assert 1 <= len(service.asked) < 20
+    assert events[-1]["event"] == "left"
+
+
+def test_what_was_seen_is_drawn_as_a_film(run, ten_seconds, tmp_path):
+    run(ten_seconds, "--draw", tmp_path / "drawn.mp4")
+
+    with av.open(str(tmp_path / "drawn.mp4")) as drawn:
+        pictures = list(drawn.decode(video=0))
+    assert [round(picture.time, 1) for picture in pictures] == [i / 5 for i in range(50)]
+    image = pictures[10].to_image()
+    blue = [x for x in range(320) if image.getpixel((x, 75))[2] > image.getpixel((x, 75))[0] + 60]
+    assert blue
+    assert min(blue) == pytest.approx(100, abs=3)  # where the box begins, in pixels of this frame
+    assert max(blue) == pytest.approx(140, abs=3)
+
+
+def test_what_happened_is_drawn_as_stills(run, service, ten_seconds, tmp_path):
+    answering(service, (3, prediction("mask")), (40, prediction("no_mask")))
+
+    run(ten_seconds, "--draw", tmp_path / "stills")
+
+    names = sorted(file.name.split("-", 1)[1] for file in (tmp_path / "stills").iterdir())
+    assert names == ["came-1.jpg"]
+
+
+def test_a_full_disk_keeps_no_event_from_being_told(run, ten_seconds, monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full, raising=True)
+    monkeypatch.setattr(watch_module, "_encode", lambda _: encode_once)
+    status, events, err = run(ten_seconds, "--draw", tmp_path / "stills")
+
+    assert (status, [event["event"] for event in events]) == (0, ["came", "left"])
+    assert err.count("nothing more is drawn: [Errno 28] No space left on device") == 1
+
+
+encode_once = encode(draw_face())

@@ -1,0 +1,44 @@
+"""How often frames are sent: as tests/browser/test_page_tracking.py has it for the page."""
+
+import pytest
+
+from maskwatch.client import ApiError
+from maskwatch.pace import Pace
+
+
+def after(pace, *refusals):
+    """The pace after these, and the waits."""
+    waits = []
+    for refusal in refusals:
+        pace, wait = pace.refused(refusal)
+        waits.append(wait)
+    return pace, waits
+
+
+def test_waits_grow_to_half_a_minute_and_end_with_an_answer():
+    busy = ApiError("busy", status=503)
+
+    pace, waits = after(Pace(), *[busy] * 7)
+
+    assert waits == [1, 2, 4, 8, 16, 30, 30]
+    assert after(pace.answered(), busy)[1] == [1]
+
+
+def test_after_days_of_refusals_the_wait_is_the_same():
+    assert after(Pace(), *[ApiError("busy", status=503)] * 5000)[1][-1] == 30
+
+
+@pytest.mark.parametrize("seconds", [7, 3600])
+def test_the_service_may_say_how_long_to_wait(seconds):
+    throttled = ApiError("slow down", "throttled", 429, seconds)
+    assert after(Pace(), throttled, throttled)[1] == [seconds] * 2
+
+
+def test_being_throttled_slows_frames_down_and_answers_speed_them_up():
+    slowed, _ = after(Pace(), *[ApiError("slow down", "throttled", 429)] * 2)
+    assert slowed.slowdown == 4
+    assert after(slowed, *[ApiError("slow down", "throttled", 429)] * 9)[0].slowdown == 32
+    for _ in range(200):
+        slowed = slowed.answered()
+    assert slowed.slowdown == 1
+    assert after(Pace(), ApiError("busy", status=500))[0].slowdown == 1
