@@ -21,6 +21,7 @@ VARIANTS: Final[dict[str, dict[str, str]]] = {
     "defaults": {},
     "options": {
         "AlarmEmail": "operator@example.org",
+        "AlertEmail": "guard@example.org",
         "ApiGatewayLogRole": "existing",
         "AddressRate": "2000",
         "MonthlyBudget": "0",
@@ -29,6 +30,7 @@ VARIANTS: Final[dict[str, dict[str, str]]] = {
         "RollbackAlarms": "version",
         "SnapStart": "enabled",
     },
+    "no-alerts": {"Alerts": "disabled"},
 }
 
 

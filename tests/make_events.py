@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from urllib.parse import quote_plus
 
+from tests.alerts import START, delivery, line
 from tests.pictures import draw_face, draw_scene, encode
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -146,6 +147,7 @@ def monitoring_events() -> dict[str, dict[str, object]]:
             "GET", "/compliance", query={**days, "by": "hour", "source": "gate-3", "format": "csv"}
         ),
         "drift-report": api_event("GET", "/drift"),
+        "alerts": api_event("GET", "/alerts", query={"from": "2026-11-16", "source": "gate-3"}),
     }
 
 
@@ -224,6 +226,12 @@ def drift_events() -> dict[str, dict[str, object]]:
     }
 
 
+def alert_events() -> dict[str, dict[str, object]]:
+    """By the name of the file, without its ending: what a subscription and a schedule hand to Alerts."""
+    lines = [line(START + n, "no_mask", prediction_id=f"00000000-0000-4000-8000-{n:012}") for n in range(2)]
+    return {"alerts-records": delivery(lines), "alerts-minute": {"time": "2026-11-24T09:10:00Z"}}
+
+
 if __name__ == "__main__":
     for name, event in {
         **predict_events(),
@@ -231,5 +239,6 @@ if __name__ == "__main__":
         **monitoring_events(),
         **batch_events(),
         **drift_events(),
+        **alert_events(),
     }.items():
         (EVENTS / f"{name}.json").write_text(json.dumps(event, indent=2) + "\n")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.busiest import Busiest
 from functions.drift.records import OTHERS, day_of
-from functions.shared.contract import COMPLIANCE_COUNTS, OUTCOMES, compliance_key
+from functions.shared.contract import COMPLIANCE_COUNTS, compliance_key
+from functions.shared.record import label_of_stay
 from functions.shared.s3 import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from functions.drift.records import Record
+    from functions.shared.record import Record
 
 SOURCES: Final = 1_000  # that are told apart, the busiest of all days together
 MAX_STAYS: Final = 200_000  # people who are told apart
@@ -84,8 +85,7 @@ class Compliance:
         people: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
         for (source, _), (first, labels) in self._stays.items():
             kept = source if source in self._rows else OTHERS
-            label = max(OUTCOMES, key=lambda outcome: labels[outcome])
-            people[int(first // _HOUR), kept].update(("people", f"people_{label}"))
+            people[int(first // _HOUR), kept].update(("people", f"people_{label_of_stay(labels)}"))
         found: dict[date, list[dict[str, Any]]] = defaultdict(list)
         for source, rows in self._rows.items():
             for hour, row in rows.items():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
-    from functions.drift.records import Record
+    from functions.shared.record import Record
 
 MAX_LABELS: Final = 20_000  # that one run reads
 MAX_LABELS_OF_KEY: Final = 5_000  # that count of those that one API key gave

@@ -9,18 +9,19 @@ import json
 import re
 import zlib
 from codecs import getincrementaldecoder
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.objects import fetch
-from functions.shared.contract import LABELS, MAX_SOURCE, MAX_TRACK, OUTCOMES, day_prefix
+from functions.shared.contract import day_prefix
 from functions.shared.emf import RECORD_START
+from functions.shared.record import as_record
 from functions.shared.s3 import list_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
+
+    from functions.shared.record import Record
 
 OTHERS: Final = "(other)"  # what sources are called together that are too many to tell apart
 _AT_ONCE: Final = 4  # objects that are fetched ahead
@@ -28,31 +29,7 @@ _PIECE: Final = 16_384  # bytes of an object that are unpacked, and where it is 
 _LONGEST: Final = 1_000_000  # characters that may follow each other without the end of a record among them
 _SPACE: Final = re.compile(r"\s*")
 _GZIP: Final = b"\x1f\x8b"
-_KNOWN: Final = frozenset(OUTCOMES)
 _decode: Final = json.JSONDecoder().raw_decode
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A prediction, or the refusal of a request, that was written down.
-
-    Attributes:
-        key: 64 bits of a hash of what identifies it; the same for a duplicate.
-        time: When it was made, Unix seconds.
-        source: The camera or site; empty where none was told.
-        model_version: Of the release that made it.
-        track: The person that the largest face belongs to, as the caller followed it; empty where none was told.
-        faces: The label of every face.
-        body: All of it; None for a refusal.
-    """
-
-    key: int
-    time: float
-    source: str
-    model_version: str
-    track: str
-    faces: tuple[str, ...]
-    body: Mapping[str, Any] | None
 
 
 class Reader:
@@ -166,36 +143,6 @@ def _values(text: str) -> Iterator[dict[str, Any] | None]:
             starts = text.find("\n", position), text.find(RECORD_START, position + 1)
             position = min((start for start in starts if start >= 0), default=len(text))
             yield None
-
-
-def as_record(value: Any) -> Record | None:
-    """Return the record that a JSON value is, or None where it is none."""
-    try:
-        time = datetime.fromisoformat(value["time"])
-        if time.tzinfo is None:
-            return None
-        version, reason = value["model_version"], value.get("rejected")
-        if reason is not None:
-            name, source, faces = f"{value['request_id']} {value['time']} {reason}", None, []
-            track = ""
-        else:
-            name, source = value["prediction_id"], value["source"]
-            track = value.get("track") or ""
-            faces, result = [face["label"] for face in value["faces"]], value["probabilities"]
-            if not (
-                _KNOWN.issuperset([*faces, value["label"]]) and all(0 <= result[of] <= 1 for of in LABELS)
-            ):
-                return None
-        source = source or ""
-        if not (source.isprintable() and len(source) <= MAX_SOURCE):
-            return None
-        if not (isinstance(version, str) and isinstance(track, str) and len(track) <= MAX_TRACK):
-            return None
-        key = int.from_bytes(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
-        body = value if reason is None else None
-        return Record(key, time.timestamp(), source, version, track, tuple(faces), body)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        return None
 
 
 def day_of(time: float) -> date:

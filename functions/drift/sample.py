@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
-    from functions.drift.records import Record
+    from functions.shared.record import Record
 
 SOURCES: Final = 100  # beside those of the baseline, the busiest
 BURST: Final = 60  # seconds of a source in which frames show the same people

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from functions.portal import compliance, feedback, pages, store, uploads
+from functions.portal import alerts, compliance, feedback, pages, store, uploads
 from functions.portal.settings import read_settings
 from functions.shared.api import Api
 from functions.shared.contract import MAX_UPLOAD_BYTES, report_key
@@ -31,6 +31,7 @@ app = Api(
         "/feedback": "POST",
         "/compliance": "GET",
         "/drift": "GET",
+        "/alerts": "GET",
     },
 )
 
@@ -131,6 +132,13 @@ def show_drift() -> Response[str]:
         detail = "There is no drift report yet. The first comes when the drift function has run once."
         return app.refuse(NO_REPORT, detail)
     return app.respond(200, found, "application/json")
+
+
+@app.get("/alerts")
+def show_alerts() -> Response[str]:
+    """Answer with where masks were missing."""
+    selection = alerts.parse(app.current_event.query_string_parameters, datetime.now(UTC))
+    return app.respond_json(alerts.find(selection, settings.alerts_table))
 
 
 @app.exception_handler(InputError)  # type: ignore[untyped-decorator]

@@ -37,6 +37,8 @@ FEEDBACK: Final = "feedback/"  # prefixes in the insights bucket
 COMPLIANCE: Final = "compliance/"
 DRIFT_REPORTS: Final = "drift/"
 
+ALERTS_PARTITION: Final = "alerts"  # partition key of the list of alerts, in the table of Alerts
+
 
 def read_source(value: object) -> str | None:
     """Check the name of a camera or site; None and blanks are no name.
@@ -93,3 +95,8 @@ def compliance_key(day: date) -> str:
 def report_key(name: str, ending: str) -> str:
     """Return the key of a drift report; the name of the newest is `latest`."""
     return f"{DRIFT_REPORTS}{name}.{ending}"
+
+
+def alert_sort_key(started: str, alert_id: str = "") -> str:
+    """Return the sort key of an alert in the list: in the order of time, ISO 8601 in UTC to the second."""
+    return f"{started}#{alert_id}"

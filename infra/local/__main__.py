@@ -18,6 +18,7 @@ from waitress.server import create_server
 
 from infra.local.aws import moto_server
 from infra.local.backfill import BackfillRunner
+from infra.local.clock import Clock
 from infra.local.errors import LocalError
 from infra.local.function import PROJECT, Function
 from infra.local.gateway import MAX_BODY, Gateway, wsgi
@@ -77,7 +78,8 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
         stack = deploy(transformed_template(PROJECT / "template.yaml", parameters), parameters, client)
         log = LogForwarder(client)
         cleanup.callback(log.stop)
-        functions = [Function(config, log.put) for config in function_configs(stack, PROJECT, endpoint)]
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        functions = [Function(config, log.put) for config in function_configs(stack, PROJECT, endpoint, url)]
         for function in functions:
             cleanup.callback(function.stop)
         with ThreadPoolExecutor() as pool:
@@ -90,6 +92,10 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
             poller = Poller(mapping.properties, by_arn[mapping.properties["FunctionName"]], client)
             cleanup.callback(poller.stop)
             poller.start()
+        for schedule in stack.of_type("AWS::Scheduler::Schedule"):
+            clock = Clock(schedule.properties, by_arn[schedule.properties["Target"]["Arn"]])
+            cleanup.callback(clock.stop)
+            clock.start()
         machine = stack.resources["Backfill"]
         runner = BackfillRunner(
             machine.name,
@@ -107,7 +113,7 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
             recv_bytes=65536,
             inbuf_overflow=2 * MAX_BODY,  # bodies stay in memory
         )
-        _print_addresses(stack, f"http://127.0.0.1:{listener.getsockname()[1]}", endpoint)
+        _print_addresses(stack, url.rstrip("/"), endpoint)
         server.run()  # until interrupted
 
 

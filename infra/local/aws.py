@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import logging
 import subprocess
@@ -11,12 +13,18 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.firehose import filter_of, packed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+TABLE_WRITES: Final = ("put_item", "update_item", "transact_write_items")
+_DELIVERIES: Final = 3  # Lambda tries an event twice more
+_lock: Final = RLock()
 
 
 @contextmanager
@@ -44,6 +52,7 @@ def main() -> None:
     """Serve until standard input is closed."""
     from moto.awslambda.models import LambdaBackend  # noqa: PLC0415 -- seconds to import, not needed by the parent
     from moto.cloudwatch.models import CloudWatchBackend  # noqa: PLC0415
+    from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415
     from moto.firehose.models import FirehoseBackend  # noqa: PLC0415
     from moto.server import ThreadedMotoServer  # noqa: PLC0415
     from moto.sqs import models as sqs  # noqa: PLC0415
@@ -59,6 +68,10 @@ def main() -> None:
         (CloudWatchBackend, "get_filtered_metrics", _each_metric_once),
         # It would hand the events on whole, under another name: see firehose.py.
         (FirehoseBackend, "send_log_event", _send_log_event),
+        # DynamoDB does one of these after the other; moto lets its threads mix them.
+        *((DynamoDBBackend, name, one_at_a_time(getattr(DynamoDBBackend, name))) for name in TABLE_WRITES),
+        # It would start a container of each function, and filter nothing.
+        (LambdaBackend, "send_log_event", _send_to_function),
         # It would start a container of each function: see invocations.py.
         (LambdaBackend, "invoke", _invoke),
     ):
@@ -81,15 +94,58 @@ def _each_metric_once(backend: Any, name: str, namespace: str, dimensions: Seque
     return list(found.values())
 
 
-def _send_log_event(
-    backend: Any, arn: str, subscription: str, group: str, _stream: str, events: Sequence[Mapping[str, Any]]
+def one_at_a_time(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of moto's that no two threads run at once."""
+
+    @wraps(method)
+    def alone(*arguments: Any, **named: Any) -> Any:
+        with _lock:
+            return method(*arguments, **named)
+
+    return alone
+
+
+def _send_to_function(
+    backend: Any, arn: str, subscription: str, group: str, stream: str, events: Sequence[Mapping[str, Any]]
 ) -> None:
+    """Hand a function what matches its subscription, and wait for it, so that deliveries do not pile up."""
+    matching = _matching(backend, subscription, group, events)
+    if not matching:
+        return
+    delivery = {
+        "messageType": "DATA_MESSAGE",
+        "owner": backend.account_id,
+        "logGroup": group,
+        "logStream": stream,
+        "subscriptionFilters": [subscription],
+        "logEvents": matching,
+    }
+    data = base64.b64encode(gzip.compress(json.dumps(delivery).encode())).decode()
+    event = json.dumps({"awslogs": {"data": data}})
+    for _ in range(_DELIVERIES):
+        answer: dict[str, str] = {}
+        _invoke(backend, arn, None, event, {}, answer)
+        if "x-amz-function-error" not in answer:
+            return
+
+
+def _matching(
+    backend: Any, subscription: str, group: str, events: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return the events that a subscription's filter lets through, which moto's would all be."""
     from moto.logs.models import logs_backends  # noqa: PLC0415
-    from moto.s3.models import s3_backends  # noqa: PLC0415
 
     logs = logs_backends[backend.account_id][backend.region_name]
     matches = filter_of(logs.groups[group].subscription_filters[subscription].filter_pattern)
-    messages = [event["message"] for event in events if matches(event["message"])]
+    return [event for event in events if matches(event["message"])]
+
+
+def _send_log_event(
+    backend: Any, arn: str, subscription: str, group: str, _stream: str, events: Sequence[Mapping[str, Any]]
+) -> None:
+    from moto.s3.models import s3_backends  # noqa: PLC0415
+
+    messages = [event["message"] for event in _matching(backend, subscription, group, events)]
     if messages:
         stream = backend.lookup_name_from_arn(arn)
         destination = stream.destinations[0]["ExtendedS3"]

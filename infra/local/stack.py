@@ -120,7 +120,7 @@ GAPS: Final[dict[str, Gap]] = {
         ),
     ),
     "AWS::S3::BucketPolicy": Gap("moto reads no conditions: TlsOnly would refuse everybody"),
-    "AWS::Scheduler::Schedule": Gap("no clock runs here; `make drift` does what it would"),
+    "AWS::Scheduler::Schedule": Gap("clock.py runs those of minutes; `make drift` does what the other would"),
     "AWS::SNS::TopicPolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
     "AWS::SQS::QueuePolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
     "AWS::StepFunctions::StateMachine.Definition": Gap(
@@ -176,9 +176,10 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
     listed = {name for name, resource in declared.items() if resource["Type"] in GAPS}
 
     outputs = {
-        name: output
+        name: {key: part for key, part in output.items() if key != "Condition"}
         for name, output in resolve(template.get("Outputs", {}), known, conditions).items()
-        if not listed & {reference.partition(".")[0] for reference in unresolved(output)}
+        if conditions.get(output.get("Condition"), True)
+        and not listed & {reference.partition(".")[0] for reference in unresolved(output)}
     }
     attributes = _put_into_moto(declared, listed, outputs, client)
     for name in listed:
@@ -198,17 +199,20 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
     return Stack(resources)
 
 
-def function_configs(stack: Stack, project: Path, endpoint: str) -> list[FunctionConfig]:
+def function_configs(stack: Stack, project: Path, endpoint: str, url: str) -> list[FunctionConfig]:
     """Return the configuration of every function, except CodeDeploy's hook: there is no CodeDeploy here.
 
     Args:
         stack: what `deploy` returned.
         project: the template's folder.
         endpoint: moto's address, which the functions' AWS clients are pointed to.
+        url: the API's, in the place of the one that it would have on AWS.
 
     Raises:
         StackError: an image's handler is not in the template (`ImageConfig.Command`).
     """
+    (stage,) = stack.of_type("AWS::ApiGateway::Stage")
+    on_aws = f"https://{stage.properties['RestApiId']}.execute-api.{REGION}.amazonaws.com/{stage.name}/"
     configs = []
     for function in stack.of_type("AWS::Lambda::Function"):
         properties = function.properties
@@ -223,7 +227,10 @@ def function_configs(stack: Stack, project: Path, endpoint: str) -> list[Functio
             arn=_function_arn(function.name),
             handler=handler,
             code=project / properties["Code"].get("S3Key", "."),
-            environment={"AWS_ENDPOINT_URL": endpoint, **{k: str(v) for k, v in variables.items()}},
+            environment={
+                "AWS_ENDPOINT_URL": endpoint,
+                **{k: str(v).replace(on_aws, url) for k, v in variables.items()},
+            },
             timeout=float(properties.get("Timeout", 3)),
             memory=int(properties.get("MemorySize", 128)),
             log_group=properties.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{function.name}"),

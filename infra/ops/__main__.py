@@ -17,6 +17,7 @@ from maskwatch.client import ApiError
 
 # A command is the module of its name; only the one that is given is imported: some need Evidently, some only boto3.
 COMMANDS: Final = {
+    "alerts": "show or set the rules by which somebody is told of missing masks, or list the alerts",
     "backfill": "score what is in the uploads bucket already",
     "baseline": "make the records of a good time what drift is measured against",
     "cost": "print what a million pictures cost",

@@ -37,8 +37,8 @@ BASELINE = "baseline/usual.json"
 def fill(s3: object, records: int) -> int:
     """Put records into S3 as Firehose would, with duplicates and a baseline, and return how many bytes they take."""
     from functions.drift import baseline  # noqa: PLC0415
-    from functions.drift.records import as_record  # noqa: PLC0415
     from functions.drift.sample import Sampler  # noqa: PLC0415
+    from functions.shared.record import as_record  # noqa: PLC0415
 
     rng = np.random.default_rng(0)
     pool = [

@@ -57,8 +57,8 @@ def test_a_script_comes_as_what_it_is_and_only_once(stack, name):
 
 
 def test_a_script_comes_through_the_real_gateway_s_event(monkeypatch):
-    for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET"):
-        monkeypatch.setenv(name, "a-bucket")
+    for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET", "ALERTS_TABLE"):
+        monkeypatch.setenv(name, "a-name")
     handler = importlib.import_module("functions.portal.app").handler
     event = json.loads((ROOT / "events" / "page-script.json").read_text())
 

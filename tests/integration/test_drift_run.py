@@ -15,11 +15,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.drift import baseline, html, run
-from functions.drift.records import as_record
 from functions.drift.sample import Sampler
 from functions.drift.settings import read_settings
 from functions.shared import s3 as objects
 from functions.shared.contract import LABELS
+from functions.shared.record import as_record
 from infra.local.aws import moto_server
 from infra.local.logs import embedded_metrics
 from tests.records import drawn, parsed, refused

@@ -12,6 +12,7 @@ PORTAL = {
     "UPLOADS_BUCKET": "uploads",
     "RESULTS_BUCKET": "results",
     "INSIGHTS_BUCKET": "insights",
+    "ALERTS_TABLE": "alerts",
     "AWS_ACCESS_KEY_ID": "id",
     "AWS_SECRET_ACCESS_KEY": "secret",
     "AWS_DEFAULT_REGION": "us-east-1",

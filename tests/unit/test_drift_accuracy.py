@@ -10,8 +10,8 @@ import pytest
 from functions.drift import feedback_join
 from functions.drift.accuracy import Judged, design_effect, figures, share
 from functions.drift.feedback_join import FeedbackJoin
-from functions.drift.records import as_record
 from functions.shared.contract import AUDIT_SHARE, LABELS, in_audit_sample
+from functions.shared.record import as_record
 from tests.records import drawn, parsed
 from training.metrics import precision_recall_f1, wilson_interval
 

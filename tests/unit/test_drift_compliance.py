@@ -9,8 +9,8 @@ import pytest
 
 from functions.drift import compliance
 from functions.drift.compliance import Compliance, write
-from functions.drift.records import as_record
 from functions.shared.contract import COMPLIANCE_COUNTS
+from functions.shared.record import as_record
 from tests.records import drawn, parsed
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)

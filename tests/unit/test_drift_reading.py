@@ -10,7 +10,8 @@ import pytest
 from moto import mock_aws
 
 from functions.drift import records
-from functions.drift.records import Reader, as_record, values
+from functions.drift.records import Reader, values
+from functions.shared.record import as_record
 from tests.records import drawn, parsed, refused
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

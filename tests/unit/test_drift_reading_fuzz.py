@@ -10,7 +10,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.drift.records import Record, as_record, inflate, values
+from functions.drift.records import inflate, values
+from functions.shared.record import Record, as_record
 from tests.records import drawn
 
 RNG = np.random.default_rng(0)

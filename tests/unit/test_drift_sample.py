@@ -9,8 +9,8 @@ import pytest
 from functions.drift import sample
 from functions.drift.busiest import Busiest
 from functions.drift.features import FEATURES, effective_number
-from functions.drift.records import as_record
 from functions.drift.sample import Sampler, Seen
+from functions.shared.record import as_record
 from tests.records import drawn, parsed
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

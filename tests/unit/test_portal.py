@@ -14,14 +14,16 @@ import pytest
 from functions.portal.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
-BUCKETS = {"UPLOADS_BUCKET": "uploads", "RESULTS_BUCKET": "results", "INSIGHTS_BUCKET": "insights"}
+STORES = {
+    name: name.lower() for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET", "ALERTS_TABLE")
+}
 
 
 @pytest.fixture
 def app(monkeypatch):
     """The handler's module, which reads the environment when it is imported."""
-    for name, bucket in BUCKETS.items():
-        monkeypatch.setenv(name, bucket)
+    for name, store in STORES.items():
+        monkeypatch.setenv(name, store)
     return importlib.import_module("functions.portal.app")
 
 
@@ -114,7 +116,7 @@ def test_it_loads_nothing_heavy():
     said = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env=os.environ | BUCKETS,
+        env=os.environ | STORES,
         check=True,
         capture_output=True,
         text=True,
@@ -122,7 +124,7 @@ def test_it_loads_nothing_heavy():
     assert said.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", BUCKETS)
+@pytest.mark.parametrize("name", STORES)
 def test_a_bucket_that_is_not_named_is_said_at_once(name):
     with pytest.raises(RuntimeError, match=name):
-        read_settings(BUCKETS | {name: ""})
+        read_settings(STORES | {name: ""})

@@ -158,6 +158,7 @@ def what_the_portal_may_do_beyond_its_routes(template):
         ("s3:GetObject", "${InsightsBucket.Arn}/compliance/*"),
         ("s3:GetObject", "${InsightsBucket.Arn}/drift/latest.json"),
         ("s3:ListBucket", "InsightsBucket"),
+        ("dynamodb:Query", "AlertsTable"),
     })  # fmt: skip
 
 
@@ -211,6 +212,24 @@ def what_the_schedule_may_do_beyond_starting_drift(template):
     return unneeded_or_missing(template, "DriftScheduleRole", needed)
 
 
+def what_alerts_may_do_beyond_their_job(template):
+    bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
+    table = ("GetItem", "PutItem", "Query", "UpdateItem")
+    return unneeded_or_missing(template, "AlertsRole", {
+        *((f"dynamodb:{action}", "AlertsTable") for action in table),
+        ("s3:GetObject", "${ModelsBucket.Arn}/models/*/manifest.json"),
+        ("s3:ListBucket", "ModelsBucket"),
+        ("sns:Publish", "{'Ref': 'AlertsTopic'}"),
+        ("kms:Decrypt", "AlarmsKey"),
+        ("kms:GenerateDataKey", "AlarmsKey"),
+        ("events:PutEvents", bus),
+        ("sqs:SendMessage", "AlertsDeadLetters"),
+    }) + unneeded_or_missing(template, "AlertsScheduleRole", {
+        ("lambda:InvokeFunction", "AlertsFunction"),
+        ("sqs:SendMessage", "AlertsDeadLetters"),
+    })  # fmt: skip
+
+
 def what_delivery_may_do_beyond_the_records(template):
     account = "${AWS::Partition}:firehose:${AWS::Region}:${AWS::AccountId}"
     stream = f"arn:{account}:deliverystream/${{AWS::StackName}}-records"
@@ -231,6 +250,7 @@ def strangers_who_may_take_a_role(template):
     """Name roles of services that may act for others' accounts, and that are not bound to this one."""
     bound = {
         "BackfillRole": ("StringEquals", "aws:SourceAccount"),
+        "AlertsScheduleRole": ("StringEquals", "aws:SourceAccount"),
         "DriftScheduleRole": ("StringEquals", "aws:SourceAccount"),
         "RecordsSenderRole": ("StringLike", "aws:SourceArn"),
         "RecordsWriterRole": ("StringEquals", "aws:SourceAccount"),
@@ -250,7 +270,8 @@ def logs_that_records_are_not_taken_from(template):
         (p["LogGroupName"]["Ref"], p["FilterPattern"], p["DestinationArn"]["Fn::GetAtt"][0])
         for p in properties(template, "AWS::Logs::SubscriptionFilter").values()
     }
-    needed = {(group, '{ $.route = "*" }', "RecordsStream") for group in ("PredictLogs", "BatchLogs")}
+    takers = (('{ $.route = "*" }', "RecordsStream"), ('{ $.prediction_id = "*" }', "AlertsFunction"))
+    needed = {(group, *taker) for group in ("PredictLogs", "BatchLogs") for taker in takers}
     return sorted(subscribed ^ needed)
 
 
@@ -917,9 +938,9 @@ def put(value, *path):
 BUCKET = ("Resources", "ModelsBucket")
 PREDICT = ("Resources", "PredictFunction", "Properties")
 MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 1, "PolicyDocument", "Statement", 1)
-PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE = (
+PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE, ALERTS_ROLE = (
     ("Resources", name, "Properties", "Policies", 1, "PolicyDocument", "Statement")
-    for name in ("PortalRole", "BackfillRole", "BatchRole", "DriftRole")
+    for name in ("PortalRole", "BackfillRole", "BatchRole", "DriftRole", "AlertsRole")
 )
 UPLOADS, QUEUE, DEAD_LETTERS, BATCH = (
     ("Resources", name, "Properties")
@@ -1019,6 +1040,9 @@ PROMISES = [
      put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *DRIFT_ROLE, 3, "Resource")),
     (what_drift_may_do_beyond_its_job, put({"Fn::Sub": "${RecordsBucket.Arn}/*"}, *DRIFT_ROLE, 1, "Resource", 0)),
     (what_drift_may_do_beyond_its_job, drop(*DRIFT_ROLE, 2)),
+    (what_alerts_may_do_beyond_their_job, drop(*ALERTS_ROLE, 4)),
+    (what_alerts_may_do_beyond_their_job,
+     put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *ALERTS_ROLE, 2, "Resource")),
     (what_the_schedule_may_do_beyond_starting_drift,
      put({"Fn::GetAtt": ["PredictFunction", "Arn"]}, *SCHEDULE_ROLE, 0, "Resource")),
     (what_delivery_may_do_beyond_the_records,

@@ -1,0 +1,106 @@
+"""Alerts' handler: records from a subscription of the logs to counts and alerts, a schedule's minute to their end."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import zlib
+from collections import defaultdict
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.alerts.counts import keys_of
+from functions.alerts.precision import precision_of, read_manifest
+from functions.alerts.settings import read_settings
+from functions.alerts.store import Store
+from functions.alerts.tell import tell
+from functions.alerts.watch import Watch, good_rules
+from functions.shared.emf import emf_line
+from functions.shared.record import as_record
+from functions.shared.s3 import create_client
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.alerts.alert import Precision
+    from functions.shared.record import Record
+
+_CONFIG: Final = Config(
+    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 5}
+)
+
+settings = read_settings()
+logger = Logger()
+store = Store(boto3.client("dynamodb", config=_CONFIG), settings.table, settings.days)
+sns, events = boto3.client("sns", config=_CONFIG), boto3.client("events", config=_CONFIG)
+s3 = create_client(read_timeout=5, attempts=3, connections=1)
+
+
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    """Count the records of a delivery, or end what is over at the event's `time`; say how many were counted."""
+    rules, fault = good_rules(store)
+    if fault:
+        logger.error("the rules of the alerts cannot be used; the last good ones hold", fault=fault)
+    watch = Watch(
+        store,
+        rules,
+        _precision,
+        lambda alert: tell(sns, events, settings.topic, settings.stack, alert),
+        settings.page_url,
+    )
+    counted = unread = 0
+    if "awslogs" in event:
+        by_source, unread = unpack(event)
+        for source, records in by_source.items():
+            counted += watch.take(source, records, time.time())
+    else:
+        watch.tick(datetime.fromisoformat(event["time"]).timestamp())
+    metrics = {"BadRules": int(bool(fault)), "AlertRecords": counted, "UnreadAlertRecords": unread}
+    line = emf_line(
+        settings.namespace, time.time(), [["service"]], {"service": "alerts"}, metrics, {}, "Count"
+    )
+    print(line)  # noqa: T201 -- standard output is Lambda's log
+    return {"counted": counted, "unread": unread}
+
+
+def unpack(event: Mapping[str, Any]) -> tuple[dict[str, list[Record]], int]:
+    """Return the records of a delivery by CloudWatch Logs, by source, and how many lines are none.
+
+    Refusals are records without faces, and are left out.
+    """
+    packed = base64.b64decode(event["awslogs"]["data"])
+    delivery = json.loads(zlib.decompress(packed, wbits=31))
+    found: dict[str, list[Record]] = defaultdict(list)
+    unread = 0
+    for line in delivery["logEvents"] if delivery["messageType"] == "DATA_MESSAGE" else ():
+        try:
+            record = as_record(json.loads(line["message"]))
+            if record and record.body is not None:
+                keys_of(record)  # what cannot be counted is no record
+                found[record.source].append(record)
+        except (KeyError, TypeError, ValueError, RecursionError):
+            record = None
+        unread += record is None
+    return found, unread
+
+
+def _precision(version: str, lowest: Mapping[str, int]) -> dict[str, Precision]:
+    try:
+        return precision_of(_manifest(), version, lowest)
+    except (BotoCoreError, ClientError, KeyError, TypeError, ValueError):
+        logger.exception("the release's own figures cannot be read; the alert is told without")
+        return {}
+
+
+@cache
+def _manifest() -> dict[str, Any]:
+    return read_manifest(s3, settings.model_uri)

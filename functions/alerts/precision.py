@@ -1,0 +1,75 @@
+"""How far to trust a label: the serving release's own figures, from its manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from functions.alerts.alert import Precision
+from functions.alerts.counts import VIOLATIONS
+from functions.alerts.rules import STEPS
+from functions.shared.contract import LABELS
+from functions.shared.s3 import parse_uri, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BAKED: Final = Path(__file__).parents[1] / "inference" / "model"
+_MANIFEST: Final = "manifest.json"
+
+
+def read_manifest(s3: Any, model_uri: str) -> dict[str, Any]:
+    """Return a release's manifest.
+
+    Args:
+        s3: A boto3 client.
+        model_uri: s3://bucket/models/version/; empty for the release in the image.
+
+    Raises:
+        ValueError: There is none, or it is not JSON.
+        ClientError: S3 refused.
+    """
+    location = parse_uri(model_uri)
+    if location:
+        text = read(s3, location.bucket, f"{location.key.rstrip('/')}/{_MANIFEST}")
+    else:
+        text = (_BAKED / _MANIFEST).read_bytes()
+    manifest: dict[str, Any] = json.loads(text or b"")
+    return manifest
+
+
+def precision_of(
+    manifest: Mapping[str, Any], version: str, lowest: Mapping[str, int]
+) -> dict[str, Precision]:
+    """Return the precision of each violating label that occurs, as the whole way from picture to answer has it.
+
+    Where a release tells precision by confidence, it is that of faces of at least the lowest confidence that was
+    seen, otherwise that of all. A manifest of another release, or without figures, says nothing.
+
+    Args:
+        manifest: Of a release.
+        version: Of the release that judged.
+        lowest: Steps of confidence of the least sure face, by label.
+    """
+    if manifest.get("version") != version:
+        return {}
+    served = manifest.get("metrics", {}).get("served", {})
+    found = {}
+    for label in VIOLATIONS:
+        if label not in lowest:
+            continue
+        rows = [
+            row
+            for row in served.get("precision_at", {}).get(label, [])
+            if row["n"] and row["min_confidence"] <= lowest[label] / STEPS + 1e-9
+        ]
+        if rows:
+            row = max(rows, key=lambda one: one["min_confidence"])
+            found[label] = Precision(row["right"] / row["n"], row["n"], row["min_confidence"])
+        elif "confusion" in served:
+            column = LABELS.index(label)
+            n = sum(row[column] for row in served["confusion"])
+            if n:
+                found[label] = Precision(served["confusion"][column][column] / n, n, 0.0)
+    return found

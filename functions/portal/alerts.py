@@ -1,0 +1,123 @@
+"""The alerts of a time, as the function Alerts wrote them into its table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from functions.shared.contract import ALERTS_PARTITION, alert_sort_key, read_source
+from functions.shared.fields import refuse_unknown
+from functions.shared.problem import INVALID_PARAMETER, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_ALERTS: Final = 1_000  # in an answer, the newest
+_USUAL: Final = timedelta(days=6)  # before the last day
+_HOUR: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class AlertsQuery:
+    """What is asked for.
+
+    Attributes:
+        first: From when, UTC.
+        last: Up to when, UTC, which is not in it.
+        source: Only of this camera or site, empty for pictures that told none; None for all.
+    """
+
+    first: datetime
+    last: datetime
+    source: str | None
+
+
+def parse(query: Mapping[str, str], now: datetime) -> AlertsQuery:
+    """Read the parameters of a request.
+
+    Args:
+        query: The parameters.
+        now: In UTC; where no other end is told, the range ends with this day.
+
+    Raises:
+        InputError: One is malformed; the detail says how to do it right.
+    """
+    query = {name: text for name, text in query.items() if text or name == "source"}
+    refuse_unknown(query, ("from", "to", "source"))
+    try:
+        last = _end(query.get("to", f"{now:%Y-%m-%d}"))
+        first = _start(query["from"]) if "from" in query else _start(f"{last - _HOUR - _USUAL:%Y-%m-%d}")
+    except (ValueError, OverflowError) as error:
+        detail = "`from` and `to` must be days such as 2026-11-22, or hours such as 2026-11-22T09 (UTC)."
+        raise InputError(INVALID_PARAMETER, detail) from error
+    if first >= last:
+        raise InputError(INVALID_PARAMETER, "`from` is later than `to`; the range includes both.")
+    return AlertsQuery(first, last, read_source(query["source"]) or "" if "source" in query else None)
+
+
+def find(selection: AlertsQuery, table: str) -> dict[str, Any]:
+    """Return the alerts that began in a range, the newest first.
+
+    Args:
+        selection: What is asked for.
+        table: Of Alerts.
+    """
+    found: list[dict[str, Any]] = []
+    more = False
+    for document in _documents(selection, table):
+        if selection.source is not None and document["source"] != selection.source:
+            continue
+        if len(found) == MAX_ALERTS:
+            more = True
+            break
+        found.append(document)
+    return {
+        "from": _text(selection.first),
+        "to": _text(selection.last),
+        "truncated": more,
+        "alerts": found,
+    }
+
+
+def _documents(selection: AlertsQuery, table: str) -> Any:
+    pages = (
+        _dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=table,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":pk": {"S": ALERTS_PARTITION},
+                ":first": {"S": alert_sort_key(_text(selection.first))},
+                ":last": {"S": alert_sort_key(_text(selection.last))},
+            },
+            ScanIndexForward=False,
+        )
+    )
+    return (json.loads(item["document"]["S"]) for page in pages for item in page["Items"])
+
+
+@cache
+def _dynamodb() -> Any:
+    import boto3  # noqa: PLC0415 -- a third of a second that the pages need not wait for
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
+    return boto3.client("dynamodb", config=config)
+
+
+def _start(text: str) -> datetime:
+    return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+
+
+def _end(text: str) -> datetime:
+    """Return the end of a day or of an hour, which is in the range."""
+    is_day = len(text) == len(f"{date.min}")
+    return _start(text) + (timedelta(days=1) if is_day else _HOUR)
+
+
+def _text(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,73 @@
+"""A prediction record as the inference functions log it and others read it, and what it says of one person's stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from functions.shared.contract import LABELS, MAX_SOURCE, MAX_TRACK, OUTCOMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_KNOWN: Final = frozenset(OUTCOMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A prediction, or the refusal of a request, that was written down.
+
+    Attributes:
+        key: 64 bits of a hash of what identifies it; the same for a duplicate.
+        time: When it was made, Unix seconds.
+        source: The camera or site; empty where none was told.
+        model_version: Of the release that made it.
+        track: The person that the largest face belongs to, as the caller followed it; empty where none was told.
+        faces: The label of every face.
+        body: All of it; None for a refusal.
+    """
+
+    key: int
+    time: float
+    source: str
+    model_version: str
+    track: str
+    faces: tuple[str, ...]
+    body: Mapping[str, Any] | None
+
+
+def as_record(value: Any) -> Record | None:
+    """Return the record that a JSON value is, or None where it is none."""
+    try:
+        time = datetime.fromisoformat(value["time"])
+        if time.tzinfo is None:
+            return None
+        version, reason = value["model_version"], value.get("rejected")
+        if reason is not None:
+            name, source, faces = f"{value['request_id']} {value['time']} {reason}", None, []
+            track = ""
+        else:
+            name, source = value["prediction_id"], value["source"]
+            track = value.get("track") or ""
+            faces, result = [face["label"] for face in value["faces"]], value["probabilities"]
+            if not (
+                _KNOWN.issuperset([*faces, value["label"]]) and all(0 <= result[of] <= 1 for of in LABELS)
+            ):
+                return None
+        source = source or ""
+        if not (source.isprintable() and len(source) <= MAX_SOURCE):
+            return None
+        if not (isinstance(version, str) and isinstance(track, str) and len(track) <= MAX_TRACK):
+            return None
+        key = int.from_bytes(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
+        body = value if reason is None else None
+        return Record(key, time.timestamp(), source, version, track, tuple(faces), body)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
+
+
+def label_of_stay(frames: Mapping[str, int]) -> str:
+    """Return the label of a person who was in sight for a while: the one of most frames, given by label."""
+    return max(OUTCOMES, key=lambda outcome: frames.get(outcome, 0))

@@ -1,0 +1,86 @@
+"""Say when somebody is told that masks are missing: `python -m infra.ops alerts show|set FILE|list --stack …`.
+
+`show` prints the rules that hold; `set` checks a file, says which field is wrong, or puts it in force at once; `list`
+prints the alerts, the newest first. docs/alerts.md says what a rule may hold.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import boto3
+
+from functions.alerts.rules import RulesError, parse
+from functions.alerts.store import Store
+from functions.alerts.watch import good_rules
+from infra.ops.errors import OpsError
+from infra.ops.stack import outputs_of
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
+
+_LISTED: Final = 50  # alerts
+
+
+def set_rules(store: Store, text: str) -> None:
+    """Put rules in force.
+
+    Raises:
+        OpsError: They are malformed; those that hold stay.
+    """
+    try:
+        parse(text)
+    except RulesError as error:
+        raise OpsError(f"The rules stay as they are: {error}.") from error
+    store.put_rules("current", text)
+
+
+def shown(store: Store) -> str:
+    """Return the rules that hold; where those that were set cannot be read, the last good ones, and say so.
+
+    Raises:
+        OpsError: What was set cannot be read.
+    """
+    current, good = store.rules()
+    _, fault = good_rules(store)
+    if fault:
+        raise OpsError(
+            f"{good}\nThese are the last good rules, and hold. Those that were set are not: {fault}."
+        )
+    return current
+
+
+def listed(store: Store) -> Iterator[str]:
+    """Say in lines what alerts there were of late."""
+    for document in store.newest(_LISTED):
+        yield f"{document['started']}  {document['status']:4}  {document['message']}"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Say what to do, and to which stack."""
+    parser.add_argument("action", choices=("show", "set", "list"))
+    parser.add_argument("file", nargs="?", type=Path, help="JSON, for set")
+    parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
+
+
+def command(options: Namespace) -> None:
+    """Show rules, set them, or list alerts.
+
+    Raises:
+        OpsError: The stack raises no alerts, there is no file, or the rules in it are malformed.
+    """
+    if (options.action == "set") != (options.file is not None):
+        raise OpsError("Say `set FILE`, or `show` or `list` without a file.")
+    outputs = outputs_of(options.stack)
+    if "AlertsFunction" not in outputs:
+        raise OpsError(f"{options.stack} raises no alerts: deploy it with the parameter Alerts=enabled.")
+    store = Store(boto3.client("dynamodb"), outputs["AlertsTable"], days=0)
+    if options.action == "set":
+        set_rules(store, options.file.read_text(encoding="utf-8"))
+        print("These rules hold from the next picture on.")
+    elif options.action == "show":
+        print(shown(store))
+    else:
+        print("\n".join(listed(store)) or "There were no alerts.")

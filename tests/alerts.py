@@ -1,0 +1,75 @@
+"""The alerts' table in moto, and records for it."""
+
+import base64
+import gzip
+import json
+import uuid
+from datetime import UTC, datetime
+
+import boto3
+
+from functions.shared.record import as_record
+
+TABLE = "alerts"
+START = datetime(2026, 11, 24, 9, tzinfo=UTC).timestamp()
+
+
+def create_table(name=TABLE):
+    """A table as template.yaml has it."""
+    client = boto3.client("dynamodb", "us-east-1")
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+    )
+    return client
+
+
+def line(time, *labels, source="gate-3", confidence=0.97, track=None, prediction_id=None, version="1.0.0"):
+    """A record as it stands in the log, of a picture with so many faces."""
+    return json.dumps(
+        {
+            "time": datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds"),
+            "request_id": "r",
+            "route": "/predict",
+            "model_version": version,
+            "prediction_id": prediction_id or str(uuid.uuid4()),
+            "source": source,
+            **({"track": track} if track else {}),
+            "label": labels[0] if labels else "mask",
+            "probabilities": {"mask": 0.9, "no_mask": 0.06, "incorrect": 0.04},
+            "faces": [
+                {"side": 60, "detection_confidence": 0.99, "label": label, "confidence": confidence}
+                for label in labels
+            ],
+        }
+    )
+
+
+def record(time, *labels, **about):
+    """What `line` says, as it is read."""
+    found = as_record(json.loads(line(time, *labels, **about)))
+    assert found
+    return found
+
+
+def delivery(lines):
+    """What CloudWatch Logs hands to a function that is subscribed."""
+    message = {
+        "messageType": "DATA_MESSAGE",
+        "owner": "123456789012",
+        "logGroup": "predict",
+        "logStream": "one",
+        "subscriptionFilters": ["alerts"],
+        "logEvents": [
+            {"id": str(number), "timestamp": 1795251600000, "message": text}
+            for number, text in enumerate(lines)
+        ],
+    }
+    return {
+        "awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(message).encode(), mtime=0)).decode()}
+    }

@@ -1,0 +1,102 @@
+"""Rules are read strictly: what is wrong is named by its field, and never takes the last good rules down."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+from moto import mock_aws
+
+from functions.alerts.rules import DEFAULT, Rule, RulesError, parse
+from functions.alerts.store import Store
+from functions.alerts.watch import good_rules
+from tests.alerts import TABLE, create_table
+
+SHARE = {"share": 0.2, "minutes": 10, "min_faces": 20}
+BAD = [
+    ("{", "not JSON"),
+    ("[]", "`the document` must be an object"),
+    ("{}", "`default` is missing"),
+    ({"default": None, "tz": "Mars/Olympus"}, "`tz` must be a time zone"),
+    ({"default": None, "tz": "../../etc/passwd"}, "`tz` must be a time zone"),
+    ({"default": None, "tz": 1}, "`tz` must be a time zone"),
+    ({"default": None, "rules": {}}, "unknown field `rules`"),
+    ({"default": None, "sources": []}, "`sources` must be an object"),
+    ({"default": None, "sources": {"x" * 65: None}}, "can be no source"),
+    ({"default": "no"}, "`default` must be an object"),
+    ({"default": {}}, "`default.share` is missing"),
+    ({"default": {"share": 0.2, "minutes": 5}}, "`default.min_faces` is missing"),
+    ({"default": SHARE | {"share": 0}}, "`default.share` must be more than 0"),
+    ({"default": SHARE | {"share": 20}}, "`default.share` must be a number from 0 to 1"),
+    ({"default": SHARE | {"share": True}}, "`default.share` must be a number"),
+    ({"default": SHARE | {"minutes": 0}}, "`default.minutes` must be a whole number from 1 to 60"),
+    ({"default": SHARE | {"minutes": 2.5}}, "`default.minutes` must be a whole number"),
+    ({"default": SHARE | {"min_faces": "3"}}, "`default.min_faces` must be a whole number"),
+    ({"default": SHARE | {"any": True}}, "`default` has `any`, so it takes no `share`"),
+    ({"default": {"any": "yes"}}, "`default.any` must be true or false"),
+    (
+        {"default": {"any": True, "min_confidence": 0.77}},
+        "`default.min_confidence` must be a multiple of 0.05",
+    ),
+    ({"default": {"any": True, "quiet_hours": "22:00-06:00"}}, "`default.quiet_hours` must be a list"),
+    ({"default": {"any": True, "quiet_hours": ["22-6"]}}, "`default.quiet_hours[0]` must be of the form"),
+    ({"default": {"any": True, "quiet_hours": ["24:00-06:00"]}}, "`default.quiet_hours[0]`"),
+    ({"default": {"any": True, "quiet_hours": ["06:00-06:00"]}}, "is no time at all"),
+    ({"default": {"any": True, "cool_down": 5}}, "unknown field `cool_down`"),
+    ({"default": {"any": True, "cool_down_minutes": -1}}, "`default.cool_down_minutes`"),
+    (
+        {"default": None, "sources": {"gate 3": {"any": True, "over_minutes": 0}}},
+        "`sources.gate 3.over_minutes`",
+    ),
+    ('{"default": null, "sources": {"a": null, "a": null}}', "`a` stands there twice"),
+    ('{"default": {"share": NaN, "minutes": 1, "min_faces": 1}}', "`default.share`"),
+    ("[" * 90_000, "not JSON"),
+    (" " * 100_001, "100,000 are the most"),
+]
+
+
+@pytest.mark.parametrize(("document", "reason"), BAD)
+def test_what_is_wrong_is_named(document, reason):
+    with pytest.raises(RulesError, match=re.escape(reason)):
+        parse(document if isinstance(document, str) else json.dumps(document))
+
+
+def test_a_source_has_its_own_rule_or_the_default_or_none():
+    rules = parse(json.dumps({"default": SHARE, "sources": {"ward": {"any": True}, "yard": None, "": SHARE}}))
+
+    assert rules.of("gate") == Rule(0.2, 10, 20, 0, (), 0, 5)
+    assert rules.of("ward") == Rule(0.0, 1, 1, 0, (), 0, 5)
+    assert rules.of("yard") is None
+    assert rules.of("") == rules.of("gate")
+
+
+@pytest.mark.parametrize(("hour", "quiet"), [(20, False), (21, True), (0, True), (4, True), (5, False)])
+def test_quiet_hours_go_over_midnight_in_the_time_zone(hour, quiet):
+    rules = parse(
+        json.dumps({"tz": "Europe/Berlin", "default": {"any": True, "quiet_hours": ["22:00-06:00"]}})
+    )
+
+    moment = datetime(2026, 11, 24, hour, 30, tzinfo=UTC).timestamp()
+    assert rules.is_quiet(rules.default, moment) is quiet
+
+
+@pytest.fixture
+def store(aws):  # noqa: ARG001 -- sets the environment
+    with mock_aws():
+        yield Store(create_table(), TABLE, 40)
+
+
+def test_a_new_stack_has_the_default_rules(store):
+    assert good_rules(store) == (parse(DEFAULT), "")
+
+
+def test_bad_rules_leave_the_last_good_ones(store):
+    good, bad = json.dumps({"default": {"any": True}}), json.dumps({"default": {"share": 2}})
+    store.put_rules("current", good)
+    good_rules(store)
+
+    store.put_rules("current", bad)
+
+    rules, fault = good_rules(store)
+    assert rules == parse(good)
+    assert "`default.minutes` is missing" in fault

@@ -1,0 +1,107 @@
+"""`GET /alerts`: those of a time, the newest first, as JSON that nobody stores."""
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from moto import mock_aws
+
+from functions.alerts.alert import begin, end
+from functions.alerts.counts import Seen
+from functions.alerts.precision import Precision
+from functions.alerts.rules import DEFAULT, parse
+from functions.alerts.store import Store
+from functions.portal import alerts
+from functions.shared.problem import InputError
+from tests.alerts import START, TABLE, create_table
+from tests.system import ROOT
+
+SEEN = Seen(24, 0, {"mask": 15, "no_mask": 7, "incorrect": 2, "uncertain": 0}, {}, "2.0.0")
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def ask(portal):
+    """Ask the handler about the alerts of three sources on two days; one is over."""
+    rules = parse(DEFAULT)
+    with mock_aws():
+        store = Store(create_table(), TABLE, 40)
+        for number, (source, hours) in enumerate((("gate-3", 0), ("", 2), ("ward", 24))):
+            precision = {"no_mask": Precision(0.97, 891, 0.8)}
+            started = START + 3600 * hours
+            alert = begin(
+                str(number), source, started, SEEN, rules.default, rules.zone, precision, "https://p/"
+            )
+            store.move(alert, None, START)
+            if source == "gate-3":
+                store.move(end(alert, started + 600, rules.zone), store.state(source), START)
+        alerts._dynamodb.cache_clear()  # noqa: SLF001 -- a client of another test's
+
+        def send(**query):
+            event = json.loads((ROOT / "events" / "alerts.json").read_text())
+            event["queryStringParameters"] = query
+            answer = portal.handler(event, SimpleNamespace(aws_request_id="1"))
+            return answer, json.loads(answer["body"])
+
+        yield send
+
+
+def test_those_of_a_time_come_the_newest_first(ask):
+    answer, body = ask(**{"from": "2026-11-24", "to": "2026-11-25"})
+
+    assert answer["multiValueHeaders"]["Cache-Control"] == ["no-store"]
+    assert [(alert["source"], alert["status"]) for alert in body["alerts"]] == [
+        ("ward", "open"),
+        ("", "open"),
+        ("gate-3", "over"),
+    ]
+    assert body["alerts"][2]["ended"] == "2026-11-24T09:10:00Z"
+    assert body["truncated"] is False
+
+
+@pytest.mark.parametrize(
+    ("query", "sources"),
+    [
+        ({"from": "2026-11-24", "to": "2026-11-24"}, ["", "gate-3"]),
+        ({"from": "2026-11-24T10", "to": "2026-11-24T11"}, [""]),
+        ({"from": "2026-11-24T09:00:00Z", "to": "2026-11-24T09:00:00Z"}, ["gate-3"]),
+        ({"from": "2026-11-20", "to": "2026-11-26", "source": "ward"}, ["ward"]),
+        ({"from": "2026-11-20", "to": "2026-11-26", "source": ""}, [""]),
+        ({"from": "2026-11-20", "to": "2026-11-22"}, []),
+    ],
+)
+def test_days_hours_and_sources_select(ask, query, sources):
+    assert [alert["source"] for alert in ask(**query)[1]["alerts"]] == sources
+
+
+def test_more_than_an_answer_holds_are_cut_short_and_it_says_so(ask, monkeypatch):
+    monkeypatch.setattr(alerts, "MAX_ALERTS", 2)
+
+    _, body = ask(**{"from": "2026-11-24", "to": "2026-11-25"})
+
+    assert (len(body["alerts"]), body["truncated"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ({"from": "yesterday"}, "must be days such as"),
+        ({"from": "2026-11-24", "to": "2026-11-23"}, "later than `to`"),
+        ({"form": "2026-11-24"}, "Did you mean `from`"),
+        ({"source": "x" * 65}, "at most 64"),
+        ({"to": "9999-12-31"}, "must be days such as"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(query, reason):
+    with pytest.raises(InputError, match=reason):
+        alerts.parse(query, NOW)
+
+
+def test_a_week_is_the_default():
+    selection = alerts.parse({}, NOW)
+
+    assert (selection.first.isoformat(), selection.last.isoformat()) == (
+        "2026-11-18T00:00:00+00:00",
+        "2026-11-25T00:00:00+00:00",
+    )
