@@ -62,7 +62,9 @@ class _Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class _Label:
+class Label:
+    """What somebody said that a prediction's picture shows, `actual`, and by which API key."""
+
     prediction_id: str
     time: datetime
     actual: str
@@ -113,12 +115,12 @@ class FeedbackJoin:
         """
         names = sorted(self._known, key=lambda name: _hash(salt, name))
         keys = [key for name in names[:MAX_LABELS] for _, key in self._keys[name]]
-        labels: dict[str, _Label] = {}
+        labels: dict[str, Label] = {}
         corrupt = 0
         for _, body in fetch(self._s3, self._bucket, keys, _AT_ONCE):
             if time_left() <= 0:
                 break
-            label = None if body is None else _read(body)
+            label = None if body is None else read_label(body)
             corrupt += body is not None and label is None
             if label and label.prediction_id in self._known:
                 kept = labels.setdefault(label.prediction_id, label)
@@ -158,7 +160,7 @@ class FeedbackJoin:
         )
 
 
-def _judged(prediction: _Prediction, label: _Label) -> Judged:
+def _judged(prediction: _Prediction, label: Label) -> Judged:
     return Judged(
         prediction.source,
         prediction.minute,
@@ -174,13 +176,14 @@ def _hash(salt: str, name: str) -> bytes:
     return blake2b(name.encode(), digest_size=8, key=salt.encode()[:64]).digest()
 
 
-def _read(body: bytes) -> _Label | None:
+def read_label(body: bytes) -> Label | None:
+    """Return the label that an object of feedback holds; None where it holds none."""
     try:
         payload = json.loads(body)
         name, time = payload["prediction_id"], datetime.fromisoformat(payload["time"])
         label, api_key = payload["label"], payload.get("api_key_id") or ""
         if isinstance(name, str) and isinstance(api_key, str) and label in LABELS:
-            return _Label(name, time.astimezone(UTC), label, payload.get("audit") is True, api_key)
+            return Label(name, time.astimezone(UTC), label, payload.get("audit") is True, api_key)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         pass
     return None

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "alerts": "show or set the rules by which somebody is told of missing masks, or list the alerts",
     "backfill": "score what is in the uploads bucket already",
     "baseline": "make the records of a good time what drift is measured against",
+    "collect": "make training pictures of feedback and the uploads that it is about",
     "cost": "print what a million pictures cost",
     "demo-drift": "send pictures as they are and changed, and show what the Drift function finds",
     "destroy": "delete a stack; its buckets stay",

@@ -1,0 +1,307 @@
+"""Make training pictures of feedback: `collect --stack maskwatch-dev --from 2026-11-01 --to 2026-11-15`.
+
+A label that somebody gave is joined, by its prediction, with the upload that it is about, where that is still there.
+The picture is copied to <label>/, and crops.csv gets its source, the box of its face, and the day on which its upload
+would have been deleted. The same command on the same folder first deletes what that day has passed for.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import itertools
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from functions.drift.feedback_join import Label, read_label
+from functions.drift.objects import fetch
+from functions.shared.contract import FEEDBACK, LABELS, PRIVATE_RESULTS, day_prefix, result_key
+from functions.shared.s3 import create_client, error_code, list_keys
+from infra.ops.errors import OpsError
+from infra.ops.stack import outputs_of
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+TABLE: Final = "crops.csv"  # as training reads it, with columns of ours behind those that it knows
+DOUBTFUL: Final = "doubtful.csv"
+SURE: Final = 0.95  # of another label than was given: a person looks at it, as at what training.prepare finds
+COLUMNS: Final = (
+    *("file", "source", "xmin", "ymin", "xmax", "ymax"),
+    *("sha256", "minute", "api_key_id", "delete_after"),
+)
+_AT_ONCE: Final = 16
+_DAY: Final = timedelta(days=1)
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A labelled picture whose upload is still there.
+
+    Attributes:
+        label: What somebody said that it shows, and when and who.
+        upload: Its upload, as the result names it: bucket, key, version and ETag.
+        source: Of the picture; empty where none was told.
+        predicted: The label with the highest probability.
+        confidence: That probability.
+        box: Left, top, width and height of the largest face; None where none was found.
+        uploaded: When.
+    """
+
+    label: Label
+    upload: Mapping[str, str]
+    source: str
+    predicted: str
+    confidence: float
+    box: Mapping[str, int] | None
+    uploaded: datetime
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the model was sure of something else than was said."""
+        return self.predicted != self.label.actual and self.confidence >= SURE
+
+
+def read_labels(s3: Any, bucket: str, start: datetime, end: datetime) -> dict[str, Label]:
+    """Return the last label that was given of each prediction from `start` up to `end`."""
+    days = itertools.takewhile(lambda day: day < end, (start + number * _DAY for number in itertools.count()))
+    keys = [key for day in days for key in list_keys(s3, bucket, f"{FEEDBACK}{day_prefix(day.date())}")]
+    labels: dict[str, Label] = {}
+    for _, body in fetch(s3, bucket, keys, _AT_ONCE):
+        label = read_label(body) if body else None
+        if label and start <= label.time < end:
+            before = labels.setdefault(label.prediction_id, label)
+            labels[label.prediction_id] = max(before, label, key=lambda one: one.time)
+    return labels
+
+
+def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> Iterator[Candidate]:
+    """Give the labelled pictures whose uploads are still there, in an order that depends on nothing but their ids."""
+    uploads = outputs["UploadsBucket"]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=uploads)
+    times = {
+        result_key(one["Key"]): one["LastModified"]
+        for page in pages
+        for one in page.get("Contents", [])
+        if not one["Key"].startswith(PRIVATE_RESULTS)
+    }
+    found = []
+    for key, body in fetch(s3, outputs["ResultsBucket"], times, _AT_ONCE):
+        result = json.loads(body) if body else {}
+        prediction = result.get("prediction", {})
+        if label := labels.get(prediction.get("prediction_id", "")):
+            probabilities = prediction["probabilities"]
+            predicted = max(LABELS, key=lambda one: probabilities[one])
+            face = next(iter(prediction["faces"]), None)
+            found.append(
+                Candidate(
+                    label,
+                    result["upload"],
+                    result.get("source") or "",
+                    predicted,
+                    probabilities[predicted],
+                    face and face["box"],
+                    times[key],
+                )
+            )
+    yield from sorted(found, key=lambda one: hashlib.sha256(one.label.prediction_id.encode()).digest())
+
+
+def collect(
+    candidates: Iterable[Candidate],
+    rows: Sequence[Row],
+    days: int | None,
+    out: Path,
+    per_source: int,
+    s3: Any,
+) -> tuple[list[Row], Counter[str]]:
+    """Copy pictures, and return the table's rows with what was left out, by reason.
+
+    Args:
+        candidates: Labelled pictures.
+        rows: What the folder has already.
+        days: That an upload is kept; None where it is for good.
+        out: The folder.
+        per_source: Pictures of one source at most.
+        s3: A boto3 client.
+    """
+    rows, left_out = list(rows), Counter[str]()
+    taken = Counter(row["source"] for row in rows)
+    known = {row[column] for row in rows for column in ("file", "sha256", "minute")}
+    for one in candidates:
+        name = (
+            f"{one.label.actual}/{one.label.prediction_id}{PurePosixPath(one.upload['key']).suffix.lower()}"
+        )
+        minute = _minute(one)
+        last = None if days is None else one.uploaded + days * _DAY
+        if name in known:
+            left_out["collected before"] += 1
+        elif last and last < datetime.now(UTC):
+            left_out["older than UploadsDays"] += 1
+        elif taken[one.source] >= per_source:
+            left_out["more than --per-source of a source"] += 1
+        elif minute in known:
+            left_out["of a source's same minute"] += 1
+        elif (picture := _fetch(one.upload, s3)) is None:
+            left_out["replaced or deleted since it was scored"] += 1
+        elif (digest := hashlib.sha256(picture).hexdigest()) in known:
+            left_out["the same picture"] += 1
+        else:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_bytes(picture)
+            known |= {name, minute, digest}
+            taken[one.source] += 1
+            delete_after = f"{last:%Y-%m-%d}" if last else ""
+            values = (name, one.source, *_edges(one.box), digest, minute, one.label.api_key, delete_after)
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
+    return rows, left_out
+
+
+def _minute(one: Candidate) -> str:
+    """Name a minute of a source: of what a camera sees within one, a picture is enough."""
+    return f"{one.source} {one.uploaded:%Y-%m-%dT%H:%M}"
+
+
+def _fetch(upload: Mapping[str, str], s3: Any) -> bytes | None:
+    try:
+        got = s3.get_object(Bucket=upload["bucket"], Key=upload["key"], IfMatch=f'"{upload["etag"]}"')
+        return bytes(got["Body"].read())
+    except ClientError as error:
+        if error_code(error) not in {"NoSuchKey", "PreconditionFailed", "404", "412"}:
+            raise
+        return None
+
+
+def _edges(box: Mapping[str, int] | None) -> tuple[str, str, str, str]:
+    if not box:
+        return "", "", "", ""
+    left, top = box["left"], box["top"]
+    return str(left), str(top), str(left + box["width"]), str(top + box["height"])
+
+
+def without_one_word(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:
+    """Return the rows of which no API key gave more than that share, and those that are too many, the last first."""
+    kept, surplus = list(rows), list[Row]()
+    while kept:
+        key, number = Counter(row["api_key_id"] for row in kept).most_common(1)[0]
+        if number <= share * len(kept):
+            break
+        last = max(place for place, row in enumerate(kept) if row["api_key_id"] == key)
+        surplus.append(kept.pop(last))
+    return kept, surplus
+
+
+def unexpired(rows: Sequence[Row], out: Path, today: str) -> list[Row]:
+    """Delete the pictures whose uploads would have been deleted by now, and return the rows of the others."""
+    kept = [row for row in rows if not row["delete_after"] or row["delete_after"] >= today]
+    for row in rows:
+        if row not in kept:
+            (out / row["file"]).unlink(missing_ok=True)
+    return kept
+
+
+def _days_kept(s3: Any, bucket: str) -> int | None:
+    """Return the days that the bucket keeps an upload; None where it keeps it for good."""
+    try:
+        rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    except ClientError as error:
+        if error_code(error) != "NoSuchLifecycleConfiguration":
+            raise
+        return None
+    return min(
+        (rule["Expiration"]["Days"] for rule in rules if "Days" in rule.get("Expiration", {})), default=None
+    )
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Say which stack, which of its time, and what is too much."""
+    parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
+    parser.add_argument("--from", dest="start", type=_time, required=True, help="feedback from then on; UTC")
+    parser.add_argument("--to", dest="end", type=_time, required=True, help="up to this, which is not in it")
+    parser.add_argument("--out", type=Path, default=Path("collected"), help="folder (default: %(default)s)")
+    parser.add_argument(
+        "--per-source", type=int, default=200, help="pictures of a source (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--key-share",
+        type=float,
+        default=0.5,
+        help="of all, that one API key labelled (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keep-longer",
+        action="store_true",
+        help="than UploadsDays; needs the consent of those in the pictures",
+    )
+
+
+def command(options: Namespace) -> None:
+    """Collect, and say what came of it.
+
+    Raises:
+        OpsError: There is no feedback in that time.
+    """
+    outputs = outputs_of(options.stack)
+    s3 = create_client(read_timeout=20, attempts=4, connections=_AT_ONCE)
+    labels = read_labels(s3, outputs["InsightsBucket"], options.start, options.end)
+    if not labels:
+        raise OpsError(f"Nobody gave feedback from {options.start} to {options.end}")
+    days = None if options.keep_longer else _days_kept(s3, outputs["UploadsBucket"])
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    before = _read(out / TABLE)
+    rows = before if options.keep_longer else unexpired(before, out, f"{datetime.now(UTC):%Y-%m-%d}")
+    candidates = list(join(s3, outputs, labels))
+    doubtful = [one for one in candidates if one.is_doubtful]
+    sound = [one for one in candidates if not one.is_doubtful]
+    gathered, left_out = collect(sound, rows, days, out, options.per_source, s3)
+    kept, surplus = without_one_word(gathered, options.key_share)
+    for row in surplus:
+        (out / row["file"]).unlink()
+    if options.keep_longer:
+        kept = [row | {"delete_after": ""} for row in kept]
+    _write(out / TABLE, COLUMNS, kept)
+    _write(out / DOUBTFUL, ("upload", "label", "predicted", "confidence"), map(_doubt, doubtful))
+    left_out["no upload, or it is deleted"] = len(labels) - len(candidates)
+    left_out["deleted, as its upload would be"] = len(before) - len(rows)
+    left_out["more than --key-share of one API key"] = len(surplus)
+    left_out[f"the model is sure of something else: look at {out / DOUBTFUL}"] = len(doubtful)
+    counts = Counter(row["file"].partition("/")[0] for row in kept)
+    print(f"{len(kept)} pictures in {out}: {', '.join(f'{counts[one]} {one}' for one in LABELS)}")
+    print(*(f"{number:6} left out: {reason}" for reason, number in left_out.items() if number), sep="\n")
+    if first := min((row["delete_after"] for row in kept if row["delete_after"]), default=""):
+        print(f"The first of them is to be deleted after {first}: run this again then, or say --keep-longer.")
+
+
+def _doubt(one: Candidate) -> Row:
+    place = f"s3://{one.upload['bucket']}/{one.upload['key']}"
+    values = (place, one.label.actual, one.predicted, f"{one.confidence:.3f}")
+    return dict(zip(("upload", "label", "predicted", "confidence"), values, strict=True))
+
+
+def _read(table: Path) -> list[Row]:
+    if not table.exists():
+        return []
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _write(table: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

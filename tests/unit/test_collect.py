@@ -1,0 +1,224 @@
+"""Feedback becomes training pictures: joined with uploads that are there, bounded, and kept no longer than these."""
+
+import csv
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.ops import collect
+from infra.ops.__main__ import main
+
+NOW = datetime.now(UTC)
+BUCKETS = {name: name.lower() for name in ("UploadsBucket", "ResultsBucket", "InsightsBucket")}
+TEMPLATE = json.dumps(
+    {
+        "Resources": {
+            name: {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": bucket}}
+            for name, bucket in BUCKETS.items()
+        },
+        "Outputs": {name: {"Value": {"Ref": name}} for name in BUCKETS},
+    }
+)
+
+
+class World:
+    """A stack's buckets, with uploads, their results and what people said about them."""
+
+    def __init__(self):
+        boto3.client("cloudformation").create_stack(StackName="maskwatch", TemplateBody=TEMPLATE)
+        self.s3 = boto3.client("s3")
+        self.number = 0
+
+    def upload(
+        self, said, *, source="", predicted="mask", confidence=0.9, api_key="k1", body=None, day=NOW, faces=1
+    ):
+        """Put a picture, its result, and feedback on it; return the prediction's id."""
+        self.number += 1
+        prediction = f"00000000-0000-0000-0000-{self.number:012}"
+        source = source or f"gate-{self.number}"  # each of another camera, unless a test says so
+        key = f"ward/anna-{self.number}.jpg"
+        body = body or f"picture {self.number}".encode()
+        put = self.s3.put_object(Bucket=BUCKETS["UploadsBucket"], Key=key, Body=body)
+        rest = (1 - confidence) / 2
+        probabilities = dict.fromkeys(("mask", "no_mask", "incorrect"), rest) | {predicted: confidence}
+        box = {"left": 10, "top": 20, "width": 30, "height": 40}
+        result = {
+            "status": "scored",
+            "source": source,
+            "prediction": {
+                "prediction_id": prediction,
+                "probabilities": probabilities,
+                "faces": [{"box": box}] * faces,
+            },
+            "upload": {"bucket": BUCKETS["UploadsBucket"], "key": key, "etag": put["ETag"].strip('"')},
+        }
+        self.put("ResultsBucket", f"{key}.json", result)
+        self.say(prediction, said, api_key, day)
+        return prediction
+
+    def say(self, prediction, label, api_key="k1", time=NOW):
+        told = {"prediction_id": prediction, "label": label, "time": time.isoformat(), "api_key_id": api_key}
+        self.put("InsightsBucket", f"feedback/dt={time:%Y-%m-%d}/{prediction}.json", told)
+
+    def put(self, bucket, key, document):
+        self.s3.put_object(Bucket=BUCKETS[bucket], Key=key, Body=json.dumps(document))
+
+    def keep(self, days):
+        rule = {"ID": "pictures", "Status": "Enabled", "Expiration": {"Days": days}, "Filter": {"Prefix": ""}}
+        self.s3.put_bucket_lifecycle_configuration(
+            Bucket=BUCKETS["UploadsBucket"], LifecycleConfiguration={"Rules": [rule]}
+        )
+
+
+@pytest.fixture
+def world(aws):  # noqa: ARG001 -- sets the environment
+    with mock_aws():
+        yield World()
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Collect the feedback of two days; return the files, the table and what is said."""
+
+    def result(*options):
+        span = (
+            "--from",
+            f"{NOW - timedelta(days=1):%Y-%m-%d}",
+            "--to",
+            f"{NOW + timedelta(days=1):%Y-%m-%d}",
+        )
+        main(["collect", *span, "--out", str(tmp_path), "--key-share", "1", *options])
+        files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*"))
+        with (tmp_path / "crops.csv").open(newline="") as table:
+            return files, list(csv.DictReader(table)), capsys.readouterr().out
+
+    return result
+
+
+def test_a_label_and_its_upload_become_a_picture_of_that_label(world, run, tmp_path):
+    one, two = world.upload("no_mask", source="gate-3"), world.upload("mask", faces=0)
+
+    files, rows, said = run()
+
+    assert files == [f"mask/{two}.jpg", f"no_mask/{one}.jpg"]
+    assert (tmp_path / "no_mask" / f"{one}.jpg").read_bytes() == b"picture 1"
+    by_file = {row["file"]: row for row in rows}
+    edges = [by_file[f"no_mask/{one}.jpg"][edge] for edge in ("xmin", "ymin", "xmax", "ymax")]
+    assert edges == ["10", "20", "40", "60"]
+    assert by_file[f"no_mask/{one}.jpg"]["source"] == "gate-3"
+    assert by_file[f"mask/{two}.jpg"]["xmin"] == ""
+    assert "2 pictures" in said
+    assert "anna" not in str(rows)  # a key may name a person
+
+
+def test_the_last_label_counts_and_those_outside_of_the_time_do_not(world, run):
+    one = world.upload("mask", day=NOW - timedelta(days=1))
+    world.say(one, "incorrect", time=NOW)
+    world.upload("mask", day=NOW - timedelta(days=5))
+
+    assert run()[0] == [f"incorrect/{one}.jpg"]
+
+
+def test_a_sure_model_that_disagrees_is_for_an_eye(world, run, tmp_path):
+    world.upload("no_mask", predicted="mask", confidence=0.99)
+    unsure = world.upload("no_mask", predicted="mask", confidence=0.7)
+
+    files, _, said = run()
+
+    assert files == [f"no_mask/{unsure}.jpg"]
+    (doubt,) = csv.DictReader((tmp_path / "doubtful.csv").read_text().splitlines())
+    assert doubt == {
+        "upload": "s3://uploadsbucket/ward/anna-1.jpg",
+        "label": "no_mask",
+        "predicted": "mask",
+        "confidence": "0.990",
+    }
+    assert "1 left out: the model is sure of something else" in said
+
+
+def test_a_source_gives_no_more_than_its_cap_and_one_picture_a_minute(world, run, monkeypatch):
+    for _ in range(4):
+        world.upload("mask", source="gate-1")
+    assert len(run()[0]) == 1
+
+    monkeypatch.setattr(collect, "_minute", lambda one: one.label.prediction_id)
+    assert len(run("--per-source", "3")[0]) == 3
+
+
+def test_the_same_picture_is_collected_once(world, run):
+    world.upload("mask", body=b"same")
+    world.upload("mask", body=b"same")
+
+    assert len(run()[0]) == 1
+
+
+@pytest.mark.parametrize(("share", "expected"), [("0.5", {"k1": 2, "k2": 2}), ("0.75", {"k1": 6, "k2": 2})])
+def test_no_api_key_gives_more_than_its_share(share, expected, world, run):
+    for number in range(10):
+        world.upload("mask", api_key="k1" if number < 8 else "k2")
+
+    files, rows, _ = run("--key-share", share)
+
+    assert Counter(row["api_key_id"] for row in rows) == expected
+    assert len(files) == sum(expected.values())
+
+
+def test_one_key_alone_gives_nothing_without_the_operators_word(world, run):
+    world.upload("mask")
+
+    files, _, said = run("--key-share", "0.5")
+
+    assert files == []
+    assert "more than --key-share of one API key" in said
+
+
+def test_a_picture_that_is_gone_or_replaced_is_left_out(world, run):
+    world.upload("mask")
+    world.upload("mask")
+    world.s3.delete_object(Bucket=BUCKETS["UploadsBucket"], Key="ward/anna-1.jpg")
+    world.s3.put_object(Bucket=BUCKETS["UploadsBucket"], Key="ward/anna-2.jpg", Body=b"another")
+
+    assert run()[0] == []
+
+
+def test_what_the_bucket_would_delete_is_deleted_unless_the_operator_says_otherwise(world, run, monkeypatch):
+    world.keep(days=30)
+    world.upload("mask")
+    files, rows, said = run()
+    assert rows[0]["delete_after"] == f"{NOW + timedelta(days=30):%Y-%m-%d}"
+    assert "--keep-longer" in said
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, zone):
+            return datetime.now(zone) + timedelta(days=32)
+
+    monkeypatch.setattr(collect, "datetime", Later)
+    files, rows, said = run()
+
+    assert (files, rows) == ([], [])
+    assert "deleted, as its upload would be" in said
+    assert "older than UploadsDays" in said  # S3 itself may take a day more
+
+    assert len(run("--keep-longer")[0]) == 1
+    assert [row["delete_after"] for row in run("--keep-longer")[1]] == [""]
+
+
+def test_a_second_run_adds_to_the_first(world, run):
+    one = world.upload("mask")
+    run()
+    two = world.upload("mask")
+
+    files, rows, _ = run()
+
+    assert files == [f"mask/{one}.jpg", f"mask/{two}.jpg"]
+    assert len(rows) == 2
+
+
+def test_no_feedback_is_told(world, run):  # noqa: ARG001 -- the stack
+    with pytest.raises(SystemExit, match="Nobody gave feedback"):
+        run()
