@@ -1,4 +1,4 @@
-"""Draw the stack from template.yaml: `python -m infra.diagram` puts the drawing into docs/architecture.md.
+"""Draw the stack with all its options: `python -m infra.diagram` puts the drawing into docs/architecture.md.
 
 An arrow is a permission, a subscription or a route of the template, in the direction in which data flows.
 """
@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.expand import TEMPLATE, expand
+from infra.expand import TEMPLATE, VARIANTS, expand
 from infra.local.template import unresolved
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _BLOCK: Final = re.compile(r"(?<=<!-- python -m infra\.diagram -->\n).*?(?=<!-- 
 _SHAPES: Final = {  # how Mermaid brackets the name of each type that is drawn
     "AWS::ApiGateway::RestApi": ("[/", "/]"),
     "AWS::DynamoDB::Table": ("[(", ")]"),
+    "AWS::Events::Rule": ("((", "))"),
     "AWS::KinesisFirehose::DeliveryStream": ("[/", "/]"),
     "AWS::Lambda::Function": ("[", "]"),
     "AWS::S3::Bucket": ("[(", ")]"),
@@ -32,6 +33,7 @@ _SHAPES: Final = {  # how Mermaid brackets the name of each type that is drawn
 }
 _SENDS: Final = {  # the property that names what a resource sends to
     "AWS::ApiGateway::RestApi": "Body",
+    "AWS::Events::Rule": "Targets",
     "AWS::KinesisFirehose::DeliveryStream": "ExtendedS3DestinationConfiguration",
     "AWS::S3::Bucket": "NotificationConfiguration",
     "AWS::SQS::Queue": "RedrivePolicy",
@@ -119,7 +121,7 @@ def _title(name: str) -> str:
 
 def main() -> None:
     """Put the drawing into the document."""
-    drawing = f"```mermaid\n{diagram(expand(TEMPLATE, {}))}\n```\n"
+    drawing = f"```mermaid\n{diagram(expand(TEMPLATE, VARIANTS['options']))}\n```\n"
     DOCUMENT.write_text(_BLOCK.sub(lambda _: drawing, DOCUMENT.read_text()))
 
 

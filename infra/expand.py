@@ -25,6 +25,7 @@ VARIANTS: Final[dict[str, dict[str, str]]] = {
         "ApiGatewayLogRole": "existing",
         "AddressRate": "2000",
         "MonthlyBudget": "0",
+        "PromotionRole": "arn:aws:iam::123456789012:role/maskwatch-execute-dev",
         "ProvisionedConcurrency": "1",
         "ReservedConcurrency": "5",
         "RollbackAlarms": "version",

@@ -1,4 +1,4 @@
-"""Write the events of the API's routes, the uploads queue and Drift into events/: `python -m tests.make_events`."""
+"""Write the events of the API's routes, the queues and Drift into events/: `python -m tests.make_events`."""
 
 import base64
 import hashlib
@@ -151,8 +151,8 @@ def monitoring_events() -> dict[str, dict[str, object]]:
     }
 
 
-def sqs_event(*bodies: object) -> dict[str, object]:
-    """What Lambda hands to a function that reads the uploads queue."""
+def sqs_event(*bodies: object, queue: str = "uploads") -> dict[str, object]:
+    """What Lambda hands to a function that reads a queue."""
     attributes = {
         "ApproximateReceiveCount": "1",
         "SentTimestamp": "1795251600000",
@@ -169,7 +169,7 @@ def sqs_event(*bodies: object) -> dict[str, object]:
                 "messageAttributes": {},
                 "md5OfBody": hashlib.md5(json.dumps(body).encode(), usedforsecurity=False).hexdigest(),
                 "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads",
+                "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{queue}",
                 "awsRegion": "us-east-1",
             }
             for number, body in enumerate(bodies)
@@ -232,6 +232,29 @@ def alert_events() -> dict[str, dict[str, object]]:
     return {"alerts-records": delivery(lines), "alerts-minute": {"time": "2026-11-24T09:10:00Z"}}
 
 
+def promote_events() -> dict[str, dict[str, object]]:
+    """By the name of the file, without its ending: what SageMaker tells of an approval, through Promote's queue."""
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:model-package/maskwatch/1"
+    approval = {
+        "version": "0",
+        "id": "844e2571-85d4-695f-b930-0153b71dcb42",
+        "detail-type": "SageMaker Model Package State Change",
+        "source": "aws.sagemaker",
+        "account": "123456789012",
+        "time": "2026-11-26T09:00:00Z",
+        "region": "us-east-1",
+        "resources": [arn],
+        "detail": {
+            "ModelPackageGroupName": "maskwatch",
+            "ModelPackageVersion": 1,
+            "ModelPackageArn": arn,
+            "ModelPackageStatus": "Completed",
+            "ModelApprovalStatus": "Approved",
+        },
+    }
+    return {"promote": sqs_event(approval, queue="promote")}
+
+
 if __name__ == "__main__":
     for name, event in {
         **predict_events(),
@@ -240,5 +263,6 @@ if __name__ == "__main__":
         **batch_events(),
         **drift_events(),
         **alert_events(),
+        **promote_events(),
     }.items():
         (EVENTS / f"{name}.json").write_text(json.dumps(event, indent=2) + "\n")

@@ -65,6 +65,7 @@ GAPS: Final[dict[str, Gap]] = {
     "AWS::CloudWatch::CompositeAlarm": Gap("moto has none, and leaves alarms in the state they are set to"),
     "AWS::CodeDeploy::Application": Gap("one version runs here: there is no traffic to move"),
     "AWS::CodeDeploy::DeploymentGroup": Gap("see AWS::CodeDeploy::Application"),
+    "AWS::Events::Rule": Gap("no service tells of events here"),
     "AWS::Glue::Database": Gap("there is no Athena here; the records are files of lines of JSON"),
     "AWS::Glue::Table": Gap("see AWS::Glue::Database"),
     "AWS::KinesisFirehose::DeliveryStream": Gap(

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "destroy": "delete a stack; its buckets stay",
     "drift": "run the Drift function now, and say what it found",
     "images": "name the images of a package by digest, or keep those that run",
+    "promote": "verify a published release and make it serve",
     "publish-model": "upload a model release to the models bucket",
     "purge": "empty and delete the buckets that a deleted stack left",
     "redrive": "send failed uploads back to their queue, and count their errors",

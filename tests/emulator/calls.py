@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from infra.local.template import ACCOUNT, REGION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.emulator.stack import Stack
 
 _LOG: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
 _TRACE: Final = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 _ARN: Final = f"{REGION}:{ACCOUNT}"
+UPDATE_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/maskwatch-execute-dev"
 _EXECUTION: Final = f"arn:aws:states:{_ARN}:execution:{{stack}}-backfill"
 
 
@@ -25,12 +28,14 @@ class Calls:
         resource: What they are about; names in braces are resources of the template.
         actions: What is called.
         denied: Whether the role must not allow it.
+        context: What is known about the calls, by condition key.
     """
 
     why: str
     resource: str
     actions: tuple[str, ...]
     denied: bool = False
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 def _logs(group: str) -> Calls:
@@ -122,6 +127,48 @@ CALLS: Final = {
         ),
     ),
     "PredictRole": (_logs("PredictLogs"), _TRACING, _missing("ModelsBucket")),
+    "PromoteRole": (
+        _logs("PromoteLogs"),
+        _TRACING,
+        Calls(
+            "Lambda reads the queue",
+            f"arn:aws:sqs:{_ARN}:{{PromoteQueue}}",
+            ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+        ),
+        Calls(
+            "the registry is asked and told",
+            f"arn:aws:sagemaker:{_ARN}:model-package/{{stack}}/1",
+            ("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"),
+        ),
+        Calls("approvals are compared", "*", ("sagemaker:ListModelPackages",)),
+        Calls(
+            "the stack is updated",
+            f"arn:aws:cloudformation:{_ARN}:stack/{{stack}}/{{id}}",
+            ("cloudformation:UpdateStack",),
+        ),
+        Calls(
+            "no other stack is updated",
+            f"arn:aws:cloudformation:{_ARN}:stack/another/{{id}}",
+            ("cloudformation:UpdateStack",),
+            denied=True,
+        ),
+        Calls(
+            "the template is transformed",
+            f"arn:aws:cloudformation:{REGION}:aws:transform/Serverless-2016-10-31",
+            ("cloudformation:CreateChangeSet",),
+        ),
+        Calls(
+            "CloudFormation gets its role",
+            UPDATE_ROLE,
+            ("iam:PassRole",),
+            context={"iam:PassedToService": "cloudformation.amazonaws.com"},
+        ),
+        Calls(
+            "the topic's key is used",
+            f"arn:aws:kms:{_ARN}:key/{{AlarmsKey}}",
+            ("kms:Decrypt", "kms:GenerateDataKey"),
+        ),
+    ),
     "RecordsSenderRole": (
         Calls(
             "CloudWatch Logs sends records",
@@ -153,12 +200,17 @@ def wrong_calls(role: str, stack: Stack) -> list[str]:
     """Return what `CALLS` are for that a role does not allow now, or allows though it must not."""
     iam = stack.client("iam")
     known = {name: name_of(identifier) for name, identifier in stack.resources.items()}
+    known["id"] = stack.arn.rpartition("/")[2]
     wrong = []
     for calls in CALLS.get(role, ()):
         results = iam.simulate_principal_policy(
             PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{stack.resources[role]}",
             ActionNames=calls.actions,
             ResourceArns=[calls.resource.format(stack=stack.name, **known)],
+            ContextEntries=[
+                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                for key, value in calls.context.items()
+            ],
         )["EvaluationResults"]
         if any((result["EvalDecision"] != "allowed") != calls.denied for result in results):
             wrong.append(calls.why)

@@ -9,6 +9,7 @@ import pytest
 
 from infra.local.template import ACCOUNT, REGION
 from tests.emulator import jobs
+from tests.emulator.calls import UPDATE_ROLE
 from tests.emulator.server import PROGRAM, running
 from tests.emulator.stack import deploy, operate, update
 from tests.emulator.template import PROJECT
@@ -18,12 +19,17 @@ RELEASE = PROJECT / "functions" / "inference" / "model"
 
 
 @pytest.fixture(scope="session")
-def codedeploy():
-    """Stands in for CodeDeploy, which MiniStack lacks: keeps verdicts; its deployments are called `group/id`."""
+def standin():
+    """Stands in for CodeDeploy, which it keeps verdicts for, and SageMaker, with packages as jobs.py registers them.
+
+    CodeDeploy's deployments are called `group/id`.
+    """
 
     def answer(request):
-        deployment = json.loads(request.body)["deploymentId"]
-        return {"deploymentInfo": {"deploymentGroupName": deployment.partition("/")[0]}}
+        asked = json.loads(request.body)
+        if "deploymentId" in asked:
+            return {"deploymentInfo": {"deploymentGroupName": asked["deploymentId"].partition("/")[0]}}
+        return jobs.registry(asked)
 
     with serving() as service:
         service.answer = answer
@@ -41,9 +47,9 @@ def emulator(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def defaults(emulator, codedeploy):
+def defaults(emulator, standin):
     """A stack as a first `make deploy` makes it."""
-    return deploy(emulator, "maskwatch", {}, codedeploy)
+    return deploy(emulator, "maskwatch", {}, standin)
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +79,12 @@ def everything(stack):
         "AlarmEmail": "oncall@example.org",
         "ApiGatewayLogRole": "existing",
         "CorsOrigin": "https://example.org",
+        "PromotionRole": UPDATE_ROLE,
         "ProvisionedConcurrency": "1",
         "ReservedConcurrency": "2",
         "RollbackAlarms": "version",
     }
-    made = deploy(stack.emulator, "everything", parameters, stack.codedeploy)
+    made = deploy(stack.emulator, "everything", parameters, stack.standin)
     jobs.write_records(made, 300)
     now = datetime.now(UTC)
     said = operate(made, "baseline", "--from", f"{now - timedelta(days=1)}", "--to", f"{now}")
@@ -89,8 +96,9 @@ def limited(stack):
     """Another stack, that lets little through, with what excludes a parameter of the others."""
     limits = {"ThrottleRate": "1", "ThrottleBurst": "1", "MonthlyQuota": "2", "MonthlyBudget": "0"}
     others = {
+        "PromotionRole": UPDATE_ROLE,
         "SnapStart": "enabled",
         "WebAclArn": f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/webacl/name/id",
     }
     parameters = limits | others
-    return deploy(stack.emulator, "limited", parameters, stack.codedeploy)
+    return deploy(stack.emulator, "limited", parameters, stack.standin)

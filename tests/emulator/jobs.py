@@ -180,11 +180,52 @@ def preflight(stack: Stack) -> dict[str, str]:
     for function in ("PredictFunction", "BatchFunction", "PortalFunction"):
         deployment, execution = f"{function}DeploymentGroup/{uuid.uuid4()}", str(uuid.uuid4())
         stack.invoke("Preflight", {"DeploymentId": deployment, "LifecycleEventHookExecutionId": execution})
-        output = [json.loads(asked.body) for asked in stack.codedeploy.asked]
+        output = [json.loads(asked.body) for asked in stack.standin.asked]
         (verdicts[function],) = (
             each["status"] for each in output if each.get("lifecycleEventHookExecutionId") == execution
         )
     return verdicts
+
+
+def registry(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer for SageMaker: an approved package, whose name says where its release is, alone in its group."""
+    if "ModelPackageGroupName" in asked:
+        return {"ModelPackageSummaryList": []}
+    if "ModelPackageArn" in asked:
+        return {"ModelPackageArn": asked["ModelPackageArn"]}
+    place = asked["ModelPackageName"].partition("/s3/")[2]
+    return {
+        "ModelPackageGroupName": "maskwatch",
+        "ModelPackageVersion": 1,
+        "ModelApprovalStatus": "Approved",
+        "CreationTime": _now().timestamp() - 60,
+        "InferenceSpecification": {
+            "Containers": [
+                {"Image": "image", "ModelDataSource": {"S3DataSource": {"S3Uri": f"s3://{place}"}}}
+            ]
+        },
+    }
+
+
+def approve(stack: Stack, release: str) -> str:
+    """Have Promote look at the approval of a release of the models bucket; return what it wrote, or "waits"."""
+    arn = (
+        f"arn:aws:sagemaker:us-east-1:123456789012:model-package/s3/{stack.outputs['ModelsBucket']}/{release}"
+    )
+    event = json.loads((EVENTS / "promote.json").read_text())
+    event["Records"][0]["body"] = json.dumps({"detail": {"ModelPackageArn": arn}})
+    if stack.invoke("PromoteFunction", event)["batchItemFailures"]:
+        return "waits"
+    told = json.loads(stack.standin.asked[-1].body)
+    assert told["ModelPackageArn"] == arn
+    return str(told["CustomerMetadataProperties"]["promotion"])
+
+
+def promote(stack: Stack) -> list[str]:
+    """Refuse a release that is not there, and one that is broken: all that leaves the stack as it is."""
+    models = stack.outputs["ModelsBucket"]
+    stack.client("s3").put_object(Bucket=models, Key="models/broken/manifest.json", Body=b"{}")
+    return [approve(stack, f"models/{release}/") for release in ("none", "broken")]
 
 
 def _message(bucket: str, upload: Mapping[str, Any], receives: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ JOBS: Final[dict[str, Callable[[Stack], Any]]] = {
     "DriftRole": jobs.drift,
     "PortalRole": jobs.portal,
     "PreflightRole": jobs.preflight,
+    "PromoteRole": jobs.promote,
     "PredictRole": jobs.predict,
 }
 

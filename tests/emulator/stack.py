@@ -32,20 +32,22 @@ class Stack:
     Attributes:
         emulator: Where it is.
         name: Its name.
+        arn: Its ARN.
         parameters: Those that do not have their default.
         resources: The physical id of each resource, by its name in the template.
         outputs: Its outputs.
         key: Its first API key.
-        codedeploy: Where its hooks tell their verdicts.
+        standin: Answers for the services that MiniStack lacks, CodeDeploy and SageMaker.
     """
 
     emulator: Emulator
     name: str
+    arn: str
     parameters: Mapping[str, str]
     resources: Mapping[str, str]
     outputs: Mapping[str, str]
     key: str
-    codedeploy: Service
+    standin: Service
 
     def client(self, service: str) -> Any:
         """Return a boto3 client with every right in the account."""
@@ -82,12 +84,12 @@ class FunctionError(Exception):
     """A function raised, or did not start."""
 
 
-def deploy(emulator: Emulator, name: str, parameters: dict[str, str], codedeploy: Service) -> Stack:
+def deploy(emulator: Emulator, name: str, parameters: dict[str, str], standin: Service) -> Stack:
     """Make a stack of template.yaml with these parameters, or update the one of this name."""
     cloudformation, s3 = emulator.client("cloudformation"), emulator.client("s3")
     s3.create_bucket(Bucket=FILES)
     s3.put_object(Bucket=FILES, Key=ARCHIVE, Body=_empty_archive())
-    template = json.dumps(emulated_template(parameters, codedeploy.url))
+    template = json.dumps(emulated_template(parameters, standin.url))
     s3.put_object(Bucket=FILES, Key=f"{name}.json", Body=template)
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
     exists = any(stack["StackName"] == name for stack in cloudformation.describe_stacks()["Stacks"])
@@ -112,17 +114,18 @@ def deploy(emulator: Emulator, name: str, parameters: dict[str, str], codedeploy
     return Stack(
         emulator,
         name,
+        stack["StackId"],
         parameters,
         resources,
         {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]},
         key["value"],
-        codedeploy,
+        standin,
     )
 
 
 def update(stack: Stack, **parameters: str) -> Stack:
     """Change some parameters of a stack."""
-    return deploy(stack.emulator, stack.name, {**stack.parameters, **parameters}, stack.codedeploy)
+    return deploy(stack.emulator, stack.name, {**stack.parameters, **parameters}, stack.standin)
 
 
 def operate(stack: Stack, *command: str) -> str:

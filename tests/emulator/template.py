@@ -25,17 +25,17 @@ GAPS: Final = {
     "AWS::CodeDeploy::DeploymentGroup": "see AWS::CodeDeploy::Application",
     "AWS::WAFv2::WebACLAssociation": "its CloudFormation does not know it",
 }
-_HOOK: Final = "CodeDeployHook_"  # what a hook's name begins with, so that CodeDeploy may call it
+_LACKING: Final = ("CODEDEPLOY", "SAGEMAKER")  # services that functions ask and MiniStack does not have
 _VERBS: Final = ("delete", "get", "head", "patch", "post", "put")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
 
-def emulated_template(parameters: dict[str, str], codedeploy: str) -> dict[str, Any]:
+def emulated_template(parameters: dict[str, str], standin: str) -> dict[str, Any]:
     """Return template.yaml as CloudFormation that MiniStack takes, with its parameters and conditions still in it.
 
     Args:
         parameters: Those that do not have their default.
-        codedeploy: Where hooks reach CodeDeploy, which MiniStack lacks.
+        standin: Where hooks reach CodeDeploy, and Promote reaches SageMaker, which MiniStack lacks.
     """
     template = transformed_template(PROJECT / "template.yaml", parameters)
     gone = {name for name, resource in template["Resources"].items() if _is_gap(resource)}
@@ -61,7 +61,7 @@ def emulated_template(parameters: dict[str, str], codedeploy: str) -> dict[str, 
         depends = [depends] if isinstance(depends, str) else depends
         resource["DependsOn"] = [other for other in depends if other not in gone]
     for function in of_type["AWS::Lambda::Function"].values():
-        _run_from_working_tree(function, codedeploy)
+        _run_from_working_tree(function, standin)
     for machine in of_type["AWS::StepFunctions::StateMachine"].values():
         _batch_by_one(machine["Definition"]["States"])
     for name, api in of_type["AWS::ApiGateway::RestApi"].items():
@@ -95,14 +95,13 @@ def _replaced(value: Any, known: dict[str, Any]) -> Any:
     return value
 
 
-def _run_from_working_tree(function: dict[str, Any], codedeploy: str) -> None:
+def _run_from_working_tree(function: dict[str, Any], standin: str) -> None:
     """Give a function the working tree and the packages of this environment in the place of its image or archive."""
     variables = function.setdefault("Environment", {}).setdefault("Variables", {})
     variables |= {name: str(value) for name, value in variables.items() if isinstance(value, (int, float))}
     folder = function["Code"].get("S3Key", ".")  # see transformed_template
     variables["PYTHONPATH"] = ":".join([str(PROJECT / folder), *site.getsitepackages()])
-    if _HOOK in str(function.get("FunctionName")):
-        variables["AWS_ENDPOINT_URL_CODEDEPLOY"] = codedeploy
+    variables |= {f"AWS_ENDPOINT_URL_{service}": standin for service in _LACKING}
     if function.pop("PackageType", "Zip") == "Image":
         function["Handler"] = function.pop("ImageConfig")["Command"][0]
     function |= {

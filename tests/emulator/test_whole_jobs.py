@@ -1,6 +1,9 @@
 """Each function does its whole job under its own role."""
 
+import pytest
+
 from tests.emulator import jobs
+from tests.emulator.stack import FunctionError, operate, wait_for
 
 
 def test_predict_starts_with_a_release_from_s3_and_scores(stack):
@@ -56,3 +59,31 @@ def test_drift_reads_records_and_a_baseline_of_the_stacks_own(everything):
 
 def test_the_hook_approves_versions_that_do_their_job(stack):
     assert set(jobs.preflight(stack).values()) == {"Succeeded"}
+
+
+def test_promote_makes_an_approved_release_serve(limited, release):
+    operate(limited, "publish-model", str(release))
+
+    assert jobs.approve(limited, "models/9.9.9/") == "waits"
+    assert (
+        wait_for(lambda: (said := jobs.approve(limited, "models/9.9.9/")) != "waits" and said) == "promoted"
+    )
+
+    assert jobs.serving_version(limited) == "9.9.9"
+    (found,) = limited.client("cloudformation").describe_stacks(StackName=limited.name)["Stacks"]
+    values = {one["ParameterKey"]: one["ParameterValue"] for one in found["Parameters"]}
+    assert values["ModelUri"].startswith(f"s3://{limited.outputs['ModelsBucket']}/models/9.9.9/#")
+    assert {name: values[name] for name in limited.parameters} == limited.parameters
+
+
+def test_promote_is_refused_any_other_stack(limited, stack):
+    functions, name = limited.client("lambda"), limited.resources["PromoteFunction"]
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(
+        FunctionName=name, Environment={"Variables": before | {"STACK_ID": stack.arn}}
+    )
+    try:
+        with pytest.raises(FunctionError, match="AccessDenied"):
+            jobs.approve(limited, "models/9.9.9/")
+    finally:
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": before})

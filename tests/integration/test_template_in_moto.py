@@ -13,7 +13,12 @@ from infra.local.stack import GAPS, deploy
 from infra.local.template import REGION, STACK_NAME, transformed_template
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-EVERYTHING_ON = {"AddressRate": "2000", "ReservedConcurrency": "5", "ProvisionedConcurrency": "1"}
+EVERYTHING_ON = {
+    "AddressRate": "2000",
+    "PromotionRole": "arn:aws:iam::123456789012:role/maskwatch-execute-dev",
+    "ProvisionedConcurrency": "1",
+    "ReservedConcurrency": "5",
+}
 
 
 @pytest.fixture(scope="module")

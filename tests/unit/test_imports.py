@@ -12,6 +12,7 @@ IMAGES = sorted(path.parent.name for path in (ROOT / "functions").glob("*/Docker
 ALLOWED = {
     "functions.shared": {"functions.shared"},
     **{f"functions.{image}": {f"functions.{image}", "functions.shared"} for image in IMAGES},
+    "functions.promote": {"functions.promote", "functions.inference", "functions.shared"},  # one image
     "maskwatch": {"maskwatch"},
     "infra": {"infra", "functions", "maskwatch"},
     "training": {"training", "functions", "infra"},

@@ -112,15 +112,19 @@ def shared_or_missing_roles(template):
 
 
 def wildcards(template):
-    """Name statements on every resource, or on actions of a whole service, but X-Ray's, which knows no resource."""
+    """Name statements on every resource, or on actions of a whole service, but calls that know no resource."""
     found = []
     for name, role in properties(template, "AWS::IAM::Role").items():
         for policy in role.get("Policies", []):
             for statement in policy["PolicyDocument"]["Statement"]:
                 actions = statement["Action"]
                 actions = [actions] if isinstance(actions, str) else actions
-                xray = all(action.startswith("xray:") for action in actions)
-                if any("*" in action for action in actions) or (statement["Resource"] == "*" and not xray):
+                anywhere = all(action.startswith("xray:") for action in actions) or actions == [
+                    "sagemaker:ListModelPackages"
+                ]
+                if any("*" in action for action in actions) or (
+                    statement["Resource"] == "*" and not anywhere
+                ):
                     found.append((name, actions))
     return found
 
@@ -180,6 +184,8 @@ def unneeded_or_missing(template, role, needed):
     def named(resource):
         if resource.startswith("{'Fn::GetAtt'"):
             return re.search(r"'(\w+)', 'Arn'", resource)[1]
+        if resource.startswith("{'Ref'"):
+            return re.search(r"'([\w:]+)'}", resource)[1]
         return resource.removeprefix("{'Fn::Sub': '").removesuffix("'}")
 
     granted = {
@@ -204,6 +210,31 @@ def what_drift_may_do_beyond_its_job(template):
         ("s3:PutObject", "${InsightsBucket.Arn}/compliance/*"),
         ("s3:PutObject", "${InsightsBucket.Arn}/drift/*"),
         ("sqs:SendMessage", "DriftDeadLetters"),
+    })  # fmt: skip
+
+
+def what_promote_may_do_beyond_updating_one_stack(template):
+    registry = (
+        "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:model-package/${AWS::StackName}/*"
+    )
+    transforms = "arn:${AWS::Partition}:cloudformation:${AWS::Region}:aws:transform/*"
+    return unneeded_or_missing(template, "PromoteRole", {
+        ("s3:GetObject", "${ModelsBucket.Arn}/models/*"),
+        ("s3:ListBucket", "ModelsBucket"),
+        ("sqs:ReceiveMessage", "PromoteQueue"),
+        ("sqs:DeleteMessage", "PromoteQueue"),
+        ("sqs:GetQueueAttributes", "PromoteQueue"),
+        ("sagemaker:DescribeModelPackage", registry),
+        ("sagemaker:UpdateModelPackage", registry),
+        ("sagemaker:ListModelPackages", "*"),
+        ("cloudformation:DescribeStacks", "AWS::StackId"),
+        ("cloudformation:DescribeStackEvents", "AWS::StackId"),
+        ("cloudformation:UpdateStack", "AWS::StackId"),
+        ("cloudformation:CreateChangeSet", transforms),
+        ("iam:PassRole", "PromotionRole"),
+        ("sns:Publish", "AlarmsTopic"),
+        ("kms:Decrypt", "AlarmsKey"),
+        ("kms:GenerateDataKey", "AlarmsKey"),
     })  # fmt: skip
 
 
@@ -473,6 +504,7 @@ def sources(template):
 
 def queues_that_lose_or_repeat(template):
     """Name queues whose messages can vanish, or come again while they are worked on."""
+    receives = {"UploadsQueue": 5, "PromoteQueue": 100}
     found = []
     for name, queue, mapping, function in sources(template):
         redrive = queue.get("RedrivePolicy", {})
@@ -482,16 +514,17 @@ def queues_that_lose_or_repeat(template):
             queue.get("MessageRetentionPeriod"),
             template["Resources"].get(dead_letters, {}).get("Properties", {}).get("MessageRetentionPeriod"),
         ]
+        variables = config["Environment"]["Variables"]
         if (
-            redrive.get("maxReceiveCount") != 5
-            or config["Environment"]["Variables"]["MAX_RECEIVES"] != 5
-            or config["Environment"]["Variables"]["DEAD_LETTERS_URL"] != {"Ref": dead_letters}
+            redrive.get("maxReceiveCount") != receives[name]
+            or variables.get("MAX_RECEIVES", receives[name]) != receives[name]
+            or variables.get("DEAD_LETTERS_URL", {"Ref": dead_letters}) != {"Ref": dead_letters}
             or queue.get("VisibilityTimeout", 30) < 6 * config["Timeout"]
             or mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]
             or kept != [1209600, 1209600]
         ):
             found.append(name)
-    return found or ([] if list(sources(template)) else ["no function reads a queue"])
+    return found + sorted(receives.keys() - {name for name, *_ in sources(template)})
 
 
 def functions_that_a_queue_may_scale_without_bounds(template):
@@ -517,20 +550,24 @@ def open_queues(template):
 
 
 def strangers_who_may_send(template):
-    """Name statements that let anybody but S3, on behalf of this account, send to a queue."""
+    """Name statements that let anybody send to a queue but S3, on behalf of this account, and a rule of the stack."""
     allowed = [
         statement
         for p in properties(template, "AWS::SQS::QueuePolicy").values()
         for statement in p["PolicyDocument"]["Statement"]
         if statement["Effect"] == "Allow"
     ]
-    ours = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    rule = {"Fn::GetAtt": ["PromoteApprovals", "Arn"]}
+    ours = {
+        "s3.amazonaws.com": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        "events.amazonaws.com": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
     return [
         s
         for s in allowed
-        if s["Principal"] != {"Service": "s3.amazonaws.com"}
-        or s["Action"] != "sqs:SendMessage"
-        or s.get("Condition") != ours
+        if s["Action"] != "sqs:SendMessage"
+        or "Service" not in s["Principal"]
+        or s.get("Condition") != ours.get(s["Principal"]["Service"], "nobody's")
     ]
 
 
@@ -576,9 +613,10 @@ def unwatched_queues(template):
         dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
         wanted |= {
             ("ApproximateNumberOfMessagesVisible", str({"Fn::GetAtt": [dead_letters, "QueueName"]})),
-            ("ApproximateAgeOfOldestMessage", str({"Fn::GetAtt": [name, "QueueName"]})),
             ("Errors", str({"Ref": function})),
         }
+        if name != "PromoteQueue":  # where to wait for hours is what messages are for
+            wanted.add(("ApproximateAgeOfOldestMessage", str({"Fn::GetAtt": [name, "QueueName"]})))
     return sorted(wanted - watched)
 
 
@@ -938,9 +976,9 @@ def put(value, *path):
 BUCKET = ("Resources", "ModelsBucket")
 PREDICT = ("Resources", "PredictFunction", "Properties")
 MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 1, "PolicyDocument", "Statement", 1)
-PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE, ALERTS_ROLE = (
+PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE, ALERTS_ROLE, PROMOTE_ROLE = (
     ("Resources", name, "Properties", "Policies", 1, "PolicyDocument", "Statement")
-    for name in ("PortalRole", "BackfillRole", "BatchRole", "DriftRole", "AlertsRole")
+    for name in ("PortalRole", "BackfillRole", "BatchRole", "DriftRole", "AlertsRole", "PromoteRole")
 )
 UPLOADS, QUEUE, DEAD_LETTERS, BATCH = (
     ("Resources", name, "Properties")
@@ -1043,6 +1081,15 @@ PROMISES = [
     (what_alerts_may_do_beyond_their_job, drop(*ALERTS_ROLE, 4)),
     (what_alerts_may_do_beyond_their_job,
      put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *ALERTS_ROLE, 2, "Resource")),
+    (what_promote_may_do_beyond_updating_one_stack,
+     put({"Fn::Sub": "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/*"},
+         *PROMOTE_ROLE, 6, "Resource")),
+    (what_promote_may_do_beyond_updating_one_stack, put("*", *PROMOTE_ROLE, 8, "Resource")),
+    (queues_that_lose_or_repeat,
+     put(5, "Resources", "PromoteQueue", "Properties", "RedrivePolicy", "maxReceiveCount")),
+    (unwatched_queues, drop("Resources", "PromoteDeadLettersAlarm")),
+    (strangers_who_may_send,
+     drop("Resources", "PromoteQueuePolicy", "Properties", "PolicyDocument", "Statement", 0, "Condition")),
     (what_the_schedule_may_do_beyond_starting_drift,
      put({"Fn::GetAtt": ["PredictFunction", "Arn"]}, *SCHEDULE_ROLE, 0, "Resource")),
     (what_delivery_may_do_beyond_the_records,

@@ -1,0 +1,88 @@
+"""An approved model package becomes what serves: verified, then an update of the stack, whose canary decides."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from functions.promote.errors import BusyError, RefusedError
+from functions.promote.registry import APPROVED, Result, newer_approval, read_package, record
+from functions.promote.stack import ended_update, read_stack, start_update
+from functions.promote.verify import verify
+
+if TYPE_CHECKING:
+    from functions.promote.registry import Package
+    from functions.promote.settings import Settings
+    from functions.promote.stack import StackState
+
+MODEL_URI: Final = "ModelUri"  # parameters of the stack
+CHALLENGER_URI: Final = "ChallengerUri"
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Of boto3, by service."""
+
+    cloudformation: Any
+    s3: Any
+    sagemaker: Any
+    sns: Any
+
+
+def promote(arn: str, settings: Settings, clients: Clients) -> Result | None:
+    """Take an approval one step on; return what became of it, or None where there is nothing to do.
+
+    It may be told of an approval any number of times, late, in any order and at once. It keeps no state: events of
+    CloudFormation bear the approval's token and tell of its update, the package tells how it ended.
+
+    Args:
+        arn: Of the package.
+        settings: Which stack.
+        clients: To do it with.
+
+    Raises:
+        BusyError: An update is under way, perhaps its own; ask again when that has ended.
+        StuckError: The stack takes no update.
+    """
+    package = read_package(arn, clients.sagemaker)
+    if package.status != APPROVED or package.result:
+        return package.result
+    stack = read_stack(settings.stack, clients.cloudformation)
+    try:
+        result, text = _step(package, stack, settings, clients)
+    except RefusedError as error:
+        result, text = Result.REFUSED, str(error)
+    _tell(package, result, text, settings, clients)
+    record(package, result, f"{result.value}: {text}", clients.sagemaker)
+    return result
+
+
+def _step(package: Package, stack: StackState, settings: Settings, clients: Clients) -> tuple[Result, str]:
+    token = hashlib.sha256(package.attempt.encode()).hexdigest()
+    if update := ended_update(stack, token, package.created, clients.cloudformation):
+        if update.succeeded:
+            return Result.PROMOTED, f"{package.release} serves"
+        return Result.ROLLED_BACK, f"what served before serves again. {update.reason}"
+    if newer := newer_approval(package, clients.sagemaker):
+        return Result.SUPERSEDED, f"number {newer.number} of the group was approved after it"
+    uri = verify(package.release, package.metadata.get("version", ""), package.digest, clients.s3)
+    if stack.parameters[MODEL_URI] == uri:
+        return Result.PROMOTED, f"{package.release} serves already"
+    start_update(stack, changes_to_serve(uri, stack), token, clients.cloudformation, settings.role)
+    raise BusyError(f"the update to {uri} has begun")
+
+
+def changes_to_serve(uri: str, stack: StackState) -> dict[str, str]:
+    """Return the parameters by which a release serves; the challenger that it was is none any more."""
+    was_challenger = stack.parameters.get(CHALLENGER_URI) == uri
+    return {MODEL_URI: uri} | ({CHALLENGER_URI: ""} if was_challenger else {})
+
+
+def _tell(package: Package, result: Result, text: str, settings: Settings, clients: Clients) -> None:
+    version = package.metadata.get("version", f"number {package.number}")
+    clients.sns.publish(
+        TopicArn=settings.topic,
+        Subject=f"{package.group}: model {version} {result.value}"[:100],
+        Message=f"{text}\n\n{package.arn}",
+    )

@@ -1,0 +1,77 @@
+"""Whether a release may serve: its checksums, the contract, and a picture that it scores."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.inference.decode import Picture
+from functions.inference.fetch import open_release
+from functions.inference.prediction import PredictOptions
+from functions.inference.release import MANIFEST, ReleaseError
+from functions.inference.score import load_models, score
+from functions.promote.errors import RefusedError
+from functions.shared.s3 import parse_uri, read
+
+if TYPE_CHECKING:
+    from functions.inference.release import Release
+
+_SIDE: Final = 256  # pixels of the picture
+_ROUNDING: Final = 0.01
+_SERVER_ERROR: Final = 500
+
+
+def verify(uri: str, version: str, digest: str, s3: Any) -> str:
+    """Verify a release as serving does, have it score a picture, and return its address for `ModelUri`.
+
+    Args:
+        uri: s3://bucket/models/<version>/.
+        version: What the release must call itself; empty for anything.
+        digest: SHA-256 that its manifest must have; empty for that which it has now.
+        s3: A boto3 client.
+
+    Raises:
+        RefusedError: It must not serve.
+        ReleaseError: S3 failed; try again.
+    """
+    location = parse_uri(uri)
+    if location is None:
+        raise RefusedError(f"{uri} is no address in S3")
+    manifest = read(s3, location.bucket, f"{location.key.rstrip('/')}/{MANIFEST}")
+    if manifest is None:
+        raise RefusedError(f"{uri} holds no {MANIFEST}")
+    address = f"{uri.rstrip('/')}/#{digest or hashlib.sha256(manifest).hexdigest()}"
+    try:
+        release = open_release(address)
+    except ReleaseError as error:
+        if _passes(error.__cause__):
+            raise
+        raise RefusedError(str(error)) from error
+    if version and release.version != version:
+        raise RefusedError(f"{uri} holds the release {release.version}, not {version}")
+    _score_a_picture(release)
+    return address
+
+
+def _passes(cause: BaseException | None) -> bool:
+    """Whether what kept a release from being fetched may be over the next time."""
+    if isinstance(cause, ClientError):
+        return bool(cause.response["ResponseMetadata"]["HTTPStatusCode"] >= _SERVER_ERROR)
+    return isinstance(cause, (BotoCoreError, Boto3Error))
+
+
+def _score_a_picture(release: Release) -> None:
+    shade = np.linspace(0, 255, _SIDE, dtype=np.uint8)
+    pixels = np.stack([*np.meshgrid(shade, shade), np.full((_SIDE, _SIDE), 128, np.uint8)], axis=-1)
+    try:
+        models = load_models(release, threads=1)
+        score(Picture(pixels, _SIDE, _SIDE, 0), models, PredictOptions())
+        (result,) = models.classifier.classify([pixels])
+    except Exception as error:
+        raise RefusedError(f"it cannot score a picture: {error!r}") from error
+    if not abs(sum(result.probabilities) - 1) < _ROUNDING:  # nor where one is NaN
+        raise RefusedError(f"its probabilities of a picture are {list(result.probabilities)}")

@@ -1,0 +1,110 @@
+"""An operator promotes a published release by hand: verified first, and only ModelUri changes."""
+
+import json
+import shutil
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.inference.fetch import BAKED
+from infra.ops import update
+from infra.ops.__main__ import main
+from infra.ops.errors import OpsError
+from infra.ops.publish_model import publish
+
+TEMPLATE = json.dumps(
+    {
+        "Parameters": {name: {"Type": "String"} for name in ("ModelUri", "CorsOrigin")},
+        "Resources": {"ModelsBucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "models"}}},
+        "Outputs": {"ModelsBucket": {"Value": {"Ref": "ModelsBucket"}}},
+    }
+)
+
+
+@pytest.fixture
+def cloudformation(aws):  # noqa: ARG001 -- sets the environment
+    with mock_aws():
+        client = boto3.client("cloudformation")
+        given = {"ModelUri": "", "CorsOrigin": "https://example.org"}
+        parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
+        client.create_stack(StackName="maskwatch-dev", TemplateBody=TEMPLATE, Parameters=parameters)
+        yield client
+
+
+def parameters(cloudformation):
+    (stack,) = cloudformation.describe_stacks(StackName="maskwatch-dev")["Stacks"]
+    return {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+
+
+def published(tmp_path):
+    folder = shutil.copytree(BAKED, tmp_path / "release")
+    return publish(folder, "models", boto3.client("s3"))
+
+
+def test_a_published_release_is_promoted(cloudformation, tmp_path, capsys):
+    uri = published(tmp_path)
+    version = uri.split("/")[-2]
+
+    main(["promote", version, "--stack", "maskwatch-dev"])
+
+    assert parameters(cloudformation) == {"ModelUri": uri, "CorsOrigin": "https://example.org"}
+    assert f"{version} serves" in capsys.readouterr().out
+
+
+def test_a_broken_release_is_not(cloudformation, tmp_path):
+    version = published(tmp_path).split("/")[-2]
+    boto3.client("s3").put_object(Bucket="models", Key=f"models/{version}/classifier.tflite", Body=b"x")
+
+    with pytest.raises(SystemExit, match=r"Not promoted: .*classifier\.tflite: sha256"):
+        main(["promote", version, "--stack", "maskwatch-dev"])
+
+    assert parameters(cloudformation)["ModelUri"] == ""
+
+
+@pytest.fixture
+def rolled_back(monkeypatch):
+    """A stack whose next update is rolled back, after a while."""
+    states = iter(["CREATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"])
+    monkeypatch.setattr(update, "_PAUSE", 0)
+    return states
+
+
+def test_a_canary_that_goes_back_is_told(rolled_back):
+    arn, tokens = "arn:stack", []
+
+    class CloudFormation:
+        def describe_stacks(self, **_):
+            one = {"ParameterKey": "ModelUri", "ParameterValue": ""}
+            return {"Stacks": [{"StackId": arn, "StackStatus": next(rolled_back), "Parameters": [one]}]}
+
+        def update_stack(self, **request):
+            tokens.append(request["ClientRequestToken"])
+
+        def get_paginator(self, _):
+            return self
+
+        def paginate(self, **_):
+            failed = {
+                "LogicalResourceId": "PredictFunctionAliaslive",
+                "PhysicalResourceId": "arn:alias",
+                "ResourceStatus": "UPDATE_FAILED",
+                "ResourceStatusReason": "PredictVersionAlarm",
+                "ClientRequestToken": tokens[0],
+            }
+            return [
+                {"StackEvents": []},
+                {"StackEvents": [failed | {"Timestamp": update.datetime.now(update.UTC)}]},
+            ]
+
+    with pytest.raises(OpsError, match=r"Rolled back.*PredictFunctionAliaslive: PredictVersionAlarm"):
+        update.change_parameters("maskwatch-dev", {"ModelUri": "s3://new"}, CloudFormation())
+
+
+def test_a_stack_that_is_being_updated_is_left_alone():
+    class CloudFormation:
+        def describe_stacks(self, **_):
+            return {"Stacks": [{"StackId": "arn:stack", "StackStatus": "UPDATE_IN_PROGRESS"}]}
+
+    with pytest.raises(OpsError, match="is in UPDATE_IN_PROGRESS"):
+        update.change_parameters("maskwatch-dev", {"ModelUri": "s3://new"}, CloudFormation())
