@@ -19,7 +19,7 @@ from functions.inference.score import load_models, score
 from functions.shared.contract import LABELS
 from training.errors import TrainingError
 from training.files import CONVERSION, DETECTOR, SMALL
-from training.metrics import figures
+from training.metrics import figures, precision_recall_f1
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from functions.inference.decode import Picture
     from functions.inference.release import Release
     from training.classifier.dataset import Sample
 
@@ -105,13 +106,14 @@ def candidate_release(serving: Release, run: Path | None, detector: Path | None)
     return release
 
 
-def answer(release: Release, samples: Sequence[Sample], name: str) -> Answers:
+def answer(release: Release, samples: Sequence[Sample], name: str, quarters: int = 0) -> Answers:
     """Send the files of portraits to a release's models, as a client would.
 
     Args:
         release: Whose networks answer.
         samples: Portraits whose files can be decoded.
         name: What the progress bar says.
+        quarters: Quarter turns by which each is turned first.
     """
     workers = os.cpu_count() or 1
 
@@ -119,7 +121,8 @@ def answer(release: Release, samples: Sequence[Sample], name: str) -> Answers:
         models = load_models(release, threads=1)
         answers = []
         for sample in samples[first::workers]:
-            result = score(decode(sample.example.path.read_bytes()), models, PredictOptions())
+            picture = _turned(decode(sample.example.path.read_bytes()), quarters)
+            result = score(picture, models, PredictOptions())
             chances = result.verdict.probabilities
             answers.append((bool(result.faces), [chances[label] for label in LABELS]))
             bar.update()
@@ -131,6 +134,13 @@ def answer(release: Release, samples: Sequence[Sample], name: str) -> Answers:
             found[first::workers] = [one for one, _ in answers]
             probabilities[first::workers] = np.reshape([row for _, row in answers], (-1, len(LABELS)))
     return Answers(found, probabilities)
+
+
+def _turned(picture: Picture, quarters: int) -> Picture:
+    size = (picture.width, picture.height)
+    width, height = size[::-1] if quarters % 2 else size
+    pixels = np.ascontiguousarray(np.rot90(picture.pixels, quarters))
+    return replace(picture, pixels=pixels, width=width, height=height)
 
 
 def served_figures(
@@ -150,7 +160,14 @@ def served_figures(
 
     def of(chosen: NDArray[np.bool_]) -> dict[str, Any]:
         result = figures(actual[chosen], answers.probabilities[chosen])
-        return result | {"face_found": float(answers.face_found[chosen].mean())}
+        precision, recall, f1 = precision_recall_f1(np.array(result["confusion"]))
+        return {
+            **result,
+            "face_found": float(answers.face_found[chosen].mean()),
+            "precision": dict(zip(LABELS, precision.tolist(), strict=True)),
+            "recall": dict(zip(LABELS, recall.tolist(), strict=True)),
+            "f1": dict(zip(LABELS, f1.tolist(), strict=True)),
+        }
 
     return {
         "overall": of(np.ones(len(actual), bool)),

@@ -26,7 +26,7 @@ from training.detector import gate as detector_gate
 from training.disk import full_disk_told
 from training.errors import TrainingError
 from training.files import GATE, METRICS, REPORT
-from training.gate import SERVING_HELP
+from training.gate import SERVING_HELP, as_text
 from training.release import write_release
 from training.report import write_report
 from training.tracking import track_if_possible
@@ -73,6 +73,8 @@ def judge(
         evaluate_run(run, data, candidate)
         gates.append(classifier_gate.judge_run(run, data, serving, floor, detector, reference))
         write_report(run, run / REPORT, detector)
+    for gate in gates:
+        print(as_text(gate))
     passed = all(gate["passed"] for gate in gates)
     if passed:
         write_release(out, version, serving, run, detector)

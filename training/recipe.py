@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,11 +43,19 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run is trained with: stages in order, pictures a step, and the seed of everything that is drawn."""
+    """What a run is trained with.
+
+    Attributes:
+        stages: In order.
+        batch: Pictures a step.
+        seed: Of everything that is drawn.
+        bare_face_weights: By how much more than their number says the bare faces of a source are drawn, by its name.
+    """
 
     stages: tuple[Stage, ...]
     batch: int
     seed: int
+    bare_face_weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
@@ -68,9 +76,15 @@ def read_recipe(path: Path, network: str, start: str) -> Recipe:
     """
     try:
         result = yaml.safe_load(path.read_text())[network]
-        return recipe_from(result[f"from_{start}"], result["batch"], result["seed"])
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        recipe = recipe_from(result[f"from_{start}"], result["batch"], result["seed"])
+        weights = {
+            str(source): float(weight) for source, weight in result.get("bare_face_weights", {}).items()
+        }
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise TrainingError(f"{path}: not the parameters of a training: {error!r}") from error
+    if min(weights.values(), default=1) <= 0:
+        raise TrainingError(f"{path}: {network}.bare_face_weights must be above 0: {weights}")
+    return replace(recipe, bare_face_weights=weights)
 
 
 def recipe_from(stages: Sequence[Mapping[str, Any]], batch: int, seed: int) -> Recipe:

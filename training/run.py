@@ -320,3 +320,21 @@ def train_command(description: str, network: str, train: Callable[..., object]) 
             )
     except TrainingError as error:
         parser.error(str(error))
+
+
+def convert_command(description: str, convert: Callable[[Path, Path], object]) -> None:
+    """Convert a run from the command line.
+
+    Args:
+        description: Of the command.
+        convert: Called with the data folder and the run's folder; what it returns is printed as JSON.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see tables.py)")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
+    options = parser.parse_args()
+    try:
+        with full_disk_told():
+            print(json.dumps(convert(options.data, options.run), indent=1))
+    except TrainingError as error:
+        parser.error(str(error))

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,94 +23,41 @@ from functions.inference.fetch import open_release
 from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.inference.score import load_models, score
 from functions.shared.contract import LABELS
-from functions.shared.problem import InputError
 from training import fairness
-from training.classifier.dataset import find
+from training.candidate import answer, served_figures
+from training.classifier.dataset import find, load
+from training.classifier.evaluate import actual_classes
 from training.detector.evaluate import LOWEST_SCORE
 from training.detector.metrics import FOUND, NONE, assign, match
 from training.detector.scenes import MIN_FACE, UNLABELLED, load_scenes, to_find
 from training.errors import TrainingError
 from training.files import SERVED
-from training.metrics import figures, precision_recall_f1
+from training.metrics import precision_recall_f1
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from functions.inference.decode import Picture
     from functions.inference.score import Models
-    from training.classifier.dataset import Example
+    from training.candidate import Answers
+    from training.classifier.dataset import Sample
     from training.detector.scenes import Scene
 
-HAND_SOURCES: Final = (
-    "aizoo_mafa",
-    "aizoo_wider",
-    "aizoo_wider_val",
-)  # bare faces behind hands, cups and tissues
 TURNED: Final = 300  # portraits that are turned
 
 
-@dataclass(frozen=True)
-class Portraits:
-    """What serving says of portraits: actual labels (N,), probabilities (N, 3), whether a face was found (N,)."""
-
-    sources: tuple[str, ...]
-    actual: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    found: NDArray[np.bool_]
-
-
-def score_portraits(examples: Sequence[Example], models: Models, quarters: int = 0) -> Portraits:
-    """Score portraits from their files, but for those that serving refuses, each first turned by quarter turns."""
-    scored, probabilities, found = [], [], []
-    for example in tqdm(examples, desc="scoring", unit=" portraits"):
-        try:
-            picture = decode(example.path.read_bytes())
-        except InputError:  # under 32 pixels a side
-            continue
-        prediction = score(_turned(picture, quarters), models, PredictOptions())
-        scored.append(example)
-        probabilities.append([prediction.verdict.probabilities[label] for label in LABELS])
-        found.append(bool(prediction.faces))
-    return Portraits(
-        tuple(example.source for example in scored),
-        np.array([LABELS.index(example.label) for example in scored]),
-        np.array(probabilities, float).reshape(-1, len(LABELS)),
-        np.array(found, bool),
-    )
-
-
-def _turned(picture: Picture, quarters: int) -> Picture:
-    size = (picture.width, picture.height)
-    width, height = size[::-1] if quarters % 2 else size
-    pixels = np.ascontiguousarray(np.rot90(picture.pixels, quarters))
-    return replace(picture, pixels=pixels, width=width, height=height)
-
-
-def portrait_figures(portraits: Portraits) -> dict[str, Any]:
-    """Overall, by source, and of bare faces behind hands, cups and tissues."""
-    by_source: dict[str, list[int]] = defaultdict(list)
-    for number, source in enumerate(portraits.sources):
-        by_source[source].append(number)
-    hands = np.isin(portraits.sources, HAND_SOURCES) & (portraits.actual == LABELS.index("no_mask"))
-    called_mask = portraits.probabilities[hands].argmax(axis=1) == LABELS.index("mask")
+def portrait_figures(
+    samples: Sequence[Sample], answers: Answers, hands: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Overall, by source, and how many bare faces of the sources `hands` are called `mask`."""
+    actual = actual_classes(samples)
+    sources = np.array([sample.example.source for sample in samples])
+    result = served_figures(answers, actual, sources, {})
+    hidden = np.isin(sources, hands) & (actual == LABELS.index("no_mask"))
+    called_mask = answers.probabilities[hidden].argmax(axis=1) == LABELS.index("mask")
     return {
-        **_figures(portraits, list(range(len(portraits.actual)))),
-        "hands": {"n": int(hands.sum()), "called_mask": int(called_mask.sum())},
-        "sources": {source: _figures(portraits, some) for source, some in sorted(by_source.items())},
-    }
-
-
-def _figures(portraits: Portraits, some: Sequence[int]) -> dict[str, Any]:
-    result = figures(portraits.actual[some], portraits.probabilities[some])
-    precision, recall, f1 = precision_recall_f1(np.array(result["confusion"]))
-    return {
-        **result,
-        "face_found": float(portraits.found[some].mean()),
-        "precision": dict(zip(LABELS, precision.tolist(), strict=True)),
-        "recall": dict(zip(LABELS, recall.tolist(), strict=True)),
-        "f1": dict(zip(LABELS, f1.tolist(), strict=True)),
+        **result["overall"],
+        "hands": {"n": int(hidden.sum()), "called_mask": int(called_mask.sum())},
+        "sources": result["sources"],
     }
 
 
@@ -142,13 +87,16 @@ def scene_figures(scenes: Sequence[Scene], models: Models) -> dict[str, Any]:
     }
 
 
-def judge_served(data: Path, release: str, split: str, aizoo: Path | None) -> dict[str, Any]:
+def judge_served(
+    data: Path, release: str, split: str, hands: Sequence[str], aizoo: Path | None
+) -> dict[str, Any]:
     """What `served.json` says of a release.
 
     Args:
         data: Folder of pictures with `frames.csv`.
         release: A folder or s3://…; empty for the one in the image.
         split: Which pictures.
+        hands: Sources whose bare faces are behind hands, cups and tissues.
         aizoo: AIZOO's TFLite file, to compare with other detectors.
 
     Raises:
@@ -156,15 +104,17 @@ def judge_served(data: Path, release: str, split: str, aizoo: Path | None) -> di
     """
     opened = open_release(release)
     models = load_models(opened, threads=1)
-    examples = [one for one in find(data) if one.split == split and not one.in_scene]
-    some = examples[:: max(len(examples) // TURNED, 1)]
+    samples = load([one for one in find(data) if one.split == split and not one.in_scene]).portraits
+    some = samples[:: max(len(samples) // TURNED, 1)]
     scenes = load_scenes(data, (split,))
     result: dict[str, Any] = {
         "version": opened.version,
         "split": split,
-        "portraits": portrait_figures(score_portraits(examples, models)),
+        "portraits": portrait_figures(samples, answer(opened, samples, "portraits"), hands),
         "turned": {
-            f"{90 * quarters}°": portrait_figures(score_portraits(some, models, quarters))
+            f"{90 * quarters}°": portrait_figures(
+                some, answer(opened, some, f"turned by {90 * quarters}°", quarters)
+            )
             for quarters in (1, 2, 3)
         },
         "scenes": scene_figures(scenes, models),
@@ -196,11 +146,14 @@ def main() -> None:
     parser.add_argument("--release", default="", help="a folder or s3://…; default: the one in the image")
     parser.add_argument("--split", default="test", choices=("val", "test"))
     parser.add_argument(
+        "--hands", nargs="*", default=(), help="sources of bare faces behind hands, cups and tissues"
+    )
+    parser.add_argument(
         "--aizoo", type=Path, help="face_mask_detection.tflite, to compare with other detectors"
     )
     options = parser.parse_args()
     try:
-        result = judge_served(options.data, options.release, options.split, options.aizoo)
+        result = judge_served(options.data, options.release, options.split, options.hands, options.aizoo)
     except TrainingError as error:
         parser.error(str(error))
     (options.out / SERVED).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")

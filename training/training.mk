@@ -16,7 +16,7 @@ judge: $(VENV)/dev.stamp ## Compare RUN (and DETECTOR, if there) with what serve
 	  $(if $(REFERENCE),--reference $(REFERENCE))
 
 leave-one-out: $(VENV)/dev.stamp ## Train shortly without each source of DATA in turn, and judge on it
-	$(BIN)/python -m training.classifier.leave_one_out --data $(DATA) --out .runs/leave-one-out \
+	$(BIN)/python -m training.classifier.leave_one_out --data $(DATA) --out .runs/leave-one-out $(if $(FOLDS),--folds $(FOLDS)) \
 	  $(if $(BACKBONE),--backbone $(BACKBONE))
 	cp .runs/leave-one-out/leave-one-out.json $(RUN)/
 

@@ -38,8 +38,35 @@ def test_a_source_is_judged_by_what_was_trained_without_it(
     assert learned["gate"].isdisjoint({"gate"})
     assert learned["ward"].isdisjoint({"ward"})
     assert set(result["sources"]) == {"gate", "ward"}
+    assert result["trainings"] == 2
     assert result["mean"]["accuracy"] == pytest.approx(1 / 3, abs=0.05)
     assert json.loads((tmp_path / LEAVE_ONE_OUT).read_text()) == result
+
+
+def test_a_fold_of_sources_is_left_out_together(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["a", "b", "c"]
+    samples = tuple(
+        replace(s, example=replace(s.example, source=name))
+        for name in names
+        for s in dataset.portraits
+        if s.example.source == "gate"
+    )
+    learned = {}
+
+    def trained(others: Dataset, out: Path, _: Recipe, *, backbone: Path | None) -> str:
+        assert backbone is None
+        learned[out.name] = {s.example.source for s in others.samples}
+        return out.name
+
+    monkeypatch.setattr(module, "train", trained)
+    monkeypatch.setattr(
+        module, "predict_logits", lambda _model, left_out, _size: np.eye(3)[[0] * len(left_out)]
+    )
+    result = leave_one_out(replace(dataset, samples=samples), tmp_path, RECIPE, folds=2)
+    assert learned == {"a+c": {"b"}, "b": {"a", "c"}}
+    assert set(result["sources"]) == set(names)
 
 
 def test_one_source_is_too_few(dataset: Dataset, tmp_path: Path) -> None:

@@ -18,6 +18,15 @@ def test_params_yaml_has_a_recipe_for_each_network_and_start(network: str, start
     assert recipe.batch > 0
 
 
+@pytest.mark.parametrize("weights", ["[1]", "{gate: many}", "{gate: 0}"])
+def test_weights_of_bare_faces_are_numbers_above_0(tmp_path: Path, weights: str) -> None:
+    text = PARAMS.read_text().splitlines()
+    changed = [f"  bare_face_weights: {weights}" if "bare_face_weights" in line else line for line in text]
+    (tmp_path / "params.yaml").write_text("\n".join(changed))
+    with pytest.raises(TrainingError, match=r"params\.yaml"):
+        read_recipe(tmp_path / "params.yaml", "classifier", "release")
+
+
 @pytest.mark.parametrize("text", ["", "classifier: 3", "classifier: {seed: 1}", "classifier: ["])
 def test_parameters_that_say_too_little_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)

@@ -7,7 +7,7 @@ import pytest
 
 from training.classifier.dataset import Dataset, Example, Sample
 from training.classifier.train import SHARES, batches, one_hot, sampling_weights, validation_scores
-from training.recipe import Stage
+from training.recipe import Recipe, Stage
 
 
 def samples(counts: dict[tuple[str, str], int]) -> list[Sample]:
@@ -19,9 +19,11 @@ def samples(counts: dict[tuple[str, str], int]) -> list[Sample]:
     ]
 
 
-def share(chosen: list[Sample], label: str, source: str | None = None) -> float:
+def share(
+    chosen: list[Sample], label: str, source: str | None = None, weights: dict[str, float] | None = None
+) -> float:
     picked = [s.example.label == label and source in {None, s.example.source} for s in chosen]
-    return float(sampling_weights(chosen)[picked].sum())
+    return float(sampling_weights(chosen, weights or {})[picked].sum())
 
 
 def test_classes_get_their_shares_however_rare_they_are() -> None:
@@ -35,8 +37,16 @@ def test_a_source_counts_by_its_root() -> None:
     assert ratio == pytest.approx(10)
 
 
+def test_bare_faces_of_a_source_are_drawn_as_often_as_the_recipe_says() -> None:
+    chosen = samples({(label, source): 9 for label in ("mask", "no_mask") for source in ("hands", "a")})
+    assert share(chosen, "no_mask", "hands", {"hands": 3.0}) == pytest.approx(
+        3 * share(chosen, "no_mask", "a", {"hands": 3.0})
+    )
+    assert share(chosen, "mask", "hands", {"hands": 3.0}) == pytest.approx(share(chosen, "mask", "a"))
+
+
 def test_chances_sum_to_one_without_a_class() -> None:
-    assert sampling_weights(samples({("mask", "a"): 3, ("no_mask", "b"): 7})).sum() == pytest.approx(1)
+    assert sampling_weights(samples({("mask", "a"): 3, ("no_mask", "b"): 7}), {}).sum() == pytest.approx(1)
 
 
 def test_one_hot_is_in_the_order_of_the_labels() -> None:
@@ -45,10 +55,9 @@ def test_one_hot_is_in_the_order_of_the_labels() -> None:
 
 
 def test_a_seed_draws_the_same_epoch(dataset: Dataset) -> None:
-    learned = dataset.split("train", scenes=True)
+    learned, stage = dataset.split("train", scenes=True), Stage(96, 1, 1e-3, 60, None)
     first, again, other = (
-        batches(learned, one_hot(learned), Stage(96, 1, 1e-3, 60, None), 16, [1, 0, seed])
-        for seed in (0, 0, 1)
+        batches(learned, one_hot(learned), stage, Recipe((stage,), 16, 1), [1, 0, seed]) for seed in (0, 0, 1)
     )
     assert np.array_equal(first[1][0], again[1][0])
     assert np.array_equal(first[1][1], again[1][1])

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from training import served
+from training.candidate import Answers
+from training.classifier.dataset import Example, Sample
 from training.files import SERVED
-from training.served import Portraits, portrait_figures
+from training.served import portrait_figures
 
 MASK, BARE, WRONG = np.eye(3)
 
@@ -40,12 +42,14 @@ def test_what_the_folder_does_not_say_is_left_out(result: dict) -> None:
     assert result["peers"] == {}
 
 
-def test_figures_of_portraits() -> None:
-    sources = ("a", "aizoo_mafa", "aizoo_mafa", "a")
-    portraits = Portraits(
-        sources, np.array([0, 1, 1, 2]), np.array([MASK, MASK, BARE, WRONG]), np.array([1, 1, 0, 1], bool)
-    )
-    figures = portrait_figures(portraits)
+def test_figures_of_portraits(tmp_path: Path) -> None:
+    labels = {"mask": "a", "no_mask": "hands", "incorrect": "a"}
+    samples = [
+        Sample(Example(tmp_path, "test", label, source), "", np.zeros((8, 8, 3), np.uint8), None)
+        for label, source in [*labels.items(), ("no_mask", "hands")]
+    ]
+    answers = Answers(np.array([1, 1, 1, 0], bool), np.array([MASK, MASK, WRONG, BARE]))
+    figures = portrait_figures(samples, answers, ["hands"])
     assert figures["face_found"] == 0.75
     assert figures["mask_or_not_accuracy"] == 0.75
     assert figures["recall"] == {"mask": 1.0, "no_mask": 0.5, "incorrect": 1.0}

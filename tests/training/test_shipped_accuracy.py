@@ -9,9 +9,11 @@ import pytest
 from functions.inference import predict
 from functions.shared.contract import LABELS
 from tests.make_events import api_event
-from training.classifier.dataset import Example, find
-from training.served import Portraits, portrait_figures
+from training.candidate import Answers
+from training.classifier.dataset import Example, Sample, find
+from training.served import portrait_figures
 
+HANDS = ("aizoo_mafa", "aizoo_wider", "aizoo_wider_val")  # bare faces behind hands, cups and tissues
 REPORT = Path(__file__).parents[2] / "docs" / "model" / "report.json"
 
 Answer = tuple[Example, int, dict]  # a test picture, the status and the body
@@ -33,13 +35,14 @@ def answers(data: Path) -> list[Answer]:
 @pytest.fixture(scope="module")
 def figures(answers: list[Answer]) -> dict:
     scored = [(example, body) for example, status, body in answers if status == 200]
+    none = np.zeros((0, 0, 3), np.uint8)
     return portrait_figures(
-        Portraits(
-            tuple(example.source for example, _ in scored),
-            np.array([LABELS.index(example.label) for example, _ in scored]),
-            np.array([[body["probabilities"][label] for label in LABELS] for _, body in scored]),
+        [Sample(example, "", none, None) for example, _ in scored],
+        Answers(
             np.array([body["classified"] == "face" for _, body in scored]),
-        )
+            np.array([[body["probabilities"][label] for label in LABELS] for _, body in scored]),
+        ),
+        HANDS,
     )
 
 

@@ -21,7 +21,7 @@ import os
 import shutil
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -125,7 +125,7 @@ def recipe_of(options: argparse.Namespace, this: Host) -> Recipe:
         raise TrainingError(f"--stages is not JSON: {error}") from error
     batch = recipe.batch if options.batch is None else options.batch
     seed = recipe.seed if options.seed is None else options.seed
-    return recipe_from(stages, batch, seed + this.rank)
+    return replace(recipe_from(stages, batch, seed + this.rank), bare_face_weights=recipe.bare_face_weights)
 
 
 def starting_weights(network: str, start: str, channel: Path) -> Path | None:

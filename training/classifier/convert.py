@@ -8,10 +8,8 @@ a point of accuracy against Keras; then float16 does.
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import keras
@@ -25,12 +23,13 @@ from training.classifier.dataset import find, load
 from training.classifier.evaluate import margin_crop
 from training.classifier.model import Calibration, load_trained, serving_model
 from training.classifier.train import SMALL, one_hot, predict_logits
-from training.disk import full_disk_told, replacing
-from training.errors import TrainingError
+from training.disk import replacing
 from training.files import CLASSIFIER_WEIGHTS, CONVERSION, STATE
+from training.run import convert_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -110,20 +109,10 @@ def probabilities(file: bytes, pictures: Sequence[NDArray[np.uint8]], size: int)
     return np.array([classifier.classify([pixels])[0].probabilities for pixels in pictures], np.float32)
 
 
-def main() -> None:
-    """Convert from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
-    options = parser.parse_args()
-    try:
-        with full_disk_told():
-            dataset = load([e for e in find(options.data) if e.split != "test" and not e.in_scene])
-            print(
-                json.dumps(convert_run(options.run, dataset.split("train"), dataset.split("val")), indent=1)
-            )
-    except TrainingError as error:
-        parser.error(str(error))
+def convert_on(data: Path, run: Path) -> dict[str, Any]:
+    """Convert the weights in `run` with the training and validation pictures of `data`; see `convert_run`."""
+    dataset = load([e for e in find(data) if e.split != "test" and not e.in_scene])
+    return convert_run(run, dataset.split("train"), dataset.split("val"))
 
 
 def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample]) -> dict[str, Any]:
@@ -165,6 +154,11 @@ def _converted(
 def _shipped(result: Mapping[str, Any]) -> str:
     accuracy = result["validation_accuracy"]
     return "int8" if accuracy["int8"] >= accuracy["keras"] - ALLOWED_LOSS else "float16"
+
+
+def main() -> None:
+    """Convert from the command line."""
+    convert_command(__doc__, convert_on)
 
 
 if __name__ == "__main__":

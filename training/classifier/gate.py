@@ -1,30 +1,24 @@
-"""Compare a classifier with what serves: `python -m training.classifier.gate --data FOLDER --run RUN`.
+"""Compare a classifier with what serves.
 
 Overall figures are accuracy, mask or not and macro-F1 of the classifier on portraits, and of the served path, which
 finds the face first; for the latter also how often it finds one. Then come calibration, classes, sources, slices and
-latency. See `training.gate` for what it takes to pass. `gate.json` in the run's folder says all of it; the exit
-status is 1 for a refused run.
+latency. See `training.gate` for what it takes to pass. `gate.json` in the run's folder says all of it.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import sys
 import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from functions.inference.classify import Classifier, resize
-from functions.inference.fetch import open_release
-from functions.inference.release import ReleaseError
 from functions.shared.contract import LABELS
-from training.candidate import Answers, answer, candidate_release, open_serving
+from training.candidate import Answers, answer, candidate_release
 from training.classifier.evaluate import (
     MARGINS,
     TURNS,
@@ -42,11 +36,9 @@ from training.gate import (
     FEWEST,
     MARGIN,
     OK,
-    SERVING_HELP,
     WORSE,
     Comparison,
     against_floor,
-    as_text,
     comparison,
     verdict,
 )
@@ -54,6 +46,7 @@ from training.metrics import calibration_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -360,25 +353,3 @@ def judge_run(
     )
     (run / GATE).write_text(json.dumps(said, indent=1) + "\n")
     return said
-
-
-def main() -> None:
-    """Judge a run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see dataset.py)")
-    parser.add_argument("--run", type=Path, required=True, help="folder of a converted run")
-    parser.add_argument("--detector", type=Path, help="folder of a detector's run to be released along")
-    parser.add_argument("--serving", default="", help=SERVING_HELP)
-    options = parser.parse_args()
-    try:
-        result = judge_run(
-            options.run, options.data, open_serving(options.serving), open_release(""), options.detector
-        )
-    except (TrainingError, ReleaseError) as error:
-        parser.error(str(error))
-    print(as_text(result))
-    sys.exit(not result["passed"])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,9 @@
 """Leave one source out: `python -m training.classifier.leave_one_out --data FOLDER --out FOLDER` (again to resume).
 
 For each source, a short training without it, judged on all its portraits: what to expect of pictures from elsewhere,
-which no split within a source can tell. Starts at ImageNet, since every trained network has seen all sources. The
-recipe is `leave_one_out` in params.yaml. `leave-one-out.json` has the figures of each source and their mean; the
+which no split within a source can tell. With `--folds`, a training leaves several sources out: fewer trainings,
+each on less, so the figures are rather too low. Starts at ImageNet, since every trained network has seen all sources.
+The recipe is `leave_one_out` in params.yaml. `leave-one-out.json` has the figures of each source and their mean; the
 report of a run shows them where they lie in its folder.
 """
 
@@ -33,43 +34,47 @@ FEWEST: Final = 25  # portraits of a source that is left out; fewer tell nothing
 
 
 def leave_one_out(
-    dataset: Dataset, out: Path, recipe: Recipe, backbone: Path | None = None
+    dataset: Dataset, out: Path, recipe: Recipe, backbone: Path | None = None, folds: int | None = None
 ) -> dict[str, Any]:
-    """Train without each source in turn and judge on it.
+    """Train without each source, or each fold of them, in turn and judge on it.
 
     Args:
         dataset: Of several sources.
         out: Gets a run for each source, and `leave-one-out.json`.
         recipe: A short one.
         backbone: Starting weights; None fetches Keras' own.
+        folds: Trainings, at least 2; None for one a source.
 
     Returns:
-        What the file says: figures by source, and the mean accuracy and macro-F1 of sources.
+        What the file says: `trainings`, figures by source, and the mean accuracy and macro-F1 of sources.
 
     Raises:
         TrainingError: There are no two sources with enough portraits.
     """
     portraits = dataset.portraits
     counts = Counter(sample.example.source for sample in portraits)
-    sources = sorted(name for name, count in counts.items() if name and count >= FEWEST)
+    sources = [name for name, count in counts.most_common() if name and count >= FEWEST]
     if len(sources) < 2:
         raise TrainingError(
             f"two sources with {FEWEST} portraits each are needed, named in the column source of crops.csv; "
             f"there are: {', '.join(sources) or 'none'}"
         )
     answer: dict[str, Any] = {}
-    for source in sources:
-        others = replace(dataset, samples=tuple(s for s in dataset.samples if s.example.source != source))
-        model = train(others, out / source, recipe, backbone=backbone)
-        left_out = [s for s in portraits if s.example.source == source]
-        logits = predict_logits(model, left_out, recipe.stages[-1].size)
-        answer[source] = figures(actual_classes(left_out), _softmax(logits))
-        print(json.dumps({"source": source, **answer[source]}), flush=True)
+    trainings = min(folds or len(sources), len(sources))
+    for number in range(trainings):
+        fold = sources[number::trainings]
+        others = replace(dataset, samples=tuple(s for s in dataset.samples if s.example.source not in fold))
+        model = train(others, out / "+".join(fold), recipe, backbone=backbone)
+        for source in fold:
+            left_out = [s for s in portraits if s.example.source == source]
+            logits = predict_logits(model, left_out, recipe.stages[-1].size)
+            answer[source] = figures(actual_classes(left_out), _softmax(logits))
+            print(json.dumps({"source": source, **answer[source]}), flush=True)
     mean = {
         key: float(np.mean([one[key] for one in answer.values()]))
         for key in ("accuracy", "mask_or_not_accuracy", "macro_f1")
     }
-    result = {"sources": answer, "mean": mean}
+    result = {"trainings": trainings, "sources": answer, "mean": mean}
     (out / LEAVE_ONE_OUT).write_text(json.dumps(result, indent=1) + "\n")
     return result
 
@@ -87,12 +92,16 @@ def main() -> None:
         "--out", type=Path, required=True, help="folder of the runs; resumed if it holds them"
     )
     parser.add_argument("--backbone", type=Path, help="MobileNetV2 weights; default: Keras' download")
+    parser.add_argument("--folds", type=int, help="trainings, at least 2; default: one for each source")
     parser.add_argument("--params", type=Path, default=PARAMS, help="default: the project's params.yaml")
     options = parser.parse_args()
+    if options.folds is not None and options.folds < 2:
+        parser.error("--folds: 2 at least, or nothing would be left to train with")
     try:
         with full_disk_told():
             recipe = read_recipe(options.params, "leave_one_out", "imagenet")
-            answer = leave_one_out(load(find(options.data)), options.out, recipe, options.backbone)
+            dataset = load(find(options.data))
+            answer = leave_one_out(dataset, options.out, recipe, options.backbone, options.folds)
     except TrainingError as error:
         parser.error(str(error))
     print(json.dumps(answer["mean"]))

@@ -23,7 +23,7 @@ from training.recipe import plain
 from training.run import Batches, State, Trained, checksum, freeze_until, train_command, train_stages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,8 +36,6 @@ TEACHER_SHARE: Final = 0.2  # of a target, where a trained classifier is trained
 TEACHER_SHARE_WITHOUT_A_LABEL: Final = 0.5
 SHARES: Final = {"mask": 0.42, "no_mask": 0.38, "incorrect": 0.2}  # of a training epoch
 SMALL: Final = 128  # pixels; the side at which small faces are served, and every third batch is drawn
-# By how much more than their number says bare faces behind hands, cups and tissues are drawn.
-HIDDEN: Final = {"aizoo_mafa": 3.0, "aizoo_wider": 2.0, "mafa": 2.0, "cymqqqq": 1.5}
 CLEAR: Final = 48  # pixels; a smaller face is drawn the less, as its nose is but a pixel or two
 
 
@@ -45,12 +43,14 @@ def batches(
     samples: Sequence[Sample],
     targets: NDArray[np.float32],
     stage: Stage,
-    batch: int,
+    recipe: Recipe,
     seed: Sequence[int],
 ) -> Batches:
     """An epoch of augmented pictures, uint8 (batch, size, size, 3), and theirs of the `targets` (N, 3)."""
+    batch = recipe.batch
     count = min(stage.train_samples, max(batch, len(samples)))
-    drawn = np.random.default_rng(list(seed)).choice(len(samples), count, p=sampling_weights(samples))
+    chances = sampling_weights(samples, recipe.bare_face_weights)
+    drawn = np.random.default_rng(list(seed)).choice(len(samples), count, p=chances)
 
     def draw(index: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         chosen = drawn[index * batch : (index + 1) * batch]
@@ -61,7 +61,9 @@ def batches(
     return Batches(draw, count // batch, seed)
 
 
-def sampling_weights(samples: Sequence[Sample]) -> NDArray[np.float64]:
+def sampling_weights(
+    samples: Sequence[Sample], bare_face_weights: Mapping[str, float]
+) -> NDArray[np.float64]:
     """Chance of each sample to be drawn, (N,): classes get their `SHARES`, within one a source counts by its root.
 
     So neither the rare class drowns nor the largest source decides what a mask looks like.
@@ -71,7 +73,7 @@ def sampling_weights(samples: Sequence[Sample]) -> NDArray[np.float64]:
     weights = np.array([sizes[group] ** -0.5 for group in groups])
     for number, sample in enumerate(samples):
         if sample.example.label == "no_mask":
-            weights[number] *= HIDDEN.get(sample.example.source, 1.0)
+            weights[number] *= bare_face_weights.get(sample.example.source, 1.0)
         weights[number] *= min(_side(sample) / CLEAR, 1.0)
     labels = np.array([s.example.label for s in samples])
     for label in set(labels):
@@ -173,7 +175,7 @@ def train(
     network = Trained(
         CLASSIFIER_WEIGHTS,
         compile_model,
-        lambda stage, seed: batches(learned, targets, stage, recipe.batch, seed),
+        lambda stage, seed: batches(learned, targets, stage, recipe, seed),
         lambda model, stage: (
             validation_scores(predict_logits(model, judged, stage.size), judged)
             | {

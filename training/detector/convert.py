@@ -6,9 +6,7 @@ calibration, the score from which on a face counts, and what both files reach on
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,12 +20,13 @@ from training.detector.metrics import FOUND, ON_FACE, match, recall_at
 from training.detector.model import load_trained, serving_model
 from training.detector.scenes import MIN_FACE, Scene, load_scenes, to_find
 from training.detector.train import SIZE, predict, validation_scores
-from training.disk import full_disk_told, replacing
-from training.errors import TrainingError
+from training.disk import replacing
 from training.files import CONVERSION, DETECTOR, DETECTOR_WEIGHTS
+from training.run import convert_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -98,18 +97,14 @@ def _matches(found: Sequence[Detections], scenes: Sequence[Scene], least: float)
     return match(found, boxes, sought, MIN_FACE, least)
 
 
+def convert_on(data: Path, run: Path) -> dict[str, Any]:
+    """Convert the weights in `run` with the training and validation scenes of `data`; see `convert_run`."""
+    return convert_run(run, load_scenes(data, ("train", "val")), SIZE)
+
+
 def main() -> None:
     """Convert from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
-    options = parser.parse_args()
-    try:
-        with full_disk_told():
-            scenes = load_scenes(options.data, ("train", "val"))
-            print(json.dumps(convert_run(options.run, scenes, SIZE), indent=1))
-    except TrainingError as error:
-        parser.error(str(error))
+    convert_command(__doc__, convert_on)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,22 @@
-"""Compare a detector's run with what serves: `python -m training.detector.gate --data FOLDER --run RUN`.
+"""Compare a detector's run with what serves.
 
 Both look at the same test scenes; the bootstrap draws scenes. Overall figures are average precision, and recall and
 false detections at the threshold that each serves with; then comes the recall of each label and source. See
-`training.gate` for what it takes to pass. `gate.json` in the run's folder says all of it; the exit status is 1 for a
-refused run.
+`training.gate` for what it takes to pass. `gate.json` in the run's folder says all of it.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from functions.inference.detect import Detector
-from functions.inference.fetch import open_release
-from functions.inference.release import Network, ReleaseError
+from functions.inference.release import Network
 from functions.shared.contract import LABELS
-from training.candidate import answer, candidate_release, open_serving
+from training.candidate import answer, candidate_release
 from training.classifier.evaluate import actual_classes, load_test
 from training.classifier.gate import compare_served
 from training.commit import git_commit
@@ -34,16 +29,15 @@ from training.gate import (
     ALPHA,
     FEWEST,
     MARGIN,
-    SERVING_HELP,
     Comparison,
     against_floor,
-    as_text,
     comparison,
     verdict,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -194,22 +188,3 @@ def judge_run(run: Path, data: Path, serving: Release, floor: Release) -> dict[s
     )
     (run / GATE).write_text(json.dumps(said, indent=1) + "\n")
     return said
-
-
-def main() -> None:
-    """Judge a run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with frames.csv (see scenes.py)")
-    parser.add_argument("--run", type=Path, required=True, help="folder of a converted run")
-    parser.add_argument("--serving", default="", help=SERVING_HELP)
-    options = parser.parse_args()
-    try:
-        result = judge_run(options.run, options.data, open_serving(options.serving), open_release(""))
-    except (TrainingError, ReleaseError) as error:
-        parser.error(str(error))
-    print(as_text(result))
-    sys.exit(not result["passed"])
-
-
-if __name__ == "__main__":
-    main()
