@@ -19,7 +19,7 @@ from functions.inference.score import load_models, score
 from functions.shared.contract import LABELS
 from training.errors import TrainingError
 from training.files import CONVERSION, DETECTOR, SMALL
-from training.metrics import figures, precision_recall_f1
+from training.metrics import figures, precision_at, precision_recall_f1
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -170,7 +170,10 @@ def served_figures(
         }
 
     return {
-        "overall": of(np.ones(len(actual), bool)),
+        "overall": {
+            **of(np.ones(len(actual), bool)),
+            "precision_at": dict(zip(LABELS, precision_at(actual, answers.probabilities), strict=True)),
+        },
         "sources": {str(name): of(sources == name) for name in np.unique(sources)},
         "slices": {
             group: {name: of(chosen) for name, chosen in members.items() if chosen.any()}

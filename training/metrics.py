@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+STEPS: Final = 20  # of confidence that precision is told by
 BINS: Final = 15  # of confidence, equally wide, as in Guo et al. 2017
 
 
@@ -118,6 +119,25 @@ def figures(actual: Ints, probabilities: Floats) -> dict[str, Any]:
         "calibration_error": calibration_error(confidence, actual == predicted),
         "confusion": confusion.tolist(),
     }
+
+
+def precision_at(actual: Ints, probabilities: Floats) -> list[list[dict[str, Any]]]:
+    """Of each class, for steps of 0.05: how many are called so with at least this confidence, and how many are right.
+
+    `n` and `right` are counts, so that whoever reads them can put an interval to their share.
+    """
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    return [
+        [
+            {
+                "min_confidence": step / STEPS,
+                "n": int((called := (predicted == number) & (confidence >= step / STEPS)).sum()),
+                "right": int((called & (actual == number)).sum()),
+            }
+            for step in range(STEPS)
+        ]
+        for number in range(probabilities.shape[1])
+    ]
 
 
 def _counts_by_threshold(positive: NDArray[np.bool_], score: Floats) -> tuple[Ints, Ints]:

@@ -27,7 +27,7 @@ _OPTIONS: Final = ("min_confidence", "quiet_hours", "cool_down_minutes", "over_m
 
 DEFAULT: Final = """{
   "tz": "UTC",
-  "default": {"share": 0.2, "minutes": 10, "min_faces": 20, "over_minutes": 10, "cool_down_minutes": 30},
+  "default": {"share": 0.4, "minutes": 10, "min_faces": 40, "over_minutes": 10, "cool_down_minutes": 30},
   "sources": {}
 }"""
 

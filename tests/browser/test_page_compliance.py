@@ -44,7 +44,7 @@ ROWS = [row(2, "gate-3", 60, 30, 10), row(0, "gate-3", 90, 6, 2, 2), row(0, "", 
 def view(opened):
     """Open the view on answers that a test gives: a function that returns the page and the list of what was asked."""
 
-    def show(rows=ROWS, report=REPORT, **options):
+    def show(rows=ROWS, report=REPORT, alerts=(), **options):
         page = opened(go=False, **options)
         asked = []
 
@@ -62,6 +62,7 @@ def view(opened):
             route.fulfill(json={"rows": kept, "as_of": "2026-11-21T09:05:00Z"})
 
         page.route("**/compliance?*", answer)
+        page.route("**/alerts?*", lambda route: route.fulfill(json={"alerts": list(alerts)}))
         page.route(
             "**/drift",
             lambda route: (
@@ -258,3 +259,48 @@ def test_charts_fit_into_what_they_are_shown_in(view, stack):
     page.set_viewport_size({"width": 360, "height": 740})
     page.wait_for_timeout(300)
     assert page.locator("svg.chart").first.evaluate(width) == pytest.approx(1, abs=0.01)
+
+
+def alert(days_ago, source, status="over"):
+    """As `GET /alerts` lists it."""
+    started = TODAY - timedelta(days=days_ago) + timedelta(hours=9, minutes=15)
+    ended = f"{started + timedelta(minutes=20):%Y-%m-%dT%H:%M:%SZ}"
+    return {
+        "status": status,
+        "source": source,
+        "started": f"{started:%Y-%m-%dT%H:%M:%SZ}",
+        "ended": ended if status == "over" else None,
+        "faces": 24,
+        "labels": {"mask": 15, "no_mask": 7, "incorrect": 2, "uncertain": 0},
+        "share": 0.375,
+    }
+
+
+def test_alerts_are_marked_on_the_time_axis_and_listed(view, stack):
+    page, _ = view(alerts=[alert(0, "gate-3", "open"), alert(2, "gate-3"), alert(2, "ward")])
+    go(page, stack)
+
+    gate, ward = panel(page, "gate-3"), panel(page, "ward")
+    expect(gate.locator("svg .mark")).to_have_count(2)
+    expect(panel(page, "All sources").locator("svg .mark")).to_have_count(2)
+    expect(panel(page, "All sources").locator("svg .mark title").first).to_contain_text("2 alerts")
+    expect(gate.get_by_role("listitem").first).to_contain_text(
+        "9 of 24 faces without a proper mask (38%) at gate-3. Masks are missing now."
+    )
+    expect(ward).to_contain_text("Not summed up yet")
+    ward.get_by_text("1 alert", exact=True).click()
+    expect(ward.get_by_role("listitem")).to_contain_text("It is over since")
+
+
+def test_an_alert_s_link_leads_to_its_source_and_day(view, stack):
+    page, asked = view(alerts=[alert(0, "gate-3")])
+    page.goto(f"{stack}#compliance?source=gate-3&hour={TODAY:%Y-%m-%d}T09")
+
+    expect(panel(page, "gate-3").locator("svg .mark")).to_have_count(1)
+    assert asked[-1] == {
+        "from": f"{TODAY:%Y-%m-%d}T00",
+        "to": f"{TODAY:%Y-%m-%d}T23",
+        "by": "hour",
+        "source": "gate-3",
+    }
+    expect(page.get_by_role("textbox", name="From")).to_have_value(f"{TODAY:%Y-%m-%d}")

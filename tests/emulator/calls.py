@@ -52,6 +52,25 @@ def _missing(bucket: str) -> Calls:
 
 
 CALLS: Final = {
+    "AlertsRole": (
+        _logs("AlertsLogs"),
+        _TRACING,
+        _missing("ModelsBucket"),
+        Calls(
+            "SNS encrypts",
+            f"arn:aws:kms:{_ARN}:key/{{AlarmsKey}}",
+            ("kms:Decrypt", "kms:GenerateDataKey"),
+        ),
+        Calls("Lambda gives an event up", f"arn:aws:sqs:{_ARN}:{{AlertsDeadLetters}}", ("sqs:SendMessage",)),
+    ),
+    "AlertsScheduleRole": (
+        Calls(
+            "the schedule ends alerts",
+            f"arn:aws:lambda:{_ARN}:function:{{AlertsFunction}}",
+            ("lambda:InvokeFunction",),
+        ),
+        Calls("the schedule gives up", f"arn:aws:sqs:{_ARN}:{{AlertsDeadLetters}}", ("sqs:SendMessage",)),
+    ),
     "BackfillRole": (
         Calls(
             "Step Functions sends traces",

@@ -77,6 +77,7 @@ def everything(stack):
     parameters = {
         "AddressRate": "100",
         "AlarmEmail": "oncall@example.org",
+        "AlertEmail": "guard@example.org",
         "ApiGatewayLogRole": "existing",
         "CorsOrigin": "https://example.org",
         "PromotionRole": UPDATE_ROLE,
@@ -95,6 +96,7 @@ def everything(stack):
 def limited(stack):
     """Another stack, that lets little through, with what excludes a parameter of the others."""
     limits = {"ThrottleRate": "1", "ThrottleBurst": "1", "MonthlyQuota": "2", "MonthlyBudget": "0"}
+    limits |= {"Alerts": "disabled"}
     others = {
         "PromotionRole": UPDATE_ROLE,
         "SnapStart": "enabled",

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tests.alerts import delivery, line
 from tests.emulator.stack import wait_for
 from tests.pictures import draw_face, draw_scene, encode
 from tests.records import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.emulator.stack import Stack
 
@@ -100,7 +101,7 @@ def portal(stack: Stack) -> dict[str, Any]:
     s3.put_object(Bucket=insights, Key="drift/latest.json", Body=_latest())
     s3.put_object(Bucket=insights, Key=f"compliance/dt={_now():%Y-%m-%d}.json", Body=_summary(pictures=7))
     results = (f"/results/{key}" for key in ("there.jpg", "none.jpg", *_NO_RESULTS))
-    paths = ("/", "/page/main.js", "/openapi.json", "/docs", "/drift", *results)
+    paths = ("/", "/page/main.js", "/openapi.json", "/docs", "/drift", "/alerts", *results)
     statuses = {path: stack.request("GET", path).status_code for path in paths}
     compliance = stack.request("GET", f"/compliance?from={_now():%Y-%m-%d}")
     upload = stack.request("POST", "/uploads", json={"type": "image/jpeg", "source": "gate-1"}).json()
@@ -132,6 +133,67 @@ def drift(stack: Stack) -> dict[str, Any]:
         "baseline": report["baseline"] and report["baseline"]["uri"],
         "written": sorted({key.partition("/")[0] for key in answer["written"]}),
     }
+
+
+def alerts(stack: Stack) -> dict[str, Any]:
+    """Put new rules in force, raise an alert from records, end it, and count who was told."""
+    source, now = f"gate-{uuid.uuid4()}", _now().timestamp()
+    rules = {"default": None, "sources": {source: {"any": True, "over_minutes": 1}}}
+    with told(stack) as messages:
+        stack.client("dynamodb").put_item(
+            TableName=stack.outputs["AlertsTable"],
+            Item={
+                "pk": {"S": "rules"},
+                "sk": {"S": "current"},
+                "document": {"S": json.dumps(rules)},
+            },
+        )
+        version = serving_version(stack)
+        record = line(now, "no_mask", source=source, version=version)
+        counted = stack.invoke("AlertsFunction", delivery([record]), cold=True)["counted"]
+        again = stack.invoke("AlertsFunction", delivery([record]))["counted"]
+        stack.invoke("AlertsFunction", {"time": f"{_now() + timedelta(minutes=3):%Y-%m-%dT%H:%M:%SZ}"})
+        found = messages()
+    return {
+        "counted": (counted, again),
+        "topic": sorted(each["Subject"][:11] for each in found if "Subject" in each),
+        "events": sorted(
+            each["detail"]["status"] for each in found if each.get("detail-type") == "Mask alert"
+        ),
+        "precision": [list(each["detail"]["precision"]) for each in found if "detail" in each],
+    }
+
+
+@contextmanager
+def told(stack: Stack) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Subscribe a queue to alerts, to the topic and on the bus; what is given returns what came so far."""
+    sqs, sns, events = (stack.client(service) for service in ("sqs", "sns", "events"))
+    name = f"told-{uuid.uuid4()}"
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    services = {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
+    statement = {"Effect": "Allow", "Principal": services, "Action": "sqs:SendMessage", "Resource": arn}
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"Statement": [statement]})})
+    topic = stack.outputs["AlertsTopic"]
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["maskwatch"]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    came: list[dict[str, Any]] = []
+
+    def messages() -> list[dict[str, Any]]:
+        while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            came.extend(json.loads(message["Body"]) for message in found)
+            for message in found:
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return came
+
+    try:
+        yield messages
+    finally:
+        sns.unsubscribe(SubscriptionArn=subscription)
+        events.remove_targets(Rule=name, Ids=["queue"])
+        events.delete_rule(Name=name)
+        sqs.delete_queue(QueueUrl=queue)
 
 
 def write_records(stack: Stack, count: int) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What each role is for: its function's whole job. MiniStack asks these roles itself, at every call that they make.
 JOBS: Final[dict[str, Callable[[Stack], Any]]] = {
+    "AlertsRole": jobs.alerts,
     "BatchRole": jobs.batch,
     "DriftRole": jobs.drift,
     "PortalRole": jobs.portal,

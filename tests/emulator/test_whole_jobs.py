@@ -33,6 +33,7 @@ def test_portal_answers_on_every_route(stack):
         "/results/inventory/1": 404,
         "/results/preflight/1": 404,
         "/drift": 200,
+        "/alerts": 200,
         "/compliance": 7,
         "/uploads": 204,
         "/feedback": 202,
@@ -46,6 +47,15 @@ def test_drift_reads_records_and_the_baseline_of_the_release(stack):
         "judged": 2,
         "baseline": f"s3://{stack.outputs['ModelsBucket']}/models/9.9.9/baseline.json",
         "written": ["compliance", "drift"],
+    }
+
+
+def test_alerts_counts_once_tells_people_and_systems_and_says_when_it_is_over(stack):
+    assert jobs.alerts(stack) == {
+        "counted": (1, 0),
+        "topic": ["Masks fine ", "Masks missi"],
+        "events": ["open", "over"],
+        "precision": [["no_mask"], ["no_mask"]],
     }
 
 

@@ -99,6 +99,8 @@ def test_the_served_path_is_judged_overall_by_source_and_by_slice(metrics: dict)
     served = metrics["served"]
     assert served["overall"]["n"] == 18
     assert 0 <= served["overall"]["face_found"] <= 1
+    called = np.array(served["overall"]["confusion"]).sum(axis=0)
+    assert [served["overall"]["precision_at"][label][0]["n"] for label in LABELS] == called.tolist()
     assert {name: m["n"] for name, m in served["sources"].items()} == {
         name: m["n"] for name, m in metrics["sources"].items()
     }

@@ -250,7 +250,7 @@ def what_alerts_may_do_beyond_their_job(template):
         *((f"dynamodb:{action}", "AlertsTable") for action in table),
         ("s3:GetObject", "${ModelsBucket.Arn}/models/*/manifest.json"),
         ("s3:ListBucket", "ModelsBucket"),
-        ("sns:Publish", "{'Ref': 'AlertsTopic'}"),
+        ("sns:Publish", "AlertsTopic"),
         ("kms:Decrypt", "AlarmsKey"),
         ("kms:GenerateDataKey", "AlarmsKey"),
         ("events:PutEvents", bus),

@@ -9,8 +9,8 @@ const TOP = 8;
 const BOTTOM = 26;
 
 /**
- * A chart of so many pixels' width with a bar for each slot {name, counts}: how many faces there are, and how many of
- * each label. A slot without faces has no bar.
+ * A chart of so many pixels' width with a bar for each slot {name, counts, alerts}: how many faces there are, and how
+ * many of each label. A slot without faces has no bar; one in which alerts began has a mark on the axis.
  */
 export function drawShares(slots, width) {
   const chart = draw("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true" });
@@ -22,12 +22,21 @@ export function drawShares(slots, width) {
   }
   const step = (width - LEFT) / slots.length;
   const every = Math.ceil(66 / step); // a name needs so many pixels
-  slots.forEach(({ name, counts }, i) => {
+  slots.forEach(({ name, counts, alerts }, i) => {
     const x = LEFT + i * step;
     if (i % every === 0) chart.append(draw("text", { x: x + step / 2, y: HEIGHT - 8, "text-anchor": "middle" }, name));
+    if (alerts.length) chart.append(mark(alerts, name, x + step / 2));
     if (counts.faces) chart.append(bar(counts, name, x + step * 0.1, step * 0.8, height));
   });
   return chart;
+}
+
+/** A triangle below the axis. */
+function mark(alerts, name, x) {
+  const y = HEIGHT - BOTTOM;
+  const shape = draw("path", { class: "mark", d: `M${x} ${y} l6 9 h-12 z` });
+  shape.append(draw("title", {}, `${name}: ${plural(alerts.length, "alert")}`));
+  return shape;
 }
 
 function bar(counts, name, x, width, height) {

@@ -12,8 +12,11 @@ const UNNAMED = "(no source told)";
 let drawn = []; // [place, slots] of each chart
 let latest = null; // what was asked last, so that a slow answer does not overtake a later one
 
-/** Make the view work, and show what there is. */
-export function start() {
+/**
+ * Make the view work, and show what there is: of the `source` and around the `hour` that an alert's link asks for, or
+ * of all sources in the last days.
+ */
+export function start(asked) {
   byId("preset").addEventListener("change", () => {
     const custom = byId("preset").value === "custom";
     for (const field of document.querySelectorAll(".dates")) field.hidden = !custom;
@@ -27,8 +30,22 @@ export function start() {
   byId("csv").addEventListener("click", download);
   const today = new Date().toISOString().slice(0, 10);
   byId("from").value = byId("to").value = today;
+  follow(asked);
   new ResizeObserver(redraw).observe(byId("charts"));
   load();
+}
+
+function follow(asked) {
+  const day = asked.get("hour")?.slice(0, 10);
+  if (Date.parse(day) > 0) {
+    byId("preset").value = "custom";
+    for (const field of document.querySelectorAll(".dates")) field.hidden = false;
+    byId("from").value = byId("to").value = day;
+  }
+  if (asked.has("source")) {
+    offer([asked.get("source")]);
+    byId("source").value = asked.get("source");
+  }
 }
 
 const say = (text, bad) => tell(byId("compliance-state"), text, bad);
@@ -54,6 +71,9 @@ const load = () => withRange(async (query, chosen) => {
   say("Being fetched …");
   try {
     const found = await requestJson(`compliance?${query}`);
+    const told = new URLSearchParams(query);
+    for (const name of ["by", "tz"]) told.delete(name);
+    const { alerts } = await requestJson(`alerts?${told}`);
     const report = await requestJson("drift").catch((error) => {
       if (error.status === 404) return null;
       throw error;
@@ -61,7 +81,7 @@ const load = () => withRange(async (query, chosen) => {
     if (mine !== latest) return;
     say();
     byId("trust").replaceChildren(...drawTrust(report));
-    show(found, chosen);
+    show(found, alerts, chosen);
   } catch (error) {
     if (mine === latest) sayWhy(error);
   }
@@ -76,19 +96,20 @@ const download = () => withRange(async (query) => {
   }
 });
 
-function show({ rows, ...about }, chosen) {
-  const sources = [...new Set(rows.map(({ source }) => source))].sort();
+function show({ rows, ...about }, alerts, chosen) {
+  const sources = [...new Set([...rows, ...alerts].map(({ source }) => source))].sort();
   offer(sources);
   drawn = [];
-  if (!rows.length) {
+  if (!sources.length) {
     byId("charts").replaceChildren(make("section", { className: "panel" },
       make("h2", {}, "Nothing was seen in this range"),
       make("p", { className: "dim" }, "Choose a longer one, or look again later: sums are made every hour.")));
     return;
   }
-  const groups = sources.map((source) => [source || UNNAMED, rows.filter((row) => row.source === source)]);
-  if (sources.length > 1) groups.unshift([ALL, rows]);
-  byId("charts").replaceChildren(legend(about), ...groups.map(([title, own]) => panel(title, own, chosen)));
+  const of = (source) => (each) => each.source === source;
+  const groups = sources.map((source) => [source || UNNAMED, rows.filter(of(source)), alerts.filter(of(source))]);
+  if (sources.length > 1) groups.unshift([ALL, rows, alerts]);
+  byId("charts").replaceChildren(legend(about), ...groups.map((group) => panel(...group, chosen)));
   redraw();
 }
 
@@ -103,7 +124,7 @@ function offer(sources) {
 
 function legend({ as_of: asOf, total, missing = [], partial = [] }) {
   const lines = [
-    `As of ${new Date(asOf).toLocaleString()}; times below are UTC.`,
+    asOf ? `As of ${new Date(asOf).toLocaleString()}; times below are UTC.` : "",
     "Faces are faces in frames: whoever stays before a camera is many of them.",
     corrected(total),
     total?.people ? `${plural(total.people, "person", "people")} were followed, each counted once a stay: `
@@ -127,10 +148,14 @@ function corrected(total) {
   return `Without the mistakes that the model is known to make: ${shares.join(", ")}; in brackets the 95% interval.`;
 }
 
-function panel(title, rows, chosen) {
-  const slots = steps(chosen).map((time) => (
-    { time, name: name(time, chosen.by), counts: sum(rows.filter((row) => Date.parse(row.time) === time)) }
-  ));
+function panel(title, rows, alerts, chosen) {
+  const times = steps(chosen);
+  const slots = times.map((time, i) => ({
+    time,
+    name: name(time, chosen.by),
+    counts: sum(rows.filter((row) => Date.parse(row.time) === time)),
+    alerts: alerts.filter(({ started }) => within(Date.parse(started), time, times[i + 1])),
+  }));
   const all = sum(rows);
   const shares = LABELS.map((label) => `${percent(all[label] / all.faces, 1)} ${WORDS[label].toLowerCase()}`);
   const place = make("div");
@@ -139,9 +164,24 @@ function panel(title, rows, chosen) {
     make("h2", {}, title),
     make("p", {}, all.faces
       ? `${plural(all.faces, "face")} in frames: ${shares.join(", ")}`
-      : `${plural(all.pictures, "picture")} without a face.`),
+      : rows.length ? `${plural(all.pictures, "picture")} without a face.` : "Not summed up yet; that happens every hour."),
+    ...alerts.length ? [list(alerts)] : [],
     place,
     make("details", {}, make("summary", {}, "As a table"), table(title, slots)));
+}
+
+const within = (moment, first, next = Infinity) => first <= moment && moment < next;
+
+/** What was told, the newest first. */
+function list(alerts) {
+  const state = ({ status }) => (status === "open" ? "Masks are missing now" : "It is over");
+  return make("details", { open: alerts.some(({ status }) => status === "open") },
+    make("summary", {}, plural(alerts.length, "alert")),
+    make("ul", {}, ...alerts.map((alert) => make("li", {},
+      `${alert.started.slice(0, 16).replace("T", " ")}: ${alert.labels.no_mask + alert.labels.incorrect} of `
+      + `${plural(alert.faces, "face")} without a proper mask (${percent(alert.share)}) at `
+      + `${alert.source || UNNAMED}. ${state(alert)}`
+      + (alert.ended ? ` since ${alert.ended.slice(0, 16).replace("T", " ")}.` : ".")))));
 }
 
 function sum(rows) {

@@ -12,8 +12,8 @@ const LATER = {
   compliance: () => import("./compliance.js"),
 };
 
-/** Make a view work, once; until then it is inert, so that no click on it is lost. */
-async function startOnce(view) {
+/** Make a view work, once; until then it is inert, so that no click on it is lost. `asked`: what the address asks for. */
+async function startOnce(view, asked) {
   const load = LATER[view];
   if (!load) return;
   delete LATER[view];
@@ -26,23 +26,23 @@ async function startOnce(view) {
     byId(view).querySelector(".lead").textContent = why;
     return;
   }
-  script.start();
+  script.start(asked);
   byId(view).inert = false;
 }
 
-function show(view) {
+function show(view, asked) {
   for (const name of Object.keys(TITLES)) byId(name).hidden = name !== view;
   for (const button of document.querySelectorAll("[data-view]")) {
     if (button.dataset.view === view) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
   }
   document.title = `${TITLES[view]} – MaskWatch`;
-  startOnce(view);
+  startOnce(view, asked);
 }
 
 function showWhatTheAddressSays() {
-  const named = location.hash.slice(1);
-  show(Object.hasOwn(TITLES, named) ? named : "picture");
+  const [named, query] = location.hash.slice(1).split("?");
+  show(Object.hasOwn(TITLES, named) ? named : "picture", new URLSearchParams(query));
 }
 
 for (const button of document.querySelectorAll("[data-view]")) {

@@ -1,0 +1,207 @@
+"""How often alerts are wrong and how late they come, on simulated days; and whether a flood is counted exactly.
+
+`python -m tests.benchmarks.alerts` prints the table of simulated days; `… flood [SECONDS]` sends 200 records a second
+through the running system (its log, the subscription, the function and the table) and compares the counts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from collections import Counter, defaultdict
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from functions.alerts.alert import OPEN
+from functions.alerts.counts import Bucket, bucket_start, keys_of, total
+from functions.alerts.rules import DEFAULT, Rules, parse
+from functions.alerts.store import State, Store
+from functions.alerts.watch import Watch
+from functions.shared.contract import LABELS
+from functions.shared.record import Record
+from tests.alerts import START, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from functions.alerts.alert import Alert
+
+ROOT: Final = Path(__file__).parents[2]
+MANIFEST: Final = json.loads((ROOT / "functions" / "inference" / "model" / "manifest.json").read_text())
+HOURS: Final = 10
+PEOPLE: Final = 60  # an hour
+STAY: Final = 12  # seconds that one is in sight
+EVERY: Final = 2  # seconds between frames
+WITHOUT: Final = 0.02  # of people, on a quiet day
+RULES: Final = {
+    "40% of 40 faces in 10 min (the default)": json.loads(DEFAULT)["default"],
+    "20% of 20 faces in 10 min": {"share": 0.2, "minutes": 10, "min_faces": 20},
+    "any face": {"any": True},
+    "any face, 90% sure": {"any": True, "min_confidence": 0.9},
+}
+
+
+class Memory(Store):
+    """A store that keeps everything in this process, for days that pass in seconds."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._buckets: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+        self._states: dict[str, State] = {}
+
+    def count(self, source: str, records: Any, now: float) -> int:  # noqa: ARG002 -- nothing expires
+        fresh = [record for record in records if record.key not in self._seen]
+        for record in fresh:
+            self._seen.add(record.key)
+            self._buckets[source, bucket_start(record.time)].update(keys_of(record))
+        return len(fresh)
+
+    def buckets(self, source: str, first: float, last: float) -> list[Bucket]:
+        starts = range(bucket_start(first), bucket_start(last) + 1, 10)
+        return [Bucket(s, self._buckets[source, s], "") for s in starts if (source, s) in self._buckets]
+
+    def state(self, source: str) -> State | None:
+        return self._states.get(source)
+
+    def states(self) -> list[State]:
+        return list(self._states.values())
+
+    def move(self, alert: Alert, before: State | None, now: float) -> bool:  # noqa: ARG002 -- nobody else is here
+        self._states[alert.source] = State(alert, "", int(now))
+        return True
+
+    def mark_told(self, alert: Alert) -> None:
+        self._states[alert.source] = replace(self._states[alert.source], told=alert.status)
+
+
+def mistakes(label: str) -> list[tuple[str, float, float]]:
+    """Return how a label is answered on the test pictures: answers, shares, and the confidence of wrong ones."""
+    row = MANIFEST["metrics"]["served"]["confusion"][LABELS.index(label)]
+    return [
+        (answer, count / sum(row), _confidence(answer)) for answer, count in zip(LABELS, row, strict=True)
+    ]
+
+
+def _confidence(answer: str) -> float:
+    """Return the median confidence of wrong answers of this label, from the manifest's own figures."""
+    rows = MANIFEST["metrics"]["served"].get("precision_at", {}).get(answer, [])
+    wrong = [row["n"] - row["right"] for row in rows]
+    kept = [row["min_confidence"] for row, left in zip(rows, wrong, strict=True) if left >= wrong[0] / 2]
+    return max(kept, default=0.9)
+
+
+def people(rng: np.random.Generator, without: float, hours: float, first: float) -> Iterator[Record]:
+    """Give the records of people who pass by; a mistake about one lasts for all frames, as mistakes do."""
+    for _ in range(rng.poisson(PEOPLE * hours)):
+        came = first + rng.uniform(0, 3600 * hours)
+        actual = "no_mask" if rng.random() < without else "mask"
+        answers, shares, wrong = zip(*mistakes(actual), strict=True)
+        chosen = rng.choice(len(answers), p=shares)
+        sure = 0.98 if answers[chosen] == actual else wrong[chosen]
+        for frame in range(STAY // EVERY):
+            body = {"faces": [{"label": answers[chosen], "confidence": sure}]}
+            key = int(rng.integers(2**63))
+            yield Record(key, came + frame * EVERY, "gate", "", "", (answers[chosen],), body)
+
+
+def simulate(rules: Rules, records: Sequence[Record], end: float) -> list[Alert]:
+    """Return what is told while records come in the order of time, with the schedule's minutes between them."""
+    told: list[Alert] = []
+    watch = Watch(Memory(), rules, lambda *_: {}, told.append, "")
+    minute = START + 60
+    for record in sorted(records, key=lambda one: one.time):
+        while minute <= record.time:
+            watch.tick(minute)
+            minute += 60
+        watch.take(record.source, [record], record.time)
+    while minute <= end:
+        watch.tick(minute)
+        minute += 60
+    return told
+
+
+def quiet_day(rule: dict[str, Any], seed: int) -> int:
+    """Return how many alerts there are on a day on which nearly all wear masks."""
+    rng = np.random.default_rng(seed)
+    records = list(people(rng, WITHOUT, HOURS, START))
+    told = simulate(parse(json.dumps({"default": rule})), records, START + 3600 * HOURS)
+    return sum(alert.status == OPEN for alert in told)
+
+
+def bad_hour(rule: dict[str, Any], seed: int) -> float | None:
+    """Return the seconds until somebody is told when, after a quiet hour, every other person wears no mask."""
+    rng = np.random.default_rng(seed)
+    change = START + 3600
+    records = [*people(rng, 0, 1, START), *people(rng, 0.5, 1, change)]
+    told = simulate(parse(json.dumps({"default": rule})), records, change + 3600)
+    times = [_unix(alert.started) for alert in told if alert.status == OPEN]
+    return next((one - change for one in times if one > change), None)
+
+
+def table(days: int = 10) -> str:
+    """Return the Markdown table."""
+    lines = [
+        "| Rule | alerts on a quiet day | minutes until told | not told in the hour |",
+        "|---|---:|---:|---:|",
+    ]
+    for name, rule in RULES.items():
+        alerts = [quiet_day(rule, seed) for seed in range(days)]
+        delays = [bad_hour(rule, seed) for seed in range(days)]
+        came = [delay for delay in delays if delay is not None]
+        median = f"{np.median(came) / 60:.1f}" if came else ""
+        lines.append(f"| {name} | {np.mean(alerts):.2f} | {median} | {len(delays) - len(came)} of {days} |")
+    return "\n".join(lines)
+
+
+def flood(seconds: int, rate: int = 200) -> None:
+    """Send records through the running system, each tenth of them twice, and compare what is counted."""
+    from tests.system import eventually, running  # noqa: PLC0415 -- starts processes
+
+    source, drawn = f"flood-{uuid.uuid4()}", np.random.default_rng(0)
+    with running() as system:
+        logs, group = system.client("logs"), system.outputs["PredictLogs"]
+        logs.create_log_stream(logGroupName=group, logStreamName="flood")
+        started, sent, late = time.time(), Counter[str](), 0.0
+        for second in range(seconds):
+            lines = []
+            for n in range(rate):
+                label = str(drawn.choice(LABELS))
+                sent[label] += 1
+                lines.append(line(started + second + n / rate, label, source=source))
+            lines += lines[::10]
+            at = int(time.time() * 1000)
+            logs.put_log_events(
+                logGroupName=group,
+                logStreamName="flood",
+                logEvents=[{"timestamp": at, "message": text} for text in lines],
+            )
+            late = max(late, time.time() - started - second - 1)
+            time.sleep(max(0.0, started + second + 1 - time.time()))
+        took = time.time() - started
+        store = Store(system.client("dynamodb"), system.outputs["AlertsTable"], 1)
+
+        def counted() -> dict[str, int]:
+            return dict(total(store.buckets(source, started, started + seconds), 0).labels)
+
+        wanted = {"uncertain": 0, **sent}
+        eventually(lambda: counted() == wanted, 120)
+        print(  # noqa: T201 -- what it is for
+            f"{sum(sent.values()):,} records in {took:.0f} s, at most {late:.1f} s behind; counted {counted()}"
+        )
+
+
+def _unix(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["flood"]:
+        flood(int(sys.argv[2]) if len(sys.argv) > 2 else 300)
+    else:
+        print(table())  # noqa: T201

@@ -1,0 +1,131 @@
+"""In the running system: one alert about the source without masks, one end, none about the other."""
+
+import json
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jsonschema
+import pytest
+import requests
+
+from tests.alerts import line
+from tests.system import ROOT, eventually
+
+SCHEMA = json.loads((ROOT / "docs" / "alert-event.schema.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def rules(system, tmp_path_factory):
+    """Set rules with the operator's command; everybody else's sources have none."""
+
+    def put(sources):
+        file = Path(tmp_path_factory.mktemp("rules")) / "rules.json"
+        file.write_text(json.dumps({"default": None, "sources": sources}))
+        return system.operate("alerts", "set", str(file))
+
+    yield put
+    put({})
+
+
+@pytest.fixture
+def told(system):
+    """What comes to a queue that is subscribed to the topic, and to the events on the bus."""
+    sqs, name = system.client("sqs"), f"told-{uuid.uuid4()}"
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    system.client("sns").subscribe(TopicArn=system.outputs["AlertsTopic"], Protocol="sqs", Endpoint=arn)
+    events = system.client("events")
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["maskwatch"]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    came = []
+
+    def messages():
+        while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            came.extend(json.loads(message["Body"]) for message in found)
+            for message in found:
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return came
+
+    yield messages
+    events.remove_targets(Rule=name, Ids=["queue"])
+    events.delete_rule(Name=name)
+
+
+def alerts(system, source):
+    answer = requests.get(
+        f"{system.url}/alerts", params={"source": source}, headers={"x-api-key": "local"}, timeout=30
+    )
+    assert answer.headers["cache-control"] == "no-store"
+    return answer.json()["alerts"]
+
+
+def log(system, lines, stream):
+    """Write lines into Predict's log, as the function does."""
+    logs, group = system.client("logs"), system.outputs["PredictLogs"]
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    events = [{"timestamp": int(time.time() * 1000), "message": text} for text in lines]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def end_all(system):
+    """Do what the schedule does in five minutes."""
+    event = {"time": f"{datetime.now(UTC) + timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"}
+    system.client("lambda").invoke(FunctionName=system.outputs["AlertsFunction"], Payload=json.dumps(event))
+
+
+def test_one_alert_and_one_end_about_the_source_without_masks_and_none_about_the_other(system, rules, told):
+    bad, good = f"bad-{uuid.uuid4()}", f"good-{uuid.uuid4()}"
+    rule = {"share": 0.4, "minutes": 5, "min_faces": 10, "over_minutes": 2}
+    assert rules({bad: rule, good: rule}).returncode == 0
+    now = time.time()
+    violating = [line(now - n, "no_mask" if n % 2 else "mask", source=bad) for n in range(20)]
+    fine = [line(now - n, "mask", "mask", source=good) for n in range(20)]
+    log(system, [*violating[:10], *fine], "one")
+    log(system, violating[::-1], "two")  # half of them for the second time, and the wrong way round
+
+    (alert,) = eventually(lambda: alerts(system, bad), 30)
+    assert (alert["status"], alert["faces"] >= 10, alert["share"] >= 0.4) == ("open", True, True)
+    end_all(system)
+    log(system, violating, "three")
+
+    (alert,) = alerts(system, bad)
+    assert alert["status"] == "over"
+    assert alerts(system, good) == []
+    mails = [each for each in told() if "Subject" in each]
+    assert [mail["Subject"].partition(":")[0] for mail in mails] == ["Masks missing", "Masks fine again"]
+    assert all(system.url in mail["Message"] for mail in mails)
+
+
+def test_a_picture_raises_an_alert_whose_event_fits_its_schema(system, rules, told, picture):
+    """Whatever the model says of a gradient, the detector finds no face in it: the record is made to hold one."""
+    source = f"ward-{uuid.uuid4()}"
+    rules({source: {"any": True, "min_confidence": 0.9}})
+    version = system.predict(picture, "image/jpeg", params={"source": source}).json()["model_version"]
+    assert alerts(system, source) == []
+
+    log(
+        system, [line(time.time(), "incorrect", "no_mask", source=source, version=version)], str(uuid.uuid4())
+    )
+
+    def event():
+        return [each["detail"] for each in told() if each.get("detail-type") == "Mask alert"]
+
+    (detail,) = eventually(event)
+    jsonschema.Draft202012Validator(
+        SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    ).validate(detail)
+    assert set(detail["precision"]) == {"no_mask", "incorrect"}
+
+
+def test_a_bad_edit_is_refused_by_its_field_and_changes_nothing(system, rules):
+    rules({"kept": {"any": True}})
+
+    refused = rules({"gate": {"share": 2, "minutes": 5, "min_faces": 1}})
+
+    assert refused.returncode == 1
+    assert refused.stderr.strip() == (
+        "The rules stay as they are: `sources.gate.share` must be a number from 0 to 1, and is 2."
+    )
+    assert '"kept"' in system.operate("alerts", "show").stdout

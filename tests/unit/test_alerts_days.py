@@ -1,0 +1,18 @@
+"""On simulated days: the default rule hardly ever alarms without reason, and soon where there is one."""
+
+import json
+
+from functions.alerts.rules import DEFAULT
+from tests.benchmarks.alerts import bad_hour, quiet_day
+
+RULE = json.loads(DEFAULT)["default"]
+
+
+def test_three_quiet_days_raise_one_alert_at_most():
+    assert sum(quiet_day(RULE, seed) for seed in range(3)) <= 1
+
+
+def test_people_without_masks_raise_one_within_a_quarter_of_an_hour():
+    delays = [bad_hour(RULE, seed) for seed in range(3)]
+
+    assert all(delay is not None and delay <= 900 for delay in delays)

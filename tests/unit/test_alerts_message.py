@@ -1,0 +1,142 @@
+"""What is told: a sentence with the model's precision, a subject that SNS takes, an event as it is documented."""
+
+import json
+from zoneinfo import ZoneInfo
+
+import jsonschema
+import pytest
+
+from functions.alerts.alert import begin, end, from_json
+from functions.alerts.counts import Seen
+from functions.alerts.precision import Precision, precision_of, read_manifest
+from functions.alerts.rules import parse
+from functions.alerts.tell import TellError, tell
+from tests.alerts import START
+from tests.system import ROOT
+
+SCHEMA = json.loads((ROOT / "docs" / "alert-event.schema.json").read_text())
+OPENAPI = ROOT / "functions" / "portal" / "openapi.yaml"
+RULE = parse('{"default": {"share": 0.2, "minutes": 10, "min_faces": 20, "min_confidence": 0.8}}').default
+SEEN = Seen(24, 0, {"mask": 15, "no_mask": 7, "incorrect": 2, "uncertain": 0}, {"no_mask": 16}, "2.0.0")
+PRECISION = {"no_mask": Precision(0.981, 842, 0.8)}
+
+
+def alert(source="gate-3", seen=SEEN, rule=RULE, precision=PRECISION):
+    zone = ZoneInfo("Europe/Berlin")
+    return begin(
+        "0b9c2a53-4f0e-4a51-9f0c-3d2b8a1e7f60", source, START, seen, rule, zone, precision, "https://p/"
+    )
+
+
+def test_the_sentence_says_where_when_how_many_how_sure_and_what_is_allowed():
+    assert alert().message == (
+        "gate-3, 24 Nov 10:00 (CET): in the last 10 minutes 9 of 24 faces (38%) wore no proper mask "
+        "with at least 80% confidence: 7 without a mask (in tests the model was right in 98.1% of 842 "
+        "such answers at 80% confidence or more), 2 with a mask worn wrongly (the model has no test "
+        "figures for this). The limit is 20% of at least 20 faces."
+    )
+
+
+def test_where_one_is_too_many_it_says_so():
+    rule = parse('{"default": {"any": true}}').default
+
+    assert alert("", rule=rule).message.startswith("A camera without a name, 24 Nov")
+    assert alert("", rule=rule).message.endswith("None is allowed there.")
+
+
+def test_the_end_says_how_long_it_was():
+    message = end(alert(), START + 1500, ZoneInfo("UTC")).message
+
+    assert message == (
+        "gate-3, 24 Nov 09:25 (UTC): masks are worn again, or nobody is there. "
+        "The alert of 09:00 is over after 25 min."
+    )
+
+
+@pytest.mark.parametrize("source", ["Tür 3", "門" * 64, "x" * 64, ""])
+def test_a_subject_is_what_sns_takes(source):
+    subject = alert(source).subject
+
+    assert subject.isascii()
+    assert subject.isprintable()
+    assert 0 < len(subject) <= 100
+
+
+def test_the_link_leads_to_the_source_and_the_hour():
+    assert alert("Tür 3&a").page == "https://p/#compliance?source=T%C3%BCr+3%26a&hour=2026-11-24T09"
+
+
+def test_an_alert_is_read_as_it_was_written():
+    assert from_json(json.loads(json.dumps(alert().to_json()))) == alert()
+
+
+class Bus:
+    """Takes events, or not."""
+
+    def __init__(self, failed=0):
+        self.failed, self.entries = failed, []
+
+    def publish(self, **message):
+        self.message = message
+
+    def put_events(self, Entries):  # noqa: N803 -- as boto3 calls it
+        self.entries += Entries
+        return {"FailedEntryCount": self.failed, "Entries": [{"ErrorMessage": "no"}]}
+
+
+@pytest.mark.parametrize("told", [alert(), end(alert(), START + 60, ZoneInfo("UTC"))])
+def test_the_event_fits_its_schema(told):
+    bus = Bus()
+
+    tell(bus, bus, "topic", "maskwatch", told)
+
+    detail = json.loads(bus.entries[0]["Detail"])
+    jsonschema.Draft202012Validator(SCHEMA).validate(detail)
+    assert detail.keys() == SCHEMA["properties"].keys()
+    assert bus.message["Message"].endswith("https://p/#compliance?source=gate-3&hour=2026-11-24T09")
+
+
+def test_an_event_that_is_not_taken_is_no_success():
+    with pytest.raises(TellError, match="no"):
+        tell(Bus(), Bus(failed=1), "topic", "maskwatch", alert())
+
+
+MANIFEST = {
+    "version": "2",
+    "metrics": {
+        "served": {
+            "confusion": [[90, 5, 5], [2, 40, 0], [1, 1, 8]],
+            "precision_at": {
+                "no_mask": [
+                    {"min_confidence": 0.0, "n": 46, "right": 40},
+                    {"min_confidence": 0.9, "n": 20, "right": 19},
+                    {"min_confidence": 0.95, "n": 0, "right": 0},
+                ]
+            },
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(("step", "value"), [(17, 40 / 46), (18, 0.95), (20, 0.95)])
+def test_precision_is_that_of_faces_as_sure_as_the_least_sure_one_seen(step, value):
+    assert precision_of(MANIFEST, "2", {"no_mask": step})["no_mask"].value == pytest.approx(value)
+
+
+def test_without_figures_by_confidence_it_is_that_of_all():
+    assert precision_of(MANIFEST, "2", {"incorrect": 18, "mask": 3}) == {
+        "incorrect": Precision(8 / 13, 13, 0.0)
+    }
+
+
+def test_another_release_s_figures_are_not_given():
+    assert precision_of(MANIFEST, "3", {"no_mask": 18}) == {}
+
+
+def test_the_release_in_the_image_has_figures():
+    manifest = read_manifest(None, "")
+
+    found = precision_of(manifest, manifest["version"], {"no_mask": 18, "incorrect": 18})
+
+    assert found.keys() == {"no_mask", "incorrect"}
+    assert found["no_mask"].value > 0.9
