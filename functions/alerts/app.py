@@ -84,7 +84,7 @@ def unpack(event: Mapping[str, Any]) -> tuple[dict[str, list[Record]], int]:
     for line in delivery["logEvents"] if delivery["messageType"] == "DATA_MESSAGE" else ():
         try:
             record = as_record(json.loads(line["message"]))
-            if record and record.body is not None:
+            if record and record.body is not None and not record.shadow:
                 keys_of(record)  # what cannot be counted is no record
                 found[record.source].append(record)
         except (KeyError, TypeError, ValueError, RecursionError):

@@ -28,6 +28,7 @@ class Judged:
         predicted: The most probable label.
         uncertain: Whether the answer called it uncertain.
         audit: Whether it is of the random audit sample, and was judged as such.
+        shadow: The most probable label by a challenger in the shadow; None where there was none.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Judged:
     predicted: str
     uncertain: bool
     audit: bool
+    shadow: str | None = None
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,9 @@ class FeedbackJoin:
             for key in list_keys(s3, bucket, f"{FEEDBACK}{day_prefix(day)}"):
                 self._keys.setdefault(PurePosixPath(key).stem, []).append((day, key))
         self._known: dict[str, _Prediction] = {}
+        self._shadows: dict[str, str] = {}
         self._predictions, self._audits = Counter[str](), Counter[str]()  # by source, and by model version
+        self.audited: list[Judged] = []  # what `accuracy` has found of the audit sample
 
     @property
     def pending(self) -> bool:
@@ -94,8 +96,13 @@ class FeedbackJoin:
         return any(name not in self._known for name in self._keys)
 
     def add(self, record: Record) -> None:
-        """Take note of a prediction; never of the same one twice."""
+        """Take note of a prediction, or of what was said in its shadow; never of the same one twice."""
         if record.body is None:
+            return
+        if record.shadow:
+            name = record.body["shadow_of"]
+            if name in self._keys:
+                self._shadows[name] = LABELS[label_place(record.body["probabilities"])]
             return
         name = record.body["prediction_id"]
         self._predictions[record.source] += 1
@@ -131,11 +138,11 @@ class FeedbackJoin:
             if label := labels.get(name):
                 of_key[label.api_key] += 1
                 if of_key[label.api_key] <= MAX_LABELS_OF_KEY or not label.api_key:
-                    used.append(_judged(self._known[name], label))
+                    used.append(_judged(self._known[name], label, self._shadows.get(name)))
         return self._figures(used, corrupt, unread=len(names) - len(used) - corrupt)
 
     def _figures(self, judged: Sequence[Judged], corrupt: int, unread: int) -> Accuracy:
-        audited = [one for one in judged if one.audit]
+        self.audited = audited = [one for one in judged if one.audit]
         labels = Counter(one.source for one in judged)
         busiest = sorted(labels, key=lambda source: (-labels[source], source))[:SOURCES]
         unknown = sum(
@@ -160,7 +167,7 @@ class FeedbackJoin:
         )
 
 
-def _judged(prediction: _Prediction, label: Label) -> Judged:
+def _judged(prediction: _Prediction, label: Label, shadow: str | None) -> Judged:
     return Judged(
         prediction.source,
         prediction.minute,
@@ -169,6 +176,7 @@ def _judged(prediction: _Prediction, label: Label) -> Judged:
         prediction.predicted,
         prediction.uncertain,
         label.audit and in_audit_sample(label.prediction_id),
+        shadow,
     )
 
 

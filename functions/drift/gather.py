@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from functions.drift.challenge import Tally
 from functions.drift.compliance import Compliance
 from functions.drift.feedback_join import FeedbackJoin
 from functions.drift.records import Reader
@@ -14,11 +15,13 @@ from functions.drift.sample import Sampler, Seen
 from functions.drift.window import Window, iso
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from functions.drift.challenge import Challenge
     from functions.drift.features import Sample
     from functions.drift.feedback_join import Accuracy
     from functions.drift.settings import Settings
+    from functions.shared.record import Record
 
 LABEL_DAYS: Final = 30  # after a prediction that a label about it counts
 _LATE: Final = timedelta(days=3)  # that a record may arrive after it was made
@@ -70,6 +73,7 @@ class Gathered:
         summary: Of the days that are looked back to.
         whole: The days of `summary` whose records were all read.
         incomplete: Days of arrival of which records were not read.
+        challenge: How a challenger does; None where there is none.
     """
 
     counts: Counts
@@ -81,6 +85,7 @@ class Gathered:
     summary: Compliance
     whole: Collection[date]
     incomplete: Collection[date]
+    challenge: Challenge | None
 
 
 def gather(
@@ -89,6 +94,7 @@ def gather(
     window: Window,
     model_version: str | None,
     known: Collection[str],
+    versions: tuple[str, str],
     time_left: Callable[[], float],
 ) -> Gathered:
     """Read the records and the feedback of the window and of the days that are looked back to.
@@ -99,6 +105,7 @@ def gather(
         window: Of which there are samples.
         model_version: Of the baseline; without one there are no samples.
         known: The sources of the baseline, which are kept whatever others there are.
+        versions: Of the live release and of its challenger; the latter is empty where there is none.
         time_left: Seconds for reading; when they are over, what was read so far has to do.
     """
     start, end = window.start.timestamp(), window.end.timestamp()
@@ -108,9 +115,11 @@ def gather(
     join = FeedbackJoin(s3, settings.insights_bucket, _backwards(latest, oldest), window.end)
     tally, seen, sampler, summary = Counter[str](), Seen(), Sampler(known), Compliance()
     hours = Counter[tuple[int, str]]()
+    challenge = Tally(*versions)
     reader = Reader(s3, settings.records_bucket, time_left)
     # The latest first, so that what is left out for want of time is what matters least.
-    for record in reader.read(_backwards(window.end + _LATE, earliest - _DAY)):
+    records = reader.read(_backwards(window.end + _LATE, earliest - _DAY))
+    for record in _answers(records, seen, join, challenge, window):
         inside = start <= record.time < end
         tally["outside"] += not inside
         if not seen.add(record.key):
@@ -127,6 +136,7 @@ def gather(
                 sampler.add(record)
             if inside:
                 tally["records"] += 1
+                challenge.add(record)
                 hours[int(record.time // _HOUR), record.model_version] += 1
                 tally["other_versions"] += model_version not in {None, record.model_version}
     judged_since = _late_labels(join, reader, seen, (earliest - _DAY).date(), oldest, time_left)
@@ -138,17 +148,32 @@ def gather(
         if reader.incomplete.isdisjoint({day - _DAY, day, day + _DAY})
     }
     complete = [day for day in sorted(whole) if datetime.combine(day + _DAY, time(), UTC) <= window.end]
+    accuracy = join.accuracy(f"{settings.insights_bucket} {iso(window.end)}", time_left)
     return Gathered(
         counts=Counts(**tally, unusable=sampler.unusable, **found),
-        accuracy=join.accuracy(f"{settings.insights_bucket} {iso(window.end)}", time_left),
+        accuracy=accuracy,
         judged_since=judged_since,
         window=sampler.between(start, end),
         days=[days.get(day, {}) for day in complete],
-        serving_version=_serving(hours),
+        serving_version=_serving(hours, challenge.challenger),
         summary=summary,
         whole=whole,
         incomplete=frozenset(reader.incomplete),
+        challenge=challenge.result(join.audited),
     )
+
+
+def _answers(
+    records: Iterable[Record], seen: Seen, join: FeedbackJoin, challenge: Tally, window: Window
+) -> Iterator[Record]:
+    """Give the records of answers and refusals, and count those of a challenger in the shadow by the way."""
+    for record in records:
+        if not record.shadow:
+            yield record
+        elif seen.add(record.key) and record.time < window.end.timestamp():
+            join.add(record)
+            if record.time >= window.start.timestamp():
+                challenge.add(record)
 
 
 def _late_labels(
@@ -169,7 +194,9 @@ def _late_labels(
     return since
 
 
-def _serving(hours: Mapping[tuple[int, str], int]) -> str | None:
+def _serving(hours: Mapping[tuple[int, str], int], challenger: str) -> str | None:
+    """Return the release that made most predictions of the last hour, whatever share its challenger has."""
+    hours = {of: count for of, count in hours.items() if of[1] != challenger}
     if not hours:
         return None
     latest = max(hour for hour, _ in hours)
@@ -182,7 +209,7 @@ def sample_days(s3: Any, bucket: str, window: Window, model_version: str) -> Seq
     start, end = window.start.timestamp(), window.end.timestamp()
     for record in Reader(s3, bucket, lambda: 1.0).read(_backwards(window.end + _LATE, window.start - _DAY)):
         wanted = start <= record.time < end and record.model_version == model_version
-        if wanted and record.body is not None and seen.add(record.key):
+        if wanted and record.body is not None and not record.shadow and seen.add(record.key):
             sampler.add(record)
     days = sampler.days()
     return [days.get(day, {}) for day in reversed(_backwards(window.end - _DAY / 86_400, window.start))]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from functions.drift import challenge as challenges
 from functions.drift import charts, evidently_report
 from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, PROJECTION, SILENT, SUSPECTED
 from functions.drift.effects import CONFIDENCE_DROP, MIN_EFFECTIVE, PREDICTION, SPREAD
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from functions.drift.accuracy import Figures, Share
     from functions.drift.baseline import Baseline, Reference
+    from functions.drift.challenge import Challenge, Side
     from functions.drift.compare import Finding
     from functions.drift.features import Sample
     from functions.drift.report import Report, SourceReport
@@ -78,7 +81,7 @@ def render(report: Report, window: Mapping[str, Sample], baseline: Baseline | No
     body = [*_head(report), *_notes(report.notes)]
     if baseline and report.comparison:
         body += [*_findings(report), *_sources(report, baseline), *_panels(report, window, baseline)]
-    body += _accuracy(report)
+    body += [*_challenge(report.challenge), *_accuracy(report)]
     together = merged(window.values())
     if baseline and together.effective >= MIN_EFFECTIVE:
         body += _evidently(together, baseline.overall)
@@ -247,6 +250,42 @@ def _panel(sample: Sample, reference: Reference, feature: str, *, changed: bool)
         f'<section class="panel{" changed" * changed}"><header><b>{title[0].upper()}{title[1:]}</b></header>'
         f"{charts.histogram(then, now, sentence, ends)}</section>"
     )
+
+
+def _challenge(challenge: Challenge | None) -> Iterator[str]:
+    if challenge is None:
+        return
+    yield (
+        f"<h2>The challenger</h2><p>{escape(challenges.words(asdict(challenge)))}</p>"
+        '<div class="box"><table><thead><tr><th>Release</th><th class="number">Pictures</th><th>Labels</th>'
+        '<th class="number">Median</th><th class="number">p95</th><th class="number">Judged</th>'
+        '<th class="number">Accuracy</th></tr></thead><tbody>'
+    )
+    yield _side_row("live", challenge.live)
+    yield _side_row("challenger", challenge.challenger)
+    yield "</tbody></table></div>"
+    if challenge.disagreements:
+        pairs = (f"{_outcome(a)} instead of {_outcome(b)}: {n:,}" for b, a, n in challenge.disagreements)
+        yield f"<p>Where they differ, the challenger says {'; '.join(pairs)}.</p>"
+
+
+def _side_row(name: str, side: Side) -> str:
+    total = max(side.pictures, 1)
+    parts = {label: side.labels.get(label, 0) / total for label in LABELS}
+    title = ", ".join(f"{_NAMES[label]} {value:.1%}" for label, value in parts.items())
+    times = "".join(
+        f'<td class="number">{"" if value is None else f"{value:.1f} ms"}</td>'
+        for value in (side.median_ms, side.p95_ms)
+    )
+    return (
+        f'<tr><td class="where">{name}, {escape(side.model_version)}</td><td class="number">{side.pictures:,}</td>'
+        f'<td title="{title}">{charts.shares(list(parts.items()), title)}</td>{times}'
+        f'<td class="number">{side.judged:,}</td><td class="number">{_share(side.accuracy)}</td></tr>'
+    )
+
+
+def _outcome(label: str) -> str:
+    return _NAMES.get(label, label)
 
 
 def _accuracy(report: Report) -> Iterator[str]:

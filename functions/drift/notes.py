@@ -25,6 +25,11 @@ def on_missing_baseline(uri: str) -> str:
     )
 
 
+def on_missing_challenger(uri: str) -> str:
+    """Say that it cannot be compared."""
+    return f"The manifest of the challenger {uri} cannot be read, so it is not compared with the release that serves."
+
+
 def on_records(counts: Counts, incomplete: Collection[date], kept: Collection[date]) -> Iterator[str]:
     """Say what was left out, and why.
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from functions.drift.challenge import Challenge
     from functions.drift.compare import Comparison, Finding
     from functions.drift.feedback_join import Accuracy
     from functions.drift.gather import Counts
@@ -69,6 +70,7 @@ class Report:
         judged_since: The first day whose predictions `accuracy` is about.
         min_accuracy: The share of right answers that is wanted.
         notes: What else a reader has to know, in sentences.
+        challenge: How a challenger does; None where there is none.
     """
 
     window: Window
@@ -82,6 +84,7 @@ class Report:
     judged_since: date
     min_accuracy: float
     notes: tuple[str, ...]
+    challenge: Challenge | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what the report's JSON file says."""
@@ -107,6 +110,7 @@ class Report:
                 "min_accuracy": self.min_accuracy,
                 **asdict(self.accuracy),
             },
+            "challenge": self.challenge and asdict(self.challenge),
             "notes": list(self.notes),
         }
 

@@ -71,8 +71,11 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
     """
     uri, baseline, error = _find_baseline(s3, settings)
     version, known = (baseline.model_version, baseline.sources) if baseline else (None, {})
-    found = gather(s3, settings, window, version, known, time_left)
-    written, kept = _write_summaries(s3, settings, found)
+    live = _manifest(s3, settings.model_uri)
+    challenger = _manifest(s3, settings.challenger_uri) if settings.challenger_uri else None
+    versions = live.get("version", ""), (challenger or {}).get("version", "")
+    found = gather(s3, settings, window, version, known, versions, time_left)
+    written, kept = _write_summaries(s3, settings, found, live)
     comparison = compare(found.window, found.days, baseline) if baseline else None
     info = BaselineInfo(uri, baseline.model_version, own=bool(baseline.sources)) if baseline else None
     statuses = comparison.sources if comparison else dict.fromkeys(found.window, NO_BASELINE)
@@ -87,7 +90,9 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         accuracy=found.accuracy,
         judged_since=found.judged_since,
         min_accuracy=settings.min_accuracy,
+        challenge=found.challenge,
         notes=(
+            *([notes.on_missing_challenger(settings.challenger_uri)] if challenger == {} else []),
             *([error] if error else [] if info else [notes.on_missing_baseline(uri)]),
             *notes.on_records(found.counts, found.incomplete, kept),
             *(
@@ -129,22 +134,31 @@ def _read(s3: Any, uri: str) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def _confusion(s3: Any, settings: Settings) -> tuple[str, list[list[int]]] | None:
-    """Return the version of the serving release and its confusion on its test pictures, if its manifest has one.
+def _manifest(s3: Any, uri: str) -> dict[str, Any]:
+    """Return the manifest of a release, empty where there is none that can be read."""
+    try:
+        manifest = json.loads(_read(s3, f"{uri.rstrip('/') or BAKED}/{MANIFEST}") or b"")
+        return {"version": str(manifest["version"]), "metrics": manifest.get("metrics")}
+    except (ClientError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _confusion(manifest: Mapping[str, Any]) -> tuple[str, list[list[int]]] | None:
+    """Return the version of a release and its confusion on its test pictures, if its manifest has one.
 
     Rows are actual labels, columns predicted ones.
     """
-    folder = settings.model_uri.rstrip("/") or str(BAKED)
     try:
-        manifest = json.loads(_read(s3, f"{folder}/{MANIFEST}") or b"")
-        return str(manifest["version"]), manifest["metrics"]["confusion"]
-    except (ClientError, KeyError, TypeError, ValueError):
+        return manifest["version"], manifest["metrics"]["confusion"]
+    except (KeyError, TypeError):
         return None  # shares are then given without correction, which the answer shows
 
 
-def _write_summaries(s3: Any, settings: Settings, found: Gathered) -> tuple[list[str], list[Any]]:
+def _write_summaries(
+    s3: Any, settings: Settings, found: Gathered, live: Mapping[str, Any]
+) -> tuple[list[str], list[Any]]:
     """Write the summaries of the days that were wholly read; return their keys, and the days that keep theirs."""
-    now, confusion, versions = datetime.now(UTC), _confusion(s3, settings), found.summary.versions()
+    now, confusion, versions = datetime.now(UTC), _confusion(live), found.summary.versions()
     written, kept = [], []
     for day, rows in found.summary.days().items():
         if day not in found.whole:

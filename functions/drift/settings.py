@@ -18,6 +18,7 @@ class Settings:
         records_bucket: Where the prediction records are.
         insights_bucket: Where feedback is, and where summaries and reports go.
         model_uri: Of the model release that serves: a folder, s3://bucket/prefix/, or empty for the one in the image.
+        challenger_uri: Of the release that challenges it, of the same form; empty for none.
         baseline_uri: s3://bucket/key of a baseline to use instead of the release's; empty for the release's.
         window_hours: How long a time is compared with the baseline.
         lookback_days: How many days before the window's end summaries are kept up to date and feedback is looked for.
@@ -29,6 +30,7 @@ class Settings:
     records_bucket: str
     insights_bucket: str
     model_uri: str
+    challenger_uri: str
     baseline_uri: str
     window_hours: int
     lookback_days: int
@@ -48,6 +50,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             records_bucket=environment["RECORDS_BUCKET"],
             insights_bucket=environment["INSIGHTS_BUCKET"],
             model_uri=environment.get("MODEL_URI", "").partition("#")[0],  # behind it: a checksum
+            challenger_uri=environment.get("CHALLENGER_URI", "").partition("#")[0],
             baseline_uri=environment.get("BASELINE_URI", ""),
             window_hours=int(environment.get("WINDOW_HOURS", "24")),
             lookback_days=int(environment.get("LOOKBACK_DAYS", "7")),

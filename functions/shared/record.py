@@ -17,7 +17,7 @@ _KNOWN: Final = frozenset(OUTCOMES)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A prediction, or the refusal of a request, that was written down.
+    """A prediction, what a challenger said in its shadow, or the refusal of a request, that was written down.
 
     Attributes:
         key: 64 bits of a hash of what identifies it; the same for a duplicate.
@@ -27,6 +27,7 @@ class Record:
         track: The person that the largest face belongs to, as the caller followed it; empty where none was told.
         faces: The label of every face.
         body: All of it; None for a refusal.
+        shadow: Whether it is what a challenger said of a picture that another release answered.
     """
 
     key: int
@@ -36,6 +37,7 @@ class Record:
     track: str
     faces: tuple[str, ...]
     body: Mapping[str, Any] | None
+    shadow: bool = False
 
 
 def as_record(value: Any) -> Record | None:
@@ -47,13 +49,18 @@ def as_record(value: Any) -> Record | None:
         version, reason = value["model_version"], value.get("rejected")
         if reason is not None:
             name, source, faces = f"{value['request_id']} {value['time']} {reason}", None, []
-            track = ""
+            track, shadow = "", False
         else:
-            name, source = value["prediction_id"], value["source"]
+            shadow = "shadow_of" in value
+            name = f"shadow of {value['shadow_of']}" if shadow else value["prediction_id"]
+            source, answered = value["source"], [value["live"]] if shadow else []
             track = value.get("track") or ""
             faces, result = [face["label"] for face in value["faces"]], value["probabilities"]
+            labels = [*faces, value["label"], *(live["label"] for live in answered)]
             if not (
-                _KNOWN.issuperset([*faces, value["label"]]) and all(0 <= result[of] <= 1 for of in LABELS)
+                _KNOWN.issuperset(labels)
+                and all(0 <= result[of] <= 1 for of in LABELS)
+                and all(isinstance(live["model_version"], str) for live in answered)
             ):
                 return None
         source = source or ""
@@ -63,7 +70,7 @@ def as_record(value: Any) -> Record | None:
             return None
         key = int.from_bytes(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
         body = value if reason is None else None
-        return Record(key, time.timestamp(), source, version, track, tuple(faces), body)
+        return Record(key, time.timestamp(), source, version, track, tuple(faces), body, shadow)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 

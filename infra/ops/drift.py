@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 from botocore.config import Config
 
+from functions.drift import challenge
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
 
@@ -88,6 +89,8 @@ def words(report: Mapping[str, Any]) -> Iterator[str]:
                 f"{accuracy['value']:.1%} of the {figures['n']:,} predictions {chosen} are right, of "
                 f"{figures['of']:,} that there are (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%})."
             )
+    if report.get("challenge"):
+        yield challenge.words(report["challenge"])
     yield from report["notes"]
 
 

@@ -489,3 +489,94 @@ def test_a_second_drift_while_one_is_on_is_told_again(drift, store, rng):
         assert metrics[("service", "drift"),]["DriftVerdict"] == 1
         assert (metrics[("service", "drift"),]["NewFindings"] > 0) == expected
     assert drift().metrics[("service", "drift"),]["NewFindings"] == 0
+
+
+@pytest.fixture
+def challenged(s3):
+    """Two published releases, of which one challenges the other."""
+    s3.create_bucket(Bucket="models")
+    for version in ("1.0.0", "2.0.0"):
+        s3.put_object(
+            Bucket="models", Key=f"models/{version}/manifest.json", Body=json.dumps({"version": version})
+        )
+    uris = {
+        name: f"s3://models/models/{version}/#ab"
+        for name, version in (("MODEL_URI", "1.0.0"), ("CHALLENGER_URI", "2.0.0"))
+    }
+    yield uris
+    for version in ("1.0.0", "2.0.0"):
+        s3.delete_object(Bucket="models", Key=f"models/{version}/manifest.json")
+
+
+def report_of(found):
+    return json.loads(found.files["drift/latest.json"])
+
+
+def pictures_counted(found):
+    return sum(
+        row["pictures"]
+        for name, text in found.files.items()
+        if name.startswith("compliance/")
+        for row in json.loads(text)["rows"]
+    )
+
+
+def shadow_of(line, label):
+    answer = parsed(line)
+    kept = ("time", "request_id", "route", "source", "faces", "probabilities")
+    return (
+        json.dumps(
+            {name: answer[name] for name in kept}
+            | {"model_version": "2.0.0", "shadow_of": answer["prediction_id"], "label": label}
+            | {"live": {"model_version": "1.0.0", "label": answer["label"]}}
+        )
+        + "\n"
+    )
+
+
+def test_what_a_challenger_says_in_the_shadow_is_compared_and_counts_as_nothing_else(
+    store, drift, rng, challenged
+):
+    lines = [drawn(rng, END - timedelta(minutes=number), label="mask") for number in range(1, 51)]
+    store(lines, "alone")
+    alone = drift(**challenged)
+    store(
+        [shadow_of(line, "no_mask" if number < 20 else "mask") for number, line in enumerate(lines)],
+        "shadows",
+    )
+
+    found = drift(**challenged)
+    report, before = report_of(found), report_of(alone)
+
+    challenge = report["challenge"]
+    assert challenge["shadow"]
+    assert challenge["agreement"]["value"] == 0.6
+    assert challenge["challenger"]["labels"] == {"no_mask": 20, "mask": 30}
+    for name in ("verdict", "sources", "serving_version", "accuracy"):
+        assert report[name] == before[name]
+    assert (report["counts"]["records"], report["counts"]["corrupt"]) == (50, 0)
+    assert pictures_counted(found) == pictures_counted(alone) == 50
+    assert "no mask instead of mask: 20" in found.files["drift/latest.html"]
+
+
+def test_a_challenger_that_answers_most_is_not_taken_for_the_release_that_serves(
+    store, drift, rng, challenged
+):
+    lines = [drawn(rng, END - timedelta(minutes=number), version="2.0.0") for number in range(1, 41)]
+    store([*lines, *(drawn(rng, END - timedelta(minutes=number)) for number in range(1, 11))])
+
+    found = drift(**challenged)
+    report = report_of(found)
+
+    assert report["serving_version"] == "1.0.0"
+    assert [report["challenge"][side]["pictures"] for side in ("live", "challenger")] == [10, 40]
+    assert pictures_counted(found) == 50
+
+
+def test_a_challenger_that_cannot_be_read_is_said(store, drift, rng, challenged):
+    store([drawn(rng, END - timedelta(minutes=1))])
+
+    report = report_of(drift(**challenged | {"CHALLENGER_URI": "s3://models/models/3.0.0/#ab"}))
+
+    assert report["challenge"] is None
+    assert any("challenger s3://models/models/3.0.0/ cannot be read" in note for note in report["notes"])

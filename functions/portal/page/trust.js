@@ -15,7 +15,7 @@ const VERDICTS = {
 /** Panels about drift and accuracy for a report, or for null where there is none. */
 export function drawTrust(report) {
   if (!report) return [panel("uncertain", "No drift report yet", dim("The first comes within the hour, as a rule."))];
-  return [drift(report), accuracy(report.accuracy)];
+  return [drift(report), accuracy(report.accuracy), ...(report.challenge ? [challenge(report.challenge)] : [])];
 }
 
 function drift({ verdict, findings = [], window: { from, to }, counts }) {
@@ -42,6 +42,38 @@ function accuracy({ audit, chosen, min_accuracy: least } = {}) {
     make("p", {}, `${judged(chosen)}, chosen by people, which says little about the others: of all answers between `
       + `${percent(low, 1)} and ${percent(high, 1)} were right. Judge what is drawn for checking to know more.`),
     dim(f1(chosen)));
+}
+
+const CHALLENGES = {
+  "too few labels": ["uncertain", "Two models are compared"],
+  better: ["mask", "The challenging model is better"],
+  worse: ["no_mask", "The challenging model is worse"],
+  alike: ["mask", "Both models do equally well"],
+};
+
+/** The release that serves and the one that challenges it, side by side. */
+function challenge({ shadow, live, challenger, agreement, verdict }) {
+  const [label, title] = CHALLENGES[verdict] ?? ["uncertain", verdict];
+  const rows = [["Live", live], ["Challenger", challenger]].map(([name, side]) => make("tr", {},
+    make("th", { scope: "row" }, `${name}, ${side.model_version}`),
+    ...[
+      String(side.pictures),
+      ...LABELS.map((one) => percent((side.labels[one] ?? 0) / side.pictures, 1)),
+      side.median_ms == null ? "" : `${side.median_ms} ms`,
+      side.accuracy ? `${percent(side.accuracy.value, 1)} of ${side.judged}` : "not known",
+    ].map((text) => make("td", {}, text))));
+  const head = ["Model", "Pictures", ...LABELS.map((one) => WORDS[one]), "Median time", "Right"];
+  const needed = shadow ? `${challenger.needed}`
+    : `${challenger.needed} of the challenger's pictures and ${live.needed} of the live model's`;
+  return panel(label, title,
+    make("p", {}, shadow ? "The challenger scores every picture and answers none." : "The challenger answers sources of its own."),
+    make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Both models" },
+      make("table", {}, make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
+        make("tbody", {}, ...rows))),
+    dim([
+      agreement ? `Both say the same of ${percent(agreement.value, 1)} of the pictures.` : "",
+      verdict === "too few labels" ? `To tell a difference of two points, judge ${needed} more that are drawn for checking.` : "",
+    ].filter(Boolean).join(" ")));
 }
 
 const judged = ({ n, of }) => `${n} judged of ${of}`;
