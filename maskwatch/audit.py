@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+from maskwatch.client import LABELS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maskwatch.client import Client
     from maskwatch.output import Outcome
 
-LABELS: Final = ("mask", "no_mask", "incorrect")
 _SHARE: Final = 0.01  # of all predictions
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from tqdm import tqdm
 
 from maskwatch import audit
-from maskwatch.client import LOCAL, ApiError, Client
+from maskwatch.client import LABELS, LOCAL, ApiError, Client
 from maskwatch.drawing import FILMS
 from maskwatch.frames import SourceError
 from maskwatch.output import FORMS, Outcome, compliance_table, printable
@@ -204,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
         "feedback", parents=[service], help="tell what a prediction should have said"
     )
     command.add_argument("prediction_id", metavar="ID", help="as it was answered")
-    command.add_argument("label", choices=("mask", "no_mask", "incorrect"))
+    command.add_argument("label", choices=LABELS)
     command.add_argument("--audit", action="store_true", help="it was drawn for checking, rather than chosen")
     command.set_defaults(run=feedback)
 

@@ -12,6 +12,8 @@ from urllib.parse import quote, urlencode
 import urllib3
 
 LOCAL: Final = ("http://127.0.0.1:3000/", "local")  # address and key of `make run`
+LABELS: Final = ("mask", "no_mask", "incorrect")
+OUTCOMES: Final = (*LABELS, "uncertain")  # what the label of an answer may be
 TYPES: Final = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "image/jpeg"),
     ".png": "image/png",

@@ -11,13 +11,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from maskwatch.client import OUTCOMES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-LABELS: Final = ("mask", "no_mask", "incorrect", "uncertain")
 COLUMNS: Final = (
     *("file", "status", "label", "confidence", "faces"),
-    *(f"faces_{label}" for label in LABELS),
+    *(f"faces_{label}" for label in OUTCOMES),
     *("detail", "model_version", "prediction_id"),
 )
 BOM: Final = "\ufeff"  # by which Excel knows UTF-8
@@ -50,7 +51,7 @@ def scored(prediction: Mapping[str, Any]) -> Row:
     return {
         "status": "scored",
         "faces": counts["faces"],
-        **{f"faces_{label}": counts[label] for label in LABELS},
+        **{f"faces_{label}": counts[label] for label in OUTCOMES},
         **{name: prediction[name] for name in ("label", "confidence", "model_version", "prediction_id")},
     }
 
@@ -62,7 +63,7 @@ def as_table(outcomes: Iterable[Outcome], names: Sequence[str]) -> Iterator[str]
     faces: Counter[str] = Counter()
     for outcome in outcomes:
         if not labels:
-            yield f"{'file':{file}}  {'label':9}  confidence  faces" + "".join(f"{n:>11}" for n in LABELS)
+            yield f"{'file':{file}}  {'label':9}  confidence  faces" + "".join(f"{n:>11}" for n in OUTCOMES)
         name = printable(outcome.file)
         if outcome.answer is None:
             labels["refused"] += 1
@@ -71,12 +72,12 @@ def as_table(outcomes: Iterable[Outcome], names: Sequence[str]) -> Iterator[str]
         label, counts = outcome.answer["label"], outcome.answer["summary"]
         labels[label] += 1
         faces.update(counts)
-        numbers = "".join(f"{counts[label] or '':>11}" for label in LABELS)
+        numbers = "".join(f"{counts[label] or '':>11}" for label in OUTCOMES)
         yield f"{name:{file}}  {label:9}  {outcome.answer['confidence']:10.1%}  {counts['faces']:5}{numbers}"
     if labels.total() > 1:
-        parts = [f"{labels[label]:,} {label}" for label in (*LABELS, "refused") if labels[label]]
+        parts = [f"{labels[label]:,} {label}" for label in (*OUTCOMES, "refused") if labels[label]]
         yield f"{labels.total():,} pictures: {', '.join(parts)}"
-        parts = [f"{faces[label]:,} {label}" for label in LABELS if faces[label]]
+        parts = [f"{faces[label]:,} {label}" for label in OUTCOMES if faces[label]]
         yield f"{faces['faces']:,} faces{': ' if parts else ''}{', '.join(parts)}"
 
 
@@ -111,11 +112,11 @@ def compliance_table(found: Mapping[str, Any]) -> Iterator[str]:
     """Give the lines of a table of what GET /compliance says, as they are read: with shares in percent."""
     source = max([len(row["source"]) for row in found["rows"]] + [6])
     yield f"{'time':16}  {'source':{source}}  pictures     faces" + "".join(
-        f"{label:>11}" for label in LABELS
+        f"{label:>11}" for label in OUTCOMES
     )
     rows = [*found["rows"], {"time": "together", "source": ""} | found["total"]]
     for row in rows:
-        shares = [row[f"share_{label}"] for label in LABELS]
+        shares = [row[f"share_{label}"] for label in OUTCOMES]
         numbers = "".join(f"{'' if share is None else format(share, '.1%'):>11}" for share in shares)
         time = row["time"][: 10 if found["by"] == "day" else 16].replace("T", " ")
         yield f"{time:16}  {row['source']:{source}}  {row['pictures']:8,}  {row['faces']:8,}{numbers}"

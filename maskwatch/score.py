@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_FOR_ALL: Final = {
+FOR_ALL: Final = {
     "forbidden",
     "throttled",
     "invalid-parameter",
 }  # refusals that every other picture would get
-_SMALLER: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy does not get
+SMALLER: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy does not get
 _QUALITY: Final = 90  # of a drawn copy, unless it is a PNG
 
 
@@ -43,7 +43,7 @@ def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path
     except OSError as error:
         return Outcome(picture.name, None, str(error))
     except ApiError as refusal:
-        if isinstance(refusal, UnreachableError) or refusal.kind in _FOR_ALL:
+        if isinstance(refusal, UnreachableError) or refusal.kind in FOR_ALL:
             raise
         return Outcome(picture.name, None, str(refusal), refusal.kind)
     return Outcome(picture.name, answer)
@@ -54,7 +54,7 @@ def _predict(client: Client, query: Mapping[str, str], data: bytes) -> dict[str,
         try:
             return client.predict(data, **query)
         except ApiError as refusal:
-            if refusal.kind not in _SMALLER:
+            if refusal.kind not in SMALLER:
                 raise
     smaller, original = shrunk(data)
     return as_in(original, client.predict(smaller, **query))

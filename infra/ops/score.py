@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from infra.ops.address import add_api_options, api_of
 from infra.ops.errors import OpsError
-from maskwatch.client import TYPES, ApiError, Client
-from maskwatch.output import BOM, COLUMNS, LABELS, Row, csv_cell, scored
+from maskwatch.client import OUTCOMES, TYPES, ApiError, Client
+from maskwatch.output import BOM, COLUMNS, Row, csv_cell, scored
 from maskwatch.pictures import ENDINGS, within
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Itera
 def summary(rows: Sequence[Row]) -> str:
     """Return a table of how many pictures and faces there are of each label, and what could not be scored."""
     pictures = Counter(row["label"] for row in rows if row["status"] == "scored")
-    faces = {label: sum(row.get(f"faces_{label}", 0) for row in rows) for label in LABELS}
+    faces = {label: sum(row.get(f"faces_{label}", 0) for row in rows) for label in OUTCOMES}
     lines = [f"{'':12}{'pictures':>10}{'faces':>10}"]
-    lines += [f"{label:12}{pictures[label]:>10,}{faces[label]:>10,}" for label in LABELS]
+    lines += [f"{label:12}{pictures[label]:>10,}{faces[label]:>10,}" for label in OUTCOMES]
     lines += [f"{'together':12}{pictures.total():>10,}{sum(faces.values()):>10,}"]
     others = Counter((row["status"], row.get("detail", "")) for row in rows if row["status"] != "scored")
     lines += [f"{status:12}{count:>10,}  {detail}" for (status, detail), count in others.most_common()]

@@ -1,6 +1,6 @@
 """CSV that Excel opens right and computes nothing of: the writers of the service, the command and `make score`.
 
-The page's writer is held to the same table of cells in tests/browser/test_page_csv.py.
+The page's writer is held to the same table of cells in tests/browser/test_page_odd_input.py.
 """
 
 import csv

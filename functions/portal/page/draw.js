@@ -1,6 +1,6 @@
 // Boxes over a picture or a video, in shares of its size: they stay right when it is scaled.
 
-import { make, percent, SIGNS, WORDS } from "./dom.js";
+import { LABELS, make, percent, SIGNS, WORDS } from "./dom.js";
 
 /**
  * Put a box for each face into a layer that covers the picture exactly.
@@ -26,7 +26,7 @@ function box({ box: { left, top, width, height }, label, confidence, number }, s
 
 /** Bars for the probability of each label. */
 export function drawChances(probabilities) {
-  return make("div", {}, ...["mask", "incorrect", "no_mask"].map((label) =>
+  return make("div", {}, ...LABELS.map((label) =>
     make("div", { className: `chance ${label}` },
       make("span", {}, WORDS[label]),
       make("span", { className: "track" },

@@ -1,0 +1,81 @@
+"""The page and the command line come without functions/shared/contract; what they say of it again is the same."""
+
+import re
+
+import pytest
+import yaml
+
+from functions.inference.decode import MAX_PIXELS, MIN_SIDE
+from functions.shared import contract
+from functions.shared.problem import PROBLEMS, problem_json
+from maskwatch import audit, client, draw, output, pictures, score
+from tests.system import ROOT
+
+ITS_OWN = {
+    "no-pictures",
+    "empty",
+    "unexpected",
+    "failed",
+    "network",
+}  # what the page finds out before it asks
+PAGE = ROOT / "functions" / "portal" / "page"
+
+
+def constant(file, name):
+    """Return a constant of one of the page's modules; a literal of JavaScript's reads as YAML."""
+    text = (PAGE / file).read_text()
+    return yaml.safe_load(re.search(rf"const {name} = ([^;]+);", text)[1])
+
+
+def test_the_command_line_knows_the_limit_types_and_labels():
+    assert pictures.MAX_BYTES == contract.MAX_PREDICT_BYTES
+    assert set(client.TYPES.values()) == contract.UPLOAD_TYPES.keys()
+    assert contract.UPLOAD_TYPES.items() <= {(kind, ending) for ending, kind in client.TYPES.items()}
+    assert (client.LABELS, client.OUTCOMES) == (contract.LABELS, contract.OUTCOMES)
+    assert draw.COLOURS.keys() == draw.LETTERS.keys() == set(contract.OUTCOMES)
+    assert {f"faces_{outcome}" for outcome in contract.OUTCOMES} <= set(output.COLUMNS)
+
+
+def test_the_command_line_sends_no_more_pixels_than_are_taken():
+    assert pictures.SENT_PIXELS <= MAX_PIXELS
+
+
+@pytest.mark.parametrize(
+    "first", [0, int(contract.AUDIT_SHARE * 2**32) - 1, int(contract.AUDIT_SHARE * 2**32) + 1]
+)
+def test_the_command_line_draws_the_audit_sample_that_is_counted(first):
+    prediction = f"{first:08x}-0000-4000-8000-000000000000"
+
+    assert audit.is_drawn(prediction) == contract.in_audit_sample(prediction)
+
+
+def test_the_page_knows_the_limit_types_and_labels():
+    assert constant("shrink.js", "MAX_BYTES") == contract.MAX_PREDICT_BYTES
+    assert set(constant("shrink.js", "ACCEPTED")) == contract.UPLOAD_TYPES.keys()
+    assert set(constant("dom.js", "LABELS")) == set(contract.LABELS)
+    for file, name in (("dom.js", "WORDS"), ("dom.js", "SIGNS"), ("chart.js", "STACK")):
+        assert set(constant(file, name)) == set(contract.OUTCOMES)
+    assert set(contract.LABELS) < set(constant("csv.js", "COLUMNS"))
+    assert f"at least {MIN_SIDE} pixels a side" in (PAGE / "api.js").read_text()
+
+
+def test_the_page_takes_every_ending_that_the_command_line_takes_out_of_a_folder():
+    (pattern,) = re.findall(r"const PICTURE = /(.+)/i;", (PAGE / "drop.js").read_text())
+
+    assert all(re.search(pattern, f"face{ending.upper()}", re.IGNORECASE) for ending in client.TYPES)
+
+
+def test_both_know_a_problem_by_its_type():
+    kind = problem_json(PROBLEMS[0], "detail")["type"]
+
+    assert kind.startswith(client.PROBLEM)
+    assert f'"{client.PROBLEM}"' in (PAGE / "api.js").read_text()
+
+
+def test_the_problems_that_either_tells_apart_are_in_the_table():
+    slugs = {problem.slug for problem in PROBLEMS}
+    meaning = re.search(r"const MEANING = {(.+?)\n};", (PAGE / "api.js").read_text(), re.DOTALL)[1]
+    of_the_page = set(re.findall(r'^  "?([a-z0-9-]+)"?:', meaning, re.MULTILINE))
+
+    assert slugs >= score.FOR_ALL | score.SMALLER
+    assert of_the_page - ITS_OWN <= slugs
