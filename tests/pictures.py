@@ -47,6 +47,18 @@ def encode(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
     return file.getvalue()
 
 
+def draw_film(length: int) -> bytes:
+    """Two people with masks who sway before a wall, as motion JPEG of so many frames of 640x480."""
+    frames = []
+    for number in range(length):
+        image = Image.new("RGB", (640, 480), (120, 118, 110))
+        sway = abs(length // 2 - number)
+        image.paste(draw_face(96, 120), (80 + sway, 200))
+        image.paste(draw_face(96, 120), (420 - sway, 220))
+        frames.append(encode(image, quality=90))
+    return b"".join(frames)
+
+
 def chunk(name: bytes, content: bytes) -> bytes:
     """One chunk of a PNG file."""
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

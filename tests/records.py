@@ -17,6 +17,20 @@ from functions.shared.contract import LABELS, UNCERTAIN
 from functions.shared.problem import TOO_LARGE
 
 VERSION = "1.0.0"
+PREDICTION = Prediction(
+    id="5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
+    verdict=Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.06, "incorrect": 0.04}),
+    faces=(),
+    rotated=0,
+    width=640,
+    height=480,
+    model_version="7",
+    projection=(0.5,) * 16,
+    statistics={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
+    decode_ms=3.1,
+    detect_ms=5.3,
+    inference_ms=4.2,
+)
 APPEARANCE = ("brightness", "contrast", "sharpness", "saturation", "noise", "blockiness")
 
 

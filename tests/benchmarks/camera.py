@@ -17,10 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.pictures import draw_face, encode
+from tests.pictures import draw_film
 
 ROOT = Path(__file__).parents[2]
 COUNT = """() => {
@@ -36,7 +35,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10, help="of each round, after two to warm up")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, system() as url, sync_playwright() as driver:
-        film = write_film(Path(folder) / "film.mjpeg")
+        film = Path(folder) / "film.mjpeg"
+        film.write_bytes(draw_film(60))
         browser = driver.chromium.launch(
             executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
             args=[
@@ -79,19 +79,6 @@ def measure(browser: Browser, url: str, seconds: int) -> tuple[float, float]:
     times = page.evaluate("() => window.frames")
     context.close()
     return (len(times) - 1) / (times[-1] - times[0]) * 1000, statistics.median(waits)
-
-
-def write_film(path: Path) -> Path:
-    """Two people who sway."""
-    frames = []
-    for number in range(60):
-        image = Image.new("RGB", (640, 480), (120, 118, 110))
-        sway = abs(30 - number)
-        image.paste(draw_face(96, 120), (80 + sway, 200))
-        image.paste(draw_face(96, 120), (420 - sway, 220))
-        frames.append(encode(image, quality=90))
-    path.write_bytes(b"".join(frames))
-    return path
 
 
 @contextmanager

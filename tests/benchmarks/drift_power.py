@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
 
@@ -20,17 +20,20 @@ from functions.drift import compare as comparing
 from functions.drift.baseline import build
 from functions.drift.compare import DAYS, DRIFT, compare
 from functions.drift.features import APPEARANCE, PROJECTIONS
-from tests.benchmarks.drift_worlds import Change, Site, World, thinned
+from functions.drift.report import OTHER_VERSION, BaselineInfo, verdict_of
+from tests.benchmarks.drift_worlds import MINUTES, Change, Site, World, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from functions.drift.effects import Effects, Moments
     from functions.drift.features import Sample
+    from tests.benchmarks.drift_worlds import Frames
 
 BASELINE_DAYS: Final = 14
 MONTH: Final = 30  # days
 BEFORE: Final = 7  # days of the month before the change
+RELEASE: Final = "1"
 USUAL: Final = World(weather=0.05, night=1.0)
 
 UNCHANGED: Final = {
@@ -72,6 +75,11 @@ CHANGED: Final[dict[str, Sequence[tuple[str, Change]]]] = {
         (f"{by} SD a day", Change(by_day=dict.fromkeys(APPEARANCE, by))) for by in (0.02, 0.05, 0.1)
     ],
     "a camera falls silent": [("all of it", Change(sources=1, gone=True))],
+    "another release scores, from noon on": [("all of it", Change(release=True))],
+}
+NEW_SOURCES: Final = {  # no change of what was there: every alarm is a false one
+    "a new camera beside four, from the second week on": Change(newcomers=1),
+    "four new cameras beside four, from the second week on": Change(newcomers=4),
 }
 
 
@@ -115,32 +123,54 @@ def _remembering(effects: Callable[[Sample, Moments], Effects]) -> Callable[[Sam
 def run(world: World, change: Change | None, seed: int) -> Run:
     """Draw a site, and judge its days."""
     rng = np.random.default_rng(seed)
-    site, onset = Site(world, rng), BASELINE_DAYS + BEFORE
-    past = [
-        {
-            source: thinned(frames, rng)
-            for source, frames in site.day(day, change if day >= onset else None, onset).items()
-        }
-        for day in range(BASELINE_DAYS + MONTH)
-    ]
-    baseline = build("1", past[:BASELINE_DAYS])
+    onset = BASELINE_DAYS + BEFORE
+    past = list(_days(world, change, onset, rng))
+    baseline = build(RELEASE, past[:BASELINE_DAYS])
+    info = BaselineInfo("", RELEASE, own=True)
+    alarms, named = [], set()
     with patch.object(comparing, "effects", _remembering(comparing.effects)):
-        result = [
-            compare(past[day], past[max(BASELINE_DAYS, day - DAYS + 1) : day + 1], baseline)
-            for day in range(BASELINE_DAYS, BASELINE_DAYS + MONTH)
-        ]
-    return Run(
-        tuple(one.verdict == DRIFT for one in result),
-        frozenset(finding.kind for one in result for finding in one.findings if finding.confirmed),
-    )
+        for day in range(BASELINE_DAYS, BASELINE_DAYS + MONTH):
+            result = compare(past[day], past[max(BASELINE_DAYS, day - DAYS + 1) : day + 1], baseline)
+            serving = "another" if change and change.release and day >= onset else RELEASE
+            verdict = verdict_of(result, info, serving)
+            alarms.append(verdict in {DRIFT, OTHER_VERSION})
+            if verdict == OTHER_VERSION:
+                named.add(verdict)
+            else:
+                named |= {finding.kind for finding in result.findings if finding.confirmed}
+    return Run(tuple(alarms), frozenset(named))
+
+
+def _days(
+    world: World, change: Change | None, onset: int, rng: np.random.Generator
+) -> Iterator[dict[str, Sample]]:
+    """Give what the baseline's release has scored, day by day, by source."""
+    site = Site(world, rng)
+    others = Site(replace(world, sources=change.newcomers), rng) if change and change.newcomers else None
+    for number in range(BASELINE_DAYS + MONTH):
+        changed = change if number >= onset else None
+        day = site.day(number, changed, onset)
+        if changed and others:
+            day |= {f"new-{source}": frames for source, frames in others.day(number).items()}
+        if changed and changed.release:
+            day = {source: _before_noon(frames) for source, frames in day.items()} if number == onset else {}
+        yield {source: thinned(frames, rng) for source, frames in day.items()}
+
+
+def _before_noon(frames: Frames) -> Frames:
+    values, labels, minutes = frames
+    before = minutes < MINUTES // 2
+    return values[before], labels[before], minutes[before]
 
 
 def unchanged(runs: int, pool: ProcessPoolExecutor) -> Iterator[str]:
     """Give the table of false alarms."""
     yield "| an unchanged site | months | false alarms | days with an alarm | alarms a month |"
     yield "|---|---:|---:|---:|---:|"
-    for name, world in UNCHANGED.items():
-        result = list(pool.map(run, [world] * runs, [None] * runs, range(runs)))
+    sites = [(name, world, None) for name, world in UNCHANGED.items()]
+    sites += [(name, USUAL, change) for name, change in NEW_SOURCES.items()]
+    for name, world, change in sites:
+        result = list(pool.map(run, [world] * runs, [change] * runs, range(runs)))
         onsets, days = sum(one.onsets for one in result), sum(sum(one.alarms) for one in result)
         yield f"| {name} | {runs} | {onsets} | {days} of {runs * MONTH} | {onsets / runs:.2f} |"
 

@@ -38,6 +38,8 @@ class Change:
         unsure: What is taken off the confidence.
         sources: How many of the sources are concerned; None for all.
         gone: Whether these send nothing any more.
+        newcomers: How many cameras come that were not there before.
+        release: Whether another release scores the pictures, from noon of the first day on.
     """
 
     by: Mapping[str, float] = field(default_factory=dict)
@@ -47,6 +49,8 @@ class Change:
     unsure: float = 0.0
     sources: int | None = None
     gone: bool = False
+    newcomers: int = 0
+    release: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ import base64
 import re
 
 import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.answers import face, prediction, problem
 from tests.browser.conftest import FAKE_CAMERA
-from tests.pictures import draw_face, encode
+from tests.pictures import draw_film
 
 FILM = """async () => {
   const element = document.createElement("canvas");
@@ -34,14 +33,7 @@ FILM = """async () => {
 def film(tmp_path_factory):
     """Two people with masks who sway before a wall, as motion JPEG."""
     path = tmp_path_factory.mktemp("film") / "two.mjpeg"
-    frames = []
-    for i in range(40):
-        image = Image.new("RGB", (640, 480), (120, 118, 110))
-        sway = abs(20 - i)
-        image.paste(draw_face(96, 120), (80 + sway, 200))
-        image.paste(draw_face(96, 120), (420 - sway, 220))
-        frames.append(encode(image, quality=90))
-    path.write_bytes(b"".join(frames))
+    path.write_bytes(draw_film(40))
     return path
 
 

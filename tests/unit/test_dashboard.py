@@ -7,12 +7,12 @@ import re
 import pytest
 
 from functions.drift import metrics as drift
-from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
 from functions.shared.failures import count_failure
 from functions.shared.problem import TOO_LARGE
 from infra.local.template import parameter_values, resolve, transformed_template, true_conditions, unresolved
 from infra.ops.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
+from tests.records import PREDICTION
 from tests.system import ROOT
 
 TEMPLATE = transformed_template(ROOT / "template.yaml", {})
@@ -92,22 +92,6 @@ def test_every_figure_has_a_title_a_region_and_its_axes_named(widgets):
             assert shown["title"]
             assert shown["region"] == "us-east-1"
             assert "left" in shown["yAxis"], shown["title"]
-
-
-PREDICTION = Prediction(
-    id="5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
-    verdict=Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.05, "incorrect": 0.05}),
-    faces=(),
-    rotated=0,
-    width=640,
-    height=480,
-    model_version="7",
-    projection=(0.5,) * 16,
-    statistics={},
-    decode_ms=3.1,
-    detect_ms=5.3,
-    inference_ms=4.2,
-)
 
 
 @pytest.fixture

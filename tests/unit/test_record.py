@@ -1,17 +1,19 @@
 """The line that is left of a prediction, and the metrics in it."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from functions.inference.prediction import Box, Face, Prediction, Verdict
+from functions.inference.prediction import Box, Face, Verdict
 from functions.inference.record import Recorder
 from functions.shared.problem import TOO_LARGE
+from tests.records import PREDICTION
 
 BARE = Verdict("no_mask", 0.91, {"mask": 0.05, "no_mask": 0.91, "incorrect": 0.04})
-PREDICTION = Prediction(
-    id="5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
+SEEN = replace(
+    PREDICTION,
     verdict=BARE,
     faces=(
         Face(Box(10, 20, 80, 100), 0.99, BARE),
@@ -21,15 +23,6 @@ PREDICTION = Prediction(
             Verdict("uncertain", 0.5, {"mask": 0.5, "no_mask": 0.3, "incorrect": 0.2}),
         ),
     ),
-    rotated=0,
-    width=640,
-    height=480,
-    model_version="7",
-    projection=(0.5,) * 16,
-    statistics={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
-    decode_ms=3.1,
-    detect_ms=5.3,
-    inference_ms=4.2,
 )
 
 
@@ -49,10 +42,10 @@ def metrics(line: dict) -> dict[str, float]:
 
 
 def test_a_prediction_is_one_line_of_json(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
-    recorder.predicted(PREDICTION, source="gate-3", request_id="r")
+    recorder.predicted(SEEN, source="gate-3", request_id="r")
     line = written(capsys)
     expected = {
-        "prediction_id": PREDICTION.id,
+        "prediction_id": SEEN.id,
         "request_id": "r",
         "route": "/predict",
         "source": "gate-3",
@@ -63,7 +56,7 @@ def test_a_prediction_is_one_line_of_json(recorder: Recorder, capsys: pytest.Cap
             {"side": 80, "detection_confidence": 0.99, "label": "no_mask", "confidence": 0.91},
             {"side": 28, "detection_confidence": 0.8, "label": "uncertain", "confidence": 0.5},
         ],
-        "image": {"width": 640, "height": 480, **PREDICTION.statistics},
+        "image": {"width": 640, "height": 480, **SEEN.statistics},
         "projection": [0.5] * 16,
     }
     assert expected.items() <= line.items()
@@ -73,7 +66,7 @@ def test_a_prediction_is_one_line_of_json(recorder: Recorder, capsys: pytest.Cap
 def test_its_metrics_are_what_cloudwatch_reads(
     recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recorder.predicted(PREDICTION, source=None, request_id="r")
+    recorder.predicted(SEEN, source=None, request_id="r")
     line = written(capsys)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "MaskWatch"
@@ -110,20 +103,20 @@ def test_a_refusal_is_counted_by_its_reason(recorder: Recorder, capsys: pytest.C
 def test_only_the_first_line_of_a_process_is_a_cold_start(
     recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recorder.predicted(PREDICTION, source=None, request_id="r")
+    recorder.predicted(SEEN, source=None, request_id="r")
     written(capsys)
-    recorder.predicted(PREDICTION, source=None, request_id="r")
+    recorder.predicted(SEEN, source=None, request_id="r")
     assert "ColdStart" not in written(capsys)
 
 
 def test_a_source_cannot_forge_a_line(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
-    recorder.predicted(PREDICTION, source='x"}\u2028\r\n{"_aws"', request_id="r")
+    recorder.predicted(SEEN, source='x"}\u2028\r\n{"_aws"', request_id="r")
     assert written(capsys)["source"] == 'x"}\u2028\r\n{"_aws"'
 
 
 def test_who_was_followed_is_named_and_nobody_else(recorder: Recorder, capsys: pytest.CaptureFixture[str]):
-    recorder.predicted(PREDICTION, source="gate-3", request_id="1", track="person-7")
-    recorder.predicted(PREDICTION, source="gate-3", request_id="2")
+    recorder.predicted(SEEN, source="gate-3", request_id="1", track="person-7")
+    recorder.predicted(SEEN, source="gate-3", request_id="2")
 
     followed, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert followed["track"] == "person-7"

@@ -11,29 +11,15 @@ from botocore.exceptions import ClientError, IncompleteReadError
 from moto import mock_aws
 
 from functions.inference import challenger as module
-from functions.inference.prediction import Prediction, Verdict
 from functions.inference.record import Recorder
 from functions.inference.upload import Outcome, Scorer
 from functions.inference.uploaded import Upload
 from functions.shared.contract import INTERNAL_RESULTS, MAX_UPLOAD_BYTES
 from tests.pictures import draw_face, encode
+from tests.records import PREDICTION
 
 FACE = encode(draw_face())
 OTHER_FACE = encode(draw_face(200, 240))
-PREDICTION = Prediction(
-    id="random",
-    verdict=Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.06, "incorrect": 0.04}),
-    faces=(),
-    rotated=0,
-    width=160,
-    height=200,
-    model_version="7",
-    projection=(0.5,) * 16,
-    statistics={"brightness": 0.4, "contrast": 0.2, "sharpness": 0.1, "saturation": 0.3},
-    decode_ms=3.1,
-    detect_ms=5.2,
-    inference_ms=4.2,
-)
 
 
 class Buckets:
@@ -105,7 +91,11 @@ def test_a_picture_gets_a_result(scorer, buckets):
     assert result == {
         "status": "scored",
         "source": "gate-3",
-        "prediction": PREDICTION.as_json() | {"prediction_id": result["prediction"]["prediction_id"]},
+        "prediction": PREDICTION.as_json()
+        | {
+            "prediction_id": result["prediction"]["prediction_id"],
+            "image": {"width": 160, "height": 200},
+        },
         "upload": {"bucket": "uploads", "key": answer.key, "version": answer.version, "etag": answer.etag},
         "model_version": "7",
     }
