@@ -51,7 +51,8 @@ package: $(SAM) ## Build and push the images once, and write packaged.yaml, whic
 
 deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…), and build nothing
 	$(SAM_ENV) $(SAM) deploy --template-file packaged.yaml --config-env $(ENV) $(INTO) \
-	  $(if $(EXECUTE_ROLE),--role-arn $(EXECUTE_ROLE))
+	  $(if $(EXECUTE_ROLE),--role-arn $(EXECUTE_ROLE) \
+	    --parameter-overrides file://infra/parameters/$(ENV).yaml PermissionsBoundary=maskwatch-boundary-$(ENV))
 	$(OPS) images keep --stack maskwatch-$(ENV)
 
 smoke: $(VENV)/run.stamp ## Ask the deployed stack (ENV=…) for its health and for a prediction

@@ -25,6 +25,7 @@ VARIANTS: Final[dict[str, dict[str, str]]] = {
         "ApiGatewayLogRole": "existing",
         "AddressRate": "2000",
         "MonthlyBudget": "0",
+        "PermissionsBoundary": "maskwatch-boundary-dev",
         "PromotionRole": "arn:aws:iam::123456789012:role/maskwatch-execute-dev",
         "ProvisionedConcurrency": "1",
         "ReservedConcurrency": "5",

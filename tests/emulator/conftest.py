@@ -80,6 +80,7 @@ def everything(stack):
         "AlertEmail": "guard@example.org",
         "ApiGatewayLogRole": "existing",
         "CorsOrigin": "https://example.org",
+        "PermissionsBoundary": "maskwatch-boundary-dev",
         "PromotionRole": UPDATE_ROLE,
         "ProvisionedConcurrency": "1",
         "ReservedConcurrency": "2",

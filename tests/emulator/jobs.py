@@ -125,7 +125,7 @@ def drift(stack: Stack) -> dict[str, Any]:
     s3.put_object(Bucket=insights, Key="drift/latest.json", Body=_latest())
     for day in (_now(), _now() - timedelta(days=1)):
         s3.put_object(Bucket=insights, Key=f"compliance/dt={day:%Y-%m-%d}.json", Body=_summary(pictures=0))
-    answer = stack.invoke("DriftFunction", {}, cold=True)
+    answer = stack.invoke("DriftFunction", {})
     report = json.loads(s3.get_object(Bucket=insights, Key="drift/latest.json")["Body"].read())
     return {
         "records": answer["counts"]["records"],

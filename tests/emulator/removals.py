@@ -86,7 +86,7 @@ def removals(stack: Stack) -> Iterator[tuple[Removal, dict[str, Any] | None]]:
 
 def _each_missing(statements: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for number, statement in enumerate(statements):
-        actions, resources = _listed(statement["Action"]), _listed(statement["Resource"])
+        actions, resources = listed(statement["Action"]), listed(statement["Resource"])
         before, after = statements[:number], statements[number + 1 :]
         if len(actions) == len(resources) == 1:
             yield f"{actions[0]} on {resources[0]}", before + after
@@ -160,7 +160,8 @@ def _outcome(role: str, stack: Stack) -> Any:
         return error
 
 
-def _listed(value: Any) -> list[str]:
+def listed(value: Any) -> list[str]:
+    """Return the actions or the resources of a statement, which may be one or a list."""
     return value if isinstance(value, list) else [value]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.local.template import transformed_template, unresolved
+from tests.hostile import FAULTY
 
 PROJECT: Final = Path(__file__).parents[2]
 FILES: Final = "files"  # a bucket for what stacks are made from
@@ -100,7 +101,10 @@ def _run_from_working_tree(function: dict[str, Any], standin: str) -> None:
     variables = function.setdefault("Environment", {}).setdefault("Variables", {})
     variables |= {name: str(value) for name, value in variables.items() if isinstance(value, (int, float))}
     folder = function["Code"].get("S3Key", ".")  # see transformed_template
-    variables["PYTHONPATH"] = ":".join([str(PROJECT / folder), *site.getsitepackages()])
+    path = [str(PROJECT / folder), *site.getsitepackages()]
+    if variables.get("POWERTOOLS_SERVICE_NAME") == "batch":
+        path.append(str(FAULTY))  # changes nothing but for two hostile files
+    variables["PYTHONPATH"] = ":".join(path)
     variables |= {f"AWS_ENDPOINT_URL_{service}": standin for service in _LACKING}
     if function.pop("PackageType", "Zip") == "Image":
         function["Handler"] = function.pop("ImageConfig")["Command"][0]

@@ -2,9 +2,13 @@
 
 import json
 import uuid
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from infra.local.template import ACCOUNT, REGION, transformed_template
+from tests.emulator.calls import name_of
 from tests.emulator.stack import wait_for
+from tests.emulator.template import PROJECT
 from tests.pictures import draw_scene, encode
 
 
@@ -36,7 +40,60 @@ def test_the_schedule_starts_drift(stack):
 
 
 def test_an_alarm_reaches_the_topic(stack):
-    sqs, cloudwatch = stack.client("sqs"), stack.client("cloudwatch")
+    told = on_call(stack)
+
+    set_off(stack, "DriftAlarm", value=1)
+
+    assert told() == ("DriftAlarm", "ALARM")
+
+
+def test_a_baseline_that_cannot_be_read_reaches_whoever_is_on_call(everything):
+    """A run that fails for good leaves its event in the queue that an alarm watches."""
+    told, function = on_call(everything), everything.resources["DriftFunction"]
+    dead_letters, functions = everything.outputs["DriftDeadLetters"], everything.client("lambda")
+    give_dead_letters(everything, "DriftFunction")
+    functions.put_function_event_invoke_config(FunctionName=function, MaximumRetryAttempts=0)  # 2 on AWS
+
+    with missing_baseline(everything):
+        functions.invoke(FunctionName=function, InvocationType="Event", Payload=b"{}")
+        (letter,) = wait_for(lambda: receive(everything, dead_letters))
+
+    functions.delete_function_event_invoke_config(FunctionName=function)
+    assert "correct BaselineUri" in str(letter)
+    watched = set_off(everything, "DriftDeadLettersAlarm", value=1)
+    assert watched == {"QueueName": dead_letters.rpartition("/")[2]}
+    assert told() == ("DriftDeadLettersAlarm", "ALARM")
+
+
+def give_dead_letters(stack, function):
+    """Do what the template says, and what MiniStack's CloudFormation leaves out."""
+    template = transformed_template(PROJECT / "template.yaml", {})
+    target = template["Resources"][function]["Properties"]["DeadLetterConfig"]["TargetArn"]["Fn::GetAtt"][0]
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name_of(stack.resources[target])}"
+    stack.client("lambda").update_function_configuration(
+        FunctionName=stack.resources[function], DeadLetterConfig={"TargetArn": arn}
+    )
+
+
+@contextmanager
+def missing_baseline(stack):
+    s3 = stack.client("s3")
+    bucket, _, key = stack.parameters["BaselineUri"].removeprefix("s3://").partition("/")
+    baseline = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    s3.delete_object(Bucket=bucket, Key=key)
+    try:
+        yield
+    finally:
+        s3.put_object(Bucket=bucket, Key=key, Body=baseline)
+
+
+def receive(stack, queue):
+    return stack.client("sqs").receive_message(QueueUrl=queue, MessageAttributeNames=["All"]).get("Messages")
+
+
+def on_call(stack):
+    """Subscribe to the topic of alarms; give what returns the next alarm and its state."""
+    sqs = stack.client("sqs")
     queue = sqs.create_queue(QueueName=f"oncall-{uuid.uuid4()}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     statement = {
@@ -46,17 +103,25 @@ def test_an_alarm_reaches_the_topic(stack):
     }
     policy = json.dumps({"Statement": statement | {"Resource": arn}})
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    topic = stack.outputs["AlarmsTopic"]
-    stack.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[stack.resources["DriftAlarm"]])["MetricAlarms"]
-    value = {name: alarm[name] for name in ("MetricName", "Dimensions")} | {"Value": alarm["Threshold"] + 1}
+    stack.client("sns").subscribe(TopicArn=stack.outputs["AlarmsTopic"], Protocol="sqs", Endpoint=arn)
+    names = {identifier: name for name, identifier in stack.resources.items()}
 
-    cloudwatch.put_metric_data(Namespace=alarm["Namespace"], MetricData=[value])
+    def told():
+        (message,) = wait_for(lambda: receive(stack, queue))
+        alarm = json.loads(json.loads(message["Body"])["Message"])
+        return names[alarm["AlarmName"]], alarm["NewStateValue"]
 
-    (message,) = wait_for(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
-    output = json.loads(json.loads(message["Body"])["Message"])
-    assert output["AlarmName"] == stack.resources["DriftAlarm"]
-    assert output["NewStateValue"] == "ALARM"
+    return told
+
+
+def set_off(stack, name, *, value):
+    """Publish what an alarm watches above its threshold; return the dimensions. MiniStack's SQS publishes nothing."""
+    cloudwatch = stack.client("cloudwatch")
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[stack.resources[name]])["MetricAlarms"]
+    assert value > alarm["Threshold"]
+    metric = {each: alarm[each] for each in ("MetricName", "Dimensions")} | {"Value": value}
+    cloudwatch.put_metric_data(Namespace=alarm["Namespace"], MetricData=[metric])
+    return {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
 
 
 def test_every_alarm_for_whoever_is_on_call_names_the_topic(stack):

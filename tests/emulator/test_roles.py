@@ -1,9 +1,11 @@
 """No role has a right too many: each that is taken away is missed, by its function's job or by a documented call."""
 
+import json
 import os
 
+from infra.local.template import ACCOUNT, REGION, resolve, transformed_template
 from tests.emulator.calls import CALLS, wrong_calls
-from tests.emulator.removals import UNNOTICED, page, survey
+from tests.emulator.removals import UNNOTICED, listed, page, survey
 from tests.emulator.template import PROJECT
 
 PAGE = PROJECT / "docs" / "roles.md"
@@ -11,6 +13,48 @@ PAGE = PROJECT / "docs" / "roles.md"
 
 def test_every_role_allows_what_services_do_with_it_and_no_more(stack):
     assert {role: wrong_calls(role, stack) for role in CALLS} == {role: [] for role in CALLS}
+
+
+def test_no_role_needs_more_than_the_boundary_that_its_stage_gets(everything):
+    """MiniStack lets a boundary bound nothing, so the boundary is asked as if it were a role's policy."""
+    iam, boundary = everything.client("iam"), bootstrap_policy("BoundaryDev", everything.name)
+    iam.create_role(RoleName="bounds", AssumeRolePolicyDocument="{}")
+    iam.put_role_policy(RoleName="bounds", PolicyName="boundary", PolicyDocument=json.dumps(boundary))
+    outside = [
+        (role, result["EvalActionName"], result["EvalResourceName"])
+        for role, statement in allowed(everything)
+        for result in iam.simulate_principal_policy(
+            PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/bounds",
+            ActionNames=listed(statement["Action"]),
+            ResourceArns=[  # of CodeDeploy, which MiniStack lacks, there is no name with the stack's in it
+                arn.replace(":ServerlessDeployment", f":{everything.name}-ServerlessDeployment")
+                for arn in listed(statement["Resource"])
+            ],
+        )["EvaluationResults"]
+        if result["EvalDecision"] != "allowed"
+    ]
+
+    assert outside == []
+
+
+def bootstrap_policy(name, stack):
+    """Return the document of a policy in infra/bootstrap.yaml, for a stack of another name than the stage's."""
+    resources = transformed_template(PROJECT / "infra" / "bootstrap.yaml", {"GitHubRepository": "a/b"})[
+        "Resources"
+    ]
+    known = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
+    document = resolve(resources[name]["Properties"]["PolicyDocument"], known, {})
+    return json.loads(json.dumps(document).replace("maskwatch-dev", stack))
+
+
+def allowed(stack):
+    """Give each role of a stack with each statement that allows it something."""
+    iam = stack.client("iam")
+    for role, name in stack.resources.items():
+        if role.endswith("Role"):
+            for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+                document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+                yield from ((role, each) for each in document["Statement"] if each["Effect"] == "Allow")
 
 
 def test_every_right_is_missed_and_the_page_says_so(stack, everything):

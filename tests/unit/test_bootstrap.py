@@ -71,7 +71,7 @@ def test_a_workflow_changes_the_account_through_cloudformation_alone():
     }
 
 
-@pytest.mark.parametrize("policy", ["DeployPolicy", "ExecutePolicy"])
+@pytest.mark.parametrize("policy", ["DeployPolicy", "ExecutePolicy", "BoundaryStaging"])
 def test_a_managed_policy_fits_into_6144_characters(policy):
     text = json.dumps(RESOURCES[policy]["Properties"]["PolicyDocument"])
     text = (
@@ -84,12 +84,63 @@ def test_a_managed_policy_fits_into_6144_characters(policy):
 
 
 def test_no_role_may_do_everything_with_roles():
-    of_roles = [s for s in statements("ExecutePolicy") if "iam:CreateRole" in s["Action"]]
+    of_roles = [s for s in statements("ExecutePolicy") if "iam:" in str(s["Action"])]
 
-    assert [s["Resource"] for s in of_roles] == [
-        {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{STAGE}-*"}
-    ]
+    assert {str(s["Resource"]) for s in of_roles} == {
+        str({"Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{STAGE}-*"})
+    }
     assert "*" not in actions("ExecutePolicy")
+
+
+def test_a_role_gets_rights_only_within_the_stage_s_boundary():
+    boundary = (
+        "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/maskwatch-boundary-${!aws:PrincipalTag/stage}"
+    )
+    bounded = {"StringEquals": {"iam:PermissionsBoundary": {"Fn::Sub": boundary}}}
+    giving = {"iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"}
+
+    given = [s for s in statements("ExecutePolicy") if not giving.isdisjoint(s["Action"])]
+    assert [(set(s["Action"]), s["Condition"]) for s in given] == [(giving, bounded)]
+    assert not {"iam:DeleteRolePermissionsBoundary", "iam:*"} & set(actions("ExecutePolicy"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_boundary_is_of_its_stage_and_makes_no_roles(stage):
+    name = f"Boundary{stage.capitalize()}"
+    named, key, _ = statements(name)
+    others = [f"maskwatch-{other}" for other in STAGES if other != stage]
+
+    assert RESOURCES[name]["Properties"]["ManagedPolicyName"] == f"maskwatch-boundary-{stage}"
+    assert not any(
+        other in str(RESOURCES[name]) or f"execute-{other}" in str(RESOURCES[name]) for other in others
+    )
+    assert all(
+        f"-{stage}" in each["Fn::Sub"] or "CodeDeployHook_*" in each["Fn::Sub"] for each in named["Resource"]
+    )
+    assert key["Condition"]["StringEquals"] == {
+        "aws:ResourceTag/aws:cloudformation:stack-name": f"maskwatch-{stage}"
+    }
+    assert [action for action in actions(name) if action.startswith(("*", "iam:", "sts:"))] == [
+        "iam:PassRole"
+    ]
+
+
+def test_every_role_of_the_stack_is_bounded():
+    stack = transformed_template(ROOT / "template.yaml", {"PermissionsBoundary": "maskwatch-boundary-dev"})
+    roles = {name: each for name, each in stack["Resources"].items() if each["Type"] == "AWS::IAM::Role"}
+
+    assert roles
+    assert [name for name, role in roles.items() if "PermissionsBoundary" not in role["Properties"]] == []
+
+
+def test_the_stage_s_role_reaches_every_service_that_the_stack_uses():
+    kinds = {each["Type"] for each in transformed_template(ROOT / "template.yaml", {})["Resources"].values()}
+    services = {kind.split("::")[1].lower() for kind in kinds}
+    named = {"applicationautoscaling": "application-autoscaling", "kinesisfirehose": "firehose"}
+    named |= {"stepfunctions": "states"}
+
+    reached = {action.partition(":")[0] for action in actions("ExecutePolicy")}
+    assert {named.get(service, service) for service in services} <= reached
 
 
 def test_without_a_repository_there_are_no_roles():

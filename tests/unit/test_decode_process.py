@@ -1,7 +1,6 @@
 """A decoder that does not come back is stopped, and the next picture has a new one."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,25 +8,8 @@ import pytest
 from functions.inference.decode import decode
 from functions.inference.decode_process import CPU_SECONDS, DecodeProcess
 from functions.shared.problem import UNREADABLE_IMAGE, UNSUPPORTED_TYPE, InputError
+from tests.hostile import FAULTY
 from tests.pictures import draw_face, encode
-
-# Python runs this at its start: the decoder of the process gets faults that no known file has.
-FAULTY = """
-import os, signal
-from functions.inference import decode as module
-
-sound = module.decode
-
-def decode(data):
-    if data == b"endless":
-        while True:
-            pass
-    if data == b"crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    return sound(data)
-
-module.decode = decode
-"""
 
 
 @pytest.fixture
@@ -38,9 +20,8 @@ def process():
 
 
 @pytest.fixture
-def faulty(process, tmp_path: Path, monkeypatch):
-    (tmp_path / "sitecustomize.py").write_text(FAULTY)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+def faulty(process, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(FAULTY), *sys.path])
     return process
 
 
