@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ _SIDE: Final = 1920  # pixels of the longer side of a picture
 
 def is_film(source: str) -> bool:
     """Return whether a source has an end, and a time of its own."""
-    return not (is_address(source) or is_device(source) or Path(source).is_dir())
+    return not (is_address(source) or is_device(source) or os.path.isdir(source))  # noqa: PTH112 -- raises nothing
 
 
 def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> Generator[Frame | None]:
@@ -34,10 +35,16 @@ def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> 
         SourceError: Nothing can be seen there.
         UsageError: There is no such file, or PyAV is missing.
     """
-    if not is_address(source) and not Path(source).exists():
-        raise UsageError(f"there is no file {source}")
-    if not is_address(source) and Path(source).is_dir():
-        return newest(_folder(Path(source), rate, stopped), stopped)
+    if not is_address(source):
+        path = Path(source)
+        try:
+            if path.stat() and path.is_dir():
+                next(path.iterdir(), None)
+                return newest(_folder(path, rate, stopped), stopped)
+        except FileNotFoundError as error:
+            raise UsageError(f"there is no file {source}") from error
+        except OSError as error:
+            raise UsageError(f"{source} cannot be read: {error.strerror}") from error
     try:
         from maskwatch import video  # noqa: PLC0415 -- an extra
     except ImportError as error:

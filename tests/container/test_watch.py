@@ -1,0 +1,66 @@
+"""The image of docs/watch: the command with PyAV, as nobody in particular, which ends well when it is stopped."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+IMAGE = "maskwatch-watch:test"
+
+
+def docker(*arguments):
+    return subprocess.run(
+        ["docker", *map(str, arguments)],
+        cwd=PROJECT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
+
+
+@pytest.fixture(scope="module")
+def image():
+    if docker("info").returncode:
+        pytest.skip("container tests need a Docker engine")
+    base = os.environ.get("TRAINING_BASE_IMAGE")  # any with Python
+    arguments = ["--build-arg", f"BASE_IMAGE={base}"] if base else []
+    built = docker("build", "--quiet", "--tag", IMAGE, "--file", "docs/watch/Dockerfile", *arguments, ".")
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    return IMAGE
+
+
+def test_what_is_no_film_is_told_by_pyav(image):
+    done = docker("run", "--rm", image, "watch", "/etc/passwd")
+
+    assert done.returncode == 1
+    assert done.stderr == "maskwatch: /etc/passwd cannot be opened: it is no video that can be read\n"
+
+
+@pytest.mark.parametrize("source", ["/root", "/root/film.mp4", "/proc/1/map_files"])
+def test_what_may_not_be_read_is_told(image, source):
+    done = docker("run", "--rm", image, "watch", source)
+
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"maskwatch: error: {source} cannot be read: Permission denied\n")
+
+
+def test_it_ends_well_when_it_is_stopped(image):
+    name = docker("run", "--detach", "--read-only", "--tmpfs=/tmp", image, "watch", "/tmp").stdout.strip()  # noqa: S108
+    try:
+        # As process 1 it ignores signals until it handles them, which is when it watches.
+        for _ in range(120):
+            handled = docker("exec", name, "grep", "SigCgt", "/proc/1/status").stdout
+            if int(handled.partition(":")[2] or "0", 16) & 1 << 14:  # SIGTERM
+                break
+            time.sleep(0.5)
+        docker("stop", "--time", "60", name)
+        assert (
+            docker("inspect", "--format", "{{.State.ExitCode}} {{.Config.User}}", name).stdout
+            == "0 65532:65532\n"
+        )
+    finally:
+        docker("rm", "--force", name)
