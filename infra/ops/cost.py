@@ -23,6 +23,9 @@ S3_WRITE: Final = 0.005 / 1e3  # dollars a PUT or LIST
 SQS_REQUEST: Final = 0.40 / 1e6  # dollars
 EXPRESS_REQUEST: Final = 1.00 / 1e6  # dollars an execution of an express state machine
 EXPRESS_GB_SECOND: Final = 0.00001667  # dollars, in steps of 64 MB and 100 ms
+TABLE_WRITE: Final = 0.625 / 1e6  # dollars a write request unit of DynamoDB, on demand
+TABLE_READ: Final = 0.125 / 1e6  # dollars a read request unit
+SCHEDULE: Final = 1.00 / 1e6  # dollars an invocation by EventBridge Scheduler
 LOGS_GB: Final = 0.50  # dollars a GB that CloudWatch Logs takes in
 FIREHOSE_GB: Final = 0.029  # dollars a GB, each of its records counted as 5 KB at least
 S3_GB_MONTH: Final = 0.023  # dollars
@@ -57,9 +60,16 @@ STORED_BYTES: Final = 400  # of it in S3, compressed with others
 RECORDS_DAYS: Final = 400  # that it is kept; see template.yaml
 FIREHOSE_RECORD: Final = 5_000  # bytes that Firehose bills for a record at least; one picture each, at worst
 OBJECTS_MONTH: Final = 30 * 24 * 12  # that Firehose writes, one in five minutes; see template.yaml
-METRICS: Final = 2 * 19 + 15 + 3 * 2  # of two routes; of Drift; of three sources
-ALARM_METRICS: Final = 26  # that the alarms watch; see template.yaml
+METRICS: Final = 2 * 19 + 15 + 3 * 2 + 3  # of two routes; of Drift; of three sources; of Alerts
+ALARM_METRICS: Final = 30  # that the alarms watch; see template.yaml
 STARTS: Final = 10_000  # environments of Predict that start among a million predictions
+ALERTS_MEMORY: Final = 512  # MB; see template.yaml
+ALERTS_MS: Final = 40.0  # assumed: four calls of DynamoDB, one after the other
+ALERTS_WRITES: Final = 1  # units for a delivery of few pictures: ten seconds of a source have less than 1 KB
+ALERTS_READS: Final = (
+    7  # units: rules, the last alert, and ten minutes of a camera that sends a picture a second
+)
+MINUTES_MONTH: Final = 30 * 24 * 60  # in each, the schedule looks whether an alert is over
 DRIFT_RUNS: Final = 30 * 24  # a month; see template.yaml
 DRIFT_MEMORY: Final = 3008  # MB; see template.yaml
 DRIFT_SECONDS: Final = 20.0  # that a run takes
@@ -143,6 +153,7 @@ def monitoring(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
     """Return what monitoring costs, a run of Drift taking `drift_seconds`."""
     run = LAMBDA_REQUEST + drift_seconds * DRIFT_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
     stored = PICTURES * STORED_BYTES / 1e9 * S3_GB_MONTH * RECORDS_DAYS / 30
+    delivery = LAMBDA_REQUEST + ALERTS_MS / 1e3 * ALERTS_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
     return [
         Item("Logs: a record of each picture", pictures=PICTURES * RECORD_BYTES / 1e9 * LOGS_GB),
         Item(
@@ -153,6 +164,11 @@ def monitoring(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
         Item("Alarms, and the one of them all", month=ALARM_METRICS * ALARM_MONTH + COMPOSITE_MONTH),
         Item("Dashboard, key of the topic", month=DASHBOARD_MONTH + KEY_MONTH),
         Item(f"Drift, every hour, {drift_seconds:g} s", month=DRIFT_RUNS * run),
+        Item(
+            "Alerts, at worst a picture at a time",
+            pictures=PICTURES * (delivery + ALERTS_WRITES * TABLE_WRITE + ALERTS_READS * TABLE_READ),
+            month=MINUTES_MONTH * (SCHEDULE + delivery + 2 * TABLE_READ),
+        ),
     ]
 
 
@@ -173,7 +189,8 @@ def monitoring_table() -> str:
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Metrics are billed for the hours in which they are "
         "measured, so a stack that is asked little pays a fraction. Not in it: decompression by Firehose (cents a "
-        "million), what Athena scans, messages to more than a thousand subscribers."
+        "million), what Athena scans, messages to more than a thousand subscribers. The time that Alerts takes "
+        f"({ALERTS_MS:g} ms) is assumed; in a stack without alerts its line falls away."
     )
     together = f"| **Together** | **${pictures:,.2f}** | **${month:,.2f}** |"
     return "\n".join([*_lines("Monitoring", items), together, "", note])

@@ -10,6 +10,7 @@ LIMITS = {  # bytes, stand-in base included
     "PredictFunction": 350e6,
     "BatchFunction": 350e6,
     "PortalFunction": 350e6,
+    "AlertsFunction": 350e6,
     "DriftFunction": 700e6,  # Evidently brings pandas, scipy and scikit-learn along
 }
 
@@ -38,7 +39,7 @@ def test_a_handler_loads_as_any_user_on_a_read_only_disk_from_bytecode_and_nothi
     stdout = docker(
         *("run", "--rm", "--read-only", "--tmpfs", "/tmp", "--user", "993:990", "--network", "none"),  # noqa: S108
         *("--env", "UPLOADS_BUCKET=uploads", "--env", "RESULTS_BUCKET=results"),
-        *("--env", "INSIGHTS_BUCKET=insights"),
+        *("--env", "INSIGHTS_BUCKET=insights", "--env", "ALERTS_TABLE=alerts"),
         *("--entrypoint", "python", image, "-c", program),
     )
 

@@ -8,6 +8,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infra.ops.cost import (
     ALARM_METRICS,
+    ALERTS_MEMORY,
     BACKFILL_BATCH,
     DRIFT_MEMORY,
     DRIFT_RUNS,
@@ -130,6 +131,7 @@ def test_what_is_watched_is_the_stack_s():
         sum(len([m for m in a.get("Metrics", [a]) if "Expression" not in m]) for a in alarms) == ALARM_METRICS
     )
     assert resources["DriftFunction"]["Properties"]["MemorySize"] == DRIFT_MEMORY
+    assert resources["AlertsFunction"]["Properties"]["MemorySize"] == ALERTS_MEMORY
     assert parameters["RecordsDays"]["Default"] == RECORDS_DAYS
     assert parameters["DriftRate"]["Default"] == "rate(1 hour)"
     assert DRIFT_RUNS == 30 * 24
@@ -142,6 +144,9 @@ def test_monitoring_is_paid_by_the_picture_and_by_the_month():
     assert items["Logs"].pictures == pytest.approx(0.8)  # 1.6 GB
     assert items["Firehose"].pictures == pytest.approx(0.145)  # 5 GB
     assert items["S3"].pictures == pytest.approx(0.4 * 0.023 * 400 / 30)
+    # A request, 20 GB-milliseconds, a unit written and seven read; a minute's look reads two and writes none.
+    assert items["Alerts"].pictures == pytest.approx(0.2 + 40_000 / 2 * 0.0000166667 + 0.625 + 7 * 0.125)
+    assert items["Alerts"].month == pytest.approx(43_200 * (1.45e-6 + 0.02 * 0.0000166667))
     assert items["Drift"].month == pytest.approx(720 * (0.2e-6 + 10 * 3008 / 1024 * 0.0000166667))
 
 
@@ -149,7 +154,7 @@ def test_the_table_of_monitoring_adds_up():
     lines = monitoring_table().splitlines()
     together = [sum(item.pictures for item in monitoring()), sum(item.month for item in monitoring())]
 
-    assert lines[9] == "| **Together** | **${:,.2f}** | **${:,.2f}** |".format(*together)
+    assert lines[10] == "| **Together** | **${:,.2f}** | **${:,.2f}** |".format(*together)
 
 
 def test_a_snapshot_is_paid_by_the_month_and_by_the_start():

@@ -81,10 +81,11 @@ def test_the_api_is_deployed_anew_with_every_update_as_parameters_leave_no_trace
     assert before != after
 
 
-def test_predict_and_batch_are_one_image_to_sam():
+def test_functions_that_share_an_image_are_one_to_sam():
     resources = yaml_parse(TEMPLATE.read_text())["Resources"]
 
     assert resources["BatchFunction"]["Metadata"] == resources["PredictFunction"]["Metadata"]
+    assert resources["AlertsFunction"]["Metadata"] == resources["PortalFunction"]["Metadata"]
 
 
 def test_a_variant_holds_no_condition():
