@@ -187,7 +187,8 @@ class Store:
                 ]
             )
         except ClientError as error:
-            if error_code(error) in {"TransactionCanceledException", "TransactionConflictException"}:
+            reasons = error.response.get("CancellationReasons", [])
+            if any(reason["Code"] == "ConditionalCheckFailed" for reason in reasons):
                 return False
             raise
         return True
