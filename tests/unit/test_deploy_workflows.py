@@ -1,6 +1,7 @@
 """The workflows build once, hand on what was built, and hold credentials no longer than they need."""
 
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -83,3 +84,17 @@ def test_what_holds_credentials_is_installed_by_hash():
 
     assert "--require-hashes -r infra/sam/requirements.txt" in makefile
     assert requirements.count("--hash=sha256:") >= len(re.findall(r"^\S+==", requirements, re.MULTILINE))
+
+
+@pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
+def test_what_a_stage_s_role_deploys_names_its_parameters_and_the_boundary(stage):
+    recipe = subprocess.run(
+        ["make", "--dry-run", "deploy-package", f"ENV={stage}", "EXECUTE_ROLE=role"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    overrides = f"file://infra/parameters/{stage}.yaml PermissionsBoundary=maskwatch-boundary-{stage}"
+    assert f"--role-arn role --parameter-overrides {overrides}" in " ".join(recipe.split())
