@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MODEL_URI: Final = "ModelUri"  # parameters of the stack
 CHALLENGER_URI: Final = "ChallengerUri"
+PREVIOUS_MODEL_URI: Final = "PreviousModelUri"
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,15 @@ def _step(package: Package, stack: StackState, settings: Settings, clients: Clie
 
 
 def changes_to_serve(uri: str, stack: StackState) -> dict[str, str]:
-    """Return the parameters by which a release serves; the challenger that it was is none any more."""
+    """Return the parameters by which a release serves; the challenger that it was is none any more.
+
+    The one before is kept in a parameter too: where the canary goes back, so does that.
+    """
     was_challenger = stack.parameters.get(CHALLENGER_URI) == uri
-    return {MODEL_URI: uri} | ({CHALLENGER_URI: ""} if was_challenger else {})
+    changes = {MODEL_URI: uri} | ({CHALLENGER_URI: ""} if was_challenger else {})
+    if PREVIOUS_MODEL_URI in stack.parameters and stack.parameters[MODEL_URI] != uri:
+        changes[PREVIOUS_MODEL_URI] = stack.parameters[MODEL_URI]
+    return changes
 
 
 def _tell(package: Package, result: Result, text: str, settings: Settings, clients: Clients) -> None:

@@ -27,6 +27,7 @@ from infra.local.logs import LogForwarder
 from infra.local.poller import Poller
 from infra.local.stack import Stack, deploy, function_configs
 from infra.local.template import REGION, STACK_NAME, transformed_template
+from infra.local.update import Updater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +86,8 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
         with ThreadPoolExecutor() as pool:
             list(pool.map(Function.start, functions))
         by_name = {function.config.name: function for function in functions}
-        invoker = create_server(application(by_name), sockets=[invocations], ident=None)
+        updater = Updater(stack, by_name, endpoint, url, client)
+        invoker = create_server(application(by_name, updater.update), sockets=[invocations], ident=None)
         Thread(target=invoker.run, daemon=True).start()
         by_arn = _by_arn(stack, by_name)
         for mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):

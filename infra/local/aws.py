@@ -14,10 +14,11 @@ import urllib.request
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
-from threading import RLock
+from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.firehose import filter_of, packed
+from infra.local.invocations import UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,6 +52,7 @@ def moto_server(functions: str = "") -> Iterator[str]:
 def main() -> None:
     """Serve until standard input is closed."""
     from moto.awslambda.models import LambdaBackend  # noqa: PLC0415 -- seconds to import, not needed by the parent
+    from moto.cloudformation.models import CloudFormationBackend  # noqa: PLC0415
     from moto.cloudwatch.models import CloudWatchBackend  # noqa: PLC0415
     from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415
     from moto.firehose.models import FirehoseBackend  # noqa: PLC0415
@@ -66,6 +68,8 @@ def main() -> None:
         (sqs.SQSBackend, "is_message_valid_based_on_retention_period", lambda *_: True),
         # It would compare each value with every metric that it has found so far.
         (CloudWatchBackend, "get_filtered_metrics", _each_metric_once),
+        # It would write the parameters down and deploy nothing: see update.py.
+        (CloudFormationBackend, "update_stack", _update_stack),
         # It would hand the events on whole, under another name: see firehose.py.
         (FirehoseBackend, "send_log_event", _send_log_event),
         # DynamoDB does one of these after the other; moto lets its threads mix them.
@@ -152,6 +156,55 @@ def _send_log_event(
         key, body = packed(messages, stream.delivery_stream_name, destination, datetime.now(UTC))
         bucket = destination["BucketARN"].rpartition(":")[2]
         s3_backends[backend.account_id][backend.partition].put_object(bucket, key, body)
+
+
+def _update_stack(
+    backend: Any,
+    name: str,
+    template: str,
+    role_arn: str | None,
+    parameters: Sequence[Mapping[str, Any]],
+    tags: Mapping[str, str] | None,
+) -> Any:
+    from flask import request  # noqa: PLC0415
+    from moto.cloudformation.exceptions import ValidationError  # noqa: PLC0415
+
+    stack = backend.get_stack(name)
+    if stack.status.endswith("_IN_PROGRESS"):
+        raise ValidationError(
+            message=f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
+        )
+    values = {
+        one["ParameterKey"]: stack.parameters[one["ParameterKey"]]
+        if one.get("UsePreviousValue")
+        else one["ParameterValue"]
+        for one in parameters
+    }
+    token = request.values.get("ClientRequestToken")
+
+    def tell(status: str, reason: str | None = None) -> None:
+        stack._add_stack_event(status, reason)  # noqa: SLF001 -- moto has no other way
+        stack.events[-1].client_request_token = token
+
+    def deploy() -> None:
+        call = urllib.request.Request(f"{sys.argv[1]}/{UPDATE}", data=json.dumps(values).encode())  # noqa: S310 -- our own
+        try:
+            with urllib.request.urlopen(call) as answer:  # noqa: S310 -- it takes as long as it takes
+                reason = json.loads(answer.read())
+        except (OSError, ValueError) as error:
+            reason = repr(error)
+        if reason:
+            tell("UPDATE_FAILED", reason)
+            tell("UPDATE_ROLLBACK_COMPLETE")
+            stack.status = "UPDATE_ROLLBACK_COMPLETE"
+            return
+        tell("UPDATE_COMPLETE")  # first: who sees the stack's new status looks for this
+        stack.update(template, role_arn, parameters=values, tags=tags)
+
+    stack.status = "UPDATE_IN_PROGRESS"
+    tell("UPDATE_IN_PROGRESS")
+    Thread(target=deploy, daemon=True).start()
+    return stack
 
 
 def _invoke(

@@ -6,6 +6,7 @@ is killed. Memory is given to the function as a number (it sizes its threads by 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pipe
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.errors import FunctionError, RequestTooLargeError, TooManyRequestsError
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 PROJECT: Final = Path(__file__).parents[2]
 CONCURRENCY: Final = 2  # processes a function may have
 MAX_PAYLOAD: Final = 6 * 1024 * 1024  # Lambda's own limit on an event and on an answer, in bytes
-INIT_SECONDS: Final = 10.0  # Lambda cuts an init longer than this
+CANARY_EVERY: Final = 10  # events, as in Canary10Percent…
+CANARY_SECONDS: Final = 5.0  # in place of the strategy's minutes
+INIT_SECONDS: Final = 60.0  # Lambda cuts an init off after 10; a busy machine takes its time
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class FunctionConfig:
     log_group: str
 
 
-class Function:
-    """A function and its processes.
+class Version:
+    """A version of a function, and its processes.
 
     `log` is called with group, stream and line for every line that the function writes.
     """
@@ -107,6 +110,75 @@ class Function:
             with suppress(queue.Empty):
                 if process := self._places.get(timeout=1):
                     process.stop()
+
+
+class Function:
+    """A function: the version that serves, and while it is deployed anew a part of the events to the new one.
+
+    This is CodeDeploy's canary in small: the new version gets every tenth event for some seconds, and is taken back
+    as soon as it crashes or answers 5xx. Not here: the hook before it, and alarms on anything else.
+
+    `log` is called with group, stream and line for every line that a version writes.
+    """
+
+    def __init__(self, config: FunctionConfig, log: Callable[[str, str, str], None]) -> None:
+        self._live, self._log = Version(config, log), log
+        self._canary: Version | None = None
+        self._turns = itertools.count()
+        self._failed, self._reason = Event(), ""
+
+    @property
+    def config(self) -> FunctionConfig:
+        """Of the version that serves."""
+        return self._live.config
+
+    def start(self) -> None:
+        """Start one process ahead of the first event; see `Version.start`."""
+        self._live.start()
+
+    def stop(self) -> None:
+        """End every process; events under way are lost."""
+        self._live.stop()
+
+    def invoke(self, event: Any, *, wait: float = 29.0) -> Any:
+        """Have one of the versions answer; see `Version.invoke`."""
+        canary = self._canary
+        if canary is None or next(self._turns) % CANARY_EVERY:
+            return self._live.invoke(event, wait=wait)
+        try:
+            answer = canary.invoke(event, wait=wait)
+        except FunctionError as error:
+            self._fail(str(error))
+            raise
+        if isinstance(answer, dict) and answer.get("statusCode", 0) >= 500:
+            self._fail(f"{canary.config.name}: answered {answer['statusCode']}")
+        return answer
+
+    def deploy(self, config: FunctionConfig, seconds: float = CANARY_SECONDS) -> None:
+        """Make another version serve, if it proves itself.
+
+        Args:
+            config: Of the new version.
+            seconds: That it gets a part of the events before it gets all.
+
+        Raises:
+            FunctionError: It does not start, or failed meanwhile; the version before serves on.
+        """
+        candidate = Version(config, self._log)
+        candidate.start()
+        self._failed.clear()
+        self._turns, self._canary = itertools.count(), candidate
+        if self._failed.wait(seconds):
+            self._canary = None
+            candidate.stop()
+            raise FunctionError(self._reason)
+        before, self._live, self._canary = self._live, candidate, None
+        time.sleep(1)  # an event that was on its way to it has taken its process by then
+        before.stop()
+
+    def _fail(self, reason: str) -> None:
+        self._reason = reason
+        self._failed.set()
 
 
 class _Process:

@@ -1,4 +1,4 @@
-"""Lambda's Invoke, answered by the local functions: the moto server passes it on to here (see aws.py)."""
+"""Lambda's Invoke and CloudFormation's updates, which the moto server passes on to here (see aws.py)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,31 @@ if TYPE_CHECKING:
 
     from infra.local.function import Function
 
+UPDATE: Final = ":update"  # no function has such a name
 _UNHANDLED: Final = [("x-amz-function-error", "Unhandled")]
 
 
-def application(functions: Mapping[str, Function]) -> Callable[..., Iterable[bytes]]:
+def application(
+    functions: Mapping[str, Function], update: Callable[[Mapping[str, str]], str]
+) -> Callable[..., Iterable[bytes]]:
     """Return a WSGI application: `POST /<name>` invokes a function with the body as its event.
 
     The answer is Lambda's: 200 with what the function returned, or with its error and `x-amz-function-error`; 202 at
     once where `x-amz-invocation-type` is Event; 404, 413 and 429 where it would not run.
 
+    `POST /:update` with the stack's parameters deploys what they change, and answers with why it could not.
+
     Args:
         functions: the local functions by their names.
+        update: what deploys; see update.py.
     """
 
     def answer(environ: Mapping[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        function = functions.get(unquote(environ["PATH_INFO"].strip("/")))
+        name = unquote(environ["PATH_INFO"].strip("/"))
+        if name == UPDATE:
+            start_response("200 OK", [])
+            return [json.dumps(update(json.loads(environ["wsgi.input"].read()))).encode()]
+        function = functions.get(name)
         if function is None:
             start_response("404 Not Found", [])
             return [b"{}"]

@@ -146,9 +146,10 @@ class Resource:
 
 @dataclass(frozen=True)
 class Stack:
-    """The resources by logical id, every reference resolved."""
+    """The resources by logical id, every reference resolved, and the names and attributes that did it."""
 
     resources: Mapping[str, Resource]
+    attributes: Mapping[str, Any]
 
     def of_type(self, resource_type: str) -> list[Resource]:
         """Return the resources of one type, in the template's order."""
@@ -182,7 +183,8 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
         if conditions.get(output.get("Condition"), True)
         and not listed & {reference.partition(".")[0] for reference in unresolved(output)}
     }
-    attributes = _put_into_moto(declared, listed, outputs, client)
+    values = {name: known[name] for name in template.get("Parameters", {})}
+    attributes = _put_into_moto(declared, listed, outputs, values, client)
     for name in listed:
         gap, properties = GAPS[declared[name]["Type"]], declared[name].get("Properties", {})
         attributes[name] = gap.ref(resolve(properties, attributes, {})) if gap.ref else name
@@ -197,7 +199,18 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
             raise StackError(f"{name} refers to what the local stack cannot resolve: {', '.join(left)}")
         resources[name] = Resource(resource["Type"], attributes[name], properties)
         _complete(name, resources[name], client)
-    return Stack(resources)
+    return Stack(resources, attributes)
+
+
+def resolved(template: Mapping[str, Any], parameters: Mapping[str, str], stack: Stack) -> Stack:
+    """Return what a deployed stack would be with other parameters, as far as they change no more than properties."""
+    known = {**parameter_values(template, parameters), **stack.attributes}
+    conditions = true_conditions(template, known)
+    resources = {}
+    for name, resource in stack.resources.items():
+        properties = template["Resources"].get(name, {}).get("Properties", {})
+        resources[name] = Resource(resource.type, resource.name, resolve(properties, known, conditions))
+    return Stack(resources, stack.attributes)
 
 
 def function_configs(stack: Stack, project: Path, endpoint: str, url: str) -> list[FunctionConfig]:
@@ -241,7 +254,11 @@ def function_configs(stack: Stack, project: Path, endpoint: str, url: str) -> li
 
 
 def _put_into_moto(
-    resources: Mapping[str, Any], listed: set[str], outputs: Mapping[str, Any], client: Client
+    resources: Mapping[str, Any],
+    listed: set[str],
+    outputs: Mapping[str, Any],
+    parameters: Mapping[str, str],
+    client: Client,
 ) -> dict[str, Any]:
     """Create the stack; return its resources' ids, and the attributes that the template refers to."""
     stand_ins = {name: name for name in listed} | _stand_ins(resources.values(), listed, {})
@@ -259,7 +276,16 @@ def _put_into_moto(
     try:
         cloudformation.create_stack(
             StackName=STACK_NAME,
-            TemplateBody=json.dumps({"Resources": taken, "Outputs": {**outputs, **attributes}}),
+            TemplateBody=json.dumps(
+                {
+                    "Parameters": {name: {"Type": "String", "Default": ""} for name in parameters},
+                    "Resources": taken,
+                    "Outputs": {**outputs, **attributes},
+                }
+            ),
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
+            ],
         )
     except ClientError as error:
         raise StackError(f"moto does not take the template: {error}") from error

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "backfill": "score what is in the uploads bucket already",
     "baseline": "make the records of a good time what drift is measured against",
     "collect": "make training pictures of feedback and the uploads that it is about",
+    "challenge": "have a second release answer a share of the sources, or no longer",
     "cost": "print what a million pictures cost",
     "demo-drift": "send pictures as they are and changed, and show what the Drift function finds",
     "destroy": "delete a stack; its buckets stay",
@@ -30,7 +31,9 @@ COMMANDS: Final = {
     "publish-model": "upload a model release to the models bucket",
     "purge": "empty and delete the buckets that a deleted stack left",
     "redrive": "send failed uploads back to their queue, and count their errors",
+    "rollback": "make the release serve that did before, without a challenger",
     "score": "upload a folder of pictures, wait, and write a table of the results",
+    "shadow": "have a second release score every picture, and answer none",
     "smoke": "check that a deployed API answers",
     "stack": "print an output of a stack",
 }

@@ -28,17 +28,26 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--stack", required=True)
 
 
+def verified_address(version: str, stack: str) -> str:
+    """Verify a published release, and return its address for the stack's parameters.
+
+    Raises:
+        OpsError: It must not serve; the message says why.
+    """
+    uri = f"s3://{outputs_of(stack)['ModelsBucket']}/models/{version}/"
+    try:
+        return verify(uri, version, "", boto3.client("s3"))
+    except (RefusedError, ReleaseError) as error:
+        raise OpsError(f"Release {version} must not serve: {error}") from error
+
+
 def command(options: Namespace) -> None:
     """Promote, and say what serves.
 
     Raises:
         OpsError: The release must not serve, the stack takes no update, or the canary went back.
     """
-    uri = f"s3://{outputs_of(options.stack)['ModelsBucket']}/models/{options.version}/"
-    try:
-        address = verify(uri, options.version, "", boto3.client("s3"))
-    except (RefusedError, ReleaseError) as error:
-        raise OpsError(f"Not promoted: {error}") from error
+    address = verified_address(options.version, options.stack)
     cloudformation = boto3.client("cloudformation")
     try:
         changes = changes_to_serve(address, read_stack(options.stack, cloudformation))

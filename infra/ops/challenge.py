@@ -1,0 +1,65 @@
+"""Try a published release on a share of the sources: `challenge 10 --release 2.1.0 --stack maskwatch-dev`; 0 ends it.
+
+The release is verified first. The stack's other parameters stay as they are, and the canary decides as always.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING
+
+import boto3
+
+from infra.ops.errors import OpsError
+from infra.ops.promote import verified_address
+from infra.ops.update import change_parameters
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def begin(stack: str, version: str, share: float) -> str:
+    """Make a release the challenger, which answers so many percent of the sources, and return its address.
+
+    Raises:
+        OpsError: The release must not serve, the stack takes no update, or the canary went back.
+    """
+    address = verified_address(version, stack)
+    changes = {"ChallengerUri": address, "ChallengerShare": f"{share:g}"}
+    change_parameters(stack, changes, boto3.client("cloudformation"))
+    return address
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Say which release, how much, and which stack."""
+    parser.add_argument(
+        "share", type=_percent, help="percent of the sources that it answers; 0 ends the trial"
+    )
+    parser.add_argument("--release", metavar="VERSION", help="of a release in the stack's models bucket")
+    parser.add_argument("--stack", required=True)
+
+
+def command(options: Namespace) -> None:
+    """Begin, change or end the trial, and say what answers.
+
+    Raises:
+        OpsError: See `begin`; or no release is named.
+    """
+    if options.share == 0:
+        change_parameters(options.stack, {"ChallengerUri": ""}, boto3.client("cloudformation"))
+        print("The release that serves answers everything.")
+        return
+    if not options.release:
+        raise OpsError("Name the release that is tried: --release VERSION.")
+    address = begin(options.stack, options.release, options.share)
+    print(f"{options.release} answers {options.share:g}% of the sources: ChallengerUri={address}")
+
+
+def _percent(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 100:
+        raise ArgumentTypeError(f"{text!r} is no percentage: give a number from 0 to 100")
+    return share

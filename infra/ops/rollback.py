@@ -1,0 +1,45 @@
+"""Make the release serve that did before the last promotion, without a challenger: `rollback --stack NAME`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import boto3
+
+from functions.promote.errors import PromoteError
+from functions.promote.promote import CHALLENGER_URI, MODEL_URI, PREVIOUS_MODEL_URI, changes_to_serve
+from functions.promote.stack import read_stack
+from infra.ops.errors import OpsError
+from infra.ops.update import change_parameters
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+_UNKNOWN: Final = "none"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Say which stack."""
+    parser.add_argument("--stack", required=True)
+
+
+def command(options: Namespace) -> None:
+    """Go back, and say what serves.
+
+    Raises:
+        OpsError: Nothing was promoted before, the stack takes no update, or the canary went back.
+    """
+    cloudformation = boto3.client("cloudformation")
+    try:
+        stack = read_stack(options.stack, cloudformation)
+    except PromoteError as error:
+        raise OpsError(str(error)) from error
+    before = stack.parameters.get(PREVIOUS_MODEL_URI, _UNKNOWN)
+    if before == _UNKNOWN:
+        raise OpsError(
+            f"It is not known what served before {stack.parameters[MODEL_URI] or 'the release in the image'}. "
+            "Name a release: python -m infra.ops promote VERSION."
+        )
+    changes = changes_to_serve(before, stack) | {CHALLENGER_URI: ""}
+    change_parameters(options.stack, changes, cloudformation)
+    print(f"{before or 'The release in the image'} serves, without a challenger.")

@@ -1,0 +1,48 @@
+"""Which parameters change when a release comes to serve."""
+
+from argparse import ArgumentTypeError
+
+import pytest
+
+from functions.promote.promote import changes_to_serve
+from functions.promote.stack import StackState
+from infra.ops import rollback
+from infra.ops.challenge import _percent
+from infra.ops.errors import OpsError
+
+NEW = "s3://models/models/2/#ab"
+
+
+def stack(**parameters):
+    return StackState("arn", "UPDATE_COMPLETE", parameters)
+
+
+def test_what_served_before_is_kept():
+    assert changes_to_serve(NEW, stack(ModelUri="", PreviousModelUri="none")) == {
+        "ModelUri": NEW,
+        "PreviousModelUri": "",
+    }
+
+
+def test_what_serves_already_does_not_become_what_served_before():
+    before = stack(ModelUri=NEW, PreviousModelUri="")
+
+    assert changes_to_serve(NEW, before) == {"ModelUri": NEW}
+
+
+def test_a_stack_of_an_older_template_lacks_the_parameter():
+    assert changes_to_serve(NEW, stack(ModelUri="")) == {"ModelUri": NEW}
+
+
+def test_a_rollback_to_what_is_not_known_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(rollback, "read_stack", lambda *_: stack(ModelUri=NEW, PreviousModelUri="none"))
+    monkeypatch.setattr(rollback.boto3, "client", lambda _: None)
+
+    with pytest.raises(OpsError, match="promote VERSION"):
+        rollback.command(type("Options", (), {"stack": "maskwatch"}))
+
+
+@pytest.mark.parametrize("text", ["101", "-1", "half", "nan"])
+def test_a_share_that_is_no_percentage_is_refused(text):
+    with pytest.raises(ArgumentTypeError, match="no percentage"):
+        _percent(text)
