@@ -29,6 +29,8 @@ VARIANTS: Final[dict[str, dict[str, str]]] = {
         "PromotionRole": "arn:aws:iam::123456789012:role/maskwatch-execute-dev",
         "ProvisionedConcurrency": "1",
         "ReservedConcurrency": "5",
+        "RetrainEveryDays": "30",
+        "RetrainPipeline": "maskwatch-dev-classifier",
         "RollbackAlarms": "version",
         "SnapStart": "enabled",
     },

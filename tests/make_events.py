@@ -232,6 +232,23 @@ def alert_events() -> dict[str, dict[str, object]]:
     return {"alerts-records": delivery(lines), "alerts-minute": {"time": "2026-11-24T09:10:00Z"}}
 
 
+def retrain_events() -> dict[str, dict[str, object]]:
+    """By the name of the file, without its ending: what CloudWatch tells of an alarm, through EventBridge."""
+    name = "maskwatch-DriftAlarm-1ABC2DEF3GHI"
+    alarm = {
+        "version": "0",
+        "id": "c4c1c1c9-6542-e61b-6ef0-8c4d36933a92",
+        "detail-type": "CloudWatch Alarm State Change",
+        "source": "aws.cloudwatch",
+        "account": "123456789012",
+        "time": "2026-11-26T09:00:00Z",
+        "region": "us-east-1",
+        "resources": [f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{name}"],
+        "detail": {"alarmName": name, "state": {"value": "ALARM"}, "previousState": {"value": "OK"}},
+    }
+    return {"retrain": alarm}
+
+
 def promote_events() -> dict[str, dict[str, object]]:
     """By the name of the file, without its ending: what SageMaker tells of an approval, through Promote's queue."""
     arn = "arn:aws:sagemaker:us-east-1:123456789012:model-package/maskwatch/1"
@@ -264,5 +281,6 @@ if __name__ == "__main__":
         **drift_events(),
         **alert_events(),
         **promote_events(),
+        **retrain_events(),
     }.items():
         (EVENTS / f"{name}.json").write_text(json.dumps(event, indent=2) + "\n")

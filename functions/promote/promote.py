@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.promote.errors import BusyError, RefusedError
-from functions.promote.registry import APPROVED, Result, newer_approval, read_package, record
+from functions.promote.registry import APPROVED, PENDING, Result, newer_approval, read_package, record
 from functions.promote.stack import ended_update, read_stack, start_update
 from functions.promote.verify import verify
 
@@ -35,7 +35,8 @@ def promote(arn: str, settings: Settings, clients: Clients) -> Result | None:
     """Take an approval one step on; return what became of it, or None where there is nothing to do.
 
     It may be told of an approval any number of times, late, in any order and at once. It keeps no state: events of
-    CloudFormation bear the approval's token and tell of its update, the package tells how it ended.
+    CloudFormation bear the approval's token and tell of its update, the package tells how it ended. Of a package that
+    is still to be approved, people are told.
 
     Args:
         arn: Of the package.
@@ -47,6 +48,10 @@ def promote(arn: str, settings: Settings, clients: Clients) -> Result | None:
         StuckError: The stack takes no update.
     """
     package = read_package(arn, clients.sagemaker)
+    if package.status == PENDING:
+        gate = package.metadata.get("gate", "not known")
+        _tell(package, "waits for your approval", f"The gate's verdict: {gate}", settings, clients)
+        return None
     if package.status != APPROVED or package.result:
         return package.result
     stack = read_stack(settings.stack, clients.cloudformation)
@@ -54,7 +59,7 @@ def promote(arn: str, settings: Settings, clients: Clients) -> Result | None:
         result, text = _step(package, stack, settings, clients)
     except RefusedError as error:
         result, text = Result.REFUSED, str(error)
-    _tell(package, result, text, settings, clients)
+    _tell(package, result.value, text, settings, clients)
     record(package, result, f"{result.value}: {text}", clients.sagemaker)
     return result
 
@@ -86,10 +91,10 @@ def changes_to_serve(uri: str, stack: StackState) -> dict[str, str]:
     return changes
 
 
-def _tell(package: Package, result: Result, text: str, settings: Settings, clients: Clients) -> None:
+def _tell(package: Package, state: str, text: str, settings: Settings, clients: Clients) -> None:
     version = package.metadata.get("version", f"number {package.number}")
     clients.sns.publish(
         TopicArn=settings.topic,
-        Subject=f"{package.group}: model {version} {result.value}"[:100],
+        Subject=f"{package.group}: model {version} {state}"[:100],
         Message=f"{text}\n\n{package.arn}",
     )

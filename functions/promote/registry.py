@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 APPROVED: Final = "Approved"
+PENDING: Final = "PendingManualApproval"
 _REJECTED: Final = "Rejected"
 _DESCRIPTION: Final = 1024  # characters that SageMaker keeps
 # Among the package's metadata, whose values may have letters, digits, spaces and _.:/=+-@ alone.

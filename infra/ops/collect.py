@@ -2,7 +2,8 @@
 
 A label that somebody gave is joined, by its prediction, with the upload that it is about, where that is still there.
 The picture is copied to <label>/, and crops.csv gets its source, the box of its face, and the day on which its upload
-would have been deleted. The same command on the same folder first deletes what that day has passed for.
+would have been deleted. The same command on the same folder first deletes what that day has passed for. The folder
+may be the operator's own data set; to one that has splits, pictures are added in train alone.
 """
 
 from __future__ import annotations
@@ -135,12 +136,12 @@ def collect(
         s3: A boto3 client.
     """
     rows, left_out = list(rows), Counter[str]()
+    folder = "train/" if (out / "train").is_dir() else ""  # what judges is not added to
     taken = Counter(row["source"] for row in rows)
     known = {row[column] for row in rows for column in ("file", "sha256", "minute")}
     for one in candidates:
-        name = (
-            f"{one.label.actual}/{one.label.prediction_id}{PurePosixPath(one.upload['key']).suffix.lower()}"
-        )
+        suffix = PurePosixPath(one.upload["key"]).suffix.lower()
+        name = f"{folder}{one.label.actual}/{one.label.prediction_id}{suffix}"
         minute = _minute(one)
         last = None if days is None else one.uploaded + days * _DAY
         if name in known:
@@ -258,7 +259,9 @@ def command(options: Namespace) -> None:
     days = None if options.keep_longer else _days_kept(s3, outputs["UploadsBucket"])
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    before = _read(out / TABLE)
+    table = _read(out / TABLE)
+    others = [row for row in table if not row.get("minute")]  # the operator's own, which stay as they are
+    before = [row for row in table if row.get("minute")]
     rows = before if options.keep_longer else unexpired(before, out, f"{datetime.now(UTC):%Y-%m-%d}")
     candidates = list(join(s3, outputs, labels))
     doubtful = [one for one in candidates if one.is_doubtful]
@@ -269,13 +272,13 @@ def command(options: Namespace) -> None:
         (out / row["file"]).unlink()
     if options.keep_longer:
         kept = [row | {"delete_after": ""} for row in kept]
-    _write(out / TABLE, COLUMNS, kept)
+    _write(out / TABLE, tuple(dict.fromkeys(itertools.chain(*table, COLUMNS))), [*others, *kept])
     _write(out / DOUBTFUL, ("upload", "label", "predicted", "confidence"), map(_doubt, doubtful))
     left_out["no upload, or it is deleted"] = len(labels) - len(candidates)
     left_out["deleted, as its upload would be"] = len(before) - len(rows)
     left_out["more than --key-share of one API key"] = len(surplus)
     left_out[f"the model is sure of something else: look at {out / DOUBTFUL}"] = len(doubtful)
-    counts = Counter(row["file"].partition("/")[0] for row in kept)
+    counts = Counter(PurePosixPath(row["file"]).parent.name for row in kept)
     print(f"{len(kept)} pictures in {out}: {', '.join(f'{counts[one]} {one}' for one in LABELS)}")
     print(*(f"{number:6} left out: {reason}" for reason, number in left_out.items() if number), sep="\n")
     if first := min((row["delete_after"] for row in kept if row["delete_after"]), default=""):
@@ -297,7 +300,7 @@ def _read(table: Path) -> list[Row]:
 
 def _write(table: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     with table.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
 

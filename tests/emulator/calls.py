@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LOG: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
 _TRACE: Final = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 _ARN: Final = f"{REGION}:{ACCOUNT}"
+PIPELINE: Final = "everything-classifier"
 UPDATE_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/maskwatch-execute-dev"
 _EXECUTION: Final = f"arn:aws:states:{_ARN}:execution:{{stack}}-backfill"
 
@@ -187,6 +188,16 @@ CALLS: Final = {
             f"arn:aws:kms:{_ARN}:key/{{AlarmsKey}}",
             ("kms:Decrypt", "kms:GenerateDataKey"),
         ),
+    ),
+    "RetrainRole": (
+        _logs("RetrainLogs"),
+        _TRACING,
+        Calls(
+            "the pipeline is looked at and started",
+            f"arn:aws:sagemaker:{_ARN}:pipeline/{PIPELINE}",
+            ("sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"),
+        ),
+        Calls("Lambda gives an event up", f"arn:aws:sqs:{_ARN}:{{RetrainDeadLetters}}", ("sqs:SendMessage",)),
     ),
     "RecordsSenderRole": (
         Calls(

@@ -9,7 +9,7 @@ import pytest
 
 from infra.local.template import ACCOUNT, REGION
 from tests.emulator import jobs
-from tests.emulator.calls import UPDATE_ROLE
+from tests.emulator.calls import PIPELINE, UPDATE_ROLE
 from tests.emulator.server import PROGRAM, running
 from tests.emulator.stack import deploy, operate, update
 from tests.emulator.template import PROJECT
@@ -84,6 +84,7 @@ def everything(stack):
         "PromotionRole": UPDATE_ROLE,
         "ProvisionedConcurrency": "1",
         "ReservedConcurrency": "2",
+        "RetrainPipeline": PIPELINE,
         "RollbackAlarms": "version",
     }
     made = deploy(stack.emulator, "everything", parameters, stack.standin)

@@ -11,8 +11,8 @@ from tests.emulator.template import PROJECT
 PAGE = PROJECT / "docs" / "roles.md"
 
 
-def test_every_role_allows_what_services_do_with_it_and_no_more(stack):
-    assert {role: wrong_calls(role, stack) for role in CALLS} == {role: [] for role in CALLS}
+def test_every_role_allows_what_services_do_with_it_and_no_more(everything):
+    assert {role: wrong_calls(role, everything) for role in CALLS} == {role: [] for role in CALLS}
 
 
 def test_no_role_needs_more_than_the_boundary_that_its_stage_gets(everything):

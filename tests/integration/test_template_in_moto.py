@@ -18,6 +18,7 @@ EVERYTHING_ON = {
     "PromotionRole": "arn:aws:iam::123456789012:role/maskwatch-execute-dev",
     "ProvisionedConcurrency": "1",
     "ReservedConcurrency": "5",
+    "RetrainPipeline": "maskwatch-classifier",
 }
 
 

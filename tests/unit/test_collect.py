@@ -219,6 +219,22 @@ def test_a_second_run_adds_to_the_first(world, run):
     assert len(rows) == 2
 
 
+def test_an_operators_own_data_set_gets_them_in_training_and_keeps_its_table(world, run, tmp_path):
+    (tmp_path / "train" / "mask").mkdir(parents=True)
+    (tmp_path / "crops.csv").write_text("file,source,age\ntrain/mask/own.jpg,gate-9,41\n")
+    world.keep(days=30)
+    one = world.upload("incorrect")
+
+    _, rows, said = run()
+
+    assert (tmp_path / "train" / "incorrect" / f"{one}.jpg").exists()
+    assert [(row["file"], row["source"], row["age"]) for row in rows] == [
+        ("train/mask/own.jpg", "gate-9", "41"),
+        (f"train/incorrect/{one}.jpg", "gate-1", ""),
+    ]
+    assert "1 pictures in" in said
+
+
 def test_no_feedback_is_told(world, run):  # noqa: ARG001 -- the stack
     with pytest.raises(SystemExit, match="Nobody gave feedback"):
         run()

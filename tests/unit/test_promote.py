@@ -199,6 +199,16 @@ def test_a_package_without_a_digest_gets_that_of_its_manifest(world):
     assert world.served == [uri]
 
 
+def test_people_are_told_of_a_package_that_waits_for_their_approval(world):
+    arn = world.register("2.0.0", world.release("2.0.0"))
+
+    assert world.look(arn) is None
+
+    assert world.told() == ["maskwatch: model 2.0.0 waits for your approval"]
+    assert world.package(arn)["ModelApprovalStatus"] == "PendingManualApproval"
+    assert world.served == []
+
+
 def test_a_challenger_that_is_promoted_is_none_any_more(world):
     arn, uri = world.approved("2.0.0")
     world.cloudformation.parameters["ChallengerUri"] = uri

@@ -238,6 +238,15 @@ def what_promote_may_do_beyond_updating_one_stack(template):
     })  # fmt: skip
 
 
+def what_retrain_may_do_beyond_starting_one_pipeline(template):
+    pipeline = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:pipeline/${RetrainPipeline}"
+    return unneeded_or_missing(template, "RetrainRole", {
+        ("sagemaker:ListPipelineExecutions", pipeline),
+        ("sagemaker:StartPipelineExecution", pipeline),
+        ("sqs:SendMessage", "RetrainDeadLetters"),
+    })  # fmt: skip
+
+
 def what_the_schedule_may_do_beyond_starting_drift(template):
     needed = {("lambda:InvokeFunction", "DriftFunction"), ("sqs:SendMessage", "DriftDeadLetters")}
     return unneeded_or_missing(template, "DriftScheduleRole", needed)
@@ -550,24 +559,28 @@ def open_queues(template):
 
 
 def strangers_who_may_send(template):
-    """Name statements that let anybody send to a queue but S3, on behalf of this account, and a rule of the stack."""
+    """Name statements that let anybody send to a queue but S3, on behalf of this account, and rules of the stack."""
     allowed = [
         statement
         for p in properties(template, "AWS::SQS::QueuePolicy").values()
         for statement in p["PolicyDocument"]["Statement"]
         if statement["Effect"] == "Allow"
     ]
-    rule = {"Fn::GetAtt": ["PromoteApprovals", "Arn"]}
-    ours = {
-        "s3.amazonaws.com": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-        "events.amazonaws.com": {"ArnEquals": {"aws:SourceArn": rule}},
-    }
+    rules = {str({"Fn::GetAtt": [name, "Arn"]}) for name in of_type(template, "AWS::Events::Rule")}
+
+    def is_ours(principal, condition):
+        if principal == "events.amazonaws.com":
+            named = condition.get("ArnEquals", {}).get("aws:SourceArn", "nobody")
+            return {str(one) for one in (named if isinstance(named, list) else [named])} <= rules
+        account = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+        return principal == "s3.amazonaws.com" and condition == account
+
     return [
         s
         for s in allowed
         if s["Action"] != "sqs:SendMessage"
         or "Service" not in s["Principal"]
-        or s.get("Condition") != ours.get(s["Principal"]["Service"], "nobody's")
+        or not is_ours(s["Principal"]["Service"], s.get("Condition", {}))
     ]
 
 
@@ -976,9 +989,17 @@ def put(value, *path):
 BUCKET = ("Resources", "ModelsBucket")
 PREDICT = ("Resources", "PredictFunction", "Properties")
 MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 1, "PolicyDocument", "Statement", 1)
-PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE, ALERTS_ROLE, PROMOTE_ROLE = (
+PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE, ALERTS_ROLE, PROMOTE_ROLE, RETRAIN_ROLE = (
     ("Resources", name, "Properties", "Policies", 1, "PolicyDocument", "Statement")
-    for name in ("PortalRole", "BackfillRole", "BatchRole", "DriftRole", "AlertsRole", "PromoteRole")
+    for name in (
+        "PortalRole",
+        "BackfillRole",
+        "BatchRole",
+        "DriftRole",
+        "AlertsRole",
+        "PromoteRole",
+        "RetrainRole",
+    )
 )
 UPLOADS, QUEUE, DEAD_LETTERS, BATCH = (
     ("Resources", name, "Properties")
@@ -1085,6 +1106,7 @@ PROMISES = [
      put({"Fn::Sub": "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/*"},
          *PROMOTE_ROLE, 6, "Resource")),
     (what_promote_may_do_beyond_updating_one_stack, put("*", *PROMOTE_ROLE, 8, "Resource")),
+    (what_retrain_may_do_beyond_starting_one_pipeline, put("*", *RETRAIN_ROLE, 1, "Resource")),
     (queues_that_lose_or_repeat,
      put(5, "Resources", "PromoteQueue", "Properties", "RedrivePolicy", "maxReceiveCount")),
     (unwatched_queues, drop("Resources", "PromoteDeadLettersAlarm")),

@@ -1,0 +1,93 @@
+"""Drift starts the pipeline once: none while one executes, none within the cool-down, one of two at once."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from functions.retrain import app
+from tests.conftest import ROOT
+
+ALARM = json.loads((ROOT / "events" / "retrain.json").read_text())
+
+
+class Pipeline:
+    """One of SageMaker's: starts an execution for a token, which nobody has asked with before."""
+
+    def __init__(self):
+        self.executions, self.tokens = [], {}
+
+    def list_pipeline_executions(self, **request):
+        assert request["PipelineName"] == "maskwatch-classifier"
+        newest = sorted(self.executions, key=lambda one: one["StartTime"], reverse=True)
+        return {"PipelineExecutionSummaries": newest[: request["MaxResults"]]}
+
+    def start_pipeline_execution(self, **request):
+        assert request["PipelineName"] == "maskwatch-classifier"
+        assert 32 <= len(request["ClientRequestToken"]) <= 128
+        arn = self.tokens.setdefault(request["ClientRequestToken"], f"arn:execution/{len(self.tokens)}")
+        if all(one["PipelineExecutionArn"] != arn for one in self.executions):
+            self.add("Executing", datetime.now(UTC), arn)
+        return {"PipelineExecutionArn": arn}
+
+    def add(self, status, start, arn="arn:execution/before"):
+        self.executions.append(
+            {"PipelineExecutionArn": arn, "PipelineExecutionStatus": status, "StartTime": start}
+        )
+
+
+@pytest.fixture
+def pipeline(monkeypatch):
+    found = Pipeline()
+    monkeypatch.setenv("PIPELINE", "maskwatch-classifier")
+    monkeypatch.setenv("COOL_DOWN_DAYS", "14")
+    monkeypatch.setattr(app, "boto3", SimpleNamespace(client=lambda _: found))
+    return found
+
+
+def ago(**time):
+    return datetime.now(UTC) - timedelta(**time)
+
+
+def test_an_alarm_starts_the_first_execution(pipeline):
+    assert app.handler(ALARM, None) == {"outcome": "started", "execution": "arn:execution/0"}
+    assert len(pipeline.executions) == 1
+
+
+@pytest.mark.parametrize("status", ["Executing", "Stopping"])
+@pytest.mark.parametrize("event", [ALARM, {"by_hand": True}], ids=["alarm", "by hand"])
+def test_nothing_starts_while_one_executes(status, event, pipeline):
+    pipeline.add(status, ago(days=30))
+
+    assert app.handler(event, None) == {"outcome": "under way", "execution": "arn:execution/before"}
+    assert len(pipeline.executions) == 1
+
+
+@pytest.mark.parametrize("status", ["Succeeded", "Failed", "Stopped"])
+def test_nothing_starts_within_the_cool_down_but_by_hand(status, pipeline):
+    pipeline.add(status, ago(days=13))
+
+    assert app.handler(ALARM, None)["outcome"] == "cooling down"
+    assert app.handler({"by_hand": True}, None)["outcome"] == "started"
+
+
+def test_after_the_cool_down_the_next_drift_starts_another(pipeline):
+    pipeline.add("Succeeded", ago(days=15))
+
+    assert app.handler(ALARM, None)["outcome"] == "started"
+
+
+def test_two_at_once_start_one(pipeline, monkeypatch):
+    pipeline.add("Succeeded", ago(days=15))
+    seen = list(pipeline.executions)
+    monkeypatch.setattr(
+        pipeline, "list_pipeline_executions", lambda **_: {"PipelineExecutionSummaries": seen}
+    )
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(app.handler, [ALARM] * 4, [None] * 4))
+
+    assert len({answer["execution"] for answer in answers}) == 1
+    assert len(pipeline.executions) == 2
