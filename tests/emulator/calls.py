@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from infra.local.template import ACCOUNT, REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tests.emulator.stack import Stack
 
 _LOG: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
@@ -29,14 +27,12 @@ class Calls:
         resource: What they are about; names in braces are resources of the template.
         actions: What is called.
         denied: Whether the role must not allow it.
-        context: What is known about the calls, by condition key.
     """
 
     why: str
     resource: str
     actions: tuple[str, ...]
     denied: bool = False
-    context: Mapping[str, str] = field(default_factory=dict)
 
 
 def _logs(group: str) -> Calls:
@@ -177,12 +173,7 @@ CALLS: Final = {
             f"arn:aws:cloudformation:{REGION}:aws:transform/Serverless-2016-10-31",
             ("cloudformation:CreateChangeSet",),
         ),
-        Calls(
-            "CloudFormation gets its role",
-            UPDATE_ROLE,
-            ("iam:PassRole",),
-            context={"iam:PassedToService": "cloudformation.amazonaws.com"},
-        ),
+        Calls("CloudFormation gets its role", UPDATE_ROLE, ("iam:PassRole",)),
         Calls(
             "the topic's key is used",
             f"arn:aws:kms:{_ARN}:key/{{AlarmsKey}}",
@@ -237,10 +228,6 @@ def wrong_calls(role: str, stack: Stack) -> list[str]:
             PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{stack.resources[role]}",
             ActionNames=calls.actions,
             ResourceArns=[calls.resource.format(stack=stack.name, **known)],
-            ContextEntries=[
-                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-                for key, value in calls.context.items()
-            ],
         )["EvaluationResults"]
         if any((result["EvalDecision"] != "allowed") != calls.denied for result in results):
             wrong.append(calls.why)

@@ -56,7 +56,7 @@ def test_a_broken_release_is_not(cloudformation, tmp_path):
     version = published(tmp_path).split("/")[-2]
     boto3.client("s3").put_object(Bucket="models", Key=f"models/{version}/classifier.tflite", Body=b"x")
 
-    with pytest.raises(SystemExit, match=r"Not promoted: .*classifier\.tflite: sha256"):
+    with pytest.raises(SystemExit, match=r"must not serve: .*classifier\.tflite: sha256"):
         main(["promote", version, "--stack", "maskwatch-dev"])
 
     assert parameters(cloudformation)["ModelUri"] == ""
