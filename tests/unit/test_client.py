@@ -12,6 +12,7 @@ from moto import mock_aws
 from infra.ops.address import address
 from maskwatch import client as client_module
 from maskwatch.client import ApiError, Client, UnreachableError
+from tests.service import problem, serving
 
 PROBLEM = {
     "type": "urn:maskwatch:problem:too-small",
@@ -90,6 +91,15 @@ def test_s3_s_refusal_is_read_from_its_xml(client, answers):
 
     with pytest.raises(ApiError, match="answered 400: Your proposed upload is smaller"):
         client.upload(b"", "image/png")
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("soon", 0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)])
+def test_who_is_not_patient_is_told_how_long_to_wait(value, seconds):
+    with serving() as service:
+        service.answer = lambda _: (*problem("throttled", 429, "Slow down."), ("retry-after", value))
+        with pytest.raises(ApiError, match="Slow down") as refused:
+            Client(service.url, "secret", patient=False).health()
+    assert (refused.value.status, refused.value.after, len(service.asked)) == (429, seconds, 1)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])

@@ -12,13 +12,16 @@ from PIL import Image, ImageDraw
 
 from maskwatch import watch as watch_module
 from maskwatch.cli import main
-from maskwatch.frames import name_of
+from maskwatch.frames import Frame, name_of
 from maskwatch.video import film
 from tests.films import WALL, write_film
 from tests.pictures import draw_face, encode
 from tests.service import prediction, problem, serving
 
 NOBODY_THERE = prediction()
+BARE = prediction("no_mask")
+BARE["faces"][0]["probabilities"] = {"mask": 0.05, "no_mask": 0.95, "incorrect": 0}
+PICTURE = Image.new("RGB", (320, 240), WALL)
 
 
 @pytest.fixture
@@ -27,6 +30,7 @@ def service(monkeypatch):
         monkeypatch.setenv("MASKWATCH_URL", service.url)
         monkeypatch.setenv("MASKWATCH_KEY", "secret")
         monkeypatch.delenv("MASKWATCH_CAMERA", raising=False)
+        monkeypatch.setattr(watch_module, "_QUICKEST", 0)
         service.answer = lambda _: prediction("mask")
         yield service
 
@@ -53,6 +57,19 @@ def ten_seconds(tmp_path_factory):
     return write_film(tmp_path_factory.mktemp("film") / "wall.mp4", frames)
 
 
+@pytest.fixture
+def camera(monkeypatch, tmp_path):
+    """A camera that gives these frames: a function of their times and how often it was opened, None for silence."""
+
+    def show(*frames):
+        given = [frame and Frame(frame[0], PICTURE.copy, frame[1]) for frame in frames]
+        monkeypatch.setattr(watch_module, "frames_of", lambda *_: (frame for frame in given))
+        monkeypatch.setattr(watch_module.time, "sleep", lambda _: None)
+        return tmp_path
+
+    return show
+
+
 def answering(service, *stretches):
     """Answer the frames of a film with so many of each answer in turn, and with the last one ever after."""
     answers = [answer for times, answer in stretches for _ in range(times)]
@@ -68,9 +85,7 @@ def told(events):
 
 
 def test_each_event_is_a_line_about_a_person(run, service, ten_seconds):
-    bare = prediction("no_mask")
-    bare["faces"][0]["probabilities"] = {"mask": 0.05, "no_mask": 0.95, "incorrect": 0}
-    answering(service, (5, NOBODY_THERE), (15, prediction("mask")), (15, bare), (15, NOBODY_THERE))
+    answering(service, (5, NOBODY_THERE), (15, prediction("mask")), (15, BARE), (15, NOBODY_THERE))
 
     status, events, err = run(ten_seconds, "--source", "gate-3", "--alert-after", "1")
 
@@ -134,6 +149,81 @@ def test_no_frame_of_a_film_is_lost_while_the_service_is_throttled_or_down(
     assert [wait for wait in waits if wait >= 1] == [7, 7, 1, 1]
     assert err.count("Slow down.") == 1
     assert err.count("the service answers again") == 3
+
+
+def test_no_time_passes_for_people_while_a_camera_is_cut_off(run, service, camera):
+    before, after = [(i / 5, 1) for i in range(10)], [(20 + i / 5, 2) for i in range(10)]
+    service.answer = lambda _: BARE
+
+    _, events, _ = run(camera(*before, *after), "--alert-after", "2.5")
+
+    assert told(events) == [
+        ("came", 1, "no_mask", 0.4),
+        (
+            "alert_on",
+            1,
+            "no_mask",
+            20.6,
+        ),  # of two seconds before the cut, and more than half a second after it
+        ("alert_off", 1, "no_mask", 21.8),
+        ("left", 1, "no_mask", 21.8),
+    ]
+    assert events[-1]["stayed"] == 3.8
+
+
+def test_who_was_there_before_a_long_cut_has_left(run, camera):
+    before, after = [(i / 5, 1) for i in range(10)], [(50 + i / 5, 2) for i in range(10)]
+
+    _, events, _ = run(camera(*before, *after))
+
+    assert [(event["event"], event["person"]) for event in events] == [
+        ("came", 1), ("left", 1), ("came", 2), ("left", 2)
+    ]  # fmt: skip
+
+
+def test_who_was_there_before_a_long_silence_has_left_at_once(run, service, camera):
+    _, events, _ = run(camera(*[(i / 5, 1) for i in range(10)], None, None))
+
+    assert [event["event"] for event in events] == ["came", "left"]
+    assert len(service.asked) == 10
+
+
+def test_a_frame_of_a_camera_that_is_refused_is_too_old_to_be_sent_again(run, service, camera):
+    busy = problem("internal", 503, "Busy.")
+    service.answer = lambda _: busy if 5 <= len(service.asked) < 8 else prediction("mask")
+
+    _, events, err = run(camera(*[(i / 5 + 7 * (i > 4), 1) for i in range(20)]))
+
+    assert len(service.asked) == 20
+    assert [event["event"] for event in events] == [
+        "came",
+        "left",
+    ]  # though there were seven seconds without an answer
+    assert err.splitlines() == ["maskwatch: Busy.", "maskwatch: the service answers again"]
+
+
+def test_while_the_service_is_away_for_long_nobody_is_watched(run, service, camera):
+    throttled = (*problem("throttled", 429, "The quota is used up."), ("retry-after", "3600"))
+    service.answer = lambda _: throttled if len(service.asked) == 6 else prediction("mask")
+
+    _, events, _ = run(camera(*[(i / 5 + 3600 * (i > 5), 1) for i in range(12)]))
+
+    assert told(events) == [
+        ("came", 1, "mask", 0.4),
+        ("left", 1, "mask", 0.8),
+        ("came", 2, "mask", 3601.6),
+        ("left", 2, "mask", 3602.2),
+    ]
+
+
+def test_a_picture_that_the_service_cannot_read_is_left_out(run, service, camera):
+    small = problem("too-small", 422, "Send a larger one.")
+    service.answer = lambda _: small if len(service.asked) in {2, 3} else prediction("mask")
+
+    status, events, err = run(camera(*[(i / 5, 1) for i in range(9)]))
+
+    assert (status, [event["event"] for event in events]) == (0, ["came", "left"])
+    assert err.count("Send a larger one.") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,223 @@
+"""Frames of a camera or a folder: the newest one always, also after a cut or on a machine that is slow."""
+
+import os
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, islice, pairwise
+from threading import Event, Thread
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from maskwatch import frames as frames_module
+from maskwatch import video
+from maskwatch.frames import Frame, SourceError, newest
+from maskwatch.source import frames_of
+from tests.films import WALL
+from tests.pictures import draw_film, encode
+
+RED, GREEN = (200, 30, 30), (30, 200, 30)
+
+
+def frame(when):
+    return Frame(when, lambda: Image.new("RGB", (64, 48)))
+
+
+def test_frames_that_nobody_had_time_for_are_dropped():
+    stopped, turn = Event(), Event()
+
+    def camera():
+        yield frame(0)
+        turn.wait(60)
+        yield from map(frame, range(1, 1000))
+
+    given = newest(camera(), stopped)
+    assert next(given).time == 0
+    turn.set()
+    time.sleep(0.5)  # of an answer that is slow
+    assert [each.time for each in given][-1] == 999
+    assert stopped.is_set()
+
+
+def test_silence_is_told(monkeypatch):
+    monkeypatch.setattr(frames_module, "LONGEST", 0.3)
+    stopped = Event()
+
+    def camera():
+        yield frame(0)
+        stopped.wait(60)
+
+    given = newest(camera(), stopped)
+    assert [each and each.time for each in islice(given, 3)] == [0, None, None]
+    given.close()
+    assert stopped.is_set()
+
+
+def test_what_goes_wrong_is_raised_where_somebody_waits():
+    def camera():
+        yield frame(0)
+        raise SourceError("it is gone")
+
+    with pytest.raises(SourceError, match="it is gone"):
+        list(newest(camera(), Event()))
+
+
+class Clock:
+    """A clock that goes when reading or decoding takes time."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(video, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def packets(self, rate, key_every, total):
+        """Packets of a camera with so many a second; who asks early has to wait."""
+        for number in range(total):
+            self.now = max(self.now, number / rate)
+            yield SimpleNamespace(number=number, is_keyframe=number % key_every == 0)
+
+    def decoded(self, packets, takes):
+        """The numbers of the packets that are decoded, which takes some time, and how old each was then."""
+        for packet in packets:
+            yield packet.number, self.now
+            self.now += takes
+
+
+def test_who_decodes_fast_enough_decodes_all(monkeypatch):
+    clock = Clock(monkeypatch)
+    packets = video._up_to_date(clock.packets(30, 30, 900))  # noqa: SLF001
+    assert [number for number, _ in clock.decoded(packets, 0.02)] == list(range(900))
+
+
+@pytest.mark.parametrize("key_every", [1, 30])
+def test_who_decodes_too_slowly_never_falls_far_behind(monkeypatch, key_every):
+    clock = Clock(monkeypatch)
+    packets = video._up_to_date(clock.packets(30, key_every, 9000))  # noqa: SLF001
+
+    decoded = list(clock.decoded(packets, 0.1))
+
+    late = [now - number / 30 for number, now in decoded]
+    assert max(late) < 3  # it would be ten minutes in the end
+    assert len(decoded) > 1000
+    for (before, _), (number, _) in pairwise(decoded):
+        assert (
+            number == before + 1 or number % key_every == 0
+        )  # what is skipped, is up to a picture of its own
+
+
+@pytest.fixture
+def camera():
+    """An MJPEG camera over HTTP that shows `picture`, ten times a second, until it is `cut`."""
+    state = SimpleNamespace(picture=encode(Image.new("RGB", (320, 240), WALL)), cut=Event(), asked=0)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            state.asked += 1
+            self.send_response(200)
+            self.send_header("content-type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            with suppress(OSError):  # nobody looks any more
+                while not state.cut.wait(0.1):
+                    self.wfile.write(b"--frame\r\ncontent-type: image/jpeg\r\n")
+                    self.wfile.write(
+                        b"content-length: %d\r\n\r\n" % len(state.picture) + state.picture + b"\r\n"
+                    )
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        state.url = f"http://me:hidden@127.0.0.1:{server.server_port}/video?key=hidden"
+        yield state
+        state.cut.set()
+        server.shutdown()
+
+
+def colour(frame):
+    return frame.to_image().getpixel((100, 100))
+
+
+def test_a_camera_over_http_shows_what_is_there_now(camera):
+    given = frames_of(camera.url, 5, None, Event())
+    assert colour(next(given)) == pytest.approx(WALL, abs=6)
+
+    camera.picture = encode(Image.new("RGB", (320, 240), RED))
+    time.sleep(1)
+
+    next(given)  # may have been taken before
+    assert colour(next(given)) == pytest.approx(RED, abs=12)
+    given.close()
+
+
+def test_a_camera_is_opened_again_after_each_cut(camera, capsys):
+    given = frames_of(camera.url, 5, None, Event())
+    assert next(given).opened == 1
+
+    for opened in (2, 3):
+        camera.cut.set()
+        time.sleep(0.5)
+        camera.cut.clear()
+        while (seen := next(given)) is None or seen.opened < opened:
+            pass
+        assert seen.opened == opened
+    given.close()
+
+    said = capsys.readouterr().err
+    assert said.count("trying again") == 2
+    assert said.count("is back") == 2
+    assert "hidden" not in said
+    assert camera.asked == 3
+
+
+def test_a_folder_gives_its_newest_picture_once_it_is_whole(tmp_path):
+    names = map("{}.png".format, count())
+
+    def put(shade, folder=tmp_path):
+        file = folder / next(names)
+        file.write_bytes(encode(Image.new("RGB", (200, 150), shade), "PNG"))
+        return file
+
+    old = put(WALL)
+    put(RED)
+    given = frames_of(str(tmp_path), 20, None, Event())
+    assert colour(next(given)) == RED
+
+    (tmp_path / "deep").mkdir()
+    put(GREEN, tmp_path / "deep")
+    assert colour(next(given)) == GREEN
+
+    growing = tmp_path / "growing.png"
+    content = encode(Image.new("RGB", (200, 150), RED), "PNG")
+    for size in range(0, len(content), len(content) // 8 + 1):
+        growing.write_bytes(content[:size])
+        time.sleep(0.02)
+    growing.write_bytes(content)
+    assert colour(next(given)) == RED
+
+    moved = tmp_path / "moved.png"
+    os.utime(old, (0, 0))  # an old picture that is moved here just now
+    old.rename(moved)
+    assert colour(next(given)) == WALL
+    given.close()
+
+
+def test_a_folder_that_goes_away_ends_it(tmp_path):
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    given = frames_of(str(folder), 20, None, Event())
+    (folder / "a.jpg").write_bytes(encode(Image.new("RGB", (64, 48))))
+    next(given)
+
+    (folder / "a.jpg").unlink()
+    folder.rmdir()
+
+    with pytest.raises(SourceError, match="camera is gone"):
+        next(given)
+
+
+def test_motion_jpeg_is_a_film_as_well(tmp_path):
+    (tmp_path / "film.mjpeg").write_bytes(draw_film(50))
+    times = [frame.time for frame in frames_of(str(tmp_path / "film.mjpeg"), 5, None, Event())]
+    assert times == pytest.approx([i / 5 for i in range(10)])
