@@ -154,13 +154,18 @@ def alerts(stack: Stack) -> dict[str, Any]:
         again = stack.invoke("AlertsFunction", delivery([record]))["counted"]
         stack.invoke("AlertsFunction", {"time": f"{_now() + timedelta(minutes=3):%Y-%m-%dT%H:%M:%SZ}"})
         found = messages()
+    mails = [each for each in found if "Subject" in each]
+    events = [each["detail"] for each in found if each.get("detail-type") == "Mask alert"]
+    mine = [each for each in events if each["source"] == source]  # earlier calls may have left alerts open
     return {
         "counted": (counted, again),
-        "topic": sorted(each["Subject"][:11] for each in found if "Subject" in each),
-        "events": sorted(
-            each["detail"]["status"] for each in found if each.get("detail-type") == "Mask alert"
+        "topic": sorted(
+            each["Subject"].partition(":")[0]
+            for each in mails
+            if each["MessageAttributes"]["source"]["Value"] == source
         ),
-        "precision": [list(each["detail"]["precision"]) for each in found if "detail" in each],
+        "events": sorted(each["status"] for each in mine),
+        "precision": [list(each["precision"]) for each in mine],
     }
 
 
