@@ -3,7 +3,7 @@
 import importlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -72,3 +72,14 @@ def batch_on_moto(patch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Any]]
             s3.create_bucket(Bucket=bucket)
         queue = boto3.resource("sqs").create_queue(QueueName="dead-letters")
         yield load_handler(patch, queue.url), s3
+
+
+def answers_in_tens(module: ModuleType, s3: Any, files: Mapping[str, bytes]) -> Iterator[dict]:
+    """Upload files by key, then give what Batch answers to the news of them, ten at a time."""
+    etags = {key: s3.put_object(Bucket="uploads", Key=key, Body=file)["ETag"] for key, file in files.items()}
+    messages = [
+        message(number, news(key, version=None, etag=etag.strip('"')))
+        for number, (key, etag) in enumerate(etags.items())
+    ]
+    for start in range(0, len(messages), 10):
+        yield module.handler({"Records": messages[start : start + 10]}, context(300))

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.batch import batch_on_moto, context, message, news
+from tests.batch import answers_in_tens, batch_on_moto
 from tests.hostile import FAULTY, mixed_uploads
 
 
@@ -19,13 +19,9 @@ def batch(monkeypatch):
 
 def test_each_has_its_result_at_the_first_delivery(batch) -> None:
     module, s3 = batch
-    files, messages = mixed_uploads(), []
-    for number, (key, file) in enumerate(files.items()):
-        etag = s3.put_object(Bucket="uploads", Key=key, Body=file)["ETag"].strip('"')
-        messages.append(message(number, news(key, version=None, etag=etag)))
+    files = mixed_uploads()
 
-    for start in range(0, len(messages), 10):
-        answer = module.handler({"Records": messages[start : start + 10]}, context(300))
+    for answer in answers_in_tens(module, s3, files):
         assert answer == {"batchItemFailures": []}
 
     results = (s3.get_object(Bucket="results", Key=f"{key}.json")["Body"].read() for key in files)

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import yaml
 
 from infra.ops.cost import measured
 from tests.system import ROOT
@@ -12,7 +13,10 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 RESULTS = (ROOT / "tests" / "benchmarks" / "RESULTS.md").read_text()
 METRICS = json.loads((ROOT / "docs" / "model" / "report.json").read_text())["metrics"]["overall"]
-
+DEFAULTS = {
+    name: str(value)
+    for name, value in yaml.safe_load((ROOT / "infra" / "parameters" / "defaults.yaml").read_text()).items()
+}
 
 PATH = re.compile(r"`((?:docs|events|functions|infra|maskwatch|tests|training)/[\w./-]*)`")
 
@@ -52,6 +56,15 @@ def test_every_make_target_is_one(document):
     named = re.findall(r"(?:^    (?:AWS_\S+ )?|&& |`)make ([a-z][a-z-]+)", document.read_text(), re.MULTILINE)
 
     assert set(named) <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_parameter_has_the_default_that_is_told(document):
+    text = document.read_text()
+    told = re.findall(r"`([A-Z]\w+)` \((\d[\d.]*)\)", text)
+    told += re.findall(r"^\| `([A-Z]\w+)` \| `?([\w.() ]*?)`? \|", text, re.MULTILINE)
+
+    assert {name: value for name, value in told if value != DEFAULTS.get(name, value)} == {}
 
 
 def test_the_readme_is_read_in_one_go():
