@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import jsonschema
 import pytest
 import requests
 
+from functions.alerts.counts import total
+from functions.alerts.store import Store
 from tests.alerts import line
 from tests.system import ROOT, eventually
 
@@ -117,6 +120,20 @@ def test_a_picture_raises_an_alert_whose_event_fits_its_schema(system, rules, to
         SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     ).validate(detail)
     assert set(detail["precision"]) == {"no_mask", "incorrect"}
+
+
+def test_a_thousand_records_delivered_twice_at_once_are_counted_once(system, rules):
+    source, now = f"busy-{uuid.uuid4()}", time.time()
+    rules({source: {"share": 1, "minutes": 5, "min_faces": 5_000}})
+    lines = [line(now - n / 20, "no_mask" if n % 5 else "mask", source=source) for n in range(1_000)]
+    parts = [lines[start : start + 100] for start in range(0, 1_000, 100)]
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda part: log(system, part, str(uuid.uuid4())), [*parts, *reversed(parts)]))
+
+    store = Store(system.client("dynamodb"), system.outputs["AlertsTable"], 1)
+    labels = total(store.buckets(source, now - 60, now), 0).labels
+    assert (labels["mask"], labels["no_mask"]) == (200, 800)
 
 
 def test_a_bad_edit_is_refused_by_its_field_and_changes_nothing(system, rules):
