@@ -11,6 +11,8 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
+from maskwatch.output import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from threading import Event
@@ -105,4 +107,4 @@ def name_of(source: str) -> str:
 
 def say(text: str) -> None:
     """Tell whoever looks after the watcher."""
-    print(f"maskwatch: {text}", file=sys.stderr, flush=True)
+    print(f"maskwatch: {printable(text)}", file=sys.stderr, flush=True)

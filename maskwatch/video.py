@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Packet = av.Packet[VideoStream]
 
 _SIDE: Final = 960  # pixels of the longer side of a frame; faces are looked for in 448
-_OPEN_TIMEOUT: Final = 15.0  # seconds
+_OPEN_TIMEOUT: Final = 8.0  # seconds, in which no signal is heard
 _READ_TIMEOUT: Final = 10.0
 _WAITED: Final = 0.005  # seconds that reading takes where the camera has no more yet
 _BEHIND: Final = 2.0  # seconds without such a wait after which packets are left out
@@ -142,6 +142,8 @@ def _reason(error: Exception) -> str:
     """Return why alone: FFmpeg's messages go on with the address, and with the password in it."""
     if isinstance(error, av.error.InvalidDataError):
         return "it is no video that can be read"
+    if isinstance(error, av.error.ExitError):
+        return "nothing came for too long"
     reason = str(getattr(error, "strerror", None) or type(error).__name__)
     return reason[:1].lower() + reason[1:]
 

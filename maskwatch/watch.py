@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
@@ -66,17 +67,18 @@ def watch(
     every = is_film(source) and speed is None  # frame counts: each waits for its answer
     interval = _QUICKEST if every else 1 / (rate * (speed or 1))
     with ExitStack() as stack:
-        frames = stack.enter_context(closing(frames_of(source, rate, speed, Flag())))
-        draw = drawing(draw_to, stack) if draw_to else None
         waiting = stack.enter_context(held())
-        watcher = _Watcher(client, waiting, name, 1 / rate, alert_after, draw)
+        stack.enter_context(suppress(KeyboardInterrupt))
+        with waiting():
+            frames = stack.enter_context(closing(frames_of(source, rate, speed, Flag())))
+        draw = drawing(draw_to, stack) if draw_to else None
+        watcher = _Watcher(client, waiting, name, 1 / rate, math.inf if every else LONGEST, alert_after, draw)
 
         def take() -> Frame | Literal[False] | None:
             with waiting():
                 return next(frames, _END)
 
         stack.callback(watcher.leave)
-        stack.enter_context(suppress(KeyboardInterrupt))
         for frame in iter(take, _END):
             if not frame:
                 watcher.leave()
@@ -101,11 +103,15 @@ class _Watcher:
         waiting: Callable[[], AbstractContextManager[None]],
         name: str | None,
         interval: float,
+        longest: float,
         alert_after: float,
         draw: Drawing | None,
     ) -> None:
         self._client, self._waiting, self._name = client, waiting, name
         self._interval, self._alert_after, self._draw = interval, alert_after, draw
+        self._longest = (
+            longest  # seconds of waiting or of a cut after which all have left; a film waits as well
+        )
         self._run = token_hex(3)  # by which the stays of two runs differ
         self._scene, self.pace = Scene(), Pace()
         self._first: Frame | None = None  # of those that were answered
@@ -147,7 +153,7 @@ class _Watcher:
         self._say_once(refusal)
         self.pace, wait = self.pace.refused(refusal)
         self._waited += wait
-        if self._waited > LONGEST:
+        if self._waited > self._longest:
             self.leave()
         with self._waiting():
             time.sleep(wait)
@@ -162,7 +168,7 @@ class _Watcher:
         first, last = self._first or frame, self._last or frame
         if self._waited or frame.opened != last.opened:
             gap = frame.time - last.time
-            if gap > LONGEST:
+            if gap > self._longest:
                 self.leave()
             else:
                 self._missed += max(gap - self._interval, 0)

@@ -226,6 +226,16 @@ def test_a_picture_that_the_service_cannot_read_is_left_out(run, service, camera
     assert err.count("Send a larger one.") == 1
 
 
+def test_who_is_in_a_film_stays_however_long_the_service_is_away(run, service, ten_seconds, monkeypatch):
+    monkeypatch.setattr(watch_module.time, "sleep", lambda _: None)
+    throttled = (*problem("throttled", 429, "The quota is used up."), ("retry-after", "3600"))
+    service.answer = lambda _: throttled if 9 <= len(service.asked) < 20 else prediction("mask")
+
+    _, events, _ = run(ten_seconds)
+
+    assert told(events) == [("came", 1, "mask", 0.4), ("left", 1, "mask", 9.8)]
+
+
 @pytest.mark.parametrize(
     ("slug", "status"), [("forbidden", 403), ("invalid-parameter", 400), ("unsupported-type", 415)]
 )

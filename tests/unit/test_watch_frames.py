@@ -108,8 +108,10 @@ def test_who_decodes_too_slowly_never_falls_far_behind(monkeypatch, key_every):
 
 @pytest.fixture
 def camera():
-    """An MJPEG camera over HTTP that shows `picture`, ten times a second, until it is `cut`."""
-    state = SimpleNamespace(picture=encode(Image.new("RGB", (320, 240), WALL)), cut=Event(), asked=0)
+    """An MJPEG camera over HTTP that shows `picture`, ten times a second, until it is `cut` or `hangs`."""
+    state = SimpleNamespace(
+        hangs=Event(), picture=encode(Image.new("RGB", (320, 240), WALL)), cut=Event(), asked=0
+    )
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -119,6 +121,8 @@ def camera():
             self.end_headers()
             with suppress(OSError):  # nobody looks any more
                 while not state.cut.wait(0.1):
+                    if state.hangs.is_set():
+                        continue
                     self.wfile.write(b"--frame\r\ncontent-type: image/jpeg\r\n")
                     self.wfile.write(
                         b"content-length: %d\r\n\r\n" % len(state.picture) + state.picture + b"\r\n"
@@ -169,6 +173,21 @@ def test_a_camera_is_opened_again_after_each_cut(camera, capsys):
     assert said.count("is back") == 2
     assert "hidden" not in said
     assert camera.asked == 3
+
+
+def test_a_camera_that_hangs_is_opened_again(camera, capsys, monkeypatch):
+    monkeypatch.setattr(video, "_READ_TIMEOUT", 0.5)
+    given = frames_of(camera.url, 5, None, Event())
+    next(given)
+
+    camera.hangs.set()
+    time.sleep(1)
+    camera.hangs.clear()
+    while (seen := next(given)) is None or seen.opened < 2:
+        pass
+    given.close()
+
+    assert "nothing came for too long; trying again" in capsys.readouterr().err
 
 
 def test_a_folder_gives_its_newest_picture_once_it_is_whole(tmp_path):
