@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from infra.local.template import ACCOUNT, REGION
 from tests.alerts import delivery, line
 from tests.emulator.stack import wait_for
 from tests.pictures import draw_face, draw_scene, encode
@@ -255,7 +256,13 @@ def preflight(stack: Stack) -> dict[str, str]:
 
 
 def registry(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer for SageMaker: an approved package, whose name says where its release is, alone in its group."""
+    """Answer for SageMaker: an approved package, whose name says where its release is, alone in its group.
+
+    And for a pipeline that never ran.
+    """
+    if "PipelineName" in asked:
+        start = "ClientRequestToken" in asked
+        return {"PipelineExecutionArn": "arn:execution"} if start else {"PipelineExecutionSummaries": []}
     if "ModelPackageGroupName" in asked:
         return {"ModelPackageSummaryList": []}
     if "ModelPackageArn" in asked:
@@ -274,11 +281,15 @@ def registry(asked: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def package(stack: Stack, release: str) -> str:
+    """Return the ARN of the model package of a release of the models bucket; see `registry`."""
+    place = f"{stack.outputs['ModelsBucket']}/{release}"
+    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/s3/{place}"
+
+
 def approve(stack: Stack, release: str) -> str:
     """Have Promote look at the approval of a release of the models bucket; return what it wrote, or "waits"."""
-    arn = (
-        f"arn:aws:sagemaker:us-east-1:123456789012:model-package/s3/{stack.outputs['ModelsBucket']}/{release}"
-    )
+    arn = package(stack, release)
     event = json.loads((EVENTS / "promote.json").read_text())
     event["Records"][0]["body"] = json.dumps({"detail": {"ModelPackageArn": arn}})
     if stack.invoke("PromoteFunction", event)["batchItemFailures"]:

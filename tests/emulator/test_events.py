@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from infra.local.template import ACCOUNT, REGION, transformed_template
+from tests.emulator import jobs
 from tests.emulator.calls import name_of
 from tests.emulator.stack import wait_for
 from tests.emulator.template import PROJECT
@@ -138,3 +139,46 @@ def test_every_alarm_for_whoever_is_on_call_names_the_topic(stack):
     }
     assert topics
     assert set(map(frozenset, topics.values())) == {frozenset({stack.outputs["AlarmsTopic"]})}
+
+
+def test_an_approval_reaches_promote_through_its_rule_and_queue(everything):
+    arn = jobs.package(everything, "models/nowhere/")
+    detail = {
+        "ModelPackageGroupName": everything.name,
+        "ModelApprovalStatus": "Approved",
+        "ModelPackageArn": arn,
+    }
+    told_of(everything, "PromoteApprovals", "SageMaker Model Package State Change", detail)
+
+    def refused():
+        asked = [json.loads(one.body) for one in everything.standin.asked]
+        return [one for one in asked if one.get("ModelPackageArn") == arn]
+
+    assert wait_for(refused)[0]["ModelApprovalStatus"] == "Rejected"
+
+
+def test_an_alarm_on_drift_starts_the_pipeline(everything):
+    (alarm,) = everything.client("cloudwatch").describe_alarms(
+        AlarmNames=[everything.resources["DriftAlarm"]]
+    )["MetricAlarms"]
+    change = {"alarmName": alarm["AlarmName"], "state": {"value": "ALARM"}}
+    told_of(everything, "RetrainFunctionAlarms", "CloudWatch Alarm State Change", change, alarm["AlarmArn"])
+
+    def started():
+        asked = [json.loads(one.body) for one in everything.standin.asked]
+        return [one for one in asked if "PipelineName" in one and "ClientRequestToken" in one]
+
+    assert wait_for(started)[0]["PipelineName"] == everything.parameters["RetrainPipeline"]
+
+
+def told_of(stack, rule, kind, detail, *resources):
+    """Have a rule hear of an event from a source of ours: nobody but AWS may tell of one from AWS's."""
+    events, name = stack.client("events"), name_of(stack.resources[rule]).rpartition("/")[2]
+    pattern = json.loads(events.describe_rule(Name=name)["EventPattern"])
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern | {"source": ["test"]}))
+    try:
+        event = {"Source": "test", "DetailType": kind, "Detail": json.dumps(detail)}
+        answer = events.put_events(Entries=[event | {"Resources": list(resources)}])
+        assert answer["FailedEntryCount"] == 0, answer
+    finally:
+        events.put_rule(Name=name, EventPattern=json.dumps(pattern))

@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from functions.retrain import app
 from tests.conftest import ROOT
@@ -91,3 +93,20 @@ def test_two_at_once_start_one(pipeline, monkeypatch):
 
     assert len({answer["execution"] for answer in answers}) == 1
     assert len(pipeline.executions) == 2
+
+
+def test_sagemaker_takes_what_it_asks(aws, monkeypatch):  # noqa: ARG001 -- sets the environment
+    monkeypatch.setenv("PIPELINE", "maskwatch-classifier")
+    monkeypatch.setenv("COOL_DOWN_DAYS", "14")
+    with mock_aws():
+        boto3.client("sagemaker").create_pipeline(
+            PipelineName="maskwatch-classifier",
+            PipelineDefinition='{"Version": "2020-12-01", "Steps": []}',
+            ClientRequestToken=32 * "x",
+            RoleArn="arn:aws:iam::123456789012:role/maskwatch-training",
+        )
+
+        first, second = app.handler(ALARM, None), app.handler(ALARM, None)
+
+    assert (first["outcome"], second["outcome"]) == ("started", "cooling down")
+    assert first["execution"] == second["execution"]
