@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser environments check roles format lock train train-detector evaluate release train-baseline bench clean
+.PHONY: help run test test-browser environments check roles format lock train train-detector evaluate release train-baseline bench rehearse clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ environments: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp .venv-c
 bench: $(VENV)/test.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
+
+rehearse: $(VENV)/test.stamp ## Play how a model is tried, approved, refused and taken back, on this machine
+	$(BIN)/python -m tests.rehearsal
 
 lock: $(VENV)/dev.stamp ## Pin, with hashes, what is deployed
 	$(BIN)/pip install --quiet uv
