@@ -735,6 +735,7 @@ def routes_nobody_may_call(template):
     allowed = {
         (p["FunctionName"]["Ref"], p["SourceArn"]["Fn::Sub"][0].partition("/${__Stage__}/*")[2])
         for p in properties(template, "AWS::Lambda::Permission").values()
+        if p["Principal"] == "apigateway.amazonaws.com"
     }
     return [
         (path, method)
