@@ -145,6 +145,7 @@ CALLS: Final = {
     "PredictRole": (_logs("PredictLogs"), _TRACING, _missing("ModelsBucket")),
     "PromoteRole": (
         _logs("PromoteLogs"),
+        _missing("ModelsBucket"),
         _TRACING,
         Calls(
             "Lambda reads the queue",

@@ -167,6 +167,7 @@ def listed(value: Any) -> list[str]:
 
 def _readable(text: str, stack: Stack) -> str:
     """Return a removal with resources by their names in the template."""
+    text = text.replace(stack.arn, "the stack")
     for name, identifier in sorted(stack.resources.items(), key=lambda item: -len(item[1])):
         text = re.sub(rf"(?<![\w-]){re.escape(name_of(identifier))}(?![\w-])", name, text)
     return re.sub(r"arn:aws:[a-z0-9]*:[a-z0-9-]*:\d*:", "", text).replace(f"{stack.name}-", "")

@@ -34,7 +34,7 @@ export function drawShares(slots, width) {
 /** A triangle below the axis. */
 function mark(alerts, name, x) {
   const y = HEIGHT - BOTTOM;
-  const shape = draw("path", { class: "mark", d: `M${x} ${y} l6 9 h-12 z` });
+  const shape = draw("path", { class: "mark", d: `M${x} ${y} l5 7 h-10 z` });
   shape.append(draw("title", {}, `${name}: ${plural(alerts.length, "alert")}`));
   return shape;
 }
