@@ -19,21 +19,21 @@ def test_each_step_has_its_effect(story):
 
     assert shadow["answered_by"] == {before: len(CAMERAS)}
     assert shadow["shadows"] >= shadow["agreeing"] >= len(CAMERAS)  # it is the same networks
-    assert set(challenge["answered_by"].values()) == {before, "retrained"}
+    assert set(challenge["answered_by"].values()) == {before, "candidate"}
     assert challenge["same_again"]
     assert camera["brightness"]["gate-new"] < camera["brightness"]["gate-1"] / 2
-    assert f"Release retrained challenges {before}" in drift["says"]
+    assert f"Release candidate challenges {before}" in drift["says"]
     assert approved["package"].startswith("Approved: ")
     assert approved["updates"] == 1
-    assert approved["answered_by"] == {"retrained": len(CAMERAS)}
+    assert approved["answered_by"] == {"candidate": len(CAMERAS)}
     assert approved["challenger"] == "none"
     assert refused["package"].startswith("Rejected: refused: ")
     assert "sha256" in refused["package"]
-    assert (refused["updates"], refused["answered_by"]) == (0, {"retrained": len(CAMERAS)})
+    assert (refused["updates"], refused["answered_by"]) == (0, {"candidate": len(CAMERAS)})
     assert taken_back["package"].startswith("Rejected: rolled-back: ")
     assert "answered 500" in taken_back["package"]
     assert taken_back["answers_meanwhile"][200] > taken_back["answers_meanwhile"][500] > 0
-    assert taken_back["answered_by"] == {"retrained": len(CAMERAS)}
+    assert taken_back["answered_by"] == {"candidate": len(CAMERAS)}
     assert rolled_back["answered_by"] == {before: len(CAMERAS)}
 
 

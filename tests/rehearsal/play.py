@@ -131,8 +131,8 @@ def _play(system: System, folder: Path) -> Story:
         records=len(stage.records()),
     )
 
-    address = stage.published("retrained")
-    said = stage.operate("shadow", "--release", "retrained")
+    address = stage.published("candidate")
+    said = stage.operate("shadow", "--release", "candidate")
     eventually(lambda: stage.health()["challenger"]["status"] == "ok")
     answers = stage.answers()
     eventually(lambda: sum("shadow_of" in record for record in stage.records()) >= len(CAMERAS))
@@ -145,7 +145,7 @@ def _play(system: System, folder: Path) -> Story:
         agreeing=sum(record["label"] == record["live"]["label"] for record in shadows),
     )
 
-    said = stage.operate("challenge", "50", "--release", "retrained")
+    said = stage.operate("challenge", "50", "--release", "candidate")
     eventually(lambda: stage.health()["challenger"]["status"] == "ok")
     answers, again = stage.answers(), stage.answers()
     story.tell(
@@ -165,7 +165,7 @@ def _play(system: System, folder: Path) -> Story:
     )
     story.tell("Drift's report compares both releases", says=report)
 
-    updates, arn = stage.updates(), stage.approved("retrained", address)
+    updates, arn = stage.updates(), stage.approved("candidate", address)
     says = stage.concluded(arn)
     stage.concluded(arn)
     story.tell(
