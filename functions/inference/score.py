@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from functions.inference.prediction import PredictOptions
     from functions.inference.release import Release
 
-MARGIN: Final = 0.3  # of a face's width and height, added on each side of it before it is classified
+MARGIN: Final = 0.45  # of a face's width and height, added on each side of it before it is classified
 
 
 @dataclass(frozen=True)

@@ -56,15 +56,15 @@ def test_a_face_is_found_in_portraits(figures: dict) -> None:
 
 
 def test_mask_or_not(figures: dict) -> None:
-    assert figures["mask_or_not_accuracy"] >= 0.97
+    assert figures["mask_or_not_accuracy"] >= 0.975
 
 
 def test_all_three_classes(figures: dict) -> None:
-    assert figures["macro_f1"] >= 0.915
+    assert figures["macro_f1"] >= 0.925
 
 
 def test_wrongly_worn_masks_are_recognised(figures: dict) -> None:
-    assert figures["recall"]["incorrect"] >= 0.8
+    assert figures["recall"]["incorrect"] >= 0.82
     assert figures["precision"]["incorrect"] >= 0.82
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from training.tables import Box
 
 
-MARGINS: Final = (0.02, 0.58)  # of a face's sides, kept around it; in the middle what serving keeps
+MARGINS: Final = (0.1, 0.8)  # of a face's sides, kept around it; in the middle what serving keeps
 WHOLE: Final = 0.12  # share of portraits that are seen whole, as serving does where it finds no face
 
 
@@ -71,7 +71,7 @@ def _framed(image: Image.Image, face: Box | None, size: int, rng: np.random.Gene
         )
     else:
         width, height = face[2] - face[0], face[3] - face[1]
-        margin = rng.uniform(*MARGINS) + rng.uniform(-0.1, 0.1, 4)
+        margin = rng.uniform(*MARGINS) + rng.uniform(-0.2, 0.2, 4)
         box = (
             max(0, face[0] - margin[0] * width),
             max(0, face[1] - margin[1] * height),
