@@ -94,7 +94,7 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
         z * np.sqrt(hits / count * (1 - hits / count) / count + (z / count) ** 2 / 4),
     )
     middle, scale = share + z**2 / (2 * count), 1 + z**2 / count
-    return float((middle - spread) / scale), float((middle + spread) / scale)
+    return max(float((middle - spread) / scale), 0.0), min(float((middle + spread) / scale), 1.0)
 
 
 def bootstrap_interval(

@@ -134,7 +134,7 @@ def test_predict_writes_nothing_of_what_it_is_sent(name: str, written: Callable[
         KeyError("mask"),
     ],
 )
-@pytest.mark.parametrize("where", ["decode", "score"])
+@pytest.mark.parametrize("where", ["decode", "score_both"])
 def test_a_crash_writes_where_and_why_but_not_what(
     where: str, fault: Exception, written: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

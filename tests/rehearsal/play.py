@@ -156,6 +156,7 @@ def _play(system: System, folder: Path) -> Story:
     )
 
     other = stage.answers(OTHER_CAMERA, ("gate-new",))
+    eventually(lambda: any(record.get("source") == "gate-new" for record in stage.records()))
     brightness = {
         record["source"]: record["image"]["brightness"] for record in stage.records() if record.get("image")
     }

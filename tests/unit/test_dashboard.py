@@ -111,10 +111,11 @@ def measured(capsys):
         *("NewFindings", "OtherVersion", "UnreadLabels", "UnknownLabels"),
         *drift._EFFECTS.values(),  # noqa: SLF001 -- one place has the names
     }
+    of_alerts = {"BadRules", "AlertRecords", "UnreadAlertRecords"}
     count_failure()
     (directive,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
     of_version = {metric["Name"] for metric in directive["Metrics"]}
-    return {"route": names, "service": of_drift, "+".join(directive["Dimensions"][0]): of_version}
+    return {"route": names, "service": of_drift | of_alerts, "+".join(directive["Dimensions"][0]): of_version}
 
 
 def test_it_shows_what_is_measured_and_nothing_else(widgets, measured):

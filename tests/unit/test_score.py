@@ -91,9 +91,9 @@ def test_the_largest_face_comes_first_and_gives_the_label() -> None:
 def test_each_face_is_cut_out_with_a_margin_that_stays_in_the_picture() -> None:
     classifier = Thinks(BARE, MASK)
     ask(Finds(LARGE, SMALL), classifier)
-    assert [crop.shape for crop in classifier.seen] == [(120, 75, 3), (48, 32, 3)]
+    assert [crop.shape for crop in classifier.seen] == [(120, 83, 3), (54, 38, 3)]
     pixels = np.arange(120 * 160 * 3).reshape(120, 160, 3)
-    assert np.array_equal(crop_with_margin(pixels, np.array([0, 90, 20, 120])), pixels[81:120, 0:26])
+    assert np.array_equal(crop_with_margin(pixels, np.array([0, 90, 20, 120])), pixels[76:120, 0:29])
 
 
 def test_where_no_face_is_found_the_whole_picture_is_judged() -> None:
@@ -132,7 +132,7 @@ def test_a_picture_that_lies_on_its_side_is_turned_until_a_face_is_found(quarter
     found = sent[box.top // 2 : (box.top + box.height) // 2, box.left // 2 : (box.left + box.width) // 2, 0]
     assert (found == 255).all()
     assert found.size == (sent[..., 0] == 255).sum()
-    assert [crop.shape for crop in classifier.seen] == [(64, 32, 3)]  # upright, with its margin
+    assert [crop.shape for crop in classifier.seen] == [(76, 38, 3)]  # upright, with its margin
 
 
 def test_a_picture_without_a_face_is_not_turned() -> None:
