@@ -27,6 +27,21 @@ REPORT = {
     "counts": {"records": 5120},
     "accuracy": {"audit": NOTHING | {"n": 412, "of": 430} | JUDGED, "chosen": NOTHING, "min_accuracy": 0.9},
 }
+SIDE = {"model_version": "2.1.0", "pictures": 200, "labels": {"mask": 150, "no_mask": 40, "incorrect": 10}}
+SIDE |= {
+    "median_ms": 14.1,
+    "judged": 50,
+    "accuracy": {"value": 0.94, "low": 0.84, "high": 0.98},
+    "needed": 31,
+}
+SHADOW = {
+    "shadow": True,
+    "live": SIDE,
+    "challenger": SIDE
+    | {"model_version": "2.2.0", "pictures": 0, "labels": {}, "median_ms": None, "accuracy": None},
+    "agreement": {"value": 0.981, "low": 0.95, "high": 0.99},
+    "verdict": "too few labels",
+}
 CHOSEN = {"audit": NOTHING, "chosen": NOTHING | JUDGED | {"n": 412, "of": 5120, "bounds": [0.077, 0.997]}}
 
 
@@ -192,6 +207,23 @@ def test_one_source_may_be_looked_at_alone(view, stack):
             REPORT | {"verdict": "other version", "accuracy": {"audit": NOTHING, "chosen": NOTHING}},
             ["A new model without a baseline", "Accuracy is not known yet"],
         ),
+        (
+            REPORT | {"challenge": SHADOW},
+            [
+                "Two models are compared",
+                "The challenger scores every picture and answers none.",
+                "Live, 2.1.020075.0%5.0%20.0%14.1 ms94.0% of 50",
+                "Challenger, 2.2.00not known",
+                "Both say the same of 98.1% of the pictures.",
+                "judge 31 more that are drawn for checking",
+            ],
+        ),
+        (
+            REPORT | {"challenge": SHADOW | {"shadow": False, "agreement": None}},
+            ["answers sources of its own", "31 of the challenger's pictures and 31 of the live model's"],
+        ),
+        (REPORT | {"challenge": SHADOW | {"verdict": "better"}}, ["✓The challenging model is better"]),
+        (REPORT | {"challenge": SHADOW | {"verdict": "worse"}}, ["✕The challenging model is worse"]),
         (None, ["No drift report yet"]),
     ],
 )

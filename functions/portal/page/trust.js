@@ -58,7 +58,7 @@ function challenge({ shadow, live, challenger, agreement, verdict }) {
     make("th", { scope: "row" }, `${name}, ${side.model_version}`),
     ...[
       String(side.pictures),
-      ...LABELS.map((one) => percent((side.labels[one] ?? 0) / side.pictures, 1)),
+      ...LABELS.map((one) => side.pictures ? percent((side.labels[one] ?? 0) / side.pictures, 1) : ""),
       side.median_ms == null ? "" : `${side.median_ms} ms`,
       side.accuracy ? `${percent(side.accuracy.value, 1)} of ${side.judged}` : "not known",
     ].map((text) => make("td", {}, text))));
