@@ -137,9 +137,10 @@ def drift(stack: Stack) -> dict[str, Any]:
 
 
 def alerts(stack: Stack) -> dict[str, Any]:
-    """Put new rules in force, raise an alert from records, end it, and count who was told."""
-    source, now = f"gate-{uuid.uuid4()}", _now().timestamp()
-    rules = {"default": None, "sources": {source: {"any": True, "over_minutes": 1}}}
+    """Put new rules in force, raise an alert about one of two sources, end it, and count who was told."""
+    source, other, now = f"gate-{uuid.uuid4()}", f"ward-{uuid.uuid4()}", _now().timestamp()
+    rule = {"any": True, "over_minutes": 1}
+    rules = {"default": None, "sources": {source: rule, other: rule}}
     with told(stack) as messages:
         stack.client("dynamodb").put_item(
             TableName=stack.outputs["AlertsTable"],
@@ -150,9 +151,10 @@ def alerts(stack: Stack) -> dict[str, Any]:
             },
         )
         version = serving_version(stack)
-        record = line(now, "no_mask", source=source, version=version)
-        counted = stack.invoke("AlertsFunction", delivery([record]), cold=True)["counted"]
-        again = stack.invoke("AlertsFunction", delivery([record]))["counted"]
+        seen = [(-2, "mask", source), (-1, "no_mask", source), (0, "mask", other)]
+        lines = [line(now + second, label, source=one, version=version) for second, label, one in seen]
+        counted = stack.invoke("AlertsFunction", delivery(lines), cold=True)["counted"]
+        again = stack.invoke("AlertsFunction", delivery(lines[::-1]))["counted"]
         stack.invoke("AlertsFunction", {"time": f"{_now() + timedelta(minutes=3):%Y-%m-%dT%H:%M:%SZ}"})
         found = messages()
     mails = [each for each in found if "Subject" in each]
@@ -167,6 +169,7 @@ def alerts(stack: Stack) -> dict[str, Any]:
         ),
         "events": sorted(each["status"] for each in mine),
         "precision": [list(each["precision"]) for each in mine],
+        "about the other": [each["status"] for each in events if each["source"] == other],
     }
 
 

@@ -50,12 +50,13 @@ def test_drift_reads_records_and_the_baseline_of_the_release(stack):
     }
 
 
-def test_alerts_counts_once_tells_people_and_systems_and_says_when_it_is_over(stack):
+def test_alerts_counts_once_tells_people_and_systems_of_the_one_source_and_says_when_it_is_over(stack):
     assert jobs.alerts(stack) == {
-        "counted": (1, 0),
+        "counted": (3, 0),
         "topic": ["Masks fine again", "Masks missing"],
         "events": ["open", "over"],
         "precision": [["no_mask"], ["no_mask"]],
+        "about the other": [],
     }
 
 
