@@ -15,7 +15,7 @@ def story(tmp_path_factory):
 def test_each_step_has_its_effect(story):
     told = [step.evidence for step in story.steps]
     before = told[0]["release"]
-    _, shadow, challenge, camera, drift, approved, refused, taken_back, rolled_back = told
+    _, shadow, challenge, camera, drift, collected, gate, approved, refused, taken_back, rolled_back = told
 
     assert shadow["answered_by"] == {before: len(CAMERAS)}
     assert shadow["shadows"] >= shadow["agreeing"] >= len(CAMERAS)  # it is the same networks
@@ -23,6 +23,10 @@ def test_each_step_has_its_effect(story):
     assert challenge["same_again"]
     assert camera["brightness"]["gate-new"] < camera["brightness"]["gate-1"] / 2
     assert f"Release candidate challenges {before}" in drift["says"]
+    assert collected["collected"] == sorted(f"train/{label}" for label in collected["judged"])
+    assert not gate["passed"]
+    assert "worse than what serves" in gate["reason"]
+    assert not gate["release"]
     assert approved["package"].startswith("Approved: ")
     assert approved["updates"] == 1
     assert approved["answered_by"] == {"candidate": len(CAMERAS)}
@@ -41,5 +45,5 @@ def test_the_page_shows_the_pictures_and_the_evidence(story):
     page = story.page()
 
     assert page.count("<section>") == len(story.steps)
-    assert page.count("<img") == 3
+    assert page.count("<img") == 5
     assert "canary" in page

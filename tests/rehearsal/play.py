@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
@@ -18,9 +19,12 @@ from functions.promote.errors import BusyError
 from functions.promote.promote import Clients, promote
 from functions.promote.settings import Settings
 from infra.ops.publish_model import publish
+from maskwatch.client import Client
 from tests.pictures import draw_face, encode
+from tests.rehearsal.retrain import retrain
 from tests.rehearsal.story import Story
 from tests.system import CREDENTIALS, System, eventually
+from tests.training.drawn import write_crops
 from training.aws.job import approve, register
 
 STACK = "maskwatch"
@@ -53,6 +57,17 @@ class Stage:
             ]
             for camera in cameras
         }
+
+    def judged(self, picture: bytes, source: str, label: str = "") -> str:
+        """Upload a picture, let a person say its label, as the model does without one, and return that."""
+        client = Client(f"{self.system.url}/", "local")
+        key = client.upload(picture, "image/jpeg", source=source)
+        prediction = eventually(lambda: client.result(key))["prediction"]
+        feedback = {"prediction_id": prediction["prediction_id"], "label": label or prediction["label"]}
+        headers = {"x-api-key": "local"}
+        answer = requests.post(f"{self.system.url}/feedback", json=feedback, headers=headers, timeout=60)
+        assert answer.status_code == 202, answer.text
+        return feedback["label"]
 
     def health(self) -> dict:
         return requests.get(f"{self.system.url}/health", timeout=60).json()
@@ -114,7 +129,10 @@ class Stage:
 
 def play(system: System, folder: Path) -> Story:
     """Play it, and return the story."""
-    with patch.dict(os.environ, CREDENTIALS | {"AWS_ENDPOINT_URL": system.moto}):
+    tracking = f"sqlite:///{folder}/mlflow.db"
+    with patch.dict(
+        os.environ, CREDENTIALS | {"AWS_ENDPOINT_URL": system.moto, "MLFLOW_TRACKING_URI": tracking}
+    ):
         return _play(system, folder)
 
 
@@ -165,6 +183,30 @@ def _play(system: System, folder: Path) -> Story:
         "Another camera sends darker, blurred pictures", OTHER_CAMERA, answers=other, brightness=brightness
     )
     story.tell("Drift's report compares both releases", says=report)
+
+    data = folder / "pictures"
+    write_crops(data, {"train": 16, "val": 6, "test": 20})
+    own = set(data.rglob("*.jpg"))
+    said = [stage.judged(OTHER_CAMERA, "gate-new"), stage.judged(SMALL_FACE, "gate-2")]
+    today = datetime.now(UTC).date()
+    days = ("--from", str(today - timedelta(days=1)), "--to", str(today + timedelta(days=2)))
+    says = stage.operate("collect", *days, "--out", str(data), "--key-share", "1")
+    collected = sorted(set(data.rglob("*.jpg")) - own)
+    story.tell(
+        "What people say of uploads becomes training pictures beside the operator's own",
+        *(path.read_bytes() for path in collected),
+        judged=said,
+        command=says,
+        collected=[path.relative_to(data).parent.as_posix() for path in collected],
+    )
+
+    verdict = retrain(data, folder)
+    story.tell(
+        "A model is trained on them, far too shortly, and the gate refuses it",
+        passed=verdict["passed"],
+        reason=verdict["reason"],
+        release=(folder / "release").exists(),
+    )
 
     updates, arn = stage.updates(), stage.approved("candidate", address)
     says = stage.concluded(arn)
