@@ -18,7 +18,7 @@ def docker(*arguments):
         check=False,
         capture_output=True,
         text=True,
-        timeout=1500,
+        timeout=600,
     )
 
 
@@ -40,7 +40,7 @@ def test_what_is_no_film_is_told_by_pyav(image):
     assert done.stderr == "maskwatch: /etc/passwd cannot be opened: it is no video that can be read\n"
 
 
-@pytest.mark.parametrize("source", ["/root", "/root/film.mp4", "/proc/1/map_files"])
+@pytest.mark.parametrize("source", ["/root", "/root/film.mp4"])
 def test_what_may_not_be_read_is_told(image, source):
     done = docker("run", "--rm", image, "watch", source)
 

@@ -1,5 +1,7 @@
 """A training on a small set, from random weights and far too short, and what the gate says of it."""
 
+import io
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partialmethod
 from pathlib import Path
 from unittest.mock import patch
@@ -23,9 +25,13 @@ def retrain(data: Path, folder: Path) -> dict:
     keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3)).save_weights(
         backbone
     )
-    dataset = load(find(data))
-    # XLA would compile the network for longer than it is trained.
-    with patch.object(keras.Model, "compile", partialmethod(keras.Model.compile, jit_compile=False)):
-        train(dataset, run, RECIPE, backbone=backbone)
-    convert_run(run, dataset.split("train"), dataset.split("val"))
-    return judge(data, run, None, open_release(""), folder / "release", "retrained")
+    compile_plainly = partialmethod(
+        keras.Model.compile, jit_compile=False
+    )  # XLA takes longer than the training
+    # What training prints would drown the story.
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        dataset = load(find(data))
+        with patch.object(keras.Model, "compile", compile_plainly):
+            train(dataset, run, RECIPE, backbone=backbone)
+        convert_run(run, dataset.split("train"), dataset.split("val"))
+        return judge(data, run, None, open_release(""), folder / "release", "retrained")
