@@ -65,6 +65,10 @@ class DecodeProcess:
         self._process = None
         return code
 
+    def __del__(self) -> None:
+        """Leave no process behind that nobody can stop."""
+        self.stop()
+
     def _start(self) -> Connection:
         ours, theirs = socket.socketpair()
         with theirs:

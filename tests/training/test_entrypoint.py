@@ -123,7 +123,7 @@ def test_hyperparameters_that_make_no_sense_are_refused(given: dict[str, object]
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("result", "reason"),
     [
         ({"version": "1"}, "expected <split>/<label>/*.jpg"),
         ({"version": "1", "stages": "["}, "--stages is not JSON"),
