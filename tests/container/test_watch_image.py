@@ -40,9 +40,10 @@ def test_what_is_no_film_is_told_by_pyav(image):
     assert done.stderr == "maskwatch: /etc/passwd cannot be opened: it is no video that can be read\n"
 
 
-@pytest.mark.parametrize("source", ["/root", "/root/film.mp4"])
-def test_what_may_not_be_read_is_told(image, source):
-    done = docker("run", "--rm", image, "watch", source)
+@pytest.mark.parametrize("source", ["/film", "/film/film.mp4"])
+def test_what_may_not_be_read_is_told(image, tmp_path, source):
+    tmp_path.chmod(0o700)  # nobody but its owner, who is not the image's user
+    done = docker("run", "--rm", "--volume", f"{tmp_path}:/film:ro", image, "watch", source)
 
     assert done.returncode == 2
     assert done.stderr.endswith(f"maskwatch: error: {source} cannot be read: Permission denied\n")
