@@ -52,3 +52,14 @@ def test_what_the_decoder_does_not_survive_is_refused_and_the_next_is_scored(
     assert caught.value.problem == UNREADABLE_IMAGE
     assert len(started) == tries
     assert faulty.decode(encode(draw_face())).width == 160
+
+
+def test_a_process_that_nobody_can_stop_any_more_has_ended() -> None:
+    decoder = DecodeProcess()
+    decoder.decode(encode(draw_face()))
+    child = decoder._process  # noqa: SLF001 -- nobody else knows it
+    assert child.poll() is None
+
+    del decoder
+
+    assert child.poll() is not None
