@@ -11,6 +11,7 @@ from PIL import Image
 from tests.system import ROOT, running
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell pytest-xdist what runs in one process: a file, or what shares the system or the trained model."""
     with_system = {item.path for item in items if "system" in item.fixturenames}
