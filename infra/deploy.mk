@@ -74,7 +74,7 @@ backfill: $(VENV)/run.stamp ## Score what is in the uploads bucket already: PREF
 	$(BIN)/python -m infra.ops backfill --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
 	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--prefix "$(PREFIX)")
 
-redrive: $(VENV)/run.stamp ## Score the uploads again that failed for good (ENV=…), and say why they did
+redrive: $(VENV)/run.stamp ## Send uploads and log lines again that failed for good (ENV=…), and say why they did
 	$(BIN)/python -m infra.ops redrive --stack maskwatch-$(ENV)
 
 publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=…)

@@ -11,6 +11,16 @@ import boto3
 from functions.shared.record import as_record
 
 TABLE = "alerts"
+ENVIRONMENT = {
+    "ALERTS_TABLE": TABLE,
+    "ALERTS_TOPIC": "arn:aws:sns:us-east-1:123456789012:alerts",
+    "PAGE_URL": "https://p/",
+    "RECORDS_DAYS": "400",
+    "STACK_NAME": "maskwatch",
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 START = datetime(2026, 11, 24, 9, tzinfo=UTC).timestamp()
 
 
@@ -29,11 +39,18 @@ def create_table(name=TABLE):
     return client
 
 
-def line(time, *labels, source="gate-3", confidence=0.97, track=None, prediction_id=None, version="1.0.0"):
-    """A record as it stands in the log, of a picture with so many faces."""
+def iso(time):
+    """A Unix time as records have it."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
+
+
+def line(
+    time, *labels, source="gate-3", confidence=0.97, track=None, prediction_id=None, version="1.0.0", **more
+):
+    """A record as it stands in the log, of a picture with so many faces; `more` is put beside."""
     return json.dumps(
         {
-            "time": datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds"),
+            "time": iso(time),
             "request_id": "r",
             "route": "/predict",
             "model_version": version,
@@ -46,6 +63,7 @@ def line(time, *labels, source="gate-3", confidence=0.97, track=None, prediction
                 {"side": 60, "detection_confidence": 0.99, "label": label, "confidence": confidence}
                 for label in labels
             ],
+            **more,
         }
     )
 

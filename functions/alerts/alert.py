@@ -150,12 +150,13 @@ def begin(
     )
 
 
-def end(alert: Alert, ended: float, zone: tzinfo) -> Alert:
-    """Return an alert that is over, at a Unix time."""
+def end(alert: Alert, ended: float, zone: tzinfo, *, ruled: bool = True) -> Alert:
+    """Return an alert that is over, at a Unix time; `ruled` unless it is since its rule was taken away."""
     started, over = datetime.fromisoformat(alert.started), datetime.fromtimestamp(ended, UTC)
+    why = "masks are worn again, or nobody is there" if ruled else "there is no rule about it any more"
     message = (
-        f"{_place(alert.source)}, {over.astimezone(zone):%d %b %H:%M} ({over.astimezone(zone).tzname()}): masks are "
-        f"worn again, or nobody is there. The alert of {started.astimezone(zone):%H:%M} is over after "
+        f"{_place(alert.source)}, {over.astimezone(zone):%d %b %H:%M} ({over.astimezone(zone).tzname()}): {why}. "
+        f"The alert of {started.astimezone(zone):%H:%M} is over after "
         f"{max(round((over - started).total_seconds() / 60), 1)} min."
     )
     return replace(alert, status=OVER, ended=iso(ended), message=message)

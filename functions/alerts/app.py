@@ -20,7 +20,7 @@ from functions.alerts.counts import keys_of
 from functions.alerts.precision import precision_of, read_manifest
 from functions.alerts.settings import read_settings
 from functions.alerts.store import Store
-from functions.alerts.tell import tell
+from functions.alerts.tell import tell_people, tell_systems
 from functions.alerts.watch import Watch, good_rules
 from functions.shared.emf import emf_line
 from functions.shared.record import as_record
@@ -54,28 +54,32 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
         store,
         rules,
         _precision,
-        lambda alert: tell(sns, events, settings.topic, settings.stack, alert),
+        {
+            "people": lambda alert: tell_people(sns, settings.topic, alert),
+            "systems": lambda alert: tell_systems(events, settings.stack, alert),
+        },
         settings.page_url,
     )
     counted = unread = 0
-    if "awslogs" in event:
-        by_source, unread = unpack(event)
-        for source, records in by_source.items():
-            counted += watch.take(source, records, time.time())
-    else:
-        watch.tick(datetime.fromisoformat(event["time"]).timestamp())
-    metrics = {"BadRules": int(bool(fault)), "AlertRecords": counted, "UnreadAlertRecords": unread}
-    line = emf_line(
-        settings.namespace, time.time(), [["service"]], {"service": "alerts"}, metrics, {}, "Count"
-    )
-    print(line)  # noqa: T201 -- standard output is Lambda's log
+    try:
+        if "awslogs" in event:
+            by_source, unread = unpack(event)
+            counted = watch.take_all(by_source, time.time())
+        else:
+            watch.tick(datetime.fromisoformat(event["time"]).timestamp())
+    finally:
+        metrics = {"BadRules": int(bool(fault)), "AlertRecords": counted, "UnreadAlertRecords": unread}
+        line = emf_line(
+            settings.namespace, time.time(), [["service"]], {"service": "alerts"}, metrics, {}, "Count"
+        )
+        print(line)  # noqa: T201 -- standard output is Lambda's log
     return {"counted": counted, "unread": unread}
 
 
 def unpack(event: Mapping[str, Any]) -> tuple[dict[str, list[Record]], int]:
     """Return the records of a delivery by CloudWatch Logs, by source, and how many lines are none.
 
-    Refusals are records without faces, and are left out.
+    Refusals are records without faces, and are left out, as is what was scored again.
     """
     packed = base64.b64decode(event["awslogs"]["data"])
     delivery = json.loads(zlib.decompress(packed, wbits=31))
@@ -84,10 +88,10 @@ def unpack(event: Mapping[str, Any]) -> tuple[dict[str, list[Record]], int]:
     for line in delivery["logEvents"] if delivery["messageType"] == "DATA_MESSAGE" else ():
         try:
             record = as_record(json.loads(line["message"]))
-            if record and record.body is not None and not record.shadow:
+            if record and record.body is not None and not (record.shadow or record.rescored):
                 keys_of(record)  # what cannot be counted is no record
                 found[record.source].append(record)
-        except (KeyError, TypeError, ValueError, RecursionError):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             record = None
         unread += record is None
     return found, unread

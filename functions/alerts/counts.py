@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from functions.alerts.rules import STEPS
@@ -79,14 +80,17 @@ def bucket_name(start: float) -> str:
 
 
 def keys_of(record: Record) -> list[str]:
-    """Return what a prediction's faces are counted under: `label|step`, of a person followed `label|step|track`."""
+    """Return what a prediction's faces are counted under: `label|step`, of a person followed `label|step|person`.
+
+    The person is a hash of the track, lest long names fill a bucket's item in DynamoDB, which has 400 KB.
+    """
     assert record.body is not None  # noqa: S101 -- a refusal has no faces, and is not counted
     keys = [
         f"{face['label']}|{min(int(face['confidence'] * STEPS + 1e-9), STEPS)}"
         for face in record.body["faces"]
     ]
     if keys and record.track:
-        keys[0] = f"{keys[0]}|{record.track}"
+        keys[0] = f"{keys[0]}|{blake2b(record.track.encode(), digest_size=8).hexdigest()}"
     return keys
 
 

@@ -40,11 +40,15 @@ def find_violation(
     return None
 
 
-def is_over(buckets: Sequence[Bucket], rule: Rule | None, started: float, now: float) -> bool:
-    """Return whether an alert is over: for the rule's minutes there were too few violations, or no faces at all.
+def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule | None, started: float, now: float) -> bool:
+    """Return whether an alert is over: for the rule's minutes there were too few violations, or hardly any faces.
+
+    These are fewer than half as many a minute as an alert needs to begin, or else one person without a mask now and
+    then keeps it on for days, and the next crowd raises none. Faces of quiet hours do not count, so it ends in them.
 
     Args:
         buckets: Of the source, in the order of time.
+        rules: The document that the rule is of.
         rule: Of the source; None, and with it the alert, if it was taken away meanwhile.
         started: When the alert began, Unix time.
         now: Unix time.
@@ -54,5 +58,8 @@ def is_over(buckets: Sequence[Bucket], rule: Rule | None, started: float, now: f
     since = now - 60 * rule.over_minutes
     if started > since:
         return False
-    seen = total([bucket for bucket in buckets if bucket.start + SECONDS > since], rule.min_level)
+    awake = [one for one in buckets if one.start + SECONDS > since and not rules.is_quiet(rule, one.start)]
+    seen = total(awake, rule.min_level)
+    if rule.share and 2 * seen.faces * rule.minutes < rule.min_faces * rule.over_minutes:
+        return True
     return not seen.violations or seen.share < rule.share

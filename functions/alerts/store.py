@@ -26,7 +26,7 @@ from functions.shared.contract import ALERTS_PARTITION, alert_sort_key
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from functions.shared.record import Record
 
@@ -43,12 +43,12 @@ class State:
 
     Attributes:
         alert: It.
-        told: The last status of it that was told; empty if none was.
+        told: To whom which status of it was told, see `watch.Watch`.
         claimed: When somebody last set about telling, Unix time.
     """
 
     alert: Alert
-    told: str
+    told: Collection[str]
     claimed: int
 
 
@@ -69,7 +69,7 @@ class Store:
         """Count the predictions of a source that are not counted yet; return how many those were."""
         by_bucket: dict[int, dict[str, Record]] = defaultdict(dict)
         for record in records:
-            by_bucket[bucket_start(record.time)][_id(record.key)] = record
+            by_bucket[bucket_start(record.taken)][_id(record.key)] = record
         counted = 0
         for start, of_bucket in by_bucket.items():
             ids = list(of_bucket)
@@ -163,15 +163,15 @@ class Store:
                 },
             }
         document = {"S": json.dumps(alert.to_json())}
-        told = before.told if before and before.alert.id == alert.id else ""
         state = {
             **_key(_STATES, _of_source(alert.source)),
             "alert_id": {"S": alert.id},
             "alert_status": {"S": alert.status},
             "document": document,
-            "told": {"S": told},
             "claimed": {"N": str(int(now))},
         }
+        if before and before.alert.id == alert.id and before.told:
+            state["told_to"] = {"SS": list(before.told)}
         if alert.status == OVER:  # it is needed until nothing old can come any more
             state["expires"] = {"N": str(int(now) + 2 * KEEP)}
         listed = {
@@ -213,9 +213,9 @@ class Store:
             {":now": {"N": str(int(now))}, ":before": {"N": str(state.claimed)}},
         )
 
-    def mark_told(self, alert: Alert) -> None:
-        """Remember that an alert's status was told."""
-        self._change(alert, "SET told = :told", "", {":told": {"S": alert.status}})
+    def mark_told(self, alert: Alert, mark: str) -> None:
+        """Remember that an alert's status was told to somebody."""
+        self._change(alert, "ADD told_to :marks", "", {":marks": {"SS": [mark]}})
 
     def _change(self, alert: Alert, update: str, condition: str, values: Mapping[str, Any]) -> bool:
         same = "alert_id = :id AND alert_status = :status"
@@ -235,15 +235,47 @@ class Store:
 
     # ---------------------------------------------------------------------------------------------------- rules
     def rules(self) -> tuple[str, str]:
-        """Return the rules as they were set last, and the last that could be read; the default if there are none."""
-        found = {item["sk"]["S"]: item["document"]["S"] for item in self._query(_RULES, "a", "z")}
-        current = found.get("current", DEFAULT)
-        return current, found.get("good", DEFAULT)
+        """Return the rules as they were set last, and the last that could be read; the default if there are none.
 
-    def put_rules(self, name: str, text: str) -> None:
-        """Keep rules as `current` or `good`."""
-        item = {**_key(_RULES, name), "document": {"S": text}}
-        self._client.put_item(TableName=self._table, Item=item)
+        What somebody else has written there and is no text is returned as an empty text, which can be no rules.
+        """
+        items = {item["sk"]["S"]: item for item in self._query(_RULES, "a", "z")}
+        current, good = (
+            items[name].get("document", {}).get("S", "") if name in items else DEFAULT
+            for name in ("current", "good")
+        )
+        return current, good
+
+    def set_rules(self, text: str, before: str) -> bool:
+        """Put rules in force in the place of those of `rules`; False where somebody has set others meanwhile."""
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={**_key(_RULES, "current"), "document": {"S": text}},
+                ConditionExpression=(
+                    "attribute_not_exists(document) OR document = :before OR NOT attribute_type(document, :text)"
+                ),
+                ExpressionAttributeValues={":before": {"S": before}, ":text": {"S": "S"}},
+            )
+        except ClientError as error:
+            if error_code(error) == _CONDITION:
+                return False
+            raise
+        return True
+
+    def keep_good_rules(self, text: str) -> None:
+        """Keep rules that could be read, for when others cannot."""
+        self._client.put_item(TableName=self._table, Item={**_key(_RULES, "good"), "document": {"S": text}})
+
+    def has_seen(self, source: str) -> bool:
+        """Return whether a prediction of a source was counted in the last day."""
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": _of_source(source)}},
+            Limit=1,
+        )
+        return bool(answer["Items"])
 
     # ------------------------------------------------------------------------------------------------------- it
     def _get(self, pk: str, sk: str) -> dict[str, Any]:
@@ -279,4 +311,4 @@ def _id(key: int) -> str:
 
 def _state(item: Mapping[str, Any]) -> State:
     alert = from_json(json.loads(item["document"]["S"]))
-    return State(alert, item["told"]["S"], int(item["claimed"]["N"]))
+    return State(alert, item.get("told_to", {}).get("SS", []), int(item["claimed"]["N"]))

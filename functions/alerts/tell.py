@@ -16,19 +16,12 @@ class TellError(RuntimeError):
     """EventBridge did not take an event; the message says why."""
 
 
-def tell(sns: Any, events: Any, topic: str, stack: str, alert: Alert) -> None:
-    """Publish an alert that began or is over.
-
-    Args:
-        sns: A boto3 client.
-        events: One of EventBridge.
-        topic: The ARN of the topic.
-        stack: The name of the stack, by which systems tell several apart.
-        alert: What is told.
+def tell_people(sns: Any, topic: str, alert: Alert) -> None:
+    """Publish an alert that began or is over to a topic, by its ARN; `sns` is a boto3 client.
 
     Raises:
-        ClientError: One of the services refused.
-        TellError: EventBridge did not take the event.
+        ClientError: SNS refused.
+        BotoCoreError: It was not reached.
     """
     sns.publish(
         TopicArn=topic,
@@ -39,6 +32,16 @@ def tell(sns: Any, events: Any, topic: str, stack: str, alert: Alert) -> None:
             for name, value in {"status": alert.status, "source": alert.source or "(none)"}.items()
         },
     )
+
+
+def tell_systems(events: Any, stack: str, alert: Alert) -> None:
+    """Put an alert that began or is over on the default bus; `events` is a boto3 client of EventBridge.
+
+    Raises:
+        ClientError: EventBridge refused.
+        BotoCoreError: It was not reached.
+        TellError: It did not take the event.
+    """
     entry = {
         "Source": EVENT_SOURCE,
         "DetailType": DETAIL_TYPE,

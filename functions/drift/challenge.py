@@ -105,7 +105,7 @@ class Tally:
             if body["live"]["model_version"] != self.live:
                 return
             self._pairs[body["live"]["label"], body["label"]] += 1
-            self._minutes += self._seen.add(hash((record.source, int(record.time // BURST))) % 2**64)
+            self._minutes += self._seen.add(hash((record.source, int(record.taken // BURST))) % 2**64)
         self._labels[record.model_version][body["label"]] += 1
         detect, infer = body.get("DetectTime"), body.get("InferenceTime")
         if isinstance(detect, int | float) and isinstance(infer, int | float):

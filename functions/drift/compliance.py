@@ -49,11 +49,11 @@ class Compliance:
         self._busiest = Busiest(SOURCES)
 
     def add(self, record: Record) -> None:
-        """Count a prediction."""
+        """Count a prediction, at the time that its picture is of."""
         displaced = self._busiest.add(record.source)
         if displaced is not None:
             self._pool(displaced)
-        hour = int(record.time // _HOUR)
+        hour = int(record.taken // _HOUR)
         row = self._rows[record.source].setdefault(hour, _Row())
         counts = row.counts
         counts[0] += 1
@@ -62,7 +62,7 @@ class Compliance:
         counts[1] += len(record.faces)
         for label in record.faces:
             counts[_COLUMN[label]] += 1
-        row.minutes |= 1 << int(record.time % _HOUR // 60)
+        row.minutes |= 1 << int(record.taken % _HOUR // 60)
         row.versions[record.model_version] += 1
         if record.track:
             self._follow(record)
@@ -72,9 +72,9 @@ class Compliance:
         name = record.source, record.track
         if name not in self._stays and len(self._stays) == MAX_STAYS:
             return
-        first, labels = self._stays.get(name, (record.time, Counter[str]()))
+        first, labels = self._stays.get(name, (record.taken, Counter[str]()))
         labels[record.faces[0]] += 1
-        self._stays[name] = min(first, record.time), labels
+        self._stays[name] = min(first, record.taken), labels
 
     def _pool(self, source: str) -> None:
         for hour, row in self._rows.pop(source, {}).items():

@@ -110,7 +110,7 @@ class FeedbackJoin:
         if name in self._keys:
             predicted = LABELS[label_place(record.body["probabilities"])]
             uncertain = record.body["label"] == UNCERTAIN
-            minute = int(record.time // BURST)
+            minute = int(record.taken // BURST)
             self._known[name] = _Prediction(record.source, minute, record.model_version, predicted, uncertain)
 
     def accuracy(self, salt: str, time_left: Callable[[], float]) -> Accuracy:

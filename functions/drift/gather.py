@@ -120,24 +120,27 @@ def gather(
     # The latest first, so that what is left out for want of time is what matters least.
     records = reader.read(_backwards(window.end + _LATE, earliest - _DAY))
     for record in _answers(records, seen, join, challenge, window):
-        inside = start <= record.time < end
+        inside = start <= record.taken < end
         tally["outside"] += not inside
         if not seen.add(record.key):
             tally["duplicates"] += 1
         elif record.body is None:
             tally["rejected"] += inside
         else:
-            summary.add(record)
-            if record.time >= end:
-                continue
-            if record.time >= oldest.timestamp():
+            if oldest.timestamp() <= record.time < end:
                 join.add(record)
+            if record.taken < earliest.timestamp():
+                continue  # of a backfill, say
+            if not record.rescored:
+                summary.add(record)
+            if record.taken >= end:
+                continue
             if record.model_version == model_version:
                 sampler.add(record)
             if inside:
                 tally["records"] += 1
                 challenge.add(record)
-                hours[int(record.time // _HOUR), record.model_version] += 1
+                hours[int(record.taken // _HOUR), record.model_version] += 1
                 tally["other_versions"] += model_version not in {None, record.model_version}
     judged_since = _late_labels(join, reader, seen, (earliest - _DAY).date(), oldest, time_left)
     found = reader.counts
@@ -170,9 +173,10 @@ def _answers(
     for record in records:
         if not record.shadow:
             yield record
-        elif seen.add(record.key) and record.time < window.end.timestamp():
-            join.add(record)
-            if record.time >= window.start.timestamp():
+        elif seen.add(record.key):
+            if record.time < window.end.timestamp():
+                join.add(record)
+            if window.start.timestamp() <= record.taken < window.end.timestamp():
                 challenge.add(record)
 
 
@@ -208,7 +212,7 @@ def sample_days(s3: Any, bucket: str, window: Window, model_version: str) -> Seq
     sampler, seen = Sampler(), Seen()
     start, end = window.start.timestamp(), window.end.timestamp()
     for record in Reader(s3, bucket, lambda: 1.0).read(_backwards(window.end + _LATE, window.start - _DAY)):
-        wanted = start <= record.time < end and record.model_version == model_version
+        wanted = start <= record.taken < end and record.model_version == model_version
         if wanted and record.body is not None and not record.shadow and seen.add(record.key):
             sampler.add(record)
     days = sampler.days()

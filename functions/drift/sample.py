@@ -81,7 +81,7 @@ class Sampler:
         if displaced is not None:
             self._sources.pop(displaced, None)
         bursts = self._sources.setdefault(record.source, {})
-        minute = int(record.time // BURST)
+        minute = int(record.taken // BURST)
         burst = bursts.get(minute)
         if burst is None:
             burst = _Burst()

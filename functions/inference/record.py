@@ -31,9 +31,25 @@ class Recorder:
         self._cold = True
 
     def predicted(
-        self, prediction: Prediction, *, source: str | None, request_id: str, track: str | None = None
+        self,
+        prediction: Prediction,
+        *,
+        source: str | None,
+        request_id: str,
+        track: str | None = None,
+        uploaded: datetime | None = None,
+        rescored: bool = False,
     ) -> None:
-        """Write down a prediction."""
+        """Write down a prediction.
+
+        Args:
+            prediction: What was answered.
+            source: The camera or site.
+            request_id: Of the request or the delivery.
+            track: The person that the largest face belongs to, as the caller follows it.
+            uploaded: When the picture came, if it is an upload, which may be scored much later.
+            rescored: Whether another release had scored the same upload before.
+        """
         count = dict(prediction.summary)
         metrics = {
             "Pictures": 1,
@@ -45,16 +61,28 @@ class Recorder:
             "DetectTime": prediction.detect_ms,
             "InferenceTime": prediction.inference_ms,
         }
-        self._write(request_id, prediction.model_version, to_record(prediction, source, track), metrics)
+        record = {
+            **_times(uploaded),
+            **({"rescored": True} if rescored else {}),
+            **to_record(prediction, source, track),
+        }
+        self._write(request_id, prediction.model_version, record, metrics)
 
     def shadowed(
-        self, shadow: Prediction, answer: Prediction, *, source: str | None, request_id: str
+        self,
+        shadow: Prediction,
+        answer: Prediction,
+        *,
+        source: str | None,
+        request_id: str,
+        uploaded: datetime | None = None,
     ) -> None:
         """Write down what a challenger says of a picture that was answered by the live release.
 
         The record has no `prediction_id`, so that whoever counts predictions does not count it.
         """
         record = {
+            **_times(uploaded),
             "shadow_of": answer.id,
             "live": {"model_version": answer.model_version, "label": answer.verdict.label},
             "source": source,
@@ -117,6 +145,10 @@ def _faces(prediction: Prediction) -> list[dict[str, Any]]:
         }
         for face in prediction.faces
     ]
+
+
+def _times(uploaded: datetime | None) -> dict[str, str]:
+    return {"uploaded": uploaded.astimezone(UTC).isoformat()} if uploaded else {}
 
 
 def _metric(kind: str, name: str) -> str:

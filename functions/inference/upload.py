@@ -132,10 +132,12 @@ class Scorer:
         times = {name: getattr(prediction, name) for name in _TIMES}
         content = {"status": "scored", **about, "prediction": prediction.as_json(), "times": times}
         self._results.write(fetched, before, content, prediction.model_version)
+        rescored = before is not None and before.about.get("etag") == fetched.upload.etag
+        told = {"source": about["source"], "request_id": request_id, "uploaded": fetched.uploaded}
         with self._recording:
-            self._recorder.predicted(prediction, source=about["source"], request_id=request_id)
+            self._recorder.predicted(prediction, rescored=rescored, **told)
             if shadow:
-                self._recorder.shadowed(shadow, prediction, source=about["source"], request_id=request_id)
+                self._recorder.shadowed(shadow, prediction, **told)
         return Outcome.SCORED
 
     def _fetch(self, upload: Upload) -> UploadedObject:

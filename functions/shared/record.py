@@ -22,29 +22,34 @@ class Record:
     Attributes:
         key: 64 bits of a hash of what identifies it; the same for a duplicate.
         time: When it was made, Unix seconds.
+        taken: When people were as it says, as far as is known: of an upload when that came, otherwise `time`.
         source: The camera or site; empty where none was told.
         model_version: Of the release that made it.
         track: The person that the largest face belongs to, as the caller followed it; empty where none was told.
         faces: The label of every face.
         body: All of it; None for a refusal.
         shadow: Whether it is what a challenger said of a picture that another release answered.
+        rescored: Whether another release had scored the same upload before, so that its people are counted already.
     """
 
     key: int
     time: float
+    taken: float
     source: str
     model_version: str
     track: str
     faces: tuple[str, ...]
     body: Mapping[str, Any] | None
     shadow: bool = False
+    rescored: bool = False
 
 
 def as_record(value: Any) -> Record | None:
     """Return the record that a JSON value is, or None where it is none."""
     try:
         time = datetime.fromisoformat(value["time"])
-        if time.tzinfo is None:
+        taken = datetime.fromisoformat(value["uploaded"]) if "uploaded" in value else time
+        if time.tzinfo is None or taken.tzinfo is None:
             return None
         version, reason = value["model_version"], value.get("rejected")
         if reason is not None:
@@ -69,8 +74,18 @@ def as_record(value: Any) -> Record | None:
         if not (isinstance(version, str) and isinstance(track, str) and len(track) <= MAX_TRACK):
             return None
         key = int.from_bytes(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
-        body = value if reason is None else None
-        return Record(key, time.timestamp(), source, version, track, tuple(faces), body, shadow)
+        return Record(
+            key=key,
+            time=time.timestamp(),
+            taken=taken.timestamp(),
+            source=source,
+            model_version=version,
+            track=track,
+            faces=tuple(faces),
+            body=value if reason is None else None,
+            shadow=shadow,
+            rescored=value.get("rescored") is True,
+        )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 

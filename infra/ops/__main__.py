@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "promote": "verify a published release and make it serve",
     "publish-model": "upload a model release to the models bucket",
     "purge": "empty and delete the buckets that a deleted stack left",
-    "redrive": "send failed uploads back to their queue, and count their errors",
+    "redrive": "send failed uploads, and log lines that Alerts could not count, on their way again",
     "rollback": "make the release serve that did before, without a challenger",
     "score": "upload a folder of pictures, wait, and write a table of the results",
     "shadow": "have a second release score every picture, and answer none",

@@ -1,11 +1,12 @@
 """Say when somebody is told that masks are missing: `python -m infra.ops alerts show|set FILE|list --stack …`.
 
-`show` prints the rules that hold; `set` checks a file, says which field is wrong, or puts it in force at once; `list`
-prints the alerts, the newest first. docs/alerts.md says what a rule may hold.
+`show` prints the rules that hold; `set` checks a file, says which field is wrong, or puts it in force at once and
+shows what has changed; `list` prints the alerts, the newest first. docs/alerts.md says what a rule may hold.
 """
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,17 +25,26 @@ if TYPE_CHECKING:
 _LISTED: Final = 50  # alerts
 
 
-def set_rules(store: Store, text: str) -> None:
-    """Put rules in force.
+def set_rules(store: Store, text: str) -> Iterator[str]:
+    """Put rules in force; say in lines what has changed, and which of the sources named in them sent nothing of late.
 
     Raises:
-        OpsError: They are malformed; those that hold stay.
+        OpsError: They are malformed, or somebody else sets others; those that hold stay.
     """
     try:
-        parse(text)
+        rules = parse(text)
     except RulesError as error:
         raise OpsError(f"The rules stay as they are: {error}.") from error
-    store.put_rules("current", text)
+    before, _ = store.rules()
+    if not store.set_rules(text, before):
+        raise OpsError(
+            "Somebody else has just set rules. Look at them with `alerts show`, then set yours again."
+        )
+    yield from difflib.unified_diff(before.splitlines(), text.splitlines(), "before", "now", lineterm="")
+    yield "These rules hold from the next picture on."
+    unseen = [name for name, rule in rules.sources.items() if rule and not store.has_seen(name)]
+    if unseen:
+        yield f"No picture came within a day from {', '.join(unseen)}: are these the names that the cameras send?"
 
 
 def shown(store: Store) -> str:
@@ -78,8 +88,8 @@ def command(options: Namespace) -> None:
         raise OpsError(f"{options.stack} raises no alerts: deploy it with the parameter Alerts=enabled.")
     store = Store(boto3.client("dynamodb"), outputs["AlertsTable"], days=0)
     if options.action == "set":
-        set_rules(store, options.file.read_text(encoding="utf-8"))
-        print("These rules hold from the next picture on.")
+        for line in set_rules(store, options.file.read_text(encoding="utf-8")):
+            print(line)
     elif options.action == "show":
         print(shown(store))
     else:

@@ -1,8 +1,11 @@
-"""Send uploads that failed for good back to their queue: `python -m infra.ops redrive --stack maskwatch-dev`."""
+"""Send what failed for good on its way again, and say why it failed: `python -m infra.ops redrive --stack NAME`.
+
+Uploads go back to their queue, log lines that were not counted to the function Alerts. What was done already is not
+done twice: an upload with a result is skipped, and a prediction counts once.
+"""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,43 +15,66 @@ from infra.ops.stack import outputs_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
 
 _WAIT: Final = 2  # seconds; with a wait, SQS asks all its servers before it says that a queue is empty
+_ERRORS: Final = (
+    "error",
+    "ErrorMessage",
+    "ERROR_MESSAGE",
+)  # attributes, as Batch, Lambda and Scheduler keep them
 
 
-def redrive(queue: str, sqs: Any) -> Counter[str]:
-    """Move the dead letters of a queue back into it; return how many there were of each error.
+def redrive(dead_letters: str, send: Callable[[str], object], sqs: Any) -> Counter[str]:
+    """Send the messages of a queue elsewhere; return how many there were of each error.
 
     Args:
-        queue: The URL of the queue; it knows where its dead letters are.
+        dead_letters: The URL of the queue.
+        send: Sends the body of a message.
         sqs: A boto3 client.
     """
-    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])["Attributes"]
-    name = json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].rpartition(":")[2]
-    dead_letters = sqs.get_queue_url(QueueName=name)["QueueUrl"]
     errors: Counter[str] = Counter()
     while messages := sqs.receive_message(
-        QueueUrl=dead_letters, MaxNumberOfMessages=10, WaitTimeSeconds=_WAIT, MessageAttributeNames=["error"]
+        QueueUrl=dead_letters,
+        MaxNumberOfMessages=10,
+        WaitTimeSeconds=_WAIT,
+        MessageAttributeNames=[*_ERRORS],
     ).get("Messages"):
         for message in messages:
-            sqs.send_message(QueueUrl=queue, MessageBody=message["Body"])  # first, lest it be lost
+            send(message["Body"])  # first, lest it be lost
             sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])
-            kept = message.get("MessageAttributes", {}).get("error", {})
-            errors[kept.get("StringValue", "none kept: it crashed or ran out of time")] += 1
+            kept = message.get("MessageAttributes", {})
+            errors[_reason(kept)] += 1
     return errors
 
 
+def _reason(kept: dict[str, Any]) -> str:
+    found = (kept[name]["StringValue"] for name in _ERRORS if name in kept)
+    return next(found, "none kept: it crashed or ran out of time")
+
+
 def add_options(parser: ArgumentParser) -> None:
-    """Say which queue."""
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--stack", help="the uploads queue of this stack")
-    where.add_argument("--queue", metavar="URL")
+    """Say which stack."""
+    parser.add_argument("--stack", required=True, help="that of `make run` is called maskwatch")
 
 
 def command(options: Namespace) -> None:
     """Redrive, and print what the errors were."""
-    queue = options.queue or outputs_of(options.stack)["UploadsQueue"]
-    errors = redrive(queue, boto3.client("sqs"))
-    for error, number in errors.most_common():
-        print(f"{number:6} {error}")
-    print(f"{errors.total()} uploads are in the queue again.")
+    outputs, sqs, functions = outputs_of(options.stack), boto3.client("sqs"), boto3.client("lambda")
+
+    def enqueue(body: str) -> None:
+        sqs.send_message(QueueUrl=outputs["UploadsQueue"], MessageBody=body)
+
+    def invoke(body: str) -> None:
+        functions.invoke(
+            FunctionName=outputs["AlertsFunction"], InvocationType="Event", Payload=body.encode()
+        )
+
+    what = [("UploadsDeadLetters", enqueue, "uploads are in the queue again")]
+    if "AlertsDeadLetters" in outputs:
+        what.append(("AlertsDeadLetters", invoke, "deliveries of log lines go to Alerts again"))
+    for queue, send, done in what:
+        errors = redrive(outputs[queue], send, sqs)
+        for error, number in errors.most_common():
+            print(f"{number:6} {error}")
+        print(f"{errors.total()} {done}.")

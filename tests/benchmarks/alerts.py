@@ -1,12 +1,18 @@
-"""How often alerts are wrong and how late they come, on simulated days; and whether a flood is counted exactly.
+"""How often alerts are wrong and how late they come, what the function needs, and whether a flood is counted exactly.
 
-`python -m tests.benchmarks.alerts` prints the table of simulated days; `… flood [SECONDS]` sends 200 records a second
-through the running system (its log, the subscription, the function and the table) and compares the counts.
+`python -m tests.benchmarks.alerts` prints the table of simulated days. `… deliveries` measures the function alone,
+with DynamoDB (moto) in another process. `… flood [SECONDS]` sends 200 records a second through the running system
+(its log, the subscription, the function and the table) and compares the counts.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import math
+import os
+import subprocess
 import sys
 import time
 import uuid
@@ -16,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import boto3
 import numpy as np
 
 from functions.alerts.alert import OPEN
@@ -25,10 +32,11 @@ from functions.alerts.store import State, Store
 from functions.alerts.watch import Watch
 from functions.shared.contract import LABELS
 from functions.shared.record import Record
-from tests.alerts import START, line
+from infra.local.aws import moto_server
+from tests.alerts import ENVIRONMENT, START, create_table, delivery, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from functions.alerts.alert import Alert
 
@@ -39,6 +47,9 @@ PEOPLE: Final = 60  # an hour
 STAY: Final = 12  # seconds that one is in sight
 EVERY: Final = 2  # seconds between frames
 WITHOUT: Final = 0.02  # of people, on a quiet day
+SIZES: Final = (1, 10, 50, 200)  # records in a delivery
+DELIVERIES: Final = 60  # that are measured
+NEVER: Final = {"share": 1, "minutes": 10, "min_faces": 1_000_000}  # looked at in full, and never violated
 RULES: Final = {
     "40% of 40 faces in 10 min (the default)": json.loads(DEFAULT)["default"],
     "20% of 20 faces in 10 min": {"share": 0.2, "minutes": 10, "min_faces": 20},
@@ -59,7 +70,7 @@ class Memory(Store):
         fresh = [record for record in records if record.key not in self._seen]
         for record in fresh:
             self._seen.add(record.key)
-            self._buckets[source, bucket_start(record.time)].update(keys_of(record))
+            self._buckets[source, bucket_start(record.taken)].update(keys_of(record))
         return len(fresh)
 
     def buckets(self, source: str, first: float, last: float) -> list[Bucket]:
@@ -73,11 +84,11 @@ class Memory(Store):
         return list(self._states.values())
 
     def move(self, alert: Alert, before: State | None, now: float) -> bool:  # noqa: ARG002 -- nobody else is here
-        self._states[alert.source] = State(alert, "", int(now))
+        self._states[alert.source] = State(alert, [], int(now))
         return True
 
-    def mark_told(self, alert: Alert) -> None:
-        self._states[alert.source] = replace(self._states[alert.source], told=alert.status)
+    def mark_told(self, alert: Alert, mark: str) -> None:
+        self._states[alert.source] = replace(self._states[alert.source], told=[mark])
 
 
 def confidence(answer: str, actual: str, rng: np.random.Generator) -> float:
@@ -100,13 +111,14 @@ def people(rng: np.random.Generator, without: float, hours: float, first: float)
         body = {"faces": [{"label": answer, "confidence": confidence(answer, actual, rng)}]}
         for frame in range(STAY // EVERY):
             key = int(rng.integers(2**63))
-            yield Record(key, came + frame * EVERY, "gate", "", "", (answer,), body)
+            time = came + frame * EVERY
+            yield Record(key, time, time, "gate", "", "", (answer,), body)
 
 
 def simulate(rules: Rules, records: Sequence[Record], end: float) -> list[Alert]:
     """Return what is told while records come in the order of time, with the schedule's minutes between them."""
     told: list[Alert] = []
-    watch = Watch(Memory(), rules, lambda *_: {}, told.append, "")
+    watch = Watch(Memory(), rules, lambda *_: {}, {"people": told.append}, "")
     minute = START + 60
     for record in sorted(records, key=lambda one: one.time):
         while minute <= record.time:
@@ -189,12 +201,96 @@ def flood(seconds: int, rate: int = 200) -> None:
         )
 
 
+def deliveries() -> str:
+    """Return a Markdown table of what the function needs for deliveries about one source, one a second."""
+    heads = "records in a delivery", "ms of a processor", "… a record", "calls of DynamoDB"
+    lines = [f"| {' | '.join(heads)} | write units | read units |", "|---:|---:|---:|---:|---:|---:|"]
+    with moto_server() as endpoint:
+        for size in SIZES:
+            table = f"alerts-{size}"
+            environment = os.environ | ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint, "ALERTS_TABLE": table}
+            command = [sys.executable, "-m", "tests.benchmarks.alerts", "worker", str(size)]
+            found = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE)
+            milliseconds, *calls_and_units = json.loads(found.stdout)
+            cells = [
+                f"{milliseconds:.1f}",
+                f"{milliseconds / size:.2f}",
+                *(f"{n:.1f}" for n in calls_and_units),
+            ]
+            lines.append(f"| {size} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def work(size: int) -> tuple[float, float, float, float]:
+    """Return the function's milliseconds of a processor, its calls of DynamoDB, and the units these cost, a delivery.
+
+    Ten minutes of the source at the same rate lie in the table.
+    """
+    calls, spent = Counter[str](), list[float]()
+    boto3.setup_default_session()
+    boto3.DEFAULT_SESSION.events.register(
+        "before-call.dynamodb", lambda model, **_: calls.update([model.name])
+    )
+    client = create_table(os.environ["ALERTS_TABLE"])
+    from functions.alerts import app  # noqa: PLC0415 -- makes its clients
+
+    app.store.set_rules(json.dumps({"default": NEVER}), DEFAULT)
+    now, drawn = time.time(), np.random.default_rng(0)
+
+    def lines(second: int) -> list[str]:
+        times = (now + second + n / size for n in range(size))
+        return [line(at, str(drawn.choice(LABELS)), source="gate") for at in times]
+
+    for second in range(-600, 0):
+        found, _ = app.unpack(delivery(lines(second)))
+        app.store.count("gate", found["gate"], now)
+    writes = reads = 0
+    for second in range(DELIVERIES):
+        event = delivery(lines(second))
+        calls.clear()
+        started = time.process_time()
+        app.handler(event, None)
+        spent.append(time.process_time() - started)
+        called, updates = calls.total(), calls["UpdateItem"]
+        pages = client.get_paginator("query").paginate(
+            TableName=os.environ["ALERTS_TABLE"],
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": "source#gate"}},
+        )
+        window = [item for page in pages for item in page["Items"]][-61:]
+        writes += updates * math.ceil(item_size(window[-1]) / 1024)
+        reads += 2 + math.ceil(sum(map(item_size, window)) / 4096)  # the rules, the last alert, the buckets
+    return 1000 * float(np.median(spent)), called, writes / DELIVERIES, reads / DELIVERIES
+
+
+def item_size(item: Mapping[str, Any]) -> int:
+    """Return the bytes of an item as DynamoDB counts them: names and values, a number as half its digits."""
+    total = 0
+    for name, value in item.items():
+        ((kind, held),) = value.items()
+        total += len(name) + (
+            sum(len(one) + 1 for one in held) + 3
+            if kind == "SS"
+            else len(held) // 2 + 1
+            if kind == "N"
+            else len(held)
+        )
+    return total
+
+
 def _unix(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["flood"]:
-        flood(int(sys.argv[2]) if len(sys.argv) > 2 else 300)
-    else:
-        print(table())  # noqa: T201
+    match sys.argv[1:]:
+        case ["flood", *rest]:
+            flood(int(rest[0]) if rest else 300)
+        case ["deliveries"]:
+            print(deliveries())  # noqa: T201
+        case ["worker", size]:
+            with contextlib.redirect_stdout(io.StringIO()):  # the handler writes metrics
+                found = work(int(size))
+            print(json.dumps(found))  # noqa: T201
+        case _:
+            print(table())  # noqa: T201

@@ -124,7 +124,7 @@ def run(world: World, change: Change | None, seed: int) -> Run:
     """Draw a site, and judge its days."""
     rng = np.random.default_rng(seed)
     onset = BASELINE_DAYS + BEFORE
-    past = list(_days(world, change, onset, rng))
+    past = list(samples(world, change, onset, rng))
     baseline = build(RELEASE, past[:BASELINE_DAYS])
     info = BaselineInfo("", RELEASE, own=True)
     alarms, named = [], set()
@@ -141,7 +141,7 @@ def run(world: World, change: Change | None, seed: int) -> Run:
     return Run(tuple(alarms), frozenset(named))
 
 
-def _days(
+def samples(
     world: World, change: Change | None, onset: int, rng: np.random.Generator
 ) -> Iterator[dict[str, Sample]]:
     """Give what the baseline's release has scored, day by day, by source."""

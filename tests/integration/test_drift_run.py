@@ -375,6 +375,50 @@ def test_late_and_early_records_count_by_their_own_time(drift, store, rng):
     }
 
 
+def uploaded(lines, ago, **more):
+    """The records of pictures that had been uploaded so much earlier than they were scored."""
+    for line in lines:
+        record = parsed(line)
+        came = datetime.fromisoformat(record["time"]) - ago
+        yield json.dumps(record | {"uploaded": came.isoformat()} | more) + "\n"
+
+
+def test_pictures_of_a_backfill_count_when_they_came_and_never_as_of_now(drift, store, rng):
+    store(pictures(rng, 100) + list(uploaded(pictures(rng, 60, hours=1, shift=9.0), timedelta(days=365))))
+    store(list(uploaded(pictures(rng, 30, hours=1), timedelta(days=2))), "of two days before")
+
+    found = drift()
+
+    assert json.loads(found.files["drift/latest.json"])["counts"]["records"] == 100
+    rows = json.loads(found.files["compliance/dt=2026-11-19.json"])["rows"]
+    assert sum(row["pictures"] for row in rows) == 30
+    assert sorted(key for key in found.files if key.startswith("compliance/")) == [
+        "compliance/dt=2026-11-19.json",
+        "compliance/dt=2026-11-20.json",
+        "compliance/dt=2026-11-21.json",
+    ]
+
+
+def test_people_of_pictures_that_are_scored_again_count_once(drift, store, rng):
+    lines = pictures(rng, 80)
+    again = [
+        json.dumps(parsed(line) | {"prediction_id": f"{number:08x}-again", "model_version": "2.0.0"}) + "\n"
+        for number, line in enumerate(lines)
+    ]
+    store(list(uploaded(lines, timedelta(0))))
+    store(list(uploaded(again, timedelta(0), rescored=True)), "again")
+
+    found = drift()
+
+    rows = [
+        row
+        for key, text in found.files.items()
+        if key.startswith("compliance/")
+        for row in json.loads(text)["rows"]
+    ]
+    assert sum(row["pictures"] for row in rows) == 80
+
+
 def test_damage_is_told(s3, drift, store, rng):
     lines = pictures(rng, 400)
     bad = ["nonsense\n", lines[200][:300] + "\n", refused(END - timedelta(hours=1))]

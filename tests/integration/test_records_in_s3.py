@@ -100,8 +100,14 @@ def test_the_table_has_a_column_for_all_that_a_record_says(system, picture, stor
     serde = table["StorageDescriptor"]["SerdeInfo"]["Parameters"]
     keys = {name: serde.get(f"mapping.{name}", name) for name in columns}
     assert {key for key in scored | refused if key[0].islower()} <= keys.keys()
-    of_challengers = {"shadow_of", "live"}  # and this stack has none
-    assert columns.keys() - of_challengers == {name for name, key in keys.items() if key in scored | refused}
+    of_others = {
+        "shadow_of",
+        "live",
+        "track",
+        "uploaded",
+        "rescored",
+    }  # of challengers, people followed, uploads
+    assert columns.keys() - of_others == {name for name, key in keys.items() if key in scored | refused}
     for record in (scored, refused):
         for name, column_type in columns.items():
             if keys[name] in record:

@@ -10,7 +10,7 @@ from functions.alerts.alert import begin, end, from_json
 from functions.alerts.counts import Seen
 from functions.alerts.precision import Precision, precision_of, read_manifest
 from functions.alerts.rules import parse
-from functions.alerts.tell import TellError, tell
+from functions.alerts.tell import TellError, tell_people, tell_systems
 from tests.alerts import START
 from tests.system import ROOT
 
@@ -88,7 +88,8 @@ class Bus:
 def test_the_event_fits_its_schema(told):
     bus = Bus()
 
-    tell(bus, bus, "topic", "maskwatch", told)
+    tell_people(bus, "topic", told)
+    tell_systems(bus, "maskwatch", told)
 
     detail = json.loads(bus.entries[0]["Detail"])
     jsonschema.Draft202012Validator(SCHEMA).validate(detail)
@@ -98,7 +99,7 @@ def test_the_event_fits_its_schema(told):
 
 def test_an_event_that_is_not_taken_is_no_success():
     with pytest.raises(TellError, match="no"):
-        tell(Bus(), Bus(failed=1), "topic", "maskwatch", alert())
+        tell_systems(Bus(failed=1), "maskwatch", alert())
 
 
 MANIFEST = {

@@ -4,14 +4,18 @@ import json
 import re
 from datetime import UTC, datetime
 
+import boto3
 import pytest
 from moto import mock_aws
 
 from functions.alerts.rules import DEFAULT, Rule, RulesError, parse
 from functions.alerts.store import Store
 from functions.alerts.watch import good_rules
-from tests.alerts import TABLE, create_table
+from infra.ops.alerts import set_rules
+from infra.ops.errors import OpsError
+from tests.alerts import START, TABLE, create_table, record
 
+GOOD = json.dumps({"default": {"any": True}})
 SHARE = {"share": 0.2, "minutes": 10, "min_faces": 20}
 BAD = [
     ("{", "not JSON"),
@@ -91,12 +95,72 @@ def test_a_new_stack_has_the_default_rules(store):
 
 
 def test_bad_rules_leave_the_last_good_ones(store):
-    good, bad = json.dumps({"default": {"any": True}}), json.dumps({"default": {"share": 2}})
-    store.put_rules("current", good)
+    put("current", {"S": GOOD})
     good_rules(store)
 
-    store.put_rules("current", bad)
+    put("current", {"S": json.dumps({"default": {"share": 2}})})
 
     rules, fault = good_rules(store)
-    assert rules == parse(good)
+    assert rules == parse(GOOD)
     assert "`default.minutes` is missing" in fault
+
+
+@pytest.mark.parametrize("document", [{"N": "1"}, {"M": {}}, {"B": b"{"}, None])
+def test_what_is_no_text_leaves_the_last_good_ones_and_can_be_replaced(store, document):
+    put("current", {"S": GOOD})
+    good_rules(store)
+
+    put("current", document)
+
+    rules, fault = good_rules(store)
+    assert (rules, "not JSON" in fault) == (parse(GOOD), True)
+    assert list(set_rules(store, DEFAULT))
+    assert good_rules(store) == (parse(DEFAULT), "")
+
+
+def test_where_the_last_good_ones_cannot_be_read_either_the_default_ones_hold(store):
+    put("current", {"S": "{"})
+    put("good", {"S": '{"default": {"share": 2}}'})
+
+    rules, fault = good_rules(store)
+
+    assert rules == parse(DEFAULT)
+    assert "the default ones hold" in fault
+
+
+def test_setting_rules_shows_what_has_changed_so_that_nobody_undoes_another_s_edit_unseen(store):
+    mine = json.dumps({"default": None, "sources": {"ward": {"any": True}}}, indent=1)
+    theirs = json.dumps({"default": None, "sources": {"gate": {"any": True}}}, indent=1)
+    list(set_rules(store, theirs))
+
+    said = list(set_rules(store, mine))
+
+    assert '-  "gate": {' in said
+    assert '+  "ward": {' in said
+
+
+def test_of_two_edits_at_the_same_moment_one_is_refused(store, monkeypatch):
+    before = store.rules()
+    list(set_rules(store, GOOD))
+    monkeypatch.setattr(store, "rules", lambda: before)
+
+    with pytest.raises(OpsError, match="Somebody else has just set rules"):
+        list(set_rules(store, '{"default": null}'))
+
+    monkeypatch.undo()
+    assert store.rules()[0] == GOOD
+
+
+def test_a_source_that_sent_nothing_is_named_since_its_name_may_be_wrong(store):
+    store.count("ward-3", [record(START, "mask", source="ward-3")], START)
+    rules = {"default": None, "sources": {"ward-3": {"any": True}, "ward3": {"any": True}, "yard": None}}
+
+    said = list(set_rules(store, json.dumps(rules)))
+
+    assert said[-1] == ("No picture came within a day from ward3: are these the names that the cameras send?")
+
+
+def put(name, document):
+    """Write into the table by other means than the command."""
+    item = {"pk": {"S": "rules"}, "sk": {"S": name}} | ({"document": document} if document else {})
+    boto3.client("dynamodb").put_item(TableName=TABLE, Item=item)

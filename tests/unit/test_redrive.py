@@ -1,6 +1,7 @@
-"""Dead letters go back into their queue as they were, and the operator sees why they had failed."""
+"""Dead letters are sent again as they were, and the operator sees why they had failed."""
 
 import json
+from argparse import Namespace
 
 import boto3
 import pytest
@@ -8,81 +9,123 @@ from moto import mock_aws
 
 from infra.ops import redrive
 
+STACK = {
+    "UploadsDeadLetters": "uploads-dead",
+    "UploadsQueue": "uploads",
+    "AlertsDeadLetters": "alerts-dead",
+    "AlertsFunction": "alerts",
+}
+
 
 @pytest.fixture
-def sqs(monkeypatch):
+def sqs(aws, monkeypatch):  # noqa: ARG001 -- sets the environment
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setattr(redrive, "_WAIT", 0)
     with mock_aws():
-        yield boto3.Session("testing", "testing", region_name="us-east-1").client("sqs")
+        yield boto3.client("sqs")
 
 
 @pytest.fixture
-def queue(sqs):
-    """A queue; its dead letters are in one named `dead`."""
-    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 5})
-    return sqs.create_queue(QueueName="uploads", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+def queues(sqs):
+    return {
+        name: sqs.create_queue(QueueName=name)["QueueUrl"]
+        for name in ("uploads", "uploads-dead", "alerts-dead")
+    }
 
 
-def bury(sqs, body, error=None):
-    attributes = {"error": {"DataType": "String", "StringValue": error}} if error else {}
-    url = sqs.get_queue_url(QueueName="dead")["QueueUrl"]
-    sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
+@pytest.fixture
+def stack(queues, monkeypatch):
+    """The outputs of a stack, and what its function was invoked with."""
+    outputs = {name: queues.get(value, value) for name, value in STACK.items()}
+    monkeypatch.setattr(redrive, "outputs_of", lambda _: outputs)
+    invoked = []
+
+    class Functions:
+        def invoke(self, **call):
+            invoked.append(call)
+
+    clients = {"lambda": Functions(), "sqs": boto3.client("sqs")}
+    monkeypatch.setattr(redrive.boto3, "client", clients.__getitem__)
+    return outputs, invoked
 
 
-def bodies(sqs, name):
-    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+def bury(sqs, queue, body, **attributes):
+    kept = {name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()}
+    sqs.send_message(QueueUrl=queue, MessageBody=body, MessageAttributes=kept)
+
+
+def messages(sqs, queue):
     found = []
-    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        found += [message["Body"] for message in messages]
+    while some := sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    ).get("Messages"):
+        found += some
     return found
 
 
-def test_every_dead_letter_is_in_the_queue_again(sqs, queue):
+def test_every_upload_is_in_its_queue_again_without_what_was_kept_of_its_error(sqs, queues, stack):  # noqa: ARG001
     sent = [json.dumps({"Records": [n]}) for n in range(25)]
     for body in sent:
-        bury(sqs, body, "SlowDown")
+        bury(sqs, queues["uploads-dead"], body, error="SlowDown")
 
-    redrive.redrive(queue, sqs)
+    redrive.command(Namespace(stack="s"))
 
-    assert sorted(bodies(sqs, "uploads")) == sorted(sent)
-    assert bodies(sqs, "dead") == []
-
-
-def test_errors_are_counted(sqs, queue):
-    for error in ("AccessDenied", "AccessDenied", "SlowDown", None):
-        bury(sqs, "{}", error)
-
-    errors = redrive.redrive(queue, sqs)
-
-    assert errors == {"AccessDenied": 2, "SlowDown": 1, "none kept: it crashed or ran out of time": 1}
+    again = messages(sqs, queues["uploads"])
+    assert sorted(message["Body"] for message in again) == sorted(sent)
+    assert not any("MessageAttributes" in message for message in again)
+    assert messages(sqs, queues["uploads-dead"]) == []
 
 
-def test_what_was_kept_of_the_error_does_not_go_along(sqs, queue):
-    bury(sqs, "{}", "SlowDown")
-    redrive.redrive(queue, sqs)
+def test_every_delivery_of_log_lines_goes_to_alerts_again(sqs, queues, stack):
+    _, invoked = stack
+    bodies = ['{"awslogs": {"data": "H4s…"}}', '{"time": "2026-11-24T09:00:00Z"}']
+    bury(sqs, queues["alerts-dead"], bodies[0], RequestID="1", ErrorCode="200", ErrorMessage="AccessDenied")
+    bury(sqs, queues["alerts-dead"], bodies[1], ERROR_CODE="X", ERROR_MESSAGE="too late")
 
-    (message,) = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"])["Messages"]
-    assert "MessageAttributes" not in message
+    redrive.command(Namespace(stack="s"))
+
+    assert sorted(call["Payload"].decode() for call in invoked) == sorted(bodies)
+    assert {(call["FunctionName"], call["InvocationType"]) for call in invoked} == {("alerts", "Event")}
+    assert messages(sqs, queues["alerts-dead"]) == []
 
 
-def test_a_message_that_cannot_be_sent_stays_a_dead_letter(sqs, queue):
-    bury(sqs, "{}")
+def test_what_had_failed_is_said_by_its_error(sqs, queues, stack, capsys):  # noqa: ARG001
+    for error in ("AccessDenied", "AccessDenied", "SlowDown"):
+        bury(sqs, queues["uploads-dead"], "{}", error=error)
+    bury(sqs, queues["uploads-dead"], "{}")
+    bury(sqs, queues["alerts-dead"], "{}", ErrorMessage="no such table")
 
-    def refuse(**_):
+    redrive.command(Namespace(stack="s"))
+
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        "2 AccessDenied",
+        "1 SlowDown",
+        "1 none kept: it crashed or ran out of time",
+        "4 uploads are in the queue again.",
+        "1 no such table",
+        "1 deliveries of log lines go to Alerts again.",
+    ]
+
+
+def test_a_stack_without_alerts_has_uploads_alone(queues, stack, capsys):  # noqa: ARG001
+    outputs, _ = stack
+    del outputs["AlertsDeadLetters"], outputs["AlertsFunction"]
+
+    redrive.command(Namespace(stack="s"))
+
+    assert capsys.readouterr().out == "0 uploads are in the queue again.\n"
+
+
+def test_a_message_that_cannot_be_sent_stays_a_dead_letter(sqs, queues):
+    bury(sqs, queues["uploads-dead"], "{}")
+
+    def refuse(_):
         raise ConnectionError
 
-    sqs.meta.events.register("before-call.sqs.SendMessage", refuse)
     with pytest.raises(ConnectionError):
-        redrive.redrive(queue, sqs)
-    sqs.meta.events.unregister("before-call.sqs.SendMessage", refuse)
+        redrive.redrive(queues["uploads-dead"], refuse, sqs)
 
-    dead = sqs.get_queue_url(QueueName="dead")["QueueUrl"]
-    counts = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
+    counts = sqs.get_queue_attributes(
+        QueueUrl=queues["uploads-dead"], AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
+    )
     assert counts["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
-
-
-def test_without_dead_letters_there_is_nothing_to_do(sqs, queue):
-    assert redrive.redrive(queue, sqs) == {}

@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import replace
+from datetime import datetime
 from types import SimpleNamespace
 
 import boto3
@@ -443,6 +444,19 @@ class Challenger:
 def challenged(s3, challenger):
     models, recorder = SimpleNamespace(version="7"), Recorder("Test", "batch", "7")
     return Scorer(s3, "uploads", "results", models, recorder, decoders=1, challenger=challenger)
+
+
+def test_a_record_says_when_the_picture_came_and_whether_it_was_scored_before(scored, buckets, capsys):  # noqa: ARG001
+    upload = buckets.drop("a.jpg")
+    for version in "78":
+        make_scorer(buckets.s3, version).score(upload, "r")
+    make_scorer(buckets.s3, "8").score(buckets.drop("a.jpg", OTHER_FACE), "r")
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    came = buckets.s3.head_object(Bucket="uploads", Key="a.jpg", VersionId=upload.version)["LastModified"]
+    assert datetime.fromisoformat(lines[0]["uploaded"]) == came
+    assert [line.get("rescored", False) for line in lines] == [False, True, False]
 
 
 @pytest.mark.usefixtures("scored")

@@ -1,0 +1,156 @@
+"""Reports on five made-up situations, for somebody new to read: `python -m tests.benchmarks.drift_situations FOLDER`.
+
+Each is simulated (see `drift_worlds`) and goes through Drift's own run, which writes the report into the folder; what
+`make drift` says of it is printed. docs/monitoring.md tells what readers did with them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from unittest.mock import patch
+
+import boto3
+import numpy as np
+from moto import mock_aws
+
+from functions.drift import html
+from functions.drift.accuracy import Judged, figures
+from functions.drift.baseline import build
+from functions.drift.compare import DAYS
+from functions.drift.compliance import Compliance
+from functions.drift.features import PROJECTIONS
+from functions.drift.feedback_join import Accuracy
+from functions.drift.gather import Counts, Gathered
+from functions.drift.run import run
+from functions.drift.settings import read_settings
+from functions.drift.window import Window
+from infra.ops.drift import words
+from tests.benchmarks.drift_power import BASELINE_DAYS, RELEASE, USUAL, samples
+from tests.benchmarks.drift_worlds import Change, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ONSET: Final = BASELINE_DAYS + 7  # the day on which something changes
+END: Final = datetime(2026, 11, 23, tzinfo=UTC)  # a Monday
+BUCKETS: Final = {"RECORDS_BUCKET": "records", "INSIGHTS_BUCKET": "insights"}
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What happens at a site, and what people judge.
+
+    Attributes:
+        name: Of its report.
+        change: On the day `ONSET`; None for none.
+        days: From then to the report.
+        audit: Of the audit sample of the release that serves: how many were judged, and how many of these were right.
+        chosen: The same of what people chose to judge.
+        world: The site.
+    """
+
+    name: str
+    change: Change | None
+    days: int
+    audit: tuple[int, int] = (60, 58)
+    chosen: tuple[int, int] = (0, 0)
+    world: World = USUAL
+
+
+SITUATIONS: Final = (
+    Situation(
+        "a camera that was knocked aside",
+        Change(by={"brightness": -1.2, "contrast": -0.8, **dict.fromkeys(PROJECTIONS, 0.5)}, sources=1),
+        days=4,
+    ),
+    Situation("a Sunday", None, days=7, world=World(weather=0.05, night=1.0, weekend=(0.3, 1.3))),
+    Situation("people who drop their masks", Change(labels=(0.5, 0.46, 0.04)), days=4),
+    Situation(
+        "a new release that is wholly wrong", Change(release=True), days=2, audit=(45, 16), chosen=(20, 2)
+    ),
+    Situation("a grumbler who judges mistakes alone", None, days=7, chosen=(160, 12)),
+)
+
+
+def report(situation: Situation, folder: Path) -> Iterator[str]:
+    """Write the report of a situation, and give what `make drift` says of it."""
+    settings = read_settings(BUCKETS | {"BASELINE_URI": "s3://insights/baseline/own.json"})
+    found, baseline = gathered(situation)
+    with mock_aws(), patch("functions.drift.run.gather", return_value=found):
+        s3 = boto3.client("s3", "us-east-1")
+        s3.create_bucket(Bucket="insights")
+        s3.put_object(Bucket="insights", Key="baseline/own.json", Body=baseline.encode())
+        run(s3, settings, Window(END - timedelta(hours=24), END), lambda: 600.0)
+        for kind in ("html", "json"):
+            body = s3.get_object(Bucket="insights", Key=f"drift/latest.{kind}")["Body"].read()
+            (folder / f"{situation.name}.{kind}").write_bytes(body)
+    yield from words(json.loads(body))
+
+
+def gathered(situation: Situation) -> tuple[Gathered, str]:
+    """Return what reading the records of a situation would give, and the site's baseline."""
+    days = list(samples(situation.world, situation.change, ONSET, np.random.default_rng(3)))
+    last = ONSET + situation.days
+    window = days[last - 1]
+    replaced = bool(situation.change and situation.change.release)
+    version = "2" if replaced else RELEASE
+    seen = sum(sample.seen for sample in window.values())
+    of = 1_900 * situation.days if replaced else 1_900 * 30
+    audit = judged(*situation.audit, version, audit=True)
+    counts = Counts(records=1_900 if replaced else seen, other_versions=1_900 if replaced else 0)
+    accuracy = Accuracy(
+        chosen=figures([*audit, *judged(*situation.chosen, version, audit=False)], of),
+        audit=figures(audit, of // 100),
+        sources={},
+        model_versions={version: figures(audit, of // 100)},
+        unknown=0,
+        corrupt=0,
+        unread=0,
+    )
+    found = Gathered(
+        counts=counts,
+        accuracy=accuracy,
+        judged_since=date(2026, 10, 24),
+        window=window,
+        days=days[last - DAYS : last],
+        serving_version=version,
+        summary=Compliance(),
+        whole=(),
+        incomplete=(),
+        challenge=None,
+    )
+    return found, build(RELEASE, days[:BASELINE_DAYS]).to_json()
+
+
+def judged(n: int, right: int, version: str, *, audit: bool) -> Sequence[Judged]:
+    """Return so many judged predictions, each of another person, of which some were right."""
+    return [
+        Judged(
+            "gate-000",
+            minute,
+            version,
+            "mask",
+            "mask" if minute < right else "no_mask",
+            uncertain=False,
+            audit=audit,
+        )
+        for minute in range(n)
+    ]
+
+
+def main() -> None:
+    """Write the pages, and print what is said."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with patch.object(html, "_evidently", lambda *_: []):
+        for situation in SITUATIONS:
+            print(f"== {situation.name}", *report(situation, folder), "", sep="\n")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What of a delivery of log lines is counted."""
+
+import importlib
+import json
+
+import pytest
+
+from tests.alerts import ENVIRONMENT, START, delivery, iso, line
+
+
+@pytest.fixture
+def app(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return importlib.import_module("functions.alerts.app")
+
+
+def test_predictions_are_by_source_and_other_lines_are_counted_as_unread(app):
+    lines = [
+        line(START, "mask", source="a"),
+        line(START, "mask", source="b"),
+        line(START, source="a"),
+        "no JSON",
+        '{"time": 1}',
+    ]
+
+    found, unread = app.unpack(delivery(lines))
+
+    assert {source: len(records) for source, records in found.items()} == {"a": 2, "b": 1}
+    assert unread == 2
+
+
+def test_what_was_scored_again_or_said_in_the_shadow_is_neither(app):
+    shadow = json.loads(line(START, "no_mask"))
+    shadow |= {"shadow_of": shadow.pop("prediction_id"), "live": {"model_version": "1", "label": "mask"}}
+    lines = [line(START, "no_mask", uploaded=iso(START - 9), rescored=True), json.dumps(shadow)]
+
+    assert app.unpack(delivery(lines)) == ({}, 0)
