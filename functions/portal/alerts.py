@@ -1,4 +1,4 @@
-"""The alerts of a time, as the function Alerts wrote them into its table."""
+"""Alerts in a time range, read from the table that the Alerts function writes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from functions.shared.problem import INVALID_PARAMETER, InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_ALERTS: Final = 1_000  # in an answer, the newest
-_USUAL: Final = timedelta(days=6)  # before the last day
+MAX_ALERTS: Final = 1_000  # in one answer; the newest are kept
+_DEFAULT_RANGE: Final = timedelta(days=6)  # before the last day
 _HOUR: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class AlertsQuery:
-    """What is asked for.
+    """The parameters of a request.
 
     Attributes:
-        first: From when, UTC.
-        last: Up to when, UTC, which is not in it.
-        source: Only of this camera or site, empty for pictures that told none; None for all.
+        first: Start of the range, UTC, inclusive.
+        last: End of the range, UTC, exclusive.
+        source: A camera or site; empty for pictures without a source, None for all.
     """
 
     first: datetime
@@ -36,20 +36,22 @@ class AlertsQuery:
 
 
 def parse(query: Mapping[str, str], now: datetime) -> AlertsQuery:
-    """Read the parameters of a request.
+    """Parse the query string of a request.
 
     Args:
-        query: The parameters.
-        now: In UTC; where no other end is told, the range ends with this day.
+        query: The query string.
+        now: The current time, UTC; without `to`, the range ends with this day.
 
     Raises:
-        InputError: One is malformed; the detail says how to do it right.
+        InputError: A parameter is malformed; the detail shows the right form.
     """
     query = {name: text for name, text in query.items() if text or name == "source"}
     refuse_unknown(query, ("from", "to", "source"))
     try:
         last = _end(query.get("to", f"{now:%Y-%m-%d}"))
-        first = _start(query["from"]) if "from" in query else _start(f"{last - _HOUR - _USUAL:%Y-%m-%d}")
+        first = (
+            _start(query["from"]) if "from" in query else _start(f"{last - _HOUR - _DEFAULT_RANGE:%Y-%m-%d}")
+        )
     except (ValueError, OverflowError) as error:
         detail = "`from` and `to` must be days such as 2026-11-22, or hours such as 2026-11-22T09 (UTC)."
         raise InputError(INVALID_PARAMETER, detail) from error
@@ -59,11 +61,11 @@ def parse(query: Mapping[str, str], now: datetime) -> AlertsQuery:
 
 
 def find(selection: AlertsQuery, table: str) -> dict[str, Any]:
-    """Return the alerts that began in a range, the newest first.
+    """Return the alerts that began in a range, newest first.
 
     Args:
-        selection: What is asked for.
-        table: Of Alerts.
+        selection: The range and the source.
+        table: Name of the DynamoDB table.
     """
     found: list[dict[str, Any]] = []
     more = False
@@ -102,7 +104,7 @@ def _documents(selection: AlertsQuery, table: str) -> Any:
 
 @cache
 def _dynamodb() -> Any:
-    import boto3  # noqa: PLC0415 -- a third of a second that the pages need not wait for
+    import boto3  # noqa: PLC0415 -- takes a third of a second, which the pages do not need
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
@@ -114,7 +116,7 @@ def _start(text: str) -> datetime:
 
 
 def _end(text: str) -> datetime:
-    """Return the end of a day or of an hour, which is in the range."""
+    """Return the end of a day or of an hour, so that the range includes it."""
     is_day = len(text) == len(f"{date.min}")
     return _start(text) + (timedelta(days=1) if is_day else _HOUR)
 

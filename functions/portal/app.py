@@ -1,4 +1,4 @@
-"""The handler for people rather than pictures: pages, uploads and their results, and how well all of it goes."""
+"""The Portal handler: the page and the documentation, uploads and results, feedback, compliance, drift, alerts."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def docs() -> Response[str]:
 
 @app.post("/uploads")
 def upload() -> Response[str]:
-    """Say where one picture may be put, and where its result will be."""
+    """Answer with a presigned upload and the path of its result."""
     made = uploads.presign(uploads.parse(app.body), settings.uploads_bucket)
     answer = {
         "key": made.key,
@@ -86,8 +86,8 @@ def upload() -> Response[str]:
 
 @app.get("/results/.+")
 def result() -> Response[str]:
-    """Answer with what Batch wrote about an upload."""
-    key = unquote(app.current_event.path_parameters["key"])  # a REST API leaves it as it was sent
+    """Answer with the result that Batch wrote for an upload."""
+    key = unquote(app.current_event.path_parameters["key"])  # a REST API does not decode it
     if why := uploads.why_no_result(key):
         return app.refuse(NO_RESULT, f"There will be no result for {key!r}. {why}")
     found = uploads.find_result(key, settings.results_bucket)
@@ -102,7 +102,7 @@ def result() -> Response[str]:
 
 @app.post("/feedback")
 def take_feedback() -> Response[str]:
-    """Keep what a prediction should have said."""
+    """Store the actual label of a prediction."""
     label = feedback.parse(app.body)
     api_key_id = app.current_event.request_context.identity.api_key_id or ""
     feedback.keep(label, settings.insights_bucket, api_key_id)
@@ -111,7 +111,7 @@ def take_feedback() -> Response[str]:
 
 @app.get("/compliance")
 def show_compliance() -> Response[str]:
-    """Answer with who wore a mask, as JSON or as CSV."""
+    """Answer with compliance over time, as JSON or CSV."""
     event = app.current_event
     accept = event.headers.get("accept") or ""
     now = datetime.now(UTC)
@@ -126,7 +126,7 @@ def show_compliance() -> Response[str]:
 
 @app.get("/drift")
 def show_drift() -> Response[str]:
-    """Answer with what Drift wrote last."""
+    """Answer with the latest drift report."""
     found = store.read(settings.insights_bucket, report_key("latest", "json"))
     if found is None:
         detail = "There is no drift report yet. The first comes when the drift function has run once."
@@ -136,20 +136,20 @@ def show_drift() -> Response[str]:
 
 @app.get("/alerts")
 def show_alerts() -> Response[str]:
-    """Answer with where masks were missing."""
+    """Answer with the alerts of a time range."""
     selection = alerts.parse(app.current_event.query_string_parameters, datetime.now(UTC))
     return app.respond_json(alerts.find(selection, settings.alerts_table))
 
 
 @app.exception_handler(InputError)  # type: ignore[untyped-decorator]
 def refuse(rejected: InputError) -> Response[str]:
-    """Answer what is wrong with the request."""
+    """Answer with a problem document."""
     headers = {"Retry-After": "60"} if rejected.problem is NOT_IN_TIME else None
     return app.refuse(rejected.problem, rejected.detail, headers)
 
 
 def _show(document: pages.Document) -> Response[str]:
-    """Answer with a document, or that the client has this very one."""
+    """Answer with a document, or 304 if the client already has it."""
     if document.headers["ETag"] in (app.current_event.headers.get("if-none-match") or ""):
         return app.respond(304, "", document.type, document.headers)
     return app.respond(200, document.body, document.type, document.headers)

@@ -1,7 +1,7 @@
-"""Who wore a mask, hour by hour or day by day: put together from the summaries of the days, which Drift writes.
+"""Compliance by hour or by day, aggregated from the daily summaries that Drift writes.
 
-Faces are counted in frames, so that one person who stays is many of them. Where the records carry tracks, people are
-counted as well, once a stay.
+Faces are counted per frame, so one person who stays is counted many times. Where the records carry tracks, people
+are counted as well, once per stay.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ COLUMNS: Final = (
 MAX_DAYS: Final = {"day": 366, "hour": 31}
 _MAX_ROWS: Final = 30_000  # more would not fit into an answer anyway
 _MAX_ANSWER: Final = 6_000_000  # characters, escaped twice as Lambda hands them on; it takes 6 MiB
-_PATIENCE: Final = 12.0  # seconds, of the function's own 20
-_AT_ONCE: Final = 32  # summaries; with a thousand sources one has some megabytes
-_USUAL: Final = timedelta(days=6)  # before the last day
-_LATE: Final = timedelta(hours=1)  # after a day's end, when nearly all its records are there
+_TIMEOUT: Final = 12.0  # seconds, of the function's own 20
+_CHUNK: Final = 32  # summaries in memory at once; with a thousand sources, one is some megabytes
+_DEFAULT_RANGE: Final = timedelta(days=6)  # before the last day
+_LATE: Final = timedelta(hours=1)  # after the end of a day nearly all its records have arrived
 _FORMS: Final = ("json", "csv")
 _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-# Spreadsheets compute what begins like this. Where they part cells by other characters than commas, a cell may begin
-# in the middle of ours.
-_FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- they take wide ones, too
+# Spreadsheets evaluate cells that begin like this. If they split cells at other characters than commas, one of theirs
+# may begin in the middle of one of ours.
+_FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
 
 
 @dataclass(frozen=True)
 class ComplianceQuery:
-    """What is asked for.
+    """The parameters of a request.
 
     Attributes:
-        first: The first hour that counts, UTC.
-        last: The last hour that counts, UTC.
-        by: What a row is about, an `hour` or a `day`.
-        source: Only of this camera or site, empty for pictures that told none; None for all.
-        form: Of the answer, `json` or `csv`.
-        zone: In which days begin and end.
+        first: First hour of the range, UTC, inclusive.
+        last: Last hour of the range, UTC, inclusive.
+        by: Time span of a row: `hour` or `day`.
+        source: A camera or site; empty for pictures without a source, None for all.
+        form: Format of the answer: `json` or `csv`.
+        zone: Time zone in which days begin and end.
     """
 
     first: datetime
@@ -70,7 +70,7 @@ class ComplianceQuery:
 
 @dataclass
 class _Counted:
-    """A row: its counts, and these by the confusion of the release that judged, None where it is not known."""
+    """The counts of a row, in total and by the confusion matrix (as JSON) of the release that predicted them."""
 
     counts: Counter[str]
     by_confusion: dict[str, Counter[str]]
@@ -82,15 +82,15 @@ class _Counted:
 
 
 def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQuery:
-    """Read the parameters of a request.
+    """Parse the parameters of a request.
 
     Args:
-        query: The parameters.
-        accept: The header of this name.
-        now: In UTC; where no other end is told, the range ends with this day.
+        query: The query string.
+        accept: The `Accept` header.
+        now: The current time, UTC; without `to`, the range ends with this day.
 
     Raises:
-        InputError: One is malformed, or the range is too long; the detail says how to do it right.
+        InputError: A parameter is malformed, or the range is too long; the detail shows the right form.
     """
     query = {name: text for name, text in query.items() if text or name == "source"}
     refuse_unknown(query, ("from", "to", "by", "source", "format", "tz"))
@@ -100,7 +100,7 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
     zone = _zone(query.get("tz", "UTC"))
     try:
         last = _moment(query.get("to", f"{now.astimezone(zone):%Y-%m-%d}"), zone, end=True)
-        day = (last.astimezone(zone) - _USUAL).date()
+        day = (last.astimezone(zone) - _DEFAULT_RANGE).date()
         first = _moment(query.get("from", day.isoformat()), zone)
     except (ValueError, OverflowError) as error:
         detail = (
@@ -117,18 +117,18 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
 
 
 def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, Any]:
-    """Return the counts of the range as they are answered.
+    """Return the counts of a range, as the API answers them.
 
-    `as_of` is when the oldest of the counts was made; `missing` are days, UTC, that are over and of which nothing was
-    counted; `partial` are those that were last counted before they were over.
+    `as_of` is the time of the oldest summary used. `missing` lists past days (UTC) without a summary; `partial` lists
+    days whose summary was written before the day was over.
 
     Args:
-        selection: What is asked for.
-        bucket: Where the summaries are.
-        now: In UTC.
+        selection: The range, the source and the span of a row.
+        bucket: The bucket of the summaries.
+        now: The current time, UTC.
 
     Raises:
-        InputError: There are more than may be answered at once, or than can be counted in time.
+        InputError: The answer would have too many rows, or the range cannot be counted in time.
     """
     first, last = _text(selection.first), _text(selection.last)
     rows: dict[tuple[str, str], _Counted] = {}
@@ -172,14 +172,14 @@ def _oldest(written: Iterable[datetime | None]) -> str | None:
 
 
 def as_text(found: Mapping[str, Any], form: str) -> str:
-    """Return the answer in its form.
+    """Serialise the answer as JSON or CSV.
 
     Raises:
-        InputError: It is larger than may be answered at once.
+        InputError: It is larger than one answer may be.
     """
     if form == "csv":
         file = io.StringIO()
-        file.write("\ufeff")  # by which Excel knows UTF-8
+        file.write("\ufeff")  # Excel recognises UTF-8 by it
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         table.writerows(row | {"source": _FORMULA.sub("'", row["source"])} for row in found["rows"])
@@ -201,22 +201,23 @@ def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
 
 
 def _zone(name: str) -> tzinfo:
-    """Find a time zone by its name in the database of time zones (IANA)."""
+    """Return the time zone with this IANA name."""
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
-    except (KeyError, OSError, ValueError) as error:  # no such zone, or no name of any
+    except (KeyError, OSError, ValueError) as error:  # an unknown zone, or not a valid name
         detail = f"`tz` must be the name of a time zone, such as Europe/Berlin, not {name[:64]!r}."
         raise InputError(INVALID_PARAMETER, detail) from error
 
 
 def _moment(text: str, zone: tzinfo, *, end: bool = False) -> datetime:
-    """Read a day of a time zone, or a time, as an hour of UTC; of a day the first, or the last if it is the end."""
-    text = text.replace(" ", "+")  # a plus that was not percent-encoded
+    """Parse a day in a time zone, or a time, to an hour in UTC; for a day, its first hour, or its last with `end`."""
+    text = text.replace(" ", "+")  # a plus sign that was not percent-encoded
     if not _DAY.match(text):
         raise ValueError(text)
     moment = datetime.fromisoformat(text)
     if _DAY.fullmatch(text):
-        midnight = moment.replace(tzinfo=zone) + timedelta(days=int(end))  # as the clocks there go
+        # Added in local time, since a day may have 23 or 25 hours.
+        midnight = moment.replace(tzinfo=zone) + timedelta(days=int(end))
         midnight = midnight.astimezone(UTC).replace(minute=0)
         return midnight - timedelta(hours=1) if end else midnight
     moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -226,7 +227,7 @@ def _moment(text: str, zone: tzinfo, *, end: bool = False) -> datetime:
 
 
 def _day_of(hour: str, zone: tzinfo) -> str:
-    """Return the beginning of the day, in a time zone, that an hour's first minute falls in."""
+    """Return the start of the day, in a time zone, to which an hour's first minute belongs."""
     if zone is UTC:
         return f"{hour[:10]}T00:00:00Z"
     local = datetime.fromisoformat(hour).astimezone(zone)
@@ -238,18 +239,18 @@ def _text(hour: datetime) -> str:
 
 
 def _summaries(selection: ComplianceQuery, bucket: str) -> Iterator[tuple[date, dict[str, Any] | None]]:
-    """Give every day's summary, if there is one, one by one: parsed they are ten times as large."""
+    """Yield each day with its summary, or None; one at a time, since they are ten times as large when parsed."""
     count = (selection.last.date() - selection.first.date()).days + 1
     days = [selection.first.date() + timedelta(day) for day in range(count)]
-    until = time.monotonic() + _PATIENCE
-    store.s3()  # made here, since threads must not make it at once
+    until = time.monotonic() + _TIMEOUT
+    store.s3()  # created here, since threads must not create it concurrently
     with ThreadPoolExecutor(store.CONNECTIONS) as pool:
-        for start in range(0, count, _AT_ONCE):
-            some = days[start : start + _AT_ONCE]
-            texts = pool.map(lambda day: store.read(bucket, compliance_key(day)), some)
-            for day, text in zip(some, texts, strict=True):
+        for start in range(0, count, _CHUNK):
+            chunk = days[start : start + _CHUNK]
+            texts = pool.map(lambda day: store.read(bucket, compliance_key(day)), chunk)
+            for day, text in zip(chunk, texts, strict=True):
                 yield day, None if text is None else json.loads(text)
-            if time.monotonic() > until and some[-1] != days[-1]:
+            if time.monotonic() > until and chunk[-1] != days[-1]:
                 raise _too_much("This range cannot be counted in time", NOT_IN_TIME)
 
 
@@ -259,7 +260,7 @@ def _too_much(what: str, problem: Problem) -> InputError:
 
 
 def _figures(counted: _Counted) -> dict[str, Any]:
-    """Return counts and, of the faces, shares as they were predicted and corrected; None where they are not known."""
+    """Return the counts, the predicted shares of faces and the corrected shares; None where a share is unknown."""
     counts = counted.counts
     faces = counts["faces"]
     groups = [

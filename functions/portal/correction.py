@@ -1,4 +1,4 @@
-"""Shares of labels, corrected for how often the release takes one label for another."""
+"""Shares of labels, corrected for the confusion of the release that predicted them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _Z: Final = 1.959964  # of the normal distribution, two-sided 95%
-_SINGULAR: Final = (
-    0.05  # determinant of the matrix of rates, below which labels are not told apart well enough
-)
+_SINGULAR: Final = 0.05  # determinant of the matrix of rates below which the correction is too uncertain
 _Rates = list[list[float]]
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """A share as it would be without mistakes, with its 95% interval."""
+    """A corrected share with its 95% interval."""
 
     value: float
     low: float
@@ -26,15 +24,16 @@ class Corrected:
 
 
 def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]]]) -> list[Corrected] | None:
-    """Correct the shares of predicted labels; None where the release's mistakes are not known well enough.
+    """Return the corrected share of each label, or None if a confusion matrix is nearly singular or nothing was seen.
 
-    The predicted shares q are what the true ones p become by the rates of a confusion matrix M: q = p M. So p = q A
-    with A the inverse of M (Rogan and Gladen 1978; for several classes Buonaccorsi 2010). The variance follows by the
-    delta method from those of q and of the rows of M, which are multinomial. A share outside 0 to 1 becomes 0 or 1.
+    The predicted shares q follow from the actual shares p and the row-normalised confusion matrix M: q = p M. So
+    p = q A, where A is the inverse of M (Rogan and Gladen 1978; for several classes Buonaccorsi 2010). The variance
+    follows by the delta method from those of q and of the rows of M, which are multinomial. Shares are clipped to
+    0 to 1 and rescaled to sum to 1.
 
     Args:
-        groups: Of each release: how often each label was predicted; how many independent faces these are worth; the
-            confusion on its test pictures, rows actual labels, columns predicted ones.
+        groups: For each release: the count of each predicted label, shape (3,); the number of independent faces
+            among them; the confusion matrix on its test pictures, shape (3, 3), rows actual, columns predicted.
     """
     total = sum(sum(counts) for counts, _, _ in groups)
     if not total:
@@ -69,7 +68,7 @@ def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]
 
 
 def _multinomial(weights: Sequence[float], shares: Sequence[float]) -> float:
-    """Return the variance of a weighted sum of shares that one draw has."""
+    """Return the variance of a weighted sum of multinomial shares, for a single draw."""
     mean = sum(weight * share for weight, share in zip(weights, shares, strict=True))
     return max(sum(weight**2 * share for weight, share in zip(weights, shares, strict=True)) - mean**2, 0.0)
 
@@ -79,7 +78,7 @@ def _times(row: Sequence[float], matrix: _Rates) -> list[float]:
 
 
 def _inverse(matrix: _Rates) -> _Rates | None:
-    """Return the inverse of a matrix of three rows by its cofactors, None where it has hardly one."""
+    """Return the inverse of a 3 x 3 matrix by its cofactors, or None if it is nearly singular."""
     (a, b, c), (d, e, f), (g, h, i) = matrix
     determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     if determinant < _SINGULAR:

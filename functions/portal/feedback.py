@@ -1,4 +1,4 @@
-"""What pictures really showed, as people tell it; Drift reads it and says how often predictions were right."""
+"""Feedback: actual labels that people send. Drift reads them and estimates accuracy."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from functions.shared.fields import read_json, refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_EXAMPLE: Final = 'Send JSON such as {"prediction_id": "<as it was answered>", "label": "no_mask"}.'
+_EXAMPLE: Final = 'Send JSON such as {"prediction_id": "<id of the prediction>", "label": "no_mask"}.'
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """What one prediction should have said.
+    """The actual label of one prediction.
 
     Attributes:
         prediction_id: A UUID, in lower case.
-        label: What the picture shows, one of the classes.
-        time: When it was told, ISO 8601; of several about one prediction the latest counts.
-        audit: Whether the prediction was offered as one of the audit sample, rather than chosen by a person.
+        label: The actual label of the picture, one of the classes.
+        time: When it was sent, ISO 8601; if there are several for one prediction, the latest counts.
+        audit: Whether the prediction belongs to the audit sample, rather than being chosen by a person.
     """
 
     prediction_id: str
@@ -35,10 +35,10 @@ class Feedback:
 
 
 def parse(body: bytes) -> Feedback:
-    """Read the body of a request that comes now.
+    """Parse the body of a request; its time is now.
 
     Raises:
-        InputError: It is malformed; the detail says how to do it right.
+        InputError: It is malformed; the detail shows the right form.
     """
     fields = read_json(body, _EXAMPLE)
     refuse_unknown(fields, ("prediction_id", "label", "audit"))
@@ -59,13 +59,13 @@ def parse(body: bytes) -> Feedback:
 
 
 def keep(feedback: Feedback, bucket: str, api_key_id: str) -> None:
-    """Put it where Drift looks, in the place of what was told about this prediction on the same day.
+    """Store feedback where Drift reads it; it replaces feedback of the same day on the same prediction.
 
     Args:
-        feedback: What was told.
-        bucket: Of insights.
-        api_key_id: Of the API key that told it, never the key itself; empty where the API asks for none. Drift takes
-            only so many labels of one key.
+        feedback: The actual label.
+        bucket: The insights bucket.
+        api_key_id: The id of the sender's API key, never the key itself; empty if the API requires none. Drift takes
+            only a limited number of labels from one key.
     """
     key = f"{FEEDBACK}{day_prefix(date.fromisoformat(feedback.time[:10]))}{feedback.prediction_id}.json"
     body = json.dumps(asdict(feedback) | {"api_key_id": api_key_id}).encode()

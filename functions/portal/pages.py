@@ -1,7 +1,6 @@
-"""What the portal shows, with everything in it: no page asks another host for anything.
+"""The HTML pages and scripts of the portal, which load nothing from other hosts.
 
-A page may run and apply what it was shipped with and nothing else: its Content-Security-Policy names what is written
-into it by its hash.
+The Content-Security-Policy of each page allows only the scripts and styles that it ships with, inline ones by hash.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _OPENAPI_FILE: Final = Path(__file__).parent / "openapi.yaml"
 _STYLE: Final = '<link rel="stylesheet" href="page/style.css">'
 _BASE: Final = '<base href="./">'
 _HEADERS: Final = {
-    "Cache-Control": "no-cache",  # asked for anew each time, and answered 304: never a mixture of two releases
+    "Cache-Control": "no-cache",  # revalidated every time, so that a page never mixes two releases
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Strict-Transport-Security": "max-age=31536000",
@@ -37,7 +36,7 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True)
 class Document:
-    """One thing to show: its text, its media type and the headers that go with it, `ETag` among them."""
+    """A page or script: its text, its media type and its headers, including `ETag`."""
 
     body: str
     type: str
@@ -46,21 +45,21 @@ class Document:
 
 @cache
 def front_page(prefix: str) -> Document:
-    """Return the page; `prefix` is what stands before the API's paths, `/v1` or empty.
+    """Return the page; `prefix` is the path in front of the API's paths, such as `/v1`, or empty.
 
-    Its style is written into it, so that it is seen as it should be after one request.
+    The style sheet is inlined, so that the first request is enough to render the page.
     """
     style = _read("style.css")
     page = _read("index.html").replace(_STYLE, f"<style>{style}</style>")
     page = page.replace(_BASE, f'<base href="{html.escape(prefix)}/">')
     policy = _policy(script="'self'", style=_hash(style), img="'self' blob: data:", media="blob:")
-    # No other site may ask for the camera through this page, and it asks for nothing but the camera.
+    # The page may use the camera and nothing else; other sites may not use it through this page.
     allowed = "camera=(self), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
     return _document(page, "text/html", {"Content-Security-Policy": policy, "Permissions-Policy": allowed})
 
 
 def script(name: str) -> Document | None:
-    """Return one of the page's scripts by the name of its file, or None where there is none of this name."""
+    """Return one of the page's scripts by its file name, or None if there is no such script."""
     return _scripts().get(name)
 
 
@@ -72,7 +71,7 @@ def _scripts() -> dict[str, Document]:
 
 @cache
 def docs_page() -> Document:
-    """Return the documentation: Swagger UI, which Powertools brings along, reading `openapi.json` beside it."""
+    """Return the API documentation: the Swagger UI that Powertools ships, reading `openapi.json`."""
     # Read as files: importing the package around them would load pydantic.
     assets = files("aws_lambda_powertools") / "event_handler" / "openapi" / "swagger_ui"
     style = (assets / "swagger-ui.min.css").read_text(encoding="utf-8")
@@ -91,12 +90,12 @@ def docs_page() -> Document:
 </html>
 """
     policy = _policy(script=f"{_hash(library)} {_hash(start)}", style=_hash(style), img="'self' data:")
-    headers = {"Content-Security-Policy": policy, "Cache-Control": "public, max-age=3600"}  # it has 1.7 MB
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "public, max-age=3600"}  # 1.7 MB
     return _document(page, "text/html", headers)
 
 
 def openapi_document(prefix: str) -> dict[str, Any]:
-    """Return the OpenAPI document as callers see it: at their address, with nothing of the gateway's in it."""
+    """Return the OpenAPI document for callers: with their base URL, and without API Gateway's extensions."""
     document: dict[str, Any] = _without_gateway(_document_of_api())
     document["servers"] = [{"url": prefix or "/"}]
     document["paths"] = {path.replace("+}", "}"): item for path, item in document["paths"].items()}
@@ -126,7 +125,7 @@ def _hash(text: str) -> str:
 
 @cache
 def _document_of_api() -> dict[str, Any]:
-    # The C loader alone is fast enough to be met in a cold start.
+    # Only the C loader is fast enough for a cold start.
     document: dict[str, Any] = yaml.load(_OPENAPI_FILE.read_bytes(), Loader=yaml.CSafeLoader)
     return document
 

@@ -1,4 +1,4 @@
-"""What the environment says, read once."""
+"""Settings from environment variables, read once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the portal runs.
+    """Settings of the portal.
 
     Attributes:
-        cors_origin: Which pages of other sites may call it; "*" for all.
-        uploads_bucket: Where presigned uploads put pictures.
-        results_bucket: Where Batch writes what it found in them.
-        insights_bucket: Where feedback goes, and Drift writes its reports and the summaries of compliance.
-        alerts_table: Where Alerts lists them.
+        cors_origin: The origin that CORS allows; "*" for all.
+        uploads_bucket: Bucket for presigned uploads.
+        results_bucket: Bucket of the results that Batch writes.
+        insights_bucket: Bucket of feedback, drift reports and compliance summaries.
+        alerts_table: DynamoDB table of the Alerts function.
     """
 
     cors_origin: str
@@ -30,21 +30,21 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from environment variables.
+    """Return the settings that the environment holds.
 
     Raises:
-        RuntimeError: A bucket or the table is not named.
+        RuntimeError: A bucket or the table is missing.
     """
     return Settings(
         cors_origin=environment.get("CORS_ORIGIN", "*"),
-        uploads_bucket=_needed("UPLOADS_BUCKET", environment),
-        results_bucket=_needed("RESULTS_BUCKET", environment),
-        insights_bucket=_needed("INSIGHTS_BUCKET", environment),
-        alerts_table=_needed("ALERTS_TABLE", environment),
+        uploads_bucket=_required("UPLOADS_BUCKET", environment),
+        results_bucket=_required("RESULTS_BUCKET", environment),
+        insights_bucket=_required("INSIGHTS_BUCKET", environment),
+        alerts_table=_required("ALERTS_TABLE", environment),
     )
 
 
-def _needed(name: str, environment: Mapping[str, str]) -> str:
+def _required(name: str, environment: Mapping[str, str]) -> str:
     if not environment.get(name):
         raise RuntimeError(f"set {name}, as template.yaml does")
     return environment[name]

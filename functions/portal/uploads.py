@@ -1,4 +1,4 @@
-"""Pictures that are too large for the API: a presigned upload to S3, and the result that Batch writes about it."""
+"""Uploads of pictures that are too large for the API: a presigned POST to S3, and the result that Batch writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EXAMPLE: Final = 'Send JSON such as {"type": "image/jpeg"}.'
 
 @dataclass(frozen=True)
 class UploadRequest:
-    """What is to be uploaded: its media type, and the camera or site that it comes from."""
+    """A request for an upload: the picture's media type, and its camera or site."""
 
     type: str
     source: str | None
@@ -39,7 +39,7 @@ class UploadRequest:
 
 @dataclass(frozen=True)
 class Upload:
-    """A form that a client may POST once to S3, with the picture as its last part, named `file`."""
+    """A presigned form that a client may POST to S3, with the picture as the last part, named `file`."""
 
     key: str
     url: str
@@ -48,10 +48,10 @@ class Upload:
 
 
 def parse(body: bytes) -> UploadRequest:
-    """Read the body of a request for an upload.
+    """Parse the body of a request for an upload.
 
     Raises:
-        InputError: It is malformed; the detail says how to do it right.
+        InputError: It is malformed; the detail shows the right form.
     """
     fields = read_json(body, _EXAMPLE)
     refuse_unknown(fields, ("type", "source"))
@@ -67,8 +67,8 @@ def parse(body: bytes) -> UploadRequest:
 
 
 def presign(request: UploadRequest, bucket: str) -> Upload:
-    """Let whoever has the answer put one picture of this type, of at most `MAX_UPLOAD_BYTES`, into the bucket."""
-    # The virtual style names the region in the address; the global one redirects, which a form does not survive.
+    """Presign the upload of one picture of this type, of at most `MAX_UPLOAD_BYTES`, into the bucket."""
+    # Virtual-hosted URLs name the region. The global endpoint redirects, and a form POST does not survive that.
     s3 = store.s3(virtual_hosts=True)
     now = datetime.now(UTC)
     key = f"{API_UPLOADS}{now:%Y/%m/%d}/{uuid.uuid4()}{UPLOAD_TYPES[request.type]}"
@@ -89,7 +89,7 @@ def presign(request: UploadRequest, bucket: str) -> Upload:
 
 
 def why_no_result(key: str) -> str:
-    """Return why nothing will ever be written about an upload `key`; empty where something may."""
+    """Return why an upload with this key will never have a result; empty if it may have one."""
     if key.endswith("/"):
         return "A key that ends in a slash is a folder, and folders are not scored."
     if key.startswith(PRIVATE_RESULTS):
@@ -100,5 +100,5 @@ def why_no_result(key: str) -> str:
 
 
 def find_result(key: str, bucket: str) -> str | None:
-    """Return the JSON that Batch wrote about the upload `key`, or None where there is none yet."""
+    """Return the JSON result that Batch wrote for an upload, or None if there is none yet."""
     return store.read(bucket, result_key(key))

@@ -1,6 +1,6 @@
-"""CodeDeploy's hook before a new version gets traffic: the version does its job once, or the deployment fails.
+"""CodeDeploy's hook before a new version gets traffic: the version must do its job once, or the deployment fails.
 
-The function has no build: this module uses the standard library, and boto3, which Lambda's runtime has.
+The function is deployed without a build: it uses the standard library, and the boto3 of Lambda's runtime.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
-VERSION_TIMEOUT: Final = 70  # seconds; no version has longer, and its cold start counts
-UPLOADS: Final = 3  # pictures that Batch is given at most
+VERSION_TIMEOUT: Final = 70  # seconds, including the cold start; no function has a longer timeout
+MAX_UPLOADS: Final = 3  # pictures for Batch, at most
 SIDE: Final = 64  # pixels of the picture
-SOURCE: Final = "preflight"  # of its record, by which compliance shows it apart
+SOURCE: Final = "preflight"  # of the picture's record, so that compliance shows it apart
 
 logger = logging.getLogger()
 
 
 class CheckError(Exception):
-    """A version did not do its job."""
+    """A version failed its check."""
 
 
 def handler(event: dict[str, str], _context: object) -> None:
-    """Tell CodeDeploy whether the version of a deployment does its job.
+    """Check the version of a deployment, and report the status to CodeDeploy.
 
-    CodeDeploy waits an hour for a verdict, so it gets one whatever goes wrong.
+    CodeDeploy waits an hour for a status, so it gets one whatever goes wrong.
     """
     codedeploy = _client("codedeploy")
     status = "Failed"
@@ -40,7 +40,7 @@ def handler(event: dict[str, str], _context: object) -> None:
         _check(info["deploymentGroupName"], event["DeploymentId"])
         status = "Succeeded"
     except Exception:
-        logger.exception("the version does not do its job")
+        logger.exception("the version failed its check")
     codedeploy.put_lifecycle_event_hook_execution_status(
         deploymentId=event["DeploymentId"],
         lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
@@ -58,23 +58,23 @@ def _check(group: str, deployment: str) -> None:
 
 
 def _predict(version: str, _deployment: str) -> None:
-    """Have a picture scored."""
+    """Check that a picture is scored."""
     answer = _request(version, "POST", "/predict", {"source": SOURCE}, _picture())
     if "label" not in answer:
         raise CheckError(f"no prediction: {answer}")
 
 
 def _portal(version: str, _deployment: str) -> None:
-    """Ask for a route that reads S3."""
+    """Check a route that reads S3."""
     if "rows" not in (answer := _request(version, "GET", "/compliance")):
         raise CheckError(f"no compliance: {answer}")
 
 
 def _batch(version: str, deployment: str) -> None:
-    """Have a picture in the uploads bucket scored.
+    """Check that a picture in the uploads bucket is scored.
 
-    The bucket notifies the live version too, after two seconds at least. The version under test is warm by then, and
-    says whether it was the one that scored; if it was not, another picture is uploaded.
+    The bucket also notifies the live version, after at least two seconds. By then, the version under test is warm;
+    its answer says whether it scored the picture itself. If it did not, another picture is uploaded.
     """
     message = {
         "messageId": deployment,
@@ -88,7 +88,7 @@ def _batch(version: str, deployment: str) -> None:
     if answer.get("batchItemFailures") != []:
         raise CheckError(f"a message was given back: {answer}")
     bucket, s3 = os.environ["UPLOADS_BUCKET"], _client("s3")
-    for number in range(UPLOADS):
+    for number in range(MAX_UPLOADS):
         key = f"preflight/{deployment}-{number}.png"
         etag = s3.put_object(Bucket=bucket, Key=key, Body=_picture(), Metadata={"source": SOURCE})["ETag"]
         batch = {"BatchInput": {"reader": "prefix", "bucket": bucket}, "Items": [{"Key": key, "Etag": etag}]}
@@ -102,7 +102,7 @@ def _batch(version: str, deployment: str) -> None:
 def _request(
     version: str, method: str, path: str, query: dict[str, str] | None = None, body: bytes | None = None
 ) -> dict[str, Any]:
-    """Send a request as API Gateway does; return the body of the answer, which must be JSON with status 200."""
+    """Send a request as API Gateway does; return the body of the answer, which must be 200 and JSON."""
     answer = _invoke(
         version,
         {
@@ -137,7 +137,7 @@ def _client(service: str, timeout: int = 10, attempts: int = 2) -> Any:
 
 
 def _picture() -> bytes:
-    """Draw a PNG with a gradient."""
+    """Return a PNG with a gradient."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

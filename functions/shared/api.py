@@ -1,4 +1,4 @@
-"""What both API handlers start from: every answer carries CORS, every failure is a problem document."""
+"""The resolver of both API handlers: every answer carries CORS headers, every failure is a problem document."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ logger = Logger(serialize_stacktrace=False)
 
 
 class Api(APIGatewayRestResolver):
-    """A resolver whose answers the pages of other sites may read and nobody may store, unless a route says otherwise.
+    """An API Gateway resolver that sets CORS headers, and `no-store` unless a route sets `Cache-Control` itself.
 
     Args:
-        cors_origin: The site whose pages may read; "*" for all.
-        methods: The method of each resource that there is; named to whoever uses another one.
+        cors_origin: The origin that CORS allows; "*" for all.
+        methods: The method of each resource, for the `Allow` header and the detail of a 405.
     """
 
     def __init__(self, cors_origin: str, methods: Mapping[str, str]) -> None:
         super().__init__(cors=CORSConfig(allow_origin=cors_origin, allow_headers=["x-api-key"]))
         self._methods = methods
-        self.not_found(self._nothing_there)
+        self.not_found(self._refuse_unknown_route)
         self.exception_handler(Exception)(self._fail)
 
     def resolve(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Answer an event; HEAD as GET would be, without the body (RFC 9110, 9.3.2)."""
+        """Answer an event. HEAD is answered like GET, without the body (RFC 9110, 9.3.2)."""
         full_path = event["requestContext"]["path"]
         event = {**event, "path": full_path.removeprefix(_prefix(full_path, event["resource"])) or "/"}
         if event["httpMethod"] != "HEAD":
@@ -46,17 +46,17 @@ class Api(APIGatewayRestResolver):
 
     @property
     def prefix(self) -> str:
-        """What stands before our own paths in the address: the stage, or a custom domain's base path."""
+        """The path in front of the API's own paths: the stage, or the base path of a custom domain."""
         return _prefix(self.current_event.request_context.path, self.current_event.resource)
 
     @property
     def request_id(self) -> str:
-        """Of the request that is being answered; the logs know it by this."""
+        """The id of the current request, as it appears in the logs."""
         return str(self.current_event.request_context.request_id)
 
     @property
     def body(self) -> bytes:
-        """Of the request that is being answered, as it was sent unless the gateway took bytes for text."""
+        """The bytes of the current request's body; damaged if the gateway took a binary body for text."""
         event = self.current_event
         body = event.body or ""
         return base64.b64decode(body) if event.is_base64_encoded else body.encode(errors="surrogatepass")
@@ -78,7 +78,7 @@ class Api(APIGatewayRestResolver):
         body = problem_json(problem, detail, instance=f"urn:maskwatch:request:{self.request_id}")
         return self.respond(problem.status, json.dumps(body), "application/problem+json", headers)
 
-    def _nothing_there(self, _: NotFoundError) -> Response[str]:
+    def _refuse_unknown_route(self, _: NotFoundError) -> Response[str]:
         resource = self.current_event.resource
         if method := self._methods.get(resource):
             allowed = "GET, HEAD" if method == "GET" else method
@@ -86,7 +86,7 @@ class Api(APIGatewayRestResolver):
         return self.refuse(NOT_FOUND, "There is nothing at this path; GET /docs describes every route.")
 
     def _fail(self, _: Exception) -> Response[str]:
-        """Tell the log everything and the client nothing but where to look."""
+        """Log the traceback; the client gets only the id to find it by."""
         logger.exception("request failed", request_id=self.request_id)  # noqa: LOG004 -- called in an except
         count_failure()
         detail = "The fault is ours and is in our log under the id in `instance`. Try again later."
@@ -94,9 +94,9 @@ class Api(APIGatewayRestResolver):
 
 
 def _prefix(full_path: str, resource: str) -> str:
-    """Return what comes before a resource in the path of a request, without a slash at its end.
+    """Return the part of a request's full path before the resource, without a trailing slash.
 
-    An event's own `path` has the base path of a custom domain in it, but not the stage.
+    The event's own `path` contains the base path of a custom domain, but not the stage.
     """
     literal = resource.partition("{")[0]
     start = full_path.rfind(literal) if literal == resource else full_path.find(literal)

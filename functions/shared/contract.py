@@ -13,8 +13,8 @@ LABELS: Final = ("mask", "no_mask", "incorrect")  # the classifier's classes, in
 UNCERTAIN: Final = "uncertain"  # no class: the top probability is below `min_confidence`
 OUTCOMES: Final = (*LABELS, UNCERTAIN)  # what the label of an answer may be
 
-# Of a row of compliance: pictures, faces in them and these by label, minutes in which faces were seen, and people,
-# who are counted once a stay where the records carry tracks.
+# Columns of a compliance row: pictures, faces, faces by label, minutes in which faces were seen, and people, who are
+# counted once per stay where the records carry tracks.
 COMPLIANCE_COUNTS: Final = (
     "pictures", "faces", *OUTCOMES, "minutes", "people", *(f"people_{outcome}" for outcome in OUTCOMES)
 )  # fmt: skip
@@ -23,14 +23,14 @@ MAX_PREDICT_BYTES: Final = 4_400_000  # in base64 it fits into the 6 MB that Lam
 MAX_UPLOAD_BYTES: Final = 25_000_000
 MAX_KEY_BYTES: Final = 1024  # S3's own limit
 MAX_SOURCE: Final = 64  # characters
-_REPLACED: Final = "\ufffd"  # put by a gateway or a library for what is not UTF-8
+_REPLACED: Final = "\ufffd"  # what a gateway or a library writes in place of bytes that are not UTF-8
 MAX_TRACK: Final = 64  # characters
 
 UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
 INTERNAL_RESULTS: Final = ("backfill/", "inventory/")  # prefixes in the results bucket that hold no results
-PRIVATE_RESULTS: Final = (*INTERNAL_RESULTS, "preflight/")  # and those whose results no client may read
-AUDIT_SHARE: Final = 0.01  # of predictions, which are offered to be judged by a person
+PRIVATE_RESULTS: Final = (*INTERNAL_RESULTS, "preflight/")  # prefixes whose results no client may read
+AUDIT_SHARE: Final = 0.01  # of all predictions; people are asked to label these
 
 API_UPLOADS: Final = "api/"  # prefix of the keys of presigned uploads, in the uploads bucket
 FEEDBACK: Final = "feedback/"  # prefixes in the insights bucket
@@ -41,7 +41,7 @@ ALERTS_PARTITION: Final = "alerts"  # partition key of the list of alerts, in th
 
 
 def read_source(value: object) -> str | None:
-    """Check the name of a camera or site; None and blanks are no name.
+    """Validate the name of a camera or site; return None for None or blanks.
 
     Raises:
         InputError: It is not text, is too long or is not printable.
@@ -50,7 +50,7 @@ def read_source(value: object) -> str | None:
 
 
 def read_track(value: object) -> str | None:
-    """Check what the caller calls the person that a picture's largest face belongs to, as it followed them.
+    """Validate the caller's id for the stay of the person whose face is the largest in the picture.
 
     Raises:
         InputError: It is not text, is too long or is not printable.
@@ -70,7 +70,7 @@ def _read_name(value: object, field: str, longest: int) -> str | None:
 
 
 def in_audit_sample(prediction_id: str) -> bool:
-    """Return whether a prediction is of the audit sample: `AUDIT_SHARE` of all, drawn by the id's random bits."""
+    """Return whether a prediction belongs to the audit sample: `AUDIT_SHARE` of all, by the random bits of its id."""
     try:
         return int(prediction_id[:8], 16) < AUDIT_SHARE * 2**32
     except ValueError:
@@ -78,25 +78,25 @@ def in_audit_sample(prediction_id: str) -> bool:
 
 
 def result_key(upload: str) -> str:
-    """Return the key, in the results bucket, of the result of the upload with this key."""
+    """Return the key in the results bucket for the upload with this key."""
     return f"{upload}.json"
 
 
 def day_prefix(day: date) -> str:
-    """Return the prefix under which prediction records and, behind `FEEDBACK`, labels of a day (UTC) lie."""
+    """Return the prefix of a day's (UTC) prediction records, and after `FEEDBACK` of its labels."""
     return f"dt={day}/"
 
 
 def compliance_key(day: date) -> str:
-    """Return the key of the counts of a day (UTC)."""
+    """Return the key of a day's (UTC) compliance counts."""
     return f"{COMPLIANCE}dt={day}.json"
 
 
 def report_key(name: str, ending: str) -> str:
-    """Return the key of a drift report; the name of the newest is `latest`."""
+    """Return the key of a drift report; `latest` is the name of the newest."""
     return f"{DRIFT_REPORTS}{name}.{ending}"
 
 
 def alert_sort_key(started: str, alert_id: str = "") -> str:
-    """Return the sort key of an alert in the list: in the order of time, ISO 8601 in UTC to the second."""
+    """Return the sort key of an alert, which sorts by time; `started` is ISO 8601 in UTC, to the second."""
     return f"{started}#{alert_id}"

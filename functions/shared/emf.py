@@ -1,4 +1,4 @@
-"""Lines in CloudWatch's embedded metric format (EMF): a JSON object of which some members are metrics."""
+"""Log lines in CloudWatch's embedded metric format (EMF): a JSON object, some members of which are metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TIME: Final = "time"  # first member of every prediction record
-RECORD_START: Final = f'{{"{TIME}"'  # by which the next record is found in a damaged file
+RECORD_START: Final = f'{{"{TIME}"'  # the drift function finds the next record in a damaged file by it
 
 
 def emf_line(
@@ -24,13 +24,13 @@ def emf_line(
     """Return a line to print.
 
     Args:
-        namespace: Of the metrics.
-        timestamp: Of the metrics, Unix seconds.
+        namespace: CloudWatch namespace of the metrics.
+        timestamp: Time of the metrics, Unix seconds.
         dimensions: Names of members, one list for each set of dimensions.
-        members: What else the line says, in this order, before the metrics.
-        metrics: By name.
-        units: Of the metrics that have another unit than `default_unit`.
-        default_unit: `Count`, or `None` for numbers of no unit.
+        members: Other members, written before the metrics in this order.
+        metrics: Values by metric name.
+        units: Units by metric name, where they differ from `default_unit`.
+        default_unit: `Count`, or `None` for numbers without a unit.
     """
     directive = {
         "Namespace": namespace,

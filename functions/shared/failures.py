@@ -1,4 +1,4 @@
-"""Failures that Lambda does not count as errors, since the function returned: a metric by executed version."""
+"""A metric, by executed version, of failures that Lambda does not count because the function returned an answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functions.shared.emf import emf_line
 
 
 def count_failure() -> None:
-    """Print the metric `Failures`, by which an alarm rolls back the deployment of the version that runs."""
+    """Print the metric `Failures`; its alarm rolls back the deployment of the running version."""
     dimensions = {
         "service": os.environ.get("POWERTOOLS_SERVICE_NAME", "local"),
         "version": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "local"),

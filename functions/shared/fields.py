@@ -1,4 +1,4 @@
-"""What a request holds: text in UTF-8, JSON objects, and no field that nobody reads."""
+"""Parsing of request fields: JSON objects, UTF-8 text, and refusal of unknown names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def read_json(body: bytes, example: str) -> dict[str, Any]:
-    """Read a body that is a JSON object; `example` is a sentence that shows one.
+    """Parse a body that must be a JSON object; `example` is a sentence that shows one.
 
     Raises:
-        InputError: It is no JSON object.
+        InputError: It is not a JSON object.
     """
     try:
         fields = json.loads(body)
@@ -29,7 +29,7 @@ def read_json(body: bytes, example: str) -> dict[str, Any]:
 
 
 def decode_text(value: bytes, name: str) -> str:
-    """Decode the value of a field.
+    """Decode the UTF-8 value of a field.
 
     Raises:
         InputError: It is not UTF-8.
@@ -41,7 +41,7 @@ def decode_text(value: bytes, name: str) -> str:
 
 
 def refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
-    """Refuse a field that would be ignored, lest a misspelt one pass.
+    """Refuse unknown field names, so that a misspelt one is never silently ignored.
 
     Raises:
         InputError: A name is not among the known ones.
@@ -49,7 +49,7 @@ def refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
     unknown = next((name[:64] for name in names if name not in known), None)
     if unknown is None:
         return
-    # Here, since it is a millisecond of every cold start.
+    # Imported here because it would add a millisecond to every cold start.
     from difflib import get_close_matches  # noqa: PLC0415
 
     close = get_close_matches(unknown, known, n=1)

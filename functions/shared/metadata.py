@@ -1,4 +1,4 @@
-"""A source as the metadata of an upload: S3 takes what is not ASCII as mail does (RFC 2047)."""
+"""The source in an upload's metadata. S3 takes non-ASCII values encoded as in e-mail headers (RFC 2047)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final
 from functions.shared.contract import read_source
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
-_ONE_LINE: Final = 10_000  # characters; a source is shorter, however it is encoded
+_MAX_LINE: Final = 10_000  # characters, more than any encoded source has, so that no header is folded
 
 
 def encode_source(source: str) -> str:
-    """Return the value of `x-amz-meta-source` that `decode_source` turns into this source."""
+    """Return the value of `x-amz-meta-source` for a source; `decode_source` is the inverse."""
     is_plain = source.isascii() and "=?" not in source and source == " ".join(source.split())
-    return Header(source, None if is_plain else "utf-8", _ONE_LINE).encode(maxlinelen=_ONE_LINE)
+    return Header(source, None if is_plain else "utf-8", _MAX_LINE).encode(maxlinelen=_MAX_LINE)
 
 
 def decode_source(value: str) -> str | None:
-    """Read the value of `x-amz-meta-source`; None where it names no source.
+    """Decode the value of `x-amz-meta-source`; return None if it is blank.
 
     Raises:
-        InputError: It cannot be decoded, or is no source.
+        InputError: It cannot be decoded, or is not a valid source.
     """
     try:
         return read_source(str(make_header(decode_header(value))))

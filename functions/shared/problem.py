@@ -1,4 +1,4 @@
-"""What can be wrong with a request, as RFC 9457 problem details; one table for every function."""
+"""Problem details (RFC 9457): one table of refusals for every function."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ PROBLEMS = (
 
 
 class InputError(Exception):
-    """A request or a picture is refused; `detail` says what to do about it."""
+    """A request or a picture was refused; `detail` says how to fix it."""
 
     def __init__(self, problem: Problem, detail: str) -> None:
         super().__init__(detail)
@@ -64,12 +64,12 @@ class InputError(Exception):
 
 
 def problem_json(problem: Problem, detail: str, *, instance: str | None = None) -> dict[str, Any]:
-    """The members of an `application/problem+json` body.
+    """Return an `application/problem+json` body.
 
     Args:
         problem: The row of the table.
-        detail: What is wrong with this very request, and what to do about it.
-        instance: A URI of this occurrence, by which its log lines can be found.
+        detail: What is wrong with this request, and how to fix it.
+        instance: A URI for this occurrence; its log lines contain the same id.
     """
     body = {
         "type": f"urn:maskwatch:problem:{problem.slug}",

@@ -1,11 +1,11 @@
-"""S3 as every function uses it: a client with limits, URIs, and objects that are listed and read."""
+"""S3 access for every function: a client with timeouts, URIs, listing and reading."""
 
 from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
 _SCHEME: Final = "s3://"
-_READS: Final = 3  # of a body that breaks off; what fails before it botocore retries by itself
+_READ_ATTEMPTS: Final = 3  # for a body that breaks off; botocore itself retries only what fails before it
 
 
 class Location(NamedTuple):
@@ -16,7 +16,7 @@ class Location(NamedTuple):
 
 
 def parse_uri(uri: str) -> Location | None:
-    """Split `s3://bucket/key`; None where it is not of this form."""
+    """Split `s3://bucket/key`; return None for anything else."""
     if not uri.startswith(_SCHEME):
         return None
     bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
@@ -30,11 +30,11 @@ def create_client(
 
     Args:
         read_timeout: Seconds to wait for bytes.
-        attempts: Of each call, the first one included.
-        connections: At once.
-        virtual_hosts: Whether addresses always name the bucket's own host, and with it the region.
+        attempts: Attempts per call, including the first.
+        connections: Size of the connection pool.
+        virtual_hosts: Whether URLs always use the bucket's own host name, which contains the region.
     """
-    import boto3  # noqa: PLC0415 -- a third of a second that Predict and the portal's pages need not wait for
+    import boto3  # noqa: PLC0415 -- takes a third of a second, which Predict and the portal's pages do not need
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(
@@ -54,23 +54,23 @@ def error_code(error: Any) -> str:
 
 
 def read(client: Any, bucket: str, key: str) -> bytes | None:
-    """Return an object's bytes, or None where there is no such object.
+    """Return an object's bytes, or None if there is no such object.
 
     Raises:
-        ClientError: S3 refused.
-        BotoCoreError: S3 was not reached, or broke off time and again.
+        ClientError: S3 refused the request.
+        BotoCoreError: S3 was not reached, or the body broke off at every attempt.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- see `create_client`
 
-    for attempt in range(1, _READS + 1):
+    for attempt in range(1, _READ_ATTEMPTS + 1):
         try:
             body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as error:
-            if error_code(error) in {"NoSuchKey", "404"}:  # the latter where no XML can hold the key
+            if error_code(error) in {"NoSuchKey", "404"}:  # 404 if XML cannot hold the key's characters
                 return None
             raise
         except BotoCoreError:
-            if attempt == _READS:
+            if attempt == _READ_ATTEMPTS:
                 raise
         else:
             return body
@@ -78,7 +78,7 @@ def read(client: Any, bucket: str, key: str) -> bytes | None:
 
 
 def list_keys(client: Any, bucket: str, prefix: str) -> list[str]:
-    """Return the keys under a prefix, in S3's order, without the folders that its console makes."""
+    """Return the keys under a prefix, in S3's order, without the folder objects that its console creates."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = (found["Key"] for page in pages for found in page.get("Contents", []))
     return [key for key in keys if not key.endswith("/")]

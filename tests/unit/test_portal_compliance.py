@@ -332,7 +332,7 @@ def test_more_rows_than_fit_are_refused_before_they_are_gathered(portal, ask, wr
 
 
 def test_what_cannot_be_counted_in_time_is_no_wrong_request(portal, ask, write, monkeypatch):
-    monkeypatch.setattr(portal.compliance, "_PATIENCE", -1)
+    monkeypatch.setattr(portal.compliance, "_TIMEOUT", -1)
     write("2026-11-20", [(9, "", 1, (1, 0, 0, 0))])
 
     answer = ask(from_="2026-09-01", to="2026-11-20")
