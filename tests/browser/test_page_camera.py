@@ -146,7 +146,7 @@ def test_a_flickering_answer_shows_a_steady_label(page):
 def test_settings_go_back_to_their_defaults(page):
     setting(page, "Smoothing", 2)
     expect(page.locator(".slider", has_text="Smoothing").locator("output")).to_have_text("2 s")
-    page.get_by_role("button", name="Back to the defaults").click()
+    page.get_by_role("button", name="Reset to defaults").click()
     expect(page.locator(".slider", has_text="Smoothing").locator("output")).to_have_text("0.5 s")
 
 
@@ -181,7 +181,7 @@ def test_an_alert_is_heard_once_where_that_is_wanted(page):
     assert page.evaluate("() => window.tones") == 0
 
     page.get_by_role("button", name="Stop").click()
-    page.get_by_label("Sound as well").check()
+    page.get_by_label("Play a sound").check()
     start(page)
     expect(page.get_by_role("alert")).not_to_be_empty()
     page.wait_for_timeout(1000)
@@ -199,7 +199,7 @@ def test_pausing_sends_nothing_and_going_on_counts_nobody_twice(page):
     page.wait_for_timeout(3000)
     assert len(asked) == before
 
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     until(page, lambda: len(asked) > before + 2)
     expect(page.locator("#count-people")).to_have_text("1")
     expect(page.get_by_role("alert")).to_be_empty()  # nobody was seen without a mask while nobody looked
@@ -284,7 +284,7 @@ def test_one_of_two_cameras_may_be_chosen(opened, launch):
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        (problem(429, "throttled", headers={"retry-after": "1"}), "The service has too much to do"),
+        (problem(429, "throttled", headers={"retry-after": "1"}), "The service is too busy"),
         (problem(500, "internal"), "The service failed. Trying again in 1 s."),
     ],
     ids=["throttled", "failing"],

@@ -100,7 +100,7 @@ def panel(page, name):
 def test_shares_are_drawn_for_each_source_and_for_all(view, stack):
     page, _ = view()
     go(page, stack)
-    expect(page.locator("#charts .panel h2")).to_have_text(["All sources", "(no source told)", "gate-3"])
+    expect(page.locator("#charts .panel h2")).to_have_text(["All sources", "(no source)", "gate-3"])
     expect(panel(page, "gate-3")).to_contain_text(
         "200 faces in frames: 75.0% mask, 6.0% worn wrongly, 18.0% no mask"
     )
@@ -162,7 +162,7 @@ def test_a_range_the_wrong_way_round_is_said(view, stack):
     page.get_by_role("textbox", name="To").fill("2026-11-01")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("#compliance-state")).to_have_text(
-        "The first day comes after the last, or one is missing. Correct them."
+        "The first day is after the last, or one is missing. Correct them."
     )
 
 
@@ -170,12 +170,12 @@ def test_one_source_may_be_looked_at_alone(view, stack):
     page, asked = view()
     go(page, stack)
     expect(page.locator("#charts .panel")).to_have_count(3)
-    for choice, source in (("gate-3", "gate-3"), ("(no source told)", ""), ("All sources", None)):
+    for choice, source in (("gate-3", "gate-3"), ("(no source)", ""), ("All sources", None)):
         with page.expect_response("**/compliance?*"):
             page.get_by_role("combobox", name="Source").select_option(choice)
         assert asked[-1].get("source") == source
     expect(page.get_by_role("combobox", name="Source").locator("option")).to_have_text(
-        ["All sources", "(no source told)", "gate-3"]
+        ["All sources", "(no source)", "gate-3"]
     )
 
 
@@ -192,10 +192,17 @@ def test_one_source_may_be_looked_at_alone(view, stack):
                 "2026-11-20 09:00 to",
             ],
         ),
-        (REPORT, ["✓96.2% of all answers were right", "412 judged of 430, drawn at random", "F1: mask 97%"]),
+        (
+            REPORT,
+            ["✓96.2% of all answers were right", "412 of 430 labelled, drawn at random", "F1: mask 97%"],
+        ),
         (
             REPORT | {"accuracy": CHOSEN},
-            ["96.2% of the judged answers", "412 judged of 5120, chosen by people", "between 7.7% and 99.7%"],
+            [
+                "96.2% of the labelled answers",
+                "412 of 5120 labelled, chosen by people",
+                "between 7.7% and 99.7%",
+            ],
         ),
         (REPORT | {"verdict": "ok", "findings": []}, ["Nothing has changed", "✓96.2%"]),
         (REPORT | {"accuracy": REPORT["accuracy"] | {"min_accuracy": 0.98}}, ["✕96.2%"]),
@@ -214,8 +221,8 @@ def test_one_source_may_be_looked_at_alone(view, stack):
                 "The challenger scores every picture and answers none.",
                 "Live, 2.1.020075.0%5.0%20.0%14.1 ms94.0% of 50",
                 "Challenger, 2.2.00not known",
-                "Both say the same of 98.1% of the pictures.",
-                "judge 31 more that are drawn for checking",
+                "Both give 98.1% of the pictures the same label.",
+                "label 31 more of the audit sample",
             ],
         ),
         (
@@ -278,7 +285,7 @@ def test_a_range_that_the_real_service_refuses_is_said_in_its_words(opened):
     page.get_by_role("textbox", name="From").fill("2020-01-01")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("#compliance-state")).to_contain_text(
-        "The service does not take one of the settings."
+        "The service does not accept one of the settings."
     )
     expect(page.locator("#compliance-state")).to_contain_text("366 days")
 
@@ -317,11 +324,11 @@ def test_alerts_are_marked_on_the_time_axis_and_listed(view, stack):
     expect(panel(page, "All sources").locator("svg .mark")).to_have_count(2)
     expect(panel(page, "All sources").locator("svg .mark title").first).to_contain_text("2 alerts")
     expect(gate.get_by_role("listitem").first).to_contain_text(
-        "9 of 24 faces without a proper mask (38%) at gate-3. Masks are missing now."
+        "9 of 24 faces without a proper mask (38%) at gate-3. Open."
     )
     expect(ward).to_contain_text("Not summed up yet")
     ward.get_by_text("1 alert", exact=True).click()
-    expect(ward.get_by_role("listitem")).to_contain_text("It is over since")
+    expect(ward.get_by_role("listitem")).to_contain_text("Ended at")
 
 
 def test_an_alert_s_link_leads_to_its_source_and_day(view, stack):

@@ -84,9 +84,7 @@ def test_a_view_that_does_not_come_is_said_and_can_be_asked_for_again(opened, st
     page.route("**/page/trust.js", lambda route: route.abort())
     page.goto(stack)
     page.get_by_role("button", name="Compliance").click()
-    expect(page.locator("#compliance .lead")).to_contain_text(
-        "Look at your connection, then reload the page."
-    )
+    expect(page.locator("#compliance .lead")).to_contain_text("Check your connection, then reload the page.")
 
     page.unroute("**/page/trust.js")
     page.reload()

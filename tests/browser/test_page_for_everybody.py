@@ -142,7 +142,7 @@ def test_the_view_that_is_shown_is_told_and_can_be_gone_back_from(page):
 def test_results_are_read_aloud(page):
     results(page)
     expect(page.get_by_role("status").first).to_have_text(
-        "3 pictures · 3 faces · 1 mask · 1 worn wrongly · 1 no mask · 1 not judged"
+        "3 pictures · 3 faces · 1 mask · 1 worn wrongly · 1 no mask · 1 not scored"
     )
 
 

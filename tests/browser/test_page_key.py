@@ -32,7 +32,7 @@ def stores(page):
 def test_it_is_asked_for_once_and_the_pictures_go_on(page):
     choose(page, 4)
     dialog = page.get_by_role("dialog", name="API key")
-    expect(dialog).to_contain_text("This service wants a key.")
+    expect(dialog).to_contain_text("This service requires a key.")
     give(page, "local")
 
     expect(page.locator(".words .meta")).to_have_count(4)
@@ -84,7 +84,7 @@ def test_it_can_be_forgotten(page):
     page.get_by_role("button", name="API key").click()
     give(page, "local")
     page.get_by_role("button", name="API key").click()
-    page.get_by_role("button", name="Forget it").click()
+    page.get_by_role("button", name="Remove key").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     assert stores(page)[0] == "{}"
 

@@ -55,7 +55,7 @@ def test_an_old_browser_can_watch_a_camera(old_page):
     expect(old_page.locator("#camera .lead")).not_to_contain_text("could not be loaded")
 
 
-def test_pictures_in_a_dropped_folder_are_judged(page, tmp_path):
+def test_pictures_in_a_dropped_folder_are_scored(page, tmp_path):
     answer_with(page, json=prediction(face("mask")))
     (tmp_path / "photos" / "deep").mkdir(parents=True)
     for name in ("a.jpg", "deep/b.JFIF", "notes.txt"):
@@ -94,7 +94,7 @@ def test_an_answer_that_is_none_holds_up_no_other(page, body):
     page.route("**/predict*", answer)
     choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(4)))
     expect(refused(page)).to_have_count(3)
-    expect(refused(page).first).to_contain_text("The answer is not one of this service.")
+    expect(refused(page).first).to_contain_text("The answer is not from this service.")
     expect(page.locator(".card .summary")).to_have_count(1)
 
 
@@ -119,7 +119,7 @@ def test_csv_may_be_downloaded_while_charts_load(page):
 
     page.route("**/compliance?*by=day", hold)
     page.get_by_role("button", name="Compliance").click()
-    expect(page.locator("#compliance-state")).to_contain_text("Being fetched")
+    expect(page.locator("#compliance-state")).to_contain_text("Loading")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
     assert Path(download.value.path()).read_bytes().startswith(b"\xef\xbb\xbftime,source")
@@ -133,7 +133,7 @@ def test_what_can_be_no_key_is_said_to_be_none(opened, key):
     page.get_by_role("button", name="API key").click()
     page.get_by_label("Key", exact=True).fill(key)
     page.locator("#key-form").evaluate("form => form.requestSubmit()")
-    expect(page.locator("#key-why")).to_contain_text("characters that no key has")
+    expect(page.locator("#key-why")).to_contain_text("contains invalid characters")
     assert page.evaluate("sessionStorage.length") == 0
 
 

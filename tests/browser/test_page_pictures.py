@@ -78,7 +78,7 @@ def test_boxes_lie_where_the_faces_are(page):
 def test_a_picture_without_a_face_is_judged_as_a_whole(page):
     page.route("**/predict*", lambda route: route.fulfill(json=prediction()))
     choose(page, file(draw_scene()))
-    expect(cards(page)).to_contain_text("No face found: the whole picture was judged.")
+    expect(cards(page)).to_contain_text("No face found: the whole picture was scored.")
     expect(page.locator(".box")).to_have_count(0)
 
 
@@ -224,7 +224,7 @@ def test_what_is_right_can_be_said(page):
     assert with_id["label"] == "incorrect"
     assert re.fullmatch(r"[0-9a-f-]{36}", with_id["prediction_id"])
     assert sent.value.response().status == 202
-    expect(page.locator(".wrong")).to_contain_text("Thank you. “Worn wrongly” is noted")
+    expect(page.locator(".wrong")).to_contain_text("Thank you. “Worn wrongly” is saved")
 
 
 def test_a_correction_that_does_not_arrive_is_said(page):
@@ -232,15 +232,15 @@ def test_a_correction_that_does_not_arrive_is_said(page):
     choose(page, file(draw_scene()))
     page.locator(".wrong").evaluate("each => { each.open = true; }")  # one in a hundred is open already
     page.locator(".wrong").get_by_role("button", name="No mask").click()
-    expect(page.locator(".wrong")).to_contain_text("The service cannot be reached. Look at your connection")
+    expect(page.locator(".wrong")).to_contain_text("The service cannot be reached. Check your connection")
 
 
-def test_a_prediction_that_is_drawn_asks_to_be_judged(page):
+def test_a_prediction_of_the_audit_sample_asks_for_its_label(page):
     drawn = prediction() | {"prediction_id": "00000001-7c1e-4b5e-9a53-6a6b1f0f2d11"}
     page.route("**/predict*", lambda route: route.fulfill(json=drawn))
     page.route("**/feedback", lambda route: route.fulfill(status=202, json={}))
     choose(page, file(draw_scene()))
-    expect(page.get_by_text("Drawn for checking: right or wrong?")).to_be_visible()
+    expect(page.get_by_text("Audit sample: right or wrong?")).to_be_visible()
     with page.expect_request("**/feedback") as sent:
         page.locator(".wrong").get_by_role("button", name="Mask", exact=True).click()
     assert sent.value.post_data_json["audit"] is True

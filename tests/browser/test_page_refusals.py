@@ -25,17 +25,17 @@ def problem_text(page):
         (file(draw_face(20, 24)), "The picture is too small. Take one of at least 32 pixels a side."),
         (
             file(b"%PDF-1.7 and so on", "scan.jpg"),
-            "Files of this kind cannot be judged. Save the picture as JPEG",
+            "Files of this type cannot be scored. Save the picture as JPEG",
         ),
         (
             file(b"\0\0\0\x18ftypheic" + bytes(2000), "IMG_1.HEIC", "HEIC"),
-            "Files of this kind cannot be judged.",
+            "Files of this type cannot be scored.",
         ),
         (file(bytes(5_000_000), "film.jpg"), "The file is too large to send. Save a smaller copy as JPEG"),
     ],
     ids=["damaged", "too small", "PDF", "HEIC", "too large"],
 )
-def test_a_file_that_cannot_be_judged(page, picture, words):
+def test_a_file_that_cannot_be_scored(page, picture, words):
     choose(page, picture)
     what, _, advice = words.partition(". ")
     expect(problem_text(page)).to_contain_text(what)
@@ -47,9 +47,9 @@ def test_a_file_that_cannot_be_judged(page, picture, words):
     ("status", "slug", "words"),
     [
         (400, "malformed-body", "The service could not read the request."),
-        (400, "invalid-parameter", "The service does not take one of the settings."),
+        (400, "invalid-parameter", "The service does not accept one of the settings."),
         (413, "too-large", "The file is too large to send."),
-        (415, "unsupported-type", "Files of this kind cannot be judged."),
+        (415, "unsupported-type", "Files of this type cannot be scored."),
         (422, "too-many-pixels", "The picture has too many pixels."),
         (422, "something-new", "The picture is damaged or cut short."),
         (418, "something-new", "The service could not read the request."),
@@ -106,7 +106,7 @@ def test_the_service_s_own_pause_is_kept(page):
 @pytest.mark.parametrize(
     ("status", "slug", "words"),
     [
-        (429, "throttled", "The service has too much to do, or this month's quota is used up."),
+        (429, "throttled", "The service is too busy, or this month's quota is used up."),
         (500, "internal", "The service failed."),
     ],
 )
@@ -128,7 +128,7 @@ def test_what_does_not_pass_is_said_in_the_end_and_can_be_tried_by_hand(page, st
 def test_a_lost_connection(page):
     page.context.set_offline(True)
     choose(page, file(draw_face()))
-    expect(problem_text(page)).to_contain_text("The service cannot be reached.Look at your connection")
+    expect(problem_text(page)).to_contain_text("The service cannot be reached.Check your connection")
 
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
@@ -137,4 +137,4 @@ def test_a_lost_connection(page):
 
 def test_one_bad_picture_does_not_hold_up_the_others(page):
     choose(page, file(b"no picture", "bad.jpg"), file(draw_face(), "good.jpg"))
-    expect(page.locator("#totals")).to_contain_text(re.compile("2 pictures · .* · 1 not judged"))
+    expect(page.locator("#totals")).to_contain_text(re.compile("2 pictures · .* · 1 not scored"))

@@ -1,39 +1,39 @@
-// Requests to the API, and what its refusals mean to the person in front of the page.
+// Requests to the API, and explanations of its refusals for the user.
 
 import { askForKey, key } from "./key.js";
 
-// By the identifier of the problem: what happened, and what to do about it.
+// By problem identifier: what happened, and what to do about it.
 const MEANING = {
   "malformed-body": ["The service could not read the request.", "Reload the page and try again."],
-  "invalid-parameter": ["The service does not take one of the settings.", "Correct it, or reload the page."],
-  forbidden: ["The API key is missing or wrong.", "Enter the one that you were given, by the button “API key”."],
-  "not-found": ["This service does not offer that.", "Whoever runs it may have an older version."],
+  "invalid-parameter": ["The service does not accept one of the settings.", "Correct it, or reload the page."],
+  forbidden: ["The API key is missing or wrong.", "Enter the key you were given with the button “API key”."],
+  "not-found": ["This service does not offer that.", "It may be an older version; ask its operator."],
   "too-large": ["The file is too large to send.", "Save a smaller copy as JPEG, of less than 4 MB."],
-  "unsupported-type": ["Files of this kind cannot be judged.", "Save the picture as JPEG, PNG or WebP."],
-  "unreadable-image": ["The picture is damaged or cut short.", "Open it in a viewer, save it anew, and try again."],
+  "unsupported-type": ["Files of this type cannot be scored.", "Save the picture as JPEG, PNG or WebP."],
+  "unreadable-image": ["The picture is damaged or cut short.", "Open it in a viewer, save it again, and retry."],
   "too-many-pixels": ["The picture has too many pixels.", "Save a smaller copy and try again."],
   "too-small": ["The picture is too small.", "Take one of at least 32 pixels a side."],
   throttled: [
-    "The service has too much to do, or this month's quota is used up.",
-    "Try again in a minute; if that does not help, ask whoever runs it for more.",
+    "The service is too busy, or this month's quota is used up.",
+    "Try again in a minute; if that does not help, ask its operator for a larger quota.",
   ],
   "not-in-time": ["That cannot be counted in time.", "Choose fewer days, or one source."],
-  internal: ["The service failed.", "Try again in a moment; if it stays, tell whoever runs it."],
+  internal: ["The service failed.", "Try again in a moment; if it keeps failing, tell its operator."],
   "no-pictures": ["There are no pictures in that folder.", "Choose the pictures themselves."],
-  empty: ["The file is empty.", "Choose another one, or save it anew."],
-  unexpected: ["The answer is not one of this service.", "Reload the page; something between may have changed it."],
-  failed: ["The page could not handle this file.", "Save it anew as JPEG, and try again."],
-  network: ["The service cannot be reached.", "Look at your connection, then try again."],
+  empty: ["The file is empty.", "Choose another one, or save it again."],
+  unexpected: ["The answer is not from this service.", "Reload the page; a proxy may have changed the answer."],
+  failed: ["The page could not handle this file.", "Save it again as JPEG, and retry."],
+  network: ["The service cannot be reached.", "Check your connection, then try again."],
 };
-// For answers that are no problem documents: a proxy's, say.
+// For answers that are not problem documents, such as a proxy's.
 const BY_STATUS = {
   400: "malformed-body", 403: "forbidden", 404: "not-found", 413: "too-large", 415: "unsupported-type",
   422: "unreadable-image", 429: "throttled",
 };
 
 /**
- * Why there is no answer. `message` is what happened, `advice` what to do, `detail` what the service itself said.
- * `retryable`: the same request may succeed later; `after`: not before so many seconds, where the service says so.
+ * A failed request. `message` is what happened, `advice` what to do, `detail` the service's own explanation.
+ * `retryable`: the same request may succeed later; `after`: seconds from Retry-After, or 0.
  */
 export class ApiError extends Error {
   constructor(kind, { status = 0, detail = "", instance = "", after = 0 } = {}) {
@@ -53,8 +53,8 @@ async function refusal(answer) {
 }
 
 /**
- * Ask the API; resolves to the Response. Asks the person for a key where the service wants one.
- * Throws a ApiError, or what `signal` was aborted with.
+ * Send a request; resolves to the Response. Asks the user for a key if the service requires one.
+ * Throws an ApiError, or the reason that `signal` was aborted with.
  */
 export async function request(path, { body, type, signal } = {}) {
   for (;;) {
@@ -69,12 +69,12 @@ export async function request(path, { body, type, signal } = {}) {
     }
     if (answer.ok) return answer;
     const refused = await refusal(answer);
-    const why = used ? "The service does not know this key." : "This service wants a key.";
+    const why = used ? "The service does not know this key." : "This service requires a key.";
     if (refused.status !== 403 || (key() === used && !(await askForKey(why)))) throw refused;
   }
 }
 
-/** Ask for JSON: what `request` does, with the answer parsed. */
+/** Send a request as `request` does; resolves to the parsed JSON. */
 export async function requestJson(path, options) {
   const answer = await request(path, options);
   try {
@@ -86,8 +86,8 @@ export async function requestJson(path, options) {
 }
 
 /**
- * What the API says about a picture; `source` is what the records call where it is from, `track` whom its largest face
- * belongs to, if that is known.
+ * The prediction for a picture. `source` is the camera or site in its record; `track` is the stay of the person whose
+ * face is the largest, if known.
  */
 export async function predict(picture, source, { signal, track } = {}) {
   const query = new URLSearchParams({ source, ...(track && { track }) });

@@ -1,4 +1,4 @@
-// The view of a camera or a video: frames to the API one at a time, people followed over them, an alert.
+// The camera view: sends frames of a camera or a video one at a time, follows people, and shows alerts.
 
 import { predict, ApiError } from "./api.js";
 import { byId, make, pause, percent, plural, sign, tell, WORDS } from "./dom.js";
@@ -9,17 +9,17 @@ import { settings, start as startSettings } from "./settings.js";
 import { beep, listen } from "./sound.js";
 import { follow, NOBODY, tally, withoutMask } from "./track.js";
 
-const SOURCE = "page-camera"; // by which the records tell what was tried here from the site's own cameras
+const SOURCE = "page-camera"; // tells these records from those of the site's own cameras
 const LINGER = 0.3; // seconds that a box stays after its face was last seen
-const QUIET = 5; // seconds between two things said to screen readers
+const QUIET = 5; // seconds between two announcements to screen readers
 
 const video = byId("video");
 const seconds = () => performance.now() / 1000;
 
-let run = null; // what goes on; null while nothing does
-let opening = null; // the latest attempt to start: an older one that succeeds late is not to be followed
+let run = null; // the state of the running camera or video; null while none runs
+let opening = null; // the latest attempt to start, so that an older one that succeeds late is dropped
 
-/** Make the view work. */
+/** Initialise the view. */
 export function start() {
   startSettings();
   byId("start").addEventListener("click", startCamera);
@@ -40,8 +40,8 @@ export function start() {
 }
 
 function startCamera() {
-  const gone = () => end("The camera was disconnected. Connect it, then start again.", true);
-  begin(() => openCamera(byId("devices").value, gone));
+  const disconnected = () => end("The camera was disconnected. Connect it, then start again.", true);
+  begin(() => openCamera(byId("devices").value, disconnected));
 }
 
 async function begin(open) {
@@ -50,7 +50,7 @@ async function begin(open) {
   try {
     const source = await open();
     if (opening !== mine) {
-      stop(source); // somebody was faster than the question for permission
+      stop(source); // the user started something else before the permission was granted
       return;
     }
     await play(video, source);
@@ -61,19 +61,19 @@ async function begin(open) {
   if (opening !== mine) return;
   tell(byId("state"));
   run = {
-    name: crypto.getRandomValues(new Uint32Array(1))[0].toString(36), // so that stays of two runs differ
+    name: crypto.getRandomValues(new Uint32Array(1))[0].toString(36), // makes track ids unique across runs
     known: NOBODY, pace: START, paused: false, abort: new AbortController(),
-    still: 0, // seconds that were not watched
+    idle: 0, // seconds in which nothing was watched
     times: [], // of the last answers
-    alerted: new Set(), // ids of those there was a sound for
-    said: -QUIET, // when screen readers were last told
+    alerted: new Set(), // ids of people for whom the sound was played
+    announced: -QUIET, // time of the last announcement
   };
   showControls();
   listCameras();
   watch(run);
 }
 
-/** Stop, say why, and let go of the camera. The counts stay to be read. */
+/** Stop, release the camera and show the reason. The counts stay. */
 function end(why = "", bad = false) {
   run?.abort.abort();
   run = opening = null;
@@ -95,7 +95,7 @@ function setPaused(paused) {
 function showControls() {
   byId("idle").hidden = Boolean(run);
   byId("pause").disabled = byId("stop").disabled = !run;
-  byId("pause").textContent = run?.paused ? "Go on" : "Pause";
+  byId("pause").textContent = run?.paused ? "Resume" : "Pause";
 }
 
 async function listCameras() {
@@ -109,16 +109,16 @@ async function listCameras() {
 async function watch(mine) {
   while (mine === run) {
     if (!isLooking(mine) || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
-      await stand(mine, 100);
+      await idle(mine, 100);
       continue;
     }
     const started = performance.now();
     try {
       const frame = await grab(video, mine.pace.side);
       if (!isLooking(mine)) continue;
-      const answer = await predict(frame, SOURCE, { signal: mine.abort.signal, track: inFront(mine) });
+      const answer = await predict(frame, SOURCE, { signal: mine.abort.signal, track: nearestTrack(mine) });
       if (mine !== run) return;
-      took(mine, performance.now() - started, answer);
+      take(mine, performance.now() - started, answer);
     } catch (error) {
       if (mine !== run) return;
       if (!(error instanceof ApiError) || !error.retryable) {
@@ -128,16 +128,16 @@ async function watch(mine) {
       const { pace, wait } = refused(mine.pace, error);
       mine.pace = pace;
       tell(byId("state"), `${error.message} Trying again in ${Math.ceil(wait)} s.`, true);
-      await stand(mine, wait * 1000);
+      await idle(mine, wait * 1000);
     }
-    await pause(Math.max(0, interval(mine.pace, settings.most) - (performance.now() - started)));
+    await pause(Math.max(0, interval(mine.pace, settings.maxRate) - (performance.now() - started)));
   }
 }
 
-/** The stay of the person who is nearest, or nothing while nobody is known: what the next frame's largest face is. */
-function inFront(mine) {
+/** The track id of the largest face, which is likely the largest in the next frame; null while nobody is in view. */
+function nearestTrack(mine) {
   const area = ({ box: { width, height } }) => width * height;
-  const now = seconds() - mine.still;
+  const now = seconds() - mine.idle;
   const inView = mine.known.tracks.filter(({ last, seen }) => seen >= settings.sightings && now - last <= settings.patience);
   const nearest = inView.reduce((a, b) => (a && area(a) >= area(b) ? a : b), null);
   return nearest && `${mine.name}-${nearest.id}`;
@@ -147,18 +147,18 @@ function isLooking(mine) {
   return mine === run && !mine.paused && !document.hidden && !byId("camera").hidden;
 }
 
-/** Wait, without time passing for the people in view: nobody is without a mask while nobody looks. */
-async function stand(mine, ms) {
+/** Wait without advancing the clock of the people in view, since nobody is being watched. */
+async function idle(mine, ms) {
   const from = seconds();
   await pause(ms);
-  mine.still += seconds() - from;
+  mine.idle += seconds() - from;
 }
 
-function took(mine, ms, answer) {
+function take(mine, ms, answer) {
   if (mine.pace.failures) tell(byId("state"));
   mine.pace = answered(mine.pace, ms);
   if (mine.paused) return;
-  const now = seconds() - mine.still;
+  const now = seconds() - mine.idle;
   const { width, height } = answer.image;
   const faces = answer.faces.map(({ box, probabilities }) => ({
     probabilities,
@@ -184,25 +184,25 @@ function showPeople(mine, now) {
   byId("people").replaceChildren(...lines);
   const counts = tally(mine.known, settings);
   for (const [name, count] of Object.entries(counts)) byId(`count-${name}`).textContent = count;
-  const bare = withoutMask(mine.known, now, settings.alertAfter, settings);
-  showAlert(bare);
-  if (byId("sound").checked && bare.some(({ id }) => !mine.alerted.has(id))) beep();
-  mine.alerted = new Set(bare.map(({ id }) => id));
-  if (now - mine.said >= QUIET) {
-    mine.said = now;
-    const told = marks.map(({ number, label }) => `${number} ${WORDS[label].toLowerCase()}`).join(", ");
-    update("announce", `${told || "Nobody"} in view. ${plural(counts.people, "person", "people")} so far.`);
+  const unmasked = withoutMask(mine.known, now, settings.alertAfter, settings);
+  showAlert(unmasked);
+  if (byId("sound").checked && unmasked.some(({ id }) => !mine.alerted.has(id))) beep();
+  mine.alerted = new Set(unmasked.map(({ id }) => id));
+  if (now - mine.announced >= QUIET) {
+    mine.announced = now;
+    const people = marks.map(({ number, label }) => `${number} ${WORDS[label].toLowerCase()}`).join(", ");
+    update("announce", `${people || "Nobody"} in view. ${plural(counts.people, "person", "people")} so far.`);
   }
 }
 
-/** Set a text that is read aloud when it changes: only when it does. */
+/** Set the text of a live region only if it changed, since screen readers read every assignment aloud. */
 function update(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
-function showAlert(bare) {
-  const who = bare.map(({ id }) => id).join(", ");
-  const whose = bare.length > 1 ? "people" : "person";
-  update("alert", who && `No mask for more than ${settings.alertAfter} s: ${whose} ${who}`);
-  byId("live").classList.toggle("alarmed", bare.length > 0);
+function showAlert(unmasked) {
+  const ids = unmasked.map(({ id }) => id).join(", ");
+  const noun = unmasked.length > 1 ? "people" : "person";
+  update("alert", ids && `No mask for more than ${settings.alertAfter} s: ${noun} ${ids}`);
+  byId("live").classList.toggle("alarmed", unmasked.length > 0);
 }

@@ -1,10 +1,10 @@
-// Pixels to a JPEG file, by <canvas>: Safari before 16.4 has no OffscreenCanvas.
+// Encoding of pixels as JPEG with <canvas>, since Safari before 16.4 has no OffscreenCanvas.
 
 export function createCanvas(width, height) {
   return Object.assign(document.createElement("canvas"), { width, height });
 }
 
-/** A Blob of what is drawn. Rejects where the browser cannot encode it, as when it is too large for it. */
+/** Encode a canvas as a JPEG Blob. Rejects if the browser cannot, for example because the canvas is too large. */
 export function toJpeg(canvas, quality) {
   return new Promise((resolve, reject) => {
     const take = (blob) => (blob ? resolve(blob) : reject(new Error("The browser cannot encode the picture.")));

@@ -9,8 +9,8 @@ const TOP = 8;
 const BOTTOM = 26;
 
 /**
- * A chart of so many pixels' width with a bar for each slot {name, counts, alerts}: how many faces there are, and how
- * many of each label. A slot without faces has no bar; one in which alerts began has a mark on the axis.
+ * Draw a chart of `width` pixels with a stacked bar for each slot {name, counts, alerts}: the share of faces with each
+ * label. A slot without faces has no bar; one in which alerts began has a mark on the axis.
  */
 export function drawShares(slots, width) {
   const chart = draw("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true" });
@@ -21,7 +21,7 @@ export function drawShares(slots, width) {
     chart.append(draw("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, percent(share)));
   }
   const step = (width - LEFT) / slots.length;
-  const every = Math.ceil(66 / step); // a name needs so many pixels
+  const every = Math.ceil(66 / step); // a name is 66 pixels wide
   slots.forEach(({ name, counts, alerts }, i) => {
     const x = LEFT + i * step;
     if (i % every === 0) chart.append(draw("text", { x: x + step / 2, y: HEIGHT - 8, "text-anchor": "middle" }, name));
@@ -31,7 +31,7 @@ export function drawShares(slots, width) {
   return chart;
 }
 
-/** A triangle below the axis. */
+/** Draw a triangle below the axis. */
 function mark(alerts, name, x) {
   const y = HEIGHT - BOTTOM;
   const shape = draw("path", { class: "mark", d: `M${x} ${y} l5 7 h-10 z` });

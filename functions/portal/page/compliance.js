@@ -1,4 +1,4 @@
-// The view of compliance: shares over time for each source, and whether the model can be trusted still.
+// The compliance view: shares over time for each source, alerts, drift and accuracy.
 
 import { request, requestJson } from "./api.js";
 import { drawShares, STACK } from "./chart.js";
@@ -7,16 +7,16 @@ import { choose, name, spell, steps } from "./range.js";
 import { drawTrust } from "./trust.js";
 
 const ALL = "All sources";
-const UNNAMED = "(no source told)";
+const UNNAMED = "(no source)";
 
 let drawn = []; // [place, slots] of each chart
-let latest = null; // what was asked last, so that a slow answer does not overtake a later one
+let latest = null; // the latest request, so that an older, slower answer does not replace its own
 
 /**
- * Make the view work, and show what there is: of the `source` and around the `hour` that an alert's link asks for, or
- * of all sources in the last days.
+ * Initialise the view and load it: for the `source` and the `hour` in the query of an alert's link, or for all sources
+ * in the last days.
  */
-export function start(asked) {
+export function start(query) {
   byId("preset").addEventListener("change", () => {
     const custom = byId("preset").value === "custom";
     for (const field of document.querySelectorAll(".dates")) field.hidden = !custom;
@@ -30,31 +30,31 @@ export function start(asked) {
   byId("csv").addEventListener("click", download);
   const today = new Date().toISOString().slice(0, 10);
   byId("from").value = byId("to").value = today;
-  follow(asked);
+  applyLink(query);
   new ResizeObserver(redraw).observe(byId("charts"));
   load();
 }
 
-function follow(asked) {
-  const day = asked.get("hour")?.slice(0, 10);
+function applyLink(query) {
+  const day = query.get("hour")?.slice(0, 10);
   if (Date.parse(day) > 0) {
     byId("preset").value = "custom";
     for (const field of document.querySelectorAll(".dates")) field.hidden = false;
     byId("from").value = byId("to").value = day;
   }
-  if (asked.has("source")) {
-    offer([asked.get("source")]);
-    byId("source").value = asked.get("source");
+  if (query.has("source")) {
+    addSources([query.get("source")]);
+    byId("source").value = query.get("source");
   }
 }
 
 const say = (text, bad) => tell(byId("compliance-state"), text, bad);
 
-/** Call `work` with the query of the chosen range, and say it where that fails. */
+/** Call `work` with the query of the chosen range, or show what is wrong with the range. */
 async function withRange(work) {
   const chosen = choose(byId("preset").value, byId("from").value, byId("to").value, Date.now());
   if (!chosen) {
-    say("The first day comes after the last, or one is missing. Correct them.", true);
+    say("The first day is after the last, or one is missing. Correct them.", true);
     return;
   }
   const { from, to, by } = chosen;
@@ -68,12 +68,12 @@ const sayWhy = (error) => say(`${error.message} ${[400, 503].includes(error.stat
 
 const load = () => withRange(async (query, chosen) => {
   const mine = (latest = {});
-  say("Being fetched …");
+  say("Loading …");
   try {
     const found = await requestJson(`compliance?${query}`);
-    const told = new URLSearchParams(query);
-    for (const name of ["by", "tz"]) told.delete(name);
-    const { alerts } = await requestJson(`alerts?${told}`);
+    const alertsQuery = new URLSearchParams(query);
+    alertsQuery.delete("by");
+    const { alerts } = await requestJson(`alerts?${alertsQuery}`);
     const report = await requestJson("drift").catch((error) => {
       if (error.status === 404) return null;
       throw error;
@@ -98,12 +98,12 @@ const download = () => withRange(async (query) => {
 
 function show({ rows, ...about }, alerts, chosen) {
   const sources = [...new Set([...rows, ...alerts].map(({ source }) => source))].sort();
-  offer(sources);
+  addSources(sources);
   drawn = [];
   if (!sources.length) {
     byId("charts").replaceChildren(make("section", { className: "panel" },
       make("h2", {}, "Nothing was seen in this range"),
-      make("p", { className: "dim" }, "Choose a longer one, or look again later: sums are made every hour.")));
+      make("p", { className: "dim" }, "Choose a longer range, or try again later: counts are updated every hour.")));
     return;
   }
   const of = (source) => (each) => each.source === source;
@@ -113,8 +113,8 @@ function show({ rows, ...about }, alerts, chosen) {
   redraw();
 }
 
-/** Add the sources there are to the choice. */
-function offer(sources) {
+/** Add sources to the drop-down list. */
+function addSources(sources) {
   const choice = byId("source");
   const known = [...choice.options].map(({ value }) => value);
   for (const value of sources.filter((source) => !known.includes(source))) {
@@ -125,27 +125,27 @@ function offer(sources) {
 function legend({ as_of: asOf, total, missing = [], partial = [] }) {
   const lines = [
     asOf ? `As of ${new Date(asOf).toLocaleString()}; times below are UTC.` : "",
-    "Faces are faces in frames: whoever stays before a camera is many of them.",
+    "Faces are counted per frame: a person who stays is counted many times.",
     corrected(total),
-    total?.people ? `${plural(total.people, "person", "people")} were followed, each counted once a stay: `
+    total?.people ? `${plural(total.people, "person", "people")} were followed, each counted once per stay: `
       + LABELS.map((label) => `${total[`people_${label}`]} ${WORDS[label].toLowerCase()}`).join(", ") : "",
-    missing.length ? `Nothing was counted of ${missing.join(", ")}.` : "",
-    partial.length ? `Not over when last counted: ${partial.join(", ")}.` : "",
+    missing.length ? `No counts for ${missing.join(", ")}.` : "",
+    partial.length ? `Counted before the day was over: ${partial.join(", ")}.` : "",
   ];
   return make("div", {},
-    make("ul", { className: "keys", "aria-label": "The parts of a bar, from below" },
+    make("ul", { className: "keys", "aria-label": "The parts of a bar, from the bottom" },
       ...STACK.map((label) => make("li", {}, sign(label), WORDS[label]))),
     make("p", { className: "dim" }, lines.filter(Boolean).join(" ")));
 }
 
-/** The shares of all of it without the mistakes that the model is known to make. */
+/** The total shares, corrected for the model's confusion. */
 function corrected(total) {
   if (total?.corrected_mask == null) return "";
   const shares = LABELS.map((label) => {
     const [value, low, high] = ["", "_low", "_high"].map((end) => percent(total[`corrected_${label}${end}`], 1));
     return `${value} (${low} to ${high}) ${WORDS[label].toLowerCase()}`;
   });
-  return `Without the mistakes that the model is known to make: ${shares.join(", ")}; in brackets the 95% interval.`;
+  return `Corrected for the model's known errors: ${shares.join(", ")}; in brackets the 95% interval.`;
 }
 
 function panel(title, rows, alerts, chosen) {
@@ -164,7 +164,7 @@ function panel(title, rows, alerts, chosen) {
     make("h2", {}, title),
     make("p", {}, all.faces
       ? `${plural(all.faces, "face")} in frames: ${shares.join(", ")}`
-      : rows.length ? `${plural(all.pictures, "picture")} without a face.` : "Not summed up yet; that happens every hour."),
+      : rows.length ? `${plural(all.pictures, "picture")} without a face.` : "Not counted yet; counts are updated every hour."),
     ...alerts.length ? [list(alerts)] : [],
     place,
     make("details", {}, make("summary", {}, "As a table"), table(title, slots)));
@@ -172,16 +172,16 @@ function panel(title, rows, alerts, chosen) {
 
 const within = (moment, first, next = Infinity) => first <= moment && moment < next;
 
-/** What was told, the newest first. */
+/** A list of alerts, newest first. */
 function list(alerts) {
-  const state = ({ status }) => (status === "open" ? "Masks are missing now" : "It is over");
+  const state = ({ status }) => (status === "open" ? "Open" : "Ended");
   return make("details", { open: alerts.some(({ status }) => status === "open") },
     make("summary", {}, plural(alerts.length, "alert")),
     make("ul", {}, ...alerts.map((alert) => make("li", {},
       `${alert.started.slice(0, 16).replace("T", " ")}: ${alert.labels.no_mask + alert.labels.incorrect} of `
       + `${plural(alert.faces, "face")} without a proper mask (${percent(alert.share)}) at `
       + `${alert.source || UNNAMED}. ${state(alert)}`
-      + (alert.ended ? ` since ${alert.ended.slice(0, 16).replace("T", " ")}.` : ".")))));
+      + (alert.ended ? ` at ${alert.ended.slice(0, 16).replace("T", " ")}.` : ".")))));
 }
 
 function sum(rows) {

@@ -1,18 +1,18 @@
-// Results as a table that spreadsheets read.
+// Results as CSV for spreadsheets.
 
 const COLUMNS = [
   "file", "time", "prediction_id", "model_version", "face", "label", "confidence", "mask", "incorrect", "no_mask",
   "left", "top", "width", "height", "problem",
 ];
 
-const BOM = "\ufeff"; // by which Excel knows UTF-8
-// What a spreadsheet would compute, at the beginning of a cell or after what may part cells where it is not a comma.
+const BOM = "\ufeff"; // Excel recognises UTF-8 by it
+// The start of what a spreadsheet would evaluate, in a cell or after a character at which some spreadsheets split cells.
 const AT_START = /^(?=\s*[-=+@＝＋－＠])/;
-const WITHIN = /([,;|\t"])(?=\s*[-=+@＝＋－＠])/g; // no lookbehind: Safari before 16.4 knows none
+const WITHIN = /([,;|\t"])(?=\s*[-=+@＝＋－＠])/g; // no lookbehind: Safari before 16.4 does not support it
 
 /**
- * CSV (RFC 4180) of results {name, time, scale, answer} or {name, time, refusal}: a line for each face, boxes in
- * pixels of the original.
+ * Format results {name, time, scale, answer} or {name, time, refusal} as CSV (RFC 4180): a line for each face, with
+ * boxes in pixels of the original picture.
  */
 export function asCsv(results) {
   return BOM + [COLUMNS, ...results.flatMap(lines)].map((line) => `${line.map(cell).join(",")}\r\n`).join("");
@@ -28,7 +28,7 @@ function lines({ name, time, answer, scale, refusal }) {
   ]);
 }
 
-/** A value as a cell that no spreadsheet computes; numbers stay as they are. */
+/** Format a value as a cell that no spreadsheet evaluates; numbers stay as they are. */
 export function cell(value) {
   const text = typeof value === "string" ? value.replace(AT_START, "'").replace(WITHIN, "$1'") : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

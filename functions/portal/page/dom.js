@@ -1,4 +1,4 @@
-// Elements, and what the page calls things.
+// DOM helpers, and the words and signs for the labels.
 
 export const LABELS = ["mask", "incorrect", "no_mask"]; // in the order in which they are shown
 export const WORDS = { mask: "Mask", incorrect: "Worn wrongly", no_mask: "No mask", uncertain: "Uncertain" };
@@ -7,7 +7,7 @@ export const SIGNS = { mask: "✓", incorrect: "!", no_mask: "✕", uncertain: "
 /** The element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** A new element. Properties are set as such, `style` member by member: the page's policy allows no style attribute. */
+/** Create an element. `style` is set property by property, since the page's policy allows no style attribute. */
 export function make(name, properties = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -19,7 +19,7 @@ export function make(name, properties = {}, ...children) {
   return element;
 }
 
-/** The sign of a label: told apart by its shape, not by its colour alone. */
+/** Create the sign of a label, which differs by shape and not by colour alone. */
 export function sign(label) {
   return make("b", { className: `sign ${label}`, "aria-hidden": "true" }, SIGNS[label]);
 }
@@ -28,14 +28,14 @@ export const percent = (share, digits = 0) => `${(share * 100).toFixed(digits)}%
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** Show a message in an element that is hidden while there is none. */
+/** Show a message in an element, or hide the element if there is none. */
 export function tell(element, text = "", bad = false) {
   element.textContent = text;
   element.hidden = !text;
   element.classList.toggle("bad", bad);
 }
 
-/** Have the browser save a Blob as a file. */
+/** Download a Blob as a file. */
 export function save(name, blob) {
   const link = make("a", { href: URL.createObjectURL(blob), download: name });
   link.click();

@@ -1,10 +1,10 @@
-// Boxes over a picture or a video, in shares of its size: they stay right when it is scaled.
+// Boxes over a picture or a video, positioned in percent so that they scale with it.
 
 import { LABELS, make, percent, SIGNS, WORDS } from "./dom.js";
 
 /**
- * Put a box for each face into a layer that covers the picture exactly.
- * A face is {box, label, confidence, number?}; `size` is {width, height} of what the boxes are pixels of.
+ * Draw a box for each face into a layer that covers the picture exactly.
+ * A face is {box, label, confidence, number?}; `size` is the {width, height} that boxes refer to.
  */
 export function drawBoxes(layer, faces, size) {
   layer.replaceChildren(...faces.map((face) => box(face, size)));
@@ -24,8 +24,8 @@ function box({ box: { left, top, width, height }, label, confidence, number }, s
   return make("div", { className: `box ${label}`, style }, tag);
 }
 
-/** Bars for the probability of each label. */
-export function drawChances(probabilities) {
+/** Draw a bar for the probability of each label. */
+export function drawProbabilities(probabilities) {
   return make("div", {}, ...LABELS.map((label) =>
     make("div", { className: `chance ${label}` },
       make("span", {}, WORDS[label]),

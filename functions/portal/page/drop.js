@@ -1,12 +1,12 @@
-// What is dropped on the page: files, and the pictures in folders.
+// Files dropped on the page, including the pictures in dropped folders.
 
 import { ApiError } from "./api.js";
 
 const PICTURE = /\.(jpe?g|jpe|jfif|png|webp|heic|heif|avif|gif|bmp|tiff?)$/i;
 
-/** The files of a drop, those of folders only where they are named like a picture. Throws an ApiError. */
+/** The dropped files; of folders, only those with a picture's file ending. Throws an ApiError. */
 export async function droppedFiles({ items, files }) {
-  // Entries are there only until the event is over.
+  // The entries exist only until the event handler returns.
   const entries = [...items].map((item) => item.webkitGetAsEntry?.());
   if (!entries.some((entry) => entry?.isDirectory)) return [...files];
   const found = (await Promise.all(entries.filter(Boolean).map((entry) => filesOf(entry)))).flat();
@@ -23,12 +23,12 @@ async function filesOf(entry, inFolder = false) {
   return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
 }
 
-/** All of a folder, of which a reader gives some at a time, and none when it is through. */
+/** All entries of a folder. A reader returns them in batches, the last of which is empty. */
 async function childrenOf(reader) {
   const children = [];
   for (;;) {
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!some.length) return children;
-    children.push(...some);
+    const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!batch.length) return children;
+    children.push(...batch);
   }
 }

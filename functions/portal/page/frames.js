@@ -1,20 +1,20 @@
-// Where frames come from: a camera or a video file, in the page's one <video>.
+// Frames of a camera or a video file, which play in the page's only <video>.
 
 import { createCanvas, toJpeg } from "./canvas.js";
 
-const WHY = {
-  NotAllowedError: "The browser was not allowed to use the camera. Allow it beside the address, then start again.",
+const REASONS = {
+  NotAllowedError: "The browser was not allowed to use the camera. Allow it next to the address, then start again.",
   NotFoundError: "No camera was found. Connect one, or choose a video file.",
   NotReadableError: "The camera is in use by something else. Close that, then start again.",
   OverconstrainedError: "That camera is gone. Choose another one.",
 };
 
-/** Why there is no picture; the message says what to do. */
+/** A camera or video cannot be played; the message says what to do. */
 export class VideoError extends Error {}
 
-/** The stream of a camera, by its id or of any; `ended` is called when it is gone. Throws VideoError. */
+/** Open the camera with this id, or any; `ended` is called when it is disconnected. Throws VideoError. */
 export async function openCamera(deviceId, ended) {
-  if (!navigator.mediaDevices) throw new VideoError("Browsers give pages a camera at https:// and localhost alone.");
+  if (!navigator.mediaDevices) throw new VideoError("Browsers allow cameras only on https:// and localhost.");
   const size = { width: { ideal: 1280 }, height: { ideal: 720 } };
   const which = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: "environment" } };
   try {
@@ -22,7 +22,7 @@ export async function openCamera(deviceId, ended) {
     stream.getTracks()[0].addEventListener("ended", ended);
     return stream;
   } catch (error) {
-    throw new VideoError(WHY[error.name] ?? `The camera cannot be used: ${error.message}`);
+    throw new VideoError(REASONS[error.name] ?? `The camera cannot be used: ${error.message}`);
   }
 }
 
@@ -39,7 +39,7 @@ export async function play(video, source) {
 
 export const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
 
-/** Let go of the camera or file. */
+/** Release the camera or file. */
 export function close(video) {
   if (video.srcObject) stop(video.srcObject);
   video.srcObject = null;
@@ -50,7 +50,7 @@ export function close(video) {
   }
 }
 
-/** The cameras there are; they have names once one was allowed. */
+/** The available cameras; they have names only after the user has allowed one. */
 export async function cameras() {
   const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   return all.filter(({ kind }) => kind === "videoinput");
@@ -58,7 +58,7 @@ export async function cameras() {
 
 const canvas = createCanvas(1, 1);
 
-/** What the video shows now, as a JPEG of at most `side` pixels. */
+/** Encode the current frame as a JPEG with at most `side` pixels per side. */
 export function grab(video, side) {
   const scale = Math.min(1, side / Math.max(video.videoWidth, video.videoHeight));
   canvas.width = Math.round(video.videoWidth * scale);

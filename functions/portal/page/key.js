@@ -1,13 +1,13 @@
-// The API key: in this tab's session storage, and nowhere else.
+// The API key, which is kept only in this tab's session storage.
 
 import { byId } from "./dom.js";
 
 const NAME = "maskwatch-key";
-let asking = null; // one dialog, however many requests wait for it
+let asking = null; // a single dialog, however many requests wait for it
 
 export const key = () => sessionStorage.getItem(NAME) ?? "";
 
-/** Ask for a key, saying why; resolves to whether one was given. */
+/** Show the dialog with a reason; resolves to whether a key was entered. */
 export function askForKey(why = "") {
   asking ??= new Promise((done) => {
     const dialog = byId("key-dialog");
@@ -21,10 +21,10 @@ export function askForKey(why = "") {
   return asking;
 }
 
-/** Make the dialog and the button work. */
+/** Initialise the dialog and its button. */
 export function start() {
   const dialog = byId("key-dialog");
-  byId("key").addEventListener("click", () => askForKey(key() && "There is one already; another takes its place."));
+  byId("key").addEventListener("click", () => askForKey(key() && "A key is already set; a new one replaces it."));
   byId("key-cancel").addEventListener("click", () => dialog.close());
   byId("key-forget").addEventListener("click", () => {
     sessionStorage.removeItem(NAME);
@@ -34,7 +34,7 @@ export function start() {
     event.preventDefault();
     const given = byId("key-input").value.trim();
     if (!/^[!-~]+$/.test(given)) {
-      byId("key-why").textContent = "The API key has characters that no key has. Copy it again.";
+      byId("key-why").textContent = "The API key contains invalid characters. Copy it again.";
       return;
     }
     sessionStorage.setItem(NAME, given);

@@ -1,22 +1,22 @@
-// The view of pictures: files in, a card for each with what the API says of it.
+// The picture view: scores files and shows a card with the prediction for each.
 
 import { ApiError, predict, request } from "./api.js";
 import { asCsv } from "./csv.js";
 import { byId, LABELS, make, pause, percent, plural, save, sign, WORDS } from "./dom.js";
-import { drawBoxes, drawChances } from "./draw.js";
+import { drawBoxes, drawProbabilities } from "./draw.js";
 import { droppedFiles } from "./drop.js";
 import { shrink } from "./shrink.js";
 
 const CONCURRENCY = 3;
-const MAX_ATTEMPTS = 4; // of what may succeed later, with longer and longer pauses
-const TALLEST = 560; // CSS pixels of a picture
-const SOURCE = "page"; // by which the records tell what was tried here from what cameras saw
+const MAX_ATTEMPTS = 4; // for retryable refusals, with exponential backoff
+const MAX_HEIGHT = 560; // CSS pixels of a picture
+const SOURCE = "page"; // tells these records from those of cameras
 
 const waiting = [];
 let results = []; // newest first
 let running = 0;
 
-/** Make the view work. */
+/** Initialise the view. */
 export function start() {
   for (const id of ["choose", "photograph"]) {
     byId(id).addEventListener("change", ({ target }) => {
@@ -36,7 +36,7 @@ function takeDropsAndPastes() {
   const shown = () => !byId("picture").hidden;
   const dragging = (on) => document.body.classList.toggle("dragging", on && shown());
   addEventListener("dragover", (event) => {
-    event.preventDefault(); // or the browser would leave the page for the file
+    event.preventDefault(); // otherwise the browser would open the file in place of the page
     dragging(true);
   });
   addEventListener("dragleave", (event) => event.relatedTarget ?? dragging(false));
@@ -60,7 +60,7 @@ function add(files) {
   while (running < CONCURRENCY && waiting.length) work();
 }
 
-/** Say what kept a dropped folder from being read. */
+/** Show why a dropped folder could not be read. */
 function addRefused(error) {
   const refusal = error instanceof ApiError ? error : new ApiError("failed");
   const result = { name: "Dropped folder", time: new Date(), refusal, card: make("li", { className: "card" }) };
@@ -80,7 +80,7 @@ async function work() {
       console.error(error);
       result.refusal = new ApiError("failed");
     }
-    if (!results.includes(result)) continue; // it was cleared meanwhile
+    if (!results.includes(result)) continue; // it was cleared in the meantime
     show(result);
     showTotals();
   }
@@ -139,7 +139,7 @@ function showTotals() {
     (done < results.length ? `${done} of ` : "") + plural(results.length, "picture"),
     plural(count("faces"), "face"),
     ...LABELS.filter(count).map((label) => `${count(label)} ${WORDS[label].toLowerCase()}`),
-    ...(refused ? [`${refused} not judged`] : []),
+    ...(refused ? [`${refused} not scored`] : []),
   ].join(" · ");
   byId("session").hidden = !results.length;
   byId("legend").hidden = results.length > 0;
@@ -151,7 +151,7 @@ function show(result) {
   const words = make("div", { className: "words" }, make("h2", {}, result.name));
   if (answer) words.append(...describe(result));
   else if (refusal) words.append(refused(result));
-  else words.append(make("p", { className: "busy" }, "Being judged …"));
+  else words.append(make("p", { className: "busy" }, "Scoring …"));
   card.classList.toggle("bare", !size);
   card.replaceChildren(...(size ? [make("div", { className: "stage" }, frame(result, words))] : []), words);
 }
@@ -168,8 +168,8 @@ function frame(result, words) {
       line.addEventListener("pointerleave", light);
     });
   }
-  const widest = Math.round((TALLEST * width) / height);
-  const style = { aspectRatio: `${width} / ${height}`, width: `min(100%, ${widest}px)` };
+  const maxWidth = Math.round((MAX_HEIGHT * width) / height);
+  const style = { aspectRatio: `${width} / ${height}`, width: `min(100%, ${maxWidth}px)` };
   return make("div", { className: "frame", style }, make("img", { src: result.preview, alt: result.name }), layer);
 }
 
@@ -190,12 +190,12 @@ function describe({ answer, took, time }) {
   const found = parts.map((label) => `${summary[label]} ${WORDS[label].toLowerCase()}`).join(", ");
   const lines = (faces.length ? faces : [answer]).map(({ box, label, confidence, probabilities }, i) => {
     const name = `${box ? `${i + 1} ` : ""}${WORDS[label]}, ${percent(confidence, 1)}`;
-    return make("li", {}, make("h3", {}, sign(label), name), drawChances(probabilities));
+    return make("li", {}, make("h3", {}, sign(label), name), drawProbabilities(probabilities));
   });
   return [
     make("p", { className: "summary" },
-      faces.length ? `${plural(faces.length, "face")}: ${found}` : "No face found: the whole picture was judged."),
-    // Many scroll, and what scrolls must be within reach of the keyboard.
+      faces.length ? `${plural(faces.length, "face")}: ${found}` : "No face found: the whole picture was scored."),
+    // A long list scrolls, and a scrolling area must be focusable for keyboard users.
     make("ol", { className: "faces", "aria-label": "Largest first", ...(lines.length > 3 && { tabIndex: 0 }) },
       ...lines),
     make("p", { className: "meta" },
@@ -204,28 +204,28 @@ function describe({ answer, took, time }) {
   ];
 }
 
-/** Whether a prediction is of the random sample from which accuracy is worked out: 1%, by the id's first 32 bits. */
+/** Whether a prediction belongs to the audit sample, from which accuracy is estimated: 1%, by the id's first 32 bits. */
 const inAuditSample = (id) => parseInt(id.slice(0, 8), 16) < 0.01 * 2 ** 32;
 
 function correction({ prediction_id: id, faces }) {
   const audit = inAuditSample(id);
-  const said = make("p", { className: "dim", role: "status" });
+  const status = make("p", { className: "dim", role: "status" });
   const choices = LABELS.map((label) => (
     make("button", { type: "button", className: "quiet", onclick: sendLabel(label) }, WORDS[label])
   ));
   return make("details", { className: "wrong", open: audit },
-    make("summary", {}, audit ? "Drawn for checking: right or wrong?" : "Right or wrong?"),
-    ...(audit ? [make("p", {}, "Please judge it, also if it is right: accuracy is worked out from what is drawn.")] : []),
-    make("p", {}, faces.length > 1 ? "The largest face is in truth …" : "In truth it is …"),
-    make("div", { className: "row" }, ...choices), said);
+    make("summary", {}, audit ? "Audit sample: right or wrong?" : "Right or wrong?"),
+    ...(audit ? [make("p", {}, "Please label it even if it is right: accuracy is estimated from the audit sample.")] : []),
+    make("p", {}, faces.length > 1 ? "The largest face is actually …" : "It is actually …"),
+    make("div", { className: "row" }, ...choices), status);
 
   function sendLabel(label) {
     return async () => {
       try {
         await request("feedback", { body: JSON.stringify({ prediction_id: id, label, audit }), type: "application/json" });
-        said.textContent = `Thank you. “${WORDS[label]}” is noted, and counts when accuracy is worked out.`;
+        status.textContent = `Thank you. “${WORDS[label]}” is saved and counts towards the accuracy.`;
       } catch (error) {
-        said.textContent = `${error.message} ${error.advice}`;
+        status.textContent = `${error.message} ${error.advice}`;
       }
     };
   }

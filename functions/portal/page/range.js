@@ -1,11 +1,11 @@
-// Stretches of time, in UTC as the summaries are. Pure functions.
+// Time ranges in UTC, like the summaries. Pure functions.
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-const HOURLY = 3 * DAY; // and less: by the hour
+const HOURLY = 3 * DAY; // shorter ranges are shown by the hour
 const PRESETS = { "24h": [DAY, HOUR], "7d": [7 * DAY, DAY], "30d": [30 * DAY, DAY], "90d": [90 * DAY, DAY] };
 
-/** The range {from, to, by}, in ms to its last hour or day, of a preset or of two dates; null where they are none. */
+/** The range {from, to, by} of a preset or of two dates, in ms, up to its last hour or day; null if invalid. */
 export function choose(preset, first, last, now) {
   if (preset in PRESETS) {
     const [length, step] = PRESETS[preset];
@@ -19,7 +19,7 @@ export function choose(preset, first, last, now) {
 
 const LENGTHS = { day: 10, hour: 13, minute: 16 };
 
-/** A time, to the day, the hour or the minute, as the API takes it. */
+/** Format a time for the API, to the day, the hour or the minute. */
 export const spell = (time, to) => new Date(time).toISOString().slice(0, LENGTHS[to]);
 
 /** Every hour or day of a range, in ms. */
@@ -28,7 +28,7 @@ export function steps({ from, to, by }) {
   return Array.from({ length: Math.round((to - from) / step) + 1 }, (_, i) => from + i * step);
 }
 
-/** What a step is called below a bar. */
+/** The label of a step on the axis. */
 export function name(time, by) {
   const text = spell(time, "minute");
   return by === "hour" && !text.endsWith("00:00") ? text.slice(11) : text.slice(5, 10);

@@ -1,15 +1,15 @@
-// A file to what is sent of it.
+// Scales a picture down before it is sent.
 
 import { createCanvas, toJpeg } from "./canvas.js";
 
-const MAX_SIDE = 1920; // pixels: what faces are found in is much smaller
-const MAX_BYTES = 4_400_000; // what the API takes
+const MAX_SIDE = 1920; // pixels; the detector's input is much smaller
+const MAX_BYTES = 4_400_000; // the API's limit
 const ACCEPTED = ["image/jpeg", "image/png", "image/webp"];
 
 /**
- * The picture to send, upright and at most MAX_SIDE pixels wide and high: {blob, size, scale}, `scale` to the original.
- * What the API takes as it is goes as it is. What the browser cannot read has no `size`, and goes as it is, too, for
- * the API says what is wrong with it; unless it is too large, then `blob` is null.
+ * The picture to send, upright and at most MAX_SIDE pixels a side: {blob, size, scale}, `scale` relative to the file.
+ * A file that the API accepts is sent unchanged. A file that the browser cannot read has no `size` and is sent
+ * unchanged, so that the API can say what is wrong with it; if it is too large for that, `blob` is null.
  */
 export async function shrink(file) {
   let bitmap;
@@ -31,7 +31,7 @@ async function scaled(file, bitmap) {
   if (scale === 1 && ACCEPTED.includes(file.type) && file.size <= MAX_BYTES) return { blob: file, size, scale };
   const canvas = createCanvas(width, height);
   const context = canvas.getContext("2d");
-  context.fillStyle = "#fff"; // JPEG knows no transparency
+  context.fillStyle = "#fff"; // JPEG has no transparency
   context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, width, height);

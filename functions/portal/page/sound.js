@@ -1,14 +1,14 @@
-// A tone, for who does not look at the page all the time.
+// A sound for alerts.
 
 let audio = null;
 
-/** Get ready, in answer to a click: browsers let no page make a sound before one. */
+/** Enable sound; must be called from a click handler, since browsers block sound before one. */
 export function listen() {
   audio ??= new AudioContext();
   audio.resume();
 }
 
-/** Two short tones. */
+/** Play two short tones. */
 export function beep() {
   for (const [at, pitch] of [[0, 880], [0.2, 660]]) {
     const tone = new OscillatorNode(audio, { frequency: pitch });

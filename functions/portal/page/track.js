@@ -1,11 +1,11 @@
-// Faces of single frames to people: who is who from frame to frame, and a label that does not flicker. Pure functions.
+// Tracking: matches faces across frames to people, and smooths their labels. Pure functions.
 
 export const DEFAULTS = {
   steadiness: 0.5, // seconds over which probabilities are smoothed
-  margin: 0.2, // by which another label must lead before it takes over
-  overlap: 0.25, // of two boxes, intersection over union, from which they are the same face
+  margin: 0.2, // lead in probability that another label needs to take over
+  overlap: 0.25, // intersection over union from which two boxes are the same face
   patience: 1, // seconds that a face may be out of sight
-  sightings: 3, // before a face counts as a person
+  sightings: 3, // frames before a face counts as a person
 };
 export const NOBODY = { tracks: [], gone: { people: 0, mask: 0, incorrect: 0, no_mask: 0 }, next: 1 };
 
@@ -19,10 +19,10 @@ export function overlap(a, b) {
 }
 
 /**
- * What is known after one more frame.
- * `known` is NOBODY or what this returned; `faces` are an answer's, in any pixels as long as they stay the same;
- * `now` is in seconds. A track is {id, box, probabilities, label, since, last, seen}: `since` when it has its label,
- * `last` when it was seen, `seen` in how many frames.
+ * Update the tracks with one more frame, and return the new state.
+ * `known` is NOBODY or an earlier return value; `faces` are those of an answer, with boxes in the same unit every time;
+ * `now` is in seconds. A track is {id, box, probabilities, label, since, last, seen}: `since` is the time of its latest
+ * change of label, `last` the time it was last seen, `seen` its number of frames.
  */
 export function follow(known, faces, now, settings = DEFAULTS) {
   const found = match(known.tracks, faces, settings.overlap);
@@ -47,7 +47,7 @@ export function follow(known, faces, now, settings = DEFAULTS) {
   return { tracks, gone, next };
 }
 
-/** People counted so far, those in sight included: {people, mask, incorrect, no_mask}, each by their last label. */
+/** People counted so far, including those in sight, by their last label: {people, mask, incorrect, no_mask}. */
 export function tally({ tracks, gone }, { sightings } = DEFAULTS) {
   const counts = { ...gone };
   for (const track of tracks.filter(({ seen: times }) => times >= sightings)) {
@@ -57,18 +57,18 @@ export function tally({ tracks, gone }, { sightings } = DEFAULTS) {
   return counts;
 }
 
-/** The tracks of people who are in sight and have had no mask for longer than `after` seconds. */
+/** The tracks of people in sight who have had no mask for longer than `after` seconds. */
 export function withoutMask({ tracks }, now, after, { sightings } = DEFAULTS) {
   return tracks.filter((track) => track.label === "no_mask" && track.seen >= sightings && now - track.since > after);
 }
 
-/** Which face continues which track, the best overlaps first: a Map of tracks to indices of faces. */
-function match(tracks, faces, least) {
+/** Match faces to tracks greedily, best overlap first: a Map of tracks to indices of faces. */
+function match(tracks, faces, minOverlap) {
   const pairs = tracks.flatMap((track) => faces.map(({ box }, i) => ({ track, i, share: overlap(track.box, box) })));
   const found = new Map();
   const taken = new Set();
   for (const { track, i, share } of pairs.sort((a, b) => b.share - a.share)) {
-    if (share < least) break;
+    if (share < minOverlap) break;
     if (found.has(track) || taken.has(i)) continue;
     found.set(track, i);
     taken.add(i);
@@ -77,7 +77,7 @@ function match(tracks, faces, least) {
 }
 
 function seen(track, { box, probabilities }, now, { steadiness, margin }) {
-  // By time rather than by frame, so that it means the same at any rate.
+  // Weighted by time rather than by frame, so that smoothing does not depend on the frame rate.
   const weight = steadiness > 0 ? 1 - Math.exp(-(now - track.last) / steadiness) : 1;
   const smoothed = {};
   for (const [label, p] of Object.entries(track.probabilities)) {

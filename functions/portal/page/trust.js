@@ -1,27 +1,27 @@
-// What the latest look at drift and accuracy says, in words.
+// Panels about the latest drift report: drift, accuracy and the challenger.
 
 import { LABELS, make, percent, plural, sign, WORDS } from "./dom.js";
 import { spell } from "./range.js";
 
-// By the verdict: the sign of which label, what it means, and what to do.
+// By verdict: the label whose sign is shown, a title, and what it means.
 const VERDICTS = {
-  ok: ["mask", "Nothing has changed", "What cameras see is still like it was. Whether answers are right, labels tell."],
-  drift: ["no_mask", "Something has changed", "If labels alone differ, people behave differently; else look at the camera."],
-  "not enough": ["uncertain", "Too few pictures to tell a change", "Drift is judged as soon as there are enough."],
-  "no baseline": ["uncertain", "Nothing to compare with", "Whoever runs this service can write a baseline."],
+  ok: ["mask", "Nothing has changed", "Pictures and predictions look as before. Only labels tell whether answers are right."],
+  drift: ["no_mask", "Something has changed", "If only labels differ, people behave differently; otherwise check the camera."],
+  "not enough": ["uncertain", "Too few pictures to detect a change", "Drift is tested as soon as there are enough."],
+  "no baseline": ["uncertain", "Nothing to compare with", "The operator of this service can create a baseline."],
   "other version": ["uncertain", "A new model without a baseline", "Nothing watches for drift until it has one."],
 };
 
-/** Panels about drift and accuracy for a report, or for null where there is none. */
+/** Panels for a report, or for null if there is none yet. */
 export function drawTrust(report) {
-  if (!report) return [panel("uncertain", "No drift report yet", dim("The first comes within the hour, as a rule."))];
+  if (!report) return [panel("uncertain", "No drift report yet", dim("The first usually comes within an hour."))];
   return [drift(report), accuracy(report.accuracy), ...(report.challenge ? [challenge(report.challenge)] : [])];
 }
 
 function drift({ verdict, findings = [], window: { from, to }, counts }) {
   const [label, title, meaning] = VERDICTS[verdict] ?? ["uncertain", verdict, ""];
   const lines = findings.slice(0, 5).map(({ source, words, confirmed }) => (
-    make("li", {}, `${confirmed ? "" : "Not confirmed: "}${source == null ? "" : `${source || "(no source told)"}: `}${words}`)
+    make("li", {}, `${confirmed ? "" : "Not confirmed: "}${source == null ? "" : `${source || "(no source)"}: `}${words}`)
   ));
   return panel(label, title, make("p", {}, meaning), make("ul", {}, ...lines),
     dim(`${moment(from)} to ${moment(to)} UTC · ${plural(counts.records, "record")}`));
@@ -35,12 +35,12 @@ function accuracy({ audit, chosen, min_accuracy: least } = {}) {
       dim(f1(audit)));
   }
   if (!chosen?.n) {
-    return panel("uncertain", "Accuracy is not known yet", dim("Say below a picture what is right."));
+    return panel("uncertain", "Accuracy is not known yet", dim("Send the actual labels of some pictures in the picture view."));
   }
   const [low, high] = chosen.bounds;
-  return panel("uncertain", `${percent(chosen.accuracy.value, 1)} of the judged answers were right`,
-    make("p", {}, `${judged(chosen)}, chosen by people, which says little about the others: of all answers between `
-      + `${percent(low, 1)} and ${percent(high, 1)} were right. Judge what is drawn for checking to know more.`),
+  return panel("uncertain", `${percent(chosen.accuracy.value, 1)} of the labelled answers were right`,
+    make("p", {}, `${judged(chosen)}, chosen by people, which says little about the others: between `
+      + `${percent(low, 1)} and ${percent(high, 1)} of all answers were right. Label the audit sample to know more.`),
     dim(f1(chosen)));
 }
 
@@ -51,7 +51,7 @@ const CHALLENGES = {
   alike: ["mask", "Both models do equally well"],
 };
 
-/** The release that serves and the one that challenges it, side by side. */
+/** The live release and its challenger, side by side. */
 function challenge({ shadow, live, challenger, agreement, verdict }) {
   const [label, title] = CHALLENGES[verdict] ?? ["uncertain", verdict];
   const rows = [["Live", live], ["Challenger", challenger]].map(([name, side]) => make("tr", {},
@@ -71,12 +71,12 @@ function challenge({ shadow, live, challenger, agreement, verdict }) {
       make("table", {}, make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
         make("tbody", {}, ...rows))),
     dim([
-      agreement ? `Both say the same of ${percent(agreement.value, 1)} of the pictures.` : "",
-      verdict === "too few labels" ? `To tell a difference of two points, judge ${needed} more that are drawn for checking.` : "",
+      agreement ? `Both give ${percent(agreement.value, 1)} of the pictures the same label.` : "",
+      verdict === "too few labels" ? `To detect a difference of two points, label ${needed} more of the audit sample.` : "",
     ].filter(Boolean).join(" ")));
 }
 
-const judged = ({ n, of }) => `${n} judged of ${of}`;
+const judged = ({ n, of }) => `${n} of ${of} labelled`;
 
 function f1(figures) {
   const known = LABELS.filter((label) => figures.f1[label]);
