@@ -1,4 +1,4 @@
-"""The random sample of predictions from which accuracy is worked out: which they are, and asking what they show."""
+"""The audit sample, from which accuracy is estimated: which predictions belong to it, and asking for their labels."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ if TYPE_CHECKING:
 _SHARE: Final = 0.01  # of all predictions
 
 
-def is_drawn(prediction_id: str) -> bool:
-    """Return whether a prediction is of the sample, by the first 32 random bits of its id."""
+def in_audit_sample(prediction_id: str) -> bool:
+    """Return whether a prediction belongs to the audit sample, by the first 32 random bits of its id."""
     return int(prediction_id[:8], 16) < _SHARE * 2**32
 
 
-def ask(client: Client, drawn: Sequence[Outcome]) -> None:
-    """Ask on the terminal what the drawn pictures show, and tell the service; without a terminal, say how to."""
-    for outcome in drawn:
+def ask_for_labels(client: Client, sample: Sequence[Outcome]) -> None:
+    """Ask on the terminal for the actual labels and send them; without a terminal, print the commands that would."""
+    for outcome in sample:
         answer = outcome.answer or {}
         name = str(answer["prediction_id"])
         if not sys.stdin.isatty():
-            print(f"drawn: {outcome.file}: maskwatch feedback --audit {name} LABEL", file=sys.stderr)
+            print(f"audit sample: {outcome.file}: maskwatch feedback --audit {name} LABEL", file=sys.stderr)
             continue
-        question = f"{outcome.file} was drawn and judged {answer['label']}. What does its largest face show? "
+        question = f"{outcome.file} is in the audit sample; predicted: {answer['label']}. "
         choices = {str(number): label for number, label in enumerate(LABELS, 1)}
         offered = ", ".join(f"{number} {label}" for number, label in choices.items())
-        label = choices.get(input(f"{question}({offered}, Enter to leave it) ").strip())
+        label = choices.get(
+            input(f"{question}What does its largest face show? ({offered}, Enter to skip) ").strip()
+        )
         if label:
             client.feedback(name, label, audit=True)

@@ -1,4 +1,4 @@
-"""Tell who wears a mask in pictures, and how many did over time, by asking a MaskWatch API."""
+"""Find out who wears a mask in pictures, and how many did over time, with a MaskWatch API."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from maskwatch.watch import watch as watch_frames
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_MORE: Final = """
+_EPILOG: Final = """
 exit status:
-  0  all is well
-  1  a picture was refused, or the service could not be asked
-  2  the command is wrong
+  0  success
+  1  a picture was refused, or the service could not be reached
+  2  the command line is wrong
 
-The address and the key of the API may stand in MASKWATCH_URL and MASKWATCH_KEY;
-without any, it is the API that `make run` starts on this machine."""
+The address and the key of the API can be set in MASKWATCH_URL and MASKWATCH_KEY;
+the default is the API that `make run` starts on this machine."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; return the exit status."""
+    """Run the command line; return the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file may have a name that cannot be written, and CSV says in its first character that it is UTF-8.
+        # A file name may have characters that cannot be printed. CSV is UTF-8, as its byte order mark says.
         encoding = "utf-8" if getattr(options, "format", "") == "csv" else None
         sys.stdout.reconfigure(errors="backslashreplace", encoding=encoding)
     try:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.url,
             options.key,
             getattr(options, "connections", 1),
-            patient=getattr(options, "patient", True),
+            retry=getattr(options, "retry", True),
         )
         status: int = options.run(client, options)
         sys.stdout.flush()
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ApiError, SourceError) as refusal:
         print(f"maskwatch: {printable(str(refusal))}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # whoever read has enough; nor may the interpreter flush in the end
+    except BrokenPipeError:  # the reader has gone; keep the interpreter from flushing at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def predict(client: Client, options: argparse.Namespace) -> int:
-    """Score pictures, and write a line about each as soon as those before it have theirs."""
+    """Score pictures, and print a line for each, in order, as soon as it is known."""
     pictures, left_out = find(options.pictures)
     copies = _copies(pictures, options.draw) if options.draw else [None] * len(pictures)
     query = {
@@ -81,37 +81,41 @@ def predict(client: Client, options: argparse.Namespace) -> int:
     }
     names = [picture.name for picture in pictures]
     refused = 0
-    drawn: list[Outcome] = []
+    sample: list[Outcome] = []
 
     def outcomes() -> Iterator[Outcome]:
         nonlocal refused
         with ThreadPoolExecutor(options.connections) as pool:
             for outcome in pool.map(lambda *job: score(client, query, *job), pictures, copies):
                 refused += outcome.answer is None
-                if options.audit and outcome.answer and audit.is_drawn(outcome.answer["prediction_id"]):
-                    drawn.append(outcome)
+                if (
+                    options.audit
+                    and outcome.answer
+                    and audit.in_audit_sample(outcome.answer["prediction_id"])
+                ):
+                    sample.append(outcome)
                 bar.update()
                 yield outcome
 
-    # Without a terminal there is no bar: it would only fill a log.
+    # tqdm shows no bar without a terminal, where it would only fill a log.
     with tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False) as bar:
         for line in FORMS[options.format](outcomes(), names):
             tqdm.write(line, file=sys.stdout)
-    audit.ask(client, drawn)
+    audit.ask_for_labels(client, sample)
     if left_out:
-        print(f"maskwatch: left out, not being named {ENDINGS}: {left_out:,}", file=sys.stderr)
+        print(f"maskwatch: {left_out:,} files left out that are not {ENDINGS}", file=sys.stderr)
     return 1 if refused else 0
 
 
 def feedback(client: Client, options: argparse.Namespace) -> int:
-    """Tell what a prediction should have said."""
+    """Send the actual label of a prediction."""
     kept = client.feedback(options.prediction_id, options.label, audit=options.audit)
     print(f"{kept['prediction_id']} shows {kept['label']}")
     return 0
 
 
 def compliance(client: Client, options: argparse.Namespace) -> int:
-    """Write who wore a mask, by day or by hour."""
+    """Print compliance by day or by hour."""
     names = ("from", "to", "by", "source", "tz")
     query = {name: value for name in names if (value := getattr(options, name)) is not None}
     if options.format == "csv":
@@ -123,7 +127,7 @@ def compliance(client: Client, options: argparse.Namespace) -> int:
 
 
 def watch(client: Client, options: argparse.Namespace) -> int:
-    """Follow people over a film, before a camera, or in a folder that fills, and write a line for each event."""
+    """Follow people in a film, before a camera or in a folder that fills, and print a line for each event."""
     if options.camera is None:
         raise UsageError("what is to be watched? Give a SOURCE, or set MASKWATCH_CAMERA")
     if options.speed is not None and not is_film(options.camera):
@@ -141,10 +145,10 @@ def watch(client: Client, options: argparse.Namespace) -> int:
 
 
 def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
-    """Return where the drawn copy of each picture goes.
+    """Return the path of each picture's annotated copy.
 
     Raises:
-        UsageError: Two would be one file, or a copy might take the place of a picture, now or when it is run again.
+        UsageError: Two copies would have the same path, or the copies' folder contains one of the pictures.
     """
     copies = [folder / picture.copy for picture in pictures]
     twice = [copy for copy, times in Counter(copies).items() if times > 1]
@@ -169,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="maskwatch",
         description=__doc__,
-        epilog=_MORE,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=version("maskwatch"))
@@ -181,14 +185,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--format", choices=FORMS, default="table", help="default: %(default)s")
     command.add_argument(
-        "--draw", type=Path, metavar="DIR", help="write copies there with what was found drawn on them"
+        "--draw", type=Path, metavar="DIR", help="write annotated copies of the pictures to this folder"
     )
     command.add_argument("--source", help="the camera or site that the pictures are from")
     command.add_argument(
         "--min-confidence", type=_share, metavar="SHARE", help="below it, 0 to 1, a label is `uncertain`"
     )
     command.add_argument(
-        "--no-detect", action="store_true", help="look for no faces: the pictures are cut-out faces"
+        "--no-detect", action="store_true", help="do not look for faces: the pictures are cut-out faces"
     )
     command.add_argument(
         "--connections", type=_count, default=8, help="how many at once (default: %(default)s)"
@@ -196,16 +200,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--audit",
         action="store_true",
-        help="ask what pictures show that are drawn for checking, one in a hundred",
+        help="ask for the actual labels of the audit sample, one picture in a hundred",
     )
     command.set_defaults(run=predict)
 
-    command = commands.add_parser(
-        "feedback", parents=[service], help="tell what a prediction should have said"
-    )
-    command.add_argument("prediction_id", metavar="ID", help="as it was answered")
+    command = commands.add_parser("feedback", parents=[service], help="send the actual label of a prediction")
+    command.add_argument("prediction_id", metavar="ID", help="the id in the answer")
     command.add_argument("label", choices=LABELS)
-    command.add_argument("--audit", action="store_true", help="it was drawn for checking, rather than chosen")
+    command.add_argument("--audit", action="store_true", help="the prediction is in the audit sample")
     command.set_defaults(run=feedback)
 
     command = commands.add_parser("compliance", parents=[service], help="show who wore a mask over time")
@@ -219,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=("table", "json", "csv"), default="table", help="default: %(default)s"
     )
     command.add_argument(
-        "--tz", metavar="ZONE", help="whose days are counted, as Europe/Berlin; default: UTC"
+        "--tz", metavar="ZONE", help="time zone of the days, such as Europe/Berlin; default: UTC"
     )
     command.set_defaults(run=compliance)
 
@@ -262,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help=f"write what is seen to this film ({' or '.join(FILMS)}), or a still of each event to this folder",
     )
-    command.set_defaults(run=watch, patient=False)
+    command.set_defaults(run=watch, retry=False)
     return parser
 
 
@@ -276,21 +278,21 @@ def _share(text: str) -> float:
     with suppress(ValueError):
         if 0 <= (share := float(text)) <= 1:
             return share
-    raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
 
 
 def _positive(text: str) -> float:
     with suppress(ValueError):
         if 0 < (number := float(text)) < math.inf:
             return number
-    raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
 
 
 def _count(text: str) -> int:
     with suppress(ValueError):
         if (count := int(text)) >= 1:
             return count
-    raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A client of the API: predictions, uploads and their results, feedback, compliance."""
+"""A Python client of the API: predictions, uploads and their results, feedback, compliance."""
 
 from __future__ import annotations
 
@@ -13,37 +13,35 @@ import urllib3
 
 LOCAL: Final = ("http://127.0.0.1:3000/", "local")  # address and key of `make run`
 LABELS: Final = ("mask", "no_mask", "incorrect")
-OUTCOMES: Final = (*LABELS, "uncertain")  # what the label of an answer may be
+OUTCOMES: Final = (*LABELS, "uncertain")  # possible labels of an answer
 TYPES: Final = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "image/jpeg"),
     ".png": "image/png",
     ".webp": "image/webp",
 }
-_KEY: Final = re.compile("[!-~]*")  # what a header can hold; never part of a message
-PROBLEM: Final = "urn:maskwatch:problem:"  # and the identifier that /docs has a table of
-_WHERE: Final = re.compile(
-    r"^HTTPS?Connection\w*\(.*?\): "
-)  # that urllib3's reasons start with, and we as well
-_UNTYPED: Final = "application/octet-stream"  # the service looks at the bytes
+_KEY: Final = re.compile("[!-~]*")  # the characters that a header can hold
+PROBLEM: Final = "urn:maskwatch:problem:"  # prefix of the identifiers in the table of /docs
+_CONNECTION: Final = re.compile(r"^HTTPS?Connection\w*\(.*?\): ")  # prefix of urllib3's reasons
+_UNTYPED: Final = "application/octet-stream"  # the service detects the type from the bytes
 _TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
 _RETRIES: Final = urllib3.Retry(
     total=6,
     connect=2,
     backoff_factor=0.5,
     backoff_jitter=0.5,
-    status_forcelist=(429, 500, 502, 503, 504),  # API Gateway or S3 had too much to do, or a function died
-    allowed_methods=None,  # all: asking twice does no harm
+    status_forcelist=(429, 500, 502, 503, 504),  # API Gateway or S3 was too busy, or a function failed
+    allowed_methods=None,  # all of them: every request may safely be repeated
     raise_on_status=False,
 )
 
 
 class ApiError(Exception):
-    """The service refused a request or cannot be reached; the message says why, in its own words where it has any.
+    """The service refused a request or cannot be reached; the message is the service's own, if it sent one.
 
     Attributes:
-        kind: Which problem, by its identifier in the table of /docs; empty where it is none of those.
-        status: Of the answer; 0 where there is none.
-        after: Seconds after which the service wants to be asked again; 0 where it does not say.
+        kind: Identifier of the problem in the table of /docs; empty if the answer was not a problem document.
+        status: HTTP status of the answer; 0 if there was none.
+        after: Seconds to wait before retrying, from Retry-After; 0 if the service does not say.
     """
 
     def __init__(self, detail: str, kind: str = "", status: int = 0, after: float = 0) -> None:
@@ -52,44 +50,44 @@ class ApiError(Exception):
 
 
 class UnreachableError(ApiError):
-    """There is no answer, or not one of this API."""
+    """There was no answer, or it was not from a MaskWatch API."""
 
 
 class Client:
     """A client of one API, which threads may share. Every refusal raises `ApiError`.
 
     Args:
-        url: Of the API.
-        key: The API key; empty to send none. Blanks and line ends around it do not count.
-        connections: How many threads there are at most.
-        patient: Whether to ask again what may succeed later, for a minute at most, rather than raise at once.
+        url: Base URL of the API.
+        key: The API key; empty to send none. Surrounding white space is removed.
+        connections: Size of the connection pool: the number of threads that share the client.
+        retry: Whether to retry what may succeed later, for up to a minute, rather than raise at once.
 
     Raises:
-        ApiError: The key cannot be one.
+        ApiError: The key has characters that no header can hold.
     """
 
-    def __init__(self, url: str, key: str, connections: int = 1, *, patient: bool = True) -> None:
+    def __init__(self, url: str, key: str, connections: int = 1, *, retry: bool = True) -> None:
         key = key.strip()
         if not _KEY.fullmatch(key):
-            raise ApiError("the API key has characters that no key has; copy it again", "forbidden")
+            raise ApiError("the API key contains invalid characters; copy it again", "forbidden")
         self._url, self._key = f"{url.rstrip('/')}/", {"x-api-key": key} if key else {}
-        retries = _RETRIES if patient else _RETRIES.new(total=0)
+        retries = _RETRIES if retry else _RETRIES.new(total=0)
         self._http = urllib3.PoolManager(maxsize=connections, retries=retries, timeout=_TIMEOUT)
 
     def health(self) -> dict[str, Any]:
-        """Return what GET /health says."""
+        """Return the answer of GET /health."""
         return self._request_json("GET", "health")
 
     def openapi(self) -> dict[str, Any]:
-        """Return what GET /openapi.json says."""
+        """Return the OpenAPI document."""
         return self._request_json("GET", "openapi.json")
 
     def predict(self, picture: bytes, media_type: str = _UNTYPED, **query: str) -> dict[str, Any]:
-        """Return what POST /predict says about a picture."""
+        """Return the prediction for a picture; `query` holds the options of POST /predict."""
         return self._request_json("POST", f"predict?{urlencode(query)}", picture, media_type)
 
     def upload(self, picture: bytes, media_type: str, source: str | None = None) -> str:
-        """Put a picture where Batch finds it, and return its key."""
+        """Upload a picture for Batch, and return its key."""
         payload = {"type": media_type} | ({"source": source} if source else {})
         slot = self._request_json("POST", "uploads", json.dumps(payload).encode(), "application/json")
         if len(picture) > slot["max_bytes"]:
@@ -99,7 +97,7 @@ class Client:
         return str(slot["key"])
 
     def result(self, key: str) -> dict[str, Any] | None:
-        """Return the result of an upload, or None while there is none."""
+        """Return the result of an upload, or None if there is none yet."""
         try:
             return self._request_json("GET", f"results/{quote(key)}")
         except ApiError as refusal:
@@ -108,22 +106,22 @@ class Client:
             raise
 
     def feedback(self, prediction_id: str, label: str, *, audit: bool = False) -> dict[str, Any]:
-        """Send the label that a prediction should have had; of several the last counts.
+        """Send the actual label of a prediction; if there are several, the last counts.
 
         Args:
-            prediction_id: As it was answered.
-            label: The actual one.
-            audit: Whether the prediction was drawn at random rather than chosen.
+            prediction_id: The id in the answer.
+            label: The actual label.
+            audit: Whether the prediction belongs to the audit sample, rather than being chosen by a person.
         """
         payload = {"prediction_id": prediction_id, "label": label} | ({"audit": True} if audit else {})
         return self._request_json("POST", "feedback", json.dumps(payload).encode(), "application/json")
 
     def compliance(self, **query: str) -> dict[str, Any]:
-        """Return what GET /compliance says."""
+        """Return the answer of GET /compliance."""
         return self._request_json("GET", f"compliance?{urlencode(query)}")
 
     def compliance_csv(self, **query: str) -> str:
-        """Return what GET /compliance says, as a table in CSV."""
+        """Return the answer of GET /compliance as CSV."""
         url = f"{self._url}compliance?{urlencode(query | {'format': 'csv'})}"
         return self._request("GET", url, headers=self._key).data.decode()
 
@@ -146,7 +144,7 @@ class Client:
         except urllib3.exceptions.HTTPError as error:
             reason = str(getattr(error, "reason", None) or error)
             raise UnreachableError(
-                f"{url.partition('?')[0]} cannot be reached: {_WHERE.sub('', reason)}"
+                f"{url.partition('?')[0]} cannot be reached: {_CONNECTION.sub('', reason)}"
             ) from error
         if response.status < HTTPStatus.BAD_REQUEST:
             return response

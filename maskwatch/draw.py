@@ -1,4 +1,4 @@
-"""What an answer says, drawn on its picture."""
+"""Drawing of an answer on its picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Those of the page. People who are colour-blind tell them apart as well.
+# The colours of the page, which colour-blind people can tell apart.
 COLOURS: Final = {"mask": "#0072B2", "no_mask": "#C24400", "incorrect": "#E69F00", "uncertain": "#66717C"}
 LETTERS: Final = {"mask": "white", "no_mask": "white", "incorrect": "black", "uncertain": "white"}
 
@@ -17,15 +17,15 @@ LETTERS: Final = {"mask": "white", "no_mask": "white", "incorrect": "black", "un
 def draw(image: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
     """Return a copy of an upright picture with a box, a label and its confidence for each face.
 
-    A face may have a number, by which people are told apart.
-    Where no face was found, what is said is said about the whole picture, and so is the box.
+    A face with a `number`, such as that of a tracked person, shows it. If no face was found, the box is the whole
+    picture, to which the label refers.
     """
     image = image.convert("RGB")
     canvas = ImageDraw.Draw(image)
     thickness = max(round(max(image.size) / 300), 1)
     font = ImageFont.load_default(max(round(max(image.size) / 45), 10))
     whole = {"box": {"left": 0, "top": 0, "width": image.width, "height": image.height}, **answer}
-    for face in reversed(answer["faces"] or [whole]):  # the largest last, lest another's label cover its own
+    for face in reversed(answer["faces"] or [whole]):  # the largest last, so that nothing covers its label
         box, colour = face["box"], COLOURS[face["label"]]
         left, top = box["left"], box["top"]
         right, bottom = left + box["width"], top + box["height"]

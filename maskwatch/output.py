@@ -1,4 +1,4 @@
-"""What was found in pictures, a line each: as a table to look at, as JSON, and as CSV."""
+"""Output formats for predictions, one line per picture (table, JSON, CSV), and the table of compliance."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ COLUMNS: Final = (
     *(f"faces_{label}" for label in OUTCOMES),
     *("detail", "model_version", "prediction_id"),
 )
-BOM: Final = "\ufeff"  # by which Excel knows UTF-8
-# What a spreadsheet would compute, at the beginning of a cell, or after what may part cells where it is not a comma.
-_FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- wide ones count, too
+BOM: Final = "\ufeff"  # Excel recognises UTF-8 by it
+# The start of what a spreadsheet would evaluate, in a cell or after a character at which some spreadsheets split
+# cells.
+_FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
 
 Row = dict[str, Any]  # by column
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one picture.
+    """The outcome for one picture: an answer or a refusal.
 
     Attributes:
-        file: Its name.
-        answer: The API's; None where it was refused.
+        file: Name of the picture.
+        answer: The API's answer; None if the picture was refused.
         detail: Why it was refused.
-        kind: Which problem that is, by its identifier in the table of /docs, or empty.
+        kind: Identifier of the problem in the table of /docs, or empty.
     """
 
     file: str
@@ -46,7 +47,7 @@ class Outcome:
 
 
 def scored(prediction: Mapping[str, Any]) -> Row:
-    """Return what the columns say about a prediction."""
+    """Return the columns of a row for a prediction."""
     counts = prediction["summary"]
     return {
         "status": "scored",
@@ -57,7 +58,7 @@ def scored(prediction: Mapping[str, Any]) -> Row:
 
 
 def as_table(outcomes: Iterable[Outcome], names: Sequence[str]) -> Iterator[str]:
-    """Give the lines of a table, with a line at its end that counts; `names` are those of all pictures to come."""
+    """Yield the lines of a table, with totals at the end; `names` are those of all pictures, for the column width."""
     file = max(len(printable(name)) for name in names)
     labels: Counter[str] = Counter()
     faces: Counter[str] = Counter()
@@ -82,18 +83,18 @@ def as_table(outcomes: Iterable[Outcome], names: Sequence[str]) -> Iterator[str]
 
 
 def as_json(outcomes: Iterable[Outcome], _: Sequence[str]) -> Iterator[str]:
-    """Give a JSON object for each: its file, its status, and the API's answer or what is wrong with it."""
+    """Yield a JSON object per picture: its file, its status, and the API's answer or the reason for the refusal."""
     for outcome in outcomes:
         if outcome.answer is None:
             row = {"status": "refused", "problem": outcome.kind, "detail": outcome.detail}
         else:
             row = {"status": "scored", **outcome.answer}
-        # Where the output is not UTF-8, a character that it lacks would come out as no JSON.
+        # If the output is not UTF-8, a character that it lacks would be written as an escape that is not JSON.
         yield json.dumps({"file": outcome.file} | row, ensure_ascii=sys.stdout.encoding.lower() != "utf-8")
 
 
 def as_csv(outcomes: Iterable[Outcome], _: Sequence[str]) -> Iterator[str]:
-    """Give a head with the columns, and a line for each."""
+    """Yield a header with the columns, and a line per picture."""
     yield BOM + _line(COLUMNS)
     for outcome in outcomes:
         row = scored(outcome.answer) if outcome.answer else {"status": "refused", "detail": outcome.detail}
@@ -109,12 +110,12 @@ FORMS: Final[Mapping[str, Callable[[Iterable[Outcome], Sequence[str]], Iterator[
 
 
 def compliance_table(found: Mapping[str, Any]) -> Iterator[str]:
-    """Give the lines of a table of what GET /compliance says, as they are read: with shares in percent."""
+    """Yield the lines of a table of an answer of GET /compliance, with shares in percent."""
     source = max([len(row["source"]) for row in found["rows"]] + [6])
     yield f"{'time':16}  {'source':{source}}  pictures     faces" + "".join(
         f"{label:>11}" for label in OUTCOMES
     )
-    rows = [*found["rows"], {"time": "together", "source": ""} | found["total"]]
+    rows = [*found["rows"], {"time": "total", "source": ""} | found["total"]]
     for row in rows:
         shares = [row[f"share_{label}"] for label in OUTCOMES]
         numbers = "".join(f"{'' if share is None else format(share, '.1%'):>11}" for share in shares)
@@ -123,13 +124,13 @@ def compliance_table(found: Mapping[str, Any]) -> Iterator[str]:
     corrected = found["total"].get("corrected_mask")
     if corrected is not None:
         low, high = (found["total"][f"corrected_mask_{end}"] for end in ("low", "high"))
-        yield f"without the model's mistakes {corrected:.1%} wore a mask (95% interval {low:.1%} to {high:.1%})"
+        yield f"corrected for the model's errors: {corrected:.1%} wore a mask (95% interval {low:.1%} to {high:.1%})"
     if people := found["total"].get("people"):
-        yield f"people, each counted once a stay: {people:,}, of whom {found['total']['people_mask']:,} wore a mask"
-    for days, why in (("missing", "not counted"), ("partial", "not over when they were counted")):
+        yield f"people, counted once per stay: {people:,}, of whom {found['total']['people_mask']:,} wore a mask"
+    for days, why in (("missing", "not counted"), ("partial", "counted before the day was over")):
         if found.get(days):
             yield f"{why}: {', '.join(found[days])}"
-    yield f"as of {found['as_of'] or 'never: nothing was counted in this time'}"
+    yield f"as of {found['as_of'] or 'never: nothing was counted in this range'}"
 
 
 def _line(cells: Sequence[Any]) -> str:
@@ -139,10 +140,10 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """Return a value as a cell of CSV that no spreadsheet computes; numbers stay as they are."""
+    """Return a value as a CSV cell that no spreadsheet evaluates; numbers stay as they are."""
     return _FORMULA.sub("'", value) if isinstance(value, str) else value
 
 
 def printable(text: str) -> str:
-    """Escape what would move the cursor, colour the terminal or break the line."""
+    """Escape control characters, which would move the cursor, colour the terminal or break the line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

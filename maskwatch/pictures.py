@@ -1,4 +1,4 @@
-"""Pictures on their way to the API: found, read, and made small enough for it."""
+"""Finding pictures, reading them, and scaling them down for the API."""
 
 from __future__ import annotations
 
@@ -16,28 +16,26 @@ from maskwatch.client import TYPES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_FORMATS: Final = ("JPEG", "PNG", "WEBP")  # that the service reads
-MAX_BYTES: Final = 4_400_000  # that the API takes of a picture
-SENT_PIXELS: Final = (
-    4_000_000  # of one that was scaled down; the service looks at no more of a larger one either
-)
+_FORMATS: Final = ("JPEG", "PNG", "WEBP")  # those that the service accepts
+MAX_BYTES: Final = 4_400_000  # the API's limit
+SENT_PIXELS: Final = 4_000_000  # of a scaled-down picture; the service itself uses no more of a larger one
 ENDINGS: Final = ", ".join(f"*{ending}" for ending in TYPES)
-_QUALITY: Final = 90  # of a JPEG; even noise of so many pixels then stays under the limit
-_SWAPPED: Final = 5  # from this EXIF orientation on, width and height are
+_QUALITY: Final = 90  # of a JPEG; at SENT_PIXELS even noise then stays under MAX_BYTES
+_SWAPPED: Final = 5  # from this EXIF orientation on, width and height are swapped
 _ORIENTATION: Final = 0x0112
 
 
 class UsageError(Exception):
-    """Pictures cannot be scored as the command line says; the message says why."""
+    """The command line cannot be carried out; the message says why."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One that is to be scored.
+    """A picture to score.
 
     Attributes:
-        name: What it is called in the output.
-        copy: Where among the drawn copies its own belongs.
+        name: Its name in the output.
+        copy: Path of its annotated copy, relative to the folder of copies.
         path: The file; None for standard input.
     """
 
@@ -58,13 +56,13 @@ class Picture:
 
 
 def find(names: Iterable[str]) -> tuple[list[Picture], int]:
-    """Find a picture for each file, for each in a folder that is named like one, and for `-`, standard input.
+    """Find the pictures that names refer to: files, folders (searched by file ending), and `-` for standard input.
 
     Returns:
-        The pictures, and how many files in the folders were left out.
+        The pictures, and the number of files in folders that were left out.
 
     Raises:
-        UsageError: There is no such file, or no picture in a folder.
+        UsageError: A file does not exist, or a folder has no pictures.
     """
     pictures, left_out = [], 0
     for name in names:
@@ -86,9 +84,9 @@ def find(names: Iterable[str]) -> tuple[list[Picture], int]:
 
 
 def within(folder: Path) -> tuple[list[Path], int]:
-    """Return the files in a folder, however deep, that are named like a picture, in order, and the number of others.
+    """Return the files below a folder that have a picture's ending, sorted, and the number of other files.
 
-    Hidden files are neither.
+    Hidden files count as neither.
     """
     files = sorted(
         path
@@ -100,23 +98,23 @@ def within(folder: Path) -> tuple[list[Path], int]:
 
 
 def upright(data: bytes) -> Image.Image:
-    """Open a picture as it is looked at.
+    """Open a picture and apply its EXIF orientation.
 
     Raises:
-        OSError: It is none that can be read.
+        OSError: It is not a readable picture.
     """
     with _opened(data) as image:
         return ImageOps.exif_transpose(image)
 
 
 def shrunk(data: bytes) -> tuple[bytes, tuple[int, int]]:
-    """Make a picture small enough for the API.
+    """Scale a picture down to `SENT_PIXELS`.
 
     Returns:
-        A smaller, upright copy as a JPEG file, and the width and height of the upright original.
+        The upright copy as a JPEG file, and the width and height of the upright original.
 
     Raises:
-        OSError: It is none that can be read.
+        OSError: It is not a readable picture.
     """
     file = io.BytesIO()
     with _opened(data) as image:
@@ -129,7 +127,7 @@ def shrunk(data: bytes) -> tuple[bytes, tuple[int, int]]:
 
 
 def as_in(original: tuple[int, int], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an answer about a smaller copy as it would be about the original of this width and height."""
+    """Return an answer about a smaller copy with its boxes scaled to the original's width and height."""
     width, height = original
     across, down = width / answer["image"]["width"], height / answer["image"]["height"]
     factors = {"left": across, "top": down, "width": across, "height": down}
@@ -152,7 +150,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """Return a picture in RGB as the service would see it: on white, and of 16 bits the upper eight."""
+    """Convert a picture to RGB as the service does: transparency on white, and the upper 8 of 16 bits."""
     if image.mode.startswith("I"):
         image = image.point(lambda value: value * (1 / 256)).convert("L")
     if not image.has_transparency_data:

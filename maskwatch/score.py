@@ -1,4 +1,4 @@
-"""One picture to the API's answer, and to a copy with the answer drawn on it."""
+"""Scoring of one picture, and drawing of the answer on a copy."""
 
 from __future__ import annotations
 
@@ -13,26 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FOR_ALL: Final = {
-    "forbidden",
-    "throttled",
-    "invalid-parameter",
-}  # refusals that every other picture would get
-SMALLER: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy does not get
-_QUALITY: Final = 90  # of a drawn copy, unless it is a PNG
+FATAL: Final = {"forbidden", "throttled", "invalid-parameter"}  # refusals that all pictures would get
+SIZE: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy avoids
+_QUALITY: Final = 90  # of an annotated JPEG
 
 
 def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path | None) -> Outcome:
     """Score one picture, and draw the answer.
 
     Args:
-        client: Of the API.
-        query: Its parameters.
-        picture: A smaller copy is sent of one that is larger than the API takes.
-        copy: Where the drawn copy goes; None for no copy.
+        client: The API's client.
+        query: Options of POST /predict.
+        picture: The picture; if it is larger than the API accepts, a smaller copy is sent.
+        copy: Path for the annotated copy; None for no copy.
 
     Raises:
-        ApiError: Every other picture would be refused, too.
+        ApiError: The API refused in a way that would affect every other picture, too.
     """
     try:
         data = picture.read()
@@ -43,7 +39,7 @@ def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path
     except OSError as error:
         return Outcome(picture.name, None, str(error))
     except ApiError as refusal:
-        if isinstance(refusal, UnreachableError) or refusal.kind in FOR_ALL:
+        if isinstance(refusal, UnreachableError) or refusal.kind in FATAL:
             raise
         return Outcome(picture.name, None, str(refusal), refusal.kind)
     return Outcome(picture.name, answer)
@@ -54,7 +50,7 @@ def _predict(client: Client, query: Mapping[str, str], data: bytes) -> dict[str,
         try:
             return client.predict(data, **query)
         except ApiError as refusal:
-            if refusal.kind not in SMALLER:
+            if refusal.kind not in SIZE:
                 raise
     smaller, original = shrunk(data)
     return as_in(original, client.predict(smaller, **query))

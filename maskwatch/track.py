@@ -1,4 +1,4 @@
-"""Faces of single frames to people: who is who from frame to frame, and a label that does not flicker.
+"""Tracking: matches faces across frames to people, and smooths their labels.
 
 The page does the same (functions/portal/page/track.js); tests/tracking.json specifies both.
 """
@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-LABELS: Final = ("mask", "incorrect", "no_mask")  # by which people are counted
+LABELS: Final = ("mask", "incorrect", "no_mask")  # in the order of the counts
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How people are followed.
+    """Parameters of tracking.
 
     Attributes:
         steadiness: Seconds over which probabilities are smoothed.
-        margin: By how much another label must lead before it takes over.
-        overlap: Of two boxes, intersection over union, from which they are the same face.
+        margin: Lead in probability that another label needs to take over.
+        overlap: Intersection over union from which two boxes are the same face.
         patience: Seconds that a face may be out of sight.
-        sightings: In how many frames a face must have been seen to count as a person.
+        sightings: Frames in which a face must have been seen to count as a person.
     """
 
     steadiness: float = 0.5
@@ -43,8 +43,8 @@ class Face:
     """One face of a frame.
 
     Attributes:
-        box: Its left, top, width and height, in any unit as long as it stays the same.
-        probabilities: By label.
+        box: Left, top, width and height, in the same unit in every frame.
+        probabilities: Probability of each label.
     """
 
     box: Mapping[str, float]
@@ -53,17 +53,17 @@ class Face:
 
 @dataclass(frozen=True)
 class Track:
-    """One face, followed over frames; times are in seconds.
+    """A face followed over frames; times are in seconds.
 
     Attributes:
-        id: A number of its own.
+        id: Unique number.
         box: Where it was last seen.
-        probabilities: Smoothed, by label.
-        label: Which it has; another must lead to take over.
-        since: When it got its label.
-        first: When it was first seen.
-        last: When it was last seen.
-        seen: In how many frames.
+        probabilities: Smoothed probability of each label.
+        label: Its current label.
+        since: Time of the latest change of label.
+        first: Time of the first frame with it.
+        last: Time of the last frame with it.
+        seen: Number of frames with it.
     """
 
     id: int
@@ -78,12 +78,12 @@ class Track:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known after some frames.
+    """The state of tracking after some frames.
 
     Attributes:
-        tracks: Of those in sight, or out of it for no longer than `patience`.
-        gone: How many people left, by their last label.
-        next: The number of the next new face.
+        tracks: Tracks in sight, or out of sight for no longer than `patience`.
+        gone: Number of people who left, by their last label.
+        next: Id of the next track.
     """
 
     tracks: tuple[Track, ...] = ()
@@ -105,7 +105,7 @@ def overlap(a: Mapping[str, float], b: Mapping[str, float]) -> float:
 
 
 def follow(known: Known, faces: Sequence[Face], now: float, settings: Settings = DEFAULTS) -> Known:
-    """Return what is known after one more frame; `now` is in seconds, infinite to let everybody go."""
+    """Return the state after one more frame; `now` is in seconds, infinite to end all tracks."""
     found = _match(known.tracks, faces, settings.overlap)
     tracks = []
     gone = Counter(known.gone)
@@ -130,12 +130,12 @@ def people(known: Known, settings: Settings = DEFAULTS) -> list[Track]:
 
 
 def tally(known: Known, settings: Settings = DEFAULTS) -> dict[str, int]:
-    """Return how many people there were so far, those in sight included: all, and by their last label."""
+    """Return the number of people so far, including those in sight: in total, and by their last label."""
     return counts(Counter(track.label for track in people(known, settings)) + Counter(known.gone))
 
 
 def counts(labels: Counter[str]) -> dict[str, int]:
-    """Return how many people have each label, and how many there are."""
+    """Return the number of people in total and with each label."""
     return {"people": labels.total()} | {label: labels[label] for label in LABELS}
 
 
@@ -146,13 +146,13 @@ def without_mask(known: Known, now: float, after: float, settings: Settings = DE
     ]
 
 
-def _match(tracks: Sequence[Track], faces: Sequence[Face], least: float) -> dict[int, int]:
-    """Return which face continues which track, the best overlaps first: indices of faces by ids of tracks."""
+def _match(tracks: Sequence[Track], faces: Sequence[Face], min_overlap: float) -> dict[int, int]:
+    """Match faces to tracks greedily, best overlap first: indices of faces by ids of tracks."""
     shares = [(overlap(track.box, face.box), track.id, i) for track in tracks for i, face in enumerate(faces)]
     found: dict[int, int] = {}
     taken = set()
     for share, track_id, i in sorted(shares, key=lambda pair: -pair[0]):
-        if share < least:
+        if share < min_overlap:
             break
         if track_id not in found and i not in taken:
             found[track_id] = i
@@ -161,7 +161,7 @@ def _match(tracks: Sequence[Track], faces: Sequence[Face], least: float) -> dict
 
 
 def _seen(track: Track, face: Face, now: float, settings: Settings) -> Track:
-    # By time rather than by frame, so that it means the same at any rate.
+    # Weighted by time rather than by frame, so that smoothing does not depend on the frame rate.
     weight = 1 - math.exp(-(now - track.last) / settings.steadiness) if settings.steadiness > 0 else 1
     smoothed = {
         label: p + weight * (face.probabilities[label] - p) for label, p in track.probabilities.items()

@@ -52,7 +52,7 @@ def test_every_picture_has_a_line_and_the_table_sums_them_up(system, score, fold
     assert [row["status"] for row in rows] == ["scored", "scored", "rejected", "scored"]
     assert rows[0]["label"] == rows[1]["label"] == rows[3]["label"]
     assert "damaged" in rows[2]["detail"]
-    assert "together" in done.stdout
+    assert "total" in done.stdout
     assert "rejected             1  The JPEG picture is damaged" in done.stdout
     assert "uploaded: 100%" in done.stderr
     assert "results: 100%" in done.stderr

@@ -94,11 +94,11 @@ def test_s3_s_refusal_is_read_from_its_xml(client, answers):
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("soon", 0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)])
-def test_who_is_not_patient_is_told_how_long_to_wait(value, seconds):
+def test_a_client_that_does_not_retry_learns_how_long_to_wait(value, seconds):
     with serving() as service:
         service.answer = lambda _: (*problem("throttled", 429, "Slow down."), ("retry-after", value))
         with pytest.raises(ApiError, match="Slow down") as refused:
-            Client(service.url, "secret", patient=False).health()
+            Client(service.url, "secret", retry=False).health()
     assert (refused.value.status, refused.value.after, len(service.asked)) == (429, seconds, 1)
 
 

@@ -78,7 +78,7 @@ def test_compliance_is_a_table_with_shares(run, service):
     assert lines[0][:4] == ["time", "source", "pictures", "faces"]
     assert lines[1] == ["2026-11-20", "Tür", "3", "7", "10", "60.0%", "10.0%", "20.0%", "10.0%"]
     assert lines[2] == ["2026-11-21", "0", "0"]
-    assert lines[3] == ["together", "7", "10", "60.0%", "10.0%", "20.0%", "10.0%"]
+    assert lines[3] == ["total", "7", "10", "60.0%", "10.0%", "20.0%", "10.0%"]
     assert lines[4] == ["as", "of", "2026-11-22T11:05:12Z"]
     assert service.asked[0].query == {}
 

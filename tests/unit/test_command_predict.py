@@ -254,10 +254,10 @@ def test_an_address_of_something_else_is_told(run, service):
         (["nothing.jpg"], "there is no file nothing.jpg"),
         (["photos/a.jpg", "photos/folder.jpg"], "photos/folder.jpg has no files named *.jpg, *.jpeg"),
         (["photos", "--url", "localhost:3000"], "does not start with http:// or https://"),
-        (["photos", "--min-confidence", "1.1"], "'1.1' is no number from 0 to 1"),
+        (["photos", "--min-confidence", "1.1"], "'1.1' is not a number from 0 to 1"),
         (["photos", "--min-confidence", "nan"], "no number from 0 to 1"),
-        (["photos", "--connections", "0"], "'0' is no number from 1 up"),
-        (["photos", "--connections", "x"], "'x' is no number from 1 up"),
+        (["photos", "--connections", "0"], "'0' is not a whole number of at least 1"),
+        (["photos", "--connections", "x"], "'x' is not a whole number of at least 1"),
         (["photos", "--format", "xml"], "invalid choice: 'xml'"),
         (["photos", "--draw", "photos"], "photos/a.jpg lies in photos, where the drawn copies go"),
         (["photos", "--draw", "photos/deep"], "photos/deep/d.jpeg lies in photos/deep"),
@@ -317,7 +317,7 @@ def test_without_a_terminal_there_is_none(service, folder):  # noqa: ARG001
     with command("photos", cwd=folder, stderr=subprocess.PIPE) as process:
         out, err = process.communicate()
 
-    left_out = b"maskwatch: left out, not being named *.jpg, *.jpeg, *.jpe, *.jfif, *.png, *.webp: 1\n"
+    left_out = b"maskwatch: 1 files left out that are not *.jpg, *.jpeg, *.jpe, *.jfif, *.png, *.webp\n"
     assert (len(out.splitlines()), err) == (7, left_out)
 
 
