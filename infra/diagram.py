@@ -1,6 +1,6 @@
-"""Draw the stack with all its options: `python -m infra.diagram` puts the drawing into docs/architecture.md.
+"""Draw the stack with all its options: `python -m infra.diagram` updates the diagram in docs/architecture.md.
 
-An arrow is a permission, a subscription or a route of the template, in the direction in which data flows.
+An arrow is a permission, a subscription or a route in the template, and points in the direction of the data.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from infra.local.template import unresolved
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    Arrow = tuple[str, str, str]  # from a logical id, to another, and what it says
+    Arrow = tuple[str, str, str]  # the logical ids of its start and end, and its label
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "architecture.md"
 _BLOCK: Final = re.compile(r"(?<=<!-- python -m infra\.diagram -->\n).*?(?=<!-- end -->)", re.DOTALL)
-_SHAPES: Final = {  # how Mermaid brackets the name of each type that is drawn
+_SHAPES: Final = {  # Mermaid's brackets around the name, by resource type; other types are not drawn
     "AWS::ApiGateway::RestApi": ("[/", "/]"),
     "AWS::DynamoDB::Table": ("[(", ")]"),
     "AWS::Events::Rule": ("((", "))"),
@@ -31,7 +31,7 @@ _SHAPES: Final = {  # how Mermaid brackets the name of each type that is drawn
     "AWS::Scheduler::Schedule": ("((", "))"),
     "AWS::StepFunctions::StateMachine": ("{{", "}}"),
 }
-_SENDS: Final = {  # the property that names what a resource sends to
+_SENDS: Final = {  # by resource type, the property that names its targets
     "AWS::ApiGateway::RestApi": "Body",
     "AWS::Events::Rule": "Targets",
     "AWS::KinesisFirehose::DeliveryStream": "ExtendedS3DestinationConfiguration",
@@ -78,7 +78,7 @@ def diagram(template: Mapping[str, Any]) -> str:
 
 
 def _arrows(resources: Mapping[str, Any]) -> Iterator[Arrow]:
-    writers = {  # log groups, by the function that writes into them
+    writers = {  # the function that writes into a log group, by log group
         reference: name
         for name, resource in resources.items()
         for reference in _references(resource, "LoggingConfig")
@@ -114,15 +114,15 @@ def _references(resource: Mapping[str, Any], key: str) -> list[str]:
 
 
 def _title(name: str) -> str:
-    """Return a logical id as words: UploadsDeadLetters is "uploads dead letters"."""
+    """Return a logical id as words: UploadsDeadLetters becomes "Uploads dead letters"."""
     name = name.removesuffix("Function")
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
 
 
 def main() -> None:
-    """Put the drawing into the document."""
-    drawing = f"```mermaid\n{diagram(expand(TEMPLATE, VARIANTS['options']))}\n```\n"
-    DOCUMENT.write_text(_BLOCK.sub(lambda _: drawing, DOCUMENT.read_text()))
+    """Update the diagram in the document."""
+    block = f"```mermaid\n{diagram(expand(TEMPLATE, VARIANTS['options']))}\n```\n"
+    DOCUMENT.write_text(_BLOCK.sub(lambda _: block, DOCUMENT.read_text()))
 
 
 if __name__ == "__main__":

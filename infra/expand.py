@@ -1,6 +1,6 @@
-"""Write template.yaml as CloudFormation gets it, for linters, which look into no included file.
+"""Expand template.yaml to what CloudFormation gets, for linters, which do not follow includes.
 
-`python -m infra.expand FOLDER` writes a template a variant: includes inlined, SAM transformed, conditions decided.
+`python -m infra.expand FOLDER` writes one file per variant: includes inlined, SAM transformed, conditions evaluated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TEMPLATE: Final = Path(__file__).parents[1] / "template.yaml"
-# Parameters that together give every condition both of its values; not all of them make a stack.
+# Parameters that together give every condition both values. Not every variant could be deployed.
 VARIANTS: Final[dict[str, dict[str, str]]] = {
     "defaults": {},
     "options": {
@@ -39,10 +39,10 @@ VARIANTS: Final[dict[str, dict[str, str]]] = {
 
 
 def expand(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return a SAM template as plain CloudFormation with its conditions decided; what they leave out is gone.
+    """Return a SAM template as plain CloudFormation, with only the parts whose conditions hold.
 
     Raises:
-        InvalidTemplate: A parameter without a value, or a template that SAM refuses.
+        TemplateError: A parameter has no value, or SAM refuses the template.
     """
     template = transformed_template(path, parameters)
     conditions = true_conditions(template, parameter_values(template, parameters))
@@ -61,7 +61,7 @@ def expand(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
-    """Write each variant of template.yaml into a folder."""
+    """Write each variant of template.yaml to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, parameters in VARIANTS.items():
         (folder / f"{name}.json").write_text(json.dumps(expand(TEMPLATE, parameters), indent=1))

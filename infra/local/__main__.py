@@ -1,4 +1,4 @@
-"""`make run`: the whole stack on this machine, until Ctrl-C."""
+"""`make run`: the whole stack on this machine, until interrupted."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ KEY: Final = "local"
 def main() -> int:
     """Run until interrupted; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
-    parser.add_argument("--port", type=int, default=3000, help="where the API listens; 0 takes a free one")
+    parser.add_argument("--port", type=int, default=3000, help="port of the API; 0 for any free one")
     parser.add_argument(
         "--parameter",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of template.yaml, instead of its default (repeatable)",
+        help="a value for a parameter of template.yaml (repeatable)",
     )
     options = parser.parse_args()
     parameters = dict(given.split("=", 1) for given in options.parameter)
@@ -54,7 +54,7 @@ def main() -> int:
     try:
         listener = socket.create_server(("127.0.0.1", options.port))
     except OSError as error:
-        return _failed(f"port {options.port}: {error.strerror}. Is another one running? Take --port")
+        return _failed(f"port {options.port}: {error.strerror}. Choose another with --port")
     try:
         with listener:
             _run(listener, parameters)
@@ -120,7 +120,7 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
 
 
 def _by_arn(stack: Stack, by_name: Mapping[str, Function]) -> dict[str, Function]:
-    """Return functions by their ARNs and those of their aliases."""
+    """Return the functions by their ARNs and their aliases' ARNs."""
     by_arn = {function.config.arn: function for function in by_name.values()}
     for alias in stack.of_type("AWS::Lambda::Alias"):
         by_arn[alias.name] = by_name[alias.properties["FunctionName"]]
@@ -157,7 +157,7 @@ Copy pictures into the uploads bucket; seconds later the results bucket has thei
     aws --endpoint-url {endpoint} s3 cp face.jpg s3://{stack.resources["UploadsBucket"].name}/
     aws --endpoint-url {endpoint} s3 cp s3://{stack.resources["ResultsBucket"].name}/face.jpg.json -
 
-`make score DIR=photos/` does both for a folder. Score what is in the uploads bucket and has no result of this model:
+`make score DIR=photos/` does both for a folder. Score uploads that have no result of this model yet:
     AWS_ENDPOINT_URL={endpoint} make backfill STACK={STACK_NAME} PREFIX=
 
 Every prediction leaves a record in the records bucket. Compare the records with the model's baseline:

@@ -1,4 +1,4 @@
-"""A moto server in a process of its own, that ends with whoever started it."""
+"""A moto server in its own process, which ends with the process that started it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from functools import wraps
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.local.firehose import filter_of, packed
+from infra.local.firehose import filter_of, pack
 from infra.local.invocations import UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 TABLE_WRITES: Final = ("put_item", "update_item", "transact_write_items")
-_DELIVERIES: Final = 3  # Lambda tries an event twice more
+_DELIVERIES: Final = 3  # attempts: Lambda retries an event twice
 _lock: Final = RLock()
 
 
 @contextmanager
 def moto_server(functions: str = "") -> Iterator[str]:
-    """Run moto on a free port of this machine and give its address.
+    """Run moto on a free local port, and yield its URL.
 
     Args:
-        functions: where the local functions can be invoked (see invocations.py), if there are any.
+        functions: URL at which the local functions are invoked (see invocations.py); empty for none.
     """
     with subprocess.Popen(  # noqa: S603 -- our own
         [sys.executable, "-m", "infra.local.aws", functions],
@@ -63,25 +63,25 @@ def main() -> None:
     for name, replacement in _OF_EXECUTIONS.items():
         setattr(StepFunctionBackend, name, replacement)
     for owner, name, replacement in (
-        # At every message, moto asks of all that wait how late it is: slow, with thousands.
+        # For every message, moto checks the age of all waiting messages, which is slow with thousands.
         (sqs, "unix_time_millis", lambda: time.time() * 1000),
         (sqs.SQSBackend, "is_message_valid_based_on_retention_period", lambda *_: True),
-        # It would compare each value with every metric that it has found so far.
+        # moto compares each value with every metric found so far.
         (CloudWatchBackend, "get_filtered_metrics", _each_metric_once),
-        # It would write the parameters down and deploy nothing: see update.py.
+        # moto only stores the parameters; see update.py for the deployment.
         (CloudFormationBackend, "update_stack", _update_stack),
-        # It would hand the events on whole, under another name: see firehose.py.
+        # moto forwards the whole events, under another key; see firehose.py.
         (FirehoseBackend, "send_log_event", _send_log_event),
-        # DynamoDB does one of these after the other; moto lets its threads mix them.
+        # DynamoDB serialises writes; moto's threads do not.
         *((DynamoDBBackend, name, one_at_a_time(getattr(DynamoDBBackend, name))) for name in TABLE_WRITES),
-        # It would start a container of each function, and filter nothing.
+        # moto starts a container for each function, and does not filter.
         (LambdaBackend, "send_log_event", _send_to_function),
-        # It would start a container of each function: see invocations.py.
+        # moto starts a container for each function; see invocations.py.
         (LambdaBackend, "invoke", _invoke),
     ):
         setattr(owner, name, replacement)
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -99,7 +99,7 @@ def _each_metric_once(backend: Any, name: str, namespace: str, dimensions: Seque
 
 
 def one_at_a_time(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of moto's that no two threads run at once."""
+    """Return a method of moto that only one thread runs at a time."""
 
     @wraps(method)
     def alone(*arguments: Any, **named: Any) -> Any:
@@ -112,7 +112,7 @@ def one_at_a_time(method: Callable[..., Any]) -> Callable[..., Any]:
 def _send_to_function(
     backend: Any, arn: str, subscription: str, group: str, stream: str, events: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Hand a function what matches its subscription, and wait for it, so that deliveries do not pile up."""
+    """Invoke a function with the events that match its subscription, and wait, so that deliveries do not pile up."""
     matching = _matching(backend, subscription, group, events)
     if not matching:
         return
@@ -136,7 +136,7 @@ def _send_to_function(
 def _matching(
     backend: Any, subscription: str, group: str, events: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Return the events that a subscription's filter lets through, which moto's would all be."""
+    """Return the events that match a subscription's filter, which moto ignores."""
     from moto.logs.models import logs_backends  # noqa: PLC0415
 
     logs = logs_backends[backend.account_id][backend.region_name]
@@ -153,7 +153,7 @@ def _send_log_event(
     if messages:
         stream = backend.lookup_name_from_arn(arn)
         destination = stream.destinations[0]["ExtendedS3"]
-        key, body = packed(messages, stream.delivery_stream_name, destination, datetime.now(UTC))
+        key, body = pack(messages, stream.delivery_stream_name, destination, datetime.now(UTC))
         bucket = destination["BucketARN"].rpartition(":")[2]
         s3_backends[backend.account_id][backend.partition].put_object(bucket, key, body)
 
@@ -189,7 +189,7 @@ def _update_stack(
     def deploy() -> None:
         call = urllib.request.Request(f"{sys.argv[1]}/{UPDATE}", data=json.dumps(values).encode())  # noqa: S310 -- our own
         try:
-            with urllib.request.urlopen(call) as answer:  # noqa: S310 -- it takes as long as it takes
+            with urllib.request.urlopen(call) as answer:  # noqa: S310 -- no timeout: a canary takes its time
                 reason = json.loads(answer.read())
         except (OSError, ValueError) as error:
             reason = repr(error)
@@ -198,7 +198,7 @@ def _update_stack(
             tell("UPDATE_ROLLBACK_COMPLETE")
             stack.status = "UPDATE_ROLLBACK_COMPLETE"
             return
-        tell("UPDATE_COMPLETE")  # first: who sees the stack's new status looks for this
+        tell("UPDATE_COMPLETE")  # before the status changes: pollers of the status then look for it
         stack.update(template, role_arn, parameters=values, tags=tags)
 
     stack.status = "UPDATE_IN_PROGRESS"
@@ -237,8 +237,8 @@ def _invoke(
     return payload
 
 
-# moto runs no executions. backfill.py does, and reports progress by a call that does nothing in moto: the token is
-# the execution's ARN, the output the fields to set. The only map run of an execution has that ARN, too.
+# moto does not run executions; backfill.py does, and reports progress by `send_task_success`, which moto ignores: the
+# token is the execution's ARN, the output the fields to set. An execution's only map run has the same ARN.
 
 
 def _update_execution(backend: Any, arn: str, output: str) -> None:

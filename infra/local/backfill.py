@@ -1,7 +1,7 @@
-"""Runs the backfill's executions that are started in moto, which would leave them running.
+"""Runs executions of the backfill's state machine, which moto accepts but does not run.
 
-A plain loop over the items that infra/backfill.asl.yaml names, batch by batch, with the state machine's own batch
-size, input and tolerance. Not here: retries and time limits; a batch that fails has failed.
+A plain loop over the items that infra/backfill.asl.yaml names, in batches, with the state machine's own batch size,
+input and tolerance. It does not retry, and has no time limits: a batch that fails has failed.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
     from infra.local.stack import Client
 
-_PAUSE: Final = 0.5  # seconds between two looks for new executions
+_PAUSE: Final = 0.5  # seconds between polls for new executions
 
 
 class BackfillRunner:
-    """Looks in moto for executions of a state machine, and runs each in a thread of its own.
+    """Polls moto for executions of a state machine, and runs each in its own thread.
 
     Args:
-        machine: The state machine's ARN.
-        definition: The state machine, every reference resolved.
-        client: Returns a boto3 client of moto by the name of the service.
-        invoke: Calls the function of an ARN with an event.
+        machine: ARN of the state machine.
+        definition: The state machine, with all references resolved.
+        client: Returns moto's boto3 client for a service.
+        invoke: Invokes the function with an ARN on an event.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class BackfillRunner:
         self._thread = Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start polling."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; executions in progress end with this process."""
+        """Stop polling; executions in progress end with this process."""
         self._stopped.set()
         self._thread.join()
 
@@ -87,17 +87,17 @@ def run(
     invoke: Callable[[str, Any], Any],
     progress: Callable[[Mapping[str, int]], None],
 ) -> dict[str, Any]:
-    """Score what an execution's input names, and return its output.
+    """Run an execution, and return its output.
 
     Args:
-        definition: The state machine, every reference resolved.
+        definition: The state machine, with all references resolved.
         payload: The execution's input, `{"prefix" or "manifest": …, "concurrency": …}`.
         s3: A boto3 client.
-        invoke: Calls the function of an ARN with an event.
-        progress: Is called with the number of items, and of those that succeeded and failed so far.
+        invoke: Invokes the function with an ARN on an event.
+        progress: Called with the number of items in total, and of those that succeeded and failed so far.
 
     Raises:
-        ExecutionError: There is no such manifest, or more items failed than are tolerated.
+        ExecutionError: The manifest does not exist, or more items failed than are tolerated.
     """
     state = definition["States"]["ScoreInventory" if "manifest" in payload else "ScorePrefix"]
     reader, batcher = state["ItemReader"]["Parameters"], state["ItemBatcher"]
@@ -150,7 +150,7 @@ def _inventoried(s3: Any, bucket: str, manifest: str) -> Iterator[dict[str, Any]
 
 
 def _write(s3: Any, place: Mapping[str, str], results: Mapping[str, Sequence[Any]]) -> dict[str, str]:
-    """Write the results of the batches as Step Functions' ResultWriter does, and return where the manifest is."""
+    """Write the batches' results as Step Functions' ResultWriter does; return the manifest's bucket and key."""
     bucket, folder = place["Bucket"], f"{place['Prefix']}/{uuid.uuid4()}"
     files: dict[str, list[dict[str, Any]]] = {}
     for status, of_batches in results.items():

@@ -1,4 +1,4 @@
-"""Runs the schedules that come every few minutes; what comes by the hour is left to `make drift`."""
+"""Runs schedules with a rate in minutes; the hourly one of Drift is left to `make drift`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SCHEDULED: Final = "<aws.scheduler.scheduled-time>"
 
 
 class Clock:
-    """Invokes a function as an `AWS::Scheduler::Schedule` says.
+    """Invokes a function at the rate of an `AWS::Scheduler::Schedule`.
 
     Args:
-        schedule: Its properties, as the template has them.
-        function: Its target.
+        schedule: The properties in the template.
+        function: The target.
     """
 
     def __init__(self, schedule: Mapping[str, Any], function: Function) -> None:
@@ -36,12 +36,12 @@ class Clock:
         self._thread = Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin to count the minutes."""
+        """Start the schedule, if its rate is in minutes."""
         if self._seconds:
             self._thread.start()
 
     def stop(self) -> None:
-        """Invoke no more."""
+        """Stop the schedule."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -49,5 +49,5 @@ class Clock:
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             try:
                 self._function.invoke(json.loads(self._input.replace(_SCHEDULED, now)))
-            except LocalError as error:  # the next one comes
+            except LocalError as error:  # the next invocation may succeed
                 print(f"a schedule failed: {error}", file=sys.stderr)

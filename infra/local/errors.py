@@ -1,8 +1,8 @@
-"""What stops the local stack, or one of its functions."""
+"""Errors of the local stack and its functions."""
 
 
 class LocalError(Exception):
-    """The base of all; the message says what to do where somebody can do something."""
+    """Base of all; the message says what to do, where the user can do something."""
 
 
 class TemplateError(LocalError):
@@ -10,31 +10,31 @@ class TemplateError(LocalError):
 
 
 class StackError(LocalError):
-    """The template holds something that the local stack does not know; the message says what to do."""
+    """The template contains something that the local stack does not support; the message says what to do."""
 
 
 class ApiError(LocalError):
-    """The API's definition holds something that the local gateway does not know."""
+    """The API's definition contains something that the local gateway does not support."""
 
 
 class DeliveryError(LocalError):
-    """A stream or a subscription holds something that the local Firehose does not know."""
+    """A stream or a subscription contains something that the local Firehose does not support."""
 
 
 class FunctionError(LocalError):
-    """A function raised, crashed or ran out of time; the message is for the log, not for the client."""
+    """A function raised, crashed or timed out; the message is for the log, not for the client."""
 
 
 class RequestTooLargeError(LocalError):
-    """An event is larger than Lambda takes."""
+    """An event exceeds Lambda's limit."""
 
 
 class TooManyRequestsError(LocalError):
-    """Every process of a function was busy for as long as the caller would wait."""
+    """All processes of a function were busy for as long as the caller waited."""
 
 
 class ExecutionError(LocalError):
-    """An execution failed, with the error and the cause as Step Functions names them."""
+    """An execution failed; `error` and `cause` are those of Step Functions."""
 
     def __init__(self, error: str, cause: str) -> None:
         super().__init__(f"{error}: {cause}")
@@ -42,4 +42,4 @@ class ExecutionError(LocalError):
 
 
 class UnsupportedMediaTypeError(LocalError):
-    """A body has a Content-Encoding that API Gateway does not take."""
+    """A body has a Content-Encoding that API Gateway does not support."""

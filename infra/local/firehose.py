@@ -1,9 +1,9 @@
-"""What Firehose does to log events on their way into a bucket, and moto's does not.
+"""Firehose's processing of log events on their way to a bucket, which moto does not do.
 
-CloudWatch Logs sends what matches its subscription filter; the stream takes the events out of their envelope, ends
-each with a line feed, compresses them, and names the object by its prefix and the time. moto filters nothing, leaves
-the envelope on, and takes a prefix literally. Not here: buffering (each delivery is an object, at once) and failures;
-`check` refuses whatever else a stream may be configured to do.
+CloudWatch Logs sends the events that match its subscription filter. The stream unwraps them, ends each with a line
+feed, compresses them, and builds the key from its prefix and the time. moto neither filters nor unwraps, and takes
+the prefix literally. Not implemented: buffering (each delivery is an object, at once) and failures. `check` refuses
+everything else that a stream may be configured to do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PATTERN: Final = re.compile(r'\{ \$\.(\w+) = "\*" \}')
 _TIMESTAMP: Final = re.compile(r"!\{timestamp:([^}]*)\}")
-_FORMATS: Final = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H"}  # Java's letters, and ours
+_FORMATS: Final = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H"}  # Java's pattern letters to strftime's
 _PROCESSORS: Final = [
     {
         "Type": "Decompression",
@@ -40,31 +40,31 @@ _PROCESSORS: Final = [
 
 
 def check(destination: Mapping[str, Any]) -> None:
-    """Refuse a stream that `packed` would treat differently from Firehose.
+    """Refuse a stream that `pack` would treat differently from Firehose.
 
     Args:
-        destination: its `ExtendedS3DestinationConfiguration`.
+        destination: The stream's `ExtendedS3DestinationConfiguration`.
 
     Raises:
-        DeliveryError: The message says what is not known.
+        DeliveryError: It has a setting that is not supported.
     """
     if destination.get("ProcessingConfiguration") != {"Enabled": True, "Processors": _PROCESSORS}:
-        raise DeliveryError("only the processors that take messages out of log events are known here")
+        raise DeliveryError("only the processors that unwrap log events are supported here")
     if destination.get("CompressionFormat") != "GZIP":
-        raise DeliveryError("only GZIP is known here")
+        raise DeliveryError("only GZIP is supported here")
     if not _TIMESTAMP.search(destination.get("Prefix", "")):
-        raise DeliveryError("only a prefix with !{timestamp:…} is known here")
+        raise DeliveryError("only a prefix with !{timestamp:…} is supported here")
 
 
 def filter_of(pattern: str) -> Callable[[str], bool]:
-    """Return the test that a subscription filter's pattern is.
+    """Return the predicate for a subscription filter's pattern.
 
     Raises:
-        DeliveryError: the pattern is not of the form `{ $.name = "*" }`.
+        DeliveryError: The pattern is not of the form `{ $.name = "*" }`.
     """
     match = _PATTERN.fullmatch(pattern)
     if not match:
-        raise DeliveryError(f'filter patterns are known here in the form {{ $.name = "*" }}, not {pattern}')
+        raise DeliveryError(f'only filter patterns like {{ $.name = "*" }} are supported here, not {pattern}')
 
     def has_field(message: str) -> bool:
         try:
@@ -75,10 +75,10 @@ def filter_of(pattern: str) -> Callable[[str], bool]:
     return has_field
 
 
-def packed(
+def pack(
     messages: Iterable[str], stream: str, destination: Mapping[str, Any], now: datetime
 ) -> tuple[str, bytes]:
-    """Return key and content of the object that holds the messages."""
+    """Return the key and the content of the object for these messages."""
     prefix = _TIMESTAMP.sub(lambda match: now.strftime(_strftime(match[1])), destination["Prefix"])
     key = f"{prefix}{stream}-1-{now:%Y-%m-%d-%H-%M-%S}-{uuid.uuid4()}.gz"
     return key, gzip.compress("".join(f"{message}\n" for message in messages).encode())

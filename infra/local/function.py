@@ -1,7 +1,7 @@
-"""A local Lambda: runs a function's handler in processes of its own, with the environment of the template.
+"""A local Lambda: runs a function's handler in its own processes, with the environment of the template.
 
-As in Lambda, a process serves one event at a time, a new process is a cold start, one that runs out of time
-is killed. Memory is given to the function as a number (it sizes its threads by it) and is not enforced.
+As in Lambda, a process serves one event at a time, a new process is a cold start, and a process that times out is
+killed. The memory size is passed on, since functions size their thread pools by it, but it is not enforced.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PROJECT: Final = Path(__file__).parents[2]
-CONCURRENCY: Final = 2  # processes a function may have
-MAX_PAYLOAD: Final = 6 * 1024 * 1024  # Lambda's own limit on an event and on an answer, in bytes
-CANARY_EVERY: Final = 10  # events, as in Canary10Percent…
-CANARY_SECONDS: Final = 5.0  # in place of the strategy's minutes
-INIT_SECONDS: Final = 60.0  # Lambda cuts an init off after 10; a busy machine takes its time
+CONCURRENCY: Final = 2  # processes per function
+MAX_PAYLOAD: Final = 6 * 1024 * 1024  # bytes, Lambda's limit for an event and for an answer
+CANARY_EVERY: Final = 10  # events per event for the canary, as in Canary10Percent…
+CANARY_SECONDS: Final = 5.0  # instead of the strategy's minutes
+INIT_SECONDS: Final = 60.0  # Lambda allows 10, but this machine may be busy
 
 
 @dataclass(frozen=True)
 class FunctionConfig:
-    """One function as the template describes it, every reference resolved."""
+    """A function as the template describes it, with all references resolved."""
 
     name: str
     arn: str
@@ -53,47 +53,48 @@ class FunctionConfig:
 class Version:
     """A version of a function, and its processes.
 
-    `log` is called with group, stream and line for every line that the function writes.
+    Args:
+        config: The function.
+        log: Called with log group, log stream and line for every line that the function writes.
     """
 
     def __init__(self, config: FunctionConfig, log: Callable[[str, str, str], None]) -> None:
         self.config = config
         self._log = log
-        # Last in, first out: a warm process is used before an empty place.
-        self._places: queue.LifoQueue[_Process | None] = queue.LifoQueue()
+        # Last in, first out, so that a warm process is used before a new one is started.
+        self._slots: queue.LifoQueue[_Process | None] = queue.LifoQueue()
         for _ in range(CONCURRENCY):
-            self._places.put(None)
+            self._slots.put(None)
 
     def start(self) -> None:
-        """Start one process ahead of the first event.
+        """Start one process before the first event.
 
         Raises:
-            FunctionError: the handler's module cannot be imported, or took too long.
+            FunctionError: The handler's module cannot be imported, or took too long.
         """
-        process = None
-        place = self._places.get()
+        process = self._slots.get()
         try:
-            process = place or _Process(self.config, self._log)
+            process = process or _Process(self.config, self._log)
         finally:
-            self._places.put(process)
+            self._slots.put(process)
 
     def invoke(self, event: Any, *, wait: float = 29.0) -> Any:
-        """Run the handler on a JSON-like event and return its JSON-like answer.
+        """Run the handler on an event, and return its answer; both are JSON values.
 
         Args:
-            event: what the handler gets.
-            wait: seconds to wait for a free process.
+            event: The event.
+            wait: Seconds to wait for a free process.
 
         Raises:
-            RequestTooLargeError: the event is over Lambda's limit.
-            TooManyRequestsError: no process became free in time.
-            FunctionError: it raised, crashed, ran out of time or answered more than Lambda takes.
+            RequestTooLargeError: The event exceeds Lambda's limit.
+            TooManyRequestsError: No process became free in time.
+            FunctionError: The handler raised, crashed or timed out, or its answer exceeds Lambda's limit.
         """
         payload = json.dumps(event)
         if len(payload) > MAX_PAYLOAD:
             raise RequestTooLargeError
         try:
-            process = self._places.get(timeout=wait)
+            process = self._slots.get(timeout=wait)
         except queue.Empty:
             raise TooManyRequestsError from None
         try:
@@ -102,48 +103,50 @@ class Version:
                 process = _Process(self.config, self._log)
             return process.call(payload)
         finally:
-            self._places.put(process if process and process.alive() else None)
+            self._slots.put(process if process and process.alive() else None)
 
     def stop(self) -> None:
-        """End every process; events under way are lost."""
+        """Kill all processes; events in progress are lost."""
         for _ in range(CONCURRENCY):
             with suppress(queue.Empty):
-                if process := self._places.get(timeout=1):
+                if process := self._slots.get(timeout=1):
                     process.stop()
 
 
 class Function:
-    """A function: the version that serves, and while it is deployed anew a part of the events to the new one.
+    """A function: its live version and, during a deployment, the new version as a canary.
 
-    This is CodeDeploy's canary in small: the new version gets every tenth event for some seconds, and is taken back
-    as soon as it crashes or answers 5xx. Not here: the hook before it, and alarms on anything else.
+    As with CodeDeploy, the canary gets every tenth event for some seconds, and is rolled back as soon as it crashes
+    or answers 5xx. Not implemented: the hook before it, and other alarms.
 
-    `log` is called with group, stream and line for every line that a version writes.
+    Args:
+        config: The function.
+        log: Called with log group, log stream and line for every line that a version writes.
     """
 
     def __init__(self, config: FunctionConfig, log: Callable[[str, str, str], None]) -> None:
         self._live, self._log = Version(config, log), log
         self._canary: Version | None = None
-        self._turns = itertools.count()
+        self._events = itertools.count()
         self._failed, self._reason = Event(), ""
 
     @property
     def config(self) -> FunctionConfig:
-        """Of the version that serves."""
+        """The configuration of the live version."""
         return self._live.config
 
     def start(self) -> None:
-        """Start one process ahead of the first event; see `Version.start`."""
+        """Start one process before the first event; see `Version.start`."""
         self._live.start()
 
     def stop(self) -> None:
-        """End every process; events under way are lost."""
+        """Kill all processes; events in progress are lost."""
         self._live.stop()
 
     def invoke(self, event: Any, *, wait: float = 29.0) -> Any:
-        """Have one of the versions answer; see `Version.invoke`."""
+        """Invoke one of the versions; see `Version.invoke`."""
         canary = self._canary
-        if canary is None or next(self._turns) % CANARY_EVERY:
+        if canary is None or next(self._events) % CANARY_EVERY:
             return self._live.invoke(event, wait=wait)
         try:
             answer = canary.invoke(event, wait=wait)
@@ -155,26 +158,26 @@ class Function:
         return answer
 
     def deploy(self, config: FunctionConfig, seconds: float = CANARY_SECONDS) -> None:
-        """Make another version serve, if it proves itself.
+        """Deploy a new version with a canary.
 
         Args:
-            config: Of the new version.
-            seconds: That it gets a part of the events before it gets all.
+            config: The new version.
+            seconds: Duration of the canary.
 
         Raises:
-            FunctionError: It does not start, or failed meanwhile; the version before serves on.
+            FunctionError: The new version did not start, or failed as a canary; the old one stays live.
         """
         candidate = Version(config, self._log)
         candidate.start()
         self._failed.clear()
-        self._turns, self._canary = itertools.count(), candidate
+        self._events, self._canary = itertools.count(), candidate
         if self._failed.wait(seconds):
             self._canary = None
             candidate.stop()
             raise FunctionError(self._reason)
-        before, self._live, self._canary = self._live, candidate, None
-        time.sleep(1)  # an event that was on its way to it has taken its process by then
-        before.stop()
+        previous, self._live, self._canary = self._live, candidate, None
+        time.sleep(1)  # so that an event on its way to the previous version has got its process
+        previous.stop()
 
     def _fail(self, reason: str) -> None:
         self._reason = reason
@@ -194,7 +197,7 @@ class _Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the parent, which stops its processes itself
+            start_new_session=True,  # Ctrl-C must reach only the parent, which stops its processes itself
         )
         theirs.close()
         self._log = partial(log, config.log_group, self._stream)
@@ -212,7 +215,7 @@ class _Process:
             "invoked_function_arn": self._config.arn,
             "deadline": deadline,
         }
-        with suppress(BrokenPipeError):  # it died meanwhile; _receive raises why
+        with suppress(BrokenPipeError):  # the process has died; _receive raises the reason
             self._pipe.send_bytes(f'{{"context": {json.dumps(context)}, "event": {payload}}}'.encode())
         return self._receive(self._config.timeout)["result"]
 
@@ -236,7 +239,7 @@ class _Process:
             self._log(f"Runtime exited with error: exit status {self._child.returncode}")
             raise FunctionError(f"{name}: exited with status {self._child.returncode}") from None
         if len(answer) > MAX_PAYLOAD:
-            raise FunctionError(f"{name}: answered {len(answer)} bytes, more than Lambda takes")
+            raise FunctionError(f"{name}: answered {len(answer)} bytes, which exceeds Lambda's limit")
         message: dict[str, Any] = json.loads(answer)
         if "error" in message:
             raise FunctionError(f"{name}: {message['error']}")
@@ -248,7 +251,7 @@ class _Process:
             self._log(line.decode(errors="replace").rstrip("\n"))
 
     def _environment(self) -> dict[str, str]:
-        """Return the template's variables and those that Lambda sets itself; none of this process's own."""
+        """Return the template's variables and those that Lambda sets, but none of this process."""
         config = self._config
         return {
             "AWS_ACCESS_KEY_ID": "local",

@@ -1,8 +1,8 @@
-"""A local API Gateway: HTTP in, a REST API's proxy event to a function, its answer out.
+"""A local API Gateway: turns HTTP requests into a REST API's proxy events, and answers into HTTP responses.
 
-Routes, keys, binary types, mock integrations and gateway responses are those of the API's own definition, as
-template.yaml and functions/portal/openapi.yaml make it. Not here: throttling, quotas, request validation,
-compression of answers and access logs.
+Routes, keys, binary types, mock integrations and gateway responses come from the API's definition in template.yaml
+and functions/portal/openapi.yaml. Not implemented: throttling, quotas, request validation, compression of answers and
+access logs.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
     from infra.local.function import Function
 
-MAX_BODY: Final = 10 * 1024 * 1024  # API Gateway's own limit, in bytes
-_WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}  # of the codings that API Gateway decompresses
+MAX_BODY: Final = 10 * 1024 * 1024  # bytes, API Gateway's limit
+_WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}  # zlib's, for the codings that API Gateway decompresses
 _ANY: Final = "x-amazon-apigateway-any-method"
 _METHODS: Final = {"get", "put", "post", "delete", "options", "head", "patch", _ANY}
-_DEFAULTS: Final = {  # the gateway responses that are raised here: status and message where the API sets none
+_DEFAULTS: Final = {  # default status and message of the gateway responses that are used here
     "DEFAULT_5XX": (502, "Internal server error"),
     "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out"),
     "INVALID_API_KEY": (403, "Forbidden"),
@@ -51,7 +51,7 @@ _DEFAULTS: Final = {  # the gateway responses that are raised here: status and m
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; header names in lower case."""
+    """An HTTP request, with header names in lower case."""
 
     method: str
     path: str  # as sent, still percent-encoded
@@ -63,7 +63,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One HTTP response."""
+    """An HTTP response."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -89,13 +89,13 @@ class _Route:
 
 
 class Gateway:
-    """The REST API of a definition.
+    """A REST API.
 
     Args:
-        definition: the API's OpenAPI document, every reference resolved.
-        stage: the name that events say the request came through.
-        functions: what the API may call, by the ARN that an integration's address holds.
-        keys: the API keys that are known.
+        definition: The API's OpenAPI document, with all references resolved.
+        stage: Name of the stage, for events.
+        functions: The functions by the ARN in an integration's URI.
+        keys: The valid API keys.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class Gateway:
         self._binary_types = set(definition.get("x-amazon-apigateway-binary-media-types", []))
         self._gateway_responses = definition.get("x-amazon-apigateway-gateway-responses", {})
         routes = [_route(path, item, definition, functions) for path, item in definition["paths"].items()]
-        # The more literal path wins, as in API Gateway: "{" comes after every letter, "/" before.
+        # As in API Gateway, the more literal path wins: "{" sorts after every letter, "/" before.
         self._routes = sorted(routes, key=lambda route: route.path)
 
     def answer(self, request: Request) -> Response:
-        """Answer one request, whatever happens, as API Gateway would."""
+        """Answer a request as API Gateway would, also when a function fails."""
         try:
             return self._answer(request)
         except FunctionError as error:
@@ -138,7 +138,7 @@ class Gateway:
         if operation.function is None:
             return self._mock(operation.integration)
         event = self._event(replace(request, body=body), route, needs_key=operation.needs_key)
-        return self._translated(operation.function.invoke(event), request.headers.get("accept", ""))
+        return self._to_response(operation.function.invoke(event), request.headers.get("accept", ""))
 
     def _event(self, request: Request, route: _Route, *, needs_key: bool) -> dict[str, Any]:
         query = parse_qsl(request.query, keep_blank_values=True)
@@ -182,8 +182,8 @@ class Gateway:
             "isBase64Encoded": bool(body) and is_binary,
         }
 
-    def _translated(self, answer: Any, accept: str) -> Response:
-        """Turn a function's answer into HTTP; one that is not of the right form is the function's failure."""
+    def _to_response(self, answer: Any, accept: str) -> Response:
+        """Turn a function's answer into an HTTP response; a malformed answer counts as the function's failure."""
         try:
             headers = [(str(k), str(v)) for k, v in (answer.get("headers") or {}).items()]
             headers += [(k, v) for k, vs in (answer.get("multiValueHeaders") or {}).items() for v in vs]
@@ -192,7 +192,7 @@ class Gateway:
                 body = base64.b64decode(body, validate=True)
             status = int(answer["statusCode"])
         except (AttributeError, KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise FunctionError(f"not an answer that API Gateway takes: {error!r}") from error
+            raise FunctionError(f"API Gateway cannot use this answer: {error!r}") from error
         if not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("Content-Type", "application/json"))
         return Response(status, headers, body)
@@ -225,10 +225,10 @@ class Gateway:
 
 
 def _decompressed(request: Request) -> bytes:
-    """Return the body as API Gateway hands it on where the API has a `minimumCompressionSize`.
+    """Return the decompressed body, as API Gateway passes it on if the API has a `minimumCompressionSize`.
 
     Raises:
-        UnsupportedMediaTypeError: It is not of the coding that the header says, or API Gateway does not know that.
+        UnsupportedMediaTypeError: The body does not have the coding in its header, or that is not supported.
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding == "identity":
@@ -236,14 +236,14 @@ def _decompressed(request: Request) -> bytes:
     if coding not in _WINDOW_BITS:
         raise UnsupportedMediaTypeError(coding)
     try:
-        # One byte more than is let through: a megabyte may unpack to a thousand.
+        # Limited to one byte over MAX_BODY, since a megabyte may decompress to a gigabyte.
         return zlib.decompressobj(_WINDOW_BITS[coding]).decompress(request.body, MAX_BODY + 1)
     except zlib.error as error:
         raise UnsupportedMediaTypeError(f"not {coding}: {error}") from error
 
 
 def wsgi(gateway: Gateway) -> Callable[..., Iterable[bytes]]:
-    """Return the gateway as a WSGI application that says on standard error what it answered."""
+    """Return the gateway as a WSGI application, which logs its requests to standard error."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()
@@ -280,12 +280,12 @@ def _route(
             case "aws_proxy":
                 arn = integration["uri"].rpartition("/functions/")[2].removesuffix("/invocations")
                 if arn not in functions:
-                    raise ApiError(f"{method} {path} calls {arn}, which is no function of this stack")
+                    raise ApiError(f"{method} {path} calls {arn}, which is not a function of this stack")
                 function = functions[arn]
             case "mock":
                 pass
             case other:
-                raise ApiError(f"{method} {path}: integrations of type {other} are not known locally")
+                raise ApiError(f"{method} {path}: integrations of type {other} are not supported locally")
         security = item[method].get("security", definition.get("security", []))
         name = method if method == _ANY else method.upper()
         operations[name] = _Operation(bool(security), function, integration)
@@ -296,7 +296,7 @@ def _route(
 
 
 def _literal_headers(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that response parameters set to a literal ('…'); others need a backend's answer."""
+    """Return the headers that response parameters set to a literal ('…'); the others map a backend's answer."""
     return {name.rpartition(".")[2]: v[1:-1] for name, v in parameters.items() if v[:1] == v[-1:] == "'"}
 
 

@@ -1,4 +1,4 @@
-"""Lambda's Invoke and CloudFormation's updates, which the moto server passes on to here (see aws.py)."""
+"""An HTTP endpoint for Lambda's Invoke and CloudFormation's updates, which the moto server forwards (see aws.py)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ _UNHANDLED: Final = [("x-amz-function-error", "Unhandled")]
 def application(
     functions: Mapping[str, Function], update: Callable[[Mapping[str, str]], str]
 ) -> Callable[..., Iterable[bytes]]:
-    """Return a WSGI application: `POST /<name>` invokes a function with the body as its event.
+    """Return the WSGI application.
 
-    The answer is Lambda's: 200 with what the function returned, or with its error and `x-amz-function-error`; 202 at
-    once where `x-amz-invocation-type` is Event; 404, 413 and 429 where it would not run.
+    `POST /<name>` invokes a function with the body as its event. It answers as Lambda does: 200 with the function's
+    answer, or with its error and `x-amz-function-error`; 202 at once if `x-amz-invocation-type` is Event; 404, 413 or
+    429 if the function did not run.
 
-    `POST /:update` with the stack's parameters deploys what they change, and answers with why it could not.
+    `POST /:update` with the stack's parameters deploys them, and answers with the reason if that failed.
 
     Args:
-        functions: the local functions by their names.
-        update: what deploys; see update.py.
+        functions: The local functions by name.
+        update: Deploys parameters; see update.py.
     """
 
     def answer(environ: Mapping[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -62,6 +63,6 @@ def _invoke(function: Function, event: Any) -> tuple[str, list[tuple[str, str]],
         payload = {"errorType": name, "errorMessage": reason} if reason else {"errorMessage": name}
         return "200 OK", _UNHANDLED, payload
     except RequestTooLargeError:
-        return "413 Request Entity Too Large", [], {"message": "the event is larger than Lambda takes"}
+        return "413 Request Entity Too Large", [], {"message": "the event exceeds Lambda's limit"}
     except TooManyRequestsError:
         return "429 Too Many Requests", [], {"message": "Rate Exceeded."}

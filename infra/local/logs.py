@@ -1,4 +1,4 @@
-"""Sends what functions write to CloudWatch: lines to Logs, embedded metrics (EMF) to Metrics."""
+"""Forwards the output of functions to CloudWatch: lines to Logs, embedded metrics (EMF) to Metrics."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PAUSE: Final = 0.5  # seconds between two deliveries
-_BATCH: Final = 500  # lines at once
+_PAUSE: Final = 0.5  # seconds between deliveries
+_BATCH: Final = 500  # lines per delivery
 
 
 class LogForwarder:
-    """Collects lines from any thread and delivers them from one of its own."""
+    """Collects lines from any thread, and delivers them from its own."""
 
     def __init__(self, client: Callable[[str], Any]) -> None:
         self._lines: queue.SimpleQueue[tuple[str, str, int, str] | None] = queue.SimpleQueue()
@@ -32,12 +32,12 @@ class LogForwarder:
         self._thread.start()
 
     def put(self, group: str, stream: str, line: str) -> None:
-        """Take one line; returns at once. CloudWatch takes no empty ones."""
+        """Queue a line. Empty ones are dropped, since CloudWatch refuses them."""
         if line.strip():
             self._lines.put((group, stream, int(time.time() * 1000), line))
 
     def stop(self) -> None:
-        """Deliver what is left, then end."""
+        """Deliver the remaining lines, then end."""
         self._lines.put(None)
         self._thread.join(timeout=10)
 
@@ -53,7 +53,7 @@ class LogForwarder:
             more = None not in batch
             try:
                 self._deliver([line for line in batch if line is not None])
-            except Exception as error:  # noqa: BLE001 -- logging must not end with one bad line
+            except Exception as error:  # noqa: BLE001 -- one bad line must not end logging
                 print(f"a log delivery failed: {error}", file=sys.stderr)
 
     def _deliver(self, lines: list[tuple[str, str, int, str]]) -> None:
@@ -95,7 +95,7 @@ class LogForwarder:
 
 @dataclass(frozen=True)
 class Metric:
-    """What the values of one second have in common."""
+    """A metric, and the second in which its values were measured."""
 
     namespace: str
     name: str
@@ -105,7 +105,7 @@ class Metric:
 
 
 def embedded_metrics(line: str) -> list[tuple[Metric, float]]:
-    """Return the values that a log line carries in the embedded metric format (EMF), or none."""
+    """Return the metric values in a log line in the embedded metric format (EMF); empty for other lines."""
     if not line.startswith("{") or '"CloudWatchMetrics"' not in line:
         return []
     try:
@@ -128,7 +128,7 @@ def embedded_metrics(line: str) -> list[tuple[Metric, float]]:
             for value in _listed(record[metric["Name"]])
         ]
     except (ValueError, KeyError, TypeError):
-        return []  # for CloudWatch, too, a malformed one is a log line and no more
+        return []  # CloudWatch, too, treats a malformed one as a plain log line
 
 
 def _listed(value: Any) -> list[Any]:

@@ -1,7 +1,7 @@
-"""A local event source mapping: reads a queue, invokes a function with batches, deletes the messages that succeeded.
+"""A local event source mapping: reads a queue, invokes a function with batches, and deletes processed messages.
 
-A failed message stays in the queue, invisible for as long as the template says, and goes to the dead letters after as
-many receives as the template says: SQS does both. Not here: the batch window, and scaling.
+SQS itself hides a failed message for the queue's visibility timeout, and moves it to the dead letters after the
+template's maximum of receives. Not implemented: the batch window, and scaling.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     from infra.local.stack import Client
 
-_PAUSE: Final = 0.5  # seconds between two receives from an empty queue
-_MAX_MESSAGES: Final = 10  # that SQS returns at once
+_PAUSE: Final = 0.5  # seconds between receives from an empty queue
+_MAX_MESSAGES: Final = 10  # SQS's limit per receive
 
 
 class Poller:
-    """Reads a queue in threads of its own until it is stopped.
+    """Reads a queue in its own threads until it is stopped.
 
     Args:
-        mapping: an `AWS::Lambda::EventSourceMapping` as the template has it.
-        function: what gets the messages.
-        client: returns a boto3 client of moto by the name of the service.
+        mapping: Properties of the `AWS::Lambda::EventSourceMapping` in the template.
+        function: The function to invoke.
+        client: Returns moto's boto3 client for a service.
     """
 
     def __init__(self, mapping: Mapping[str, Any], function: Function, client: Client) -> None:
@@ -41,7 +41,7 @@ class Poller:
         self._threads = [Thread(target=self._run, daemon=True) for _ in range(CONCURRENCY)]
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         for thread in self._threads:
             thread.start()
 
@@ -55,7 +55,7 @@ class Poller:
         while not self._stopped.is_set():
             try:
                 more = self._take_batch()
-            except Exception as error:  # noqa: BLE001 -- polling must not end with one bad batch
+            except Exception as error:  # noqa: BLE001 -- one bad batch must not end polling
                 print(f"polling {self._url} failed: {error}", file=sys.stderr)
                 more = False
             if not more:
@@ -74,7 +74,7 @@ class Poller:
         try:
             answer = self._function.invoke({"Records": [self._record(message) for message in messages]})
         except (FunctionError, TooManyRequestsError, RequestTooLargeError):
-            return True  # they are delivered again; the reason is in the function's log
+            return True  # SQS redelivers the messages; the reason is in the function's log
         failures = (answer or {}).get("batchItemFailures") or []
         self._delete(messages, {failure["itemIdentifier"] for failure in failures})
         return True

@@ -1,4 +1,4 @@
-"""Puts the template into moto: what its CloudFormation takes, and by API call what it does not."""
+"""Deploys the template into moto: with CloudFormation what moto's supports, and with API calls what it does not."""
 
 from __future__ import annotations
 
@@ -25,16 +25,19 @@ from infra.local.template import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-Client = Callable[[str], Any]  # the name of a service to its boto3 client
+Client = Callable[[str], Any]  # from the name of a service to its boto3 client
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that moto's CloudFormation cannot take.
+    """A resource type or property that moto's CloudFormation does not support.
 
-    `complete` adds by API call what is needed locally: it gets the clients, the name of the resource and its resolved
-    properties (for a property: its resource's name, and its value). `ref` returns what `Ref` gives; without it, the
-    logical id. `arn` returns what `GetAtt … Arn` gives; without it, "<logical id>.Arn".
+    Attributes:
+        reason: Why it is not needed locally, or what takes its place.
+        complete: Adds it by API call. Called with the clients, the resource's name and its resolved properties; for a
+            property, with its resource's name and its value.
+        ref: Returns the value of `Ref`; default: the logical id.
+        arn: Returns the value of `GetAtt … Arn`; default: "<logical id>.Arn".
     """
 
     reason: str
@@ -43,7 +46,7 @@ class Gap:
     arn: Callable[[Mapping[str, Any]], str] | None = None
 
 
-_GATEWAY: Final = "moto's CloudFormation fails on the REST API that SAM makes; gateway.py serves it"
+_GATEWAY: Final = "moto's CloudFormation fails on the REST API that SAM generates; gateway.py serves it"
 
 GAPS: Final[dict[str, Gap]] = {
     "AWS::ApiGateway::Account": Gap(_GATEWAY),
@@ -65,7 +68,7 @@ GAPS: Final[dict[str, Gap]] = {
     "AWS::CloudWatch::CompositeAlarm": Gap("moto has none, and leaves alarms in the state they are set to"),
     "AWS::CodeDeploy::Application": Gap("one version runs here: there is no traffic to move"),
     "AWS::CodeDeploy::DeploymentGroup": Gap("see AWS::CodeDeploy::Application"),
-    "AWS::Events::Rule": Gap("no service tells of events here"),
+    "AWS::Events::Rule": Gap("no service emits events here"),
     "AWS::Glue::Database": Gap("there is no Athena here; the records are files of lines of JSON"),
     "AWS::Glue::Table": Gap("see AWS::Glue::Database"),
     "AWS::KinesisFirehose::DeliveryStream": Gap(
@@ -120,12 +123,12 @@ GAPS: Final[dict[str, Gap]] = {
             Bucket=bucket, VersioningConfiguration=value
         ),
     ),
-    "AWS::S3::BucketPolicy": Gap("moto reads no conditions: TlsOnly would refuse everybody"),
+    "AWS::S3::BucketPolicy": Gap("moto ignores conditions: TlsOnly would refuse everybody"),
     "AWS::Scheduler::Schedule": Gap("clock.py runs those of minutes; `make drift` does what the other would"),
     "AWS::SNS::TopicPolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
     "AWS::SQS::QueuePolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
     "AWS::StepFunctions::StateMachine.Definition": Gap(
-        "moto's CloudFormation knows DefinitionString alone; backfill.py runs it",
+        "moto's CloudFormation knows only DefinitionString; backfill.py runs it",
         complete=lambda client, arn, value: client("stepfunctions").update_state_machine(
             stateMachineArn=arn, definition=json.dumps(value)
         ),
@@ -137,7 +140,7 @@ GAPS: Final[dict[str, Gap]] = {
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource whose condition holds; `name` is its physical id."""
+    """A resource whose condition holds; `name` is its physical id."""
 
     type: str
     name: str
@@ -146,26 +149,26 @@ class Resource:
 
 @dataclass(frozen=True)
 class Stack:
-    """The resources by logical id, every reference resolved, and the names and attributes that did it."""
+    """The resources by logical id, with all references resolved, and the attributes that references resolve to."""
 
     resources: Mapping[str, Resource]
     attributes: Mapping[str, Any]
 
     def of_type(self, resource_type: str) -> list[Resource]:
-        """Return the resources of one type, in the template's order."""
+        """Return the resources of a type, in the template's order."""
         return [resource for resource in self.resources.values() if resource.type == resource_type]
 
 
 def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: Client) -> Stack:
-    """Put a transformed template into moto.
+    """Deploy a transformed template into moto.
 
     Args:
-        template: what `transformed_template` returned.
-        parameters: those that were given to it.
-        client: returns a boto3 client of moto by the name of the service.
+        template: The result of `transformed_template`.
+        parameters: The parameters that it was given.
+        client: Returns moto's boto3 client for a service.
 
     Raises:
-        StackError: a resource is neither taken by moto nor on the list of gaps, or moto refuses one.
+        StackError: A resource is neither supported by moto nor in `GAPS`, or moto refuses it.
     """
     known: dict[str, Any] = dict(parameter_values(template, parameters))
     known |= {f"Mappings.{name}": table for name, table in template.get("Mappings", {}).items()}
@@ -196,14 +199,14 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
     for name, resource in declared.items():
         properties = resolve(resource.get("Properties", {}), attributes, {})
         if left := unresolved(properties):
-            raise StackError(f"{name} refers to what the local stack cannot resolve: {', '.join(left)}")
+            raise StackError(f"{name} has references that the local stack cannot resolve: {', '.join(left)}")
         resources[name] = Resource(resource["Type"], attributes[name], properties)
         _complete(name, resources[name], client)
     return Stack(resources, attributes)
 
 
 def resolved(template: Mapping[str, Any], parameters: Mapping[str, str], stack: Stack) -> Stack:
-    """Return what a deployed stack would be with other parameters, as far as they change no more than properties."""
+    """Return a deployed stack's properties with other parameters; the resources themselves stay the same."""
     known = {**parameter_values(template, parameters), **stack.attributes}
     conditions = true_conditions(template, known)
     resources = {}
@@ -214,16 +217,16 @@ def resolved(template: Mapping[str, Any], parameters: Mapping[str, str], stack: 
 
 
 def function_configs(stack: Stack, project: Path, endpoint: str, url: str) -> list[FunctionConfig]:
-    """Return the configuration of every function, except CodeDeploy's hook: there is no CodeDeploy here.
+    """Return the configuration of every function, except CodeDeploy's hook, since there is no CodeDeploy here.
 
     Args:
-        stack: what `deploy` returned.
-        project: the template's folder.
-        endpoint: moto's address, which the functions' AWS clients are pointed to.
-        url: the API's, in the place of the one that it would have on AWS.
+        stack: The result of `deploy`.
+        project: The template's folder.
+        endpoint: moto's URL, for the functions' AWS clients.
+        url: The local API's URL, which replaces the one on AWS in environment variables.
 
     Raises:
-        StackError: an image's handler is not in the template (`ImageConfig.Command`).
+        StackError: An image's handler is not in the template (`ImageConfig.Command`).
     """
     (stage,) = stack.of_type("AWS::ApiGateway::Stage")
     on_aws = f"https://{stage.properties['RestApiId']}.execute-api.{REGION}.amazonaws.com/{stage.name}/"
@@ -260,7 +263,7 @@ def _put_into_moto(
     parameters: Mapping[str, str],
     client: Client,
 ) -> dict[str, Any]:
-    """Create the stack; return its resources' ids, and the attributes that the template refers to."""
+    """Create the stack; return the physical ids, and the attributes that the template references."""
     stand_ins = {name: name for name in listed} | _stand_ins(resources.values(), listed, {})
     taken = {name: _taken(resources[name], listed, stand_ins) for name in resources if name not in listed}
     references = {
@@ -289,14 +292,14 @@ def _put_into_moto(
         )
     except ClientError as error:
         raise StackError(f"moto does not take the template: {error}") from error
-    names = {  # a resource of a kind that moto does not know is there without an id
+    names = {  # moto lists a resource of an unknown type without an id
         created["LogicalResourceId"]: created["PhysicalResourceId"]
         for created in cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
         if "LogicalResourceId" in created
     }
     if missing := sorted(taken.keys() - names.keys()):
         raise StackError(
-            "neither taken by moto's CloudFormation nor on the list of gaps in infra/local/stack.py: "
+            "neither supported by moto's CloudFormation nor in GAPS in infra/local/stack.py: "
             + ", ".join(f"{name} ({taken[name]['Type']})" for name in missing)
         )
     (stack,) = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
@@ -305,7 +308,7 @@ def _put_into_moto(
 
 
 def _taken(resource: Mapping[str, Any], listed: set[str], stand_ins: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a resource that moto takes."""
+    """Return the part of a resource that moto supports."""
     properties = {
         name: value
         for name, value in resource.get("Properties", {}).items()
@@ -320,7 +323,7 @@ def _taken(resource: Mapping[str, Any], listed: set[str], stand_ins: Mapping[str
 
 
 def _stand_ins(values: Iterable[Any], listed: set[str], known: Mapping[str, Any]) -> dict[str, str]:
-    """Give each attribute of a resource that moto lacks a value: its own name."""
+    """Return a value, its own name, for each attribute of a resource that moto lacks."""
     references = unresolved(list(values))
     return {name: name for name in references if name.partition(".")[0] in listed and name not in known}
 
@@ -349,14 +352,14 @@ def _subscribe(client: Any, name: str, properties: Mapping[str, Any]) -> None:
 
 
 def _cors(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a bucket's rules for pages of other sites as the API wants them."""
+    """Return a bucket's CORS rules in the API's form."""
     renamed = {"MaxAge": "MaxAgeSeconds"}
     rules = configuration["CorsRules"]
     return {"CORSRules": [{renamed.get(name, name): value for name, value in rule.items()} for rule in rules]}
 
 
 def _notifications(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a bucket's notifications to queues as the API wants them."""
+    """Return a bucket's notifications to queues in the API's form."""
     return {
         "QueueConfigurations": [
             {
@@ -369,7 +372,7 @@ def _notifications(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(alarm: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an alarm's properties as the API wants them: a number from a parameter is text so far."""
+    """Return an alarm's properties in the API's form: a threshold from a parameter is still a string."""
     return {**alarm, "Threshold": float(alarm["Threshold"])}
 
 

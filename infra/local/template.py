@@ -26,13 +26,13 @@ _VARIABLE: Final = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
 def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Read a SAM template and return plain CloudFormation, its conditions still in it.
+    """Read a SAM template and return plain CloudFormation, with its conditions.
 
-    What `sam build` would put for `CodeUri` and `ImageUri` has a stand-in: the S3 key of a function's code is
-    its folder, relative to the template's.
+    `CodeUri` and `ImageUri`, which `sam build` would set, get placeholders: the S3 key of a function's code is its
+    folder, relative to the template's.
 
     Raises:
-        TemplateError: a parameter without a value, or a template that SAM refuses.
+        TemplateError: A parameter has no value, or SAM refuses the template.
     """
     template = _included(yaml_parse(path.read_text()), path.parent)
     for resource in template["Resources"].values():
@@ -52,7 +52,11 @@ def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str,
 
 
 def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-    """Return a value for every parameter, given or default, and for the pseudo parameters."""
+    """Return the values of all parameters, given or default, and of the pseudo parameters.
+
+    Raises:
+        TemplateError: A given parameter does not exist, or one without a default is not given.
+    """
     declared = template.get("Parameters", {})
     if unknown := set(given) - set(declared):
         raise TemplateError(f"no such parameter: {', '.join(sorted(unknown))}")
@@ -72,7 +76,7 @@ def parameter_values(template: Mapping[str, Any], given: Mapping[str, str]) -> d
 
 
 def true_conditions(template: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, bool]:
-    """Evaluate every condition of the template."""
+    """Evaluate all conditions of the template."""
     conditions = template.get("Conditions", {})
 
     def holds(test: Any) -> bool:
@@ -95,10 +99,10 @@ def true_conditions(template: Mapping[str, Any], known: Mapping[str, Any]) -> di
 def resolve(  # noqa: PLR0911 -- one for each form
     value: Any, known: Mapping[str, Any], conditions: Mapping[str, bool]
 ) -> Any:
-    """Return `value` with intrinsic functions replaced as far as `known` goes; what it lacks stays in place.
+    """Return `value` with intrinsic functions evaluated where `known` has all they refer to; the others stay.
 
     `known` holds parameters and physical ids by name, attributes as `"Resource.Attribute"`. A value that is
-    `AWS::NoValue` is left out of its mapping or list.
+    `AWS::NoValue` is removed from its mapping or list.
     """
     match value:
         case {"Ref": "AWS::NoValue"}:
@@ -124,7 +128,7 @@ def resolve(  # noqa: PLR0911 -- one for each form
 
 
 def unresolved(value: Any) -> list[str]:  # noqa: PLR0911 -- one for each form
-    """Name the references that are still in `value`: `"Resource"` or `"Resource.Attribute"`."""
+    """Return the references that are left in `value`: `"Resource"` or `"Resource.Attribute"`."""
     match value:
         case {"Ref": name}:
             return [name]
@@ -142,10 +146,10 @@ def unresolved(value: Any) -> list[str]:  # noqa: PLR0911 -- one for each form
 
 
 def _included(value: Any, folder: Path) -> Any:
-    """Put local files in the place of `Fn::Transform: AWS::Include`."""
+    """Replace `Fn::Transform: AWS::Include` by the content of local files."""
     match value:
         case {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": str(location)}}}:
-            # A loader that knows no `!Sub`, as AWS::Include takes no short forms in an included file.
+            # A loader without `!Sub`, since AWS::Include accepts no short forms in included files.
             return yaml.load((folder / location).read_text(), Loader=yaml.CSafeLoader)
         case dict():
             return {key: _included(item, folder) for key, item in value.items()}
@@ -175,4 +179,4 @@ def _called(function: str, argument: Any, known: Mapping[str, Any]) -> Any:
             return items[int(index)]
         case "Fn::FindInMap", [table, row, column]:
             return known[f"Mappings.{table}"][row][column]
-    raise TemplateError(f"intrinsic function {function} is not known to the local stack")
+    raise TemplateError(f"the local stack does not support the intrinsic function {function}")

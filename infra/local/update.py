@@ -1,4 +1,4 @@
-"""Updates of the stack's parameters: what they change is deployed or rolled back, where moto would only note them."""
+"""Updates of the stack's parameters: deploys or rolls back the functions they change, where moto only stores them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Updater:
-    """Deploys a stack's functions anew where other parameters give them another environment.
+    """Deploys new versions of the functions whose environment other parameters change.
 
     Args:
-        stack: As it was deployed.
-        functions: By name.
-        endpoint: moto's address.
-        url: The API's.
-        client: Returns a boto3 client of moto by the name of the service.
+        stack: The deployed stack.
+        functions: The functions by name.
+        endpoint: moto's URL.
+        url: The API's URL.
+        client: Returns moto's boto3 client for a service.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Updater:
         self._one_at_a_time = Lock()
 
     def update(self, parameters: Mapping[str, str]) -> str:
-        """Deploy what these parameters change; return why not, empty where all of it serves.
+        """Deploy the changes of these parameters; return the reason for a failure, empty on success.
 
-        As in CloudFormation, one failure takes back what was deployed before it.
+        As in CloudFormation, one failure rolls back everything.
         """
         with self._one_at_a_time:
             done = []

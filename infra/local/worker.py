@@ -1,6 +1,6 @@
-"""The inside of a local Lambda: imports one handler, then answers events from a pipe, one at a time.
+"""The process of a local Lambda: imports a handler, then answers events from a pipe, one at a time.
 
-Run by `function.py` in a process of its own, with only the environment that Lambda would give it.
+`function.py` starts it with only the environment variables that Lambda would set.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Context:
-    """What a handler gets as its second argument."""
+    """The context object, a handler's second argument."""
 
     aws_request_id: str
     invoked_function_arn: str
@@ -32,14 +32,14 @@ class Context:
     client_context: None = None
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the milliseconds until this invocation is stopped."""
+        """Return the milliseconds until this invocation times out."""
         return max(0, int((self.deadline - time.time()) * 1000))
 
 
 def main() -> None:
-    """Serve until the other end of the pipe is closed."""
+    """Answer events until the other end of the pipe is closed."""
     pipe = Connection(int(sys.argv[1]))
-    sys.path.pop(0)  # the project's root, there by `-m`: a handler sees its own code alone
+    sys.path.pop(0)  # the project's root, added by `-m`; a handler must see only its own code
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     try:
         handler = getattr(importlib.import_module(module), name)
@@ -55,7 +55,7 @@ def main() -> None:
         try:
             result = handler(call["event"], Context(**call["context"]))
             answer = json.dumps({"result": result}).encode()
-        except Exception as error:  # noqa: BLE001 -- it is the caller's to see
+        except Exception as error:  # noqa: BLE001 -- passed on to the caller
             answer = json.dumps(_failure(error)).encode()
         sys.stdout.flush()
         pipe.send_bytes(answer)

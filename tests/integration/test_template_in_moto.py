@@ -66,7 +66,7 @@ def test_a_new_kind_of_resource_fails_the_start(client):
     template = transformed_template(TEMPLATE, {})
     template["Resources"]["Novelty"] = {"Type": "AWS::Athena::WorkGroup", "Properties": {}}
 
-    with pytest.raises(StackError, match=r"nor on the list .*: Novelty \(AWS::Athena::WorkGroup\)"):
+    with pytest.raises(StackError, match=r"nor in GAPS .*: Novelty \(AWS::Athena::WorkGroup\)"):
         deploy(template, {}, client)
 
 
@@ -125,7 +125,7 @@ def test_a_stream_that_would_deliver_otherwise_fails_the_start(client):
     stream = template["Resources"]["RecordsStream"]["Properties"]
     stream["ExtendedS3DestinationConfiguration"]["CompressionFormat"] = "UNCOMPRESSED"
 
-    with pytest.raises(StackError, match=r"RecordsStream: .* only GZIP is known"):
+    with pytest.raises(StackError, match=r"RecordsStream: .* only GZIP is supported"):
         deploy(template, {}, client)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from infra.local.errors import DeliveryError
-from infra.local.firehose import check, filter_of, packed
+from infra.local.firehose import check, filter_of, pack
 from infra.local.template import transformed_template
 from tests.system import ROOT
 
@@ -45,13 +45,13 @@ def test_other_patterns_are_refused_rather_than_misread(pattern):
 
 
 def test_an_object_holds_a_line_for_each_message(destination):
-    _, body = packed(['{"n":1}', '{"n":2}'], "stack-records", destination, NOW)
+    _, body = pack(['{"n":1}', '{"n":2}'], "stack-records", destination, NOW)
 
     assert gzip.decompress(body) == b'{"n":1}\n{"n":2}\n'
 
 
 def test_its_key_tells_the_day_it_came_and_is_its_own(destination):
-    keys = [packed(["{}"], "stack-records", destination, NOW)[0] for _ in range(2)]
+    keys = [pack(["{}"], "stack-records", destination, NOW)[0] for _ in range(2)]
 
     assert keys[0] != keys[1]
     for key in keys:

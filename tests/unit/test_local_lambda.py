@@ -210,7 +210,7 @@ def test_what_lambda_would_not_take_is_refused(started):
 
     with pytest.raises(RequestTooLargeError):
         echo.invoke("x" * (function.MAX_PAYLOAD + 1))
-    with pytest.raises(FunctionError, match="more than Lambda takes"):
+    with pytest.raises(FunctionError, match="exceeds Lambda's limit"):
         echo.invoke("x" * (function.MAX_PAYLOAD - 10))
     assert echo.invoke("ab") == "abab"
 
