@@ -1,6 +1,6 @@
 """The operator's commands: `python -m infra.ops COMMAND --stack …`.
 
-A command that cannot do its job says why in one line and exits with status 1.
+A command that fails prints the reason in one line and exits with status 1.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra.ops.errors import OpsError, explain
 from maskwatch.client import ApiError
 
-# A command is the module of its name; only the one that is given is imported: some need Evidently, some only boto3.
+# Each command is the module of its name. Only the chosen one is imported, since some need Evidently, some only boto3.
 COMMANDS: Final = {
-    "alerts": "show or set the rules by which somebody is told of missing masks, or list the alerts",
-    "backfill": "score what is in the uploads bucket already",
-    "baseline": "make the records of a good time what drift is measured against",
-    "collect": "make training pictures of feedback and the uploads that it is about",
-    "challenge": "have a second release answer a share of the sources, or no longer",
-    "cost": "print what a million pictures cost",
-    "demo-drift": "send pictures as they are and changed, and show what the Drift function finds",
-    "destroy": "delete a stack; its buckets stay",
-    "drift": "run the Drift function now, and say what it found",
-    "images": "name the images of a package by digest, or keep those that run",
-    "promote": "verify a published release and make it serve",
+    "alerts": "show or set the rules for alerts, or list the alerts",
+    "backfill": "score objects that are already in the uploads bucket",
+    "baseline": "build the baseline for drift from the records of a good period",
+    "collect": "turn feedback and its uploads into training pictures",
+    "challenge": "let a second release answer a share of the sources, or end that",
+    "cost": "print the cost of a million pictures",
+    "demo-drift": "score pictures unchanged and changed, and show the drift that is found",
+    "destroy": "delete a stack, except its buckets",
+    "drift": "run the Drift function now, and print its findings",
+    "images": "pin the images of a package by digest, or keep those that run",
+    "promote": "verify a published release, and make it live",
     "publish-model": "upload a model release to the models bucket",
-    "purge": "empty and delete the buckets that a deleted stack left",
-    "redrive": "send failed uploads, and log lines that Alerts could not count, on their way again",
-    "rollback": "make the release serve that did before, without a challenger",
+    "purge": "empty and delete the buckets of a deleted stack",
+    "redrive": "retry failed uploads and failed deliveries to Alerts, and count their errors",
+    "rollback": "make the previous release live again, without a challenger",
     "score": "upload a folder of pictures, wait, and write a table of the results",
-    "shadow": "have a second release score every picture, and answer none",
+    "shadow": "let a second release score every picture without answering",
     "smoke": "check that a deployed API answers",
     "stack": "print an output of a stack",
 }
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command as the command line says; exit 1 where it cannot do its job, 2 where the line is wrong."""
+    """Run a command; exit with 1 if it fails, with 2 if the command line is wrong."""
     parser = argparse.ArgumentParser(prog="python -m infra.ops", description=__doc__)
     listing = "\n".join(f"  {name:15}{text}" for name, text in COMMANDS.items())
     parser.epilog = f"commands:\n{listing}"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="…", help="COMMAND --help lists them")
     chosen = parser.parse_args(arguments)
     module: Any = importlib.import_module(f"infra.ops.{chosen.command.replace('-', '_')}")

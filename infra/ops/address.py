@@ -1,4 +1,4 @@
-"""Address and key of an API: of a stack, or of `make run`."""
+"""URL and key of an API: of a stack, or of `make run`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 def add_api_options(parser: ArgumentParser) -> None:
-    """Say which API is asked: `--stack`, or `--url` and `--key`."""
-    parser.add_argument("--stack", help="ask the API of this stack; without it, the one at --url")
+    """Add the options that choose the API: `--stack`, or `--url` and `--key`."""
+    parser.add_argument("--stack", help="use the API of this stack instead of the one at --url")
     parser.add_argument("--url", default=LOCAL[0], help="(default: %(default)s)")
     parser.add_argument("--key", default=LOCAL[1], help="(default: %(default)s)")
 
 
 def api_of(options: Namespace) -> tuple[str, str]:
-    """Return the address and the key of the API that the options name."""
+    """Return the URL and the key of the API that the options choose."""
     return address(options.stack) if options.stack else (options.url, options.key)
 
 
 def address(stack: str) -> tuple[str, str]:
-    """Return the address of a deployed stack's API, and its first key."""
+    """Return the URL of a deployed stack's API, and its first key."""
     outputs = outputs_of(stack)
     key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)
     return outputs["ApiUrl"], key["value"]

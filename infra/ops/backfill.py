@@ -1,4 +1,4 @@
-"""Score what is in the uploads bucket already: `python -m infra.ops backfill --stack NAME --prefix 2026/11/`."""
+"""Score existing objects in the uploads bucket: `python -m infra.ops backfill --stack NAME --prefix 2026/11/`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from infra.ops.stack import outputs_of
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-_PAUSE: Final = 2.0  # seconds between two looks at an execution
+_PAUSE: Final = 2.0  # seconds between polls of an execution
 
 
 class BackfillError(OpsError):
-    """An execution did not succeed; the message is Step Functions' own."""
+    """An execution did not succeed; the message is that of Step Functions."""
 
 
 def watch(execution: str, states: Any, bar: Any) -> dict[str, Any]:
-    """Wait for the end of an execution, `bar` showing how far it is, and return its output.
+    """Wait for the end of an execution, updating a progress bar, and return its output.
 
     Raises:
         BackfillError: It did not succeed.
@@ -48,7 +48,7 @@ def watch(execution: str, states: Any, bar: Any) -> dict[str, Any]:
 
 
 def outcomes(output: dict[str, Any], s3: Any) -> tuple[Counter[str], Counter[str]]:
-    """Return how many pictures came to what, and how many batches failed why, from what the result writer wrote."""
+    """Return the number of pictures by outcome and of failed batches by cause, from an execution's result files."""
 
     def read(key: str) -> Any:
         return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -67,25 +67,23 @@ def outcomes(output: dict[str, Any], s3: Any) -> tuple[Counter[str], Counter[str
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which stack, and which of its pictures."""
-    parser.add_argument("--stack", required=True, help="that of `make run` is called maskwatch")
+    """Add the stack, and the choice of pictures."""
+    parser.add_argument("--stack", required=True, help="name of the stack; `make run` has maskwatch")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--prefix", help="every picture whose key begins so")
-    what.add_argument(
-        "--manifest", metavar="KEY", help="every picture of this inventory, in the results bucket"
-    )
+    what.add_argument("--prefix", help="pictures whose keys start with this")
+    what.add_argument("--manifest", metavar="KEY", help="pictures of this S3 inventory in the results bucket")
     parser.add_argument("--concurrency", type=int, default=2, help="batches at once (default: %(default)s)")
 
 
 def command(options: Namespace) -> None:
-    """Run a backfill, show its progress, and print what became of the pictures."""
+    """Run a backfill, show its progress, and print the outcomes."""
     machine = outputs_of(options.stack)["Backfill"]
     given = {"prefix": options.prefix} if options.manifest is None else {"manifest": options.manifest}
     states = boto3.client("stepfunctions")
     execution = states.start_execution(
         stateMachineArn=machine, input=json.dumps({**given, "concurrency": options.concurrency})
     )["executionArn"]
-    print(f"{execution}\nIt goes on by itself, whether or not this is left running.")
+    print(f"{execution}\nIt continues even if this command is stopped.")
     with tqdm(unit=" objects") as bar:
         output = watch(execution, states, bar)
     pictures, failures = outcomes(output, boto3.client("s3"))

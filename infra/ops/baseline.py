@@ -1,7 +1,7 @@
-"""Make a time that was fine the baseline: `python -m infra.ops baseline --stack maskwatch-dev --from … --to …`.
+"""Build a baseline from a good period: `python -m infra.ops baseline --stack maskwatch-dev --from … --to …`.
 
-Drift is then measured against what the stack's own cameras saw in that time, source by source, instead of against the
-model's validation pictures.
+Drift is then measured for each source against what the stack's own cameras saw in that period, instead of against the
+release's validation pictures.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def serving_version(function: str, client: Any, s3: Any) -> str:
     """Return the version of the release that a Predict function serves.
 
     Args:
-        function: Its name.
-        client: A boto3 client of Lambda.
-        s3: One of S3.
+        function: Name of the function.
+        client: A boto3 client for Lambda.
+        s3: A boto3 client for S3.
     """
     variables = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     uri = variables.get("MODEL_URI", "").partition("#")[0] or str(BAKED)
@@ -47,16 +47,16 @@ def serving_version(function: str, client: Any, s3: Any) -> str:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which stack, and which of its time."""
+    """Add the stack and the period."""
     parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
     parser.add_argument(
         "--from", dest="start", type=_time, required=True, help="2026-11-01, or with a time; UTC"
     )
-    parser.add_argument("--to", dest="end", type=_time, required=True, help="up to this, which is not in it")
+    parser.add_argument("--to", dest="end", type=_time, required=True, help="end of the period, exclusive")
 
 
 def command(options: Namespace) -> None:
-    """Write a baseline, and say how to use it.
+    """Write a baseline, and print how to use it.
 
     Raises:
         OpsError: There are too few records.
@@ -73,17 +73,17 @@ def command(options: Namespace) -> None:
     s3.put_object(Bucket=outputs["InsightsBucket"], Key=key, Body=baseline.to_json().encode())
     named = {source for day in days for source in day}
     print(f"A baseline of {baseline.overall.count:,} minutes of release {version} on {len(days)} days.")
-    print(f"With a past of their own: {_names(baseline.sources)}.")
+    print(f"Sources with a baseline of their own: {_names(baseline.sources)}.")
     if without := named.difference(baseline.sources):
         print(
-            f"Without, since they have fewer than {MIN_DAYS} days of {MIN_EFFECTIVE} independent predictions, or "
-            f"fewer than {MIN_SAMPLES} in all: {_names(without)}."
+            f"Sources without one, since they have fewer than {MIN_DAYS} days of {MIN_EFFECTIVE} independent "
+            f"predictions, or fewer than {MIN_SAMPLES} in all: {_names(without)}."
         )
     print(f"Deploy with the parameter BaselineUri=s3://{outputs['InsightsBucket']}/{key}")
 
 
 def _names(sources: Iterable[str]) -> str:
-    return ", ".join(sorted(source or "(no source told)" for source in sources)) or "none"
+    return ", ".join(sorted(source or "(no source)" for source in sources)) or "none"
 
 
 def _time(text: str) -> datetime:

@@ -1,4 +1,4 @@
-"""What pictures cost: `python -m infra.ops cost` prints the tables of docs/benchmarks.md."""
+"""The cost of pictures: `python -m infra.ops cost` prints the tables in docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterable
 
-PRICES_SEEN: Final = "2026-11-21"  # us-east-1, first tier, no free tier; every price of this file
+PRICES_SEEN: Final = "2026-11-21"  # for all prices in this file: us-east-1, first tier, no free tier
 API_REQUEST: Final = 3.50 / 1e6  # dollars a call of a REST API
 LAMBDA_REQUEST: Final = 0.20 / 1e6  # dollars an invocation
 LAMBDA_GB_SECOND: Final = {"x86_64": 0.0000166667, "arm64": 0.0000133334}  # dollars
@@ -26,18 +26,16 @@ EXPRESS_GB_SECOND: Final = 0.00001667  # dollars, in steps of 64 MB and 100 ms
 TABLE_WRITE: Final = 0.625 / 1e6  # dollars a write request unit of DynamoDB, on demand
 TABLE_READ: Final = 0.125 / 1e6  # dollars a read request unit
 SCHEDULE: Final = 1.00 / 1e6  # dollars an invocation by EventBridge Scheduler
-LOGS_GB: Final = 0.50  # dollars a GB that CloudWatch Logs takes in
-FIREHOSE_GB: Final = 0.029  # dollars a GB, each of its records counted as 5 KB at least
+LOGS_GB: Final = 0.50  # dollars a GB ingested by CloudWatch Logs
+FIREHOSE_GB: Final = 0.029  # dollars a GB, with at least 5 KB per record
 S3_GB_MONTH: Final = 0.023  # dollars
-METRIC_MONTH: Final = 0.30  # dollars a metric of one's own that is measured all month long
+METRIC_MONTH: Final = 0.30  # dollars a custom metric that is measured all month
 ALARM_MONTH: Final = 0.10  # dollars a metric that an alarm watches
 COMPOSITE_MONTH: Final = 0.50  # dollars a composite alarm
 DASHBOARD_MONTH: Final = 3.00  # dollars
-KEY_MONTH: Final = 1.00  # dollars a KMS key of one's own
-SNAPSHOT_GB_SECOND: Final = 0.0000015046  # dollars, of a published version's memory, while SnapStart keeps it
-RESTORED_GB: Final = (
-    0.0001397998  # dollars, of memory, each time that an environment starts from the snapshot
-)
+KEY_MONTH: Final = 1.00  # dollars a customer-managed KMS key
+SNAPSHOT_GB_SECOND: Final = 0.0000015046  # dollars; SnapStart's cache, per GB of a published version's memory
+RESTORED_GB: Final = 0.0001397998  # dollars; SnapStart's restore of an environment, per GB of memory
 WEB_ACL_MONTH: Final = 5.00 + 1.00  # dollars a web ACL of one rule
 WEB_ACL_REQUEST: Final = 0.60 / 1e6  # dollars
 REKOGNITION_IMAGE: Final = 1.00 / 1e3  # dollars a DetectProtectiveEquipment, first million of a month
@@ -48,40 +46,36 @@ MB_PER_PROCESSOR: Final = 1769  # Lambda gives a processor in proportion to memo
 RESULTS: Final = Path(__file__).parents[2] / "tests" / "benchmarks" / "RESULTS.md"
 
 
-QUEUE_BATCH: Final = (
-    10  # pictures an invocation of Batch by the queue, when there are enough; see template.yaml
-)
-BACKFILL_BATCH: Final = 50  # and by the backfill; see infra/backfill.asl.yaml
+QUEUE_BATCH: Final = 10  # pictures per invocation of Batch by a busy queue; see template.yaml
+BACKFILL_BATCH: Final = 50  # pictures per invocation of Batch by the backfill; see infra/backfill.asl.yaml
 BULKS: Final = (1_000_000, 100_000_000)  # pictures
-CONCURRENCIES: Final = (5, 100, 1000)  # batches at once
+CONCURRENCIES: Final = (5, 100, 1000)  # concurrent batches
 
-RECORD_BYTES: Final = 1_600  # of a record of two faces, as a line of the log
-STORED_BYTES: Final = 400  # of it in S3, compressed with others
-RECORDS_DAYS: Final = 400  # that it is kept; see template.yaml
-FIREHOSE_RECORD: Final = 5_000  # bytes that Firehose bills for a record at least; one picture each, at worst
-OBJECTS_MONTH: Final = 30 * 24 * 12  # that Firehose writes, one in five minutes; see template.yaml
-METRICS: Final = 2 * 19 + 15 + 3 * 2 + 3  # of two routes; of Drift; of three sources; of Alerts
-ALARM_METRICS: Final = 31  # that the alarms watch; see template.yaml
-STARTS: Final = 10_000  # environments of Predict that start among a million predictions
+RECORD_BYTES: Final = 1_600  # bytes of a log line with a record of two faces
+STORED_BYTES: Final = 400  # bytes of that record in S3, compressed with others
+RECORDS_DAYS: Final = 400  # days that records are kept; see template.yaml
+FIREHOSE_RECORD: Final = 5_000  # bytes, the minimum that Firehose bills; at worst one picture each
+OBJECTS_MONTH: Final = 30 * 24 * 12  # objects that Firehose writes, one every five minutes; see template.yaml
+METRICS: Final = 2 * 19 + 15 + 3 * 2 + 3  # of two routes, Drift, three sources, Alerts
+ALARM_METRICS: Final = 31  # metrics that alarms watch; see template.yaml
+STARTS: Final = 10_000  # cold starts of Predict among a million predictions
 ALERTS_MEMORY: Final = 512  # MB; see template.yaml
-ALERTS_MS: Final = 40.0  # assumed: four calls of DynamoDB, one after the other
-ALERTS_WRITES: Final = 1  # units for a delivery of few pictures: ten seconds of a source have less than 1 KB
-ALERTS_READS: Final = (
-    7  # units: rules, the last alert, and ten minutes of a camera that sends a picture a second
-)
-MINUTES_MONTH: Final = 30 * 24 * 60  # in each, the schedule looks whether an alert is over
+ALERTS_MS: Final = 40.0  # assumed: four sequential DynamoDB calls
+ALERTS_WRITES: Final = 1  # units per delivery of a few pictures: ten seconds of a source have less than 1 KB
+ALERTS_READS: Final = 7  # units: rules, the last alert, and ten minutes of a camera with a picture a second
+MINUTES_MONTH: Final = 30 * 24 * 60  # runs of the schedule that ends alerts
 DRIFT_RUNS: Final = 30 * 24  # a month; see template.yaml
 DRIFT_MEMORY: Final = 3008  # MB; see template.yaml
-DRIFT_SECONDS: Final = 20.0  # that a run takes
+DRIFT_SECONDS: Final = 20.0  # duration of a run
 
 
 class NoFiguresError(OpsError):
-    """The benchmark's results do not hold what is asked for."""
+    """The benchmark's results lack the figures for the tables."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of `PICTURES` predictions at one memory size, in dollars; `milliseconds` is what Lambda bills for one."""
+    """Cost of `PICTURES` predictions at one memory size, in dollars; `milliseconds` is the billed time of one."""
 
     memory: int
     milliseconds: int
@@ -90,10 +84,10 @@ class Cost:
 
 
 def cost(milliseconds: float, memory: int, architecture: str = "x86_64") -> Cost:
-    """Return what predictions cost that take `milliseconds` on one whole processor.
+    """Return the cost of predictions that take `milliseconds` on one whole processor.
 
-    With less memory than comes with a processor they take longer in proportion: a prediction is arithmetic on one
-    thread. With more they are not taken to be faster.
+    With less memory than a whole processor comes with, they take proportionally longer, since a prediction computes
+    on one thread. With more, they are assumed not to be faster.
     """
     billed = math.ceil(milliseconds * max(1.0, MB_PER_PROCESSOR / memory))
     gigabyte_seconds = billed / 1000 * memory / 1024
@@ -103,31 +97,31 @@ def cost(milliseconds: float, memory: int, architecture: str = "x86_64") -> Cost
 
 @dataclass(frozen=True)
 class Bulk:
-    """Of pictures that lie in S3, in dollars; `pace` is SQS or Step Functions, whichever hands them to Batch."""
+    """Cost of scoring pictures in S3, in dollars; `pace` is that of SQS or Step Functions."""
 
     functions: float
     storage: float
     pace: float
 
     @property
-    def together(self) -> float:
-        """Of all three."""
+    def total(self) -> float:
+        """The sum of the three."""
         return self.functions + self.storage + self.pace
 
 
 def by_queue(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESSOR) -> Bulk:
-    """Return what uploads cost: a message from S3 for each, received and deleted in batches."""
+    """Return the cost of uploads: a message from S3 for each, received and deleted in batches."""
     return Bulk(
         functions=_functions(pictures, milliseconds, memory, QUEUE_BATCH),
-        storage=pictures * (2 * S3_READ + S3_WRITE),  # is there a result? the picture; its result
+        storage=pictures * (2 * S3_READ + S3_WRITE),  # look for a result, read the picture, write the result
         pace=pictures * SQS_REQUEST * (1 + 2 / QUEUE_BATCH),
     )
 
 
 def by_backfill(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESSOR) -> Bulk:
-    """Return what a backfill costs: a listing, and an express execution for each batch."""
+    """Return the cost of a backfill: a listing, and an express execution for each batch."""
     batches = math.ceil(pictures / BACKFILL_BATCH)
-    tenths = math.ceil(BACKFILL_BATCH * milliseconds / 100)  # of a second that one takes
+    tenths = math.ceil(BACKFILL_BATCH * milliseconds / 100)  # tenths of a second per batch
     return Bulk(
         functions=_functions(pictures, milliseconds, memory, BACKFILL_BATCH),
         storage=pictures * (2 * S3_READ + S3_WRITE) + math.ceil(pictures / 1000) * S3_WRITE,
@@ -142,7 +136,7 @@ def _functions(pictures: int, milliseconds: float, memory: int, batch: int) -> f
 
 @dataclass(frozen=True)
 class Item:
-    """A part of what monitoring costs: dollars for `PICTURES`, and dollars a month however many they are."""
+    """An item of cost: dollars for `PICTURES`, and dollars a month whatever their number."""
 
     what: str
     pictures: float = 0.0
@@ -150,7 +144,7 @@ class Item:
 
 
 def monitoring(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
-    """Return what monitoring costs, a run of Drift taking `drift_seconds`."""
+    """Return the cost of monitoring, with runs of Drift that take `drift_seconds`."""
     run = LAMBDA_REQUEST + drift_seconds * DRIFT_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
     stored = PICTURES * STORED_BYTES / 1e9 * S3_GB_MONTH * RECORDS_DAYS / 30
     delivery = LAMBDA_REQUEST + ALERTS_MS / 1e3 * ALERTS_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
@@ -173,7 +167,7 @@ def monitoring(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
 
 
 def options(memory: int = MB_PER_PROCESSOR) -> list[Item]:
-    """Return what the options that are on in prod cost, with Predict at `memory` MB."""
+    """Return the cost of the options that are on in prod, with Predict at `memory` MB."""
     gigabytes = memory / 1024
     kept, restored = 30 * 86400 * gigabytes * SNAPSHOT_GB_SECOND, STARTS * gigabytes * RESTORED_GB
     return [
@@ -192,12 +186,12 @@ def monitoring_table() -> str:
         "million), what Athena scans, messages to more than a thousand subscribers. The time that Alerts takes "
         f"({ALERTS_MS:g} ms) is assumed; in a stack without alerts its line falls away."
     )
-    together = f"| **Together** | **${pictures:,.2f}** | **${month:,.2f}** |"
-    return "\n".join([*_lines("Monitoring", items), together, "", note])
+    total = f"| **Total** | **${pictures:,.2f}** | **${month:,.2f}** |"
+    return "\n".join([*_lines("Monitoring", items), total, "", note])
 
 
 def options_table() -> str:
-    """Return the Markdown table for what is optional, and on in prod."""
+    """Return the Markdown table for the options that are on in prod."""
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Lambda keeps a snapshot of every version that was "
         "published and called within two weeks, and bills three hours of each at least."
@@ -214,9 +208,9 @@ def _lines(title: str, items: Iterable[Item]) -> list[str]:
 
 
 def bulk_table(milliseconds: float) -> str:
-    """Return the Markdown table for pictures in S3, each of which takes so long on one processor."""
+    """Return the Markdown table for pictures in S3, each of which takes `milliseconds` on one processor."""
     lines = [
-        "| Pictures | | Lambda | S3 | SQS or Step Functions | Together | Hours with "
+        "| Pictures | | Lambda | S3 | SQS or Step Functions | Total | Hours with "
         + ", ".join(f"{n:,}" for n in CONCURRENCIES)
         + " batches at once |",
         "|---:|---|---:|---:|---:|---:|---:|",
@@ -227,7 +221,7 @@ def bulk_table(milliseconds: float) -> str:
             bulk = cost_of(pictures, milliseconds)
             lines.append(
                 f"| {pictures:,} | {way} | ${bulk.functions:,.2f} | ${bulk.storage:,.2f} | ${bulk.pace:,.2f} "
-                f"| **${bulk.together:,.2f}** | {hours} |"
+                f"| **${bulk.total:,.2f}** | {hours} |"
             )
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. {milliseconds:g} ms a picture on one processor "
@@ -240,31 +234,31 @@ def table(milliseconds: float, peak: float) -> str:
     """Return the Markdown table for predictions of `milliseconds` that need `peak` MB of memory."""
     rekognition = PICTURES * REKOGNITION_IMAGE
     lines = [
-        "| Memory | Billed | API Gateway | Lambda x86_64 | Lambda arm64 | Together | Rekognition |",
+        "| Memory | Billed | API Gateway | Lambda x86_64 | Lambda arm64 | Total | Rekognition |",
         "|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for memory in MEMORY_SIZES:
         if peak > memory:
             continue
         x86, arm = cost(milliseconds, memory), cost(milliseconds, memory, "arm64")
-        together = x86.api_gateway + x86.functions
+        total = x86.api_gateway + x86.functions
         lines.append(
             f"| {memory} MB | {x86.milliseconds} ms | ${x86.api_gateway:.2f} | ${x86.functions:.2f} "
-            f"| ${arm.functions:.2f} | **${together:.2f}** | ${rekognition:,.0f} |"
+            f"| ${arm.functions:.2f} | **${total:.2f}** | ${rekognition:,.0f} |"
         )
     note = (
         f"Dollars a million pictures; prices of us-east-1, looked up {PRICES_SEEN}. Measured: {milliseconds:g} ms "
-        f"on one processor, {peak:g} MB at most. Together is with x86_64; arm64 is taken to be as fast. Not in it: "
+        f"on one processor, {peak:g} MB at most. The total is with x86_64; arm64 is taken to be as fast. Not in it: "
         "cold starts, log storage, data out."
     )
     return "\n".join([*lines, "", note])
 
 
 def measured(results: str) -> tuple[float, float]:
-    """Return milliseconds (p50) and peak memory in MB of the handler end to end, from the benchmark's Markdown.
+    """Return the end-to-end time of the handler (p50, milliseconds) and its peak memory (MB) from the benchmark.
 
     Raises:
-        NoFiguresError: There is no row that begins with "handler", or its table has no column for p50 or MB.
+        NoFiguresError: No row begins with "handler", or its table has no column for p50 or MB.
     """
     header: list[str] = []
     for line in results.splitlines():
@@ -286,7 +280,7 @@ def _number(row: dict[str, str], column: str) -> float:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say what was measured; without it, RESULTS.md is read."""
+    """Add the measurements, which default to those in RESULTS.md."""
     parser.add_argument("--ms", type=float, help="milliseconds a prediction, on one processor")
     parser.add_argument("--mb", type=float, help="peak memory in MB")
 

@@ -1,8 +1,8 @@
-"""Show what drift looks like: `python -m infra.ops demo-drift FOLDER`.
+"""Demonstrate drift: `python -m infra.ops demo-drift FOLDER`.
 
-Scores the pictures of a folder as they are, darker, blurred, as bad JPEGs, and in another mix of those with a mask
-and those without. Five cameras see the unchanged pictures for two weeks, which is their past, and then for three days
-changed ones. The report on these days is Drift's own; no stack is asked and none is changed.
+Scores the pictures of a folder unchanged, darkened, blurred, as bad JPEGs, and with another mix of labels. Five
+simulated cameras see the unchanged pictures for two weeks, which become the baseline, and then changed ones for three
+days. The report on these days is Drift's own. No stack is used.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from functions.inference.score import Models
 
 MIN_PICTURES: Final = 100
-_SAVED: Final = 95  # JPEG quality in which a changed picture is saved
+_QUALITY: Final = 95  # of a changed JPEG
 _PAST, _CHANGED = 14, 3  # days
-_A_DAY: Final = 0.5  # of the pictures, drawn at random
+_DAILY_SHARE: Final = 0.5  # of the pictures, drawn at random for each day
 
 
-def jpeg(file: bytes, change: Callable[[Image.Image], Image.Image], quality: int = _SAVED) -> bytes:
-    """Return a picture, changed, as a JPEG."""
+def jpeg(file: bytes, change: Callable[[Image.Image], Image.Image], quality: int = _QUALITY) -> bytes:
+    """Return a changed picture as a JPEG."""
     buffer = io.BytesIO()
     change(Image.open(io.BytesIO(file)).convert("RGB")).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
@@ -65,7 +65,7 @@ MIX: Final = "other mix"
 
 
 def scored(files: Sequence[bytes], models: Models, name: str) -> Sample:
-    """Score pictures as Predict does; those that it refuses are left out."""
+    """Score pictures as Predict does, without those that it refuses."""
     records: list[dict[str, Any]] = []
     for file in tqdm(files, name, unit=" pictures"):
         try:
@@ -76,8 +76,8 @@ def scored(files: Sequence[bytes], models: Models, name: str) -> Sample:
 
 
 def drawn(sample: Sample, rng: np.random.Generator, shares: Sequence[float] | None = None) -> Sample:
-    """Return what a camera sees on a day: some of the pictures, or as many in other proportions of the labels."""
-    count = int(len(sample.labels) * _A_DAY)
+    """Draw the pictures that a camera sees on a day; with `shares`, in these proportions of the labels."""
+    count = int(len(sample.labels) * _DAILY_SHARE)
     weights = None
     if shares is not None:
         counts = np.bincount(sample.labels, minlength=len(LABELS))
@@ -88,22 +88,21 @@ def drawn(sample: Sample, rng: np.random.Generator, shares: Sequence[float] | No
 
 
 def simulate(samples: dict[str, Sample], model_version: str) -> tuple[Report, str]:
-    """Return the report on the changed days, and the same as a page.
+    """Return the report on the changed days, as an object and as HTML.
 
     Args:
-        samples: By change, of the pictures of the folder.
-        model_version: Of the release that scored them.
+        samples: The scored pictures, by change.
+        model_version: Version of the release that scored them.
     """
     rng = np.random.default_rng(0)
     clean = samples["clean"]
     counts = clean.label_counts()
-    turned = (
-        (0.2, 0.8, 0.0) if counts["no_mask"] < counts["mask"] else (0.8, 0.2, 0.0)
-    )  # the rarer is now frequent
+    # The rarer label becomes the frequent one.
+    other_mix = (0.2, 0.8, 0.0) if counts["no_mask"] < counts["mask"] else (0.8, 0.2, 0.0)
     names = [*samples, MIX]
     past = [{name: drawn(clean, rng) for name in names} for _ in range(_PAST)]
     changed = [
-        {name: drawn(samples.get(name, clean), rng, turned if name == MIX else None) for name in names}
+        {name: drawn(samples.get(name, clean), rng, other_mix if name == MIX else None) for name in names}
         for _ in range(_CHANGED)
     ]
     baseline = build(model_version, past)
@@ -130,7 +129,7 @@ def simulate(samples: dict[str, Sample], model_version: str) -> tuple[Report, st
 
 
 def table(report: Report) -> Iterator[str]:
-    """Say in lines what a report says about each source."""
+    """Yield a table with the findings for each source."""
     yield f"{'source':12}{'pictures':>10}  {'status':12}what has changed"
     findings = report.comparison.findings if report.comparison else ()
     for name, source in report.sources.items():
@@ -140,16 +139,16 @@ def table(report: Report) -> Iterator[str]:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which pictures are scored."""
-    parser.add_argument("folder", type=Path, help="pictures, also in folders within it")
-    parser.add_argument("--pictures", type=int, default=400, help="of each kind (default: %(default)s)")
+    """Add the folder of pictures, and their number."""
+    parser.add_argument("folder", type=Path, help="folder of pictures, searched recursively")
+    parser.add_argument("--pictures", type=int, default=400, help="number of pictures (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path(".runs/drift/demo.html"), help="(default: %(default)s)"
     )
 
 
 def command(options: Namespace) -> None:
-    """Score the pictures, and print a table of what Drift finds.
+    """Score the pictures, and print a table of the drift that is found.
 
     Raises:
         OpsError: There are too few pictures.

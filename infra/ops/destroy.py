@@ -1,4 +1,4 @@
-"""Delete a stack; its buckets, their pictures and their models stay until `make purge`."""
+"""Delete a stack. Its buckets, with pictures and models, stay until `make purge`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which stack."""
+    """Add the stack."""
     parser.add_argument("--stack", required=True)
 
 
 def command(options: Namespace) -> None:
-    """Delete it and wait. Not by `sam delete`, which deletes its images, too: other stacks may run them."""
+    """Delete the stack and wait. `sam delete` would also delete its images, which other stacks may run.
+
+    Raises:
+        OpsError: The stack does not exist, or could not be deleted.
+    """
     cloudformation = boto3.client("cloudformation")
     outputs = stack_outputs(options.stack, cloudformation)
     cloudformation.delete_stack(StackName=options.stack)

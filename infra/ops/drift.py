@@ -1,6 +1,6 @@
-"""Run the Drift function now and say what it found: `python -m infra.ops drift --stack maskwatch-dev`.
+"""Run the Drift function now, and print its findings: `python -m infra.ops drift --stack maskwatch-dev`.
 
-The stack of `make run` is called maskwatch; AWS_ENDPOINT_URL says where it is.
+The stack of `make run` is called maskwatch, and is reached through AWS_ENDPOINT_URL.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _VERDICTS: Final = {
     "ok": "No drift",
     "drift": "Drift",
-    "not enough": "Too little to tell",
-    "no baseline": "Nothing to compare with",
-    "other version": "Another release serves than the baseline is of",
+    "not enough": "Too few predictions",
+    "no baseline": "No baseline",
+    "other version": "The baseline is of another release than the live one",
 }
 _TIMEOUT: Final = 910  # seconds; the function itself may take 900
 
@@ -35,10 +35,13 @@ class DriftRunError(OpsError):
 
 
 def look(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[str, Any], str]:
-    """Run the Drift function of a stack; return its report, and where that is as HTML, besides in `out`.
+    """Run the Drift function of a stack, and download its HTML report to `out`.
+
+    Returns:
+        The report (JSON), and the S3 URI of the HTML report.
 
     Raises:
-        DriftRunError: It failed.
+        DriftRunError: The function failed.
     """
     outputs = outputs_of(stack)
     client = boto3.client("lambda", config=Config(read_timeout=_TIMEOUT, retries={"total_max_attempts": 1}))
@@ -57,12 +60,12 @@ def run(function: str, event: Mapping[str, Any], client: Any) -> dict[str, Any]:
     """Invoke the function and return its answer.
 
     Args:
-        function: Its name.
-        event: Which window; nothing for the one up to now.
-        client: A boto3 client of Lambda that waits for as long as the function may take.
+        function: Name of the function.
+        event: The window; empty for the one that ends now.
+        client: A boto3 client for Lambda that waits for as long as the function may take.
 
     Raises:
-        DriftRunError: It failed.
+        DriftRunError: The function failed.
     """
     answer = client.invoke(FunctionName=function, Payload=json.dumps(event))
     result: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -73,21 +76,21 @@ def run(function: str, event: Mapping[str, Any], client: Any) -> dict[str, Any]:
 
 
 def words(report: Mapping[str, Any]) -> Iterator[str]:
-    """Say in lines what a report in JSON says."""
+    """Yield a JSON report as lines of text."""
     window, counts = report["window"], report["counts"]
     yield (
         f"{_VERDICTS[report['verdict']]}, in {counts['records']:,} predictions "
         f"from {window['from']} to {window['to']}."
     )
     for finding in report["findings"]:
-        where = "" if finding["source"] is None else f"{finding['source'] or '(no source result)'}: "
+        where = "" if finding["source"] is None else f"{finding['source'] or '(no source)'}: "
         yield f"  {'' if finding['confirmed'] else 'not confirmed: '}{where}{finding['words']}"
-    for name, chosen in (("audit", "of the random audit sample"), ("chosen", "that people chose to judge")):
+    for name, chosen in (("audit", "of the random audit sample"), ("chosen", "that people chose to label")):
         figures = report["accuracy"][name]
         if accuracy := figures["accuracy"]:
             yield (
                 f"{accuracy['value']:.1%} of the {figures['n']:,} predictions {chosen} are right, of "
-                f"{figures['of']:,} that there are (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%})."
+                f"{figures['of']:,} in all (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%})."
             )
     if report.get("challenge"):
         yield challenge.words(report["challenge"])
@@ -95,19 +98,19 @@ def words(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which stack, and which window."""
+    """Add the stack and the window."""
     parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
     parser.add_argument(
-        "--to", metavar="TIME", help="when the window ends, as in 2026-11-21T09:00:00Z; or now"
+        "--to", metavar="TIME", help="end of the window, such as 2026-11-21T09:00:00Z (default: now)"
     )
-    parser.add_argument("--hours", type=float, help="how long it is; or as the stack's parameter says")
+    parser.add_argument("--hours", type=float, help="length of the window (default: the stack's parameter)")
     parser.add_argument(
         "--out", type=Path, default=Path(".runs/drift/report.html"), help="(default: %(default)s)"
     )
 
 
 def command(options: Namespace) -> None:
-    """Run the function, print what it found, and fetch its report."""
+    """Run the function, print its findings, and download its report."""
     event = {name: value for name in ("to", "hours") if (value := vars(options)[name]) is not None}
     report, where = look(options.stack, event, options.out)
     print(*words(report), "", f"Report: {options.out} ({where})", sep="\n")

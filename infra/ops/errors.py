@@ -1,4 +1,4 @@
-"""What stops an operator's command, and how it is said: one line."""
+"""Errors of the operator's commands, each explained in one line."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ _LOCAL: Final = "for the stack of `make run`, paste the export line that it prin
 
 
 class OpsError(Exception):
-    """A command cannot do its job; the message says why, and what to do."""
+    """A command failed; the message says why, and what to do."""
 
 
 def explain(error: BotoCoreError | ClientError) -> str:
-    """Return what is wrong with a call of AWS, and what to do, in one line."""
+    """Explain in one line why a call to AWS failed, and what to do."""
     if isinstance(error, NoRegionError):
         return f"No AWS region is set: export AWS_DEFAULT_REGION=…; {_LOCAL}."
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         return f"There are no AWS credentials: run `aws configure`, or export AWS_PROFILE=…; {_LOCAL}."
     if isinstance(error, ProfileNotFound):
-        return f"{error}. `aws configure list-profiles` names those that there are."
-    if isinstance(
-        error, (AwsConnectionError, HTTPClientError)
-    ):  # no connection, no answer in time, no trusted certificate
+        return f"{error}. `aws configure list-profiles` lists the profiles."
+    # No connection, no answer in time, or an untrusted certificate.
+    if isinstance(error, (AwsConnectionError, HTTPClientError)):
         return f"AWS cannot be reached: {' '.join(str(error).split())}"
     return " ".join(str(error).split())

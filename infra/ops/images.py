@@ -1,4 +1,4 @@
-"""Name the images of a package by digest, or keep those that a stack runs from the repository's lifecycle."""
+"""Pin the images of a package by digest, or protect those that a stack runs from the repository's lifecycle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def pin(template: dict[str, Any], ecr: Any) -> None:
-    """Put `repository@sha256:…` in the place of every image's `repository:tag`, which can be moved."""
+    """Replace every image's `repository:tag`, which can be moved, by `repository@sha256:…`."""
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
         if properties.get("PackageType") == "Image" and "@" not in properties["ImageUri"]:
@@ -26,7 +26,7 @@ def pin(template: dict[str, Any], ecr: Any) -> None:
 
 
 def keep(stack: str, cloudformation: Any, functions: Any, ecr: Any) -> list[str]:
-    """Tag each image that a stack runs `live-<stack>-<resource>`; the lifecycle leaves such tags. Return the tags."""
+    """Tag each image that a stack runs with `live-<stack>-<resource>`, which the lifecycle keeps; return the tags."""
     tags = []
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
@@ -54,16 +54,22 @@ def _name(repository: str) -> str:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say what to do, and with which package or stack."""
+    """Add the subcommands, with the package or the stack."""
     commands = parser.add_subparsers(dest="what", required=True)
-    commands.add_parser("pin", help="name the images of a package by digest").add_argument(
+    commands.add_parser("pin", help="pin the images of a package by digest").add_argument(
         "package", type=Path
     )
-    commands.add_parser("keep", help="tag the images that run").add_argument("--stack", required=True)
+    commands.add_parser("keep", help="tag the images that a stack runs").add_argument(
+        "--stack", required=True
+    )
 
 
 def command(options: Namespace) -> None:
-    """Pin or keep."""
+    """Pin the images of a package, or keep those of a stack.
+
+    Raises:
+        OpsError: The package is empty.
+    """
     ecr = boto3.client("ecr")
     if options.what == "keep":
         print("\n".join(keep(options.stack, boto3.client("cloudformation"), boto3.client("lambda"), ecr)))

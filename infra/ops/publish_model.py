@@ -18,19 +18,18 @@ if TYPE_CHECKING:
 
 
 class AlreadyPublishedError(OpsError):
-    """The bucket has a release of this version; a published release never changes."""
+    """The bucket already has a release of this version; a published release never changes."""
 
 
 def publish(folder: Path, bucket: str, s3: Any) -> str:
-    """Verify the release in `folder`, upload it, and return its address for the stack parameter `ModelUri`.
+    """Verify the release in `folder`, upload it, and return its URI for the stack parameter `ModelUri`.
 
-    The address ends in the SHA-256 of the manifest: what is changed later under the prefix does not load.
-
-    The manifest comes last and only where there is none: what has a manifest is complete, and stays as it is.
+    The URI ends in the SHA-256 of the manifest, so that a release that is changed later does not load. The manifest
+    is uploaded last, and never overwritten: a release with a manifest is complete and final.
 
     Raises:
         ReleaseError: The release does not verify; nothing was uploaded.
-        AlreadyPublishedError: There is a release of this version; it was not touched.
+        AlreadyPublishedError: The bucket already has a release of this version; it was not changed.
     """
     release = load_release(folder)
     uri = f"s3://{bucket}/models/{release.version}/"
@@ -44,14 +43,14 @@ def publish(folder: Path, bucket: str, s3: Any) -> str:
     try:
         s3.put_object(Bucket=bucket, Key=prefix + MANIFEST, Body=manifest, IfNoneMatch="*")
     except ClientError as error:
-        if error.response["Error"]["Code"] == "PreconditionFailed":  # someone else was faster
+        if error.response["Error"]["Code"] == "PreconditionFailed":  # published concurrently
             raise refusal from error
         raise
     return f"{uri}#{hashlib.sha256(manifest).hexdigest()}"
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which release goes where."""
+    """Add the release, and the stack or the bucket."""
     parser.add_argument("folder", type=Path)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--stack", help="publish to the models bucket of this stack")
@@ -59,10 +58,10 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace) -> None:
-    """Publish, and print what to do next.
+    """Publish a release, and print its URI.
 
     Raises:
-        OpsError: The release does not verify, or there is one of this version.
+        OpsError: The release does not verify, or its version is already published.
     """
     bucket = options.bucket or outputs_of(options.stack)["ModelsBucket"]
     try:

@@ -1,4 +1,4 @@
-"""Empty and delete the buckets that a deleted stack has left. What they hold cannot be brought back."""
+"""Empty and delete the buckets of a deleted stack. Their content cannot be restored."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from infra.ops.stack import stack_outputs
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-_TAG = "aws:cloudformation:stack-name"  # CloudFormation's, which stays with a bucket
+_TAG = "aws:cloudformation:stack-name"  # set by CloudFormation, and kept when the stack is deleted
 
 
 def left_by(stack: str, s3: Any) -> list[str]:
-    """Return the names of the buckets that a stack made."""
+    """Return the names of the buckets that a stack created."""
     return [
         bucket["Name"]
         for bucket in s3.list_buckets()["Buckets"]
@@ -35,27 +35,27 @@ def _tags(bucket: str, s3: Any) -> dict[str, str]:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which stack."""
+    """Add the stack."""
     parser.add_argument("--stack", required=True)
 
 
 def command(options: Namespace) -> None:
-    """Ask, then delete every version of every object, and the buckets.
+    """Ask for confirmation, then delete all versions of all objects, and the buckets.
 
     Raises:
-        OpsError: The stack is still there, left no bucket, or its name was not typed.
+        OpsError: The stack still exists, left no bucket, or the user did not confirm.
     """
     try:
         stack_outputs(options.stack, boto3.client("cloudformation"))
     except OpsError:
         pass
     else:
-        raise OpsError(f"{options.stack} is still there, and its buckets are in use: make destroy first")
+        raise OpsError(f"{options.stack} still exists, and its buckets are in use: run make destroy first")
     buckets = left_by(options.stack, boto3.client("s3"))
     if not buckets:
-        raise OpsError(f"there is no bucket that {options.stack} left")
-    print("This deletes for good what is in:", *buckets, sep="\n    ")
-    if input(f"Type {options.stack} to go on: ") != options.stack:
+        raise OpsError(f"{options.stack} left no buckets")
+    print("This permanently deletes the content of:", *buckets, sep="\n    ")
+    if input(f"Type {options.stack} to continue: ") != options.stack:
         raise OpsError("nothing was deleted")
     for name in buckets:
         bucket = boto3.resource("s3").Bucket(name)

@@ -1,4 +1,4 @@
-"""Make the release serve that did before the last promotion, without a challenger: `rollback --stack NAME`."""
+"""Make the previous release live again, without a challenger: `python -m infra.ops rollback --stack NAME`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _UNKNOWN: Final = "none"
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which stack."""
+    """Add the stack."""
     parser.add_argument("--stack", required=True)
 
 
 def command(options: Namespace) -> None:
-    """Go back, and say what serves.
+    """Roll back to the previous release.
 
     Raises:
-        OpsError: Nothing was promoted before, the stack takes no update, or the canary went back.
+        OpsError: There is no previous release, the stack cannot be updated, or the canary was rolled back.
     """
     cloudformation = boto3.client("cloudformation")
     try:

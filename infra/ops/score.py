@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 CONNECTIONS: Final = 8
-TIMEOUT: Final = 300.0  # seconds without any new result after which the rest is given up
-_AT_ONCE: Final = 64  # results that are asked for in one round
-_PAUSE: Final = 1.0  # seconds, after a round that found none
+TIMEOUT: Final = 300.0  # seconds without a new result after which the rest counts as missing
+_CHUNK: Final = 64  # results polled per round
+_PAUSE: Final = 1.0  # seconds after a round without results
 
 
 def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterator[Row]:
-    """Upload files, and give a row for each: its status is `waiting`, or `refused` with the reason in `detail`."""
+    """Upload files, and yield a row for each: its status is `waiting`, or `refused` with the reason in `detail`."""
 
     def one(path: Path) -> Row:
         row = {"file": str(path)}
@@ -44,14 +44,14 @@ def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterato
 
 
 def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Iterator[Row]:
-    """Give the rows that wait as their results come: `scored` or `rejected`, or `missing` after a timeout."""
+    """Yield waiting rows as their results arrive: as `scored` or `rejected`, or as `missing` after a timeout."""
     waiting = deque(rows)
     latest = time.monotonic()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         while waiting and time.monotonic() - latest < timeout:
-            asked = [waiting.popleft() for _ in range(min(_AT_ONCE, len(waiting)))]
-            results = list(pool.map(client.result, [row["key"] for row in asked]))
-            for row, result in zip(asked, results, strict=True):
+            chunk = [waiting.popleft() for _ in range(min(_CHUNK, len(waiting)))]
+            results = list(pool.map(client.result, [row["key"] for row in chunk]))
+            for row, result in zip(chunk, results, strict=True):
                 if result is None:
                     waiting.append(row)
                 else:
@@ -61,23 +61,23 @@ def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Itera
             else:
                 time.sleep(_PAUSE)
     for row in waiting:
-        yield row | {"status": "missing", "detail": f"none for {timeout:.0f} seconds; it may come yet"}
+        yield row | {"status": "missing", "detail": f"no result for {timeout:.0f} seconds; it may still come"}
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Return a table of how many pictures and faces there are of each label, and what could not be scored."""
+    """Return a table of pictures and faces by label, and of the pictures without a prediction."""
     pictures = Counter(row["label"] for row in rows if row["status"] == "scored")
     faces = {label: sum(row.get(f"faces_{label}", 0) for row in rows) for label in OUTCOMES}
     lines = [f"{'':12}{'pictures':>10}{'faces':>10}"]
     lines += [f"{label:12}{pictures[label]:>10,}{faces[label]:>10,}" for label in OUTCOMES]
-    lines += [f"{'together':12}{pictures.total():>10,}{sum(faces.values()):>10,}"]
+    lines += [f"{'total':12}{pictures.total():>10,}{sum(faces.values()):>10,}"]
     others = Counter((row["status"], row.get("detail", "")) for row in rows if row["status"] != "scored")
     lines += [f"{status:12}{count:>10,}  {detail}" for (status, detail), count in others.most_common()]
     return "\n".join(lines)
 
 
 def as_csv(rows: Iterable[Row]) -> str:
-    """Return a table of rows, ready to be opened by a spreadsheet."""
+    """Return rows as CSV for spreadsheets."""
     file = io.StringIO()
     file.write(BOM)
     table = csv.DictWriter(file, (*COLUMNS, "key"))
@@ -93,7 +93,7 @@ def _row(result: Mapping[str, Any]) -> Row:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which pictures, and which API scores them."""
+    """Add the folder and the API."""
     parser.add_argument("folder", type=Path)
     add_api_options(parser)
     parser.add_argument("--source", help="the camera or site that the pictures are from")
@@ -104,13 +104,13 @@ def command(options: Namespace) -> None:
     """Score a folder, print a summary, and write a table.
 
     Raises:
-        OpsError: There is nothing to score, or a picture got no result.
+        OpsError: The folder has no pictures, or a picture got no result.
     """
     files, left_out = within(options.folder)
     if not files:
         raise OpsError(f"{options.folder} has no files named {ENDINGS}")
     if left_out:
-        print(f"Left out, not being named {ENDINGS}: {left_out:,}")
+        print(f"{left_out:,} files left out that are not {ENDINGS}")
     client = Client(*api_of(options), CONNECTIONS)
     rows = {}
     try:
@@ -120,9 +120,9 @@ def command(options: Namespace) -> None:
         waiting = [row for row in rows.values() if row["status"] == "waiting"]
         for row in tqdm(wait(client, waiting), "results", len(waiting), unit=" pictures"):
             rows[row["file"]] = row
-    finally:  # also where somebody does not want to wait
+    finally:  # also after Ctrl-C
         if rows:
             options.out.write_text(as_csv(rows.values()), encoding="utf-8", newline="")
-            print(f"{summary(list(rows.values()))}\n\nOne line for each picture is in {options.out}.")
+            print(f"{summary(list(rows.values()))}\n\n{options.out} has a line for each picture.")
     if without := sum(row["status"] in {"refused", "missing"} for row in rows.values()):
         raise OpsError(f"{without} of {len(files)} pictures got no result.")

@@ -1,6 +1,6 @@
-"""Have a published release score every picture beside the live one: `shadow --release 2.1.0 --stack maskwatch-dev`.
+"""Let a published release score every picture beside the live one: `shadow --release 2.1.0 --stack maskwatch-dev`.
 
-What it says is recorded and compared by Drift, and answered to nobody. `challenge 0` ends it.
+Its predictions are recorded and compared by Drift, but never returned to clients. `challenge 0` ends it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which release, and which stack."""
+    """Add the release and the stack."""
     parser.add_argument(
-        "--release", metavar="VERSION", required=True, help="of one in the stack's models bucket"
+        "--release",
+        metavar="VERSION",
+        required=True,
+        help="version of a release in the stack's models bucket",
     )
     parser.add_argument("--stack", required=True)
 
 
 def command(options: Namespace) -> None:
-    """Begin, and say what is scored.
+    """Start the shadow.
 
     Raises:
-        OpsError: The release must not serve, the stack takes no update, or the canary went back.
+        OpsError: The release did not verify, the stack cannot be updated, or the canary was rolled back.
     """
     address = begin(options.stack, options.release, 0)
     print(f"{options.release} scores every picture and answers none: ChallengerUri={address}")

@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 def problems(url: str, key: str) -> list[str]:
-    """Return what is wrong with the API at `url`; nothing, where all is well."""
+    """Return what is wrong with the API at `url`; empty if all is well."""
     file = io.BytesIO()
     Image.new("RGB", (64, 64), "grey").save(file, "JPEG")
     picture = file.getvalue()
-    known, stranger = Client(url, key), Client(url, "")
-    asked: dict[str, Callable[[], dict[str, Any]]] = {
-        "/health": known.health,
-        "/openapi.json": known.openapi,
-        "/predict": lambda: known.predict(picture),
-        "/compliance": known.compliance,
+    client, without_key = Client(url, key), Client(url, "")
+    checks: dict[str, Callable[[], dict[str, Any]]] = {
+        "/health": client.health,
+        "/openapi.json": client.openapi,
+        "/predict": lambda: client.predict(picture),
+        "/compliance": client.compliance,
     }
     found = []
-    for path, ask in asked.items():
+    for path, check in checks.items():
         try:
-            ask()
+            check()
         except UnreachableError as error:
             return [str(error)]
         except ApiError as refusal:
             found.append(f"{path} refused: {refusal}")
     try:
-        stranger.predict(picture)
+        without_key.predict(picture)
         found.append("/predict answered without a key")
     except ApiError as refusal:
         if refusal.kind != "forbidden":
@@ -46,7 +46,7 @@ def problems(url: str, key: str) -> list[str]:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which API."""
+    """Add the API."""
     add_api_options(parser)
 
 
@@ -59,5 +59,5 @@ def command(options: Namespace) -> None:
     url, key = api_of(options)
     found = problems(url, key)
     if found:
-        raise OpsError(f"{url} is not well: {'; '.join(found)}")
-    print(f"{url} is well")
+        raise OpsError(f"{url} failed: {'; '.join(found)}")
+    print(f"{url} is healthy")

@@ -1,4 +1,4 @@
-"""Print an output of a stack: its buckets, its functions, its address."""
+"""Print an output of a stack, such as the name of a bucket or the URL of its API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def stack_outputs(stack: str, cloudformation: Any) -> dict[str, str]:
     """Return the outputs of a stack by their names in template.yaml.
 
     Raises:
-        OpsError: There is no such stack.
+        OpsError: The stack does not exist.
     """
     try:
         (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
@@ -26,8 +26,8 @@ def stack_outputs(stack: str, cloudformation: Any) -> dict[str, str]:
             raise
         place = f"in {cloudformation.meta.region_name}, at {cloudformation.meta.endpoint_url}"
         raise OpsError(
-            f"There is no stack named {stack} {place}. Deploy it with `make deploy`, or name another; "
-            "that of `make run` is called maskwatch and is reached by the export line that `make run` prints."
+            f"There is no stack named {stack} {place}. Deploy it with `make deploy`, or choose another. "
+            "The stack of `make run` is called maskwatch; paste the export line that `make run` prints to reach it."
         ) from error
     return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
 
@@ -38,13 +38,17 @@ def outputs_of(stack: str) -> dict[str, str]:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which output of which stack."""
+    """Add the stack and the output."""
     parser.add_argument("--stack", required=True)
-    parser.add_argument("name", help="of an output in template.yaml, as in UploadsBucket")
+    parser.add_argument("name", help="name of an output in template.yaml, such as UploadsBucket")
 
 
 def command(options: Namespace) -> None:
-    """Print the output."""
+    """Print the output.
+
+    Raises:
+        OpsError: The stack does not exist, or has no such output.
+    """
     outputs = outputs_of(options.stack)
     if options.name not in outputs:
         raise OpsError(f"{options.stack} has no output {options.name}; it has {', '.join(sorted(outputs))}")

@@ -1,4 +1,4 @@
-"""Change parameters of a stack, and nothing else, as Promote does."""
+"""Change parameters of a stack, and nothing else, as the Promote function does."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
     from functions.promote.stack import StackState
 
-_PAUSE: Final = 10.0  # seconds between two looks
+_PAUSE: Final = 10.0  # seconds between polls
 
 
 def change_parameters(stack: str, changes: Mapping[str, str], cloudformation: Any) -> None:
-    """Update the stack with other values of some parameters, and wait until its canary has decided.
+    """Update parameters of a stack, and wait for the end of its canary.
 
     Args:
-        stack: Its name.
-        changes: Values by the names of parameters; what is so already is no reason for an update.
+        stack: Name of the stack.
+        changes: New values by parameter name; without a difference, there is no update.
         cloudformation: A boto3 client.
 
     Raises:
-        OpsError: It takes no update now, or was rolled back; the message says why.
+        OpsError: The stack cannot be updated now, or was rolled back; the message says why.
     """
     try:
         state = read_stack(stack, cloudformation)
@@ -41,7 +41,7 @@ def change_parameters(stack: str, changes: Mapping[str, str], cloudformation: An
         raise OpsError(str(error)) from error
     if not _has(state, changes):
         update = ended_update(state, token, started, cloudformation)
-        raise OpsError(f"Rolled back, what was before is again. {update.reason if update else ''}".rstrip())
+        raise OpsError(f"The update was rolled back. {update.reason if update else ''}".rstrip())
 
 
 def _has(state: StackState, changes: Mapping[str, str]) -> bool:

@@ -90,7 +90,7 @@ def test_a_backfill_pays_for_batches_of_fifty():
     assert bulk.functions == pytest.approx(20_000 * 0.2e-6 + 20_000 * 0.0000166667)
     # two reads and a write for each picture, and a listing of each thousand
     assert bulk.storage == pytest.approx(0.8 + 5 + 0.005)
-    assert bulk.together == pytest.approx(bulk.pace + bulk.functions + bulk.storage)
+    assert bulk.total == pytest.approx(bulk.pace + bulk.functions + bulk.storage)
 
 
 def test_an_upload_pays_for_its_message_and_a_tenth_of_two_more():
@@ -99,7 +99,7 @@ def test_an_upload_pays_for_its_message_and_a_tenth_of_two_more():
 
 def test_a_hundred_times_the_pictures_cost_a_hundred_times_as_much():
     for cost_of in (by_queue, by_backfill):
-        assert cost_of(100_000_000, 7.3).together == pytest.approx(100 * cost_of(1_000_000, 7.3).together)
+        assert cost_of(100_000_000, 7.3).total == pytest.approx(100 * cost_of(1_000_000, 7.3).total)
 
 
 def test_the_table_of_bulks_tells_what_each_way_costs_and_how_long_it_takes():
@@ -152,9 +152,9 @@ def test_monitoring_is_paid_by_the_picture_and_by_the_month():
 
 def test_the_table_of_monitoring_adds_up():
     lines = monitoring_table().splitlines()
-    together = [sum(item.pictures for item in monitoring()), sum(item.month for item in monitoring())]
+    total = [sum(item.pictures for item in monitoring()), sum(item.month for item in monitoring())]
 
-    assert lines[10] == "| **Together** | **${:,.2f}** | **${:,.2f}** |".format(*together)
+    assert lines[10] == "| **Total** | **${:,.2f}** | **${:,.2f}** |".format(*total)
 
 
 def test_a_snapshot_is_paid_by_the_month_and_by_the_start():

@@ -39,7 +39,7 @@ def test_a_report_is_told_from_the_verdict_to_the_notes():
         "Drift, in 12,345 predictions from 2026-11-20T09:00:00Z to 2026-11-21T09:00:00Z.",
         "  gate-3: brightness is lower.",
         "  not confirmed: more answers are mask.",
-        f"93.4% of the 1,200 predictions that people chose to judge are right, of 9,000 that there are {INTERVAL}.",
+        f"93.4% of the 1,200 predictions that people chose to label are right, of 9,000 in all {INTERVAL}.",
         "12 records are not readable.",
     ]
 

@@ -78,7 +78,7 @@ def test_a_profile_that_is_not_there_is_named(monkeypatch):
     ("arguments", "start"),
     [
         (["score", "absent/"], "absent has no files named *.jpg"),
-        (["smoke", "--url", "http://127.0.0.1:9/"], "http://127.0.0.1:9/ is not well"),
+        (["smoke", "--url", "http://127.0.0.1:9/"], "http://127.0.0.1:9/ failed"),
         (["publish-model", "absent/", "--bucket", "b"], "Not published: absent/manifest.json is missing"),
         (["demo-drift", "absent/"], "absent has 0 pictures"),
     ],

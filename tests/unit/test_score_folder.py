@@ -80,6 +80,6 @@ def test_the_table_counts_pictures_and_faces_and_what_could_not_be_scored():
 
     assert ["mask", "2", "4"] in table
     assert ["no_mask", "0", "0"] in table
-    assert ["together", "2", "4"] in table
+    assert ["total", "2", "4"] in table
     assert ["rejected", "2", "damaged"] in table
     assert ["missing", "1"] in table
