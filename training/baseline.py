@@ -1,8 +1,8 @@
 """Write a release's baseline: `python -m training.baseline --data DATA --release functions/inference/model`.
 
-The baseline says what pictures and predictions are like when all is well; drift is measured against it. It is made of
-the validation pictures, which have not been learned from: every one of them, portraits as well as scenes, is scored
-once, as serving scores what a client sends. The release's manifest vouches for it by its SHA-256.
+The baseline describes normal pictures and predictions; drift is measured against it. It is built from the validation
+pictures, on which the release was not trained: portraits and scenes are each scored once, as serving scores a
+client's picture. The release's manifest contains its SHA-256.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class File:
     """A picture as a client would send it.
 
     Attributes:
-        path: Of the file.
-        source: The set that it comes from.
-        label: What a portrait shows; empty for a scene.
+        path: The file.
+        source: Its source.
+        label: The label of a portrait; empty for a scene.
     """
 
     path: Path
@@ -52,7 +52,7 @@ def write_baseline(data: Path, release: Path) -> Path:
     """Score the validation pictures of `data` with a release, and add the baseline to its folder and its manifest.
 
     Raises:
-        ReleaseError: There is no release in the folder.
+        ReleaseError: The folder has no valid release.
         TrainingError: There are too few pictures.
     """
     models = load_models(load_release(release), threads=1)
@@ -72,11 +72,9 @@ def write_baseline(data: Path, release: Path) -> Path:
 
 
 def pictures(data: Path, split: str) -> list[File]:
-    """List the portraits and the scenes of a split, see `training.classifier.dataset` for the folder's forms."""
+    """List the portraits and scenes of a split; see `training.classifier.dataset` for the forms of the folder."""
     examples = find(data)
-    if any(
-        not example.split for example in examples
-    ):  # a flat folder, which is split by what is in the pictures
+    if any(not example.split for example in examples):  # a flat folder, which is split by content
         examples = [loaded.example for loaded in load(examples).samples]
     found = {
         example.path: File(example.path, example.source, "" if example.in_scene else example.label)
@@ -87,7 +85,7 @@ def pictures(data: Path, split: str) -> list[File]:
 
 
 def record_of(file: bytes, models: Models) -> Mapping[str, Any] | None:
-    """Return what serving remembers of a picture that is sent to it; None where it refuses it."""
+    """Return the record that serving writes for a picture, or None if it refuses the picture."""
     try:
         return to_record(score(decode(file), models, PredictOptions()), source=None)
     except InputError:

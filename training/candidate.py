@@ -1,4 +1,4 @@
-"""Judge what serves: decode → detect → cut → classify, on whole portraits, as a client gets it answered."""
+"""Candidate releases, and their answers on the served path (decode → detect → crop → classify)."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ STACK: Final = "stack:"
 
 @dataclass(frozen=True)
 class Answers:
-    """What serving answers about portraits.
+    """Answers of the served path for N portraits.
 
     Attributes:
         face_found: Whether a face was found, rather than the whole picture classified, (N,).
-        probabilities: Of the picture's verdict, (N, 3).
+        probabilities: Probabilities of the labels, (N, 3).
     """
 
     face_found: NDArray[np.bool_]
@@ -48,12 +48,12 @@ class Answers:
 
 
 def serving_uri(stack: str) -> str:
-    """The address of the release that a stack serves; empty for the one in its image.
+    """Return the URI of the release that a stack serves; empty for the one in its image.
 
     Raises:
-        TrainingError: There is no such stack, or AWS cannot be asked.
+        TrainingError: The stack does not exist, or AWS cannot be reached.
     """
-    import boto3  # noqa: PLC0415 -- only who names a stack needs it
+    import boto3  # noqa: PLC0415 -- needed only with a stack
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     try:
@@ -64,24 +64,27 @@ def serving_uri(stack: str) -> str:
     return str(parameters.get("ModelUri", ""))
 
 
-def open_serving(result: str) -> Release:
-    """The release at a folder or s3://…, what the stack in `stack:NAME` serves now, or for "" the one in the image.
+def open_serving(address: str) -> Release:
+    """Open the release to compare with.
+
+    Args:
+        address: A folder, s3://…, `stack:NAME` for what that stack serves now, or "" for the one in the image.
 
     Raises:
-        ReleaseError: The release cannot be used.
+        ReleaseError: The release is invalid.
         TrainingError: See `serving_uri`.
     """
-    return open_release(serving_uri(result.removeprefix(STACK)) if result.startswith(STACK) else result)
+    return open_release(serving_uri(address.removeprefix(STACK)) if address.startswith(STACK) else address)
 
 
 def shipped(run: Path) -> Network:
-    """What `training.classifier.convert` chose to ship of a run, before it has a version."""
+    """Return the network that `training.classifier.convert` chose to ship."""
     conversion = json.loads((run / CONVERSION).read_text())
     return Network((run / f"{conversion['shipped']}.tflite").read_bytes(), conversion["input_size"])
 
 
 def _small(run: Path) -> Network | None:
-    """The network for faces of few pixels, where conversion made one."""
+    """Return the network for small faces, or None if conversion wrote none."""
     conversion = json.loads((run / CONVERSION).read_text())
     if "small" not in conversion:
         return None
@@ -89,12 +92,12 @@ def _small(run: Path) -> Network | None:
 
 
 def candidate_release(serving: Release, run: Path | None, detector: Path | None) -> Release:
-    """The serving release with what runs bring in its place.
+    """Return the serving release with the networks of runs in place of its own.
 
     Args:
-        serving: The release to begin with.
-        run: Folder of a converted classifier's run.
-        detector: Folder of a converted detector's run.
+        serving: The serving release.
+        run: Folder of a classifier's converted run.
+        detector: Folder of a detector's converted run.
     """
     release = serving
     if run:
@@ -107,13 +110,13 @@ def candidate_release(serving: Release, run: Path | None, detector: Path | None)
 
 
 def answer(release: Release, samples: Sequence[Sample], name: str, quarters: int = 0) -> Answers:
-    """Send the files of portraits to a release's models, as a client would.
+    """Score the files of portraits with a release, on the served path.
 
     Args:
-        release: Whose networks answer.
+        release: The release.
         samples: Portraits whose files can be decoded.
-        name: What the progress bar says.
-        quarters: Quarter turns by which each is turned first.
+        name: Name of the progress bar.
+        quarters: Quarter turns by which each picture is rotated first.
     """
     workers = os.cpu_count() or 1
 
@@ -149,13 +152,13 @@ def served_figures(
     sources: NDArray[np.str_],
     slices: Mapping[str, Mapping[str, NDArray[np.bool_]]],
 ) -> dict[str, Any]:
-    """The figures of the served path: overall, by source, and by slice.
+    """Return the figures of the served path: overall, by source and by slice.
 
     Args:
-        answers: About N portraits.
+        answers: Answers for N portraits.
         actual: Class numbers (N,).
-        sources: Where each comes from, (N,).
-        slices: Which belong to each slice of each group, (N,).
+        sources: Source of each portrait, (N,).
+        slices: Masks (N,) by group and slice.
     """
 
     def of(chosen: NDArray[np.bool_]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which state of the code trains."""
+"""The git commit that a run was trained with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 
 def git_commit() -> str:
-    """The checked-out commit; in a container, which has no repository, what GIT_COMMIT says; else `unknown`."""
+    """Return GIT_COMMIT, which containers set, else the checked-out commit, else `unknown`."""
     if "GIT_COMMIT" in os.environ:
         return os.environ["GIT_COMMIT"]
     try:

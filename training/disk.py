@@ -1,4 +1,4 @@
-"""Write so that a kill or a full disk leaves what was there before."""
+"""Atomic writes, and checks for a full disk."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a file to write beside `path`, and put it in its place once it is whole."""
-    fresh = path.with_name(f"new-{path.name}")  # the ending stays: Keras goes by it
+    """Yield a temporary path to write to, and rename it to `path` on success; otherwise `path` stays unchanged."""
+    fresh = path.with_name(f"new-{path.name}")  # keeps the ending, by which Keras chooses the format
     try:
         yield fresh
         with fresh.open("rb") as written:
-            os.fsync(
-                written.fileno()
-            )  # or a machine that stops may leave the name of a file without its content
+            os.fsync(written.fileno())  # otherwise a power failure could leave an empty file
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
 
 
 @contextmanager
-def full_disk_told() -> Iterator[None]:
-    """Turn the error of a full disk into one line that says what to do.
+def explain_full_disk() -> Iterator[None]:
+    """Turn the OSError of a full disk into a TrainingError that says what to do.
 
     Raises:
-        TrainingError: In place of the OSError.
+        TrainingError: The disk is full.
     """
     try:
         yield
     except OSError as error:
-        # HDF5 passes the number on in its text alone.
+        # HDF5 reports the error number only in the message.
         if error.errno not in {errno.ENOSPC, errno.EDQUOT} and "No space left" not in str(error):
             raise
-        raise TrainingError("the disk is full; make room and run the same command again to go on") from error
+        raise TrainingError(
+            "the disk is full; make room, then run the same command again to resume"
+        ) from error
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Refuse to start what would not fit.
+    """Check that the disk has enough space.
 
     Args:
-        folder: Where to write; need not exist.
-        needed: Bytes.
+        folder: Folder to write to; need not exist.
+        needed: Bytes needed.
 
     Raises:
-        TrainingError: There is less than that.
+        TrainingError: There is less free space.
     """
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free

@@ -1,5 +1,5 @@
-"""What training refuses."""
+"""The error of all training commands."""
 
 
 class TrainingError(Exception):
-    """The pictures, the tables, a setting or the disk is not what it should be; the message says what to do."""
+    """Something is wrong with the pictures, the tables, a setting or the disk; the message says what to do."""

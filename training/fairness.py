@@ -1,8 +1,9 @@
-"""How a release treats bare faces of different people: misses and false alarms by group, with 95% intervals.
+"""Fairness: misses and false alarms on bare faces by group of people, with 95% intervals.
 
-`fairface.csv` (file, race, gender, age) lists portraits, `groups.csv` (file, box, skin_fitzpatrick, gender, age)
-faces of scenes. Nobody in them wears a mask: a miss is a face that is not found, a false alarm one that is called
-anything but `no_mask`. How well masks are seen by group cannot be told: no set of masked faces says who wears them.
+`fairface.csv` (file, race, gender, age) lists portraits; `groups.csv` (file, box, skin_fitzpatrick, gender, age)
+lists faces in scenes. Nobody in them wears a mask: a miss is a face that is not found, a false alarm is one with a
+label other than `no_mask`. Masked faces cannot be compared by group, since no data set names the groups of masked
+people.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     from functions.inference.prediction import Face
     from functions.inference.score import Models
 
-SAME: Final = 0.3  # intersection over union: the boxes of groups.csv follow another convention
+SAME: Final = 0.3  # intersection over union; low, since the boxes of groups.csv follow another convention
 
-Outcome = tuple[bool, bool]  # whether the face was found, and whether it was called anything but no_mask
+Outcome = tuple[bool, bool]  # whether the face was found, and whether it got a label other than no_mask
 
 
 def portraits(folder: Path, models: Models) -> dict[str, Any]:
-    """Figures by the groups of `fairface.csv`; where no face is found, the whole picture's label counts."""
+    """Return figures by the groups of `fairface.csv`; if no face is found, the whole picture's label counts."""
     outcomes = []
     for row in tqdm(_rows(folder / "fairface.csv"), desc="scoring", unit=" portraits"):
         prediction = score(decode((folder / row["file"]).read_bytes()), models, PredictOptions())
@@ -43,17 +44,17 @@ def portraits(folder: Path, models: Models) -> dict[str, Any]:
 
 
 def scenes(folder: Path, models: Models) -> dict[str, Any]:
-    """Figures by the groups of `groups.csv`; a face that is not found raises no alarm."""
+    """Return figures by the groups of `groups.csv`; a face that is not found is no false alarm."""
     rows = defaultdict(list)
     for row in _rows(folder / "groups.csv"):
         rows[row["file"]].append(row)
     outcomes = []
     for file, some in tqdm(rows.items(), desc="scoring", unit=" scenes"):
         prediction = score(decode((folder / file).read_bytes()), models, PredictOptions(max_faces=400))
-        wanted = np.array(
+        boxes = np.array(
             [[float(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax")] for row in some], np.float32
         )
-        numbers = assign(detections(prediction.faces), wanted, np.ones(len(some), bool), SAME)
+        numbers = assign(detections(prediction.faces), boxes, np.ones(len(some), bool), SAME)
         labels = {
             number: face.verdict.label
             for number, face in zip(numbers, prediction.faces, strict=True)
@@ -67,7 +68,7 @@ def scenes(folder: Path, models: Models) -> dict[str, Any]:
 def by_group(
     outcomes: Iterable[tuple[Mapping[str, str], Outcome]], columns: tuple[str, ...]
 ) -> dict[str, Any]:
-    """By column and group: how many, and the shares of misses and false alarms with their intervals."""
+    """Return, by column and group, the number of faces and the shares of misses and false alarms with intervals."""
     result: dict[str, dict[str, list[Outcome]]] = {column: defaultdict(list) for column in columns}
     for row, outcome in outcomes:
         for column in columns:
@@ -90,7 +91,7 @@ def _share(hits: list[bool]) -> dict[str, Any]:
 
 
 def detections(faces: Sequence[Face]) -> Detections:
-    """The faces of a prediction, in pixels of the picture."""
+    """Return the faces of a prediction as detections, in pixels of the picture."""
     boxes = [(f.box.left, f.box.top, f.box.left + f.box.width, f.box.top + f.box.height) for f in faces]
     scores = [face.detection_confidence for face in faces]
     return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32))

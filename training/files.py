@@ -1,4 +1,4 @@
-"""What the files in a run's folder are called, for both networks."""
+"""Names of the files in a run's folder, for both networks."""
 
 from __future__ import annotations
 
@@ -9,24 +9,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATE: Final = "state.json"  # recipe, data set and the figures of every epoch
-CONVERSION: Final = (
-    "conversion.json"  # what was converted, how it is calibrated, what it reaches in validation
-)
-METRICS: Final = "metrics.json"  # on the test pictures
-SCORES: Final = "scores.json"  # the few of them that runs are compared by
+CONVERSION: Final = "conversion.json"  # the converted files, their calibration and validation figures
+METRICS: Final = "metrics.json"  # all figures on the test pictures
+SCORES: Final = "scores.json"  # the main figures, by which runs are compared
 PREDICTIONS: Final = "predictions.csv"
 MISTAKES: Final = "mistakes.png"
-LEAVE_ONE_OUT: Final = "leave-one-out.json"  # what to expect of pictures from elsewhere
+LEAVE_ONE_OUT: Final = "leave-one-out.json"  # figures on sources that were left out of training
 GATE: Final = "gate.json"
-NOTES: Final = "notes.md"  # what a person has to say of the release, for the model card
-SERVED: Final = "served.json"  # what a client meets: the whole way from bytes to answers
+NOTES: Final = "notes.md"  # a person's notes on the release, for the model card
+SERVED: Final = "served.json"  # figures of the served path, from bytes to answers
 REPORT: Final = "report"
 CLASSIFIER_WEIGHTS: Final = "classifier.weights.h5"
 DETECTOR_WEIGHTS: Final = "detector.weights.h5"
 DETECTOR: Final = "detector.tflite"
-SMALL: Final = "small.tflite"  # the classifier for faces of few pixels, which a run may have
+SMALL: Final = "small.tflite"  # the optional classifier for small faces
 
 
 def file_sha256(path: Path) -> str:
-    """The hex digest of a file."""
+    """Return the SHA-256 of a file in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,13 +1,13 @@
-"""What both gates share: how a run is compared with a release, and what it takes to pass.
+"""The statistics of both gates: how a candidate is compared with the serving release, and when it passes.
 
-Candidate and serving release see the same test pictures, and the difference of each figure gets a paired bootstrap
-interval of 95%. A run passes if
+Both score the same test pictures; each figure's difference gets a paired 95% bootstrap interval. A candidate passes
+if
 
-- each overall figure is shown to be no worse than the serving release's by `MARGIN`: the interval's lower end lies
-  above it (a non-inferiority test), so that a test set too small to tell lets nothing through;
-- the same holds against the release in the inference image, the floor: many small losses must not add up;
-- no interval of a class, source or slice lies wholly on the worse side. These hold together at 95% (Bonferroni), or
-  one of many would look worse by chance. Groups of fewer than `FEWEST` pictures are reported, not judged.
+- each overall figure is shown to lose less than `MARGIN`: the lower end of its interval lies above -`MARGIN` (a
+  non-inferiority test), so that nothing passes on a test set that is too small to tell;
+- the same holds against the release in the inference image, the floor, so that small losses do not add up;
+- no interval of a class, source or slice lies wholly on the worse side. These are corrected for their number
+  (Bonferroni), since one of many would look worse by chance. Groups of fewer than `FEWEST` pictures do not count.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ALPHA: Final = 0.05
-MARGIN: Final = 0.02  # of an overall figure, that a candidate must be shown not to lose
-FEWEST: Final = 25  # pictures of a group that is judged; below, a bootstrap takes chance for certainty
+MARGIN: Final = 0.02  # largest loss of an overall figure
+FEWEST: Final = 25  # pictures; with fewer, a bootstrap interval is too narrow to decide by
 SERVING_HELP: Final = (
-    "release to compare with: a folder, s3://… or stack:NAME; default: that in the inference image"
+    "release to compare with: a folder, s3://… or stack:NAME; default: the one in the inference image"
 )
 OK, WORSE, NOT_SHOWN, TOO_FEW = "ok", "worse", "not shown", "too few"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure of both releases.
+    """The comparison of one figure.
 
     Attributes:
-        figure: Its name, after that of the group.
-        n: Pictures or faces it rests on.
-        candidate: Of the run.
-        serving: Of the release that serves, or of the floor.
+        figure: Name of the group and the figure.
+        n: Number of pictures or faces.
+        candidate: The candidate's value.
+        serving: The value of the serving release, or of the floor.
         low: Lower end of the interval of candidate - serving.
-        high: Upper end.
-        verdict: `OK`, `WORSE`, `NOT_SHOWN` to be within the margin, or `TOO_FEW` to judge.
+        high: Upper end of the interval.
+        verdict: `OK`, `WORSE`, `NOT_SHOWN` to be within the margin, or `TOO_FEW` pictures to decide.
     """
 
     figure: str
@@ -65,16 +65,16 @@ def comparison(
     margin: float | None = None,
     less_is_better: bool = False,
 ) -> Comparison:
-    """Judge a figure by its bootstrap.
+    """Compare a figure by its bootstrap.
 
     Args:
-        figure: Its name.
-        n: Pictures or faces it rests on.
-        values: Of the candidate and of the serving release.
+        figure: Name of the figure.
+        n: Number of pictures or faces.
+        values: The values of the candidate and of the serving release.
         differences: Candidate - serving in each draw, (draws,).
-        alpha: The interval holds with 1 - alpha.
-        margin: What must be shown not to be lost; without, only a certain loss counts.
-        less_is_better: For errors.
+        alpha: The interval has confidence 1 - alpha.
+        margin: Largest loss, for a non-inferiority test; None to refuse only a significant loss.
+        less_is_better: Whether the figure is an error.
     """
     low, high = (float(end) for end in np.quantile(differences, [alpha / 2, 1 - alpha / 2]))
     best, worst = (-low, -high) if less_is_better else (high, low)
@@ -88,12 +88,12 @@ def comparison(
 
 
 def against_floor(comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """Overall comparisons with the floor, named as such."""
+    """Return comparisons with the floor, named as such."""
     return [Comparison(**{**asdict(one), "figure": f"floor {one.figure}"}) for one in comparisons]
 
 
 def verdict(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[str, Any]:
-    """What `gate.json` says; the first comparison is that of the whole test set."""
+    """Return the content of `gate.json`; the first comparison must be that of the whole test set."""
     first = comparisons[0]
     worse = [one.figure for one in comparisons if one.verdict == WORSE]
     not_shown = [one for one in comparisons if one.verdict == NOT_SHOWN]
@@ -121,14 +121,14 @@ def verdict(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict
 
 
 def _resolution(comparisons: Sequence[Comparison]) -> str:
-    """What a test set of this size can show."""
+    """Return a sentence on the smallest difference that a test set of this size can show."""
     first = comparisons[0]
     points = 50 * (first.high - first.low)
     return f"differences of {first.figure} under {points:.1f} points cannot be told from chance on {first.n} pictures"
 
 
 def _pictures_needed(not_shown: Sequence[Comparison]) -> str:
-    """How large a test set would settle it, as an interval shrinks with the root of its size."""
+    """Return a sentence on the test set that would decide, since intervals shrink with the root of its size."""
     needed = 0
     for one in not_shown:
         room = one.candidate - one.serving + MARGIN
@@ -139,7 +139,7 @@ def _pictures_needed(not_shown: Sequence[Comparison]) -> str:
 
 
 def as_text(result: Mapping[str, Any]) -> str:
-    """A gate's JSON as a table, the verdict last."""
+    """Return a gate's JSON as a table that ends in the verdict."""
     lines = [
         f"{one['verdict']:10}{one['figure']:45}{one['n']:>6}{one['candidate']:9.4f}{one['serving']:9.4f}"
         for one in result["comparisons"]

@@ -1,8 +1,7 @@
-"""Everything between converted runs and their release: `python -m training.judge --data FOLDER --run RUN …`.
+"""Gate converted runs, and release them if they pass: `python -m training.judge --data FOLDER --run RUN …`.
 
-Evaluates, gates, writes the report, and makes a release if the gate lets every run through: of what is refused there
-is no release. A run may also be the `model.tar.gz` that a training job left. Without a run of one network, the
-release keeps the serving one's.
+Evaluates, writes the report, and writes a release only if every run passes its gate. A run may also be the `model.tar.gz` of a training
+job. Without a run of one network, the release keeps the serving one.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from training.classifier import gate as classifier_gate
 from training.classifier.evaluate import evaluate_run
 from training.detector import evaluate as detector_evaluate
 from training.detector import gate as detector_gate
-from training.disk import full_disk_told
+from training.disk import explain_full_disk
 from training.errors import TrainingError
 from training.files import GATE, METRICS, REPORT
 from training.gate import SERVING_HELP, as_text
@@ -44,25 +43,25 @@ def judge(
     version: str,
     reference: Path | None = None,
 ) -> dict[str, Any]:
-    """Judge the runs that a release would be made of.
+    """Evaluate and gate runs, and write their release if they pass.
 
     Args:
         data: A prepared folder.
-        run: Folder of a converted classifier's run; figures and report go there.
-        detector: Folder of a converted detector's run.
-        serving: The release to compare with, which gives the network that no run is given of.
-        out: Where the release goes, if the gate lets every run through.
-        version: Of that release.
-        reference: Other pictures on which a classifier must not become worse, either.
+        run: Folder of a classifier's converted run; figures and report go there.
+        detector: Folder of a detector's converted run.
+        serving: The release to compare with, from which a network without a run is taken.
+        out: Folder of the release.
+        version: Version of the release.
+        reference: Folder of other pictures, on which a classifier must not become worse, either.
 
     Returns:
-        What `gate.json` of the classifier's run says, else of the detector's; `passed` and `reason` of both.
+        The content of the classifier's `gate.json`, else of the detector's, with `passed` and `reason` of both.
 
     Raises:
-        TrainingError: There is no run, or nothing to judge it by.
+        TrainingError: There is no run, or the data has no test pictures.
     """
     if not run and not detector:
-        raise TrainingError("there is no run to judge; train one first")
+        raise TrainingError("there is no run to evaluate; train one first")
     floor = open_release("")
     candidate = replace(candidate_release(serving, run, detector), version=version)
     gates = []
@@ -80,7 +79,7 @@ def judge(
         write_release(out, version, serving, run, detector)
         try:
             write_baseline(data, out)
-        except TrainingError as error:  # it serves as well without; Drift then says what is missing
+        except TrainingError as error:  # it can serve without one; Drift then reports that
             print(f"The release has no baseline. {error}")
     for folder in (run, detector):
         if folder:
@@ -90,7 +89,7 @@ def judge(
 
 
 def unpacked(run: Path, into: Path) -> Path:
-    """The folder of a run: itself, or what its archive holds, unpacked into `into`."""
+    """Return the folder of a run; if it holds an archive, unpack that into `into` and return `into`."""
     archive = run / "model.tar.gz"
     if not archive.is_file():
         return run
@@ -100,7 +99,7 @@ def unpacked(run: Path, into: Path) -> Path:
 
 
 def copy_report(run: Path | None, detector: Path | None, verdict: dict[str, Any], out: Path) -> None:
-    """Copy what people read of the judged runs to `out`, with the verdict as `gate.json`."""
+    """Copy the report of the runs to `out`, and write the verdict there as `gate.json`."""
     out.mkdir(parents=True, exist_ok=True)
     if run:
         shutil.copytree(run / REPORT, out, dirs_exist_ok=True)
@@ -110,11 +109,11 @@ def copy_report(run: Path | None, detector: Path | None, verdict: dict[str, Any]
 
 
 def main() -> None:
-    """Judge from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared pictures")
-    parser.add_argument("--run", type=Path, help="folder of a classifier's run, or of its model.tar.gz")
-    parser.add_argument("--detector", type=Path, help="folder of a detector's run, or of its model.tar.gz")
+    parser.add_argument("--run", type=Path, help="folder of a classifier's run, or with its model.tar.gz")
+    parser.add_argument("--detector", type=Path, help="folder of a detector's run, or with its model.tar.gz")
     parser.add_argument("--out", type=Path, required=True, help="folder of the release")
     parser.add_argument("--version", required=True)
     parser.add_argument("--serving", default="", help=SERVING_HELP)
@@ -124,7 +123,7 @@ def main() -> None:
     parser.add_argument("--report", type=Path, help="folder to copy the report and gate.json to")
     options = parser.parse_args()
     try:
-        with full_disk_told():
+        with explain_full_disk():
             run, detector = (
                 folder and unpacked(folder, folder.with_name(f"unpacked-{folder.name}"))
                 for folder in (options.run, options.detector)

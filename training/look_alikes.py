@@ -1,4 +1,4 @@
-"""Pictures that show the same: saved anew, resized or mirrored."""
+"""Near-duplicate pictures: saved again, resized or mirrored."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-NEAR: Final = (
-    4  # of 64 bits; finds 99.7% of pictures saved anew and 98% of resized ones, and hardly ever others
-)
+NEAR: Final = 4  # of 64 bits; finds 99.7% of copies saved again and 98% of resized ones, and few others
 
 
 def difference_hash(pixels: NDArray[np.uint8]) -> int:
-    """64-bit dHash of RGB (H, W, 3): whether grey falls from each cell of a 9x8 thumbnail to its neighbour."""
+    """Return the 64-bit dHash of RGB (H, W, 3): whether grey rises from each cell of a 9x8 thumbnail to the next."""
     grey = np.asarray(Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
     return int.from_bytes(np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes())
 
 
 def groups(pictures: Sequence[NDArray[np.uint8]]) -> list[int]:
-    """For each picture, RGB (H, W, 3), the lowest hash among those that it is joined to.
+    """Return the group of each picture, RGB (H, W, 3), as the lowest hash in it.
 
-    Look-alikes are within `NEAR` bits, as they are or mirrored; what two steps join is one group.
+    Pictures within `NEAR` bits of each other, as they are or mirrored, belong to one group, and so do theirs.
     """
     own = [difference_hash(pixels) for pixels in pictures]
     mirrored = [difference_hash(pixels[:, ::-1]) for pixels in pictures]
@@ -45,5 +43,5 @@ def groups(pictures: Sequence[NDArray[np.uint8]]) -> list[int]:
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB (H, W, 3) shrunk to 72x64, which has the same hash and can be kept for many pictures."""
+    """Shrink RGB (H, W, 3) to 72x64, which keeps the hash and fits into memory for many pictures."""
     return np.asarray(Image.fromarray(pixels).resize((72, 64), Image.Resampling.BOX))

@@ -1,7 +1,7 @@
-"""The figures a classifier is judged by: plain numpy, formulas from the papers they are named after.
+"""Metrics of a classifier in plain numpy, after the papers named below.
 
-Throughout, `actual` and `predicted` are class numbers (N,), `confusion` is (C, C) with the actual class in
-rows, and N may be 0.
+Throughout, `actual` and `predicted` are class numbers (N,), `confusion` is (C, C) with actual classes in rows, and N
+may be 0.
 """
 
 from __future__ import annotations
@@ -18,48 +18,48 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-STEPS: Final = 20  # of confidence that precision is told by
-BINS: Final = 15  # of confidence, equally wide, as in Guo et al. 2017
+STEPS: Final = 20  # thresholds of confidence in `precision_at`
+BINS: Final = 15  # equally wide bins of confidence, as in Guo et al. 2017
 
 
 def confusion_matrix(actual: Ints, predicted: Ints, classes: int) -> Ints:
-    """How often class i was called j, as (classes, classes)."""
+    """Return how often class i was predicted as class j, (classes, classes)."""
     return np.bincount(actual * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def precision_recall_f1(confusion: Ints) -> tuple[Floats, Floats, Floats]:
-    """Per class, each (C,): TP / (TP + FP), TP / (TP + FN) and their harmonic mean; 0 where undefined."""
+    """Return TP / (TP + FP), TP / (TP + FN) and their harmonic mean for each class, each (C,); 0 where undefined."""
     hits = np.diag(confusion)
-    called, are = confusion.sum(axis=0), confusion.sum(axis=1)
-    return _share(hits, called), _share(hits, are), _share(2 * hits, called + are)
+    predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
+    return _share(hits, predicted), _share(hits, actual), _share(2 * hits, predicted + actual)
 
 
 def macro_f1(confusion: Ints) -> float:
-    """Mean F1 of the classes that occur."""
+    """Return the mean F1 of the classes that occur."""
     occurs = confusion.sum(axis=1) > 0
     return float(precision_recall_f1(confusion)[2][occurs].mean()) if occurs.any() else 0.0
 
 
 def roc_curve(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
-    """False and true positive rate as the threshold falls past each distinct score (Fawcett 2006), from (0, 0)."""
+    """Return false and true positive rates at each distinct score, starting at (0, 0) (Fawcett 2006)."""
     hits, alarms = _counts_by_threshold(positive, score)
     return _share(alarms, alarms[-1:]), _share(hits, hits[-1:])
 
 
 def precision_recall_curve(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
-    """Recall and precision as the threshold falls past each distinct score."""
+    """Return recall and precision at each distinct score, from the highest."""
     hits, alarms = (counts[1:] for counts in _counts_by_threshold(positive, score))
     return _share(hits, hits[-1:]), _share(hits, hits + alarms)
 
 
 def area_under_roc(positive: NDArray[np.bool_], score: Floats) -> float:
-    """Chance that a positive scores above a negative, ties counting half: the trapezoids under the ROC curve."""
+    """Return the area under the ROC curve: the probability that a positive scores above a negative, ties halved."""
     x, y = roc_curve(positive, score)
     return float(np.trapezoid(y, x))
 
 
 def average_precision(positive: NDArray[np.bool_], score: Floats) -> float:
-    """Precision averaged over the steps of recall, without interpolation."""
+    """Return the precision averaged over the steps of recall, without interpolation."""
     recall, precision = precision_recall_curve(positive, score)
     return float((np.diff(recall, prepend=0) * precision).sum())
 
@@ -67,7 +67,7 @@ def average_precision(positive: NDArray[np.bool_], score: Floats) -> float:
 def reliability(
     confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS
 ) -> tuple[Floats, Floats, Ints]:
-    """Mean confidence, accuracy and count of each of `bins` equally wide bins of (0, 1]; 0 where empty."""
+    """Return mean confidence, accuracy and count for each of `bins` equal bins of (0, 1]; 0 for empty bins."""
     numbers = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     counts = np.bincount(numbers, minlength=bins)
     sums = np.bincount(numbers, confidence, bins)
@@ -76,16 +76,16 @@ def reliability(
 
 
 def calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Expected calibration error of the top label: |accuracy - confidence| of each bin, weighted by its count.
+    """Return the expected calibration error of the top label: |accuracy - confidence| per bin, weighted by count.
 
     Naeini et al. 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning"; Guo et al. 2017.
     """
-    said, was, counts = reliability(confidence, correct, bins)
-    return float((np.abs(was - said) * counts).sum() / max(counts.sum(), 1))
+    expected, observed, counts = reliability(confidence, correct, bins)
+    return float((np.abs(observed - expected) * counts).sum() / max(counts.sum(), 1))
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """95% interval of a share (Wilson 1927); sensible for small counts and shares near 1."""
+    """Return the 95% interval of a share (Wilson 1927), which is valid for small counts and shares near 1."""
     z = 1.959964
     if not count:
         return 0.0, 1.0
@@ -100,7 +100,7 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
 def bootstrap_interval(
     figure: Callable[[Ints], float], count: int, repeats: int = 1000
 ) -> tuple[float, float]:
-    """95% percentile interval (Efron 1979) of `figure`, a function of which of `count` pictures are drawn."""
+    """Return the 95% percentile interval (Efron 1979) of `figure`, a function of the indices that are drawn."""
     rng = np.random.default_rng(0)
     values = [figure(rng.integers(0, count, count)) for _ in range(repeats)]
     low, high = np.percentile(values, [2.5, 97.5])
@@ -108,7 +108,7 @@ def bootstrap_interval(
 
 
 def figures(actual: Ints, probabilities: Floats) -> dict[str, Any]:
-    """What is said of any group of pictures; `probabilities` is (N, C), class 0 is the mask worn properly."""
+    """Return the figures of a group of pictures; `probabilities` is (N, C), and class 0 is `mask`."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     confusion = confusion_matrix(actual, predicted, probabilities.shape[1])
     return {
@@ -122,17 +122,17 @@ def figures(actual: Ints, probabilities: Floats) -> dict[str, Any]:
 
 
 def precision_at(actual: Ints, probabilities: Floats) -> list[list[dict[str, Any]]]:
-    """Of each class, for steps of 0.05: how many are called so with at least this confidence, and how many are right.
+    """Return, for each class and confidence in steps of 0.05, the predictions with at least that confidence.
 
-    `n` and `right` are counts, so that whoever reads them can put an interval to their share.
+    `n` is their number, and `right` the number of correct ones, so that readers can compute an interval.
     """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     return [
         [
             {
                 "min_confidence": step / STEPS,
-                "n": int((called := (predicted == number) & (confidence >= step / STEPS)).sum()),
-                "right": int((called & (actual == number)).sum()),
+                "n": int((chosen := (predicted == number) & (confidence >= step / STEPS)).sum()),
+                "right": int((chosen & (actual == number)).sum()),
             }
             for step in range(STEPS)
         ]
@@ -141,7 +141,7 @@ def precision_at(actual: Ints, probabilities: Floats) -> list[list[dict[str, Any
 
 
 def _counts_by_threshold(positive: NDArray[np.bool_], score: Floats) -> tuple[Ints, Ints]:
-    """Hits and false alarms at or above each distinct score, from none to all."""
+    """Return the hits and false alarms at or above each distinct score, from none to all."""
     order = np.argsort(-score, kind="stable")
     ends = np.flatnonzero(np.diff(score[order], append=-np.inf))
     hits = np.cumsum(positive[order])[ends]

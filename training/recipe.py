@@ -1,4 +1,4 @@
-"""What a network is trained with: stages, batch size and seed, as `params.yaml` or a hyperparameter says."""
+"""Training recipes: stages, batch size and seed, from `params.yaml` or hyperparameters."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PARAMS: Final = Path(__file__).parents[1] / "params.yaml"
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training at one resolution.
+    """A stage of training, at one resolution.
 
     Attributes:
         size: Side of the pictures, in pixels.
-        epochs: At most.
-        learning_rate: Its peak; see `warmup_then_cosine`.
-        train_samples: Pictures an epoch.
-        freeze_until_block: Inverted-residual blocks of the backbone up to this one stay as they are; None trains
-            what follows the backbone alone.
+        epochs: Maximum number of epochs.
+        learning_rate: Peak learning rate; see `warmup_then_cosine`.
+        train_samples: Pictures per epoch.
+        freeze_until_block: Freeze the backbone's inverted-residual blocks up to this one; None freezes the whole
+            backbone.
         patience: Epochs without a better validation score before the stage ends.
-        plain: Share of pictures that the detector sees as serving does.
+        plain: Share of the detector's pictures without augmentation, as serving sees them.
     """
 
     size: int
@@ -43,13 +43,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run is trained with.
+    """The recipe of a run.
 
     Attributes:
-        stages: In order.
-        batch: Pictures a step.
-        seed: Of everything that is drawn.
-        bare_face_weights: By how much more than their number says the bare faces of a source are drawn, by its name.
+        stages: The stages, in order.
+        batch: Pictures per step.
+        seed: Seed of all random numbers.
+        bare_face_weights: Factors on the sampling weight of `no_mask` pictures, by source.
     """
 
     stages: tuple[Stage, ...]
@@ -59,20 +59,20 @@ class Recipe:
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as it comes back from JSON."""
+    """Return a recipe as JSON types."""
     return dict(json.loads(json.dumps(asdict(recipe))))
 
 
 def read_recipe(path: Path, network: str, start: str) -> Recipe:
-    """The recipe in a `params.yaml`.
+    """Read a recipe from a `params.yaml`.
 
     Args:
-        path: Of the file.
-        network: `classifier` or `detector`.
-        start: `imagenet` or `release`: the weights that training begins with.
+        path: The file.
+        network: `classifier`, `detector` or `leave_one_out`.
+        start: The starting weights, `imagenet` or `release`.
 
     Raises:
-        TrainingError: The file does not say what is needed, or says something else besides.
+        TrainingError: A parameter is missing, unknown or invalid.
     """
     try:
         result = yaml.safe_load(path.read_text())[network]
@@ -81,17 +81,17 @@ def read_recipe(path: Path, network: str, start: str) -> Recipe:
             str(source): float(weight) for source, weight in result.get("bare_face_weights", {}).items()
         }
     except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
-        raise TrainingError(f"{path}: not the parameters of a training: {error!r}") from error
+        raise TrainingError(f"{path}: invalid training parameters: {error!r}") from error
     if min(weights.values(), default=1) <= 0:
         raise TrainingError(f"{path}: {network}.bare_face_weights must be above 0: {weights}")
     return replace(recipe, bare_face_weights=weights)
 
 
 def recipe_from(stages: Sequence[Mapping[str, Any]], batch: int, seed: int) -> Recipe:
-    """A recipe from what JSON or YAML can say.
+    """Build a recipe from JSON or YAML types.
 
     Raises:
-        TrainingError: A stage has an unknown key or lacks one, or a number is not one to train with.
+        TrainingError: A stage has a missing, unknown or invalid value.
     """
     try:
         recipe = Recipe(tuple(Stage(**stage) for stage in stages), batch, seed)

@@ -1,7 +1,7 @@
 """Write a model release: `python -m training.release --run RUN --out FOLDER --version 1.0.0`.
 
-Takes what `convert` and `evaluate` left in the folders of runs that the gate let through; the manifest vouches for
-each file by its SHA-256. What drift is measured against is added afterwards, by `training.baseline`.
+Takes the files of `convert` and `evaluate` from runs that passed their gate. The manifest contains the SHA-256 of
+each file. `training.baseline` then adds the baseline for drift.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ def write_release(
     detector: Path | None = None,
     despite: str = "",
 ) -> Release:
-    """Assemble the release of judged runs in `out`, and load it as serving will.
+    """Write the release of runs to `out`, and load it as serving does.
 
     Args:
         out: Folder of the release.
-        version: What answers will call it.
-        serving: Release whose network is kept where no run of that network is given.
+        version: Version of the release.
+        serving: Release from which a network without a run is taken.
         run: Folder of the classifier's run.
         detector: Folder of the detector's run.
-        despite: Why runs are released that the gate refused; the manifest says so.
+        despite: Reason to release runs that the gate refused, for the manifest.
 
     Raises:
-        TrainingError: A run was not judged, was trained again since, or was refused.
+        TrainingError: A run has not passed through the gate, was converted again since, or was refused.
     """
     candidate = candidate_release(serving, run, detector)
     for folder, network in ((run, candidate.classifier), (detector, candidate.detector)):
@@ -95,7 +95,7 @@ def write_release(
         files[SMALL_FILE] = candidate.small_classifier.file
     out.mkdir(parents=True, exist_ok=True)
     for name in (BASELINE, SMALL_FILE):
-        (out / name).unlink(missing_ok=True)  # of another release
+        (out / name).unlink(missing_ok=True)  # left by another release
     for name, content in files.items():
         (out / name).write_bytes(content)
     manifest = {
@@ -114,16 +114,16 @@ def write_release(
 
 def _require_passed(run: Path, network: Network, despite: str) -> None:
     if not (run / GATE).is_file():
-        raise TrainingError(f"{run} was not judged; `make judge` does it")
+        raise TrainingError(f"{run} has not passed through the gate; run `make judge`")
     gate = _read(run / GATE)
     if gate["network_sha256"] != hashlib.sha256(network.file).hexdigest():
-        raise TrainingError(f"{run} was converted again after it was judged; `make judge` once more")
+        raise TrainingError(f"{run} was converted again after the gate; run `make judge` again")
     if not gate["passed"] and not despite:
         raise TrainingError(f"the gate refused {run}: {gate['reason']}")
 
 
 def _learned(run: Path, weights: str) -> dict[str, Any]:
-    """What the manifest says of how a network was trained."""
+    """Return the manifest's description of a network's training."""
     state = _read(run / STATE)
     return {
         "trained_weights": {"file": weights, "sha256": file_sha256(run / weights)},
@@ -171,14 +171,14 @@ def _input(size: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write a release from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, help="folder of a classifier's run")
     parser.add_argument("--detector", type=Path, help="folder of a detector's run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the release")
     parser.add_argument("--version", required=True)
     parser.add_argument("--serving", default="", help=SERVING_HELP)
-    parser.add_argument("--despite", default="", help="release what the gate refused; say why")
+    parser.add_argument("--despite", default="", help="release although the gate refused; give the reason")
     options = parser.parse_args()
     try:
         release = write_release(

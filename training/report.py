@@ -1,7 +1,7 @@
-"""Tell people how good a model is: `python -m training.report --run RUN --out FOLDER`.
+"""Write the report of a run: `python -m training.report --run RUN --out FOLDER`.
 
-Writes a self-contained `report.html` with every plot and the sheet of mistakes, a `model-card.md` with its `*.svg`
-beside it, and `report.json` with all figures. `report.html` shows people, so it does not belong in a repository.
+Writes a self-contained `report.html` with all plots and the sheet of mistakes, a `model-card.md` with its `*.svg`,
+and `report.json` with all figures. `report.html` shows people, so it does not belong in a repository.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STYLE: Final = TEMPLATES / "plots.mplstyle"
 
-# Told apart by people who are colour-blind as well (Okabe & Ito 2008).
+# Distinguishable for colour-blind people, too (Okabe & Ito 2008).
 COLOURS: Final = {"mask": "#0072B2", "no_mask": "#D55E00", "incorrect": "#009E73"}
 _INK, _PALE = "#333333", "#bbbbbb"
 
@@ -50,12 +50,12 @@ _INK, _PALE = "#333333", "#bbbbbb"
 def plots(
     report: Mapping[str, Any], actual: NDArray[np.int64], probabilities: NDArray[np.float64]
 ) -> dict[str, Figure]:
-    """Every plot by its name.
+    """Draw all plots, by name.
 
     Args:
-        report: What `report.json` says.
+        report: The content of `report.json`.
         actual: Class numbers (N,) of the test pictures.
-        probabilities: Their probabilities (N, 3).
+        probabilities: Predicted probabilities (N, 3).
     """
     metrics = report["metrics"]
     with style.context(STYLE):
@@ -113,7 +113,7 @@ def _curves(actual: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Fi
 def _thinned(
     x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Some 500 points of a curve, closer together where it bends, at its start."""
+    """Return some 500 points of a curve, denser at its start, where it bends."""
     chosen = np.unique(np.r_[np.arange(min(len(x), 250)), np.linspace(0, len(x) - 1, 250).astype(int)])
     return x[chosen], y[chosen]
 
@@ -138,7 +138,7 @@ def _reliability(actual: NDArray[np.int64], probabilities: NDArray[np.float64], 
 
 
 def _shares(groups: Mapping[str, Mapping[str, Any]], overall: Mapping[str, Any]) -> Figure:
-    """Mask-or-not accuracy of every member of every group, with its 95% interval."""
+    """Draw the mask-or-not accuracy of all members of all groups, with 95% intervals."""
     rows: list[tuple[str, Mapping[str, Any] | None]] = []
     for group, members in groups.items():
         rows += [(group, None)] if group else []
@@ -211,14 +211,14 @@ def _training(training: Mapping[str, Any]) -> Figure:
 def read_run(
     run: Path, detector: Path | None = None
 ) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.float64]]:
-    """What a run left: all figures, the test pictures' class numbers (N,) and probabilities (N, 3).
+    """Read the figures of a run, and the test pictures' class numbers (N,) and probabilities (N, 3).
 
     Args:
         run: Folder of an evaluated run.
-        detector: Folder of a detector's, to be told about as well.
+        detector: Folder of a detector's run to include.
 
     Raises:
-        FileNotFoundError: A step before this one has not run.
+        FileNotFoundError: An earlier step has not run.
     """
     report = {
         "metrics": json.loads((run / METRICS).read_text()),
@@ -242,7 +242,7 @@ def read_run(
 
 
 def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
-    """Write the report of an evaluated run, and maybe of a detector's, to `out`; see the module's text."""
+    """Write the report of an evaluated run, and optionally of a detector's, to `out`; see the module's docstring."""
     report, actual, probabilities = read_run(run, detector)
     out.mkdir(parents=True, exist_ok=True)
     drawn = plots(report, actual, probabilities)
@@ -284,7 +284,7 @@ def _data_uri(file: Path, media_type: str) -> str:
 
 
 def main() -> None:
-    """Write a report from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of an evaluated run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")

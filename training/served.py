@@ -1,10 +1,10 @@
-"""Judge a release as a client meets it: `python -m training.served --data FOLDER --release RELEASE --out RUN`.
+"""Evaluate a release on the served path: `python -m training.served --data FOLDER --release RELEASE --out RUN`.
 
-Every portrait and every scene goes from its bytes through `decode` and `score`, with the defaults. Of portraits: in
-how many a face is found, and how the mask is judged, on that face or else on the whole picture. Of scenes: what is
-found at the threshold that serves, by half an overlap, of faces of at least 24 pixels, and how it is labelled. Where
-the folder says who is in a picture (see fairness.py), misses and false alarms by group; with `--aizoo`, what other
-detectors find (see peers.py). `served.json` in the folder `--out` has it all, for the report.
+Every portrait and scene is scored from its bytes, with the default options. For portraits: the share in which a face
+is found, and the labels, of that face or else of the whole picture. For scenes: recall at the served threshold at an
+IoU of 0.5, for faces of at least 24 pixels, and their labels. If the folder names the groups of people (see
+fairness.py), misses and false alarms by group; with `--aizoo`, other detectors on the same scenes (see peers.py). The
+results go to `served.json` in `--out`, for the report.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from training.classifier.dataset import Sample
     from training.detector.scenes import Scene
 
-TURNED: Final = 300  # portraits that are turned
+TURNED: Final = 300  # portraits for the figures on rotated pictures
 
 
 def portrait_figures(
     samples: Sequence[Sample], answers: Answers, hands: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Overall, by source, and how many bare faces of the sources `hands` are called `mask`."""
+    """Return the figures overall and by source, and the number of bare faces of the sources `hands` called `mask`."""
     actual = actual_classes(samples)
     sources = np.array([sample.example.source for sample in samples])
     result = served_figures(answers, actual, sources, {})
@@ -62,7 +62,7 @@ def portrait_figures(
 
 
 def scene_figures(scenes: Sequence[Scene], models: Models) -> dict[str, Any]:
-    """Recall and false detections a scene at the threshold that serves, and the labels of what is found."""
+    """Return recall and false detections a scene at the served threshold, and the labels of the faces found."""
     every = []
     confusion = np.zeros((len(LABELS), len(LABELS)), int)
     for scene in tqdm(scenes, desc="scoring", unit=" scenes"):
@@ -90,13 +90,13 @@ def scene_figures(scenes: Sequence[Scene], models: Models) -> dict[str, Any]:
 def judge_served(
     data: Path, release: str, split: str, hands: Sequence[str], aizoo: Path | None
 ) -> dict[str, Any]:
-    """What `served.json` says of a release.
+    """Return the content of `served.json` for a release.
 
     Args:
         data: Folder of pictures with `frames.csv`.
         release: A folder or s3://…; empty for the one in the image.
-        split: Which pictures.
-        hands: Sources whose bare faces are behind hands, cups and tissues.
+        split: Split of the pictures.
+        hands: Sources of bare faces behind hands, cups and tissues.
         aizoo: AIZOO's TFLite file, to compare with other detectors.
 
     Raises:
@@ -126,7 +126,7 @@ def judge_served(
     if (data / "groups.csv").is_file() and split == "test":
         result["fairness"]["scenes"] = fairness.scenes(data, models)
     if aizoo:
-        from training import peers  # noqa: PLC0415 -- packages that nothing else here needs
+        from training import peers  # noqa: PLC0415 -- needs an extra
 
         detector = Detector(opened.detector, LOWEST_SCORE, threads=1)
         finders = {
@@ -139,10 +139,10 @@ def judge_served(
 
 
 def main() -> None:
-    """Judge a release from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with frames.csv (see tables.py)")
-    parser.add_argument("--out", type=Path, required=True, help="folder that served.json goes to")
+    parser.add_argument("--out", type=Path, required=True, help="folder for served.json")
     parser.add_argument("--release", default="", help="a folder or s3://…; default: the one in the image")
     parser.add_argument("--split", default="test", choices=("val", "test"))
     parser.add_argument(

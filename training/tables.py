@@ -1,14 +1,14 @@
 """Read the tables beside the pictures: `crops.csv`, `frames.csv` and `not_faces.csv`.
 
-Commas, semicolons or tabs divide the columns, whose order is free; further columns are left alone. What is wrong is
-told by table, line and column.
+Columns are separated by commas, semicolons or tabs, in any order; other columns are ignored. Errors name the table,
+the line and the column.
 
-    crops.csv      file, and what is known of it: source; xmin, ymin, xmax, ymax of the face in a portrait
-    frames.csv     file, split, xmin, ymin, xmax, ymax, label, and maybe source: a line for each face of a scene
-    not_faces.csv  file, xmin, ymin, xmax, ymax: places in scenes of frames.csv that look like faces and are none
+    crops.csv      file; optional: source, and xmin, ymin, xmax, ymax of the face in a portrait
+    frames.csv     file, split, xmin, ymin, xmax, ymax, label; optional: source. A line for each face in a scene
+    not_faces.csv  file, xmin, ymin, xmax, ymax: places in scenes of frames.csv that look like faces but are not
 
-Boxes are in pixels of the upright picture. A scene's label may also be `face` (to be found, its class unknown) or
-`ignore` (neither right nor wrong to find, like COCO's crowds).
+Boxes are in pixels of the upright picture. In scenes, a label may also be `face` (to be found, class unknown) or
+`ignore` (a detection is neither right nor wrong, like COCO's crowds).
 """
 
 from __future__ import annotations
@@ -37,39 +37,39 @@ FACE, IGNORE = "face", "ignore"
 SCENE_LABELS: Final = (*LABELS, FACE, IGNORE)
 EDGES: Final = ("xmin", "ymin", "xmax", "ymax")
 DELIMITERS: Final = ",;\t"
-ROUNDING: Final = 1.0  # pixels that a box may reach out of its picture
+ROUNDING: Final = 1.0  # pixels by which a box may exceed its picture
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: its number in the file, and its cells by column."""
+    """A row of a table: its line number in the file, and its cells by column."""
 
     table: Path
     line: int
     cells: Mapping[str, str]
 
     def error(self, column: str, problem: str) -> TrainingError:
-        """An error that says where in the table the problem is."""
+        """Return an error that names table, line and column."""
         return TrainingError(f"{self.table}, line {self.line}, column {column}: {problem}")
 
     def text(self, column: str) -> str:
-        """The cell of a column that must not be empty."""
+        """Return a cell that must not be empty."""
         if not self.cells[column]:
             raise self.error(column, "is empty")
         return self.cells[column]
 
     def choice(self, column: str, choices: Sequence[str]) -> str:
-        """The cell of a column that takes one of a few words."""
+        """Return a cell that must be one of several words."""
         if self.cells[column] not in choices:
             raise self.error(column, f"is {self.cells[column]!r}; it must be one of {', '.join(choices)}")
         return self.cells[column]
 
     def number(self, column: str) -> float:
-        """The cell of a column of numbers."""
+        """Return a cell that must be a number."""
         try:
-            value = float(self.text(column).replace(",", "."))  # a decimal comma, where semicolons divide
+            value = float(self.text(column).replace(",", "."))  # a decimal comma, in tables with semicolons
         except ValueError as error:
             raise self.error(column, f"is {self.cells[column]!r}; it must be a number of pixels") from error
         if not math.isfinite(value):
@@ -77,7 +77,7 @@ class Row:
         return value
 
     def box(self) -> Box:
-        """The box that the line gives."""
+        """Return the row's box."""
         left, top, right, bottom = (self.number(edge) for edge in EDGES)
         for low, high, first, last in (("xmin", "xmax", left, right), ("ymin", "ymax", top, bottom)):
             if last <= first:
@@ -87,7 +87,7 @@ class Row:
 
 @dataclass(frozen=True)
 class MarkedBox:
-    """A box in a picture, its label ("" in a table without labels), and the line that gives it."""
+    """A box in a picture, its label ("" in tables without labels), and its row."""
 
     box: Box
     label: str
@@ -96,7 +96,7 @@ class MarkedBox:
 
 @dataclass(frozen=True)
 class SceneEntry:
-    """What `frames.csv` and `not_faces.csv` say of one scene."""
+    """The rows of `frames.csv` and `not_faces.csv` for one scene."""
 
     file: str
     split: str
@@ -106,14 +106,14 @@ class SceneEntry:
 
 
 def read_table(path: Path, required: Collection[str]) -> list[Row]:
-    """Read a table with a header; empty lines are skipped, cells and column names stripped.
+    """Read a table with a header. Empty lines are skipped; cells and column names are stripped.
 
     Args:
-        path: Of a UTF-8 text, with or without a byte order mark.
-        required: Columns that must be there.
+        path: A UTF-8 file, with or without a byte order mark.
+        required: Required columns.
 
     Raises:
-        TrainingError: It is no such table.
+        TrainingError: The file is missing or malformed, or lacks a column.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
@@ -141,17 +141,17 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
 
 
 def read_crops(folder: Path) -> dict[str, Row]:
-    """The lines of `folder`/crops.csv by the file that they are about; empty without such a table.
+    """Return the rows of `folder`/crops.csv by file; empty without such a table.
 
     Raises:
-        TrainingError: The table cannot be used.
+        TrainingError: The table is malformed.
     """
     path = folder / "crops.csv"
     return {row.text("file"): row for row in read_table(path, ["file"])} if path.is_file() else {}
 
 
 def crop_box(row: Row) -> MarkedBox | None:
-    """The face that a line of `crops.csv` gives; None where it gives none."""
+    """Return the box of the face in a row of `crops.csv`, or None."""
     if not any(row.cells.get(edge) for edge in EDGES):
         return None
     if missing := [edge for edge in EDGES if edge not in row.cells]:
@@ -160,10 +160,10 @@ def crop_box(row: Row) -> MarkedBox | None:
 
 
 def read_scenes(folder: Path) -> list[SceneEntry]:
-    """The scenes of `folder`/frames.csv in its order, with what `not_faces.csv` adds, where there is one.
+    """Read the scenes of `folder`/frames.csv, in order, with the places in `not_faces.csv` if it exists.
 
     Raises:
-        TrainingError: There is no such table, or it cannot be used.
+        TrainingError: The table is missing or malformed.
     """
     path = folder / "frames.csv"
     if not path.is_file():
@@ -175,7 +175,7 @@ def read_scenes(folder: Path) -> list[SceneEntry]:
     table = folder / "not_faces.csv"
     for row in read_table(table, ["file", *EDGES]) if table.is_file() else ():
         if row.text("file") not in by_file:
-            raise row.error("file", f"{row.cells['file']} is no scene of frames.csv")
+            raise row.error("file", f"{row.cells['file']} is not a scene of frames.csv")
         places[row.cells["file"]].append(MarkedBox(row.box(), "", row))
     return [_scene(file, rows, places[file]) for file, rows in by_file.items()]
 
@@ -190,10 +190,10 @@ def _scene(file: str, rows: Sequence[Row], places: Sequence[MarkedBox]) -> Scene
 
 
 def boxes_in(picture: Picture, marked: Sequence[MarkedBox]) -> NDArray[np.float32]:
-    """Boxes (n, 4) in the decoded pixels of a picture, which may be fewer than those of the original.
+    """Return boxes (n, 4) in the decoded pixels of a picture, which may be fewer than those of the original.
 
     Raises:
-        TrainingError: A box lies outside the picture, or a line says that it is of a picture of another size.
+        TrainingError: A box lies outside the picture, or its row has another picture size.
     """
     for one in marked:
         size = (picture.width, picture.height)

@@ -1,13 +1,13 @@
-"""Keep account of training in MLflow: `python -m training.tracking --run RUN [--release FOLDER]`.
+"""Track training in MLflow: `python -m training.tracking --run RUN [--release FOLDER]`.
 
-`track` makes an MLflow run say what a run's folder says: recipe, data set and git commit, the figures of every
-epoch, those of the test pictures, the gate's verdict, plots, and the release. Training calls it after every epoch.
-It may be called at any time and again: a resumed run goes on in the MLflow run that it began, and what a store
-does not know yet is told from the start.
+`track` brings an MLflow run up to date with a run's folder: recipe, data set and git commit, the figures of every
+epoch and of the test pictures, the gate's verdict, plots, and the release. Training calls it after every epoch. It
+can be called at any time and repeatedly: a resumed run continues its MLflow run, and another store gets the whole
+history.
 
-MLFLOW_TRACKING_URI says where: by default a SQLite file under `.runs`; with the ARN of a tracking server,
-SageMaker's managed MLflow (its plugin, sagemaker-mlflow, is installed along). A release is registered as a model
-version; the alias `candidate` is the newest, `passed` the newest that the gate let through.
+MLFLOW_TRACKING_URI names the store: by default a SQLite file under `.runs`; with the ARN of a tracking server,
+SageMaker's managed MLflow (through its plugin, sagemaker-mlflow). A release is registered as a model version, with
+the alias `candidate` for the newest, and `passed` for the newest that passed the gate.
 """
 
 from __future__ import annotations
@@ -34,13 +34,15 @@ if TYPE_CHECKING:
 
 NAME: Final = "maskwatch"  # of the experiment and of the registered model
 LOCAL: Final = Path(".runs")
-LINK: Final = "mlflow.json"  # in a run's folder: which MLflow run tells of it
+LINK: Final = "mlflow.json"  # in a run's folder: the id of its MLflow run
 CANDIDATE, PASSED = "candidate", "passed"
 
 
 def client(uri: str | None = None) -> MlflowClient:
-    """The store that MLFLOW_TRACKING_URI names, else the local one."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # MLflow's 7 hold up an epoch for minutes
+    """Return a client of the store in MLFLOW_TRACKING_URI, or of the local one."""
+    os.environ.setdefault(
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"
+    )  # 7, the default, delay an epoch for minutes
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         LOCAL.mkdir(exist_ok=True)
@@ -52,9 +54,9 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
     """Bring the MLflow run of the folder `run` up to date.
 
     Args:
-        run: Folder of a run; at least one epoch is through.
-        release: Folder of the release made from it, to register.
-        store: Default: `client()`.
+        run: Folder of a run with at least one finished epoch.
+        release: Folder of its release, to register.
+        store: The store; default: `client()`.
 
     Returns:
         The id of the MLflow run.
@@ -71,7 +73,7 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
         "folder": run.name,
         **({"gate": gate["reason"]} if gate else {}),
     }
-    # Parameters cannot be changed once told, and are the same whenever they are told.
+    # MLflow's parameters are immutable; these are the same on every call.
     params = {k: str(v) for k, v in state["recipe"].items()}
     known = len(store.get_metric_history(run_id, "epoch"))
     metrics = [
@@ -106,12 +108,13 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
 
 
 def track_if_possible(run: Path, release: Path | None = None) -> None:
-    """Like `track`, but a store that is away or refuses does not end what calls it."""
+    """Call `track`, but only print its errors, so that an unavailable store does not end training."""
     try:
         track(run, release)
     except Exception as error:  # noqa: BLE001 -- no error of a store is worth hours of training
         print(
-            f"MLflow is not told of {run}; `python -m training.tracking` does it later: {error}", flush=True
+            f"{run} is not tracked in MLflow; `python -m training.tracking` can do it later: {error}",
+            flush=True,
         )
 
 
@@ -121,13 +124,13 @@ def _dataset(state: Mapping[str, Any]) -> DatasetInput:
 
 
 def _run(store: MlflowClient, run: Path, started: float) -> Run:
-    """The MLflow run that the folder is linked to; a new one where there is none, or the store does not have it."""
+    """Return the MLflow run that the folder is linked to, or create one if the store does not have it."""
     link = run / LINK
     if link.is_file():
         try:
             return store.get_run(json.loads(link.read_text())["run_id"])
         except MlflowException:
-            pass  # another store than last time
+            pass  # the link is to another store
     result = store.create_run(
         _experiment(store), round(1000 * started), {"mlflow.source.git.commit": git_commit()}, run.name
     )
@@ -144,7 +147,7 @@ def _experiment(store: MlflowClient) -> str:
     try:
         return str(store.create_experiment(NAME, artifact_location=place.as_uri() if local else None))
     except MlflowException:
-        if found := store.get_experiment_by_name(NAME):  # another instance made it meanwhile
+        if found := store.get_experiment_by_name(NAME):  # another instance created it concurrently
             return str(found.experiment_id)
         raise
 
@@ -169,7 +172,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Track a run from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--release", type=Path, help="folder of the release made from it, to register")

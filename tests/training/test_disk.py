@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.disk import full_disk_told, replacing, require_space
+from training.disk import explain_full_disk, replacing, require_space
 from training.errors import TrainingError
 
 
@@ -39,12 +39,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
     ],
 )
 def test_a_full_disk_is_told_in_words(error: OSError) -> None:
-    with pytest.raises(TrainingError, match="the disk is full"), full_disk_told():
+    with pytest.raises(TrainingError, match="the disk is full"), explain_full_disk():
         raise error
 
 
 def test_another_error_stays_what_it_is() -> None:
-    with pytest.raises(PermissionError), full_disk_told():
+    with pytest.raises(PermissionError), explain_full_disk():
         raise PermissionError(errno.EACCES, "no")
 
 

@@ -127,8 +127,8 @@ def test_hyperparameters_that_make_no_sense_are_refused(given: dict[str, object]
     [
         ({"version": "1"}, "expected <split>/<label>/*.jpg"),
         ({"version": "1", "stages": "["}, "--stages is not JSON"),
-        ({"batch": "many"}, "hyperparameters are not understood"),
-        ({"colour": "red"}, "hyperparameters are not understood"),
+        ({"batch": "many"}, "invalid hyperparameters"),
+        ({"colour": "red"}, "invalid hyperparameters"),
     ],
 )
 def test_why_a_job_failed_stands_in_the_failure_file(

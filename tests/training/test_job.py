@@ -249,7 +249,7 @@ def test_an_unknown_version_is_not_approved():
         ({"version": "1.1_beta"}, "'1.1_beta' cannot name a job"),
         ({"version": "1.1."}, "cannot name a job"),
         ({"version": "1" * 40}, "cannot name a job"),
-        ({"instance_type": "c7i.2xlarge"}, "'c7i.2xlarge' is no instance type of SageMaker"),
+        ({"instance_type": "c7i.2xlarge"}, "'c7i.2xlarge' is not a SageMaker instance type"),
         ({"security_groups": ()}, "a VPC needs both --subnets and --security-groups"),
         ({"instances": 0}, "must be positive"),
     ],

@@ -113,8 +113,8 @@ def test_what_the_stack_serves_is_compared_with(command):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["submit", "--pictures", "s3://p/", "--role", ROLE], "say --stack or --bucket"),
-        (["submit", "--pictures", "s3://p/", "--bucket", "b"], "say --role"),
+        (["submit", "--pictures", "s3://p/", "--role", ROLE], "give --stack or --bucket"),
+        (["submit", "--pictures", "s3://p/", "--bucket", "b"], "give --role"),
         ([*SUBMIT, "--hyperparameter", "seed"], "'seed' is not of the form name=value"),
         (["approve", "9.9", "--stack", "maskwatch-dev"], "no release 9.9 is registered"),
         ([*SUBMIT, "--stack", "nowhere"], "error: There is no stack named nowhere"),

@@ -213,7 +213,7 @@ def test_two_labels_are_enough_and_it_is_told_what_that_means(
     result = Told()
     report = prepare(pictures, tmp_path / "out", judge, result)
     assert report["pictures"]["train"] == {"mask": 4, "no_mask": 4}
-    assert "there are no pictures of incorrect: the serving model's answers stand in for them" in result
+    assert "there are no pictures of incorrect: training uses the serving model's answers instead" in result
 
 
 def test_folders_with_other_names_are_named(tmp_path: Path, judge: Network) -> None:
@@ -268,7 +268,7 @@ def test_a_folder_of_something_else_is_not_overwritten(
 ) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("my only copy")
-    with pytest.raises(TrainingError, match="thesis holds something else"):
+    with pytest.raises(TrainingError, match="thesis contains something else"):
         prepare(pictures, tmp_path / "thesis", judge, Told())
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "my only copy"
 

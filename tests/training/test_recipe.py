@@ -30,7 +30,7 @@ def test_weights_of_bare_faces_are_numbers_above_0(tmp_path: Path, weights: str)
 @pytest.mark.parametrize("text", ["", "classifier: 3", "classifier: {seed: 1}", "classifier: ["])
 def test_parameters_that_say_too_little_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
-    with pytest.raises(TrainingError, match=r"params\.yaml: not the parameters of a training"):
+    with pytest.raises(TrainingError, match=r"params\.yaml: invalid training parameters"):
         read_recipe(tmp_path / "params.yaml", "classifier", "release")
 
 

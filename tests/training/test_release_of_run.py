@@ -73,7 +73,7 @@ def test_one_changed_byte_is_refused(evaluated: Path, tmp_path: Path) -> None:
 
 def test_a_run_that_was_not_judged_is_not_released(evaluated: Path, tmp_path: Path) -> None:
     run = shutil.copytree(evaluated, tmp_path / "run", ignore=shutil.ignore_patterns(GATE))
-    with pytest.raises(TrainingError, match="was not judged; `make judge` does it"):
+    with pytest.raises(TrainingError, match="has not passed through the gate; run `make judge`"):
         write_release(tmp_path / "out", "1.2.3", open_release(""), run)
 
 
@@ -81,7 +81,7 @@ def test_a_run_that_was_converted_again_since_is_not_released(evaluated: Path, t
     run = gated(shutil.copytree(evaluated, tmp_path / "run"))
     shipped_file = run / f"{json.loads((run / CONVERSION).read_text())['shipped']}.tflite"
     shipped_file.write_bytes(shipped_file.read_bytes() + b"0")
-    with pytest.raises(TrainingError, match="was converted again after it was judged"):
+    with pytest.raises(TrainingError, match="was converted again after the gate"):
         write_release(tmp_path / "out", "1.2.3", open_release(""), run)
 
 

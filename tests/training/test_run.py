@@ -18,7 +18,7 @@ from training import run as module
 from training.errors import TrainingError
 from training.files import STATE
 from training.recipe import Recipe, Stage, plain
-from training.run import Batches, State, Trained, train_stages, warmup_then_cosine
+from training.run import Batches, State, TrainingSetup, train_stages, warmup_then_cosine
 
 RECIPE = Recipe((Stage(32, 2, 3e-2, 48, None), Stage(32, 3, 1e-2, 48, None)), batch=16, seed=1)
 WEIGHTS = "small.weights.h5"
@@ -44,7 +44,7 @@ def validate(model: keras.Model, _: Stage) -> dict[str, float]:
     return {"val_loss": float(np.mean((model(values).numpy() - actual) ** 2))}
 
 
-SMALL = Trained(
+SMALL = TrainingSetup(
     WEIGHTS,
     compile_model,
     lambda stage, seed: Batches(draw, stage.train_samples // 16, seed),
@@ -53,7 +53,7 @@ SMALL = Trained(
 )
 
 
-def go(folder: Path, recipe: Recipe = RECIPE, network: Trained = SMALL, **named: object) -> keras.Model:
+def go(folder: Path, recipe: Recipe = RECIPE, network: TrainingSetup = SMALL, **named: object) -> keras.Model:
     return train_stages(
         network, build, folder, State("small", "data", "weights", plain(recipe)), recipe, **named
     )

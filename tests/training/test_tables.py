@@ -95,7 +95,7 @@ def test_a_table_in_another_encoding_is_told(tmp_path: Path) -> None:
 def test_a_place_in_an_unknown_scene_is_told(tmp_path: Path) -> None:
     write(tmp_path, "\n".join([HEADER, *LINES]))
     write(tmp_path, "file,xmin,ymin,xmax,ymax\nb.jpg,1,2,3,4\n", "not_faces.csv")
-    with pytest.raises(TrainingError, match=r"not_faces.csv, line 2, column file: b.jpg is no scene"):
+    with pytest.raises(TrainingError, match=r"not_faces.csv, line 2, column file: b.jpg is not a scene"):
         read_scenes(tmp_path)
 
 

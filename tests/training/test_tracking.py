@@ -120,7 +120,7 @@ def test_a_store_that_is_away_does_not_end_training(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     track_if_possible(run)
-    assert "MLflow is not told" in capsys.readouterr().out
+    assert "is not tracked in MLflow" in capsys.readouterr().out
 
 
 def test_two_instances_may_make_the_experiment_at_once(

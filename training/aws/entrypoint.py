@@ -1,16 +1,14 @@
-"""What a training container runs: `train`, the argument that SageMaker starts every image with.
+"""The entry point of a training container: `train`, the argument with which SageMaker starts every image.
 
-It keeps to the bare container contract, so that `docker run IMAGE train` with /opt/ml mounted is a training job:
-channels below /opt/ml/input/data, hyperparameters in /opt/ml/input/config, checkpoints in /opt/ml/checkpoints, the
-release in /opt/ml/model, everything else worth keeping in /opt/ml/output/data, and why it failed in
-/opt/ml/output/failure. As the script of a script-mode job it gets hyperparameters as arguments, and SM_* variables
-say where things are.
+It implements SageMaker's container contract, so that `docker run IMAGE train` with /opt/ml mounted is a training job:
+channels in /opt/ml/input/data, hyperparameters in /opt/ml/input/config, checkpoints in /opt/ml/checkpoints, the
+release in /opt/ml/model, other output in /opt/ml/output/data, and the reason of a failure in /opt/ml/output/failure.
+As the script of a script-mode job, it takes hyperparameters as arguments, and paths from SM_* variables.
 
-The whole of it: pictures → prepared → trained → converted → evaluated → gated → release, of either network. With
-`--steps fit` it stops after converting, and leaves the run itself in /opt/ml/model; the pipeline has steps of its own
-for the rest.
+It prepares, trains, converts, evaluates, gates and releases either network. With `--steps fit`, it stops after
+converting and leaves the run in /opt/ml/model; the pipeline has its own steps for the rest.
 
-On several instances each trains with a seed of its own, and the best of them by validation is what gets published.
+On several instances, each trains with its own seed, and the best by validation is published.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ from training.classifier.dataset import find, load, require_labels
 from training.detector import convert as detector_convert
 from training.detector import train as detector
 from training.detector.scenes import load_scenes
-from training.disk import full_disk_told
+from training.disk import explain_full_disk
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS, DETECTOR_WEIGHTS, GATE, METRICS, REPORT, STATE
 from training.judge import copy_report, judge
@@ -49,12 +47,12 @@ if TYPE_CHECKING:
 
 ML: Final = Path("/opt/ml")
 SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights"
-FAILURE_LENGTH: Final = 1024  # that much of the file is shown as the job's failure reason
+FAILURE_LENGTH: Final = 1024  # characters of the file that SageMaker shows as the failure reason
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a container finds and leaves things."""
+    """The paths of a container's input and output."""
 
     pictures: Path
     serving: Path
@@ -67,18 +65,18 @@ class Places:
 
 @dataclass(frozen=True)
 class Host:
-    """Which of how many instances this is, counted from 0."""
+    """The rank of this instance, counted from 0, and the number of instances."""
 
     rank: int
     count: int
 
 
 def places(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Places:
-    """Where SM_* variables say that things are, else where the contract does."""
+    """Return the paths in SM_* variables, or else those of the contract."""
 
-    def channel(name: str, otherwise: Path) -> Path:
-        result = Path(environment.get(f"SM_CHANNEL_{name.upper()}", ml / "input" / "data" / name))
-        return result if result.is_dir() else otherwise
+    def channel(name: str, default: Path) -> Path:
+        path = Path(environment.get(f"SM_CHANNEL_{name.upper()}", ml / "input" / "data" / name))
+        return path if path.is_dir() else default
 
     return Places(
         pictures=channel("pictures", ml / "input" / "data" / "pictures"),
@@ -92,7 +90,7 @@ def places(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Places
 
 
 def host(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Host:
-    """Which instance this is; the only one, where nothing says."""
+    """Return this instance's rank; by default it is the only instance."""
     if "SM_CURRENT_HOST_RANK" in environment:
         return Host(int(environment["SM_CURRENT_HOST_RANK"]), int(environment["SM_HOST_COUNT"]))
     try:
@@ -103,7 +101,7 @@ def host(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Host:
 
 
 def hyperparameters(ml: Path = ML) -> list[str]:
-    """The contract's hyperparameters as arguments; those of the SDK's own (sagemaker_…) left out."""
+    """Return the contract's hyperparameters as arguments, without the SDK's own (sagemaker_…)."""
     try:
         result = json.loads((ml / "input" / "config" / "hyperparameters.json").read_text())
     except FileNotFoundError:
@@ -113,10 +111,10 @@ def hyperparameters(ml: Path = ML) -> list[str]:
 
 
 def recipe_of(options: argparse.Namespace, this: Host) -> Recipe:
-    """What to train with: params.yaml, overridden by arguments, each instance with a seed of its own.
+    """Return the recipe: that of params.yaml, overridden by arguments, with a different seed for each instance.
 
     Raises:
-        TrainingError: An argument is not what it should be.
+        TrainingError: An argument is invalid.
     """
     recipe = read_recipe(PARAMS, options.network, options.start)
     try:
@@ -129,15 +127,15 @@ def recipe_of(options: argparse.Namespace, this: Host) -> Recipe:
 
 
 def starting_weights(network: str, start: str, channel: Path) -> Path | None:
-    """The file in the weights channel to start from; None fetches Keras' own.
+    """Return the file of starting weights in the weights channel; None to download those of Keras.
 
     Args:
         network: `classifier` or `detector`.
         start: `release` for a trained network's weights, `imagenet` for a backbone's.
-        channel: Holds a file of any name, or those that training writes, by the names that it gives them.
+        channel: A folder with one file of any name, or with the files that training writes.
 
     Raises:
-        TrainingError: Several files could be meant, or there is none.
+        TrainingError: There are several candidates, or none.
     """
     trained = channel / f"{network}.weights.h5"
     if start == "release" and trained.is_file():
@@ -149,26 +147,26 @@ def starting_weights(network: str, start: str, channel: Path) -> Path | None:
     ]
     if len(others) > 1:
         raise TrainingError(
-            f"the weights channel holds {', '.join(p.name for p in others)}; leave one of them"
+            f"the weights channel contains {', '.join(p.name for p in others)}; keep only one of them"
         )
     if start == "release" and not others:
-        raise TrainingError(f"the weights channel holds no {trained.name}, nor any other weights")
+        raise TrainingError(f"the weights channel contains neither {trained.name} nor other weights")
     return others[0] if others else None
 
 
 def fit(
     network: str, pictures: Path, run: Path, recipe: Recipe, start: str, weights: Path, serving: Release
 ) -> None:
-    """Train a network and convert it; goes on with what `run` holds.
+    """Train a network and convert it; an interrupted run is resumed.
 
     Args:
         network: `classifier` or `detector`.
         pictures: A prepared folder.
         run: Folder of the run.
-        recipe: What to train with.
+        recipe: The recipe.
         start: `release` or `imagenet`.
         weights: The weights channel.
-        serving: Its classifier teaches the one that is trained further.
+        serving: The serving release, whose classifier is the teacher in fine-tuning.
 
     Raises:
         TrainingError: See `train`.
@@ -190,10 +188,10 @@ def fit(
 
 
 def work(options: argparse.Namespace, at: Places, this: Host) -> None:
-    """Do the job. The run's own folder is among the checkpoints, so that an interrupted spot instance costs little.
+    """Do the job. The run's folder is among the checkpoints, so that a spot interruption costs little.
 
     Raises:
-        TrainingError: The pictures, the hyperparameters or the disk are not what they should be.
+        TrainingError: Something is wrong with the pictures, the hyperparameters or the disk.
     """
     recipe = recipe_of(options, this)
     own = f"seed-{recipe.seed}" if this.count > 1 else ""
@@ -218,7 +216,7 @@ def work(options: argparse.Namespace, at: Places, this: Host) -> None:
 
 
 def main() -> None:
-    """Run the job; what it fails with goes to the failure file as well."""
+    """Run the job; the reason of a failure is also written to the failure file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -235,14 +233,14 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{at.data}/mlflow.db")
     given = sys.argv[1:]
     try:
-        with full_disk_told():
+        with explain_full_disk():
             work(parser.parse_args([*given, *hyperparameters()] if given == ["train"] else given), at, host())
     except (TrainingError, ReleaseError) as error:
         _fail(at.failure, str(error))
     except SystemExit as error:
         if error.code:
-            _fail(at.failure, f"hyperparameters are not understood: {given} {hyperparameters()}")
-    except Exception:  # noqa: BLE001 -- whatever it was, the console shows it
+            _fail(at.failure, f"invalid hyperparameters: {given} {hyperparameters()}")
+    except Exception:  # noqa: BLE001 -- so that the console shows every failure
         _fail(at.failure, traceback.format_exc())
 
 

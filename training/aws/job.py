@@ -1,14 +1,14 @@
 """Train on SageMaker: `python -m training.aws.job submit --pictures s3://… --stack maskwatch-dev --role ROLE`.
 
-    submit    start a training job, wait for it, publish and register what it made; --local runs it in Docker, here
-    describe  how a job is doing
-    publish   the release of a job that was not waited for → s3://<bucket>/models/<version>/, and register it
-    list      the registered releases
-    approve   let a registered release serve
+    submit    start a training job, wait for it, publish and register its release; --local runs it in Docker here
+    describe  print the status of a job
+    publish   publish the release of a finished job to s3://<bucket>/models/<version>/, and register it
+    list      list the registered releases
+    approve   approve a registered release
 
-The job runs this checkout as a script in AWS's TensorFlow image, or in the project's own (`--image`,
-training/Dockerfile). Code, checkpoints and outputs lie below s3://<bucket>/training/. Submitting a version again
-goes on from its checkpoints.
+The job runs this checkout as a script in AWS's TensorFlow image, or in the project's own image (`--image`,
+training/Dockerfile). Code, checkpoints and outputs go to s3://<bucket>/training/. Submitting a version again resumes
+from its checkpoints.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ TENSORFLOW: Final = ("2.21", "py312")  # of AWS's image
 LOCAL_IMAGE: Final = "maskwatch-training:latest"  # `make training-image`
 VERSION: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,30}[A-Za-z0-9])?")
 INSTANCE_TYPE: Final = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
-GROUP: Final = "maskwatch"  # of model packages, where no stack says another
+GROUP: Final = "maskwatch"  # default group of model packages
 NO_TELEMETRY: Final = {
     "SchemaVersion": "1.0",
     "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
 }
-# Training prints one JSON line an epoch; these make curves of it in the console.
+# Training prints a JSON line per epoch, from which SageMaker extracts these metrics.
 METRICS: Final = {
     "train:loss": r'"loss": ([0-9.eE+-]+)',
     "validation:loss": r'"val_loss": ([0-9.eE+-]+)',
@@ -80,27 +80,27 @@ METRICS: Final = {
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A training job to be.
+    """The specification of a training job.
 
     Attributes:
         pictures: s3://… or, for a local job, a folder.
-        version: Of the release.
-        bucket: Gets code, checkpoints, outputs and the release; empty for a local job.
-        role: What the job may do: an IAM role's ARN; empty for a local job.
+        version: Version of the release.
+        bucket: Bucket for code, checkpoints, outputs and the release; empty for a local job.
+        role: ARN of the IAM role of the job; empty for a local job.
         serving: s3://… or folder of the release to compare with; empty for the one in this checkout.
-        weights: s3://… or folder with weights to start from; empty for those in this checkout.
-        image: Empty for AWS's TensorFlow image.
-        hyperparameters: Of training.aws.entrypoint, by name: network, start, stages, batch, seed.
-        instance_type: Of the machine.
-        instances: Each trains with a seed of its own, and the best by validation is published.
-        spot: Cheaper machines that may be taken away; the job goes on when there is one again.
-        hours: After which the job is stopped.
-        volume_gb: Of disk.
+        weights: s3://… or folder of starting weights; empty for those in this checkout.
+        image: Training image; empty for AWS's TensorFlow image.
+        hyperparameters: Arguments of training.aws.entrypoint by name: network, start, stages, batch, seed.
+        instance_type: Instance type.
+        instances: Number of instances; each trains with its own seed, and the best by validation is published.
+        spot: Whether to use spot instances, which are cheaper but may be interrupted; the job then resumes.
+        hours: Maximum run time.
+        volume_gb: Disk size.
         key: KMS key for the volume and the outputs; empty for the services' own.
-        subnets: To run in a VPC.
-        security_groups: Of the VPC.
-        tags: On the job.
-        mlflow: Tracking server, an ARN or URL; empty keeps MLflow's files among the outputs.
+        subnets: Subnets of a VPC.
+        security_groups: Security groups of the VPC.
+        tags: Tags of the job.
+        mlflow: ARN or URL of a tracking server; empty to keep MLflow's files in the outputs.
     """
 
     pictures: str
@@ -124,10 +124,10 @@ class JobSpec:
 
 
 def check(spec: JobSpec) -> None:
-    """Refuse what AWS would refuse, before anything is staged or started.
+    """Validate a specification before anything is staged or started.
 
     Raises:
-        TrainingError: The message says what is wrong with which value.
+        TrainingError: A value is invalid; the message names it.
     """
     if not VERSION.fullmatch(spec.version):
         raise TrainingError(
@@ -136,7 +136,7 @@ def check(spec: JobSpec) -> None:
         )
     if not INSTANCE_TYPE.fullmatch(spec.instance_type):
         raise TrainingError(
-            f"{spec.instance_type!r} is no instance type of SageMaker, such as ml.c7i.2xlarge"
+            f"{spec.instance_type!r} is not a SageMaker instance type, such as ml.c7i.2xlarge"
         )
     if bool(spec.subnets) != bool(spec.security_groups):
         raise TrainingError("a VPC needs both --subnets and --security-groups")
@@ -145,10 +145,10 @@ def check(spec: JobSpec) -> None:
 
 
 def session(bucket: str = "", *, local: bool = False) -> Session:
-    """The SDK's session, staging code in `bucket`, telling nothing to anyone but AWS's API.
+    """Return a session of the SDK that stages code in `bucket`, with telemetry disabled.
 
     Raises:
-        NoRegionError: No region is set, and it is not `local`.
+        NoRegionError: No region is set, and the session is not `local`.
     """
     region = boto3.Session().region_name or ("us-east-1" if local else None)
     if not region:
@@ -162,7 +162,7 @@ def session(bucket: str = "", *, local: bool = False) -> Session:
 
 
 def staged_code(into: Path) -> Path:
-    """Copy what a job runs, and nothing else, to `into`."""
+    """Copy the code of a job to `into`, and return `into`."""
     hidden = shutil.ignore_patterns("__pycache__", "*.ipynb", "requirements.*")
     for name in ("functions/inference", "functions/shared", "training"):
         shutil.copytree(PROJECT / name, into / name, ignore=hidden)
@@ -174,21 +174,21 @@ def staged_code(into: Path) -> Path:
 
 
 def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | None = None) -> ModelTrainer:
-    """The SDK's form of an spec.
+    """Return the SDK's trainer for a specification.
 
     Args:
-        spec: What to do.
-        code: Folder that `staged_code` filled.
-        sagemaker: Where.
-        local_root: Run in Docker and leave everything in this folder, rather than on AWS.
+        spec: The job.
+        code: Folder filled by `staged_code`.
+        sagemaker: The session.
+        local_root: Folder for the outputs of a local job in Docker; None to run on AWS.
     """
-    result = {**spec.hyperparameters, "version": spec.version}
+    arguments = {**spec.hyperparameters, "version": spec.version}
     image = spec.image or (LOCAL_IMAGE if local_root else _tensorflow_image(spec, sagemaker))
     source = SourceCode(
         source_dir=str(code),
         command="python -m training.aws.entrypoint",
-        args=[part for key, value in result.items() for part in (f"--{key}", value)],
-        # The project's own image has everything in it.
+        args=[part for key, value in arguments.items() for part in (f"--{key}", value)],
+        # The project's own image contains all requirements.
         requirements=None if spec.image or local_root else "training/requirements-dlc.txt",
     )
     environment = {"GIT_COMMIT": git_commit(), "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -199,14 +199,12 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
         "base_job_name": f"maskwatch-{spec.version.replace('.', '-')}",
         "training_image": image,
         "source_code": source,
-        "hyperparameters": result,
+        "hyperparameters": arguments,
         "environment": environment,
     }
     if local_root:
         local_root.mkdir(parents=True, exist_ok=True)
-        environment["PYTHONDONTWRITEBYTECODE"] = (
-            "1"  # the code is mounted, and bytecode in it would be root's
-        )
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the code is mounted, and bytecode would belong to root
         compute = Compute(instance_type="local_cpu", instance_count=spec.instances)
         return ModelTrainer(
             training_mode=Mode.LOCAL_CONTAINER,
@@ -227,7 +225,7 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
         networking=Networking(subnets=list(spec.subnets), security_group_ids=list(spec.security_groups))
         if spec.subnets
         else None,
-        # A spot job may wait for machines as long again as it may run.
+        # A spot job may wait for instances for as long as it may run.
         stopping_condition=StoppingCondition(
             max_runtime_in_seconds=seconds, max_wait_time_in_seconds=2 * seconds if spec.spot else None
         ),
@@ -245,11 +243,11 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
 
 
 def channels(spec: JobSpec) -> list[InputData]:
-    """Where the job's inputs come from."""
-    result = {"pictures": spec.pictures, "serving": spec.serving, "weights": spec.weights}
-    # A release's address may end in its digest, which is no part of the place.
-    places = {name: place.partition("#")[0] for name, place in result.items()}
-    return [InputData(channel_name=name, data_source=place) for name, place in places.items() if place]
+    """Return the job's input channels."""
+    uris = {"pictures": spec.pictures, "serving": spec.serving, "weights": spec.weights}
+    # A release's URI may end in its digest, which S3 does not know.
+    sources = {name: uri.partition("#")[0] for name, uri in uris.items()}
+    return [InputData(channel_name=name, data_source=source) for name, source in sources.items() if source]
 
 
 def submit(spec: JobSpec, sagemaker: Session) -> TrainingJob:
@@ -262,7 +260,7 @@ def submit(spec: JobSpec, sagemaker: Session) -> TrainingJob:
 
 
 def run_locally(spec: JobSpec, root: Path) -> Path:
-    """Run the job in Docker on this machine, and return the folder of its release.
+    """Run the job in Docker on this machine; return the folder of its release.
 
     Raises:
         TrainingError: The gate refused the run.
@@ -276,10 +274,10 @@ def run_locally(spec: JobSpec, root: Path) -> Path:
 
 
 def best_release(folder: Path) -> Path:
-    """The release below what a job left; of several, that of the run which validated best.
+    """Return the release in a job's output; of several, the one with the best validation score.
 
     Raises:
-        TrainingError: There is none, since the gate refused every run; the message says why.
+        TrainingError: There is none because the gate refused every run; the message contains the reasons.
     """
     found = [path.parent for path in sorted(folder.rglob(MANIFEST))]
     if not found:
@@ -295,11 +293,11 @@ def _validation_score(release: Path) -> float:
 
 
 def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str = GROUP) -> dict[str, Any]:
-    """Publish the release of a finished job and register it in a group, to be approved.
+    """Publish the release of a finished job, and register it for approval.
 
     Raises:
         TrainingError: The job is not finished, or the gate refused its run.
-        AlreadyPublishedError: There is a release of this version already.
+        AlreadyPublishedError: The version is already published.
     """
     if job.training_job_status != "Completed":
         raise TrainingError(f"{job.training_job_name} is {job.training_job_status}: {job.failure_reason}")
@@ -336,14 +334,14 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str = 
 def register(
     uri: str, image: str, about: Mapping[str, str], registry: Any, group: str = GROUP
 ) -> dict[str, Any]:
-    """Put a published release into the Model Registry, pending a person's approval, and return how it is described.
+    """Register a published release in the Model Registry, pending approval; return the package's description.
 
     Args:
-        uri: Where the release is.
-        image: That made it; it holds the runtime, too.
-        about: Metadata, by name; a value's first 256 characters are kept.
-        registry: A SageMaker client of boto3.
-        group: Of model packages; made where there is none.
+        uri: S3 URI of the release.
+        image: The training image, which contains the runtime, too.
+        about: Metadata by name; values are cut to 256 characters.
+        registry: A boto3 client for SageMaker.
+        group: Group of model packages, which is created if missing.
     """
     ensure_group(group, registry)
     source = {"S3Uri": uri, "S3DataType": "S3Prefix", "CompressionType": "None"}
@@ -359,7 +357,7 @@ def register(
 
 
 def ensure_group(group: str, registry: Any) -> None:
-    """Make a group of model packages where there is none of that name."""
+    """Create a group of model packages if it does not exist."""
     pages = registry.get_paginator("list_model_package_groups").paginate(NameContains=group)
     names = [one["ModelPackageGroupName"] for page in pages for one in page["ModelPackageGroupSummaryList"]]
     if group not in names:
@@ -367,7 +365,7 @@ def ensure_group(group: str, registry: Any) -> None:
 
 
 def registered(registry: Any, group: str = GROUP) -> list[dict[str, Any]]:
-    """How each registered release of a group is described, the newest first."""
+    """Return the descriptions of a group's registered releases, newest first."""
     pages = registry.get_paginator("list_model_packages").paginate(
         ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
     )
@@ -376,16 +374,16 @@ def registered(registry: Any, group: str = GROUP) -> list[dict[str, Any]]:
 
 
 def approve(version: str, registry: Any, group: str = GROUP) -> str:
-    """Approve the newest registered release of that version, and return its ARN.
+    """Approve the newest registered release of a version, and return its ARN.
 
     Raises:
-        TrainingError: There is none.
+        TrainingError: No release of this version is registered.
     """
     for package in registered(registry, group):
-        about = package.get("CustomerMetadataProperties", {})  # others may register into the group by hand
+        about = package.get("CustomerMetadataProperties", {})  # packages registered by hand have none
         if about.get("version") == version:
             arn = str(package["ModelPackageArn"])
-            # AWS keeps metadata that is not named, moto drops it.
+            # AWS keeps metadata that the call omits; moto drops it.
             registry.update_model_package(
                 ModelPackageArn=arn, ModelApprovalStatus="Approved", CustomerMetadataProperties=about
             )
@@ -428,17 +426,17 @@ def _options() -> argparse.Namespace:
     )
     submit_.add_argument("--network", choices=["classifier", "detector"], default="classifier")
     submit_.add_argument(
-        "--weights", default="", help="folder of weights to start from; default: the shipped ones"
+        "--weights", default="", help="folder of starting weights; default: the shipped ones"
     )
     submit_.add_argument("--image", default="", help="default: AWS's TensorFlow image")
     submit_.add_argument("--instance-type", default=JobSpec.instance_type)
     submit_.add_argument(
-        "--instances", type=int, default=1, help="each with a seed of its own; the best is published"
+        "--instances", type=int, default=1, help="each with its own seed; the best is published"
     )
     submit_.add_argument(
-        "--spot", action="store_true", help="cheaper, may be interrupted, and goes on by itself"
+        "--spot", action="store_true", help="use spot instances: cheaper; interrupted jobs resume"
     )
-    submit_.add_argument("--hours", type=float, default=JobSpec.hours, help="after which it is stopped")
+    submit_.add_argument("--hours", type=float, default=JobSpec.hours, help="maximum run time")
     submit_.add_argument("--volume-gb", type=int, default=JobSpec.volume_gb)
     submit_.add_argument("--key", default="", help="KMS key for volume and outputs")
     submit_.add_argument("--subnets", nargs="*", default=())
@@ -456,14 +454,16 @@ def _options() -> argparse.Namespace:
     )
     submit_.add_argument("--no-wait", action="store_true", help="return at once; `publish` it later")
     submit_.add_argument(
-        "--local", type=Path, metavar="FOLDER", help="run in Docker here and leave everything there"
+        "--local", type=Path, metavar="FOLDER", help="run in Docker here, with outputs in FOLDER"
     )
     for name in ("describe", "publish"):
         commands.add_parser(name).add_argument("job")
     commands.add_parser("approve").add_argument("version")
     commands.add_parser("list")
     for name in ("approve", "list"):
-        commands.choices[name].add_argument("--stack", default=GROUP, help="in whose group of model packages")
+        commands.choices[name].add_argument(
+            "--stack", default=GROUP, help="stack with the group of model packages"
+        )
     for name in ("submit", "publish"):
         where = commands.choices[name].add_mutually_exclusive_group()
         where.add_argument("--stack", help="the stack whose models bucket takes the release")
@@ -482,14 +482,14 @@ def _bucket(options: argparse.Namespace) -> str:
     if options.stack:
         return outputs_of(options.stack)["ModelsBucket"]
     if not options.bucket:
-        raise TrainingError("say --stack or --bucket: the release has to go somewhere")
+        raise TrainingError("give --stack or --bucket: where to publish the release")
     return str(options.bucket)
 
 
 def _spec(options: argparse.Namespace) -> JobSpec:
     bucket = "" if options.local else _bucket(options)
     if not options.local and not options.role:
-        raise TrainingError("say --role: the ARN of the role that the job runs as")
+        raise TrainingError("give --role: the ARN of the role that the job runs as")
     serving = options.serving
     if options.stack and not serving:
         serving = serving_uri(options.stack)
@@ -539,7 +539,7 @@ def _published(package: Mapping[str, Any], stack: str | None) -> None:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command."""
     options = _options()
     try:
         if options.command == "submit":

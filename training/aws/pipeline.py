@@ -1,13 +1,13 @@
 """The SageMaker pipeline, `make pipeline`: `python -m training.aws.pipeline --stack STACK --role ROLE --image IMAGE`.
 
-Prepare → Train → Evaluate → Passed → Register, each step the project's training image with another command. The
-gate is part of Evaluate, which asks the stack what it serves at that moment; only of a run that it lets through a
-release comes to s3://<bucket>/models/<version>/ and, pending a person's approval, to the Model Registry, with what
-the gate said. Of one that it refuses the execution fails, with the reason; the report lies in
-s3://<bucket>/training/reports/<version>/ either way.
+Prepare → Train → Evaluate → Passed → Register; each step runs the project's training image with another command. The
+gate is part of Evaluate, which compares with the release that the stack serves at that moment. If the run passes, its
+release goes to s3://<bucket>/models/<version>/ and, pending approval, to the Model Registry. If not, the execution
+fails with the reason. The report goes to s3://<bucket>/training/reports/<version>/ either way.
 
-There is one for each network; its name and that of its group of model packages begin with the stack's. An execution
-may be given InputData, Serving, Start, Stages, Batch, Seed and the instance types; its id is the release's version.
+Each network has its own pipeline; the names of pipeline and group of model packages begin with the stack's. The
+parameters of an execution are InputData, Serving, Start, Stages, Batch, Seed and the instance types; its id becomes
+the release's version.
 """
 
 from __future__ import annotations
@@ -67,16 +67,16 @@ RETRIES: Final = 2
 
 @dataclass(frozen=True)
 class PipelineSpec:
-    """What a pipeline is made for.
+    """The specification of a pipeline.
 
     Attributes:
-        stack: Whose releases it makes; the names begin with it.
-        bucket: Models bucket of the stack; everything goes there.
-        role: ARN of the role that the steps run as.
+        stack: The stack that serves the releases; names begin with it.
+        bucket: The stack's models bucket, for all outputs.
+        role: ARN of the role of the steps.
         image: The training image in ECR.
         network: `classifier` or `detector`.
-        mlflow: Tracking server; empty keeps MLflow's files among the outputs.
-        spot: Whether Train runs on cheaper machines that may be taken away; it then goes on from its checkpoints.
+        mlflow: Tracking server; empty to keep MLflow's files in the outputs.
+        spot: Whether Train uses spot instances; it resumes from its checkpoints.
     """
 
     stack: str
@@ -89,12 +89,12 @@ class PipelineSpec:
 
     @property
     def name(self) -> str:
-        """Of the pipeline."""
+        """The name of the pipeline."""
         return f"{self.stack}-{self.network}"
 
 
 class Register(Step):  # type: ignore[misc]
-    """Register a release in S3; the SDK's own step knows only models that it serves itself."""
+    """A step that registers a release in S3; the SDK's own step supports only models that SageMaker serves."""
 
     def __init__(self, name: str, request: Mapping[str, Any]) -> None:
         super().__init__(name, step_type=StepTypeEnum.REGISTER_MODEL)
@@ -102,17 +102,17 @@ class Register(Step):  # type: ignore[misc]
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What CreateModelPackage is called with."""
+        """The request of CreateModelPackage."""
         return self._request
 
     @property
     def properties(self) -> None:
-        """No step comes after this one."""
+        """None, since no step follows."""
         return
 
 
 def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
-    """The pipeline, not yet known to AWS."""
+    """Build the pipeline, without creating it on AWS."""
     data = ParameterString("InputData", default_value=f"s3://{spec.bucket}/pictures/")
     serving = ParameterString("Serving", default_value=f"{STACK}{spec.stack}")
     recipe = read_recipe(PARAMS, spec.network, "release")
@@ -217,7 +217,7 @@ def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
         retry_policies=_retries(),
     )
 
-    def said(path: str) -> JsonGet:
+    def from_gate(path: str) -> JsonGet:
         return JsonGet(step_name=evaluate.name, property_file=gate, json_path=path)
 
     source = {"S3Uri": release, "S3DataType": "S3Prefix", "CompressionType": "None"}
@@ -234,17 +234,17 @@ def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
                 "version": version,
                 "release": release,
                 "training_job": train.properties.TrainingJobName,
-                "dataset": said("data_fingerprint"),
-                "git_commit": said("git_commit"),
-                "gate": said("reason"),
-                "compared_with": said("serving_version"),
+                "dataset": from_gate("data_fingerprint"),
+                "git_commit": from_gate("git_commit"),
+                "gate": from_gate("reason"),
+                "compared_with": from_gate("serving_version"),
             },
         },
     )
-    refused = FailStep("Refused", error_message=Join(" ", ["The gate refused the run:", said("reason")]))
+    refused = FailStep("Refused", error_message=Join(" ", ["The gate refused the run:", from_gate("reason")]))
     passed = ConditionStep(
         "Passed",
-        conditions=[ConditionEquals(left=said("passed"), right=True)],
+        conditions=[ConditionEquals(left=from_gate("passed"), right=True)],
         if_steps=[register],
         else_steps=[refused],
     )
@@ -257,7 +257,7 @@ def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
 
 
 def _retries() -> list[RetryPolicy]:
-    """What AWS may fail with for a while: it throttles, has no machine of that type, or breaks."""
+    """Return the policies for transient failures: throttling, no capacity, internal errors."""
     return [
         StepRetryPolicy(
             [StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING], max_attempts=RETRIES
@@ -287,7 +287,7 @@ def _output(name: str, uri: Any) -> ProcessingOutput:
 
 
 def session_for(bucket: str) -> PipelineSession:
-    """The SDK's session that records calls as steps instead of making them."""
+    """Return a session of the SDK that records calls as steps instead of making them."""
     region = boto3.Session().region_name
     if not region:
         raise NoRegionError
@@ -297,17 +297,17 @@ def session_for(bucket: str) -> PipelineSession:
 
 
 def main() -> None:
-    """Create or update the pipeline, and start it."""
+    """Run the command: create or update the pipeline, and start it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--stack", required=True, help="whose models bucket and serving release are meant")
+    parser.add_argument("--stack", required=True, help="stack with the models bucket and the serving release")
     parser.add_argument("--role", required=True, help="ARN of the role that pipeline and steps run as")
     parser.add_argument("--image", required=True, help="the training image in ECR")
     parser.add_argument("--network", choices=["classifier", "detector"], default="classifier")
     parser.add_argument("--pictures", help="s3://…; default: pictures/ in the models bucket")
     parser.add_argument("--mlflow", default="", help="tracking server")
-    parser.add_argument("--spot", action="store_true", help="train on machines that may be taken away")
+    parser.add_argument("--spot", action="store_true", help="train on spot instances")
     parser.add_argument("--no-start", action="store_true", help="create or update only")
     parser.add_argument("--definition", action="store_true", help="print the definition and change nothing")
     options = parser.parse_args()

@@ -1,8 +1,7 @@
-"""Make what training on AWS needs, `make training-setup`: `python -m training.aws.setup --stack maskwatch-dev`.
+"""Set up training on AWS, `make training-setup`: `python -m training.aws.setup --stack maskwatch-dev`.
 
-An ECR repository for the training image, a role that jobs and pipelines run as, and a group of model packages. What
-exists is left as it is, but for the role's policy, which is brought up to date. Prints the role's ARN and the image's
-name.
+Creates an ECR repository for the training image, a role for jobs and pipelines, and a group of model packages.
+Existing ones stay, except that the role's policy is updated. Prints the role's ARN and the image's name.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """What was made: the role's ARN, and the image's name without a tag."""
+    """The role's ARN, and the image's name without a tag."""
 
     role: str
     image: str
 
 
 def policy(bucket: str, pictures: Sequence[str], stack: str, account: str, region: str) -> dict[str, Any]:
-    """What jobs and pipelines of a stack may do, and nothing else.
+    """Return the policy of a stack's jobs and pipelines, with only the rights that they need.
 
     Args:
-        bucket: The stack's models bucket: read and written.
-        pictures: Buckets with pictures: read.
-        stack: Its name.
+        bucket: The stack's models bucket, to read and write.
+        pictures: Buckets of pictures, to read.
+        stack: Name of the stack.
         account: AWS account.
         region: AWS region.
     """
@@ -89,17 +88,17 @@ _VERBS = ("Create", "Describe", "Stop")
 
 
 def role_name(stack: str) -> str:
-    """Of the role that a stack's jobs run as."""
+    """Return the name of the role of a stack's jobs."""
     return f"{stack}-training"
 
 
 def repository(stack: str) -> str:
-    """Of a stack's training image, in ECR."""
+    """Return the name of a stack's ECR repository."""
     return f"{stack}-training"
 
 
 def set_up(stack: str, bucket: str, pictures: Sequence[str], aws: boto3.Session) -> Setup:
-    """Make what is missing, and return what there is."""
+    """Create what is missing, update the policy, and return the role and the image."""
     account, region = aws.client("sts").get_caller_identity()["Account"], aws.region_name
     ecr, iam = aws.client("ecr"), aws.client("iam")
     with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
@@ -129,11 +128,11 @@ def set_up(stack: str, bucket: str, pictures: Sequence[str], aws: boto3.Session)
 
 
 def main() -> None:
-    """Set up from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--stack", required=True, help="whose models bucket and releases are meant")
+    parser.add_argument("--stack", required=True, help="stack with the models bucket")
     parser.add_argument("--pictures", nargs="*", default=(), metavar="BUCKET", help="buckets to read from")
     options = parser.parse_args()
     try:

@@ -21,7 +21,7 @@ import numpy as np
 from training.classifier.dataset import Dataset, find, load
 from training.classifier.evaluate import actual_classes
 from training.classifier.train import predict_logits, train
-from training.disk import full_disk_told
+from training.disk import explain_full_disk
 from training.errors import TrainingError
 from training.files import LEAVE_ONE_OUT
 from training.metrics import figures
@@ -98,7 +98,7 @@ def main() -> None:
     if options.folds is not None and options.folds < 2:
         parser.error("--folds: 2 at least, or nothing would be left to train with")
     try:
-        with full_disk_told():
+        with explain_full_disk():
             recipe = read_recipe(options.params, "leave_one_out", "imagenet")
             dataset = load(find(options.data))
             answer = leave_one_out(dataset, options.out, recipe, options.backbone, options.folds)

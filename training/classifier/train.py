@@ -20,7 +20,7 @@ from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS
 from training.metrics import figures
 from training.recipe import plain
-from training.run import Batches, State, Trained, checksum, freeze_until, train_command, train_stages
+from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_command, train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -172,7 +172,7 @@ def train(
             metrics=["accuracy"],
         )
 
-    network = Trained(
+    network = TrainingSetup(
         CLASSIFIER_WEIGHTS,
         compile_model,
         lambda stage, seed: batches(learned, targets, stage, recipe, seed),

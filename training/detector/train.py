@@ -21,7 +21,7 @@ from training.detector.targets import loss, targets
 from training.errors import TrainingError
 from training.files import DETECTOR_WEIGHTS
 from training.recipe import plain
-from training.run import Batches, State, Trained, checksum, freeze_until, train_command, train_stages
+from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_command, train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -162,7 +162,7 @@ def train(
             loss,
         )
 
-    network = Trained(
+    network = TrainingSetup(
         DETECTOR_WEIGHTS,
         compile_model,
         lambda stage, seed: batches(material, stage, recipe.batch, seed),
