@@ -1,7 +1,7 @@
 """Gate converted runs, and release them if they pass: `python -m training.judge --data FOLDER --run RUN …`.
 
-Evaluates, writes the report, and writes a release only if every run passes its gate. A run may also be the `model.tar.gz` of a training
-job. Without a run of one network, the release keeps the serving one.
+Evaluates the runs and writes the report, and the release only if every run passes its gate. A run may also be the
+`model.tar.gz` of a training job. Without a run of one network, the release keeps the serving one.
 """
 
 from __future__ import annotations

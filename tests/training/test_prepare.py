@@ -201,7 +201,7 @@ def test_one_class_alone_is_refused(tmp_path: Path, judge: Network) -> None:
     (tmp_path / "flat" / "mask").mkdir(parents=True)
     for number in range(30):
         (tmp_path / "flat" / "mask" / f"{number}.jpg").write_bytes(encode(draw("mask", number)))
-    with pytest.raises(TrainingError, match=r"two labels are needed at least \(in all, 30 mask, 0 no_mask"):
+    with pytest.raises(TrainingError, match=r"at least two labels are needed \(in all, 30 mask, 0 no_mask"):
         prepare(tmp_path / "flat", tmp_path / "out", judge, Told())
 
 

@@ -1,7 +1,7 @@
-"""Make one picture into many: what cameras, crops and compression do to a face, and must not decide its label.
+"""Augmentation of faces: variations by cameras, crops and compression, which must not decide the label.
 
-The public sets leak their labels through aspect ratio, blur and tightness of the crop; each is therefore drawn
-at random here, for every class alike.
+The public data sets leak their labels through aspect ratio, blur and tightness of the crop. Each is therefore random
+here, in the same way for every class.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from training.tables import Box
 
 
-MARGINS: Final = (0.1, 0.8)  # of a face's sides, kept around it; in the middle what serving keeps
-WHOLE: Final = 0.12  # share of portraits that are seen whole, as serving does where it finds no face
+MARGINS: Final = (0.1, 0.8)  # range around serving's margin, relative to a face's sides
+WHOLE: Final = 0.12  # share of portraits used whole, as in serving if no face is found
 
 
 def augment(
     pixels: NDArray[np.uint8], face: Box | None, size: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """One random view of a face.
+    """Return a random view of a face.
 
     Args:
         pixels: RGB, uint8, (H, W, 3).
-        face: Where the face is in `pixels`; None when the picture is the face.
+        face: The face's box in `pixels`; None if the picture is the face.
         size: Side of the result, in pixels.
-        rng: Where the randomness comes from.
+        rng: Random number generator.
 
     Returns:
         RGB, uint8, (size, size, 3).
@@ -60,7 +60,7 @@ def _rotated(image: Image.Image, face: Box | None, rng: np.random.Generator) -> 
 
 
 def _framed(image: Image.Image, face: Box | None, size: int, rng: np.random.Generator) -> Image.Image:
-    """Crop with random margins and stretch to the square; sometimes as a small part of an empty scene."""
+    """Crop with random margins and stretch to the square, sometimes as a small part of a plain background."""
     if face is None or rng.random() < WHOLE:
         inset = rng.uniform(-0.02, 0.12, 4).clip(0) * rng.integers(0, 2)
         box = (
@@ -88,7 +88,7 @@ def _framed(image: Image.Image, face: Box | None, size: int, rng: np.random.Gene
 
 
 def _degraded(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
-    """Low resolution, blur and JPEG artefacts, each now and then."""
+    """Apply low resolution, blur and JPEG artefacts, each with some probability."""
     if rng.random() < 0.25:
         small = int(rng.uniform(20, 72))
         how = (Image.Resampling.BILINEAR, Image.Resampling.BOX)[rng.integers(0, 2)]
@@ -103,7 +103,7 @@ def _degraded(image: Image.Image, size: int, rng: np.random.Generator) -> Image.
 
 
 def coloured(image: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Saturation, then gamma, contrast, exposure and white balance as one table, then sensor noise."""
+    """Vary saturation, then gamma, contrast, exposure and white balance (in one lookup table), then sensor noise."""
     image = ImageEnhance.Color(image).enhance(0 if rng.random() < 0.06 else rng.uniform(0.5, 1.4))
     levels = np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.25))
     levels = (levels - 0.5) * rng.uniform(0.75, 1.25) + 0.5
@@ -118,7 +118,7 @@ def coloured(image: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _cut_out(pixels: NDArray[np.uint8], rng: np.random.Generator) -> None:
-    """Hide a rectangle, at most a third of a side, in place: a hand, a phone, another head."""
+    """Cover a rectangle of at most a third of a side, in place, like a hand, a phone or another head."""
     size = len(pixels)
     height, width = (int(v) for v in size * rng.uniform(0.08, 0.33, 2))
     top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))

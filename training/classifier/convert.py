@@ -1,9 +1,9 @@
-"""Turn a trained run into TFLite files: `python -m training.classifier.convert --data FOLDER --run RUN`.
+"""Convert a trained classifier to TFLite: `python -m training.classifier.convert --data FOLDER --run RUN`.
 
-Writes `int8.tflite`, `float16.tflite` and `float32.tflite` beside the weights, all with the same uint8 input,
-`small.tflite` with a smaller one, for faces of few pixels, and `conversion.json` with the calibrations and what each
-format scores on the validation pictures, cut as serving cuts them. int8 is what ships, unless it loses more than half
-a point of accuracy against Keras; then float16 does.
+Writes `int8.tflite`, `float16.tflite` and `float32.tflite` next to the weights, all with the same uint8 input;
+`small.tflite` with a smaller input, for small faces; and `conversion.json` with the calibrations and the validation
+accuracy of each format, on crops as in serving. int8 ships, unless it loses more than half a point of accuracy
+against Keras; then float16 ships.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ if TYPE_CHECKING:
     from training.classifier.dataset import Sample
 
 ALLOWED_LOSS: Final = 0.005  # of validation accuracy, for int8 against Keras
-REPRESENTATIVE: Final = 1000  # pictures that set the quantised ranges
+REPRESENTATIVE: Final = 1000  # pictures that determine the quantised ranges
 
 
 def calibrate(logits: NDArray[np.float32], actual: NDArray[np.float32]) -> Calibration:
-    """The temperature and biases of least negative log-likelihood, by Newton's method; both arrays are (N, 3).
+    """Fit temperature and biases by maximum likelihood, with Newton's method; both arrays are (N, 3).
 
     Bias-corrected temperature scaling (Alexandari, Kundaje & Shrikumar 2020): a temperature alone (Guo et al. 2017)
-    could not undo that training draws the rare class more often than it occurs. A weight of one picture holds the
-    answer at "as it is", so that a few pictures that are all told apart do not send it to infinity. The bias of a
-    class without pictures stays 0.
+    could not undo that training oversamples the rare class. A prior with the weight of one picture keeps the result
+    near the identity, so that it stays finite even if all pictures are classified correctly. The bias of a class
+    without pictures stays 0.
     """
     classes = logits.shape[1]
     present = np.flatnonzero(actual.sum(axis=0))
-    # How the calibrated logits depend on what is sought: 1 / temperature, and the biases of all classes but one.
+    # The derivatives of the calibrated logits by the parameters: 1 / temperature, and the biases of all classes but
+    # one.
     free = np.zeros((len(logits), classes, 1 + len(present[1:])))
     free[:, :, 0] = logits
     for column, number in enumerate(present[1:], start=1):
@@ -64,14 +65,14 @@ def calibrate(logits: NDArray[np.float32], actual: NDArray[np.float32]) -> Calib
         curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(len(found))
         step = np.linalg.solve(curvature, slope)
         length = max(float(np.linalg.norm(step)), 0.5)
-        found = found - step * (0.5 / length)  # half a unit at most: far off, Newton overshoots
+        found = found - step * (0.5 / length)  # at most half a unit: Newton overshoots when far off
     biases = np.zeros(classes)
     biases[present[1:]] = found[1:]
     return Calibration(1 / max(float(found[0]), 0.05), tuple(biases.tolist()))
 
 
 def convert(served: keras.Model, size: int, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, bytes]:
-    """TFLite files by format, of a `serving_model`; `pictures`, each (size, size, 3), set the int8 ranges."""
+    """Convert a `serving_model` to TFLite, by format; `pictures`, each (size, size, 3), determine the int8 ranges."""
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     graph = keras.Model(pixels, served(keras.ops.cast(pixels, "float32")))
     float16 = tf.lite.TFLiteConverter.from_keras_model(graph)
@@ -85,7 +86,7 @@ def convert(served: keras.Model, size: int, pictures: Sequence[NDArray[np.uint8]
 
 
 def quantized(graph: keras.Model, pictures: Sequence[NDArray[np.uint8]]) -> bytes:
-    """An int8 TFLite file of a graph with one uint8 input; its dense layers and softmax stay in float."""
+    """Convert a graph with one uint8 input to int8 TFLite; its dense layers and softmax stay in float."""
 
     def representative() -> Iterator[list[NDArray[np.uint8]]]:
         for picture in pictures:
@@ -95,7 +96,7 @@ def quantized(graph: keras.Model, pictures: Sequence[NDArray[np.uint8]]) -> byte
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    # The head is a thousandth of the work; left in float, its probabilities are finer than steps of 1/256.
+    # The head is a thousandth of the computation; in float, its probabilities are not limited to steps of 1/256.
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=["FULLY_CONNECTED", "SOFTMAX"])
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=representative, debug_options=options
@@ -104,7 +105,7 @@ def quantized(graph: keras.Model, pictures: Sequence[NDArray[np.uint8]]) -> byte
 
 
 def probabilities(file: bytes, pictures: Sequence[NDArray[np.uint8]], size: int) -> NDArray[np.float32]:
-    """What a TFLite file says of RGB pictures (H, W, 3), through the serving code: (N, 3)."""
+    """Return the probabilities (N, 3) of a TFLite file for RGB pictures (H, W, 3), with the serving code."""
     classifier = Classifier(Network(file, size), threads=2)
     return np.array([classifier.classify([pixels])[0].probabilities for pixels in pictures], np.float32)
 
@@ -116,7 +117,7 @@ def convert_on(data: Path, run: Path) -> dict[str, Any]:
 
 
 def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample]) -> dict[str, Any]:
-    """Convert the weights in `folder`, write the files there and return what `conversion.json` says."""
+    """Convert the weights in `folder`, write the files there, and return the content of `conversion.json`."""
     size = json.loads((folder / STATE).read_text())["recipe"]["stages"][-1]["size"]
     model = load_trained(folder / CLASSIFIER_WEIGHTS)
     files, result = _converted(model, size, learned, judged)
@@ -135,7 +136,7 @@ def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample
 def _converted(
     model: keras.Model, size: int, learned: Sequence[Sample], judged: Sequence[Sample]
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """TFLite files by format for one side of the input, and what `conversion.json` says of them."""
+    """Return the TFLite files by format for one input size, and their part of `conversion.json`."""
     actual = one_hot(judged)
     logits = predict_logits(model, judged, size)
     calibration = calibrate(logits, actual)
@@ -157,7 +158,7 @@ def _shipped(result: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Convert from the command line."""
+    """Run the command."""
     convert_command(__doc__, convert_on)
 
 

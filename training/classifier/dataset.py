@@ -1,9 +1,9 @@
-"""Find, check and load pictures of faces: `python -m training.classifier.dataset FOLDER` says what is there.
+"""Find and load pictures of faces: `python -m training.classifier.dataset FOLDER` prints a summary.
 
-Two forms of folder are read: `<split>/<label>/**/*.jpg` with the splits train, val and test, and a flat
-`<label>/**/*.jpg`, which is split here, look-alikes kept on one side. Beside the pictures may lie the tables of
-training/tables.py: `crops.csv` says where each comes from and where in it the face is, and from the scenes of
-`frames.csv` training cuts faces at random margins.
+A folder has one of two forms: `<split>/<label>/**/*.jpg` with the splits train, val and test, or a flat
+`<label>/**/*.jpg`, which is split here, with near-duplicates in the same split. It may also have the tables of
+training/tables.py: `crops.csv` with the source of each picture and the box of its face, and `frames.csv` with scenes,
+from which training crops faces with random margins.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     from training.tables import Box, MarkedBox
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-CONTEXT: Final = 0.8  # of a face's side, kept around a face cut from a scene, so that margins can vary
-MIN_FACE: Final = 20  # decoded pixels; a smaller face in a scene says little about its mask
+CONTEXT: Final = 0.8  # margin around a face from a scene, relative to its sides, for augmentation
+MIN_FACE: Final = 20  # decoded pixels; smaller faces in scenes show too little of a mask
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture on disk and what it shows.
+    """A labelled picture on disk.
 
     Attributes:
-        path: Of the file.
+        path: The file.
         split: train, val or test; "" in a flat folder, until it is loaded.
         label: One of `LABELS`.
-        source: Where it comes from; "" where nothing says.
-        face: Where in it the face is; None for the whole picture.
-        in_scene: Whether it is one face of a scene, rather than a portrait.
+        source: Its source; "" if unknown.
+        face: The box of the face; None for the whole picture.
+        in_scene: Whether it is a face in a scene, rather than a portrait.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Sample:
-    """A decoded example: RGB uint8 (H, W, 3), with `face` in pixels of exactly these pixels."""
+    """A decoded example: RGB uint8 (H, W, 3), with the box `face` in these pixels."""
 
     example: Example
     sha256: str
@@ -71,23 +71,23 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What could be read, and every file that could not, with the reason."""
+    """The samples, and the unreadable files with the reasons."""
 
     samples: tuple[Sample, ...]
     unreadable: tuple[tuple[Path, str], ...]
 
     def split(self, name: str, *, scenes: bool = False) -> list[Sample]:
-        """The portraits of one split; with `scenes`, the faces cut from scenes as well."""
+        """Return the portraits of a split; with `scenes`, also the faces from scenes."""
         return [s for s in self.samples if s.example.split == name and (scenes or not s.example.in_scene)]
 
     @property
     def portraits(self) -> list[Sample]:
-        """The samples that are no faces cut from scenes."""
+        """The samples that are not faces from scenes."""
         return [s for s in self.samples if not s.example.in_scene]
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over content, split, label and face of every sample; independent of paths and order."""
+        """SHA-256 of content, split, label and face of all samples, independent of paths and order."""
         lines = sorted(
             f"{s.sha256} {s.example.split} {s.example.label} {s.example.face and s.example.face.box}"
             for s in self.samples
@@ -96,7 +96,7 @@ class Dataset:
 
 
 def find(folder: Path) -> list[Example]:
-    """List the pictures below `folder` (see the module's text for its forms).
+    """List the pictures in `folder`; see the module's docstring for its forms.
 
     Raises:
         TrainingError: The folder has neither form.
@@ -127,7 +127,7 @@ def find(folder: Path) -> list[Example]:
 
 
 def find_in_scenes(folder: Path) -> list[Example]:
-    """List the faces of the scenes of `folder`/frames.csv that have one of our labels; none without that table."""
+    """List the faces in `folder`/frames.csv with a label in `LABELS`; empty without that table."""
     return [
         Example(folder / scene.file, scene.split, face.label, scene.source, face, in_scene=True)
         for scene in (read_scenes(folder) if (folder / "frames.csv").is_file() else ())
@@ -137,7 +137,7 @@ def find_in_scenes(folder: Path) -> list[Example]:
 
 
 def _described(examples: Sequence[Example], folder: Path, root: Path) -> list[Example]:
-    """The portraits with what `crops.csv` says of them; it may name files from `folder` on, or from `root`."""
+    """Add the sources and boxes in `crops.csv`, whose paths are relative to `folder` or to `root`."""
     rows = read_crops(folder)
     described = []
     known = 0
@@ -150,13 +150,13 @@ def _described(examples: Sequence[Example], folder: Path, root: Path) -> list[Ex
     if rows and not known:
         raise TrainingError(
             f"{folder / 'crops.csv'}, column file: names no picture of the folder; the first is {next(iter(rows))},"
-            f" where {examples[0].path.relative_to(folder).as_posix()} might be meant"
+            f" but a picture is {examples[0].path.relative_to(folder).as_posix()}"
         )
     return described
 
 
 def load(examples: Sequence[Example]) -> Dataset:
-    """Read every example through the decode step that serves.
+    """Read all examples with the decoder of serving.
 
     Raises:
         TrainingError: A box is not in its picture.
@@ -181,7 +181,7 @@ def load(examples: Sequence[Example]) -> Dataset:
 
 
 def require_labels(dataset: Dataset) -> tuple[str, ...]:
-    """The labels that there are portraits of: two at least, each in every split, to be learned, chosen by and judged.
+    """Return the labels of the portraits, of which there must be at least two, each in every split.
 
     Raises:
         TrainingError: There are fewer, or a split lacks one.
@@ -191,17 +191,17 @@ def require_labels(dataset: Dataset) -> tuple[str, ...]:
     labels = tuple(label for label in LABELS if total[label])
     missing = [f"{split} has no {label}" for split in SPLITS for label in labels if not counts[split, label]]
     if len(labels) < 2:
-        missing.append("two labels are needed at least")
+        missing.append("at least two labels are needed")
     if missing:
         raise TrainingError(
-            f"every label is needed in every split, some twenty pictures at least: {'; '.join(missing)} (in all, "
+            f"every split needs every label, with at least some twenty pictures: {'; '.join(missing)} (in all, "
             f"{', '.join(f'{total[label]} {label}' for label in LABELS)}; {len(dataset.unreadable)} unreadable)"
         )
     return labels
 
 
 def _read(examples: list[Example]) -> list[Sample] | str:
-    """All samples of one file, or why it cannot be read."""
+    """Return all samples of a file, or the reason why it cannot be read."""
     try:
         data = examples[0].path.read_bytes()
         picture = decode(data)
@@ -223,7 +223,7 @@ def _read(examples: list[Example]) -> list[Sample] | str:
 
 
 def _cut(pixels: NDArray[np.uint8], face: Box) -> tuple[NDArray[np.uint8], Box]:
-    """The face with its surroundings, and where in them it is."""
+    """Return the face with its surroundings, and its box in them."""
     left, top, right, bottom = face
     height, width = pixels.shape[:2]
     dx, dy = CONTEXT * (right - left), CONTEXT * (bottom - top)
@@ -233,7 +233,7 @@ def _cut(pixels: NDArray[np.uint8], face: Box) -> tuple[NDArray[np.uint8], Box]:
 
 
 def _with_splits(samples: Sequence[Sample]) -> Iterable[Sample]:
-    """Give samples of a flat folder a split, 70/15/15, by the hash of what look-alikes share."""
+    """Assign splits (70/15/15) to the samples of a flat folder, by the hash that near-duplicates share."""
     flat = [sample for sample in samples if not sample.example.split]
     yield from (sample for sample in samples if sample.example.split)
     for sample, group in zip(flat, groups([sample.pixels for sample in flat]), strict=True):
@@ -243,7 +243,7 @@ def _with_splits(samples: Sequence[Sample]) -> Iterable[Sample]:
 
 
 def summary(dataset: Dataset) -> str:
-    """Counts, sizes, duplicates and unreadable files as text."""
+    """Return counts, sizes, duplicates and unreadable files as text."""
     lines = [f"{len(dataset.samples)} samples, fingerprint {dataset.fingerprint[:12]}"]
     counts = Counter((s.example.source, s.example.split, s.example.label) for s in dataset.samples)
     lines.append(f"{'source':16}{'split':7}" + "".join(f"{label:>11}" for label in LABELS))
@@ -267,7 +267,7 @@ def summary(dataset: Dataset) -> str:
 
 
 def main() -> None:
-    """Print what a data folder holds."""
+    """Print the summary of a data folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     try:

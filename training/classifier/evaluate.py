@@ -1,8 +1,8 @@
-"""Judge the file that ships, on the test pictures: `python -m training.classifier.evaluate --data FOLDER --run RUN`.
+"""Evaluate a run on the test pictures: `python -m training.classifier.evaluate --data FOLDER --run RUN`.
 
-Every picture goes through the decode step and the classifier that serve. Left in the run's folder: `metrics.json`;
-`scores.json`, the few figures of it that runs are compared by; `predictions.csv` with every picture's probabilities;
-and `mistakes.png`, a sheet of the most confident mistakes, which shows people and therefore stays there.
+Pictures go through the decoder and the classifier of serving. Writes to the run's folder: `metrics.json`;
+`scores.json`, its main figures, by which runs are compared; `predictions.csv` with the probabilities of each picture;
+and `mistakes.png`, a sheet of the most confident mistakes, which shows people and must therefore stay there.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
     Change = Callable[[Pixels, np.random.Generator], Pixels]
 
-MARGINS: Final = (-0.05, 0.1, 0.3, 0.5, 0.7)  # of a face's sides, kept around it
-_SHEET = (8, 4, 150)  # columns, rows, pixels a picture
+MARGINS: Final = (-0.05, 0.1, 0.3, 0.5, 0.7)  # margins around a face, relative to its sides
+_SHEET = (8, 4, 150)  # columns, rows, pixels per picture
 
 
 def _blurred(radius: float) -> Change:
@@ -83,7 +83,7 @@ def _turned(quarters: int) -> Change:
     return lambda pixels, _: np.ascontiguousarray(np.rot90(pixels, quarters))
 
 
-# Done to the picture as the classifier sees it, 224 pixels a side, so that a level means the same for every picture.
+# Applied to the classifier's input of 224 pixels a side, so that a level has the same effect on every picture.
 CORRUPTIONS: Final[Mapping[str, Mapping[str, Change]]] = {
     "blur": {f"{radius} px": _blurred(radius) for radius in (2, 4, 8)},
     "noise": {f"±{deviation}": _noisy(deviation) for deviation in (10, 25, 50)},
@@ -91,7 +91,7 @@ CORRUPTIONS: Final[Mapping[str, Mapping[str, Change]]] = {
     "darkness": {f"to {share:.0%}": _darkened(share) for share in (0.5, 0.25, 0.1)},
     "low resolution": {f"{side} px": _shrunk(side) for side in (64, 40, 24)},
 }
-# What a camera's picture looks like when it says by EXIF alone which way is up, and something dropped that.
+# Pictures of a rotated camera whose EXIF orientation was lost.
 TURNS: Final[Mapping[str, Change]] = {
     "quarter left": _turned(1),
     "quarter right": _turned(3),
@@ -102,7 +102,7 @@ TURNS: Final[Mapping[str, Change]] = {
 def probabilities(
     network: Network, pictures: Sequence[Pixels], change: Change | None = None, name: str = "test"
 ) -> NDArray[np.float64]:
-    """What the classifier says of RGB pictures (H, W, 3), each first changed if need be: (N, 3)."""
+    """Return the classifier's probabilities (N, 3) for RGB pictures (H, W, 3), each optionally changed first."""
     workers = os.cpu_count() or 1
 
     def part(first: int) -> list[tuple[float, float, float]]:
@@ -124,7 +124,7 @@ def probabilities(
 
 
 def slices(samples: Sequence[Sample]) -> dict[str, dict[str, NDArray[np.bool_]]]:
-    """Which of the samples, as masks (N,), belong to each slice of each group."""
+    """Return masks (N,) of the samples in each slice of each group."""
     looks = [image_statistics(resize(s.pixels, 224)) for s in samples]
     brightness, sharpness = (np.array([look[key] for look in looks]) for key in ("brightness", "sharpness"))
     sides = np.array([s.pixels.shape[:2] for s in samples])
@@ -151,7 +151,7 @@ def slices(samples: Sequence[Sample]) -> dict[str, dict[str, NDArray[np.bool_]]]
 
 
 def margin_crop(sample: Sample, margin: float) -> Pixels:
-    """The face of a sample cut from a scene, with `margin` of its sides kept around it, as far as there is any."""
+    """Return the face of a sample with a margin relative to its sides, as far as the picture reaches."""
     left, top, right, bottom = sample.face or (0, 0, *sample.pixels.shape[1::-1])
     dx, dy = margin * (right - left), margin * (bottom - top)
     rows = slice(round(max(0, top - dy)), round(bottom + dy))
@@ -160,14 +160,14 @@ def margin_crop(sample: Sample, margin: float) -> Pixels:
 
 
 def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    """Judge a release's classifier, and its served path.
+    """Evaluate a release's classifier, alone and on the served path.
 
     Args:
-        release: What is judged.
-        dataset: Its split `test` is used, portraits and faces of scenes.
+        release: The release.
+        dataset: Its split `test` is used, both portraits and faces in scenes.
 
     Returns:
-        What `metrics.json` says, and the classifier's probabilities (N, 3) of the portraits in their order.
+        The content of `metrics.json`, and the classifier's probabilities (N, 3) for the portraits, in order.
 
     Raises:
         TrainingError: There are no test pictures.
@@ -209,7 +209,7 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
 
 
 def actual_classes(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """Class numbers (N,)."""
+    """Return the class numbers (N,) of samples."""
     return np.array([LABELS.index(s.example.label) for s in samples], np.int64)
 
 
@@ -258,25 +258,25 @@ def _margins(network: Network, dataset: Dataset) -> Iterator[tuple[str, dict[str
 def write_predictions(
     path: Path, samples: Sequence[Sample], output: NDArray[np.float64], folder: Path
 ) -> None:
-    """One row a picture: file (relative to `folder`), source, label, answer, and each label's probability."""
+    """Write a row per picture: file (relative to `folder`), source, label, answer, and the probabilities."""
     with path.open("w", newline="") as lines:
         rows = csv.writer(lines)
         rows.writerow(["file", "source", "label", "answer", *(f"p_{label}" for label in LABELS)])
-        for sample, told_of in zip(samples, output, strict=True):
+        for sample, row in zip(samples, output, strict=True):
             example = sample.example
             rows.writerow(
                 [
                     example.path.relative_to(folder),
                     example.source,
                     example.label,
-                    LABELS[told_of.argmax()],
-                    *map("{:.6f}".format, told_of),
+                    LABELS[row.argmax()],
+                    *map("{:.6f}".format, row),
                 ]
             )
 
 
 def mistakes_sheet(samples: Sequence[Sample], output: NDArray[np.float64]) -> Image.Image:
-    """The most confident mistakes, worst first: the picture, actual > predicted, confidence and source below it."""
+    """Draw the most confident mistakes, worst first, each with actual > predicted, confidence and source below it."""
     columns, rows, side = _SHEET
     predicted, confidence = output.argmax(axis=1), output.max(axis=1)
     wrong = np.flatnonzero(actual_classes(samples) != predicted)
@@ -294,14 +294,14 @@ def mistakes_sheet(samples: Sequence[Sample], output: NDArray[np.float64]) -> Im
 
 
 def main() -> None:
-    """Evaluate from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
     )
     parser.add_argument("--run", type=Path, required=True, help="folder of a converted run; results go there")
-    parser.add_argument("--detector", type=Path, help="folder of a detector's run to be released along")
-    parser.add_argument("--release", default="", help="judge this release instead of the run's own file")
+    parser.add_argument("--detector", type=Path, help="folder of a detector's run, released together")
+    parser.add_argument("--release", default="", help="evaluate this release instead of the run")
     options = parser.parse_args()
     try:
         if options.release:
@@ -317,7 +317,7 @@ def main() -> None:
 
 
 def evaluate_run(run: Path, data: Path, release: Release) -> dict[str, Any]:
-    """Judge a release on the test pictures of `data`, leave everything in `run`, return what `metrics.json` says.
+    """Evaluate a release on the test pictures of `data`, write the files to `run`, and return `metrics.json`.
 
     Raises:
         TrainingError: There are no test pictures.
@@ -333,7 +333,7 @@ def evaluate_run(run: Path, data: Path, release: Release) -> dict[str, Any]:
 
 
 def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The dozen figures of `metrics.json` that runs are compared by."""
+    """Return the main figures of `metrics.json`, by which runs are compared."""
     overall = metrics["overall"]
     output = {k: overall[k] for k in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")}
     served = metrics["served"]["overall"]
@@ -343,7 +343,7 @@ def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def load_test(data: Path) -> Dataset:
-    """All test pictures of a folder."""
+    """Load all test pictures of a folder."""
     return load([e for e in find(data) if e.split in {"test", ""}])
 
 

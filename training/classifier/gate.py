@@ -1,8 +1,8 @@
-"""Compare a classifier with what serves.
+"""The classifier's gate: compares a run with the serving release.
 
-Overall figures are accuracy, mask or not and macro-F1 of the classifier on portraits, and of the served path, which
-finds the face first; for the latter also how often it finds one. Then come calibration, classes, sources, slices and
-latency. See `training.gate` for what it takes to pass. `gate.json` in the run's folder says all of it.
+Overall figures are accuracy, mask-or-not accuracy and macro-F1 of the classifier on portraits, and of the served
+path, which finds the face first, with the share of faces found. Calibration, classes, sources, slices and latency
+follow. See `training.gate` for the conditions. The result goes to `gate.json` in the run's folder.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-DRAWS: Final = 20_000  # of a bootstrap whose tails a Bonferroni correction looks far into
+DRAWS: Final = 20_000  # of the bootstrap; many, since the Bonferroni correction needs its far tails
 CALIBRATION_DRAWS: Final = 1_000
-SLOWER: Final = 0.1  # share of time that the run may take longer than what serves
-TIMED: Final = 200  # pictures
+SLOWER: Final = 0.1  # relative increase in latency that is allowed
+TIMED: Final = 200  # pictures to measure latency
 CLASSES: Final = len(LABELS)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures that both models judged.
+    """The predictions of both models for a group of pictures.
 
     Attributes:
-        name: What the report calls it; empty for the whole test set as it is.
+        name: Name in the report; empty for the whole test set.
         actual: Class numbers (N,).
         candidate: Probabilities (N, 3) of the run.
-        serving: Probabilities (N, 3) of the release that serves.
+        serving: Probabilities (N, 3) of the serving release.
     """
 
     name: str
@@ -81,14 +81,14 @@ class Group:
 
 
 def compare(groups: Sequence[Group]) -> list[Comparison]:
-    """Every figure of every group; the group of the whole test set has an empty name and comes first."""
+    """Compare all figures of all groups; the first group must be the whole test set."""
     whole, *parts = groups
     judged = sum(len(part.actual) >= FEWEST for part in parts) + CLASSES
     return [
         *compare_overall(whole),
         _calibration(whole),
         *_classes(whole, ALPHA / judged),
-        # One figure a group: two would be nearly the same question, asked twice.
+        # One figure per group, since a second would be nearly the same test again.
         *(
             _compared(
                 f"{part.name}: accuracy", len(part.actual), _accuracy, *_counts(part), alpha=ALPHA / judged
@@ -99,7 +99,7 @@ def compare(groups: Sequence[Group]) -> list[Comparison]:
 
 
 def compare_overall(group: Group) -> list[Comparison]:
-    """Accuracy, mask-or-not accuracy and macro-F1, which must be shown not to be lost."""
+    """Compare accuracy, mask-or-not accuracy and macro-F1, with a non-inferiority test."""
     drawn, observed = _counts(group, doubted=True)
     prefix = f"{group.name}: " if group.name else ""
     return [
@@ -113,7 +113,7 @@ def compare_overall(group: Group) -> list[Comparison]:
 
 
 def compare_served(actual: Ints, candidate: Answers, serving: Answers) -> list[Comparison]:
-    """The served path of both: its overall figures, and the share of portraits in which a face is found."""
+    """Compare the served path: its overall figures, and the share of portraits in which a face is found."""
     counts = np.array(
         [
             (candidate.face_found & serving.face_found).sum(),
@@ -155,11 +155,11 @@ def _classes(group: Group, alpha: float) -> list[Comparison]:
 
 
 def _counts(group: Group, *, doubted: bool = False) -> tuple[Ints, Ints]:
-    """How often (actual, candidate's answer, serving's answer) occurs: in DRAWS resamples, and in fact.
+    """Count how often (actual, candidate's answer, serving's answer) occurs, in resamples and in the test set.
 
-    A resample of pictures is a draw of these counts, so that is what is drawn: (DRAWS, 3, 3, 3) and (1, 3, 3, 3).
-    With `doubted`, half a picture is added that the candidate alone gets right and half a one that serving alone does
-    (after Agresti & Min 2005): or a few pictures on which two networks happen to agree would prove them equal.
+    A resample of pictures is a multinomial draw of these counts; the results are (DRAWS, 3, 3, 3) and (1, 3, 3, 3).
+    `doubted` adds half a picture that only the candidate gets right, and half a one that only serving gets right
+    (after Agresti & Min 2005); otherwise a few pictures on which two networks happen to agree would prove them equal.
     """
     result = (group.actual, group.candidate.argmax(axis=1), group.serving.argmax(axis=1))
     kinds = np.ravel_multi_index(result, (CLASSES,) * 3)
@@ -205,16 +205,16 @@ def _class_f1(number: int, confusion: Ints) -> Floats:
 
 
 def _f1(confusion: Ints) -> tuple[Floats, Floats]:
-    """Mean over the classes that occur (K,), and of each class (K, 3)."""
+    """Return the mean F1 of the classes that occur (K,), and the F1 of each class (K, 3)."""
     hits = np.diagonal(confusion, axis1=1, axis2=2)
-    are = confusion.sum(axis=2)
-    of_each = 2 * hits / (confusion.sum(axis=1) + are).clip(1)
-    occurs = are > 0
+    actual = confusion.sum(axis=2)
+    of_each = 2 * hits / (confusion.sum(axis=1) + actual).clip(1)
+    occurs = actual > 0
     return (of_each * occurs).sum(axis=1) / occurs.sum(axis=1).clip(1), of_each
 
 
 def _calibration(group: Group) -> Comparison:
-    """Calibration error, of which less is better."""
+    """Compare the calibration error, of which less is better."""
 
     def errors(result: Floats) -> Callable[[Ints], float]:
         confidence, correct = result.max(axis=1), result.argmax(axis=1) == group.actual
@@ -230,7 +230,10 @@ def _calibration(group: Group) -> Comparison:
 
 
 def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
-    """Median milliseconds (N,) a picture, taken in turns; worse is slower by more than `SLOWER`, for certain."""
+    """Compare median latency; `candidate` and `serving` are milliseconds (N,), measured in turns.
+
+    It is worse if the whole interval lies above an increase of `SLOWER`.
+    """
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(candidate), (CALIBRATION_DRAWS, len(candidate)))
     first, second = (np.median(times[draws], axis=1) for times in (candidate, serving))
@@ -248,7 +251,7 @@ def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
 
 
 def groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "") -> Iterator[Group]:
-    """Let both judge the test pictures: as they are, by source and slice, turned, and at several margins.
+    """Yield both models' predictions for the test pictures: unchanged, by source and slice, rotated, with margins.
 
     Raises:
         TrainingError: There are no test pictures.
@@ -283,7 +286,7 @@ def groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "
 
 
 def time_both(candidate: Network, serving: Network, dataset: Dataset) -> tuple[Floats, Floats]:
-    """Milliseconds a picture (N,) of each, one thread, in turns, so that what else runs here slows both alike."""
+    """Measure milliseconds per picture (N,) of both, one thread, in turns, so that other load affects both alike."""
     both = [(Classifier(network, threads=1), network.size) for network in (candidate, serving)]
     samples = dataset.split("test")
     times = np.empty((2, TIMED))
@@ -306,15 +309,15 @@ def judge_run(
     detector: Path | None = None,
     reference: Path | None = None,
 ) -> dict[str, Any]:
-    """Compare what a run ships with what serves on the test pictures of `data`; write and return `gate.json`.
+    """Compare a run with the serving release on the test pictures of `data`; write and return `gate.json`.
 
     Args:
         run: Folder of a converted run.
         data: Folder of pictures.
-        serving: The release that serves.
-        floor: The release that no candidate may be worse than, however many came between.
-        detector: Folder of the detector's run that would be released along; default: the serving one.
-        reference: Folder of other pictures, on which the overall figures are compared as well.
+        serving: The serving release.
+        floor: The release in the image, than which no candidate may be worse.
+        detector: Folder of the detector's run to be released together; default: the serving detector.
+        reference: Folder of other pictures, on which the overall figures are compared, too.
 
     Raises:
         TrainingError: There are no test pictures.
@@ -336,7 +339,7 @@ def judge_run(
     if reference:
         result += compare_overall(next(groups(*networks, load_test(reference), "reference")))
     result.append(compare_latency(*time_both(*networks, dataset)))
-    said = verdict(
+    document = verdict(
         result,
         {
             "serving_version": serving.version,
@@ -346,10 +349,10 @@ def judge_run(
             "network_sha256": hashlib.sha256(candidate.classifier.file).hexdigest(),
             "reference": "judged"
             if reference
-            else "not given: what is forgotten of other pictures is unknown",
-            # As text, since a model package's metadata are strings.
+            else "not given: how much was forgotten of other pictures is unknown",
+            # As a string, like all metadata of a model package.
             "macro_f1": next(f"{one.candidate:.4f}" for one in result if one.figure == "macro_f1"),
         },
     )
-    (run / GATE).write_text(json.dumps(said, indent=1) + "\n")
-    return said
+    (run / GATE).write_text(json.dumps(document, indent=1) + "\n")
+    return document

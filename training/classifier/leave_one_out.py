@@ -1,10 +1,10 @@
 """Leave one source out: `python -m training.classifier.leave_one_out --data FOLDER --out FOLDER` (again to resume).
 
-For each source, a short training without it, judged on all its portraits: what to expect of pictures from elsewhere,
-which no split within a source can tell. With `--folds`, a training leaves several sources out: fewer trainings,
-each on less, so the figures are rather too low. Starts at ImageNet, since every trained network has seen all sources.
-The recipe is `leave_one_out` in params.yaml. `leave-one-out.json` has the figures of each source and their mean; the
-report of a run shows them where they lie in its folder.
+For each source, a short training run without it is evaluated on all its portraits. This estimates the accuracy on
+pictures from elsewhere, which a split within sources cannot. With `--folds`, each run leaves out several sources:
+there are fewer runs, with less data, so the figures are rather too low. Runs start from ImageNet, since every trained
+network has seen all sources. The recipe is `leave_one_out` in params.yaml. `leave-one-out.json` has the figures of
+each source and their mean, which the report of a run shows if the file is in its folder.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from training.recipe import PARAMS, read_recipe
 if TYPE_CHECKING:
     from training.recipe import Recipe
 
-FEWEST: Final = 25  # portraits of a source that is left out; fewer tell nothing
+FEWEST: Final = 25  # portraits of a source to leave out
 
 
 def leave_one_out(
     dataset: Dataset, out: Path, recipe: Recipe, backbone: Path | None = None, folds: int | None = None
 ) -> dict[str, Any]:
-    """Train without each source, or each fold of them, in turn and judge on it.
+    """Train without each source, or each fold of sources, in turn, and evaluate on it.
 
     Args:
-        dataset: Of several sources.
-        out: Gets a run for each source, and `leave-one-out.json`.
-        recipe: A short one.
-        backbone: Starting weights; None fetches Keras' own.
-        folds: Trainings, at least 2; None for one a source.
+        dataset: Pictures of several sources.
+        out: Folder for a run per source or fold, and for `leave-one-out.json`.
+        recipe: A short recipe.
+        backbone: Starting weights; None to download those of Keras.
+        folds: Number of runs, at least 2; None for one per source.
 
     Returns:
-        What the file says: `trainings`, figures by source, and the mean accuracy and macro-F1 of sources.
+        The content of the file: `trainings`, figures by source, and their mean accuracy and macro-F1.
 
     Raises:
-        TrainingError: There are no two sources with enough portraits.
+        TrainingError: Fewer than two sources have enough portraits.
     """
     portraits = dataset.portraits
     counts = Counter(sample.example.source for sample in portraits)
@@ -85,18 +85,18 @@ def _softmax(logits: Any) -> Any:
 
 
 def main() -> None:
-    """Leave sources out from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see dataset.py)")
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the runs; resumed if it holds them"
+        "--out", type=Path, required=True, help="folder of the runs, which are resumed if they exist"
     )
     parser.add_argument("--backbone", type=Path, help="MobileNetV2 weights; default: Keras' download")
-    parser.add_argument("--folds", type=int, help="trainings, at least 2; default: one for each source")
+    parser.add_argument("--folds", type=int, help="number of runs, at least 2; default: one per source")
     parser.add_argument("--params", type=Path, default=PARAMS, help="default: the project's params.yaml")
     options = parser.parse_args()
     if options.folds is not None and options.folds < 2:
-        parser.error("--folds: 2 at least, or nothing would be left to train with")
+        parser.error("--folds: at least 2, or nothing would be left to train with")
     try:
         with explain_full_disk():
             recipe = read_recipe(options.params, "leave_one_out", "imagenet")

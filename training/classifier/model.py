@@ -1,4 +1,4 @@
-"""The classifier: MobileNetV2 with the scaling inside the graph, and a projection for drift detection."""
+"""The classifier: MobileNetV2 with pixel scaling inside the graph, and a projection of its features for drift."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PROJECTION_SEED: Final = 20201
 
 
 def build(weights: Path | None = None) -> keras.Model:
-    """The model to fine-tune: RGB 0..255 (N, H, W, 3) → logits (N, 3), for any H and W.
+    """Build the model to train: RGB 0..255 (N, H, W, 3) → logits (N, 3), for any H and W.
 
     Args:
-        weights: A `.weights.h5` of Keras' MobileNetV2 1.0 without top; None fetches Keras' own, of ImageNet.
+        weights: A `.weights.h5` of Keras' MobileNetV2 1.0 without top; None to download the ImageNet weights.
     """
     return _classifier(str(weights) if weights else "imagenet")
 
 
 def load_trained(weights: Path) -> keras.Model:
-    """A model of `build` with the weights that training wrote."""
+    """Load a model of `build` with trained weights."""
     model = _classifier(None)
     model.load_weights(weights)
     return model
@@ -43,7 +43,7 @@ def _classifier(backbone_weights: str | None) -> keras.Model:
     )
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.9  # Keras' 0.999 lags behind the weights for thousands of steps
+            layer.momentum = 0.9  # Keras' 0.999 lags thousands of steps behind the weights
     features = backbone(keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels))
     logits = keras.layers.Dense(len(LABELS), name="logits")(
         keras.layers.Dropout(0.3, name="dropout")(features)
@@ -53,19 +53,19 @@ def _classifier(backbone_weights: str | None) -> keras.Model:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What makes probabilities of logits: softmax(logits / temperature + biases), biases in the order of labels."""
+    """The calibration of logits: softmax(logits / temperature + biases), with biases in the order of labels."""
 
     temperature: float
     biases: tuple[float, ...]
 
 
 def serving_model(model: keras.Model, size: int, calibration: Calibration) -> keras.Model:
-    """The graph that ships: RGB 0..255 (N, size, size, 3) → calibrated probabilities and the feature projection.
+    """Build the graph that ships: RGB 0..255 (N, size, size, 3) → probabilities (N, 3) and projection (N, 16).
 
     Args:
         model: A trained model of `build`.
         size: Side of the input, in pixels.
-        calibration: Becomes part of the last layer's weights.
+        calibration: The calibration, which is folded into the last layer's weights.
     """
     pixels = keras.Input((size, size, 3), name="pixels")
     features = model.get_layer(BACKBONE)(keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels))
@@ -80,6 +80,6 @@ def serving_model(model: keras.Model, size: int, calibration: Calibration) -> ke
 
 
 def projection_matrix(features: int) -> NDArray[np.float32]:
-    """The fixed Gaussian projection (features, 16), scaled to keep lengths (Johnson & Lindenstrauss)."""
+    """Return the fixed Gaussian projection (features, 16), scaled to preserve lengths (Johnson & Lindenstrauss)."""
     draw = np.random.default_rng(PROJECTION_SEED).standard_normal((features, PROJECTION), np.float32)
     return draw / np.float32(np.sqrt(PROJECTION))

@@ -1,8 +1,8 @@
 """Find doubtful labels: `python -m training.classifier.suspects --data FOLDER --out FOLDER`.
 
-Each half of the pictures is judged by a model trained briefly on the other half. Where that model gives the
-label little chance, either the picture is hard or its label is wrong: look at `suspects.jpg`, and move or remove the
-wrong ones, whose files `suspects.csv` names.
+Each half of the pictures is scored by a model trained briefly on the other half. If that gives the label a low
+probability, the picture is either difficult or labelled wrongly. Look at `suspects.jpg`, and move or remove the wrong
+ones; `suspects.csv` lists the files.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 RECIPE: Final = Recipe(
     (Stage(112, epochs=3, learning_rate=8e-4, train_samples=12_000, freeze_until_block=5),), 64, 1
 )
-DOUBT: Final = 0.15  # a label with less chance than this is a suspect
+DOUBT: Final = 0.15  # probability of the label below which a picture is a suspect
 TILE, COLUMNS = 96, 14
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A sample whose label had only this `chance`, and the `guess` that was thought likelier."""
+    """A sample with the probability of its label, `chance`, and the most likely label, `guess`."""
 
     sample: Sample
     chance: float
@@ -46,7 +46,7 @@ class Suspect:
 def find_suspects(
     dataset: Dataset, out: Path, *, backbone: Path | None = None, recipe: Recipe = RECIPE
 ) -> list[Suspect]:
-    """Suspects among the whole pictures of all splits, the most doubtful first; halves are kept in `out`."""
+    """Find the suspects among the portraits of all splits, most doubtful first; the two runs are kept in `out`."""
     suspects = []
     for half in (0, 1):
         samples = [
@@ -68,7 +68,7 @@ def find_suspects(
 
 
 def contact_sheet(suspects: Sequence[Suspect]) -> Image.Image:
-    """The suspects side by side, numbered as in the table, with label and guess."""
+    """Draw the suspects side by side, numbered as in the table, with label and guess."""
     sheet = Image.new("RGB", (TILE * COLUMNS, (TILE + 12) * -(-len(suspects) // COLUMNS)))
     pen = ImageDraw.Draw(sheet)
     for number, suspect in enumerate(suspects):
@@ -79,7 +79,7 @@ def contact_sheet(suspects: Sequence[Suspect]) -> Image.Image:
 
 
 def main() -> None:
-    """Write the table and the sheet."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

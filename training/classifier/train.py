@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from training.classifier.dataset import Dataset, Sample
     from training.recipe import Recipe, Stage
 
-TEACHER_SHARE: Final = 0.2  # of a target, where a trained classifier is trained further
-TEACHER_SHARE_WITHOUT_A_LABEL: Final = 0.5
+TEACHER_SHARE: Final = 0.2  # of a target, in fine-tuning
+TEACHER_SHARE_WITHOUT_A_LABEL: Final = 0.5  # if a label has no pictures
 SHARES: Final = {"mask": 0.42, "no_mask": 0.38, "incorrect": 0.2}  # of a training epoch
-SMALL: Final = 128  # pixels; the side at which small faces are served, and every third batch is drawn
-CLEAR: Final = 48  # pixels; a smaller face is drawn the less, as its nose is but a pixel or two
+SMALL: Final = 128  # pixels; input size for small faces in serving, and of every third batch
+CLEAR: Final = 48  # pixels; smaller faces are sampled less, since their noses have only a pixel or two
 
 
 def batches(
@@ -46,7 +46,7 @@ def batches(
     recipe: Recipe,
     seed: Sequence[int],
 ) -> Batches:
-    """An epoch of augmented pictures, uint8 (batch, size, size, 3), and theirs of the `targets` (N, 3)."""
+    """Return an epoch of augmented pictures, uint8 (batch, size, size, 3), with targets (batch, 3)."""
     batch = recipe.batch
     count = min(stage.train_samples, max(batch, len(samples)))
     chances = sampling_weights(samples, recipe.bare_face_weights)
@@ -64,9 +64,10 @@ def batches(
 def sampling_weights(
     samples: Sequence[Sample], bare_face_weights: Mapping[str, float]
 ) -> NDArray[np.float64]:
-    """Chance of each sample to be drawn, (N,): classes get their `SHARES`, within one a source counts by its root.
+    """Return the probability of drawing each sample, (N,).
 
-    So neither the rare class drowns nor the largest source decides what a mask looks like.
+    Classes get their `SHARES`; within a class, a source's weight is the square root of its size. So the rare class is
+    not drowned, and the largest source does not dominate.
     """
     groups = [(s.example.label, s.example.source, s.example.in_scene) for s in samples]
     sizes = Counter(groups)
@@ -87,16 +88,16 @@ def _side(sample: Sample) -> float:
 
 
 def one_hot(samples: Sequence[Sample]) -> NDArray[np.float32]:
-    """Labels as (N, 3)."""
+    """Return the labels of samples as one-hot rows (N, 3)."""
     rows = [LABELS.index(s.example.label) for s in samples]
     return np.eye(len(LABELS), dtype=np.float32)[rows]
 
 
 def distilled(samples: Sequence[Sample], teacher: Network) -> NDArray[np.float32]:
-    """What to learn where a trained network is trained further: labels mixed with the teacher's answers, (N, 3).
+    """Return the targets of fine-tuning, (N, 3): labels mixed with the teacher's probabilities.
 
-    They hold in place what the pictures do not show (Li & Hoiem 2016, "Learning without Forgetting"): other people
-    and places, and the more so a label that there are no pictures of.
+    They preserve knowledge that the pictures lack (Li & Hoiem 2016, "Learning without Forgetting"): of other people
+    and places, and of a label without pictures.
     """
     answers = probabilities(teacher, [margin_crop(sample, MARGIN) for sample in samples], name="teacher")
     complete = len({sample.example.label for sample in samples}) == len(LABELS)
@@ -105,7 +106,7 @@ def distilled(samples: Sequence[Sample], teacher: Network) -> NDArray[np.float32
 
 
 def predict_logits(model: keras.Model, samples: Sequence[Sample], size: int) -> NDArray[np.float32]:
-    """Logits (N, 3) of the faces as serving cuts them, stretched to the square."""
+    """Return the logits (N, 3) of faces, cropped as in serving and resized to the square."""
     starts = range(0, len(samples), 64)
     parts = [
         model.predict_on_batch(np.stack([resize(margin_crop(s, MARGIN), size) for s in samples[i : i + 64]]))
@@ -115,7 +116,7 @@ def predict_logits(model: keras.Model, samples: Sequence[Sample], size: int) -> 
 
 
 def validation_scores(logits: NDArray[np.float32], samples: Sequence[Sample]) -> dict[str, float]:
-    """Macro-F1 of the classes, mask-or-not accuracy, and the loss, from logits (N, 3)."""
+    """Return macro-F1, accuracy, mask-or-not accuracy and loss for logits (N, 3)."""
     chances = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
     chances /= chances.sum(axis=1, keepdims=True)
     actual = one_hot(samples).argmax(axis=1)
@@ -139,20 +140,20 @@ def train(
     replace: bool = False,
     after_epoch: Callable[[Path], object] = lambda _: None,
 ) -> keras.Model:
-    """Train through all stages and return the best model of the last; goes on with what `out` holds.
+    """Train all stages, and return the best model of the last; an interrupted run is resumed.
 
     Args:
         dataset: Pictures with the splits train and val.
         out: Folder of the run.
-        recipe: Stages, batch size and seed.
-        backbone: Starting weights of the backbone; None fetches Keras' own.
-        start: Weights of a trained classifier to go on from, instead.
-        teacher: Network whose answers are learned along with the labels, see `distilled`.
-        replace: Begin anew where `out` holds another run than this, rather than refuse.
+        recipe: The recipe.
+        backbone: Starting weights of the backbone; None to download those of Keras.
+        start: Weights of a trained classifier to fine-tune, instead.
+        teacher: Network whose probabilities are mixed into the targets; see `distilled`.
+        replace: Replace another run in `out`, rather than refuse.
         after_epoch: Called with `out` after every epoch.
 
     Raises:
-        TrainingError: There is nothing to learn from or to judge by; or see `train_stages`.
+        TrainingError: There are no pictures to train with or to validate; or see `train_stages`.
     """
     learned, judged = dataset.split("train", scenes=True), dataset.split("val")
     if not learned or not judged:
@@ -197,7 +198,7 @@ def train(
 
 
 def train_on(data: Path, out: Path, recipe: Recipe, *, start: Path | None, **options: Any) -> None:
-    """Train on a folder of pictures; the release in the image teaches what is fine-tuned. See `train`."""
+    """Train on a folder of pictures; in fine-tuning, the release in the image is the teacher. See `train`."""
     dataset = load(find(data))
     print(summary(dataset))
     require_labels(dataset)
@@ -206,7 +207,7 @@ def train_on(data: Path, out: Path, recipe: Recipe, *, start: Path | None, **opt
 
 
 def main() -> None:
-    """Train from the command line."""
+    """Run the command."""
     train_command(__doc__, "classifier", train_on)
 
 

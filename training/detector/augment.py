@@ -1,4 +1,4 @@
-"""Make training pictures: mosaics of scenes, faces at every size, portraits, pasted faces, places without any."""
+"""Augmentation of scenes: mosaics, faces at every size, portraits, pasted faces, backgrounds without faces."""
 
 from __future__ import annotations
 
@@ -20,22 +20,20 @@ if TYPE_CHECKING:
     from training.detector.scenes import Scene
 
 MOSAIC: Final = 0.4  # share of pictures made of four scenes
-FACE_FREE: Final = 0.05  # share of pictures cut from where no face is
-PORTRAIT: Final = 0.22  # share of pictures that one face fills, or nearly
-OVER_A_SCENE: Final = 0.3  # share of portraits that lie on a place without faces, rather than on one colour
-NOT_FACE: Final = (
-    0.3  # share of the parts of a scene with places that look like faces that are about one of those
-)
-PASTED: Final = 0.35  # share of pictures that faces are pasted into
-SIZES: Final = (13.0, 260.0)  # pixels of a face in the picture, drawn evenly on a log scale
-SEEN: Final = 0.45  # of a face's area that must be in the picture for it to count
-IGNORED: Final = 0.1  # with less in it than SEEN but more than this, finding it is neither right nor wrong
-SMALLEST: Final = 7.0  # pixels; nor is finding a face smaller than this
+FACE_FREE: Final = 0.05  # share of pictures that are backgrounds without faces
+PORTRAIT: Final = 0.22  # share of pictures that are portraits
+OVER_A_SCENE: Final = 0.3  # share of portraits on a background from a scene, rather than on a plain colour
+NOT_FACE: Final = 0.3  # share of tiles centred on a place that looks like a face, if the scene has one
+PASTED: Final = 0.35  # share of pictures with pasted faces
+SIZES: Final = (13.0, 260.0)  # range of face sizes in pixels, uniform on a log scale
+SEEN: Final = 0.45  # visible share of a face's area from which it must be found
+IGNORED: Final = 0.1  # visible share from which it is ignored: a detection is neither right nor wrong
+SMALLEST: Final = 7.0  # pixels; smaller faces are ignored, too
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Boxes (left, top, right, bottom) in pixels, float32 (n, 4), and whether each is to be found, bool (n,)."""
+    """Boxes (left, top, right, bottom) in pixels, float32 (n, 4), and whether each must be found, bool (n,)."""
 
     boxes: NDArray[np.float32]
     sought: NDArray[np.bool_]
@@ -43,20 +41,20 @@ class Faces:
 
 @dataclass(frozen=True)
 class CutFace:
-    """A face to paste: RGB uint8 (H, W, 3), all of it face but for a rim."""
+    """A face to paste, with a narrow rim: RGB uint8 (H, W, 3)."""
 
     pixels: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Material:
-    """What training pictures are made of.
+    """The material for training pictures.
 
     Attributes:
         scenes: Whole scenes.
-        cumulated: Chance of each of them or one before it to be drawn, (scenes,).
-        portraits: Scenes of one face, which may fill the picture.
-        cut_faces: What may be pasted.
+        cumulated: Cumulative probabilities of drawing them, (scenes,).
+        portraits: Scenes of one face.
+        cut_faces: Faces to paste.
     """
 
     scenes: Sequence[Scene]
@@ -65,20 +63,20 @@ class Material:
     cut_faces: Sequence[CutFace]
 
     def any_scene(self, rng: np.random.Generator) -> Scene:
-        """A scene by its chance."""
+        """Draw a scene by its probability."""
         return self.scenes[min(int(np.searchsorted(self.cumulated, rng.random())), len(self.scenes) - 1)]
 
 
 def compose(
     material: Material, size: int, plain: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], Faces]:
-    """Draw one training picture.
+    """Compose a training picture.
 
     Args:
-        material: What it is made of.
-        size: Its side, in pixels.
-        plain: Chance of a scene as serving sees it, but for its colours and left and right.
-        rng: Where the randomness comes from.
+        material: The material.
+        size: Side of the picture, in pixels.
+        plain: Probability of a scene as in serving, with only colours and mirroring changed.
+        rng: Random number generator.
 
     Returns:
         The picture, RGB uint8 (size, size, 3), and the faces in it.
@@ -103,7 +101,7 @@ def compose(
 
 
 def _parts(canvas: Image.Image, material: Material, kind: float, rng: np.random.Generator) -> list[Faces]:
-    """Fill the canvas as `kind`, 0 to 1, says; the faces of each part."""
+    """Fill the canvas in the way that `kind`, 0 to 1, selects; return the faces of each part."""
     size = canvas.width
     if kind < MOSAIC:
         x, y = (int(v) for v in size * rng.uniform(0.3, 0.7, 2))
@@ -146,7 +144,7 @@ def _any_colour(rng: np.random.Generator) -> tuple[int, ...]:
 def _tile(
     canvas: Image.Image, tile: tuple[int, int, int, int], scene: Scene, size: int, rng: np.random.Generator
 ) -> Faces:
-    """Fill a rectangle of the canvas with a part of a scene, at a scale that gives some face the size drawn."""
+    """Fill a rectangle of the canvas with a part of a scene, often scaled so that one face gets a random size."""
     left, top, right, bottom = tile
     height, width = scene.pixels.shape[:2]
     fit = size / max(width, height)
@@ -161,7 +159,7 @@ def _tile(
     else:
         scale = fit * float(rng.uniform(0.6, 1.35))
     across, down = scale * np.exp(rng.uniform(-0.12, 0.12, 2))
-    # Where the face's centre comes to lie; then the scene is moved back to cover what it can.
+    # Place the face's centre at random, then shift the scene so that it covers as much as possible.
     centre = np.array([(box[0] + box[2]) / 2 * across, (box[1] + box[3]) / 2 * down])
     room = np.array([right - left, bottom - top])
     offset = rng.uniform(0.1, 0.9, 2) * room - centre
@@ -185,7 +183,7 @@ def _tile(
 
 
 def _portrait(canvas: Image.Image, portrait: Scene, rng: np.random.Generator) -> Faces:
-    """Put a portrait on the canvas: as large as it goes, as serving does, or smaller and anywhere."""
+    """Put a portrait on the canvas: as large as possible, as in serving, or smaller and anywhere."""
     height, width = portrait.pixels.shape[:2]
     left, top, right, bottom = rng.uniform(0, 0.12, 4) * (rng.random() < 0.3) * (width, height, width, height)
     region = (left, top, width - right, height - bottom)
@@ -208,7 +206,7 @@ def _portrait(canvas: Image.Image, portrait: Scene, rng: np.random.Generator) ->
 
 
 def _clipped(faces: Faces, to: tuple[float, float, float, float]) -> Faces:
-    """Faces cut at the edges of a rectangle; those that lose too much or are too small are no longer sought."""
+    """Clip faces to a rectangle; those that lose too much, or are too small, are ignored or removed."""
     boxes = faces.boxes
     cut = np.concatenate([np.maximum(boxes[:, :2], to[:2]), np.minimum(boxes[:, 2:], to[2:])], axis=1)
     sides = (cut[:, 2:] - cut[:, :2]).clip(0)
@@ -227,7 +225,7 @@ def _joined(parts: Sequence[Faces]) -> Faces:
 
 
 def _face_free(canvas: Image.Image, scene: Scene, rng: np.random.Generator) -> None:
-    """Fill the canvas with a place of the scene that holds no face; with nothing where there is none."""
+    """Fill the canvas with a part of the scene without faces; leave it unchanged if none is found."""
     height, width = scene.pixels.shape[:2]
     for _ in range(20):
         side = rng.uniform(0.2, 0.8, 2) * min(width, height)
@@ -241,7 +239,7 @@ def _face_free(canvas: Image.Image, scene: Scene, rng: np.random.Generator) -> N
 
 
 def _paste(canvas: Image.Image, face: CutFace, there: Sequence[Faces], rng: np.random.Generator) -> Faces:
-    """Put a face with soft edges where no other is."""
+    """Paste a face with soft edges where it overlaps no other; return it, or no faces if that fails."""
     size = canvas.width
     height = float(np.exp(rng.uniform(*np.log((18, size * 0.6)))))
     width = height * face.pixels.shape[1] / face.pixels.shape[0] * float(np.exp(rng.uniform(-0.1, 0.1)))
@@ -273,7 +271,7 @@ def _paste(canvas: Image.Image, face: CutFace, there: Sequence[Faces], rng: np.r
 
 
 def _rotated(canvas: Image.Image, faces: Faces, rng: np.random.Generator) -> tuple[Image.Image, Faces]:
-    """Turn the picture; a box then bounds the turned ellipse that the upright box bounds."""
+    """Rotate the picture; each box then bounds the rotated ellipse in the upright box."""
     degrees = float(np.clip(rng.normal(0, 10), -30, 30))
     size = canvas.width
     turned = canvas.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=_any_colour(rng))
@@ -288,7 +286,7 @@ def _rotated(canvas: Image.Image, faces: Faces, rng: np.random.Generator) -> tup
 
 
 def _degraded(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Low resolution, blur and JPEG artefacts, each now and then."""
+    """Apply low resolution, blur and JPEG artefacts, each with some probability."""
     size = image.size
     if rng.random() < 0.1:
         small = int(size[0] * rng.uniform(0.4, 0.8))

@@ -1,7 +1,7 @@
-"""Turn a trained detector into TFLite: `python -m training.detector.convert --data FOLDER --run RUN`.
+"""Convert a trained detector to TFLite: `python -m training.detector.convert --data FOLDER --run RUN`.
 
-Writes `detector.tflite` (int8), `detector-float32.tflite` and `conversion.json` beside the weights: the
-calibration, the score from which on a face counts, and what both files reach on the validation scenes.
+Writes `detector.tflite` (int8), `detector-float32.tflite` and `conversion.json` next to the weights, the latter with
+the calibration, the score threshold, and the figures of both files on the validation scenes.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from functions.inference.detect import Detections
     from training.detector.metrics import Matches
 
-REPRESENTATIVE: Final = 300  # scenes that set the quantised ranges
+REPRESENTATIVE: Final = 300  # scenes that determine the quantised ranges
 
 
 def platt(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset of the logit that make a score the chance of being right (Platt 1999), by Newton's method.
+    """Fit slope and offset of the logit so that scores are probabilities (Platt 1999), with Newton's method.
 
     Args:
-        scores: 0 to 1, (N,).
-        right: Whether each was, (N,); one right and one wrong are added, so that the answer stays finite.
+        scores: Scores between 0 and 1, (N,).
+        right: Whether each detection is right, (N,). One right and one wrong are added, to keep the result finite.
     """
     logits = np.log(scores / (1 - scores)).astype(np.float64)
     design = np.stack([np.append(logits, [0, 0]), np.ones(len(logits) + 2)], axis=1)
@@ -57,13 +57,13 @@ def platt(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[float,
 
 
 def find_faces(file: bytes, size: int, scenes: Sequence[Scene], min_score: float) -> list[Detections]:
-    """What a TFLite file finds in each scene, through the serving code."""
+    """Return the detections of a TFLite file in each scene, with the serving code."""
     detector = Detector(Network(file, size), min_score, threads=2)
     return [detector.detect(scene.pixels) for scene in scenes]
 
 
 def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, Any]:
-    """Convert the weights in `folder`, write the files there and return what `conversion.json` says."""
+    """Convert the weights in `folder`, write the files there, and return the content of `conversion.json`."""
     model = load_trained(folder / DETECTOR_WEIGHTS)
     judged = [scene for scene in scenes if scene.split == "val"]
     learned = [scene for scene in scenes if scene.split == "train"]
@@ -103,7 +103,7 @@ def convert_on(data: Path, run: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Convert from the command line."""
+    """Run the command."""
     convert_command(__doc__, convert_on)
 
 

@@ -1,9 +1,9 @@
-"""Judge what a run's detector finds: `python -m training.detector.evaluate --data FOLDER --run RUN`.
+"""Evaluate a converted detector: `python -m training.detector.evaluate --data FOLDER --run RUN`.
 
-Looks at the test scenes through the serving code, each face that is found also judged by a release's classifier,
-and writes `metrics.json`. Figures are about faces of at least 24 pixels; what is smaller, found or not,
-counts neither way, but is shown by size. Average precision asks for half an overlap; what is told of the detector as
-it serves asks for a box that is on the face (`ON_FACE`).
+Runs the serving code on the test scenes, classifies the faces found with a release's classifier, and writes
+`metrics.json`. Figures are for faces of at least 24 pixels; smaller ones are ignored, except in the figures by size.
+Average precision requires an IoU of 0.5; figures at the served threshold require that the box is on the face
+(`ON_FACE`).
 """
 
 from __future__ import annotations
@@ -48,29 +48,29 @@ if TYPE_CHECKING:
 
     from training.detector.scenes import Scene
 
-LOWEST_SCORE: Final = 0.002  # where the precision-recall curve ends
+LOWEST_SCORE: Final = 0.002  # end of the precision-recall curve
 FALSE_PER_PICTURE: Final = 0.1
-SIZES: Final = (8, 12, 16, 24, 32, 64, 128, 10_000)  # pixels, between which recall is told
+SIZES: Final = (8, 12, 16, 24, 32, 64, 128, 10_000)  # pixels; limits of the ranges for recall by size
 DRAWS: Final = 500  # of a bootstrap over scenes
-FACE_FREE: Final = 200  # backgrounds cut out of scenes
+FACE_FREE: Final = 200  # backgrounds cropped from scenes
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in one scene: faces, and for each the probabilities (faces, 3) of the labels."""
+    """The detections in a scene, with the probabilities (faces, 3) of the labels."""
 
     faces: Detections
     probabilities: NDArray[np.float64]
 
 
 def find(detector: Network, classifier: Network, scenes: Sequence[Scene]) -> list[Found]:
-    """Find every face in every scene, down to `LOWEST_SCORE`, and judge it, as serving does."""
-    finder, judge = Detector(detector, LOWEST_SCORE, threads=2), Classifier(classifier, threads=2)
+    """Detect all faces in all scenes, down to `LOWEST_SCORE`, and classify them, as serving does."""
+    finder, labeller = Detector(detector, LOWEST_SCORE, threads=2), Classifier(classifier, threads=2)
     result = []
     for scene in tqdm(scenes, desc="finding faces", unit="scene"):
         faces = finder.detect(scene.pixels)
-        judged = judge.classify([crop_with_margin(scene.pixels, box) for box in faces.boxes])
-        probabilities = np.array([one.probabilities for one in judged]).reshape(-1, len(LABELS))
+        labels = labeller.classify([crop_with_margin(scene.pixels, box) for box in faces.boxes])
+        probabilities = np.array([one.probabilities for one in labels]).reshape(-1, len(LABELS))
         result.append(Found(faces, probabilities))
     return result
 
@@ -78,13 +78,13 @@ def find(detector: Network, classifier: Network, scenes: Sequence[Scene]) -> lis
 def evaluate(
     found: Sequence[Found], scenes: Sequence[Scene], min_score: float, detector: Network
 ) -> dict[str, Any]:
-    """What `metrics.json` says of the scenes.
+    """Return the content of `metrics.json` for scenes.
 
     Args:
-        found: Of each scene.
-        scenes: Those of the test split.
-        min_score: From which on serving takes a face for one.
-        detector: For the pictures without faces.
+        found: The detections in each scene.
+        scenes: The test scenes.
+        min_score: The served threshold.
+        detector: The detector, for the pictures without faces.
     """
     every = [one.faces for one in found]
     large = [to_find(scene) for scene in scenes]
@@ -112,7 +112,7 @@ def _chosen(values: Sequence[Any], here: Sequence[bool]) -> list[Any]:
 
 
 def certain(faces: Detections, min_score: float) -> Detections:
-    """Those that serving would tell."""
+    """Return the detections above the threshold."""
     kept = faces.scores >= min_score
     return Detections(faces.boxes[kept], faces.scores[kept])
 
@@ -123,7 +123,7 @@ def _served(
     sought: Sequence[NDArray[np.bool_]],
     min_score: float,
 ) -> dict[str, float]:
-    """Recall and false detections a scene at the threshold that serves, by boxes that are on the face."""
+    """Return recall and false detections a scene at the served threshold, for boxes that are on the face."""
     result = [certain(faces, min_score) for faces in found]
     matches = match(result, [scene.boxes for scene in scenes], sought, MIN_FACE, ON_FACE)
     recall, false = served_in(matches, np.ones((1, len(scenes))))
@@ -136,11 +136,11 @@ def _with_intervals(
     sought: Sequence[NDArray[np.bool_]],
     min_score: float,
 ) -> dict[str, Any]:
-    """Figures with 95% intervals, by bootstrap over scenes, as faces of one scene are found or missed together."""
+    """Return figures with 95% intervals, by a bootstrap over scenes, since faces in one scene are not independent."""
     boxes = [scene.boxes for scene in scenes]
     certain_ones = match([certain(one, min_score) for one in found], boxes, sought, MIN_FACE, ON_FACE)
     halves, on_face = match(found, boxes, sought, MIN_FACE), match(found, boxes, sought, MIN_FACE, ON_FACE)
-    # Detections are matched within a scene, so that a draw of scenes only counts each so many times.
+    # Detections are matched within a scene, so a draw of scenes only changes how often each scene counts.
     times = np.concatenate([np.ones((1, len(scenes))), resamples(len(scenes), DRAWS)])
     recall, false = served_in(certain_ones, times)
     result: dict[str, Any] = {"n": int(halves.faces.sum())}
@@ -163,10 +163,10 @@ def _label(
     number: int,
     min_score: float,
 ) -> dict[str, float]:
-    """How faces of one label are found at all, and found as such.
+    """Return how faces with one label are found, and found with that label.
 
-    For average precision, a detection stands for each label with its score times the label's probability; on a face
-    of unknown class it is neither right nor wrong.
+    For average precision, a detection counts for each label with its score times the label's probability; on a face
+    of unknown class, it is neither right nor wrong.
     """
     own = [scene.labels == number for scene in scenes]
     there = [mine | (scene.labels == UNLABELLED) for scene, mine in zip(scenes, own, strict=True)]
@@ -178,7 +178,7 @@ def _label(
     matches = match(
         as_such,
         [scene.boxes[here] for scene, here in zip(scenes, there, strict=True)],
-        [wanted[here] for wanted, here in zip(sought, there, strict=True)],
+        [mine[here] for mine, here in zip(sought, there, strict=True)],
         MIN_FACE,
     )
     detected = _served([one.faces for one in found], scenes, sought, min_score)
@@ -186,7 +186,7 @@ def _label(
 
 
 def _sizes(found: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
-    """Recall by the shorter side of a face, in pixels of its scene."""
+    """Return recall by the shorter side of a face, in pixels of its scene."""
     result = {}
     for low, high in pairwise(SIZES):
         sought = [scene.sought & (sides(scene) >= low) & (sides(scene) < high) for scene in scenes]
@@ -199,7 +199,7 @@ def _sizes(found: Sequence[Detections], scenes: Sequence[Scene], min_score: floa
 def _end_to_end(
     found: Sequence[Found], scenes: Sequence[Scene], large: Sequence[NDArray[np.bool_]], min_score: float
 ) -> dict[str, Any]:
-    """How the faces that are found are labelled: a confusion matrix (actual, answer), and shares of it."""
+    """Return the confusion matrix (actual, predicted) of the faces found, and figures from it."""
     confusion = np.zeros((len(LABELS), len(LABELS)), int)
     for one, scene, sought in zip(found, scenes, large, strict=True):
         faces = certain(one.faces, min_score)
@@ -226,7 +226,7 @@ def _end_to_end(
 
 
 def _face_free(scenes: Sequence[Scene], detector: Network, min_score: float) -> dict[str, Any]:
-    """False detections on pictures that hold no face: backgrounds cut out of scenes, and drawn patterns."""
+    """Return false detections on pictures without faces: backgrounds cropped from scenes, and drawn patterns."""
     finder = Detector(detector, min_score, threads=2)
     pictures = {"backgrounds": backgrounds(scenes), "patterns": patterns()}
     return {
@@ -239,7 +239,7 @@ def _face_free(scenes: Sequence[Scene], detector: Network, min_score: float) -> 
 
 
 def backgrounds(scenes: Sequence[Scene], count: int = FACE_FREE) -> list[NDArray[np.uint8]]:
-    """Parts of scenes, RGB, half a scene's sides and more, that no labelled face reaches into."""
+    """Crop parts of scenes, RGB (H, W, 3), of at least half a scene's sides, that overlap no labelled face."""
     rng = np.random.default_rng(0)
     cuts: list[NDArray[np.uint8]] = []
     for _ in range(100 * count):
@@ -257,7 +257,7 @@ def backgrounds(scenes: Sequence[Scene], count: int = FACE_FREE) -> list[NDArray
 
 
 def patterns() -> list[NDArray[np.uint8]]:
-    """Noise at several scales, gradients, stripes and plain colours, RGB (480, 640, 3)."""
+    """Draw noise at several scales, gradients, stripes and plain colours, RGB (480, 640, 3)."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[0:480, 0:640]
     drawn: dict[str, Callable[[], NDArray[Any]]] = {
@@ -276,7 +276,7 @@ def _enlarged(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def evaluate_run(run: Path, data: Path, classifier: Network) -> Mapping[str, Any]:
-    """Judge the converted detector in `run`; writes and returns what `metrics.json` says.
+    """Evaluate the converted detector in `run`; write and return `metrics.json`.
 
     Raises:
         TrainingError: There are no test scenes.
@@ -300,12 +300,14 @@ def evaluate_run(run: Path, data: Path, classifier: Network) -> Mapping[str, Any
 
 
 def main() -> None:
-    """Judge a detector from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with frames.csv (see scenes.py)")
     parser.add_argument("--run", type=Path, required=True, help="folder of a converted run; results go there")
     parser.add_argument(
-        "--release", default="", help="whose classifier judges the faces; default: the image's"
+        "--release",
+        default="",
+        help="release whose classifier labels the faces; default: the one in the image",
     )
     options = parser.parse_args()
     try:

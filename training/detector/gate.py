@@ -1,8 +1,8 @@
-"""Compare a detector's run with what serves.
+"""The detector's gate: compares a run with the serving release.
 
-Both look at the same test scenes; the bootstrap draws scenes. Overall figures are average precision, and recall and
-false detections at the threshold that each serves with; then comes the recall of each label and source. See
-`training.gate` for what it takes to pass. `gate.json` in the run's folder says all of it.
+Both run on the same test scenes; the bootstrap draws scenes. Overall figures are average precision, and recall and
+false detections at each network's threshold; the recall of each label and source follows. See `training.gate` for the
+conditions. The result goes to `gate.json` in the run's folder.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 DRAWS: Final = 2_000
 PRECISION_DRAWS: Final = 500
-FALSE_MARGIN: Final = 0.05  # false detections a scene that a candidate must be shown not to add
+FALSE_MARGIN: Final = 0.05  # largest increase in false detections a scene
 
 
 def compare_overall(
@@ -56,12 +56,12 @@ def compare_overall(
     serving: tuple[Sequence[Detections], float],
     scenes: Sequence[Scene],
 ) -> list[Comparison]:
-    """Average precision, recall and false detections, which must be shown not to be lost.
+    """Compare average precision, recall and false detections, with non-inferiority tests.
 
     Args:
-        candidate: What the run finds in each scene, and the score from which it takes a face for one.
-        serving: The same of what serves.
-        scenes: Of the test split.
+        candidate: The run's detections in each scene, and its threshold.
+        serving: The serving release's detections and threshold.
+        scenes: The test scenes.
     """
     boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
     times = np.concatenate([np.ones((1, len(scenes))), resamples(len(scenes), PRECISION_DRAWS)])
@@ -85,7 +85,7 @@ def _as_served(
     sought: Sequence[NDArray[np.bool_]],
     alpha: float | None = None,
 ) -> list[Comparison]:
-    """Recall, and of the whole test set (without an `alpha` of many) false detections as well."""
+    """Compare recall, and for the whole test set (without `alpha`) also false detections."""
     boxes = [scene.boxes for scene in scenes]
     both = [
         match([certain(one, score) for one in found], boxes, sought, MIN_FACE, ON_FACE)
@@ -112,7 +112,7 @@ def _as_served(
 
 
 def _doubt(candidate: Matches, serving: Matches, faces: int) -> Floats:
-    """What half a face that either alone finds adds to the difference of recalls; why: `training.classifier.gate`."""
+    """Return the effect on recall of half a face that only one finds; `training.classifier.gate` says why."""
     if np.array_equal(candidate.scores, serving.scores):
         return np.zeros(DRAWS)
     drawn = np.random.default_rng(1).poisson(0.5, (DRAWS, 2))
@@ -125,13 +125,13 @@ def judge(
     floor: tuple[Network, float],
     scenes: Sequence[Scene],
 ) -> list[Comparison]:
-    """Every figure of two detectors, and the overall ones against the floor.
+    """Compare all figures of two detectors, and the overall figures with the floor.
 
     Args:
-        candidate: A network, and the score from which it takes a face for one.
-        serving: What serves.
-        floor: What no candidate may be worse than, however many came between.
-        scenes: Of the test split.
+        candidate: The run's network, and its threshold.
+        serving: The serving network, and its threshold.
+        floor: The network in the image, than which no candidate may be worse, and its threshold.
+        scenes: The test scenes.
     """
     found: dict[bytes, Sequence[Detections]] = {}
     for network, _ in (candidate, serving, floor):
@@ -146,10 +146,10 @@ def judge(
         name: [to_find(scene) & own for scene, own in zip(scenes, members, strict=True)]
         for name, members in groups.items()
     }
-    judged = max(sum(sum(int(one.sum()) for one in wanted) >= FEWEST for wanted in sought.values()), 1)
+    tests = max(sum(sum(int(one.sum()) for one in masks) >= FEWEST for masks in sought.values()), 1)
     result = compare_overall(ours, theirs, scenes)
-    for name, wanted in sought.items():
-        result += _as_served(name, ours, theirs, scenes, wanted, ALPHA / judged)
+    for name, masks in sought.items():
+        result += _as_served(name, ours, theirs, scenes, masks, ALPHA / tests)
     if floor != serving:
         result += against_floor(compare_overall(ours, lowest, scenes))
     return result
@@ -176,7 +176,7 @@ def judge_run(run: Path, data: Path, serving: Release, floor: Release) -> dict[s
             for release in (candidate_release(serving, None, run), serving)
         ]
         result += compare_served(actual_classes(portraits), answers[0], answers[1])
-    said = verdict(
+    document = verdict(
         result,
         {
             "serving_version": serving.version,
@@ -186,5 +186,5 @@ def judge_run(run: Path, data: Path, serving: Release, floor: Release) -> dict[s
             "network_sha256": hashlib.sha256(candidate[0].file).hexdigest(),
         },
     )
-    (run / GATE).write_text(json.dumps(said, indent=1) + "\n")
-    return said
+    (run / GATE).write_text(json.dumps(document, indent=1) + "\n")
+    return document

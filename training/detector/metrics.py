@@ -1,4 +1,4 @@
-"""How well faces are found: matching, recall at a rate of false alarms, average precision."""
+"""Metrics of a detector: matching, recall at a rate of false detections, average precision."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-ON_FACE: Final = 0.4  # from which on it is on the face: the sets' own boxes of one face differ by as much
-FOUND: Final = 0.5  # intersection over union from which on a box has found a face, as benchmarks have it
+ON_FACE: Final = 0.4  # IoU from which a box is on the face; the data sets' own boxes differ by as much
+FOUND: Final = 0.5  # IoU from which a box has found a face, as in benchmarks
 NONE: Final = -1
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Every detection that counts, over all pictures, and how many faces there were to find.
+    """The detections in all pictures, without the ignored ones, and the number of faces to find.
 
     Attributes:
-        scores: (detections,).
+        scores: Score of each detection, (detections,).
         right: Whether it found a face, (detections,).
-        picture: The number of the picture it was made in, (detections,).
-        faces: To be found in each picture, (pictures,).
+        picture: Index of its picture, (detections,).
+        faces: Number of faces to find in each picture, (pictures,).
     """
 
     scores: NDArray[np.float32]
@@ -41,10 +41,10 @@ class Matches:
 def assign(
     found: Detections, boxes: NDArray[np.float32], sought: NDArray[np.bool_], least: float = FOUND
 ) -> NDArray[np.intp]:
-    """The face that each detection found, best detection first, or `NONE`; a face is found once.
+    """Assign a face, or `NONE`, to each detection, best detections first; a face is found only once.
 
-    A face that is not sought is taken only by a detection that fits no face that is. It takes any number of them, and
-    each fits by the share of its own area that lies within, as COCO has it for crowds.
+    An ignored face (not `sought`) is assigned only to detections that fit no other face, and to any number of them;
+    they fit by the share of their own area inside it, as for COCO's crowds.
     """
     faces = np.full(len(found.scores), NONE)
     if not len(boxes) or not len(faces):
@@ -61,7 +61,7 @@ def assign(
 
 
 def _share_within(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The share of each box of (n, 4) that lies within each box of (m, 4): (n, m)."""
+    """Return the share of each box of (n, 4) that lies inside each box of (m, 4): (n, m)."""
     low, high = np.maximum(a[:, np.newaxis, :2], b[:, :2]), np.minimum(a[:, np.newaxis, 2:], b[:, 2:])
     areas = (a[:, 2:] - a[:, :2]).prod(axis=1)
     return np.asarray((high - low).clip(0).prod(axis=-1) / areas[:, np.newaxis].clip(1e-6), np.float32)
@@ -77,41 +77,41 @@ def match(
     """Match detections with faces, picture by picture.
 
     Args:
-        found: Of each picture.
-        boxes: Of the faces in each picture, (faces, 4).
-        sought: Which of them must be found, (faces,); finding another is neither right nor wrong.
-        min_side: Pixels; nor is a detection with a shorter side wrong.
-        least: Intersection over union from which on a box has found a face.
+        found: The detections in each picture.
+        boxes: The boxes of the faces in each picture, (faces, 4).
+        sought: Which of them must be found, (faces,); the others are ignored.
+        min_side: Shorter side in pixels below which detections are ignored rather than false.
+        least: IoU from which a box has found a face.
     """
     scores, right = [np.zeros(0, np.float32)], [np.zeros(0, bool)]
     pictures = [np.zeros(0, np.intp)]
-    for number, (faces, there, wanted) in enumerate(zip(found, boxes, sought, strict=True)):
-        taken = assign(faces, there, wanted, least)
+    for number, (faces, there, to_find) in enumerate(zip(found, boxes, sought, strict=True)):
+        taken = assign(faces, there, to_find, least)
         hit = taken != NONE
-        correct = hit & np.append(wanted, False)[taken]
+        correct = hit & np.append(to_find, False)[taken]
         counts = correct | (~hit & ((faces.boxes[:, 2:] - faces.boxes[:, :2]).min(axis=1) >= min_side))
         scores.append(faces.scores[counts])
         right.append(correct[counts])
         pictures.append(np.full(counts.sum(), number))
-    wanted_faces = np.array([wanted.sum() for wanted in sought], np.int64)
-    return Matches(np.concatenate(scores), np.concatenate(right), np.concatenate(pictures), wanted_faces)
+    counts_to_find = np.array([to_find.sum() for to_find in sought], np.int64)
+    return Matches(np.concatenate(scores), np.concatenate(right), np.concatenate(pictures), counts_to_find)
 
 
 def resamples(pictures: int, draws: int) -> Floats:
-    """How often a bootstrap draws each picture, (draws, pictures)."""
+    """Return how often each draw of a bootstrap contains each picture, (draws, pictures)."""
     chances = np.full(pictures, 1 / pictures)
     return np.random.default_rng(0).multinomial(pictures, chances, draws).astype(float)
 
 
 def served_in(matches: Matches, times: Floats) -> tuple[Floats, Floats]:
-    """Recall and false detections a picture where each picture counts so many times.
+    """Return recall and false detections a picture, with weighted pictures.
 
     Args:
-        matches: Of the detections that serving would tell.
-        times: (draws, pictures).
+        matches: The matches of the detections above the threshold.
+        times: How often each picture counts, (draws, pictures).
 
     Returns:
-        Both (draws,).
+        Recall and false detections a picture, both (draws,).
     """
     sums = [
         np.bincount(matches.picture[of], minlength=len(matches.faces))
@@ -122,18 +122,18 @@ def served_in(matches: Matches, times: Floats) -> tuple[Floats, Floats]:
 
 
 def recall_at(matches: Matches, false_per_picture: float) -> tuple[float, float]:
-    """Highest recall with at most so many false detections a picture, and the score threshold that gives it."""
+    """Return the highest recall with at most `false_per_picture` false detections a picture, and its threshold."""
     order = np.argsort(-matches.scores, kind="stable")
     right = matches.right[order]
     allowed = np.cumsum(~right) <= false_per_picture * len(matches.faces)
-    count = int(allowed.sum())  # false ones only ever add up, so these come first
+    count = int(allowed.sum())  # the allowed ones come first, since false ones only accumulate
     if not count or not matches.faces.sum():
         return 0.0, 1.0
     return float(right[:count].sum() / matches.faces.sum()), float(matches.scores[order][count - 1])
 
 
 def recalls_at(matches: Matches, false_per_picture: float, times: Floats) -> Floats:
-    """The recall of `recall_at` where each picture counts so many times: (draws, pictures) → (draws,)."""
+    """Return the recall of `recall_at` with weighted pictures: `times` (draws, pictures) → (draws,)."""
     order = np.argsort(-matches.scores, kind="stable")
     right, picture = matches.right[order], matches.picture[order]
     result = np.empty(len(times))
@@ -145,12 +145,12 @@ def recalls_at(matches: Matches, false_per_picture: float, times: Floats) -> Flo
 
 
 def average_precision(matches: Matches) -> float:
-    """Area under the precision-recall curve, precision made monotonous (PASCAL VOC 2010 on)."""
+    """Return the area under the precision-recall curve, with precision made monotonic (PASCAL VOC since 2010)."""
     return float(average_precisions(matches, np.ones((1, len(matches.faces))))[0])
 
 
 def average_precisions(matches: Matches, times: Floats) -> Floats:
-    """The same where each picture counts so many times: (draws, pictures) → (draws,)."""
+    """Return the average precision with weighted pictures: `times` (draws, pictures) → (draws,)."""
     order = np.argsort(-matches.scores, kind="stable")
     right, picture = matches.right[order], matches.picture[order]
     result = np.empty(len(times))

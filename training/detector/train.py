@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     from training.recipe import Recipe, Stage
 
-SIZE: Final = 448  # pixels of the side that serves
+SIZE: Final = 448  # pixels; input size in serving
 PASTED_FACES: Final = 4_000
 SMALLEST_PASTED: Final = 40  # pixels of a face's shorter side
-RIM: Final = 0.06  # of a face's sides, kept around a face to paste
+RIM: Final = 0.06  # margin around a face to paste, relative to its sides
 
 
 def batches(material: Material, stage: Stage, batch: int, seed: Sequence[int]) -> Batches:
-    """An epoch of composed pictures: uint8 (batch, size, size, 3), and their targets, float32 (batch, cells, 5)."""
+    """Return an epoch of composed pictures, uint8 (batch, size, size, 3), with targets, float32 (batch, cells, 5)."""
 
     def draw(_: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         drawn = [compose(material, stage.size, stage.plain, rng) for _ in range(batch)]
@@ -49,9 +49,10 @@ def batches(material: Material, stage: Stage, batch: int, seed: Sequence[int]) -
 
 
 def chances(scenes: Sequence[Scene]) -> NDArray[np.float64]:
-    """Chance of each scene to be drawn, (N,): a source counts by the root of its scenes, lest one decide all.
+    """Return the probability of drawing each scene, (N,).
 
-    Scenes of three faces and more, and those with places that look like faces, count half as much again.
+    A source's weight is the square root of its size, so that none dominates. Scenes with at least three faces, and
+    those with places that look like faces, have 1.5 times the weight.
     """
     sizes = Counter(scene.source for scene in scenes)
     weights = np.array(
@@ -66,7 +67,7 @@ def chances(scenes: Sequence[Scene]) -> NDArray[np.float64]:
 
 
 def load_portraits(folder: Path) -> list[Scene]:
-    """Portraits of the training split of which a box is known, as scenes of one face."""
+    """Load the portraits of the training split with a box, as scenes of one face."""
     known = find(folder) if (folder / "crops.csv").is_file() else []
     examples = [one for one in known if one.split == "train" and one.face and not one.in_scene]
     return [
@@ -86,7 +87,7 @@ def load_portraits(folder: Path) -> list[Scene]:
 
 
 def load_cut_faces(folder: Path, count: int = PASTED_FACES) -> list[CutFace]:
-    """Faces of the training split with a narrow rim, of which a box is known: from portraits and from scenes."""
+    """Load faces of the training split, from portraits with a box and from scenes, with a narrow rim."""
     known = find(folder) if (folder / "crops.csv").is_file() else find_in_scenes(folder)
     examples = [example for example in known if example.split == "train" and example.face]
     drawn = np.random.default_rng(0).permutation(len(examples))[:count]
@@ -98,7 +99,7 @@ def load_cut_faces(folder: Path, count: int = PASTED_FACES) -> list[CutFace]:
 def predict(
     model: Callable[[NDArray[np.uint8]], Any], scenes: Sequence[Scene], size: int, min_score: float
 ) -> list[Detections]:
-    """Faces in each scene, in its pixels, as serving finds them."""
+    """Return the faces in each scene, in its pixels, as serving finds them."""
     found = []
     for scene in scenes:
         square, scale = letterbox(scene.pixels, size)
@@ -109,7 +110,7 @@ def predict(
 
 
 def validation_scores(found: Sequence[Detections], scenes: Sequence[Scene]) -> dict[str, float]:
-    """Recall at 0.1 false detections a scene, and average precision, of faces of at least `MIN_FACE` pixels."""
+    """Return recall at 0.1 false detections a scene, its threshold, and average precision, for faces that count."""
     matches = match(found, [s.boxes for s in scenes], [to_find(s) for s in scenes], MIN_FACE)
     recall, threshold = recall_at(matches, 0.1)
     return {"val_recall": recall, "val_threshold": threshold, "val_ap50": average_precision(matches)}
@@ -125,19 +126,19 @@ def train(
     replace: bool = False,
     after_epoch: Callable[[Path], object] = lambda _: None,
 ) -> keras.Model:
-    """Train through all stages and return the model of the last epoch; goes on with what `out` holds.
+    """Train all stages, and return the model of the last epoch; an interrupted run is resumed.
 
     Args:
-        data: Folder with `frames.csv` and the scenes that it lists, and maybe `crops/`, to paste faces from.
+        data: Folder with `frames.csv` and its scenes, and optionally `crops/`, from which faces are pasted.
         out: Folder of the run.
-        recipe: Stages, batch size and seed.
-        backbone: Starting weights of the backbone (`.npz`); None fetches Keras' own.
-        start: Weights of a trained detector to go on from instead.
-        replace: Begin anew where `out` holds another run than this, rather than refuse.
+        recipe: The recipe.
+        backbone: Starting weights of the backbone (`.npz`); None to download those of Keras.
+        start: Weights of a trained detector to fine-tune, instead.
+        replace: Replace another run in `out`, rather than refuse.
         after_epoch: Called with `out` after every epoch.
 
     Raises:
-        TrainingError: There is nothing to learn from or to judge by; or see `train_stages`.
+        TrainingError: There are no scenes to train with or to validate; or see `train_stages`.
     """
     scenes = load_scenes(data, ("train", "val"))
     learned = [scene for scene in scenes if scene.split == "train"]
@@ -169,9 +170,8 @@ def train(
         lambda model, _: validation_scores(
             predict(model.predict_on_batch, judged, SIZE, LOWEST_SCORE), judged
         ),
-        lambda row: float(
-            row["epoch"]
-        ),  # the last epoch, at the lowest rate: validation differs by chance alone
+        # The last epoch, at the lowest learning rate, since differences in validation are only noise.
+        lambda row: float(row["epoch"]),
     )
     return train_stages(
         network,
@@ -185,7 +185,7 @@ def train(
 
 
 def main() -> None:
-    """Train from the command line."""
+    """Run the command."""
     train_command(__doc__, "detector", train)
 
 
