@@ -12,7 +12,8 @@ from tests.system import ROOT
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 RESULTS = (ROOT / "tests" / "benchmarks" / "RESULTS.md").read_text()
-METRICS = json.loads((ROOT / "docs" / "model" / "report.json").read_text())["metrics"]["overall"]
+REPORT = json.loads((ROOT / "docs" / "model" / "report.json").read_text())
+METRICS = REPORT["metrics"]["overall"]
 DEFAULTS = {
     name: str(value)
     for name, value in yaml.safe_load((ROOT / "infra" / "parameters" / "defaults.yaml").read_text()).items()
@@ -79,6 +80,14 @@ def test_accuracy_is_that_of_the_report(document):
     assert f" {METRICS['mask_or_not_accuracy']:.1%} " in of_two
     assert f" {METRICS['accuracy']:.1%} " in of_three
     assert f"{METRICS['n']:,} test pictures" in text
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
+def test_accuracy_as_served_is_that_of_the_report(document):
+    text, served = (ROOT / document).read_text(), REPORT["clients"]["portraits"]
+
+    assert f" {served['mask_or_not_accuracy']:.1%} " in text
+    assert f" {served['accuracy']:.1%} " in text
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
