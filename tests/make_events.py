@@ -1,4 +1,4 @@
-"""Write the events of the API's routes, the queues and Drift into events/: `python -m tests.make_events`."""
+"""Write a sample event per function and route into events/: `python -m tests.make_events`."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ def api_event(
     headers: dict[str, str] | None = None,
     resource: str | None = None,
 ) -> dict[str, object]:
-    """What API Gateway's REST API hands to a function; a body of bytes arrives in base64, as a binary type's does."""
+    """Return a REST API's proxy event; a body of bytes is encoded as base64, as for binary media types."""
     sent = {
         "Accept": "*/*",
         **({"Content-Type": content_type} if content_type else {}),
@@ -68,7 +68,7 @@ def api_event(
 
 
 def form(parts: dict[str, bytes], boundary: str = BOUNDARY) -> bytes:
-    """The body of a multipart/form-data request as curl writes it."""
+    """Return the body of a multipart/form-data request as curl writes it."""
     body = b""
     for name, content in parts.items():
         of_file = '; filename="face.jpg"\r\nContent-Type: image/jpeg' if name == "file" else ""
@@ -78,7 +78,7 @@ def form(parts: dict[str, bytes], boundary: str = BOUNDARY) -> bytes:
 
 
 def predict_events() -> dict[str, dict[str, object]]:
-    """By the name of the file, without its ending."""
+    """Return the events by file name, without the ending."""
     face = encode(draw_face(), quality=80)
     scene = encode(draw_scene(), quality=80)
     text = base64.b64encode(face).decode()
@@ -117,31 +117,31 @@ def predict_events() -> dict[str, dict[str, object]]:
 
 
 def upload_events() -> dict[str, dict[str, object]]:
-    """By the name of the file, without its ending."""
+    """Return the events by file name, without the ending."""
 
-    def wanted(**fields: object) -> dict[str, object]:
+    def request(**fields: object) -> dict[str, object]:
         return api_event("POST", "/uploads", content_type="application/json", body=json.dumps(fields))
 
-    key = "2026/11/gate%203/face.jpg"  # a REST API leaves a path and its parameters as they were sent
+    key = "2026/11/gate%203/face.jpg"  # a REST API does not decode paths and their parameters
     result = api_event("GET", f"/results/{key}", resource="/results/{key+}")
     return {
-        "upload": wanted(type="image/jpeg", source="gate-3"),
-        "upload-heic": wanted(type="image/heic"),
+        "upload": request(type="image/jpeg", source="gate-3"),
+        "upload-heic": request(type="image/heic"),
         "result": result | {"pathParameters": {"key": key}},
     }
 
 
 def monitoring_events() -> dict[str, dict[str, object]]:
-    """By the name of the file, without its ending."""
+    """Return the events by file name, without the ending."""
 
-    def answer(label: str) -> dict[str, object]:
+    def feedback(label: str) -> dict[str, object]:
         body = {"prediction_id": "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11", "label": label}
         return api_event("POST", "/feedback", content_type="application/json", body=json.dumps(body))
 
     days = {"from": "2026-11-16", "to": "2026-11-22T11"}
     return {
-        "feedback": answer("no_mask"),
-        "feedback-uncertain": answer("uncertain"),
+        "feedback": feedback("no_mask"),
+        "feedback-uncertain": feedback("uncertain"),
         "compliance": api_event("GET", "/compliance", query=days),
         "compliance-csv": api_event(
             "GET", "/compliance", query={**days, "by": "hour", "source": "gate-3", "format": "csv"}
@@ -152,7 +152,7 @@ def monitoring_events() -> dict[str, dict[str, object]]:
 
 
 def sqs_event(*bodies: object, queue: str = "uploads") -> dict[str, object]:
-    """What Lambda hands to a function that reads a queue."""
+    """Return the event of a function that reads a queue, with a message for each body."""
     attributes = {
         "ApproximateReceiveCount": "1",
         "SentTimestamp": "1795251600000",
@@ -177,8 +177,8 @@ def sqs_event(*bodies: object, queue: str = "uploads") -> dict[str, object]:
     }
 
 
-def s3_news(key: str) -> dict[str, object]:
-    """What S3 sends to a queue when something was put under a key."""
+def s3_notification(key: str) -> dict[str, object]:
+    """Return S3's notification of a new object."""
     record = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -203,8 +203,8 @@ def s3_news(key: str) -> dict[str, object]:
 
 
 def batch_events() -> dict[str, dict[str, object]]:
-    """By the name of the file, without its ending."""
-    tried = {
+    """Return the events by file name, without the ending."""
+    test = {
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",
         "Time": "2026-11-21T09:00:00.000Z",
@@ -213,13 +213,13 @@ def batch_events() -> dict[str, dict[str, object]]:
         "HostId": "8cLeGAmw098X5cv4Zkwcmo8vvZa3eH3eKxsPzbB9wrR+YstdA6Knx4Ip8EXAMPLE",
     }
     return {
-        "batch-test": sqs_event(tried),
-        "batch-pictures": sqs_event(s3_news("gate 3/face é.jpg"), s3_news("damaged.jpg")),
+        "batch-test": sqs_event(test),
+        "batch-pictures": sqs_event(s3_notification("gate 3/face é.jpg"), s3_notification("damaged.jpg")),
     }
 
 
 def drift_events() -> dict[str, dict[str, object]]:
-    """By the name of the file, without its ending: what a schedule hands to Drift, and somebody who wants to know."""
+    """Return the events of the schedule and of a manual run, by file name, without the ending."""
     return {
         "drift": {"to": "2026-11-21T09:00:00Z"},
         "drift-window": {"to": "2026-11-21T00:00:00+01:00", "hours": 168},
@@ -227,48 +227,57 @@ def drift_events() -> dict[str, dict[str, object]]:
 
 
 def alert_events() -> dict[str, dict[str, object]]:
-    """By the name of the file, without its ending: what a subscription and a schedule hand to Alerts."""
+    """Return the events of the subscription and of the schedule, by file name, without the ending."""
     lines = [line(START + n, "no_mask", prediction_id=f"00000000-0000-4000-8000-{n:012}") for n in range(2)]
     return {"alerts-records": delivery(lines), "alerts-minute": {"time": "2026-11-24T09:10:00Z"}}
 
 
-def retrain_events() -> dict[str, dict[str, object]]:
-    """By the name of the file, without its ending: what CloudWatch tells of an alarm, through EventBridge."""
-    name = "maskwatch-DriftAlarm-1ABC2DEF3GHI"
-    alarm = {
+def eventbridge_event(
+    service: str, detail_type: str, resource: str, detail: dict[str, object], event_id: str
+) -> dict[str, object]:
+    """Return an event of an AWS service as EventBridge delivers it; `resource` is the last part of an ARN."""
+    return {
         "version": "0",
-        "id": "c4c1c1c9-6542-e61b-6ef0-8c4d36933a92",
-        "detail-type": "CloudWatch Alarm State Change",
-        "source": "aws.cloudwatch",
+        "id": event_id,
+        "detail-type": detail_type,
+        "source": f"aws.{service}",
         "account": "123456789012",
         "time": "2026-11-26T09:00:00Z",
         "region": "us-east-1",
-        "resources": [f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{name}"],
-        "detail": {"alarmName": name, "state": {"value": "ALARM"}, "previousState": {"value": "OK"}},
+        "resources": [f"arn:aws:{service}:us-east-1:123456789012:{resource}"],
+        "detail": detail,
     }
+
+
+def retrain_events() -> dict[str, dict[str, object]]:
+    """Return the event of an alarm, by file name, without the ending."""
+    name = "maskwatch-DriftAlarm-1ABC2DEF3GHI"
+    alarm = eventbridge_event(
+        "cloudwatch",
+        "CloudWatch Alarm State Change",
+        f"alarm:{name}",
+        {"alarmName": name, "state": {"value": "ALARM"}, "previousState": {"value": "OK"}},
+        "c4c1c1c9-6542-e61b-6ef0-8c4d36933a92",
+    )
     return {"retrain": alarm}
 
 
 def promote_events() -> dict[str, dict[str, object]]:
-    """By the name of the file, without its ending: what SageMaker tells of an approval, through Promote's queue."""
-    arn = "arn:aws:sagemaker:us-east-1:123456789012:model-package/maskwatch/1"
-    approval = {
-        "version": "0",
-        "id": "844e2571-85d4-695f-b930-0153b71dcb42",
-        "detail-type": "SageMaker Model Package State Change",
-        "source": "aws.sagemaker",
-        "account": "123456789012",
-        "time": "2026-11-26T09:00:00Z",
-        "region": "us-east-1",
-        "resources": [arn],
-        "detail": {
+    """Return the event of an approval, in Promote's queue, by file name, without the ending."""
+    package = "model-package/maskwatch/1"
+    approval = eventbridge_event(
+        "sagemaker",
+        "SageMaker Model Package State Change",
+        package,
+        {
             "ModelPackageGroupName": "maskwatch",
             "ModelPackageVersion": 1,
-            "ModelPackageArn": arn,
+            "ModelPackageArn": f"arn:aws:sagemaker:us-east-1:123456789012:{package}",
             "ModelPackageStatus": "Completed",
             "ModelApprovalStatus": "Approved",
         },
-    }
+        "844e2571-85d4-695f-b930-0153b71dcb42",
+    )
     return {"promote": sqs_event(approval, queue="promote")}
 
 
