@@ -255,7 +255,7 @@ def test_an_address_of_something_else_is_told(run, service):
         (["photos/a.jpg", "photos/folder.jpg"], "photos/folder.jpg has no files named *.jpg, *.jpeg"),
         (["photos", "--url", "localhost:3000"], "does not start with http:// or https://"),
         (["photos", "--min-confidence", "1.1"], "'1.1' is not a number from 0 to 1"),
-        (["photos", "--min-confidence", "nan"], "no number from 0 to 1"),
+        (["photos", "--min-confidence", "nan"], "not a number from 0 to 1"),
         (["photos", "--connections", "0"], "'0' is not a whole number of at least 1"),
         (["photos", "--connections", "x"], "'x' is not a whole number of at least 1"),
         (["photos", "--format", "xml"], "invalid choice: 'xml'"),
