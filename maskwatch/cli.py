@@ -103,7 +103,7 @@ def predict(client: Client, options: argparse.Namespace) -> int:
             tqdm.write(line, file=sys.stdout)
     audit.ask_for_labels(client, sample)
     if left_out:
-        print(f"maskwatch: {left_out:,} files left out that are not {ENDINGS}", file=sys.stderr)
+        print(f"maskwatch: files left out, not {ENDINGS}: {left_out:,}", file=sys.stderr)
     return 1 if refused else 0
 
 

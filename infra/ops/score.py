@@ -110,7 +110,7 @@ def command(options: Namespace) -> None:
     if not files:
         raise OpsError(f"{options.folder} has no files named {ENDINGS}")
     if left_out:
-        print(f"{left_out:,} files left out that are not {ENDINGS}")
+        print(f"Files left out, not {ENDINGS}: {left_out:,}")
     client = Client(*api_of(options), CONNECTIONS)
     rows = {}
     try:

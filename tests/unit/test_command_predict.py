@@ -317,7 +317,7 @@ def test_without_a_terminal_there_is_none(service, folder):  # noqa: ARG001
     with command("photos", cwd=folder, stderr=subprocess.PIPE) as process:
         out, err = process.communicate()
 
-    left_out = b"maskwatch: 1 files left out that are not *.jpg, *.jpeg, *.jpe, *.jfif, *.png, *.webp\n"
+    left_out = b"maskwatch: files left out, not *.jpg, *.jpeg, *.jpe, *.jfif, *.png, *.webp: 1\n"
     assert (len(out.splitlines()), err) == (7, left_out)
 
 

@@ -151,9 +151,9 @@ def test_a_deployment_that_is_not_known_fails(verdict):
 def test_the_hook_outlasts_all_its_calls():
     resources = transformed_template(TEMPLATE, {})["Resources"]
     timeouts = [resources[f"{name}Function"]["Properties"]["Timeout"] for name in ("Batch", "Portal")]
-    of_version = (1 + app.UPLOADS) * (5 + app.VERSION_TIMEOUT)
+    of_version = (1 + app.MAX_UPLOADS) * (5 + app.VERSION_TIMEOUT)
     of_others = (
-        (app.UPLOADS + 2) * 2 * (5 + 10)
+        (app.MAX_UPLOADS + 2) * 2 * (5 + 10)
     )  # two attempts at each upload, and at each call of CodeDeploy
 
     assert max(timeouts) < app.VERSION_TIMEOUT
