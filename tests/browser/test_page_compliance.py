@@ -208,7 +208,7 @@ def test_one_source_may_be_looked_at_alone(view, stack):
         (REPORT | {"accuracy": REPORT["accuracy"] | {"min_accuracy": 0.98}}, ["✕96.2%"]),
         (
             REPORT | {"verdict": "not enough", "accuracy": {"audit": NOTHING, "chosen": NOTHING}},
-            ["Too few pictures to tell", "Accuracy is not known yet"],
+            ["Too few pictures to detect a change", "Accuracy is not known yet"],
         ),
         (
             REPORT | {"verdict": "other version", "accuracy": {"audit": NOTHING, "chosen": NOTHING}},
