@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -38,12 +38,13 @@ _VERDICTS: Final[Mapping[str, str]] = {
 _WHAT_TO_DO: Final[Mapping[str, str]] = {
     OK: "Pictures and answers are like those of the baseline. Whether the answers are right, only labels can tell: "
     "what a picture of a kind that the model never learned shows, no figure of the picture says.",
-    DRIFT: "Look at the confirmed findings below, source by source. If only labels differ, people behave differently "
-    "and the model is fine. If pictures differ at one source, look at that camera. If they differ everywhere, judge "
-    "the audit sample before you retrain.",
+    DRIFT: "Look at the confirmed findings below, source by source. If pictures differ at one source, look at that "
+    "camera first. If only labels differ, people most likely behave differently: the model is fine as long as the "
+    "audit sample is right. If pictures differ everywhere, judge the audit sample before you retrain.",
     NOT_ENOUGH: "A source is compared once a day of it has enough independent predictions.",
     NO_BASELINE: "Write one from two weeks that were fine: make baseline.",
-    OTHER_VERSION: "Until there is a baseline of the release that serves, nothing watches for drift.",
+    OTHER_VERSION: "Until there is a baseline of the release that serves, nothing watches for drift. Whether the new "
+    "release answers rightly, the audit sample tells: have it judged before you write a baseline.",
 }
 _STATUSES: Final[Mapping[str, str]] = {
     OK: "unchanged",
@@ -54,6 +55,7 @@ _STATUSES: Final[Mapping[str, str]] = {
     NOT_ENOUGH: "too few",
     NO_BASELINE: "not compared",
 }
+_NOT_COMPARED: Final = "Predictions of another release than the baseline's are not compared."
 _NAMES: Final[Mapping[str, str]] = {"mask": "mask", "no_mask": "no mask", "incorrect": "worn wrongly"}
 _MAX_PANELS: Final = 8  # of a source
 _POLICY: Final = (
@@ -95,12 +97,15 @@ def render(report: Report, window: Mapping[str, Sample], baseline: Baseline | No
 
 def _head(report: Report) -> Iterator[str]:
     window, audit = report.window, report.accuracy.audit
-    predictions = sum(source.predictions for source in report.sources.values())
+    compared = sum(source.predictions for source in report.sources.values())
+    predictions = f"{report.counts.records:,}"
+    if compared < report.counts.records:
+        predictions += f", of which {compared:,} are compared"
     effective = sum(source.effective for source in report.sources.values())
     changed = sum(source.status in {DRIFT, SILENT} for source in report.sources.values())
     figures = {
         "Window, UTC": f"{window.start:%-d %b %Y %H:%M} to {window.end:%-d %b %Y %H:%M}",
-        "Predictions": f"{predictions:,}, worth {effective:,.0f} independent ones",
+        "Predictions": f"{predictions}, worth {effective:,.0f} independent ones",
         "Sources": f"{len(report.sources)}" + (f", of which {changed} changed" if changed else ""),
         "Baseline of release": report.baseline.model_version if report.baseline else "none",
         "Accuracy by audit sample": f"{_share(audit.accuracy)}, {audit.n} judged of {audit.of}"
@@ -129,7 +134,10 @@ def _findings(report: Report) -> Iterator[str]:
     if not comparison or not comparison.findings:
         tests = comparison.tests if comparison else 0
         none = f"None of {tests:,} comparisons shows a change that is both unlikely and large."
-        yield f"<p>{none if tests else 'There are too few predictions to compare.'}</p>"
+        why = (
+            _NOT_COMPARED if report.verdict == OTHER_VERSION else "There are too few predictions to compare."
+        )
+        yield f"<p>{none if tests else why}</p>"
         return
     yield (
         "<p>A finding is confirmed, and alarms, when two days say so or when the mean of the last days does. What "
@@ -192,7 +200,8 @@ def _sources(report: Report, baseline: Baseline) -> Iterator[str]:
         compared = (
             f"{own.days.count if own.days else 0} days of its own past" if own else "nothing of its own"
         )
-        yield _source_row(name, source, compared)
+        status = NO_BASELINE if report.verdict == OTHER_VERSION and not source.predictions else source.status
+        yield _source_row(name, replace(source, status=status), compared)
     yield "</tbody></table></div>"
 
 

@@ -124,7 +124,8 @@ def on_accuracy(accuracy: Accuracy, min_accuracy: float, serving_version: str | 
         yield (
             f"{serving.accuracy.value:.1%} of the audit sample of release {serving_version} were right "
             f"({serving.n} judged): even the upper end of the interval, {serving.accuracy.high:.1%}, is less than "
-            f"the {min_accuracy:.0%} that are wanted."
+            f"the {min_accuracy:.0%} that are wanted. If the release is new, go back to the one before; if not, see "
+            "AccuracyAlarm in the runbook."
         )
 
 

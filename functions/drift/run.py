@@ -94,6 +94,7 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         notes=(
             *([notes.on_missing_challenger(settings.challenger_uri)] if challenger == {} else []),
             *([error] if error else [] if info else [notes.on_missing_baseline(uri)]),
+            *notes.on_accuracy(found.accuracy, settings.min_accuracy, found.serving_version),
             *notes.on_records(found.counts, found.incomplete, kept),
             *(
                 notes.on_sources(
@@ -102,7 +103,6 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
                 if info
                 else ()
             ),
-            *notes.on_accuracy(found.accuracy, settings.min_accuracy, found.serving_version),
         ),
     )
     latest = _read_latest(s3, settings.insights_bucket)

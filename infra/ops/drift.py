@@ -85,13 +85,19 @@ def words(report: Mapping[str, Any]) -> Iterator[str]:
     for finding in report["findings"]:
         where = "" if finding["source"] is None else f"{finding['source'] or '(no source)'}: "
         yield f"  {'' if finding['confirmed'] else 'not confirmed: '}{where}{finding['words']}"
-    for name, chosen in (("audit", "of the random audit sample"), ("chosen", "that people chose to label")):
-        figures = report["accuracy"][name]
-        if accuracy := figures["accuracy"]:
-            yield (
-                f"{accuracy['value']:.1%} of the {figures['n']:,} predictions {chosen} are right, of "
-                f"{figures['of']:,} in all (95% interval {accuracy['low']:.1%} to {accuracy['high']:.1%})."
-            )
+    audit, chosen = report["accuracy"]["audit"], report["accuracy"]["chosen"]
+    if accuracy := audit["accuracy"]:
+        yield (
+            f"By the random audit sample {accuracy['value']:.1%} of all predictions are right (95% interval "
+            f"{accuracy['low']:.1%} to {accuracy['high']:.1%}; {audit['n']:,} of {audit['of']:,} drawn are labelled)."
+        )
+    if chosen["n"] > audit["n"]:
+        low, high = chosen["bounds"]
+        yield (
+            f"Of the {chosen['n']:,} predictions that anybody labelled, {chosen['accuracy']['value']:.1%} are right. "
+            f"People chose them, and mistakes are what people report: of all {chosen['of']:,} it says no more than "
+            f"that between {low:.1%} and {high:.1%} are right."
+        )
     if report.get("challenge"):
         yield challenge.words(report["challenge"])
     yield from report["notes"]

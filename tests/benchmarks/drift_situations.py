@@ -65,13 +65,13 @@ class Situation:
 SITUATIONS: Final = (
     Situation(
         "a camera that was knocked aside",
-        Change(by={"brightness": -1.2, "contrast": -0.8, **dict.fromkeys(PROJECTIONS, 0.5)}, sources=1),
-        days=4,
+        Change(by={"brightness": -2.0, "contrast": -1.5, **dict.fromkeys(PROJECTIONS, 1.0)}, sources=1),
+        days=3,
     ),
     Situation("a Sunday", None, days=7, world=World(weather=0.05, night=1.0, weekend=(0.3, 1.3))),
     Situation("people who drop their masks", Change(labels=(0.5, 0.46, 0.04)), days=4),
     Situation(
-        "a new release that is wholly wrong", Change(release=True), days=2, audit=(45, 16), chosen=(20, 2)
+        "a new release that is wholly wrong", Change(release=True), days=4, audit=(45, 16), chosen=(20, 2)
     ),
     Situation("a grumbler who judges mistakes alone", None, days=7, chosen=(160, 12)),
 )

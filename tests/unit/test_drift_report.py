@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 
@@ -46,7 +47,7 @@ def reported(past, baseline=BASELINE, *, accuracy=None, notes=(), serving="1.2.3
     report = Report(
         window=Window(datetime(2026, 11, 20, 9, tzinfo=UTC), datetime(2026, 11, 21, 9, tzinfo=UTC)),
         verdict=verdict_of(comparison, info, serving),
-        counts=Counts(records=500),
+        counts=Counts(records=sum(sample.seen for sample in window.values())),
         baseline=info,
         serving_version=serving,
         comparison=comparison,
@@ -136,6 +137,17 @@ def test_what_changed_stands_in_words(changed) -> None:
     assert "yes , 2 of 2 days" in text
     assert "90.5% (85.7% to 93.8%), 210 judged of 1000" in text
     assert "19.0% to 98.0%" in text  # whatever was chosen
+
+
+def test_predictions_of_another_release_are_not_called_too_few() -> None:
+    report, _ = reported([{}], serving="2.0.0")
+    sources = {"gate-1": SourceReport("not enough", 0, 0.0, {})}
+    page = render(replace(report, counts=Counts(records=1_900), sources=sources), {}, BASELINE)
+
+    text = Reading(page).text
+    assert "1,900, of which 0 are compared" in text
+    assert "Predictions of another release than the baseline's are not compared." in text
+    assert "too few" not in text
 
 
 def test_names_and_notes_are_text_and_never_markup(changed) -> None:

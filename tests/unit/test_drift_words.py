@@ -6,9 +6,9 @@ import pytest
 
 from infra.ops.drift import DriftRunError, run, words
 
-INTERVAL = "(95% interval 91.8% to 94.7%)"
 NOTHING = {"n": 0, "of": 0, "accuracy": None}
-JUDGED = {"n": 1_200, "of": 9_000, "accuracy": {"value": 0.934, "low": 0.918, "high": 0.947}}
+DRAWN = {"n": 1_200, "of": 1_300, "accuracy": {"value": 0.934, "low": 0.918, "high": 0.947}}
+CHOSEN = {"n": 1_360, "of": 130_000, "accuracy": {"value": 0.25}, "bounds": [0.0026, 0.9922]}
 REPORT = {
     "verdict": "drift",
     "window": {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"},
@@ -17,7 +17,7 @@ REPORT = {
         {"source": "gate-3", "words": "brightness is lower.", "confirmed": True},
         {"source": None, "words": "more answers are mask.", "confirmed": False},
     ],
-    "accuracy": {"audit": NOTHING, "chosen": JUDGED},
+    "accuracy": {"audit": DRAWN, "chosen": CHOSEN},
     "notes": ["12 records are not readable."],
 }
 
@@ -39,9 +39,22 @@ def test_a_report_is_told_from_the_verdict_to_the_notes():
         "Drift, in 12,345 predictions from 2026-11-20T09:00:00Z to 2026-11-21T09:00:00Z.",
         "  gate-3: brightness is lower.",
         "  not confirmed: more answers are mask.",
-        f"93.4% of the 1,200 predictions that people chose to label are right, of 9,000 in all {INTERVAL}.",
+        (
+            "By the random audit sample 93.4% of all predictions are right (95% interval 91.8% to 94.7%; "
+            "1,200 of 1,300 drawn are labelled)."
+        ),
+        (
+            "Of the 1,360 predictions that anybody labelled, 25.0% are right. People chose them, and mistakes are "
+            "what people report: of all 130,000 it says no more than that between 0.3% and 99.2% are right."
+        ),
         "12 records are not readable.",
     ]
+
+
+def test_nothing_is_said_of_choice_where_the_audit_sample_is_all_that_was_judged():
+    accuracy = {"audit": DRAWN, "chosen": DRAWN | {"of": 130_000, "bounds": [0.1, 0.9]}}
+
+    assert not any("chose" in line for line in words({**REPORT, "accuracy": accuracy}))
 
 
 @pytest.mark.parametrize("verdict", ["ok", "drift", "not enough", "no baseline", "other version"])
