@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from functions.inference.fetch import open_release
-from functions.inference.release import ReleaseError
+from functions.inference.release import MANIFEST, ReleaseError
 from training.baseline import write_baseline
 from training.candidate import candidate_release, open_serving
 from training.classifier import gate as classifier_gate
@@ -24,7 +24,7 @@ from training.detector import evaluate as detector_evaluate
 from training.detector import gate as detector_gate
 from training.disk import explain_full_disk
 from training.errors import TrainingError
-from training.files import GATE, METRICS, REPORT
+from training.files import GATE, METRICS, REPORT, file_sha256
 from training.gate import SERVING_HELP, as_text
 from training.release import write_release
 from training.report import write_report
@@ -55,7 +55,8 @@ def judge(
         reference: Folder of other pictures, on which a classifier must not become worse, either.
 
     Returns:
-        The content of the classifier's `gate.json`, else of the detector's, with `passed` and `reason` of both.
+        The content of the classifier's `gate.json`, else of the detector's, with `passed` and `reason` of both, and
+        `manifest_sha256` of the release, empty without one.
 
     Raises:
         TrainingError: There is no run, or the data has no test pictures.
@@ -74,18 +75,20 @@ def judge(
         write_report(run, run / REPORT, detector)
     for gate in gates:
         print(as_text(gate))
-    passed = all(gate["passed"] for gate in gates)
+    passed, digest = all(gate["passed"] for gate in gates), ""
     if passed:
         write_release(out, version, serving, run, detector)
         try:
             write_baseline(data, out)
         except TrainingError as error:  # it can serve without one; Drift then reports that
             print(f"The release has no baseline. {error}")
+        digest = file_sha256(out / MANIFEST)
     for folder in (run, detector):
         if folder:
             track_if_possible(folder, out if passed else None)
     reasons = [gate["reason"] for gate in gates if passed or not gate["passed"]]
-    return {**gates[-1], "passed": passed, "reason": "; ".join(dict.fromkeys(reasons))}
+    reason = "; ".join(dict.fromkeys(reasons))
+    return {**gates[-1], "passed": passed, "reason": reason, "manifest_sha256": digest}
 
 
 def unpacked(run: Path, into: Path) -> Path:

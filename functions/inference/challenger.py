@@ -79,7 +79,10 @@ class Challenger:
     def score(self, picture: Picture, options: PredictOptions) -> Prediction | None:
         """Score a picture; None where the challenger fails."""
         models = self.load()
-        if models is None or self._hangs:
+        if models is None:
+            return None
+        if self._hangs:
+            self._count_failure(TimeoutError("on an earlier picture"), "the challenger is left out")
             return None
         try:
             return call_within(self._patience, lambda: score(picture, models, options))

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.promote.errors import BusyError, RefusedError
-from functions.promote.registry import APPROVED, PENDING, Result, newer_approval, read_package, record
+from functions.promote.registry import (
+    APPROVED,
+    PENDING,
+    REJECTED,
+    Result,
+    newer_approval,
+    read_package,
+    record,
+)
 from functions.promote.stack import ended_update, read_stack, start_update
 from functions.promote.verify import verify
 
@@ -36,7 +44,7 @@ def promote(arn: str, settings: Settings, clients: Clients) -> Result | None:
 
     It may be told of an approval any number of times, late, in any order and at once. It keeps no state: events of
     CloudFormation bear the approval's token and tell of its update, the package tells how it ended. Of a package that
-    is still to be approved, people are told.
+    is still to be approved, people are told, and of an approval that is taken back too late.
 
     Args:
         arn: Of the package.
@@ -49,34 +57,61 @@ def promote(arn: str, settings: Settings, clients: Clients) -> Result | None:
     """
     package = read_package(arn, clients.sagemaker)
     if package.status == PENDING:
-        gate = package.metadata.get("gate", "not known")
-        _tell(package, "waits for your approval", f"The gate's verdict: {gate}", settings, clients)
+        gate, other = (package.metadata.get(name, "not known") for name in ("gate", "compared_with"))
+        text = f"The gate's verdict: {gate}. What it was compared with: {other}"
+        _tell(package, "waits for your approval", text, settings, clients)
         return None
-    if package.status != APPROVED or package.result:
+    withdrawn = package.status == REJECTED and not (package.result and package.result.is_over)
+    if not withdrawn and (package.status != APPROVED or package.result):
         return package.result
-    stack = read_stack(settings.stack, clients.cloudformation)
     try:
-        result, text = _step(package, stack, settings, clients)
+        concluded = (_withdraw if withdrawn else _step)(package, settings, clients)
     except RefusedError as error:
-        result, text = Result.REFUSED, str(error)
+        concluded = Result.REFUSED, str(error)
+    if concluded is None:
+        return None
+    result, text = concluded
     _tell(package, result.value, text, settings, clients)
     record(package, result, f"{result.value}: {text}", clients.sagemaker)
     return result
 
 
-def _step(package: Package, stack: StackState, settings: Settings, clients: Clients) -> tuple[Result, str]:
-    token = hashlib.sha256(package.attempt.encode()).hexdigest()
-    if update := ended_update(stack, token, package.created, clients.cloudformation):
-        if update.succeeded:
-            return Result.PROMOTED, f"{package.release} serves"
-        return Result.ROLLED_BACK, f"what served before serves again. {update.reason}"
+def _step(package: Package, settings: Settings, clients: Clients) -> tuple[Result, str]:
+    stack = read_stack(settings.stack, clients.cloudformation)
+    if ended := _ended(package, stack, clients):
+        return ended
     if newer := newer_approval(package, clients.sagemaker):
         return Result.SUPERSEDED, f"number {newer.number} of the group was approved after it"
     uri = verify(package.release, package.metadata.get("version", ""), package.digest, clients.s3)
     if stack.parameters[MODEL_URI] == uri:
         return Result.PROMOTED, f"{package.release} serves already"
-    start_update(stack, changes_to_serve(uri, stack), token, clients.cloudformation, settings.role)
+    changes = changes_to_serve(uri, stack)
+    start_update(stack, changes, _token(package), clients.cloudformation, settings.role)
     raise BusyError(f"the update to {uri} has begun")
+
+
+def _withdraw(package: Package, settings: Settings, clients: Clients) -> tuple[Result, str] | None:
+    """Conclude an approval that a person took back; None where nothing had been done about it."""
+    if not package.result:
+        stack = read_stack(settings.stack, clients.cloudformation)
+        ended = _ended(package, stack, clients)
+        if ended is None or ended[0] is not Result.PROMOTED:
+            return ended
+    return Result.WITHDRAWN, "what serves stays as it is; `python -m infra.ops rollback` changes it"
+
+
+def _ended(package: Package, stack: StackState, clients: Clients) -> tuple[Result, str] | None:
+    """Return how the update of an approval went; None where there was none."""
+    update = ended_update(stack, _token(package), package.created, clients.cloudformation)
+    if update is None:
+        return None
+    if update.succeeded:
+        return Result.PROMOTED, f"{package.release} serves"
+    return Result.ROLLED_BACK, f"what served before serves again. {update.reason}"
+
+
+def _token(package: Package) -> str:
+    return hashlib.sha256(package.attempt.encode()).hexdigest()
 
 
 def changes_to_serve(uri: str, stack: StackState) -> dict[str, str]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 APPROVED: Final = "Approved"
 PENDING: Final = "PendingManualApproval"
-_REJECTED: Final = "Rejected"
+REJECTED: Final = "Rejected"
 _DESCRIPTION: Final = 1024  # characters that SageMaker keeps
 # Among the package's metadata, whose values may have letters, digits, spaces and _.:/=+-@ alone.
 _RESULT, _APPROVED_AT, _CONCLUDED_AT = "promotion", "promotion_approved_at", "promotion_concluded_at"
@@ -25,11 +25,12 @@ class Result(StrEnum):
     SUPERSEDED = "superseded"  # by an approval that came after it
     REFUSED = "refused"  # its release must not serve
     ROLLED_BACK = "rolled-back"  # after traffic had begun to move
+    WITHDRAWN = "withdrawn"  # by a person, after the stack was changed or another approval was given way to
 
     @property
-    def is_failure(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the release must be approved anew before it is tried again."""
-        return self in {Result.REFUSED, Result.ROLLED_BACK}
+        return self in {Result.REFUSED, Result.ROLLED_BACK, Result.WITHDRAWN}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Package:
         status: Of its approval.
         created: When it was registered.
         modified: When somebody changed it last.
-        release: s3://bucket/models/<version>/.
+        release: s3://bucket/models/<version>/; empty where the package names none.
         digest: SHA-256 of the release's manifest, in hexadecimal; empty where the package does not say.
         metadata: All of it, by name.
         description: What is said about its approval.
@@ -66,11 +67,11 @@ class Package:
         if _RESULT not in self.metadata:
             return None
         result = Result(self.metadata[_RESULT])
-        return None if result.is_failure and self.status == APPROVED else result
+        return None if result.is_over and self.status == APPROVED else result
 
     @property
     def attempt(self) -> str:
-        """Text that is the same throughout one approval, and another one after an approval that failed."""
+        """Text that is the same throughout one approval, and another one after an approval that is over."""
         return f"{self.arn} {self.metadata.get(_CONCLUDED_AT, '')}"
 
     @property
@@ -83,7 +84,8 @@ def read_package(arn: str, sagemaker: Any) -> Package:
     """Return what the registry says about a package now."""
     found = sagemaker.describe_model_package(ModelPackageName=arn)
     metadata = found.get("CustomerMetadataProperties", {})
-    (container, *_) = found["InferenceSpecification"]["Containers"]
+    containers = found.get("InferenceSpecification", {}).get("Containers", [])  # people register by hand, too
+    sources = (one.get("ModelDataSource", {}).get("S3DataSource", {}) for one in containers)
     created = found["CreationTime"]
     return Package(
         arn=arn,
@@ -92,7 +94,7 @@ def read_package(arn: str, sagemaker: Any) -> Package:
         status=found["ModelApprovalStatus"],
         created=created,
         modified=found.get("LastModifiedTime", created),
-        release=container["ModelDataSource"]["S3DataSource"]["S3Uri"],
+        release=next((source["S3Uri"] for source in sources if source), ""),
         digest=metadata.get("manifest_sha256", ""),
         metadata=metadata,
         description=found.get("ApprovalDescription", ""),
@@ -120,7 +122,7 @@ def _approved(group: str, sagemaker: Any) -> Iterator[Package]:
 
 
 def record(package: Package, result: Result, text: str, sagemaker: Any) -> None:
-    """Write into a package what became of its approval; of one that failed, the approval is taken back.
+    """Write into a package what became of its approval; one that is over is taken back.
 
     Args:
         package: As it was read.
@@ -135,7 +137,7 @@ def record(package: Package, result: Result, text: str, sagemaker: Any) -> None:
     }
     sagemaker.update_model_package(
         ModelPackageArn=package.arn,
-        ModelApprovalStatus=_REJECTED if result.is_failure else APPROVED,
+        ModelApprovalStatus=REJECTED if result.is_over else APPROVED,
         ApprovalDescription=f"{package.description} {text}".strip()[-_DESCRIPTION:],
         CustomerMetadataProperties={**package.metadata, **told},  # AWS keeps the others, moto drops them
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from functions.shared.s3 import parse_uri, read
 if TYPE_CHECKING:
     from functions.inference.release import Release
 
+_PREFIX: Final = re.compile("models/[A-Za-z0-9._-]+/?")  # as the parameter ModelUri takes it
 _SIDE: Final = 256  # pixels of the picture
 _ROUNDING: Final = 0.01
 _SERVER_ERROR: Final = 500
@@ -36,12 +38,18 @@ def verify(uri: str, version: str, digest: str, s3: Any) -> str:
 
     Raises:
         RefusedError: It must not serve.
-        ReleaseError: S3 failed; try again.
+        ClientError: S3 failed; try again.
+        ReleaseError: The same.
     """
     location = parse_uri(uri)
-    if location is None:
-        raise RefusedError(f"{uri} is no address in S3")
-    manifest = read(s3, location.bucket, f"{location.key.rstrip('/')}/{MANIFEST}")
+    if location is None or not _PREFIX.fullmatch(location.key):
+        raise RefusedError(f"{uri or 'nothing'} is no release's address, s3://<bucket>/models/<version>/")
+    try:
+        manifest = read(s3, location.bucket, f"{location.key.rstrip('/')}/{MANIFEST}")
+    except ClientError as error:
+        if _passes(error):
+            raise
+        raise RefusedError(f"{uri} cannot be read: {error}") from error
     if manifest is None:
         raise RefusedError(f"{uri} holds no {MANIFEST}")
     address = f"{uri.rstrip('/')}/#{digest or hashlib.sha256(manifest).hexdigest()}"

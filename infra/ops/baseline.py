@@ -7,7 +7,6 @@ release's validation pictures.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +18,7 @@ from functions.drift.gather import sample_days
 from functions.drift.window import Window
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
+from infra.ops.times import utc
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -50,9 +50,9 @@ def add_options(parser: ArgumentParser) -> None:
     """Add the stack and the period."""
     parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
     parser.add_argument(
-        "--from", dest="start", type=_time, required=True, help="2026-11-01, or with a time; UTC"
+        "--from", dest="start", type=utc, required=True, help="2026-11-01, or with a time; UTC"
     )
-    parser.add_argument("--to", dest="end", type=_time, required=True, help="end of the period, exclusive")
+    parser.add_argument("--to", dest="end", type=utc, required=True, help="end of the period, exclusive")
 
 
 def command(options: Namespace) -> None:
@@ -84,8 +84,3 @@ def command(options: Namespace) -> None:
 
 def _names(sources: Iterable[str]) -> str:
     return ", ".join(sorted(source or "(no source)" for source in sources)) or "none"
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

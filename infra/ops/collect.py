@@ -26,6 +26,7 @@ from functions.shared.contract import FEEDBACK, LABELS, PRIVATE_RESULTS, day_pre
 from functions.shared.s3 import create_client, error_code, list_keys
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
+from infra.ops.times import utc
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -74,8 +75,9 @@ class Candidate:
 
 def read_labels(s3: Any, bucket: str, start: datetime, end: datetime) -> dict[str, Label]:
     """Return the last label that was given of each prediction from `start` up to `end`."""
-    days = itertools.takewhile(lambda day: day < end, (start + number * _DAY for number in itertools.count()))
-    keys = [key for day in days for key in list_keys(s3, bucket, f"{FEEDBACK}{day_prefix(day.date())}")]
+    days = (end.date() - start.date()).days + 1
+    prefixes = [f"{FEEDBACK}{day_prefix(start.date() + number * _DAY)}" for number in range(days)]
+    keys = [key for prefix in prefixes for key in list_keys(s3, bucket, prefix)]
     labels: dict[str, Label] = {}
     for _, body in fetch(s3, bucket, keys, _AT_ONCE):
         label = read_label(body) if body else None
@@ -226,8 +228,8 @@ def _days_kept(s3: Any, bucket: str) -> int | None:
 def add_options(parser: ArgumentParser) -> None:
     """Say which stack, which of its time, and what is too much."""
     parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
-    parser.add_argument("--from", dest="start", type=_time, required=True, help="feedback from then on; UTC")
-    parser.add_argument("--to", dest="end", type=_time, required=True, help="up to this, which is not in it")
+    parser.add_argument("--from", dest="start", type=utc, required=True, help="feedback from then on; UTC")
+    parser.add_argument("--to", dest="end", type=utc, required=True, help="up to this, which is not in it")
     parser.add_argument("--out", type=Path, default=Path("collected"), help="folder (default: %(default)s)")
     parser.add_argument(
         "--per-source", type=int, default=200, help="pictures of a source (default: %(default)s)"
@@ -303,8 +305,3 @@ def _write(table: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import boto3
 
 from functions.inference.release import ReleaseError
-from functions.promote.errors import PromoteError, RefusedError
+from functions.promote.errors import RefusedError
 from functions.promote.promote import changes_to_serve
-from functions.promote.stack import read_stack
 from functions.promote.verify import verify
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
-from infra.ops.update import change_parameters
+from infra.ops.update import change_parameters, state_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -49,9 +48,6 @@ def command(options: Namespace) -> None:
     """
     address = verified_address(options.version, options.stack)
     cloudformation = boto3.client("cloudformation")
-    try:
-        changes = changes_to_serve(address, read_stack(options.stack, cloudformation))
-    except PromoteError as error:
-        raise OpsError(str(error)) from error
+    changes = changes_to_serve(address, state_of(options.stack, cloudformation))
     change_parameters(options.stack, changes, cloudformation)
     print(f"{options.version} serves: ModelUri={address}")

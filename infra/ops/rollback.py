@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 
-from functions.promote.errors import PromoteError
 from functions.promote.promote import CHALLENGER_URI, MODEL_URI, PREVIOUS_MODEL_URI, changes_to_serve
-from functions.promote.stack import read_stack
 from infra.ops.errors import OpsError
-from infra.ops.update import change_parameters
+from infra.ops.update import change_parameters, state_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -30,10 +28,7 @@ def command(options: Namespace) -> None:
         OpsError: There is no previous release, the stack cannot be updated, or the canary was rolled back.
     """
     cloudformation = boto3.client("cloudformation")
-    try:
-        stack = read_stack(options.stack, cloudformation)
-    except PromoteError as error:
-        raise OpsError(str(error)) from error
+    stack = state_of(options.stack, cloudformation)
     before = stack.parameters.get(PREVIOUS_MODEL_URI, _UNKNOWN)
     if before == _UNKNOWN:
         raise OpsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -11,16 +12,18 @@ from infra.ops.errors import OpsError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
 
 
-def stack_outputs(stack: str, cloudformation: Any) -> dict[str, str]:
-    """Return the outputs of a stack by their names in template.yaml.
+@contextmanager
+def existing(stack: str, cloudformation: Any) -> Iterator[None]:
+    """Say it where a call that asks about a stack fails since there is none of that name.
 
     Raises:
         OpsError: The stack does not exist.
     """
     try:
-        (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        yield
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationError":
             raise
@@ -29,6 +32,16 @@ def stack_outputs(stack: str, cloudformation: Any) -> dict[str, str]:
             f"There is no stack named {stack} {place}. Deploy it with `make deploy`, or choose another. "
             "The stack of `make run` is called maskwatch; paste the export line that `make run` prints to reach it."
         ) from error
+
+
+def stack_outputs(stack: str, cloudformation: Any) -> dict[str, str]:
+    """Return the outputs of a stack by their names in template.yaml.
+
+    Raises:
+        OpsError: There is no such stack.
+    """
+    with existing(stack, cloudformation):
+        (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
 
 

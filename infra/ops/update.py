@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from functions.promote.errors import BusyError, PromoteError
 from functions.promote.stack import ended_update, read_stack, start_update
 from infra.ops.errors import OpsError
+from infra.ops.stack import existing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +31,11 @@ def change_parameters(stack: str, changes: Mapping[str, str], cloudformation: An
     Raises:
         OpsError: The stack cannot be updated now, or was rolled back; the message says why.
     """
+    state = state_of(stack, cloudformation)
+    if _has(state, changes):
+        return
+    token, started = uuid.uuid4().hex, datetime.now(UTC)
     try:
-        state = read_stack(stack, cloudformation)
-        if _has(state, changes):
-            return
-        token, started = uuid.uuid4().hex, datetime.now(UTC)
         start_update(state, changes, token, cloudformation)
         state = _ended(stack, cloudformation)
     except PromoteError as error:
@@ -42,6 +43,19 @@ def change_parameters(stack: str, changes: Mapping[str, str], cloudformation: An
     if not _has(state, changes):
         update = ended_update(state, token, started, cloudformation)
         raise OpsError(f"The update was rolled back. {update.reason if update else ''}".rstrip())
+
+
+def state_of(stack: str, cloudformation: Any) -> StackState:
+    """Return the state of a stack that takes an update now.
+
+    Raises:
+        OpsError: There is no such stack, or it takes none.
+    """
+    try:
+        with existing(stack, cloudformation):
+            return read_stack(stack, cloudformation)
+    except PromoteError as error:
+        raise OpsError(str(error)) from error
 
 
 def _has(state: StackState, changes: Mapping[str, str]) -> bool:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from functions.inference.fetch import BAKED, open_release
-from functions.inference.release import load_release
+from functions.inference.release import MANIFEST, load_release
 from tests.training.drawn import write_crops
 from training import judge
 from training.classifier.gate import judge_run
 from training.errors import TrainingError
-from training.files import GATE, SMALL
+from training.files import GATE, SMALL, file_sha256
 
 VERSION = "2.0.0"
 
@@ -85,7 +85,9 @@ def test_what_passes_becomes_a_release_that_serving_takes(
     assert release.version == VERSION
     assert (release.classifier, release.detector) == (serving.classifier, serving.detector)
     assert "nowhere worse than what serves" in (report / "report.html").read_text()
-    assert json.loads((report / GATE).read_text())["passed"] is True
+    said = json.loads((report / GATE).read_text())
+    assert said["passed"] is True
+    assert said["manifest_sha256"] == file_sha256(out / MANIFEST)
 
 
 def test_of_what_is_refused_there_is_no_release(

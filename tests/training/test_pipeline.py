@@ -1,12 +1,21 @@
 """The pipeline's definition, and that AWS takes it (moto)."""
 
 import json
+import re
+import shutil
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from functions.inference.fetch import BAKED
+from functions.inference.release import MANIFEST
+from functions.promote.errors import RefusedError
+from functions.promote.registry import read_package
+from functions.promote.verify import verify
+from infra.ops.publish_model import publish
 from tests.training.drawn import MOTO
+from training.files import file_sha256
 
 BUCKET = "models-bucket"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/maskwatch-training:1"
@@ -152,11 +161,62 @@ def test_what_passes_is_registered_to_be_approved_with_what_the_gate_said(steps)
     assert container["ModelDataSource"]["S3DataSource"]["S3Uri"] == joined(f"s3://{BUCKET}/models", ID, "")
     about = register["CustomerMetadataProperties"]
     assert about["version"] == ID
-    assert {key: about[key]["Std:JsonGet"]["Path"] for key in ("gate", "dataset", "compared_with")} == {
+    assert {key: value["Std:JsonGet"]["Path"] for key, value in about.items() if "Std:JsonGet" in value} == {
         "gate": "reason",
         "dataset": "data_fingerprint",
         "compared_with": "serving_version",
+        "git_commit": "git_commit",
+        "manifest_sha256": "manifest_sha256",
     }
+
+
+def filled_in(value, known):
+    """A step's arguments with what the pipeline puts in the place of references."""
+    match value:
+        case {"Std:JsonGet": {"Path": path}}:
+            return known[path]
+        case {"Std:Join": {"On": separator, "Values": values}}:
+            return separator.join(filled_in(one, known) for one in values)
+        case {"Get": name}:
+            return known[name]
+        case dict():
+            return {key: filled_in(item, known) for key, item in value.items()}
+        case list():
+            return [filled_in(item, known) for item in value]
+    return value
+
+
+def test_what_is_registered_is_pinned_to_the_release_that_the_gate_let_through(steps, tmp_path):
+    """Approved in the console, it is promoted as it was judged, or not at all."""
+    s3, registry = boto3.client("s3"), boto3.client("sagemaker")
+    folder = shutil.copytree(BAKED, tmp_path / "release")
+    manifest = json.loads((folder / MANIFEST).read_text()) | {"version": "p1q2r3s4t5u6"}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    address = publish(folder, BUCKET, s3)
+    known = {
+        ID["Get"]: manifest["version"],
+        "Steps.Train.TrainingJobName": "pipelines-p1q2r3s4t5u6-Train",
+        "data_fingerprint": "5e1f",
+        "git_commit": "c0ffee",
+        "reason": "nowhere worse than what serves",
+        "serving_version": "2.1.0",
+        "manifest_sha256": file_sha256(folder / MANIFEST),
+    }
+    registry.create_model_package_group(ModelPackageGroupName="maskwatch-dev")
+
+    arn = registry.create_model_package(**filled_in(steps["Register"], known))["ModelPackageArn"]
+
+    package = read_package(arn, registry)
+    assert all(
+        re.fullmatch(r"[\w\s.:/=+\-@]{1,256}", text) for text in package.metadata.values()
+    )  # as AWS takes them
+    version = package.metadata["version"]
+    assert verify(package.release, version, package.digest, s3) == address
+    s3.put_object(
+        Bucket=BUCKET, Key=f"models/{version}/{MANIFEST}", Body=json.dumps(manifest | {"metrics": {}})
+    )
+    with pytest.raises(RefusedError, match="the release's address says"):
+        verify(package.release, version, package.digest, s3)
 
 
 def test_train_goes_on_from_its_checkpoints_is_cached_and_tried_again(definition, steps):

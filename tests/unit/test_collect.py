@@ -123,6 +123,25 @@ def test_the_last_label_counts_and_those_outside_of_the_time_do_not(world, run):
     assert run()[0] == [f"incorrect/{one}.jpg"]
 
 
+def test_a_time_within_a_day_and_of_another_zone_takes_in_all_of_it(world, run):
+    night = NOW.replace(hour=23, minute=30, second=0, microsecond=0) - timedelta(days=2)
+    before = world.upload("mask", day=night)
+    after = world.upload("mask", day=night + timedelta(hours=1))
+    span = (
+        f"{night - timedelta(hours=20):%Y-%m-%dT%H:%M}",
+        f"{night + timedelta(hours=4):%Y-%m-%dT%H:%M}+02:00",
+    )
+
+    assert run("--from", span[0], "--to", span[1])[0] == sorted([f"mask/{before}.jpg", f"mask/{after}.jpg"])
+
+
+def test_what_is_no_time_is_told(run, capsys):
+    with pytest.raises(SystemExit):
+        run("--from", "yesterday")
+
+    assert "'yesterday' is no time: give a day, 2026-11-01" in capsys.readouterr().err
+
+
 def test_a_sure_model_that_disagrees_is_for_an_eye(world, run, tmp_path):
     world.upload("no_mask", predicted="mask", confidence=0.99)
     unsure = world.upload("no_mask", predicted="mask", confidence=0.7)

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from functions.drift import metrics as drift
+from functions.inference.challenger import Challenger
 from functions.inference.record import Recorder
 from functions.shared.failures import count_failure
 from functions.shared.problem import TOO_LARGE
@@ -112,10 +113,14 @@ def measured(capsys):
         *drift._EFFECTS.values(),  # noqa: SLF001 -- one place has the names
     }
     of_alerts = {"BadRules", "AlertRecords", "UnreadAlertRecords"}
+    Challenger("nowhere", 0, 1, OURS, patience=60).load()
     count_failure()
-    (directive,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
-    of_version = {metric["Name"] for metric in directive["Metrics"]}
-    return {"route": names, "service": of_drift | of_alerts, "+".join(directive["Dimensions"][0]): of_version}
+    found = {"route": names, "service": of_drift | of_alerts}
+    for line in map(json.loads, capsys.readouterr().out.splitlines()):
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
+            measured = {metric["Name"] for metric in directive["Metrics"]}
+            found.setdefault("+".join(directive["Dimensions"][0]), set()).update(measured)
+    return found
 
 
 def test_it_shows_what_is_measured_and_nothing_else(widgets, measured):

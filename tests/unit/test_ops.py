@@ -14,9 +14,14 @@ pytestmark = pytest.mark.usefixtures("aws")
 ASKING_A_STACK = {
     "backfill": ["--prefix", ""],
     "baseline": ["--from", "2026-11-01", "--to", "2026-11-02"],
+    "challenge": ["0"],
+    "collect": ["--from", "2026-11-01", "--to", "2026-11-02"],
     "drift": [],
+    "promote": ["2.0.0"],
     "publish-model": ["functions/inference/model"],
     "redrive": [],
+    "rollback": [],
+    "shadow": ["--release", "2.0.0"],
     "smoke": [],
     "stack": ["ApiUrl"],
 }

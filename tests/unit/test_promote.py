@@ -122,13 +122,19 @@ class World:
             },
             ModelApprovalStatus="PendingManualApproval",
             CustomerMetadataProperties={"version": version, "gate": "passed"}
-            | ({"manifest_sha256": sha} if digest else {}),
+            | ({"manifest_sha256": sha} if digest and sha else {}),
         )["ModelPackageArn"]
 
     def approve(self, arn):
-        about = self.package(arn).get("CustomerMetadataProperties", {})
+        self.decide(arn, "Approved")
+
+    def reject(self, arn):
+        self.decide(arn, "Rejected")
+
+    def decide(self, arn, status):
+        about = self.package(arn).get("CustomerMetadataProperties", {})  # which AWS keeps, and moto drops
         self.sagemaker.update_model_package(
-            ModelPackageArn=arn, ModelApprovalStatus="Approved", CustomerMetadataProperties=about
+            ModelPackageArn=arn, ModelApprovalStatus=status, CustomerMetadataProperties=about
         )
 
     def approved(self, version):
@@ -313,9 +319,75 @@ def test_what_serves_already_is_not_updated(world):
 
 def test_a_package_that_is_not_approved_any_more_changes_nothing(world):
     arn, _ = world.approved("2.0.0")
-    world.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected")
+    world.reject(arn)
 
     assert world.look(arn) is None
+    assert world.served == []
+
+
+def test_what_was_superseded_is_promoted_once_it_is_rejected_and_approved_again(world):
+    old, uri = world.approved("2.0.0")
+    new, other = world.approved("2.1.0")
+    for arn in (new, new, old):
+        world.look(arn)
+        if world.cloudformation.status.endswith("_IN_PROGRESS"):
+            world.cloudformation.end()
+    world.told()
+
+    world.reject(old)
+    assert world.look(old) == Result.WITHDRAWN
+    assert world.look(old) == Result.WITHDRAWN
+    assert world.told() == ["maskwatch: model 2.0.0 withdrawn"]
+    world.approve(old)
+    assert world.look(old) == "busy"
+    world.cloudformation.end()
+
+    assert world.look(old) == Result.PROMOTED
+    assert world.served == [other, uri]
+
+
+@pytest.mark.parametrize(("failure", "result"), [("", Result.WITHDRAWN), ("alarm", Result.ROLLED_BACK)])
+def test_one_that_is_rejected_while_traffic_moves_is_told_of_all_the_same(failure, result, world):
+    arn, uri = world.approved("2.0.0")
+    world.look(arn)
+    world.reject(arn)
+
+    assert world.look(arn) == "busy"
+    world.cloudformation.end(failure)
+    assert world.look(arn) == result
+
+    assert world.served == [uri]
+    assert world.told() == [f"maskwatch: model 2.0.0 {result}"]
+    assert world.package(arn)["ModelApprovalStatus"] == "Rejected"
+
+
+def test_a_package_that_names_no_release_is_refused_and_in_nobodys_way(world):
+    arn, uri = world.approved("2.0.0")
+    by_hand = world.sagemaker.create_model_package(
+        ModelPackageGroupName="maskwatch",
+        InferenceSpecification={
+            "Containers": [{"Image": "image", "ModelDataUrl": "s3://models/model.tar.gz"}],
+            "SupportedContentTypes": ["image/jpeg"],
+        },
+        ModelApprovalStatus="Approved",
+    )["ModelPackageArn"]
+
+    assert world.look(by_hand) == Result.REFUSED
+    world.look(arn)
+
+    assert world.served == [uri]
+
+
+@pytest.mark.parametrize(
+    "place", ["s3://models/elsewhere/2.0.0/", "s3://models/models/", "s3://others/models/2.0.0/"]
+)
+def test_a_release_that_this_stack_cannot_name_or_read_is_refused(place, world):
+    arn = world.register("2.0.0", place)
+    world.approve(arn)
+
+    assert world.look(arn) == Result.REFUSED
+
+    assert place in world.package(arn)["ApprovalDescription"]
     assert world.served == []
 
 

@@ -233,6 +233,7 @@ def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
             "CustomerMetadataProperties": {
                 "version": version,
                 "release": release,
+                "manifest_sha256": from_gate("manifest_sha256"),
                 "training_job": train.properties.TrainingJobName,
                 "dataset": from_gate("data_fingerprint"),
                 "git_commit": from_gate("git_commit"),
