@@ -187,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--draw", type=Path, metavar="DIR", help="write annotated copies of the pictures to this folder"
     )
-    command.add_argument("--source", help="the camera or site that the pictures are from")
+    command.add_argument("--source", type=_text, help="the camera or site that the pictures are from")
     command.add_argument(
         "--min-confidence", type=_share, metavar="SHARE", help="below it, 0 to 1, a label is `uncertain`"
     )
@@ -212,16 +212,19 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("compliance", parents=[service], help="show who wore a mask over time")
     command.add_argument(
-        "--from", metavar="TIME", help="the first day, or hour such as 2026-11-22T09 (UTC); default: a week"
+        "--from",
+        type=_text,
+        metavar="TIME",
+        help="the first day, or hour such as 2026-11-22T09 (UTC); default: a week",
     )
-    command.add_argument("--to", metavar="TIME", help="the last day or hour; default: today")
+    command.add_argument("--to", type=_text, metavar="TIME", help="the last day or hour; default: today")
     command.add_argument("--by", choices=("day", "hour"), help="default: day")
-    command.add_argument("--source", help="only of this camera or site")
+    command.add_argument("--source", type=_text, help="only of this camera or site")
     command.add_argument(
         "--format", choices=("table", "json", "csv"), default="table", help="default: %(default)s"
     )
     command.add_argument(
-        "--tz", metavar="ZONE", help="time zone of the days, such as Europe/Berlin; default: UTC"
+        "--tz", type=_text, metavar="ZONE", help="time zone of the days, such as Europe/Berlin; default: UTC"
     )
     command.set_defaults(run=compliance)
 
@@ -236,7 +239,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a film, a device such as /dev/video0, an rtsp:// or MJPEG http(s):// address, or a folder that fills;"
         " one with a password in it may stand in MASKWATCH_CAMERA instead, where no list of processes shows it",
     )
-    command.add_argument("--source", help="what records and events call the camera or site")
+    command.add_argument("--source", type=_text, help="what records and events call the camera or site")
     command.add_argument(
         "--rate",
         type=_positive,
@@ -271,6 +274,12 @@ def _parser() -> argparse.ArgumentParser:
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise argparse.ArgumentTypeError(f"{text!r} does not start with http:// or https://")
+    return text
+
+
+def _text(text: str) -> str:
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not in the encoding of this terminal")
     return text
 
 

@@ -131,11 +131,11 @@ class Client:
         headers = self._key | ({"content-type": media_type} if media_type else {})
         response = self._request(method, self._url + path, body=body, headers=headers)
         try:
-            content: dict[str, Any] = response.json()
-        except ValueError as error:
-            raise UnreachableError(
-                f"{self._url} answered, but not with JSON: is it the address of an API?"
-            ) from error
+            content = response.json()
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise UnreachableError(f"{self._url} answered, but not with JSON of this API: is it its address?")
         return content
 
     def _request(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
@@ -151,9 +151,11 @@ class Client:
         after = 0.0
         with suppress(urllib3.exceptions.InvalidHeader):
             after = _RETRIES.get_retry_after(response) or after
-        if response.headers.get("content-type") == "application/problem+json":
-            problem = response.json()
-            raise ApiError(problem["detail"], problem["type"].removeprefix(PROBLEM), response.status, after)
+        if response.headers.get("content-type", "").startswith("application/problem+json"):
+            with suppress(ValueError, KeyError, TypeError, AttributeError):  # a proxy may have others
+                problem = response.json()
+                kind = problem["type"].removeprefix(PROBLEM)
+                raise ApiError(str(problem["detail"]), kind, response.status, after)
         text = response.data.decode(errors="replace")
         message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
         detail = f"{url} answered {response.status}: {message[1] if message else text[:300]}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import simplejpeg
 from PIL import Image, ImageOps
 
 from maskwatch.client import TYPES
@@ -21,6 +23,7 @@ MAX_BYTES: Final = 4_400_000  # the API's limit
 SENT_PIXELS: Final = 4_000_000  # of a scaled-down picture; the service itself uses no more of a larger one
 ENDINGS: Final = ", ".join(f"*{ending}" for ending in TYPES)
 _QUALITY: Final = 90  # of a JPEG; at SENT_PIXELS even noise then stays under MAX_BYTES
+_EOI: Final = b"\xff\xd9"  # the end marker of JPEG; other formats ignore what follows their end
 _SWAPPED: Final = 5  # from this EXIF orientation on, width and height are swapped
 _ORIENTATION: Final = 0x0112
 
@@ -86,15 +89,17 @@ def find(names: Iterable[str]) -> tuple[list[Picture], int]:
 def within(folder: Path) -> tuple[list[Path], int]:
     """Return the files below a folder that have a picture's ending, sorted, and the number of other files.
 
-    Hidden files count as neither.
+    Hidden files count as neither. Unreadable folders and broken links count as pictures, so that reading them fails
+    with an error that the caller reports.
     """
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
-    )
+    files: list[Path] = []
+    closed: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+        folders[:] = (name for name in folders if not name.startswith("."))
+        paths = (Path(parent, name) for name in names if not name.startswith("."))
+        files += (path for path in paths if path.is_file() or not path.exists())
     pictures = [path for path in files if path.suffix.lower() in TYPES]
-    return pictures, len(files) - len(pictures)
+    return sorted(pictures + closed), len(files) - len(pictures)
 
 
 def upright(data: bytes) -> Image.Image:
@@ -107,6 +112,21 @@ def upright(data: bytes) -> Image.Image:
         return ImageOps.exif_transpose(image)
 
 
+def check(data: bytes) -> None:
+    """Check for damage that libjpeg only warns of, and Pillow ignores.
+
+    Raises:
+        OSError: It is a damaged JPEG picture.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return
+    try:  # at an eighth of its size, which is quick; a missing end marker is no damage
+        simplejpeg.decode_jpeg(data + _EOI, min_height=1, min_width=1)
+    except ValueError as error:
+        if "subsampling" not in str(error):  # of a kind that simplejpeg does not know
+            raise OSError(f"it is damaged or cut short ({error})") from error
+
+
 def shrunk(data: bytes) -> tuple[bytes, tuple[int, int]]:
     """Scale a picture down to `SENT_PIXELS`.
 
@@ -114,8 +134,9 @@ def shrunk(data: bytes) -> tuple[bytes, tuple[int, int]]:
         The upright copy as a JPEG file, and the width and height of the upright original.
 
     Raises:
-        OSError: It is not a readable picture.
+        OSError: It is not a readable picture, or is damaged.
     """
+    check(data)
     file = io.BytesIO()
     with _opened(data) as image:
         width, height = image.size
@@ -141,7 +162,7 @@ def as_in(original: tuple[int, int], answer: Mapping[str, Any]) -> dict[str, Any
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data + _EOI), formats=_FORMATS) as image:
             yield image
     except Exception as error:
         raise OSError(

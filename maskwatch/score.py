@@ -33,6 +33,8 @@ def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path
     try:
         data = picture.read()
         answer = _predict(client, query, data)
+        if "summary" not in answer:
+            raise UnreachableError("what answered is not this API: it sent JSON, but no prediction")
         if copy:
             copy.parent.mkdir(parents=True, exist_ok=True)
             draw(upright(data), answer).save(copy, quality=_QUALITY)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from maskwatch.frames import Frame, SourceError, is_address, is_device, newest, say
-from maskwatch.pictures import UsageError, upright, within
+from maskwatch.pictures import UsageError, check, upright, within
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -75,7 +76,9 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
         if found and found != given and found == before:
             given = found
             try:
-                image = upright(found[1].read_bytes()).convert("RGB")
+                data = found[1].read_bytes()
+                check(data)
+                image = upright(data).convert("RGB")
             except OSError as error:
                 say(f"{found[1]} is left out: {error}")
             else:
@@ -86,8 +89,8 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
 
 def _newest_in(folder: Path) -> tuple[int, Path, int] | None:
     """Return when the newest picture changed, its path and its size."""
-    try:
-        found = [(file.stat(), file) for file in within(folder)[0]]
-    except OSError:  # one was removed just now
-        return None
+    found = []
+    for file in within(folder)[0]:
+        with suppress(OSError):  # it was removed just now, or is a link that leads nowhere
+            found.append((file.stat(), file))
     return max(((status.st_ctime_ns, file, status.st_size) for status, file in found), default=None)

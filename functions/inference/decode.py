@@ -13,8 +13,16 @@ import PIL.PngImagePlugin  # lest Pillow import all of its seventy plugins to fi
 import PIL.WebPImagePlugin  # noqa: F401
 from PIL import Image
 
-from functions.inference.formats import jpeg, png, webp
-from functions.inference.formats.sniff import JPEG, PNG, WEBP, accepted_format, other_format, without_front
+from functions.inference.formats import DamagedError, jpeg, png, webp
+from functions.inference.formats.sniff import (
+    JPEG,
+    PNG,
+    WEBP,
+    accepted_format,
+    other_format,
+    was_text,
+    without_front,
+)
 from functions.shared.contract import MAX_UPLOAD_BYTES
 from functions.shared.problem import (
     TOO_LARGE,
@@ -31,6 +39,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ACCEPTED = "Send a JPEG, PNG or WebP picture."
+_WAS_TEXT: Final = (
+    "The file was read as text and written again on its way, which destroys a picture. Send its bytes unchanged: "
+    "read it in binary mode, and transfer it so."
+)
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 65_535
 MIN_SIDE = 32
@@ -108,8 +120,8 @@ def decode(data: bytes, *, max_bytes: int = MAX_UPLOAD_BYTES, min_side: int = 44
     except InputError:
         raise
     except Exception as error:
-        detail = f"The {file_format} picture is damaged or cut short. Send the whole file again."
-        raise InputError(UNREADABLE_IMAGE, detail) from error
+        damaged = f"The {file_format} picture is damaged or cut short. Send the whole file again."
+        raise InputError(UNREADABLE_IMAGE, _WAS_TEXT if was_text(data) else damaged) from error
     if orientation in _UPRIGHT:
         pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
         if orientation >= _SWAPPED:
@@ -122,6 +134,13 @@ def _not_accepted(data: bytes) -> InputError:
         return InputError(UNREADABLE_IMAGE, f"The picture has 0 bytes. {ACCEPTED}")
     if other := other_format(data):
         return InputError(UNSUPPORTED_TYPE, f"This is {other}. {ACCEPTED}")
+    if was_text(data):
+        return InputError(UNREADABLE_IMAGE, _WAS_TEXT)
+    if not data.strip(b"\0"):
+        detail = (
+            f"All {len(data):,} bytes of the file are zeros: it was never written, or is lost. {ACCEPTED}"
+        )
+        return InputError(UNREADABLE_IMAGE, detail)
     return InputError(UNREADABLE_IMAGE, f"These {len(data):,} bytes are not a picture. {ACCEPTED}")
 
 
@@ -150,6 +169,8 @@ def _read_png(data: bytes, min_side: int) -> _Read:
 
 
 def _read_webp(data: bytes, min_side: int) -> _Read:
+    if was_text(data):  # of which its first bytes and its decoder notice nothing
+        raise DamagedError
     picture = webp.parse(data)
     size = picture.width, picture.height
     # Before it is opened, since that allocates the canvases.

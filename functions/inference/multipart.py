@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from functions.shared.problem import MALFORMED_BODY, InputError
 
-_PARAMETER = re.compile(rb';\s*([\w-]+)=("(?:[^"\\]|\\.)*"|[^;\s]*)')
+_PARAMETER = re.compile(rb';\s*([\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;\s]*)')
 _PLAIN = {"", "7bit", "8bit", "binary"}  # transfer encodings that change nothing
 
 

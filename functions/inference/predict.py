@@ -44,7 +44,7 @@ def predict() -> Response[str]:
     request = parse(
         app.body,
         event.headers.get("content-type") or "",
-        event.query_string_parameters,
+        app.query,
         from_text=not event.is_base64_encoded,
     )
     key = request.source or app.request_id

@@ -7,13 +7,13 @@ import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote_plus, unquote_to_bytes
+from urllib.parse import unquote, unquote_plus, unquote_to_bytes
 
 from functions.inference.decode import MAX_SIDE
 from functions.inference.multipart import parse_form
 from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.shared.contract import MAX_PREDICT_BYTES, read_source, read_track
-from functions.shared.fields import decode_text, read_json, refuse_unknown
+from functions.shared.fields import decode_text, read_json, refuse_unknown, single
 from functions.shared.problem import (
     INVALID_PARAMETER,
     MALFORMED_BASE64,
@@ -39,6 +39,12 @@ _BOM: Final = b"\xef\xbb\xbf"
 _REPLACED: Final = b"\xef\xbf\xbd"  # U+FFFD, which the gateway puts for bytes that are no UTF-8 in a text
 _GZIP: Final = (b"\x1f\x8b", b"\x1f" + _REPLACED)
 _FIELDS: Final = re.compile(rb"[\w.%-]++=[\x21-\x7e]*+\s*")
+# What programs make of base64 by mistake: Python's b'…', quotation marks, hexadecimal digits, an address.
+_QUOTED: Final = re.compile(r"""b?(["'])(.*)\1\s*""", re.DOTALL)
+# Blanks in front: of what begins a picture or is no base64, for elsewhere they may be pluses.
+_IN_FRONT: Final = re.compile(r"""\A\s+(?=b?["']|[a-z]+:|\\?/9j|%2F9j|iVBOR|UklGR)""")
+_HEXADECIMAL: Final = re.compile(r"(?:0x)?(?:ffd8ff|89504e47|52494646)[0-9a-f\s]*", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"(?:https?|file|blob|s3)://?|blob:|[A-Za-z]:\\", re.IGNORECASE)
 _BASE64: Final = re.compile(rb"(?:data:[^,]{,99},)?[A-Za-z0-9+/_=\-\s]{64,}+")
 
 
@@ -95,13 +101,15 @@ def _read_body(
     body: bytes, media_type: str, content_type: str, *, from_text: bool
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the picture's bytes and the other fields."""
-    untyped = media_type in _UNTYPED
-    if media_type == "application/json" or (untyped and body.removeprefix(_BOM).lstrip().startswith(b"{")):
+    is_form = media_type == "multipart/form-data"
+    # JSON by its type, or by its look: many clients call it text, and no picture begins like that.
+    if media_type == "application/json" or (
+        not is_form and body.removeprefix(_BOM).lstrip().startswith(b"{")
+    ):
         return _from_json(body)
     if media_type == _URLENCODED and _FIELDS.fullmatch(body):
         return _from_urlencoded(body)
-    is_form = media_type == "multipart/form-data"
-    if not (is_form or untyped or media_type.startswith("image/")):
+    if not (is_form or media_type in _UNTYPED or media_type.startswith("image/")):
         raise InputError(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
     if from_text and _REPLACED in body:
         sent = f"sent as {media_type}" if media_type else "sent without a Content-Type"
@@ -126,18 +134,17 @@ def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
 
 def _from_urlencoded(body: bytes) -> tuple[bytes, dict[str, Any]]:
     """A form without files: its picture is base64, in which a plus stands for itself, escaped or not."""
-    fields: dict[str, Any] = {}
-    image = None
+    texts = []
     for pair in body.strip().split(b"&"):
         name, _, value = pair.partition(b"=")
         key = unquote_plus(name.decode(errors="replace"))
-        if key == "image":
-            image = decode_text(unquote_to_bytes(value), key)
-        else:
-            fields[key] = _from_text(key, decode_text(unquote_to_bytes(value.replace(b"+", b" ")), key))
+        value = value if key == "image" else value.replace(b"+", b" ")
+        texts.append((key, decode_text(unquote_to_bytes(value), key)))
+    fields = single(texts)
+    image = fields.pop("image", None)
     if image is None:
         raise InputError(INVALID_PARAMETER, f"The form has no field `image`. {_FORMS}")
-    return _from_base64(image), fields
+    return _from_base64(image), {name: _from_text(name, text) for name, text in fields.items()}
 
 
 def _from_form(parts: list[tuple[str, bytes]]) -> tuple[bytes, dict[str, Any]]:
@@ -145,19 +152,30 @@ def _from_form(parts: list[tuple[str, bytes]]) -> tuple[bytes, dict[str, Any]]:
     if len(images) != 1:
         detail = f"The form has {len(images)} parts named `file`; send one picture a request."
         raise InputError(INVALID_PARAMETER, detail)
-    return images[0], {
-        name: _from_text(name, decode_text(content, name)) for name, content in parts if name not in _PICTURES
-    }
+    texts = single((name, decode_text(content, name)) for name, content in parts if name not in _PICTURES)
+    return images[0], {name: _from_text(name, text) for name, text in texts.items()}
 
 
 def _from_base64(text: str) -> bytes:
-    """Both alphabets, with or without line breaks and padding, and nothing else."""
+    """Both alphabets, with or without line breaks and padding, also in what programs put around it by mistake."""
+    text = _IN_FRONT.sub("", text, 1)
+    if _ADDRESS.match(text):
+        detail = "`image` is an address. None is fetched from here: send the bytes of the picture, in base64."
+        raise InputError(MALFORMED_BASE64, detail)
+    if quoted := _QUOTED.fullmatch(text):
+        text = quoted[2]
+    if "\\" in text:
+        text = text.replace("\\n", "").replace("\\r", "").replace("\\/", "/")
+    if "%" in text:
+        text = unquote(text)
     if text[:5].lower() == "data:":
         header, comma, text = text.partition(",")
         if not comma or not header.lower().endswith(";base64"):
             detail = "The data: URI in `image` is not in base64: let it start with data:image/jpeg;base64,"
             raise InputError(MALFORMED_BASE64, detail)
-    text = "".join(text.splitlines())
+    if _HEXADECIMAL.fullmatch(text):
+        raise InputError(MALFORMED_BASE64, "`image` is in hexadecimal digits. Send its bytes in base64.")
+    text = "".join(_IN_FRONT.sub("", text, 1).splitlines())
     if " " in text:
         text = _with_lost_pluses(text)
     text = text.rstrip("=").replace("-", "+").replace("_", "/")

@@ -112,7 +112,10 @@ def _dynamodb() -> Any:
 
 
 def _start(text: str) -> datetime:
-    return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+    time = datetime.fromisoformat(
+        text[:11] + text[11:].replace(" ", "+")
+    )  # a plus that was not percent-encoded
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _end(text: str) -> datetime:

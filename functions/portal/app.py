@@ -115,7 +115,7 @@ def show_compliance() -> Response[str]:
     event = app.current_event
     accept = event.headers.get("accept") or ""
     now = datetime.now(UTC)
-    selection = compliance.parse(event.query_string_parameters, accept, now)
+    selection = compliance.parse(app.query, accept, now)
     text = compliance.as_text(compliance.find(selection, settings.insights_bucket, now), selection.form)
     if selection.form == "json":
         return app.respond(200, text, "application/json")
@@ -137,7 +137,7 @@ def show_drift() -> Response[str]:
 @app.get("/alerts")
 def show_alerts() -> Response[str]:
     """Answer with the alerts of a time range."""
-    selection = alerts.parse(app.current_event.query_string_parameters, datetime.now(UTC))
+    selection = alerts.parse(app.query, datetime.now(UTC))
     return app.respond_json(alerts.find(selection, settings.alerts_table))
 
 

@@ -103,9 +103,7 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
         day = (last.astimezone(zone) - _DEFAULT_RANGE).date()
         first = _moment(query.get("from", day.isoformat()), zone)
     except (ValueError, OverflowError) as error:
-        detail = (
-            "`from` and `to` must be days such as 2026-11-22, or times such as 2026-11-22T09:00:00Z (UTC)."
-        )
+        detail = "`from` and `to` must be days such as 2026-11-22, or whole hours such as 2026-11-22T09:00:00Z (UTC)."
         raise InputError(INVALID_PARAMETER, detail) from error
     days = (last.astimezone(zone).date() - first.astimezone(zone).date()).days + 1
     if first > last:
@@ -211,7 +209,7 @@ def _zone(name: str) -> tzinfo:
 
 def _moment(text: str, zone: tzinfo, *, end: bool = False) -> datetime:
     """Parse a day in a time zone, or a time, to an hour in UTC; for a day, its first hour, or its last with `end`."""
-    text = text.replace(" ", "+")  # a plus sign that was not percent-encoded
+    text = text[:11] + text[11:].replace(" ", "+")  # a plus sign that was not percent-encoded
     if not _DAY.match(text):
         raise ValueError(text)
     moment = datetime.fromisoformat(text)

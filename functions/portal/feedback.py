@@ -42,7 +42,8 @@ def parse(body: bytes) -> Feedback:
     """
     fields = read_json(body, _EXAMPLE)
     refuse_unknown(fields, ("prediction_id", "label", "audit"))
-    prediction_id, label, audit = fields.get("prediction_id"), fields.get("label"), fields.get("audit", False)
+    prediction_id, label, audit = fields.get("prediction_id"), fields.get("label"), fields.get("audit")
+    audit = False if audit is None else audit
     if not (isinstance(prediction_id, str) and _UUID.fullmatch(prediction_id.lower())):
         detail = f"`prediction_id` must be the UUID that the prediction was answered with. {_EXAMPLE}"
         raise InputError(INVALID_PARAMETER, detail)

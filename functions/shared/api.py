@@ -10,6 +10,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 
 from functions.shared.failures import count_failure
+from functions.shared.fields import single
 from functions.shared.problem import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_json
 
 if TYPE_CHECKING:
@@ -60,6 +61,16 @@ class Api(APIGatewayRestResolver):
         event = self.current_event
         body = event.body or ""
         return base64.b64decode(body) if event.is_base64_encoded else body.encode(errors="surrogatepass")
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the request that is being answered.
+
+        Raises:
+            InputError: One is given twice.
+        """
+        values = self.current_event.multi_value_query_string_parameters
+        return single((name, value) for name in values for value in values[name])
 
     def respond(
         self, status: int, body: str, content_type: str, headers: Mapping[str, str] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from unicodedata import normalize
 
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
@@ -61,6 +62,8 @@ def read_track(value: object) -> str | None:
 def _read_name(value: object, field: str, longest: int) -> str | None:
     if value is None or (isinstance(value, str) and not value.strip(" ")):
         return None
+    if isinstance(value, str):  # macOS writes an umlaut as two characters; it is the same name
+        value = normalize("NFC", value)
     if isinstance(value, str) and _REPLACED in value:
         raise InputError(INVALID_PARAMETER, f"`{field}` must be text in UTF-8; some of its bytes are not.")
     if not isinstance(value, str) or len(value) > longest or not value.isprintable():

@@ -1,14 +1,18 @@
-"""Parsing of request fields: JSON objects, UTF-8 text, and refusal of unknown names."""
+"""Parsing of request fields: JSON objects, UTF-8 text, and refusal of names that are unknown or given twice."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from functions.shared.problem import INVALID_PARAMETER, MALFORMED_BODY, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+T = TypeVar("T")
+# What a gateway makes of the byte order mark of UTF-16, which PowerShell writes, when it takes that for UTF-8.
+_LOST_MARK: Final = b"\xef\xbf\xbd" * 2
 
 
 def read_json(body: bytes, example: str) -> dict[str, Any]:
@@ -18,13 +22,26 @@ def read_json(body: bytes, example: str) -> dict[str, Any]:
         InputError: It is not a JSON object.
     """
     try:
-        fields = json.loads(body)
+        fields = json.loads(body.removeprefix(_LOST_MARK))
     except UnicodeDecodeError as error:
         raise InputError(MALFORMED_BODY, f"The body is not JSON in UTF-8. {example}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(MALFORMED_BODY, f"The body is not JSON: {error}. {example}") from error
     if not isinstance(fields, dict):
         raise InputError(MALFORMED_BODY, f"The body is JSON, but not an object. {example}")
+    return fields
+
+
+def single(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """Return fields by their names.
+
+    Raises:
+        InputError: One is given twice, with values of which either may be meant.
+    """
+    fields: dict[str, T] = {}
+    for name, value in pairs:
+        if fields.setdefault(name, value) != value:
+            raise InputError(INVALID_PARAMETER, f"`{name[:64]}` is given twice. Send it once.")
     return fields
 
 

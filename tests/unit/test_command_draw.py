@@ -196,3 +196,13 @@ def test_sixteen_bits_keep_their_brightness_and_what_is_clear_is_white():
     for image, value in ((grey, 128), (clear, 255)):
         smaller, _ = shrunk(encode(image, "PNG"))
         assert np.asarray(Image.open(io.BytesIO(smaller))).mean() == pytest.approx(value, abs=1)
+
+
+def test_a_damaged_picture_is_not_made_a_sound_one():
+    whole = encode(noise(640, 480))
+    middle = len(whole) // 2
+    for damaged in (whole[:middle], whole[:middle] + whole[middle + 1460 :]):
+        with pytest.raises(OSError, match="damaged or cut short"):
+            shrunk(damaged)
+    for sound in (whole, whole[:-2], whole + bytes(99), whole + b"a film" * 99, whole + whole):
+        assert shrunk(sound)[1] == (640, 480)

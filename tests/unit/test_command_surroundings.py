@@ -96,3 +96,57 @@ def test_nothing_on_standard_input_is_said_to_be_that(run, service):
 def test_an_empty_file_is_said_to_be_that(run, tmp_path):
     (tmp_path / "a.jpg").touch()
     assert "refused: the file is empty" in run("predict", "a.jpg").stdout.decode()
+
+
+def test_what_is_not_in_the_encoding_of_the_terminal_is_one_line(run, service, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    done = run("predict", "a.jpg", "--source", b"S\xfcd", PYTHONUTF8="1")
+    assert done.returncode == 2
+    assert b"not in the encoding of this terminal" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not service.asked
+
+
+def test_a_name_that_is_no_text_is_scored_and_written(run, tmp_path):
+    (tmp_path / os.fsdecode(b"S\xfcd.jpg")).write_bytes(FACE)
+    for form in ("json", "table", "csv"):
+        done = run("predict", ".", "--format", form, PYTHONUTF8="1")
+        assert done.returncode == 0
+        assert b"S\\udcfcd.jpg" in done.stdout
+
+
+def test_a_link_that_leads_nowhere_is_told(run, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    (tmp_path / "gone.jpg").symlink_to("nothing")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    done = run("predict", ".")
+    assert done.stdout.decode().count("refused:") == 2
+    assert "3 pictures: 1 mask, 2 refused" in done.stdout.decode()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="everything may be read by root")
+def test_a_folder_that_may_not_be_read_is_told(run, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    (tmp_path / "closed").mkdir(mode=0)
+    done = run("predict", ".")
+    assert "closed  refused: " in done.stdout.decode()
+
+
+@pytest.mark.parametrize("content", [{}, [], None, "x", {"message": "Forbidden"}])
+def test_an_answer_of_something_else_is_one_line(run, service, tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    service.answer = lambda _: content
+    done = run("predict", "a.jpg")
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert "answered" in line
+    assert "Traceback" not in line
+
+
+@pytest.mark.parametrize("document", [{}, [], {"type": "about:blank", "status": 407}])
+def test_a_refusal_of_another_kind_is_one_line(run, service, tmp_path, document):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    service.answer = lambda _: (407, document)
+    done = run("predict", "a.jpg")
+    assert b"Traceback" not in done.stderr
+    assert b"answered 407" in done.stdout + done.stderr

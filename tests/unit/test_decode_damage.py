@@ -8,6 +8,7 @@ from PIL import Image
 
 from functions.inference.decode import decode
 from functions.shared.problem import UNREADABLE_IMAGE, InputError
+from tests.forged import frame, scan, segment
 from tests.pictures import draw_face, encode
 
 PACKET = 1460  # bytes that a lost network packet takes along
@@ -93,3 +94,41 @@ def test_no_bit_of_the_pixels_of_a_png_turns_unnoticed(place: float, bit: int) -
 @pytest.mark.parametrize("colour", ["white", "black"])
 def test_a_blank_lossy_webp_is_not_taken_for_damaged(size: tuple[int, int], colour: str) -> None:
     assert not refused_as_damaged(encode(Image.new("RGB", size, colour), "WEBP", method=0))
+
+
+def arithmetic(data: bytes) -> bytes:
+    """A grey JPEG that is coded arithmetically."""
+    header = frame(0xC9, 64, 64, ((1, 1),)) + segment(0xDB, b"\0" + b"\1" * 64)
+    return b"\xff\xd8" + header + scan([1], 0, 63, data) + b"\xff\xd9"
+
+
+def test_arithmetic_coding_that_is_cut_short_is_noticed_though_its_decoder_goes_on() -> None:
+    """Any bytes are the code of some picture. Its data end where more of them are extraneous."""
+    tried = short = 0
+    for seed in range(20):
+        data = np.random.default_rng(seed).integers(0, 255, 4000, np.uint8).tobytes()
+        sound = [n for n in range(1, 400) if not refused_as_damaged(arithmetic(data[:n]))]
+        if sound and max(sound) > 40:  # else a code that makes no sense came first
+            tried += max(sound)
+            short += sum(n < max(sound) - 10 for n in sound)
+    assert tried > 400
+    assert short < 0.05 * tried
+
+
+@given(place=st.floats(0.05, 0.9), length=st.sampled_from([64, 200, 512, 4096]))
+@settings(max_examples=60, deadline=None)
+def test_a_sector_of_zeros_in_a_baseline_jpeg_is_noticed(place: float, length: int) -> None:
+    for kind in ("baseline JPEG", "JPEG with restart markers", "grey JPEG", "CMYK JPEG"):
+        data = FILES[kind]
+        start = data.index(b"\xff\xda")
+        at = start + 20 + int(place * (len(data) - start - 20))
+        assert refused_as_damaged(data[:at] + bytes(length) + data[at + length :] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_zeros_that_stand_for_one_colour_are_sound(mode: str, optimize: bool) -> None:  # noqa: FBT001
+    flat = Image.new(mode, (2000, 1500), 200 if mode == "L" else tuple([200] * len(mode)))
+    for image in (flat, Image.new(mode, flat.size)):
+        for subsampling in (0, 2):
+            assert not refused_as_damaged(encode(image, optimize=optimize, subsampling=subsampling))

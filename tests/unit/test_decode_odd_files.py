@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from functions.inference.decode import decode
+from functions.shared.problem import InputError
 from tests.forged import FULL, QUARTER, grey_jpeg, segment
 from tests.pictures import chunk, draw_face, encode
 
@@ -52,8 +53,12 @@ def test_a_burst_behind_does_not_count(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FILES)
-@pytest.mark.parametrize("front", [b"\n", b"\r\n\r\n", bytes(4), MJPEG_PART, b"\r\n" + MJPEG_PART])
-def test_what_streams_put_in_front_is_skipped(kind: str, front: bytes) -> None:
+@pytest.mark.parametrize(
+    "front",
+    [b"\n", b"\r\n\r\n", bytes(4), MJPEG_PART, b"\r\n" + MJPEG_PART, b"\xef\xbb\xbf", b"\t \n\xef\xbb\xbf",
+     b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nX-Frame: 7\r\n\r\n"],
+)  # fmt: skip
+def test_what_streams_and_scripts_put_in_front_is_skipped(kind: str, front: bytes) -> None:
     assert same(front + FILES[kind], FILES[kind])
 
 
@@ -100,7 +105,12 @@ def test_a_png_of_many_small_chunks_of_pixels_is_read() -> None:
     assert same(PNG[: start - 4] + pieces + PNG[start + 8 + length :], PNG)
 
 
-@pytest.mark.parametrize("sampling", [((1, 1),), FULL, QUARTER, ((2, 1), (1, 1), (1, 1)), ((1, 1),) * 4])
+@pytest.mark.parametrize(
+    "sampling",
+    [((1, 1),), FULL, QUARTER, ((2, 1), (1, 1), (1, 1)), ((1, 2), (1, 1), (1, 1)),
+     ((4, 1), (1, 1), (1, 1)), ((2, 2),), ((2, 1),) * 3, ((1, 2), (1, 2), (1, 2)), ((2, 2), (2, 1), (2, 1)),
+     ((1, 1),) * 4, ((2, 2), (1, 1), (1, 1), (2, 2))],
+)  # fmt: skip
 def test_every_usual_subsampling_is_read(sampling: tuple[tuple[int, int], ...]) -> None:
     assert decode(grey_jpeg(100, 60, sampling=sampling)).pixels.shape == (60, 100, 3)
 
@@ -122,7 +132,72 @@ def test_a_jpeg_without_huffman_tables_has_the_usual_ones() -> None:
     assert same(stripped, JPEG)
 
 
+def end_of_segment(file: bytes, marker: int) -> int:
+    start = file.index(bytes([0xFF, marker])) + 2
+    return start + int.from_bytes(file[start : start + 2], "big")
+
+
+@given(junk=st.binary(max_size=60).map(lambda junk: junk.replace(b"\xff", b"\xff\0")), comment=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_junk_behind_metadata_of_a_wrong_length_is_skipped(junk: bytes, comment: bool) -> None:  # noqa: FBT001
+    place = end_of_segment(JPEG, 0xE0)
+    note = segment(0xFE, b"camera") if comment else b""
+    assert same(JPEG[:place] + note + junk + JPEG[place:], JPEG)
+
+
+@pytest.mark.parametrize("marker", [0xDB, 0xC4, 0xC0])
+def test_junk_behind_tables_is_damage(marker: int) -> None:
+    place = end_of_segment(JPEG, marker)
+    with pytest.raises(InputError, match="damaged"):
+        decode(JPEG[:place] + b"junk" + JPEG[place:])
+
+
+def test_a_start_that_is_written_twice_is_one() -> None:
+    assert same(b"\xff\xd8" * 3 + JPEG[2:], JPEG)
+
+
+@pytest.mark.parametrize("behind", [JPEG, b"\xff\xe1\xff\xff", b"\xff\xc0", b"\xff\xd8"])
+def test_what_follows_a_baseline_jpeg_without_an_end_is_not_looked_at(behind: bytes) -> None:
+    assert same(JPEG[:-2] + behind, JPEG)
+
+
+@pytest.mark.parametrize("kind", ["WebP", "lossless WebP", "animated WebP"])
+@pytest.mark.parametrize("length", [0, 4, 2**32 - 2, None])
+def test_what_a_webp_says_of_its_length_does_not_matter(kind: str, length: int | None) -> None:
+    options = {"lossless": True} if kind.startswith("lossless") else {"quality": 90}
+    if kind.startswith("animated"):
+        options |= {"save_all": True, "append_images": [draw_face().rotate(90)]}
+    file = encode(draw_face(), "WEBP", exif=b"II*\0\x08\0\0\0\0\0", **options)
+    told = len(file) if length is None else length  # some count the first eight bytes
+    assert same(file[:4] + struct.pack("<I", told) + file[8:], file)
+    assert same(file[:-4], file)
+
+
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+def exif_of(order: str, kind: int) -> bytes:
+    """EXIF of an orientation as a number of this type."""
+    value = {1: b"\6\0\0\0", 3: struct.pack(f"{order}HH", 6, 0), 4: struct.pack(f"{order}I", 6)}[kind]
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 1)
+    return start + struct.pack(f"{order}HHI", 0x0112, kind, 1) + value + bytes(4)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [1, 3, 4])
+def test_orientation_may_be_a_number_of_any_type(order: str, kind: int) -> None:
+    exif = segment(0xE1, b"Exif\0\0" + exif_of(order, kind))
+    assert decode(JPEG[:2] + exif + JPEG[2:]).width == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"tiff:Orientation='6'", b'tiff:Orientation = "6"', b"<tiff:Orientation>6</tiff:Orientation>",
+     b"<tiff:Orientation>\n 6 </tiff:Orientation>"],
+)  # fmt: skip
+def test_xmp_may_be_written_any_way(text: bytes) -> None:
+    xmp = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta " + text)
+    assert decode(JPEG[:2] + xmp + JPEG[2:]).width == 200
 
 
 def test_orientation_is_read_where_each_format_keeps_it() -> None:
@@ -135,6 +210,8 @@ def test_orientation_is_read_where_each_format_keeps_it() -> None:
         with_chunks(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)),
         with_chunks(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP))),
         with_chunks(chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile))),
+        with_chunks(chunk(b"tEXt", b"Raw profile type exif\0" + profile)),
+        with_chunks(chunk(b"zTXt", b"Raw profile type APP1\0\0" + zlib.compress(profile))),
         encode(draw_face(), "WEBP", quality=90, xmp=XMP),
         *(encode(draw_face(), kind, exif=exif) for kind in ("JPEG", "PNG", "WEBP")),
     ]

@@ -5,6 +5,7 @@ import gzip
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -94,6 +95,20 @@ def webp_header(width: int, height: int) -> bytes:
         ),
         (b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>", "a web page"),
         (b"RIFF\0\1\0\0AVI LIST", "a video"),
+        (b"\0\0\0\1\x67\x42\0\x1e", "a video"),
+        ((b"\x47" + bytes(187)) * 3, "a video"),
+        (b"FLV\1\5\0\0\0\t", "a video"),
+        (bytes(128) + b"DICM\2\0\0\0", "a DICOM picture"),
+        (b"\0\5\x16\7\0\2\0\0Mac OS X        ", "what macOS notes about a file (._name), not the file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "a pointer of Git LFS, not the file"),
+        (b'{"message": "Forbidden"}', "a JSON document"),
+        (b'[{"file": 1}]', "a JSON document"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "an XML document"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "a PostScript document"),
+        (b"Rar!\x1a\7\1\0", "an archive"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF".hex().encode(), "a picture in hexadecimal digits, not its bytes"),
+        (repr(encode(draw_face())).encode(), "a picture as Python prints it, not its bytes"),
+        (repr(encode(draw_face(), "PNG")).encode(), "a picture as Python prints it, not its bytes"),
     ],
 )
 def test_other_formats_are_named(data: bytes, name: str) -> None:
@@ -118,6 +133,58 @@ def test_what_is_not_a_picture_is_unreadable(data: bytes) -> None:
     rejected = refusal(data)
     assert rejected.problem == UNREADABLE_IMAGE
     assert "Send a JPEG, PNG or WebP picture." in rejected.detail
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: file.decode("utf-8", "replace").encode(),
+        lambda file: file.decode("latin-1").encode(),
+        lambda file: file.decode("cp1252", "replace").encode(),
+    ],
+    ids=["replaced", "latin-1", "cp1252"],
+)
+def test_a_file_that_was_read_as_text_is_said_to_be_that(kind: str, spoil) -> None:
+    for size in ((64, 80), (160, 200), (333, 417)):
+        rejected = refusal(spoil(encode(draw_face(*size), kind)))
+        assert rejected.problem == UNREADABLE_IMAGE
+        assert "read as text" in rejected.detail
+        assert "binary mode" in rejected.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [
+        ("JPEG", lambda file: file.decode("ascii", "replace").encode("ascii", "replace")),
+        ("PNG", lambda file: file.decode("ascii", "replace").encode("ascii", "replace")),
+        ("JPEG", lambda file: bytes(byte & 0x7F for byte in file)),
+        ("PNG", lambda file: bytes(byte & 0x7F for byte in file)),
+        ("PNG", lambda file: file.replace(b"\r\n", b"\n")),
+        ("PNG", lambda file: file.replace(b"\n", b"\r\n")),
+        ("PNG", lambda file: file.replace(b"\r", b"\n")),
+    ],
+)
+def test_a_file_of_other_characters_or_line_ends_is_said_to_be_that(kind: str, spoil) -> None:
+    assert "read as text" in refusal(spoil(encode(draw_face(), kind))).detail
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_line_ends_of_windows_are_noticed_in_every_format(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (160, 200, 3), np.uint8)
+    rejected = refusal(encode(Image.fromarray(noise), kind).replace(b"\n", b"\r\n"))
+    assert "read as text" in rejected.detail
+
+
+def test_a_file_of_zeros_is_said_to_be_that() -> None:
+    assert "All 4,096 bytes of the file are zeros" in refusal(bytes(4096)).detail
+
+
+def test_a_png_of_an_ios_app_is_named() -> None:
+    file = encode(draw_face(), "PNG")
+    rejected = refusal(file[:8] + chunk(b"CgBI", b"\x50\0\x20\2") + file[8:])
+    assert rejected.problem == UNSUPPORTED_TYPE
+    assert "iOS" in rejected.detail
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -184,9 +251,16 @@ def test_a_bomb_warning_turned_error_is_too_many_pixels() -> None:
         (0xC3, 8, "a lossless JPEG picture"),
         (0xCB, 8, "a lossless JPEG picture"),
         (0xC5, 8, "a hierarchical JPEG picture"),
+        (0xF7, 8, "a JPEG-LS picture"),
     ],
 )
 def test_a_jpeg_of_another_kind_is_named_and_not_called_damaged(marker: int, bits: int, kind: str) -> None:
     rejected = refusal(b"\xff\xd8" + frame(marker, 64, 64, bits=bits) + b"\xff\xd9")
     assert rejected.problem == UNSUPPORTED_TYPE
     assert rejected.detail == f"This is {kind}. Save it as a baseline JPEG of 8 bits a sample."
+
+
+def test_a_jpeg_that_tells_its_height_at_its_end_is_named() -> None:
+    rejected = refusal(jpeg_header(160, 0))
+    assert rejected.problem == UNSUPPORTED_TYPE
+    assert "tells its height at its end" in rejected.detail

@@ -40,7 +40,7 @@ def ask(portal):
 
         def send(**query):
             event = json.loads((ROOT / "events" / "alerts.json").read_text())
-            event["queryStringParameters"] = query
+            event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()}
             answer = portal.handler(event, SimpleNamespace(aws_request_id="1"))
             return answer, json.loads(answer["body"])
 
@@ -66,6 +66,8 @@ def test_those_of_a_time_come_the_newest_first(ask):
         ({"from": "2026-11-24", "to": "2026-11-24"}, ["", "gate-3"]),
         ({"from": "2026-11-24T10", "to": "2026-11-24T11"}, [""]),
         ({"from": "2026-11-24T09:00:00Z", "to": "2026-11-24T09:00:00Z"}, ["gate-3"]),
+        ({"from": "2026-11-24T10:00:00+01:00", "to": "2026-11-24 09:00"}, ["gate-3"]),
+        ({"from": "2026-11-24T09:00:00.000Z", "to": "2026-11-24T10:00:00 01:00"}, ["gate-3"]),
         ({"from": "2026-11-20", "to": "2026-11-26", "source": "ward"}, ["ward"]),
         ({"from": "2026-11-20", "to": "2026-11-26", "source": ""}, [""]),
         ({"from": "2026-11-20", "to": "2026-11-22"}, []),

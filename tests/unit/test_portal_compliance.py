@@ -271,10 +271,23 @@ def test_a_time_of_another_zone_is_taken_to_utc(found):
     assert found(from_="2026-11-21T00:00:00+02:00", to="2026-11-21")["from"] == "2026-11-20T22:00:00Z"
 
 
+@pytest.mark.usefixtures("insights")
+@pytest.mark.parametrize(
+    "hour",
+    ["2026-11-20T22:00:00.000Z", "2026-11-20 22:00", "2026-11-20T22", "2026-11-21T00:00:00 02:00",
+     "2026-11-21 00:00:00+02:00"],
+)  # fmt: skip
+def test_an_hour_may_be_written_as_browsers_and_databases_do(found, hour):
+    assert found(from_=hour, to="2026-11-21")["from"] == "2026-11-20T22:00:00Z"
+
+
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ({"from_": "yesterday"}, "must be days such as 2026-11-22, or times such as 2026-11-22T09:00:00Z"),
+        (
+            {"from_": "yesterday"},
+            "must be days such as 2026-11-22, or whole hours such as 2026-11-22T09:00:00Z",
+        ),
         ({"to": "2026-02-30"}, "must be days"),
         ({"to": "2026-11-22T24"}, "must be days"),
         ({"to": "2026-11-22T09:30"}, "must be days"),

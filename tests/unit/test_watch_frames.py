@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, islice, pairwise
+from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
 
@@ -219,6 +220,26 @@ def test_a_folder_gives_its_newest_picture_once_it_is_whole(tmp_path):
     os.utime(old, (0, 0))  # an old picture that is moved here just now
     old.rename(moved)
     assert colour(next(given)) == WALL
+    given.close()
+
+
+def test_a_damaged_picture_in_a_folder_is_left_out_and_said_so(tmp_path, capsys):
+    noise = Image.effect_noise((640, 480), 60).convert("RGB")
+    red, green = (
+        encode(Image.blend(noise, Image.new("RGB", noise.size, shade), 0.5)) for shade in (RED, GREEN)
+    )
+    given, seen, said = frames_of(str(tmp_path), 20, None, Event()), [], ""
+    Path(tmp_path, "gone.jpg").symlink_to("nowhere")
+    Path(tmp_path, "damaged.jpg").write_bytes(red[:9000] + red[9000 + 1460 :])
+    looker = Thread(target=lambda: seen.append(next(given)))
+    looker.start()
+    while "damaged.jpg is left out: it is damaged" not in said:
+        time.sleep(0.05)
+        said += capsys.readouterr().err
+    Path(tmp_path, "whole.jpg").write_bytes(green)
+    looker.join()
+    red, green, _ = seen[0].to_image().resize((1, 1)).getpixel((0, 0))
+    assert green > red
     given.close()
 
 

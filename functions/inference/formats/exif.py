@@ -9,7 +9,8 @@ from typing import Final
 UPRIGHT: Final = 1
 _ORIENTATION: Final = 0x0112
 _MAX_ENTRIES: Final = 200  # TIFF 6.0 sorts them by tag, and few tags come before the orientation
-_IN_XMP: Final = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
+_IN_XMP: Final = re.compile(rb"""tiff:Orientation\s{0,9}(?:=\s{0,9}["']|>)\s{0,9}([1-8])""")
+_KINDS: Final = {1: "B", 3: "H", 4: "I"}  # of a whole number: BYTE, SHORT as it should be, and LONG
 
 
 def orientation(exif: bytes | None, xmp: bytes | None) -> int:
@@ -27,9 +28,10 @@ def _in_exif(tiff: bytes) -> int:
         (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
         (count,) = struct.unpack_from(f"{order}H", tiff, directory)
         for number in range(min(count, _MAX_ENTRIES)):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * number)
-            if tag == _ORIENTATION and kind == 3:  # SHORT
-                return int(value)
+            entry = directory + 2 + 12 * number
+            tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
+            if tag == _ORIENTATION and kind in _KINDS:
+                return int(struct.unpack_from(f"{order}{_KINDS[kind]}", tiff, entry + 8)[0])
     except struct.error:  # a picture with broken metadata is still a picture
         pass
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,13 +26,21 @@ if TYPE_CHECKING:
 _SOF: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SEQUENTIAL: Final = frozenset({0xC0, 0xC1, 0xC9})
 _PROGRESSIVE: Final = frozenset({0xC2, 0xCA})
+_ARITHMETIC: Final = frozenset({0xC9, 0xCA})
 _RST: Final = range(0xD0, 0xD8)
-_SOI, _EOI, _SOS, _DNL, _TEM = 0xD8, 0xD9, 0xDA, 0xDC, 0x01
+_SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
+_DHT, _JPEG_LS = 0xC4, 0xF7
 _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # DHT, DAC, DQT, DRI
 _APP0, _APP1, _APP14 = 0xE0, 0xE1, 0xEE
+_METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})  # APPn, COM
 _JFIF: Final = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"  # says that three components are YCbCr
+_LOST: Final = bytes(64)  # as a disk or a network leaves it
+_NOT_READ: Final = (
+    bytes(8) + b"\xa5" * 64
+)  # by an arithmetic decoder behind a scan, at whose end zeros may be left out
 _WHOLE_SPECTRUM: Final = b"\0\x3f\0"  # the one choice of a sequential scan
 _FILL: Final = re.compile(rb"\xff*")
+_CODE: Final = re.compile(rb"(?<=\xff)[^\xff\0]")
 _BLOCK: Final = 1 << 20  # bytes looked through at a time
 _MAX_SCANS: Final = 100  # encoders write some 10
 _MAX_MARKERS: Final = 10_000  # metadata of megabytes comes in pieces of 64 kB
@@ -43,6 +52,7 @@ class Jpeg:
 
     Attributes:
         stream: The picture itself, from SOI to EOI.
+        longer: Where it is coded arithmetically, the same with bytes behind each scan; None where it is not.
         width: In pixels, as stored.
         height: In pixels, as stored.
         sampling: How many samples each component has in a MCU, across and down.
@@ -52,6 +62,7 @@ class Jpeg:
     """
 
     stream: bytes
+    longer: bytes | None
     width: int
     height: int
     sampling: tuple[tuple[int, int], ...]
@@ -74,7 +85,7 @@ class Jpeg:
             DamagedError: The decoder stumbled.
         """
         try:
-            return self._decode(self.stream, scale)
+            decoded = self._decode(self.stream, scale)
         except ValueError as error:
             if "subsampling" in str(error):
                 raise _unsupported("a JPEG picture with unusual chroma subsampling") from error
@@ -82,17 +93,23 @@ class Jpeg:
             trimmed = padded.rstrip(b"\0")
             if trimmed == padded or "extraneous" not in str(error):
                 raise DamagedError(str(error)) from error
+        else:
+            # An arithmetic decoder takes zeros for what is missing, and warns of nothing. If what comes behind the
+            # data changes the picture, some of the data is missing.
+            if self.longer and not np.array_equal(decoded, self._decode(self.longer, scale, strict=False)):
+                raise DamagedError("a scan is cut short")
+            return decoded
         trimmed += b"\0" if trimmed.endswith(b"\xff") else b""  # a byte FF of the data is stuffed with 00
         try:  # all pixels came, and then zeros, as cameras pad files with: if they are but that, it does without them
             return self._decode(trimmed + b"\xff\xd9", scale)
         except ValueError as error:
             raise DamagedError(str(error)) from error
 
-    def _decode(self, stream: bytes, scale: int) -> NDArray[np.uint8]:
+    def _decode(self, stream: bytes, scale: int, *, strict: bool = True) -> NDArray[np.uint8]:
         least = (math.ceil(self.height / scale), math.ceil(self.width / scale)) if scale > 1 else (0, 0)
         kind = "CMYK" if len(self.sampling) == 4 else "RGB"
         decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            stream, kind, min_height=least[0], min_width=least[1]
+            stream, kind, min_height=least[0], min_width=least[1], strict=strict
         )
         if kind == "RGB":
             return decoded
@@ -113,30 +130,38 @@ class _Seen:
     scans: int = 0
     first_scan: int = 0  # components
     missing_bits: dict[tuple[int, int], int] = field(default_factory=dict)  # by component and coefficient
+    zero_codes: dict[int, int] = field(
+        default_factory=lambda: {0: 0x01, 1: 0x00}
+    )  # what zeros mean, by AC table
 
 
 def parse(data: bytes) -> Jpeg:
-    """Read the markers of a file that begins with a JPEG picture; what comes behind its EOI is not looked at.
+    """Read the markers of a file that begins with a JPEG picture; what comes behind its end is not looked at.
 
     Raises:
         DamagedError: The markers make no sense.
         InputError: It is a kind of JPEG that is not scored.
     """
     seen, kept, position = _Seen(), [b"\xff\xd8"], 2
+    ends: list[int] = []  # of the scans, in what is kept
+    marker: int | None = _SOI
     for _ in range(_MAX_MARKERS):
-        marker, position = _next_marker(data, position)
+        marker, position = _next_marker(data, position, behind=marker)
         if marker in (_EOI, None):
             break
-        if marker == _TEM or marker in _RST:
+        if marker == _TEM or marker in _RST or (marker == _SOI and len(kept) == 1):
             continue
         end = position + int.from_bytes(data[position : position + 2], "big")
         body = data[position + 2 : end]
-        if not position + 2 <= end <= len(data) or marker in (_SOI, _DNL):
+        if not position + 2 <= end <= len(data) or marker == _SOI:
             raise DamagedError(f"marker {marker:#x} at {position}")
         position = end
         if marker == _SOS:
             position = _scan_end(data, end)
-            kept += _scan(body, seen), data[end:position]
+            kept += _scan(body, data[end:position], seen)
+            ends.append(len(kept))
+            if seen.process in _SEQUENTIAL and not _without_dc(seen):  # each component has had its one scan
+                break
         else:
             kept.append(_segment(marker, body, seen))
     else:
@@ -147,8 +172,10 @@ def parse(data: bytes) -> Jpeg:
         raise DamagedError("a scan is missing")
     height, width = int.from_bytes(seen.frame[1:3], "big"), int.from_bytes(seen.frame[3:5], "big")
     sampling = tuple((factors >> 4, factors & 15) for factors in seen.frame[7::3])
+    kept.append(b"\xff\xd9")
     return Jpeg(
-        b"".join([*kept, b"\xff\xd9"]),
+        b"".join(kept),
+        _longer(kept, ends) if seen.process in _ARITHMETIC else None,
         width,
         height,
         sampling,
@@ -158,8 +185,21 @@ def parse(data: bytes) -> Jpeg:
     )
 
 
-def _next_marker(data: bytes, position: int) -> tuple[int | None, int]:
-    """The marker at a position, behind any fill bytes (B.1.1.2), and where it ends; none at the end of the file."""
+def _longer(parts: list[bytes], ends: list[int]) -> bytes:
+    """The stream of these parts, with bytes behind each scan."""
+    starts = [0, *ends]
+    stretches = (b"".join(parts[start:end]) for start, end in pairwise([*starts, len(parts)]))
+    return _NOT_READ.join(stretches)
+
+
+def _next_marker(data: bytes, position: int, behind: int | None) -> tuple[int | None, int]:
+    """The marker at a position, behind any fill bytes (B.1.1.2), and where it ends; none at the end of the file.
+
+    Some programs tell a wrong length of metadata. What follows behind those is skipped up to the next marker, as
+    libjpeg does; behind tables and scans it means that some of them is damaged.
+    """
+    if behind in _METADATA and (found := _CODE.search(data, position + 1)):
+        return data[found.start()], found.end()
     filled = _FILL.match(data, position)
     code = filled.end() if filled else position
     if code >= len(data):
@@ -183,8 +223,8 @@ def _scan_end(data: bytes, start: int) -> int:
     return len(data)
 
 
-def _scan(body: bytes, seen: _Seen) -> bytes:
-    """Count a scan; its header as it must be."""
+def _scan(body: bytes, coded: bytes, seen: _Seen) -> tuple[bytes, bytes]:
+    """Count a scan; its header as it must be, and its entropy-coded data."""
     if not seen.frame or not body or len(body) != 2 * body[0] + 4:
         raise DamagedError("scan header")
     seen.scans += 1
@@ -192,6 +232,8 @@ def _scan(body: bytes, seen: _Seen) -> bytes:
         raise InputError(
             UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_SCANS} scans. Save it anew."
         )
+    if _zeros_make_no_sense(body, seen) and _LOST in coded.rstrip(b"\0"):
+        raise DamagedError("zeros in place of data")
     seen.first_scan = seen.first_scan or body[0]
     if seen.process in _SEQUENTIAL:  # some cameras write nonsense here, where there is nothing to choose
         body = body[:-3] + _WHOLE_SPECTRUM
@@ -199,7 +241,23 @@ def _scan(body: bytes, seen: _Seen) -> bytes:
     for component in body[1:-3:2]:
         for coefficient in range(first, min(last, 63) + 1):
             seen.missing_bits[component, coefficient] = precision & 15
-    return _marked(_SOS, body)
+    return _marked(_SOS, body), coded
+
+
+def _zeros_make_no_sense(header: bytes, seen: _Seen) -> bool:
+    """Whether zeros cannot stand for many blocks of one colour, as where they mean the end of a block."""
+    sizes = [seen.zero_codes.get(tables & 15, 0) & 15 for tables in header[2:-3:2]]
+    return seen.process in _SEQUENTIAL - _ARITHMETIC and any(sizes)
+
+
+def _zero_codes(body: bytes) -> dict[int, int]:
+    """By the AC tables of a DHT segment, the run and size of the code that is all zeros: the first one."""
+    codes, position = {}, 0
+    while position + 17 < len(body):
+        if body[position] >> 4:
+            codes[body[position] & 15] = body[position + 17]
+        position += 17 + sum(body[position + 1 : position + 17])
+    return codes
 
 
 def _without_dc(seen: _Seen) -> bool:
@@ -213,7 +271,10 @@ def _segment(marker: int, body: bytes, seen: _Seen) -> bytes:
         _check_frame(marker, body, seen)
         seen.frame, seen.process = body, marker
         return _marked(marker, body)
+    if marker == _JPEG_LS:
+        raise _unsupported("a JPEG-LS picture")
     if marker in _TABLES:
+        seen.zero_codes |= _zero_codes(body) if marker == _DHT else {}
         return _marked(marker, body)
     if marker == _APP0 and body.startswith(b"JFIF\0"):
         return _JFIF
@@ -234,6 +295,8 @@ def _check_frame(marker: int, body: bytes, seen: _Seen) -> None:
         raise _unsupported(f"a {kind} JPEG picture")
     if body[0] != 8:
         raise _unsupported(f"a JPEG picture of {body[0]} bits a sample")
+    if body[1:3] == b"\0\0":
+        raise _unsupported("a JPEG picture that tells its height at its end alone")
     if body[5] not in (1, 3, 4):
         raise _unsupported(f"a JPEG picture of {body[5]} components")
     if not all(1 <= factors >> 4 <= 4 and 1 <= factors & 15 <= 4 for factors in body[7::3]):

@@ -10,7 +10,7 @@ from typing import Final
 
 from functions.inference.formats import DamagedError
 from functions.inference.formats.exif import orientation
-from functions.shared.problem import UNREADABLE_IMAGE, InputError
+from functions.shared.problem import UNREADABLE_IMAGE, UNSUPPORTED_TYPE, InputError
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
@@ -44,7 +44,7 @@ def parse(data: bytes) -> Png:
 
     Raises:
         DamagedError: A chunk that the pixels need is missing or damaged.
-        InputError: It has too many chunks.
+        InputError: It has too many chunks, or is in a form that is not scored.
     """
     critical: dict[bytes, bytes] = {}
     pixels: list[bytes] = []
@@ -69,10 +69,13 @@ def parse(data: bytes) -> Png:
                 critical.setdefault(name, body)
         elif name == b"eXIf":
             exif = exif or data[start : min(end, start + _MAX_METADATA)]
-        elif name in (b"iTXt", b"zTXt"):
+        elif name in (b"iTXt", b"zTXt", b"tEXt"):
             text = data[start : min(end, start + _MAX_METADATA)]
             xmp = xmp or _xmp(text)
-            exif = exif or _raw_profile(text)
+            exif = exif or _raw_profile(name, text)
+        elif name == b"CgBI":
+            detail = "This is a PNG picture in the form of iOS apps (CgBI). Save it as a plain PNG or JPEG picture."
+            raise InputError(UNSUPPORTED_TYPE, detail)
     else:
         raise InputError(
             UNREADABLE_IMAGE, f"The PNG picture has more than {_MAX_CHUNKS:,} chunks. Save it anew."
@@ -113,12 +116,12 @@ def _xmp(text: bytes) -> bytes | None:
     return _inflate(content) if compressed == b"\1" else content
 
 
-def _raw_profile(text: bytes) -> bytes | None:
-    """EXIF as ImageMagick keeps it in a zTXt chunk: keyword, 0, method; deflated: name, length, digits in hex."""
-    keyword = b"Raw profile type exif\0"
-    if not text.startswith(keyword):
+def _raw_profile(chunk: bytes, text: bytes) -> bytes | None:
+    """EXIF as ImageMagick keeps it in a text chunk: keyword, 0; deflated in zTXt: name, length, digits in hex."""
+    keyword, _, content = text.partition(b"\0")
+    if keyword not in (b"Raw profile type exif", b"Raw profile type APP1"):
         return None
-    words = _inflate(text[len(keyword) + 1 :]).split()
+    words = (_inflate(content[1:]) if chunk == b"zTXt" else content).split()
     digits = b"".join(words[2:])
     try:
         return binascii.unhexlify(digits[: len(digits) // 2 * 2])

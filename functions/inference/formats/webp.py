@@ -11,6 +11,7 @@ from functions.shared.problem import UNREADABLE_IMAGE, InputError
 
 _KEPT: Final = frozenset({b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"})
 _FRAMES: Final = frozenset({b"ANMF", b"VP8 ", b"VP8L"})
+_FIRST_CHUNK: Final = 12  # bytes come before it
 _MAX_CHUNKS: Final = 10_000
 # A blank lossy frame has a run of one zero byte for every 10,000 pixels, other frames have shorter ones.
 _SOUND_ZEROS: Final = 200
@@ -38,28 +39,28 @@ class WebP:
 def parse(data: bytes) -> WebP:
     """Read the chunks of a file that begins with a WebP picture; what comes behind it is not looked at.
 
-    A frame has no checksum, and the lossy decoder makes pixels of anything. What can be checked is that all bytes
-    came, and that no packet or sector of them is zeros.
+    A frame has no checksum, and the lossy decoder makes pixels of anything. What can be checked is that all its bytes
+    came, and that no packet or sector of them is zeros. What the file says of its own length does not matter.
 
     Raises:
         DamagedError: It is cut short, or its chunks make no sense.
         InputError: It has too many chunks.
     """
     riff_end = 8 + int.from_bytes(data[4:8], "little")
-    if riff_end > len(data) + 1:  # one byte of padding may be missing
-        raise DamagedError("it is cut short")
+    if (
+        not _FIRST_CHUNK < riff_end <= len(data)
+    ):  # its end is cut off, or whoever wrote it did not go back to say
+        riff_end = len(data)
     kept: list[bytes] = []
     names: set[bytes] = set()
     exif = xmp = None
-    position = 12
+    position = _FIRST_CHUNK
     for _ in range(_MAX_CHUNKS):
-        if position + 8 > riff_end:
-            break
         name = data[position : position + 4]
         length = int.from_bytes(data[position + 4 : position + 8], "little")
         end = position + 8 + length
-        if end > min(riff_end, len(data)):
-            raise DamagedError(f"{name!r} is longer than the file")
+        if end > riff_end:  # the file ends here, or within this chunk
+            break
         if name in _KEPT and not names & _FRAMES:
             kept.append(data[position:end] + b"\0" * (length % 2))
             names.add(name)
@@ -73,13 +74,19 @@ def parse(data: bytes) -> WebP:
             UNREADABLE_IMAGE, f"The WebP picture has more than {_MAX_CHUNKS:,} chunks. Save it anew."
         )
     if not names & _FRAMES:
-        raise DamagedError("no frame")
+        raise DamagedError("no whole frame")
     width, height = _size(kept[0])
     zeros = min(_SOUND_ZEROS + width * height // _PIXELS_TO_A_ZERO, len(kept[-1]))
     if bytes(zeros) in kept[-1]:
         raise DamagedError("zeros in place of data")
     body = b"WEBP" + b"".join(kept)
     return WebP(b"RIFF" + len(body).to_bytes(4, "little") + body, width, height, orientation(exif, xmp))
+
+
+def _riff_end(data: bytes) -> int:
+    """Where the file ends: as it says, unless its end is cut off, or whoever wrote it did not go back to say."""
+    end = 8 + int.from_bytes(data[4:8], "little")
+    return end if _FIRST_CHUNK < end <= len(data) else len(data)
 
 
 def _size(chunk: bytes) -> tuple[int, int]:
