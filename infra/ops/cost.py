@@ -23,7 +23,8 @@ S3_WRITE: Final = 0.005 / 1e3  # dollars a PUT or LIST
 SQS_REQUEST: Final = 0.40 / 1e6  # dollars
 EXPRESS_REQUEST: Final = 1.00 / 1e6  # dollars an execution of an express state machine
 EXPRESS_GB_SECOND: Final = 0.00001667  # dollars, in steps of 64 MB and 100 ms
-TABLE_WRITE: Final = 0.625 / 1e6  # dollars a write request unit of DynamoDB, on demand
+# DynamoDB, on demand, since AWS halved it on 2024-11-01; checked on 2026-11-26 against Airbyte's table of 2025-07-21.
+TABLE_WRITE: Final = 0.625 / 1e6  # dollars a write request unit
 TABLE_READ: Final = 0.125 / 1e6  # dollars a read request unit
 SCHEDULE: Final = 1.00 / 1e6  # dollars an invocation by EventBridge Scheduler
 LOGS_GB: Final = 0.50  # dollars a GB ingested by CloudWatch Logs
@@ -60,9 +61,12 @@ METRICS: Final = 2 * 19 + 15 + 3 * 2 + 3  # of two routes, Drift, three sources,
 ALARM_METRICS: Final = 33  # metrics that alarms watch; see template.yaml
 STARTS: Final = 10_000  # cold starts of Predict among a million predictions
 ALERTS_MEMORY: Final = 512  # MB; see template.yaml
-ALERTS_MS: Final = 40.0  # assumed: four sequential DynamoDB calls
-ALERTS_WRITES: Final = 1  # units per delivery of a few pictures: ten seconds of a source have less than 1 KB
-ALERTS_READS: Final = 7  # units: rules, the last alert, and ten minutes of a camera with a picture a second
+# A delivery of one picture, of a camera with a picture a second: `python -m tests.benchmarks.alerts deliveries`
+ALERTS_PROCESSOR_MS: Final = 13.3  # on a whole processor
+ALERTS_CALLS: Final = 4  # of DynamoDB, one after the other
+ALERTS_WRITES: Final = 1  # units: ten seconds of the camera have less than 1 KB
+ALERTS_READS: Final = 6  # units: the rules, the last alert, and ten minutes of the camera
+TABLE_MS: Final = 5.0  # assumed for a call of DynamoDB, of which AWS says "single-digit milliseconds"
 MINUTES_MONTH: Final = 30 * 24 * 60  # runs of the schedule that ends alerts
 DRIFT_RUNS: Final = 30 * 24  # a month; see template.yaml
 DRIFT_MEMORY: Final = 3008  # MB; see template.yaml
@@ -147,7 +151,7 @@ def monitoring(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
     """Return the cost of monitoring, with runs of Drift that take `drift_seconds`."""
     run = LAMBDA_REQUEST + drift_seconds * DRIFT_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
     stored = PICTURES * STORED_BYTES / 1e9 * S3_GB_MONTH * RECORDS_DAYS / 30
-    delivery = LAMBDA_REQUEST + ALERTS_MS / 1e3 * ALERTS_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
+    delivery = LAMBDA_REQUEST + alerts_ms() / 1e3 * ALERTS_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
     return [
         Item("Logs: a record of each picture", pictures=PICTURES * RECORD_BYTES / 1e9 * LOGS_GB),
         Item(
@@ -164,6 +168,11 @@ def monitoring(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
             month=MINUTES_MONTH * (SCHEDULE + delivery + 2 * TABLE_READ),
         ),
     ]
+
+
+def alerts_ms() -> float:
+    """Return the milliseconds that Alerts takes for a delivery of one picture, at its share of a processor."""
+    return ALERTS_PROCESSOR_MS * MB_PER_PROCESSOR / ALERTS_MEMORY + ALERTS_CALLS * TABLE_MS
 
 
 def options(memory: int = MB_PER_PROCESSOR) -> list[Item]:
@@ -183,8 +192,9 @@ def monitoring_table() -> str:
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Metrics are billed for the hours in which they are "
         "measured, so a stack that is asked little pays a fraction. Not in it: decompression by Firehose (cents a "
-        "million), what Athena scans, messages to more than a thousand subscribers. The time that Alerts takes "
-        f"({ALERTS_MS:g} ms) is assumed; in a stack without alerts its line falls away."
+        "million), what Athena scans, messages to more than a thousand subscribers. Alerts takes "
+        f"{alerts_ms():.0f} ms, of which {ALERTS_CALLS * TABLE_MS:g} are assumed for DynamoDB's answers; in a stack "
+        "without alerts its line falls away."
     )
     total = f"| **Total** | **${pictures:,.2f}** | **${month:,.2f}** |"
     return "\n".join([*_lines("Monitoring", items), total, "", note])

@@ -49,7 +49,7 @@ def fill(s3: object, records: int) -> int:
     for day in range(10, 15):
         for number, line in enumerate(pool):
             when = END - timedelta(days=day, seconds=17 * number)
-            sampler.add(replace(as_record(json.loads(line)), time=when.timestamp()))
+            sampler.add(replace(as_record(json.loads(line)), taken=when.timestamp()))
     text = baseline.build("1.0.0", list(sampler.days().values())).to_json()
     s3.put_object(Bucket="insights", Key=BASELINE, Body=text.encode())
     step, size = timedelta(hours=24) / records, 0
