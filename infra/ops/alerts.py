@@ -47,6 +47,18 @@ def set_rules(store: Store, text: str) -> Iterator[str]:
         yield f"No picture came within a day from {', '.join(unseen)}: are these the names that the cameras send?"
 
 
+def read_file(file: Path) -> str:
+    """Return the text of a file, without the byte order mark that editors on Windows put before it.
+
+    Raises:
+        OpsError: It is not UTF-8, as what PowerShell's `>` writes.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise OpsError(f"{file} is not UTF-8: save it as UTF-8. The rules stay as they are.") from error
+
+
 def shown(store: Store) -> str:
     """Return the rules that hold; where those that were set cannot be read, the last good ones, and say so.
 
@@ -88,7 +100,7 @@ def command(options: Namespace) -> None:
         raise OpsError(f"{options.stack} raises no alerts: deploy it with the parameter Alerts=enabled.")
     store = Store(boto3.client("dynamodb"), outputs["AlertsTable"], days=0)
     if options.action == "set":
-        for line in set_rules(store, options.file.read_text(encoding="utf-8")):
+        for line in set_rules(store, read_file(options.file)):
             print(line)
     elif options.action == "show":
         print(shown(store))

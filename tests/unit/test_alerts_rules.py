@@ -11,7 +11,7 @@ from moto import mock_aws
 from functions.alerts.rules import DEFAULT, Rule, RulesError, parse
 from functions.alerts.store import Store
 from functions.alerts.watch import good_rules
-from infra.ops.alerts import set_rules
+from infra.ops.alerts import read_file, set_rules
 from infra.ops.errors import OpsError
 from tests.alerts import START, TABLE, create_table, record
 
@@ -149,6 +149,16 @@ def test_of_two_edits_at_the_same_moment_one_is_refused(store, monkeypatch):
 
     monkeypatch.undo()
     assert store.rules()[0] == GOOD
+
+
+def test_a_file_of_an_editor_on_windows_is_read_and_one_that_is_no_utf_8_is_refused(tmp_path):
+    file = tmp_path / "rules.json"
+    file.write_text(GOOD, encoding="utf-8-sig")
+    assert read_file(file) == GOOD
+
+    file.write_text(GOOD, encoding="utf-16")
+    with pytest.raises(OpsError, match="is not UTF-8"):
+        read_file(file)
 
 
 def test_a_source_that_sent_nothing_is_named_since_its_name_may_be_wrong(store):
