@@ -326,7 +326,7 @@ def test_alerts_are_marked_on_the_time_axis_and_listed(view, stack):
     expect(gate.get_by_role("listitem").first).to_contain_text(
         "9 of 24 faces without a proper mask (38%) at gate-3. Open."
     )
-    expect(ward).to_contain_text("Not summed up yet")
+    expect(ward).to_contain_text("Not counted yet")
     ward.get_by_text("1 alert", exact=True).click()
     expect(ward.get_by_role("listitem")).to_contain_text("Ended at")
 
