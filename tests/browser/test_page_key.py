@@ -56,7 +56,7 @@ def test_who_has_none_may_go_on_without(page, how):
     else:
         page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".refused")).to_contain_text(
-        "The API key is missing or wrong. Enter the one", use_inner_text=True
+        "The API key is missing or wrong. Enter the key", use_inner_text=True
     )
 
     page.get_by_role("button", name="Try again").click()
