@@ -101,7 +101,7 @@ def test_a_release_that_fails_in_the_canary_is_taken_back(own, publish):
             own.predict(picture, "image/jpeg", params={"detect": "false"})
 
     assert done.result().returncode == 1
-    assert "Rolled back" in done.result().stderr
+    assert "rolled back" in done.result().stderr
     assert "answered 500" in done.result().stderr
     assert {own.predict(picture, "image/jpeg").json()["model_version"] for _ in range(20)} == {baked}
 

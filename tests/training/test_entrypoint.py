@@ -92,9 +92,9 @@ def test_a_weights_channel_may_hold_a_file_of_any_name(tmp_path: Path, name: str
 
 
 def test_a_weights_channel_of_which_nothing_or_anything_could_be_meant_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"holds no classifier\.weights\.h5, nor any other weights"):
+    with pytest.raises(TrainingError, match=r"contains neither classifier\.weights\.h5 nor other weights"):
         starting_weights("classifier", "release", channel(tmp_path))
-    with pytest.raises(TrainingError, match=r"holds a\.h5, b\.h5; leave one of them"):
+    with pytest.raises(TrainingError, match=r"contains a\.h5, b\.h5; keep only one of them"):
         starting_weights("classifier", "imagenet", channel(tmp_path, "a.h5", "b.h5"))
 
 

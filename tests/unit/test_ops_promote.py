@@ -97,7 +97,7 @@ def test_a_canary_that_goes_back_is_told(rolled_back):
                 {"StackEvents": [failed | {"Timestamp": update.datetime.now(update.UTC)}]},
             ]
 
-    with pytest.raises(OpsError, match=r"Rolled back.*PredictFunctionAliaslive: PredictVersionAlarm"):
+    with pytest.raises(OpsError, match=r"rolled back.*PredictFunctionAliaslive: PredictVersionAlarm"):
         update.change_parameters("maskwatch-dev", {"ModelUri": "s3://new"}, CloudFormation())
 
 
