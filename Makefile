@@ -22,7 +22,7 @@ run: $(VENV)/run.stamp ## Start the whole system on http://127.0.0.1:3000 (PORT=
 	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000)
 
 test: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp ## Run every test that needs no Docker (JOBS=2 processes, ARGS=…)
-	$(BIN)/python -m pytest tests --ignore tests/container -n $(JOBS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest tests --ignore tests/container -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-browser: $(VENV)/dev.stamp ## Test the page in headless Chromium
 	$(BIN)/python -m pytest tests/browser $(ARGS)

@@ -10,15 +10,39 @@ from PIL import Image
 
 from tests.system import ROOT, running
 
+# The groups that take longest start first, so that no process waits for another's last one.
+LONG_GROUPS = (
+    "test_rehearsal",
+    "training",
+    "system",
+    "test_shipped_detector",
+    "test_dvc",
+    "test_batch_chaos",
+    "test_release_commands",
+    "emulator",
+    "test_shipped_accuracy",
+    "test_kills",
+    "test_baseline",
+)
+
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what runs in one process: a file, or what shares the system or the trained model."""
-    with_system = {item.path for item in items if "system" in item.fixturenames}
+    """Tell pytest-xdist what runs in one process: a file, or all that share the system or the trained model."""
+    shared = {
+        item.path: group
+        for fixture, group in (("trained", "training"), ("system", "system"))
+        for item in items
+        if fixture in item.fixturenames
+    }
+
+    def group_of(item: pytest.Item) -> str:
+        return "emulator" if item.path.parent.name == "emulator" else shared.get(item.path, item.path.stem)
+
     for item in items:
-        group = "system" if item.path in with_system else item.path.stem
-        group = item.path.parent.name if item.path.parent.name in {"training", "emulator"} else group
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    order = {group: number for number, group in enumerate(LONG_GROUPS)}
+    items.sort(key=lambda item: order.get(group_of(item), len(order)))
 
 
 @pytest.fixture(scope="session")
