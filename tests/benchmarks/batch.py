@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -43,7 +44,7 @@ def picture(width: int, height: int, number: int) -> bytes:
     return encode(Image.fromarray(drawn.clip(0, 255).astype(np.uint8)), quality=85)
 
 
-def measure(rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
+def measure(rounds: int = ROUNDS, sizes: Sequence[str] = tuple(SIZES)) -> dict[str, dict[str, float]]:
     """Milliseconds a picture, by size and contender: run the worker against a moto server of its own."""
     with moto_server() as endpoint:
         credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
@@ -60,14 +61,14 @@ def measure(rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
                 "UPLOADS_BUCKET": "uploads",
             }
         )
-        worker = [sys.executable, "-m", "tests.benchmarks.batch", "worker", str(rounds)]
+        worker = [sys.executable, "-m", "tests.benchmarks.batch", "worker", str(rounds), *sizes]
         done = subprocess.run(
             worker, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
         )
     return json.loads(done.stdout)
 
 
-def work(rounds: int) -> dict[str, dict[str, float]]:
+def work(rounds: int, sizes: Sequence[str]) -> dict[str, dict[str, float]]:
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     from functions.inference import batch  # noqa: PLC0415 -- reads the environment
     from functions.inference.decode import decode  # noqa: PLC0415
@@ -80,7 +81,8 @@ def work(rounds: int) -> dict[str, dict[str, float]]:
         s3.create_bucket(Bucket=bucket)
     context = SimpleNamespace(aws_request_id="bench", get_remaining_time_in_millis=lambda: 60_000)
     times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for size, (width, height) in SIZES.items():
+    for size in sizes:
+        width, height = SIZES[size]
         files = {f"{size}/{n}.jpg": picture(width, height, n) for n in range(BATCH)}
         for key, data in files.items():
             s3.put_object(Bucket="uploads", Key=key, Body=data)
@@ -135,7 +137,7 @@ def render(times: dict[str, dict[str, float]]) -> str:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["worker"]:
         with contextlib.redirect_stdout(io.StringIO()):  # the handler writes records
-            results = work(int(sys.argv[2]))
+            results = work(int(sys.argv[2]), sys.argv[3:])
         print(json.dumps(results))  # noqa: T201
     else:
         print(render(measure()))  # noqa: T201

@@ -28,8 +28,11 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """A copy of the shipped release, without its baseline."""
-    folder = tmp_path / "release"
+    return without_baseline(tmp_path / "release")
+
+
+def without_baseline(folder: Path) -> Path:
+    """Copy the shipped release, without its baseline."""
     shutil.copytree(BAKED, folder)
     (folder / BASELINE).unlink(missing_ok=True)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -38,10 +41,19 @@ def release(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_release_gets_a_baseline_that_its_manifest_vouches_for(many: Path, release: Path) -> None:
+@pytest.fixture(scope="module")
+def written(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The baseline in such a copy, of all validation pictures."""
+    return write_baseline(many, without_baseline(tmp_path_factory.mktemp("written") / "release"))
+
+
+def test_a_release_gets_a_baseline_that_its_manifest_vouches_for(
+    many: Path, written: Path, release: Path, tmp_path: Path
+) -> None:
     before = load_release(release)
-    path = write_baseline(many, release)
-    after = load_release(release)
+    shutil.copytree(written.parent, tmp_path / "written")
+    path = tmp_path / "written" / BASELINE
+    after = load_release(path.parent)
     assert BASELINE in after.manifest["files"]
     assert (after.version, after.classifier) == (before.version, before.classifier)
     result = read(path.read_bytes())
@@ -49,20 +61,20 @@ def test_a_release_gets_a_baseline_that_its_manifest_vouches_for(many: Path, rel
     assert result.overall.count == len(pictures(many, "val")) == 3 * 70
     path.write_text(path.read_text().replace("1", "2", 1))
     with pytest.raises(ReleaseError, match=f"{BASELINE}: sha256"):
-        load_release(release)
+        load_release(path.parent)
 
 
-def test_it_is_the_same_each_time(many: Path, release: Path) -> None:
-    first = write_baseline(many, release).read_bytes()
-    manifest = (release / "manifest.json").read_bytes()
-    assert write_baseline(many, release).read_bytes() == first
-    assert (release / "manifest.json").read_bytes() == manifest
+def test_it_is_the_same_each_time(many: Path, written: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(written.parent, again)
+    assert write_baseline(many, again).read_bytes() == written.read_bytes()
+    assert (again / "manifest.json").read_bytes() == (written.parent / "manifest.json").read_bytes()
 
 
 def test_its_figures_are_those_of_the_validation_pictures_as_serving_sees_them(
-    many: Path, release: Path
+    many: Path, written: Path
 ) -> None:
-    result = read(write_baseline(many, release).read_bytes()).overall
+    result = read(written.read_bytes()).overall
     models = load_models(open_release(""), threads=1)
     records = [record_of(file.path.read_bytes(), models) for file in pictures(many, "val")]
     values = sample_of(records).values
