@@ -1,7 +1,9 @@
-"""JPEG files written by hand: as small as the format allows for what they ask of a decoder."""
+"""JPEG and WebP files written by hand: as small as the format allows for what they ask of a decoder."""
 
 import math
 import struct
+
+import numpy as np
 
 GREY = ((1, 1),)
 FULL = ((1, 1),) * 3  # 4:4:4
@@ -71,3 +73,33 @@ def jpeg_of_scans(width: int, height: int, scans: int, *, sampling=FULL, fill: b
     more = fill + scan([1], 1, 63, zeros(15 * runs))
     body = frame(0xC2, width, height, sampling) + tables(0xE0) + first + more * (scans - 1)
     return b"\xff\xd8" + body + fill + b"\xff\xd9"
+
+
+def webp_of_groups(groups: int) -> bytes:
+    """A lossless WebP of one colour, 16 pixels to each of its groups of Huffman tables."""
+
+    def bits(value: int, count: int) -> list[int]:
+        return [value >> place & 1 for place in range(count)]
+
+    side = 4 * math.isqrt(groups - 1) + 4
+    lengths = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8)  # the order of code lengths; 0 and 8 are used
+    codes = [0, *bits(8, 4), *(bit for length in lengths for bit in bits(int(length in (0, 8)), 3)), 0]
+    index = [0, *codes, *[1] * 256, *[0] * 24, *codes, *[1] * 256, *[1, 0, 0, 0] * 3]
+    head = [
+        *bits(0x2F, 8),
+        *bits(side - 1, 14),
+        *bits(side - 1, 14),
+        *bits(0, 4),
+        0,
+        0,
+        1,
+        *bits(0, 3),
+        *index,
+    ]
+    numbers = np.minimum(np.arange((side // 4) ** 2), groups - 1)
+    pairs = np.stack([numbers & 255, numbers >> 8], axis=1).astype(np.uint8)
+    tables = np.tile(np.array([1, 0, 0, 0] * 5, np.uint8), groups)
+    stream = np.concatenate([np.array(head, np.uint8), np.unpackbits(pairs), tables, np.zeros(64, np.uint8)])
+    body = np.packbits(stream, bitorder="little").tobytes()
+    chunks = b"WEBPVP8L" + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks

@@ -23,6 +23,7 @@ from functions.inference.formats.sniff import (
     was_text,
     without_front,
 )
+from functions.inference.memory import at_most
 from functions.shared.contract import MAX_UPLOAD_BYTES
 from functions.shared.problem import (
     TOO_LARGE,
@@ -60,6 +61,8 @@ _PNG_BITS = (
 )  # 40 megapixels of 8-bit RGBA, and more; twice as much takes two seconds to inflate
 _MEMORY = 175_000_000  # leaves enough for the array that is handed on
 _WEBP_MEMORY = 204_000_000  # at its peak there is no such array yet; a phone's 4032x3024 fits
+# A few hundred kilobytes of lossless WebP can ask for Huffman tables of 700 MB. One of two canvases is never touched.
+_WEBP_ALLOCATED = 240_000_000
 _WORKING_PIXELS = 4_000_000  # of the array that is handed on
 _BAND_PIXELS = 1_000_000  # converted at a time
 
@@ -175,7 +178,8 @@ def _read_webp(data: bytes, min_side: int) -> _Read:
     size = picture.width, picture.height
     # Before it is opened, since that allocates the canvases.
     _check_size(size, (_WEBP_MEMORY - 2 * len(data)) // _WEBP_PIXEL_BYTES)
-    return _load(picture.file, "WEBP", min_side), size, picture.orientation
+    with at_most(_WEBP_ALLOCATED + _PIXEL_BYTES * picture.width * picture.height):
+        return _load(picture.file, "WEBP", min_side), size, picture.orientation
 
 
 def _load(file: bytes, kind: str, min_side: int) -> NDArray[np.uint8]:

@@ -29,6 +29,7 @@ from tests.forged import (
     scan,
     segment,
     tables,
+    webp_of_groups,
     zeros,
 )
 from tests.pictures import chunk, draw_face, encode
@@ -92,6 +93,13 @@ def by_hand() -> Iterator[tuple[str, str, bytes]]:
             f"24 MB of arithmetic coding, {name}",
             b"\xff\xd8" + coded + scan([1, 2, 3], 0, 63, random),
         )
+    first, more = scan([1, 2, 3], 0, 0, bytes(8)), scan([1], 1, 63, bytes(8))
+    coded = frame(0xCA, 8000, 5000, QUARTER) + segment(0xDB, b"\0" + b"\1" * 64)
+    yield (
+        "JPEG",
+        "100 scans of arithmetic coding without data, 40 MP",
+        b"\xff\xd8" + coded + first + more * 99,
+    )
     yield "JPEG", "24 MB of fill bytes", face[:2] + b"\xff" * 24_000_000 + face[2:]
     yield "JPEG", "20,000 scans behind fill bytes", jpeg_of_scans(640, 480, 20_000, fill=b"\xff\xff")
     yield (
@@ -112,6 +120,7 @@ def by_hand() -> Iterator[tuple[str, str, bytes]]:
     header = struct.pack(">IIBBBBB", 4992, 5000, 16, 6, 0, 0, 0)
     deep = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * 5000, 1)) + chunk(b"IEND", b"")
     yield "PNG", "25 MP of 16-bit RGBA", png[:8] + deep
+    yield "WebP", "65,536 groups of Huffman tables, 1 MP", webp_of_groups(65_536)
     frames = [draw_face(3600, 3400), draw_face(3600, 3400).rotate(90)]
     animated = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:] * 3, method=0)
     yield "WebP", "animation, 12 MP", animated

@@ -1,5 +1,6 @@
 """Files made to keep a processor busy, to fill the memory or the log: each costs at most two seconds and 250 MB."""
 
+import resource
 import struct
 import subprocess
 import sys
@@ -13,7 +14,18 @@ from PIL import Image
 
 from functions.inference.decode import decode
 from functions.shared.problem import UNREADABLE_IMAGE, InputError
-from tests.forged import FULL, GREY, blocks, frame, jpeg_of_scans, scan, segment, tables, zeros
+from tests.forged import (
+    FULL,
+    GREY,
+    blocks,
+    frame,
+    jpeg_of_scans,
+    scan,
+    segment,
+    tables,
+    webp_of_groups,
+    zeros,
+)
 from tests.pictures import chunk, draw_face, encode
 
 SECONDS = 2.0  # of a processor
@@ -156,3 +168,19 @@ def test_none_of_it_is_a_fault_of_ours() -> None:
         decode(jpeg_of_scans(640, 480, 500))
     assert caught.value.problem == UNREADABLE_IMAGE
     assert caught.value.detail == "The JPEG picture has more than 100 scans. Save it anew."
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what is allocated")
+def test_huffman_tables_of_a_webp_cannot_fill_the_memory() -> None:
+    """300 kB of file asked for 700 MB, and filled 364 MiB."""
+    assert outcome(webp_of_groups(1_000)) == "scored"
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    assert outcome(webp_of_groups(65_536)) == "unreadable-image"
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_arithmetic_coding_of_nothing_is_affordable() -> None:
+    """Its decoder goes on without data, once for each scan."""
+    first, more = scan([1, 2, 3], 0, 0, bytes(8)), scan([1], 1, 63, bytes(8))
+    head = b"\xff\xd8" + frame(0xCA, 6700, 4300) + segment(0xDB, b"\0" + b"\1" * 64)
+    assert outcome(head + first + more * 99 + b"\xff\xd9") in {"scored", "unreadable-image"}
