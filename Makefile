@@ -67,7 +67,7 @@ bench: $(VENV)/test.stamp .venv-tflite/stamp ## Measure speed and memory into te
 	$(BIN)/pip install --quiet -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
 
-rehearse: $(VENV)/test.stamp ## Play how a model is tried, approved, refused and taken back, on this machine
+rehearse: $(VENV)/test.stamp ## Play how drift is told, and a model is tried, approved, refused and taken back, on this machine
 	$(BIN)/python -m tests.rehearsal
 
 lock: $(VENV)/dev.stamp ## Pin, with hashes, what is deployed

@@ -83,14 +83,14 @@ def drawn(
         inference_ms=4.2,
     )
     recorder = Recorder("MaskWatch", "/predict", version)
-    with _written_at(time) as written:
+    with written_at(time) as written:
         recorder.predicted(prediction, source=source, request_id=rng.bytes(8).hex(), track=track)
     return written.getvalue()
 
 
 def refused(time: datetime, request_id: str = "r") -> str:
     """A line about a request that was refused."""
-    with _written_at(time) as written:
+    with written_at(time) as written:
         Recorder("MaskWatch", "/predict", VERSION).rejected(TOO_LARGE, request_id=request_id)
     return written.getvalue()
 
@@ -102,7 +102,7 @@ def parsed(line: str) -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def _written_at(time: datetime):
+def written_at(time: datetime):
     written = io.StringIO()
     with (
         patch("functions.inference.record.time.time", time.timestamp),

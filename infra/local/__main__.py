@@ -120,8 +120,8 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
 
 
 def _by_arn(stack: Stack, by_name: Mapping[str, Function]) -> dict[str, Function]:
-    """Return the functions by their ARNs and their aliases' ARNs."""
-    by_arn = {function.config.arn: function for function in by_name.values()}
+    """Return the functions by what event sources call them: their names, ARNs and aliases' ARNs."""
+    by_arn = {**by_name, **{function.config.arn: function for function in by_name.values()}}
     for alias in stack.of_type("AWS::Lambda::Alias"):
         by_arn[alias.name] = by_name[alias.properties["FunctionName"]]
     return by_arn

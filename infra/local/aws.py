@@ -52,9 +52,10 @@ def moto_server(functions: str = "") -> Iterator[str]:
 def main() -> None:
     """Serve until standard input is closed."""
     from moto.awslambda.models import LambdaBackend  # noqa: PLC0415 -- seconds to import, not needed by the parent
-    from moto.cloudformation.models import CloudFormationBackend  # noqa: PLC0415
+    from moto.cloudformation import models as cloudformation  # noqa: PLC0415
     from moto.cloudwatch.models import CloudWatchBackend  # noqa: PLC0415
     from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415
+    from moto.events.models import Rule  # noqa: PLC0415
     from moto.firehose.models import FirehoseBackend  # noqa: PLC0415
     from moto.server import ThreadedMotoServer  # noqa: PLC0415
     from moto.sqs import models as sqs  # noqa: PLC0415
@@ -69,7 +70,11 @@ def main() -> None:
         # moto compares each value with every metric found so far.
         (CloudWatchBackend, "get_filtered_metrics", _each_metric_once),
         # moto only stores the parameters; see update.py for the deployment.
-        (CloudFormationBackend, "update_stack", _update_stack),
+        (cloudformation.CloudFormationBackend, "update_stack", _update_stack),
+        # moto draws a random id; the functions have that of template.py.
+        (cloudformation, "generate_stack_id", _stack_id),
+        # moto starts no function, and sends every event to the targets of schedules.
+        (Rule, "send_to_targets", _send_to_targets),
         # moto forwards the whole events, under another key; see firehose.py.
         (FirehoseBackend, "send_log_event", _send_log_event),
         # DynamoDB serialises writes; moto's threads do not.
@@ -133,6 +138,16 @@ def _send_to_function(
             return
 
 
+def _send_to_targets(rule: Any, event: dict[str, Any], **_: Any) -> None:
+    if rule.scheduled_expression or not rule.event_pattern.matches_event(event):
+        return
+    for arn in (target["Arn"] for target in rule.targets):
+        if ":function:" in arn:
+            _invoke(rule, arn, None, json.dumps(event), {"x-amz-invocation-type": "Event"}, {})
+        else:
+            rule._send_to_sqs_queue(arn.rpartition(":")[2], dict(event))  # noqa: SLF001 -- moto has no other way
+
+
 def _matching(
     backend: Any, subscription: str, group: str, events: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
@@ -156,6 +171,10 @@ def _send_log_event(
         key, body = pack(messages, stream.delivery_stream_name, destination, datetime.now(UTC))
         bucket = destination["BucketARN"].rpartition(":")[2]
         s3_backends[backend.account_id][backend.partition].put_object(bucket, key, body)
+
+
+def _stack_id(name: str, region: str, account: str) -> str:
+    return f"arn:aws:cloudformation:{region}:{account}:stack/{name}/local"
 
 
 def _update_stack(

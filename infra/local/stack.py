@@ -37,13 +37,13 @@ class Gap:
         complete: Adds it by API call. Called with the clients, the resource's name and its resolved properties; for a
             property, with its resource's name and its value.
         ref: Returns the value of `Ref`; default: the logical id.
-        arn: Returns the value of `GetAtt … Arn`; default: "<logical id>.Arn".
+        arn: Returns the value of `GetAtt … Arn`, given that of `Ref` and the properties; default: "<logical id>.Arn".
     """
 
     reason: str
     complete: Callable[[Client, str, Any], Any] | None = None
     ref: Callable[[Mapping[str, Any]], str] | None = None
-    arn: Callable[[Mapping[str, Any]], str] | None = None
+    arn: Callable[[str, Mapping[str, Any]], str] | None = None
 
 
 _GATEWAY: Final = "moto's CloudFormation fails on the REST API that SAM generates; gateway.py serves it"
@@ -64,20 +64,22 @@ GAPS: Final[dict[str, Gap]] = {
         complete=lambda client, name, properties: client("cloudwatch").put_metric_alarm(
             **{"AlarmName": f"{STACK_NAME}-{name}", **_numbers(properties)}
         ),
+        arn=lambda name, _: f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{STACK_NAME}-{name}",
     ),
     "AWS::CloudWatch::CompositeAlarm": Gap("moto has none, and leaves alarms in the state they are set to"),
     "AWS::CodeDeploy::Application": Gap("one version runs here: there is no traffic to move"),
     "AWS::CodeDeploy::DeploymentGroup": Gap("see AWS::CodeDeploy::Application"),
-    "AWS::Events::Rule": Gap("no service emits events here"),
+    "AWS::Events::Rule": Gap(
+        "moto's CloudFormation would create it before the ARNs in its pattern are known",
+        complete=lambda client, name, properties: _put_rule(client("events"), name, properties),
+    ),
     "AWS::Glue::Database": Gap("there is no Athena here; the records are files of lines of JSON"),
     "AWS::Glue::Table": Gap("see AWS::Glue::Database"),
     "AWS::KinesisFirehose::DeliveryStream": Gap(
         "moto's CloudFormation does not know it; see firehose.py",
         complete=lambda client, _, properties: _create_stream(client("firehose"), properties),
         ref=lambda properties: properties["DeliveryStreamName"],
-        arn=lambda properties: (
-            f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{properties['DeliveryStreamName']}"
-        ),
+        arn=lambda name, _: f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{name}",
     ),
     "AWS::Lambda::Alias": Gap(
         "moto's CloudFormation fails on it",
@@ -192,7 +194,7 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
         gap, properties = GAPS[declared[name]["Type"]], declared[name].get("Properties", {})
         attributes[name] = gap.ref(resolve(properties, attributes, {})) if gap.ref else name
         if gap.arn:
-            attributes[f"{name}.Arn"] = gap.arn(resolve(properties, attributes, {}))
+            attributes[f"{name}.Arn"] = gap.arn(attributes[name], resolve(properties, attributes, {}))
     attributes |= _stand_ins(declared.values(), listed, attributes)
 
     resources = {}
@@ -342,6 +344,14 @@ def _complete(name: str, resource: Resource, client: Client) -> None:
 def _create_stream(client: Any, properties: Mapping[str, Any]) -> None:
     firehose.check(properties["ExtendedS3DestinationConfiguration"])
     client.create_delivery_stream(**properties)
+
+
+def _put_rule(client: Any, name: str, properties: Mapping[str, Any]) -> None:
+    about = {key: value for key, value in properties.items() if key != "Targets"}
+    if "EventPattern" in about:
+        about["EventPattern"] = json.dumps(about["EventPattern"])
+    client.put_rule(Name=name, **about)
+    client.put_targets(Rule=name, Targets=properties["Targets"])
 
 
 def _subscribe(client: Any, name: str, properties: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import sys
 import time
@@ -40,6 +41,7 @@ def main() -> None:
     """Answer events until the other end of the pipe is closed."""
     pipe = Connection(int(sys.argv[1]))
     sys.path.pop(0)  # the project's root, added by `-m`; a handler must see only its own code
+    logging.basicConfig(format="[%(levelname)s]\t%(message)s", stream=sys.stdout)  # as Lambda's runtime does
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     try:
         handler = getattr(importlib.import_module(module), name)

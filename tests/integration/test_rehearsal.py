@@ -2,48 +2,64 @@
 
 import pytest
 
-from tests.rehearsal.play import CAMERAS, play
+from tests.rehearsal.play import CHANGED, play
+from tests.rehearsal.stage import CAMERAS, OPTIONS
 from tests.system import running
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
-    with running() as system:
+    with running(*OPTIONS) as system:
         return play(system, tmp_path_factory.mktemp("releases"))
 
 
 def test_each_step_has_its_effect(story):
-    told = [step.evidence for step in story.steps]
-    before = told[0]["release"]
-    _, shadow, challenge, camera, drift, collected, gate, approved, refused, taken_back, rolled_back = told
+    traffic, past, drift, alarm, collected, gate, *rest = [step.evidence for step in story.steps]
+    shadow, challenge, approved, altered, taken_back, rolled_back = rest
+    before, everybody = traffic["release"], len(CAMERAS)
 
-    assert shadow["answered_by"] == {before: len(CAMERAS)}
-    assert shadow["shadows"] >= shadow["agreeing"] >= len(CAMERAS)  # it is the same networks
-    assert set(challenge["answered_by"].values()) == {before, "candidate"}
-    assert challenge["same_again"]
-    assert camera["brightness"]["gate-new"] < camera["brightness"]["gate-1"] / 2
-    assert f"Release candidate challenges {before}" in drift["says"]
-    assert collected["collected"] == sorted(f"train/{label}" for label in collected["judged"])
+    assert traffic["records"] >= everybody
+    assert past["baseline"].endswith(".json")
+    assert all(camera in past["command"] for camera in CAMERAS)
+    assert [state for state, _ in drift["alarm"]] == ["OK", "ALARM"]
+    assert drift["before"][0].startswith("No drift, ")
+    assert sorted(line.partition(":")[0] for line in drift["after"][1:]) == sorted(CHANGED)
+    assert alarm["executions"] == 1
+    assert alarm["started"][0] in alarm["second_alarm"]
+
+    assert collected["collected"] == sorted(
+        f"train/{label}" for _, label in collected["model_and_person"].values()
+    )
     assert not gate["passed"]
     assert "worse than what serves" in gate["reason"]
     assert not gate["release"]
-    assert approved["package"].startswith("Approved: ")
+
+    assert set(shadow["told"]) == {"maskwatch: model candidate waits for your approval"}
+    assert shadow["answered_by"] == {before: everybody}
+    assert shadow["shadows"] >= shadow["agreeing"] >= everybody  # it is the same networks
+    assert set(challenge["answered_by"].values()) == {before, "candidate"}
+    assert challenge["same_again"]
+    assert f"Release candidate challenges {before}" in challenge["report"]
+
+    assert approved["package"].startswith("Approved: promoted: ")
     assert approved["updates"] == 1
-    assert approved["answered_by"] == {"candidate": len(CAMERAS)}
+    assert set(approved["told"]) == {"maskwatch: model candidate promoted"}  # a message may come twice
+    assert approved["answered_by"] == {"candidate": everybody}
+    assert approved["model_uri"]
     assert approved["challenger"] == "none"
-    assert refused["package"].startswith("Rejected: refused: ")
-    assert "sha256" in refused["package"]
-    assert (refused["updates"], refused["answered_by"]) == (0, {"candidate": len(CAMERAS)})
+    assert altered["package"].startswith("Rejected: refused: ")
+    assert "sha256" in altered["package"]
+    assert (altered["updates"], altered["answered_by"]) == (0, {"candidate": everybody})
     assert taken_back["package"].startswith("Rejected: rolled-back: ")
     assert "answered 500" in taken_back["package"]
     assert taken_back["answers_meanwhile"][200] > taken_back["answers_meanwhile"][500] > 0
-    assert taken_back["answered_by"] == {"candidate": len(CAMERAS)}
-    assert rolled_back["answered_by"] == {before: len(CAMERAS)}
+    assert taken_back["answered_by"] == {"candidate": everybody}
+    assert rolled_back["answered_by"] == {before: everybody}
 
 
 def test_the_page_shows_the_pictures_and_the_evidence(story):
     page = story.page()
 
     assert page.count("<section>") == len(story.steps)
-    assert page.count("<img") == 5
+    assert page.count("<img") == sum(len(step.pictures) for step in story.steps) > len(CHANGED)
     assert "canary" in page

@@ -120,6 +120,24 @@ def test_nobody_is_subscribed_without_an_address(client):
     assert client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
 
 
+def test_an_event_reaches_the_queue_that_its_rule_names(client):
+    stack = deploy(transformed_template(TEMPLATE, EVERYTHING_ON), EVERYTHING_ON, client)
+    queue = stack.resources["PromoteQueue"].name
+    detail = {"ModelPackageGroupName": STACK_NAME, "ModelPackageArn": "arn:package"}
+
+    for status in ("Approved", "Unknown"):
+        event = {
+            "Source": "aws.sagemaker",
+            "DetailType": "SageMaker Model Package State Change",
+            "Detail": json.dumps(detail | {"ModelApprovalStatus": status}),
+        }
+        assert client("events").put_events(Entries=[event])["FailedEntryCount"] == 0
+
+    messages = client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    told = [json.loads(message["Body"])["detail"] for message in messages]
+    assert told == [detail | {"ModelApprovalStatus": "Approved"}]
+
+
 def test_a_stream_that_would_deliver_otherwise_fails_the_start(client):
     template = transformed_template(TEMPLATE, {})
     stream = template["Resources"]["RecordsStream"]["Properties"]

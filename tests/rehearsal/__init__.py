@@ -1,1 +1,1 @@
-"""The replacing of a model, played from its trial to its rollback in the world of `make run`: `make rehearse`."""
+"""The replacing of a model, played from drift to its rollback in the world of `make run`: `make rehearse`."""
