@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DATA_PAGES: Final = 5  # field of /proc/self/statm: pages of data and stack
+# What applied when the process started: threads that overlap must not take each other's limit for it.
+_BEFORE: Final = resource.getrlimit(resource.RLIMIT_DATA)
 
 
 @contextmanager
@@ -24,10 +26,10 @@ def at_most(size: int) -> Iterator[None]:
         yield
         return
     used = int(Path("/proc/self/statm").read_text().split()[_DATA_PAGES]) * resource.getpagesize()
-    before, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limits = [limit for limit in (used + size, before) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    soft, hard = _BEFORE
+    limit = used + size if soft == resource.RLIM_INFINITY else min(used + size, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (before, hard))
+        resource.setrlimit(resource.RLIMIT_DATA, _BEFORE)

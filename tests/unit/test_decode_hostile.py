@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from functions.inference.decode import decode
+from functions.inference.memory import at_most
 from functions.shared.problem import UNREADABLE_IMAGE, InputError
 from tests.forged import (
     FULL,
@@ -184,3 +185,14 @@ def test_arithmetic_coding_of_nothing_is_affordable() -> None:
     first, more = scan([1, 2, 3], 0, 0, bytes(8)), scan([1], 1, 63, bytes(8))
     head = b"\xff\xd8" + frame(0xCA, 6700, 4300) + segment(0xDB, b"\0" + b"\1" * 64)
     assert outcome(head + first + more * 99 + b"\xff\xd9") in {"scored", "unreadable-image"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what is allocated")
+def test_decoders_that_overlap_leave_no_limit_behind() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    first, second = at_most(500_000_000), at_most(500_000_000)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
