@@ -63,3 +63,19 @@ def test_a_view_still_shows_the_face() -> None:
     rng = np.random.default_rng(0)
     mean = np.mean([augment(pixels, (30.0, 30.0, 70.0, 70.0), 96, rng) for _ in range(200)], axis=0)
     assert mean[36:60, 36:60].mean() > mean[:8].mean() + 40
+
+
+def test_one_view_in_ten_is_turned() -> None:
+    """Of a picture that is bright at the top, some views are brightest at the left, the right or the bottom."""
+    pixels = np.zeros((100, 100, 3), np.uint8)
+    pixels[:40] = 220
+    rng = np.random.default_rng(0)
+    brightest = [_brightest_side(augment(pixels, None, 96, rng)) for _ in range(400)]
+    turned = [side for side in brightest if side != "top"]
+    assert {"left", "right", "bottom"} <= set(turned)
+    assert 0.05 < len(turned) / len(brightest) < 0.2
+
+
+def _brightest_side(view: np.ndarray) -> str:
+    sides = {"top": view[:20], "bottom": view[-20:], "left": view[:, :20], "right": view[:, -20:]}
+    return max(sides, key=lambda side: sides[side].mean())

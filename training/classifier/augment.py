@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 MARGINS: Final = (0.1, 0.8)  # range around serving's margin, relative to a face's sides
-QUARTER_TURNS: Final = 0.1  # share of views turned by 90, 180 or 270 degrees: detection does not notice a face on its side
+QUARTER_TURNS: Final = 0.1  # share of views that are turned: detection does not notice a face on its side
 WHOLE: Final = 0.12  # share of portraits used whole, as in serving if no face is found
 
 
