@@ -48,7 +48,7 @@ def augment(
     if rng.random() < 0.25:
         _cut_out(result, rng)
     if rng.random() < QUARTER_TURNS:
-        result = np.ascontiguousarray(np.rot90(result, rng.integers(1, 4)))
+        result = np.ascontiguousarray(np.rot90(result, int(rng.integers(1, 4))))
     return result
 
 
