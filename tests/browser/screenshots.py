@@ -21,9 +21,9 @@ from tests.browser.answers import file
 
 DOCS = Path(__file__).parents[2] / "docs"
 SKIN, SHADE, HAIR, CLOTH, FOLD = (
-    (224, 178, 150),
-    (206, 155, 126),
-    (60, 40, 30),
+    (198, 134, 92),
+    (168, 114, 78),
+    (90, 90, 90),
     (120, 170, 215),
     (95, 145, 195),
 )
@@ -105,7 +105,7 @@ def draw_people() -> Image.Image:
     """Four people side by side: two with a mask, one with a bare nose, one without."""
     image = Image.new("RGB", (560, 300), (120, 118, 110))
     left = 49
-    for kind, side in (("mask", 99), ("no_mask", 81), ("mask", 108), ("incorrect", 72)):
+    for kind, side in (("mask", 95), ("no_mask", 120), ("mask", 108), ("incorrect", 72)):
         image.paste(draw_person(kind, side, side * 5 // 4), (left, 300 - side * 5 // 4))
         left += side + 34
     return image.quantize(64).convert("RGB")  # fewer bytes
