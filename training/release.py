@@ -85,7 +85,7 @@ def write_release(
     networks = {
         "classifier": {**learned.pop("classifier"), "file": CLASSIFIER},
         "detector": {
-            **(_about_detector(detector) if detector else serving.manifest["detector"]),
+            **(_about_detector(detector) if detector else _about_kept_detector(serving)),
             "file": DETECTOR,
         },
     }
@@ -160,6 +160,13 @@ def _about_detector(run: Path) -> dict[str, Any]:
         **_learned(run, DETECTOR_WEIGHTS),
         "metrics": {**metrics["overall"], "labels": metrics["labels"], "end_to_end": metrics["end_to_end"]},
     }
+
+
+def _about_kept_detector(serving: Release) -> dict[str, Any]:
+    """Describe the serving detector, without the labels that the former classifier gave to its faces."""
+    about = dict(serving.manifest["detector"])
+    about["metrics"] = {key: value for key, value in about["metrics"].items() if key != "end_to_end"}
+    return about
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -58,7 +58,10 @@ def test_the_detector_that_was_not_trained_is_kept(evaluated: Path, tmp_path: Pa
     serving = open_release("")
     written = write_release(tmp_path, "1.2.3", serving, gated(evaluated))
     assert (written.detector, written.min_detection) == (serving.detector, serving.min_detection)
-    assert written.manifest["detector"] == serving.manifest["detector"]
+    kept, former = written.manifest["detector"], serving.manifest["detector"]
+    assert {**kept, "metrics": None} == {**former, "metrics": None}
+    assert former["metrics"] == {**kept["metrics"], "end_to_end": former["metrics"]["end_to_end"]}
+    assert "end_to_end" not in kept["metrics"]  # the former classifier's labels
 
 
 def test_one_changed_byte_is_refused(evaluated: Path, tmp_path: Path) -> None:
