@@ -39,8 +39,9 @@ _WHAT_TO_DO: Final[Mapping[str, str]] = {
     OK: "Pictures and answers are like those of the baseline. Whether the answers are right, only labels can tell: "
     "what a picture of a kind that the model never learned shows, no figure of the picture says.",
     DRIFT: "Look at the confirmed findings below, source by source. If pictures differ at one source, look at that "
-    "camera first. If only labels differ, people most likely behave differently: the model is fine as long as the "
-    "audit sample is right. If pictures differ everywhere, judge the audit sample before you retrain.",
+    "camera first. If only labels differ, people most likely behave differently: have pictures of the audit sample "
+    "since the change judged, the label that rose among them, before you retrain. The same if pictures differ "
+    "everywhere.",
     NOT_ENOUGH: "A source is compared once a day of it has enough independent predictions.",
     NO_BASELINE: "Write one from two weeks that were fine: make baseline.",
     OTHER_VERSION: "Until there is a baseline of the release that serves, nothing watches for drift. Whether the new "
@@ -303,9 +304,9 @@ def _accuracy(report: Report) -> Iterator[str]:
         return
     yield (
         f"<h2>What people said</h2><p>Of the predictions since {report.judged_since}. In brackets: the 95% interval, "
-        "in which frames of a source and minute count as the same people. The audit sample is drawn at random, so "
-        "its accuracy is that of all predictions; it alone alarms. What people chose to judge is not: "
-        '"of all, for certain" is what holds whatever they chose.</p>'
+        "in which frames of a source and minute count as the same people. The audit sample is drawn at random: "
+        "if all of it is judged, its accuracy is that of all predictions. It alone alarms. What people chose to "
+        'judge is not: "of all, for certain" is what holds whatever they chose.</p>'
         '<div class="box"><table><thead><tr><th>Of</th><th class="number">Judged</th><th class="number">Accuracy</th>'
     )
     yield '<th class="number">Of all, for certain</th>'

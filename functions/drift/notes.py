@@ -78,9 +78,10 @@ def on_sources(
     if serving_version not in {None, baseline_version}:
         yield (
             f"Release {serving_version} serves, and the baseline is of release {baseline_version}: "
-            f"{counts.other_versions:,} of {counts.records:,} records cannot be compared. Once it has run through a "
-            "time that was fine, write a baseline of it with `make baseline`, and set BaselineUri to it; or leave "
-            "BaselineUri empty to use the release's own."
+            f"{counts.other_versions:,} of {counts.records:,} records cannot be compared. If its answers are right "
+            "and it has run through a time that was fine, write a baseline of it with `make baseline`, and set "
+            "BaselineUri to it; or leave BaselineUri empty to use the release's own. If they are wrong, go back "
+            "first: the baseline holds again."
         )
     elif counts.other_versions:
         yield (

@@ -88,15 +88,16 @@ def words(report: Mapping[str, Any]) -> Iterator[str]:
     audit, chosen = report["accuracy"]["audit"], report["accuracy"]["chosen"]
     if accuracy := audit["accuracy"]:
         yield (
-            f"By the random audit sample {accuracy['value']:.1%} of all predictions are right (95% interval "
-            f"{accuracy['low']:.1%} to {accuracy['high']:.1%}; {audit['n']:,} of {audit['of']:,} drawn are labelled)."
+            f"Of the random audit sample, {audit['n']:,} of {audit['of']:,} are labelled, and "
+            f"{accuracy['value']:.1%} of these are right (95% interval {accuracy['low']:.1%} to "
+            f"{accuracy['high']:.1%})."
         )
     if chosen["n"] > audit["n"]:
         low, high = chosen["bounds"]
         yield (
-            f"Of the {chosen['n']:,} predictions that anybody labelled, {chosen['accuracy']['value']:.1%} are right. "
-            f"People chose them, and mistakes are what people report: of all {chosen['of']:,} it says no more than "
-            f"that between {low:.1%} and {high:.1%} are right."
+            f"People labelled {chosen['n']:,} predictions, and mistakes are what people report. That "
+            f"{chosen['accuracy']['value']:.1%} of these are right says no more of all {chosen['of']:,} than that "
+            f"between {low:.1%} and {high:.1%} are."
         )
     if report.get("challenge"):
         yield challenge.words(report["challenge"])

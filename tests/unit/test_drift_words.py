@@ -40,12 +40,12 @@ def test_a_report_is_told_from_the_verdict_to_the_notes():
         "  gate-3: brightness is lower.",
         "  not confirmed: more answers are mask.",
         (
-            "By the random audit sample 93.4% of all predictions are right (95% interval 91.8% to 94.7%; "
-            "1,200 of 1,300 drawn are labelled)."
+            "Of the random audit sample, 1,200 of 1,300 are labelled, and 93.4% of these are right (95% interval "
+            "91.8% to 94.7%)."
         ),
         (
-            "Of the 1,360 predictions that anybody labelled, 25.0% are right. People chose them, and mistakes are "
-            "what people report: of all 130,000 it says no more than that between 0.3% and 99.2% are right."
+            "People labelled 1,360 predictions, and mistakes are what people report. That 25.0% of these are right "
+            "says no more of all 130,000 than that between 0.3% and 99.2% are."
         ),
         "12 records are not readable.",
     ]
@@ -54,7 +54,7 @@ def test_a_report_is_told_from_the_verdict_to_the_notes():
 def test_nothing_is_said_of_choice_where_the_audit_sample_is_all_that_was_judged():
     accuracy = {"audit": DRAWN, "chosen": DRAWN | {"of": 130_000, "bounds": [0.1, 0.9]}}
 
-    assert not any("chose" in line for line in words({**REPORT, "accuracy": accuracy}))
+    assert not any("People labelled" in line for line in words({**REPORT, "accuracy": accuracy}))
 
 
 @pytest.mark.parametrize("verdict", ["ok", "drift", "not enough", "no baseline", "other version"])
