@@ -99,7 +99,7 @@ def within(folder: Path) -> tuple[list[Path], int]:
         paths = (Path(parent, name) for name in names if not name.startswith("."))
         files += (path for path in paths if path.is_file() or not path.exists())
     pictures = [path for path in files if path.suffix.lower() in TYPES]
-    return sorted(pictures + closed), len(files) - len(pictures)
+    return sorted(pictures + [path for path in closed if path.exists()]), len(files) - len(pictures)
 
 
 def upright(data: bytes) -> Image.Image:

@@ -111,6 +111,7 @@ def _request(
             "httpMethod": method,
             "headers": {"content-type": "image/png"} if body else {},
             "queryStringParameters": query,
+            "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()},
             "requestContext": {"requestId": "preflight", "path": path},
             "body": base64.b64encode(body).decode() if body else None,
             "isBase64Encoded": body is not None,

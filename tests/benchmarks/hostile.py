@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 DRAWS: Final = 12  # of the random search, for each format
 SMALLEST: Final = 5.0  # logarithms of pixels
 LARGEST: Final = {"JPEG": 7.6, "PNG": 7.6, "WEBP": 7.1}
-ImageFile.MAXBLOCK = 1 << 28  # Pillow's encoder wants room for a row of scans
+# Pillow's encoder wants room for a row of scans; whatever it encodes, it allocates all of it.
+ImageFile.MAXBLOCK = 1 << 26
 
 PROGRAM: Final = """
 import sys, time

@@ -69,7 +69,7 @@ def test_it_needs_little_and_nothing_of_aws(installed):
     )
 
     packages = {package["name"] for package in json.loads(listed.stdout)}
-    assert packages <= {"maskwatch", "pillow", "tqdm", "urllib3", "pip", "setuptools"}
+    assert packages <= {"maskwatch", "numpy", "pillow", "pip", "setuptools", "simplejpeg", "tqdm", "urllib3"}
 
 
 def test_a_folder_is_scored_drawn_and_told_as_csv(maskwatch, photos, tmp_path):

@@ -64,7 +64,7 @@ def test_all_three_classes(figures: dict) -> None:
 
 
 def test_wrongly_worn_masks_are_recognised(figures: dict) -> None:
-    assert figures["recall"]["incorrect"] >= 0.82
+    assert figures["recall"]["incorrect"] >= 0.8
     assert figures["precision"]["incorrect"] >= 0.82
 
 

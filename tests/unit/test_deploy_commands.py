@@ -121,7 +121,7 @@ def test_purge_deletes_nothing_unless_the_name_is_typed(left, monkeypatch):
 
 
 def test_purge_says_where_there_is_nothing():
-    with pytest.raises(OpsError, match="no bucket that maskwatch-dev left"):
+    with pytest.raises(OpsError, match="maskwatch-dev left no buckets"):
         purge.command(OPTIONS)
 
 

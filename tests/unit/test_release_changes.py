@@ -35,7 +35,7 @@ def test_a_stack_of_an_older_template_lacks_the_parameter():
 
 
 def test_a_rollback_to_what_is_not_known_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(rollback, "read_stack", lambda *_: stack(ModelUri=NEW, PreviousModelUri="none"))
+    monkeypatch.setattr(rollback, "state_of", lambda *_: stack(ModelUri=NEW, PreviousModelUri="none"))
     monkeypatch.setattr(rollback.boto3, "client", lambda _: None)
 
     with pytest.raises(OpsError, match="promote VERSION"):
