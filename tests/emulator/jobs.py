@@ -299,7 +299,7 @@ def approve(stack: Stack, release: str) -> str:
         return "waits"
     told = json.loads(stack.standin.asked[-1].body)
     assert told["ModelPackageArn"] == arn
-    return str(told["CustomerMetadataProperties"]["promotion"])
+    return f"{told['CustomerMetadataProperties']['promotion']}: {told['ApprovalDescription']}"
 
 
 def promote(stack: Stack) -> list[str]:
