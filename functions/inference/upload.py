@@ -133,11 +133,11 @@ class Scorer:
         content = {"status": "scored", **about, "prediction": prediction.as_json(), "times": times}
         self._results.write(fetched, before, content, prediction.model_version)
         rescored = before is not None and before.about.get("etag") == fetched.upload.etag
-        told = {"source": about["source"], "request_id": request_id, "uploaded": fetched.uploaded}
+        context = {"source": about["source"], "request_id": request_id, "uploaded": fetched.uploaded}
         with self._recording:
-            self._recorder.predicted(prediction, rescored=rescored, **told)
+            self._recorder.predicted(prediction, rescored=rescored, **context)
             if shadow:
-                self._recorder.shadowed(shadow, prediction, **told)
+                self._recorder.shadowed(shadow, prediction, **context)
         return Outcome.SCORED
 
     def _fetch(self, upload: Upload) -> UploadedObject:

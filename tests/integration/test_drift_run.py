@@ -199,17 +199,22 @@ def test_a_usual_day_is_ok(drift, store, say, rng):
     assert found.metrics[("source", "gate-1"),]["DriftVerdict"] == 0
 
 
+def compliance_rows(files):
+    """Return the rows of all compliance summaries among the files that a run wrote."""
+    return [
+        row
+        for key, text in files.items()
+        if key.startswith("compliance/")
+        for row in json.loads(text)["rows"]
+    ]
+
+
 def test_the_summaries_count_every_face_once(drift, store, rng):
     lines = pictures(rng, 200, hours=48) + pictures(rng, 50, source=None, faces=3) + pictures(rng, 5, faces=0)
     store(lines)
     store(lines[:100], "again")
     found = drift()
-    rows = [
-        row
-        for key, text in found.files.items()
-        if key.startswith("compliance/")
-        for row in json.loads(text)["rows"]
-    ]
+    rows = compliance_rows(found.files)
     faces = Counter(face["label"] for line in lines for face in parsed(line)["faces"])
     assert {label: sum(row[label] for row in rows) for label in LABELS} == dict(faces)
     assert sum(row["pictures"] for row in rows) == len(lines)
@@ -410,12 +415,7 @@ def test_people_of_pictures_that_are_scored_again_count_once(drift, store, rng):
 
     found = drift()
 
-    rows = [
-        row
-        for key, text in found.files.items()
-        if key.startswith("compliance/")
-        for row in json.loads(text)["rows"]
-    ]
+    rows = compliance_rows(found.files)
     assert sum(row["pictures"] for row in rows) == 80
 
 
