@@ -75,7 +75,9 @@ def _camera(source: str, container: InputContainer, stopped: Event) -> Iterator[
         why = f"{name}: the stream ended"
         try:
             with container:
-                stretch = container.streams.video[0].sample_aspect_ratio
+                stream = container.streams.video[0]
+                stream.thread_type = "NONE"  # threads for slices tell of no damage, those for frames are late
+                stretch = stream.sample_aspect_ratio
                 for picture in _decode(_up_to_date(container.demux(video=0))):
                     if failures:
                         say(f"{name} is back")
@@ -149,10 +151,18 @@ def _reason(error: Exception) -> str:
 
 
 def _decode(packets: Iterator[Packet]) -> Iterator[av.VideoFrame]:
-    """Give the pictures of packets; what is damaged is left out."""
+    """Give the pictures of packets, without damaged ones and those that build upon them, up to a key frame."""
+    damaged = False
     for packet in packets:
-        with suppress(av.error.InvalidDataError):
-            yield from packet.decode()
+        pictures = []
+        try:
+            pictures = packet.decode()
+        except av.error.InvalidDataError:
+            damaged = True
+        for picture in pictures:
+            damaged = picture.is_corrupt or (damaged and not picture.key_frame)
+            if not damaged:
+                yield picture
 
 
 def _up_to_date(packets: Iterator[Packet]) -> Iterator[Packet]:

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, tzinfo
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from functions.shared.contract import read_source
@@ -15,12 +15,13 @@ from functions.shared.problem import InputError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+T = TypeVar("T")
 MAX_MINUTES: Final = 60  # of a window
 STEPS: Final = 20  # steps of confidence that faces are counted by: 0.05 each
 MAX_DOCUMENT: Final = 100_000  # characters
 _MAX_SOURCES: Final = 1_000
 _MAX_COOL_DOWN: Final = 1_440  # minutes
-_HOURS: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
+_HOURS: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _SHARE: Final = ("share", "minutes", "min_faces")
 _ANY: Final = ("any",)
 _OPTIONS: Final = ("min_confidence", "quiet_hours", "cool_down_minutes", "over_minutes")
@@ -104,10 +105,11 @@ def parse(text: str) -> Rules:
         raise RulesError(f"`sources` must be an object of at most {_MAX_SOURCES:,} sources with their rules")
     if "default" not in fields:
         raise RulesError("`default` is missing: a rule for all other sources, or null for none")
+    rules = [(_source(name), _rule(rule, f"sources.{name}")) for name, rule in sources.items()]
     return Rules(
         zone=_zone(fields.get("tz", "UTC")),
         default=_rule(fields["default"], "default"),
-        sources={_source(name): _rule(rule, f"sources.{name}") for name, rule in sources.items()},
+        sources=_without_doubles(rules),  # two names may be the same source
     )
 
 
@@ -152,7 +154,7 @@ def _object(value: Any, path: str, known: Collection[str]) -> dict[str, Any]:
     return value
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_doubles(pairs: list[tuple[str, T]]) -> dict[str, T]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

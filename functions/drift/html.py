@@ -166,8 +166,8 @@ def _confirmed(finding: Finding, days: int) -> str:
 
 
 def _where(source: str | None) -> str:
-    if source is None:
-        return "All together"
+    if source is None:  # as no name of a source can look
+        return '<span class="soft">all together</span>'
     return escape(source) if source else '<span class="soft">no source told</span>'
 
 

@@ -168,7 +168,12 @@ def _read_png(data: bytes, min_side: int) -> _Read:
     picture = png.parse(data)
     size = picture.width, picture.height
     _check_size(size, min((_MEMORY - 3 * len(data)) // _PIXEL_BYTES, _PNG_BITS // picture.pixel_bits))
-    return _load(picture.file, PNG, min_side), size, picture.orientation
+    image = _loaded(picture.file, PNG)
+    # Pillow says nothing of rows that are missing, and leaves them black. Of two, one is the last to come.
+    last_rows = np.asarray(image.crop((0, image.height - 2, *image.size))).reshape(2, -1)
+    if not last_rows.any(axis=1).all() and not picture.has_all_rows():
+        raise DamagedError("rows are missing")
+    return _array(image, min_side), size, picture.orientation
 
 
 def _read_webp(data: bytes, min_side: int) -> _Read:
@@ -179,12 +184,16 @@ def _read_webp(data: bytes, min_side: int) -> _Read:
     # Before it is opened, since that allocates the canvases.
     _check_size(size, (_WEBP_MEMORY - 2 * len(data)) // _WEBP_PIXEL_BYTES)
     with at_most(_WEBP_ALLOCATED + _PIXEL_BYTES * picture.width * picture.height):
-        return _load(picture.file, "WEBP", min_side), size, picture.orientation
+        return _array(_loaded(picture.file, "WEBP"), min_side), size, picture.orientation
 
 
-def _load(file: bytes, kind: str, min_side: int) -> NDArray[np.uint8]:
+def _loaded(file: bytes, kind: str) -> Image.Image:
     image: Image.Image = Image.open(io.BytesIO(file), formats=(kind,))
     image.load()
+    return image
+
+
+def _array(image: Image.Image, min_side: int) -> NDArray[np.uint8]:
     return np.asarray(_reduced_rgb(image, _scale(*image.size, min_side)))
 
 

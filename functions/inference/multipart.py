@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functions.shared.problem import MALFORMED_BODY, InputError
 
 _PARAMETER = re.compile(rb';\s*([\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;\s]*)')
+_FOLD = re.compile(rb"\r?\n[ \t]+")  # libraries for mail break long header lines so
 _PLAIN = {"", "7bit", "8bit", "binary"}  # transfer encodings that change nothing
 
 
@@ -45,7 +46,7 @@ def parse_form(body: bytes, content_type: str) -> list[Part]:
 def _part(piece: bytes, line_end: bytes) -> Part:
     head, blank, content = piece.partition(line_end * 2)
     headers = {}
-    for line in head.split(line_end):
+    for line in _FOLD.sub(b" ", head).split(line_end):
         field, _, value = line.partition(b":")
         headers[field.strip().lower()] = value
     name = _parameters(headers.get(b"content-disposition", b"")).get("name")

@@ -35,10 +35,11 @@ _PICTURES: Final = ("file", "image")  # names of the part or the field that is t
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 # No type, and what tools like `curl --data-binary` send when they are given none.
 _UNTYPED: Final = {"", "application/octet-stream", _URLENCODED}
-_BOM: Final = b"\xef\xbb\xbf"
 _REPLACED: Final = b"\xef\xbf\xbd"  # U+FFFD, which the gateway puts for bytes that are no UTF-8 in a text
+# JSON by its look: behind a byte order mark of UTF-8 or UTF-16, or what the gateway makes of that.
+_JSON: Final = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff|(?:\xef\xbf\xbd){2})?[\0\s]*+\{")
 _GZIP: Final = (b"\x1f\x8b", b"\x1f" + _REPLACED)
-_FIELDS: Final = re.compile(rb"[\w.%-]++=[\x21-\x7e]*+\s*")
+_FIELDS: Final = re.compile(rb"[\w.%-]++=[\s\x21-\x7e]*+")  # base64 may be wrapped
 # What programs make of base64 by mistake: Python's b'…', quotation marks, hexadecimal digits, an address.
 _QUOTED: Final = re.compile(r"""b?(["'])(.*)\1\s*""", re.DOTALL)
 # Blanks in front: of what begins a picture or is no base64, for elsewhere they may be pluses.
@@ -103,9 +104,7 @@ def _read_body(
     """Return the picture's bytes and the other fields."""
     is_form = media_type == "multipart/form-data"
     # JSON by its type, or by its look: many clients call it text, and no picture begins like that.
-    if media_type == "application/json" or (
-        not is_form and body.removeprefix(_BOM).lstrip().startswith(b"{")
-    ):
+    if media_type == "application/json" or (not is_form and _JSON.match(body)):
         return _from_json(body)
     if media_type == _URLENCODED and _FIELDS.fullmatch(body):
         return _from_urlencoded(body)
@@ -135,7 +134,7 @@ def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
 def _from_urlencoded(body: bytes) -> tuple[bytes, dict[str, Any]]:
     """A form without files: its picture is base64, in which a plus stands for itself, escaped or not."""
     texts = []
-    for pair in body.strip().split(b"&"):
+    for pair in filter(None, body.strip().split(b"&")):
         name, _, value = pair.partition(b"=")
         key = unquote_plus(name.decode(errors="replace"))
         value = value if key == "image" else value.replace(b"+", b" ")

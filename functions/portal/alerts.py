@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from functions.portal.times import hour_text, parse_range
 from functions.shared.contract import ALERTS_PARTITION, alert_sort_key, read_source
 from functions.shared.fields import refuse_unknown
-from functions.shared.problem import INVALID_PARAMETER, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 MAX_ALERTS: Final = 1_000  # in one answer; the newest are kept
-_DEFAULT_RANGE: Final = timedelta(days=6)  # before the last day
 _HOUR: Final = timedelta(hours=1)
 
 
@@ -25,8 +25,8 @@ class AlertsQuery:
     """The parameters of a request.
 
     Attributes:
-        first: Start of the range, UTC, inclusive.
-        last: End of the range, UTC, exclusive.
+        first: First hour of the range, UTC, inclusive.
+        last: Last hour of the range, UTC, inclusive.
         source: A camera or site; empty for pictures without a source, None for all.
     """
 
@@ -47,16 +47,7 @@ def parse(query: Mapping[str, str], now: datetime) -> AlertsQuery:
     """
     query = {name: text for name, text in query.items() if text or name == "source"}
     refuse_unknown(query, ("from", "to", "source"))
-    try:
-        last = _end(query.get("to", f"{now:%Y-%m-%d}"))
-        first = (
-            _start(query["from"]) if "from" in query else _start(f"{last - _HOUR - _DEFAULT_RANGE:%Y-%m-%d}")
-        )
-    except (ValueError, OverflowError) as error:
-        detail = "`from` and `to` must be days such as 2026-11-22, or hours such as 2026-11-22T09 (UTC)."
-        raise InputError(INVALID_PARAMETER, detail) from error
-    if first >= last:
-        raise InputError(INVALID_PARAMETER, "`from` is later than `to`; the range includes both.")
+    first, last = parse_range(query, now)
     return AlertsQuery(first, last, read_source(query["source"]) or "" if "source" in query else None)
 
 
@@ -77,8 +68,8 @@ def find(selection: AlertsQuery, table: str) -> dict[str, Any]:
             break
         found.append(document)
     return {
-        "from": _text(selection.first),
-        "to": _text(selection.last),
+        "from": hour_text(selection.first),
+        "to": hour_text(selection.last),
         "truncated": more,
         "alerts": found,
     }
@@ -93,8 +84,8 @@ def _documents(selection: AlertsQuery, table: str) -> Any:
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues={
                 ":pk": {"S": ALERTS_PARTITION},
-                ":first": {"S": alert_sort_key(_text(selection.first))},
-                ":last": {"S": alert_sort_key(_text(selection.last))},
+                ":first": {"S": alert_sort_key(hour_text(selection.first))},
+                ":last": {"S": alert_sort_key(hour_text(selection.last + _HOUR))},
             },
             ScanIndexForward=False,
         )
@@ -109,20 +100,3 @@ def _dynamodb() -> Any:
 
     config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
     return boto3.client("dynamodb", config=config)
-
-
-def _start(text: str) -> datetime:
-    time = datetime.fromisoformat(
-        text[:11] + text[11:].replace(" ", "+")
-    )  # a plus that was not percent-encoded
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _end(text: str) -> datetime:
-    """Return the end of a day or of an hour, so that the range includes it."""
-    is_day = len(text) == len(f"{date.min}")
-    return _start(text) + (timedelta(days=1) if is_day else _HOUR)
-
-
-def _text(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}"

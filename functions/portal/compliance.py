@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from functions.portal import store
 from functions.portal.correction import correct
+from functions.portal.times import hour_text, parse_range
 from functions.shared.contract import COMPLIANCE_COUNTS, LABELS, OUTCOMES, compliance_key, read_source
 from functions.shared.fields import refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, NOT_IN_TIME, InputError
@@ -38,10 +39,8 @@ _MAX_ROWS: Final = 30_000  # more would not fit into an answer anyway
 _MAX_ANSWER: Final = 6_000_000  # characters, escaped twice as Lambda hands them on; it takes 6 MiB
 _TIMEOUT: Final = 12.0  # seconds, of the function's own 20
 _CHUNK: Final = 32  # summaries in memory at once; with a thousand sources, one is some megabytes
-_DEFAULT_RANGE: Final = timedelta(days=6)  # before the last day
 _LATE: Final = timedelta(hours=1)  # after the end of a day nearly all its records have arrived
 _FORMS: Final = ("json", "csv")
-_DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # Spreadsheets evaluate cells that begin like this. If they split cells at other characters than commas, one of theirs
 # may begin in the middle of one of ours.
 _FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
@@ -98,16 +97,8 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
     form = _choice(query, "format", _FORMS) if "format" in query or "text/csv" not in accept else "csv"
     source = read_source(query["source"]) or "" if "source" in query else None
     zone = _zone(query.get("tz", "UTC"))
-    try:
-        last = _moment(query.get("to", f"{now.astimezone(zone):%Y-%m-%d}"), zone, end=True)
-        day = (last.astimezone(zone) - _DEFAULT_RANGE).date()
-        first = _moment(query.get("from", day.isoformat()), zone)
-    except (ValueError, OverflowError) as error:
-        detail = "`from` and `to` must be days such as 2026-11-22, or whole hours such as 2026-11-22T09:00:00Z (UTC)."
-        raise InputError(INVALID_PARAMETER, detail) from error
+    first, last = parse_range(query, now, zone)
     days = (last.astimezone(zone).date() - first.astimezone(zone).date()).days + 1
-    if first > last:
-        raise InputError(INVALID_PARAMETER, "`from` is later than `to`; the range includes both.")
     if days > MAX_DAYS[by]:
         detail = f"That range is {days:,} days long; ask for at most {MAX_DAYS[by]} days by {by}"
         raise InputError(INVALID_PARAMETER, f"{detail}{', or by day' if by == 'hour' else ''}.")
@@ -128,7 +119,7 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
     Raises:
         InputError: The answer would have too many rows, or the range cannot be counted in time.
     """
-    first, last = _text(selection.first), _text(selection.last)
+    first, last = hour_text(selection.first), hour_text(selection.last)
     rows: dict[tuple[str, str], _Counted] = {}
     written: dict[date, datetime | None] = {}
     for day, summary in _summaries(selection, bucket):
@@ -166,7 +157,7 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
 
 def _oldest(written: Iterable[datetime | None]) -> str | None:
     found = min((at for at in written if at), default=None)
-    return _text(found) if found else None
+    return hour_text(found) if found else None
 
 
 def as_text(found: Mapping[str, Any], form: str) -> str:
@@ -207,33 +198,12 @@ def _zone(name: str) -> tzinfo:
         raise InputError(INVALID_PARAMETER, detail) from error
 
 
-def _moment(text: str, zone: tzinfo, *, end: bool = False) -> datetime:
-    """Parse a day in a time zone, or a time, to an hour in UTC; for a day, its first hour, or its last with `end`."""
-    text = text[:11] + text[11:].replace(" ", "+")  # a plus sign that was not percent-encoded
-    if not _DAY.match(text):
-        raise ValueError(text)
-    moment = datetime.fromisoformat(text)
-    if _DAY.fullmatch(text):
-        # Added in local time, since a day may have 23 or 25 hours.
-        midnight = moment.replace(tzinfo=zone) + timedelta(days=int(end))
-        midnight = midnight.astimezone(UTC).replace(minute=0)
-        return midnight - timedelta(hours=1) if end else midnight
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if moment != moment.replace(minute=0, second=0, microsecond=0):
-        raise ValueError(text)
-    return moment
-
-
 def _day_of(hour: str, zone: tzinfo) -> str:
     """Return the start of the day, in a time zone, to which an hour's first minute belongs."""
     if zone is UTC:
         return f"{hour[:10]}T00:00:00Z"
     local = datetime.fromisoformat(hour).astimezone(zone)
     return datetime(local.year, local.month, local.day, tzinfo=zone).isoformat()
-
-
-def _text(hour: datetime) -> str:
-    return hour.isoformat().replace("+00:00", "Z")
 
 
 def _summaries(selection: ComplianceQuery, bucket: str) -> Iterator[tuple[date, dict[str, Any] | None]]:

@@ -91,7 +91,8 @@ class Api(APIGatewayRestResolver):
 
     def _refuse_unknown_route(self, _: NotFoundError) -> Response[str]:
         resource = self.current_event.resource
-        if method := self._methods.get(resource):
+        method = self._methods.get(resource)
+        if method and method != self.current_event.http_method:
             allowed = "GET, HEAD" if method == "GET" else method
             return self.refuse(METHOD_NOT_ALLOWED, f"Use {method} {resource}.", {"Allow": allowed})
         return self.refuse(NOT_FOUND, "There is nothing at this path; GET /docs describes every route.")

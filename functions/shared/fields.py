@@ -19,10 +19,10 @@ def read_json(body: bytes, example: str) -> dict[str, Any]:
     """Parse a body that must be a JSON object; `example` is a sentence that shows one.
 
     Raises:
-        InputError: It is not a JSON object.
+        InputError: It is not a JSON object, or has a field twice.
     """
     try:
-        fields = json.loads(body.removeprefix(_LOST_MARK))
+        fields = json.loads(body.removeprefix(_LOST_MARK), object_pairs_hook=single)
     except UnicodeDecodeError as error:
         raise InputError(MALFORMED_BODY, f"The body is not JSON in UTF-8. {example}") from error
     except (ValueError, RecursionError) as error:
@@ -40,7 +40,8 @@ def single(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
     """
     fields: dict[str, T] = {}
     for name, value in pairs:
-        if fields.setdefault(name, value) != value:
+        first = fields.setdefault(name, value)
+        if first is not value and first != value:  # NaN is not equal to itself
             raise InputError(INVALID_PARAMETER, f"`{name[:64]}` is given twice. Send it once.")
     return fields
 

@@ -179,6 +179,16 @@ def test_one_source_may_be_looked_at_alone(view, stack):
     )
 
 
+def test_a_source_may_be_called_like_all_of_them(view, stack):
+    page, asked = view()
+    page.goto(f"{stack}#compliance?source=All+sources&hour={TODAY:%Y-%m-%d}T09")
+    expect(page.locator("#charts")).not_to_be_empty()
+    assert asked[-1]["source"] == "All sources"
+    with page.expect_response("**/compliance?*"):
+        page.get_by_role("combobox", name="Source").select_option(index=0)
+    assert "source" not in asked[-1]
+
+
 @pytest.mark.parametrize(
     ("report", "words"),
     [

@@ -5,7 +5,9 @@ import csv
 import io
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.answers import face, file, prediction
@@ -118,30 +120,47 @@ def sent(page):
     return base64.b64decode(page.evaluate(code))
 
 
-def test_a_large_picture_is_scaled_down_before_it_is_sent(page):
+def test_a_picture_that_the_api_would_not_take_is_scaled_down_before_it_is_sent(page):
     page.evaluate(KEEP_WHAT_IS_SENT)
-    large = draw_face(2400, 3000)
+    large = draw_face(3600, 4500)
     with page.expect_request("**/predict*") as asked:
         choose(page, file(large, "large.png", "PNG"))
-    request = asked.value
-    assert request.headers["content-type"] == "image/jpeg"
-    assert page.evaluate("() => window.sent.size") < 500_000
-    assert request.response().json()["image"] == {"width": 1536, "height": 1920}
+    assert asked.value.response().json()["image"] == {"width": 1536, "height": 1920}
+    assert sent(page).startswith(b"\xff\xd8\xff")
+    assert len(sent(page)) < 500_000
 
 
-def test_a_small_one_is_sent_as_it_is(page):
+@pytest.mark.parametrize(
+    "picture",
+    [
+        file(draw_face()),
+        file(draw_face(3024, 4032), "phone.jpg"),
+        file(draw_face(), "face.webp", "WEBP"),
+        file(encode(draw_face()), "misnamed.bmp", "BMP"),
+        file(encode(draw_face()), "snapshot"),
+    ],
+    ids=["small", "12 megapixels", "WebP", "misnamed", "without an ending"],
+)
+def test_a_picture_that_the_api_takes_is_sent_as_it_is(page, picture):
     page.evaluate(KEEP_WHAT_IS_SENT)
-    picture = file(draw_face())
     choose(page, picture)
     expect(page.locator(".words .meta")).to_have_count(1)
     assert sent(page) == picture["buffer"]
 
 
+def test_a_large_picture_that_is_damaged_is_refused_though_the_browser_shows_it(page):
+    pixels = np.random.default_rng(0).normal(128, 40, (3000, 2400, 3)).clip(0, 255).astype(np.uint8)
+    data = encode(Image.fromarray(pixels), quality=40)
+    choose(page, file(data[:1_000_000] + data[1_001_460:]))
+    expect(page.locator(".refused")).to_contain_text("damaged or cut short")
+    expect(page.locator(".frame img")).to_be_visible()
+
+
 def test_a_kind_that_only_the_browser_reads_is_sent_as_jpeg(page):
-    with page.expect_request("**/predict*") as asked:
-        choose(page, file(draw_face(), "face.bmp", "BMP"))
-    assert asked.value.headers["content-type"] == "image/jpeg"
+    page.evaluate(KEEP_WHAT_IS_SENT)
+    choose(page, file(draw_face(), "face.bmp", "BMP"))
     expect(page.locator(".words .meta")).to_have_count(1)
+    assert sent(page).startswith(b"\xff\xd8\xff")
 
 
 @pytest.mark.parametrize("scale", [1, 10])

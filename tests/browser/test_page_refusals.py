@@ -21,7 +21,7 @@ def problem_text(page):
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
-        (file(encode(draw_face())[:600]), "The picture is damaged or cut short. Open it in a viewer"),
+        (file(encode(draw_face())[:600]), "The picture cannot be read. Open it in a viewer"),
         (file(draw_face(20, 24)), "The picture is too small. Take one of at least 32 pixels a side."),
         (
             file(b"%PDF-1.7 and so on", "scan.jpg"),
@@ -51,7 +51,7 @@ def test_a_file_that_cannot_be_scored(page, picture, words):
         (413, "too-large", "The file is too large to send."),
         (415, "unsupported-type", "Files of this type cannot be scored."),
         (422, "too-many-pixels", "The picture has too many pixels."),
-        (422, "something-new", "The picture is damaged or cut short."),
+        (422, "something-new", "The picture cannot be read."),
         (418, "something-new", "The service could not read the request."),
     ],
 )

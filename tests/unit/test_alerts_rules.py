@@ -53,6 +53,8 @@ BAD = [
         "`sources.gate 3.over_minutes`",
     ),
     ('{"default": null, "sources": {"a": null, "a": null}}', "`a` stands there twice"),
+    ({"default": {"any": True, "quiet_hours": ["2\u0663:00-06:00"]}}, "`default.quiet_hours[0]`"),
+    ({"default": None, "sources": {"S\u00fcd": None, "Su\u0308d": None}}, "`S\u00fcd` stands there twice"),
     ('{"default": {"share": NaN, "minutes": 1, "min_faces": 1}}', "`default.share`"),
     ("[" * 90_000, "not JSON"),
     (" " * 100_001, "100,000 are the most"),

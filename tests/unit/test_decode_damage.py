@@ -1,5 +1,8 @@
 """No damaged picture is scored, whatever its decoder would make of it."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,9 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from functions.inference.decode import decode
+from functions.inference.formats import png
 from functions.shared.problem import UNREADABLE_IMAGE, InputError
 from tests.forged import frame, scan, segment
-from tests.pictures import draw_face, encode
+from tests.pictures import chunk, draw_face, encode
 
 PACKET = 1460  # bytes that a lost network packet takes along
 HARDLY_SEEN = 4  # of 255: what the last refinement of a progressive JPEG adds
@@ -81,12 +85,54 @@ def test_an_end_does_not_make_up_for_missing_pixels(kept: float, end: bytes) -> 
         assert refused_as_damaged(FILES[kind][: int(kept * len(FILES[kind]))] + end)
 
 
+@pytest.mark.parametrize("kind", ["lossy WebP", "lossless WebP"])
+def test_a_webp_whose_start_is_lost_is_damaged_rather_than_small(kind: str) -> None:
+    data = FILES[kind]
+    assert refused_as_damaged(data[:20] + bytes(10) + data[30:])
+    animation = encode(grainy(), "WEBP", save_all=True, append_images=[draw_face(320, 400)])
+    assert refused_as_damaged(animation.replace(b"VP8X", b"VP9X"))
+
+
 @given(place=st.floats(0.0, 1.0, exclude_max=True), bit=st.integers(0, 7))
 @settings(max_examples=100, deadline=None)
 def test_no_bit_of_the_pixels_of_a_png_turns_unnoticed(place: float, bit: int) -> None:
     data = bytearray(FILES["PNG"])
     start = data.index(b"IDAT")
     data[start + int(place * (data.index(b"IEND") - 4 - start))] ^= 1 << bit
+    assert refused_as_damaged(bytes(data))
+
+
+def png_of(rows: list[bytes], height: int, colour: int, interlaced: int = 0) -> bytes:
+    """A PNG, 96 pixels wide, of these rows, each behind the filter 0, whose header promises so many."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 96, height, 8, colour, 0, 0, interlaced))
+    pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("height", [64, 65])
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_png_that_ends_before_its_last_row_is_noticed(height: int, interlaced: bool, dark: bool) -> None:  # noqa: FBT001
+    """Its pixels are a sound stream, and their checksums are right."""
+    pixels = np.random.default_rng(0).integers(1, 255, (height, 96), np.uint8)
+    pixels[-2:] *= not dark
+    passes = png.ADAM7 if interlaced else ((0, 0, 1, 1),)
+    rows = [row[x::dx].tobytes() for x, y, dx, dy in passes for row in pixels[y::dy]]
+    assert (decode(png_of(rows, height, 0, interlaced)).pixels[..., 0] == pixels).all()
+    for missing in (1, 2, height // 2):
+        assert refused_as_damaged(png_of(rows[:-missing], height, 0, interlaced))
+
+
+def test_a_png_of_indices_without_a_palette_is_noticed() -> None:
+    assert refused_as_damaged(png_of([bytes(range(96))] * 64, 64, 3))
+
+
+@given(place=st.integers(0, 3), bit=st.integers(0, 7))
+@settings(deadline=None)
+def test_no_palette_is_lost_unnoticed(place: int, bit: int) -> None:
+    """Its chunk is skipped where the name is damaged, and its pixels are grey then."""
+    data = bytearray(encode(grainy().quantize(64), "PNG"))
+    data[data.index(b"PLTE") + place] ^= 1 << bit
     assert refused_as_damaged(bytes(data))
 
 

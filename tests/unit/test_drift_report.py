@@ -157,6 +157,11 @@ def test_names_and_notes_are_text_and_never_markup(changed) -> None:
     assert "7 of 12,345 records <b>lack</b> something." in reading.text
 
 
+@pytest.mark.parametrize("name", ["all together", "All together", "no source told"])
+def test_no_source_can_look_like_all_of_them_or_none(name) -> None:
+    assert html._where(name) not in {html._where(None), html._where("")}  # noqa: SLF001 -- how both are written
+
+
 def test_the_json_says_the_same(changed) -> None:
     result = json.loads(json.dumps(changed[0].to_json(), allow_nan=False))
     assert result["verdict"] == "drift"

@@ -77,6 +77,11 @@ def test_days_hours_and_sources_select(ask, query, sources):
     assert [alert["source"] for alert in ask(**query)[1]["alerts"]] == sources
 
 
+def test_what_an_answer_says_may_be_asked_again(ask):
+    _, body = ask(**{"from": "2026-11-24", "to": "2026-11-25T10"})
+    assert ask(**{"from": body["from"], "to": body["to"]})[1] == body
+
+
 def test_more_than_an_answer_holds_are_cut_short_and_it_says_so(ask, monkeypatch):
     monkeypatch.setattr(alerts, "MAX_ALERTS", 2)
 
@@ -89,6 +94,8 @@ def test_more_than_an_answer_holds_are_cut_short_and_it_says_so(ask, monkeypatch
     ("query", "reason"),
     [
         ({"from": "yesterday"}, "must be days such as"),
+        ({"from": "20261124"}, "must be days such as"),  # of which Python would make its first hour
+        ({"from": "2026-11-24T09:30"}, "must be days such as"),
         ({"from": "2026-11-24", "to": "2026-11-23"}, "later than `to`"),
         ({"form": "2026-11-24"}, "Did you mean `from`"),
         ({"source": "x" * 65}, "at most 64"),
@@ -105,5 +112,5 @@ def test_a_week_is_the_default():
 
     assert (selection.first.isoformat(), selection.last.isoformat()) == (
         "2026-11-18T00:00:00+00:00",
-        "2026-11-25T00:00:00+00:00",
+        "2026-11-24T23:00:00+00:00",
     )

@@ -295,6 +295,8 @@ def test_an_hour_may_be_written_as_browsers_and_databases_do(found, hour):
         ({"to": "2026-11-22Z"}, "must be days"),
         ({"to": "٢٠٢٦-11-22"}, "must be days"),
         ({"to": "0001-01-01"}, "must be days"),  # a week before it there is no day
+        ({"from_": "0001-01-01T00:00:00Z", "tz": "America/New_York"}, "must be days"),
+        ({"from_": "9999-12-31", "to": "9999-12-31T22:00:00Z"}, "must be days"),  # nor one behind it
         ({"from_": "2026-11-22", "to": "2026-11-21"}, "`from` is later than `to`"),
         ({"from_": "2026-11-22T10", "to": "2026-11-22T09"}, "`from` is later than `to`"),
         ({"from_": "2025-11-21", "to": "2026-11-22"}, "367 days long; ask for at most 366 days by day."),

@@ -154,16 +154,23 @@ def test_json_is_known_by_its_look_whatever_it_is_called(content_type):
     assert read(b'\r\n{"image": "AAAA", "source": "gate-3"}', content_type).source == "gate-3"
 
 
+@pytest.mark.parametrize("content_type", ["application/json", "", URLENCODED])
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_json_in_utf_16_is_read_where_the_gateway_left_it_whole(encoding):
+def test_json_in_utf_16_is_read_where_the_gateway_left_it_whole(encoding, content_type):
     """PowerShell writes it. A gateway that takes it for UTF-8 destroys its mark alone, if the rest is ASCII."""
-    through = '{"image": "AAAA", "source": "gate-3"}'.encode(encoding).decode(errors="replace").encode()
-    assert read(through, "application/json", from_text=True).source == "gate-3"
+    body = '{"image": "AAAA", "source": "gate-3"}'.encode(encoding)
+    through = body.decode(errors="replace").encode()
+    assert read(through, content_type, from_text=True).source == "gate-3"
+    assert read(body, content_type).source == "gate-3"
 
 
 def test_a_parameter_that_is_given_twice_is_refused():
     twice = form({"file": b"x", "source": b"a", "Source": b"b"}, "b").replace(b"Source", b"source")
-    for body, content_type in ((twice, FORM), (b"image=AAAA&source=a&source=b", URLENCODED)):
+    for body, content_type in (
+        (twice, FORM),
+        (b"image=AAAA&source=a&source=b", URLENCODED),
+        (b'{"image": "AAAA", "source": "a", "source": "b"}', "application/json"),
+    ):
         problem, detail = refusal(body, content_type)
         assert problem == INVALID_PARAMETER
         assert "`source` is given twice" in detail
@@ -177,13 +184,23 @@ def test_one_name_is_one_source_however_its_letters_are_composed():
         assert read(json.dumps({"image": "AAAA", "source": source}).encode()).source == composed
 
 
-@given(st.binary(min_size=1, max_size=200), sources, st.booleans())
-def test_a_form_without_files_carries_a_picture_in_base64(image, source, escaped):
-    text = base64.b64encode(image).decode()
+@given(st.binary(min_size=1, max_size=200), sources, st.booleans(), st.sampled_from(["", "\n", "\r\n"]))
+def test_a_form_without_files_carries_a_picture_in_base64(image, source, escaped, wrap):
+    text = base64.encodebytes(image).decode().replace("\n", wrap)  # as `base64 face.jpg` writes it
     body = f"image={quote(text, safe='') if escaped else text}&source={quote_plus(source)}"
     request = read(body.encode(), URLENCODED)
     assert request.image == image
     assert request.source == normalize("NFC", source)
+
+
+def test_an_ampersand_at_the_end_of_a_form_is_no_field():
+    assert read(b"image=AAAA&source=gate-3&", URLENCODED).source == "gate-3"
+
+
+def test_a_number_that_is_none_is_told_so():
+    problem, detail = refusal(b'{"image": "AAAA", "min_confidence": NaN}', "application/json")
+    assert problem == INVALID_PARAMETER
+    assert "must be a number from 0 to 1" in detail
 
 
 def test_a_form_without_a_picture_says_what_is_missing():
@@ -242,6 +259,14 @@ def test_blanks_around_the_boundary_do_not_matter(written):
 def test_a_boundary_that_another_one_begins_with_parts_nothing():
     image = b"\xff\xd8\r\n--bz and more\r\n--bx"
     assert read(form({"file": image}, "b"), FORM).image == image
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+def test_a_header_of_a_part_may_be_folded(line_end):
+    """As Python's email package writes it, where the name of the file is long."""
+    head = b'--b\nContent-Disposition: form-data;\n name="file";\n\tfilename="face.jpg"\n\n'
+    body = head.replace(b"\n", line_end) + b"x" + line_end + b"--b--" + line_end
+    assert read(body, FORM).image == b"x"
 
 
 @given(st.binary(max_size=200))

@@ -67,6 +67,11 @@ def test_head_of_what_is_only_posted_to_is_no_method_of_it(api):
     assert headers["Allow"] == "POST"
 
 
+def test_a_path_that_no_route_takes_is_not_called_a_wrong_method(api):
+    answer = api.resolve(api_event("GET", '/things"', resource="/things"), None)
+    assert answer["statusCode"] == 404
+
+
 @pytest.mark.parametrize(
     ("full_path", "resource", "prefix"),
     [

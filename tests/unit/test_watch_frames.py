@@ -4,11 +4,12 @@ import os
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count, islice, pairwise
+from itertools import count, islice, pairwise, takewhile
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,8 +17,8 @@ from maskwatch import frames as frames_module
 from maskwatch import video
 from maskwatch.frames import Frame, SourceError, newest
 from maskwatch.source import frames_of
-from tests.films import WALL
-from tests.pictures import draw_film, encode
+from tests.films import WALL, room, write_film
+from tests.pictures import draw_face, draw_film, encode
 
 RED, GREEN = (200, 30, 30), (30, 200, 30)
 
@@ -261,3 +262,29 @@ def test_motion_jpeg_is_a_film_as_well(tmp_path):
     (tmp_path / "film.mjpeg").write_bytes(draw_film(50))
     times = [frame.time for frame in frames_of(str(tmp_path / "film.mjpeg"), 5, None, Event())]
     assert times == pytest.approx([i / 5 for i in range(10)])
+
+
+def read_as_camera(path):
+    """The frames of a film that is watched like a camera, until it would be opened again."""
+    return list(takewhile(lambda frame: frame.opened == 1, video.camera(str(path), Event())))
+
+
+@pytest.mark.parametrize("read", [lambda path: list(video.film(str(path))), read_as_camera])
+def test_pictures_that_are_damaged_and_those_that_build_upon_them_are_left_out(tmp_path, read):
+    grain = np.random.default_rng(0).normal(0, 8, (480, 640, 3))
+
+    def scene(left):
+        pixels = np.asarray(room((draw_face(96, 120), left, 100))) + np.roll(grain, left, axis=1)
+        return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+    path = write_film(tmp_path / "film.mkv", map(scene, range(0, 320, 8)))  # a key frame a second
+    sound = [np.asarray(frame.to_image(), int)[::8, ::8] for frame in read(path)]
+    data = bytearray(path.read_bytes())
+    for place in (len(data) * 2 // 5, len(data) * 7 // 10):
+        data[place : place + 200] = bytes(200)
+    path.write_bytes(data)
+
+    left = [np.asarray(frame.to_image(), int)[::8, ::8] for frame in read(path)]
+
+    assert len(sound) / 2 < len(left) < len(sound)
+    assert max(min(np.abs(picture - one).mean() for one in sound) for picture in left) < 2

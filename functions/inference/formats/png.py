@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import binascii
+import math
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from functions.inference.formats import DamagedError
 from functions.inference.formats.exif import orientation
 from functions.shared.problem import UNREADABLE_IMAGE, UNSUPPORTED_TYPE, InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_ANCILLARY: Final = 0x20  # bit of the first letter of a chunk's name
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_PALETTE: Final = 3  # the colour type whose pixels are indices
+_WHOLE: Final = ((0, 0, 1, 1),)  # first column and row of a pass, and the steps to the next
+ADAM7: Final = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+)  # fmt: skip
+_PIECE: Final = 16_384  # bytes that are inflated at a time, to 17 MB at most
 _MAX_CHUNKS: Final = 100_000  # a row of pixels each, and more
 _MAX_METADATA: Final = 65_536  # bytes of EXIF or XMP that are looked at
 
@@ -24,17 +35,33 @@ class Png:
 
     Attributes:
         file: A PNG file of one IDAT chunk.
+        compressed: The contents of that chunk.
         width: In pixels, as stored.
         height: In pixels, as stored.
         pixel_bits: Bits of a pixel.
+        interlaced: Whether its pixels come in seven passes.
         orientation: By EXIF or XMP.
     """
 
     file: bytes
+    compressed: memoryview
     width: int
     height: int
     pixel_bits: int
+    interlaced: bool
     orientation: int
+
+    def has_all_rows(self) -> bool:
+        """Whether there are as many pixels as the header says. This takes time, since it inflates them."""
+        expected = 0
+        for column, row, across, down in ADAM7 if self.interlaced else _WHOLE:
+            columns, rows = math.ceil((self.width - column) / across), math.ceil((self.height - row) / down)
+            expected += rows * (1 + math.ceil(columns * self.pixel_bits / 8))  # a row begins with its filter
+        inflater = zlib.decompressobj()
+        starts = range(0, len(self.compressed), _PIECE)
+        return expected <= sum(
+            len(inflater.decompress(self.compressed[start : start + _PIECE])) for start in starts
+        )
 
 
 def parse(data: bytes) -> Png:
@@ -76,21 +103,34 @@ def parse(data: bytes) -> Png:
         elif name == b"CgBI":
             detail = "This is a PNG picture in the form of iOS apps (CgBI). Save it as a plain PNG or JPEG picture."
             raise InputError(UNSUPPORTED_TYPE, detail)
+        elif not pixels and not name[0] & _ANCILLARY:  # none is critical but those above
+            raise DamagedError(f"a critical chunk {name!r}")
     else:
         raise InputError(
             UNREADABLE_IMAGE, f"The PNG picture has more than {_MAX_CHUNKS:,} chunks. Save it anew."
         )
+    return _png(critical, pixels, orientation(exif, xmp))
+
+
+def _png(critical: Mapping[bytes, bytes], pixels: Sequence[bytes], turned: int) -> Png:
+    """Put together what the pixels need: chunks by name, the contents of the IDAT chunks, and the orientation."""
     header = critical.get(b"IHDR", b"")
     if len(header) != 13 or not pixels or header[9] not in _CHANNELS:
         raise DamagedError("no header or no pixels")
+    if header[9] == _PALETTE and (not critical.get(b"PLTE") or len(critical[b"PLTE"]) % 3):
+        raise DamagedError("no palette")
     width, height = struct.unpack_from(">II", header)
-    chunks = [*critical.items(), (b"IDAT", b"".join(pixels)), (b"IEND", b"")]
+    end = _chunk(b"IEND", b"")
+    idat = _chunk(b"IDAT", b"".join(pixels))
+    file = b"".join([SIGNATURE, *(_chunk(name, body) for name, body in critical.items()), idat, end])
     return Png(
-        SIGNATURE + b"".join(_chunk(name, body) for name, body in chunks),
+        file,
+        memoryview(file)[8 - len(idat) - len(end) : -4 - len(end)],
         width,
         height,
         header[8] * _CHANNELS[header[9]],
-        orientation(exif, xmp),
+        bool(header[12]),
+        turned,
     )
 
 

@@ -46,11 +46,7 @@ def parse(data: bytes) -> WebP:
         DamagedError: It is cut short, or its chunks make no sense.
         InputError: It has too many chunks.
     """
-    riff_end = 8 + int.from_bytes(data[4:8], "little")
-    if (
-        not _FIRST_CHUNK < riff_end <= len(data)
-    ):  # its end is cut off, or whoever wrote it did not go back to say
-        riff_end = len(data)
+    riff_end = _riff_end(data)
     kept: list[bytes] = []
     names: set[bytes] = set()
     exif = xmp = None
@@ -94,7 +90,9 @@ def _size(chunk: bytes) -> tuple[int, int]:
     kind, body = chunk[:4], chunk[8:]
     if kind == b"VP8X":
         return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
-    if kind == b"VP8L":
+    if kind == b"VP8L" and body.startswith(b"\x2f"):
         bits = int.from_bytes(body[1:5], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
+    if kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a":
+        return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
+    raise DamagedError("no size")

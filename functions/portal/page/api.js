@@ -10,7 +10,7 @@ const MEANING = {
   "not-found": ["This service does not offer that.", "It may be an older version; ask its operator."],
   "too-large": ["The file is too large to send.", "Save a smaller copy as JPEG, of less than 4 MB."],
   "unsupported-type": ["Files of this type cannot be scored.", "Save the picture as JPEG, PNG or WebP."],
-  "unreadable-image": ["The picture is damaged or cut short.", "Open it in a viewer, save it again, and retry."],
+  "unreadable-image": ["The picture cannot be read.", "Open it in a viewer, save it again, and retry."],
   "too-many-pixels": ["The picture has too many pixels.", "Save a smaller copy and try again."],
   "too-small": ["The picture is too small.", "Take one of at least 32 pixels a side."],
   throttled: [
@@ -91,7 +91,9 @@ export async function requestJson(path, options) {
  */
 export async function predict(picture, source, { signal, track } = {}) {
   const query = new URLSearchParams({ source, ...(track && { track }) });
-  const answer = await requestJson(`predict?${query}`, { body: picture, type: picture.type, signal });
+  // By the name of a file the browser knows few types; the service tells all by their bytes.
+  const type = "application/octet-stream";
+  const answer = await requestJson(`predict?${query}`, { body: picture, type, signal });
   if (!answer?.summary) throw new ApiError("unexpected");
   return answer;
 }

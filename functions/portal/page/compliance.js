@@ -44,7 +44,7 @@ function applyLink(query) {
   }
   if (query.has("source")) {
     addSources([query.get("source")]);
-    byId("source").value = query.get("source");
+    byId("source").selectedIndex = 1;
   }
 }
 
@@ -59,8 +59,8 @@ async function withRange(work) {
   }
   const { from, to, by } = chosen;
   const query = new URLSearchParams({ from: spell(from, by), to: spell(to, by), by });
-  const source = byId("source").value;
-  if (source !== ALL) query.set("source", source);
+  const { selectedIndex, value } = byId("source");
+  if (selectedIndex) query.set("source", value); // the first is all; a source may have its name
   await work(query, chosen);
 }
 
@@ -116,7 +116,7 @@ function show({ rows, ...about }, alerts, chosen) {
 /** Add sources to the drop-down list. */
 function addSources(sources) {
   const choice = byId("source");
-  const known = [...choice.options].map(({ value }) => value);
+  const known = [...choice.options].slice(1).map(({ value }) => value);
   for (const value of sources.filter((source) => !known.includes(source))) {
     choice.append(make("option", { value }, value || UNNAMED));
   }

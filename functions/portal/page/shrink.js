@@ -1,15 +1,17 @@
-// Scales a picture down before it is sent.
+// Scales a picture down where the API does not take it as it is. Browsers hide damage, so the copy of a damaged picture
+// looks sound: whatever may be sent unchanged is.
 
 import { createCanvas, toJpeg } from "./canvas.js";
 
-const MAX_SIDE = 1920; // pixels; the detector's input is much smaller
+const MAX_SIDE = 1920; // pixels of a copy; the detector's input is much smaller
 const MAX_BYTES = 4_400_000; // the API's limit
-const ACCEPTED = ["image/jpeg", "image/png", "image/webp"];
+const MAX_PIXELS = 12_200_000; // that the API takes in any file of MAX_BYTES
+const ACCEPTED = /^(\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP)/s; // the first bytes of JPEG, PNG and WebP
 
 /**
- * The picture to send, upright and at most MAX_SIDE pixels a side: {blob, size, scale}, `scale` relative to the file.
- * A file that the API accepts is sent unchanged. A file that the browser cannot read has no `size` and is sent
- * unchanged, so that the API can say what is wrong with it; if it is too large for that, `blob` is null.
+ * The picture to send: {blob, size, scale}, `size` as it stands upright, `scale` relative to the file. A copy has at
+ * most MAX_SIDE pixels a side. A file that the browser cannot read has no `size` and is sent unchanged, so that the API
+ * can say what is wrong with it; if it is too large for that, `blob` is null.
  */
 export async function shrink(file) {
   let bitmap;
@@ -24,16 +26,22 @@ export async function shrink(file) {
 }
 
 async function scaled(file, bitmap) {
+  const fits = file.size <= MAX_BYTES && bitmap.width * bitmap.height <= MAX_PIXELS;
+  if (fits && await isAccepted(file)) {
+    return { blob: file, size: { width: bitmap.width, height: bitmap.height }, scale: 1 };
+  }
   const scale = Math.min(1, MAX_SIDE / Math.max(bitmap.width, bitmap.height));
   const width = Math.max(1, Math.round(bitmap.width * scale));
   const height = Math.max(1, Math.round(bitmap.height * scale));
-  const size = { width, height };
-  if (scale === 1 && ACCEPTED.includes(file.type) && file.size <= MAX_BYTES) return { blob: file, size, scale };
   const canvas = createCanvas(width, height);
   const context = canvas.getContext("2d");
   context.fillStyle = "#fff"; // JPEG has no transparency
   context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, width, height);
-  return { blob: await toJpeg(canvas, 0.9), size, scale };
+  return { blob: await toJpeg(canvas, 0.9), size: { width, height }, scale };
+}
+
+async function isAccepted(file) {
+  return ACCEPTED.test(String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer())));
 }
