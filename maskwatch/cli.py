@@ -128,7 +128,7 @@ def compliance(client: Client, options: argparse.Namespace) -> int:
 
 def watch(client: Client, options: argparse.Namespace) -> int:
     """Follow people in a film, before a camera or in a folder that fills, and print a line for each event."""
-    if options.camera is None:
+    if not options.camera:
         raise UsageError("what is to be watched? Give a SOURCE, or set MASKWATCH_CAMERA")
     if options.speed is not None and not is_film(options.camera):
         raise UsageError("--speed is for films: a camera or a folder has none but its own")

@@ -70,6 +70,8 @@ def find(names: Iterable[str]) -> tuple[list[Picture], int]:
     pictures, left_out = [], 0
     for name in names:
         path = Path(name)
+        if not name:  # of which Path makes the current folder
+            raise UsageError("the name of a picture is empty")
         if name == "-":
             pictures.append(Picture(name, Path("stdin.jpg"), None))
         elif path.is_dir():

@@ -19,6 +19,7 @@ from functions.inference.formats.sniff import (
     PNG,
     WEBP,
     accepted_format,
+    bytes_in_front,
     other_format,
     was_text,
     without_front,
@@ -143,6 +144,9 @@ def _not_accepted(data: bytes) -> InputError:
         detail = (
             f"All {len(data):,} bytes of the file are zeros: it was never written, or is lost. {ACCEPTED}"
         )
+        return InputError(UNREADABLE_IMAGE, detail)
+    if front := bytes_in_front(data):
+        detail = f"There are {front:,} bytes in front of the JPEG picture. Send it without them."
         return InputError(UNREADABLE_IMAGE, detail)
     return InputError(UNREADABLE_IMAGE, f"These {len(data):,} bytes are not a picture. {ACCEPTED}")
 

@@ -252,6 +252,7 @@ def test_an_address_of_something_else_is_told(run, service):
     [
         ([], "required: PICTURE"),
         (["nothing.jpg"], "there is no file nothing.jpg"),
+        ([""], "the name of a picture is empty"),  # as of a variable that is not set
         (["photos/a.jpg", "photos/folder.jpg"], "photos/folder.jpg has no files named *.jpg, *.jpeg"),
         (["photos", "--url", "localhost:3000"], "does not start with http:// or https://"),
         (["photos", "--min-confidence", "1.1"], "'1.1' is not a number from 0 to 1"),

@@ -268,6 +268,7 @@ def test_a_service_that_was_never_there_is_told_in_one_line(run, ten_seconds):
     ("arguments", "status", "says"),
     [
         ([], 2, "what is to be watched?"),
+        ([""], 2, "what is to be watched?"),
         (["nothing.mp4"], 2, "there is no file nothing.mp4"),
         (["ftp://camera/1"], 2, "there is no file ftp://camera/1"),
         (["text.mp4"], 1, "text.mp4 cannot be opened: it is no video that can be read"),

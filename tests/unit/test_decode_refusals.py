@@ -94,6 +94,14 @@ def webp_header(width: int, height: int) -> bytes:
             "a picture in base64, not its bytes",
         ),
         (b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>", "a web page"),
+        (base64.b64encode(encode(draw_face().quantize(16), "GIF")), "a picture in base64, not its bytes"),
+        (base64.b64encode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), "a picture in base64, not its bytes"),
+        (encode(draw_face(), "TGA"), "a TGA picture"),
+        (encode(draw_face(), "TGA", compression="tga_rle"), "a TGA picture"),
+        (encode(draw_face().resize((64, 64)), "ICO"), "an icon"),
+        (b"\0\0\2\0\1\0\x20\x20", "an icon"),
+        (b"P7\nWIDTH 320\nHEIGHT 240\n", "a PNM picture"),
+        (b"\0\0\0\x08wide\0\1\0\0mdat", "a video"),
         (b"RIFF\0\1\0\0AVI LIST", "a video"),
         (b"\0\0\0\1\x67\x42\0\x1e", "a video"),
         ((b"\x47" + bytes(187)) * 3, "a video"),
@@ -174,6 +182,14 @@ def test_line_ends_of_windows_are_noticed_in_every_format(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (160, 200, 3), np.uint8)
     rejected = refusal(encode(Image.fromarray(noise), kind).replace(b"\n", b"\r\n"))
     assert "read as text" in rejected.detail
+
+
+@pytest.mark.parametrize("front", [b"\0\0\x4c\xd0", b"\xff", b"junk\0" * 900, bytes(5000)])
+def test_bytes_in_front_of_a_jpeg_are_said_to_be_there(front: bytes) -> None:
+    """Such as the length that a camera's protocol puts there."""
+    rejected = refusal(front + encode(draw_face()))
+    assert rejected.problem == UNREADABLE_IMAGE
+    assert f"There are {len(front):,} bytes in front of the JPEG picture." in rejected.detail
 
 
 def test_a_file_of_zeros_is_said_to_be_that() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 JPEG, PNG, WEBP = "JPEG", "PNG", "WebP"
 _LOOKED_AT: Final = 4096  # bytes
+_SEARCHED: Final = 65_536  # bytes, in which the three that begin a JPEG hardly occur by chance
 
 # What cameras, streams and scripts put in front of a picture: the header of an answer, or of a part of
 # multipart/x-mixed-replace (MJPEG), blanks, line ends, zeros, the mark of UTF-8.
@@ -26,15 +27,16 @@ _OTHERS: Final = (  # compiled when they are needed, which is seldom
     ("a HEIC picture", _BOX + rb"(?:hei|hev|mif1|msf1)"),
     ("a JPEG 2000 picture", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
     ("a JPEG XL picture", rb"\xff\x0a|\0\0\0\x0cJXL "),
+    ("a video", rb".{4}(?:ftyp|moov|mdat|wide)"),
     (
         "a video",
-        rb".{4}ftyp|RIFF.{4}AVI |\x1a\x45\xdf\xa3|FLV\x01|\x30\x26\xb2\x75|\0\0\x01\xba|\x47.{187}\x47",
+        rb"RIFF.{4}AVI |\x1a\x45\xdf\xa3|FLV\x01|\x30\x26\xb2\x75|\0\0\x01\xba|\x47.{187}\x47",
     ),
     ("a video", rb"\0\0\0?\x01[\x09\x27\x40\x42\x46\x67]"),  # H.264, H.265
     ("a JPEG XR picture", rb"II\xbc\x01"),
     ("a GIF picture", rb"GIF8[79]a"),
     ("a BMP picture", rb"BM.{4}\0{4}"),
-    ("a PNM picture", rb"P[1-6]\s"),
+    ("a PNM picture", rb"P[1-7]\s"),
     ("a camera raw file (CR2)", rb"II\*\0.{4}CR"),
     ("a camera raw file (DNG)", _TIFF + rb".*" + _DNG_VERSION),
     ("a camera raw file", _TIFF + rb".*" + _PREVIEW),
@@ -53,7 +55,8 @@ _OTHERS: Final = (  # compiled when they are needed, which is seldom
     ("a Photoshop document", rb"8BPS"),
     ("a GIMP document", rb"gimp xcf"),
     ("a Microsoft Office document", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
-    ("an icon", rb"\0\0[\x01\x02]\0|icns"),
+    ("an icon", rb"\0\0[\x01\x02]\0[^\0]|icns"),
+    ("a TGA picture", rb"\0\0[\x02\x03\x0a\x0b]\0{5}"),
     ("a gzip archive", rb"\x1f\x8b"),
     ("a ZIP archive", rb"PK\x03\x04"),
     ("an archive", rb"Rar!\x1a\x07|7z\xbc\xaf|\x28\xb5\x2f\xfd|\xfd7zXZ|BZh[1-9]|.{257}ustar"),
@@ -61,7 +64,7 @@ _OTHERS: Final = (  # compiled when they are needed, which is seldom
     ("a pointer of Git LFS, not the file", rb"version https://git-lfs"),
     (
         "a picture in base64, not its bytes",
-        rb"\s*(?:data:image/[^,]{1,99};base64,)?\s*(?:/9j/|iVBORw0KGgo|UklGR)[\w+/\s=-]*\Z",
+        rb"\s*(?:data:image/[^,]{1,99};base64,)?\s*(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD|AAAA.GZ0eXB)[\w+/\s=-]*\Z",
     ),
     (
         "a picture in hexadecimal digits, not its bytes",
@@ -97,6 +100,11 @@ def without_front(data: bytes) -> bytes:
     front = _IN_FRONT.match(data[:_LOOKED_AT])
     rest = data[front.end() :] if front else data
     return rest if accepted_format(rest) else data
+
+
+def bytes_in_front(data: bytes) -> int:
+    """Return how many bytes come before a JPEG picture; 0 where none is found."""
+    return max(data.find(b"\xff\xd8\xff", 0, _SEARCHED), 0)
 
 
 def other_format(data: bytes) -> str | None:
