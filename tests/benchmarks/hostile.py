@@ -1,7 +1,8 @@
 """What a file can cost at most: `python -m tests.benchmarks.hostile` prints a table.
 
-Files of up to 25 MB are made by hand and by a random search over sizes, modes, encoder options and contents; each is
-decoded in a process that has done nothing else. Told are the seconds of a processor and the memory on top.
+Files of up to 25 MB are made by hand, and by Hypothesis, which searches sizes, modes, encoders and contents for
+the most time and memory. Each is decoded in a process that has done nothing else. Told are the seconds of a processor
+and the memory on top.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings, target
+from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from functions.shared.contract import MAX_UPLOAD_BYTES
@@ -37,7 +40,8 @@ from tests.pictures import chunk, draw_face, encode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DRAWS: Final = 12  # of the random search, for each format
+Cost = tuple[float, float, str]  # seconds of a processor, MiB on top, and what came of it
+EXAMPLES: Final = 40  # of the search, for each format
 SMALLEST: Final = 5.0  # logarithms of pixels
 LARGEST: Final = {"JPEG": 7.6, "PNG": 7.6, "WEBP": 7.1}
 # Pillow's encoder wants room for a row of scans; whatever it encodes, it allocates all of it.
@@ -121,34 +125,37 @@ def by_hand() -> Iterator[tuple[str, str, bytes]]:
     header = struct.pack(">IIBBBBB", 4992, 5000, 16, 6, 0, 0, 0)
     deep = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * 5000, 1)) + chunk(b"IEND", b"")
     yield "PNG", "25 MP of 16-bit RGBA", png[:8] + deep
+    dark = chunk(b"IDAT", zlib.compress(row * 4999 + bytes(len(row)), 1))  # so that its rows are counted
+    yield "PNG", "the same with a black row at its end", png[:8] + chunk(b"IHDR", header) + dark
     yield "WebP", "65,536 groups of Huffman tables, 1 MP", webp_of_groups(65_536)
     frames = [draw_face(3600, 3400), draw_face(3600, 3400).rotate(90)]
     animated = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:] * 3, method=0)
     yield "WebP", "animation, 12 MP", animated
 
 
-def drawn(rng: np.random.Generator, kind: str) -> bytes:
-    """A file drawn at random: of any size that is accepted, smooth or noisy, in any way that Pillow can write."""
-    pixels = 10 ** rng.uniform(SMALLEST, LARGEST[kind])
-    width = int(np.clip(np.sqrt(pixels) * 4 ** rng.uniform(-1, 1), 32, 16_000))
+@st.composite
+def drawn(draw: st.DrawFn, kind: str) -> bytes:
+    """A file of any size that is accepted, smooth or noisy, in any way that Pillow can write."""
+    pixels = 10 ** draw(st.floats(SMALLEST, LARGEST[kind]))
+    width = int(np.clip(np.sqrt(pixels) * 4 ** draw(st.floats(-1, 1)), 32, 16_000))
     height = int(np.clip(pixels / width, 32, 16_000))
-    grain = int(rng.choice([1, 2, 8, 64]))
-    coarse = rng.integers(0, 256, (-(-height // grain), -(-width // grain), 3), np.uint8)
+    grain = draw(st.sampled_from([1, 2, 8, 64]))
+    coarse = np.random.default_rng(0).integers(0, 256, (-(-height // grain), -(-width // grain), 3), np.uint8)
     image = Image.fromarray(coarse).resize((width, height), Image.Resampling.NEAREST)
     options: dict[str, Any]
     if kind == "JPEG":
-        image = image.convert(str(rng.choice(["RGB", "L", "CMYK"])))
-        options = {"quality": int(rng.choice([5, 50, 95])), "progressive": bool(rng.integers(2))}
-        options |= {"subsampling": int(rng.choice([0, 2]))} if image.mode == "RGB" else {}
+        image = image.convert(draw(st.sampled_from(["RGB", "L", "CMYK"])))
+        options = {"quality": draw(st.sampled_from([5, 50, 95])), "progressive": draw(st.booleans())}
+        options |= {"subsampling": draw(st.sampled_from([0, 2]))} if image.mode == "RGB" else {}
     elif kind == "PNG":
-        image = image.convert(str(rng.choice(["RGB", "RGBA", "P", "L", "LA", "1"])))
-        options = {"compress_level": int(rng.choice([1, 6]))}
+        image = image.convert(draw(st.sampled_from(["RGB", "RGBA", "P", "L", "LA", "1"])))
+        options = {"compress_level": draw(st.sampled_from([1, 6]))}
     else:
-        options = {"lossless": bool(rng.integers(2)), "quality": int(rng.choice([10, 90])), "method": 0}
+        options = {"lossless": draw(st.booleans()), "quality": draw(st.sampled_from([10, 90])), "method": 0}
     return encode(image, kind, **options)
 
 
-def measure(file: bytes, folder: Path) -> tuple[float, float, str]:
+def measure(file: bytes, folder: Path) -> Cost:
     """Seconds of a processor, MiB on top, and what came of it."""
     (folder / "file").write_bytes(file[:MAX_UPLOAD_BYTES])
     command = [sys.executable, "-c", PROGRAM, folder / "warm-up", folder / "file"]
@@ -156,6 +163,30 @@ def measure(file: bytes, folder: Path) -> tuple[float, float, str]:
         command, check=True, capture_output=True, text=True
     ).stdout.split()
     return float(seconds), float(mebibytes), said
+
+
+def search(kind: str, folder: Path) -> dict[str, tuple[Cost, bytes]]:
+    """What Hypothesis finds that takes the longest and the most memory, each with its cost."""
+    worst: dict[str, tuple[Cost, bytes]] = {}
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.target],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(drawn(kind))
+    def examine(file: bytes) -> None:
+        cost = measure(file, folder)
+        for number, what in enumerate(("longest", "largest")):
+            target(float(cost[number]), label=what)
+            if what not in worst or cost[number] > worst[what][0][number]:
+                worst[what] = cost, file
+
+    examine()
+    return worst
 
 
 def render() -> str:
@@ -167,18 +198,14 @@ def render() -> str:
         for kind in ("JPEG", "PNG", "WEBP"):
             (folder / "warm-up" / kind).write_bytes(encode(draw_face(64, 64), kind))
 
-        def row(kind: str, name: str, file: bytes, found: tuple[float, float, str]) -> str:
+        def row(kind: str, name: str, file: bytes, found: Cost) -> str:
             size = min(len(file), MAX_UPLOAD_BYTES)
             return f"| {kind} | {name} | {size:,} | {found[0]:.2f} | {found[1]:.0f} | {found[2]} |"
 
         lines += [row(kind, name, file, measure(file, folder)) for kind, name, file in by_hand()]
         for kind in ("JPEG", "PNG", "WEBP"):
-            rng = np.random.default_rng(0)
-            files = [drawn(rng, kind) for _ in range(DRAWS)]
-            tried = [(measure(file, folder), file) for file in files]
-            for number, what in enumerate(("longest", "largest")):
-                found, file = max(tried, key=lambda each, number=number: each[0][number])
-                lines.append(row(kind, f"the {what} of {DRAWS} drawn", file, found))
+            for what, (found, file) in search(kind, folder).items():
+                lines.append(row(kind, f"the {what} of {EXAMPLES}", file, found))
     return "\n".join(lines)
 
 
