@@ -114,6 +114,16 @@ def test_a_png_has_fewer_pixels_to_spend_the_deeper_they_are() -> None:
     assert outcome(deep(4992, 5000)) == "scored"
 
 
+def test_a_png_that_inflates_to_gigabytes_behind_its_last_row_is_affordable() -> None:
+    deflated = zlib.compressobj(9)
+    start, again = (
+        deflated.compress(bytes(50_000_000)) + deflated.flush(zlib.Z_FULL_FLUSH) for _ in range(2)
+    )
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0))
+    assert len(again) < 60_000
+    assert outcome(PNG[:8] + header + chunk(b"IDAT", start + again * 400) + PNG[-12:]) == "scored"
+
+
 def test_a_flood_of_webp_frames_is_affordable() -> None:
     frames = [draw_face(), draw_face().rotate(90)]
     file = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:], duration=100)
