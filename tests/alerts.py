@@ -1,4 +1,4 @@
-"""The alerts' table in moto, and records for it."""
+"""The table of alerts in moto, and records for it."""
 
 import base64
 import gzip
@@ -25,7 +25,7 @@ START = datetime(2026, 11, 24, 9, tzinfo=UTC).timestamp()
 
 
 def create_table(name=TABLE):
-    """A table as template.yaml has it."""
+    """Create a table as template.yaml does."""
     client = boto3.client("dynamodb", "us-east-1")
     client.create_table(
         TableName=name,
@@ -40,14 +40,14 @@ def create_table(name=TABLE):
 
 
 def iso(time):
-    """A Unix time as records have it."""
+    """Return a Unix time in the format of records."""
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
 
 
 def line(
     time, *labels, source="gate-3", confidence=0.97, track=None, prediction_id=None, version="1.0.0", **more
 ):
-    """A record as it stands in the log, of a picture with so many faces; `more` is put beside."""
+    """Return the log line of a record with one face for each label and further fields."""
     return json.dumps(
         {
             "time": iso(time),
@@ -68,15 +68,15 @@ def line(
     )
 
 
-def record(time, *labels, **about):
-    """What `line` says, as it is read."""
-    found = as_record(json.loads(line(time, *labels, **about)))
+def record(time, *labels, **fields):
+    """Return the record that the Alerts function reads from `line`."""
+    found = as_record(json.loads(line(time, *labels, **fields)))
     assert found
     return found
 
 
 def delivery(lines):
-    """What CloudWatch Logs hands to a function that is subscribed."""
+    """Return the event that CloudWatch Logs sends to a subscribed function."""
     message = {
         "messageType": "DATA_MESSAGE",
         "owner": "123456789012",

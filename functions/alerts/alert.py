@@ -1,4 +1,4 @@
-"""An alert, and what is told of it: a sentence for people, an event for systems."""
+"""An alert and its message."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
 
-    from functions.alerts.counts import Seen
+    from functions.alerts.counts import FaceCounts
     from functions.alerts.rules import Rule
 
 OPEN: Final = "open"
 OVER: Final = "over"
-_WORDS: Final = {"no_mask": "without a mask", "incorrect": "with a mask worn wrongly"}
-_SUBJECT: Final = 100  # characters that SNS takes, in ASCII
+_DESCRIPTIONS: Final = {"no_mask": "without a mask", "incorrect": "with a mask worn wrongly"}
+_MAX_SUBJECT: Final = 100  # ASCII characters, SNS's limit
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Of a label, on the test pictures of a release: the share of faces so labelled that were labelled rightly.
+    """The precision of a label on a release's test pictures.
 
     Attributes:
-        value: The share.
-        n: Faces so labelled.
-        min_confidence: With at least this confidence.
+        value: The share of predictions that were right, 0 to 1.
+        n: How many test faces got this label.
+        min_confidence: Only predictions of at least this confidence are included.
     """
 
     value: float
@@ -40,25 +40,25 @@ class Precision:
 
 @dataclass(frozen=True)
 class Alert:
-    """What began at a source, and whether it is over. Times are ISO 8601, UTC.
+    """A violation of a source's rule. Times are ISO 8601, UTC.
 
     Attributes:
-        id: The same from its beginning to its end.
+        id: Identifies the alert from its start to its end.
         status: `OPEN` or `OVER`.
-        source: The camera or site; empty where pictures told none.
+        source: The camera or site; empty for pictures without a source.
         started: The end of the window that violated the rule.
-        ended: When it was over; None while it is not.
-        minutes: That the window was long.
-        faces: That were seen in it.
-        people: How many of them were followed, and counted once.
+        ended: When the alert ended; None while it is open.
+        minutes: The length of the window.
+        faces: How many faces were counted in the window; a tracked person counts once.
+        people: How many of them were tracked people.
         labels: How many faces had each label.
-        share: Of the faces, those that wear no proper mask.
-        min_share: From which on the rule asks for an alert.
-        min_confidence: That the rule asks for.
-        model_version: Of the release that judged.
-        precision: Of the labels that violate and occur, where the release's manifest says it.
-        message: The sentence.
-        page: Where to look: the page's view of that source and hour.
+        share: The share of faces without a proper mask.
+        min_share: The share at which the rule is violated.
+        min_confidence: The rule's minimum confidence.
+        model_version: The release that made the predictions.
+        precision: The precision of each violating label in the window, if the release's manifest has it.
+        message: The alert as sentences.
+        page: URL of the page's view of this source and hour.
     """
 
     id: str
@@ -79,44 +79,44 @@ class Alert:
     page: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as `GET /alerts` and events show it."""
+        """Return the alert as `GET /alerts` and events contain it."""
         return asdict(self)
 
     @property
     def subject(self) -> str:
-        """Of a mail."""
+        """The subject of an e-mail."""
         what = "Masks missing" if self.status == OPEN else "Masks fine again"
-        return f"{what}: {_place(self.source)}".encode("ascii", "replace").decode()[:_SUBJECT]
+        return f"{what}: {_place(self.source)}".encode("ascii", "replace").decode()[:_MAX_SUBJECT]
 
 
 def begin(
     alert_id: str,
     source: str,
     started: float,
-    seen: Seen,
+    counts: FaceCounts,
     rule: Rule,
     zone: tzinfo,
     precision: Mapping[str, Precision],
     page: str,
 ) -> Alert:
-    """Return an alert that begins.
+    """Return a new, open alert.
 
     Args:
-        alert_id: What to call it.
+        alert_id: A unique id.
         source: The camera or site.
         started: The end of the window, Unix time.
-        seen: What was in the window.
-        rule: That it violates.
-        zone: In which the message gives times.
-        precision: Of labels, from the release's own report.
-        page: The page's address.
+        counts: The faces in the window.
+        rule: The rule that they violate.
+        zone: The time zone of the times in the message.
+        precision: Precision by label, from the release's manifest.
+        page: URL of the page.
     """
     end = datetime.fromtimestamp(started, UTC)
     minimum = f" with at least {rule.min_level / STEPS:.0%} confidence" if rule.min_level else ""
     parts = [
-        f"{seen.labels[label]} {_WORDS[label]}{_trust(precision.get(label))}"
+        f"{counts.labels[label]} {_DESCRIPTIONS[label]}{_precision_text(precision.get(label))}"
         for label in VIOLATIONS
-        if seen.labels[label]
+        if counts.labels[label]
     ]
     allowed = (
         "None is allowed there."
@@ -126,7 +126,7 @@ def begin(
     last = f"the last {rule.minutes} minutes" if rule.minutes > 1 else "the last minute"
     message = (
         f"{_place(source)}, {end.astimezone(zone):%d %b %H:%M} ({end.astimezone(zone).tzname()}): in {last} "
-        f"{seen.violations} of {seen.faces} faces ({seen.share:.0%}) wore no proper mask{minimum}: "
+        f"{counts.violations} of {counts.faces} faces ({counts.share:.0%}) wore no proper mask{minimum}: "
         f"{', '.join(parts)}. {allowed}"
     )
     hour = f"{end:%Y-%m-%dT%H}"
@@ -137,23 +137,23 @@ def begin(
         started=iso(started),
         ended=None,
         minutes=rule.minutes,
-        faces=seen.faces,
-        people=seen.people,
-        labels=seen.labels,
-        share=round(seen.share, 4),
+        faces=counts.faces,
+        people=counts.people,
+        labels=counts.labels,
+        share=round(counts.share, 4),
         min_share=rule.share,
         min_confidence=rule.min_level / STEPS,
-        model_version=seen.model_version,
+        model_version=counts.model_version,
         precision=precision,
         message=message,
         page=f"{page}#compliance?{urlencode({'source': source, 'hour': hour})}",
     )
 
 
-def end(alert: Alert, ended: float, zone: tzinfo, *, ruled: bool = True) -> Alert:
-    """Return an alert that is over, at a Unix time; `ruled` unless it is since its rule was taken away."""
+def end(alert: Alert, ended: float, zone: tzinfo, *, has_rule: bool = True) -> Alert:
+    """Return the alert, ended at a Unix time; `has_rule` is false if it ends because its rule was removed."""
     started, over = datetime.fromisoformat(alert.started), datetime.fromtimestamp(ended, UTC)
-    why = "masks are worn again, or nobody is there" if ruled else "there is no rule about it any more"
+    why = "masks are worn again, or nobody is there" if has_rule else "there is no rule about it any more"
     message = (
         f"{_place(alert.source)}, {over.astimezone(zone):%d %b %H:%M} ({over.astimezone(zone).tzname()}): {why}. "
         f"The alert of {started.astimezone(zone):%H:%M} is over after "
@@ -163,7 +163,7 @@ def end(alert: Alert, ended: float, zone: tzinfo, *, ruled: bool = True) -> Aler
 
 
 def from_json(document: Mapping[str, Any]) -> Alert:
-    """Return what `Alert.to_json` returned."""
+    """Return the alert of which `Alert.to_json` returned the document."""
     precision = {label: Precision(**figures) for label, figures in document["precision"].items()}
     return Alert(**{**document, "precision": precision})
 
@@ -177,8 +177,8 @@ def _place(source: str) -> str:
     return source or "A camera without a name"
 
 
-def _trust(precision: Precision | None) -> str:
+def _precision_text(precision: Precision | None) -> str:
     if precision is None:
         return " (the model has no test figures for this)"
-    sure = f" at {precision.min_confidence:.0%} confidence or more" if precision.min_confidence else ""
-    return f" (in tests the model was right in {precision.value:.1%} of {precision.n} such answers{sure})"
+    minimum = f" at {precision.min_confidence:.0%} confidence or more" if precision.min_confidence else ""
+    return f" (in tests the model was right in {precision.value:.1%} of {precision.n} such answers{minimum})"

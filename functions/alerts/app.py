@@ -1,4 +1,4 @@
-"""Alerts' handler: records from a subscription of the logs to counts and alerts, a schedule's minute to their end."""
+"""The Alerts handler: counts records that a log subscription delivers, and ends alerts on a schedule."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.alerts.counts import keys_of
+from functions.alerts.counts import count_keys
+from functions.alerts.notify import notify_people, notify_systems
 from functions.alerts.precision import precision_of, read_manifest
 from functions.alerts.settings import read_settings
 from functions.alerts.store import Store
-from functions.alerts.tell import tell_people, tell_systems
-from functions.alerts.watch import Watch, good_rules
+from functions.alerts.watch import Watch, load_rules
 from functions.shared.emf import emf_line
 from functions.shared.record import as_record
 from functions.shared.s3 import create_client
@@ -46,8 +46,8 @@ s3 = create_client(read_timeout=5, attempts=3, connections=1)
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    """Count the records of a delivery, or end what is over at the event's `time`; say how many were counted."""
-    rules, fault = good_rules(store)
+    """Count the records of a log delivery, or on a schedule event end alerts that are over at its `time`."""
+    rules, fault = load_rules(store)
     if fault:
         logger.error("the rules of the alerts cannot be used; the last good ones hold", fault=fault)
     watch = Watch(
@@ -55,53 +55,53 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
         rules,
         _precision,
         {
-            "people": lambda alert: tell_people(sns, settings.topic, alert),
-            "systems": lambda alert: tell_systems(events, settings.stack, alert),
+            "people": lambda alert: notify_people(sns, settings.topic, alert),
+            "systems": lambda alert: notify_systems(events, settings.stack, alert),
         },
         settings.page_url,
     )
-    counted = unread = 0
+    counted = unreadable = 0
     try:
         if "awslogs" in event:
-            by_source, unread = unpack(event)
-            counted = watch.take_all(by_source, time.time())
+            by_source, unreadable = unpack(event)
+            counted = watch.process_all(by_source, time.time())
         else:
             watch.tick(datetime.fromisoformat(event["time"]).timestamp())
     finally:
-        metrics = {"BadRules": int(bool(fault)), "AlertRecords": counted, "UnreadAlertRecords": unread}
+        metrics = {"BadRules": int(bool(fault)), "AlertRecords": counted, "UnreadAlertRecords": unreadable}
         line = emf_line(
             settings.namespace, time.time(), [["service"]], {"service": "alerts"}, metrics, {}, "Count"
         )
         print(line)  # noqa: T201 -- standard output is Lambda's log
-    return {"counted": counted, "unread": unread}
+    return {"counted": counted, "unreadable": unreadable}
 
 
 def unpack(event: Mapping[str, Any]) -> tuple[dict[str, list[Record]], int]:
-    """Return the records of a delivery by CloudWatch Logs, by source, and how many lines are none.
+    """Return the predictions of a CloudWatch Logs delivery by source, and the number of unreadable lines.
 
-    Refusals are records without faces, and are left out, as is what was scored again.
+    Refusals, shadow predictions and rescored uploads are left out.
     """
     packed = base64.b64decode(event["awslogs"]["data"])
     delivery = json.loads(zlib.decompress(packed, wbits=31))
     found: dict[str, list[Record]] = defaultdict(list)
-    unread = 0
+    unreadable = 0
     for line in delivery["logEvents"] if delivery["messageType"] == "DATA_MESSAGE" else ():
         try:
             record = as_record(json.loads(line["message"]))
             if record and record.body is not None and not (record.shadow or record.rescored):
-                keys_of(record)  # what cannot be counted is no record
+                count_keys(record)  # raises if the record cannot be counted
                 found[record.source].append(record)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             record = None
-        unread += record is None
-    return found, unread
+        unreadable += record is None
+    return found, unreadable
 
 
 def _precision(version: str, lowest: Mapping[str, int]) -> dict[str, Precision]:
     try:
         return precision_of(_manifest(), version, lowest)
     except (BotoCoreError, ClientError, KeyError, TypeError, ValueError):
-        logger.exception("the release's own figures cannot be read; the alert is told without")
+        logger.exception("the release's test figures cannot be read; the alert is sent without them")
         return {}
 
 

@@ -1,7 +1,7 @@
-"""Faces by label and confidence, in steps of ten seconds: what a rule looks at.
+"""Counts of faces by label and confidence in buckets of ten seconds, on which rules are evaluated.
 
-A picture that came with a `track` follows the person of its largest face. That person counts once in a window, by the
-label of most frames, as in compliance; all other faces count as often as they were seen.
+The `track` of a picture identifies the person of its largest face. That person counts once in a window, with the
+label of most frames, as in compliance; every other face counts once per frame.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
     from functions.shared.record import Record
 
-SECONDS: Final = 10  # of a bucket
+BUCKET_SECONDS: Final = 10
 VIOLATIONS: Final = ("no_mask", "incorrect")  # labels of faces without a proper mask
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The faces of a source in ten seconds.
+    """The faces of a source in `BUCKET_SECONDS`.
 
     Attributes:
         start: Unix time.
-        counts: Faces by key, see `keys_of`.
-        model_version: Of the release that judged the last of them.
+        counts: Faces by key, see `count_keys`.
+        model_version: The release that made the last prediction.
     """
 
     start: int
@@ -41,15 +41,15 @@ class Bucket:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The faces of a window, a person who was followed being one.
+class FaceCounts:
+    """The faces in a window; a tracked person counts once.
 
     Attributes:
-        faces: How many there were.
-        people: How many of them were followed.
-        labels: How many of each label; below the rule's confidence they are uncertain.
-        lowest: Steps of confidence of the least sure face, by label.
-        model_version: Of the release that judged the last of them.
+        faces: How many faces there are.
+        people: How many of them are tracked people.
+        labels: Faces by label; `uncertain` below the rule's minimum confidence.
+        lowest: The lowest confidence by label, in steps of `1 / STEPS`.
+        model_version: The release that made the last prediction.
     """
 
     faces: int
@@ -60,31 +60,32 @@ class Seen:
 
     @property
     def violations(self) -> int:
-        """How many wear no proper mask."""
+        """How many faces are without a proper mask."""
         return sum(self.labels[label] for label in VIOLATIONS)
 
     @property
     def share(self) -> float:
-        """Of those without a proper mask; 0 of none."""
+        """The share of faces without a proper mask; 0 if there are no faces."""
         return self.violations / self.faces if self.faces else 0.0
 
 
 def bucket_start(time: float) -> int:
-    """Return when the bucket of a Unix time begins."""
-    return int(time // SECONDS) * SECONDS
+    """Return the start of the bucket that contains a Unix time."""
+    return int(time // BUCKET_SECONDS) * BUCKET_SECONDS
 
 
 def bucket_name(start: float) -> str:
-    """Return a bucket's name, in the order of time."""
+    """Return a bucket's sort key."""
     return f"{datetime.fromtimestamp(start, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def keys_of(record: Record) -> list[str]:
-    """Return what a prediction's faces are counted under: `label|step`, of a person followed `label|step|person`.
+def count_keys(record: Record) -> list[str]:
+    """Return the key under which each face of a prediction is counted.
 
-    The person is a hash of the track, lest long names fill a bucket's item in DynamoDB, which has 400 KB.
+    It is `label|step`, and `label|step|person` for a tracked person. The person is a hash of the track, because long
+    track names could fill a bucket's item: DynamoDB allows 400 KB.
     """
-    assert record.body is not None  # noqa: S101 -- a refusal has no faces, and is not counted
+    assert record.body is not None  # noqa: S101 -- callers leave refusals out
     keys = [
         f"{face['label']}|{min(int(face['confidence'] * STEPS + 1e-9), STEPS)}"
         for face in record.body["faces"]
@@ -94,12 +95,12 @@ def keys_of(record: Record) -> list[str]:
     return keys
 
 
-def total(buckets: Iterable[Bucket], min_level: int) -> Seen:
-    """Sum buckets up.
+def count_faces(buckets: Iterable[Bucket], min_level: int) -> FaceCounts:
+    """Add buckets up.
 
     Args:
-        buckets: Of one source, in the order of time.
-        min_level: Steps of confidence below which a label is uncertain.
+        buckets: The buckets of one source in chronological order.
+        min_level: The confidence, in steps of `1 / STEPS`, below which a label is uncertain.
     """
     labels, lowest = Counter[str](), dict[str, int]()
     stays: dict[str, Counter[str]] = defaultdict(Counter)
@@ -108,17 +109,19 @@ def total(buckets: Iterable[Bucket], min_level: int) -> Seen:
     for bucket in buckets:
         version = bucket.model_version
         for key, count in bucket.counts.items():
-            label, level, *followed = key.split("|", 2)
+            label, level, *tracks = key.split("|", 2)
             step = int(level)
             name = label if step >= min_level else UNCERTAIN
-            for track in followed:
+            for track in tracks:
                 stays[track][name] += count
                 levels[track, name] = min(step, levels.get((track, name), STEPS))
-            if not followed:
+            if not tracks:
                 labels[name] += count
                 lowest[name] = min(step, lowest.get(name, STEPS))
     for track, frames in stays.items():
         name = label_of_stay(frames)
         labels[name] += 1
         lowest[name] = min(levels[track, name], lowest.get(name, STEPS))
-    return Seen(labels.total(), len(stays), {label: labels[label] for label in OUTCOMES}, lowest, version)
+    return FaceCounts(
+        labels.total(), len(stays), {label: labels[label] for label in OUTCOMES}, lowest, version
+    )

@@ -1,55 +1,56 @@
-"""Whether a rule is violated, and whether an alert is over: pure functions of buckets and times."""
+"""Decides whether a rule is violated and whether an alert is over: pure functions of buckets and times."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.alerts.counts import SECONDS, total
+from functions.alerts.counts import BUCKET_SECONDS, count_faces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from functions.alerts.counts import Bucket, Seen
+    from functions.alerts.counts import Bucket, FaceCounts
     from functions.alerts.rules import Rule, Rules
 
 
 def find_violation(
     buckets: Sequence[Bucket], rules: Rules, rule: Rule, since: float, ended: float
-) -> tuple[float, Seen] | None:
-    """Return the end of the first window that violates a rule, Unix time, and what was seen in it.
+) -> tuple[float, FaceCounts] | None:
+    """Return the end (Unix time) and the counts of the first window that violates a rule, or None.
 
-    Records come late and in any order, so every window is looked at that may hold one that has just come.
+    Records arrive late and in any order, so every window that may contain a new record is checked.
 
     Args:
-        buckets: Of a source in the order of time, from a window's length before the new records to one after.
-        rules: The document that the rule is of.
-        rule: Of the source.
+        buckets: The source's buckets in chronological order, from one window before the new records to one after.
+        rules: The document that contains the rule.
+        rule: The source's rule.
         since: Time of the oldest new record.
-        ended: When the last alert was over, 0 if there was none; nothing before it counts again.
+        ended: When the source's last alert ended, 0 if there was none; earlier faces do not count again.
     """
     awake = [one for one in buckets if one.start >= ended and not rules.is_quiet(rule, one.start)]
     for last, bucket in enumerate(awake):
-        end = bucket.start + SECONDS
+        end = bucket.start + BUCKET_SECONDS
         if end <= since or end <= ended + 60 * rule.cool_down_minutes:
             continue
-        seen = total(
+        counts = count_faces(
             [one for one in awake[: last + 1] if one.start >= end - 60 * rule.minutes], rule.min_level
         )
-        if seen.violations and seen.faces >= rule.min_faces and seen.share >= rule.share:
-            return end, seen
+        if counts.violations and counts.faces >= rule.min_faces and counts.share >= rule.share:
+            return end, counts
     return None
 
 
 def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule | None, started: float, now: float) -> bool:
-    """Return whether an alert is over: for the rule's minutes there were too few violations, or hardly any faces.
+    """Return whether an alert is over: for `over_minutes`, the share was below the rule's, or faces were few.
 
-    These are fewer than half as many a minute as an alert needs to begin, or else one person without a mask now and
-    then keeps it on for days, and the next crowd raises none. Faces of quiet hours do not count, so it ends in them.
+    Few means fewer than half the faces per minute that the rule needs for an alert. Otherwise a single person without
+    a mask now and then would keep the alert open for days, and the next crowd would raise none. Faces in quiet hours
+    do not count, so quiet hours end an alert.
 
     Args:
-        buckets: Of the source, in the order of time.
-        rules: The document that the rule is of.
-        rule: Of the source; None, and with it the alert, if it was taken away meanwhile.
+        buckets: The source's buckets in chronological order.
+        rules: The document that contains the rule.
+        rule: The source's rule; None if it was removed, which ends the alert.
         started: When the alert began, Unix time.
         now: Unix time.
     """
@@ -58,8 +59,10 @@ def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule | None, started:
     since = now - 60 * rule.over_minutes
     if started > since:
         return False
-    awake = [one for one in buckets if one.start + SECONDS > since and not rules.is_quiet(rule, one.start)]
-    seen = total(awake, rule.min_level)
-    if rule.share and 2 * seen.faces * rule.minutes < rule.min_faces * rule.over_minutes:
+    awake = [
+        one for one in buckets if one.start + BUCKET_SECONDS > since and not rules.is_quiet(rule, one.start)
+    ]
+    counts = count_faces(awake, rule.min_level)
+    if rule.share and 2 * counts.faces * rule.minutes < rule.min_faces * rule.over_minutes:
         return True
-    return not seen.violations or seen.share < rule.share
+    return not counts.violations or counts.share < rule.share

@@ -1,4 +1,4 @@
-"""How far to trust a label: the serving release's own figures, from its manifest."""
+"""The precision of labels on the serving release's test pictures, from its manifest."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def read_manifest(s3: Any, model_uri: str) -> dict[str, Any]:
         model_uri: s3://bucket/models/version/; empty for the release in the image.
 
     Raises:
-        ValueError: There is none, or it is not JSON.
-        ClientError: S3 refused.
+        ValueError: There is no manifest, or it is not JSON.
+        ClientError: S3 refused the request.
     """
     location = parse_uri(model_uri)
     if location:
@@ -42,15 +42,15 @@ def read_manifest(s3: Any, model_uri: str) -> dict[str, Any]:
 def precision_of(
     manifest: Mapping[str, Any], version: str, lowest: Mapping[str, int]
 ) -> dict[str, Precision]:
-    """Return the precision of each violating label that occurs, as the whole way from picture to answer has it.
+    """Return the precision of each violating label in `lowest`, measured on the served path.
 
-    Where a release tells precision by confidence, it is that of faces of at least the lowest confidence that was
-    seen, otherwise that of all. A manifest of another release, or without figures, says nothing.
+    If the manifest has precision by confidence, it is that of test faces of at least the lowest confidence in the
+    window, otherwise that of all test faces. A manifest of another release, or without figures, gives none.
 
     Args:
-        manifest: Of a release.
-        version: Of the release that judged.
-        lowest: Steps of confidence of the least sure face, by label.
+        manifest: The manifest of a release.
+        version: The version of the release that made the predictions.
+        lowest: The lowest confidence by label, in steps of `1 / STEPS`.
     """
     if manifest.get("version") != version:
         return {}
@@ -65,7 +65,7 @@ def precision_of(
             if row["n"] and row["min_confidence"] <= lowest[label] / STEPS + 1e-9
         ]
         if rows:
-            row = max(rows, key=lambda one: one["min_confidence"])
+            row = max(rows, key=lambda row: row["min_confidence"])
             found[label] = Precision(row["right"] / row["n"], row["n"], row["min_confidence"])
         elif "confusion" in served:
             column = LABELS.index(label)

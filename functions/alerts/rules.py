@@ -1,4 +1,4 @@
-"""When somebody is told: a JSON document that operators edit, read strictly, each error naming its field."""
+"""The rules that decide when an alert begins: a JSON document that operators edit, validated field by field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_MINUTES: Final = 60  # of a window
-STEPS: Final = 20  # steps of confidence that faces are counted by: 0.05 each
+STEPS: Final = 20  # faces are counted by confidence in steps of 1 / STEPS
 MAX_DOCUMENT: Final = 100_000  # characters
 _MAX_SOURCES: Final = 1_000
 _MAX_COOL_DOWN: Final = 1_440  # minutes
@@ -39,16 +39,16 @@ class RulesError(ValueError):
 
 @dataclass(frozen=True)
 class Rule:
-    """When there is an alert about a source.
+    """When an alert about a source begins and ends.
 
     Attributes:
-        share: Of the faces that wear no proper mask, from which on there is one; 0 where a single face is enough.
-        minutes: That faces are counted over.
-        min_faces: That must have been seen in them.
-        min_level: Steps of confidence (see `STEPS`) below which a face's label counts as uncertain.
-        quiet_hours: Times of day, from and to, in which no alert begins; one may go over midnight.
-        cool_down_minutes: After the end of an alert, in which no other begins.
-        over_minutes: After which an alert is over if they were fine.
+        share: The share of faces without a proper mask at which an alert begins; 0 if a single face is enough.
+        minutes: The length of the window in which faces are counted.
+        min_faces: How many faces a window must contain.
+        min_level: The confidence, in steps of `1 / STEPS`, below which a face's label counts as uncertain.
+        quiet_hours: Start and end times of day between which no alert begins; a range may cross midnight.
+        cool_down_minutes: How long after the end of an alert no other begins.
+        over_minutes: How long the rule must not be violated before an alert ends.
     """
 
     share: float
@@ -65,9 +65,9 @@ class Rules:
     """The whole document.
 
     Attributes:
-        zone: Of quiet hours, and of the times in messages.
-        default: Of sources that have no rule of their own; None where nobody is told about them.
-        sources: By name, empty for pictures that told none.
+        zone: The time zone of quiet hours and of the times in messages.
+        default: The rule of sources that are not in `sources`; None for no alerts.
+        sources: Rules by source; the empty name is for pictures without a source.
     """
 
     zone: tzinfo
@@ -75,11 +75,11 @@ class Rules:
     sources: Mapping[str, Rule | None]
 
     def of(self, source: str) -> Rule | None:
-        """Return the rule of a source, or None where nobody is told about it."""
+        """Return the rule of a source, or None for no alerts."""
         return self.sources.get(source, self.default)
 
     def is_quiet(self, rule: Rule, moment: float) -> bool:
-        """Return whether a moment, Unix time, is in a rule's quiet hours."""
+        """Return whether a Unix time is in a rule's quiet hours."""
         now = datetime.fromtimestamp(moment, self.zone).time()
         return any(
             start <= now < end if start < end else now >= start or now < end
@@ -88,15 +88,15 @@ class Rules:
 
 
 def parse(text: str) -> Rules:
-    """Read a document.
+    """Parse and validate a document.
 
     Raises:
-        RulesError: It is malformed.
+        RulesError: The document is malformed; the message names the field.
     """
     if len(text) > MAX_DOCUMENT:
-        raise RulesError(f"the rules have {len(text):,} characters; {MAX_DOCUMENT:,} are the most")
+        raise RulesError(f"the rules have {len(text):,} characters; at most {MAX_DOCUMENT:,} are allowed")
     try:
-        document = json.loads(text, object_pairs_hook=_without_doubles)
+        document = json.loads(text, object_pairs_hook=_unique_fields)
     except (ValueError, RecursionError) as error:
         raise RulesError(f"the rules are not JSON: {error}") from error
     fields = _object(document, "the document", ("tz", "default", "sources"))
@@ -109,7 +109,7 @@ def parse(text: str) -> Rules:
     return Rules(
         zone=_zone(fields.get("tz", "UTC")),
         default=_rule(fields["default"], "default"),
-        sources=_without_doubles(rules),  # two names may be the same source
+        sources=_unique_fields(rules),  # two names may be the same source
     )
 
 
@@ -131,18 +131,18 @@ def _rule(value: Any, path: str) -> Rule | None:
         share = _number(fields["share"], f"{path}.share", 0, 1)
         if share == 0:
             raise RulesError(f"`{path}.share` must be more than 0; for a single face say any: true")
-        minutes = _whole(fields["minutes"], f"{path}.minutes", 1, MAX_MINUTES)
-        min_faces = _whole(fields["min_faces"], f"{path}.min_faces", 1, 1_000_000)
+        minutes = _integer(fields["minutes"], f"{path}.minutes", 1, MAX_MINUTES)
+        min_faces = _integer(fields["min_faces"], f"{path}.min_faces", 1, 1_000_000)
     return Rule(
         share=share,
         minutes=minutes,
         min_faces=min_faces,
-        min_level=_level(fields.get("min_confidence", 0), f"{path}.min_confidence"),
+        min_level=_confidence_step(fields.get("min_confidence", 0), f"{path}.min_confidence"),
         quiet_hours=_quiet_hours(fields.get("quiet_hours", []), f"{path}.quiet_hours"),
-        cool_down_minutes=_whole(
+        cool_down_minutes=_integer(
             fields.get("cool_down_minutes", 0), f"{path}.cool_down_minutes", 0, _MAX_COOL_DOWN
         ),
-        over_minutes=_whole(fields.get("over_minutes", 5), f"{path}.over_minutes", 1, MAX_MINUTES),
+        over_minutes=_integer(fields.get("over_minutes", 5), f"{path}.over_minutes", 1, MAX_MINUTES),
     )
 
 
@@ -154,33 +154,31 @@ def _object(value: Any, path: str, known: Collection[str]) -> dict[str, Any]:
     return value
 
 
-def _without_doubles(pairs: list[tuple[str, T]]) -> dict[str, T]:
+def _unique_fields(pairs: list[tuple[str, T]]) -> dict[str, T]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         double = next(name for name in names if names.count(name) > 1)
-        raise RulesError(f"`{double}` stands there twice")
+        raise RulesError(f"`{double}` is given twice")
     return found
 
 
 def _number(value: Any, path: str, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise RulesError(f"`{path}` must be a number from {least} to {most}, and is {json.dumps(value)}")
+        raise RulesError(f"`{path}` must be a number from {least} to {most}, not {json.dumps(value)}")
     return float(value)
 
 
-def _whole(value: Any, path: str, least: int, most: int) -> int:
+def _integer(value: Any, path: str, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise RulesError(
-            f"`{path}` must be a whole number from {least} to {most:,}, and is {json.dumps(value)}"
-        )
+        raise RulesError(f"`{path}` must be a whole number from {least} to {most:,}, not {json.dumps(value)}")
     return value
 
 
-def _level(value: Any, path: str) -> int:
+def _confidence_step(value: Any, path: str) -> int:
     steps = _number(value, path, 0, 1) * STEPS
     if abs(steps - round(steps)) > 1e-6:
-        raise RulesError(f"`{path}` must be a multiple of {1 / STEPS}, since faces are counted in such steps")
+        raise RulesError(f"`{path}` must be a multiple of {1 / STEPS}")
     return round(steps)
 
 
@@ -191,10 +189,10 @@ def _quiet_hours(value: Any, path: str) -> tuple[tuple[time, time], ...]:
     for number, text in enumerate(value):
         match = _HOURS.fullmatch(text) if isinstance(text, str) else None
         if not match:
-            raise RulesError(f"`{path}[{number}]` must be of the form 22:00-06:00, and is {json.dumps(text)}")
+            raise RulesError(f"`{path}[{number}]` must be of the form 22:00-06:00, not {json.dumps(text)}")
         start, end = (time.fromisoformat(one) for one in text.split("-"))
         if start == end:
-            raise RulesError(f"`{path}[{number}]` is no time at all; for no alerts use null as the rule")
+            raise RulesError(f"`{path}[{number}]` is empty; for no alerts use null as the rule")
         found.append((start, end))
     return tuple(found)
 
@@ -203,13 +201,13 @@ def _zone(name: Any) -> tzinfo:
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
     except (KeyError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise RulesError(
-            f"`tz` must be a time zone such as Europe/Berlin, and is {json.dumps(name)}"
-        ) from error
+        raise RulesError(f"`tz` must be a time zone such as Europe/Berlin, not {json.dumps(name)}") from error
 
 
 def _source(name: str) -> str:
     try:
         return read_source(name) or ""
     except InputError as error:
-        raise RulesError(f"`sources` names {json.dumps(name)}, which can be no source: {error}") from error
+        raise RulesError(
+            f"`sources` contains {json.dumps(name)}, which is not a valid name: {error}"
+        ) from error

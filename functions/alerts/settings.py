@@ -1,4 +1,4 @@
-"""What the environment says, read once."""
+"""Configuration from environment variables, read once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """How Alerts runs.
+    """The configuration of Alerts.
 
     Attributes:
-        table: The DynamoDB table.
-        topic: The ARN of the SNS topic.
-        page_url: The page's address, which messages lead to.
-        model_uri: Of the model release that serves: s3://bucket/prefix/, or empty for the one in the image.
-        days: That alerts are kept.
-        stack: The stack's name.
-        namespace: Of the CloudWatch metrics.
+        table: Name of the DynamoDB table.
+        topic: ARN of the SNS topic.
+        page_url: URL of the page, to which messages link.
+        model_uri: The serving release: s3://bucket/prefix/, or empty for the one in the image.
+        days: How many days alerts are kept.
+        stack: Name of the stack.
+        namespace: Namespace of the CloudWatch metrics.
     """
 
     table: str
@@ -34,17 +34,17 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from environment variables.
+    """Read the settings from environment variables.
 
     Raises:
-        RuntimeError: One is missing, or a number is none.
+        RuntimeError: A variable is missing or not a number.
     """
     try:
         return Settings(
             table=environment["ALERTS_TABLE"],
             topic=environment["ALERTS_TOPIC"],
             page_url=environment["PAGE_URL"],
-            model_uri=environment.get("MODEL_URI", "").partition("#")[0],  # behind it: a checksum
+            model_uri=environment.get("MODEL_URI", "").partition("#")[0],  # without the checksum
             days=int(environment["RECORDS_DAYS"]),
             stack=environment["STACK_NAME"],
             namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch"),

@@ -1,11 +1,11 @@
-"""The table: counts in buckets, alerts, and the rules. It alone knows DynamoDB.
+"""The DynamoDB table of counts, alerts and rules.
 
-| pk | sk | what |
+| pk | sk | item |
 |---|---|---|
-| `source#<name>` | begin of ten seconds | the faces, and hashes of the predictions that are counted |
-| `states` | `source#<name>` | the source's last alert, what of it was told, and by when it must be |
-| `alerts` | begin, id | every alert, as `GET /alerts` lists them |
-| `rules` | `current`, `good` | the rules as they were set, and the last that could be read |
+| `source#<name>` | start of a bucket | its face counts, and the ids of the predictions that are counted |
+| `states` | `source#<name>` | the source's last alert, who was notified of it, and when that was last attempted |
+| `alerts` | start, id | every alert, as `GET /alerts` lists it |
+| `rules` | `current`, `good` | the rules as last set, and the last valid ones |
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from functions.alerts.alert import OVER, Alert, from_json
-from functions.alerts.counts import Bucket, bucket_name, bucket_start, keys_of
+from functions.alerts.counts import Bucket, bucket_name, bucket_start, count_keys
 from functions.alerts.rules import DEFAULT
 from functions.shared.contract import ALERTS_PARTITION, alert_sort_key
 from functions.shared.s3 import error_code
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from functions.shared.record import Record
 
-KEEP: Final = 86_400  # seconds that a bucket stays: longer than Lambda and CloudWatch try to deliver anything
-_AT_ONCE: Final = 50  # predictions in one update; an expression takes 300 operators
-_COUNT: Final = "n|"  # what the attributes begin with that count faces
+BUCKET_TTL: Final = 86_400  # seconds; Lambda and CloudWatch give up redelivery earlier
+_MAX_PREDICTIONS: Final = 50  # in one update; an expression may have 300 operators
+_COUNT_PREFIX: Final = "n|"  # of the attributes that count faces
 _RULES: Final = "rules"
 _STATES: Final = "states"
 
@@ -42,13 +42,13 @@ class State:
     """A source's last alert.
 
     Attributes:
-        alert: It.
-        told: To whom which status of it was told, see `watch.Watch`.
-        claimed: When somebody last set about telling, Unix time.
+        alert: The alert.
+        notified: Which listeners were notified of which status, see `watch.Watch`.
+        claimed: When an invocation last began to notify listeners, Unix time.
     """
 
     alert: Alert
-    told: Collection[str]
+    notified: Collection[str]
     claimed: int
 
 
@@ -57,8 +57,8 @@ class Store:
 
     Args:
         client: A boto3 client of DynamoDB.
-        table: Its name.
-        days: That alerts are kept.
+        table: Name of the table.
+        days: How many days alerts are kept.
     """
 
     def __init__(self, client: Any, table: str, days: int) -> None:
@@ -66,31 +66,31 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------- counting
     def count(self, source: str, records: Iterable[Record], now: float) -> int:
-        """Count the predictions of a source that are not counted yet; return how many those were."""
+        """Count the predictions of a source that are not counted yet; return how many these were."""
         by_bucket: dict[int, dict[str, Record]] = defaultdict(dict)
         for record in records:
             by_bucket[bucket_start(record.taken)][_id(record.key)] = record
         counted = 0
-        for start, of_bucket in by_bucket.items():
-            ids = list(of_bucket)
-            for first in range(0, len(ids), _AT_ONCE):
-                some = {name: of_bucket[name] for name in ids[first : first + _AT_ONCE]}
-                counted += self._count(source, start, some, now)
+        for start, in_bucket in by_bucket.items():
+            ids = list(in_bucket)
+            for first in range(0, len(ids), _MAX_PREDICTIONS):
+                chunk = {name: in_bucket[name] for name in ids[first : first + _MAX_PREDICTIONS]}
+                counted += self._count(source, start, chunk, now)
         return counted
 
     def _count(self, source: str, start: int, records: Mapping[str, Record], now: float) -> int:
-        """Add predictions to a bucket, if none of them is in it; otherwise those that are not."""
+        """Add those predictions to a bucket that it does not contain yet; return how many these were."""
         left = dict(records)
         while left:
-            faces = Counter(key for record in left.values() for key in keys_of(record))
-            names = {f"#k{i}": f"{_COUNT}{key}" for i, key in enumerate(faces)}
+            faces = Counter(key for record in left.values() for key in count_keys(record))
+            names = {f"#k{i}": f"{_COUNT_PREFIX}{key}" for i, key in enumerate(faces)}
             numbers = {f":k{i}": {"N": str(count)} for i, count in enumerate(faces.values())}
             ids = {f":i{i}": {"S": name} for i, name in enumerate(left)}
             added = ", ".join(["ids :ids", *(f"#k{i} :k{i}" for i in range(len(faces)))])
             try:
                 self._client.update_item(
                     TableName=self._table,
-                    Key=_key(_of_source(source), bucket_name(start)),
+                    Key=_key(_source_key(source), bucket_name(start)),
                     UpdateExpression=f"ADD {added} SET expires = :expires, model_version = :version",
                     ConditionExpression=" AND ".join(f"NOT contains(ids, {name})" for name in ids),
                     **({"ExpressionAttributeNames": names} if names else {}),
@@ -98,35 +98,35 @@ class Store:
                         **ids,
                         **numbers,
                         ":ids": {"SS": list(left)},
-                        ":expires": {"N": str(int(max(now, start)) + KEEP)},
+                        ":expires": {"N": str(int(max(now, start)) + BUCKET_TTL)},
                         ":version": {"S": next(reversed(left.values())).model_version},
                     },
                 )
             except ClientError as error:
                 if error_code(error) != _CONDITION:
                     raise
-                known = self._ids(source, start)
-                left = {name: record for name, record in left.items() if name not in known}
+                counted = self._ids(source, start)
+                left = {name: record for name, record in left.items() if name not in counted}
             else:
                 return len(left)
         return 0
 
     def _ids(self, source: str, start: int) -> set[str]:
-        item = self._get(_of_source(source), bucket_name(start))
+        item = self._get(_source_key(source), bucket_name(start))
         return set(item.get("ids", {}).get("SS", []))
 
     def buckets(self, source: str, first: float, last: float) -> list[Bucket]:
-        """Return the buckets of a source that have a part between two Unix times, in the order of time."""
+        """Return the buckets of a source that overlap a range of Unix times, in chronological order."""
         items = self._query(
-            _of_source(source), bucket_name(bucket_start(first)), bucket_name(bucket_start(last))
+            _source_key(source), bucket_name(bucket_start(first)), bucket_name(bucket_start(last))
         )
         return [
             Bucket(
                 start=int(datetime.fromisoformat(item["sk"]["S"]).timestamp()),
                 counts={
-                    name.removeprefix(_COUNT): int(value["N"])
+                    name.removeprefix(_COUNT_PREFIX): int(value["N"])
                     for name, value in item.items()
-                    if name.startswith(_COUNT)
+                    if name.startswith(_COUNT_PREFIX)
                 },
                 model_version=item["model_version"]["S"],
             )
@@ -135,22 +135,22 @@ class Store:
 
     # --------------------------------------------------------------------------------------------------- alerts
     def state(self, source: str) -> State | None:
-        """Return a source's last alert, or None where there was none of late."""
-        item = self._get(_STATES, _of_source(source))
+        """Return a source's last alert, or None if there was none recently."""
+        item = self._get(_STATES, _source_key(source))
         return _state(item) if item else None
 
     def states(self) -> list[State]:
         """Return the last alerts of all sources."""
         return [_state(item) for item in self._query(_STATES, "source#", "source$")]
 
-    def move(self, alert: Alert, before: State | None, now: float) -> bool:
-        """Put an alert in the place of a source's last one and into the list; False where another was faster.
+    def replace_alert(self, alert: Alert, before: State | None, now: float) -> bool:
+        """Replace a source's last alert, also in the list; return False if another invocation did it first.
 
-        Whoever moves it is the one to tell it.
+        The invocation that replaces it notifies the listeners.
 
         Args:
-            alert: That begins or is over.
-            before: What the source had.
+            alert: The alert that begins or ends.
+            before: The source's state so far.
             now: Unix time.
         """
         expected: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
@@ -164,16 +164,16 @@ class Store:
             }
         document = {"S": json.dumps(alert.to_json())}
         state = {
-            **_key(_STATES, _of_source(alert.source)),
+            **_key(_STATES, _source_key(alert.source)),
             "alert_id": {"S": alert.id},
             "alert_status": {"S": alert.status},
             "document": document,
             "claimed": {"N": str(int(now))},
         }
-        if before and before.alert.id == alert.id and before.told:
-            state["told_to"] = {"SS": list(before.told)}
-        if alert.status == OVER:  # it is needed until nothing old can come any more
-            state["expires"] = {"N": str(int(now) + 2 * KEEP)}
+        if before and before.alert.id == alert.id and before.notified:
+            state["notified"] = {"SS": list(before.notified)}
+        if alert.status == OVER:  # kept until no old record can arrive any more
+            state["expires"] = {"N": str(int(now) + 2 * BUCKET_TTL)}
         listed = {
             **_key(ALERTS_PARTITION, alert_sort_key(alert.started, alert.id)),
             "document": document,
@@ -193,19 +193,19 @@ class Store:
             raise
         return True
 
-    def newest(self, most: int) -> list[dict[str, Any]]:
-        """Return the alerts that began last, the newest first, as `Alert.to_json` has them."""
+    def newest(self, limit: int) -> list[dict[str, Any]]:
+        """Return the newest alerts, newest first, as `Alert.to_json` returns them."""
         answer = self._client.query(
             TableName=self._table,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": ALERTS_PARTITION}},
             ScanIndexForward=False,
-            Limit=most,
+            Limit=limit,
         )
         return [json.loads(item["document"]["S"]) for item in answer["Items"]]
 
     def claim(self, state: State, now: float) -> bool:
-        """Set about telling what somebody else did not; False where another is faster."""
+        """Reserve a repeated notification for this invocation; return False if another reserved it first."""
         return self._change(
             state.alert,
             "SET claimed = :now",
@@ -213,16 +213,16 @@ class Store:
             {":now": {"N": str(int(now))}, ":before": {"N": str(state.claimed)}},
         )
 
-    def mark_told(self, alert: Alert, mark: str) -> None:
-        """Remember that an alert's status was told to somebody."""
-        self._change(alert, "ADD told_to :marks", "", {":marks": {"SS": [mark]}})
+    def mark_notified(self, alert: Alert, mark: str) -> None:
+        """Remember that a listener was notified of an alert's status."""
+        self._change(alert, "ADD notified :marks", "", {":marks": {"SS": [mark]}})
 
     def _change(self, alert: Alert, update: str, condition: str, values: Mapping[str, Any]) -> bool:
         same = "alert_id = :id AND alert_status = :status"
         try:
             self._client.update_item(
                 TableName=self._table,
-                Key=_key(_STATES, _of_source(alert.source)),
+                Key=_key(_STATES, _source_key(alert.source)),
                 UpdateExpression=update,
                 ConditionExpression=f"{same} AND {condition}" if condition else same,
                 ExpressionAttributeValues={":id": {"S": alert.id}, ":status": {"S": alert.status}, **values},
@@ -235,9 +235,9 @@ class Store:
 
     # ---------------------------------------------------------------------------------------------------- rules
     def rules(self) -> tuple[str, str]:
-        """Return the rules as they were set last, and the last that could be read; the default if there are none.
+        """Return the rules as last set, and the last valid ones; the default where there are none.
 
-        What somebody else has written there and is no text is returned as an empty text, which can be no rules.
+        An item without a text is returned as an empty text, which is not valid.
         """
         items = {item["sk"]["S"]: item for item in self._query(_RULES, "a", "z")}
         current, good = (
@@ -247,7 +247,7 @@ class Store:
         return current, good
 
     def set_rules(self, text: str, before: str) -> bool:
-        """Put rules in force in the place of those of `rules`; False where somebody has set others meanwhile."""
+        """Replace the rules `before`; return False if somebody else has replaced them meanwhile."""
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -263,21 +263,21 @@ class Store:
             raise
         return True
 
-    def keep_good_rules(self, text: str) -> None:
-        """Keep rules that could be read, for when others cannot."""
+    def save_good_rules(self, text: str) -> None:
+        """Save valid rules, which are used while the current ones are not valid."""
         self._client.put_item(TableName=self._table, Item={**_key(_RULES, "good"), "document": {"S": text}})
 
-    def has_seen(self, source: str) -> bool:
-        """Return whether a prediction of a source was counted in the last day."""
+    def is_active(self, source: str) -> bool:
+        """Return whether a prediction of a source was counted within the last day."""
         answer = self._client.query(
             TableName=self._table,
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": _of_source(source)}},
+            ExpressionAttributeValues={":pk": {"S": _source_key(source)}},
             Limit=1,
         )
         return bool(answer["Items"])
 
-    # ------------------------------------------------------------------------------------------------------- it
+    # -------------------------------------------------------------------------------------------------- helpers
     def _get(self, pk: str, sk: str) -> dict[str, Any]:
         answer = self._client.get_item(TableName=self._table, Key=_key(pk, sk), ConsistentRead=True)
         item: dict[str, Any] = answer.get("Item", {})
@@ -300,8 +300,8 @@ def _key(pk: str, sk: str) -> dict[str, Any]:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
-def _of_source(source: str) -> str:
-    """Return a source as a part of a key, which may not be empty."""
+def _source_key(source: str) -> str:
+    """Return the key of a source; the prefix is needed because a key must not be empty."""
     return f"source#{source}"
 
 
@@ -311,4 +311,4 @@ def _id(key: int) -> str:
 
 def _state(item: Mapping[str, Any]) -> State:
     alert = from_json(json.loads(item["document"]["S"]))
-    return State(alert, item.get("told_to", {}).get("SS", []), int(item["claimed"]["N"]))
+    return State(alert, item.get("notified", {}).get("SS", []), int(item["claimed"]["N"]))

@@ -1,8 +1,9 @@
-"""From records to alerts: count, look whether a rule is violated or an alert over, tell once.
+"""Counts records, begins and ends alerts, and notifies the listeners once.
 
-Every step may happen twice or at once with another: counting and the change of an alert are conditional writes, and
-whoever changes an alert tells it. If that one dies before, the next look after `PATIENCE` tells whoever was missed.
-What fails for one source, or one listener, stops none of the others.
+Any step may be repeated or run concurrently: counting and changing an alert are conditional writes, and the
+    invocation
+that changes an alert notifies the listeners. If it dies before, the first tick after `NOTIFY_TIMEOUT` notifies those
+that were missed. A failure for one source or listener does not stop the others.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from functions.alerts.alert import OPEN, begin, end
-from functions.alerts.counts import SECONDS, VIOLATIONS
+from functions.alerts.counts import BUCKET_SECONDS, VIOLATIONS
 from functions.alerts.decide import find_violation, is_over
 from functions.alerts.rules import DEFAULT, MAX_MINUTES, Rules, RulesError, parse
 
@@ -26,26 +27,28 @@ if TYPE_CHECKING:
     from functions.alerts.store import State, Store
     from functions.shared.record import Record
 
-PATIENCE: Final = 60.0  # seconds that telling may take
-LATE: Final = 3_600.0  # seconds; older records are counted, but nobody is alarmed by them
-FORGOTTEN: Final = LATE + 60 * MAX_MINUTES  # seconds; what is older is in no window any more, and not counted
-AHEAD: Final = 300.0  # seconds that the clock of a record may be fast; what claims to be later is not counted
+NOTIFY_TIMEOUT: Final = 60.0  # seconds
+MAX_ALERT_AGE: Final = 3_600.0  # seconds; older records are counted, but begin no alert
+MAX_RECORD_AGE: Final = (
+    MAX_ALERT_AGE + 60 * MAX_MINUTES
+)  # seconds; older records are in no window and not counted
+MAX_CLOCK_SKEW: Final = 300.0  # seconds; records from further in the future are not counted
 
 
 class WatchError(RuntimeError):
-    """Some sources could not be counted, or somebody not be told; the message says how many, and the first reason."""
+    """Sources could not be counted or listeners not notified; the message has the first error and the number."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What is needed to look at sources.
+    """Watches sources for violations of their rules.
 
     Attributes:
         store: The table.
-        rules: Those that hold.
-        precision: From a release's version, and the lowest step of confidence by label, to its own figures.
-        listeners: Who is told an alert, by name. What was told to whom is marked `<status> <name>`.
-        page: The page's address.
+        rules: The rules in force.
+        precision: Returns the precision of labels, given a release's version and `FaceCounts.lowest`.
+        listeners: Whom to notify, by name. `State.notified` contains `<status> <name>` for each one notified.
+        page: URL of the page.
     """
 
     store: Store
@@ -54,34 +57,34 @@ class Watch:
     listeners: Mapping[str, Callable[[Alert], None]]
     page: str
 
-    def take_all(self, by_source: Mapping[str, Sequence[Record]], now: float) -> int:
-        """Do what `take` does for several sources; return how many predictions were not counted before.
+    def process_all(self, by_source: Mapping[str, Sequence[Record]], now: float) -> int:
+        """Process the records of several sources; return how many predictions were not counted before.
 
         Raises:
-            WatchError: It could not be done for one of them; for the others it was.
+            WatchError: Processing failed for a source; the others were processed.
         """
         counted, errors = 0, list[Exception]()
         for source, records in by_source.items():
-            with _kept(errors):
-                counted += self.take(source, records, now)
-        _raise(errors)
+            with _collected(errors):
+                counted += self.process(source, records, now)
+        _raise_first(errors)
         return counted
 
-    def take(self, source: str, records: Sequence[Record], now: float) -> int:
-        """Count the predictions of a source, and begin an alert where they violate its rule.
+    def process(self, source: str, records: Sequence[Record], now: float) -> int:
+        """Count the predictions of a source, and begin an alert if they violate its rule.
 
         Args:
             source: The camera or site.
-            records: Of its predictions; any of them may have come before.
+            records: Its predictions, some of which may have been delivered before.
             now: Unix time.
 
         Returns:
             How many were not counted before.
         """
-        records = [record for record in records if now - FORGOTTEN < record.taken < now + AHEAD]
+        records = [record for record in records if now - MAX_RECORD_AGE < record.taken < now + MAX_CLOCK_SKEW]
         counted = self.store.count(source, records, now)
         rule = self.rules.of(source)
-        times = [record.taken for record in records if record.taken > now - LATE]
+        times = [record.taken for record in records if record.taken > now - MAX_ALERT_AGE]
         if rule is None or not times:
             return counted
         if rule.share or any(label in VIOLATIONS for record in records for label in record.faces):
@@ -89,7 +92,7 @@ class Watch:
         return counted
 
     def _begin(self, source: str, rule: Rule, first: float, last: float, now: float) -> None:
-        """Begin an alert where a window violates the rule that holds one of the times between two."""
+        """Begin an alert if a window that overlaps the given Unix times violates the rule."""
         state = self.store.state(source)
         if state and state.alert.status == OPEN:
             return
@@ -97,61 +100,61 @@ class Watch:
         buckets = self.store.buckets(source, first - length, last + length)
         found = find_violation(buckets, self.rules, rule, first, _ended(state))
         if found:
-            started, seen = found
-            precision = self.precision(seen.model_version, seen.lowest)
+            started, counts = found
+            precision = self.precision(counts.model_version, counts.lowest)
             alert = begin(
-                str(uuid.uuid4()), source, started, seen, rule, self.rules.zone, precision, self.page
+                str(uuid.uuid4()), source, started, counts, rule, self.rules.zone, precision, self.page
             )
-            self._move(alert, state, now)
+            self._change(alert, state, now)
 
     def tick(self, now: float) -> None:
-        """End alerts that are over at a Unix time, also where no more records come; tell whoever was missed.
+        """End the alerts that are over at a Unix time, and notify listeners that were missed.
 
         Raises:
-            WatchError: It could not be done for one of them; for the others it was.
+            WatchError: This failed for a source; the others were done.
         """
         errors: list[Exception] = []
         for state in self.store.states():
-            with _kept(errors):
-                self._retell(state, now)
-            with _kept(errors):
+            with _collected(errors):
+                self._notify_missed(state, now)
+            with _collected(errors):
                 self._end(state, now)
-        _raise(errors)
+        _raise_first(errors)
 
     def _end(self, state: State, now: float) -> None:
         alert, rule = state.alert, self.rules.of(state.alert.source)
         if alert.status != OPEN:
             return
         minutes = rule.over_minutes if rule else 0
-        buckets = self.store.buckets(alert.source, now - 60 * minutes - SECONDS, now)
+        buckets = self.store.buckets(alert.source, now - 60 * minutes - BUCKET_SECONDS, now)
         if is_over(buckets, self.rules, rule, _unix(alert.started), now):
-            self._move(end(alert, now, self.rules.zone, ruled=rule is not None), state, now)
+            self._change(end(alert, now, self.rules.zone, has_rule=rule is not None), state, now)
 
-    def _move(self, alert: Alert, before: State | None, now: float) -> None:
-        if self.store.move(alert, before, now):
-            self._tell(alert, self.listeners)
+    def _change(self, alert: Alert, before: State | None, now: float) -> None:
+        if self.store.replace_alert(alert, before, now):
+            self._notify(alert, self.listeners)
 
-    def _retell(self, state: State, now: float) -> None:
-        """Tell those whom whoever changed an alert did not reach."""
-        if now - state.claimed < PATIENCE:
+    def _notify_missed(self, state: State, now: float) -> None:
+        """Notify the listeners that the invocation that changed the alert did not reach."""
+        if now - state.claimed < NOTIFY_TIMEOUT:
             return
-        left = [name for name in self.listeners if f"{state.alert.status} {name}" not in state.told]
-        if left and self.store.claim(state, now):
-            self._tell(state.alert, left)
+        missed = [name for name in self.listeners if f"{state.alert.status} {name}" not in state.notified]
+        if missed and self.store.claim(state, now):
+            self._notify(state.alert, missed)
 
-    def _tell(self, alert: Alert, names: Iterable[str]) -> None:
+    def _notify(self, alert: Alert, names: Iterable[str]) -> None:
         errors: list[Exception] = []
         for name in names:
-            with _kept(errors):
+            with _collected(errors):
                 self.listeners[name](alert)
-                self.store.mark_told(alert, f"{alert.status} {name}")
-        _raise(errors)
+                self.store.mark_notified(alert, f"{alert.status} {name}")
+        _raise_first(errors)
 
 
-def good_rules(store: Store) -> tuple[Rules, str]:
-    """Return the rules that hold, and what is wrong with those that were set last if it is not they.
+def load_rules(store: Store) -> tuple[Rules, str]:
+    """Return the rules in force, and what is wrong with the current ones if they are not in force.
 
-    Where the last good ones cannot be read either, as by a release that is stricter, the default ones hold.
+    If the last good ones are not valid either, as after an update that is stricter, the default rules are in force.
     """
     current, good = store.rules()
     try:
@@ -160,22 +163,24 @@ def good_rules(store: Store) -> tuple[Rules, str]:
         try:
             return parse(good), str(error)
         except RulesError:
-            return parse(DEFAULT), f"{error}; nor can the last good ones be read, so the default ones hold"
+            return parse(
+                DEFAULT
+            ), f"{error}; the last good rules cannot be read either, so the default rules are in force"
     if current != good:
-        store.keep_good_rules(current)
+        store.save_good_rules(current)
     return rules, ""
 
 
 @contextmanager
-def _kept(errors: list[Exception]) -> Iterator[None]:
-    """Keep an error for later, so that others have their turn first."""
+def _collected(errors: list[Exception]) -> Iterator[None]:
+    """Collect an error, which `_raise_first` raises after the others were processed."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 -- whatever it is: `_raise` raises it
+    except Exception as error:  # noqa: BLE001 -- raised later
         errors.append(error)
 
 
-def _raise(errors: list[Exception]) -> None:
+def _raise_first(errors: list[Exception]) -> None:
     if errors:
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise WatchError(f"{errors[0]!r}{more}") from errors[0]

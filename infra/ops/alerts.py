@@ -1,7 +1,7 @@
-"""Say when somebody is told that masks are missing: `python -m infra.ops alerts show|set FILE|list --stack …`.
+"""Show or set the rules of alerts, or list alerts: `python -m infra.ops alerts show|set FILE|list --stack …`.
 
-`show` prints the rules that hold; `set` checks a file, says which field is wrong, or puts it in force at once and
-shows what has changed; `list` prints the alerts, the newest first. docs/alerts.md says what a rule may hold.
+`show` prints the rules in force. `set` validates a file, puts it in force and prints the difference. `list` prints
+the alerts, newest first. docs/alerts.md describes the rules.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import boto3
 
 from functions.alerts.rules import RulesError, parse
 from functions.alerts.store import Store
-from functions.alerts.watch import good_rules
+from functions.alerts.watch import load_rules
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator
 
-_LISTED: Final = 50  # alerts
+_MAX_LISTED: Final = 50  # alerts
 
 
 def set_rules(store: Store, text: str) -> Iterator[str]:
-    """Put rules in force; say in lines what has changed, and which of the sources named in them sent nothing of late.
+    """Put rules in force; yield lines with the difference and the sources in them that sent nothing recently.
 
     Raises:
-        OpsError: They are malformed, or somebody else sets others; those that hold stay.
+        OpsError: The rules are malformed, or somebody else has just set others; nothing was changed.
     """
     try:
         rules = parse(text)
@@ -38,20 +38,20 @@ def set_rules(store: Store, text: str) -> Iterator[str]:
     before, _ = store.rules()
     if not store.set_rules(text, before):
         raise OpsError(
-            "Somebody else has just set rules. Look at them with `alerts show`, then set yours again."
+            "Somebody else has just set rules. Check them with `alerts show`, then set yours again."
         )
     yield from difflib.unified_diff(before.splitlines(), text.splitlines(), "before", "now", lineterm="")
-    yield "These rules hold from the next picture on."
-    unseen = [name for name, rule in rules.sources.items() if rule and not store.has_seen(name)]
+    yield "These rules are in force from the next picture on."
+    unseen = [name for name, rule in rules.sources.items() if rule and not store.is_active(name)]
     if unseen:
         yield f"No picture came within a day from {', '.join(unseen)}: are these the names that the cameras send?"
 
 
 def read_file(file: Path) -> str:
-    """Return the text of a file, without the byte order mark that editors on Windows put before it.
+    """Return the text of a UTF-8 file without the byte order mark that editors on Windows write.
 
     Raises:
-        OpsError: It is not UTF-8, as what PowerShell's `>` writes.
+        OpsError: The file is not UTF-8; PowerShell's `>` writes UTF-16.
     """
     try:
         return file.read_text(encoding="utf-8-sig")
@@ -59,29 +59,29 @@ def read_file(file: Path) -> str:
         raise OpsError(f"{file} is not UTF-8: save it as UTF-8. The rules stay as they are.") from error
 
 
-def shown(store: Store) -> str:
-    """Return the rules that hold; where those that were set cannot be read, the last good ones, and say so.
+def current_rules(store: Store) -> str:
+    """Return the rules in force.
 
     Raises:
-        OpsError: What was set cannot be read.
+        OpsError: The rules that were set are not valid; the message has the last good ones, which are in force.
     """
     current, good = store.rules()
-    _, fault = good_rules(store)
+    _, fault = load_rules(store)
     if fault:
         raise OpsError(
-            f"{good}\nThese are the last good rules, and hold. Those that were set are not: {fault}."
+            f"{good}\nThese are the last good rules, which are in force. The current ones are not valid: {fault}."
         )
     return current
 
 
-def listed(store: Store) -> Iterator[str]:
-    """Say in lines what alerts there were of late."""
-    for document in store.newest(_LISTED):
+def list_alerts(store: Store) -> Iterator[str]:
+    """Yield a line for each recent alert."""
+    for document in store.newest(_MAX_LISTED):
         yield f"{document['started']}  {document['status']:4}  {document['message']}"
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say what to do, and to which stack."""
+    """Add the arguments of the command."""
     parser.add_argument("action", choices=("show", "set", "list"))
     parser.add_argument("file", nargs="?", type=Path, help="JSON, for set")
     parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
@@ -91,10 +91,10 @@ def command(options: Namespace) -> None:
     """Show rules, set them, or list alerts.
 
     Raises:
-        OpsError: The stack raises no alerts, there is no file, or the rules in it are malformed.
+        OpsError: The stack raises no alerts, or the arguments or the rules are malformed.
     """
     if (options.action == "set") != (options.file is not None):
-        raise OpsError("Say `set FILE`, or `show` or `list` without a file.")
+        raise OpsError("Use `set FILE`, or `show` or `list` without a file.")
     outputs = outputs_of(options.stack)
     if "AlertsFunction" not in outputs:
         raise OpsError(f"{options.stack} raises no alerts: deploy it with the parameter Alerts=enabled.")
@@ -103,6 +103,6 @@ def command(options: Namespace) -> None:
         for line in set_rules(store, read_file(options.file)):
             print(line)
     elif options.action == "show":
-        print(shown(store))
+        print(current_rules(store))
     else:
-        print("\n".join(listed(store)) or "There were no alerts.")
+        print("\n".join(list_alerts(store)) or "There were no alerts.")

@@ -1,4 +1,4 @@
-"""How often alerts are wrong and how late they come, what the function needs, and whether a flood is counted exactly.
+"""Measures false alerts, delay, cost of the Alerts function, and whether counts are exact under load.
 
 `python -m tests.benchmarks.alerts` prints the table of simulated days. `… deliveries` measures the function alone,
 with DynamoDB (moto) in another process. `… flood [SECONDS]` sends 200 records a second through the running system
@@ -26,7 +26,7 @@ import boto3
 import numpy as np
 
 from functions.alerts.alert import OPEN
-from functions.alerts.counts import SECONDS, Bucket, bucket_name, bucket_start, keys_of, total
+from functions.alerts.counts import BUCKET_SECONDS, Bucket, bucket_name, bucket_start, count_faces, count_keys
 from functions.alerts.rules import DEFAULT, Rules, parse
 from functions.alerts.store import State, Store
 from functions.alerts.watch import Watch
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 MANIFEST: Final = json.loads((ROOT / "functions" / "inference" / "model" / "manifest.json").read_text())
 HOURS: Final = 10
-PEOPLE: Final = 60  # an hour
-STAY: Final = 12  # seconds that one is in sight
-EVERY: Final = 2  # seconds between frames
-WITHOUT: Final = 0.02  # of people, on a quiet day
-SIZES: Final = (1, 10, 50, 200)  # records in a delivery
-DELIVERIES: Final = 20  # that are measured
-NEVER: Final = {"share": 1, "minutes": 10, "min_faces": 1_000_000}  # looked at in full, and never violated
+PEOPLE_PER_HOUR: Final = 60
+STAY: Final = 12  # seconds that a person is in sight
+FRAME_INTERVAL: Final = 2  # seconds
+QUIET_SHARE: Final = 0.02  # of people without a mask on a quiet day
+SIZES: Final = (1, 10, 50, 200)  # records per delivery
+DELIVERIES: Final = 20  # measured deliveries
+NEVER: Final = {"share": 1, "minutes": 10, "min_faces": 1_000_000}  # fully evaluated, but never violated
 RULES: Final = {
     "40% of 40 faces in 10 min (the default)": json.loads(DEFAULT)["default"],
     "20% of 20 faces in 10 min": {"share": 0.2, "minutes": 10, "min_faces": 20},
@@ -59,7 +59,7 @@ RULES: Final = {
 
 
 class Memory(Store):
-    """A store that keeps everything in this process, for days that pass in seconds."""
+    """A store in memory, which simulates a day in seconds."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
@@ -70,7 +70,7 @@ class Memory(Store):
         fresh = [record for record in records if record.key not in self._seen]
         for record in fresh:
             self._seen.add(record.key)
-            self._buckets[source, bucket_start(record.taken)].update(keys_of(record))
+            self._buckets[source, bucket_start(record.taken)].update(count_keys(record))
         return len(fresh)
 
     def buckets(self, source: str, first: float, last: float) -> list[Bucket]:
@@ -83,16 +83,16 @@ class Memory(Store):
     def states(self) -> list[State]:
         return list(self._states.values())
 
-    def move(self, alert: Alert, before: State | None, now: float) -> bool:  # noqa: ARG002 -- nobody else is here
+    def replace_alert(self, alert: Alert, before: State | None, now: float) -> bool:  # noqa: ARG002 -- no concurrency
         self._states[alert.source] = State(alert, [], int(now))
         return True
 
-    def mark_told(self, alert: Alert, mark: str) -> None:
-        self._states[alert.source] = replace(self._states[alert.source], told=[mark])
+    def mark_notified(self, alert: Alert, mark: str) -> None:
+        self._states[alert.source] = replace(self._states[alert.source], notified=[mark])
 
 
 def confidence(answer: str, actual: str, rng: np.random.Generator) -> float:
-    """Draw how sure an answer is: a right one nearly always, a wrong one as on the test pictures."""
+    """Draw the confidence of an answer: 0.98 if it is right, otherwise as of wrong answers on the test pictures."""
     if answer == actual:
         return 0.98
     rows = MANIFEST["metrics"]["served"]["precision_at"][answer]
@@ -102,70 +102,70 @@ def confidence(answer: str, actual: str, rng: np.random.Generator) -> float:
 
 
 def people(rng: np.random.Generator, without: float, hours: float, first: float) -> Iterator[Record]:
-    """Give the records of people who pass by; a mistake about one lasts for all frames, as mistakes do."""
-    for _ in range(rng.poisson(PEOPLE * hours)):
-        came = first + rng.uniform(0, 3600 * hours)
+    """Yield the records of people who pass by; a wrong answer about a person is repeated in all frames."""
+    for _ in range(rng.poisson(PEOPLE_PER_HOUR * hours)):
+        arrival = first + rng.uniform(0, 3600 * hours)
         actual = "no_mask" if rng.random() < without else "mask"
         row = np.array(MANIFEST["metrics"]["served"]["confusion"][LABELS.index(actual)])
         answer = str(rng.choice(LABELS, p=row / row.sum()))
         body = {"faces": [{"label": answer, "confidence": confidence(answer, actual, rng)}]}
-        for frame in range(STAY // EVERY):
+        for frame in range(STAY // FRAME_INTERVAL):
             key = int(rng.integers(2**63))
-            time = came + frame * EVERY
+            time = arrival + frame * FRAME_INTERVAL
             yield Record(key, time, time, "gate", "", "", (answer,), body)
 
 
 def simulate(rules: Rules, records: Sequence[Record], end: float) -> list[Alert]:
-    """Return what is told while records come in the order of time, with the schedule's minutes between them."""
-    told: list[Alert] = []
-    watch = Watch(Memory(), rules, lambda *_: {}, {"people": told.append}, "")
+    """Return the notifications for records in chronological order, with a tick every minute."""
+    notified: list[Alert] = []
+    watch = Watch(Memory(), rules, lambda *_: {}, {"people": notified.append}, "")
     minute = START + 60
-    for record in sorted(records, key=lambda one: one.time):
+    for record in sorted(records, key=lambda record: record.time):
         while minute <= record.time:
             watch.tick(minute)
             minute += 60
-        watch.take(record.source, [record], record.time)
+        watch.process(record.source, [record], record.time)
     while minute <= end:
         watch.tick(minute)
         minute += 60
-    return told
+    return notified
 
 
 def quiet_day(rule: dict[str, Any], seed: int) -> int:
-    """Return how many alerts there are on a day on which nearly all wear masks."""
+    """Return the number of alerts on a day on which nearly everybody wears a mask."""
     rng = np.random.default_rng(seed)
-    records = list(people(rng, WITHOUT, HOURS, START))
-    told = simulate(parse(json.dumps({"default": rule})), records, START + 3600 * HOURS)
-    return sum(alert.status == OPEN for alert in told)
+    records = list(people(rng, QUIET_SHARE, HOURS, START))
+    notified = simulate(parse(json.dumps({"default": rule})), records, START + 3600 * HOURS)
+    return sum(alert.status == OPEN for alert in notified)
 
 
 def bad_hour(rule: dict[str, Any], seed: int) -> float | None:
-    """Return the seconds until somebody is told when, after a quiet hour, every other person wears no mask."""
+    """Return the seconds until an alert when, after a quiet hour, half of the people wear no mask."""
     rng = np.random.default_rng(seed)
     change = START + 3600
     records = [*people(rng, 0, 1, START), *people(rng, 0.5, 1, change)]
-    told = simulate(parse(json.dumps({"default": rule})), records, change + 3600)
-    times = [_unix(alert.started) for alert in told if alert.status == OPEN]
+    notified = simulate(parse(json.dumps({"default": rule})), records, change + 3600)
+    times = [_unix(alert.started) for alert in notified if alert.status == OPEN]
     return next((one - change for one in times if one > change), None)
 
 
 def table(days: int = 10) -> str:
     """Return the Markdown table."""
     lines = [
-        "| Rule | alerts on a quiet day | minutes until told | one was on already, or none came |",
+        "| Rule | alerts on a quiet day | minutes until an alert | one was open already, or none began |",
         "|---|---:|---:|---:|",
     ]
     for name, rule in RULES.items():
         alerts = [quiet_day(rule, seed) for seed in range(days)]
         delays = [bad_hour(rule, seed) for seed in range(days)]
-        came = [delay for delay in delays if delay is not None]
-        median = f"{np.median(came) / 60:.1f}" if came else ""
-        lines.append(f"| {name} | {np.mean(alerts):.2f} | {median} | {len(delays) - len(came)} of {days} |")
+        begun = [delay for delay in delays if delay is not None]
+        median = f"{np.median(begun) / 60:.1f}" if begun else ""
+        lines.append(f"| {name} | {np.mean(alerts):.2f} | {median} | {len(delays) - len(begun)} of {days} |")
     return "\n".join(lines)
 
 
 def flood(seconds: int, rate: int = 200) -> None:
-    """Send records through the running system, each tenth of them twice, and compare what is counted."""
+    """Send records through the running system, every tenth of them twice, and compare the counts."""
     from tests.system import eventually, running  # noqa: PLC0415 -- starts processes
 
     source, drawn = f"flood-{uuid.uuid4()}", np.random.default_rng(0)
@@ -192,17 +192,17 @@ def flood(seconds: int, rate: int = 200) -> None:
         store = Store(system.client("dynamodb"), system.outputs["AlertsTable"], 1)
 
         def counted() -> dict[str, int]:
-            return dict(total(store.buckets(source, started, started + seconds), 0).labels)
+            return dict(count_faces(store.buckets(source, started, started + seconds), 0).labels)
 
-        wanted = {"uncertain": 0, **sent}
-        eventually(lambda: counted() == wanted, 120)
-        print(  # noqa: T201 -- what it is for
+        expected = {"uncertain": 0, **sent}
+        eventually(lambda: counted() == expected, 120)
+        print(  # noqa: T201
             f"{sum(sent.values()):,} records in {took:.0f} s, at most {late:.1f} s behind; counted {counted()}"
         )
 
 
 def deliveries() -> Iterator[str]:
-    """Give a Markdown table of what the function needs for deliveries about one source, one a second."""
+    """Yield the lines of a Markdown table: the cost of deliveries about one source, one per second."""
     heads = "records in a delivery", "ms of a processor", "… a record", "calls of DynamoDB"
     yield f"| {' | '.join(heads)} | write units | read units |"
     yield "|---:|---:|---:|---:|---:|---:|"
@@ -222,9 +222,9 @@ def deliveries() -> Iterator[str]:
 
 
 def work(size: int) -> tuple[float, float, float, float]:
-    """Return the function's milliseconds of a processor, its calls of DynamoDB, and the units these cost, a delivery.
+    """Return CPU milliseconds, DynamoDB calls, write units and read units per delivery.
 
-    Ten minutes of the source at the same rate lie in the table.
+    The table contains ten minutes of the source at the same rate.
     """
     calls, spent = Counter[str](), list[float]()
     boto3.setup_default_session()
@@ -233,7 +233,7 @@ def work(size: int) -> tuple[float, float, float, float]:
     )
     table = os.environ["ALERTS_TABLE"]
     client = create_table(table)
-    from functions.alerts import app  # noqa: PLC0415 -- makes its clients
+    from functions.alerts import app  # noqa: PLC0415 -- creates clients
 
     app.store.set_rules(json.dumps({"default": NEVER}), DEFAULT)
     now, drawn = bucket_start(time.time()), np.random.default_rng(0)
@@ -249,11 +249,11 @@ def work(size: int) -> tuple[float, float, float, float]:
         times = (now + second + n / size for n in range(size))
         return [line(at, str(drawn.choice(LABELS)), source="gate") for at in times]
 
-    for second in range(-SECONDS, 0):
+    for second in range(-BUCKET_SECONDS, 0):
         found, _ = app.unpack(delivery(lines(second)))
         app.store.count("gate", found["gate"], now)
     ((bucket,),) = (page["Items"] for page in pages())
-    for start in range(now - 600, now - SECONDS, SECONDS):  # the others are like this one
+    for start in range(now - 600, now - BUCKET_SECONDS, BUCKET_SECONDS):  # copies of this bucket
         client.put_item(TableName=table, Item=bucket | {"sk": {"S": bucket_name(start)}})
     writes = reads = 0
     for second in range(DELIVERIES):
@@ -270,7 +270,7 @@ def work(size: int) -> tuple[float, float, float, float]:
 
 
 def item_size(item: Mapping[str, Any]) -> int:
-    """Return the bytes of an item as DynamoDB counts them: names and values, a number as half its digits."""
+    """Return the size of an item in bytes as DynamoDB counts it: names and values; a number is half its digits."""
     total = 0
     for name, value in item.items():
         ((kind, held),) = value.items()

@@ -1,4 +1,4 @@
-"""In the running system: one alert about the source without masks, one end, none about the other."""
+"""Alerts in the running system: one alert with its end for a source without masks, none for another source."""
 
 import json
 import time
@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import requests
 
-from functions.alerts.counts import total
+from functions.alerts.counts import count_faces
 from functions.alerts.store import Store
 from tests.alerts import line
 from tests.system import ROOT, eventually
@@ -21,7 +21,7 @@ SCHEMA = json.loads((ROOT / "docs" / "alert-event.schema.json").read_text())
 
 @pytest.fixture(scope="module")
 def rules(system, tmp_path_factory):
-    """Set rules with the operator's command; everybody else's sources have none."""
+    """Set rules with the operator's command; all other sources have none."""
 
     def put(sources):
         file = Path(tmp_path_factory.mktemp("rules")) / "rules.json"
@@ -33,23 +33,23 @@ def rules(system, tmp_path_factory):
 
 
 @pytest.fixture
-def told(system):
-    """What comes to a queue that is subscribed to the topic, and to the events on the bus."""
-    sqs, name = system.client("sqs"), f"told-{uuid.uuid4()}"
+def notified(system):
+    """Messages in a queue that is subscribed to the topic and to the events on the bus."""
+    sqs, name = system.client("sqs"), f"notified-{uuid.uuid4()}"
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     system.client("sns").subscribe(TopicArn=system.outputs["AlertsTopic"], Protocol="sqs", Endpoint=arn)
     events = system.client("events")
     events.put_rule(Name=name, EventPattern=json.dumps({"source": ["maskwatch"]}))
     events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-    came = []
+    received = []
 
     def messages():
         while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-            came.extend(json.loads(message["Body"]) for message in found)
+            received.extend(json.loads(message["Body"]) for message in found)
             for message in found:
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return came
+        return received
 
     yield messages
     events.remove_targets(Rule=name, Ids=["queue"])
@@ -73,12 +73,12 @@ def log(system, lines, stream):
 
 
 def end_all(system):
-    """Do what the schedule does in five minutes."""
+    """Invoke the function as the schedule would in five minutes."""
     event = {"time": f"{datetime.now(UTC) + timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"}
     system.client("lambda").invoke(FunctionName=system.outputs["AlertsFunction"], Payload=json.dumps(event))
 
 
-def test_one_alert_and_one_end_about_the_source_without_masks_and_none_about_the_other(system, rules, told):
+def test_one_alert_with_its_end_for_the_source_without_masks_and_none_for_the_other(system, rules, notified):
     bad, good = f"bad-{uuid.uuid4()}", f"good-{uuid.uuid4()}"
     rule = {"share": 0.4, "minutes": 5, "min_faces": 10, "over_minutes": 2}
     assert rules({bad: rule, good: rule}).returncode == 0
@@ -86,7 +86,7 @@ def test_one_alert_and_one_end_about_the_source_without_masks_and_none_about_the
     violating = [line(now - n, "no_mask" if n % 2 else "mask", source=bad) for n in range(20)]
     fine = [line(now - n, "mask", "mask", source=good) for n in range(20)]
     log(system, [*violating[:10], *fine], "one")
-    log(system, violating[::-1], "two")  # half of them for the second time, and the wrong way round
+    log(system, violating[::-1], "two")  # half of them for the second time, in reverse
 
     (alert,) = eventually(lambda: alerts(system, bad), 30)
     assert (alert["status"], alert["faces"] >= 10, alert["share"] >= 0.4) == ("open", True, True)
@@ -96,13 +96,13 @@ def test_one_alert_and_one_end_about_the_source_without_masks_and_none_about_the
     (alert,) = alerts(system, bad)
     assert alert["status"] == "over"
     assert alerts(system, good) == []
-    mails = [each for each in told() if "Subject" in each]
+    mails = [each for each in notified() if "Subject" in each]
     assert [mail["Subject"].partition(":")[0] for mail in mails] == ["Masks missing", "Masks fine again"]
     assert all(system.url in mail["Message"] for mail in mails)
 
 
-def test_a_picture_raises_an_alert_whose_event_fits_its_schema(system, rules, told, picture):
-    """Whatever the model says of a gradient, the detector finds no face in it: the record is made to hold one."""
+def test_a_picture_raises_an_alert_whose_event_fits_its_schema(system, rules, notified, picture):
+    """The detector finds no face in the drawn picture, so the test writes a record with faces itself."""
     source = f"ward-{uuid.uuid4()}"
     rules({source: {"any": True, "min_confidence": 0.9}})
     version = system.predict(picture, "image/jpeg", params={"source": source}).json()["model_version"]
@@ -113,7 +113,7 @@ def test_a_picture_raises_an_alert_whose_event_fits_its_schema(system, rules, to
     )
 
     def event():
-        return [each["detail"] for each in told() if each.get("detail-type") == "Mask alert"]
+        return [each["detail"] for each in notified() if each.get("detail-type") == "Mask alert"]
 
     (detail,) = eventually(event)
     jsonschema.Draft202012Validator(
@@ -132,17 +132,17 @@ def test_a_thousand_records_delivered_twice_at_once_are_counted_once(system, rul
         list(pool.map(lambda part: log(system, part, str(uuid.uuid4())), [*parts, *reversed(parts)]))
 
     store = Store(system.client("dynamodb"), system.outputs["AlertsTable"], 1)
-    labels = total(store.buckets(source, now - 60, now), 0).labels
+    labels = count_faces(store.buckets(source, now - 60, now), 0).labels
     assert (labels["mask"], labels["no_mask"]) == (200, 800)
 
 
-def test_a_bad_edit_is_refused_by_its_field_and_changes_nothing(system, rules):
+def test_a_bad_edit_is_refused_with_the_field_and_changes_nothing(system, rules):
     rules({"kept": {"any": True}})
 
     refused = rules({"gate": {"share": 2, "minutes": 5, "min_faces": 1}})
 
     assert refused.returncode == 1
     assert refused.stderr.strip() == (
-        "The rules stay as they are: `sources.gate.share` must be a number from 0 to 1, and is 2."
+        "The rules stay as they are: `sources.gate.share` must be a number from 0 to 1, not 2."
     )
     assert '"kept"' in system.operate("alerts", "show").stdout

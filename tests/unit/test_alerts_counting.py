@@ -1,4 +1,4 @@
-"""Predictions are counted once, however often, late, mixed or at once they come."""
+"""A prediction is counted once, even if it is delivered repeatedly, late, out of order or concurrently."""
 
 import random
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 from moto.dynamodb.models import DynamoDBBackend
 
-from functions.alerts.counts import total
+from functions.alerts.counts import count_faces
 from functions.alerts.store import Store
 from infra.local.aws import TABLE_WRITES, one_at_a_time
 from tests.alerts import START, TABLE, create_table, record
@@ -25,33 +25,33 @@ def store(aws, monkeypatch):  # noqa: ARG001 -- sets the environment
         yield Store(create_table(), TABLE, 40)
 
 
-def seen(store, min_level=0):
-    return total(store.buckets(SOURCE, START, START + 3600), min_level)
+def counts(store, min_level=0):
+    return count_faces(store.buckets(SOURCE, START, START + 3600), min_level)
 
 
 def test_faces_are_counted_by_label(store):
     assert store.count(SOURCE, [record(START, "mask", "no_mask", "no_mask")], START) == 1
 
-    assert Counter(seen(store).labels) == Counter(mask=1, no_mask=2)
-    assert seen(store).share == pytest.approx(2 / 3)
+    assert Counter(counts(store).labels) == Counter(mask=1, no_mask=2)
+    assert counts(store).share == pytest.approx(2 / 3)
 
 
-def test_a_prediction_that_comes_again_is_not_counted_again(store):
+def test_a_prediction_that_is_delivered_again_is_not_counted_again(store):
     first = [record(START + n, "no_mask") for n in range(30)]
     store.count(SOURCE, first, START)
 
     again = store.count(SOURCE, [*reversed(first), record(START + 5, "mask")], START)
 
     assert again == 1
-    assert Counter(seen(store).labels) == Counter(no_mask=30, mask=1)
+    assert Counter(counts(store).labels) == Counter(no_mask=30, mask=1)
 
 
 def test_more_predictions_than_one_update_takes_are_all_counted(store):
     assert store.count(SOURCE, [record(START, "mask") for _ in range(220)], START) == 220
-    assert seen(store).faces == 220
+    assert counts(store).faces == 220
 
 
-def test_the_same_predictions_twice_in_any_order_from_many_at_once_are_counted_once(store):
+def test_concurrent_duplicates_in_any_order_are_counted_once(store):
     records = [record(START + n / 5, "no_mask" if n % 4 else "mask") for n in range(200)]
     twice = random.sample([*records, *records], 400)
     parts = [twice[start : start + 13] for start in range(0, len(twice), 13)]
@@ -60,20 +60,20 @@ def test_the_same_predictions_twice_in_any_order_from_many_at_once_are_counted_o
         counted = sum(pool.map(lambda part: store.count(SOURCE, part, START), parts))
 
     assert counted == 200
-    assert Counter(seen(store).labels) == Counter(mask=50, no_mask=150)
+    assert Counter(counts(store).labels) == Counter(mask=50, no_mask=150)
 
 
-def test_a_picture_without_faces_counts_none(store):
+def test_a_picture_without_faces_counts_no_face(store):
     store.count(SOURCE, [record(START)], START)
 
-    assert seen(store).faces == 0
+    assert counts(store).faces == 0
 
 
-def test_who_is_followed_counts_once_by_the_label_of_most_frames(store):
+def test_a_tracked_person_counts_once_with_the_label_of_most_frames(store):
     frames = [record(START + n, "no_mask" if n < 3 else "mask", track="a|b") for n in range(12)]
     store.count(SOURCE, [*frames, record(START, "no_mask", "mask", track="2")], START)
 
-    found = seen(store)
+    found = counts(store)
 
     assert (found.faces, found.people) == (3, 2)
     assert Counter(found.labels) == Counter(
@@ -84,11 +84,11 @@ def test_who_is_followed_counts_once_by_the_label_of_most_frames(store):
 def test_a_label_below_the_minimum_is_uncertain(store):
     store.count(SOURCE, [record(START, "no_mask", confidence=c) for c in (0.849, 0.85, 0.9, 1.0)], START)
 
-    assert Counter(seen(store, 17).labels) == Counter(no_mask=3, uncertain=1)
-    assert seen(store, 17).lowest["no_mask"] == 17
+    assert Counter(counts(store, 17).labels) == Counter(no_mask=3, uncertain=1)
+    assert counts(store, 17).lowest["no_mask"] == 17
 
 
-def test_buckets_go_by_themselves(store):
+def test_buckets_expire(store):
     store.count(SOURCE, [record(START, "mask")], START + 60)
 
     (item,) = boto3.client("dynamodb").scan(TableName=TABLE)["Items"]

@@ -1,4 +1,4 @@
-"""What of a delivery of log lines is counted."""
+"""Which lines of a log delivery are counted."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ def app(monkeypatch):
     return importlib.import_module("functions.alerts.app")
 
 
-def test_predictions_are_by_source_and_other_lines_are_counted_as_unread(app):
+def test_predictions_are_grouped_by_source_and_other_lines_are_counted_as_unreadable(app):
     lines = [
         line(START, "mask", source="a"),
         line(START, "mask", source="b"),
@@ -24,13 +24,13 @@ def test_predictions_are_by_source_and_other_lines_are_counted_as_unread(app):
         '{"time": 1}',
     ]
 
-    found, unread = app.unpack(delivery(lines))
+    found, unreadable = app.unpack(delivery(lines))
 
     assert {source: len(records) for source, records in found.items()} == {"a": 2, "b": 1}
-    assert unread == 2
+    assert unreadable == 2
 
 
-def test_what_was_scored_again_or_said_in_the_shadow_is_neither(app):
+def test_rescored_and_shadow_predictions_are_left_out(app):
     shadow = json.loads(line(START, "no_mask"))
     shadow |= {"shadow_of": shadow.pop("prediction_id"), "live": {"model_version": "1", "label": "mask"}}
     lines = [line(START, "no_mask", uploaded=iso(START - 9), rescored=True), json.dumps(shadow)]

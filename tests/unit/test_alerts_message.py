@@ -1,4 +1,4 @@
-"""What is told: a sentence with the model's precision, a subject that SNS takes, an event as it is documented."""
+"""An alert has a message with the precision of the model, a subject for SNS and an event that fits the schema."""
 
 import json
 from zoneinfo import ZoneInfo
@@ -7,28 +7,30 @@ import jsonschema
 import pytest
 
 from functions.alerts.alert import begin, end, from_json
-from functions.alerts.counts import Seen
+from functions.alerts.counts import FaceCounts
+from functions.alerts.notify import NotifyError, notify_people, notify_systems
 from functions.alerts.precision import Precision, precision_of, read_manifest
 from functions.alerts.rules import parse
-from functions.alerts.tell import TellError, tell_people, tell_systems
 from tests.alerts import START
 from tests.system import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "alert-event.schema.json").read_text())
 OPENAPI = ROOT / "functions" / "portal" / "openapi.yaml"
 RULE = parse('{"default": {"share": 0.2, "minutes": 10, "min_faces": 20, "min_confidence": 0.8}}').default
-SEEN = Seen(24, 0, {"mask": 15, "no_mask": 7, "incorrect": 2, "uncertain": 0}, {"no_mask": 16}, "2.0.0")
+COUNTS = FaceCounts(
+    24, 0, {"mask": 15, "no_mask": 7, "incorrect": 2, "uncertain": 0}, {"no_mask": 16}, "2.0.0"
+)
 PRECISION = {"no_mask": Precision(0.981, 842, 0.8)}
 
 
-def alert(source="gate-3", seen=SEEN, rule=RULE, precision=PRECISION):
+def alert(source="gate-3", rule=RULE):
     zone = ZoneInfo("Europe/Berlin")
     return begin(
-        "0b9c2a53-4f0e-4a51-9f0c-3d2b8a1e7f60", source, START, seen, rule, zone, precision, "https://p/"
+        "0b9c2a53-4f0e-4a51-9f0c-3d2b8a1e7f60", source, START, COUNTS, rule, zone, PRECISION, "https://p/"
     )
 
 
-def test_the_sentence_says_where_when_how_many_how_sure_and_what_is_allowed():
+def test_the_message_gives_source_time_counts_precision_and_limit():
     assert alert().message == (
         "gate-3, 24 Nov 10:00 (CET): in the last 10 minutes 9 of 24 faces (38%) wore no proper mask "
         "with at least 80% confidence: 7 without a mask (in tests the model was right in 98.1% of 842 "
@@ -37,14 +39,14 @@ def test_the_sentence_says_where_when_how_many_how_sure_and_what_is_allowed():
     )
 
 
-def test_where_one_is_too_many_it_says_so():
+def test_the_message_of_a_rule_with_any_says_that_none_is_allowed():
     rule = parse('{"default": {"any": true}}').default
 
     assert alert("", rule=rule).message.startswith("A camera without a name, 24 Nov")
     assert alert("", rule=rule).message.endswith("None is allowed there.")
 
 
-def test_the_end_says_how_long_it_was():
+def test_the_end_gives_the_duration():
     message = end(alert(), START + 1500, ZoneInfo("UTC")).message
 
     assert message == (
@@ -54,7 +56,7 @@ def test_the_end_says_how_long_it_was():
 
 
 @pytest.mark.parametrize("source", ["Tür 3", "門" * 64, "x" * 64, ""])
-def test_a_subject_is_what_sns_takes(source):
+def test_a_subject_suits_sns(source):
     subject = alert(source).subject
 
     assert subject.isascii()
@@ -62,16 +64,16 @@ def test_a_subject_is_what_sns_takes(source):
     assert 0 < len(subject) <= 100
 
 
-def test_the_link_leads_to_the_source_and_the_hour():
+def test_the_link_contains_the_source_and_the_hour():
     assert alert("Tür 3&a").page == "https://p/#compliance?source=T%C3%BCr+3%26a&hour=2026-11-24T09"
 
 
-def test_an_alert_is_read_as_it_was_written():
+def test_an_alert_survives_a_round_trip_through_json():
     assert from_json(json.loads(json.dumps(alert().to_json()))) == alert()
 
 
 class Bus:
-    """Takes events, or not."""
+    """Stands in for the clients of SNS and EventBridge."""
 
     def __init__(self, failed=0):
         self.failed, self.entries = failed, []
@@ -84,12 +86,12 @@ class Bus:
         return {"FailedEntryCount": self.failed, "Entries": [{"ErrorMessage": "no"}]}
 
 
-@pytest.mark.parametrize("told", [alert(), end(alert(), START + 60, ZoneInfo("UTC"))])
-def test_the_event_fits_its_schema(told):
+@pytest.mark.parametrize("notified", [alert(), end(alert(), START + 60, ZoneInfo("UTC"))])
+def test_the_event_fits_its_schema(notified):
     bus = Bus()
 
-    tell_people(bus, "topic", told)
-    tell_systems(bus, "maskwatch", told)
+    notify_people(bus, "topic", notified)
+    notify_systems(bus, "maskwatch", notified)
 
     detail = json.loads(bus.entries[0]["Detail"])
     jsonschema.Draft202012Validator(SCHEMA).validate(detail)
@@ -97,9 +99,9 @@ def test_the_event_fits_its_schema(told):
     assert bus.message["Message"].endswith("https://p/#compliance?source=gate-3&hour=2026-11-24T09")
 
 
-def test_an_event_that_is_not_taken_is_no_success():
-    with pytest.raises(TellError, match="no"):
-        tell_systems(Bus(failed=1), "maskwatch", alert())
+def test_an_event_that_is_refused_raises_an_error():
+    with pytest.raises(NotifyError, match="no"):
+        notify_systems(Bus(failed=1), "maskwatch", alert())
 
 
 MANIFEST = {
@@ -120,17 +122,17 @@ MANIFEST = {
 
 
 @pytest.mark.parametrize(("step", "value"), [(17, 40 / 46), (18, 0.95), (20, 0.95)])
-def test_precision_is_that_of_faces_as_sure_as_the_least_sure_one_seen(step, value):
+def test_precision_is_that_of_faces_of_at_least_the_lowest_confidence(step, value):
     assert precision_of(MANIFEST, "2", {"no_mask": step})["no_mask"].value == pytest.approx(value)
 
 
-def test_without_figures_by_confidence_it_is_that_of_all():
+def test_precision_is_that_of_all_faces_without_figures_by_confidence():
     assert precision_of(MANIFEST, "2", {"incorrect": 18, "mask": 3}) == {
         "incorrect": Precision(8 / 13, 13, 0.0)
     }
 
 
-def test_another_release_s_figures_are_not_given():
+def test_the_figures_of_another_release_are_not_given():
     assert precision_of(MANIFEST, "3", {"no_mask": 18}) == {}
 
 

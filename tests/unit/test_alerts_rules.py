@@ -1,4 +1,4 @@
-"""Rules are read strictly: what is wrong is named by its field, and never takes the last good rules down."""
+"""Rules are validated: an error names the field, and the last good rules stay in force."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from functions.alerts.rules import DEFAULT, Rule, RulesError, parse
 from functions.alerts.store import Store
-from functions.alerts.watch import good_rules
+from functions.alerts.watch import load_rules
 from infra.ops.alerts import read_file, set_rules
 from infra.ops.errors import OpsError
 from tests.alerts import START, TABLE, create_table, record
@@ -26,7 +26,7 @@ BAD = [
     ({"default": None, "tz": 1}, "`tz` must be a time zone"),
     ({"default": None, "rules": {}}, "unknown field `rules`"),
     ({"default": None, "sources": []}, "`sources` must be an object"),
-    ({"default": None, "sources": {"x" * 65: None}}, "can be no source"),
+    ({"default": None, "sources": {"x" * 65: None}}, "is not a valid name"),
     ({"default": "no"}, "`default` must be an object"),
     ({"default": {}}, "`default.share` is missing"),
     ({"default": {"share": 0.2, "minutes": 5}}, "`default.min_faces` is missing"),
@@ -45,24 +45,24 @@ BAD = [
     ({"default": {"any": True, "quiet_hours": "22:00-06:00"}}, "`default.quiet_hours` must be a list"),
     ({"default": {"any": True, "quiet_hours": ["22-6"]}}, "`default.quiet_hours[0]` must be of the form"),
     ({"default": {"any": True, "quiet_hours": ["24:00-06:00"]}}, "`default.quiet_hours[0]`"),
-    ({"default": {"any": True, "quiet_hours": ["06:00-06:00"]}}, "is no time at all"),
+    ({"default": {"any": True, "quiet_hours": ["06:00-06:00"]}}, "`default.quiet_hours[0]` is empty"),
     ({"default": {"any": True, "cool_down": 5}}, "unknown field `cool_down`"),
     ({"default": {"any": True, "cool_down_minutes": -1}}, "`default.cool_down_minutes`"),
     (
         {"default": None, "sources": {"gate 3": {"any": True, "over_minutes": 0}}},
         "`sources.gate 3.over_minutes`",
     ),
-    ('{"default": null, "sources": {"a": null, "a": null}}', "`a` stands there twice"),
+    ('{"default": null, "sources": {"a": null, "a": null}}', "`a` is given twice"),
     ({"default": {"any": True, "quiet_hours": ["2\u0663:00-06:00"]}}, "`default.quiet_hours[0]`"),
-    ({"default": None, "sources": {"S\u00fcd": None, "Su\u0308d": None}}, "`S\u00fcd` stands there twice"),
+    ({"default": None, "sources": {"S\u00fcd": None, "Su\u0308d": None}}, "`S\u00fcd` is given twice"),
     ('{"default": {"share": NaN, "minutes": 1, "min_faces": 1}}', "`default.share`"),
     ("[" * 90_000, "not JSON"),
-    (" " * 100_001, "100,000 are the most"),
+    (" " * 100_001, "at most 100,000 are allowed"),
 ]
 
 
 @pytest.mark.parametrize(("document", "reason"), BAD)
-def test_what_is_wrong_is_named(document, reason):
+def test_an_error_names_the_field(document, reason):
     with pytest.raises(RulesError, match=re.escape(reason)):
         parse(document if isinstance(document, str) else json.dumps(document))
 
@@ -77,7 +77,7 @@ def test_a_source_has_its_own_rule_or_the_default_or_none():
 
 
 @pytest.mark.parametrize(("hour", "quiet"), [(20, False), (21, True), (0, True), (4, True), (5, False)])
-def test_quiet_hours_go_over_midnight_in_the_time_zone(hour, quiet):
+def test_quiet_hours_may_cross_midnight_in_the_time_zone(hour, quiet):
     rules = parse(
         json.dumps({"tz": "Europe/Berlin", "default": {"any": True, "quiet_hours": ["22:00-06:00"]}})
     )
@@ -93,55 +93,55 @@ def store(aws):  # noqa: ARG001 -- sets the environment
 
 
 def test_a_new_stack_has_the_default_rules(store):
-    assert good_rules(store) == (parse(DEFAULT), "")
+    assert load_rules(store) == (parse(DEFAULT), "")
 
 
-def test_bad_rules_leave_the_last_good_ones(store):
+def test_bad_rules_leave_the_last_good_rules_in_force(store):
     put("current", {"S": GOOD})
-    good_rules(store)
+    load_rules(store)
 
     put("current", {"S": json.dumps({"default": {"share": 2}})})
 
-    rules, fault = good_rules(store)
+    rules, fault = load_rules(store)
     assert rules == parse(GOOD)
     assert "`default.minutes` is missing" in fault
 
 
 @pytest.mark.parametrize("document", [{"N": "1"}, {"M": {}}, {"B": b"{"}, None])
-def test_what_is_no_text_leaves_the_last_good_ones_and_can_be_replaced(store, document):
+def test_an_item_without_text_leaves_the_last_good_rules_in_force_and_can_be_replaced(store, document):
     put("current", {"S": GOOD})
-    good_rules(store)
+    load_rules(store)
 
     put("current", document)
 
-    rules, fault = good_rules(store)
+    rules, fault = load_rules(store)
     assert (rules, "not JSON" in fault) == (parse(GOOD), True)
     assert list(set_rules(store, DEFAULT))
-    assert good_rules(store) == (parse(DEFAULT), "")
+    assert load_rules(store) == (parse(DEFAULT), "")
 
 
-def test_where_the_last_good_ones_cannot_be_read_either_the_default_ones_hold(store):
+def test_the_default_rules_are_in_force_if_the_last_good_ones_are_not_valid_either(store):
     put("current", {"S": "{"})
     put("good", {"S": '{"default": {"share": 2}}'})
 
-    rules, fault = good_rules(store)
+    rules, fault = load_rules(store)
 
     assert rules == parse(DEFAULT)
-    assert "the default ones hold" in fault
+    assert "the default rules are in force" in fault
 
 
-def test_setting_rules_shows_what_has_changed_so_that_nobody_undoes_another_s_edit_unseen(store):
+def test_setting_rules_prints_the_difference(store):
     mine = json.dumps({"default": None, "sources": {"ward": {"any": True}}}, indent=1)
     theirs = json.dumps({"default": None, "sources": {"gate": {"any": True}}}, indent=1)
     list(set_rules(store, theirs))
 
-    said = list(set_rules(store, mine))
+    printed = list(set_rules(store, mine))
 
-    assert '-  "gate": {' in said
-    assert '+  "ward": {' in said
+    assert '-  "gate": {' in printed
+    assert '+  "ward": {' in printed
 
 
-def test_of_two_edits_at_the_same_moment_one_is_refused(store, monkeypatch):
+def test_one_of_two_concurrent_edits_is_refused(store, monkeypatch):
     before = store.rules()
     list(set_rules(store, GOOD))
     monkeypatch.setattr(store, "rules", lambda: before)
@@ -153,7 +153,7 @@ def test_of_two_edits_at_the_same_moment_one_is_refused(store, monkeypatch):
     assert store.rules()[0] == GOOD
 
 
-def test_a_file_of_an_editor_on_windows_is_read_and_one_that_is_no_utf_8_is_refused(tmp_path):
+def test_a_file_with_a_byte_order_mark_is_read_and_one_in_utf_16_is_refused(tmp_path):
     file = tmp_path / "rules.json"
     file.write_text(GOOD, encoding="utf-8-sig")
     assert read_file(file) == GOOD
@@ -163,16 +163,18 @@ def test_a_file_of_an_editor_on_windows_is_read_and_one_that_is_no_utf_8_is_refu
         read_file(file)
 
 
-def test_a_source_that_sent_nothing_is_named_since_its_name_may_be_wrong(store):
+def test_setting_rules_names_sources_that_sent_nothing(store):
     store.count("ward-3", [record(START, "mask", source="ward-3")], START)
     rules = {"default": None, "sources": {"ward-3": {"any": True}, "ward3": {"any": True}, "yard": None}}
 
-    said = list(set_rules(store, json.dumps(rules)))
+    printed = list(set_rules(store, json.dumps(rules)))
 
-    assert said[-1] == ("No picture came within a day from ward3: are these the names that the cameras send?")
+    assert printed[-1] == (
+        "No picture came within a day from ward3: are these the names that the cameras send?"
+    )
 
 
 def put(name, document):
-    """Write into the table by other means than the command."""
+    """Write an item into the table without the command."""
     item = {"pk": {"S": "rules"}, "sk": {"S": name}} | ({"document": document} if document else {})
     boto3.client("dynamodb").put_item(TableName=TABLE, Item=item)

@@ -1,4 +1,4 @@
-"""`GET /alerts`: those of a time, the newest first, as JSON that nobody stores."""
+"""`GET /alerts` returns the alerts of a time range, newest first, as JSON that is not cached."""
 
 import json
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import pytest
 from moto import mock_aws
 
 from functions.alerts.alert import begin, end
-from functions.alerts.counts import Seen
+from functions.alerts.counts import FaceCounts
 from functions.alerts.precision import Precision
 from functions.alerts.rules import DEFAULT, parse
 from functions.alerts.store import Store
@@ -17,13 +17,13 @@ from functions.shared.problem import InputError
 from tests.alerts import START, TABLE, create_table
 from tests.system import ROOT
 
-SEEN = Seen(24, 0, {"mask": 15, "no_mask": 7, "incorrect": 2, "uncertain": 0}, {}, "2.0.0")
+COUNTS = FaceCounts(24, 0, {"mask": 15, "no_mask": 7, "incorrect": 2, "uncertain": 0}, {}, "2.0.0")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def ask(portal):
-    """Ask the handler about the alerts of three sources on two days; one is over."""
+    """Send requests to a handler with alerts of three sources on two days; one alert is over."""
     rules = parse(DEFAULT)
     with mock_aws():
         store = Store(create_table(), TABLE, 40)
@@ -31,12 +31,12 @@ def ask(portal):
             precision = {"no_mask": Precision(0.97, 891, 0.8)}
             started = START + 3600 * hours
             alert = begin(
-                str(number), source, started, SEEN, rules.default, rules.zone, precision, "https://p/"
+                str(number), source, started, COUNTS, rules.default, rules.zone, precision, "https://p/"
             )
-            store.move(alert, None, START)
+            store.replace_alert(alert, None, START)
             if source == "gate-3":
-                store.move(end(alert, started + 600, rules.zone), store.state(source), START)
-        alerts._dynamodb.cache_clear()  # noqa: SLF001 -- a client of another test's
+                store.replace_alert(end(alert, started + 600, rules.zone), store.state(source), START)
+        alerts._dynamodb.cache_clear()  # noqa: SLF001 -- another test's client
 
         def send(**query):
             event = json.loads((ROOT / "events" / "alerts.json").read_text())
@@ -47,7 +47,7 @@ def ask(portal):
         yield send
 
 
-def test_those_of_a_time_come_the_newest_first(ask):
+def test_alerts_of_a_range_are_returned_newest_first(ask):
     answer, body = ask(**{"from": "2026-11-24", "to": "2026-11-25"})
 
     assert answer["multiValueHeaders"]["Cache-Control"] == ["no-store"]
@@ -73,16 +73,16 @@ def test_those_of_a_time_come_the_newest_first(ask):
         ({"from": "2026-11-20", "to": "2026-11-22"}, []),
     ],
 )
-def test_days_hours_and_sources_select(ask, query, sources):
+def test_days_hours_and_sources_select_alerts(ask, query, sources):
     assert [alert["source"] for alert in ask(**query)[1]["alerts"]] == sources
 
 
-def test_what_an_answer_says_may_be_asked_again(ask):
+def test_the_range_of_an_answer_can_be_requested_again(ask):
     _, body = ask(**{"from": "2026-11-24", "to": "2026-11-25T10"})
     assert ask(**{"from": body["from"], "to": body["to"]})[1] == body
 
 
-def test_more_than_an_answer_holds_are_cut_short_and_it_says_so(ask, monkeypatch):
+def test_a_list_that_is_too_long_is_truncated(ask, monkeypatch):
     monkeypatch.setattr(alerts, "MAX_ALERTS", 2)
 
     _, body = ask(**{"from": "2026-11-24", "to": "2026-11-25"})
@@ -102,12 +102,12 @@ def test_more_than_an_answer_holds_are_cut_short_and_it_says_so(ask, monkeypatch
         ({"to": "9999-12-31"}, "must be days such as"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(query, reason):
+def test_a_malformed_query_is_refused(query, reason):
     with pytest.raises(InputError, match=reason):
         alerts.parse(query, NOW)
 
 
-def test_a_week_is_the_default():
+def test_the_default_range_is_a_week():
     selection = alerts.parse({}, NOW)
 
     assert (selection.first.isoformat(), selection.last.isoformat()) == (

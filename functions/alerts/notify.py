@@ -1,4 +1,4 @@
-"""Tells people by SNS and systems by EventBridge: sentences, ids and counts, never a picture."""
+"""Notifies people through SNS and systems through EventBridge. Neither gets a picture."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ EVENT_SOURCE: Final = "maskwatch"
 DETAIL_TYPE: Final = "Mask alert"
 
 
-class TellError(RuntimeError):
-    """EventBridge did not take an event; the message says why."""
+class NotifyError(RuntimeError):
+    """EventBridge refused an event; the message says why."""
 
 
-def tell_people(sns: Any, topic: str, alert: Alert) -> None:
-    """Publish an alert that began or is over to a topic, by its ARN; `sns` is a boto3 client.
+def notify_people(sns: Any, topic: str, alert: Alert) -> None:
+    """Publish the start or end of an alert to an SNS topic (an ARN); `sns` is a boto3 client.
 
     Raises:
-        ClientError: SNS refused.
-        BotoCoreError: It was not reached.
+        ClientError: SNS refused the request.
+        BotoCoreError: SNS was not reached.
     """
     sns.publish(
         TopicArn=topic,
@@ -34,13 +34,13 @@ def tell_people(sns: Any, topic: str, alert: Alert) -> None:
     )
 
 
-def tell_systems(events: Any, stack: str, alert: Alert) -> None:
-    """Put an alert that began or is over on the default bus; `events` is a boto3 client of EventBridge.
+def notify_systems(events: Any, stack: str, alert: Alert) -> None:
+    """Put the start or end of an alert on the default event bus; `events` is a boto3 client.
 
     Raises:
-        ClientError: EventBridge refused.
-        BotoCoreError: It was not reached.
-        TellError: It did not take the event.
+        ClientError: EventBridge refused the request.
+        BotoCoreError: EventBridge was not reached.
+        NotifyError: EventBridge refused the event.
     """
     entry = {
         "Source": EVENT_SOURCE,
@@ -49,4 +49,4 @@ def tell_systems(events: Any, stack: str, alert: Alert) -> None:
     }
     answer = events.put_events(Entries=[entry])
     if answer["FailedEntryCount"]:
-        raise TellError(f"EventBridge did not take the event: {answer['Entries'][0].get('ErrorMessage')}")
+        raise NotifyError(f"EventBridge refused the event: {answer['Entries'][0].get('ErrorMessage')}")
