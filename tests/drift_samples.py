@@ -1,4 +1,4 @@
-"""Predictions drawn at random, as figures to compare."""
+"""Random samples of predictions."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from functions.drift.features import CONFIDENCE, FEATURES, Sample
 from functions.shared.contract import LABELS
 
 MIX = {"mask": 0.6, "no_mask": 0.36, "incorrect": 0.04}
-SURE = {"mask": 40.0, "no_mask": 20.0, "incorrect": 6.0}
+CONFIDENCE_ALPHA = {"mask": 40.0, "no_mask": 20.0, "incorrect": 6.0}
 
 
 def sample(
@@ -23,27 +23,27 @@ def sample(
     """Draw predictions.
 
     Args:
-        count: How many.
-        seed: Where chance begins.
+        count: Number of predictions.
+        seed: Seed of the random numbers.
         labels: Share of each label.
-        shift: By how many standard deviations a feature is off.
-        unsure: What is taken off every confidence.
-        seen: Of how many they are said to be a sample.
+        shift: Shift of each feature, in standard deviations.
+        unsure: How much every confidence is reduced.
+        seen: Value of `Sample.seen` (default: `count`).
     """
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(count, len(FEATURES)))
     drawn = rng.choice(list(labels), count, p=list(labels.values()))
-    surely = [rng.beta(SURE[label], 1) for label in drawn]
-    values[:, FEATURES.index(CONFIDENCE)] = np.clip(np.array(surely) - unsure, 0.34, 1)
+    confidences = [rng.beta(CONFIDENCE_ALPHA[label], 1) for label in drawn]
+    values[:, FEATURES.index(CONFIDENCE)] = np.clip(np.array(confidences) - unsure, 0.34, 1)
     values[:, FEATURES.index("faces")] = rng.poisson(1, count)
     for feature, by in (shift or {}).items():
         values[:, FEATURES.index(feature)] += by
-    places = np.array([LABELS.index(label) for label in drawn], np.int8)
-    return Sample(values.astype(np.float32), places, seen or count, float(count))
+    indexes = np.array([LABELS.index(label) for label in drawn], np.int8)
+    return Sample(values.astype(np.float32), indexes, seen or count, float(count))
 
 
 def days(
     count: int, source: str = "gate-1", *, size: int = 200, seed: int = 1_000, **options
 ) -> list[dict[str, Sample]]:
-    """Draw the predictions of a source, day after day; see `sample`."""
+    """Draw a sample of one source for each of `count` days; see `sample`."""
     return [{source: sample(size, seed=seed + day, **options)} for day in range(count)]

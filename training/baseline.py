@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tqdm import tqdm
 
 from functions.drift.baseline import build
-from functions.drift.features import sample_of
+from functions.drift.features import to_sample
 from functions.inference.decode import decode
 from functions.inference.prediction import PredictOptions
 from functions.inference.record import to_record
@@ -59,7 +59,7 @@ def write_baseline(data: Path, release: Path) -> Path:
     files = tqdm(pictures(data, "val"), "scoring", unit=" pictures")
     records = [record for file in files if (record := record_of(file.path.read_bytes(), models))]
     try:
-        baseline = build(models.version, [{"validation": sample_of(records)}])
+        baseline = build(models.version, [{"validation": to_sample(records)}])
     except ValueError as error:
         raise TrainingError(f"{data}: {error}") from error
     path = release / BASELINE

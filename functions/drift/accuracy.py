@@ -1,4 +1,4 @@
-"""How often predictions were right, with intervals that know that frames of one minute show the same people."""
+"""Accuracy, precision, recall and F1 of labelled predictions, with intervals that allow for clustered frames."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from functions.shared.contract import LABELS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_MIN_CLUSTERS: Final = 10  # that must be wrong, and right, to tell how alike members are
+_MIN_CLUSTERS: Final = 10  # with a wrong and with a right prediction, to estimate how alike members are
 _Z: Final = 1.959964  # of the normal distribution, two-sided 95%
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A prediction of which somebody said what the picture shows.
+class LabelledPrediction:
+    """A prediction with its actual label.
 
     Attributes:
         source: The camera or site.
-        minute: When it was made, Unix time in minutes.
-        model_version: Of the release that made it.
-        actual: The label that somebody gave.
+        minute: Time of the prediction, Unix time in minutes.
+        model_version: The release that made it.
+        actual: The label that a person gave.
         predicted: The most probable label.
-        uncertain: Whether the answer called it uncertain.
-        audit: Whether it is of the random audit sample, and was judged as such.
-        shadow: The most probable label by a challenger in the shadow; None where there was none.
+        uncertain: Whether the answer was `uncertain`.
+        audit: Whether it belongs to the audit sample and was labelled as part of it.
+        shadow: The most probable label of the challenger's shadow prediction; None if there is none.
     """
 
     source: str
@@ -52,19 +52,19 @@ class Share:
 
 @dataclass(frozen=True)
 class Figures:
-    """How well labels were predicted; a share is None where there is nothing to divide by.
+    """How well labels were predicted; a share is None if its denominator is 0.
 
     Attributes:
-        n: Predictions that were judged.
-        of: Predictions that there are.
-        accuracy: Share of right ones among the judged.
-        bounds: Between what the accuracy of all predictions lies whatever was chosen to be judged: all others wrong,
-            or all others right (Manski 1989). None where there are none.
-        precision: By label.
-        recall: By label.
-        f1: By label.
-        uncertain: Share that the answers called uncertain; they count by their most probable label.
-        confusion: How often; rows are actual labels, columns predicted ones, in the order of `LABELS`.
+        n: How many predictions are labelled.
+        of: How many predictions there are.
+        accuracy: Share of right predictions among the labelled ones.
+        bounds: Bounds of the accuracy of all predictions, whichever were labelled: all others wrong, and all others
+            right (Manski 1989). None if there are no predictions.
+        precision: By predicted label.
+        recall: By actual label.
+        f1: By label; None if no prediction has the label as its actual one.
+        uncertain: Share of `uncertain` answers; they count with their most probable label.
+        confusion: Counts; rows are actual labels, columns predicted ones, in the order of `LABELS`.
     """
 
     n: int
@@ -78,8 +78,8 @@ class Figures:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def figures(judged: Sequence[Judged], of: int) -> Figures:
-    """Work out the figures of judged predictions, out of so many that there are."""
+def figures(judged: Sequence[LabelledPrediction], of: int) -> Figures:
+    """Return the figures of labelled predictions; `of` is the number of all predictions."""
     pairs = Counter((one.actual, one.predicted) for one in judged)
     confusion = tuple(tuple(pairs[actual, predicted] for predicted in LABELS) for actual in LABELS)
     n = len(judged)
@@ -97,6 +97,8 @@ def figures(judged: Sequence[Judged], of: int) -> Figures:
         recall={label: share(hits[label], actual[label], effect) for label in LABELS},
         f1={
             label: _f1(hits[label], actual[label] + predicted[label] - hits[label], effect)
+            if actual[label]
+            else None
             for label in LABELS
         },
         uncertain=share(sum(one.uncertain for one in judged), n, effect),
@@ -104,11 +106,11 @@ def figures(judged: Sequence[Judged], of: int) -> Figures:
     )
 
 
-def design_effect(judged: Sequence[Judged]) -> float:
-    """Return by how much the variance of the accuracy exceeds that of as many independent predictions.
+def design_effect(judged: Sequence[LabelledPrediction]) -> float:
+    """Return the variance of the accuracy, divided by that of as many independent predictions.
 
-    The clusters are a source's minutes (Rao and Scott 1992). Where hardly any is wrong, or right, they say little
-    about how alike their members are, which are then taken to be all the same.
+    The clusters are the minutes of a source (Rao and Scott 1992). If too few clusters have a wrong or a right
+    prediction to estimate how alike their members are, the members of each are assumed to be identical.
     """
     sizes, hits = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
     for one in judged:
@@ -128,7 +130,7 @@ def design_effect(judged: Sequence[Judged]) -> float:
 
 
 def share(hits: float, count: float, effect: float = 1.0) -> Share | None:
-    """Return a share with its 95% interval (Wilson 1927), of `count / effect` independent ones."""
+    """Return a share with its 95% interval (Wilson 1927) for `count / effect` independent observations."""
     if not count:
         return None
     value, n = hits / count, max(count / effect, 1.0)
@@ -141,7 +143,8 @@ def share(hits: float, count: float, effect: float = 1.0) -> Share | None:
 def _f1(hits: int, either: int, effect: float) -> Share | None:
     """Return F1 with its interval by the indirect Wilson method (Lam, Gopal and Qian 2023).
 
-    Of the pictures that are so labelled or were so called, J are both. J is a share, and F1 = 2J / (1 + J).
+    J is the share of pictures with the label as both actual and predicted among those with it as either; F1 is
+    2J / (1 + J).
     """
     jaccard = share(hits, either, effect)
     return jaccard and Share(

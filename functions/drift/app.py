@@ -1,4 +1,4 @@
-"""Drift's handler: a schedule's event, or a window that somebody asks about, to a report."""
+"""The Drift handler: writes a report on a window when a schedule or an operator invokes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from functions.shared.s3 import create_client
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-RESERVE: Final = 180.0  # seconds before Lambda's limit when reading ends: comparing and reporting come then
+RESERVE: Final = 180.0  # seconds before the timeout when reading ends, left for comparing and reporting
 
 settings = read_settings()
 logger = Logger()
@@ -25,10 +25,10 @@ s3 = create_client(read_timeout=20, attempts=4, connections=20)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Report on the window that ends at the event's `to`, or now, and is `hours` long, or what the settings say.
+    """Report on the window that ends at the event's `to` (default: now) and has `hours` (default: the settings').
 
     Raises:
-        BaselineError: The baseline cannot be read. Everything that needs none was written before.
+        BaselineError: The baseline cannot be read. Whatever needs no baseline was written before.
     """
     started = time.monotonic()
     window = parse_window(event, settings.window_hours, datetime.now(UTC))

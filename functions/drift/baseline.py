@@ -1,4 +1,4 @@
-"""What pictures and predictions are like when all is well, in some kilobytes: the reference of every comparison."""
+"""The reference distributions of pictures and predictions, against which drift is measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from functions.drift.effects import MIN_EFFECTIVE, Moments, effects, moments
-from functions.drift.features import CONFIDENCE, FEATURES, merged
+from functions.drift.features import CONFIDENCE, FEATURES, merge
 from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
     from functions.drift.features import Sample
 
-MIN_SAMPLES: Final = 200  # predictions that a reference is made of
-MIN_DAYS: Final = 3  # of fewer, nothing is learned about how days differ
+MIN_SAMPLES: Final = 200  # predictions in a reference
+MIN_DAYS: Final = 3  # in a source's reference, to estimate how days differ
 _STEPS: Final = 400  # quantiles of a feature
-_STEPS_OF_A_PART: Final = 100  # of a source, and of the confidence in one label
-_ROWS: Final = 5_000  # that a feature is laid out in, at most
-_KIND: Final = "maskwatch-baseline-2"
+_PART_STEPS: Final = 100  # quantiles of a source's features, and of the confidence in one label
+_MAX_ROWS: Final = 5_000  # of an expanded feature
+_FORMAT: Final = "maskwatch-baseline-2"
 
 
 @dataclass(frozen=True)
 class Days:
-    """How a source's days differ from each other, each compared with all the others.
+    """How a source's days differ; each day is compared with all others.
 
     Attributes:
         count: How many days there are.
-        variance: Of a test's effect between days, beyond what sampling explains, float64 (tests,).
+        variance: Variance of each test's effect between days, beyond sampling variance, float64 (tests,).
         largest: The largest effect of a day, float64 (tests,).
-        longest_silence: The most days one after the other on which there was no record.
+        longest_silence: The largest number of consecutive days without a record.
     """
 
     count: int
@@ -46,14 +46,14 @@ class Days:
 
 @dataclass(frozen=True)
 class Reference:
-    """Predictions, summed up.
+    """A summary of predictions.
 
     Attributes:
-        count: How many they were.
-        moments: What effects are computed from.
-        quantiles: Of each feature, ascending, float32 (steps, len(FEATURES)); each stands for as many predictions.
-        confidences: Quantiles, ascending, of the confidence in each label that occurs.
-        days: How its days differ; None where they are too few to tell, as of a release's own pictures.
+        count: How many predictions there were.
+        moments: Means and variances, from which effects are computed.
+        quantiles: Equidistant quantiles of each feature, ascending, float32 (steps, len(FEATURES)).
+        confidences: Quantiles of the confidence by predicted label, ascending.
+        days: How days differ; None if there are too few, as for a release's validation pictures.
     """
 
     count: int
@@ -63,22 +63,22 @@ class Reference:
     days: Days | None
 
     def label_counts(self) -> dict[str, int]:
-        """Return how many had each label for the most probable one."""
+        """Return the number of predictions by most probable label."""
         return dict(zip(LABELS, self.moments.counts.astype(int).tolist(), strict=True))
 
     def column(self, feature: str) -> NDArray[np.float32]:
-        """Return a feature's values, ascending, as many as there were predictions, though at most `_ROWS`."""
-        return _laid_out(self.quantiles[:, FEATURES.index(feature)], min(self.count, _ROWS))
+        """Return values of a feature with its distribution, ascending: `count` values, but at most `_MAX_ROWS`."""
+        return _expanded(self.quantiles[:, FEATURES.index(feature)], min(self.count, _MAX_ROWS))
 
     def confidence_at(self, labels: Mapping[str, int]) -> NDArray[np.float32]:
-        """Return the confidences that predictions would have whose labels occur in another proportion.
+        """Return the confidences that the reference would have with other proportions of labels.
 
-        A label that the reference does not know has those of all labels together.
+        A label that does not occur in the reference has the confidences of all labels.
         """
-        rows, total = min(self.count, _ROWS), sum(labels.values())
-        everything = self.quantiles[:, FEATURES.index(CONFIDENCE)]
+        rows, total = min(self.count, _MAX_ROWS), sum(labels.values())
+        pooled = self.quantiles[:, FEATURES.index(CONFIDENCE)]
         parts = [
-            _laid_out(self.confidences.get(label, everything), round(rows * number / total))
+            _expanded(self.confidences.get(label, pooled), round(rows * number / total))
             for label, number in labels.items()
         ]
         return np.sort(np.concatenate(parts))
@@ -86,12 +86,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What is compared with.
+    """The references of a release.
 
     Attributes:
-        model_version: Of the release that made the predictions.
-        overall: All of them.
-        sources: Those of each source that has a past of its own; none, where the baseline is a release's own.
+        model_version: The release that made the predictions.
+        overall: The reference of all predictions.
+        sources: The references of sources with enough predictions; none in the baseline of a release itself.
     """
 
     model_version: str
@@ -99,10 +99,10 @@ class Baseline:
     sources: Mapping[str, Reference]
 
     def to_json(self) -> str:
-        """Return what `read` reads."""
+        """Return the JSON that `read` parses."""
         return json.dumps(
             {
-                "kind": _KIND,
+                "kind": _FORMAT,
                 "model_version": self.model_version,
                 "features": FEATURES,
                 "overall": _to_json(self.overall),
@@ -113,14 +113,14 @@ class Baseline:
 
 
 def build(model_version: str, days: Sequence[Mapping[str, Sample]]) -> Baseline:
-    """Sum up predictions that were made when all was well.
+    """Build a baseline from the predictions of a good period.
 
     Args:
-        model_version: Of the release that made them.
-        days: By source, day after day. A single one, of one source, is what a release's own pictures are.
+        model_version: The release that made them.
+        days: Samples by source, for each day. A release's validation pictures are one day of one source.
 
     Raises:
-        ValueError: They are too few.
+        ValueError: There are too few predictions.
     """
     by_source: dict[str, list[Sample | None]] = {}
     for day in days:
@@ -128,25 +128,25 @@ def build(model_version: str, days: Sequence[Mapping[str, Sample]]) -> Baseline:
             by_source.setdefault(source, [])
     for source, samples in by_source.items():
         samples += [day.get(source) for day in days]
-    everything = merged(sample for samples in by_source.values() for sample in samples if sample)
-    if len(everything.labels) < MIN_SAMPLES:
+    pooled = merge(sample for samples in by_source.values() for sample in samples if sample)
+    if len(pooled.labels) < MIN_SAMPLES:
         raise ValueError(
             f"a baseline needs at least {MIN_SAMPLES} predictions of different minutes, "
-            f"and there are {len(everything.labels)}"
+            f"but there are {len(pooled.labels)}"
         )
     references = {source: _reference_of_days(samples) for source, samples in by_source.items()}
     return Baseline(
         model_version,
-        _reference(everything, None, _STEPS),
+        _reference(pooled, None, _STEPS),
         {source: reference for source, reference in references.items() if reference},
     )
 
 
 def read(text: str | bytes) -> Baseline:
-    """Read a baseline.
+    """Parse a baseline.
 
     Raises:
-        ValueError: It is none, or one of other features than are recorded now; the message says so.
+        ValueError: It is malformed or has other features than this version; the message says which.
     """
     try:
         payload = json.loads(text)
@@ -154,35 +154,34 @@ def read(text: str | bytes) -> Baseline:
         sources = {name: _read(reference) for name, reference in payload["sources"].items()}
         return Baseline(str(payload["model_version"]), _read(payload["overall"]), sources)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"this is no baseline: {error}") from error
+        raise ValueError(f"this is not a baseline: {error}") from error
 
 
 def _check(payload: Mapping[str, Any]) -> None:
-    if payload["kind"] != _KIND or payload["features"] != list(FEATURES):
-        raise ValueError("it is of another version of MaskWatch; write it anew")
+    if payload["kind"] != _FORMAT or payload["features"] != list(FEATURES):
+        raise ValueError("another version of MaskWatch wrote it; write a new one")
 
 
 def _reference_of_days(samples: Sequence[Sample | None]) -> Reference | None:
-    """Return the reference of one source, or None where it has too few days or predictions."""
+    """Return the reference of one source, or None if it has too few days or predictions."""
     usable = [sample for sample in samples if sample and sample.effective >= MIN_EFFECTIVE]
-    everything = merged(usable)
-    if len(usable) < MIN_DAYS or len(everything.labels) < MIN_SAMPLES:
+    pooled = merge(usable)
+    if len(usable) < MIN_DAYS or len(pooled.labels) < MIN_SAMPLES:
         return None
-    left_out = [
-        effects(day, moments(merged(usable[:place] + usable[place + 1 :])))
-        for place, day in enumerate(usable)
+    leave_one_out = [
+        effects(day, moments(merge(usable[:index] + usable[index + 1 :]))) for index, day in enumerate(usable)
     ]
-    found = np.array([each.values for each in left_out])
-    sampling = np.array([each.sampling + each.of_reference for each in left_out])
-    # The method of moments (DerSimonian and Laird 1986); the mean of the other days differs from one day by
-    # 1 + 1/(n - 1) times the variance of a day.
+    found = np.array([each.values for each in leave_one_out])
+    sampling = np.array([each.sampling + each.of_reference for each in leave_one_out])
+    # The method of moments (DerSimonian and Laird 1986). A day minus the mean of the n - 1 others has 1 + 1/(n - 1)
+    # times the variance of a day.
     excess = np.maximum((found**2 - sampling).mean(axis=0), 0) / (1 + 1 / (len(usable) - 1))
     silence = longest = 0
     for sample in samples:
         silence = 0 if sample else silence + 1
         longest = max(longest, silence)
     days = Days(len(usable), excess, np.abs(found).max(axis=0), longest)
-    return _reference(everything, days, _STEPS_OF_A_PART)
+    return _reference(pooled, days, _PART_STEPS)
 
 
 def _reference(sample: Sample, days: Days | None, steps: int) -> Reference:
@@ -192,9 +191,9 @@ def _reference(sample: Sample, days: Days | None, steps: int) -> Reference:
         moments=moments(sample),
         quantiles=_quantiles(sample.values, steps),
         confidences={
-            label: _quantiles(confidence[sample.labels == place], _STEPS_OF_A_PART)
-            for place, label in enumerate(LABELS)
-            if (sample.labels == place).any()
+            label: _quantiles(confidence[sample.labels == index], _PART_STEPS)
+            for index, label in enumerate(LABELS)
+            if (sample.labels == index).any()
         },
         days=days,
     )
@@ -205,7 +204,7 @@ def _quantiles(values: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
     return np.quantile(values, middles, axis=0, method="inverted_cdf").astype(np.float32)
 
 
-def _laid_out(quantiles: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
+def _expanded(quantiles: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
     return quantiles[np.arange(rows) * len(quantiles) // max(rows, 1)]
 
 

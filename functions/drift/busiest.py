@@ -1,4 +1,4 @@
-"""The most frequent names of a stream that may hold any number of them."""
+"""The most frequent names in a stream with any number of distinct names."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 class Busiest:
     """Counts names in bounded memory: Space-Saving (Metwally, Agrawal and El Abbadi 2005).
 
-    A new name takes the place of the rarest and inherits its count. So a name that makes up more than one in `limit`
-    of the stream is never lost, however many others come with it.
+    A new name replaces the rarest and inherits its count, so a name that makes up more than 1 / `limit` of the stream
+    is never lost.
     """
 
     def __init__(self, limit: int, always: Iterable[str] = ()) -> None:
         self._limit, self._always = limit, frozenset(always)
         self._counts: dict[str, int] = {}
-        self._heap: list[tuple[int, str]] = []  # counts as they once were, at most those of today
+        self._heap: list[tuple[int, str]] = []  # counts that may be outdated, never too large
 
     def add(self, name: str) -> str | None:
-        """Count a name; return the one that it displaced, if any. Those of `always` are not displaced."""
+        """Count a name; return the name that it replaced, if any. Names in `always` are never replaced."""
         if name in self._always:
             return None
         if name in self._counts:
@@ -39,6 +39,6 @@ class Busiest:
     def _rarest(self) -> tuple[str, int]:
         while True:
             count, name = heapq.heappop(self._heap)
-            if (today := self._counts[name]) == count:
+            if (current := self._counts[name]) == count:
                 return name, count
-            heapq.heappush(self._heap, (today, name))
+            heapq.heappush(self._heap, (current, name))

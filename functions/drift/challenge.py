@@ -1,4 +1,4 @@
-"""How a challenger does beside the live release: on the same pictures in the shadow, or on sources of its own."""
+"""Compares a challenger with the live release: on the same pictures in shadow mode, or on different sources."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from functions.drift.accuracy import Share, design_effect, share
-from functions.drift.sample import BURST, Seen
+from functions.drift.sample import BURST, HashSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from functions.drift.accuracy import Judged
+    from functions.drift.accuracy import LabelledPrediction
     from functions.shared.record import Record
 
-MIN_DIFFERENCE: Final = 0.02  # of two accuracies, that is worth knowing of
+MIN_DIFFERENCE: Final = 0.02  # of two accuracies, to be detected
 SIGNIFICANCE: Final = 0.05  # two-sided
-POWER: Final = 0.8  # the chance to find such a difference
-_ASSUMED: Final = 0.9  # accuracy, as long as there are fewer labels than this to say
-_MIN_JUDGED: Final = 30
+POWER: Final = 0.8  # the probability of detecting `MIN_DIFFERENCE`
+_ASSUMED_ACCURACY: Final = 0.9  # while there are fewer than `_MIN_LABELS` labels
+_MIN_LABELS: Final = 30
 
 TOO_FEW: Final = "too few labels"
 BETTER: Final = "better"
@@ -36,14 +36,14 @@ class Side:
     """One of the two releases in the window.
 
     Attributes:
-        model_version: Of the release.
-        pictures: That it scored.
-        labels: How many of them it gave each label, by their largest face.
-        median_ms: From pixels to verdicts; None where there are no pictures.
-        p95_ms: The same, of the slowest twentieth.
-        judged: Labels of the audit sample about its pictures.
-        accuracy: The share of these that it had right; None where there are none.
-        needed: How many more labels are needed.
+        model_version: Version of the release.
+        pictures: How many pictures it scored.
+        labels: Its answers by label (of the largest face).
+        median_ms: Median time of detection and classification; None if there are no pictures.
+        p95_ms: The 95th percentile of this time.
+        judged: How many labels of the audit sample are about its pictures.
+        accuracy: Its accuracy on these; None if there are none.
+        needed: How many more labels are needed for a verdict.
     """
 
     model_version: str
@@ -58,18 +58,18 @@ class Side:
 
 @dataclass(frozen=True)
 class Challenge:
-    """What the window says about two releases.
+    """The comparison of two releases in a window.
 
     Attributes:
-        shadow: Whether the challenger scored the pictures that the live release answered.
-        live: The release that serves.
-        challenger: The other one.
-        agreement: Of the pictures that both scored, the share that got the same label; frames of a source and minute
-            count as one. None where there are none.
-        disagreements: How often the live release said the first label and the challenger the second.
-        p: Of the test that both are equally accurate; None where there is nothing to test.
-        verdict: On the challenger: `too few labels` until there are as many as a difference of `MIN_DIFFERENCE` takes
-            to be found, lest looking again and again finds one that is none; then `better`, `worse` or `alike`.
+        shadow: Whether the challenger runs in shadow mode, on the pictures that the live release answers.
+        live: The serving release.
+        challenger: The challenger.
+        agreement: The share of pictures to which both gave the same label; its interval counts the frames of a source
+            and minute as one. None if no picture was scored by both.
+        disagreements: The live release's label, the challenger's label, and how often this pair occurred.
+        p: p-value of the hypothesis that both are equally accurate; None if there is nothing to test.
+        verdict: `too few labels` until there are enough to detect `MIN_DIFFERENCE`, because repeated tests would find
+            differences by chance; then whether the challenger is `better`, `worse` or `alike`.
     """
 
     shadow: bool
@@ -82,22 +82,22 @@ class Challenge:
 
 
 class Tally:
-    """Counts what two releases say in the window.
+    """Counts the answers of two releases in the window.
 
     Args:
-        live: The version of the release that serves.
-        challenger: That of the other one; empty where there is none.
+        live: Version of the serving release.
+        challenger: Version of the challenger; empty if there is none.
     """
 
     def __init__(self, live: str, challenger: str) -> None:
         self.live, self.challenger = live, challenger
-        self._seen, self._minutes = Seen(), 0
+        self._seen, self._minutes = HashSet(), 0
         self._labels = {live: Counter[str](), challenger: Counter[str]()}
         self._times = {live: array("f"), challenger: array("f")}
         self._pairs = Counter[tuple[str, str]]()
 
     def add(self, record: Record) -> None:
-        """Count a prediction, or what was said in the shadow of one."""
+        """Count a prediction or a shadow prediction."""
         body = record.body
         if body is None or record.model_version not in self._labels:
             return
@@ -111,30 +111,32 @@ class Tally:
         if isinstance(detect, int | float) and isinstance(infer, int | float):
             self._times[record.model_version].append(detect + infer)
 
-    def result(self, audited: Sequence[Judged]) -> Challenge | None:
-        """Return what comes of it; None where there is no challenger.
+    def result(self, audited: Sequence[LabelledPrediction]) -> Challenge | None:
+        """Return the comparison; None if there is no challenger.
 
         Args:
-            audited: The labels of the audit sample. Others say nothing here: who reports mistakes reports those of
-                the release that answers.
+            audited: The labelled predictions of the audit sample. Other labels are biased: people report mistakes of
+                the release whose answers they see.
         """
         if not self.challenger or self.challenger == self.live:
             return None
         shadow = bool(self._pairs)
         pairs = [one for one in audited if one.model_version == self.live and one.shadow]
-        own = {
+        labelled = {
             self.live: pairs if shadow else [one for one in audited if one.model_version == self.live],
             self.challenger: [one for one in audited if one.model_version == self.challenger],
         }
-        hits = {version: [one.predicted == one.actual for one in judged] for version, judged in own.items()}
+        hits = {
+            version: [one.predicted == one.actual for one in judged] for version, judged in labelled.items()
+        }
         if shadow:
-            own[self.challenger] = pairs
+            labelled[self.challenger] = pairs
             hits[self.challenger] = [one.shadow == one.actual for one in pairs]
             needed, p = _paired(pairs)
         else:
-            needed, p = _unpaired(own[self.live], own[self.challenger])
+            needed, p = _unpaired(labelled[self.live], labelled[self.challenger])
         sides = [
-            self._side(version, own[version], hits[version], more)
+            self._side(version, labelled[version], hits[version], more)
             for version, more in zip((self.live, self.challenger), needed, strict=True)
         ]
         agreeing, both = sum(n for (a, b), n in self._pairs.items() if a == b), self._pairs.total()
@@ -148,7 +150,9 @@ class Tally:
             verdict=_verdict(sides[0], sides[1], p),
         )
 
-    def _side(self, version: str, judged: Sequence[Judged], hits: Sequence[bool], needed: int) -> Side:
+    def _side(
+        self, version: str, judged: Sequence[LabelledPrediction], hits: Sequence[bool], needed: int
+    ) -> Side:
         times = np.frombuffer(self._times[version], np.float32)
         median, p95 = np.quantile(times, (0.5, 0.95)).round(2).tolist() if len(times) else (None, None)
         accuracy = share(sum(hits), len(hits), design_effect(judged)) if judged else None
@@ -164,32 +168,34 @@ def _verdict(live: Side, challenger: Side, p: float | None) -> str:
     return BETTER if challenger.accuracy.value > live.accuracy.value else WORSE
 
 
-def _unpaired(live: Sequence[Judged], challenger: Sequence[Judged]) -> tuple[tuple[int, int], float | None]:
-    """Return how many more labels each release needs, and p of both being equally accurate on their own sources."""
+def _unpaired(
+    live: Sequence[LabelledPrediction], challenger: Sequence[LabelledPrediction]
+) -> tuple[tuple[int, int], float | None]:
+    """Return how many more labels each release needs, and the p-value of equal accuracy on different sources."""
     right = [sum(one.predicted == one.actual for one in judged) for judged in (live, challenger)]
     effects = [design_effect(judged) for judged in (live, challenger)]
     n = [len(judged) / effect for judged, effect in zip((live, challenger), effects, strict=True)]
-    known = right[0] / len(live) if len(live) >= _MIN_JUDGED else _ASSUMED
-    wanted = labels_needed(known)
-    needed = [ceil(max(wanted - have, 0) * effect) for have, effect in zip(n, effects, strict=True)]
+    accuracy = right[0] / len(live) if len(live) >= _MIN_LABELS else _ASSUMED_ACCURACY
+    enough = labels_needed(accuracy)
+    needed = [ceil(max(enough - have, 0) * effect) for have, effect in zip(n, effects, strict=True)]
     if not live or not challenger:
         return (needed[0], needed[1]), None
     p = two_proportions(right[0] / len(live), n[0], right[1] / len(challenger), n[1])
     return (needed[0], needed[1]), p
 
 
-def _paired(pairs: Sequence[Judged]) -> tuple[tuple[int, int], float | None]:
-    """Return how many more labels are needed, and p that both are equally accurate on the same pictures."""
+def _paired(pairs: Sequence[LabelledPrediction]) -> tuple[tuple[int, int], float | None]:
+    """Return how many more labels are needed, and the p-value of equal accuracy on the same pictures."""
     lost = sum(one.predicted == one.actual != one.shadow for one in pairs)
     won = sum(one.shadow == one.actual != one.predicted for one in pairs)
-    discordant = (lost + won) / len(pairs) if len(pairs) >= _MIN_JUDGED else 2 * (1 - _ASSUMED)
+    discordant = (lost + won) / len(pairs) if len(pairs) >= _MIN_LABELS else 2 * (1 - _ASSUMED_ACCURACY)
     effect = design_effect(pairs)
     needed = ceil(max(pairs_needed(discordant) - len(pairs) / effect, 0) * effect)
     return (needed, needed), mcnemar(lost, won) if pairs else None
 
 
 def two_proportions(p1: float, n1: float, p2: float, n2: float) -> float:
-    """Return the two-sided p of two shares being the same: the pooled z test (Fleiss, Levin and Paik 2003, ch. 3)."""
+    """Return the two-sided p-value of equal shares by the pooled z test (Fleiss, Levin and Paik 2003, ch. 3)."""
     from scipy.stats import norm  # noqa: PLC0415 -- takes a second to import, and few stacks have a challenger
 
     pooled = (p1 * n1 + p2 * n2) / (n1 + n2)
@@ -198,7 +204,7 @@ def two_proportions(p1: float, n1: float, p2: float, n2: float) -> float:
 
 
 def labels_needed(p: float, difference: float = MIN_DIFFERENCE) -> int:
-    """Return how many labels of each release tell `p` from `p - difference` (Fleiss, Levin and Paik 2003, ch. 4)."""
+    """Return the labels per release that detect `p` against `p - difference` (Fleiss, Levin and Paik 2003, ch. 4)."""
     other = max(p - difference, 0.0)
     mean = (p + other) / 2
     alpha, beta = _quantiles()
@@ -207,18 +213,18 @@ def labels_needed(p: float, difference: float = MIN_DIFFERENCE) -> int:
 
 
 def mcnemar(lost: int, won: int) -> float:
-    """Return the two-sided p of as many pictures being lost as won, by the exact test (McNemar 1947)."""
+    """Return the two-sided p-value of as many pictures lost as won by the exact test (McNemar 1947)."""
     from scipy.stats import binomtest  # noqa: PLC0415 -- see above
 
     return float(binomtest(won, lost + won, 0.5).pvalue) if lost + won else 1.0
 
 
 def pairs_needed(discordant: float, difference: float = MIN_DIFFERENCE) -> int:
-    """Return how many labels about the same pictures tell such a difference (Connor 1987, eq. 3).
+    """Return the number of pictures, labelled and scored by both, that detects a difference (Connor 1987, eq. 3).
 
     Args:
-        discordant: The share of pictures that one release has right and the other wrong.
-        difference: Of the two accuracies; no more than `discordant`.
+        discordant: The share of pictures that exactly one release has right.
+        difference: The difference of the two accuracies; at most `discordant`.
     """
     discordant = max(discordant, difference)
     alpha, beta = _quantiles()
@@ -231,20 +237,23 @@ def _quantiles() -> tuple[float, float]:
     return float(norm.isf(SIGNIFICANCE / 2)), float(norm.isf(1 - POWER))
 
 
-def words(challenge: Mapping[str, Any]) -> str:
-    """Say in a sentence what a report's JSON says about a challenger."""
+def describe(challenge: Mapping[str, Any]) -> str:
+    """Return sentences that describe the comparison in a report's JSON."""
     live, challenger = challenge["live"], challenge["challenger"]
-    told = f"Release {challenger['model_version']} challenges {live['model_version']}"
-    told += " in the shadow" if challenge["shadow"] else ""
-    told += f": {challenger['pictures']:,} pictures beside {live['pictures']:,}."
+    text = f"Release {challenger['model_version']} challenges release {live['model_version']}"
+    text += " in shadow mode" if challenge["shadow"] else ""
+    text += f"; it scored {challenger['pictures']:,} pictures, the live release {live['pictures']:,}."
     if agreement := challenge["agreement"]:
-        told += f" Both say the same of {agreement['value']:.1%} of them."
+        text += f" They agree on {agreement['value']:.1%} of the pictures that both scored."
     if all(side["accuracy"] for side in (live, challenger)):
-        right = [f"{side['accuracy']['value']:.1%} ({side['judged']} judged)" for side in (challenger, live)]
-        told += f" Of the audit sample it has {right[0]} right, the live one {right[1]}, p = {challenge['p']:.2g}."
+        right = [f"{side['accuracy']['value']:.1%} ({side['judged']} labels)" for side in (challenger, live)]
+        text += (
+            f" On the audit sample, the accuracy of the challenger is {right[0]}, that of the live release "
+            f"{right[1]}, p = {challenge['p']:.2g}."
+        )
     if challenge["verdict"] != TOO_FEW:
-        return f"{told} The challenger is {challenge['verdict']}."
+        return f"{text} The challenger is {challenge['verdict']}."
     needed = f"{challenger['needed']:,} more labels of the audit sample are needed"
     if not challenge["shadow"]:
-        needed += f" about the challenger's pictures and {live['needed']:,} about the live one's"
-    return f"{told} To tell a difference of {MIN_DIFFERENCE:.0%}, {needed}."
+        needed += f" about the challenger's pictures and {live['needed']:,} about the live release's"
+    return f"{text} To detect a difference of {MIN_DIFFERENCE:.0%}, {needed}."

@@ -1,4 +1,4 @@
-"""Small charts as SVG that stands in a page; their colours are the page's."""
+"""Small SVG charts, embedded in the report and coloured by its style sheet."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ BINS: Final = 24
 _WIDTH, _HEIGHT = 240, 84
 
 
-def histogram(then: NDArray[np.float32], now: NDArray[np.float32], title: str, ends: Sequence[str]) -> str:
-    """Draw how often values occurred then (an area) and occur now (a line), each as a share.
+def histogram(
+    reference: NDArray[np.float32], current: NDArray[np.float32], title: str, ends: Sequence[str]
+) -> str:
+    """Draw the histograms of reference (an area) and current values (a line), as shares.
 
     Args:
-        then: Values of the baseline.
-        now: Values of the window.
-        title: What a screen reader says.
-        ends: What stands below the left and the right end of the axis, see `bounds`.
+        reference: Values of the baseline.
+        current: Values of the window.
+        title: Text for screen readers.
+        ends: Labels of the left and the right end of the axis, see `bounds`.
     """
-    low, high = bounds(then, now)
+    low, high = bounds(reference, current)
     areas = [
-        np.histogram(values.clip(low, high), BINS, (low, high))[0] / len(values) for values in (then, now)
+        np.histogram(values.clip(low, high), BINS, (low, high))[0] / len(values)
+        for values in (reference, current)
     ]
     top = max(float(area.max()) for area in areas)
     before, after = (_outline(area / top) for area in areas)
@@ -37,25 +40,24 @@ def histogram(then: NDArray[np.float32], now: NDArray[np.float32], title: str, e
     )
     return (
         f'<svg class="histogram" viewBox="-1 -4 {_WIDTH + 2} {_HEIGHT + 22}" role="img" aria-label="{escape(title)}">'
-        f'<path class="then" d="{before}"/><path class="now" d="{after}"/>'
+        f'<path class="reference" d="{before}"/><path class="current" d="{after}"/>'
         f'<line class="axis" x1="0" x2="{_WIDTH}" y1="{_HEIGHT}" y2="{_HEIGHT}"/>{texts}</svg>'
     )
 
 
-def bounds(then: NDArray[np.float32], now: NDArray[np.float32]) -> tuple[float, float]:
-    """Return between which values nearly all lie; never the same."""
+def bounds(reference: NDArray[np.float32], current: NDArray[np.float32]) -> tuple[float, float]:
+    """Return two different values between which 99% of the values lie."""
     low, high = (
-        float(choose(np.quantile(values, share) for values in (then, now)))
+        float(choose(np.quantile(values, share) for values in (reference, current)))
         for choose, share in ((min, 0.005), (max, 0.995))
     )
-    apart = high - low > 1e-4 * max(
-        abs(low), abs(high), 1e-3
-    )  # else too little for single precision to divide
-    return (low, high) if apart else (low - 0.5, high + 0.5)
+    # A smaller difference is too small for bins in single precision.
+    distinct = high - low > 1e-4 * max(abs(low), abs(high), 1e-3)
+    return (low, high) if distinct else (low - 0.5, high + 0.5)
 
 
 def _outline(heights: NDArray[np.float64]) -> str:
-    """Return the path of the steps, from the axis and back to it; 1 is the full height."""
+    """Return the SVG path of a histogram's outline; heights are from 0 to 1."""
     step = _WIDTH / len(heights)
     corners = "".join(
         f"V{_HEIGHT * (1 - height):.1f}H{(n + 1) * step:.1f}" for n, height in enumerate(heights)
@@ -64,7 +66,7 @@ def _outline(heights: NDArray[np.float64]) -> str:
 
 
 def shares(parts: Sequence[tuple[str, float]], title: str) -> str:
-    """Draw a bar of parts, each of a class and a share, that together make up its length."""
+    """Draw a stacked bar of parts, each a CSS class and a share."""
     bars, left = [], 0.0
     for name, share in parts:
         bars.append(
@@ -78,7 +80,7 @@ def shares(parts: Sequence[tuple[str, float]], title: str) -> str:
 
 
 def meter(value: float, limit: float) -> str:
-    """Draw how a value stands to its limit, which is marked at a third; beyond three times that it is full."""
+    """Draw a value as a bar that ends at three times its limit; the limit is marked."""
     length = min(value / limit / 3, 1) * 100
     kind = "over" if value >= limit else "under"
     return (

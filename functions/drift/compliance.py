@@ -1,4 +1,4 @@
-"""How masks were worn, hour by hour and source by source: a file a day that is written whole each time."""
+"""Counts of faces and people by hour, source and label: one file per day, which each run rewrites."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
     from functions.shared.record import Record
 
-SOURCES: Final = 1_000  # that are told apart, the busiest of all days together
-MAX_STAYS: Final = 200_000  # people who are told apart
+MAX_SOURCES: Final = 1_000  # the busiest of all days; others are pooled
+MAX_STAYS: Final = 200_000  # further tracks are not counted as people
 _COLUMN: Final = {name: number for number, name in enumerate(COMPLIANCE_COUNTS)}
 _HOUR: Final = 3600  # seconds
 
 
 class _Row:
-    """The counts of an hour and a source."""
+    """The counts of one hour and source."""
 
     __slots__ = ("counts", "minutes", "versions")
 
     def __init__(self) -> None:
         self.counts = [0] * len(COMPLIANCE_COUNTS)
-        self.minutes = 0  # a bit for each in which faces were seen
+        self.minutes = 0  # a bit for each minute with a face
         self.versions = Counter[str]()
 
     def add(self, other: _Row) -> None:
@@ -41,15 +41,15 @@ class _Row:
 
 
 class Compliance:
-    """Counts pictures, faces in them, and people where the records say who is who."""
+    """Counts pictures, faces, and people in records that have a track."""
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[int, _Row]] = defaultdict(dict)  # by source and hour
         self._stays: dict[tuple[str, str], tuple[float, Counter[str]]] = {}
-        self._busiest = Busiest(SOURCES)
+        self._busiest = Busiest(MAX_SOURCES)
 
     def add(self, record: Record) -> None:
-        """Count a prediction, at the time that its picture is of."""
+        """Count a prediction in the hour when its picture was taken or uploaded."""
         displaced = self._busiest.add(record.source)
         if displaced is not None:
             self._pool(displaced)
@@ -65,10 +65,10 @@ class Compliance:
         row.minutes |= 1 << int(record.taken % _HOUR // 60)
         row.versions[record.model_version] += 1
         if record.track:
-            self._follow(record)
+            self._count_person(record)
 
-    def _follow(self, record: Record) -> None:
-        """Take note that a person is in sight, of whom the largest face of a picture is."""
+    def _count_person(self, record: Record) -> None:
+        """Count a frame of the tracked person, who is the largest face."""
         name = record.source, record.track
         if name not in self._stays and len(self._stays) == MAX_STAYS:
             return
@@ -81,7 +81,7 @@ class Compliance:
             self._rows[OTHERS].setdefault(hour, _Row()).add(row)
 
     def days(self) -> Mapping[date, Sequence[Mapping[str, Any]]]:
-        """Return the rows of every day that has any, by hour and source; a person counts where the stay began."""
+        """Return the rows by day, sorted by hour and source; a person counts in the hour when the stay began."""
         people: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
         for (source, _), (first, labels) in self._stays.items():
             kept = source if source in self._rows else OTHERS
@@ -99,7 +99,7 @@ class Compliance:
         }
 
     def versions(self) -> Mapping[date, Counter[str]]:
-        """Return how many pictures of each day were judged by which release."""
+        """Return the number of pictures with faces by day and release."""
         found: dict[date, Counter[str]] = defaultdict(Counter)
         for rows in self._rows.values():
             for hour, row in rows.items():
@@ -115,16 +115,16 @@ def write(
     now: datetime,
     confusion: Sequence[Sequence[int]] | None,
 ) -> str | None:
-    """Write a day's file and return its key; None where the one that is there counts more pictures.
+    """Write a day's file and return its key; return None if the existing one counts more pictures.
 
     Args:
         s3: A boto3 client.
-        bucket: Where summaries are.
-        day: UTC.
+        bucket: Name of the insights bucket.
+        day: The day, UTC.
         rows: See `Compliance.days`.
-        now: When they were counted.
-        confusion: Of the release that judged the day's pictures, on its test pictures, where it is known; rows are
-            actual labels, columns predicted ones.
+        now: The current time.
+        confusion: The confusion matrix on test pictures of the release that scored the day's pictures; rows are
+            actual labels, columns predicted ones. None if it is not known.
     """
     key = compliance_key(day)
     if _pictures(read(s3, bucket, key)) > sum(row["pictures"] for row in rows):
@@ -141,7 +141,7 @@ def write(
 
 
 def _pictures(summary: bytes | None) -> int:
-    """Return how many pictures a day's file counts; of one that cannot be read none, so that it is replaced."""
+    """Return the number of pictures in a day's file; 0 if it cannot be parsed, so that it is replaced."""
     try:
         return sum(int(row["pictures"]) for row in json.loads(summary or b"")["rows"])
     except (KeyError, TypeError, ValueError):

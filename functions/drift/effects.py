@@ -1,8 +1,8 @@
-"""By how much predictions differ from a reference, test by test, and how far chance alone would take them.
+"""Effect sizes of the differences between predictions and a reference, and their sampling variances.
 
-Every test is of something that one sentence can say: the mean of a figure, its spread, the share of a label, the
-confidence. Means and spreads are compared with what the reference would be with the labels that occur now: where
-fewer people wear masks, faces without masks are expected in the pictures.
+The tests compare the mean and the spread of each feature, the share of each label, and the confidence. Means and
+spreads are compared with those of the reference reweighted to the current proportions of labels: if fewer people wear
+masks, the pictures contain more faces without masks.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ if TYPE_CHECKING:
 
 INPUT, EMBEDDING, PREDICTION, CONFIDENCE_DROP = KINDS = ("input", "embedding", "prediction", "confidence")
 MEAN, SPREAD, SHARE = "mean", "spread", "share"
-MIN_EFFECTIVE: Final = 20  # independent predictions, with fewer of which nothing is said
-_MIN_OF_LABEL: Final = (
-    5  # predictions of a label in the reference, with fewer of which it stands for all labels
-)
+MIN_EFFECTIVE: Final = 20  # independent predictions in a sample that is tested
+_MIN_OF_LABEL: Final = 5  # predictions of a label; a rarer label gets the moments of all labels
 _COMPARED: Final = (*INPUTS, *PROJECTIONS)
-_PLACES: Final = np.array([FEATURES.index(feature) for feature in _COMPARED])
+_INDEXES: Final = np.array([FEATURES.index(feature) for feature in _COMPARED])
 _CONFIDENCE: Final = FEATURES.index(CONFIDENCE)
 _PROJECTIONS: Final = np.array([FEATURES.index(feature) for feature in PROJECTIONS])
-# The smallest deviation that a figure is measured in, in its own unit: a camera whose pictures all have one size has
-# none. A projection that is dead in the reference counts by a tenth of the median of the others.
+# The smallest standard deviation used as the unit of an effect, because a feature may be constant in the reference,
+# such as the size of one camera's pictures. The floor of a projection is a tenth of the median of all projections.
 _FLOORS: Final[Mapping[str, float]] = {
     "size": 0.1, "shape": 0.05, "faces": 0.25, "face_side": 0.1, CONFIDENCE: 0.01,
 }  # fmt: skip
@@ -43,15 +41,15 @@ _FLOOR_OF_PROJECTION: Final = 0.1
 
 @dataclass(frozen=True)
 class Test:
-    """What is compared.
+    """One statistic that is compared.
 
     Attributes:
         feature: One of the features, or a label.
         kind: One of `KINDS`.
-        of: `mean`, `spread` or `share`.
-        limit: The effect from which a difference matters: of a mean, in standard deviations of the reference; of a
-            spread, in the natural logarithm of its ratio; of a share and of the confidence, as a difference.
-        between_days: The standard deviation of the effect that is expected between days of an unchanged world.
+        of: The statistic: `mean`, `spread` or `share`.
+        limit: The effect at which a difference is large: for a mean, in standard deviations of the reference; for a
+            spread, the natural logarithm of the ratio; for a share and for the confidence, the difference.
+        between_days: The expected standard deviation of the effect between days without drift.
     """
 
     feature: str
@@ -64,7 +62,7 @@ class Test:
 def _tests() -> tuple[Test, ...]:
     kinds = [(feature, INPUT if feature in INPUTS else EMBEDDING) for feature in _COMPARED]
     limits = {INPUT: 0.25, EMBEDDING: 0.3}
-    # 5% of a figure's variance between days: a standard deviation of 0.22.
+    # 5% of a feature's variance is between days: a standard deviation of 0.22.
     return (
         *(Test(feature, kind, MEAN, limits[kind], 0.22) for feature, kind in kinds),
         *(Test(feature, kind, SPREAD, 0.25, 0.1) for feature, kind in kinds),
@@ -78,13 +76,13 @@ TESTS: Final = _tests()
 
 @dataclass(frozen=True)
 class Moments:
-    """Means and variances by label.
+    """Means and variances of the features by label.
 
     Attributes:
-        effective: How many independent predictions there are.
+        effective: The effective number of independent predictions.
         counts: Predictions by label, float64 (labels,).
-        means: Of the features, by label, float64 (labels, features); of a rare label those of all.
-        variances: The same of variances.
+        means: Means by label, float64 (labels, features); those of all labels for a rare label.
+        variances: Variances, in the same form.
     """
 
     effective: float
@@ -95,12 +93,12 @@ class Moments:
 
 @dataclass(frozen=True)
 class Effects:
-    """How predictions differ from a reference, one figure for each of `TESTS`.
+    """The effects of all `TESTS`.
 
     Attributes:
-        values: By how much, in the unit of the test; of the confidence, its fall, float64 (tests,).
-        sampling: The variance of these by chance in the predictions, float64 (tests,).
-        of_reference: The variance by chance in the reference, float64 (tests,).
+        values: The effects in the unit of each test (for the confidence, how much it fell), float64 (tests,).
+        sampling: Their sampling variance from the predictions, float64 (tests,).
+        of_reference: Their sampling variance from the reference, float64 (tests,).
     """
 
     values: NDArray[np.float64]
@@ -109,7 +107,7 @@ class Effects:
 
 
 def moments(sample: Sample) -> Moments:
-    """Sum up a sample, which is not empty."""
+    """Return the moments of a sample that is not empty."""
     values = sample.values.astype(np.float64)
     counts = np.bincount(sample.labels, minlength=len(LABELS)).astype(np.float64)
     means = np.tile(values.mean(axis=0), (len(LABELS), 1))
@@ -121,17 +119,16 @@ def moments(sample: Sample) -> Moments:
 
 
 def effects(sample: Sample, reference: Moments) -> Effects:
-    """Compare predictions with a reference, at the labels that the predictions have.
+    """Compare predictions with a reference that is reweighted to their proportions of labels.
 
-    The variances by chance are those of a mean of independent predictions within labels, of a logarithm of a standard
-    deviation, (kurtosis - 1) / (4 n), and of a share, p (1 - p) / n.
+    The sampling variances are those of a mean of independent predictions within labels; of the logarithm of a
+    standard deviation, (kurtosis - 1) / (4 n); and of a share, p (1 - p) / n.
     """
     n = max(sample.effective, 1.0)
     counts = np.bincount(sample.labels, minlength=len(LABELS)).astype(np.float64)
     shares = counts / counts.sum()
-    fraction = (
-        reference.effective / reference.counts.sum()
-    )  # of the reference's predictions that is independent
+    # The share of the reference's predictions that is independent.
+    fraction = reference.effective / reference.counts.sum()
     by_label = np.maximum(
         np.where(reference.counts >= _MIN_OF_LABEL, reference.counts, reference.counts.sum()), 1
     )
@@ -142,32 +139,32 @@ def effects(sample: Sample, reference: Moments) -> Effects:
     deviation = _floored(np.sqrt(np.maximum(variance, 0)))
 
     values = sample.values.astype(np.float64)
-    mean, now = values.mean(axis=0), _floored(values.std(axis=0), deviation)
-    kurtosis = (((values - mean) / now) ** 4).mean(axis=0).clip(1.8, 20)
+    mean, spread = values.mean(axis=0), _floored(values.std(axis=0), deviation)
+    kurtosis = (((values - mean) / spread) ** 4).mean(axis=0).clip(1.8, 20)
     p = (reference.counts + shares * n + 0.5) / (reference.counts.sum() + n + 1.5)
     of_reference = max(reference.effective, 1.0)
     moved = (mean - expected) / deviation
     return Effects(
         np.concatenate(
             [
-                moved[_PLACES],
-                np.log(now / deviation)[_PLACES],
+                moved[_INDEXES],
+                np.log(spread / deviation)[_INDEXES],
                 shares - reference.counts / reference.counts.sum(),
                 [expected[_CONFIDENCE] - mean[_CONFIDENCE]],
             ]
         ),
         np.concatenate(
             [
-                (within / deviation**2 / n)[_PLACES],
-                ((kurtosis - 1) / (4 * n))[_PLACES],
+                (within / deviation**2 / n)[_INDEXES],
+                ((kurtosis - 1) / (4 * n))[_INDEXES],
                 p * (1 - p) / n,
                 [within[_CONFIDENCE] / n],
             ]
         ),
         np.concatenate(
             [
-                (of_means / deviation**2)[_PLACES],
-                ((kurtosis - 1) / (4 * of_reference))[_PLACES],
+                (of_means / deviation**2)[_INDEXES],
+                ((kurtosis - 1) / (4 * of_reference))[_INDEXES],
                 p * (1 - p) / of_reference,
                 [of_means[_CONFIDENCE]],
             ]
@@ -176,11 +173,11 @@ def effects(sample: Sample, reference: Moments) -> Effects:
 
 
 def _floored(deviation: NDArray[np.float64], of: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Return deviations that are none too small to be measured in, float64 (features,).
+    """Return standard deviations of at least their floors, float64 (features,).
 
     Args:
-        deviation: What is to have a floor.
-        of: The deviations by which the floor of the projections is reckoned, if not these.
+        deviation: The standard deviations.
+        of: The standard deviations from which the floor of the projections is computed (default: `deviation`).
     """
     floors = np.array([_FLOORS.get(feature, _FLOOR_OF_APPEARANCE) for feature in FEATURES])
     usual = float(np.median((deviation if of is None else of)[_PROJECTIONS]))

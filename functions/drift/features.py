@@ -1,4 +1,4 @@
-"""A prediction record as numbers to compare: what the picture was like, what the network made of it, how surely."""
+"""The features of a prediction record that are compared: image statistics, faces, confidence and embedding."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 APPEARANCE: Final = ("brightness", "contrast", "sharpness", "saturation", "noise", "blockiness")
-OF_FACES: Final = ("faces", "face_side")  # 0 where there is none
-INPUTS: Final = (*APPEARANCE, "size", "shape", *OF_FACES)
+INPUTS: Final = (*APPEARANCE, "size", "shape", "faces", "face_side")
 CONFIDENCE: Final = "confidence"
 PROJECTIONS: Final = tuple(f"projection_{number}" for number in range(16))
 FEATURES: Final = (*INPUTS, CONFIDENCE, *PROJECTIONS)
@@ -34,19 +33,19 @@ TITLES: Final[Mapping[str, str]] = {
     "face_side": "largest face",
     "confidence": "confidence",
 }
-_MIN_CORRELATED: Final = 8  # predictions, of fewer of which the correlation is anybody's guess
+_MIN_CORRELATED: Final = 8  # predictions, to estimate their autocorrelation
 _LENGTHS: Final = frozenset({"size", "face_side"})
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Predictions, in the order of their time.
+    """Predictions in chronological order.
 
     Attributes:
         values: Their features, float32 (n, len(FEATURES)).
-        labels: The most probable label of each, as its place in `LABELS`, int8 (n,).
-        seen: How many predictions they stand for: frames, where these are one of each burst.
-        effective: How many independent predictions they are worth, see `effective_number`.
+        labels: The most probable label of each, as its index in `LABELS`, int8 (n,).
+        seen: How many predictions the sample was drawn from.
+        effective: The effective number of independent predictions, see `effective_number`.
     """
 
     values: NDArray[np.float32]
@@ -55,27 +54,27 @@ class Sample:
     effective: float
 
     def label_counts(self) -> dict[str, int]:
-        """Return how many have each label."""
+        """Return the number of predictions by label."""
         counts = np.bincount(self.labels, minlength=len(LABELS)).tolist()
         return dict(zip(LABELS, counts, strict=True))
 
 
-def sample_of(records: Sequence[Mapping[str, Any]]) -> Sample:
-    """Return the sample of prediction records that have nothing to do with each other.
+def to_sample(records: Sequence[Mapping[str, Any]]) -> Sample:
+    """Return a sample of independent prediction records.
 
     Raises:
         ValueError: A record lacks a feature.
     """
     values = np.array([features(record) for record in records], np.float32).reshape(-1, len(FEATURES))
-    labels = np.array([label_place(record["probabilities"]) for record in records], np.int8)
+    labels = np.array([label_index(record["probabilities"]) for record in records], np.int8)
     return Sample(values, labels, len(records), float(len(records)))
 
 
-def merged(samples: Iterable[Sample]) -> Sample:
-    """Return the predictions of several samples as one."""
+def merge(samples: Iterable[Sample]) -> Sample:
+    """Return several samples as one."""
     parts = list(samples)
     if not parts:
-        return sample_of([])
+        return to_sample([])
     return Sample(
         np.concatenate([part.values for part in parts]),
         np.concatenate([part.labels for part in parts]),
@@ -85,40 +84,39 @@ def merged(samples: Iterable[Sample]) -> Sample:
 
 
 def effective_number(values: NDArray[np.float32]) -> float:
-    """Return how many independent predictions a source's predictions are worth.
+    """Return the effective number of independent predictions of a source.
 
-    One that is like the one before it tells little new: of n with the correlation r between neighbours the mean is as
-    sure as that of n (1 - r) / (1 + r) independent ones (Bayley and Hammersley 1946). r is the mean over
-    features.
+    The mean of n predictions with correlation r between neighbours varies like that of n (1 - r) / (1 + r)
+    independent ones (Bayley and Hammersley 1946). r is averaged over the features.
 
     Args:
-        values: Their features in the order of time, float32 (n, len(FEATURES)).
+        values: Features in chronological order, float32 (n, len(FEATURES)).
     """
     n = len(values)
     if n < _MIN_CORRELATED:
         return float(n)
     centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
     spread = (centred**2).sum(axis=0)
-    alive = spread > 0
-    if not alive.any():
+    varying = spread > 0
+    if not varying.any():
         return 1.0
-    r = float(((centred[1:] * centred[:-1]).sum(axis=0)[alive] / spread[alive]).mean())
+    r = float(((centred[1:] * centred[:-1]).sum(axis=0)[varying] / spread[varying]).mean())
     return max(n * (1 - r) / (1 + r), 1.0) if r > 0 else float(n)
 
 
-def label_place(probabilities: Mapping[str, float]) -> int:
-    """Return the place in `LABELS` of the most probable label; of equals the first, as in an answer."""
-    return max(range(len(LABELS)), key=lambda place: probabilities[LABELS[place]])
+def label_index(probabilities: Mapping[str, float]) -> int:
+    """Return the index in `LABELS` of the most probable label; the first of equals, as in an answer."""
+    return max(range(len(LABELS)), key=lambda index: probabilities[LABELS[index]])
 
 
 def features(record: Mapping[str, Any]) -> tuple[float, ...]:
-    """Return the features of a prediction record, in the order of `FEATURES`.
+    """Return the features of a prediction record in the order of `FEATURES`.
 
-    Sizes are logarithms to base 2: `size` of the side of a square with as many pixels, `shape` of width by height,
-    `face_side` of the shorter side of the largest face, which is 0 where there is none.
+    Sizes are logarithms to base 2: `size` of the side of a square with as many pixels, `shape` of width / height,
+    `face_side` of the shorter side of the largest face. `face_side` is 0 if there is no face.
 
     Raises:
-        ValueError: The record lacks one, or it is no number.
+        ValueError: A feature is missing or not a number.
     """
     try:
         image, faces = record["image"], record["faces"]
@@ -135,12 +133,12 @@ def features(record: Mapping[str, Any]) -> tuple[float, ...]:
     except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"the record has no features: {error!r}") from error
     if len(measured) != len(FEATURES):
-        raise ValueError(f"the record's projection has not {len(PROJECTIONS)} numbers")
+        raise ValueError(f"the record's projection does not have {len(PROJECTIONS)} numbers")
     return measured
 
 
-def shown(feature: str, value: float) -> str:
-    """Return a feature's value as people read it: sizes in pixels, not as logarithms."""
+def format_value(feature: str, value: float) -> str:
+    """Return a feature's value as text for people: sizes in pixels, not as logarithms."""
     if feature in _LENGTHS:
         return f"{2**value:.0f} px" if value else "none"
     if feature == "shape":

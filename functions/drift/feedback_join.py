@@ -1,4 +1,4 @@
-"""Predictions, and what people say that the pictures showed, put together by the prediction's id."""
+"""Joins predictions with feedback (actual labels) by the prediction's id."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hashlib import blake2b
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.drift.accuracy import Figures, Judged, figures
-from functions.drift.features import label_place
+from functions.drift.accuracy import Figures, LabelledPrediction, figures
+from functions.drift.features import label_index
 from functions.drift.objects import fetch
 from functions.drift.sample import BURST
 from functions.shared.contract import FEEDBACK, LABELS, UNCERTAIN, day_prefix, in_audit_sample
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
     from functions.shared.record import Record
 
-MAX_LABELS: Final = 20_000  # that one run reads
-MAX_LABELS_OF_KEY: Final = 5_000  # that count of those that one API key gave
-SOURCES: Final = 20  # whose figures are reported, those with the most labels
-_AT_ONCE: Final = 16  # objects that are fetched ahead; they are tiny
+MAX_LABELS: Final = 20_000  # read in one run
+MAX_LABELS_OF_KEY: Final = 5_000  # counted from one API key
+MAX_SOURCES: Final = 20  # reported: those with the most labels
+_CONCURRENCY: Final = 16  # the objects are tiny
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What people say about the predictions of some days.
+    """The accuracy of predictions by feedback.
 
     Attributes:
-        chosen: By all labels, whoever chose the pictures that they are about.
-        audit: By the labels of the random audit sample, whose accuracy is that of all predictions.
-        sources: By all labels, of the sources with the most of them.
-        model_versions: By the audit sample, by release.
+        chosen: Figures by all labels; people chose most of the pictures.
+        audit: Figures by the random audit sample, which is representative of all predictions.
+        sources: Figures by all labels, for the sources with the most labels.
+        model_versions: Figures by the audit sample for each release.
         unknown: Labels about predictions that are not among the records.
-        corrupt: Objects that hold no feedback.
-        unread: Labels about known predictions that were left out, as too many for one run or for one API key.
+        corrupt: Objects that are not valid feedback.
+        unread: Labels about known predictions that were left out: too many for one run or from one API key.
     """
 
     chosen: Figures
@@ -63,7 +63,7 @@ class _Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What somebody said that a prediction's picture shows, `actual`, and by which API key."""
+    """The actual label of a prediction, and the API key with which it was sent."""
 
     prediction_id: str
     time: datetime
@@ -73,13 +73,13 @@ class Label:
 
 
 class FeedbackJoin:
-    """Lists the labels that there are, takes note of the predictions that they are about, and reads these labels.
+    """Lists labels, collects the predictions that they are about, and reads the labels of these predictions.
 
-    A label whose prediction is not among the records is never read: invented ones crowd out none.
+    A label whose prediction is not among the records is never read, so invented labels cannot displace real ones.
     """
 
     def __init__(self, s3: Any, bucket: str, days: Iterable[date], end: datetime) -> None:
-        """List the labels that were given on some days; those given before `end` must be about known predictions."""
+        """List the labels given on some days; those given before `end` are unknown if their prediction is."""
         self._s3, self._bucket, self._end = s3, bucket, end.date()
         self._keys: dict[str, list[tuple[date, str]]] = {}
         for day in days:
@@ -88,43 +88,45 @@ class FeedbackJoin:
         self._known: dict[str, _Prediction] = {}
         self._shadows: dict[str, str] = {}
         self._predictions, self._audits = Counter[str](), Counter[str]()  # by source, and by model version
-        self.audited: list[Judged] = []  # what `accuracy` has found of the audit sample
+        self.audited: list[
+            LabelledPrediction
+        ] = []  # the labelled predictions of the audit sample, set by `accuracy`
 
     @property
     def pending(self) -> bool:
-        """Whether there are labels whose prediction has not been met yet."""
+        """Whether there are labels whose prediction was not added yet."""
         return any(name not in self._known for name in self._keys)
 
     def add(self, record: Record) -> None:
-        """Take note of a prediction, or of what was said in its shadow; never of the same one twice."""
+        """Add a prediction or a shadow prediction; callers remove duplicates."""
         if record.body is None:
             return
         if record.shadow:
             name = record.body["shadow_of"]
             if name in self._keys:
-                self._shadows[name] = LABELS[label_place(record.body["probabilities"])]
+                self._shadows[name] = LABELS[label_index(record.body["probabilities"])]
             return
         name = record.body["prediction_id"]
         self._predictions[record.source] += 1
         self._audits[record.model_version] += in_audit_sample(name)
         if name in self._keys:
-            predicted = LABELS[label_place(record.body["probabilities"])]
+            predicted = LABELS[label_index(record.body["probabilities"])]
             uncertain = record.body["label"] == UNCERTAIN
             minute = int(record.taken // BURST)
             self._known[name] = _Prediction(record.source, minute, record.model_version, predicted, uncertain)
 
     def accuracy(self, salt: str, time_left: Callable[[], float]) -> Accuracy:
-        """Read the labels about known predictions, and work out what they say.
+        """Read the labels about known predictions, and return the figures.
 
         Args:
-            salt: What decides, where they are too many, which are left out.
-            time_left: Seconds for reading.
+            salt: Seeds the choice of the labels that are left out if there are too many.
+            time_left: Returns the seconds left for reading.
         """
         names = sorted(self._known, key=lambda name: _hash(salt, name))
         keys = [key for name in names[:MAX_LABELS] for _, key in self._keys[name]]
         labels: dict[str, Label] = {}
         corrupt = 0
-        for _, body in fetch(self._s3, self._bucket, keys, _AT_ONCE):
+        for _, body in fetch(self._s3, self._bucket, keys, _CONCURRENCY):
             if time_left() <= 0:
                 break
             label = None if body is None else read_label(body)
@@ -141,10 +143,10 @@ class FeedbackJoin:
                     used.append(_judged(self._known[name], label, self._shadows.get(name)))
         return self._figures(used, corrupt, unread=len(names) - len(used) - corrupt)
 
-    def _figures(self, judged: Sequence[Judged], corrupt: int, unread: int) -> Accuracy:
+    def _figures(self, judged: Sequence[LabelledPrediction], corrupt: int, unread: int) -> Accuracy:
         self.audited = audited = [one for one in judged if one.audit]
         labels = Counter(one.source for one in judged)
-        busiest = sorted(labels, key=lambda source: (-labels[source], source))[:SOURCES]
+        busiest = sorted(labels, key=lambda source: (-labels[source], source))[:MAX_SOURCES]
         unknown = sum(
             any(day <= self._end for day, _ in keys)
             for name, keys in self._keys.items()
@@ -167,8 +169,8 @@ class FeedbackJoin:
         )
 
 
-def _judged(prediction: _Prediction, label: Label, shadow: str | None) -> Judged:
-    return Judged(
+def _judged(prediction: _Prediction, label: Label, shadow: str | None) -> LabelledPrediction:
+    return LabelledPrediction(
         prediction.source,
         prediction.minute,
         prediction.model_version,
@@ -185,7 +187,7 @@ def _hash(salt: str, name: str) -> bytes:
 
 
 def read_label(body: bytes) -> Label | None:
-    """Return the label that an object of feedback holds; None where it holds none."""
+    """Return the label in a feedback object; None if it is not valid."""
     try:
         payload = json.loads(body)
         name, time = payload["prediction_id"], datetime.fromisoformat(payload["time"])

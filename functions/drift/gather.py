@@ -1,4 +1,4 @@
-"""One pass over the records: what is compared, what is summed up, and what people say about it."""
+"""One pass over the records, which collects samples, compliance counts, accuracy and the challenger's comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functions.drift.challenge import Tally
 from functions.drift.compliance import Compliance
 from functions.drift.feedback_join import FeedbackJoin
 from functions.drift.records import Reader
-from functions.drift.sample import Sampler, Seen
+from functions.drift.sample import HashSet, Sampler
 from functions.drift.window import Window, iso
 
 if TYPE_CHECKING:
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
     from functions.drift.settings import Settings
     from functions.shared.record import Record
 
-LABEL_DAYS: Final = 30  # after a prediction that a label about it counts
-_LATE: Final = timedelta(days=3)  # that a record may arrive after it was made
-_FOR_LATE_LABELS: Final = 60.0  # seconds for the records that only late labels are about
+LABEL_DAYS: Final = 30  # how long after a prediction its label counts
+_MAX_DELAY: Final = timedelta(days=3)  # between a record's time and its arrival
+_LATE_LABELS_TIMEOUT: Final = 60.0  # seconds for reading older records that only late labels are about
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = 3600  # seconds
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What was met while reading.
+    """Counts of what was read.
 
     Attributes:
         records: Predictions in the window.
         rejected: Refused requests in the window.
-        duplicates: Records that had been read before.
-        outside: Records that are not in the window.
+        duplicates: Records that were read before.
+        outside: Records outside the window.
         other_versions: Predictions in the window by another release than the baseline's.
-        unusable: Predictions that lack what is compared.
-        corrupt: Pieces that are no record.
-        objects: Objects that were read.
-        damaged: Objects that were cut short or garbled.
-        vanished: Objects that were gone when they were to be read.
+        unusable: Predictions that lack a feature.
+        corrupt: Pieces of text that are not records.
+        objects: Objects read.
+        damaged: Objects that were truncated or corrupted.
+        vanished: Objects that were deleted between listing and reading.
     """
 
     records: int = 0
@@ -61,19 +61,19 @@ class Counts:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What came of reading the records.
+    """The result of reading the records.
 
     Attributes:
-        counts: What was met.
-        accuracy: How predictions and what people say go together.
+        counts: Counts of what was read.
+        accuracy: Accuracy by feedback.
         judged_since: The first day whose predictions `accuracy` is about.
-        window: The window's predictions by the baseline's release, by source.
-        days: The same of every complete day that is looked back to, the latest last.
-        serving_version: Of the release that made most predictions of the last hour; None where there are none.
-        summary: Of the days that are looked back to.
+        window: Samples of the window by source, of predictions by the baseline's release.
+        days: The same for every complete day of the lookback, the latest last.
+        serving_version: The release that made most predictions of the last hour; None if there are none.
+        summary: Compliance counts of the lookback.
         whole: The days of `summary` whose records were all read.
-        incomplete: Days of arrival of which records were not read.
-        challenge: How a challenger does; None where there is none.
+        incomplete: The arrival days whose records were not all read.
+        challenge: The challenger's comparison; None if there is no challenger.
     """
 
     counts: Counts
@@ -97,29 +97,29 @@ def gather(
     versions: tuple[str, str],
     time_left: Callable[[], float],
 ) -> Gathered:
-    """Read the records and the feedback of the window and of the days that are looked back to.
+    """Read the records and the feedback of the window and of the lookback.
 
     Args:
         s3: A boto3 client.
-        settings: Where everything is.
-        window: Of which there are samples.
-        model_version: Of the baseline; without one there are no samples.
-        known: The sources of the baseline, which are kept whatever others there are.
-        versions: Of the live release and of its challenger; the latter is empty where there is none.
-        time_left: Seconds for reading; when they are over, what was read so far has to do.
+        settings: The configuration.
+        window: The window.
+        model_version: The baseline's release; None for no samples.
+        known: The baseline's sources, which are kept however many others there are.
+        versions: The versions of the live release and of its challenger; the latter is empty if there is none.
+        time_left: Returns the seconds left for reading; when they are over, reading ends.
     """
     start, end = window.start.timestamp(), window.end.timestamp()
     first = first_day(settings, window)
     earliest, oldest = min(first, window.start), window.end - timedelta(days=LABEL_DAYS)
     latest = min(datetime.now(UTC), window.end + timedelta(days=LABEL_DAYS))
-    join = FeedbackJoin(s3, settings.insights_bucket, _backwards(latest, oldest), window.end)
-    tally, seen, sampler, summary = Counter[str](), Seen(), Sampler(known), Compliance()
+    join = FeedbackJoin(s3, settings.insights_bucket, _days_backwards(latest, oldest), window.end)
+    tally, seen, sampler, summary = Counter[str](), HashSet(), Sampler(known), Compliance()
     hours = Counter[tuple[int, str]]()
     challenge = Tally(*versions)
     reader = Reader(s3, settings.records_bucket, time_left)
-    # The latest first, so that what is left out for want of time is what matters least.
-    records = reader.read(_backwards(window.end + _LATE, earliest - _DAY))
-    for record in _answers(records, seen, join, challenge, window):
+    # The latest first, because older records matter less if time runs out.
+    records = reader.read(_days_backwards(window.end + _MAX_DELAY, earliest - _DAY))
+    for record in _without_shadows(records, seen, join, challenge, window):
         inside = start <= record.taken < end
         tally["outside"] += not inside
         if not seen.add(record.key):
@@ -130,7 +130,7 @@ def gather(
             if oldest.timestamp() <= record.time < end:
                 join.add(record)
             if record.taken < earliest.timestamp():
-                continue  # of a backfill, say
+                continue  # for example, from a backfill
             if not record.rescored:
                 summary.add(record)
             if record.taken >= end:
@@ -142,12 +142,12 @@ def gather(
                 challenge.add(record)
                 hours[int(record.taken // _HOUR), record.model_version] += 1
                 tally["other_versions"] += model_version not in {None, record.model_version}
-    judged_since = _late_labels(join, reader, seen, (earliest - _DAY).date(), oldest, time_left)
+    judged_since = _read_late_labels(join, reader, seen, (earliest - _DAY).date(), oldest, time_left)
     found = reader.counts
     days = sampler.days()
     whole = {
         day
-        for day in _backwards(window.end, first)
+        for day in _days_backwards(window.end, first)
         if reader.incomplete.isdisjoint({day - _DAY, day, day + _DAY})
     }
     complete = [day for day in sorted(whole) if datetime.combine(day + _DAY, time(), UTC) <= window.end]
@@ -158,7 +158,7 @@ def gather(
         judged_since=judged_since,
         window=sampler.between(start, end),
         days=[days.get(day, {}) for day in complete],
-        serving_version=_serving(hours, challenge.challenger),
+        serving_version=_serving_version(hours, challenge.challenger),
         summary=summary,
         whole=whole,
         incomplete=frozenset(reader.incomplete),
@@ -166,10 +166,10 @@ def gather(
     )
 
 
-def _answers(
-    records: Iterable[Record], seen: Seen, join: FeedbackJoin, challenge: Tally, window: Window
+def _without_shadows(
+    records: Iterable[Record], seen: HashSet, join: FeedbackJoin, challenge: Tally, window: Window
 ) -> Iterator[Record]:
-    """Give the records of answers and refusals, and count those of a challenger in the shadow by the way."""
+    """Yield the records of answers and refusals; count shadow predictions instead of yielding them."""
     for record in records:
         if not record.shadow:
             yield record
@@ -180,16 +180,16 @@ def _answers(
                 challenge.add(record)
 
 
-def _late_labels(
+def _read_late_labels(
     join: FeedbackJoin,
     reader: Reader,
-    seen: Seen,
+    seen: HashSet,
     since: date,
     oldest: datetime,
     time_left: Callable[[], float],
 ) -> date:
-    """Read days before `since`, as long as labels are left whose prediction was not met; return the first day."""
-    until = time_left() - _FOR_LATE_LABELS
+    """Read earlier days while there are labels whose prediction was not found; return the first day read."""
+    until = time_left() - _LATE_LABELS_TIMEOUT
     while join.pending and since > oldest.date() and time_left() > max(until, 0):
         since -= _DAY
         for record in reader.read([since]):
@@ -198,8 +198,8 @@ def _late_labels(
     return since
 
 
-def _serving(hours: Mapping[tuple[int, str], int], challenger: str) -> str | None:
-    """Return the release that made most predictions of the last hour, whatever share its challenger has."""
+def _serving_version(hours: Mapping[tuple[int, str], int], challenger: str) -> str | None:
+    """Return the release other than the challenger that made most predictions of the last hour."""
     hours = {of: count for of, count in hours.items() if of[1] != challenger}
     if not hours:
         return None
@@ -208,23 +208,25 @@ def _serving(hours: Mapping[tuple[int, str], int], challenger: str) -> str | Non
 
 
 def sample_days(s3: Any, bucket: str, window: Window, model_version: str) -> Sequence[Mapping[str, Sample]]:
-    """Return a sample of each source's predictions by one release, day by day: what makes a baseline."""
-    sampler, seen = Sampler(), Seen()
+    """Return, for each day of a window, samples by source of one release's predictions, to build a baseline."""
+    sampler, seen = Sampler(), HashSet()
     start, end = window.start.timestamp(), window.end.timestamp()
-    for record in Reader(s3, bucket, lambda: 1.0).read(_backwards(window.end + _LATE, window.start - _DAY)):
-        wanted = start <= record.taken < end and record.model_version == model_version
-        if wanted and record.body is not None and not record.shadow and seen.add(record.key):
+    for record in Reader(s3, bucket, lambda: 1.0).read(
+        _days_backwards(window.end + _MAX_DELAY, window.start - _DAY)
+    ):
+        matches = start <= record.taken < end and record.model_version == model_version
+        if matches and record.body is not None and not record.shadow and seen.add(record.key):
             sampler.add(record)
     days = sampler.days()
-    return [days.get(day, {}) for day in reversed(_backwards(window.end - _DAY / 86_400, window.start))]
+    return [days.get(day, {}) for day in reversed(_days_backwards(window.end - _DAY / 86_400, window.start))]
 
 
 def first_day(settings: Settings, window: Window) -> datetime:
-    """Return the beginning of the first day that is looked back to."""
+    """Return the start of the first day of the lookback."""
     day = (window.end - timedelta(days=settings.lookback_days)).date()
     return datetime.combine(day, time(), UTC)
 
 
-def _backwards(latest: datetime, earliest: datetime) -> list[date]:
+def _days_backwards(latest: datetime, earliest: datetime) -> list[date]:
     days = (latest.date() - earliest.date()).days
     return [latest.date() - number * _DAY for number in range(days + 1)]

@@ -1,4 +1,4 @@
-"""A report as a page for people, which needs nothing but itself."""
+"""Renders a report as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from functions.drift import challenge as challenges
 from functions.drift import charts, evidently_report
 from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, PROJECTION, SILENT, SUSPECTED
 from functions.drift.effects import CONFIDENCE_DROP, MIN_EFFECTIVE, PREDICTION, SPREAD
-from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, TITLES, merged, shown
+from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, TITLES, format_value, merge
+from functions.drift.notes import low_accuracy
 from functions.drift.report import NO_BASELINE, OTHER_VERSION
 from functions.shared.contract import LABELS
 
@@ -31,34 +32,37 @@ _STYLE: Final = Path(__file__).with_name("report.css")
 _VERDICTS: Final[Mapping[str, str]] = {
     OK: "Nothing has changed",
     DRIFT: "The pictures, the predictions or the sources have changed",
-    NOT_ENOUGH: "Too few predictions to tell",
+    NOT_ENOUGH: "There are too few predictions to compare",
     NO_BASELINE: "There is no baseline to compare with",
-    OTHER_VERSION: "Another release serves than the baseline is of",
+    OTHER_VERSION: "The baseline is of another release than the serving one",
 }
 _WHAT_TO_DO: Final[Mapping[str, str]] = {
-    OK: "Pictures and answers are like those of the baseline. Whether the answers are right, only labels can tell: "
-    "what a picture of a kind that the model never learned shows, no figure of the picture says.",
-    DRIFT: "Look at the confirmed findings below, source by source. If pictures differ at one source, look at that "
-    "camera first. If only labels differ, people most likely behave differently: have pictures of the audit sample "
-    "since the change judged, the label that rose among them, before you retrain. The same if pictures differ "
-    "everywhere.",
-    NOT_ENOUGH: "A source is compared once a day of it has enough independent predictions.",
-    NO_BASELINE: "Write one from two weeks that were fine: make baseline.",
-    OTHER_VERSION: "Until there is a baseline of the release that serves, nothing watches for drift. Whether the new "
-    "release answers rightly, the audit sample tells: have it judged before you write a baseline.",
+    OK: "Pictures and answers resemble those of the baseline. Only labels can show whether the answers are right.",
+    DRIFT: "Check the confirmed findings below, source by source. If pictures differ at one source, check that "
+    "camera first. If only labels differ, people probably behave differently; if pictures differ everywhere, the "
+    "model may be out of date. In both cases, label pictures of the audit sample since then before you retrain.",
+    NOT_ENOUGH: "A source is compared as soon as a day has enough independent predictions.",
+    NO_BASELINE: "Write a baseline of two good weeks: make baseline.",
+    OTHER_VERSION: "Drift is not monitored until there is a baseline of the serving release. Label its audit sample, "
+    "which shows whether its answers are right, before you write a baseline.",
 }
+_LOW_ACCURACY: Final = "Too many answers of release {} are wrong"
+_ON_LOW_ACCURACY: Final = (
+    "Roll back if the release is new; otherwise see AccuracyAlarm in the runbook. "
+    "Do not write a baseline of this period."
+)
 _STATUSES: Final[Mapping[str, str]] = {
     OK: "unchanged",
     SUSPECTED: "one day differs",
     DRIFT: "changed",
     SILENT: "sends nothing",
-    NEW: "new, no past yet",
+    NEW: "new, no reference yet",
     NOT_ENOUGH: "too few",
     NO_BASELINE: "not compared",
 }
-_NOT_COMPARED: Final = "Predictions of another release than the baseline's are not compared."
+_NOT_COMPARED: Final = "Only predictions of the baseline's release are compared."
 _NAMES: Final[Mapping[str, str]] = {"mask": "mask", "no_mask": "no mask", "incorrect": "worn wrongly"}
-_MAX_PANELS: Final = 8  # of a source
+_MAX_PANELS: Final = 8  # per source
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
     "img-src data: blob:; font-src data:"
@@ -77,15 +81,15 @@ def render(report: Report, window: Mapping[str, Sample], baseline: Baseline | No
     """Return the page.
 
     Args:
-        report: What the run found.
-        window: The predictions that were compared, by source.
-        baseline: What they were compared with, if anything.
+        report: The report.
+        window: The samples that were compared, by source.
+        baseline: The baseline; None if there is none.
     """
     body = [*_head(report), *_notes(report.notes)]
     if baseline and report.comparison:
         body += [*_findings(report), *_sources(report, baseline), *_panels(report, window, baseline)]
     body += [*_challenge(report.challenge), *_accuracy(report)]
-    together = merged(window.values())
+    together = merge(window.values())
     if baseline and together.effective >= MIN_EFFECTIVE:
         body += _evidently(together, baseline.overall)
     return (
@@ -101,26 +105,33 @@ def _head(report: Report) -> Iterator[str]:
     compared = sum(source.predictions for source in report.sources.values())
     predictions = f"{report.counts.records:,}"
     if compared < report.counts.records:
-        predictions += f", of which {compared:,} are compared"
+        predictions += f", {compared:,} of them compared"
     effective = sum(source.effective for source in report.sources.values())
     changed = sum(source.status in {DRIFT, SILENT} for source in report.sources.values())
     figures = {
         "Window, UTC": f"{window.start:%-d %b %Y %H:%M} to {window.end:%-d %b %Y %H:%M}",
-        "Predictions": f"{predictions}, worth {effective:,.0f} independent ones",
-        "Sources": f"{len(report.sources)}" + (f", of which {changed} changed" if changed else ""),
+        "Predictions": f"{predictions}; {effective:,.0f} independent",
+        "Sources": f"{len(report.sources)}" + (f", {changed} of them changed" if changed else ""),
         "Baseline of release": report.baseline.model_version if report.baseline else "none",
-        "Accuracy by audit sample": f"{_share(audit.accuracy)}, {audit.n} judged of {audit.of}"
+        "Accuracy by audit sample": f"{_share(audit.accuracy)}, {audit.n} of {audit.of} labelled"
         if audit.n
-        else "nothing judged yet",
+        else "nothing labelled yet",
     }
+    style, headline, advice = _headline(report)
     yield (
-        f'<h1>MaskWatch drift report</h1><div class="verdict {report.verdict.replace(" ", "-")}">'
-        f"{_VERDICTS[report.verdict]}</div><p>{_WHAT_TO_DO[report.verdict]}</p>"
+        f'<h1>MaskWatch drift report</h1><div class="verdict {style}">{headline}</div><p>{advice}</p>'
         '<dl class="facts">'
     )
     for name, value in figures.items():
         yield f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
     yield "</dl>"
+
+
+def _headline(report: Report) -> tuple[str, str, str]:
+    """Return the CSS class, the headline and the advice; wrong answers take precedence over all but drift."""
+    if report.verdict != DRIFT and low_accuracy(report.accuracy, report.min_accuracy, report.serving_version):
+        return DRIFT, _LOW_ACCURACY.format(escape(report.serving_version or "")), _ON_LOW_ACCURACY
+    return report.verdict.replace(" ", "-"), _VERDICTS[report.verdict], _WHAT_TO_DO[report.verdict]
 
 
 def _notes(notes: Iterable[str]) -> Iterator[str]:
@@ -141,10 +152,10 @@ def _findings(report: Report) -> Iterator[str]:
         yield f"<p>{none if tests else why}</p>"
         return
     yield (
-        "<p>A finding is confirmed, and alarms, when two days say so or when the mean of the last days does. What "
-        "one day alone says, and what is said of a new source, is for information.</p>"
+        "<p>A finding is confirmed, and raises the alarm, if two days or the mean of the last days show it. Findings "
+        "of a single day or of a new source are for information.</p>"
         '<div class="box"><table><thead><tr><th>Where</th><th>What</th><th>Confirmed</th>'
-        '<th class="number">By how much</th><th>Against the limit</th><th class="number">Chance, p</th></tr></thead>'
+        '<th class="number">Effect</th><th>Effect and limit</th><th class="number">p-value</th></tr></thead>'
         "<tbody>"
     )
     for finding in comparison.findings:
@@ -159,16 +170,16 @@ def _findings(report: Report) -> Iterator[str]:
 
 
 def _confirmed(finding: Finding, days: int) -> str:
-    said = f"{finding.days} of {days} days" if finding.days else "the window alone"
+    evidence = f"{finding.days} of {days} days" if finding.days else "only the window"
     if finding.lasting:
-        said = f"the mean of {days} days" + (f", {said}" if finding.days else "")
-    return f'<b class="drift">yes</b>, {said}' if finding.confirmed else f"not yet: {said}"
+        evidence = f"the mean of {days} days" + (f", {evidence}" if finding.days else "")
+    return f'<b class="drift">yes</b>, {evidence}' if finding.confirmed else f"not yet: {evidence}"
 
 
 def _where(source: str | None) -> str:
-    if source is None:  # as no name of a source can look
-        return '<span class="soft">all together</span>'
-    return escape(source) if source else '<span class="soft">no source told</span>'
+    if source is None:  # formatted unlike the name of a source
+        return '<span class="soft">all sources</span>'
+    return escape(source) if source else '<span class="soft">no source</span>'
 
 
 def _amount(finding: Finding) -> str:
@@ -199,7 +210,7 @@ def _sources(report: Report, baseline: Baseline) -> Iterator[str]:
     for name, source in report.sources.items():
         own = baseline.sources.get(name)
         compared = (
-            f"{own.days.count if own.days else 0} days of its own past" if own else "nothing of its own"
+            f"{own.days.count if own.days else 0} days of its own" if own else "no reference of its own"
         )
         status = NO_BASELINE if report.verdict == OTHER_VERSION and not source.predictions else source.status
         yield _source_row(name, replace(source, status=status), compared)
@@ -223,11 +234,11 @@ def _row(name: str, seen: int, effective: float, labels: Mapping[str, int], comp
 
 
 def _panels(report: Report, window: Mapping[str, Sample], baseline: Baseline) -> Iterator[str]:
-    """Draw what is compared: all together where no source has a past, and every source that something is found at."""
+    """Draw the features of each source with findings, and of all sources pooled if no source has a reference."""
     findings = report.comparison.findings if report.comparison else ()
     drawn: list[tuple[str | None, Sample, Reference, list[str]]] = []
     if not baseline.sources and window:
-        drawn.append((None, merged(window.values()), baseline.overall, [*INPUTS, CONFIDENCE]))
+        drawn.append((None, merge(window.values()), baseline.overall, [*INPUTS, CONFIDENCE]))
     for name, sample in window.items():
         changed = [one.feature for one in findings if one.source == name and one.feature in FEATURES]
         reference = baseline.sources.get(name, baseline.overall)
@@ -236,8 +247,8 @@ def _panels(report: Report, window: Mapping[str, Sample], baseline: Baseline) ->
     if not drawn:
         return
     yield (
-        '<h2>How pictures and predictions were, and are</h2><div class="key">'
-        '<span><i class="then"></i>baseline</span><span><i class="now"></i>this window</span></div>'
+        '<h2>Pictures and predictions, reference and current</h2><div class="key">'
+        '<span><i class="reference"></i>baseline</span><span><i class="current"></i>this window</span></div>'
     )
     for where, sample, reference, features in drawn:
         found = {one.feature for one in findings if one.source == where and one.feature != PROJECTION}
@@ -248,17 +259,17 @@ def _panels(report: Report, window: Mapping[str, Sample], baseline: Baseline) ->
 
 
 def _panel(sample: Sample, reference: Reference, feature: str, *, changed: bool) -> str:
-    now = sample.values[:, FEATURES.index(feature)]
-    then = (
+    current = sample.values[:, FEATURES.index(feature)]
+    expected = (
         reference.confidence_at(sample.label_counts()) if feature == CONFIDENCE else reference.column(feature)
     )
     title = TITLES.get(feature, feature)
-    ends = [shown(feature, end) for end in charts.bounds(then, now)]
-    means = (shown(feature, float(values.mean())) for values in (then, now))
+    ends = [format_value(feature, end) for end in charts.bounds(expected, current)]
+    means = (format_value(feature, float(values.mean())) for values in (expected, current))
     sentence = f"{title}: the mean was {' and is '.join(means)}"
     return (
         f'<section class="panel{" changed" * changed}"><header><b>{title[0].upper()}{title[1:]}</b></header>'
-        f"{charts.histogram(then, now, sentence, ends)}</section>"
+        f"{charts.histogram(expected, current, sentence, ends)}</section>"
     )
 
 
@@ -266,17 +277,19 @@ def _challenge(challenge: Challenge | None) -> Iterator[str]:
     if challenge is None:
         return
     yield (
-        f"<h2>The challenger</h2><p>{escape(challenges.words(asdict(challenge)))}</p>"
+        f"<h2>The challenger</h2><p>{escape(challenges.describe(asdict(challenge)))}</p>"
         '<div class="box"><table><thead><tr><th>Release</th><th class="number">Pictures</th><th>Labels</th>'
-        '<th class="number">Median</th><th class="number">p95</th><th class="number">Judged</th>'
+        '<th class="number">Median</th><th class="number">p95</th><th class="number">Labelled</th>'
         '<th class="number">Accuracy</th></tr></thead><tbody>'
     )
     yield _side_row("live", challenge.live)
     yield _side_row("challenger", challenge.challenger)
     yield "</tbody></table></div>"
     if challenge.disagreements:
-        pairs = (f"{_outcome(a)} instead of {_outcome(b)}: {n:,}" for b, a, n in challenge.disagreements)
-        yield f"<p>Where they differ, the challenger says {'; '.join(pairs)}.</p>"
+        pairs = (
+            f"{_NAMES.get(a, a)} instead of {_NAMES.get(b, b)}: {n:,}" for b, a, n in challenge.disagreements
+        )
+        yield f"<p>Where they differ, the challenger answers {'; '.join(pairs)}.</p>"
 
 
 def _side_row(name: str, side: Side) -> str:
@@ -294,22 +307,18 @@ def _side_row(name: str, side: Side) -> str:
     )
 
 
-def _outcome(label: str) -> str:
-    return _NAMES.get(label, label)
-
-
 def _accuracy(report: Report) -> Iterator[str]:
     accuracy = report.accuracy
     if not accuracy.chosen.n:
         return
     yield (
-        f"<h2>What people said</h2><p>Of the predictions since {report.judged_since}. In brackets: the 95% interval, "
-        "in which frames of a source and minute count as the same people. The audit sample is drawn at random: "
-        "if all of it is judged, its accuracy is that of all predictions. It alone alarms. What people chose to "
-        'judge is not: "of all, for certain" is what holds whatever they chose.</p>'
-        '<div class="box"><table><thead><tr><th>Of</th><th class="number">Judged</th><th class="number">Accuracy</th>'
+        f"<h2>Accuracy by feedback</h2><p>Predictions since {report.judged_since}. In brackets: the 95% interval, "
+        "which treats the frames of a source and minute as the same people. The audit sample is random: if all of it "
+        "is labelled, its accuracy is that of all predictions. Only the audit sample raises an alarm. Labels of "
+        "pictures that people chose are biased; the bounds hold whatever they chose.</p>"
+        '<div class="box"><table><thead><tr><th>Predictions</th><th class="number">Labelled</th>'
+        '<th class="number">Accuracy</th><th class="number">Bounds of the accuracy of all</th>'
     )
-    yield '<th class="number">Of all, for certain</th>'
     yield "".join(f'<th class="number">F1, {_NAMES[label]}</th>' for label in LABELS)
     yield "</tr></thead><tbody>"
     rows = [
@@ -318,8 +327,8 @@ def _accuracy(report: Report) -> Iterator[str]:
             (f"Audit sample, release {escape(name)}", result)
             for name, result in accuracy.model_versions.items()
         ),
-        ("Chosen by people, all together", accuracy.chosen),
-        *((f"Chosen by people, {_where(name)}", result) for name, result in accuracy.sources.items()),
+        ("All labels, all sources", accuracy.chosen),
+        *((f"All labels, {_where(name)}", result) for name, result in accuracy.sources.items()),
     ]
     for name, result in rows:
         yield _accuracy_row(name, result)
@@ -336,14 +345,15 @@ def _accuracy_row(name: str, result: Figures) -> str:
 
 
 def _share(share: Share | None) -> str:
-    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})" if share else "none"
+    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})" if share else "not labelled"
 
 
 def _evidently(together: Sample, reference: Reference) -> Iterator[str]:
     packed = evidently_report.pack(together, reference)
     yield (
-        "<details><summary>Evidently's report</summary><p>On all predictions together, each figure by itself: the "
-        "normed Wasserstein distance, and the Jensen-Shannon distance of the labels. It knows neither sources, days, "
-        'labels nor chance; what counts stands above.</p><iframe title="Evidently" sandbox="allow-scripts"></iframe>'
+        "<details><summary>Evidently's report</summary><p>All predictions pooled, each feature by itself: the "
+        "normed Wasserstein distance, and the Jensen-Shannon distance of the labels. It does not account for "
+        "sources, days, labels or chance; the findings above do.</p>"
+        '<iframe title="Evidently" sandbox="allow-scripts"></iframe>'
         f'</details><script type="text/plain" id="evidently">{packed}</script><script>{_UNPACK}</script>'
     )

@@ -1,4 +1,4 @@
-"""What CloudWatch is told of a run: lines in the embedded metric format (EMF), dated to the window's end."""
+"""The CloudWatch metrics of a run, as lines in the embedded metric format (EMF) with the time of the window's end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from functions.drift.accuracy import Figures
     from functions.drift.report import Report
 
-_VERDICTS: Final = {DRIFT: 1, OK: 0}  # of the others there is no number to alarm on
+_VERDICTS: Final = {DRIFT: 1, OK: 0}  # other verdicts give no data point
 _STATUSES: Final = {DRIFT: 1, SILENT: 1, SUSPECTED: 0, OK: 0}
 _EFFECTS: Final = {
     "input": "InputDrift",
@@ -28,18 +28,18 @@ _UNITS: Final = {
     **dict.fromkeys(("Records", "CorruptRecords", "UnreadLabels", "UnknownLabels", "NewFindings"), "Count"),
     "RunTime": "Seconds",
 }
-_NO_SOURCE: Final = "(none)"  # CloudWatch takes no empty value
+_NO_SOURCE: Final = "(none)"  # a dimension must not be empty
 
 
 def lines(namespace: str, service: str, report: Report, new_findings: int, seconds: float) -> list[str]:
-    """Return a line for everything together, and one for each source.
+    """Return a line for all sources together, and one for each source.
 
     Args:
-        namespace: Of the metrics.
-        service: What they are said to be of.
-        report: What the run found.
-        new_findings: Drifts that came while another was on, which one alarm cannot tell apart.
-        seconds: That the run took.
+        namespace: Namespace of the metrics.
+        service: Value of the dimension `service`.
+        report: The report of the run.
+        new_findings: New drifts while an earlier one continues, which the drift alarm alone would not show.
+        seconds: Duration of the run.
     """
     end, counts, accuracy, comparison = report.window.end, report.counts, report.accuracy, report.comparison
     effects = comparison.effects if comparison else {}

@@ -1,4 +1,4 @@
-"""What a reader of the report has to know about what it rests on, in words."""
+"""Notes for the reader of a report: what was left out, what was compared, and what to do."""
 
 from __future__ import annotations
 
@@ -10,52 +10,53 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from datetime import date
 
-    from functions.drift.accuracy import Figures
+    from functions.drift.accuracy import Figures, Share
     from functions.drift.feedback_join import Accuracy
     from functions.drift.gather import Counts
 
-MIN_AUDITED: Final = 30  # labels of the audit sample, of fewer of which nothing is concluded
+MIN_AUDITED: Final = 30  # labels of the audit sample, to conclude anything
 
 
 def on_missing_baseline(uri: str) -> str:
-    """Say that there is none."""
+    """Say that there is no baseline."""
     return (
         f"There is no baseline to compare with ({uri}). Train a release with this version's training code, or write "
-        "a baseline from a period that was fine with `make baseline`."
+        "a baseline of a good period with `make baseline`."
     )
 
 
 def on_missing_challenger(uri: str) -> str:
-    """Say that it cannot be compared."""
-    return f"The manifest of the challenger {uri} cannot be read, so it is not compared with the release that serves."
+    """Say that the challenger cannot be compared."""
+    return f"The manifest of the challenger {uri} cannot be read, so it is not compared with the serving release."
 
 
 def on_records(counts: Counts, incomplete: Collection[date], kept: Collection[date]) -> Iterator[str]:
     """Say what was left out, and why.
 
     Args:
-        counts: What was met while reading.
-        incomplete: Days of arrival of which records were not read.
-        kept: Days whose summaries were not replaced, since they count more pictures.
+        counts: Counts of what was read.
+        incomplete: The arrival days whose records were not all read.
+        kept: Days whose summaries were not replaced because they count more pictures.
     """
     if not counts.records:
-        yield "There is no record in the window. If pictures were scored, look at the delivery of records."
+        yield "There is no record in the window. If pictures were scored, check the delivery of records."
     if counts.unusable:
-        yield f"{counts.unusable:,} records lack figures that are compared, and were left out."
+        yield f"{counts.unusable:,} records lack features that are compared, and were left out."
     if counts.corrupt or counts.damaged:
         yield (
-            f"{counts.damaged:,} of {counts.objects:,} stored objects were cut short or garbled, and "
-            f"{counts.corrupt:,} pieces in them are no record; everything else was used."
+            f"{counts.damaged:,} of {counts.objects:,} stored objects were truncated or corrupted, and "
+            f"{counts.corrupt:,} pieces in them are not records; everything else was used."
         )
     if counts.vanished:
         yield f"{counts.vanished:,} stored objects were deleted before they were read."
     if incomplete:
         yield (
-            f"Not all records that arrived on {_days(incomplete)} were read. The summaries of these days and their "
-            "neighbours stay as they were. If time ran out, give the function more of it, or fewer days to look back."
+            f"Not all records that arrived on {_days(incomplete)} were read. The summaries of these days and of the "
+            "days before and after them were not changed. If time ran out, raise the function's timeout or reduce "
+            "LookbackDays."
         )
     if kept:
-        yield f"The summaries of {_days(kept)} stay as they were: they count more pictures than are left now."
+        yield f"The summaries of {_days(kept)} were not changed: they count more pictures than there are now."
 
 
 def on_sources(
@@ -69,71 +70,76 @@ def on_sources(
     """Say what is compared with what.
 
     Args:
-        statuses: Of the sources.
-        counts: What was met while reading.
-        baseline_version: Of the release that made the baseline.
-        serving_version: Of the release that serves.
+        statuses: Status by source.
+        counts: Counts of what was read.
+        baseline_version: The baseline's release.
+        serving_version: The serving release.
         own: Whether the baseline is of the stack's own sources.
     """
     if serving_version not in {None, baseline_version}:
         yield (
-            f"Release {serving_version} serves, and the baseline is of release {baseline_version}: "
-            f"{counts.other_versions:,} of {counts.records:,} records cannot be compared. If its answers are right "
-            "and it has run through a time that was fine, write a baseline of it with `make baseline`, and set "
-            "BaselineUri to it; or leave BaselineUri empty to use the release's own. If they are wrong, go back "
-            "first: the baseline holds again."
+            f"Release {serving_version} serves, but the baseline is of release {baseline_version}: "
+            f"{counts.other_versions:,} of {counts.records:,} records cannot be compared. If the release's answers "
+            "are right and it has served for a good period, write a baseline of that with `make baseline`, and set "
+            "BaselineUri to it; or leave BaselineUri empty to use the release's own. If they are wrong, roll back "
+            "instead: then the baseline applies again."
         )
     elif counts.other_versions:
         yield (
             f"{counts.other_versions:,} of {counts.records:,} records in the window are of another release than the "
             f"baseline ({baseline_version}) and were not compared with it."
         )
-    new = sorted(source or "(no source told)" for source, status in statuses.items() if status == NEW)
+    new = sorted(source or "(no source)" for source, status in statuses.items() if status == NEW)
     if not own:
         yield (
-            "The baseline is made of the pictures that the release was validated on, not of this site's: all sources "
-            "together are compared with them. Give each source its own past with `make baseline` over two weeks that "
-            "were fine."
+            "The baseline consists of the release's validation pictures, not of this site's pictures, so all sources "
+            "are pooled and compared with it. Give each source its own reference with `make baseline` over two good "
+            "weeks."
         )
     elif new:
         named = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
         yield (
-            f"New since the baseline, and compared with nothing: {named}. They get a past of their own with the next "
-            "`make baseline` over days on which they were there."
+            f"New since the baseline, and not compared: {named}. They get a reference of their own with the next "
+            "`make baseline` over days on which they sent pictures."
         )
 
 
 def on_accuracy(accuracy: Accuracy, min_accuracy: float, serving_version: str | None) -> Iterator[str]:
-    """Say which feedback does not count, and whether what counts is bad news.
+    """Say which feedback does not count, and whether the accuracy is too low.
 
     Args:
-        accuracy: What people say.
-        min_accuracy: The share of right answers that is wanted.
-        serving_version: Of the release that serves.
+        accuracy: Accuracy by feedback.
+        min_accuracy: The lowest acceptable accuracy.
+        serving_version: The serving release.
     """
     if accuracy.unknown:
         yield f"Labels about predictions that are not among the records: {accuracy.unknown:,}."
     if accuracy.corrupt:
-        yield f"Objects under feedback/ that are no feedback: {accuracy.corrupt:,}."
+        yield f"Objects under feedback/ that are not valid feedback: {accuracy.corrupt:,}."
     if accuracy.unread:
         yield (
-            f"Labels that were left out, drawn at random, as too many for one run or from one API key: "
+            f"Labels that were left out at random, because there are too many for one run or from one API key: "
             f"{accuracy.unread:,}."
         )
-    serving = serving_audit(accuracy, serving_version)
-    if serving and serving.accuracy and serving.accuracy.high < min_accuracy:
+    if low := low_accuracy(accuracy, min_accuracy, serving_version):
         yield (
-            f"{serving.accuracy.value:.1%} of the audit sample of release {serving_version} were right "
-            f"({serving.n} judged): even the upper end of the interval, {serving.accuracy.high:.1%}, is less than "
-            f"the {min_accuracy:.0%} that are wanted. If the release is new, go back to the one before; if not, see "
-            "AccuracyAlarm in the runbook."
+            f"The accuracy of release {serving_version} on the audit sample is {low.value:.1%}: even the upper end "
+            f"of its interval, {low.high:.1%}, is below the required {min_accuracy:.0%}. If the release is new, "
+            "roll back; if not, see AccuracyAlarm in the runbook."
         )
 
 
 def serving_audit(accuracy: Accuracy, serving_version: str | None) -> Figures | None:
-    """Return the audit figures of the release that serves, if they have enough labels to conclude from."""
+    """Return the audit figures of the serving release, if they have enough labels to conclude anything."""
     found = accuracy.model_versions.get(serving_version or "")
     return found if found and found.n >= MIN_AUDITED else None
+
+
+def low_accuracy(accuracy: Accuracy, min_accuracy: float, serving_version: str | None) -> Share | None:
+    """Return the serving release's accuracy on the audit sample if it is significantly too low."""
+    serving = serving_audit(accuracy, serving_version)
+    share = serving.accuracy if serving else None
+    return share if share and share.high < min_accuracy else None
 
 
 def _days(days: Collection[date]) -> str:

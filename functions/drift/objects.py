@@ -1,4 +1,4 @@
-"""Objects of a bucket, several fetched at once."""
+"""Concurrent reading of S3 objects."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def fetch(s3: Any, bucket: str, keys: Iterable[str], at_once: int) -> Iterator[tuple[str, bytes | None]]:
-    """Give keys and what is under them, in order; None, where it is gone since it was listed.
+def fetch(s3: Any, bucket: str, keys: Iterable[str], concurrency: int) -> Iterator[tuple[str, bytes | None]]:
+    """Yield keys and their bodies in order; the body is None if the object is gone.
 
-    Up to `at_once` objects are in memory, besides the one that was given last.
+    At most `concurrency` objects are in memory, besides the one that was yielded last.
 
     Raises:
-        ClientError: S3 refused.
-        BotoCoreError: S3 was not reached, or broke off time and again.
+        ClientError: S3 refused the request.
+        BotoCoreError: S3 was not reached, or a body broke off at every attempt.
     """
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(concurrency) as pool:
         pending = deque[Any]()
         for key in keys:
             pending.append((key, pool.submit(read, s3, bucket, key)))
-            if len(pending) == at_once:
+            if len(pending) == concurrency:
                 key, body = pending.popleft()  # noqa: PLW2901
                 yield key, body.result()
         for key, body in pending:

@@ -1,6 +1,6 @@
-"""Prediction records as they lie in S3, under dt=YYYY-MM-DD/: read as a stream, in whatever state they are.
+"""Reads prediction records from S3 (dt=YYYY-MM-DD/) as a stream, and skips whatever is damaged.
 
-The day in a key is that of the arrival of the first record of many; when a prediction was made, its record says.
+The day in a key is that on which an object's first record arrived; the time of a prediction is in its record.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
     from functions.shared.record import Record
 
-OTHERS: Final = "(other)"  # what sources are called together that are too many to tell apart
-_AT_ONCE: Final = 4  # objects that are fetched ahead
-_PIECE: Final = 16_384  # bytes of an object that are unpacked, and where it is damaged lost, together
-_LONGEST: Final = 1_000_000  # characters that may follow each other without the end of a record among them
+OTHERS: Final = "(other)"  # the name for sources that are pooled because there are too many
+_CONCURRENCY: Final = 4  # objects read ahead
+_CHUNK: Final = 16_384  # bytes; a damaged chunk is lost as a whole
+_MAX_RECORD: Final = 1_000_000  # characters
 _SPACE: Final = re.compile(r"\s*")
 _GZIP: Final = b"\x1f\x8b"
 _decode: Final = json.JSONDecoder().raw_decode
 
 
 class Reader:
-    """Reads the records of a bucket, and counts what it met.
+    """Reads the records of a bucket, and counts what was damaged.
 
     Attributes:
-        objects: How many were read.
-        vanished: How many were gone between being listed and being read.
-        damaged: How many were cut short or garbled, so that records at their end are missing.
-        corrupt: Pieces in them that are no record.
-        incomplete: The days of arrival from which objects were not read.
+        objects: Objects read.
+        vanished: Objects deleted between listing and reading.
+        damaged: Objects that were truncated or corrupted, so that records at their end are missing.
+        corrupt: Pieces of text that are not records.
+        incomplete: The arrival days whose objects were not all read.
     """
 
     def __init__(self, s3: Any, bucket: str, time_left: Callable[[], float]) -> None:
@@ -50,17 +50,17 @@ class Reader:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What was met, by the names of the attributes."""
+        """The counts by attribute name."""
         return {name: getattr(self, name) for name in ("objects", "vanished", "damaged", "corrupt")}
 
     def read(self, days: Iterable[date]) -> Iterator[Record]:
-        """Give the records that arrived on some days, one day after the other, for as long as there is time."""
+        """Yield the records that arrived on some days, day by day, while there is time left."""
         for day in days:
             if self._time_left() <= 0:
                 self.incomplete.add(day)
                 continue
             keys = list_keys(self._s3, self._bucket, day_prefix(day))
-            for _, data in fetch(self._s3, self._bucket, keys, _AT_ONCE):
+            for _, data in fetch(self._s3, self._bucket, keys, _CONCURRENCY):
                 if data is None:
                     self.vanished += 1
                     self.incomplete.add(day)
@@ -72,14 +72,14 @@ class Reader:
 
     def _records(self, data: bytes) -> Iterator[Record]:
         self.objects += 1
-        for value in values(self._inflated(data)):
+        for value in values(self._inflate(data)):
             record = as_record(value)
             if record is None:
                 self.corrupt += 1
             else:
                 yield record
 
-    def _inflated(self, data: bytes) -> Iterator[bytes]:
+    def _inflate(self, data: bytes) -> Iterator[bytes]:
         if not data.startswith(_GZIP):
             yield from _pieces(data)
             return
@@ -90,11 +90,11 @@ class Reader:
 
 
 def inflate(data: bytes) -> Iterator[bytes]:
-    """Give what gzip has packed, in one member or several, as far as it goes.
+    """Yield the contents of gzip data with one or more members, up to where it is damaged.
 
     Raises:
-        EOFError: It is cut short.
-        zlib.error: It is garbled.
+        EOFError: The data is truncated.
+        zlib.error: The data is corrupted.
     """
     member = zlib.decompressobj(wbits=31)
     for piece in _pieces(data):
@@ -105,24 +105,24 @@ def inflate(data: bytes) -> Iterator[bytes]:
             yield member.decompress(left)
             left = member.unused_data
     if not member.eof:
-        raise EOFError("cut short")
+        raise EOFError("truncated")
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
-    return (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
+    return (data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
 
 
 def values(chunks: Iterable[bytes]) -> Iterator[dict[str, Any] | None]:
-    """Give the JSON objects in a text that comes in chunks, with newlines between them or without.
+    """Yield the JSON objects in chunks of text, whether newlines separate them or not.
 
-    For every piece that is none it gives None, and goes on where the next record or line begins.
+    Yield None for every piece that is not an object, and continue at the next record or line.
     """
     decoder = getincrementaldecoder("utf-8")("replace")
     rest = ""
     for chunk in chunks:
         rest += decoder.decode(chunk)
         end = rest.rfind("\n") + 1 or max(rest.rfind(RECORD_START), 0)
-        if not end and len(rest) > _LONGEST:
+        if not end and len(rest) > _MAX_RECORD:
             end = len(rest)
         yield from _values(rest[:end])
         rest = rest[end:]
@@ -146,5 +146,5 @@ def _values(text: str) -> Iterator[dict[str, Any] | None]:
 
 
 def day_of(time: float) -> date:
-    """Return the day of a Unix time, UTC."""
+    """Return the day (UTC) of a Unix time."""
     return datetime.fromtimestamp(time, UTC).date()

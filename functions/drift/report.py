@@ -1,4 +1,4 @@
-"""What a run of Drift found, as one object; pages, metrics and commands are made from it."""
+"""The report of a run, from which the page, the metrics and the JSON are made."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ OTHER_VERSION: Final = "other version"
 
 @dataclass(frozen=True)
 class BaselineInfo:
-    """Which baseline there was.
+    """The baseline of a run.
 
     Attributes:
-        uri: Where it is.
-        model_version: Of the release that made its predictions.
-        own: Whether it is of the stack's own sources rather than of a release's pictures.
+        uri: Its location.
+        model_version: The release that made its predictions.
+        own: Whether it is of the stack's own sources rather than of validation pictures.
     """
 
     uri: str
@@ -41,10 +41,10 @@ class SourceReport:
     """A source in the window.
 
     Attributes:
-        status: See `Comparison.sources`; `no baseline` where there is none.
-        predictions: How many there were.
-        effective: How many independent ones they are worth.
-        labels: How many of those that were compared have each label.
+        status: See `Comparison.sources`; `no baseline` if there is none.
+        predictions: How many predictions there are.
+        effective: The effective number of independent predictions.
+        labels: Compared predictions by label.
     """
 
     status: str
@@ -55,22 +55,22 @@ class SourceReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run found.
+    """The result of a run.
 
     Attributes:
-        window: What was compared.
-        verdict: That of the comparison; `no baseline`; or `other version`, where another release serves than that of
-            the baseline.
-        counts: What was met while reading.
-        baseline: None where there is none.
-        serving_version: Of the release that made most predictions of the last hour; None where there are none.
-        comparison: None where there is no baseline.
-        sources: By name, busiest first.
-        accuracy: How often people say that predictions were right.
+        window: The window that was compared.
+        verdict: The comparison's verdict; `no baseline`; or `other version`, if the serving release is not the
+            baseline's.
+        counts: Counts of what was read.
+        baseline: The baseline; None if there is none.
+        serving_version: The release that made most predictions of the last hour; None if there are none.
+        comparison: The comparison; None if there is no baseline.
+        sources: Sources by name, busiest first.
+        accuracy: Accuracy by feedback.
         judged_since: The first day whose predictions `accuracy` is about.
-        min_accuracy: The share of right answers that is wanted.
-        notes: What else a reader has to know, in sentences.
-        challenge: How a challenger does; None where there is none.
+        min_accuracy: The lowest acceptable accuracy, 0 to 1.
+        notes: Sentences for the reader.
+        challenge: The challenger's comparison; None if there is no challenger.
     """
 
     window: Window
@@ -87,7 +87,7 @@ class Report:
     challenge: Challenge | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the report's JSON file says."""
+        """Return the report's JSON document."""
         comparison = self.comparison
         return {
             "window": {"from": iso(self.window.start), "to": iso(self.window.end)},

@@ -1,4 +1,4 @@
-"""One run of Drift: the records of a window against the baseline, and of some days against what people say."""
+"""One run of Drift: reads records and feedback, compares, and writes summaries and the report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BASELINE: Final = "baseline.json"
 MANIFEST: Final = "manifest.json"
 BAKED: Final = Path(__file__).parents[1] / "inference" / "model"
-_BAKED_NAME: Final = "of the release in the image"
+_BAKED_NAME: Final = "of the release in the image"  # in place of a URI
 
 
 class BaselineError(RuntimeError):
@@ -39,13 +39,13 @@ class BaselineError(RuntimeError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run leaves.
+    """The outcome of a run.
 
     Attributes:
-        report: What it found.
-        new_findings: Drifts that the newest report before it did not have, if that one had others.
-        written: The keys of what it wrote.
-        error: Why the baseline could not be read; empty where it was, or where there is none.
+        report: The report.
+        new_findings: Drifts that the previous report did not have, if that one had others.
+        written: The keys of the objects written.
+        error: Why the baseline could not be read; empty if it was read or there is none.
     """
 
     report: Report
@@ -55,18 +55,18 @@ class Outcome:
 
 
 def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], float]) -> Outcome:
-    """Read what there is, and write the summaries of the days, the report and its JSON.
+    """Read the records, and write the summaries of the days and the report as HTML and JSON.
 
-    A baseline that cannot be read stops neither summaries nor accuracy; `Outcome.error` says why it could not.
+    If the baseline cannot be read, summaries and accuracy are written anyway; `Outcome.error` has the reason.
 
     Args:
         s3: A boto3 client.
-        settings: Where everything is.
-        window: What is compared with the baseline.
-        time_left: Seconds for reading; when they are over, what was read so far has to do.
+        settings: The configuration.
+        window: The window that is compared with the baseline.
+        time_left: Returns the seconds left for reading; when they are over, reading ends.
 
     Raises:
-        ClientError: S3 refused.
+        ClientError: S3 refused the request.
         BotoCoreError: S3 was not reached.
     """
     uri, baseline, error = _find_baseline(s3, settings)
@@ -112,16 +112,16 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
 
 
 def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, str]:
-    """Return where the baseline is or should be, the baseline, and why it cannot be read.
+    """Return the baseline's location, the baseline (None if there is none), and why it cannot be read.
 
-    A release need not have one. One that the settings name must be there.
+    A release need not have a baseline, but one that the settings name must exist.
     """
     uri = settings.baseline_uri or (settings.model_uri and f"{settings.model_uri.rstrip('/')}/{BASELINE}")
     name = uri or _BAKED_NAME
     try:
         text = _read(s3, uri or str(BAKED / BASELINE))
         if text is None and settings.baseline_uri:
-            return name, None, f"The baseline {name} is not there; correct BaselineUri, or leave it empty."
+            return name, None, f"The baseline {name} does not exist; correct BaselineUri, or leave it empty."
         return name, None if text is None else baselines.read(text), ""
     except (ClientError, OSError, ValueError) as error:
         return name, None, f"The baseline {name} cannot be read: {error}"
@@ -135,7 +135,7 @@ def _read(s3: Any, uri: str) -> bytes | None:
 
 
 def _manifest(s3: Any, uri: str) -> dict[str, Any]:
-    """Return the manifest of a release, empty where there is none that can be read."""
+    """Return version and metrics from a release's manifest; an empty object if it cannot be read."""
     try:
         manifest = json.loads(_read(s3, f"{uri.rstrip('/') or BAKED}/{MANIFEST}") or b"")
         return {"version": str(manifest["version"]), "metrics": manifest.get("metrics")}
@@ -144,27 +144,27 @@ def _manifest(s3: Any, uri: str) -> dict[str, Any]:
 
 
 def _confusion(manifest: Mapping[str, Any]) -> tuple[str, list[list[int]]] | None:
-    """Return the version of a release and its confusion on its test pictures, if its manifest has one.
+    """Return a release's version and its confusion matrix on test pictures, if the manifest has one.
 
     Rows are actual labels, columns predicted ones.
     """
     try:
         return manifest["version"], manifest["metrics"]["confusion"]
     except (KeyError, TypeError):
-        return None  # shares are then given without correction, which the answer shows
+        return None  # shares are then not corrected, which the answer of `GET /compliance` shows
 
 
 def _write_summaries(
     s3: Any, settings: Settings, found: Gathered, live: Mapping[str, Any]
 ) -> tuple[list[str], list[Any]]:
-    """Write the summaries of the days that were wholly read; return their keys, and the days that keep theirs."""
+    """Write the summaries of completely read days; return their keys, and the days whose summaries were kept."""
     now, confusion, versions = datetime.now(UTC), _confusion(live), found.summary.versions()
     written, kept = [], []
     for day, rows in found.summary.days().items():
         if day not in found.whole:
             continue
-        judged = versions.get(day)
-        known = confusion and judged and judged.most_common(1)[0][0] == confusion[0]
+        counts = versions.get(day)
+        known = confusion and counts and counts.most_common(1)[0][0] == confusion[0]
         matrix = confusion[1] if confusion and known else None
         key = compliance.write(s3, settings.insights_bucket, day, rows, now, matrix)
         if key:
@@ -187,7 +187,7 @@ def _sources(found: Gathered, statuses: Mapping[str, str]) -> dict[str, SourceRe
 
 
 def _read_latest(s3: Any, bucket: str) -> Mapping[str, Any]:
-    """Return the newest report's JSON, empty where there is none that can be read."""
+    """Return the newest report's JSON document; an empty object if it cannot be read."""
     try:
         latest = json.loads(objects.read(s3, bucket, report_key("latest", "json")) or b"{}")
     except ValueError:
@@ -220,7 +220,7 @@ def _is_later(latest: Mapping[str, Any], report: Report) -> bool:
 
 
 def _new_findings(report: Report, latest: Mapping[str, Any]) -> int:
-    """Return how many drifts are new since the newest report, if that one told of drift already."""
+    """Return the number of confirmed findings that the newest report lacks, if that one has drift already."""
     if latest.get("verdict") != DRIFT or not report.comparison or _is_later(latest, report):
         return 0
     before = {

@@ -1,4 +1,4 @@
-"""A bounded memory of unboundedly many records: which were seen, and one record of each source and minute."""
+"""Samples one record per source and minute in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from functions.drift.busiest import Busiest
-from functions.drift.features import FEATURES, Sample, effective_number, features, label_place
+from functions.drift.features import FEATURES, Sample, effective_number, features, label_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from functions.shared.record import Record
 
-SOURCES: Final = 100  # beside those of the baseline, the busiest
-BURST: Final = 60  # seconds of a source in which frames show the same people
-_DAY: Final = 86_400 // BURST  # bursts
+MAX_SOURCES: Final = 100  # the busiest, besides those of the baseline
+BURST: Final = 60  # seconds in which the frames of a source show the same people
+_DAY: Final = 86_400 // BURST  # in bursts
 _SLOTS: Final = 1 << 20  # of the first table
 
 
-class Seen:
-    """A set of 64-bit hashes in some 16 bytes each, of which Python's own takes a hundred."""
+class HashSet:
+    """A set of 64-bit hashes, which takes about 16 bytes for each; Python's own takes about 100."""
 
     def __init__(self) -> None:
         self._tables = [array("Q", bytes(8 * _SLOTS))]
         self._free = _SLOTS // 2
 
     def add(self, key: int) -> bool:
-        """Return whether the hash is new, and remember it."""
-        key = key or 1  # a slot with 0 is empty
+        """Add a hash; return whether it is new."""
+        key = key or 1  # 0 marks an empty slot
         if not self._free:
             self._tables.append(array("Q", bytes(16 * len(self._tables[-1]))))
             self._free = len(self._tables[-1]) // 2
@@ -50,7 +50,7 @@ class Seen:
 
 
 class _Burst:
-    """What one source sent in one minute: how many predictions, and the one of them with the smallest key."""
+    """The predictions of one source in one minute: their number, and the one with the smallest key."""
 
     __slots__ = ("key", "label", "seen", "values")
 
@@ -60,23 +60,22 @@ class _Burst:
 
 
 class Sampler:
-    """Keeps one record of each source and minute.
+    """Keeps one record of each source and minute, because the frames of a minute show the same people.
 
-    Frames of one minute show the same people; thinned so, what is left is nearly independent. Keys are hashes, so the
-    record with the smallest is a random one of its minute, and the same in whichever order they come.
+    Keys are hashes, so the record with the smallest key is a random one, independent of the order of records.
 
     Attributes:
-        unusable: Records that lack what is compared.
+        unusable: Records that lack a feature.
     """
 
     def __init__(self, always: Iterable[str] = ()) -> None:
-        """Keep the sources of `always`, and the busiest `SOURCES` of the others."""
+        """Keep the sources in `always`, and the busiest `MAX_SOURCES` of the others."""
         self._sources: dict[str, dict[int, _Burst]] = {}
-        self._busiest = Busiest(SOURCES, always)
+        self._busiest = Busiest(MAX_SOURCES, always)
         self.unusable = 0
 
     def add(self, record: Record) -> None:
-        """Take note of a prediction."""
+        """Add a prediction."""
         displaced = self._busiest.add(record.source)
         if displaced is not None:
             self._sources.pop(displaced, None)
@@ -95,7 +94,7 @@ class Sampler:
         bursts[minute] = burst
 
     def between(self, start: float, end: float) -> Mapping[str, Sample]:
-        """Return the sample of each source from the minute of one Unix time up to that of another, busiest first."""
+        """Return the samples by source, busiest first, from the minute of one Unix time up to that of another."""
         first, last = int(start // BURST), -int(-end // BURST)
         found = {}
         for source, bursts in self._sources.items():
@@ -106,7 +105,7 @@ class Sampler:
         return dict(sorted(found.items(), key=lambda item: (-item[1].seen, item[0])))
 
     def days(self) -> Mapping[date, Mapping[str, Sample]]:
-        """Return the samples of each day, UTC, in order."""
+        """Return the samples by source for each day (UTC), in order."""
         numbers = sorted({minute // _DAY for bursts in self._sources.values() for minute in bursts})
         return {
             datetime.fromtimestamp(day * 86_400, UTC).date(): self.between(day * 86_400, (day + 1) * 86_400)
@@ -122,7 +121,7 @@ def _row(record: Record) -> tuple[bytes, int] | None:
             values = np.array(features(record.body)).astype(np.float32)
     except (ValueError, FloatingPointError):
         return None
-    return values.tobytes(), label_place(record.body["probabilities"])
+    return values.tobytes(), label_index(record.body["probabilities"])
 
 
 def _sample(bursts: list[_Burst]) -> Sample:

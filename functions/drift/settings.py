@@ -1,4 +1,4 @@
-"""What the environment says, read once."""
+"""Configuration from environment variables, read once."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """How Drift runs.
+    """The configuration of Drift.
 
     Attributes:
-        records_bucket: Where the prediction records are.
-        insights_bucket: Where feedback is, and where summaries and reports go.
-        model_uri: Of the model release that serves: a folder, s3://bucket/prefix/, or empty for the one in the image.
-        challenger_uri: Of the release that challenges it, of the same form; empty for none.
+        records_bucket: The bucket of prediction records.
+        insights_bucket: The bucket of feedback, summaries and reports.
+        model_uri: The serving release: a folder, s3://bucket/prefix/, or empty for the one in the image.
+        challenger_uri: The challenger, in the same form; empty for none.
         baseline_uri: s3://bucket/key of a baseline to use instead of the release's; empty for the release's.
-        window_hours: How long a time is compared with the baseline.
-        lookback_days: How many days before the window's end summaries are kept up to date and feedback is looked for.
-        min_accuracy: The share of right answers that is wanted, 0 to 1; the report says where it is missed.
-        namespace: Of the CloudWatch metrics.
-        service: What the metrics are said to be of.
+        window_hours: Default length of the window.
+        lookback_days: How many days before the window's end are summarized and searched for feedback.
+        min_accuracy: The lowest acceptable accuracy, 0 to 1.
+        namespace: Namespace of the CloudWatch metrics.
+        service: Value of the metrics' dimension `service`.
     """
 
     records_bucket: str
@@ -40,16 +40,16 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from environment variables.
+    """Read the settings from environment variables.
 
     Raises:
-        RuntimeError: A bucket is missing, or a number is none.
+        RuntimeError: A bucket is missing, or a number is not a number.
     """
     try:
         return Settings(
             records_bucket=environment["RECORDS_BUCKET"],
             insights_bucket=environment["INSIGHTS_BUCKET"],
-            model_uri=environment.get("MODEL_URI", "").partition("#")[0],  # behind it: a checksum
+            model_uri=environment.get("MODEL_URI", "").partition("#")[0],  # without the checksum
             challenger_uri=environment.get("CHALLENGER_URI", "").partition("#")[0],
             baseline_uri=environment.get("BASELINE_URI", ""),
             window_hours=int(environment.get("WINDOW_HOURS", "24")),

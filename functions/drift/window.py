@@ -1,4 +1,4 @@
-"""Which time a run is about."""
+"""The time range of a run."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MAX_HOURS: Final = 24 * 31
 
 @dataclass(frozen=True)
 class Window:
-    """What is looked at: from `start` up to, and without, `end`."""
+    """A time range from `start` (inclusive) to `end` (exclusive)."""
 
     start: datetime
     end: datetime
 
 
 def parse_window(event: Mapping[str, Any], usual_hours: int, now: datetime) -> Window:
-    """Read which window an event asks for: `hours` up to `to`, by default the usual ones up to now.
+    """Parse the window of an event: `hours` (default: `usual_hours`) up to `to` (default: `now`).
 
     Raises:
-        ValueError: It is no window; the message says what is.
+        ValueError: A value is not valid; the message says what is.
     """
     hours, to = event.get("hours", usual_hours), event.get("to")
     if not isinstance(hours, int | float) or not 0 < hours <= MAX_HOURS:
@@ -38,5 +38,5 @@ def parse_window(event: Mapping[str, Any], usual_hours: int, now: datetime) -> W
 
 
 def iso(time: datetime) -> str:
-    """Return a time as reports tell it."""
+    """Return a time in the format of reports."""
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"

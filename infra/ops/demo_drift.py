@@ -20,7 +20,7 @@ from tqdm import tqdm
 from functions.drift.accuracy import figures
 from functions.drift.baseline import build
 from functions.drift.compare import compare
-from functions.drift.features import Sample, sample_of
+from functions.drift.features import Sample, to_sample
 from functions.drift.feedback_join import Accuracy
 from functions.drift.gather import Counts
 from functions.drift.html import render
@@ -72,7 +72,7 @@ def scored(files: Sequence[bytes], models: Models, name: str) -> Sample:
             records.append(to_record(score(decode(file), models, PredictOptions()), source=None))
         except InputError:
             continue
-    return sample_of(records)
+    return to_sample(records)
 
 
 def drawn(sample: Sample, rng: np.random.Generator, shares: Sequence[float] | None = None) -> Sample:

@@ -75,8 +75,8 @@ def run(function: str, event: Mapping[str, Any], client: Any) -> dict[str, Any]:
     return result
 
 
-def words(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a JSON report as lines of text."""
+def describe(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield lines of text that describe a JSON report."""
     window, counts = report["window"], report["counts"]
     yield (
         f"{_VERDICTS[report['verdict']]}, in {counts['records']:,} predictions "
@@ -95,12 +95,12 @@ def words(report: Mapping[str, Any]) -> Iterator[str]:
     if chosen["n"] > audit["n"]:
         low, high = chosen["bounds"]
         yield (
-            f"People labelled {chosen['n']:,} predictions, and mistakes are what people report. That "
-            f"{chosen['accuracy']['value']:.1%} of these are right says no more of all {chosen['of']:,} than that "
-            f"between {low:.1%} and {high:.1%} are."
+            f"People labelled {chosen['n']:,} predictions, of which {chosen['accuracy']['value']:.1%} are right. As "
+            f"people mostly report mistakes, this only shows that between {low:.1%} and {high:.1%} of all "
+            f"{chosen['of']:,} are right."
         )
     if report.get("challenge"):
-        yield challenge.words(report["challenge"])
+        yield challenge.describe(report["challenge"])
     yield from report["notes"]
 
 
@@ -120,4 +120,4 @@ def command(options: Namespace) -> None:
     """Run the function, print its findings, and download its report."""
     event = {name: value for name in ("to", "hours") if (value := vars(options)[name]) is not None}
     report, where = look(options.stack, event, options.out)
-    print(*words(report), "", f"Report: {options.out} ({where})", sep="\n")
+    print(*describe(report), "", f"Report: {options.out} ({where})", sep="\n")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from functions.drift.accuracy import Judged, figures
+from functions.drift.accuracy import LabelledPrediction, figures
 from functions.shared.contract import AUDIT_SHARE
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ CHOSEN: Final[dict[str, Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray
 
 def simulate(
     choose: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.float64]], rng: np.random.Generator
-) -> tuple[float, int, list[Judged], list[Judged]]:
+) -> tuple[float, int, list[LabelledPrediction], list[LabelledPrediction]]:
     """Return a site's accuracy, how many predictions there are, those chosen to be judged, and those drawn."""
     frames = rng.integers(1, 6, STAYS)
     worse = rng.random(STAYS) < 0.25  # seen by the camera that is right in 91 of 100
@@ -41,9 +41,11 @@ def simulate(
     picked = rng.random(len(right)) < choose(right, worse)
     drawn = rng.random(len(right)) < AUDIT_SHARE
 
-    def judged(places: NDArray[np.bool_]) -> list[Judged]:
+    def judged(places: NDArray[np.bool_]) -> list[LabelledPrediction]:
         return [
-            Judged("gate", minute, "1", "mask", "mask" if ok else "no_mask", uncertain=False, audit=True)
+            LabelledPrediction(
+                "gate", minute, "1", "mask", "mask" if ok else "no_mask", uncertain=False, audit=True
+            )
             for minute, ok in zip(minutes[places].tolist(), right[places].tolist(), strict=True)
         ]
 

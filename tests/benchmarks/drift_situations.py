@@ -19,7 +19,7 @@ import numpy as np
 from moto import mock_aws
 
 from functions.drift import html
-from functions.drift.accuracy import Judged, figures
+from functions.drift.accuracy import LabelledPrediction, figures
 from functions.drift.baseline import build
 from functions.drift.compare import DAYS
 from functions.drift.compliance import Compliance
@@ -127,10 +127,10 @@ def gathered(situation: Situation) -> tuple[Gathered, str]:
     return found, build(RELEASE, days[:BASELINE_DAYS]).to_json()
 
 
-def judged(n: int, right: int, version: str, *, audit: bool) -> Sequence[Judged]:
+def judged(n: int, right: int, version: str, *, audit: bool) -> Sequence[LabelledPrediction]:
     """Return so many judged predictions, each of another person, of which some were right."""
     return [
-        Judged(
+        LabelledPrediction(
             "gate-000",
             minute,
             version,

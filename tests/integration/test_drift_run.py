@@ -1,4 +1,4 @@
-"""The whole of Drift: records, feedback and a baseline in S3 to summaries, a report and metrics."""
+"""A whole run of Drift: from records, feedback and a baseline in S3 to summaries, a report and metrics."""
 
 import gzip
 import importlib
@@ -65,7 +65,7 @@ def rng():
 
 @pytest.fixture
 def store(s3):
-    """Put records where Firehose puts them: under the day when they came, by default when they were made."""
+    """Store records as Firehose does: under the day of arrival, by default the day of the record."""
 
     def put(lines, name="stream-1", arrived=None):
         by_day = {}
@@ -89,7 +89,7 @@ def say(s3):
 
 @pytest.fixture(autouse=True)
 def usual(s3, rng):
-    """A baseline of two sources' own days."""
+    """Store a baseline with references of two sources."""
     sampler = Sampler()
     for day in range(30, 36):
         for source in ("gate-1", "gate-2"):
@@ -101,14 +101,14 @@ def usual(s3, rng):
 
 @pytest.fixture
 def drift(s3, endpoint, monkeypatch, capsys):
-    """Invoke the handler; gives what it returned, wrote and told CloudWatch."""
+    """Invoke the handler; return its answer, its metrics and the files that it wrote."""
     for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
         monkeypatch.setenv(name, value)
     app = importlib.import_module("functions.drift.app")
     monkeypatch.setattr(app, "s3", s3)
 
-    def invoke(event=None, seconds=900.0, *, whole=False, **environment):
-        if not whole:  # Evidently's own pages take seconds
+    def invoke(event=None, seconds=900.0, *, evidently=False, **environment):
+        if not evidently:  # its report takes seconds
             monkeypatch.setattr(html, "_evidently", lambda *_: [])
         settings = read_settings({**ENVIRONMENT, **environment})
         monkeypatch.setattr(app, "settings", settings)
@@ -131,7 +131,7 @@ def drift(s3, endpoint, monkeypatch, capsys):
 
 
 def files(s3):
-    """What there is in the insights bucket, by key."""
+    """Return the reports and summaries in the insights bucket by key."""
     listed = s3.list_objects_v2(Bucket="insights").get("Contents", [])
     return {
         found["Key"]: s3.get_object(Bucket="insights", Key=found["Key"])["Body"].read().decode()
@@ -141,7 +141,7 @@ def files(s3):
 
 
 def pictures(rng, count, end=END, hours=24, chances=USUAL, **options):
-    """Records that lie evenly in the hours before `end`."""
+    """Return records at regular intervals in the hours before `end`."""
     step = timedelta(hours=hours) / count
     times = (end - step * (number + 1) for number in range(count))
     return [drawn(rng, time, label=str(rng.choice(LABELS, p=chances)), **options) for time in times]
@@ -159,7 +159,7 @@ def test_a_usual_day_is_ok(drift, store, say, rng):
         say(*result(line))
     name, label = result(lines[0])
     say(name, LABELS[LABELS.index(label) - 1])
-    found = drift(whole=True)
+    found = drift(evidently=True)
     assert found.answer["verdict"] == "ok"
     assert set(found.files) == {
         "compliance/dt=2026-11-20.json",
@@ -194,7 +194,7 @@ def test_a_usual_day_is_ok(drift, store, say, rng):
     overall = found.metrics[("service", "drift"),]
     assert overall["DriftVerdict"] == 0
     assert (overall["Records"], overall["CorruptRecords"]) == (1000, 0)
-    assert "Accuracy" not in overall  # what people chose to judge alarms nobody
+    assert "Accuracy" not in overall  # labels that people chose raise no alarm
     assert {"InputDrift", "EmbeddingDrift", "PredictionDrift", "ConfidenceDrop", "RunTime"} <= set(overall)
     assert found.metrics[("source", "gate-1"),]["DriftVerdict"] == 0
 
@@ -222,7 +222,7 @@ def test_the_summaries_count_every_face_once(drift, store, rng):
     assert {(row["hour"][:13], row["source"]): row["pictures"] for row in rows} == dict(hours)
 
 
-def test_a_changed_world_is_drift(drift, store, rng):
+def test_changed_pictures_and_labels_are_drift(drift, store, rng):
     store(pictures(rng, 600) + pictures(rng, 500, source="gate-2", shift=3.0, chances=[0.1, 0.8, 0.1]))
     found = drift()
     assert found.answer["verdict"] == "ok"
@@ -247,7 +247,7 @@ def test_the_same_window_twice_gives_the_same_files(drift, store, say, rng):
     for line in lines[:50]:
         say(*result(line))
 
-    def lasting(found):
+    def comparable(found):
         kept = {}
         for key, text in found.files.items():
             if key.endswith(".json"):
@@ -257,11 +257,11 @@ def test_the_same_window_twice_gives_the_same_files(drift, store, say, rng):
 
     first = drift()
     second = drift()
-    assert lasting(first) == lasting(second)
+    assert comparable(first) == comparable(second)
     assert set(first.files) == set(second.files)
 
 
-def test_nothing_at_all_is_said(drift):
+def test_a_window_without_records_is_reported(drift):
     found = drift()
     assert found.answer["verdict"] == "not enough"
     assert found.answer["counts"]["records"] == 0
@@ -281,18 +281,16 @@ def test_nothing_at_all_is_said(drift):
     }
 
 
-@pytest.mark.parametrize("there", [None, b"", b"[]", b"{}"])
-def test_a_baseline_that_cannot_be_read_fails_the_run_after_the_rest_is_done(
-    s3, drift, store, say, rng, there
-):
-    if there is not None:
-        s3.put_object(Bucket="insights", Key="baseline/other.json", Body=there)
+@pytest.mark.parametrize("existing", [None, b"", b"[]", b"{}"])
+def test_an_unreadable_baseline_fails_the_run_after_the_rest_is_done(s3, drift, store, say, rng, existing):
+    if existing is not None:
+        s3.put_object(Bucket="insights", Key="baseline/other.json", Body=existing)
     lines = pictures(rng, 200)
     store(lines)
     for line in lines[:30]:
         say(*result(line))
     with pytest.raises(
-        run.BaselineError, match=r"s3://insights/baseline/other\.json (is not there|cannot be read)"
+        run.BaselineError, match=r"s3://insights/baseline/other\.json (does not exist|cannot be read)"
     ):
         drift(BASELINE_URI="s3://insights/baseline/other.json")
     found = files(s3)
@@ -303,7 +301,7 @@ def test_a_baseline_that_cannot_be_read_fails_the_run_after_the_rest_is_done(
     assert "no baseline" in found["drift/latest.html"].lower()
 
 
-def test_a_baseline_that_may_not_be_read_is_not_taken_for_none(s3, drift, store, rng, monkeypatch):
+def test_a_baseline_to_which_access_is_denied_fails_the_run(s3, drift, store, rng, monkeypatch):
     store(pictures(rng, 100))
 
     def refuse(client, bucket, key):
@@ -317,7 +315,7 @@ def test_a_baseline_that_may_not_be_read_is_not_taken_for_none(s3, drift, store,
     assert "compliance/dt=2026-11-21.json" in files(s3)
 
 
-def test_the_baseline_is_that_of_the_release_unless_the_stack_has_its_own(
+def test_the_baseline_is_that_of_the_release_unless_the_settings_name_another(
     s3, drift, store, rng, tmp_path, monkeypatch
 ):
     text = s3.get_object(Bucket="insights", Key=BASELINE)["Body"].read()
@@ -342,20 +340,20 @@ def test_the_baseline_is_that_of_the_release_unless_the_stack_has_its_own(
         drift(BASELINE_URI="s3://nowhere/baseline.json")
 
 
-def test_another_release_than_the_baseline_s_is_a_verdict_of_its_own(drift, store, rng):
+def test_another_release_than_the_baseline_s_gives_the_verdict_other_version(drift, store, rng):
     old = pictures(rng, 300, END - timedelta(hours=12), hours=12)
     store(old + pictures(rng, 300, hours=12, version="2.0.0", shift=3.0))
     found = drift()
     assert found.answer["verdict"] == "other version"
     assert found.answer["counts"]["other_versions"] == 300
     assert (
-        "Release 2.0.0 serves, and the baseline is of release 1.0.0: 300 of 600" in found.answer["notes"][0]
+        "Release 2.0.0 serves, but the baseline is of release 1.0.0: 300 of 600" in found.answer["notes"][0]
     )
     assert found.metrics[("service", "drift"),]["OtherVersion"] == 1
     assert "DriftVerdict" not in found.metrics[("service", "drift"),]
 
 
-def test_records_of_an_older_release_are_left_out_and_said(drift, store, rng):
+def test_records_of_an_older_release_are_left_out_and_reported(drift, store, rng):
     old = pictures(rng, 300, END - timedelta(hours=12), hours=12, version="0.9.0", shift=3.0)
     store(old + pictures(rng, 300, hours=12) + pictures(rng, 300, source="gate-2", hours=12))
     found = drift()
@@ -364,7 +362,7 @@ def test_records_of_an_older_release_are_left_out_and_said(drift, store, rng):
     assert found.metrics[("service", "drift"),]["OtherVersion"] == 0
 
 
-def test_late_and_early_records_count_by_their_own_time(drift, store, rng):
+def test_records_count_by_their_time_and_not_by_their_arrival(drift, store, rng):
     store(pictures(rng, 50, END - timedelta(hours=20), hours=3), arrived="2026-11-21")  # a day late
     store(pictures(rng, 10, END - timedelta(hours=32), hours=1), "other", arrived="2026-11-20")
     store(pictures(rng, 7, END + timedelta(hours=5), hours=4), "after", arrived="2026-11-21")
@@ -376,19 +374,19 @@ def test_late_and_early_records_count_by_their_own_time(drift, store, rng):
     }
     assert {day: sum(row["pictures"] for row in of_day) for day, of_day in rows.items()} == {
         "2026-11-20": 60,
-        "2026-11-21": 7,  # a day's summary holds what there is of it, whenever the window ends
+        "2026-11-21": 7,  # a summary has all records of the day, also after the window's end
     }
 
 
 def uploaded(lines, ago, **more):
-    """The records of pictures that had been uploaded so much earlier than they were scored."""
+    """Yield records of pictures that were uploaded some time before they were scored."""
     for line in lines:
         record = parsed(line)
-        came = datetime.fromisoformat(record["time"]) - ago
-        yield json.dumps(record | {"uploaded": came.isoformat()} | more) + "\n"
+        upload_time = datetime.fromisoformat(record["time"]) - ago
+        yield json.dumps(record | {"uploaded": upload_time.isoformat()} | more) + "\n"
 
 
-def test_pictures_of_a_backfill_count_when_they_came_and_never_as_of_now(drift, store, rng):
+def test_pictures_of_a_backfill_count_at_the_time_of_their_upload(drift, store, rng):
     store(pictures(rng, 100) + list(uploaded(pictures(rng, 60, hours=1, shift=9.0), timedelta(days=365))))
     store(list(uploaded(pictures(rng, 30, hours=1), timedelta(days=2))), "of two days before")
 
@@ -404,7 +402,7 @@ def test_pictures_of_a_backfill_count_when_they_came_and_never_as_of_now(drift, 
     ]
 
 
-def test_people_of_pictures_that_are_scored_again_count_once(drift, store, rng):
+def test_rescored_pictures_count_once(drift, store, rng):
     lines = pictures(rng, 80)
     again = [
         json.dumps(parsed(line) | {"prediction_id": f"{number:08x}-again", "model_version": "2.0.0"}) + "\n"
@@ -419,7 +417,7 @@ def test_people_of_pictures_that_are_scored_again_count_once(drift, store, rng):
     assert sum(row["pictures"] for row in rows) == 80
 
 
-def test_damage_is_told(s3, drift, store, rng):
+def test_damage_is_reported(s3, drift, store, rng):
     lines = pictures(rng, 400)
     bad = ["nonsense\n", lines[200][:300] + "\n", refused(END - timedelta(hours=1))]
     store([*lines[:200], *bad], arrived="2026-11-20")
@@ -429,11 +427,11 @@ def test_damage_is_told(s3, drift, store, rng):
     counts = found.answer["counts"]
     assert (counts["corrupt"], counts["damaged"], counts["rejected"]) == (3, 1, 1)
     assert 250 < counts["records"] < 399
-    assert any("1 of 2 stored objects were cut short or garbled" in note for note in found.answer["notes"])
+    assert any("1 of 2 stored objects were truncated or corrupted" in note for note in found.answer["notes"])
     assert found.metrics[("service", "drift"),]["CorruptRecords"] == 4
 
 
-def test_records_that_lack_what_is_compared_are_told(drift, store, rng):
+def test_records_without_features_are_reported(drift, store, rng):
     lines = [json.dumps(dict(parsed(line), projection=[])) + "\n" for line in pictures(rng, 100)]
     store(lines)
     found = drift()
@@ -444,12 +442,12 @@ def test_records_that_lack_what_is_compared_are_told(drift, store, rng):
     )
 
 
-def test_when_time_is_short_the_latest_are_read_and_summaries_stay_whole(drift, store, rng):
+def test_if_time_runs_out_the_latest_records_are_read_and_summaries_are_kept(drift, store, rng):
     lines = pictures(rng, 300)  # nine hours of them on the 21st
     store(lines)
     whole = drift()
     store(pictures(rng, 80, hours=8), "stream-2")
-    found = drift(seconds=[900.0] * 6)  # for the 24th to 22nd, the 21st and its two objects
+    found = drift(seconds=[900.0] * 6)  # enough for the 24th to 22nd, and the 21st with its two objects
     today = sum(parsed(line)["time"] >= "2026-11-21" for line in lines)
     assert found.answer["counts"]["records"] == today + 80
     (note,) = [note for note in found.answer["notes"] if "If time ran out" in note]
@@ -462,7 +460,7 @@ def test_when_time_is_short_the_latest_are_read_and_summaries_stay_whole(drift, 
     assert found.answer["counts"]["objects"] == 0
 
 
-def test_an_older_window_leaves_the_latest_report(drift, store, rng):
+def test_a_run_on_an_older_window_keeps_the_latest_report(drift, store, rng):
     store(pictures(rng, 300))
     newest = drift().files["drift/latest.json"]
     found = drift({"to": "2026-11-21T03:00:00Z", "hours": 6})
@@ -471,7 +469,7 @@ def test_an_older_window_leaves_the_latest_report(drift, store, rng):
     assert drift({"to": "2026-11-21T10:00:00Z"}).files["drift/latest.json"] != newest
 
 
-def test_labels_count_up_to_thirty_days_late(drift, store, say, rng):
+def test_labels_count_up_to_thirty_days_after_the_prediction(drift, store, say, rng):
     before = pictures(rng, 10, END - timedelta(days=7, hours=12), hours=1)  # the day before the first
     old = pictures(rng, 10, END - timedelta(days=20), hours=1)
     older = pictures(rng, 20, END - timedelta(days=31), hours=1)
@@ -493,7 +491,7 @@ def test_a_past_window_does_not_call_later_labels_unknown(drift, store, say, rng
     assert (accuracy["chosen"]["n"], accuracy["unknown"]) == (20, 0)
 
 
-def test_low_accuracy_of_the_audit_sample_is_said(drift, store, say, rng):
+def test_low_accuracy_on_the_audit_sample_is_reported(drift, store, say, rng):
     lines = [
         drawn(
             rng,
@@ -508,8 +506,7 @@ def test_low_accuracy_of_the_audit_sample_is_said(drift, store, say, rng):
         say(name, LABELS[LABELS.index(label) - 1], audit=True)
     found = drift()
     assert any(
-        "0.0% of the audit sample of release 1.0.0 were right (40 judged)" in note
-        for note in found.answer["notes"]
+        "The accuracy of release 1.0.0 on the audit sample is 0.0%" in note for note in found.answer["notes"]
     )
     assert found.metrics[("service", "drift"),]["AccuracyHigh"] < 0.1
 
@@ -524,7 +521,7 @@ def test_a_summary_is_not_replaced_by_one_of_fewer_pictures(drift, store, rng):
     assert any("count more pictures" in note for note in found.answer["notes"])
 
 
-def test_a_second_drift_while_one_is_on_is_told_again(drift, store, rng):
+def test_a_second_drift_during_an_earlier_one_is_counted_as_new(drift, store, rng):
     days = [END - timedelta(days=day) for day in range(3)]
     for source in ("gate-1", "gate-2"):
         store([line for day in days for line in pictures(rng, 200, day, source=source, shift=3.0)], source)
@@ -537,7 +534,7 @@ def test_a_second_drift_while_one_is_on_is_told_again(drift, store, rng):
 
 @pytest.fixture
 def challenged(s3):
-    """Two published releases, of which one challenges the other."""
+    """Publish two releases; return the settings of the live one and its challenger."""
     s3.create_bucket(Bucket="models")
     for version in ("1.0.0", "2.0.0"):
         s3.put_object(
@@ -578,19 +575,17 @@ def shadow_of(line, label):
     )
 
 
-def test_what_a_challenger_says_in_the_shadow_is_compared_and_counts_as_nothing_else(
-    store, drift, rng, challenged
-):
+def test_shadow_predictions_are_compared_and_counted_nowhere_else(store, drift, rng, challenged):
     lines = [drawn(rng, END - timedelta(minutes=number), label="mask") for number in range(1, 51)]
-    store(lines, "alone")
-    alone = drift(**challenged)
+    store(lines, "answers")
+    without = drift(**challenged)
     store(
         [shadow_of(line, "no_mask" if number < 20 else "mask") for number, line in enumerate(lines)],
         "shadows",
     )
 
     found = drift(**challenged)
-    report, before = report_of(found), report_of(alone)
+    report, before = report_of(found), report_of(without)
 
     challenge = report["challenge"]
     assert challenge["shadow"]
@@ -599,13 +594,11 @@ def test_what_a_challenger_says_in_the_shadow_is_compared_and_counts_as_nothing_
     for name in ("verdict", "sources", "serving_version", "accuracy"):
         assert report[name] == before[name]
     assert (report["counts"]["records"], report["counts"]["corrupt"]) == (50, 0)
-    assert pictures_counted(found) == pictures_counted(alone) == 50
+    assert pictures_counted(found) == pictures_counted(without) == 50
     assert "no mask instead of mask: 20" in found.files["drift/latest.html"]
 
 
-def test_a_challenger_that_answers_most_is_not_taken_for_the_release_that_serves(
-    store, drift, rng, challenged
-):
+def test_a_challenger_with_most_answers_is_not_the_serving_release(store, drift, rng, challenged):
     lines = [drawn(rng, END - timedelta(minutes=number), version="2.0.0") for number in range(1, 41)]
     store([*lines, *(drawn(rng, END - timedelta(minutes=number)) for number in range(1, 11))])
 
@@ -617,7 +610,7 @@ def test_a_challenger_that_answers_most_is_not_taken_for_the_release_that_serves
     assert pictures_counted(found) == 50
 
 
-def test_a_challenger_that_cannot_be_read_is_said(store, drift, rng, challenged):
+def test_an_unreadable_challenger_is_reported(store, drift, rng, challenged):
     store([drawn(rng, END - timedelta(minutes=1))])
 
     report = report_of(drift(**challenged | {"CHALLENGER_URI": "s3://models/models/3.0.0/#ab"}))

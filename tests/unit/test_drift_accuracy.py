@@ -1,4 +1,4 @@
-"""How often predictions were right: which labels count, and figures that hold what they promise."""
+"""Accuracy by feedback: which labels count, and whether figures and intervals are correct."""
 
 import json
 from collections import Counter
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from functions.drift import feedback_join
-from functions.drift.accuracy import Judged, design_effect, figures, share
+from functions.drift.accuracy import LabelledPrediction, design_effect, figures, share
 from functions.drift.feedback_join import FeedbackJoin
 from functions.shared.contract import AUDIT_SHARE, LABELS, in_audit_sample
 from functions.shared.record import as_record
@@ -32,7 +32,7 @@ def say(insights):
 
 @pytest.fixture
 def joined(insights):
-    """Join predictions, by id and what else is known of them, with what was said."""
+    """Join predictions, given by id and options, with the feedback."""
 
     def join(*records, time_left=lambda: 1.0):
         feedback = FeedbackJoin(insights.meta.client, "insights", (TODAY, YESTERDAY), NOON)
@@ -44,7 +44,7 @@ def joined(insights):
     return join
 
 
-def test_predictions_are_joined_with_what_was_said_about_them(say, joined):
+def test_predictions_are_joined_with_their_labels(say, joined):
     for name, label in {"a": "mask", "b": "mask", "c": "no_mask", "gone": "mask"}.items():
         say(name, label)
     found = joined(
@@ -65,7 +65,7 @@ def test_predictions_are_joined_with_what_was_said_about_them(say, joined):
 
 
 @pytest.mark.parametrize("later", [TODAY, YESTERDAY])
-def test_the_last_word_counts_whichever_day_it_lies_under(say, joined, later):
+def test_the_latest_label_counts_whichever_day_it_is_stored_under(say, joined, later):
     earlier = YESTERDAY if later == TODAY else TODAY
     say("a", "mask", earlier, "2026-11-20T23:59:59.999+00:00")
     say("a", "no_mask", later, "2026-11-21T00:00:00+00:00")
@@ -91,14 +91,14 @@ def test_the_last_word_counts_whichever_day_it_lies_under(say, joined, later):
     ],
     ids=lambda body: body[:70].decode(errors="replace"),
 )
-def test_what_is_no_feedback_is_counted_and_costs_nothing_else(insights, say, joined, body):
+def test_invalid_feedback_is_counted_and_the_rest_is_used(insights, say, joined, body):
     say("b", "mask")
     insights.put_object(Key=f"feedback/dt={TODAY}/a.json", Body=body)
     found = joined(("a", {"label": "mask"}), ("b", {"label": "mask"}))
     assert (found.chosen.n, found.corrupt, found.unread) == (1, 1, 0)
 
 
-def test_invented_labels_crowd_out_no_real_one(say, joined, monkeypatch):
+def test_invented_labels_do_not_displace_real_ones(say, joined, monkeypatch):
     monkeypatch.setattr(feedback_join, "MAX_LABELS", 10)
     for number in range(50):
         say(f"invented-{number}", "no_mask")
@@ -108,7 +108,7 @@ def test_invented_labels_crowd_out_no_real_one(say, joined, monkeypatch):
     assert (found.chosen.n, found.unknown, found.unread) == (8, 50, 0)
 
 
-def test_of_too_many_labels_a_random_part_is_read_and_the_rest_counted(say, joined, monkeypatch):
+def test_a_random_part_of_too_many_labels_is_read_and_the_rest_counted(say, joined, monkeypatch):
     monkeypatch.setattr(feedback_join, "MAX_LABELS", 20)
     for number in range(60):
         say(f"p-{number:02}", "mask" if number < 30 else "no_mask")
@@ -117,7 +117,7 @@ def test_of_too_many_labels_a_random_part_is_read_and_the_rest_counted(say, join
     assert 0.2 < found.chosen.accuracy.value < 0.8  # neither the first nor the last
 
 
-def test_one_key_has_no_more_than_its_part(say, joined, monkeypatch):
+def test_the_labels_of_one_api_key_are_limited(say, joined, monkeypatch):
     monkeypatch.setattr(feedback_join, "MAX_LABELS_OF_KEY", 5)
     for number in range(20):
         say(f"loud-{number}", "no_mask", api_key_id="loud")
@@ -128,7 +128,7 @@ def test_one_key_has_no_more_than_its_part(say, joined, monkeypatch):
     assert (found.chosen.n, found.unread) == (9, 15)
 
 
-def test_when_time_is_over_the_rest_is_left_and_counted(say, joined):
+def test_labels_that_are_not_read_in_time_are_counted(say, joined):
     for number in range(30):
         say(str(number), "mask")
     left = iter([1] * 4)
@@ -138,11 +138,11 @@ def test_when_time_is_over_the_rest_is_left_and_counted(say, joined):
     assert (found.chosen.n, found.unread) == (4, 26)
 
 
-def test_the_audit_sample_is_told_apart_by_release(say, joined):
+def test_the_audit_sample_is_reported_for_each_release(say, joined):
     for number in range(3):
         say(AUDITED.format(number), "mask", audit=True)
-    say(AUDITED.format(3), "no_mask")  # chosen by somebody, though it is of the sample
-    say(CHOSEN.format(4), "no_mask", audit=True)  # said to be, but is not
+    say(AUDITED.format(3), "no_mask")  # in the audit sample, but not labelled as part of it
+    say(CHOSEN.format(4), "no_mask", audit=True)  # labelled as part of the audit sample, but not in it
     records = [(AUDITED.format(number), {"label": "mask", "version": str(number % 2)}) for number in range(4)]
     found = joined(*records, (AUDITED.format(9), {"label": "mask"}), (CHOSEN.format(4), {"label": "mask"}))
     assert (found.audit.n, found.audit.of, found.audit.accuracy.value) == (3, 5, 1.0)
@@ -154,18 +154,24 @@ def test_the_audit_sample_is_told_apart_by_release(say, joined):
     }
 
 
-def test_the_audit_sample_is_its_share_of_all_ids():
+def test_the_audit_sample_has_its_share_of_all_ids():
     rng = np.random.default_rng(0)
     hits = sum(in_audit_sample(rng.bytes(16).hex()) for _ in range(50_000))
     assert hits / 50_000 == pytest.approx(AUDIT_SHARE, rel=0.2)
     assert not in_audit_sample("no id")
 
 
-def test_an_uncertain_answer_counts_by_its_most_probable_label_and_is_told(say, joined):
+def test_an_uncertain_answer_counts_with_its_most_probable_label_and_as_uncertain(say, joined):
     say("a", "mask")
     say("b", "mask")
     found = joined(("a", {"label": "mask", "min_confidence": 1.1}), ("b", {"label": "mask"})).chosen
     assert (found.accuracy.value, found.uncertain.value) == (1, 1 / 2)
+
+
+def test_there_is_no_f1_for_a_label_that_is_not_the_actual_one_of_any_prediction():
+    found = figures([one("mask", "mask", 0), one("mask", "no_mask", 1)], 2)
+    assert found.f1["mask"] is not None
+    assert (found.f1["no_mask"], found.f1["incorrect"]) == (None, None)
 
 
 def test_without_feedback_there_are_no_figures(joined):
@@ -176,21 +182,21 @@ def test_without_feedback_there_are_no_figures(joined):
 
 
 def one(actual, predicted, number, *, minute=None):
-    return Judged(
+    return LabelledPrediction(
         "gate", number if minute is None else minute, "1", actual, predicted, uncertain=False, audit=True
     )
 
 
-def alone(confusion):
-    """Predictions of different minutes with this confusion."""
+def independent(confusion):
+    """Predictions of different minutes with this confusion matrix."""
     pairs = [(i, j) for i in range(3) for j in range(3) for _ in range(confusion[i][j])]
     return [one(LABELS[i], LABELS[j], number) for number, (i, j) in enumerate(pairs)]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_figures_are_those_that_training_tells(seed):
+def test_figures_equal_those_of_training(seed):
     confusion = np.random.default_rng(seed).integers(0, 40, (3, 3))
-    found = figures(alone(confusion), 10_000)
+    found = figures(independent(confusion), 10_000)
     for name, expected in zip(("precision", "recall", "f1"), precision_recall_f1(confusion), strict=True):
         shares = [getattr(found, name)[label] for label in LABELS]
         assert [one.value for one in shares] == pytest.approx(expected)
@@ -199,7 +205,7 @@ def test_figures_are_those_that_training_tells(seed):
     assert (found.accuracy.low, found.accuracy.high) == pytest.approx((low, high))
 
 
-def test_an_interval_stays_within_bounds_and_holds_its_share():
+def test_an_interval_contains_its_share_and_stays_within_0_and_1():
     for count in range(1, 60):
         for hits in range(count + 1):
             found = share(hits, count)
@@ -207,13 +213,13 @@ def test_an_interval_stays_within_bounds_and_holds_its_share():
             assert found.low < found.high
 
 
-def test_the_interval_of_f1_holds_the_truth_in_95_of_100_draws():
+def test_the_interval_of_f1_covers_the_true_value_in_95_of_100_draws():
     chances = np.array([[0.40, 0.05, 0.03], [0.04, 0.30, 0.02], [0.03, 0.03, 0.10]])
     true = precision_recall_f1((chances * 10_000).astype(int))[2]
     held = Counter()
     draws = np.random.default_rng(0).multinomial(150, chances.ravel(), 1_000).reshape(-1, 3, 3)
     for confusion in draws:
-        f1 = figures(alone(confusion), 150).f1
+        f1 = figures(independent(confusion), 150).f1
         held.update(
             label
             for label, value in zip(LABELS, true, strict=True)
@@ -222,7 +228,7 @@ def test_the_interval_of_f1_holds_the_truth_in_95_of_100_draws():
     assert [held[label] / len(draws) for label in LABELS] == pytest.approx([0.95] * 3, abs=0.03)
 
 
-def test_frames_of_one_minute_are_worth_less_than_as_many_of_different_minutes():
+def test_frames_of_one_minute_count_less_than_as_many_of_different_minutes():
     rng = np.random.default_rng(0)
     people = [("mask", "mask" if rng.random() < 0.9 else "no_mask") for _ in range(60)]
     alike = [one(*pair, 0, minute=minute) for minute, pair in enumerate(people) for _ in range(5)]
@@ -237,7 +243,7 @@ def test_frames_of_one_minute_are_worth_less_than_as_many_of_different_minutes()
 
 
 @pytest.mark.parametrize("right", [0.85, 0.97])
-def test_intervals_of_repeated_people_hold_the_truth(right):
+def test_intervals_of_repeated_people_cover_the_true_value(right):
     rng, held = np.random.default_rng(1), 0
     for _ in range(400):
         judged = [

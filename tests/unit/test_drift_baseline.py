@@ -1,4 +1,4 @@
-"""The reference that drift is measured against: small, and faithful to what it sums up."""
+"""A baseline is small and represents its predictions accurately."""
 
 import json
 from collections import Counter
@@ -13,74 +13,73 @@ from functions.inference.release import load_release
 from functions.shared.contract import LABELS
 from tests.drift_samples import days, sample
 
-EVERYTHING = sample(3000, seed=1)
-OF_RELEASE = [{"validation": EVERYTHING}]
+ALL = sample(3000, seed=1)
+RELEASE_DAYS = [{"validation": ALL}]
 
 
 def column(values: np.ndarray, feature: str) -> np.ndarray:
     return values[:, FEATURES.index(feature)]
 
 
-def test_it_survives_being_written_and_read() -> None:
+def test_a_baseline_survives_a_round_trip_through_json() -> None:
     written = build("1.2.3", days(4))
     text = written.to_json()
     assert read(text).to_json() == read(text.encode()).to_json() == text
     assert read(text).model_version == "1.2.3"
 
 
-def test_it_is_small() -> None:
-    assert len(build("1", OF_RELEASE).to_json()) < 150_000
+def test_a_baseline_is_small() -> None:
+    assert len(build("1", RELEASE_DAYS).to_json()) < 150_000
 
 
-def test_a_feature_is_laid_out_as_it_was() -> None:
-    sketch = build("1", OF_RELEASE).overall
+def test_a_feature_expands_to_its_distribution() -> None:
+    reference = build("1", RELEASE_DAYS).overall
     for feature in FEATURES:
-        was, laid_out = column(EVERYTHING.values, feature), sketch.column(feature)
-        assert len(laid_out) == len(was)
-        apart = np.sort(was) - laid_out
-        assert np.abs(apart).mean() < 0.02 * was.std()
+        values, expanded = column(ALL.values, feature), reference.column(feature)
+        assert len(expanded) == len(values)
+        assert np.abs(np.sort(values) - expanded).mean() < 0.02 * values.std()
 
 
-def test_whole_numbers_stay_whole() -> None:
-    faces = build("1", OF_RELEASE).overall.column("faces")
-    assert set(faces) == set(column(EVERYTHING.values, "faces"))
+def test_integers_stay_integers() -> None:
+    faces = build("1", RELEASE_DAYS).overall.column("faces")
+    assert set(faces) == set(column(ALL.values, "faces"))
 
 
-def test_confidence_is_that_of_the_labels_asked_for() -> None:
-    sketch = build("1", OF_RELEASE).overall
-    labels, confidence = np.array(LABELS)[EVERYTHING.labels], column(EVERYTHING.values, CONFIDENCE)
+def test_confidence_is_that_of_the_given_labels() -> None:
+    reference = build("1", RELEASE_DAYS).overall
+    labels, confidence = np.array(LABELS)[ALL.labels], column(ALL.values, CONFIDENCE)
     for label in ("mask", "no_mask"):
-        result = sketch.confidence_at(Counter({label: 7}))
+        result = reference.confidence_at(Counter({label: 7}))
         assert result.mean() == pytest.approx(confidence[labels == label].mean(), abs=0.002)
-    half = sketch.confidence_at(Counter({"mask": 10, "no_mask": 10})).mean()
+    half = reference.confidence_at(Counter({"mask": 10, "no_mask": 10})).mean()
     assert half == pytest.approx(
         np.mean([confidence[labels == label].mean() for label in ("mask", "no_mask")]), abs=0.002
     )
 
 
-def test_the_confidence_in_a_label_that_it_does_not_know_is_that_of_all() -> None:
-    sketch = build("1", [{"": sample(500, labels={"mask": 1.0})}]).overall
-    assert sketch.confidence_at(Counter({"incorrect": 5})).mean() == pytest.approx(
-        sketch.column(CONFIDENCE).mean(), abs=1e-3
+def test_the_confidence_in_an_unknown_label_is_that_of_all_labels() -> None:
+    reference = build("1", [{"": sample(500, labels={"mask": 1.0})}]).overall
+    assert reference.confidence_at(Counter({"incorrect": 5})).mean() == pytest.approx(
+        reference.column(CONFIDENCE).mean(), abs=1e-3
     )
 
 
 def test_the_moments_by_label_are_kept() -> None:
-    moments = read(build("1", OF_RELEASE).to_json()).overall.moments
-    rows = EVERYTHING.values[EVERYTHING.labels == 1]
+    moments = read(build("1", RELEASE_DAYS).to_json()).overall.moments
+    rows = ALL.values[ALL.labels == 1]
     assert moments.means[1] == pytest.approx(rows.mean(axis=0), rel=1e-3, abs=1e-3)
     assert moments.variances[1] == pytest.approx(rows.var(axis=0), rel=1e-3, abs=1e-3)
-    assert moments.counts.tolist() == np.bincount(EVERYTHING.labels).tolist()
+    assert moments.counts.tolist() == np.bincount(ALL.labels).tolist()
 
 
-def test_a_rare_label_has_the_moments_of_all() -> None:
+def test_a_rare_label_has_the_moments_of_all_labels() -> None:
     rare = sample(400, labels={"mask": 0.995, "no_mask": 0.005, "incorrect": 0.0})
     moments = build("1", [{"": rare}]).overall.moments
     assert moments.counts[1] < 5
     assert moments.means[1] == pytest.approx(rare.values.mean(axis=0), rel=1e-3, abs=1e-3)
 
 
-def test_a_source_with_enough_days_and_predictions_is_a_reference_for_itself() -> None:
+def test_a_source_with_enough_days_and_predictions_has_a_reference_of_its_own() -> None:
     enough = days(MIN_DAYS, "enough")
     found = build("1", [
         {**one, **few, **(short if number < MIN_DAYS - 1 else {})}
@@ -92,7 +91,7 @@ def test_a_source_with_enough_days_and_predictions_is_a_reference_for_itself() -
     assert found.sources["enough"].days.count == MIN_DAYS
 
 
-def test_how_days_differ_is_learned_beyond_chance() -> None:
+def test_the_variance_between_days_excludes_sampling_variance() -> None:
     equal = build("1", days(14)).sources["gate-1"].days
     skies = np.random.default_rng(0).normal(0, 0.5, 14)
     weather = [
@@ -104,20 +103,20 @@ def test_how_days_differ_is_learned_beyond_chance() -> None:
     assert differing.largest[0] > 2 * equal.largest[0]
 
 
-def test_the_longest_silence_is_remembered() -> None:
+def test_the_longest_silence_is_recorded() -> None:
     week = days(10)
     gaps = [{} if number in {2, 5, 6} else day for number, day in enumerate(week)]
     assert build("1", gaps).sources["gate-1"].days.longest_silence == 2
 
 
-def test_too_few_predictions_make_no_baseline() -> None:
+def test_a_baseline_of_too_few_predictions_is_refused() -> None:
     with pytest.raises(ValueError, match=f"at least {MIN_SAMPLES} predictions .* there are 199"):
         build("1", [{"gate-1": sample(199)}])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"kind": "maskwatch-baseline-1"}', b"\xff"])
-def test_what_is_no_baseline_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no baseline"):
+def test_malformed_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a baseline"):
         read(text)
 
 
@@ -131,13 +130,13 @@ def test_what_is_no_baseline_is_refused(text: str) -> None:
         {"model_version": None, "overall": None},
     ],
 )
-def test_a_baseline_of_something_else_is_refused(change: dict[str, object]) -> None:
-    result = json.loads(build("1", OF_RELEASE).to_json()) | change
-    with pytest.raises(ValueError, match="no baseline"):
+def test_a_baseline_of_another_version_is_refused(change: dict[str, object]) -> None:
+    result = json.loads(build("1", RELEASE_DAYS).to_json()) | change
+    with pytest.raises(ValueError, match="not a baseline"):
         read(json.dumps(result))
 
 
-def test_the_release_in_the_image_has_one_of_its_own() -> None:
+def test_the_release_in_the_image_has_a_baseline() -> None:
     release = load_release(BAKED)
     assert "baseline.json" in release.manifest["files"]
     baseline = read((BAKED / "baseline.json").read_bytes())

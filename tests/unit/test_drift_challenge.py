@@ -1,4 +1,4 @@
-"""A challenger is compared with the live release, and what it says in the shadow counts as nothing else."""
+"""A challenger is compared with the live release."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, chi2_contingency
 
-from functions.drift.accuracy import Judged
+from functions.drift.accuracy import LabelledPrediction
 from functions.drift.challenge import (
     ALIKE,
     BETTER,
     TOO_FEW,
     WORSE,
     Tally,
+    describe,
     labels_needed,
     mcnemar,
     pairs_needed,
     two_proportions,
-    words,
 )
 from functions.shared.record import as_record
 from tests.records import drawn, parsed
@@ -32,7 +32,7 @@ def rng():
 
 
 def shadow_of(line, label, version="2"):
-    """What a challenger says in the shadow of a prediction."""
+    """Return the record of a challenger's shadow prediction."""
     answer = parsed(line)
     kept = ("time", "request_id", "route", "source", "faces", "DetectTime", "InferenceTime")
     probabilities = {name: float(name == label) for name in ("mask", "no_mask", "incorrect")}
@@ -46,14 +46,14 @@ def shadow_of(line, label, version="2"):
 
 
 def judged(number, actual, predicted, version="1", shadow=None):
-    return Judged("gate-1", number, version, actual, predicted, False, True, shadow)  # noqa: FBT003
+    return LabelledPrediction("gate-1", number, version, actual, predicted, False, True, shadow)  # noqa: FBT003
 
 
-def of_accuracy(right, count, version):
+def predictions(right, count, version):
     return [judged(n, "mask", "mask" if n < right else "no_mask", version) for n in range(count)]
 
 
-def test_a_record_of_the_shadow_is_read_as_one(rng):
+def test_a_shadow_record_is_read_as_such(rng):
     line = drawn(rng, NOON, label="mask", version="1")
     record = as_record(shadow_of(line, "no_mask"))
 
@@ -66,11 +66,11 @@ def test_a_record_of_the_shadow_is_read_as_one(rng):
 @pytest.mark.parametrize(
     "live", [None, {}, {"model_version": 1, "label": "mask"}, {"model_version": "1", "label": "x"}]
 )
-def test_a_damaged_record_of_the_shadow_is_none(rng, live):
+def test_a_damaged_shadow_record_is_not_a_record(rng, live):
     assert as_record(shadow_of(drawn(rng, NOON), "mask") | {"live": live}) is None
 
 
-def test_in_the_shadow_both_are_compared_on_the_same_pictures(rng):
+def test_in_shadow_mode_both_are_compared_on_the_same_pictures(rng):
     tally = Tally("1", "2")
     for number in range(40):
         line = drawn(rng, NOON + timedelta(minutes=number), label="mask", version="1")
@@ -88,12 +88,12 @@ def test_in_the_shadow_both_are_compared_on_the_same_pictures(rng):
     assert (found.verdict, found.p) == (TOO_FEW, None)
 
 
-def test_frames_of_one_minute_say_less_than_as_many_minutes(rng):
+def test_frames_of_one_minute_give_a_wider_interval_than_as_many_minutes(rng):
     intervals = []
-    for apart in (1, 60):
+    for interval in (1, 60):
         tally = Tally("1", "2")
         for number in range(60):
-            line = drawn(rng, NOON + timedelta(seconds=apart * number), label="mask", version="1")
+            line = drawn(rng, NOON + timedelta(seconds=interval * number), label="mask", version="1")
             tally.add(as_record(shadow_of(line, "no_mask" if number % 4 == 0 else "mask")))
         agreement = tally.result([]).agreement
         intervals.append(agreement.high - agreement.low)
@@ -101,7 +101,7 @@ def test_frames_of_one_minute_say_less_than_as_many_minutes(rng):
     assert intervals[0] > 2 * intervals[1]
 
 
-def test_releases_that_are_neither_are_not_counted(rng):
+def test_other_releases_are_not_counted(rng):
     tally = Tally("1", "2")
     for version in ("1", "2", "3"):
         tally.add(as_record(parsed(drawn(rng, NOON, version=version))))
@@ -112,7 +112,7 @@ def test_releases_that_are_neither_are_not_counted(rng):
     assert (found.live.pictures, found.challenger.pictures, found.shadow) == (1, 1, False)
 
 
-def test_without_a_challenger_there_is_nothing_to_compare():
+def test_without_a_challenger_there_is_no_comparison():
     assert Tally("1", "").result([]) is None
     assert Tally("1", "1").result([]) is None
 
@@ -121,9 +121,9 @@ def test_without_a_challenger_there_is_nothing_to_compare():
     ("right", "count", "verdict"),
     [(5600, 6000, BETTER), (5200, 6000, WORSE), (5402, 6000, ALIKE), (97, 100, TOO_FEW)],
 )
-def test_two_shares_of_right_answers_are_told_apart_once_there_are_enough_labels(right, count, verdict):
+def test_there_is_a_verdict_once_there_are_enough_labels(right, count, verdict):
     needed = labels_needed(0.9)
-    found = Tally("1", "2").result([*of_accuracy(5400, 6000, "1"), *of_accuracy(right, count, "2")])
+    found = Tally("1", "2").result([*predictions(5400, 6000, "1"), *predictions(right, count, "2")])
 
     assert found.verdict == verdict
     assert found.challenger.needed == max(needed - count, 0)
@@ -131,7 +131,7 @@ def test_two_shares_of_right_answers_are_told_apart_once_there_are_enough_labels
 
 
 @pytest.mark.parametrize(("won", "verdict"), [(400, BETTER), (100, ALIKE), (0, WORSE)])
-def test_in_the_shadow_the_pictures_that_one_has_right_and_the_other_wrong_decide(rng, won, verdict):
+def test_in_shadow_mode_the_discordant_pictures_decide(rng, won, verdict):
     tally = Tally("1", "2")
     tally.add(as_record(shadow_of(drawn(rng, NOON, version="1"), "mask")))
     pairs = [judged(n, "mask", "mask", shadow="no_mask") for n in range(100)]
@@ -145,7 +145,7 @@ def test_in_the_shadow_the_pictures_that_one_has_right_and_the_other_wrong_decid
     assert found.challenger.judged == found.live.judged == len(pairs)
 
 
-def test_the_tests_agree_with_scipy_s():
+def test_the_tests_agree_with_scipy():
     table = [[900, 100], [870, 130]]
     assert two_proportions(0.9, 1000, 0.87, 1000) == pytest.approx(
         chi2_contingency(table, correction=False).pvalue
@@ -154,29 +154,29 @@ def test_the_tests_agree_with_scipy_s():
     assert two_proportions(1.0, 50, 1.0, 50) == mcnemar(0, 0) == 1.0
 
 
-def test_as_many_labels_as_are_asked_for_find_the_difference_four_times_in_five(rng):
+def test_the_required_labels_detect_the_difference_with_the_required_power(rng):
     n = labels_needed(0.9, 0.05)
     found = [
         two_proportions(rng.binomial(n, 0.9) / n, n, rng.binomial(n, 0.85) / n, n) < 0.05 for _ in range(2000)
     ]
 
-    assert n == 686  # the table of Fleiss, Levin and Paik has it before their correction for continuity
+    assert n == 686  # from the table of Fleiss, Levin and Paik, without their continuity correction
     assert np.mean(found) == pytest.approx(0.8, abs=0.04)
 
 
-def test_as_many_pairs_as_are_asked_for_find_the_difference_about_four_times_in_five(rng):
+def test_the_required_pairs_detect_the_difference_with_nearly_the_required_power(rng):
     n = pairs_needed(0.15, 0.05)
     found = []
     for _ in range(1000):
         won, lost, _ = rng.multinomial(n, (0.10, 0.05, 0.85))
         found.append(mcnemar(lost, won) < 0.05)
 
-    assert np.mean(found) == pytest.approx(0.78, abs=0.06)  # the exact test has a little less power
+    assert np.mean(found) == pytest.approx(0.78, abs=0.06)  # the exact test has slightly less power
 
 
-def test_a_sentence_says_how_many_labels_are_needed():
-    found = Tally("1", "2").result(of_accuracy(90, 100, "1"))
-    text = words(json.loads(json.dumps(found, default=vars)))
+def test_the_description_says_how_many_labels_are_needed():
+    found = Tally("1", "2").result(predictions(90, 100, "1"))
+    text = describe(json.loads(json.dumps(found, default=vars)))
 
     assert f"{labels_needed(0.9):,} more labels" in text
-    assert f"{labels_needed(0.9) - 100:,} about the live one's" in text
+    assert f"{labels_needed(0.9) - 100:,} about the live release's" in text

@@ -1,4 +1,4 @@
-"""How faces are counted by hour and source, and what is written of it."""
+"""Faces and people are counted by hour and source, and written as a file per day."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -52,7 +52,7 @@ def test_faces_are_counted_by_hour_and_source():
     }
 
 
-def test_a_picture_without_a_face_is_a_picture():
+def test_a_picture_without_a_face_counts_as_a_picture():
     assert counted((0, {"faces": 0})) == {DAY.date(): [row(0, "gate-1", 1, 0)]}
 
 
@@ -65,19 +65,19 @@ def test_a_day_begins_at_midnight_utc():
     }
 
 
-def test_junk_sources_are_pooled_and_hide_no_real_one(monkeypatch):
-    monkeypatch.setattr(compliance, "SOURCES", 10)
+def test_junk_sources_are_pooled_and_do_not_displace_real_ones(monkeypatch):
+    monkeypatch.setattr(compliance, "MAX_SOURCES", 10)
     real = [(0, {"source": source}) for source in ("a", "b") for _ in range(60)]
     junk = [(number % 60, {"source": f"junk-{number}"}) for number in range(100)]
     order = np.random.default_rng(1).permutation(220).tolist()
-    rows = counted(*([*real, *junk][place] for place in order))[DAY.date()]
+    rows = counted(*([*real, *junk][number] for number in order))[DAY.date()]
     pictures = {row["source"]: row["pictures"] for row in rows}
     assert (pictures["a"], pictures["b"]) == (60, 60)
     assert len(pictures) == 11
     assert sum(pictures.values()) == 220
 
 
-def test_people_are_counted_once_a_stay_where_it_began_by_the_label_that_they_mostly_had():
+def test_people_are_counted_once_per_stay_at_its_start_with_the_label_of_most_frames():
     labels = ["mask", "no_mask", "mask"]
     rows = counted(
         *((59 + number, {"label": label, "track": "1", "faces": 2}) for number, label in enumerate(labels)),
@@ -94,7 +94,7 @@ def test_people_are_counted_once_a_stay_where_it_began_by_the_label_that_they_mo
     assert sum(row["faces"] for row in rows) == 9
 
 
-def test_which_release_judged_the_pictures_of_a_day_is_known():
+def test_pictures_of_a_day_are_counted_by_release():
     summary = Compliance()
     for version in ("1", "2", "2"):
         summary.add(as_record(parsed(drawn(RNG, DAY, version=version))))
@@ -102,7 +102,7 @@ def test_which_release_judged_the_pictures_of_a_day_is_known():
 
 
 @pytest.mark.usefixtures("insights")
-def test_a_day_is_one_object():
+def test_a_day_is_written_as_one_object():
     s3 = boto3.client("s3", "us-east-1")
     rows = counted((0, {"label": "mask", "source": "Tor 3 ü"}))[DAY.date()]
     key = write(s3, "insights", date(2026, 11, 21), rows, DAY + timedelta(hours=5, milliseconds=3), None)
@@ -118,10 +118,10 @@ def test_a_day_is_one_object():
 
 
 @pytest.mark.usefixtures("insights")
-@pytest.mark.parametrize("there", [b"", b"[]", b'{"rows": [{}]}', b"\xff"])
-def test_only_a_summary_of_more_pictures_stays(there):
+@pytest.mark.parametrize("existing", [b"", b"[]", b'{"rows": [{}]}', b"\xff"])
+def test_only_a_summary_of_more_pictures_is_kept(existing):
     s3, day = boto3.client("s3", "us-east-1"), DAY.date()
-    s3.put_object(Bucket="insights", Key=f"compliance/dt={day}.json", Body=there)
+    s3.put_object(Bucket="insights", Key=f"compliance/dt={day}.json", Body=existing)
     few, more = (counted(*[(0, {"label": "mask"})] * count)[day] for count in (1, 2))
     assert write(s3, "insights", day, few, DAY, None)
     assert write(s3, "insights", day, more, DAY, None)

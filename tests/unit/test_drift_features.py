@@ -1,4 +1,4 @@
-"""From a record to the figures that are compared."""
+"""The features of a record."""
 
 import copy
 import math
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from functions.drift.features import FEATURES, features, shown
+from functions.drift.features import FEATURES, features, format_value
 from tests.records import drawn, parsed
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -18,7 +18,7 @@ def result(record) -> dict[str, float]:
     return dict(zip(FEATURES, features(record), strict=True))
 
 
-def test_a_record_of_the_real_recorder_has_every_feature() -> None:
+def test_a_record_of_the_inference_functions_has_every_feature() -> None:
     values = result(RECORD)
     assert values["brightness"] == RECORD["image"]["brightness"]
     assert values["size"] == pytest.approx(math.log2(math.sqrt(640 * 480)))
@@ -41,7 +41,7 @@ def test_a_picture_without_faces_has_a_face_of_size_0() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("path", "value"),
     [
         (("image", "noise"), None),
         (("image", "noise"), "0.1"),
@@ -59,19 +59,19 @@ def test_a_picture_without_faces_has_a_face_of_size_0() -> None:
         (("faces",), None),
     ],
 )
-def test_a_record_without_them_is_refused(place: tuple[str, ...], value: object) -> None:
+def test_a_record_without_a_feature_is_refused(path: tuple[str, ...], value: object) -> None:
     record = copy.deepcopy(dict(RECORD))
     inner = record
-    for name in place[:-1]:
+    for name in path[:-1]:
         inner = inner[name]
-    inner[place[-1]] = value
+    inner[path[-1]] = value
     with pytest.raises(ValueError, match="record"):
         features(record)
 
 
-def test_people_read_pixels_and_percent() -> None:
-    assert shown("size", math.log2(480)) == "480 px"
-    assert shown("face_side", 0) == "none"
-    assert shown("shape", math.log2(4 / 3)) == "1.33"
-    assert shown("confidence", 0.973) == "97.3%"
-    assert shown("noise", 0.01449) == "0.0145"
+def test_values_are_formatted_as_pixels_and_percent() -> None:
+    assert format_value("size", math.log2(480)) == "480 px"
+    assert format_value("face_side", 0) == "none"
+    assert format_value("shape", math.log2(4 / 3)) == "1.33"
+    assert format_value("confidence", 0.973) == "97.3%"
+    assert format_value("noise", 0.01449) == "0.0145"

@@ -1,11 +1,11 @@
-"""What CloudWatch is told of a run."""
+"""The CloudWatch metrics of a run."""
 
 import json
 from datetime import UTC, date, datetime
 
 import pytest
 
-from functions.drift.accuracy import Judged, figures
+from functions.drift.accuracy import LabelledPrediction, figures
 from functions.drift.compare import Comparison
 from functions.drift.feedback_join import Accuracy
 from functions.drift.gather import Counts
@@ -24,7 +24,7 @@ NONE = figures([], 0)
 def judged(n, right):
     return figures(
         [
-            Judged(
+            LabelledPrediction(
                 "gate-1",
                 minute,
                 "1",
@@ -56,9 +56,9 @@ def report(comparison=COMPARED, verdict="drift", counts=None, audit=NONE, source
     )
 
 
-def result(of):
+def result(report):
     found = {}
-    for line in lines("MaskWatch/dev", "drift", of, 2, 12.3456):
+    for line in lines("MaskWatch/dev", "drift", report, 2, 12.3456):
         for metric, value in embedded_metrics(line):
             assert metric.namespace == "MaskWatch/dev"
             assert metric.second == END.timestamp()
@@ -66,7 +66,7 @@ def result(of):
     return found
 
 
-def test_everything_together_is_told_by_service():
+def test_metrics_of_all_sources_have_the_dimension_service():
     counts = Counts(records=7, corrupt=2, damaged=1)
     measured = result(report(counts=counts, audit=judged(40, 30)))[("service", "drift"),]
     assert 0.5 < measured.pop("AccuracyLow") < 0.75 < measured.pop("AccuracyHigh") < 0.9
@@ -87,7 +87,7 @@ def test_everything_together_is_told_by_service():
     }
 
 
-def test_each_source_is_told():
+def test_each_source_has_metrics():
     found = result(report(sources={"gate-1": judged(10, 8), "gate-9": judged(10, 8)}))
     assert {dimensions: values for dimensions, values in found.items() if dimensions[0][0] == "source"} == {
         (("source", "gate-1"),): {"DriftVerdict": 1, "ChosenAccuracy": 0.8},
@@ -97,19 +97,19 @@ def test_each_source_is_told():
     }
 
 
-def test_another_release_than_the_baseline_s_is_told_and_no_verdict():
+def test_another_release_than_the_baseline_s_gives_a_metric_and_no_verdict():
     measured = result(report(verdict="other version", counts=Counts(records=7)))[("service", "drift"),]
     assert measured["OtherVersion"] == 1
     assert "DriftVerdict" not in measured
 
 
 @pytest.mark.parametrize("n", [0, 29])
-def test_few_audited_predictions_make_no_accuracy(n):
+def test_few_audited_predictions_give_no_accuracy(n):
     assert "AccuracyHigh" not in result(report(audit=judged(n, n)))[("service", "drift"),]
 
 
 @pytest.mark.parametrize("comparison", [None, Comparison("not enough", {}, {}, (), 0, 0)])
-def test_where_nothing_was_tested_nothing_is_told(comparison):
+def test_without_tests_there_is_no_verdict_or_effect(comparison):
     assert result(report(comparison, "not enough" if comparison else "no baseline")) == {
         (("service", "drift"),): {
             "NewFindings": 2,
@@ -122,7 +122,7 @@ def test_where_nothing_was_tested_nothing_is_told(comparison):
     }
 
 
-def test_a_line_is_what_cloudwatch_takes():
+def test_a_line_is_within_the_limits_of_cloudwatch():
     for line in lines("MaskWatch", "drift", report(), 0, 1.0):
         (directive,) = json.loads(line)["_aws"]["CloudWatchMetrics"]
         assert "\n" not in line

@@ -1,4 +1,4 @@
-"""What is read of the stored records, in whichever state they are."""
+"""Stored records are read, whatever is damaged among them."""
 
 import gzip
 import json
@@ -76,23 +76,23 @@ def test_a_refusal_is_read(bucket, reader):
     ],
     ids=["lines", "members", "no newlines", "empty lines", "not compressed", "an empty member"],
 )
-def test_every_record_is_read_however_they_are_put_together(bucket, reader, lines, pack):
+def test_every_record_is_read_however_they_are_concatenated(bucket, reader, lines, pack):
     bucket.put_object(Key=f"dt={DAY}/stream-1.gz", Body=pack(lines))
     assert ids(reader.read([DAY])) == result(lines)
     assert (reader.corrupt, reader.damaged) == (0, 0)
 
 
-def test_of_an_object_that_is_cut_short_what_is_there_is_read(bucket, reader, lines):
+def test_a_truncated_object_is_read_up_to_its_end(bucket, reader, lines):
     body = packed(lines)
     bucket.put_object(Key=f"dt={DAY}/stream-1.gz", Body=body[: len(body) // 2])
     bucket.put_object(Key=f"dt={DAY}/stream-2.gz", Body=packed(lines[-1:]))
     read = ids(reader.read([DAY]))
     assert len(read) > 100
     assert read == [*result(lines)[: len(read) - 1], result(lines)[-1]]
-    assert (reader.objects, reader.damaged, reader.corrupt) == (2, 1, 1)  # the line that was cut
+    assert (reader.objects, reader.damaged, reader.corrupt) == (2, 1, 1)  # the truncated line
 
 
-def test_of_an_object_that_is_garbled_what_comes_before_is_read(bucket, reader):
+def test_a_corrupted_object_is_read_up_to_the_damage(bucket, reader):
     rng = np.random.default_rng(1)
     lines = [drawn(rng, NOON) for _ in range(3_000)]
     body = bytearray(packed(lines))
@@ -108,7 +108,7 @@ def test_of_an_object_that_is_garbled_what_comes_before_is_read(bucket, reader):
     "damage",
     [
         lambda line: line[: len(line) // 2] + "\n",
-        lambda line: line[: len(line) // 2],  # the next one follows at once
+        lambda line: line[: len(line) // 2],  # without a newline before the next record
         lambda line: line[10:],
         lambda _: "nonsense\n",
         lambda _: "[" * 100_000 + "\n",
@@ -119,21 +119,21 @@ def test_of_an_object_that_is_garbled_what_comes_before_is_read(bucket, reader):
     ],
     ids=["cut", "cut, no newline", "no start", "words", "deep", "long number", "null", "other", "binary"],
 )
-def test_a_damaged_line_costs_no_other(bucket, reader, lines, damage):
+def test_a_damaged_line_does_not_affect_others(bucket, reader, lines, damage):
     bucket.put_object(Key=f"dt={DAY}/stream-1.gz", Body=packed([lines[0], damage(lines[1]), *lines[2:]]))
     assert ids(reader.read([DAY])) == result(lines[:1] + lines[2:])
     assert reader.corrupt == 1
 
 
-def test_records_without_newlines_are_let_go_one_by_one(monkeypatch, lines):
-    monkeypatch.setattr(records, "_LONGEST", 10_000)
+def test_records_without_newlines_are_yielded_one_by_one(monkeypatch, lines):
+    monkeypatch.setattr(records, "_MAX_RECORD", 10_000)
     text = "".join(lines).replace("\n", "").encode()
     chunks = (text[start : start + 1000] for start in range(0, len(text), 1000))
     assert list(values(chunks)) == [parsed(line) for line in lines]
 
 
-def test_what_has_no_end_is_not_kept_in_memory(monkeypatch, lines):
-    monkeypatch.setattr(records, "_LONGEST", 10_000)
+def test_an_endless_record_is_not_kept_in_memory(monkeypatch, lines):
+    monkeypatch.setattr(records, "_MAX_RECORD", 10_000)
     endless = [b"x" * 1000] * 100
     assert [value is None for value in values([*endless, b"\n", lines[0].encode()])][-1] is False
     assert list(values(endless)) == [None] * 10
@@ -143,7 +143,7 @@ def test_what_has_no_end_is_not_kept_in_memory(monkeypatch, lines):
     "change",
     [
         {"time": "yesterday"},
-        {"time": "2026-11-21T12:00:00"},  # of which time zone?
+        {"time": "2026-11-21T12:00:00"},  # without a time zone
         {"time": None},
         {"prediction_id": 7},
         {"model_version": None},
@@ -162,34 +162,34 @@ def test_what_has_no_end_is_not_kept_in_memory(monkeypatch, lines):
     ],
     ids=str,
 )
-def test_what_lacks_something_is_no_record(lines, change):
+def test_an_invalid_value_is_not_a_record(lines, change):
     assert as_record(parsed(lines[0]) | change) is None
 
 
-def test_what_is_not_known_is_ignored(lines):
+def test_unknown_fields_are_ignored(lines):
     assert as_record(parsed(lines[0]) | {"new": {"a": 1}}) is not None
 
 
-def test_no_source_is_one_too():
+def test_a_missing_source_is_the_empty_source():
     assert as_record(parsed(drawn(np.random.default_rng(0), NOON, source=None))).source == ""
 
 
-def test_a_duplicate_has_the_same_key_and_nothing_else_has(lines):
+def test_only_a_duplicate_has_the_same_key(lines):
     keys = {as_record(parsed(line)).key for line in lines}
     assert len(keys) == len(lines)
     assert as_record(parsed(lines[0])).key in keys
 
 
-def test_a_time_of_another_zone_is_the_same_time(lines):
+def test_times_in_different_time_zones_are_equal(lines):
     record = as_record(parsed(lines[0]) | {"time": "2026-11-21T14:00:00.000+02:00"})
     assert record.time == NOON.timestamp()
 
 
-def test_days_are_read_in_the_order_asked_for_and_no_other(bucket, reader, lines):
+def test_only_the_given_days_are_read_in_order(bucket, reader, lines):
     days = [DAY - timedelta(days=n) for n in range(3)]
     for day, line in zip(days, lines, strict=False):
         bucket.put_object(Key=f"dt={day}/stream-1.gz", Body=packed([line]))
-        bucket.put_object(Key=f"dt={day}/", Body=b"")  # a folder, as the console makes them
+        bucket.put_object(Key=f"dt={day}/", Body=b"")  # a folder, as the console creates it
     assert ids(reader.read(days[:2])) == result(lines[:2])
     assert reader.objects == 2
 
@@ -205,7 +205,7 @@ def test_an_object_that_vanishes_is_counted(bucket, reader, lines):
     assert reader.incomplete == {DAY}
 
 
-def test_when_time_is_over_the_rest_is_left(bucket, lines):
+def test_reading_ends_when_time_is_over(bucket, lines):
     days = [DAY, DAY - timedelta(days=1), date(2026, 11, 1)]
     for day in days:
         for name in "ab":
@@ -216,7 +216,7 @@ def test_when_time_is_over_the_rest_is_left(bucket, lines):
     assert reader.incomplete == set(days[1:])
 
 
-def test_a_body_that_breaks_off_is_asked_for_again(bucket, lines, monkeypatch):
+def test_a_body_that_breaks_off_is_requested_again(bucket, lines, monkeypatch):
     from botocore.exceptions import IncompleteReadError  # noqa: PLC0415
     from botocore.response import StreamingBody  # noqa: PLC0415
 
@@ -236,5 +236,5 @@ def test_a_body_that_breaks_off_is_asked_for_again(bucket, lines, monkeypatch):
         list(Reader(bucket.meta.client, "records", lambda: 1.0).read([DAY]))
 
 
-def test_json_is_what_the_recorder_begins_with(lines):
+def test_every_record_starts_with_the_time(lines):
     assert all(json.loads(line) and line.startswith('{"time"') for line in lines)

@@ -1,4 +1,4 @@
-"""Whatever becomes of stored records, reading them ends, and tells nothing that was not there."""
+"""Reading damaged records terminates and never yields a record that was not stored."""
 
 import contextlib
 import gzip
@@ -54,7 +54,7 @@ def test_damaged_text(position, noise, cut, size):
     found = [as_record(value) for value in values(chunks)]
     kept = [record.key for record in found if record]
     lost = len(LINES) - len(set(kept) & set(KEYS))
-    assert lost <= 2  # what was cut, and a line that it ran into
+    assert lost <= 2  # the damaged line and one that it was joined with
     assert len(found) <= len(LINES) + len(noise) + 1
 
 

@@ -1,4 +1,4 @@
-"""The page and the JSON that a run of Drift leaves: complete in themselves, whatever a source is called."""
+"""The report of a run as HTML and JSON: self-contained and correctly escaped."""
 
 import base64
 import gzip
@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from functions.drift import html
-from functions.drift.accuracy import Judged, figures
+from functions.drift.accuracy import LabelledPrediction, figures
 from functions.drift.baseline import build
 from functions.drift.compare import compare
 from functions.drift.features import FEATURES
@@ -29,9 +29,11 @@ BASELINE = build(
     [{name: sample(150, seed=100 * day + number) for number, name in enumerate(SOURCES)} for day in range(7)],
 )
 NONE = figures([], 0)
-SAID = figures(
+LABELLED = figures(
     [
-        Judged("gate-1", n, "1.2.3", "mask", "mask" if n < 190 else "no_mask", uncertain=False, audit=True)
+        LabelledPrediction(
+            "gate-1", n, "1.2.3", "mask", "mask" if n < 190 else "no_mask", uncertain=False, audit=True
+        )
         for n in range(210)
     ],
     1_000,
@@ -39,7 +41,7 @@ SAID = figures(
 
 
 def reported(past, baseline=BASELINE, *, accuracy=None, notes=(), serving="1.2.3"):
-    """The report on some days, and its page."""
+    """Return the report on some days, and its HTML."""
     window = past[-1]
     comparison = compare(window, past, baseline) if baseline else None
     info = BaselineInfo("s3://models/1.2.3/baseline.json", "1.2.3", own=True) if baseline else None
@@ -72,7 +74,7 @@ def usual(count=2):
 
 
 class Reading(HTMLParser):
-    """What a browser would fetch and what a person would read."""
+    """The URLs that a browser would fetch, and the text that a person would read."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -102,7 +104,7 @@ def no_evidently(monkeypatch):
 
 @pytest.fixture(scope="module")
 def changed():
-    """Days on which a source without a name is dark, and one that would like to be HTML is noisy."""
+    """Days on which a source without a name is dark, and a source whose name contains HTML is noisy."""
     past = [
         {
             "gate-1": sample(400, seed=1 + day),
@@ -112,7 +114,7 @@ def changed():
         }
         for day in range(2)
     ]
-    accuracy = Accuracy(SAID, SAID, {EVIL: SAID}, {"1.2.3": SAID}, 0, 0, 0)
+    accuracy = Accuracy(LABELLED, LABELLED, {EVIL: LABELLED}, {"1.2.3": LABELLED}, 0, 0, 0)
     return reported(past, accuracy=accuracy, notes=("7 of 12,345 records <b>lack</b> something.",))
 
 
@@ -124,19 +126,19 @@ def test_the_page_fetches_nothing(changed) -> None:
     assert 'sandbox="allow-scripts"' in page
 
 
-def test_what_changed_stands_in_words(changed) -> None:
+def test_changes_are_described(changed) -> None:
     text = Reading(changed[1]).text
     assert "have changed" in text
     assert re.search(
-        r"Brightness has fallen: the mean was .* \(by 150 independent predictions of 12,345\)", text
+        r"Brightness has fallen: the mean was .* \(150 independent predictions of 12,345\)", text
     )
-    assert "no source told" in text
-    assert "12,945, worth 750 independent ones" in text
-    assert "4, of which 2 changed" in text
-    assert "new, no past yet" in text
+    assert "no source" in text
+    assert "12,945; 750 independent" in text
+    assert "4, 2 of them changed" in text
+    assert "new, no reference yet" in text
     assert "yes , 2 of 2 days" in text
-    assert "90.5% (85.7% to 93.8%), 210 judged of 1000" in text
-    assert "19.0% to 98.0%" in text  # whatever was chosen
+    assert "90.5% (85.7% to 93.8%), 210 of 1000 labelled" in text
+    assert "19.0% to 98.0%" in text  # the bounds
 
 
 def test_predictions_of_another_release_are_not_called_too_few() -> None:
@@ -145,24 +147,45 @@ def test_predictions_of_another_release_are_not_called_too_few() -> None:
     page = render(replace(report, counts=Counts(records=1_900), sources=sources), {}, BASELINE)
 
     text = Reading(page).text
-    assert "1,900, of which 0 are compared" in text
-    assert "Predictions of another release than the baseline's are not compared." in text
+    assert "1,900, 0 of them compared" in text
+    assert "Only predictions of the baseline's release are compared." in text
     assert "too few" not in text
 
 
-def test_names_and_notes_are_text_and_never_markup(changed) -> None:
+@pytest.mark.usefixtures("no_evidently")
+@pytest.mark.parametrize("serving", ["1.2.3", "2.0.0"])
+def test_the_headline_says_that_answers_of_the_serving_release_are_wrong(serving) -> None:
+    wrong = figures(
+        [
+            LabelledPrediction("gate-1", n, serving, "mask", "no_mask", uncertain=False, audit=True)
+            for n in range(40)
+        ],
+        40,
+    )
+    _, page = reported(
+        usual(), accuracy=Accuracy(wrong, wrong, {}, {serving: wrong}, 0, 0, 0), serving=serving
+    )
+
+    text = Reading(page).text
+    assert f"Too many answers of release {serving} are wrong" in text
+    assert "Nothing has changed" not in text
+    assert "The baseline is of another release" not in text
+    assert "not labelled" in text  # instead of an F1 of labels that no picture has
+
+
+def test_names_and_notes_are_escaped(changed) -> None:
     reading = Reading(changed[1])
     assert EVIL in reading.text
     assert "img" not in reading.tags
     assert "7 of 12,345 records <b>lack</b> something." in reading.text
 
 
-@pytest.mark.parametrize("name", ["all together", "All together", "no source told"])
-def test_no_source_can_look_like_all_of_them_or_none(name) -> None:
-    assert html._where(name) not in {html._where(None), html._where("")}  # noqa: SLF001 -- how both are written
+@pytest.mark.parametrize("name", ["all sources", "All sources", "no source"])
+def test_no_source_name_looks_like_all_sources_or_none(name) -> None:
+    assert html._where(name) not in {html._where(None), html._where("")}  # noqa: SLF001
 
 
-def test_the_json_says_the_same(changed) -> None:
+def test_the_json_has_the_same_findings(changed) -> None:
     result = json.loads(json.dumps(changed[0].to_json(), allow_nan=False))
     assert result["verdict"] == "drift"
     statuses = {"gate-1": "ok", "": "drift", EVIL: "drift", "fresh": "new"}
@@ -182,7 +205,7 @@ def test_the_json_says_the_same(changed) -> None:
     assert (result["accuracy"]["audit"]["n"], result["accuracy"]["min_accuracy"]) == (210, 0.9)
 
 
-def test_evidently_s_own_report_is_in_it(changed) -> None:
+def test_the_page_contains_evidently_s_report(changed) -> None:
     packed = re.search(r'id="evidently">([^<]+)<', changed[1])[1]
     report = gzip.decompress(base64.b64decode(packed)).decode()
     assert "Wasserstein distance" in report
@@ -191,17 +214,17 @@ def test_evidently_s_own_report_is_in_it(changed) -> None:
 
 
 @pytest.mark.usefixtures("no_evidently")
-def test_where_nothing_has_changed_it_says_so() -> None:
+def test_the_page_says_that_nothing_has_changed() -> None:
     report, page = reported(usual())
     assert (report.verdict, report.to_json()["findings"]) == ("ok", [])
     text = Reading(page).text
     assert "Nothing has changed" in text
-    assert "nothing judged yet" in text
-    assert "What people said" not in text
+    assert "nothing labelled yet" in text
+    assert "Accuracy by feedback" not in text
 
 
 @pytest.mark.usefixtures("no_evidently")
-def test_what_one_day_says_is_told_and_not_confirmed() -> None:
+def test_a_finding_of_one_day_is_reported_as_not_confirmed() -> None:
     past = usual()
     past[-1][""] = sample(150, seed=5, shift={"brightness": -2})
     report, page = reported(past)
@@ -211,7 +234,7 @@ def test_what_one_day_says_is_told_and_not_confirmed() -> None:
 
 
 @pytest.mark.usefixtures("no_evidently")
-def test_a_release_s_baseline_draws_all_together() -> None:
+def test_the_baseline_of_a_release_draws_all_sources_pooled() -> None:
     baseline = build("1.2.3", [{"validation": sample(1_000)}])
     report, page = reported(days(2), baseline)
     assert report.verdict == "ok"
@@ -219,8 +242,8 @@ def test_a_release_s_baseline_draws_all_together() -> None:
 
 
 @pytest.mark.usefixtures("no_evidently")
-def test_without_a_baseline_the_rest_is_told() -> None:
-    accuracy = Accuracy(SAID, NONE, {}, {}, 0, 0, 0)
+def test_without_a_baseline_the_rest_is_reported() -> None:
+    accuracy = Accuracy(LABELLED, NONE, {}, {}, 0, 0, 0)
     report, page = reported(usual(), None, accuracy=accuracy)
     assert report.verdict == "no baseline"
     text = Reading(page).text
@@ -229,21 +252,21 @@ def test_without_a_baseline_the_rest_is_told() -> None:
 
 
 @pytest.mark.usefixtures("no_evidently")
-def test_another_release_than_the_baseline_s_is_told() -> None:
+def test_another_release_than_the_baseline_s_is_reported() -> None:
     report, page = reported(usual(), serving="2.0.0")
     assert report.verdict == "other version"
-    assert "Another release serves than the baseline is of" in Reading(page).text
+    assert "The baseline is of another release than the serving one" in Reading(page).text
 
 
 @pytest.mark.usefixtures("no_evidently")
-def test_too_few_predictions_are_told() -> None:
+def test_too_few_predictions_are_reported() -> None:
     report, page = reported([{"gate-1": sample(10)}])
     assert report.verdict == "not enough"
-    assert "Too few predictions to tell" in Reading(page).text
+    assert "There are too few predictions to compare" in Reading(page).text
 
 
 @pytest.mark.usefixtures("no_evidently")
-def test_pictures_that_are_all_alike_have_a_report_too() -> None:
+def test_identical_pictures_have_a_report() -> None:
     past = usual()
     for day in past:
         day["gate-1"].values[:] = day["gate-1"].values[0] + 1

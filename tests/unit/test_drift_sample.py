@@ -1,4 +1,4 @@
-"""One record of each source and minute, the same ones however they come, in bounded memory."""
+"""The sampler keeps one record per source and minute, independent of their order, in bounded memory."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -9,7 +9,7 @@ import pytest
 from functions.drift import sample
 from functions.drift.busiest import Busiest
 from functions.drift.features import FEATURES, effective_number
-from functions.drift.sample import Sampler, Seen
+from functions.drift.sample import HashSet, Sampler
 from functions.shared.record import as_record
 from tests.records import drawn, parsed
 
@@ -17,10 +17,10 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAY = (datetime(2026, 11, 21, tzinfo=UTC).timestamp(), datetime(2026, 11, 22, tzinfo=UTC).timestamp())
 
 
-def made(count, source="gate-1", seed=0, apart=60, start=NOON, **options):
+def made(count, source="gate-1", seed=0, interval=60, start=NOON, **options):
     rng = np.random.default_rng(seed)
     return [
-        as_record(parsed(drawn(rng, start + timedelta(seconds=apart * number), source=source, **options)))
+        as_record(parsed(drawn(rng, start + timedelta(seconds=interval * number), source=source, **options)))
         for number in range(count)
     ]
 
@@ -32,8 +32,8 @@ def sampled(records, always=()):
     return sampler
 
 
-def test_frames_of_a_minute_count_as_one_whichever_order_they_come_in():
-    records = made(300, apart=1)
+def test_frames_of_a_minute_count_as_one_in_any_order():
+    records = made(300, interval=1)
     found = sampled(records).between(*DAY)["gate-1"]
     assert (len(found.labels), found.seen) == (5, 300)
     shuffled = [records[number] for number in np.random.default_rng(1).permutation(300)]
@@ -41,9 +41,9 @@ def test_frames_of_a_minute_count_as_one_whichever_order_they_come_in():
     assert again.values.tolist() == found.values.tolist()
 
 
-def test_which_frame_of_a_minute_is_kept_is_chance():
+def test_the_frame_of_a_minute_that_is_kept_is_random():
     first = FEATURES.index("brightness")
-    records = [made(20, seed=seed, apart=1) for seed in range(200)]
+    records = [made(20, seed=seed, interval=1) for seed in range(200)]
     places = [
         [round(record.body["image"]["brightness"], 4) for record in of].index(
             round(float(sampled(of).between(*DAY)["gate-1"].values[0, first]), 4)
@@ -53,8 +53,8 @@ def test_which_frame_of_a_minute_is_kept_is_chance():
     assert np.mean(places) == pytest.approx(9.5, abs=4 * 5.8 / np.sqrt(200))
 
 
-def test_days_and_windows_are_cut_by_the_records_own_time():
-    sampler = sampled(made(48, apart=3600, start=NOON - timedelta(days=1)))
+def test_days_and_windows_are_selected_by_the_time_of_the_records():
+    sampler = sampled(made(48, interval=3600, start=NOON - timedelta(days=1)))
     assert {day: len(found["gate-1"].labels) for day, found in sampler.days().items()} == {
         date(2026, 11, 20): 12,
         date(2026, 11, 21): 24,
@@ -63,13 +63,13 @@ def test_days_and_windows_are_cut_by_the_records_own_time():
     assert len(sampler.between(DAY[0], DAY[0] + 7200)["gate-1"].labels) == 2
 
 
-def test_junk_sources_hide_no_real_one(monkeypatch):
-    monkeypatch.setattr(sample, "SOURCES", 10)
+def test_junk_sources_do_not_displace_real_ones(monkeypatch):
+    monkeypatch.setattr(sample, "MAX_SOURCES", 10)
     real = [record for number in range(3) for record in made(60, f"real-{number}", seed=number)]
     known = made(1, "rare but known", seed=9)
     junk = [record for number in range(200) for record in made(1, f"junk-{number}", seed=100 + number)]
     order = np.random.default_rng(0).permutation(len(real + known + junk))
-    records = [(real + known + junk)[place] for place in order]
+    records = [(real + known + junk)[number] for number in order]
     found = sampled(records, ["rare but known"]).between(0, 2 * DAY[1])
     assert {"real-0", "real-1", "real-2", "rare but known"} <= set(found)
     assert len(found) <= 11
@@ -79,20 +79,20 @@ def test_the_busiest_names_survive_any_number_of_others():
     busiest, names = Busiest(5), set()
     rng = np.random.default_rng(0)
     stream = [f"big-{number}" for number in range(3) for _ in range(400)] + [f"junk-{n}" for n in range(800)]
-    for place in rng.permutation(len(stream)):
-        names.add(stream[place])
-        names.discard(busiest.add(stream[place]))
+    for number in rng.permutation(len(stream)):
+        names.add(stream[number])
+        names.discard(busiest.add(stream[number]))
     assert {"big-0", "big-1", "big-2"} <= names
     assert len(names) == 5
 
 
-def test_no_records_make_no_samples():
+def test_without_records_there_are_no_samples():
     assert Sampler().between(*DAY) == {}
     assert Sampler().days() == {}
 
 
 @pytest.mark.parametrize("image", [{}, {"width": 1e300, "height": 1e300}])
-def test_a_record_without_its_figures_is_left_out_and_counted(image):
+def test_a_record_without_features_is_left_out_and_counted(image):
     records = made(10)
     records[3] = replace(records[3], body=records[3].body | {"image": image})
     records[4] = replace(records[4], body=records[4].body | {"projection": [1e300] * 16})
@@ -101,7 +101,7 @@ def test_a_record_without_its_figures_is_left_out_and_counted(image):
     assert sampler.between(*DAY)["gate-1"].seen == 8
 
 
-def test_predictions_like_those_before_them_are_worth_less():
+def test_correlated_predictions_have_a_smaller_effective_number():
     rng = np.random.default_rng(0)
     people = rng.normal(size=(50, len(FEATURES)))
     assert effective_number(people.astype(np.float32)) == pytest.approx(50, rel=0.15)
@@ -110,11 +110,11 @@ def test_predictions_like_those_before_them_are_worth_less():
     assert effective_number(np.ones((100, len(FEATURES)), np.float32)) == 1
 
 
-def test_what_was_seen_is_known_again(monkeypatch):
+def test_a_hash_set_contains_what_was_added(monkeypatch):
     monkeypatch.setattr(sample, "_SLOTS", 8)
-    seen = Seen()
+    seen = HashSet()
     keys = np.random.default_rng(0).integers(0, 2**64, 5_000, np.uint64).tolist()
-    keys += [0, 1, 2, 8, 16, 24, 2**64 - 1]  # that fall on the same slots
+    keys += [0, 1, 2, 8, 16, 24, 2**64 - 1]  # these collide
     known = set()
     for key in keys:
         assert seen.add(key) is ((key or 1) not in known)

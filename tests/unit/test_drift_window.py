@@ -1,4 +1,4 @@
-"""What Drift is asked and told: its event and its environment."""
+"""The event and the environment of Drift."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ EVENTS = Path(__file__).parents[2] / "events"
 NOW = datetime(2026, 11, 22, 5, 17, 3, 250_000, tzinfo=UTC)
 
 
-def test_without_a_time_the_window_ends_now():
+def test_the_window_ends_now_by_default():
     end = NOW.replace(microsecond=0)
     assert parse_window({}, 24, NOW) == Window(end - timedelta(hours=24), end)
 
@@ -22,13 +22,13 @@ def test_without_a_time_the_window_ends_now():
     "to",
     ["2026-11-21T09:00:00Z", "2026-11-21T10:00:00+01:00", "2026-11-21T09:00:00", "2026-11-21T09:00:00.7Z"],
 )
-def test_a_window_that_was_asked_for(to):
+def test_an_event_may_set_the_window(to):
     end = datetime(2026, 11, 21, 9, tzinfo=UTC)
     assert parse_window({"to": to, "hours": 6}, 24, NOW) == Window(end - timedelta(hours=6), end)
 
 
 @pytest.mark.parametrize("name", ["drift", "drift-window"])
-def test_the_sample_events_ask_for_windows(name):
+def test_the_sample_events_contain_valid_windows(name):
     event = json.loads((EVENTS / f"{name}.json").read_text())
     window = parse_window(event, 24, NOW)
     assert window.end - window.start == timedelta(hours=event.get("hours", 24))
@@ -39,18 +39,18 @@ def test_the_sample_events_ask_for_windows(name):
     [{"to": "yesterday"}, {"to": 5}, {"to": []}, {"to": "0001-01-01"}, {"to": "0001-01-01T00:00:00+09:00"}],
     ids=str,
 )
-def test_what_is_no_time_is_refused(event):
+def test_an_invalid_time_is_refused(event):
     with pytest.raises(ValueError, match="`to` must be a time such as 2026-11-21T09:00:00Z"):
         parse_window(event, 24, NOW)
 
 
 @pytest.mark.parametrize("hours", [0, -1, "24", None, float("nan"), float("inf"), 1e9])
-def test_what_is_no_length_is_refused(hours):
+def test_an_invalid_length_is_refused(hours):
     with pytest.raises(ValueError, match="`hours` must be a number above 0"):
         parse_window({"hours": hours}, 24, NOW)
 
 
-def test_the_environment_says_the_rest():
+def test_settings_are_read_from_the_environment():
     settings = read_settings(
         {
             "RECORDS_BUCKET": "records",
@@ -78,6 +78,6 @@ def test_the_environment_says_the_rest():
     ],
     ids=str,
 )
-def test_an_environment_that_lacks_something_is_told(environment):
+def test_an_incomplete_environment_is_refused(environment):
     with pytest.raises(RuntimeError, match=r"the environment lacks what template.yaml gives Drift"):
         read_settings(environment)
