@@ -19,7 +19,7 @@ from botocore.config import Config
 VERSION_TIMEOUT: Final = 70  # seconds, including the cold start; no function has a longer timeout
 MAX_UPLOADS: Final = 3  # pictures for Batch, at most
 SIDE: Final = 64  # pixels of the picture
-SOURCE: Final = "preflight"  # of the picture's record, so that compliance shows it apart
+SOURCE: Final = "preflight"  # of the picture's record; compliance lists it separately
 
 logger = logging.getLogger()
 
@@ -54,7 +54,7 @@ def _check(group: str, deployment: str) -> None:
         if own_group == group:
             check(version, deployment)
             return
-    raise CheckError(f"no check is known for the deployment group {group}")
+    raise CheckError(f"there is no check for the deployment group {group}")
 
 
 def _predict(version: str, _deployment: str) -> None:
@@ -86,7 +86,7 @@ def _batch(version: str, deployment: str) -> None:
     }
     answer = _invoke(version, {"Records": [message]})
     if answer.get("batchItemFailures") != []:
-        raise CheckError(f"a message was given back: {answer}")
+        raise CheckError(f"a message was returned to the queue: {answer}")
     bucket, s3 = os.environ["UPLOADS_BUCKET"], _client("s3")
     for number in range(MAX_UPLOADS):
         key = f"preflight/{deployment}-{number}.png"

@@ -1,4 +1,4 @@
-"""Promote's handler: messages about approved model packages, from EventBridge through a queue."""
+"""The Promote handler: EventBridge events about model packages, delivered by a queue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ clients = Clients(*(boto3.client(service) for service in ("cloudformation", "s3"
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    """Take each approval one step on; one whose update is under way goes back to the queue, to be told again."""
+    """Advance each approval; one that must wait for an update returns to the queue, which delivers it again."""
     waiting = []
     for message in event["Records"]:
         arn = json.loads(message["body"])["detail"]["ModelPackageArn"]
@@ -31,5 +31,5 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[di
             logger.info("approval waits", package=arn, reason=str(error))
             waiting.append({"itemIdentifier": message["messageId"]})
         else:
-            logger.info("approval worked on", package=arn, result=result)
+            logger.info("approval processed", package=arn, result=result)
     return {"batchItemFailures": waiting}

@@ -1,14 +1,14 @@
-"""What keeps a promotion from going on."""
+"""Errors that stop a promotion."""
 
 from __future__ import annotations
 
 
 class PromoteError(Exception):
-    """Base of them all."""
+    """Base of this package's errors."""
 
 
 class BusyError(PromoteError):
-    """The stack is being updated; ask again later."""
+    """The stack is being updated; try again later."""
 
 
 class RefusedError(PromoteError):
@@ -16,4 +16,4 @@ class RefusedError(PromoteError):
 
 
 class StuckError(PromoteError):
-    """The stack takes no update until somebody mends it; the message says how."""
+    """The stack cannot be updated until somebody repairs it; the message says how."""

@@ -1,4 +1,4 @@
-"""An approved model package becomes what serves: verified, then an update of the stack, whose canary decides."""
+"""Promotes an approved model package: verifies the release, and updates the stack, which deploys it as a canary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PREVIOUS_MODEL_URI: Final = "PreviousModelUri"
 
 @dataclass(frozen=True)
 class Clients:
-    """Of boto3, by service."""
+    """boto3 clients."""
 
     cloudformation: Any
     s3: Any
@@ -40,45 +40,45 @@ class Clients:
 
 
 def promote(arn: str, settings: Settings, clients: Clients) -> Result | None:
-    """Take an approval one step on; return what became of it, or None where there is nothing to do.
+    """Advance an approval by one step; return its result, or None if there is nothing to do.
 
-    It may be told of an approval any number of times, late, in any order and at once. It keeps no state: events of
-    CloudFormation bear the approval's token and tell of its update, the package tells how it ended. Of a package that
-    is still to be approved, people are told, and of an approval that is taken back too late.
+    Calls may be repeated, late, out of order and concurrent. Promote keeps no state: CloudFormation's events have the
+    approval's token and show its update, and the package's metadata has the result. People are notified of packages
+    that wait for approval, of results, and of approvals that were withdrawn too late.
 
     Args:
-        arn: Of the package.
-        settings: Which stack.
-        clients: To do it with.
+        arn: ARN of the package.
+        settings: The configuration.
+        clients: boto3 clients.
 
     Raises:
-        BusyError: An update is under way, perhaps its own; ask again when that has ended.
-        StuckError: The stack takes no update.
+        BusyError: An update is in progress, perhaps its own; try again when it has ended.
+        StuckError: The stack cannot be updated.
     """
     package = read_package(arn, clients.sagemaker)
     if package.status == PENDING:
         gate, other = (package.metadata.get(name, "not known") for name in ("gate", "compared_with"))
         text = f"The gate's verdict: {gate}. What it was compared with: {other}"
-        _tell(package, "waits for your approval", text, settings, clients)
+        _notify(package, "waits for your approval", text, settings, clients)
         return None
-    withdrawn = package.status == REJECTED and not (package.result and package.result.is_over)
+    withdrawn = package.status == REJECTED and not (package.result and package.result.is_final)
     if not withdrawn and (package.status != APPROVED or package.result):
         return package.result
     try:
-        concluded = (_withdraw if withdrawn else _step)(package, settings, clients)
+        concluded = (_withdraw if withdrawn else _advance)(package, settings, clients)
     except RefusedError as error:
         concluded = Result.REFUSED, str(error)
     if concluded is None:
         return None
     result, text = concluded
-    _tell(package, result.value, text, settings, clients)
+    _notify(package, result.value, text, settings, clients)
     record(package, result, f"{result.value}: {text}", clients.sagemaker)
     return result
 
 
-def _step(package: Package, settings: Settings, clients: Clients) -> tuple[Result, str]:
+def _advance(package: Package, settings: Settings, clients: Clients) -> tuple[Result, str]:
     stack = read_stack(settings.stack, clients.cloudformation)
-    if ended := _ended(package, stack, clients):
+    if ended := _update_result(package, stack, clients):
         return ended
     if newer := newer_approval(package, clients.sagemaker):
         return Result.SUPERSEDED, f"number {newer.number} of the group was approved after it"
@@ -91,23 +91,26 @@ def _step(package: Package, settings: Settings, clients: Clients) -> tuple[Resul
 
 
 def _withdraw(package: Package, settings: Settings, clients: Clients) -> tuple[Result, str] | None:
-    """Conclude an approval that a person took back; None where nothing had been done about it."""
+    """Conclude an approval that a person withdrew; return None if nothing had been done for it."""
     if not package.result:
         stack = read_stack(settings.stack, clients.cloudformation)
-        ended = _ended(package, stack, clients)
+        ended = _update_result(package, stack, clients)
         if ended is None or ended[0] is not Result.PROMOTED:
             return ended
-    return Result.WITHDRAWN, "what serves stays as it is; `python -m infra.ops rollback` changes it"
+    return (
+        Result.WITHDRAWN,
+        "the serving release was not changed; `python -m infra.ops rollback` restores the previous one",
+    )
 
 
-def _ended(package: Package, stack: StackState, clients: Clients) -> tuple[Result, str] | None:
-    """Return how the update of an approval went; None where there was none."""
+def _update_result(package: Package, stack: StackState, clients: Clients) -> tuple[Result, str] | None:
+    """Return the result of an approval's update; None if there was none."""
     update = ended_update(stack, _token(package), package.created, clients.cloudformation)
     if update is None:
         return None
     if update.succeeded:
         return Result.PROMOTED, f"{package.release} serves"
-    return Result.ROLLED_BACK, f"what served before serves again. {update.reason}"
+    return Result.ROLLED_BACK, f"the previous release serves again. {update.reason}"
 
 
 def _token(package: Package) -> str:
@@ -115,9 +118,9 @@ def _token(package: Package) -> str:
 
 
 def changes_to_serve(uri: str, stack: StackState) -> dict[str, str]:
-    """Return the parameters by which a release serves; the challenger that it was is none any more.
+    """Return the parameters to change so that a release serves; if it was the challenger, that is reset.
 
-    The one before is kept in a parameter too: where the canary goes back, so does that.
+    The previous release is a parameter too, so a rollback by the canary restores it as well.
     """
     was_challenger = stack.parameters.get(CHALLENGER_URI) == uri
     changes = {MODEL_URI: uri} | ({CHALLENGER_URI: ""} if was_challenger else {})
@@ -126,7 +129,7 @@ def changes_to_serve(uri: str, stack: StackState) -> dict[str, str]:
     return changes
 
 
-def _tell(package: Package, state: str, text: str, settings: Settings, clients: Clients) -> None:
+def _notify(package: Package, state: str, text: str, settings: Settings, clients: Clients) -> None:
     version = package.metadata.get("version", f"number {package.number}")
     clients.sns.publish(
         TopicArn=settings.topic,

@@ -1,4 +1,4 @@
-"""Model packages: what the registry says about a release, and what is written there of its promotion."""
+"""Model packages in SageMaker's Model Registry, and the results of promotions in their metadata."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 APPROVED: Final = "Approved"
 PENDING: Final = "PendingManualApproval"
 REJECTED: Final = "Rejected"
-_DESCRIPTION: Final = 1024  # characters that SageMaker keeps
-# Among the package's metadata, whose values may have letters, digits, spaces and _.:/=+-@ alone.
+_MAX_DESCRIPTION: Final = 1024  # characters, SageMaker's limit
+# Names of metadata, whose values may only contain letters, digits, spaces and _.:/=+-@.
 _RESULT, _APPROVED_AT, _CONCLUDED_AT = "promotion", "promotion_approved_at", "promotion_concluded_at"
 
 
 class Result(StrEnum):
-    """What became of an approval."""
+    """The result of an approval."""
 
     PROMOTED = "promoted"
-    SUPERSEDED = "superseded"  # by an approval that came after it
+    SUPERSEDED = "superseded"  # by a later approval
     REFUSED = "refused"  # its release must not serve
-    ROLLED_BACK = "rolled-back"  # after traffic had begun to move
-    WITHDRAWN = "withdrawn"  # by a person, after the stack was changed or another approval was given way to
+    ROLLED_BACK = "rolled-back"  # after traffic began to shift
+    WITHDRAWN = "withdrawn"  # by a person, after the stack was changed or the approval was superseded
 
     @property
-    def is_over(self) -> bool:
-        """Whether the release must be approved anew before it is tried again."""
+    def is_final(self) -> bool:
+        """Whether the release must be approved again before another attempt."""
         return self in {Result.REFUSED, Result.ROLLED_BACK, Result.WITHDRAWN}
 
 
@@ -38,16 +38,16 @@ class Package:
     """A model package of the Model Registry.
 
     Attributes:
-        arn: Of the package.
-        group: Of the packages that it is one of.
-        number: Of the package in its group, from 1.
-        status: Of its approval.
+        arn: ARN of the package.
+        group: Name of its package group.
+        number: Number of the package in its group, from 1.
+        status: Approval status.
         created: When it was registered.
-        modified: When somebody changed it last.
-        release: s3://bucket/models/<version>/; empty where the package names none.
-        digest: SHA-256 of the release's manifest, in hexadecimal; empty where the package does not say.
-        metadata: All of it, by name.
-        description: What is said about its approval.
+        modified: When it was last changed.
+        release: s3://bucket/models/<version>/; empty if the package names none.
+        digest: SHA-256 of the release's manifest in hexadecimal; empty if the package has none.
+        metadata: Custom metadata by name.
+        description: Description of the approval.
     """
 
     arn: str
@@ -63,28 +63,30 @@ class Package:
 
     @property
     def result(self) -> Result | None:
-        """What became of its last approval; None where it has none, or one that is to be worked on."""
+        """The result of its last approval; None if it has no approval or one without a result yet."""
         if _RESULT not in self.metadata:
             return None
         result = Result(self.metadata[_RESULT])
-        return None if result.is_over and self.status == APPROVED else result
+        return None if result.is_final and self.status == APPROVED else result
 
     @property
     def attempt(self) -> str:
-        """Text that is the same throughout one approval, and another one after an approval that is over."""
+        """Identifies the current approval; it changes when an approval is concluded."""
         return f"{self.arn} {self.metadata.get(_CONCLUDED_AT, '')}"
 
     @property
     def approved_at(self) -> datetime:
-        """When it was approved; of one that was worked on as it was then, since that changes when it was modified."""
+        """When it was approved; kept in the metadata with the result, because writing that changes `modified`."""
         return datetime.fromisoformat(self.metadata[_APPROVED_AT]) if self.result else self.modified
 
 
 def read_package(arn: str, sagemaker: Any) -> Package:
-    """Return what the registry says about a package now."""
+    """Return the current state of a package."""
     found = sagemaker.describe_model_package(ModelPackageName=arn)
     metadata = found.get("CustomerMetadataProperties", {})
-    containers = found.get("InferenceSpecification", {}).get("Containers", [])  # people register by hand, too
+    containers = found.get("InferenceSpecification", {}).get(
+        "Containers", []
+    )  # may be missing if registered by hand
     sources = (one.get("ModelDataSource", {}).get("S3DataSource", {}) for one in containers)
     created = found["CreationTime"]
     return Package(
@@ -102,7 +104,7 @@ def read_package(arn: str, sagemaker: Any) -> Package:
 
 
 def newer_approval(package: Package, sagemaker: Any) -> Package | None:
-    """Return a package of the group that was approved later, whether it serves already or is still to come."""
+    """Return a package of the group that was approved later, whether it was promoted already or not; None if none."""
     for other in _approved(package.group, sagemaker):
         if (other.approved_at, other.number) > (package.approved_at, package.number):
             return other
@@ -122,22 +124,22 @@ def _approved(group: str, sagemaker: Any) -> Iterator[Package]:
 
 
 def record(package: Package, result: Result, text: str, sagemaker: Any) -> None:
-    """Write into a package what became of its approval; one that is over is taken back.
+    """Write the result of an approval into its package; set the status to rejected if the result is final.
 
     Args:
-        package: As it was read.
-        result: What became of it.
-        text: The same for people; it comes behind what is said there already.
+        package: The package.
+        result: The result.
+        text: The result for people, appended to the description.
         sagemaker: A boto3 client.
     """
-    told = {
+    fields = {
         _RESULT: result.value,
         _APPROVED_AT: package.approved_at.isoformat(),
         _CONCLUDED_AT: datetime.now(UTC).isoformat(),
     }
     sagemaker.update_model_package(
         ModelPackageArn=package.arn,
-        ModelApprovalStatus=REJECTED if result.is_over else APPROVED,
-        ApprovalDescription=f"{package.description} {text}".strip()[-_DESCRIPTION:],
-        CustomerMetadataProperties={**package.metadata, **told},  # AWS keeps the others, moto drops them
+        ModelApprovalStatus=REJECTED if result.is_final else APPROVED,
+        ApprovalDescription=f"{package.description} {text}".strip()[-_MAX_DESCRIPTION:],
+        CustomerMetadataProperties={**package.metadata, **fields},  # moto drops what is not given
     )

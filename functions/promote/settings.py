@@ -1,4 +1,4 @@
-"""What the environment says, read once."""
+"""Configuration from environment variables, read once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """Which stack is updated, and by what.
+    """The configuration of Promote.
 
     Attributes:
-        stack: Its ARN.
-        role: ARN of the role by which CloudFormation updates it.
-        topic: ARN of the topic that is told.
+        stack: ARN of the stack to update.
+        role: ARN of the role that CloudFormation assumes for the update.
+        topic: ARN of the SNS topic for notifications.
     """
 
     stack: str
@@ -26,10 +26,10 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from environment variables.
+    """Read the settings from environment variables.
 
     Raises:
-        RuntimeError: One is missing.
+        RuntimeError: A variable is missing.
     """
     try:
         return Settings(environment["STACK_ID"], environment["UPDATE_ROLE"], environment["ALARMS_TOPIC"])

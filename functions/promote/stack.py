@@ -1,4 +1,4 @@
-"""The stack as promotion changes it: some parameters, nothing else, one update at a time."""
+"""Updates of the stack's parameters, one at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-# Roles are among the resources, and CloudFormation transforms the template anew.
+# The template contains roles and a transform.
 _CAPABILITIES: Final = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 _BUSY: Final = "_IN_PROGRESS"
 _DONE: Final = "UPDATE_COMPLETE"
@@ -24,9 +24,9 @@ class StackState:
     """A stack at one moment.
 
     Attributes:
-        arn: Of the stack.
-        status: CloudFormation's, UPDATE_COMPLETE for example.
-        parameters: Their values, by name.
+        arn: ARN of the stack.
+        status: CloudFormation's status, for example UPDATE_COMPLETE.
+        parameters: Values by parameter name.
     """
 
     arn: str
@@ -39,8 +39,8 @@ class Update:
     """An update of the stack that has ended.
 
     Attributes:
-        succeeded: Whether what it brought stayed.
-        reason: Of what failed first; empty where nothing did.
+        succeeded: Whether it was not rolled back.
+        reason: The reason of the first failure; empty if there was none.
     """
 
     succeeded: bool
@@ -48,15 +48,15 @@ class Update:
 
 
 def read_stack(name: str, cloudformation: Any) -> StackState:
-    """Return the state of a stack that nobody is updating.
+    """Return the state of a stack that is not being updated.
 
     Args:
-        name: Its name or ARN.
+        name: Name or ARN of the stack.
         cloudformation: A boto3 client.
 
     Raises:
         BusyError: It is being updated.
-        StuckError: It takes no update.
+        StuckError: It cannot be updated.
     """
     (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     status = found["StackStatus"]
@@ -71,19 +71,19 @@ def read_stack(name: str, cloudformation: Any) -> StackState:
 def start_update(
     stack: StackState, changes: Mapping[str, str], token: str, cloudformation: Any, role: str = ""
 ) -> None:
-    """Start an update that gives some parameters other values, and keeps the others and the template.
+    """Start an update that changes some parameters, and keeps the others and the template.
 
     Args:
-        stack: What to update.
-        changes: Values by the names of parameters.
-        token: Names the update. CloudFormation starts one at most with it.
+        stack: The stack.
+        changes: New values by parameter name.
+        token: Identifies the update; CloudFormation starts at most one update with it.
         cloudformation: A boto3 client.
-        role: ARN of the role by which CloudFormation does it; without one, by that of the update before, or the
+        role: ARN of the role that CloudFormation assumes; empty for the role of the previous update, or else the
             caller's rights.
 
     Raises:
-        BusyError: The stack is being updated, perhaps with this very token.
-        ClientError: CloudFormation refused.
+        BusyError: The stack is being updated, perhaps with this token.
+        ClientError: CloudFormation refused the request.
     """
     parameters = [
         {"ParameterKey": name, "ParameterValue": changes[name]}
@@ -101,19 +101,19 @@ def start_update(
             **({"RoleARN": role} if role else {}),
         )
     except ClientError as error:
-        told = error.response["Error"]
-        if _BUSY in told["Message"] or told["Code"] == "TokenAlreadyExistsException":
-            raise BusyError(told["Message"]) from error
+        fields = error.response["Error"]
+        if _BUSY in fields["Message"] or fields["Code"] == "TokenAlreadyExistsException":
+            raise BusyError(fields["Message"]) from error
         raise
 
 
 def ended_update(stack: StackState, token: str, since: datetime, cloudformation: Any) -> Update | None:
-    """Return how the update with a token went, of a stack that nobody is updating; None where there was none.
+    """Return the update with a token; None if there was none. The stack must not be in an update.
 
     Args:
-        stack: Where it went.
-        token: Of the update.
-        since: When it can have started at the earliest.
+        stack: The stack.
+        token: Token of the update.
+        since: The earliest time when it can have started; older events are not read.
         cloudformation: A boto3 client.
     """
     events = []
@@ -128,7 +128,7 @@ def ended_update(stack: StackState, token: str, since: datetime, cloudformation:
     )
     failures = [
         f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', event['ResourceStatus'])}"
-        for event in reversed(events)  # CloudFormation gives the newest first
+        for event in reversed(events)  # CloudFormation returns the newest first
         if event["ResourceStatus"].endswith("_FAILED")
     ]
     return Update(succeeded, failures[0] if failures else "")

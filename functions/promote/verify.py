@@ -1,4 +1,4 @@
-"""Whether a release may serve: its checksums, the contract, and a picture that it scores."""
+"""Verifies that a release may serve: its checksums, its contract, and that it scores a picture."""
 
 from __future__ import annotations
 
@@ -21,52 +21,54 @@ from functions.shared.s3 import parse_uri, read
 if TYPE_CHECKING:
     from functions.inference.release import Release
 
-_PREFIX: Final = re.compile("models/[A-Za-z0-9._-]+/?")  # as the parameter ModelUri takes it
+_PREFIX: Final = re.compile("models/[A-Za-z0-9._-]+/?")  # as ModelUri's pattern in template.yaml
 _SIDE: Final = 256  # pixels of the picture
 _ROUNDING: Final = 0.01
 _SERVER_ERROR: Final = 500
 
 
 def verify(uri: str, version: str, digest: str, s3: Any) -> str:
-    """Verify a release as serving does, have it score a picture, and return its address for `ModelUri`.
+    """Verify a release as the inference functions do, score a picture, and return its address for `ModelUri`.
 
     Args:
         uri: s3://bucket/models/<version>/.
-        version: What the release must call itself; empty for anything.
-        digest: SHA-256 that its manifest must have; empty for that which it has now.
+        version: The version that its manifest must have; empty for any.
+        digest: The SHA-256 that its manifest must have; empty for any.
         s3: A boto3 client.
 
     Raises:
-        RefusedError: It must not serve.
+        RefusedError: The release must not serve.
         ClientError: S3 failed; try again.
-        ReleaseError: The same.
+        ReleaseError: S3 failed while the release was downloaded; try again.
     """
     location = parse_uri(uri)
     if location is None or not _PREFIX.fullmatch(location.key):
-        raise RefusedError(f"{uri or 'nothing'} is no release's address, s3://<bucket>/models/<version>/")
+        raise RefusedError(
+            f"{uri or 'nothing'} is not an address of the form s3://<bucket>/models/<version>/"
+        )
     try:
         manifest = read(s3, location.bucket, f"{location.key.rstrip('/')}/{MANIFEST}")
     except ClientError as error:
-        if _passes(error):
+        if _is_transient(error):
             raise
         raise RefusedError(f"{uri} cannot be read: {error}") from error
     if manifest is None:
-        raise RefusedError(f"{uri} holds no {MANIFEST}")
+        raise RefusedError(f"{uri} has no {MANIFEST}")
     address = f"{uri.rstrip('/')}/#{digest or hashlib.sha256(manifest).hexdigest()}"
     try:
         release = open_release(address)
     except ReleaseError as error:
-        if _passes(error.__cause__):
+        if _is_transient(error.__cause__):
             raise
         raise RefusedError(str(error)) from error
     if version and release.version != version:
-        raise RefusedError(f"{uri} holds the release {release.version}, not {version}")
+        raise RefusedError(f"{uri} is release {release.version}, not {version}")
     _score_a_picture(release)
     return address
 
 
-def _passes(cause: BaseException | None) -> bool:
-    """Whether what kept a release from being fetched may be over the next time."""
+def _is_transient(cause: BaseException | None) -> bool:
+    """Return whether a failure to fetch a release may be over at the next attempt."""
     if isinstance(cause, ClientError):
         return bool(cause.response["ResponseMetadata"]["HTTPStatusCode"] >= _SERVER_ERROR)
     return isinstance(cause, (BotoCoreError, Boto3Error))
@@ -80,6 +82,6 @@ def _score_a_picture(release: Release) -> None:
         score(Picture(pixels, _SIDE, _SIDE, 0), models, PredictOptions())
         (result,) = models.classifier.classify([pixels])
     except Exception as error:
-        raise RefusedError(f"it cannot score a picture: {error!r}") from error
-    if not abs(sum(result.probabilities) - 1) < _ROUNDING:  # nor where one is NaN
-        raise RefusedError(f"its probabilities of a picture are {list(result.probabilities)}")
+        raise RefusedError(f"the release cannot score a picture: {error!r}") from error
+    if not abs(sum(result.probabilities) - 1) < _ROUNDING:  # also true if one is NaN
+        raise RefusedError(f"the release's probabilities do not sum to 1: {list(result.probabilities)}")

@@ -1,4 +1,4 @@
-"""Starts the retraining pipeline when an alarm, a schedule or a person asks for it: one execution at a time.
+"""Starts the retraining pipeline on an alarm, on a schedule or by hand: one execution at a time.
 
 The function has no build: this module uses the standard library, and boto3, which Lambda's runtime has.
 """
@@ -13,16 +13,16 @@ from typing import Any, Final
 
 import boto3
 
-UNFINISHED: Final = {"Executing", "Stopping"}
+IN_PROGRESS: Final = {"Executing", "Stopping"}
 
 logger = logging.getLogger()
 logger.setLevel(os.environ.get("LOG_LEVEL", "INFO"))
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """Start an execution, unless one is under way or began within the cool-down; say which, or why not.
+    """Start an execution, unless one is in progress or began within the cool-down; return the outcome.
 
-    Who asks by hand, with `{"by_hand": true}`, need not wait for the cool-down.
+    The event `{"by_hand": true}` ignores the cool-down.
     """
     sagemaker, pipeline = boto3.client("sagemaker"), os.environ["PIPELINE"]
     cool_down = timedelta(days=int(os.environ["COOL_DOWN_DAYS"]))
@@ -30,13 +30,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
         PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["PipelineExecutionSummaries"]
     last = found[0] if found else None
-    if last and last["PipelineExecutionStatus"] in UNFINISHED:
+    if last and last["PipelineExecutionStatus"] in IN_PROGRESS:
         return _answer("under way", last["PipelineExecutionArn"])
     if last and not event.get("by_hand") and datetime.now(UTC) - last["StartTime"] < cool_down:
         return _answer("cooling down", last["PipelineExecutionArn"])
-    # Two who ask at once have seen the same last execution, and SageMaker starts one for a token.
-    seen = last["PipelineExecutionArn"] if last else pipeline
-    token = hashlib.sha256(seen.encode()).hexdigest()
+    # Concurrent invocations see the same last execution, and SageMaker starts one execution per token.
+    previous = last["PipelineExecutionArn"] if last else pipeline
+    token = hashlib.sha256(previous.encode()).hexdigest()
     started = sagemaker.start_pipeline_execution(PipelineName=pipeline, ClientRequestToken=token)
     return _answer("started", started["PipelineExecutionArn"])
 

@@ -1,4 +1,4 @@
-"""CodeDeploy's hook: a new version does its job once before it gets traffic, and CodeDeploy always has a verdict."""
+"""The CodeDeploy hook checks a new version before it gets traffic, and always reports a status."""
 
 import importlib
 import io
@@ -22,8 +22,8 @@ CONTEXT = SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambd
 
 
 @pytest.fixture
-def verdict(monkeypatch):
-    """Run the hook for a service whose version answers as `handler` does; return what CodeDeploy is told."""
+def run_hook(monkeypatch):
+    """Run the hook for a service whose version answers with `handler`; return the status that CodeDeploy gets."""
 
     def run(service, handler):
         result = []
@@ -40,7 +40,7 @@ def verdict(monkeypatch):
             "lambda": SimpleNamespace(invoke=invoke),
             "codedeploy": SimpleNamespace(
                 get_deployment=lambda **_: {"deploymentInfo": {"deploymentGroupName": f"group-{service}"}},
-                put_lifecycle_event_hook_execution_status=lambda **said: result.append(said),
+                put_lifecycle_event_hook_execution_status=lambda **request: result.append(request),
             ),
         }
         monkeypatch.setattr(app, "_client", lambda name, *_, **__: clients.get(name) or boto3.client(name))
@@ -48,9 +48,9 @@ def verdict(monkeypatch):
         for name in SERVICES:
             monkeypatch.setenv(name, f"group-{name} arn:{name}:7")
         app.handler(EVENT, None)
-        (said,) = result
-        assert (said["deploymentId"], said["lifecycleEventHookExecutionId"]) == ("d-1", "e-1")
-        return said["status"]
+        (request,) = result
+        assert (request["deploymentId"], request["lifecycleEventHookExecutionId"]) == ("d-1", "e-1")
+        return request["status"]
 
     return run
 
@@ -66,7 +66,7 @@ def buckets(monkeypatch):
 
 
 @pytest.fixture
-def batch(buckets, monkeypatch):  # noqa: ARG001 -- a client of S3 is made at import
+def batch(buckets, monkeypatch):  # noqa: ARG001 -- an S3 client is created at import
     monkeypatch.setenv("DEAD_LETTERS_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
     monkeypatch.setenv("MAX_RECEIVES", "5")
     monkeypatch.setenv("RESULTS_BUCKET", "results")
@@ -74,44 +74,44 @@ def batch(buckets, monkeypatch):  # noqa: ARG001 -- a client of S3 is made at im
     return importlib.reload(importlib.import_module("functions.inference.batch"))
 
 
-def test_predict_scores_a_picture(verdict, capsys):
-    assert verdict("PREDICT", lambda event: predict.handler(event, CONTEXT)) == "Succeeded"
+def test_predict_scores_a_picture(run_hook, capsys):
+    assert run_hook("PREDICT", lambda event: predict.handler(event, CONTEXT)) == "Succeeded"
     assert '"source":"preflight"' in capsys.readouterr().out
 
 
-def test_batch_scores_an_object(verdict, batch, buckets):
-    assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Succeeded"
+def test_batch_scores_an_object(run_hook, batch, buckets):
+    assert run_hook("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Succeeded"
     assert [item.key for item in buckets["results"].objects.all()] == ["preflight/d-1-0.png.json"]
 
 
-def test_a_picture_that_the_live_version_scored_first_is_no_proof(verdict, batch, monkeypatch):
+def test_a_picture_that_the_live_version_scored_first_is_replaced_by_another(run_hook, batch, monkeypatch):
     outcomes = [Outcome.SKIPPED, Outcome.SCORED]
     monkeypatch.setattr(batch.scorer, "score", lambda *_: outcomes.pop(0))
 
-    assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Succeeded"
+    assert run_hook("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Succeeded"
     assert outcomes == []
 
 
 @pytest.mark.usefixtures("insights")
-def test_portal_reads_s3(verdict, portal):
-    assert verdict("PORTAL", lambda event: portal.handler(event, CONTEXT)) == "Succeeded"
+def test_portal_reads_s3(run_hook, portal):
+    assert run_hook("PORTAL", lambda event: portal.handler(event, CONTEXT)) == "Succeeded"
 
 
-def test_a_portal_that_is_denied_its_bucket_fails(verdict, portal):
-    with mock_aws():  # the bucket is not there, which to the portal is as good as denied
-        assert verdict("PORTAL", lambda event: portal.handler(event, CONTEXT)) == "Failed"
+def test_a_portal_that_cannot_read_its_bucket_fails(run_hook, portal):
+    with mock_aws():  # the bucket does not exist
+        assert run_hook("PORTAL", lambda event: portal.handler(event, CONTEXT)) == "Failed"
 
 
-def test_a_batch_that_gives_the_picture_back_fails(verdict, batch, monkeypatch):
+def test_a_batch_that_raises_an_error_fails(run_hook, batch, monkeypatch):
     monkeypatch.setattr(batch.scorer, "score", lambda *_: 1 / 0)
 
-    assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Failed"
+    assert run_hook("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Failed"
 
 
-def test_a_batch_that_never_scores_fails(verdict, batch, monkeypatch):
+def test_a_batch_that_never_scores_fails(run_hook, batch, monkeypatch):
     monkeypatch.setattr(batch.scorer, "score", lambda *_: Outcome.SKIPPED)
 
-    assert verdict("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Failed"
+    assert run_hook("BATCH", lambda event: batch.handler(event, CONTEXT)) == "Failed"
 
 
 @pytest.mark.usefixtures("buckets")
@@ -124,31 +124,31 @@ def test_a_batch_that_never_scores_fails(verdict, batch, monkeypatch):
     ],
     ids=["timed out", "denied"],
 )
-def test_a_call_that_raises_fails_the_deployment(service, error, verdict):
+def test_a_call_that_raises_fails_the_deployment(service, error, run_hook):
     def raise_error(_):
         raise error
 
-    assert verdict(service, raise_error) == "Failed"
+    assert run_hook(service, raise_error) == "Failed"
 
 
 @pytest.mark.usefixtures("buckets")
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_version_that_cannot_start_fails(service, verdict):
+def test_a_version_that_cannot_start_fails(service, run_hook):
     crash = {"errorType": "ReleaseError", "errorMessage": "sha256 is …"}
 
-    assert verdict(service, lambda _: crash) == "Failed"
+    assert run_hook(service, lambda _: crash) == "Failed"
 
 
 @pytest.mark.parametrize("service", ["PREDICT", "PORTAL"])
-def test_a_version_that_answers_500_fails(service, verdict):
-    assert verdict(service, lambda _: {"statusCode": 500, "body": "{}"}) == "Failed"
+def test_a_version_that_answers_500_fails(service, run_hook):
+    assert run_hook(service, lambda _: {"statusCode": 500, "body": "{}"}) == "Failed"
 
 
-def test_a_deployment_that_is_not_known_fails(verdict):
-    assert verdict("ALERTS", lambda _: {}) == "Failed"
+def test_an_unknown_deployment_group_fails(run_hook):
+    assert run_hook("ALERTS", lambda _: {}) == "Failed"
 
 
-def test_the_hook_outlasts_all_its_calls():
+def test_the_timeout_of_the_hook_covers_all_its_calls():
     resources = transformed_template(TEMPLATE, {})["Resources"]
     timeouts = [resources[f"{name}Function"]["Properties"]["Timeout"] for name in ("Batch", "Portal")]
     of_version = (1 + app.MAX_UPLOADS) * (5 + app.VERSION_TIMEOUT)

@@ -1,4 +1,4 @@
-"""An approved model package serves after one update of the stack, and never stays live where it must not."""
+"""An approved model package serves after one update of the stack, unless it must not serve."""
 
 import importlib
 import json
@@ -29,7 +29,7 @@ OTHERS = {"AlarmEmail": "oncall@example.org", "CorsOrigin": "*", "BaselineUri": 
 
 
 class CloudFormation:
-    """One stack: refuses what CloudFormation refuses while it is updated, and keeps events."""
+    """Stands in for CloudFormation with one stack: refuses concurrent updates, and records events."""
 
     def __init__(self):
         self.parameters = {"ModelUri": "s3://models/models/before/", **OTHERS}
@@ -54,7 +54,7 @@ class CloudFormation:
             self._event("maskwatch", STACK, "UPDATE_IN_PROGRESS")
 
     def end(self, failure=""):
-        """Let the update under way come to its end."""
+        """End the update in progress."""
         if failure:
             self._event("PredictFunctionAliaslive", "arn:alias", "UPDATE_FAILED", failure)
             self._event("BatchFunctionAliaslive", "arn:alias", "UPDATE_FAILED", "Resource update cancelled")
@@ -87,8 +87,8 @@ def refusal(code, message):
     return ClientError(error, "UpdateStack")
 
 
-class World:
-    """A registry, a models bucket and a topic in moto, and one stack."""
+class Account:
+    """A registry, a models bucket and a topic in moto, and a stack in the stand-in."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -103,7 +103,7 @@ class World:
         self.clients = Clients(self.cloudformation, self.s3, self.sagemaker, sns)
 
     def release(self, version, change=lambda _: None):
-        """Publish a release, and return its address; `change` breaks what was published."""
+        """Publish a release, and return its address; `change` damages it afterwards."""
         folder = shutil.copytree(BAKED, self.folder / version)
         manifest = json.loads((folder / "manifest.json").read_text()) | {"version": version}
         (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -112,8 +112,8 @@ class World:
         return uri
 
     def register(self, version, uri, *, digest=True):
-        place, _, sha = uri.partition("#")
-        source = {"S3Uri": place, "S3DataType": "S3Prefix", "CompressionType": "None"}
+        location, _, sha = uri.partition("#")
+        source = {"S3Uri": location, "S3DataType": "S3Prefix", "CompressionType": "None"}
         return self.sagemaker.create_model_package(
             ModelPackageGroupName="maskwatch",
             InferenceSpecification={
@@ -132,9 +132,9 @@ class World:
         self.decide(arn, "Rejected")
 
     def decide(self, arn, status):
-        about = self.package(arn).get("CustomerMetadataProperties", {})  # which AWS keeps, and moto drops
+        metadata = self.package(arn).get("CustomerMetadataProperties", {})  # moto drops what is not given
         self.sagemaker.update_model_package(
-            ModelPackageArn=arn, ModelApprovalStatus=status, CustomerMetadataProperties=about
+            ModelPackageArn=arn, ModelApprovalStatus=status, CustomerMetadataProperties=metadata
         )
 
     def approved(self, version):
@@ -147,14 +147,14 @@ class World:
     def package(self, arn):
         return self.sagemaker.describe_model_package(ModelPackageName=arn)
 
-    def look(self, arn):
-        """Tell of an approval once; return its result, or "busy"."""
+    def promote(self, arn):
+        """Call `promote` once; return its result, or "busy"."""
         try:
             return promote(arn, self.settings, self.clients)
         except BusyError:
             return "busy"
 
-    def told(self):
+    def subjects(self):
         found = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
         return [json.loads(message["Body"])["Subject"] for message in found]
 
@@ -167,203 +167,203 @@ class World:
 
 
 @pytest.fixture
-def world(aws, tmp_path):  # noqa: ARG001 -- sets the environment
+def account(aws, tmp_path):  # noqa: ARG001 -- sets the environment
     with mock_aws():
-        yield World(tmp_path)
+        yield Account(tmp_path)
 
 
-def test_an_approval_is_one_update_of_one_parameter(world):
-    arn, uri = world.approved("2.0.0")
+def test_an_approval_causes_one_update_of_one_parameter(account):
+    arn, uri = account.approved("2.0.0")
 
-    assert world.look(arn) == "busy"
-    (update,) = world.cloudformation.updates
+    assert account.promote(arn) == "busy"
+    (update,) = account.cloudformation.updates
     assert update["UsePreviousTemplate"] is True
     assert update["RoleARN"] == ROLE
     kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in OTHERS]
     assert update["Parameters"] == [{"ParameterKey": "ModelUri", "ParameterValue": uri}, *kept]
-    assert world.look(arn) == "busy"  # the canary takes its time
-    world.cloudformation.end()
-    assert world.look(arn) == Result.PROMOTED
+    assert account.promote(arn) == "busy"  # the canary is in progress
+    account.cloudformation.end()
+    assert account.promote(arn) == Result.PROMOTED
 
-    assert world.served == [uri]
-    package = world.package(arn)
+    assert account.served == [uri]
+    package = account.package(arn)
     assert package["ModelApprovalStatus"] == "Approved"
     assert (
         package["CustomerMetadataProperties"].items() >= {"promotion": "promoted", "gate": "passed"}.items()
     )
     assert "models/2.0.0/ serves" in package["ApprovalDescription"]
-    assert world.told() == ["maskwatch: model 2.0.0 promoted"]
+    assert account.subjects() == ["maskwatch: model 2.0.0 promoted"]
 
 
-def test_a_package_without_a_digest_gets_that_of_its_manifest(world):
-    uri = world.release("2.0.0")
-    arn = world.register("2.0.0", uri, digest=False)
-    world.approve(arn)
+def test_a_package_without_a_digest_gets_that_of_its_manifest(account):
+    uri = account.release("2.0.0")
+    arn = account.register("2.0.0", uri, digest=False)
+    account.approve(arn)
 
-    world.look(arn)
+    account.promote(arn)
 
-    assert world.served == [uri]
-
-
-def test_people_are_told_of_a_package_that_waits_for_their_approval(world):
-    arn = world.register("2.0.0", world.release("2.0.0"))
-
-    assert world.look(arn) is None
-
-    assert world.told() == ["maskwatch: model 2.0.0 waits for your approval"]
-    assert world.package(arn)["ModelApprovalStatus"] == "PendingManualApproval"
-    assert world.served == []
+    assert account.served == [uri]
 
 
-def test_a_challenger_that_is_promoted_is_none_any_more(world):
-    arn, uri = world.approved("2.0.0")
-    world.cloudformation.parameters["ChallengerUri"] = uri
+def test_people_are_notified_of_a_package_that_waits_for_approval(account):
+    arn = account.register("2.0.0", account.release("2.0.0"))
 
-    world.look(arn)
-    world.cloudformation.end()
+    assert account.promote(arn) is None
 
-    assert world.cloudformation.parameters["ModelUri"] == uri
-    assert world.cloudformation.parameters["ChallengerUri"] == ""
+    assert account.subjects() == ["maskwatch: model 2.0.0 waits for your approval"]
+    assert account.package(arn)["ModelApprovalStatus"] == "PendingManualApproval"
+    assert account.served == []
 
 
-def test_many_at_once_are_one_update(world):
-    arn, uri = world.approved("2.0.0")
+def test_a_promoted_challenger_is_no_longer_the_challenger(account):
+    arn, uri = account.approved("2.0.0")
+    account.cloudformation.parameters["ChallengerUri"] = uri
+
+    account.promote(arn)
+    account.cloudformation.end()
+
+    assert account.cloudformation.parameters["ModelUri"] == uri
+    assert account.cloudformation.parameters["ChallengerUri"] == ""
+
+
+def test_concurrent_events_cause_one_update(account):
+    arn, uri = account.approved("2.0.0")
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(world.look, [arn] * 8)) == {"busy"}
-    world.cloudformation.end()
+        assert set(pool.map(account.promote, [arn] * 8)) == {"busy"}
+    account.cloudformation.end()
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(world.look, [arn] * 8)) == {Result.PROMOTED}
+        assert set(pool.map(account.promote, [arn] * 8)) == {Result.PROMOTED}
 
-    assert world.served == [uri]
-
-
-def test_one_that_comes_late_changes_nothing_even_after_somebody_went_back(world):
-    arn, uri = world.approved("2.0.0")
-    world.look(arn)
-    world.cloudformation.end()
-    world.look(arn)
-    world.cloudformation.parameters["ModelUri"] = "s3://models/models/before/"
-
-    assert world.look(arn) == Result.PROMOTED
-
-    assert world.served == [uri]
-    assert len(world.told()) == 1
+    assert account.served == [uri]
 
 
-def test_an_older_approval_that_comes_late_gives_way(world):
-    old, _ = world.approved("2.0.0")
-    new, uri = world.approved("2.1.0")
-    world.look(new)
-    world.cloudformation.end()
-    world.look(new)
+def test_a_late_event_changes_nothing_even_after_a_rollback(account):
+    arn, uri = account.approved("2.0.0")
+    account.promote(arn)
+    account.cloudformation.end()
+    account.promote(arn)
+    account.cloudformation.parameters["ModelUri"] = "s3://models/models/before/"
 
-    assert world.look(old) == Result.SUPERSEDED
+    assert account.promote(arn) == Result.PROMOTED
 
-    assert world.served == [uri]
-    assert world.package(old)["ModelApprovalStatus"] == "Approved"
-
-
-def test_an_older_approval_gives_way_to_one_that_is_still_to_come(world):
-    old, _ = world.approved("2.0.0")
-    new, uri = world.approved("2.1.0")
-
-    assert world.look(old) == Result.SUPERSEDED
-    world.look(new)
-
-    assert world.served == [uri]
+    assert account.served == [uri]
+    assert len(account.subjects()) == 1
 
 
-def test_a_package_of_a_lower_number_may_be_approved_later(world):
-    first, second = (world.register(version, world.release(version)) for version in ("2.0.0", "2.1.0"))
-    world.approve(second)
-    world.approve(first)
+def test_an_older_approval_that_arrives_late_is_superseded(account):
+    old, _ = account.approved("2.0.0")
+    new, uri = account.approved("2.1.0")
+    account.promote(new)
+    account.cloudformation.end()
+    account.promote(new)
 
-    assert world.look(second) == Result.SUPERSEDED
-    world.look(first)
+    assert account.promote(old) == Result.SUPERSEDED
 
-    assert "models/2.0.0/" in world.served[0]
+    assert account.served == [uri]
+    assert account.package(old)["ModelApprovalStatus"] == "Approved"
 
 
-def test_of_two_at_once_each_is_one_update_at_most_and_the_newer_ends_up_serving(world):
-    old, new = world.approved("2.0.0"), world.approved("2.1.0")
+def test_an_older_approval_is_superseded_by_one_not_yet_processed(account):
+    old, _ = account.approved("2.0.0")
+    new, uri = account.approved("2.1.0")
+
+    assert account.promote(old) == Result.SUPERSEDED
+    account.promote(new)
+
+    assert account.served == [uri]
+
+
+def test_the_time_of_approval_decides_and_not_the_package_number(account):
+    first, second = (account.register(version, account.release(version)) for version in ("2.0.0", "2.1.0"))
+    account.approve(second)
+    account.approve(first)
+
+    assert account.promote(second) == Result.SUPERSEDED
+    account.promote(first)
+
+    assert "models/2.0.0/" in account.served[0]
+
+
+def test_two_concurrent_approvals_end_with_the_newer_one_serving(account):
+    old, new = account.approved("2.0.0"), account.approved("2.1.0")
     for _ in range(4):
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(world.look, [old[0], new[0]] * 2))
-        if world.cloudformation.status.endswith("_IN_PROGRESS"):
-            world.cloudformation.end()
+            list(pool.map(account.promote, [old[0], new[0]] * 2))
+        if account.cloudformation.status.endswith("_IN_PROGRESS"):
+            account.cloudformation.end()
 
-    assert world.served[-1] == new[1]
-    assert len(world.served) == len(set(world.served)) <= 2
-    assert world.cloudformation.parameters["ModelUri"] == new[1]
-
-
-def test_it_waits_while_somebody_else_updates_the_stack(world):
-    arn, uri = world.approved("2.0.0")
-    world.cloudformation.status = "UPDATE_IN_PROGRESS"
-    assert world.look(arn) == "busy"
-    assert world.served == []
-    world.cloudformation.status = "UPDATE_COMPLETE"
-
-    world.look(arn)
-
-    assert world.served == [uri]
+    assert account.served[-1] == new[1]
+    assert len(account.served) == len(set(account.served)) <= 2
+    assert account.cloudformation.parameters["ModelUri"] == new[1]
 
 
-def test_what_serves_already_is_not_updated(world):
-    arn, uri = world.approved("2.0.0")
-    world.cloudformation.parameters["ModelUri"] = uri
+def test_an_approval_waits_during_another_update(account):
+    arn, uri = account.approved("2.0.0")
+    account.cloudformation.status = "UPDATE_IN_PROGRESS"
+    assert account.promote(arn) == "busy"
+    assert account.served == []
+    account.cloudformation.status = "UPDATE_COMPLETE"
 
-    assert world.look(arn) == Result.PROMOTED
-    assert world.served == []
+    account.promote(arn)
 
-
-def test_a_package_that_is_not_approved_any_more_changes_nothing(world):
-    arn, _ = world.approved("2.0.0")
-    world.reject(arn)
-
-    assert world.look(arn) is None
-    assert world.served == []
+    assert account.served == [uri]
 
 
-def test_what_was_superseded_is_promoted_once_it_is_rejected_and_approved_again(world):
-    old, uri = world.approved("2.0.0")
-    new, other = world.approved("2.1.0")
+def test_a_release_that_serves_already_causes_no_update(account):
+    arn, uri = account.approved("2.0.0")
+    account.cloudformation.parameters["ModelUri"] = uri
+
+    assert account.promote(arn) == Result.PROMOTED
+    assert account.served == []
+
+
+def test_a_package_that_is_no_longer_approved_changes_nothing(account):
+    arn, _ = account.approved("2.0.0")
+    account.reject(arn)
+
+    assert account.promote(arn) is None
+    assert account.served == []
+
+
+def test_a_superseded_package_is_promoted_after_it_is_rejected_and_approved_again(account):
+    old, uri = account.approved("2.0.0")
+    new, other = account.approved("2.1.0")
     for arn in (new, new, old):
-        world.look(arn)
-        if world.cloudformation.status.endswith("_IN_PROGRESS"):
-            world.cloudformation.end()
-    world.told()
+        account.promote(arn)
+        if account.cloudformation.status.endswith("_IN_PROGRESS"):
+            account.cloudformation.end()
+    account.subjects()
 
-    world.reject(old)
-    assert world.look(old) == Result.WITHDRAWN
-    assert world.look(old) == Result.WITHDRAWN
-    assert world.told() == ["maskwatch: model 2.0.0 withdrawn"]
-    world.approve(old)
-    assert world.look(old) == "busy"
-    world.cloudformation.end()
+    account.reject(old)
+    assert account.promote(old) == Result.WITHDRAWN
+    assert account.promote(old) == Result.WITHDRAWN
+    assert account.subjects() == ["maskwatch: model 2.0.0 withdrawn"]
+    account.approve(old)
+    assert account.promote(old) == "busy"
+    account.cloudformation.end()
 
-    assert world.look(old) == Result.PROMOTED
-    assert world.served == [other, uri]
+    assert account.promote(old) == Result.PROMOTED
+    assert account.served == [other, uri]
 
 
 @pytest.mark.parametrize(("failure", "result"), [("", Result.WITHDRAWN), ("alarm", Result.ROLLED_BACK)])
-def test_one_that_is_rejected_while_traffic_moves_is_told_of_all_the_same(failure, result, world):
-    arn, uri = world.approved("2.0.0")
-    world.look(arn)
-    world.reject(arn)
+def test_a_package_rejected_during_the_canary_is_reported(failure, result, account):
+    arn, uri = account.approved("2.0.0")
+    account.promote(arn)
+    account.reject(arn)
 
-    assert world.look(arn) == "busy"
-    world.cloudformation.end(failure)
-    assert world.look(arn) == result
+    assert account.promote(arn) == "busy"
+    account.cloudformation.end(failure)
+    assert account.promote(arn) == result
 
-    assert world.served == [uri]
-    assert world.told() == [f"maskwatch: model 2.0.0 {result}"]
-    assert world.package(arn)["ModelApprovalStatus"] == "Rejected"
+    assert account.served == [uri]
+    assert account.subjects() == [f"maskwatch: model 2.0.0 {result}"]
+    assert account.package(arn)["ModelApprovalStatus"] == "Rejected"
 
 
-def test_a_package_that_names_no_release_is_refused_and_in_nobodys_way(world):
-    arn, uri = world.approved("2.0.0")
-    by_hand = world.sagemaker.create_model_package(
+def test_a_package_without_a_release_is_refused_and_does_not_block_others(account):
+    arn, uri = account.approved("2.0.0")
+    by_hand = account.sagemaker.create_model_package(
         ModelPackageGroupName="maskwatch",
         InferenceSpecification={
             "Containers": [{"Image": "image", "ModelDataUrl": "s3://models/model.tar.gz"}],
@@ -372,23 +372,23 @@ def test_a_package_that_names_no_release_is_refused_and_in_nobodys_way(world):
         ModelApprovalStatus="Approved",
     )["ModelPackageArn"]
 
-    assert world.look(by_hand) == Result.REFUSED
-    world.look(arn)
+    assert account.promote(by_hand) == Result.REFUSED
+    account.promote(arn)
 
-    assert world.served == [uri]
+    assert account.served == [uri]
 
 
 @pytest.mark.parametrize(
-    "place", ["s3://models/elsewhere/2.0.0/", "s3://models/models/", "s3://others/models/2.0.0/"]
+    "location", ["s3://models/elsewhere/2.0.0/", "s3://models/models/", "s3://others/models/2.0.0/"]
 )
-def test_a_release_that_this_stack_cannot_name_or_read_is_refused(place, world):
-    arn = world.register("2.0.0", place)
-    world.approve(arn)
+def test_a_release_at_an_invalid_or_unreadable_address_is_refused(location, account):
+    arn = account.register("2.0.0", location)
+    account.approve(arn)
 
-    assert world.look(arn) == Result.REFUSED
+    assert account.promote(arn) == Result.REFUSED
 
-    assert place in world.package(arn)["ApprovalDescription"]
-    assert world.served == []
+    assert location in account.package(arn)["ApprovalDescription"]
+    assert account.served == []
 
 
 def overwritten(name, body):
@@ -404,7 +404,7 @@ def manifest(**members):
     return change
 
 
-def gone(prefix):
+def deleted(prefix):
     boto3.client("s3").delete_object(Bucket="models", Key=f"{prefix}manifest.json")
 
 
@@ -414,102 +414,102 @@ def gone(prefix):
         (overwritten("classifier.tflite", b"\0\0\0\0TFL3"), True, "classifier.tflite: sha256 is"),
         (manifest(labels=list(reversed(LABELS))), False, "labels are"),
         (manifest(labels=list(reversed(LABELS))), True, "the release's address says"),
-        (manifest(version="1.9.9"), False, "holds the release 1.9.9, not 2.0.0"),
-        (gone, True, "holds no manifest.json"),
+        (manifest(version="1.9.9"), False, "is release 1.9.9, not 2.0.0"),
+        (deleted, True, "has no manifest.json"),
     ],
-    ids=["broken file", "other labels", "changed since it was registered", "another version", "no manifest"],
+    ids=["broken file", "other labels", "changed after registration", "another version", "no manifest"],
 )
-def test_a_release_that_must_not_serve_is_refused_for_good(change, digest, reason, world):
-    arn = world.register("2.0.0", world.release("2.0.0", change), digest=digest)
-    world.approve(arn)
+def test_an_invalid_release_is_refused_finally(change, digest, reason, account):
+    arn = account.register("2.0.0", account.release("2.0.0", change), digest=digest)
+    account.approve(arn)
 
-    assert world.look(arn) == Result.REFUSED
-    assert world.look(arn) == Result.REFUSED
+    assert account.promote(arn) == Result.REFUSED
+    assert account.promote(arn) == Result.REFUSED
 
-    assert world.served == []
-    package = world.package(arn)
+    assert account.served == []
+    package = account.package(arn)
     assert package["ModelApprovalStatus"] == "Rejected"
     assert reason in package["ApprovalDescription"]
-    assert world.told() == ["maskwatch: model 2.0.0 refused"]
+    assert account.subjects() == ["maskwatch: model 2.0.0 refused"]
 
 
 @pytest.mark.parametrize("probabilities", [(float("nan"),) * 3, (2.0, 1.0, 0.0)])
-def test_a_release_that_answers_nonsense_is_refused(probabilities, world, monkeypatch):
-    arn, _ = world.approved("2.0.0")
+def test_a_release_with_invalid_probabilities_is_refused(probabilities, account, monkeypatch):
+    arn, _ = account.approved("2.0.0")
     result = [SimpleNamespace(probabilities=probabilities)]
     models = SimpleNamespace(classifier=SimpleNamespace(classify=lambda _: result))
     monkeypatch.setattr(verify, "load_models", lambda *_, **__: models)
     monkeypatch.setattr(verify, "score", lambda *_: None)
 
-    assert world.look(arn) == Result.REFUSED
-    assert world.served == []
+    assert account.promote(arn) == Result.REFUSED
+    assert account.served == []
 
 
-def test_a_release_that_cannot_score_is_refused(world, monkeypatch):
-    arn, _ = world.approved("2.0.0")
+def test_a_release_that_cannot_score_is_refused(account, monkeypatch):
+    arn, _ = account.approved("2.0.0")
     monkeypatch.setattr(verify, "score", lambda *_: 1 / 0)
 
-    assert world.look(arn) == Result.REFUSED
-    assert "cannot score a picture" in world.package(arn)["ApprovalDescription"]
+    assert account.promote(arn) == Result.REFUSED
+    assert "cannot score a picture" in account.package(arn)["ApprovalDescription"]
 
 
-def test_trouble_with_s3_is_no_reason_to_refuse(world, monkeypatch):
-    arn, _ = world.approved("2.0.0")
+def test_a_failure_of_s3_does_not_refuse_a_release(account, monkeypatch):
+    arn, _ = account.approved("2.0.0")
 
     def fail(*_, **__):
         raise EndpointConnectionError(endpoint_url="https://s3")
 
     monkeypatch.setattr(verify, "read", fail)
     with pytest.raises(EndpointConnectionError):
-        world.look(arn)
+        account.promote(arn)
 
-    assert world.package(arn)["ModelApprovalStatus"] == "Approved"
+    assert account.package(arn)["ModelApprovalStatus"] == "Approved"
 
 
-def test_one_that_fails_after_the_switch_is_rejected_and_can_be_approved_anew(world):
-    arn, uri = world.approved("2.0.0")
-    world.look(arn)
-    world.cloudformation.end(failure="CodeDeploy rolled back: PredictVersionAlarm")
+def test_a_rolled_back_package_is_rejected_and_can_be_approved_again(account):
+    arn, uri = account.approved("2.0.0")
+    account.promote(arn)
+    account.cloudformation.end(failure="CodeDeploy rolled back: PredictVersionAlarm")
 
-    assert world.look(arn) == Result.ROLLED_BACK
-    assert world.look(arn) == Result.ROLLED_BACK  # told late
-    package = world.package(arn)
+    assert account.promote(arn) == Result.ROLLED_BACK
+    assert account.promote(arn) == Result.ROLLED_BACK  # a repeated event
+    package = account.package(arn)
     assert package["ModelApprovalStatus"] == "Rejected"
     assert "CodeDeploy rolled back: PredictVersionAlarm" in package["ApprovalDescription"]
-    assert world.cloudformation.parameters["ModelUri"] == "s3://models/models/before/"
-    assert world.told() == ["maskwatch: model 2.0.0 rolled-back"]
-    assert len(world.served) == 1
+    assert account.cloudformation.parameters["ModelUri"] == "s3://models/models/before/"
+    assert account.subjects() == ["maskwatch: model 2.0.0 rolled-back"]
+    assert len(account.served) == 1
 
-    world.approve(arn)
-    assert world.look(arn) == "busy"
-    assert world.look(arn) == "busy"
-    world.cloudformation.end()
-    assert world.look(arn) == Result.PROMOTED
-    assert world.served == [uri, uri]
+    account.approve(arn)
+    assert account.promote(arn) == "busy"
+    assert account.promote(arn) == "busy"
+    account.cloudformation.end()
+    assert account.promote(arn) == Result.PROMOTED
+    assert account.served == [uri, uri]
 
 
-def test_a_stack_that_takes_no_update_is_an_error(world):
-    arn, _ = world.approved("2.0.0")
-    world.cloudformation.status = "UPDATE_ROLLBACK_FAILED"
+def test_a_stack_that_cannot_be_updated_is_an_error(account):
+    arn, _ = account.approved("2.0.0")
+    account.cloudformation.status = "UPDATE_ROLLBACK_FAILED"
 
     with pytest.raises(StuckError, match="continue its rollback"):
-        world.look(arn)
+        account.promote(arn)
 
 
 @pytest.fixture
-def app(world, monkeypatch):
+def app(account, monkeypatch):
     for name, value in zip(
-        ("STACK_ID", "UPDATE_ROLE", "ALARMS_TOPIC"), vars(world.settings).values(), strict=True
+        ("STACK_ID", "UPDATE_ROLE", "ALARMS_TOPIC"), vars(account.settings).values(), strict=True
     ):
         monkeypatch.setenv(name, value)
     module = importlib.import_module("functions.promote.app")
-    monkeypatch.setattr(module, "settings", world.settings)
-    monkeypatch.setattr(module, "clients", world.clients)
+    monkeypatch.setattr(module, "settings", account.settings)
+    monkeypatch.setattr(module, "clients", account.clients)
     return module
 
 
-def test_a_message_goes_back_to_the_queue_until_its_update_has_ended(app, world):
-    arn, uri = world.approved("2.0.0")
+def test_a_message_returns_to_the_queue_until_its_update_has_ended(app, account):
+    arn, uri = account.approved("2.0.0")
     event = json.loads((ROOT / "events" / "promote.json").read_text())
     (message,) = event["Records"]
     assert json.loads(message["body"])["detail"]["ModelPackageArn"] == arn
@@ -517,6 +517,6 @@ def test_a_message_goes_back_to_the_queue_until_its_update_has_ended(app, world)
     waits = {"batchItemFailures": [{"itemIdentifier": message["messageId"]}]}
     assert app.handler(event, None) == waits
     assert app.handler(event, None) == waits
-    world.cloudformation.end()
+    account.cloudformation.end()
     assert app.handler(event, None) == {"batchItemFailures": []}
-    assert world.served == [uri]
+    assert account.served == [uri]

@@ -1,4 +1,4 @@
-"""Drift starts the pipeline once: none while one executes, none within the cool-down, one of two at once."""
+"""Retrain starts one execution at a time, and none within the cool-down."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ ALARM = json.loads((ROOT / "events" / "retrain.json").read_text())
 
 
 class Pipeline:
-    """One of SageMaker's: starts an execution for a token, which nobody has asked with before."""
+    """Stands in for SageMaker: starts one execution per token."""
 
     def __init__(self):
         self.executions, self.tokens = [], {}
@@ -60,7 +60,7 @@ def test_an_alarm_starts_the_first_execution(pipeline):
 
 @pytest.mark.parametrize("status", ["Executing", "Stopping"])
 @pytest.mark.parametrize("event", [ALARM, {"by_hand": True}], ids=["alarm", "by hand"])
-def test_nothing_starts_while_one_executes(status, event, pipeline):
+def test_nothing_starts_during_an_execution(status, event, pipeline):
     pipeline.add(status, ago(days=30))
 
     assert app.handler(event, None) == {"outcome": "under way", "execution": "arn:execution/before"}
@@ -68,24 +68,24 @@ def test_nothing_starts_while_one_executes(status, event, pipeline):
 
 
 @pytest.mark.parametrize("status", ["Succeeded", "Failed", "Stopped"])
-def test_nothing_starts_within_the_cool_down_but_by_hand(status, pipeline):
+def test_within_the_cool_down_only_a_start_by_hand_works(status, pipeline):
     pipeline.add(status, ago(days=13))
 
     assert app.handler(ALARM, None)["outcome"] == "cooling down"
     assert app.handler({"by_hand": True}, None)["outcome"] == "started"
 
 
-def test_after_the_cool_down_the_next_drift_starts_another(pipeline):
+def test_an_alarm_after_the_cool_down_starts_another_execution(pipeline):
     pipeline.add("Succeeded", ago(days=15))
 
     assert app.handler(ALARM, None)["outcome"] == "started"
 
 
-def test_two_at_once_start_one(pipeline, monkeypatch):
+def test_concurrent_alarms_start_one_execution(pipeline, monkeypatch):
     pipeline.add("Succeeded", ago(days=15))
-    seen = list(pipeline.executions)
+    executions = list(pipeline.executions)
     monkeypatch.setattr(
-        pipeline, "list_pipeline_executions", lambda **_: {"PipelineExecutionSummaries": seen}
+        pipeline, "list_pipeline_executions", lambda **_: {"PipelineExecutionSummaries": executions}
     )
 
     with ThreadPoolExecutor(4) as pool:
@@ -95,7 +95,7 @@ def test_two_at_once_start_one(pipeline, monkeypatch):
     assert len(pipeline.executions) == 2
 
 
-def test_sagemaker_takes_what_it_asks(aws, monkeypatch):  # noqa: ARG001 -- sets the environment
+def test_the_requests_are_valid_for_sagemaker(aws, monkeypatch):  # noqa: ARG001 -- sets the environment
     monkeypatch.setenv("PIPELINE", "maskwatch-classifier")
     monkeypatch.setenv("COOL_DOWN_DAYS", "14")
     with mock_aws():
