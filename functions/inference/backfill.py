@@ -1,4 +1,4 @@
-"""A batch of the backfill's state machine (infra/backfill.asl.yaml) to uploads."""
+"""Parses batches of the backfill's state machine (infra/backfill.asl.yaml)."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def uploads(event: Mapping[str, Any]) -> list[Upload]:
-    """Return the objects of a batch: `Items` as S3 lists them, or as rows of an S3 inventory. Scoring tells pictures.
+def parse_batch(event: Mapping[str, Any]) -> list[Upload]:
+    """Return the objects of a batch, whose `Items` are those of an S3 listing or rows of an S3 inventory.
 
     Raises:
-        ValueError: `BatchInput` names neither of these as the reader.
+        ValueError: `BatchInput` has another reader.
     """
-    about = event["BatchInput"]
-    match about["reader"]:
+    batch_input = event["BatchInput"]
+    match batch_input["reader"]:
         case "prefix":
-            return [
-                Upload(about["bucket"], item["Key"], etag=item["Etag"].strip('"')) for item in event["Items"]
-            ]
+            bucket = batch_input["bucket"]
+            return [Upload(bucket, item["Key"], etag=item["Etag"].strip('"')) for item in event["Items"]]
         case "inventory":
-            return [_of_row(row) for row in event["Items"] if _is_there(row)]
+            return [_from_row(row) for row in event["Items"] if _is_current(row)]
         case other:
-            raise ValueError(f"a backfill reads no {other!r}")
+            raise ValueError(f"a backfill cannot read {other!r}")
 
 
-def _of_row(row: Mapping[str, str]) -> Upload:
-    """Columns but the first two are the inventory's to choose. It writes keys as a form does: a space is a plus."""
+def _from_row(row: Mapping[str, str]) -> Upload:
+    """Return the object of an inventory row, of which only the first two columns are certain to exist."""
     return Upload(
         row["Bucket"], unquote_plus(row["Key"]), row.get("VersionId") or None, row.get("ETag") or None
     )
 
 
-def _is_there(row: Mapping[str, str]) -> bool:
-    """Whether a row is about what lies under its key now, not about an older version or a deletion."""
+def _is_current(row: Mapping[str, str]) -> bool:
+    """Return whether a row is about the current version of its key, and not about a deletion."""
     return row.get("IsLatest", "true") == "true" and row.get("IsDeleteMarker", "false") == "false"

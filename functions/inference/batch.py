@@ -1,4 +1,4 @@
-"""Batch's handler: messages about uploads, or items of a backfill, to results in S3."""
+"""The Batch handler: scores uploads, named by SQS messages or by a backfill's batch."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 T = TypeVar("T")
-WORKERS: Final = 10  # uploads under way at once; while one is scored, others come and results go
+WORKERS: Final = 10  # concurrent uploads: while one is scored, others are transferred
 CHALLENGER_SECONDS: Final = 5.0
-_RESERVE: Final = 5.0  # seconds before Lambda's limit when whatever is unfinished is given back
-_MAX_ERROR: Final = 1000  # characters of an error that are kept with its message
+_RESERVE: Final = 5.0  # seconds before the timeout when unfinished messages are returned
+_MAX_ERROR: Final = 1000  # characters
 
 settings, batch_settings = read_settings(), read_batch_settings()
-release = open_release(settings.model_uri)  # a release that does not verify must not start
+release = open_release(settings.model_uri)  # fails the start if the release is not valid
 logger = Logger()
 s3 = create_client(read_timeout=10, attempts=4, connections=WORKERS)
 scorer = Scorer(
@@ -55,25 +55,25 @@ scorer = Scorer(
     challenger=open_challenger(settings, CHALLENGER_SECONDS),
 )
 pool = ThreadPoolExecutor(WORKERS)
-# That a whole batch goes back is S3's trouble, not a crash, which is what an error of the function stands for.
+# A whole batch is returned if S3 fails. That is not an error of the function, which would mean a crash.
 processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 class UnfinishedError(Exception):
-    """Not every upload has its result yet; those that have one are skipped the next time."""
+    """Some uploads have no result yet; the next attempt skips those that have one."""
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """Answer an SQS event with the messages to deliver again, a backfill's batch with the number of each outcome."""
+    """Return the messages to redeliver for an SQS event, or the number of each outcome for a backfill's batch."""
     if "Items" in event:
-        return asyncio.run(_score_items(backfill.uploads(event), context))
+        return asyncio.run(_score_items(backfill.parse_batch(event), context))
     return async_process_partial_response(event, partial(_score_message, context=context), processor, context)
 
 
 async def _score_message(record: SQSRecord, context: LambdaContext) -> None:
     try:
         await _run(
-            lambda: [scorer.score(u, context.aws_request_id) for u in uploads_in(record.body)], context
+            lambda: [scorer.score(u, context.aws_request_id) for u in parse_uploads(record.body)], context
         )
     except Exception as error:
         count_failure()
@@ -84,11 +84,11 @@ async def _score_message(record: SQSRecord, context: LambdaContext) -> None:
         _send_to_dead_letters(record, error, context)
 
 
-def uploads_in(body: str) -> list[Upload]:
-    """Return the uploads that a message from S3 names; none where S3 only tries whether it may send.
+def parse_uploads(body: str) -> list[Upload]:
+    """Return the uploads that a notification from S3 names; none for S3's test event.
 
     Raises:
-        ValueError: It is no message from S3.
+        ValueError: It is not a notification from S3.
     """
     message = json.loads(body)
     try:
@@ -102,23 +102,25 @@ def uploads_in(body: str) -> list[Upload]:
 
 
 def _upload(bucket: str, fields: Mapping[str, str]) -> Upload:
-    key = unquote_plus(fields["key"])  # as in a form: a space is a plus
+    key = unquote_plus(fields["key"])  # keys are URL-encoded, with a plus for a space
     return Upload(bucket, key, fields.get("versionId"), fields.get("eTag"))
 
 
 def _send_to_dead_letters(record: SQSRecord, error: Exception, context: LambdaContext) -> None:
-    """Keep a message that was received often enough, with its error, which SQS would lose."""
-    kept = {"error": repr(error)[:_MAX_ERROR], "request_id": context.aws_request_id}
+    """Send a message that failed too often to the dead letters with its error, which SQS would not keep."""
+    attributes = {"error": repr(error)[:_MAX_ERROR], "request_id": context.aws_request_id}
     _sqs().send_message(
         QueueUrl=batch_settings.dead_letters_url,
         MessageBody=record.body,
-        MessageAttributes={name: {"DataType": "String", "StringValue": text} for name, text in kept.items()},
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()
+        },
     )
 
 
 @cache
 def _sqs() -> Any:
-    return boto3.client("sqs")  # half a second that few processes need
+    return boto3.client("sqs")  # created only when needed, because it takes half a second
 
 
 async def _score_items(uploads: Sequence[Upload], context: LambdaContext) -> dict[str, int]:
@@ -131,10 +133,10 @@ async def _score_items(uploads: Sequence[Upload], context: LambdaContext) -> dic
 
 
 async def _run(call: Callable[[], T], context: LambdaContext) -> T:
-    """Run a call in the pool. Out of time it is dropped if it has not begun, and left alone if it has.
+    """Run a call in the pool; when time runs out, cancel it unless it has begun.
 
     Raises:
-        TimeoutError: Lambda's limit is near.
+        TimeoutError: The function's timeout is near.
     """
     left = context.get_remaining_time_in_millis() / 1e3 - _RESERVE
     return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(pool, call), max(left, 0))

@@ -1,7 +1,7 @@
-"""A challenger: a second release beside the live one, for an A/B test.
+"""A challenger: a second release beside the live one, for an A/B test or in shadow mode.
 
-It answers a share of the sources, or none and scores every picture in the shadow of the live release. Whatever goes
-wrong with it costs no answer: it is logged and counted, and the live release answers.
+It answers a share of the sources; with a share of 0, it scores every picture in shadow mode. If it fails, the failure
+is logged and counted, and the live release answers.
 """
 
 from __future__ import annotations
@@ -25,79 +25,79 @@ if TYPE_CHECKING:
     from functions.inference.prediction import Prediction, PredictOptions
     from functions.inference.settings import Settings
 
-RETRY_SECONDS: Final = 60.0  # after a release could not be loaded, before it is tried again
+RETRY_SECONDS: Final = 60.0  # between attempts to load a release
 
 logger = Logger(serialize_stacktrace=False)
 
 
 class Challenger:
-    """A release that is loaded when it is first needed. For one thread at a time.
+    """A release that is loaded when it is first needed. Not thread-safe.
 
     Args:
-        uri: Of the release; see `open_release`.
-        share: Percent of the sources that it answers; 0: it scores in the shadow.
-        threads: For one inference.
-        namespace: Of the CloudWatch metrics.
-        patience: Seconds that one picture waits for it, and so for its first load.
+        uri: The release, see `open_release`.
+        share: Percentage of the sources that it answers; 0 for shadow mode.
+        threads: Threads per inference.
+        namespace: Namespace of the CloudWatch metrics.
+        timeout: Seconds that one picture waits for it, also for loading.
     """
 
-    def __init__(self, uri: str, share: float, threads: int, namespace: str, patience: float) -> None:
+    def __init__(self, uri: str, share: float, threads: int, namespace: str, timeout: float) -> None:
         self.share = share
-        self._uri, self._threads, self._namespace, self._patience = uri, threads, namespace, patience
-        self._loading: Future[Models | None] | None = None  # None in the end: it cannot be loaded
+        self._uri, self._threads, self._namespace, self._timeout = uri, threads, namespace, timeout
+        self._loading: Future[Models | None] | None = None  # a result of None means that loading failed
         self._retry_at = 0.0
-        self._hangs = False
+        self._stuck = False
 
     @property
     def in_shadow(self) -> bool:
-        """Whether it answers nothing, and scores every picture."""
+        """Whether it is in shadow mode."""
         return self.share == 0
 
     def answers(self, key: str) -> bool:
-        """Whether it answers the pictures of a source: the same for as long as it is the challenger.
+        """Return whether it answers the pictures of a source.
 
-        The hash is salted with the release, so that it is not the same cameras that get every challenger.
+        The hash includes the release, so that different challengers get different sources.
         """
         name = f"{self._uri} {key}".encode(errors="surrogatepass")
         return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") < self.share / 100 * 2**64
 
     def load(self) -> Models | None:
-        """Return the loaded release, None where it cannot be loaded or is not loaded in time.
+        """Return the loaded release; None if it cannot be loaded or is not loaded yet.
 
-        Only the first call waits; a load that takes longer goes on beside the next pictures.
+        Only the call that starts loading waits for it; loading continues in the background.
         """
-        loading, patience = self._loading, 0.0
+        loading, timeout = self._loading, 0.0
         if loading is None or (loading.done() and not loading.result() and time.monotonic() > self._retry_at):
-            loading, patience = Future(), self._patience
+            loading, timeout = Future(), self._timeout
             self._loading = loading
             Thread(target=self._load_into, args=(loading,), daemon=True).start()
         try:
-            return loading.result(patience)
+            return loading.result(timeout)
         except TimeoutError:
             return None
 
     def score(self, picture: Picture, options: PredictOptions) -> Prediction | None:
-        """Score a picture; None where the challenger fails."""
+        """Score a picture; return None if the challenger fails."""
         models = self.load()
         if models is None:
             return None
-        if self._hangs:
-            self._count_failure(TimeoutError("on an earlier picture"), "the challenger is left out")
+        if self._stuck:
+            self._count_failure(TimeoutError("on an earlier picture"), "the challenger is not used")
             return None
         try:
-            return call_within(self._patience, lambda: score(picture, models, options))
+            return call_within(self._timeout, lambda: score(picture, models, options))
         except TimeoutError as error:
-            self._hangs = True  # its networks may still be running: not for a second thread
-            self._count_failure(error, "the challenger takes too long and is left out")
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the live release answers
+            self._stuck = True  # its networks may still be running, and are not thread-safe
+            self._count_failure(error, "the challenger takes too long and is not used any more")
+        except Exception as error:  # noqa: BLE001 -- the live release answers
             self._count_failure(error, "the challenger failed")
         return None
 
     def describe(self) -> dict[str, Any]:
-        """Say which release it is, and how it is used, for `GET /health`."""
+        """Return its release, state and share, for `GET /health`."""
         models = self.load()
         return {
-            "status": "ok" if models and not self._hangs else "failed",
+            "status": "ok" if models and not self._stuck else "failed",
             "model_version": models.version if models else None,
             "share": self.share,
             "shadow": self.in_shadow,
@@ -118,26 +118,26 @@ class Challenger:
         print(emf_line(self._namespace, time.time(), [list(members)], members, metrics, {}, "Count"))  # noqa: T201 -- Lambda's log
 
 
-def open_challenger(settings: Settings, patience: float) -> Challenger | None:
-    """Return the challenger that the settings name, if any; it is not loaded yet."""
+def open_challenger(settings: Settings, timeout: float) -> Challenger | None:
+    """Return the challenger that the settings name, not loaded yet; None if they name none."""
     if not settings.challenger_uri:
         return None
     return Challenger(
-        settings.challenger_uri, settings.challenger_share, settings.threads, settings.namespace, patience
+        settings.challenger_uri, settings.challenger_share, settings.threads, settings.namespace, timeout
     )
 
 
 def score_both(
     picture: Picture, live: Models, challenger: Challenger | None, options: PredictOptions, key: str
 ) -> tuple[Prediction, Prediction | None]:
-    """Return the answer, and what a challenger says in its shadow.
+    """Return the answer, and the shadow prediction if the challenger is in shadow mode.
 
     Args:
-        picture: What is scored.
-        live: The release that answers where the challenger does not.
-        challenger: None where there is none.
+        picture: The picture.
+        live: The live release.
+        challenger: The challenger; None if there is none.
         options: How the picture is scored.
-        key: The source, or what else decides who answers.
+        key: Decides which release answers; the source, or another id if there is none.
     """
     if challenger is None:
         return score(picture, live, options), None

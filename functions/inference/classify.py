@@ -1,4 +1,4 @@
-"""Pictures to probabilities: the classifier of a model release in a LiteRT interpreter."""
+"""Classifies pictures with the classifier of a release."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from functions.inference.release import Network
 
-MIRROR_BELOW: Final = 0.95  # a picture that is classified less surely is looked at mirrored as well
+MIRROR_THRESHOLD: Final = 0.95  # below this confidence, the mirror image is classified too
 
 
 @dataclass(frozen=True)
 class Classification:
-    """What the classifier says about one picture.
+    """The classifier's output for one picture.
 
     Attributes:
-        probabilities: Of the labels, in their order; calibrated, summing to 1.
-        projection: The last features in 16 numbers, float32 (16,), for drift detection.
+        probabilities: By label, in the order of `LABELS`; calibrated, summing to 1.
+        projection: A projection of the last features, float32 (16,), for drift detection.
     """
 
     probabilities: tuple[float, float, float]
@@ -34,23 +34,23 @@ class Classification:
 
 
 def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Squeeze RGB (H, W, 3) to (size, size, 3), the aspect ratio not kept; training resizes with it too."""
+    """Resize RGB (H, W, 3) to (size, size, 3), regardless of the aspect ratio; training uses it too."""
     image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.asarray(image)
 
 
 class Classifier:
-    """The classifier of a release, loaded once. Not for two threads at once."""
+    """The classifier of a release. Not thread-safe."""
 
     def __init__(self, network: Network, threads: int, small: Network | None = None) -> None:
         self._size, self._runner = network.size, Runner(network, threads)
         self._small = (small.size, Runner(small, threads)) if small else None
 
     def classify(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Classification]:
-        """Classify RGB pictures, each uint8 (H, W, 3) of any size, in their order.
+        """Classify RGB pictures, each uint8 (H, W, 3) of any size.
 
-        What fits into the input of the small network goes through that. Where a network is not sure, the mean of the
-        picture and its mirror image counts.
+        Pictures that fit into the input of the small network are classified by it. If the confidence is below
+        `MIRROR_THRESHOLD`, the probabilities are the mean of those of the picture and its mirror image.
         """
         return [self._classify(pixels) for pixels in pictures]
 
@@ -60,7 +60,7 @@ class Classifier:
             size, runner = self._small
         square = resize(pixels, size)
         probabilities, projection = runner.run(square)
-        if probabilities.max() < MIRROR_BELOW:
+        if probabilities.max() < MIRROR_THRESHOLD:
             probabilities = (probabilities + runner.run(square[:, ::-1])[0]) / 2
         mask, no_mask, incorrect = probabilities.tolist()
         return Classification((mask, no_mask, incorrect), projection)

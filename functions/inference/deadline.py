@@ -1,4 +1,4 @@
-"""A call that may not come back in time."""
+"""A call with a time limit."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ T = TypeVar("T")
 
 
 def call_within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what a call returns; left behind, it goes on in a thread of its own.
+    """Return the result of a call; after the time limit, the call continues in its own thread.
 
     Raises:
-        TimeoutError: It took longer.
+        TimeoutError: The call took longer.
     """
     future = Future[T]()
 
     def run() -> None:
         try:
             future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 -- it is raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 -- raised by `result`
             future.set_exception(error)
 
     Thread(target=run, daemon=True).start()

@@ -50,7 +50,7 @@ class DecodeProcess:
             except (EOFError, OSError):  # the process is gone
                 if self.stop() == -signal.SIGXCPU:
                     break
-        detail = f"The decoder crashed, or took more than {CPU_SECONDS} seconds. Save the picture anew."
+        detail = f"The decoder crashed, or took more than {CPU_SECONDS} seconds. Save the picture again."
         raise InputError(UNREADABLE_IMAGE, detail)
 
     def stop(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Picture to faces: the detector of a model release in a LiteRT interpreter."""
+"""Detects faces with the detector of a release."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from functions.inference.release import Network
 
 STRIDES: Final = (8, 16, 32)  # pixels between the cells of the detector's three levels
-SAME_FACE: Final = 0.45  # intersection over union above which two boxes are about one face
-CLOSE_UP: Final = 0.5  # of its size, at which a picture without a face is looked at once more
+SAME_FACE: Final = 0.45  # intersection over union above which two boxes are the same face
+CLOSE_UP_SCALE: Final = 0.5  # a picture without a face is searched again at this scale
 _PADDING: Final = 128
 
 
 @dataclass(frozen=True)
 class Detections:
-    """Faces found, the most certain first.
+    """The faces found, in descending order of scores.
 
     Attributes:
         boxes: Left, top, right, bottom in pixels, float32 (faces, 4).
@@ -38,10 +38,10 @@ class Detections:
 
 
 def letterbox(pixels: NDArray[np.uint8], size: int, share: float = 1.0) -> tuple[NDArray[np.uint8], float]:
-    """Fit RGB (H, W, 3) into the top left of a grey square (size, size, 3), of which it takes this share of a side.
+    """Fit RGB (H, W, 3) into the top left corner of a grey square (size, size, 3), up to a share of its side.
 
     Returns:
-        The square, and the scale of the fit.
+        The square, and the scale factor.
     """
     height, width = pixels.shape[:2]
     scale = share * size / max(height, width)
@@ -52,20 +52,20 @@ def letterbox(pixels: NDArray[np.uint8], size: int, share: float = 1.0) -> tuple
     return square, scale
 
 
-def centres(size: int, stride: int) -> NDArray[np.float32]:
-    """Pixels (cells, 2) of the centres of a square picture's cells, row by row, x before y."""
+def cell_centres(size: int, stride: int) -> NDArray[np.float32]:
+    """Return the centres (cells, 2) of a square picture's cells in pixels, row by row, x before y."""
     steps = (np.arange(size // stride, dtype=np.float32) + 0.5) * stride
     return np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
 
 
 def read_cells(cells: NDArray[np.float32], size: int, min_score: float) -> Detections:
-    """What the detector says of each cell to faces.
+    """Convert the detector's output to faces.
 
     Args:
-        cells: Its output for a picture of `size` pixels, (cells, 5): the logit of being a face, the logs of the
-            distances from the cell's centre to the box's left, top, right and bottom, in strides.
-        size: Side of the square picture.
-        min_score: Faces that are less certain are left out.
+        cells: The output, (cells, 5): the logit of the score, and the logarithms of the distances from the cell's
+            centre to the box's left, top, right and bottom, in strides.
+        size: Side of the square picture, in pixels.
+        min_score: Faces with a lower score are left out.
     """
     logit = math.log(min_score / (1 - min_score))
     likely = np.flatnonzero(cells[:, 0] >= logit)
@@ -73,20 +73,20 @@ def read_cells(cells: NDArray[np.float32], size: int, min_score: float) -> Detec
     points, strides = _grid(size)
     distances = np.exp(cells[likely, 1:]) * strides[likely]
     boxes = np.concatenate([points[likely] - distances[:, :2], points[likely] + distances[:, 2:]], axis=1)
-    kept = without_overlaps(boxes)
+    kept = non_maximum_suppression(boxes)
     scores = 1 / (1 + np.exp(-cells[likely[kept], 0]))
     return Detections(boxes[kept], scores.astype(np.float32))
 
 
 @cache
 def _grid(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    points = [centres(size, stride) for stride in STRIDES]
+    points = [cell_centres(size, stride) for stride in STRIDES]
     strides = [np.full((len(p), 1), s, np.float32) for p, s in zip(points, STRIDES, strict=True)]
     return np.concatenate(points), np.concatenate(strides)
 
 
-def without_overlaps(boxes: NDArray[np.float32], limit: float = SAME_FACE) -> NDArray[np.intp]:
-    """Greedy non-maximum suppression: indices of the boxes, given best first, that no better one covers."""
+def non_maximum_suppression(boxes: NDArray[np.float32], limit: float = SAME_FACE) -> NDArray[np.intp]:
+    """Return the indexes of the boxes (best first) that no better box overlaps by more than `limit`."""
     overlaps = overlap(boxes, boxes) > limit
     kept = np.ones(len(boxes), bool)
     for number in range(len(boxes)):
@@ -96,7 +96,7 @@ def without_overlaps(boxes: NDArray[np.float32], limit: float = SAME_FACE) -> ND
 
 
 def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of every box of (n, 4) with every box of (m, 4): (n, m)."""
+    """Return the intersection over union (n, m) of every box of (n, 4) with every box of (m, 4)."""
     low = np.maximum(a[:, np.newaxis, :2], b[:, :2])
     high = np.minimum(a[:, np.newaxis, 2:], b[:, 2:])
     shared = (high - low).clip(0).prod(axis=-1)
@@ -105,22 +105,22 @@ def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
 
 
 class Detector:
-    """The detector of a release, loaded once. Not for two threads at once."""
+    """The detector of a release. Not thread-safe."""
 
     def __init__(self, network: Network, min_score: float, threads: int) -> None:
         self._size, self._min_score = network.size, min_score
         self._runner = Runner(network, threads)
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
-        """Find the faces in RGB (H, W, 3); their boxes are in its pixels and within it.
+        """Find the faces in RGB (H, W, 3); the boxes are in its pixels and within it.
 
-        Where there is none, the picture is looked at once more at half its size: a face may fill it. What has its
-        centre in the padding that makes the picture square is no face.
+        If there is none, search again at half the size, because a face may fill the picture. Boxes with their centre
+        in the padding are left out.
         """
-        found = self._look(pixels, 1.0)
-        return found if len(found.scores) else self._look(pixels, CLOSE_UP)
+        found = self._detect(pixels, 1.0)
+        return found if len(found.scores) else self._detect(pixels, CLOSE_UP_SCALE)
 
-    def _look(self, pixels: NDArray[np.uint8], share: float) -> Detections:
+    def _detect(self, pixels: NDArray[np.uint8], share: float) -> Detections:
         square, scale = letterbox(pixels, self._size, share)
         found = read_cells(self._runner.run(square)[0], self._size, self._min_score)
         height, width = pixels.shape[:2]

@@ -1,4 +1,4 @@
-"""Where a model release comes from: the image, a folder or S3."""
+"""Opens a model release in the image, in a folder or in S3."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 def open_release(uri: str) -> Release:
     """Load and verify the release at `uri`: a folder, s3://bucket/prefix/, or empty for the one in the image.
 
-    An S3 address may end in `#` and the SHA-256 of the manifest. The manifest has those of all other files, so what
-    was changed under the prefix after the address was written does not load.
+    An S3 address may end in `#` and the SHA-256 of the manifest. As the manifest has the checksums of all other
+    files, a release that was changed after the address was written is refused.
 
     Raises:
-        ReleaseError: It is missing, incomplete, altered or not for this program.
+        ReleaseError: The release is missing, incomplete, changed or not compatible.
     """
     location = parse_uri(uri)
     if location is None:
@@ -34,7 +34,7 @@ def open_release(uri: str) -> Release:
 
 
 def _download(location: Location, folder: Path, digest: str) -> None:
-    import boto3  # noqa: PLC0415 -- a third of a second that only this path needs
+    import boto3  # noqa: PLC0415 -- takes a third of a second
     from boto3.exceptions import Boto3Error  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -57,7 +57,7 @@ def _check_manifest(manifest: Path, digest: str) -> None:
 
 
 def _files(manifest: Path) -> list[str]:
-    """The names in the manifest, as long as they stay in the release's own folder."""
+    """Return the file names in the manifest, none of which may contain a path."""
     try:
         names = list(json.loads(manifest.read_bytes())["files"].keys())
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""Numbers that tell pictures of one camera from another's; drift is measured on them."""
+"""Image statistics, on which drift is measured."""
 
 from __future__ import annotations
 
@@ -10,27 +10,23 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SAMPLED_SIDE: Final = 224  # of a whole picture at most as many pixels are read as a square of this side has
-MIDDLE: Final = 256  # side of the middle, of which every pixel is read
-EDGE: Final = 16  # of 255; a larger step is an edge rather than noise
-BLOCK: Final = 8  # pixels a side that JPEG compresses together
+SAMPLED_SIDE: Final = 224  # of a square with the number of pixels that are read of the whole picture
+MIDDLE: Final = 256  # side of the centre crop, of which every pixel is read
+EDGE: Final = 16  # of 255; a larger step is an edge, not noise
+BLOCK: Final = 8  # side of a JPEG block, in pixels
 _FLAT: Final = 0.05  # of 255; steps below it are too small to compare
 
 
 def image_statistics(pixels: NDArray[np.uint8]) -> dict[str, float]:
-    """Describe a picture in six numbers.
+    """Return six statistics by name; values are on a scale where white is 1.
 
-    Four are of the whole picture, of which only every n-th pixel is read: brightness and contrast are the mean and
-    the standard deviation of the grey value, sharpness is the standard deviation of its Laplacian, saturation is the
-    mean. Two are of the middle, of which every pixel is read: noise is the mean step that is left when slopes are
-    taken away (a step counts for no more than `EDGE`, so that edges hardly do), blockiness is how much JPEG's blocks
-    show.
+    Four are computed from every n-th pixel of the whole picture: brightness and contrast are the mean and the
+    standard deviation of the grey values, sharpness is the standard deviation of their Laplacian, and saturation is
+    the mean saturation. Two are computed from the centre crop: noise is the mean absolute mixed second difference,
+    clipped at `EDGE` to exclude edges, and blockiness shows how visible JPEG's blocks are.
 
     Args:
         pixels: RGB (H, W, 3), each side at least 32.
-
-    Returns:
-        By name; white is 1.
     """
     height, width = pixels.shape[:2]
     step = max(math.ceil(math.sqrt(height * width) / SAMPLED_SIDE), 1)
@@ -54,11 +50,13 @@ def image_statistics(pixels: NDArray[np.uint8]) -> dict[str, float]:
 
 
 def _blockiness(steps: NDArray[np.float64]) -> float:
-    """How much more grey values step at the edges of JPEG's blocks than within them, 0 to 1.
+    """Return how much larger steps of grey values are at the edges of JPEG blocks than within them, 0 to 1.
 
     Args:
         steps: Mean height of the step from each column (or row) of pixels to the next, (n,).
     """
-    by_phase = steps[: len(steps) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=0)  # of any first block
+    by_phase = (
+        steps[: len(steps) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=0)
+    )  # wherever the first block begins
     ascending = sorted(by_phase.tolist())
     return float(1 - (ascending[BLOCK // 2] + _FLAT) / (ascending[-1] + _FLAT))

@@ -1,4 +1,4 @@
-"""A network of a release, ready to run in LiteRT."""
+"""Runs a network of a release in LiteRT."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """Runs a network. Not for two threads at once."""
+    """An interpreter with a network. Not thread-safe."""
 
     def __init__(self, network: Network, threads: int) -> None:
         self._interpreter = Interpreter(model_content=network.file, num_threads=threads)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
-        # The converter does not keep the order of the outputs; their widths tell them apart.
+        # The converter does not keep the order of the outputs, so they are sorted by width.
         outputs = sorted(self._interpreter.get_output_details(), key=lambda output: int(output["shape"][-1]))
         self._outputs = [output["index"] for output in outputs]
 

@@ -1,4 +1,4 @@
-"""An upper bound on the memory that a call may allocate."""
+"""A limit on memory allocation."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DATA_PAGES: Final = 5  # field of /proc/self/statm: pages of data and stack
-# What applied when the process started: threads that overlap must not take each other's limit for it.
+# Read at the start, because a concurrent thread may have set its own limit when `at_most` is called.
 _BEFORE: Final = resource.getrlimit(resource.RLIMIT_DATA)
 
 
 @contextmanager
 def at_most(size: int) -> Iterator[None]:
-    """Let this process allocate `size` bytes more; a larger allocation fails with a MemoryError.
+    """Limit further allocations to `size` bytes; a larger allocation raises MemoryError.
 
-    The limit is the process's own (RLIMIT_DATA), so it holds for all its threads. Only Linux enforces it.
+    The limit (RLIMIT_DATA) applies to all threads of the process. Only Linux enforces it.
     """
     if sys.platform != "linux":
         yield

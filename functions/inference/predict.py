@@ -1,4 +1,4 @@
-"""The API's handler: API Gateway events to predictions and back."""
+"""The Predict handler: translates API Gateway events to predictions and back."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-DECODE_SECONDS: Final = 4.0  # no known file takes one; PredictTimeout is 6 at least
+DECODE_SECONDS: Final = 4.0  # no known file takes 1; PredictTimeout is at least 6
 CHALLENGER_SECONDS: Final = 2.0
 
 settings = read_settings()
-release = open_release(settings.model_uri)  # a release that does not verify must not start
+release = open_release(settings.model_uri)  # fails the start if the release is not valid
 models = load_models(release, settings.threads)
 challenger = open_challenger(settings, CHALLENGER_SECONDS)
 recorder = Recorder(settings.namespace, "/predict", release.version)
@@ -56,23 +56,23 @@ def predict() -> Response[str]:
 
 
 def _decode(image: bytes) -> Picture:
-    """Decode, or refuse while there is still time to answer."""
+    """Decode a picture, or refuse it while there is still time to answer."""
     try:
         return call_within(DECODE_SECONDS, lambda: decode(image))
     except TimeoutError as error:
-        detail = f"The decoder took more than {DECODE_SECONDS:.0f} seconds. Save the picture anew."
+        detail = f"The decoder took more than {DECODE_SECONDS:.0f} seconds. Save the picture again."
         raise InputError(UNREADABLE_IMAGE, detail) from error
 
 
 @app.get("/health")
 def health() -> Response[str]:
-    """Say that the release verified and is loaded, and how its challenger is, if there is one."""
-    about = {"challenger": challenger.describe()} if challenger else {}
-    return app.respond_json({"status": "ok", "model_version": release.version, **about})
+    """Return the version of the loaded release, and the state of its challenger if there is one."""
+    details = {"challenger": challenger.describe()} if challenger else {}
+    return app.respond_json({"status": "ok", "model_version": release.version, **details})
 
 
 @app.exception_handler(InputError)  # type: ignore[untyped-decorator]
 def refuse(rejected: InputError) -> Response[str]:
-    """Answer what is wrong with the request."""
+    """Answer with a problem document."""
     recorder.rejected(rejected.problem, request_id=app.request_id)
     return app.refuse(rejected.problem, rejected.detail)

@@ -1,4 +1,4 @@
-"""What is asked about a picture, and what is answered."""
+"""The options and the result of scoring a picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_MAX_FACES: Final = 50
-MAX_FACES: Final = 400  # the detector considers no more; a crowd has some 100
+MAX_FACES: Final = 400  # the detector's limit; a crowd has about 100
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class PredictOptions:
     """How a picture is scored.
 
     Attributes:
-        min_confidence: Below it, 0 to 1, a label is `uncertain`.
-        detect: Whether to look for faces; false where the picture is a cut-out face.
-        max_faces: How many faces to classify at most, the largest first.
-        min_face: Pixels of the original that a face's shorter side must have to be classified.
+        min_confidence: The confidence, 0 to 1, below which a label is `uncertain`.
+        detect: Whether to detect faces; false if the picture is a cropped face.
+        max_faces: Maximum number of faces to classify, the largest first.
+        min_face: Minimum length of a face's shorter side, in pixels of the original.
     """
 
     min_confidence: float = 0.0
@@ -48,7 +48,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Box:
-    """Where a face is, in pixels of the upright original."""
+    """The box of a face, in pixels of the upright original."""
 
     left: int
     top: int
@@ -67,21 +67,21 @@ class Face:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was found in a picture, and what is kept about it.
+    """The result of scoring a picture.
 
     Attributes:
-        id: A UUID; names the prediction in the answer, the record and feedback about it.
-        verdict: On the largest face, or on the whole picture where no face was found.
-        faces: Largest first.
-        rotated: Degrees, clockwise, that the picture had to be turned by before a face was found in it; mostly 0.
-        width: Of the upright original, in pixels.
-        height: Of the upright original, in pixels.
-        model_version: Of the release that made it.
-        projection: Features of what the verdict is on, in 16 numbers, for drift detection.
-        statistics: Numbers that describe the picture, see `image_statistics`.
-        decode_ms: From bytes to pixels.
-        detect_ms: From pixels to faces.
-        inference_ms: From faces to verdicts.
+        id: A UUID, which identifies the prediction in the answer, the record and feedback.
+        verdict: The verdict on the largest face, or on the whole picture if no face was found.
+        faces: Faces, largest first.
+        rotated: Degrees by which the picture was rotated clockwise to find faces; mostly 0.
+        width: Width of the upright original, in pixels.
+        height: Height of the upright original, in pixels.
+        model_version: The release that made the prediction.
+        projection: The classifier's projection of the face or picture that `verdict` is about, 16 numbers.
+        statistics: See `image_statistics`.
+        decode_ms: Time of decoding.
+        detect_ms: Time of detection.
+        inference_ms: Time of classification.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What is remembered: one JSON line per prediction or refusal, with its CloudWatch metrics (EMF)."""
+"""Prediction records: one JSON line per prediction or refusal, with its CloudWatch metrics (EMF)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from functions.inference.prediction import Prediction
     from functions.shared.problem import Problem
 
-_DIMENSIONS = [["route"]]  # few: every combination of values is a metric that costs
+_DIMENSIONS = [["route"]]  # few, because every combination of values is a metric with a price
 _UNITS = {
     "DecodeTime": "Milliseconds",
     "DetectTime": "Milliseconds",
@@ -40,15 +40,15 @@ class Recorder:
         uploaded: datetime | None = None,
         rescored: bool = False,
     ) -> None:
-        """Write down a prediction.
+        """Write the record of a prediction.
 
         Args:
-            prediction: What was answered.
+            prediction: The prediction.
             source: The camera or site.
-            request_id: Of the request or the delivery.
-            track: The person that the largest face belongs to, as the caller follows it.
-            uploaded: When the picture came, if it is an upload, which may be scored much later.
-            rescored: Whether another release had scored the same upload before.
+            request_id: Id of the request or invocation.
+            track: The caller's id of the person with the largest face.
+            uploaded: When the picture was uploaded to the bucket; None for a picture sent to the API.
+            rescored: Whether another release has scored the same upload before.
         """
         count = dict(prediction.summary)
         metrics = {
@@ -77,9 +77,9 @@ class Recorder:
         request_id: str,
         uploaded: datetime | None = None,
     ) -> None:
-        """Write down what a challenger says of a picture that was answered by the live release.
+        """Write the record of a shadow prediction.
 
-        The record has no `prediction_id`, so that whoever counts predictions does not count it.
+        It has no `prediction_id`, so that it is not counted as a prediction.
         """
         record = {
             **_times(uploaded),
@@ -96,7 +96,7 @@ class Recorder:
         self._write(request_id, shadow.model_version, record, {"Shadows": 1, "ShadowsAgreeing": int(agrees)})
 
     def rejected(self, problem: Problem, *, request_id: str) -> None:
-        """Write down that a request was refused, and why."""
+        """Write the record of a refusal."""
         self._write(
             request_id,
             self._model_version,
@@ -122,7 +122,7 @@ class Recorder:
 
 
 def to_record(prediction: Prediction, source: str | None, track: str | None = None) -> dict[str, Any]:
-    """What a record says of a prediction: numbers that describe the picture, never the picture."""
+    """Return the fields of a record that describe a prediction and its picture, but never contain the picture."""
     return {
         "prediction_id": prediction.id,
         "source": source,
@@ -152,5 +152,5 @@ def _times(uploaded: datetime | None) -> dict[str, str]:
 
 
 def _metric(kind: str, name: str) -> str:
-    """`Rejected` and `too-large` to `RejectedTooLarge`."""
+    """Return a metric's name: `RejectedTooLarge` for `Rejected` and `too-large`."""
     return kind + name.replace("_", "-").title().replace("-", "")

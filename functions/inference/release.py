@@ -1,4 +1,4 @@
-"""A model release: a folder with the models and the manifest that vouches for them."""
+"""Loads and verifies a model release: a folder with networks and a manifest with their checksums."""
 
 from __future__ import annotations
 
@@ -16,21 +16,14 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "manifest.json"
 NETWORKS: Final = ("classifier", "detector")
-SMALL_CLASSIFIER: Final = "small_classifier"  # a release may have it
-_VERSION: Final = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-)  # it is a folder's name, and a metric's dimension
-_TFLITE: Final = b"TFL3"  # behind the first four bytes
-_INPUT: Final = {
-    "size": 32,
-    "dtype": "uint8",
-    "layout": "NHWC",
-    "channels": "RGB",
-}  # the size of any multiple of 32
+SMALL_CLASSIFIER: Final = "small_classifier"  # optional
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # valid as a folder's name
+_TFLITE: Final = b"TFL3"  # after the first four bytes
+_INPUT: Final = {"dtype": "uint8", "layout": "NHWC", "channels": "RGB"}
 
 
 class ReleaseError(Exception):
-    """The release must not serve; the message says what is wrong with which file."""
+    """The release is not valid; the message names the file and the fault."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +31,12 @@ class Release:
     """A verified model release.
 
     Attributes:
-        version: What answers and records call it.
-        classifier: A face in, probabilities out.
-        small_classifier: The same for faces of few pixels, at less cost; None where the release has none.
-        detector: A scene in, cells out (see `detect.read_cells`).
-        min_detection: How certain of a face the detector must be, 0 to 1.
-        manifest: The whole manifest as written by training.
+        version: Its version, which answers and records contain.
+        classifier: Classifies a face.
+        small_classifier: A cheaper classifier for small faces; None if the release has none.
+        detector: Detects faces (see `detect.read_cells` for its output).
+        min_detection: Minimum score of a face, 0 to 1.
+        manifest: The manifest as written by training.
     """
 
     version: str
@@ -63,10 +56,10 @@ class Network:
 
 
 def load_release(folder: Path) -> Release:
-    """Read and verify the release in `folder`.
+    """Load and verify the release in `folder`.
 
     Raises:
-        ReleaseError: A file is missing or altered, or the labels or the input are not ours.
+        ReleaseError: A file is missing or changed, or the labels or the input are not those of this program.
     """
     manifest = _manifest(folder)
     files = {name: _verified(folder, name, digest) for name, digest in manifest["files"].items()}
@@ -91,7 +84,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_bytes())
         labels = tuple(manifest["labels"])
         inputs = {kind: manifest[kind]["input"] for kind in _networks(manifest)}
-        sizes = {kind: taken["size"] for kind, taken in inputs.items()}
+        sizes = {kind: given["size"] for kind, given in inputs.items()}
         in_range = {kind: 32 <= size <= 1024 and size % 32 == 0 for kind, size in sizes.items()}
         score_in_range = 0 < manifest["detector"]["min_score"] < 1
         version = manifest["version"]
@@ -106,11 +99,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
         )
     if labels != LABELS:
         raise ReleaseError(f"{path}: labels are {list(labels)}, expected {list(LABELS)}")
-    for kind, taken in inputs.items():
-        if not in_range[kind] or taken != {**_INPUT, "size": sizes[kind]}:
-            raise ReleaseError(f"{path}: the {kind}'s input is {taken}, expected a square of uint8 RGB, NHWC")
+    for kind, given in inputs.items():
+        if not in_range[kind] or given != {**_INPUT, "size": sizes[kind]}:
+            raise ReleaseError(f"{path}: the {kind}'s input is {given}, expected a square of uint8 RGB, NHWC")
     if not score_in_range:
-        raise ReleaseError(f"{path}: the detector's min_score must lie between 0 and 1")
+        raise ReleaseError(f"{path}: the detector's min_score must be between 0 and 1")
     return dict(manifest)
 
 

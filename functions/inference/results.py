@@ -1,8 +1,8 @@
-"""The results bucket: one document for an upload, written only where nobody else has written one meanwhile.
+"""The results bucket: one document per upload, written conditionally.
 
-What a result is about (the upload's version and ETag, its source, the model) is its object's metadata, so that one
-HEAD tells whether there is anything to do. A second delivery changes nothing, and of a picture that was replaced the
-result that stays is its last version's.
+The object's metadata has the upload's version and ETag, its source and the model, so that one HEAD request shows
+whether the result is current. A repeated delivery changes nothing; if a picture was replaced, the final result is
+that of the last version.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredResult:
-    """A result that is there: its own ETag, and what it is about."""
+    """An existing result: its ETag, and its metadata, which identifies the upload and the model."""
 
     etag: str
-    about: Mapping[str, str]
+    metadata: Mapping[str, str]
 
 
 class ResultStore:
-    """The results bucket. For many threads at once.
+    """The results bucket. Thread-safe.
 
     Args:
         s3: A boto3 client.
-        bucket: Where results are.
+        bucket: Name of the bucket.
     """
 
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
 
     def find(self, upload: Upload) -> StoredResult | None:
-        """Return the result that is there, whatever it is about."""
+        """Return the result under the upload's key, whichever version it is about; None if there is none."""
         try:
             head = self._s3.head_object(Bucket=self._bucket, Key=result_key(upload.key))
         except ClientError as error:
@@ -53,21 +53,21 @@ class ResultStore:
             raise
         return StoredResult(head["ETag"], head["Metadata"])
 
-    def is_about(self, result: StoredResult, upload: Upload, versions: Collection[str]) -> bool:
-        """Whether what is known of the upload without fetching it is enough to know its result, by these releases."""
+    def is_current(self, result: StoredResult, upload: Upload, versions: Collection[str]) -> bool:
+        """Return whether a result is of this upload and one of these releases, without fetching the upload."""
         known = {}
-        if not upload.key.startswith(
-            API_UPLOADS
-        ):  # a presigned form is for one object, however often it is used
+        if not upload.key.startswith(API_UPLOADS):  # keys of presigned uploads are unique
             known = {"version": upload.version} if upload.version else {"etag": upload.etag or ""}
-        return result.about.get("model") in versions and result.about.items() >= known.items()
+        return result.metadata.get("model") in versions and result.metadata.items() >= known.items()
 
-    def would_repeat(self, result: StoredResult, fetched: UploadedObject, versions: Collection[str]) -> bool:
-        """Whether scoring by these releases would say again what the result says of the same bytes."""
-        model = result.about.get("model", "")
-        about = _about(fetched, model)
-        del about["version"]
-        return model in versions and result.about.items() >= about.items()
+    def has_same_input(
+        self, result: StoredResult, fetched: UploadedObject, versions: Collection[str]
+    ) -> bool:
+        """Return whether a result is of the same bytes and source, and of one of these releases."""
+        model = result.metadata.get("model", "")
+        metadata = _metadata(fetched, model)
+        del metadata["version"]
+        return model in versions and result.metadata.items() >= metadata.items()
 
     def write(
         self,
@@ -76,10 +76,10 @@ class ResultStore:
         content: Mapping[str, Any],
         model_version: str,
     ) -> None:
-        """Write a result, by some release, in the place of the one that was found before, or of none.
+        """Write a result, if the existing one is still `before` (None for none).
 
         Raises:
-            ClientError: S3 refused, or somebody else has written another one meanwhile: to be tried again.
+            ClientError: S3 refused the request, or another result was written meanwhile; try again.
         """
         document = {
             **content,
@@ -97,22 +97,22 @@ class ResultStore:
                 Key=result_key(fetched.upload.key),
                 Body=json.dumps(document).encode(),
                 ContentType="application/json",
-                Metadata=_about(fetched, model_version),
+                Metadata=_metadata(fetched, model_version),
                 **({"IfMatch": before.etag} if before else {"IfNoneMatch": "*"}),
             )
         except ClientError as error:
             if error_code(error) != "PreconditionFailed":
                 raise
-            # Perhaps it is this one: S3's first answer was lost, and boto3 asked again.
+            # It may be this one, if S3's first answer was lost and boto3 tried again.
             after = self.find(fetched.upload)
-            if not after or after.about != _about(fetched, model_version):
+            if not after or after.metadata != _metadata(fetched, model_version):
                 raise
 
 
-def _about(fetched: UploadedObject, model_version: str) -> dict[str, str]:
-    """What a result is about; of a deletion less, so that the same bytes may come again."""
-    about = {"version": fetched.upload.version or "", "model": model_version}
+def _metadata(fetched: UploadedObject, model_version: str) -> dict[str, str]:
+    """Return a result's metadata; that of a deletion has no ETag, so that the same bytes may be uploaded again."""
+    metadata = {"version": fetched.upload.version or "", "model": model_version}
     if fetched.body is None:
-        return about
+        return metadata
     source = hashlib.sha256(fetched.source.encode()).hexdigest()
-    return about | {"etag": fetched.upload.etag or "", "source": source}
+    return metadata | {"etag": fetched.upload.etag or "", "source": source}

@@ -1,4 +1,4 @@
-"""One picture to one prediction, whichever way the picture came."""
+"""Scores a picture: detects faces, classifies each, and computes image statistics."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from functions.inference.prediction import PredictOptions
     from functions.inference.release import Release
 
-MARGIN: Final = 0.45  # of a face's width and height, added on each side of it before it is classified
+MARGIN: Final = 0.45  # added on each side of a face, as a share of its width and height
 
 
 @dataclass(frozen=True)
 class Models:
-    """A release, loaded. Not for two threads at once."""
+    """The loaded networks of a release. Not thread-safe."""
 
     detector: Detector
     classifier: Classifier
@@ -36,7 +36,7 @@ class Models:
 
 
 def load_models(release: Release, threads: int) -> Models:
-    """Load a release's networks; each inference runs in that many threads."""
+    """Load a release's networks; `threads` is the number of threads per inference."""
     return Models(
         Detector(release.detector, release.min_detection, threads),
         Classifier(release.classifier, threads, release.small_classifier),
@@ -46,11 +46,11 @@ def load_models(release: Release, threads: int) -> Models:
 
 @dataclass(frozen=True)
 class _View:
-    """A picture as its faces stand upright in it.
+    """A picture, rotated so that its faces are upright.
 
     Attributes:
         pixels: RGB (H, W, 3).
-        quarters: Quarter turns, clockwise, from the picture that came.
+        quarters: Clockwise quarter turns from the original.
         found: The faces, in these pixels.
     """
 
@@ -60,9 +60,9 @@ class _View:
 
 
 def score(picture: Picture, models: Models, options: PredictOptions) -> Prediction:
-    """Find the faces in a picture and classify each; where there is none, classify the whole picture."""
+    """Detect the faces in a picture and classify each; classify the whole picture if there is none."""
     started = time.perf_counter()
-    view = _upright(picture.pixels, models.detector) if options.detect else _unsearched(picture.pixels)
+    view = _upright(picture.pixels, models.detector) if options.detect else _without_detection(picture.pixels)
     boxes = rotate_back(view.found.boxes, view.quarters, view.pixels.shape[1::-1])
     height, width = picture.pixels.shape[:2]
     boxes = boxes * np.array([picture.width / width, picture.height / height] * 2, np.float32)
@@ -93,30 +93,30 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
     )
 
 
-def _unsearched(pixels: NDArray[np.uint8]) -> _View:
+def _without_detection(pixels: NDArray[np.uint8]) -> _View:
     return _View(pixels, 0, Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)))
 
 
 def _upright(pixels: NDArray[np.uint8], detector: Detector) -> _View:
-    """Look for faces; where there are none, turn the picture: it may be of a camera that hangs upside down."""
+    """Detect faces; if there are none, try the rotated picture, because the camera may hang upside down."""
     view = _View(pixels, 0, detector.detect(pixels))
     if len(view.found.scores):
         return view
     for quarters in (1, 2, 3):
-        turned = np.ascontiguousarray(np.rot90(pixels, -quarters))
-        found = detector.detect(turned)
+        rotated = np.ascontiguousarray(np.rot90(pixels, -quarters))
+        found = detector.detect(rotated)
         if found.scores.max(initial=0) > view.found.scores.max(initial=0):
-            view = _View(turned, quarters, found)
+            view = _View(rotated, quarters, found)
     return view
 
 
 def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Boxes (faces, 4) of a picture that was turned clockwise, in pixels of the picture before that.
+    """Return boxes (faces, 4) of a rotated picture in pixels of the original.
 
     Args:
-        boxes: Left, top, right, bottom in pixels of the turned picture.
-        quarters: By how many quarter turns.
-        size: Width and height of the turned picture.
+        boxes: Left, top, right, bottom in pixels of the rotated picture.
+        quarters: Clockwise quarter turns of the rotated picture.
+        size: Width and height of the rotated picture.
     """
     width, height = size
     for _ in range(quarters):
@@ -127,7 +127,7 @@ def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]
 
 
 def _chosen(boxes: NDArray[np.float32], options: PredictOptions) -> NDArray[np.intp]:
-    """Which of the boxes (faces, 4), in pixels of the original, are told of; the largest first."""
+    """Return the indexes of the boxes (faces, 4) to classify, the largest first."""
     sides = boxes[:, 2:] - boxes[:, :2]
     order = np.argsort(-sides.prod(axis=1), kind="stable")
     large_enough = sides.min(axis=1)[order] >= options.min_face
@@ -135,7 +135,7 @@ def _chosen(boxes: NDArray[np.float32], options: PredictOptions) -> NDArray[np.i
 
 
 def crop_with_margin(pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Crop a face with `MARGIN` around it, (h, w, 3), from RGB (H, W, 3) and a box in its pixels."""
+    """Crop a face with `MARGIN` around it from RGB (H, W, 3); the box is in its pixels."""
     margin = MARGIN * (box[2:] - box[:2])
     left, top = np.floor(box[:2] - margin).astype(int).clip(0)
     right, bottom = np.ceil(box[2:] + margin).astype(int)
@@ -148,7 +148,7 @@ def _box(edges: NDArray[np.float32]) -> Box:
 
 
 def _verdict(result: Classification, min_confidence: float) -> Verdict:
-    """Round probabilities to four decimals; the highest takes up what rounding would add or lose."""
+    """Round probabilities to four decimals, and adjust the highest so that they sum to 1."""
     rounded = {label: round(p, 4) for label, p in zip(LABELS, result.probabilities, strict=True)}
     top = max(rounded, key=lambda label: rounded[label])
     rounded[top] = round(1 - sum(p for label, p in rounded.items() if label != top), 4)

@@ -1,4 +1,4 @@
-"""What the environment says, read once."""
+"""Configuration from environment variables, read once."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MB_PER_CPU = 1769  # Lambda gives one processor for this much memory, and in proportion
+_MB_PER_CPU = 1769  # Lambda allots processors in proportion to memory
 _MAX_CPUS = 6
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the functions of the inference image run.
+    """The configuration of Predict and Batch.
 
     Attributes:
-        model_uri: Of the model release: a folder, s3://bucket/prefix/, or empty for the one in the image.
-        challenger_uri: Of the release that challenges it; empty for none.
-        challenger_share: Percent of the sources that the challenger answers; 0: it scores in the shadow.
-        cors_origin: Which pages of other sites may call the API; "*" for all.
-        namespace: Of the CloudWatch metrics.
-        threads: For one inference.
+        model_uri: The serving release: a folder, s3://bucket/prefix/, or empty for the one in the image.
+        challenger_uri: The challenger; empty for none.
+        challenger_share: Percentage of the sources that the challenger answers; 0 for shadow mode.
+        cors_origin: The origin that CORS allows; "*" for all.
+        namespace: Namespace of the CloudWatch metrics.
+        threads: Threads per inference.
     """
 
     model_uri: str
@@ -36,13 +36,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """What Batch alone has to know.
+    """The configuration of Batch alone.
 
     Attributes:
-        uploads_bucket: Where pictures come from; those of any other are refused.
-        results_bucket: Where results go.
-        dead_letters_url: Of the queue for messages that failed for good.
-        max_receives: How often a message may be received; after that it has failed for good.
+        uploads_bucket: The bucket of pictures; others are refused.
+        results_bucket: The bucket of results.
+        dead_letters_url: URL of the dead-letter queue.
+        max_receives: How often a message may be received before it becomes a dead letter.
     """
 
     uploads_bucket: str
@@ -52,10 +52,10 @@ class BatchSettings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from environment variables, with defaults that fit a laptop.
+    """Read the settings from environment variables, with defaults for a laptop.
 
     Raises:
-        RuntimeError: The challenger's share is no percentage.
+        RuntimeError: The challenger's share is not a percentage.
     """
     share = environment.get("CHALLENGER_SHARE", "0")
     try:
@@ -76,10 +76,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def read_batch_settings(environment: Mapping[str, str] = os.environ) -> BatchSettings:
-    """Batch's settings from environment variables.
+    """Read the settings of Batch from environment variables.
 
     Raises:
-        RuntimeError: One is missing.
+        RuntimeError: A variable is missing or not a number.
     """
     try:
         return BatchSettings(

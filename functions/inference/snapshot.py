@@ -1,7 +1,7 @@
-"""What may not be the same in every environment that Lambda restores from one snapshot (SnapStart).
+"""Renews state that must differ between environments that Lambda restores from one snapshot (SnapStart).
 
-Predict keeps no client of AWS and reads the clock anew for every answer; ids come from the system's random numbers,
-which Lambda makes differ. What is left is Python's own generator, which libraries may draw from.
+Predict keeps no AWS client, reads the clock for every answer, and takes ids from the system's random numbers, which
+Lambda renews itself. Only Python's own random generator, which libraries may use, must be seeded again.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from contextlib import suppress
 
 
 def renew() -> None:
-    """Seed what was frozen."""
+    """Seed Python's random generator."""
     random.seed()
 
 
 def renew_after_restore() -> None:
-    """Have Lambda call `renew` each time it restores an environment; elsewhere nothing is restored."""
-    with suppress(ImportError):  # it is in Lambda's base image, not in ours
+    """Register `renew` with Lambda's runtime; do nothing elsewhere."""
+    with suppress(ImportError):  # the module exists only in Lambda's base image
         from snapshot_restore_py import register_after_restore  # noqa: PLC0415
 
         register_after_restore(renew)

@@ -1,7 +1,7 @@
-"""One uploaded picture to one result document, however often, late or out of order its news arrives.
+"""Scores uploads: one result document per upload, however often, late or out of order its notifications arrive.
 
-News of an upload only says that something has changed under its key. What is scored is what lies there now, unless
-the result already speaks of it.
+A notification only means that something has changed under a key. The current object is scored, unless the result is
+already about it.
 """
 
 from __future__ import annotations
@@ -36,29 +36,31 @@ if TYPE_CHECKING:
     from functions.inference.results import StoredResult
     from functions.inference.score import Models
 
-_IDS: Final = uuid.UUID("b3f0a1ce-6d1b-4d0e-8f57-1f4d6a3c2e90")  # the namespace of predictions about uploads
+_IDS: Final = uuid.UUID(
+    "b3f0a1ce-6d1b-4d0e-8f57-1f4d6a3c2e90"
+)  # namespace of the ids of predictions about uploads
 _TIMES: Final = ("decode_ms", "detect_ms", "inference_ms")
 
 
 class Outcome(Enum):
-    """What became of an upload."""
+    """The outcome of scoring an upload."""
 
     SCORED = "scored"
     REJECTED = "rejected"
-    SKIPPED = "skipped"  # it has its result, or is a folder
+    SKIPPED = "skipped"  # it has a result already, or is a folder
 
 
 class Scorer:
-    """Scores the uploads of one bucket with a release and its challenger. For many threads at once.
+    """Scores the uploads of one bucket with a release and its challenger. Thread-safe.
 
     Args:
         s3: A boto3 client.
-        uploads: The bucket that pictures come from.
-        results: The bucket that results go to.
-        models: Used by one thread at a time.
-        recorder: Used by one thread at a time.
-        decoders: How many pictures may be decoded at once; each may take 200 MiB meanwhile.
-        challenger: Used by one thread at a time; None where there is none.
+        uploads: Name of the uploads bucket.
+        results: Name of the results bucket.
+        models: The live release.
+        recorder: Writes the records.
+        decoders: How many pictures may be decoded concurrently; each may take 200 MiB.
+        challenger: The challenger; None if there is none.
     """
 
     def __init__(
@@ -80,27 +82,27 @@ class Scorer:
             self._decoders.put(DecodeProcess())
 
     def score(self, upload: Upload, request_id: str) -> Outcome:
-        """See to it that an upload has its result.
+        """Write the result of an upload, unless it has one.
 
         Raises:
-            ClientError: S3 refused, or somebody else has written the result meanwhile: to be tried again.
-            BotoCoreError: S3 was not reached, or broke off: to be tried again.
-            ValueError: There can be no result: the bucket is another one, or the key leaves no room or is internal.
+            ClientError: S3 refused the request, or another result was written meanwhile; try again.
+            BotoCoreError: S3 was not reached, or a body broke off; try again.
+            ValueError: There can be no result: the bucket is another one, or the key is too long or internal.
         """
-        if upload.key.endswith("/"):  # a folder, as S3's console makes them
+        if upload.key.endswith("/"):  # a folder, as S3's console creates it
             return Outcome.SKIPPED
         self._check(upload)
         versions = self._versions()
         before = self._results.find(upload)
-        if before and self._results.is_about(before, upload, versions):
+        if before and self._results.is_current(before, upload, versions):
             return Outcome.SKIPPED
         with closing(self._fetch(upload)) as fetched:
-            if before and (fetched.body is None or self._results.would_repeat(before, fetched, versions)):
-                return Outcome.SKIPPED  # a deletion takes no result away
+            if before and (fetched.body is None or self._results.has_same_input(before, fetched, versions)):
+                return Outcome.SKIPPED  # a deletion keeps the result
             return self._score(fetched, before, request_id)
 
     def _versions(self) -> set[str]:
-        """Return the releases of which a result is the newest that there can be."""
+        """Return the releases of which a result is current."""
         versions = {self._models.version}
         if self._challenger and not self._challenger.in_shadow:
             with self._scoring:
@@ -113,27 +115,27 @@ class Scorer:
             raise ValueError("the object is not in the uploads bucket")
         if len(result_key(upload.key).encode()) > MAX_KEY_BYTES:
             raise ValueError(
-                f"the key with .json behind it is longer than the {MAX_KEY_BYTES} bytes that S3 takes"
+                f"the key with .json appended is longer than S3's limit of {MAX_KEY_BYTES} bytes"
             )
         if upload.key.startswith(INTERNAL_RESULTS):
-            raise ValueError(f"keys under {', '.join(INTERNAL_RESULTS)} are not for pictures")
+            raise ValueError(f"keys under {', '.join(INTERNAL_RESULTS)} are reserved")
 
     def _score(self, fetched: UploadedObject, before: StoredResult | None, request_id: str) -> Outcome:
-        about = _about_source(fetched.source)
+        fields = _source_fields(fetched.source)
         try:
-            prediction, shadow = self._predict(fetched, about["source"] or fetched.upload.key)
+            prediction, shadow = self._predict(fetched, fields["source"] or fetched.upload.key)
         except InputError as error:
             problem = problem_json(error.problem, error.detail)
-            content = {"status": "rejected", **about, "problem": problem}
+            content = {"status": "rejected", **fields, "problem": problem}
             self._results.write(fetched, before, content, self._models.version)
             with self._recording:
                 self._recorder.rejected(error.problem, request_id=request_id)
             return Outcome.REJECTED
         times = {name: getattr(prediction, name) for name in _TIMES}
-        content = {"status": "scored", **about, "prediction": prediction.as_json(), "times": times}
+        content = {"status": "scored", **fields, "prediction": prediction.as_json(), "times": times}
         self._results.write(fetched, before, content, prediction.model_version)
-        rescored = before is not None and before.about.get("etag") == fetched.upload.etag
-        context = {"source": about["source"], "request_id": request_id, "uploaded": fetched.uploaded}
+        rescored = before is not None and before.metadata.get("etag") == fetched.upload.etag
+        context = {"source": fields["source"], "request_id": request_id, "uploaded": fetched.uploaded}
         with self._recording:
             self._recorder.predicted(prediction, rescored=rescored, **context)
             if shadow:
@@ -152,13 +154,13 @@ class Scorer:
         return UploadedObject(upload, source, got["LastModified"], got["ContentLength"], got["Body"])
 
     def _predict(self, fetched: UploadedObject, key: str) -> tuple[Prediction, Prediction | None]:
-        """Return the answer, and what a challenger says in its shadow; `key` decides which release answers."""
+        """Return the answer and the shadow prediction, if any; `key` decides which release answers."""
         if fetched.body is None:
             raise InputError(GONE, "The picture was deleted before it was scored. Upload it again.")
         if fetched.size > MAX_UPLOAD_BYTES:
             detail = f"The picture has {fetched.size:,} bytes; at most {MAX_UPLOAD_BYTES:,} are accepted."
             raise InputError(TOO_LARGE, detail)
-        data = fetched.body.read()  # raises where fewer bytes come than were announced
+        data = fetched.body.read()  # raises if the body is truncated
         with self._decoder() as decoder:
             picture = decoder.decode(data)
         with self._scoring:
@@ -168,7 +170,7 @@ class Scorer:
 
     @contextmanager
     def _decoder(self) -> Iterator[DecodeProcess]:
-        """Wait for a decoder that nobody uses."""
+        """Wait for an idle decoder."""
         decoder = self._decoders.get()
         try:
             yield decoder
@@ -176,8 +178,8 @@ class Scorer:
             self._decoders.put(decoder)
 
 
-def _about_source(header: str) -> dict[str, Any]:
-    """What a result says of the source; one that is none does not cost the picture its score."""
+def _source_fields(header: str) -> dict[str, Any]:
+    """Return the fields of a result about the source; an invalid source does not stop scoring."""
     try:
         return {"source": decode_source(header)}
     except InputError as error:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Upload:
-    """An object in a bucket; its version and ETag (without quotes) as far as they are known."""
+    """An object in a bucket; version and ETag (without quotes) are None if not known."""
 
     bucket: str
     key: str
@@ -21,7 +21,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class UploadedObject:
-    """What lies under an upload's key: `source` as S3 tells it, when it came, the bytes, unread; None: it is gone."""
+    """The current object under an upload's key; `body` is a stream, or None if the object was deleted."""
 
     upload: Upload
     source: str = ""
@@ -30,6 +30,6 @@ class UploadedObject:
     body: Any = None
 
     def close(self) -> None:
-        """Read no further."""
+        """Close the stream."""
         if self.body is not None:
             self.body.close()

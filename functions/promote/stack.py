@@ -101,9 +101,9 @@ def start_update(
             **({"RoleARN": role} if role else {}),
         )
     except ClientError as error:
-        fields = error.response["Error"]
-        if _BUSY in fields["Message"] or fields["Code"] == "TokenAlreadyExistsException":
-            raise BusyError(fields["Message"]) from error
+        details = error.response["Error"]
+        if _BUSY in details["Message"] or details["Code"] == "TokenAlreadyExistsException":
+            raise BusyError(details["Message"]) from error
         raise
 
 

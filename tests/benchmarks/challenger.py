@@ -35,7 +35,7 @@ def main() -> None:
     live = load_models(open_release(""), 1)
     score(picture, live, options)
     alone = peak()
-    challenger = Challenger(str(BAKED), 0, 1, "Benchmark", patience=60)
+    challenger = Challenger(str(BAKED), 0, 1, "Benchmark", timeout=60)
     challenged = challenger.load()
     score(picture, challenged, options)
     both = peak()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.inference.backfill import uploads
+from functions.inference.backfill import parse_batch
 from functions.inference.uploaded import Upload
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def listed(key):
 
 
 def test_a_listed_object_is_in_the_bucket_of_the_batch():
-    (upload,) = uploads({"BatchInput": PREFIX, "Items": [listed("2026/gate 3/ü+%20.jpg")]})
+    (upload,) = parse_batch({"BatchInput": PREFIX, "Items": [listed("2026/gate 3/ü+%20.jpg")]})
 
     assert upload == Upload("uploads", "2026/gate 3/ü+%20.jpg", None, "05704fbdccb224cb01c59005bebbad28")
 
@@ -37,7 +37,7 @@ def test_a_row_of_an_inventory_says_its_bucket_and_encodes_its_key():
         "VersionId": "v1",
     }
 
-    assert uploads({"BatchInput": INVENTORY, "Items": [row]}) == [
+    assert parse_batch({"BatchInput": INVENTORY, "Items": [row]}) == [
         Upload("uploads", "gate 3/ü+%20.jpg", "v1", "e1")
     ]
 
@@ -45,7 +45,10 @@ def test_a_row_of_an_inventory_says_its_bucket_and_encodes_its_key():
 def test_columns_that_an_inventory_lacks_are_not_known():
     rows = [{"Bucket": "b", "Key": "a.jpg"}, {"Bucket": "b", "Key": "b.jpg", "ETag": "", "VersionId": ""}]
 
-    assert uploads({"BatchInput": INVENTORY, "Items": rows}) == [Upload("b", "a.jpg"), Upload("b", "b.jpg")]
+    assert parse_batch({"BatchInput": INVENTORY, "Items": rows}) == [
+        Upload("b", "a.jpg"),
+        Upload("b", "b.jpg"),
+    ]
 
 
 def test_older_versions_and_deletions_are_left_out():
@@ -55,17 +58,17 @@ def test_older_versions_and_deletions_are_left_out():
         {"Bucket": "b", "Key": "deleted.jpg", "IsLatest": "true", "IsDeleteMarker": "true"},
     ]
 
-    assert [upload.key for upload in uploads({"BatchInput": INVENTORY, "Items": rows})] == ["now.jpg"]
+    assert [upload.key for upload in parse_batch({"BatchInput": INVENTORY, "Items": rows})] == ["now.jpg"]
 
 
 def test_what_is_named_like_no_picture_is_looked_at_too():
     keys = ["a.jpg", "B.Jpg", "c.HeIc", "notes.txt", "snapshot", "x.jfif", "photo.jpg?v=1"]
 
-    found = uploads({"BatchInput": PREFIX, "Items": [listed(key) for key in keys]})
+    found = parse_batch({"BatchInput": PREFIX, "Items": [listed(key) for key in keys]})
 
     assert [upload.key for upload in found] == keys
 
 
 def test_an_unknown_reader_is_refused():
     with pytest.raises(ValueError, match="'parquet'"):
-        uploads({"BatchInput": {"reader": "parquet"}, "Items": []})
+        parse_batch({"BatchInput": {"reader": "parquet"}, "Items": []})

@@ -23,7 +23,7 @@ from tests.unit.test_upload import PREDICTION
 REQUESTS = 10_000
 PICTURE = decode(encode(draw_face()))
 LIVE, OTHER = (Models(None, None, version) for version in ("1", "2"))
-PATIENCE = 30.0  # seconds; a busy machine takes its time
+TIMEOUT = 30.0  # seconds; a busy machine takes its time
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def loads(monkeypatch):
     return loaded
 
 
-def challenger(share, uri="s3://bucket/models/2/#ab", patience=PATIENCE):
-    return Challenger(uri, share, 1, "Test", patience)
+def challenger(share, uri="s3://bucket/models/2/#ab", timeout=TIMEOUT):
+    return Challenger(uri, share, 1, "Test", timeout)
 
 
 def ask(tested, key="gate-1"):
@@ -163,7 +163,7 @@ def test_one_that_hangs_is_waited_for_once(share, monkeypatch, capsys):
         return replace(PREDICTION, model_version=models.version)
 
     monkeypatch.setattr(module, "score", hang)
-    tested = challenger(share, patience=0.5)
+    tested = challenger(share, timeout=0.5)
 
     assert {ask(tested) for _ in range(3)} == {("1", None)}
     assert len(asked) == 1
@@ -183,7 +183,7 @@ def test_one_that_loads_slowly_is_waited_for_once_and_used_when_it_is_there(monk
         return uri
 
     monkeypatch.setattr(module, "open_release", load)
-    tested = challenger(100, patience=0.05)
+    tested = challenger(100, timeout=0.05)
     assert ask(tested) == ("1", None)
     go_on.append(True)
 

@@ -178,7 +178,7 @@ def test_none_of_it_is_a_fault_of_ours() -> None:
     with pytest.raises(InputError) as caught:
         decode(jpeg_of_scans(640, 480, 500))
     assert caught.value.problem == UNREADABLE_IMAGE
-    assert caught.value.detail == "The JPEG picture has more than 100 scans. Save it anew."
+    assert caught.value.detail == "The JPEG picture has more than 100 scans. Save it again."
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what is allocated")

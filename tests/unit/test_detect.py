@@ -13,9 +13,9 @@ from functions.inference.detect import (
     SAME_FACE,
     STRIDES,
     letterbox,
+    non_maximum_suppression,
     overlap,
     read_cells,
-    without_overlaps,
 )
 from functions.inference.prediction import MAX_FACES
 from functions.inference.release import Network
@@ -146,7 +146,7 @@ def test_suppression_keeps_what_a_slow_one_keeps(seed: int, count: int) -> None:
         rivals = overlap(drawn[number : number + 1], drawn[kept])
         if not (rivals > SAME_FACE).any():
             kept.append(number)
-    assert without_overlaps(drawn).tolist() == kept
+    assert non_maximum_suppression(drawn).tolist() == kept
 
 
 def test_overlap_is_intersection_over_union() -> None:

@@ -188,7 +188,7 @@ def test_of_another_bucket_nothing_is_read(scorer, buckets):
 
 @pytest.mark.parametrize("prefix", INTERNAL_RESULTS)
 def test_no_upload_writes_over_an_internal_document(prefix, scorer, buckets):
-    with pytest.raises(ValueError, match="not for pictures"):
+    with pytest.raises(ValueError, match="are reserved"):
         scorer.score(buckets.drop(f"{prefix}manifest"), "request")
     assert buckets.written() == {}
 

@@ -1,7 +1,7 @@
-"""JPEG (ITU-T T.81): what its markers say, and its pixels.
+"""Parses and decodes JPEG (ITU-T T.81).
 
-libjpeg goes on over damage and only warns, and Pillow hides the warnings. simplejpeg stops at the first one. It is
-given no more than the picture's own tables and scans, so that what it warns of is damage to the pixels.
+libjpeg continues after damage with a warning, and Pillow hides the warnings. simplejpeg stops at the first one. It
+gets only the picture's tables and scans, so that every warning is about damage to the pixels.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # DHT, DAC, DQT, DRI
 _APP0, _APP1, _APP14 = 0xE0, 0xE1, 0xEE
 _METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})  # APPn, COM
 _JFIF: Final = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"  # says that three components are YCbCr
-_LOST: Final = bytes(64)  # as a disk or a network leaves it
-_NOT_READ: Final = (
+_ZEROS: Final = bytes(64)  # a block that a disk or a network has lost
+_PADDING: Final = (
     bytes(8) + b"\xa5" * 64
-)  # by an arithmetic decoder behind a scan, at whose end zeros may be left out
-_WHOLE_SPECTRUM: Final = b"\0\x3f\0"  # the one choice of a sequential scan
+)  # after a scan with arithmetic coding, whose final zeros may be omitted
+_WHOLE_SPECTRUM: Final = b"\0\x3f\0"  # the only valid values in a sequential scan
 _FILL: Final = re.compile(rb"\xff*")
 _CODE: Final = re.compile(rb"(?<=\xff)[^\xff\0]")
-_BLOCK: Final = 1 << 20  # bytes looked through at a time
-_MAX_SCANS: Final = 100  # encoders write some 10
-_MAX_MARKERS: Final = 10_000  # metadata of megabytes comes in pieces of 64 kB
+_BLOCK: Final = 1 << 20  # bytes searched at a time
+_MAX_SCANS: Final = 100  # encoders write about 10
+_MAX_MARKERS: Final = 10_000  # megabytes of metadata are split into segments of 64 kB
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,17 @@ class Jpeg:
 
     Attributes:
         stream: The picture itself, from SOI to EOI.
-        longer: Where it is coded arithmetically, the same with bytes behind each scan; None where it is not.
+        padded: The same with `_PADDING` after each scan, if the coding is arithmetic; otherwise None.
         width: In pixels, as stored.
         height: In pixels, as stored.
-        sampling: How many samples each component has in a MCU, across and down.
-        scans: How many there are.
-        buffered: Whether all coefficients must be held until the last scan.
-        orientation: By EXIF or XMP.
+        sampling: Horizontal and vertical sampling factors of each component.
+        scans: The number of scans.
+        buffered: Whether all coefficients must be kept until the last scan.
+        orientation: The orientation by EXIF or XMP.
     """
 
     stream: bytes
-    longer: bytes | None
+    padded: bytes | None
     width: int
     height: int
     sampling: tuple[tuple[int, int], ...]
@@ -72,7 +72,7 @@ class Jpeg:
 
     @property
     def samples(self) -> float:
-        """How many samples, or coefficients, there are to a pixel."""
+        """The number of samples, or coefficients, per pixel."""
         horizontal = max(across for across, _ in self.sampling)
         vertical = max(down for _, down in self.sampling)
         blocks = sum(across * down for across, down in self.sampling)
@@ -82,7 +82,7 @@ class Jpeg:
         """Decode to RGB (H, W, 3), reduced by a scale of 1, 2, 4 or 8.
 
         Raises:
-            DamagedError: The decoder stumbled.
+            DamagedError: The pixels are damaged.
         """
         try:
             decoded = self._decode(self.stream, scale)
@@ -94,13 +94,13 @@ class Jpeg:
             if trimmed == padded or "extraneous" not in str(error):
                 raise DamagedError(str(error)) from error
         else:
-            # An arithmetic decoder takes zeros for what is missing, and warns of nothing. If what comes behind the
-            # data changes the picture, some of the data is missing.
-            if self.longer and not np.array_equal(decoded, self._decode(self.longer, scale, strict=False)):
-                raise DamagedError("a scan is cut short")
+            # An arithmetic decoder reads zeros in place of missing data, without a warning. If padding after the data
+            # changes the picture, some of the data is missing.
+            if self.padded and not np.array_equal(decoded, self._decode(self.padded, scale, strict=False)):
+                raise DamagedError("a scan is truncated")
             return decoded
         trimmed += b"\0" if trimmed.endswith(b"\xff") else b""  # a byte FF of the data is stuffed with 00
-        try:  # all pixels came, and then zeros, as cameras pad files with: if they are but that, it does without them
+        try:  # cameras pad files with zeros, without which the picture must still be complete
             return self._decode(trimmed + b"\xff\xd9", scale)
         except ValueError as error:
             raise DamagedError(str(error)) from error
@@ -114,14 +114,14 @@ class Jpeg:
         if kind == "RGB":
             return decoded
         size = decoded.shape[1], decoded.shape[0]
-        # CMYK is stored as a negative, as Adobe's programs do, whether or not the file says it is theirs.
+        # CMYK is stored inverted, as Adobe's programs do, whether or not the file has Adobe's marker.
         image = Image.frombytes("CMYK", size, decoded.tobytes(), "raw", "CMYK;I")
         return np.asarray(image.convert("RGB"))
 
 
 @dataclass
-class _Seen:
-    """What the markers have said so far."""
+class _State:
+    """The state of the parser."""
 
     frame: bytes = b""
     process: int = 0
@@ -130,23 +130,22 @@ class _Seen:
     scans: int = 0
     first_scan: int = 0  # components
     missing_bits: dict[tuple[int, int], int] = field(default_factory=dict)  # by component and coefficient
-    zero_codes: dict[int, int] = field(
-        default_factory=lambda: {0: 0x01, 1: 0x00}
-    )  # what zeros mean, by AC table
+    # The run and size of the code that is all zeros, by AC table.
+    zero_codes: dict[int, int] = field(default_factory=lambda: {0: 0x01, 1: 0x00})
 
 
 def parse(data: bytes) -> Jpeg:
-    """Read the markers of a file that begins with a JPEG picture; what comes behind its end is not looked at.
+    """Parse the markers of a file that begins with a JPEG picture; data after its end is ignored.
 
     Raises:
-        DamagedError: The markers make no sense.
-        InputError: It is a kind of JPEG that is not scored.
+        DamagedError: The markers are not valid.
+        InputError: It is an unsupported kind of JPEG.
     """
-    seen, kept, position = _Seen(), [b"\xff\xd8"], 2
-    ends: list[int] = []  # of the scans, in what is kept
+    state, kept, position = _State(), [b"\xff\xd8"], 2
+    ends: list[int] = []  # of the scans, as indexes of `kept`
     marker: int | None = _SOI
     for _ in range(_MAX_MARKERS):
-        marker, position = _next_marker(data, position, behind=marker)
+        marker, position = _next_marker(data, position, after=marker)
         if marker in (_EOI, None):
             break
         if marker == _TEM or marker in _RST or (marker == _SOI and len(kept) == 1):
@@ -158,47 +157,47 @@ def parse(data: bytes) -> Jpeg:
         position = end
         if marker == _SOS:
             position = _scan_end(data, end)
-            kept += _scan(body, data[end:position], seen)
+            kept += _scan(body, data[end:position], state)
             ends.append(len(kept))
-            if seen.process in _SEQUENTIAL and not _without_dc(seen):  # each component has had its one scan
+            if state.process in _SEQUENTIAL and not _lacks_dc(state):  # every component has had its only scan
                 break
         else:
-            kept.append(_segment(marker, body, seen))
+            kept.append(_segment(marker, body, state))
     else:
         raise InputError(
-            UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_MARKERS:,} markers. Save it anew."
+            UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_MARKERS:,} markers. Save it again."
         )
-    if not seen.scans or any(seen.missing_bits.values()) or _without_dc(seen):
+    if not state.scans or any(state.missing_bits.values()) or _lacks_dc(state):
         raise DamagedError("a scan is missing")
-    height, width = int.from_bytes(seen.frame[1:3], "big"), int.from_bytes(seen.frame[3:5], "big")
-    sampling = tuple((factors >> 4, factors & 15) for factors in seen.frame[7::3])
+    height, width = int.from_bytes(state.frame[1:3], "big"), int.from_bytes(state.frame[3:5], "big")
+    sampling = tuple((factors >> 4, factors & 15) for factors in state.frame[7::3])
     kept.append(b"\xff\xd9")
     return Jpeg(
         b"".join(kept),
-        _longer(kept, ends) if seen.process in _ARITHMETIC else None,
+        _pad_scans(kept, ends) if state.process in _ARITHMETIC else None,
         width,
         height,
         sampling,
-        seen.scans,
-        buffered=seen.process in _PROGRESSIVE or seen.first_scan != len(sampling),
-        orientation=orientation(seen.exif, seen.xmp),
+        state.scans,
+        buffered=state.process in _PROGRESSIVE or state.first_scan != len(sampling),
+        orientation=orientation(state.exif, state.xmp),
     )
 
 
-def _longer(parts: list[bytes], ends: list[int]) -> bytes:
-    """The stream of these parts, with bytes behind each scan."""
+def _pad_scans(parts: list[bytes], ends: list[int]) -> bytes:
+    """Join the parts of a stream with padding after each scan."""
     starts = [0, *ends]
     stretches = (b"".join(parts[start:end]) for start, end in pairwise([*starts, len(parts)]))
-    return _NOT_READ.join(stretches)
+    return _PADDING.join(stretches)
 
 
-def _next_marker(data: bytes, position: int, behind: int | None) -> tuple[int | None, int]:
-    """The marker at a position, behind any fill bytes (B.1.1.2), and where it ends; none at the end of the file.
+def _next_marker(data: bytes, position: int, after: int | None) -> tuple[int | None, int]:
+    """Return the marker after any fill bytes (B.1.1.2), and its end; None at the end of the file.
 
-    Some programs tell a wrong length of metadata. What follows behind those is skipped up to the next marker, as
-    libjpeg does; behind tables and scans it means that some of them is damaged.
+    Some programs write wrong lengths of metadata. After metadata, bytes are skipped up to the next marker, as libjpeg
+    does; after tables and scans, they mean damage.
     """
-    if behind in _METADATA and (found := _CODE.search(data, position + 1)):
+    if after in _METADATA and (found := _CODE.search(data, position + 1)):
         return data[found.start()], found.end()
     filled = _FILL.match(data, position)
     code = filled.end() if filled else position
@@ -210,7 +209,7 @@ def _next_marker(data: bytes, position: int, behind: int | None) -> tuple[int | 
 
 
 def _scan_end(data: bytes, start: int) -> int:
-    """Where the next marker begins that is none of a scan's own (00 behind FF, RST), or the file ends."""
+    """Return where the next marker begins that does not belong to a scan (FF00, RST), or where the file ends."""
     for begin in range(start, len(data) - 1, _BLOCK):
         block = np.frombuffer(data, np.uint8, min(_BLOCK + 1, len(data) - begin), begin)
         code = block[1:]
@@ -223,35 +222,35 @@ def _scan_end(data: bytes, start: int) -> int:
     return len(data)
 
 
-def _scan(body: bytes, coded: bytes, seen: _Seen) -> tuple[bytes, bytes]:
-    """Count a scan; its header as it must be, and its entropy-coded data."""
-    if not seen.frame or not body or len(body) != 2 * body[0] + 4:
+def _scan(body: bytes, coded: bytes, state: _State) -> tuple[bytes, bytes]:
+    """Register a scan; return its corrected header and its entropy-coded data."""
+    if not state.frame or not body or len(body) != 2 * body[0] + 4:
         raise DamagedError("scan header")
-    seen.scans += 1
-    if seen.scans > _MAX_SCANS:
+    state.scans += 1
+    if state.scans > _MAX_SCANS:
         raise InputError(
-            UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_SCANS} scans. Save it anew."
+            UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_SCANS} scans. Save it again."
         )
-    if _zeros_make_no_sense(body, seen) and _LOST in coded.rstrip(b"\0"):
+    if _zeros_are_invalid(body, state) and _ZEROS in coded.rstrip(b"\0"):
         raise DamagedError("zeros in place of data")
-    seen.first_scan = seen.first_scan or body[0]
-    if seen.process in _SEQUENTIAL:  # some cameras write nonsense here, where there is nothing to choose
+    state.first_scan = state.first_scan or body[0]
+    if state.process in _SEQUENTIAL:  # some cameras write other values, though only these are valid
         body = body[:-3] + _WHOLE_SPECTRUM
     first, last, precision = body[-3:]
     for component in body[1:-3:2]:
         for coefficient in range(first, min(last, 63) + 1):
-            seen.missing_bits[component, coefficient] = precision & 15
-    return _marked(_SOS, body), coded
+            state.missing_bits[component, coefficient] = precision & 15
+    return _make_segment(_SOS, body), coded
 
 
-def _zeros_make_no_sense(header: bytes, seen: _Seen) -> bool:
-    """Whether zeros cannot stand for many blocks of one colour, as where they mean the end of a block."""
-    sizes = [seen.zero_codes.get(tables & 15, 0) & 15 for tables in header[2:-3:2]]
-    return seen.process in _SEQUENTIAL - _ARITHMETIC and any(sizes)
+def _zeros_are_invalid(header: bytes, state: _State) -> bool:
+    """Return whether many zeros are invalid, because zeros do not mean the end of a block."""
+    sizes = [state.zero_codes.get(tables & 15, 0) & 15 for tables in header[2:-3:2]]
+    return state.process in _SEQUENTIAL - _ARITHMETIC and any(sizes)
 
 
 def _zero_codes(body: bytes) -> dict[int, int]:
-    """By the AC tables of a DHT segment, the run and size of the code that is all zeros: the first one."""
+    """Return, for each AC table of a DHT segment, the run and size of its first code, which is all zeros."""
     codes, position = {}, 0
     while position + 17 < len(body):
         if body[position] >> 4:
@@ -260,35 +259,35 @@ def _zero_codes(body: bytes) -> dict[int, int]:
     return codes
 
 
-def _without_dc(seen: _Seen) -> bool:
-    """Whether a component has not even its mean values."""
-    return any((component, 0) not in seen.missing_bits for component in seen.frame[6::3])
+def _lacks_dc(state: _State) -> bool:
+    """Return whether a component lacks its DC coefficients."""
+    return any((component, 0) not in state.missing_bits for component in state.frame[6::3])
 
 
-def _segment(marker: int, body: bytes, seen: _Seen) -> bytes:
-    """Note what a segment says; it as the decoder needs it, if it does."""
+def _segment(marker: int, body: bytes, state: _State) -> bytes:
+    """Register a segment; return it if the decoder needs it, otherwise nothing."""
     if marker in _SOF:
-        _check_frame(marker, body, seen)
-        seen.frame, seen.process = body, marker
-        return _marked(marker, body)
+        _check_frame(marker, body, state)
+        state.frame, state.process = body, marker
+        return _make_segment(marker, body)
     if marker == _JPEG_LS:
         raise _unsupported("a JPEG-LS picture")
     if marker in _TABLES:
-        seen.zero_codes |= _zero_codes(body) if marker == _DHT else {}
-        return _marked(marker, body)
+        state.zero_codes |= _zero_codes(body) if marker == _DHT else {}
+        return _make_segment(marker, body)
     if marker == _APP0 and body.startswith(b"JFIF\0"):
         return _JFIF
     if marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
-        return _marked(marker, body)
+        return _make_segment(marker, body)
     if marker == _APP1 and body.startswith(b"Exif\0\0"):
-        seen.exif = seen.exif or body
+        state.exif = state.exif or body
     elif marker == _APP1 and body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
-        seen.xmp = seen.xmp or body
+        state.xmp = state.xmp or body
     return b""
 
 
-def _check_frame(marker: int, body: bytes, seen: _Seen) -> None:
-    if seen.frame or len(body) < 6 or len(body) != 6 + 3 * body[5]:
+def _check_frame(marker: int, body: bytes, state: _State) -> None:
+    if state.frame or len(body) < 6 or len(body) != 6 + 3 * body[5]:
         raise DamagedError("frame header")
     if marker not in _SEQUENTIAL | _PROGRESSIVE:
         kind = "lossless" if marker in {0xC3, 0xC7, 0xCB, 0xCF} else "hierarchical"
@@ -303,7 +302,7 @@ def _check_frame(marker: int, body: bytes, seen: _Seen) -> None:
         raise DamagedError("sampling factors")
 
 
-def _marked(marker: int, body: bytes) -> bytes:
+def _make_segment(marker: int, body: bytes) -> bytes:
     return b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body
 
 

@@ -108,7 +108,7 @@ def parse(data: bytes) -> Png:
             raise DamagedError(f"a critical chunk {name!r}")
     else:
         raise InputError(
-            UNREADABLE_IMAGE, f"The PNG picture has more than {_MAX_CHUNKS:,} chunks. Save it anew."
+            UNREADABLE_IMAGE, f"The PNG picture has more than {_MAX_CHUNKS:,} chunks. Save it again."
         )
     return _png(critical, pixels, orientation(exif, xmp))
 

@@ -67,7 +67,7 @@ def parse(data: bytes) -> WebP:
         position = end + length % 2
     else:
         raise InputError(
-            UNREADABLE_IMAGE, f"The WebP picture has more than {_MAX_CHUNKS:,} chunks. Save it anew."
+            UNREADABLE_IMAGE, f"The WebP picture has more than {_MAX_CHUNKS:,} chunks. Save it again."
         )
     if not names & _FRAMES:
         raise DamagedError("no whole frame")
