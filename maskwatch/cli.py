@@ -127,11 +127,11 @@ def compliance(client: Client, options: argparse.Namespace) -> int:
 
 
 def watch(client: Client, options: argparse.Namespace) -> int:
-    """Follow people in a film, before a camera or in a folder that fills, and print a line for each event."""
+    """Track people in a film, in front of a camera or in a growing folder, and print a line for each event."""
     if not options.camera:
-        raise UsageError("what is to be watched? Give a SOURCE, or set MASKWATCH_CAMERA")
+        raise UsageError("give a SOURCE to watch, or set MASKWATCH_CAMERA")
     if options.speed is not None and not is_film(options.camera):
-        raise UsageError("--speed is for films: a camera or a folder has none but its own")
+        raise UsageError("--speed is only for films, not for a camera or a folder")
     watch_frames(
         client,
         options.camera,
@@ -154,12 +154,12 @@ def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
     twice = [copy for copy, times in Counter(copies).items() if times > 1]
     if twice:
         raise UsageError(
-            f"more than one picture would be drawn as {twice[0]}; draw them into folders of their own"
+            f"more than one picture would be drawn as {twice[0]}; draw them into separate folders"
         )
     for picture in pictures:
         if picture.path and folder.resolve() in picture.path.resolve().parents:
             raise UsageError(
-                f"{picture.name} lies in {folder}, where the drawn copies go; choose a folder apart from the pictures"
+                f"{picture.name} is in {folder}, the folder of the annotated copies; choose another folder for them"
             )
     return copies
 
@@ -167,9 +167,9 @@ def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
 def _parser() -> argparse.ArgumentParser:
     service = argparse.ArgumentParser(add_help=False)
     service.add_argument(
-        "--url", type=_url, default=os.environ.get("MASKWATCH_URL") or LOCAL[0], help="of the API"
+        "--url", type=_url, default=os.environ.get("MASKWATCH_URL") or LOCAL[0], help="base URL of the API"
     )
-    service.add_argument("--key", default=os.environ.get("MASKWATCH_KEY") or LOCAL[1], help="of the API")
+    service.add_argument("--key", default=os.environ.get("MASKWATCH_KEY") or LOCAL[1], help="API key")
     parser = argparse.ArgumentParser(
         prog="maskwatch",
         description=__doc__,
@@ -192,10 +192,10 @@ def _parser() -> argparse.ArgumentParser:
         "--min-confidence", type=_share, metavar="SHARE", help="below it, 0 to 1, a label is `uncertain`"
     )
     command.add_argument(
-        "--no-detect", action="store_true", help="do not look for faces: the pictures are cut-out faces"
+        "--no-detect", action="store_true", help="do not detect faces: the pictures are cropped faces"
     )
     command.add_argument(
-        "--connections", type=_count, default=8, help="how many at once (default: %(default)s)"
+        "--connections", type=_count, default=8, help="number of concurrent requests (default: %(default)s)"
     )
     command.add_argument(
         "--audit",
@@ -229,43 +229,43 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=compliance)
 
     command = commands.add_parser(
-        "watch", parents=[service], help="follow people before a camera or in a film"
+        "watch", parents=[service], help="track people in front of a camera or in a film"
     )
     command.add_argument(
         "camera",
         nargs="?",
         default=os.environ.get("MASKWATCH_CAMERA"),
         metavar="SOURCE",
-        help="a film, a device such as /dev/video0, an rtsp:// or MJPEG http(s):// address, or a folder that fills;"
-        " one with a password in it may stand in MASKWATCH_CAMERA instead, where no list of processes shows it",
+        help="a film, a device such as /dev/video0, an rtsp:// or MJPEG http(s):// address, or a growing folder;"
+        " set MASKWATCH_CAMERA instead for an address with a password, which a list of processes would show",
     )
-    command.add_argument("--source", type=_text, help="what records and events call the camera or site")
+    command.add_argument("--source", type=_text, help="name of the camera or site in records and events")
     command.add_argument(
         "--rate",
         type=_positive,
         default=5,
         metavar="N",
-        help="frames a second, each of which is a request (default: %(default)s)",
+        help="frames per second, each of which is a request (default: %(default)s)",
     )
     command.add_argument(
         "--speed",
         type=_positive,
         metavar="N",
-        help="play a film N times as fast as it was taken, leaving out frames that the service has no time for;"
-        " default: leave out none, however long it takes",
+        help="play a film N times as fast as recorded, and skip frames if the service is slower;"
+        " default: skip none, however long it takes",
     )
     command.add_argument(
         "--alert-after",
         type=_positive,
         default=3,
         metavar="SECONDS",
-        help="without a mask, for an alert (default: %(default)s)",
+        help="seconds without a mask after which an alert begins (default: %(default)s)",
     )
     command.add_argument(
         "--draw",
         type=Path,
         metavar="PATH",
-        help=f"write what is seen to this film ({' or '.join(FILMS)}), or a still of each event to this folder",
+        help=f"write annotated frames to this film ({' or '.join(FILMS)}), or a still of each event to this folder",
     )
     command.set_defaults(run=watch, retry=False)
     return parser

@@ -135,7 +135,7 @@ class Client:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise UnreachableError(f"{self._url} answered, but not with JSON of this API: is it its address?")
+            raise UnreachableError(f"{self._url} answered, but not with JSON of this API: check the address")
         return content
 
     def _request(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:

@@ -1,4 +1,4 @@
-"""What a watcher saw, kept with boxes and labels drawn on it: as a film, or as stills of what happened."""
+"""Writes watched frames with boxes and labels: as a film, or as a still for each event."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from maskwatch.events import Event
     from maskwatch.track import Track
 
-    # Takes a frame, when it was taken in seconds since the first, who is on it, and what has happened.
+    # Called with a frame, its time in seconds since the first, the tracks in it, and the events.
     Drawing = Callable[[Image.Image, float, Iterable[Track], Iterable[Event]], None]
 
 FILMS: Final = (".mp4", ".mkv")
-_TICK: Final = Fraction(1, 1000)  # seconds: what the times of a film are counted in
-_SHOWN: Final = ("came", "changed", "alert_on")  # what happens to people who are in the picture
+_TICK: Final = Fraction(1, 1000)  # seconds; unit of the times in a film
+_SHOWN: Final = ("came", "changed", "alert_on")  # events of people who are in the picture
 _QUALITY: Final = 90  # of a still
 
 
-def drawing(path: Path, stack: ExitStack) -> Drawing:
-    """Return what draws frames: on a film, where the name of the file ends like one, else on stills in a folder.
+def open_drawing(path: Path, stack: ExitStack) -> Drawing:
+    """Return a function that writes frames to a film, if the file's ending is that of one, or stills to a folder.
 
     Args:
-        path: Of the film or the folder.
-        stack: Finishes the film.
+        path: The film or the folder.
+        stack: Closes the film at its end.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The path cannot be written.
     """
     try:
         if path.suffix.lower() in FILMS:
@@ -53,7 +53,7 @@ def _write_stills(folder: Path, image: Image.Image, tracks: Iterable[Track], eve
         if event["event"] in _SHOWN:
             now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
             still = folder / f"{now}-{event['event']}-{event['person']}.jpg"
-            _drawn(image, tracks).save(still, quality=_QUALITY)
+            _annotate(image, tracks).save(still, quality=_QUALITY)
 
 
 def _film(path: Path, stack: ExitStack) -> Drawing:
@@ -62,10 +62,8 @@ def _film(path: Path, stack: ExitStack) -> Drawing:
     except ImportError as error:
         raise UsageError("films need PyAV: pip install 'maskwatch[video]'") from error
 
-    path.open(
-        "wb"
-    ).close()  # it is opened with the first frame only, which were late to say that it cannot be
-    # In fragments, so that what was written can be played even if the machine dies.
+    path.open("wb").close()  # PyAV opens it with the first frame, which is late for an error
+    # Fragmented, so that the film can be played even if the process is killed.
     options = {"movflags": "frag_keyframe+empty_moov"} if path.suffix.lower() == ".mp4" else {}
     file = av.open(str(path), "w", options=options)
     stream = file.add_stream("libx264", options={"preset": "veryfast", "tune": "zerolatency"})
@@ -77,7 +75,7 @@ def _film(path: Path, stack: ExitStack) -> Drawing:
         if size is None:
             size = (image.width // 2 * 2, image.height // 2 * 2)  # YUV 4:2:0 has no odd sides
             stream.width, stream.height = size
-        drawn = _drawn(image, tracks).resize(size)
+        drawn = _annotate(image, tracks).resize(size)
         picture = av.VideoFrame.from_image(drawn)  # type: ignore[no-untyped-call]
         picture.pts, picture.time_base = round(at / _TICK), _TICK
         file.mux(stream.encode(picture))
@@ -90,7 +88,7 @@ def _film(path: Path, stack: ExitStack) -> Drawing:
     return add
 
 
-def _drawn(image: Image.Image, tracks: Iterable[Track]) -> Image.Image:
+def _annotate(image: Image.Image, tracks: Iterable[Track]) -> Image.Image:
     sizes = {"left": image.width, "width": image.width, "top": image.height, "height": image.height}
     faces = [
         {

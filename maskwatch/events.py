@@ -1,4 +1,4 @@
-"""What happens before a camera, from one frame to the next: somebody came, changed, left; an alert is on, or off."""
+"""Events between frames: a person came, changed the label or left; an alert began or ended."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from maskwatch.track import NOBODY, Face, Known, Track, counts, follow, people, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Event = dict[str, Any]  # what its JSON line says
+Event = dict[str, Any]  # fields of its JSON line
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Who is before the camera, and for whom there is an alert."""
+    """The people in front of the camera, and the ids of those with an alert."""
 
     known: Known = NOBODY
     alerted: frozenset[int] = frozenset()
 
 
-def look(scene: Scene, faces: Sequence[Face], now: float, alert_after: float) -> tuple[Scene, list[Event]]:
-    """Return the scene after one more frame, and what happened.
+def update(scene: Scene, faces: Sequence[Face], now: float, alert_after: float) -> tuple[Scene, list[Event]]:
+    """Return the scene after one more frame, and the events.
 
     Args:
-        scene: After the frame before.
-        faces: Of this frame.
-        now: In seconds.
-        alert_after: Seconds without a mask after which there is an alert for a person.
+        scene: The scene after the previous frame.
+        faces: The faces in this frame.
+        now: Time of the frame in seconds.
+        alert_after: Seconds without a mask after which an alert for a person begins.
     """
     known = follow(scene.known, faces, now)
-    bare = frozenset(track.id for track in without_mask(known, now, alert_after))
-    return _after(scene, Scene(known, bare))
+    alerted = frozenset(track.id for track in without_mask(known, now, alert_after))
+    return _with_events(scene, Scene(known, alerted))
 
 
 def leave(scene: Scene) -> tuple[Scene, list[Event]]:
-    """Return the scene when nobody is watched any more, and who left."""
-    return _after(scene, Scene(follow(scene.known, [], math.inf)))
+    """Return the scene after everybody has left, and the events."""
+    return _with_events(scene, Scene(follow(scene.known, [], math.inf)))
 
 
 def nearest(scene: Scene) -> Track | None:
-    """Return the person whose face is largest, or None while nobody is there."""
+    """Return the person with the largest face, or None if there is nobody."""
     return max(people(scene.known), key=lambda track: track.box["width"] * track.box["height"], default=None)
 
 
-def _after(before: Scene, after: Scene) -> tuple[Scene, list[Event]]:
+def _with_events(before: Scene, after: Scene) -> tuple[Scene, list[Event]]:
     count = {
         "in_view": counts(Counter(track.label for track in people(after.known))),
         "so_far": tally(after.known),

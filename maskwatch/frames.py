@@ -1,4 +1,4 @@
-"""Frames of whatever is watched, the newest one always, so that none waits."""
+"""Frames of a source, of which only the newest is kept."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-LONGEST: Final = (
-    30.0  # seconds: of a wait for a camera or the service, and without a frame until all count as gone
-)
+LONGEST: Final = 30.0  # seconds; maximum wait for a camera or the service, and until everybody counts as gone
 _ADDRESSES: Final = ("rtsp://", "rtsps://", "http://", "https://")
 
 
 class SourceError(Exception):
-    """Nothing can be seen at a source; the message says why, without its password."""
+    """A source has no frames; the message says why, without the source's password."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,9 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        time: In seconds, of the film, or of a clock that never goes back.
-        to_image: Gives it upright and in RGB; only frames that are looked at are converted.
-        opened: How often the source had been opened: with another number, there was a cut.
+        time: Time in the film, or of a monotonic clock, in seconds.
+        to_image: Converts the frame to an upright RGB image.
+        opened: How many times the source has been opened; it changes after an interruption.
     """
 
     time: float
@@ -45,9 +43,9 @@ class Frame:
 
 
 def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None]:
-    """Read frames in a thread, and give the newest whenever one is asked for.
+    """Read frames in a thread, and yield the newest on each iteration.
 
-    Gives None where there was no frame for `LONGEST` seconds. Sets `stopped` in the end, which must end `frames`.
+    Yield None after `LONGEST` seconds without a frame. Set `stopped` at the end, which must end `frames`.
     """
     latest: Queue[Frame] = Queue(1)
     errors: list[Exception] = []
@@ -58,7 +56,7 @@ def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None]:
                 with suppress(Empty):
                     latest.get_nowait()
                 latest.put(frame)
-        except Exception as error:  # noqa: BLE001 -- it is raised where somebody waits for frames
+        except Exception as error:  # noqa: BLE001 -- raised by the generator
             errors.append(error)
 
     reader = Thread(target=read, daemon=True)
@@ -80,7 +78,7 @@ def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None]:
             given = time.monotonic()
     finally:
         stopped.set()
-        reader.join(timeout=2)  # one that waits for a camera that hangs ends with the process
+        reader.join(timeout=2)  # a thread that waits for a camera ends with the process
     if errors:
         raise errors[0]
 
@@ -96,15 +94,15 @@ def is_device(source: str) -> bool:
 
 
 def name_of(source: str) -> str:
-    """Return a source as it may be shown: scheme and host alone of an address, for passwords stand anywhere."""
+    """Return a source without passwords: only the scheme and the host of an address."""
     if not is_address(source):
         return source
     scheme, _, rest = source.partition("://")
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    # An @ after it is of a password with one of those characters, which then stands in the authority.
+    # A later @ belongs to a password with one of those characters, which then is part of the authority.
     return f"{scheme}://{'…' if '@' in rest[len(authority) :] else authority.rpartition('@')[2]}"
 
 
 def say(text: str) -> None:
-    """Tell whoever looks after the watcher."""
+    """Print a message for the operator to standard error."""
     print(f"maskwatch: {printable(text)}", file=sys.stderr, flush=True)

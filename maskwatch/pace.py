@@ -1,4 +1,4 @@
-"""How often frames are sent, from how the service answers; the page does the same (functions/portal/page/pace.js)."""
+"""Adapts the frame rate to the service's answers; the page does the same (functions/portal/page/pace.js)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from maskwatch.frames import LONGEST
 if TYPE_CHECKING:
     from maskwatch.client import ApiError
 
-_SLOWEST: Final = 32  # times as slow as asked for, after being throttled again and again
+_SLOWEST: Final = 32  # maximum slowdown
 
 
 @dataclass(frozen=True)
@@ -20,20 +20,20 @@ class Pace:
 
     Attributes:
         failures: Refusals since the last answer.
-        slowdown: How many times as long as usual the time from one frame to the next is.
+        slowdown: Factor by which the interval between frames is longer than usual.
     """
 
     failures: int = 0
     slowdown: float = 1
 
     def answered(self) -> Pace:
-        """Return the pace after an answer: back to full speed, slowly."""
+        """Return the pace after an answer, which is slightly faster, up to full speed."""
         return Pace(0, max(1, self.slowdown * 0.97))
 
     def refused(self, refusal: ApiError) -> tuple[Pace, float]:
         """Return the pace after a refusal, and the seconds to wait.
 
-        They are as many as the service says, and at least twice as many each time, up to `LONGEST`.
+        The wait is what the service asks for, but at least an exponential backoff of up to `LONGEST`.
         """
         throttled = refusal.status == HTTPStatus.TOO_MANY_REQUESTS
         slowdown = min(self.slowdown * 2, _SLOWEST) if throttled else self.slowdown

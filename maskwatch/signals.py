@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM for a process that is to end well: they end a wait at once, and come between nothing else."""
+"""Defers SIGINT and SIGTERM to waits, so that nothing else is interrupted."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def held() -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Hold the signals back, and give a context in which they raise KeyboardInterrupt."""
-    asked = waits = False
+def deferred_signals() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Defer the signals; yield a context manager within which they raise KeyboardInterrupt."""
+    received = waits = False
 
     def handle(*_: object) -> None:
-        nonlocal asked
-        asked = True
+        nonlocal received
+        received = True
         if waits:
             raise KeyboardInterrupt
 
@@ -29,13 +29,13 @@ def held() -> Iterator[Callable[[], AbstractContextManager[None]]]:
         nonlocal waits
         waits = True
         try:
-            if asked:
+            if received:
                 raise KeyboardInterrupt
             yield
         finally:
             waits = False
 
-    before = {each: signal.signal(each, handle) for each in _ENDING}
+    before = {each: signal.signal(each, handle) for each in _SIGNALS}
     try:
         yield waiting
     finally:

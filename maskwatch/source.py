@@ -1,4 +1,4 @@
-"""What can be watched: a film, a camera, or a folder that fills."""
+"""Sources of frames: a film, a camera, or a folder to which pictures are added."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _SIDE: Final = 1920  # pixels of the longer side of a picture
 
 
 def is_film(source: str) -> bool:
-    """Return whether a source has an end, and a time of its own."""
+    """Return whether a source is a film, which has an end and times of its own."""
     return not (is_address(source) or is_device(source) or os.path.isdir(source))  # noqa: PTH112 -- raises nothing
 
 
 def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> Generator[Frame | None]:
-    """Give the frames of a source that are to be looked at, None where there was none for long.
+    """Yield the frames of a source to score, and None after a long time without a frame.
 
     Args:
         source: A file, a device, an address or a folder.
-        rate: Frames a second of a film without a speed, each of which is given; looks a second into a folder.
-        speed: How many times as fast as it was taken a film is played; None for as fast as its frames are asked for.
-        stopped: Ends them.
+        rate: Frames per second of a film without a speed, none of which is skipped; polls of a folder per second.
+        speed: Factor by which a film is play faster than recorded; None to play it as fast as frames are requested.
+        stopped: Ends the frames.
 
     Raises:
-        SourceError: Nothing can be seen there.
+        SourceError: The source has no frames.
         UsageError: There is no such file, or PyAV is missing.
     """
     if not is_address(source):
@@ -54,25 +54,25 @@ def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> 
         return newest(video.camera(source, stopped), stopped)
     if speed is None:
         return _sampled(video.film(source), rate)
-    return newest(video.played(video.film(source), speed, stopped), stopped)
+    return newest(video.play(video.film(source), speed, stopped), stopped)
 
 
 def _sampled(frames: Iterable[Frame], rate: float) -> Generator[Frame]:
     due = 0.0
     for frame in frames:
-        if frame.time >= due - 1e-6:  # of what sums of fractions are off by
+        if frame.time >= due - 1e-6:  # tolerance for rounding errors
             yield frame
             due = max(due + 1 / rate, frame.time)
 
 
 def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
-    """Give the newest picture of a folder whenever there is a newer one, once it is written to its end."""
+    """Yield the newest picture of a folder whenever there is a newer one that is completely written."""
     given = before = None
     while not stopped.wait(1 / rate):
         if not folder.is_dir():
             raise SourceError(f"{folder} is gone")
         found = _newest_in(folder)
-        # One that has changed since the last look may still be growing.
+        # A file that has changed since the last poll may still be growing.
         if found and found != given and found == before:
             given = found
             try:
@@ -80,7 +80,7 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
                 check(data)
                 image = upright(data).convert("RGB")
             except OSError as error:
-                say(f"{found[1]} is left out: {error}")
+                say(f"{found[1]} is skipped: {error}")
             else:
                 image.thumbnail((_SIDE, _SIDE))
                 yield Frame(time.monotonic(), image.copy)
@@ -91,6 +91,6 @@ def _newest_in(folder: Path) -> tuple[int, Path, int] | None:
     """Return when the newest picture changed, its path and its size."""
     found = []
     for file in within(folder)[0]:
-        with suppress(OSError):  # it was removed just now, or is a link that leads nowhere
+        with suppress(OSError):  # it was just removed, or is a broken link
             found.append((file.stat(), file))
     return max(((status.st_ctime_ns, file, status.st_size) for status, file in found), default=None)

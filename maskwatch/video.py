@@ -1,4 +1,4 @@
-"""Films and cameras by PyAV, which the extra `video` brings."""
+"""Films and cameras, read with PyAV, which the extra `video` installs."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     Packet = av.Packet[VideoStream]
 
 _SIDE: Final = 960  # pixels of the longer side of a frame; faces are looked for in 448
-_OPEN_TIMEOUT: Final = 8.0  # seconds, in which no signal is heard
+_OPEN_TIMEOUT: Final = 8.0  # seconds, during which signals are not handled
 _READ_TIMEOUT: Final = 10.0
-_WAITED: Final = 0.005  # seconds that reading takes where the camera has no more yet
-_BEHIND: Final = 2.0  # seconds without such a wait after which packets are left out
+_WAITED: Final = 0.005  # seconds; a longer read means that the camera had no packet ready
+_BEHIND: Final = 2.0  # seconds without such a wait after which packets are skipped
 
 
 def film(source: str) -> Iterator[Frame]:
-    """Give all frames of a film, by its own time.
+    """Yield all frames of a film with their times in it.
 
     Raises:
-        SourceError: It is no video that can be read.
+        SourceError: It is not a readable video.
     """
     with _open(source) as container:
         stream = container.streams.video[0]
@@ -48,11 +48,11 @@ def film(source: str) -> Iterator[Frame]:
             start = latest if start is None else start
             yield _frame(picture, latest - start, stream.sample_aspect_ratio)
     if latest is None:
-        raise SourceError(f"{name_of(source)} has no picture that can be read")
+        raise SourceError(f"{name_of(source)} has no readable picture")
 
 
-def played(frames: Iterable[Frame], speed: float, stopped: Event) -> Iterator[Frame]:
-    """Give each frame of a film when it is its time, at so many times its speed."""
+def play(frames: Iterable[Frame], speed: float, stopped: Event) -> Iterator[Frame]:
+    """Yield each frame of a film at its time, sped up by a factor."""
     start = time.monotonic()
     for frame in frames:
         if stopped.wait(max(start + frame.time / speed - time.monotonic(), 0)):
@@ -61,7 +61,7 @@ def played(frames: Iterable[Frame], speed: float, stopped: Event) -> Iterator[Fr
 
 
 def camera(source: str, stopped: Event) -> Iterator[Frame]:
-    """Open a camera, and give all its frames; after a cut it is opened again, as often as it takes.
+    """Open a camera, and yield all its frames; after an interruption, open it again until that succeeds.
 
     Raises:
         SourceError: It cannot be opened the first time.
@@ -94,7 +94,7 @@ def _camera(source: str, container: InputContainer, stopped: Event) -> Iterator[
 
 
 def _reopen(source: str, why: str, failures: int, stopped: Event) -> tuple[InputContainer | None, int]:
-    """Open a camera again after a cut: soon, then twice as late each time, up to `LONGEST`; None when stopped."""
+    """Open a camera again with exponential backoff up to `LONGEST`; return None when stopped."""
     said = ""
     while True:
         if why != said:
@@ -130,7 +130,7 @@ def _open(source: str) -> InputContainer:
 
 
 def _look_up(address: str) -> None:
-    """Ask for the host, of which FFmpeg says "input/output error" where there is none."""
+    """Look the host up, because FFmpeg reports a missing one as "input/output error"."""
     host = None
     with suppress(ValueError):
         host = urlsplit(address).hostname
@@ -141,11 +141,11 @@ def _look_up(address: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return why alone: FFmpeg's messages go on with the address, and with the password in it."""
+    """Return the reason only: FFmpeg's messages also contain the address with its password."""
     if isinstance(error, av.error.InvalidDataError):
-        return "it is no video that can be read"
+        return "it is not a readable video"
     if isinstance(error, av.error.ExitError):
-        return "nothing came for too long"
+        return "it sent nothing for too long"
     reason = str(getattr(error, "strerror", None) or type(error).__name__)
     return reason[:1].lower() + reason[1:]
 
@@ -166,9 +166,9 @@ def _decode(packets: Iterator[Packet]) -> Iterator[av.VideoFrame]:
 
 
 def _up_to_date(packets: Iterator[Packet]) -> Iterator[Packet]:
-    """Leave packets out, up to a picture that needs no other, where decoding is slower than the camera.
+    """Skip packets up to the next key frame if decoding is slower than the camera.
 
-    Who has to wait for a packet has read all there are. Who never waits is behind, and falls back further.
+    A reader that must wait for a packet is up to date. One that never waits falls behind.
     """
     waited = asked = time.monotonic()
     skips = False

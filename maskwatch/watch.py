@@ -1,4 +1,4 @@
-"""A film, a camera or a folder to a JSON line an event: frame by frame, as the page does it."""
+"""Watches a film, a camera or a folder, and prints a JSON line for each event, as the page does."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from threading import Event as Flag
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from maskwatch.client import ApiError, Client, UnreachableError
-from maskwatch.drawing import drawing
-from maskwatch.events import Scene, leave, look, nearest
+from maskwatch.drawing import open_drawing
+from maskwatch.events import Scene, leave, nearest, update
 from maskwatch.frames import LONGEST, Frame, say
 from maskwatch.pace import Pace
-from maskwatch.signals import held
+from maskwatch.signals import deferred_signals
 from maskwatch.source import frames_of, is_film
 from maskwatch.track import Face
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from maskwatch.events import Event
 
 _QUALITY: Final = 80  # of the JPEG that is sent
-_QUICKEST: Final = 0.02  # seconds from one frame to the next of a film that has no speed
-_END: Final = False  # where there are no more frames; None is that there is none at the moment
+_MIN_INTERVAL: Final = 0.02  # minimum seconds between frames of a film without a speed
+_END: Final = False  # no more frames; None means that there is none at the moment
 _SIDES: Final = {"left": "width", "top": "height", "width": "width", "height": "height"}
 
 
@@ -48,30 +48,30 @@ def watch(
     alert_after: float,
     draw_to: Path | None,
 ) -> None:
-    """Write a line for each event, until a film ends or somebody stops it; then everybody has left.
+    """Print a line for each event until a film ends or the process is stopped; then everybody leaves.
 
     Args:
-        client: Of the API; one that does not ask again by itself, for by then there is a newer frame.
-        source: A film, a camera, or a folder that fills.
-        name: What records and events call it.
-        rate: How many frames a second are sent.
-        speed: How many times as fast as it was taken a film is played; None for as fast as its frames are answered.
-        alert_after: Seconds without a mask after which there is an alert for a person.
-        draw_to: A film or a folder for what was seen.
+        client: A client of the API that does not retry, because a newer frame is better than a retry.
+        source: A film, a camera, or a folder to which pictures are added.
+        name: Name of the source in records and events.
+        rate: Frames per second to send.
+        speed: Factor by which a film is played faster than recorded; None to wait for every answer.
+        alert_after: Seconds without a mask after which an alert for a person begins.
+        draw_to: A film or a folder for annotated frames.
 
     Raises:
-        ApiError: The service refuses, or was never reached.
-        SourceError: Nothing can be seen at the source.
-        UsageError: The source is none, or nothing can be drawn there.
+        ApiError: The service refuses all frames, or was never reached.
+        SourceError: The source has no frames.
+        UsageError: There is no such source, or `draw_to` cannot be written.
     """
-    every = is_film(source) and speed is None  # frame counts: each waits for its answer
-    interval = _QUICKEST if every else 1 / (rate * (speed or 1))
+    every = is_film(source) and speed is None  # whether no frame may be skipped
+    interval = _MIN_INTERVAL if every else 1 / (rate * (speed or 1))
     with ExitStack() as stack:
-        waiting = stack.enter_context(held())
+        waiting = stack.enter_context(deferred_signals())
         stack.enter_context(suppress(KeyboardInterrupt))
         with waiting():
             frames = stack.enter_context(closing(frames_of(source, rate, speed, Flag())))
-        draw = drawing(draw_to, stack) if draw_to else None
+        draw = open_drawing(draw_to, stack) if draw_to else None
         watcher = _Watcher(client, waiting, name, 1 / rate, math.inf if every else LONGEST, alert_after, draw)
 
         def take() -> Frame | Literal[False] | None:
@@ -95,7 +95,7 @@ def watch(
 
 
 class _Watcher:
-    """Who is before one camera, and what has been told of them."""
+    """The state of watching one source."""
 
     def __init__(
         self,
@@ -109,22 +109,20 @@ class _Watcher:
     ) -> None:
         self._client, self._waiting, self._name = client, waiting, name
         self._interval, self._alert_after, self._draw = interval, alert_after, draw
-        self._longest = (
-            longest  # seconds of waiting or of a cut after which all have left; a film waits as well
-        )
-        self._run = token_hex(3)  # by which the stays of two runs differ
+        self._longest = longest  # seconds of waiting or interruption after which everybody has left
+        self._run = token_hex(3)  # distinguishes the stays of two runs
         self._scene, self.pace = Scene(), Pace()
-        self._first: Frame | None = None  # of those that were answered
+        self._first: Frame | None = None  # the first frame that was answered
         self._last: Frame | None = None
-        self._waited = 0.0  # seconds since then, for the service
-        self._missed = 0.0  # seconds in which nobody was watched, so that they do not count
+        self._waited = 0.0  # seconds of waiting for the service since the last answered frame
+        self._missed = 0.0  # seconds of interruptions, which do not count for alerts
         self._said = ""
 
     def ask(self, jpeg: bytes) -> Mapping[str, Any] | None:
-        """Return what the service says about a frame: nothing where it cannot read it, None after a wait if later.
+        """Return the answer for a frame, empty if the service cannot read it; None after waiting for a retry.
 
         Raises:
-            ApiError: It refuses all frames, or was never reached.
+            ApiError: The service refuses all frames, or was never reached.
         """
         person = nearest(self._scene)
         query = {"source": self._name, "track": person and f"{self._run}-{person.id}"}
@@ -159,12 +157,12 @@ class _Watcher:
             time.sleep(wait)
 
     def _say_once(self, refusal: ApiError) -> None:
-        if str(refusal) != self._said:  # however long it lasts
+        if str(refusal) != self._said:  # the same message only once
             say(str(refusal))
         self._said = str(refusal)
 
     def see(self, frame: Frame, image: Image.Image, answer: Mapping[str, Any]) -> None:
-        """Follow people over one more frame, and tell what happened."""
+        """Track people over one more frame, and print the events."""
         first, last = self._first or frame, self._last or frame
         if self._waited or frame.opened != last.opened:
             gap = frame.time - last.time
@@ -182,32 +180,32 @@ class _Watcher:
             )
             for face in answer["faces"]
         ]
-        self._scene, events = look(self._scene, faces, now, self._alert_after)
-        self._tell(events)
+        self._scene, events = update(self._scene, faces, now, self._alert_after)
+        self._print(events)
         if self._draw:
             in_view = [track for track in self._scene.known.tracks if track.last == now]
             try:
                 self._draw(image, frame.time - first.time, in_view, events)
-            except OSError as error:  # a full disk, say, which keeps no event from being told
-                say(f"nothing more is drawn: {error}")
+            except OSError as error:  # such as a full disk, which must not stop events
+                say(f"drawing stopped: {error}")
                 self._draw = None
 
     def leave(self) -> None:
-        """Let everybody go, since nobody is watched any more."""
+        """End all stays, and print the events."""
         self._scene, events = leave(self._scene)
-        self._tell(events)
+        self._print(events)
 
-    def _tell(self, events: Sequence[Event]) -> None:
+    def _print(self, events: Sequence[Event]) -> None:
         at = self._last.time - self._first.time if self._first and self._last else 0
         for event in events:
-            about = {
+            fields = {
                 "event": event["event"],
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "at": round(at, 3),
                 "source": self._name,
                 "track": f"{self._run}-{event['person']}",
             }
-            print(json.dumps(about | event), flush=True)
+            print(json.dumps(fields | event), flush=True)
 
 
 def _encode(image: Image.Image) -> bytes:

@@ -53,7 +53,7 @@ def script(file: str) -> Response[str]:
     found = pages.script(file)
     if found is None:
         return app.refuse(
-            NOT_FOUND, f"The page has no script {file!r}; reload the page to have those of today."
+            NOT_FOUND, f"The page has no script {file!r}; reload the page to get the current ones."
         )
     return _show(found)
 
@@ -93,8 +93,8 @@ def result() -> Response[str]:
     found = uploads.find_result(key, settings.results_bucket)
     if found is None:
         detail = (
-            f"There is no result for {key!r}. One appears within seconds to minutes after its upload; where none "
-            "does, look whether the key is that of the upload, without .json, and percent-encoded once."
+            f"There is no result for {key!r}. It appears within seconds to minutes after the upload. If it does "
+            "not, check that the key is that of the upload, without .json, and percent-encoded once."
         )
         return app.refuse(NO_RESULT, detail, {"Retry-After": "2"})
     return app.respond(200, found, "application/json")

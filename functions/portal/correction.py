@@ -74,7 +74,7 @@ def _multinomial(weights: Sequence[float], shares: Sequence[float]) -> float:
 
 
 def _times(row: Sequence[float], matrix: _Rates) -> list[float]:
-    return [sum(a * line[place] for a, line in zip(row, matrix, strict=True)) for place in range(len(matrix))]
+    return [sum(a * line[index] for a, line in zip(row, matrix, strict=True)) for index in range(len(matrix))]
 
 
 def _inverse(matrix: _Rates) -> _Rates | None:

@@ -93,9 +93,9 @@ def why_no_result(key: str) -> str:
     if key.endswith("/"):
         return "A key that ends in a slash is a folder, and folders are not scored."
     if key.startswith(PRIVATE_RESULTS):
-        return f"What lies under {', '.join(PRIVATE_RESULTS)} is the service's own."
+        return f"Keys under {', '.join(PRIVATE_RESULTS)} are reserved."
     if len(result_key(key).encode()) > MAX_KEY_BYTES:
-        return f"The key with .json behind it is longer than the {MAX_KEY_BYTES:,} bytes that S3 takes."
+        return f"The key with .json appended is longer than S3's limit of {MAX_KEY_BYTES:,} bytes."
     return ""
 
 

@@ -57,17 +57,17 @@ class Api(APIGatewayRestResolver):
 
     @property
     def body(self) -> bytes:
-        """The bytes of the current request's body; damaged if the gateway took a binary body for text."""
+        """The bytes of the current request's body; damaged if the gateway read a binary body as text."""
         event = self.current_event
         body = event.body or ""
         return base64.b64decode(body) if event.is_base64_encoded else body.encode(errors="surrogatepass")
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The parameters of the request that is being answered.
+        """The query parameters of the current request.
 
         Raises:
-            InputError: One is given twice.
+            InputError: A parameter is given twice with different values.
         """
         values = self.current_event.multi_value_query_string_parameters
         return single((name, value) for name in values for value in values[name])
@@ -101,7 +101,7 @@ class Api(APIGatewayRestResolver):
         """Log the traceback; the client gets only the id to find it by."""
         logger.exception("request failed", request_id=self.request_id)  # noqa: LOG004 -- called in an except
         count_failure()
-        detail = "The fault is ours and is in our log under the id in `instance`. Try again later."
+        detail = "The server failed; its log has the error under the id in `instance`. Try again later."
         return self.refuse(INTERNAL, detail)
 
 

@@ -24,7 +24,7 @@ MAX_PREDICT_BYTES: Final = 4_400_000  # in base64 it fits into the 6 MB that Lam
 MAX_UPLOAD_BYTES: Final = 25_000_000
 MAX_KEY_BYTES: Final = 1024  # S3's own limit
 MAX_SOURCE: Final = 64  # characters
-_REPLACED: Final = "\ufffd"  # what a gateway or a library writes in place of bytes that are not UTF-8
+_REPLACED: Final = "\ufffd"  # replaces bytes that are not UTF-8
 MAX_TRACK: Final = 64  # characters
 
 UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
@@ -62,7 +62,7 @@ def read_track(value: object) -> str | None:
 def _read_name(value: object, field: str, longest: int) -> str | None:
     if value is None or (isinstance(value, str) and not value.strip(" ")):
         return None
-    if isinstance(value, str):  # macOS writes an umlaut as two characters; it is the same name
+    if isinstance(value, str):  # macOS decomposes umlauts into two characters
         value = normalize("NFC", value)
     if isinstance(value, str) and _REPLACED in value:
         raise InputError(INVALID_PARAMETER, f"`{field}` must be text in UTF-8; some of its bytes are not.")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 T = TypeVar("T")
-# What a gateway makes of the byte order mark of UTF-16, which PowerShell writes, when it takes that for UTF-8.
+# The byte order mark of UTF-16, which PowerShell writes, after a gateway has read it as UTF-8.
 _LOST_MARK: Final = b"\xef\xbf\xbd" * 2
 
 
@@ -36,7 +36,7 @@ def single(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
     """Return fields by their names.
 
     Raises:
-        InputError: One is given twice, with values of which either may be meant.
+        InputError: A field is given twice with different values.
     """
     fields: dict[str, T] = {}
     for name, value in pairs:

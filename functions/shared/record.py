@@ -1,4 +1,4 @@
-"""A prediction record as the inference functions log it and others read it, and what it says of one person's stay."""
+"""Parses prediction records, and summarizes the frames of one person's stay."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _KNOWN: Final = frozenset(OUTCOMES)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A prediction, what a challenger said in its shadow, or the refusal of a request, that was written down.
+    """The record of a prediction, a shadow prediction or a refusal.
 
     Attributes:
-        key: 64 bits of a hash of what identifies it; the same for a duplicate.
-        time: When it was made, Unix seconds.
-        taken: When people were as it says, as far as is known: of an upload when that came, otherwise `time`.
-        source: The camera or site; empty where none was told.
-        model_version: Of the release that made it.
-        track: The person that the largest face belongs to, as the caller followed it; empty where none was told.
+        key: 64 bits of a hash of its id; equal for duplicates.
+        time: When it was written, Unix seconds.
+        taken: The best known time of the picture: the upload's for an upload, otherwise `time`.
+        source: The camera or site; empty if there is none.
+        model_version: The release that made the prediction.
+        track: The caller's id of the person with the largest face; empty if there is none.
         faces: The label of every face.
-        body: All of it; None for a refusal.
-        shadow: Whether it is what a challenger said of a picture that another release answered.
-        rescored: Whether another release had scored the same upload before, so that its people are counted already.
+        body: The whole record; None for a refusal.
+        shadow: Whether it is a shadow prediction.
+        rescored: Whether another release has scored the same upload before, so that its people are counted already.
     """
 
     key: int
@@ -45,7 +45,7 @@ class Record:
 
 
 def as_record(value: Any) -> Record | None:
-    """Return the record that a JSON value is, or None where it is none."""
+    """Parse a JSON value; return None if it is not a valid record."""
     try:
         time = datetime.fromisoformat(value["time"])
         taken = datetime.fromisoformat(value["uploaded"]) if "uploaded" in value else time
@@ -91,5 +91,5 @@ def as_record(value: Any) -> Record | None:
 
 
 def label_of_stay(frames: Mapping[str, int]) -> str:
-    """Return the label of a person who was in sight for a while: the one of most frames, given by label."""
+    """Return the label of most frames of a stay; `frames` counts them by label."""
     return max(OUTCOMES, key=lambda outcome: frames.get(outcome, 0))

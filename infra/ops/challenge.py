@@ -1,6 +1,6 @@
-"""Try a published release on a share of the sources: `challenge 10 --release 2.1.0 --stack maskwatch-dev`; 0 ends it.
+"""Let a published release answer a share of the sources: `challenge 10 --release 2.1.0 --stack maskwatch-dev`.
 
-The release is verified first. The stack's other parameters stay as they are, and the canary decides as always.
+The release is verified first. A share of 0 ends the trial. The stack's other parameters do not change.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def begin(stack: str, version: str, share: float) -> str:
-    """Make a release the challenger, which answers so many percent of the sources, and return its address.
+    """Make a release the challenger with a share of the sources in percent, and return its address.
 
     Raises:
-        OpsError: The release must not serve, the stack takes no update, or the canary went back.
+        OpsError: The release must not serve, the stack cannot be updated, or the canary was rolled back.
     """
     address = verified_address(version, stack)
     changes = {"ChallengerUri": address, "ChallengerShare": f"{share:g}"}
@@ -31,26 +31,28 @@ def begin(stack: str, version: str, share: float) -> str:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which release, how much, and which stack."""
+    """Add the share, the release and the stack."""
     parser.add_argument(
-        "share", type=_percent, help="percent of the sources that it answers; 0 ends the trial"
+        "share", type=_percent, help="percentage of the sources that it answers; 0 ends the trial"
     )
-    parser.add_argument("--release", metavar="VERSION", help="of a release in the stack's models bucket")
+    parser.add_argument(
+        "--release", metavar="VERSION", help="version of a release in the stack's models bucket"
+    )
     parser.add_argument("--stack", required=True)
 
 
 def command(options: Namespace) -> None:
-    """Begin, change or end the trial, and say what answers.
+    """Begin, change or end the trial.
 
     Raises:
-        OpsError: See `begin`; or no release is named.
+        OpsError: No release is named; or see `begin`.
     """
     if options.share == 0:
         change_parameters(options.stack, {"ChallengerUri": ""}, boto3.client("cloudformation"))
-        print("The release that serves answers everything.")
+        print("The serving release answers all sources.")
         return
     if not options.release:
-        raise OpsError("Name the release that is tried: --release VERSION.")
+        raise OpsError("Name the release to try: --release VERSION.")
     address = begin(options.stack, options.release, options.share)
     print(f"{options.release} answers {options.share:g}% of the sources: ChallengerUri={address}")
 
@@ -61,5 +63,5 @@ def _percent(text: str) -> float:
     except ValueError:
         share = -1
     if not 0 <= share <= 100:
-        raise ArgumentTypeError(f"{text!r} is no percentage: give a number from 0 to 100")
+        raise ArgumentTypeError(f"{text!r} is not a percentage: give a number from 0 to 100")
     return share

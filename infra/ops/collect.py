@@ -1,9 +1,9 @@
-"""Make training pictures of feedback: `collect --stack maskwatch-dev --from 2026-11-01 --to 2026-11-15`.
+"""Turn feedback into training pictures: `collect --stack maskwatch-dev --from 2026-11-01 --to 2026-11-15`.
 
-A label that somebody gave is joined, by its prediction, with the upload that it is about, where that is still there.
-The picture is copied to <label>/, and crops.csv gets its source, the box of its face, and the day on which its upload
-would have been deleted. The same command on the same folder first deletes what that day has passed for. The folder
-may be the operator's own data set; to one that has splits, pictures are added in train alone.
+Each label is joined with the upload that it is about, if that still exists. The picture is copied to <label>/, and
+crops.csv gets its source, the box of its face, and the day on which the upload expires. When the command runs again
+on the same folder, it first deletes pictures whose uploads have expired. The folder may be the operator's own data
+set; if that has splits, pictures are added only to train.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-TABLE: Final = "crops.csv"  # as training reads it, with columns of ours behind those that it knows
+TABLE: Final = "crops.csv"  # as training reads it, with additional columns
 DOUBTFUL: Final = "doubtful.csv"
-SURE: Final = 0.95  # of another label than was given: a person looks at it, as at what training.prepare finds
+SURE: Final = (
+    0.95  # confidence in another label at which a person must check the picture, as in training.prepare
+)
 COLUMNS: Final = (
     *("file", "source", "xmin", "ymin", "xmax", "ymax"),
     *("sha256", "minute", "api_key_id", "delete_after"),
 )
-_AT_ONCE: Final = 16
+_CONCURRENCY: Final = 16
 _DAY: Final = timedelta(days=1)
 
 Row = dict[str, str]
@@ -47,16 +49,16 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A labelled picture whose upload is still there.
+    """A labelled picture whose upload still exists.
 
     Attributes:
-        label: What somebody said that it shows, and when and who.
-        upload: Its upload, as the result names it: bucket, key, version and ETag.
-        source: Of the picture; empty where none was told.
-        predicted: The label with the highest probability.
-        confidence: That probability.
-        box: Left, top, width and height of the largest face; None where none was found.
-        uploaded: When.
+        label: The label.
+        upload: The upload as in the result: bucket, key, version and ETag.
+        source: The camera or site; empty if there is none.
+        predicted: The most probable label.
+        confidence: Its probability.
+        box: Left, top, width and height of the largest face; None if no face was found.
+        uploaded: Time of the upload.
     """
 
     label: Label
@@ -69,17 +71,17 @@ class Candidate:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the model was sure of something else than was said."""
+        """Whether the model confidently predicted another label."""
         return self.predicted != self.label.actual and self.confidence >= SURE
 
 
 def read_labels(s3: Any, bucket: str, start: datetime, end: datetime) -> dict[str, Label]:
-    """Return the last label that was given of each prediction from `start` up to `end`."""
+    """Return the latest label of each prediction that was given from `start` up to `end`, by prediction id."""
     days = (end.date() - start.date()).days + 1
     prefixes = [f"{FEEDBACK}{day_prefix(start.date() + number * _DAY)}" for number in range(days)]
     keys = [key for prefix in prefixes for key in list_keys(s3, bucket, prefix)]
     labels: dict[str, Label] = {}
-    for _, body in fetch(s3, bucket, keys, _AT_ONCE):
+    for _, body in fetch(s3, bucket, keys, _CONCURRENCY):
         label = read_label(body) if body else None
         if label and start <= label.time < end:
             before = labels.setdefault(label.prediction_id, label)
@@ -88,7 +90,7 @@ def read_labels(s3: Any, bucket: str, start: datetime, end: datetime) -> dict[st
 
 
 def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> Iterator[Candidate]:
-    """Give the labelled pictures whose uploads are still there, in an order that depends on nothing but their ids."""
+    """Yield the labelled pictures whose uploads still exist, in an order that depends only on their ids."""
     uploads = outputs["UploadsBucket"]
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=uploads)
     times = {
@@ -98,7 +100,7 @@ def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> It
         if not one["Key"].startswith(PRIVATE_RESULTS)
     }
     found = []
-    for key, body in fetch(s3, outputs["ResultsBucket"], times, _AT_ONCE):
+    for key, body in fetch(s3, outputs["ResultsBucket"], times, _CONCURRENCY):
         result = json.loads(body) if body else {}
         prediction = result.get("prediction", {})
         if label := labels.get(prediction.get("prediction_id", "")):
@@ -127,18 +129,18 @@ def collect(
     per_source: int,
     s3: Any,
 ) -> tuple[list[Row], Counter[str]]:
-    """Copy pictures, and return the table's rows with what was left out, by reason.
+    """Copy pictures; return the rows of the table, and the number of pictures that were left out by reason.
 
     Args:
         candidates: Labelled pictures.
-        rows: What the folder has already.
-        days: That an upload is kept; None where it is for good.
+        rows: The existing rows of the table.
+        days: How many days an upload is kept; None if it does not expire.
         out: The folder.
-        per_source: Pictures of one source at most.
+        per_source: Maximum number of pictures of one source.
         s3: A boto3 client.
     """
     rows, left_out = list(rows), Counter[str]()
-    folder = "train/" if (out / "train").is_dir() else ""  # what judges is not added to
+    folder = "train/" if (out / "train").is_dir() else ""  # validation and test pictures are not changed
     taken = Counter(row["source"] for row in rows)
     known = {row[column] for row in rows for column in ("file", "sha256", "minute")}
     for one in candidates:
@@ -170,7 +172,7 @@ def collect(
 
 
 def _minute(one: Candidate) -> str:
-    """Name a minute of a source: of what a camera sees within one, a picture is enough."""
+    """Return an id of the source and minute; one picture per minute is enough."""
     return f"{one.source} {one.uploaded:%Y-%m-%dT%H:%M}"
 
 
@@ -191,20 +193,20 @@ def _edges(box: Mapping[str, int] | None) -> tuple[str, str, str, str]:
     return str(left), str(top), str(left + box["width"]), str(top + box["height"])
 
 
-def without_one_word(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:
-    """Return the rows of which no API key gave more than that share, and those that are too many, the last first."""
+def limit_key_share(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:
+    """Return rows of which no API key labelled more than a share, and the surplus rows, the last first."""
     kept, surplus = list(rows), list[Row]()
     while kept:
         key, number = Counter(row["api_key_id"] for row in kept).most_common(1)[0]
         if number <= share * len(kept):
             break
-        last = max(place for place, row in enumerate(kept) if row["api_key_id"] == key)
+        last = max(index for index, row in enumerate(kept) if row["api_key_id"] == key)
         surplus.append(kept.pop(last))
     return kept, surplus
 
 
 def unexpired(rows: Sequence[Row], out: Path, today: str) -> list[Row]:
-    """Delete the pictures whose uploads would have been deleted by now, and return the rows of the others."""
+    """Delete the pictures whose uploads have expired, and return the rows of the others."""
     kept = [row for row in rows if not row["delete_after"] or row["delete_after"] >= today]
     for row in rows:
         if row not in kept:
@@ -213,7 +215,7 @@ def unexpired(rows: Sequence[Row], out: Path, today: str) -> list[Row]:
 
 
 def _days_kept(s3: Any, bucket: str) -> int | None:
-    """Return the days that the bucket keeps an upload; None where it keeps it for good."""
+    """Return how many days the bucket keeps an upload; None if uploads do not expire."""
     try:
         rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     except ClientError as error:
@@ -226,70 +228,73 @@ def _days_kept(s3: Any, bucket: str) -> int | None:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which stack, which of its time, and what is too much."""
+    """Add the stack, the period and the limits."""
     parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
-    parser.add_argument("--from", dest="start", type=utc, required=True, help="feedback from then on; UTC")
-    parser.add_argument("--to", dest="end", type=utc, required=True, help="up to this, which is not in it")
+    parser.add_argument("--from", dest="start", type=utc, required=True, help="start of the period; UTC")
+    parser.add_argument("--to", dest="end", type=utc, required=True, help="end of the period, exclusive; UTC")
     parser.add_argument("--out", type=Path, default=Path("collected"), help="folder (default: %(default)s)")
     parser.add_argument(
-        "--per-source", type=int, default=200, help="pictures of a source (default: %(default)s)"
+        "--per-source",
+        type=int,
+        default=200,
+        help="maximum number of pictures of a source (default: %(default)s)",
     )
     parser.add_argument(
         "--key-share",
         type=float,
         default=0.5,
-        help="of all, that one API key labelled (default: %(default)s)",
+        help="maximum share of pictures labelled with one API key (default: %(default)s)",
     )
     parser.add_argument(
         "--keep-longer",
         action="store_true",
-        help="than UploadsDays; needs the consent of those in the pictures",
+        help="keep pictures longer than UploadsDays; needs the consent of the people in them",
     )
 
 
 def command(options: Namespace) -> None:
-    """Collect, and say what came of it.
+    """Collect pictures, and print how many there are and how many were left out.
 
     Raises:
-        OpsError: There is no feedback in that time.
+        OpsError: There is no feedback in the period.
     """
     outputs = outputs_of(options.stack)
-    s3 = create_client(read_timeout=20, attempts=4, connections=_AT_ONCE)
+    s3 = create_client(read_timeout=20, attempts=4, connections=_CONCURRENCY)
     labels = read_labels(s3, outputs["InsightsBucket"], options.start, options.end)
     if not labels:
-        raise OpsError(f"Nobody gave feedback from {options.start} to {options.end}")
+        raise OpsError(f"There is no feedback from {options.start} to {options.end}")
     days = None if options.keep_longer else _days_kept(s3, outputs["UploadsBucket"])
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     table = _read(out / TABLE)
-    others = [row for row in table if not row.get("minute")]  # the operator's own, which stay as they are
+    others = [row for row in table if not row.get("minute")]  # the operator's own
     before = [row for row in table if row.get("minute")]
     rows = before if options.keep_longer else unexpired(before, out, f"{datetime.now(UTC):%Y-%m-%d}")
     candidates = list(join(s3, outputs, labels))
     doubtful = [one for one in candidates if one.is_doubtful]
     sound = [one for one in candidates if not one.is_doubtful]
     gathered, left_out = collect(sound, rows, days, out, options.per_source, s3)
-    kept, surplus = without_one_word(gathered, options.key_share)
+    kept, surplus = limit_key_share(gathered, options.key_share)
     for row in surplus:
         (out / row["file"]).unlink()
     if options.keep_longer:
         kept = [row | {"delete_after": ""} for row in kept]
     _write(out / TABLE, tuple(dict.fromkeys(itertools.chain(*table, COLUMNS))), [*others, *kept])
-    _write(out / DOUBTFUL, ("upload", "label", "predicted", "confidence"), map(_doubt, doubtful))
-    left_out["no upload, or it is deleted"] = len(labels) - len(candidates)
-    left_out["deleted, as its upload would be"] = len(before) - len(rows)
+    _write(out / DOUBTFUL, ("upload", "label", "predicted", "confidence"), map(_doubtful_row, doubtful))
+    left_out["not an upload, or deleted"] = len(labels) - len(candidates)
+    left_out["deleted, because its upload has expired"] = len(before) - len(rows)
     left_out["more than --key-share of one API key"] = len(surplus)
-    left_out[f"the model is sure of something else: look at {out / DOUBTFUL}"] = len(doubtful)
+    left_out[f"the model confidently predicts another label: check {out / DOUBTFUL}"] = len(doubtful)
     counts = Counter(PurePosixPath(row["file"]).parent.name for row in kept)
     print(f"{len(kept)} pictures in {out}: {', '.join(f'{counts[one]} {one}' for one in LABELS)}")
     print(*(f"{number:6} left out: {reason}" for reason, number in left_out.items() if number), sep="\n")
     if first := min((row["delete_after"] for row in kept if row["delete_after"]), default=""):
-        print(f"The first of them is to be deleted after {first}: run this again then, or say --keep-longer.")
+        print(f"The first of them expires after {first}: run this again then, or use --keep-longer.")
 
 
-def _doubt(one: Candidate) -> Row:
-    place = f"s3://{one.upload['bucket']}/{one.upload['key']}"
-    values = (place, one.label.actual, one.predicted, f"{one.confidence:.3f}")
+def _doubtful_row(one: Candidate) -> Row:
+    uri = f"s3://{one.upload['bucket']}/{one.upload['key']}"
+    values = (uri, one.label.actual, one.predicted, f"{one.confidence:.3f}")
     return dict(zip(("upload", "label", "predicted", "confidence"), values, strict=True))
 
 

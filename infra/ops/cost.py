@@ -63,10 +63,10 @@ STARTS: Final = 10_000  # cold starts of Predict among a million predictions
 ALERTS_MEMORY: Final = 512  # MB; see template.yaml
 # A delivery of one picture, of a camera with a picture a second: `python -m tests.benchmarks.alerts deliveries`
 ALERTS_PROCESSOR_MS: Final = 13.3  # on a whole processor
-ALERTS_CALLS: Final = 4  # of DynamoDB, one after the other
+ALERTS_CALLS: Final = 4  # of DynamoDB, one after another
 ALERTS_WRITES: Final = 1  # units: ten seconds of the camera have less than 1 KB
 ALERTS_READS: Final = 6  # units: the rules, the last alert, and ten minutes of the camera
-TABLE_MS: Final = 5.0  # assumed for a call of DynamoDB, of which AWS says "single-digit milliseconds"
+TABLE_MS: Final = 5.0  # per call of DynamoDB, assumed; AWS promises "single-digit milliseconds"
 MINUTES_MONTH: Final = 30 * 24 * 60  # runs of the schedule that ends alerts
 DRIFT_RUNS: Final = 30 * 24  # a month; see template.yaml
 DRIFT_MEMORY: Final = 3008  # MB; see template.yaml
@@ -191,10 +191,10 @@ def monitoring_table() -> str:
     pictures, month = sum(item.pictures for item in items), sum(item.month for item in items)
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Metrics are billed for the hours in which they are "
-        "measured, so a stack that is asked little pays a fraction. Not in it: decompression by Firehose (cents a "
+        "measured, so a stack with little traffic pays a fraction. Not in it: decompression by Firehose (cents a "
         "million), what Athena scans, messages to more than a thousand subscribers. Alerts takes "
-        f"{alerts_ms():.0f} ms, of which {ALERTS_CALLS * TABLE_MS:g} are assumed for DynamoDB's answers; in a stack "
-        "without alerts its line falls away."
+        f"{alerts_ms():.0f} ms, of which {ALERTS_CALLS * TABLE_MS:g} are assumed for DynamoDB's answers; a "
+        "stack without alerts does not have this line."
     )
     total = f"| **Total** | **${pictures:,.2f}** | **${month:,.2f}** |"
     return "\n".join([*_lines("Monitoring", items), total, "", note])

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 MIN_PICTURES: Final = 100
 _QUALITY: Final = 95  # of a changed JPEG
-_PAST, _CHANGED = 14, 3  # days
+_REFERENCE_DAYS, _CHANGED_DAYS = 14, 3
 _DAILY_SHARE: Final = 0.5  # of the pictures, drawn at random for each day
 
 
@@ -100,10 +100,10 @@ def simulate(samples: dict[str, Sample], model_version: str) -> tuple[Report, st
     # The rarer label becomes the frequent one.
     other_mix = (0.2, 0.8, 0.0) if counts["no_mask"] < counts["mask"] else (0.8, 0.2, 0.0)
     names = [*samples, MIX]
-    past = [{name: drawn(clean, rng) for name in names} for _ in range(_PAST)]
+    past = [{name: drawn(clean, rng) for name in names} for _ in range(_REFERENCE_DAYS)]
     changed = [
         {name: drawn(samples.get(name, clean), rng, other_mix if name == MIX else None) for name in names}
-        for _ in range(_CHANGED)
+        for _ in range(_CHANGED_DAYS)
     ]
     baseline = build(model_version, past)
     comparison, window = compare(changed[-1], changed, baseline), changed[-1]

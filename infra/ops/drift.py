@@ -34,7 +34,7 @@ class DriftRunError(OpsError):
     """The Drift function failed; the message says how."""
 
 
-def look(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[str, Any], str]:
+def run_on_stack(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[str, Any], str]:
     """Run the Drift function of a stack, and download its HTML report to `out`.
 
     Returns:
@@ -119,5 +119,5 @@ def add_options(parser: ArgumentParser) -> None:
 def command(options: Namespace) -> None:
     """Run the function, print its findings, and download its report."""
     event = {name: value for name in ("to", "hours") if (value := vars(options)[name]) is not None}
-    report, where = look(options.stack, event, options.out)
+    report, where = run_on_stack(options.stack, event, options.out)
     print(*describe(report), "", f"Report: {options.out} ({where})", sep="\n")

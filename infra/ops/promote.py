@@ -1,6 +1,6 @@
-"""Make a published release serve, as Promote does with an approved one: `promote VERSION --stack maskwatch-dev`.
+"""Make a published release the serving one: `python -m infra.ops promote VERSION --stack maskwatch-dev`.
 
-The release is verified, then the parameter ModelUri names it; the canary decides whether it stays.
+The release is verified, then the stack's parameter ModelUri is updated; the canary may roll that back.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which release, and which stack."""
-    parser.add_argument("version", help="of a release in the stack's models bucket")
+    """Add the release and the stack."""
+    parser.add_argument("version", help="version of a release in the stack's models bucket")
     parser.add_argument("--stack", required=True)
 
 
@@ -31,7 +31,7 @@ def verified_address(version: str, stack: str) -> str:
     """Verify a published release, and return its address for the stack's parameters.
 
     Raises:
-        OpsError: It must not serve; the message says why.
+        OpsError: The release must not serve; the message says why.
     """
     uri = f"s3://{outputs_of(stack)['ModelsBucket']}/models/{version}/"
     try:
@@ -41,10 +41,10 @@ def verified_address(version: str, stack: str) -> str:
 
 
 def command(options: Namespace) -> None:
-    """Promote, and say what serves.
+    """Promote the release.
 
     Raises:
-        OpsError: The release must not serve, the stack takes no update, or the canary went back.
+        OpsError: The release must not serve, the stack cannot be updated, or the canary was rolled back.
     """
     address = verified_address(options.version, options.stack)
     cloudformation = boto3.client("cloudformation")

@@ -1,7 +1,8 @@
-"""Send what failed for good on its way again, and say why it failed: `python -m infra.ops redrive --stack NAME`.
+"""Retry dead letters, and print their errors: `python -m infra.ops redrive --stack NAME`.
 
-Uploads go back to their queue, log lines that were not counted to the function Alerts. What was done already is not
-done twice: an upload with a result is skipped, and a prediction counts once.
+Uploads return to their queue, and log deliveries to the Alerts function. Nothing is done twice: an upload with a
+    result
+is skipped, and a prediction counts once.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable
 
-_WAIT: Final = 2  # seconds; with a wait, SQS asks all its servers before it says that a queue is empty
+_WAIT: Final = 2  # seconds; long polling asks all servers of SQS before it reports an empty queue
 _ERRORS: Final = (
     "error",
     "ErrorMessage",
     "ERROR_MESSAGE",
-)  # attributes, as Batch, Lambda and Scheduler keep them
+)  # attributes written by Batch, Lambda and Scheduler
 
 
 def redrive(dead_letters: str, send: Callable[[str], object], sqs: Any) -> Counter[str]:
-    """Send the messages of a queue elsewhere; return how many there were of each error.
+    """Send the messages of a queue elsewhere; return how many had each error.
 
     Args:
         dead_letters: The URL of the queue.
@@ -41,25 +42,25 @@ def redrive(dead_letters: str, send: Callable[[str], object], sqs: Any) -> Count
         MessageAttributeNames=[*_ERRORS],
     ).get("Messages"):
         for message in messages:
-            send(message["Body"])  # first, lest it be lost
+            send(message["Body"])  # before deleting it, so that it cannot be lost
             sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])
-            kept = message.get("MessageAttributes", {})
-            errors[_reason(kept)] += 1
+            attributes = message.get("MessageAttributes", {})
+            errors[_reason(attributes)] += 1
     return errors
 
 
-def _reason(kept: dict[str, Any]) -> str:
-    found = (kept[name]["StringValue"] for name in _ERRORS if name in kept)
-    return next(found, "none kept: it crashed or ran out of time")
+def _reason(attributes: dict[str, Any]) -> str:
+    found = (attributes[name]["StringValue"] for name in _ERRORS if name in attributes)
+    return next(found, "unknown: the function crashed or timed out")
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Say which stack."""
-    parser.add_argument("--stack", required=True, help="that of `make run` is called maskwatch")
+    """Add the stack."""
+    parser.add_argument("--stack", required=True, help="the stack of `make run` is called maskwatch")
 
 
 def command(options: Namespace) -> None:
-    """Redrive, and print what the errors were."""
+    """Redrive all dead letters, and print their errors."""
     outputs, sqs, functions = outputs_of(options.stack), boto3.client("sqs"), boto3.client("lambda")
 
     def enqueue(body: str) -> None:

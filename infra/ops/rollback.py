@@ -32,7 +32,7 @@ def command(options: Namespace) -> None:
     before = stack.parameters.get(PREVIOUS_MODEL_URI, _UNKNOWN)
     if before == _UNKNOWN:
         raise OpsError(
-            f"It is not known what served before {stack.parameters[MODEL_URI] or 'the release in the image'}. "
+            f"The release before {stack.parameters[MODEL_URI] or 'the release in the image'} is not known. "
             "Name a release: python -m infra.ops promote VERSION."
         )
     changes = changes_to_serve(before, stack) | {CHALLENGER_URI: ""}

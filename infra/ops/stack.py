@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def existing(stack: str, cloudformation: Any) -> Iterator[None]:
-    """Say it where a call that asks about a stack fails since there is none of that name.
+    """Convert the error of a call about a stack that does not exist.
 
     Raises:
         OpsError: The stack does not exist.
@@ -27,9 +27,9 @@ def existing(stack: str, cloudformation: Any) -> Iterator[None]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationError":
             raise
-        place = f"in {cloudformation.meta.region_name}, at {cloudformation.meta.endpoint_url}"
+        where = f"in {cloudformation.meta.region_name}, at {cloudformation.meta.endpoint_url}"
         raise OpsError(
-            f"There is no stack named {stack} {place}. Deploy it with `make deploy`, or choose another. "
+            f"There is no stack named {stack} {where}. Deploy it with `make deploy`, or choose another. "
             "The stack of `make run` is called maskwatch; paste the export line that `make run` prints to reach it."
         ) from error
 

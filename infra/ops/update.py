@@ -37,7 +37,7 @@ def change_parameters(stack: str, changes: Mapping[str, str], cloudformation: An
     token, started = uuid.uuid4().hex, datetime.now(UTC)
     try:
         start_update(state, changes, token, cloudformation)
-        state = _ended(stack, cloudformation)
+        state = _wait(stack, cloudformation)
     except PromoteError as error:
         raise OpsError(str(error)) from error
     if not _has(state, changes):
@@ -46,10 +46,10 @@ def change_parameters(stack: str, changes: Mapping[str, str], cloudformation: An
 
 
 def state_of(stack: str, cloudformation: Any) -> StackState:
-    """Return the state of a stack that takes an update now.
+    """Return the state of a stack that can be updated now.
 
     Raises:
-        OpsError: There is no such stack, or it takes none.
+        OpsError: There is no such stack, or it cannot be updated now.
     """
     try:
         with existing(stack, cloudformation):
@@ -62,7 +62,7 @@ def _has(state: StackState, changes: Mapping[str, str]) -> bool:
     return all(state.parameters.get(name) == value for name, value in changes.items())
 
 
-def _ended(stack: str, cloudformation: Any) -> StackState:
+def _wait(stack: str, cloudformation: Any) -> StackState:
     while True:
         try:
             return read_stack(stack, cloudformation)

@@ -29,7 +29,7 @@ from functions.drift.gather import Counts, Gathered
 from functions.drift.run import run
 from functions.drift.settings import read_settings
 from functions.drift.window import Window
-from infra.ops.drift import words
+from infra.ops.drift import describe
 from tests.benchmarks.drift_power import BASELINE_DAYS, RELEASE, USUAL, samples
 from tests.benchmarks.drift_worlds import Change, World
 
@@ -89,7 +89,7 @@ def report(situation: Situation, folder: Path) -> Iterator[str]:
         for kind in ("html", "json"):
             body = s3.get_object(Bucket="insights", Key=f"drift/latest.{kind}")["Body"].read()
             (folder / f"{situation.name}.{kind}").write_bytes(body)
-    yield from words(json.loads(body))
+    yield from describe(json.loads(body))
 
 
 def gathered(situation: Situation) -> tuple[Gathered, str]:

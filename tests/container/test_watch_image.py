@@ -37,7 +37,7 @@ def test_what_is_no_film_is_told_by_pyav(image):
     done = docker("run", "--rm", image, "watch", "/etc/passwd")
 
     assert done.returncode == 1
-    assert done.stderr == "maskwatch: /etc/passwd cannot be opened: it is no video that can be read\n"
+    assert done.stderr == "maskwatch: /etc/passwd cannot be opened: it is not a readable video\n"
 
 
 @pytest.mark.parametrize("source", ["/film", "/film/film.mp4"])

@@ -116,7 +116,7 @@ def test_a_folder_is_watched_until_somebody_stops_it(watching, tmp_path, how):
 
     eventually(fill)
     (tmp_path / "broken.jpg").write_bytes(b"JPEG")
-    eventually(lambda: any("broken.jpg is left out" in line for line in watched.said))
+    eventually(lambda: any("broken.jpg is skipped" in line for line in watched.said))
 
     assert watched.stop(how) == 0
     assert watched.happened() == ["came", "left"]

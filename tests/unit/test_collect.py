@@ -139,7 +139,7 @@ def test_what_is_no_time_is_told(run, capsys):
     with pytest.raises(SystemExit):
         run("--from", "yesterday")
 
-    assert "'yesterday' is no time: give a day, 2026-11-01" in capsys.readouterr().err
+    assert "'yesterday' is not a time: give a day, such as 2026-11-01" in capsys.readouterr().err
 
 
 def test_a_sure_model_that_disagrees_is_for_an_eye(world, run, tmp_path):
@@ -156,7 +156,7 @@ def test_a_sure_model_that_disagrees_is_for_an_eye(world, run, tmp_path):
         "predicted": "mask",
         "confidence": "0.990",
     }
-    assert "1 left out: the model is sure of something else" in said
+    assert "1 left out: the model confidently predicts another label" in said
 
 
 def test_a_source_gives_no_more_than_its_cap_and_one_picture_a_minute(world, run, monkeypatch):
@@ -220,7 +220,7 @@ def test_what_the_bucket_would_delete_is_deleted_unless_the_operator_says_otherw
     files, rows, said = run()
 
     assert (files, rows) == ([], [])
-    assert "deleted, as its upload would be" in said
+    assert "deleted, because its upload has expired" in said
     assert "older than UploadsDays" in said  # S3 itself may take a day more
 
     assert len(run("--keep-longer")[0]) == 1
@@ -255,5 +255,5 @@ def test_an_operators_own_data_set_gets_them_in_training_and_keeps_its_table(wor
 
 
 def test_no_feedback_is_told(world, run):  # noqa: ARG001 -- the stack
-    with pytest.raises(SystemExit, match="Nobody gave feedback"):
+    with pytest.raises(SystemExit, match="There is no feedback"):
         run()

@@ -244,7 +244,7 @@ def test_an_address_of_something_else_is_told(run, service):
     status, _, err = run("photos/a.jpg")
 
     assert status == 1
-    assert "not with JSON of this API: is it its address?" in err
+    assert "not with JSON of this API: check the address" in err
 
 
 @pytest.mark.parametrize(

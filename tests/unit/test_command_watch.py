@@ -30,7 +30,7 @@ def service(monkeypatch):
         monkeypatch.setenv("MASKWATCH_URL", service.url)
         monkeypatch.setenv("MASKWATCH_KEY", "secret")
         monkeypatch.delenv("MASKWATCH_CAMERA", raising=False)
-        monkeypatch.setattr(watch_module, "_QUICKEST", 0)
+        monkeypatch.setattr(watch_module, "_MIN_INTERVAL", 0)
         service.answer = lambda _: prediction("mask")
         yield service
 
@@ -267,11 +267,11 @@ def test_a_service_that_was_never_there_is_told_in_one_line(run, ten_seconds):
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        ([], 2, "what is to be watched?"),
-        ([""], 2, "what is to be watched?"),
+        ([], 2, "give a SOURCE to watch"),
+        ([""], 2, "give a SOURCE to watch"),
         (["nothing.mp4"], 2, "there is no file nothing.mp4"),
         (["ftp://camera/1"], 2, "there is no file ftp://camera/1"),
-        (["text.mp4"], 1, "text.mp4 cannot be opened: it is no video that can be read"),
+        (["text.mp4"], 1, "text.mp4 cannot be opened: it is not a readable video"),
         (
             ["rtsp://me:hidden@127.0.0.1:9/a?b=hidden"],
             1,
@@ -283,7 +283,7 @@ def test_a_service_that_was_never_there_is_told_in_one_line(run, ten_seconds):
             "http://no-host.invalid cannot be opened: there is no such",
         ),
         (["/dev/video99"], 2, "there is no file /dev/video99"),
-        ([".", "--speed", "2"], 2, "--speed is for films"),
+        ([".", "--speed", "2"], 2, "--speed is only for films"),
         (["text.mp4", "--rate", "0"], 2, "'0' is not a number above 0"),
         (["text.mp4", "--rate", "nan"], 2, "'nan' is not a number above 0"),
         (["text.mp4", "--alert-after", "inf"], 2, "'inf' is not a number above 0"),
@@ -404,7 +404,7 @@ def test_a_full_disk_keeps_no_event_from_being_told(run, ten_seconds, monkeypatc
     status, events, err = run(ten_seconds, "--draw", tmp_path / "stills")
 
     assert (status, [event["event"] for event in events]) == (0, ["came", "left"])
-    assert err.count("nothing more is drawn: [Errno 28] No space left on device") == 1
+    assert err.count("drawing stopped: [Errno 28] No space left on device") == 1
 
 
 encode_once = encode(draw_face())

@@ -211,7 +211,7 @@ def test_what_has_no_result_is_a_problem_that_says_when_to_ask_again(result, res
         ("photos/", "folder"),
         ("backfill/1/manifest", "backfill/"),
         ("inventory/a", "inv"),
-        ("preflight/a.jpg", "own"),
+        ("preflight/a.jpg", "reserved"),
     ],
 )
 def test_what_will_never_have_a_result_is_not_to_be_asked_for_again(result, results, key, why):

@@ -100,7 +100,7 @@ def test_what_had_failed_is_said_by_its_error(sqs, queues, stack, capsys):  # no
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
         "2 AccessDenied",
         "1 SlowDown",
-        "1 none kept: it crashed or ran out of time",
+        "1 unknown: the function crashed or timed out",
         "4 uploads are in the queue again.",
         "1 no such table",
         "1 deliveries of log lines go to Alerts again.",

@@ -189,7 +189,7 @@ def test_a_camera_that_hangs_is_opened_again(camera, capsys, monkeypatch):
         pass
     given.close()
 
-    assert "nothing came for too long; trying again" in capsys.readouterr().err
+    assert "it sent nothing for too long; trying again" in capsys.readouterr().err
 
 
 def test_a_folder_gives_its_newest_picture_once_it_is_whole(tmp_path):
@@ -234,7 +234,7 @@ def test_a_damaged_picture_in_a_folder_is_left_out_and_said_so(tmp_path, capsys)
     Path(tmp_path, "damaged.jpg").write_bytes(red[:9000] + red[9000 + 1460 :])
     looker = Thread(target=lambda: seen.append(next(given)))
     looker.start()
-    while "damaged.jpg is left out: it is damaged" not in said:
+    while "damaged.jpg is skipped: it is damaged" not in said:
         time.sleep(0.05)
         said += capsys.readouterr().err
     Path(tmp_path, "whole.jpg").write_bytes(green)
