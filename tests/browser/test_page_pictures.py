@@ -113,11 +113,16 @@ KEEP_WHAT_IS_SENT = """() => {
   };
 }"""
 
+READ_WHAT_WAS_SENT = """() => new Promise((done) => {
+  const reader = new FileReader();
+  reader.onload = () => done(reader.result.split(",")[1]);
+  reader.readAsDataURL(window.sent);
+})"""
+
 
 def sent(page):
     """The bytes of the picture that was sent last; the driver does not show those of a Blob."""
-    code = "async () => btoa(String.fromCharCode(...new Uint8Array(await window.sent.arrayBuffer())))"
-    return base64.b64decode(page.evaluate(code))
+    return base64.b64decode(page.evaluate(READ_WHAT_WAS_SENT))
 
 
 def test_a_picture_that_the_api_would_not_take_is_scaled_down_before_it_is_sent(page):
@@ -193,7 +198,7 @@ def test_no_more_than_three_are_under_way_at_once(page):
 def test_results_are_taken_away_as_csv(page):
     answers = [prediction(face("mask", 0.9, (100, 50, 20, 30)), face("no_mask", 0.8)), prediction()]
     page.route("**/predict*", lambda route: route.fulfill(json=answers.pop(0)))
-    choose(page, file(draw_face(3840, 2880), "=1+2, large.jpg"))  # answered in pixels of half its size
+    choose(page, file(draw_face(4800, 3600), "=1+2, large.jpg"))  # answered in pixels of 0.4 of its size
     expect(page.locator(".words .meta")).to_have_count(1)
     choose(page, file(draw_face(), "none.jpg"))
     expect(page.locator(".words .meta")).to_have_count(2)
@@ -211,7 +216,7 @@ def test_results_are_taken_away_as_csv(page):
         ("none.jpg", "", "mask"),
         ("lost.jpg", "", ""),
     ]
-    assert [rows[0][name] for name in ("left", "top", "width", "height")] == ["200", "100", "40", "60"]
+    assert [rows[0][name] for name in ("left", "top", "width", "height")] == ["250", "125", "50", "75"]
     assert rows[0]["mask"] == "0.9"
     assert rows[3]["problem"] == "The service cannot be reached."
 
