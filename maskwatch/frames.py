@@ -35,11 +35,13 @@ class Frame:
         time: Time in the film, or of a monotonic clock, in seconds.
         to_image: Converts the frame to an upright RGB image.
         opened: How many times the source has been opened; it changes after an interruption.
+        file: The bytes of its file, if the API accepts it as it is: only the service detects every damage.
     """
 
     time: float
     to_image: Callable[[], Image]
     opened: int = 1
+    file: bytes | None = None
 
 
 def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")  # those that the service accepts
 MAX_BYTES: Final = 4_400_000  # the API's limit
+MAX_PIXELS: Final = 12_200_000  # that the API accepts in any file of MAX_BYTES
 SENT_PIXELS: Final = 4_000_000  # of a scaled-down picture; the service itself uses no more of a larger one
 ENDINGS: Final = ", ".join(f"*{ending}" for ending in TYPES)
 _QUALITY: Final = 90  # of a JPEG; at SENT_PIXELS even noise then stays under MAX_BYTES

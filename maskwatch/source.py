@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from maskwatch.frames import Frame, SourceError, is_address, is_device, newest, say
-from maskwatch.pictures import UsageError, check, upright, within
+from maskwatch.pictures import MAX_BYTES, MAX_PIXELS, UsageError, check, upright, within
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -82,8 +82,9 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
             except OSError as error:
                 say(f"{found[1]} is skipped: {error}")
             else:
+                fits = len(data) <= MAX_BYTES and image.width * image.height <= MAX_PIXELS
                 image.thumbnail((_SIDE, _SIDE))
-                yield Frame(time.monotonic(), image.copy)
+                yield Frame(time.monotonic(), image.copy, file=data if fits else None)
         before = found
 
 

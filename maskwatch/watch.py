@@ -85,8 +85,8 @@ def watch(
                 continue
             started = time.monotonic()
             image = frame.to_image()
-            jpeg = _encode(image)
-            while (answer := watcher.ask(jpeg)) is None and every:
+            file = frame.file or _encode(image)
+            while (answer := watcher.ask(file)) is None and every:
                 pass
             if answer:
                 watcher.see(frame, image, answer)
@@ -118,7 +118,7 @@ class _Watcher:
         self._missed = 0.0  # seconds of interruptions, which do not count for alerts
         self._said = ""
 
-    def ask(self, jpeg: bytes) -> Mapping[str, Any] | None:
+    def ask(self, file: bytes) -> Mapping[str, Any] | None:
         """Return the answer for a frame, empty if the service cannot read it; None after waiting for a retry.
 
         Raises:
@@ -128,7 +128,7 @@ class _Watcher:
         query = {"source": self._name, "track": person and f"{self._run}-{person.id}"}
         try:
             with self._waiting():
-                answer = self._client.predict(jpeg, "image/jpeg", **{k: v for k, v in query.items() if v})
+                answer = self._client.predict(file, **{k: v for k, v in query.items() if v})
         except ApiError as refusal:
             if refusal.status == HTTPStatus.UNPROCESSABLE_ENTITY:
                 self._say_once(refusal)

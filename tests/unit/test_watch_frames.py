@@ -224,6 +224,17 @@ def test_a_folder_gives_its_newest_picture_once_it_is_whole(tmp_path):
     given.close()
 
 
+def test_a_picture_in_a_folder_is_sent_as_it_is_where_the_api_takes_it(tmp_path):
+    given = frames_of(str(tmp_path), 20, None, Event())
+    for name, size, as_it_is in (("a.png", (3000, 4000), True), ("b.png", (4000, 4000), False)):
+        data = encode(Image.new("RGB", size, RED), "PNG")
+        (tmp_path / name).write_bytes(data)
+        frame = next(given)
+        assert frame.file == (data if as_it_is else None)
+        assert max(frame.to_image().size) == 1920
+    given.close()
+
+
 def test_a_damaged_picture_in_a_folder_is_left_out_and_said_so(tmp_path, capsys):
     noise = Image.effect_noise((640, 480), 60).convert("RGB")
     red, green = (
