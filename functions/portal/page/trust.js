@@ -5,11 +5,11 @@ import { spell } from "./range.js";
 
 // By verdict: the label whose sign is shown, a title, and what it means.
 const VERDICTS = {
-  ok: ["mask", "Nothing has changed", "Pictures and predictions look as before. Only labels tell whether answers are right."],
+  ok: ["mask", "Nothing has changed", "Pictures and predictions look as before. Only labels can show whether answers are right."],
   drift: ["no_mask", "Something has changed", "If only labels differ, people behave differently; otherwise check the camera."],
   "not enough": ["uncertain", "Too few pictures to detect a change", "Drift is tested as soon as there are enough."],
   "no baseline": ["uncertain", "Nothing to compare with", "The operator of this service can create a baseline."],
-  "other version": ["uncertain", "A new model without a baseline", "Nothing watches for drift until it has one."],
+  "other version": ["uncertain", "A new model without a baseline", "Drift is not monitored until it has one."],
 };
 
 /** Panels for a report, or for null if there is none yet. */
