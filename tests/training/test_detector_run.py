@@ -15,7 +15,7 @@ from tests.training.drawn import draw
 from training.candidate import candidate_release
 from training.detector.convert import convert_run, find_faces, platt
 from training.detector.evaluate import evaluate_run
-from training.detector.model import build, load_trained
+from training.detector.model import load_trained
 from training.detector.scenes import load_scenes
 from training.detector.train import load_cut_faces, train
 from training.errors import TrainingError
@@ -73,15 +73,6 @@ def detected(folder: Path, weights: Path, tmp_path_factory: pytest.TempPathFacto
 
 def history(folder: Path) -> list[dict[str, float]]:
     return json.loads((folder / STATE).read_text())["history"]
-
-
-def test_starting_weights_are_in_the_model(weights: Path) -> None:
-    model = build(weights)
-    with np.load(weights) as arrays:
-        for name in ("Conv1|kernel", "block_16_project_BN|moving_variance"):
-            layer, variable = name.split("|")
-            (found,) = (v for v in model.get_layer(layer).weights if v.name == variable)
-            assert np.array_equal(found.numpy(), arrays[name])
 
 
 def test_every_epoch_is_in_the_history_and_no_checkpoint_of_one_before_is_left(detected: Path) -> None:

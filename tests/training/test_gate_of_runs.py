@@ -20,7 +20,7 @@ VERSION = "2.0.0"
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judged")
-    write_crops(folder, {"test": 20})
+    write_crops(folder, {"test": 10})
     return folder
 
 

@@ -1,11 +1,13 @@
 """The network, what of it is frozen, and the graph that ships."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from tests.training.small_mobilenet import WHOLE
 from training.classifier.model import (
     BACKBONE,
     Calibration,
@@ -14,7 +16,24 @@ from training.classifier.model import (
     projection_matrix,
     serving_model,
 )
+from training.detector import model as detector
 from training.run import freeze_until
+
+
+@pytest.fixture(scope="module", autouse=True)
+def with_whole_mobilenet() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "MobileNetV2", WHOLE)
+        yield
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Starting weights in Keras' own form, drawn at random."""
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
+    WHOLE(include_top=False, weights=None, input_shape=(None, None, 3)).save_weights(path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +51,15 @@ def test_any_size_gives_three_logits(model: keras.Model) -> None:
 
 
 def test_the_backbone_starts_with_the_given_weights(model: keras.Model, backbone: Path) -> None:
-    plain = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3))
+    plain = WHOLE(include_top=False, weights=None, input_shape=(None, None, 3))
     plain.load_weights(backbone)
+    for own, given in zip(model.get_layer(BACKBONE).get_weights(), plain.get_weights(), strict=True):
+        assert np.array_equal(own, given)
+
+
+def test_logits_are_those_of_the_backbone_s_features(model: keras.Model) -> None:
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 96, 96, 3)).astype(np.float32)
-    features = keras.ops.mean(plain(pixels / 127.5 - 1), axis=(1, 2))
+    features = model.get_layer(BACKBONE)(pixels / 127.5 - 1)
     kernel, bias = model.get_layer("logits").get_weights()
     assert np.allclose(model(pixels), features @ kernel + bias, atol=1e-4)
 
@@ -96,3 +120,16 @@ def test_weights_come_back_as_they_were_saved(model: keras.Model, tmp_path: Path
     model.save_weights(tmp_path / "x.weights.h5")
     pixels = np.random.default_rng(0).integers(0, 256, (1, 96, 96, 3)).astype(np.float32)
     assert np.allclose(load_trained(tmp_path / "x.weights.h5")(pixels), model(pixels), atol=1e-6)
+
+
+def test_the_detector_s_backbone_starts_with_the_given_weights(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    plain = WHOLE(alpha=0.35, include_top=False, weights=None, input_shape=(None, None, 3))
+    arrays = {f"{layer.name}|{v.name}": v.numpy() for layer in plain.layers for v in layer.weights}
+    np.savez(tmp_path / "backbone.npz", **arrays)
+    model = detector.build(tmp_path / "backbone.npz")
+    for name in ("Conv1|kernel", "block_16_project_BN|moving_variance"):
+        layer, variable = name.split("|")
+        (found,) = (v for v in model.get_layer(layer).weights if v.name == variable)
+        assert np.array_equal(found.numpy(), arrays[name])
+    assert model(np.zeros((1, 96, 96, 3), np.float32)).shape == (1, 12**2 + 6**2 + 3**2, 5)
