@@ -40,7 +40,16 @@ def test_the_cost_of_a_file_is_measured_in_a_process_of_its_own(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_file_that_is_drawn_is_one_that_is_scored(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_finds_files_that_are_scored(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hostile, "EXAMPLES", 3)
     monkeypatch.setattr(hostile, "SMALLEST", 4.0)
     monkeypatch.setattr(hostile, "LARGEST", dict.fromkeys(hostile.LARGEST, 4.5))
-    assert decode(hostile.drawn(np.random.default_rng(3), kind)).width >= 32
+    (tmp_path / "warm-up").mkdir()
+    worst = hostile.search(kind, tmp_path)
+    assert list(worst) == ["longest", "largest"]
+    assert worst["longest"][0][0] >= worst["largest"][0][0]
+    for (_, _, said), file in worst.values():
+        assert said == "scored"
+        assert decode(file).width >= 32

@@ -72,10 +72,13 @@ def test_a_dropped_folder_without_pictures_says_so(page, tmp_path):
 
 
 def test_a_dropped_file_is_judged_whatever_its_name(page, tmp_path):
-    answer_with(page, json=prediction(face("mask")))
+    """The browser tells no type of it, without which the gateway would take it for text."""
     (tmp_path / "snapshot").write_bytes(encode(draw_face()))
     drop(page, tmp_path / "snapshot")
     expect(page.locator(".card .summary")).to_be_visible()
+    (tmp_path / "live.photo").write_bytes(b"\0\0\0\x18ftypheic" + bytes(2000))
+    drop(page, tmp_path / "live.photo")
+    expect(refused(page)).to_contain_text("This is a HEIC picture.")
 
 
 @pytest.mark.parametrize("body", ["<h1>Welcome to this hotel</h1>", "null", "{}", '{"label": "mask"'])
