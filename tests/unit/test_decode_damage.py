@@ -45,6 +45,13 @@ def refused_as_damaged(data: bytes) -> bool:
     return False
 
 
+def is_scored(data: bytes) -> bool:
+    try:
+        return bool(decode(data))
+    except InputError:
+        return False
+
+
 def places(data: bytes) -> list[int]:
     """Where a packet that is all pixels may begin."""
     return np.linspace(len(data) // 5, len(data) - 2 * PACKET, 12).astype(int).tolist()
@@ -100,6 +107,17 @@ def test_no_bit_of_the_pixels_of_a_png_turns_unnoticed(place: float, bit: int) -
     start = data.index(b"IDAT")
     data[start + int(place * (data.index(b"IEND") - 4 - start))] ^= 1 << bit
     assert refused_as_damaged(bytes(data))
+
+
+@pytest.mark.parametrize("kind", ["baseline JPEG", "progressive JPEG", "grey JPEG", "CMYK JPEG"])
+def test_a_damaged_table_is_called_nothing_else(kind: str) -> None:
+    data = FILES[kind]
+    for table in (b"\xff\xdb", b"\xff\xc4"):
+        start = data.index(table) + 4
+        damaged = (data[:place] + b"\x99" + data[place + 1 :] for place in range(start, start + 18))
+        said = [refused_as_damaged(file) for file in damaged if not is_scored(file)]
+        assert said
+        assert all(said)
 
 
 def png_of(rows: list[bytes], height: int, colour: int, interlaced: int = 0) -> bytes:

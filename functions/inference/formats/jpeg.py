@@ -33,6 +33,7 @@ _DHT, _JPEG_LS = 0xC4, 0xF7
 _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # DHT, DAC, DQT, DRI
 _APP0, _APP1, _APP14 = 0xE0, 0xE1, 0xEE
 _METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})  # APPn, COM
+_USUAL: Final = frozenset({(1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (1, 4)})  # of the first component
 _JFIF: Final = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"  # says that three components are YCbCr
 _ZEROS: Final = bytes(64)  # a block that a disk or a network has lost
 _PADDING: Final = (
@@ -87,7 +88,8 @@ class Jpeg:
         try:
             decoded = self._decode(self.stream, scale)
         except ValueError as error:
-            if "subsampling" in str(error):
+            # TurboJPEG says so of any header that it cannot read.
+            if "subsampling" in str(error) and not self._is_usual():
                 raise _unsupported("a JPEG picture with unusual chroma subsampling") from error
             padded = self.stream[:-2]
             trimmed = padded.rstrip(b"\0")
@@ -104,6 +106,11 @@ class Jpeg:
             return self._decode(trimmed + b"\xff\xd9", scale)
         except ValueError as error:
             raise DamagedError(str(error)) from error
+
+    def _is_usual(self) -> bool:
+        """Whether TurboJPEG knows the sampling factors."""
+        first, *others = self.sampling
+        return not others or (first in _USUAL and set(others[:2]) == {(1, 1)} and others[2:] in ([], [first]))
 
     def _decode(self, stream: bytes, scale: int, *, strict: bool = True) -> NDArray[np.uint8]:
         least = (math.ceil(self.height / scale), math.ceil(self.width / scale)) if scale > 1 else (0, 0)
