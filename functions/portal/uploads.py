@@ -58,7 +58,7 @@ def parse(body: bytes) -> UploadRequest:
     media_type = fields.get("type")
     if not isinstance(media_type, str):
         raise InputError(INVALID_PARAMETER, f"`type` is missing or not a string. {_EXAMPLE}")
-    media_type = media_type.strip().lower()
+    media_type = media_type.partition(";")[0].strip().lower()
     media_type = _SYNONYMS.get(media_type, media_type)
     if media_type not in UPLOAD_TYPES:
         detail = f"{media_type[:64]!r} cannot be scored; upload one of {', '.join(UPLOAD_TYPES)}."

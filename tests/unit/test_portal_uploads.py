@@ -147,6 +147,15 @@ def test_no_source_is_none(upload, output):
 
 
 @pytest.mark.parametrize(
+    "written", ["image/jpg", "IMAGE/JPEG", " image/jpeg ", "image/pjpeg", "image/jpeg; charset=binary"]
+)
+def test_a_type_may_be_written_as_clients_do(upload, written):
+    fields = json.loads(upload(type=written)["body"])["upload"]["fields"]
+    assert fields["Content-Type"] == "image/jpeg"
+    assert fields["key"].endswith(".jpg")
+
+
+@pytest.mark.parametrize(
     ("body", "status", "says"),
     [
         (None, 400, "not JSON"),

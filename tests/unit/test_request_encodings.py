@@ -222,6 +222,9 @@ def test_looking_for_base64_takes_no_time():
     started = time.process_time()
     for body in (b" " * 4_000_000 + b"!", b"A" * 4_000_000 + b"!", b"a=" + b"A" * 4_000_000 + b"\xff"):
         read(body, URLENCODED)
+    for text in (b"%" * 5_900_000, b" " * 5_900_000, b"' " * 2_900_000):
+        assert outcome(b'{"image": "' + text + b'"}', "application/json") == MALFORMED_BASE64
+        outcome(b"image=" + text, URLENCODED)
     assert (
         time.process_time() - started < 2
     )  # seconds of a processor; growing with the square it took minutes
