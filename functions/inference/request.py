@@ -186,7 +186,7 @@ def _from_base64(text: str) -> bytes:
 
 
 def _unescaped(value: bytes) -> bytes:
-    """Undo percent-encoding. What has more percent signs than it has room for escapes is left, which saves seconds."""
+    """Undo percent-encoding, unless there are more percent signs than room for escapes: that would take seconds."""
     return unquote_to_bytes(value) if 3 * value.count(b"%") <= len(value) else value
 
 
