@@ -20,7 +20,7 @@ def small_mobilenet(
 ) -> keras.Model:
     """Build it, as far as training uses what Keras offers."""
     assert not include_top
-    width = round(16 * alpha)
+    width = round(32 * alpha)
     pixels = keras.Input(input_shape) if input_tensor is None else input_tensor
     value = keras.layers.Conv2D(width, 3, strides=4, padding="same", use_bias=False, name="Conv1")(pixels)
     value = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization(name="bn_Conv1")(value))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from functions.inference.classify import MIRROR_BELOW, Classifier, resize
+from functions.inference.classify import MIRROR_THRESHOLD, Classifier, resize
 from functions.inference.interpreter import Interpreter
 from functions.inference.release import Network
 from training.classifier import convert
@@ -42,7 +42,7 @@ def test_every_format_agrees_with_keras(run: Path, dataset: Dataset, name: str, 
     (plain, projected), (mirrored, _) = (
         [o.numpy() for o in served(s)] for s in (squares, squares[:, :, ::-1])
     )
-    unsure = plain.max(axis=1, keepdims=True) < MIRROR_BELOW
+    unsure = plain.max(axis=1, keepdims=True) < MIRROR_THRESHOLD
     expected = np.where(unsure, (plain + mirrored) / 2, plain)
     got = classifier.classify(pictures)
     assert np.abs(np.array([c.probabilities for c in got]) - expected).max() < tolerance

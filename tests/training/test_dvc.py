@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.training import small_mobilenet
 from tests.training.drawn import write_crops
 from tests.training.imports import imported
+from training.classifier.model import build
+from training.files import CLASSIFIER_WEIGHTS
 
 PROJECT = Path(__file__).parents[2]
 TINY = """classifier:
@@ -20,12 +23,21 @@ TINY = """classifier:
   from_release:
     - {size: 160, freeze_until_block: null, epochs: 1, learning_rate: 1.0e-3, train_samples: 24}
 """
+# What tests/training/conftest.py does to Keras in this process, for the processes that DVC starts.
+QUICK = """
+from functools import partialmethod
+
+from training.small_mobilenet import small_mobilenet
+
+keras.applications.MobileNetV2 = small_mobilenet
+keras.Model.compile = partialmethod(keras.Model.compile, run_eagerly=True, jit_compile=False)
+"""
 
 
 class Checkout:
-    """A copy of the project in a git repository of its own."""
+    """A copy of the project in a git repository of its own, which trains a small network."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, backbone: Path) -> None:
         self.folder = folder
         hidden = shutil.ignore_patterns("__pycache__")
         for name in ("training", "functions"):
@@ -33,6 +45,10 @@ class Checkout:
         shutil.copytree(PROJECT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache"))
         for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
             shutil.copyfile(PROJECT / name, folder / name)
+        shutil.copy(small_mobilenet.__file__, folder / "training")
+        with (folder / "training" / "classifier" / "model.py").open("a") as model:
+            model.write(QUICK)
+        build(backbone).save_weights(folder / "training" / "weights" / CLASSIFIER_WEIGHTS)
         (folder / "params.yaml").write_text(TINY)
         write_crops(folder / "pictures", {"train": 8, "val": 3, "test": 4})
         self.run("git", "init", "--quiet")
@@ -72,9 +88,9 @@ class Checkout:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def checkout(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> Checkout:
     """The whole of it once through, from pictures to metrics."""
-    made = Checkout(tmp_path_factory.mktemp("checkout"))
+    made = Checkout(tmp_path_factory.mktemp("checkout"), backbone)
     made.dvc("repro", "--quiet")
     made.commit("first run")
     return made
