@@ -1,7 +1,7 @@
 """Measure everything in one run and write RESULTS.md beside this file: `python -m tests.benchmarks`.
 
-Every contender has a process of its own and one thread. They take turns in short rounds, so that whatever else the
-machine does hits all alike.
+Every contender has a process of its own and one thread. They alternate in short rounds, so that other load on the
+machine affects all equally.
 """
 
 import json
@@ -32,8 +32,8 @@ ROUNDS = 30
 STARTS = 7
 
 NOTE = (
-    "Written by `make bench`: one run, one thread each, every contender in a process of its own, in turns of 0.15 s. "
-    "MB is the most memory that the process ever had."
+    "Written by `make bench`: one run, one thread each, every contender in a process of its own, alternating every "
+    "0.15 s. MB is the process's peak memory."
 )
 
 FRESH = """
@@ -58,7 +58,7 @@ sys.modules["ai_edge_litert"] = sys.modules["ai_edge_litert.interpreter"] = inst
 
 @dataclass
 class Row:
-    """One line of the table; `worker` names the contender, `python` what runs it."""
+    """One line of the table; `worker` is a name of `worker.CONTENDERS`, or a program for a fresh process."""
 
     title: str
     worker: str
@@ -76,7 +76,7 @@ class Row:
         return quantiles(self.times, n=20, method="inclusive")[-1]
 
 
-TABLES = {  # the first of each is what the others are compared with
+TABLES = {  # the others are compared with the first row of each
     "A 640x480 JPEG": [
         Row("handler, end to end", "handler"),
         Row("decode alone", "decode"),
@@ -113,15 +113,15 @@ TABLES = {  # the first of each is what the others are compared with
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """One thread everywhere, and bytecode kept, as the image ships it."""
+    """Return the environment of a contender: one thread, and cached bytecode, as in the image."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     bytecode = {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return kept | dict.fromkeys(names, "1") | bytecode
 
 
-def take_turns(rows: list[Row], folder: Path) -> None:
-    """Rounds of calls in processes that stay."""
+def alternate(rows: list[Row], folder: Path) -> None:
+    """Measure rounds of calls in long-running processes."""
     options = {
         "stdin": subprocess.PIPE,
         "stdout": subprocess.PIPE,
@@ -145,7 +145,7 @@ def take_turns(rows: list[Row], folder: Path) -> None:
 
 @contextmanager
 def release_in_s3() -> Iterator[dict[str, str]]:
-    """The environment in which Predict fetches the shipped release from S3."""
+    """Yield the environment in which Predict fetches the shipped release from S3."""
     with moto_server() as endpoint:
         credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
         s3 = boto3.client(
@@ -161,8 +161,8 @@ def release_in_s3() -> Iterator[dict[str, str]]:
         }
 
 
-def start_afresh(rows: list[Row], folder: Path, s3: dict[str, str]) -> None:
-    """Processes that answer once and end."""
+def measure_starts(rows: list[Row], folder: Path, s3: dict[str, str]) -> None:
+    """Measure processes that answer once and end."""
     for number in range(STARTS + 1):
         for row in rows:
             command = [row.python, "-c", row.worker, folder / "event.json"]
@@ -185,7 +185,7 @@ def _expect(process: subprocess.Popen[str], expected: str) -> None:
     for line in process.stdout:
         if line.strip() == expected:
             return
-    raise RuntimeError(f"{process.args} ended before it said {expected!r}")
+    raise RuntimeError(f"{process.args} ended before it printed {expected!r}")
 
 
 def processor() -> str:
@@ -221,10 +221,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         subprocess.run([sys.executable, "-m", "tests.benchmarks.models", folder], cwd=ROOT, check=True)
-        *staying, fresh = tables.values()
-        take_turns([row for rows in staying for row in rows], folder)
+        *long_running, fresh = tables.values()
+        alternate([row for rows in long_running for row in rows], folder)
         with release_in_s3() as s3:
-            start_afresh(fresh, folder, s3)
+            measure_starts(fresh, folder, s3)
     packages = ("ai-edge-litert", "numpy", "pillow", "tensorflow-cpu", "keras", "onnxruntime")
     versions = ", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)])
     machine = f"{processor()}, {os.cpu_count()} cores"

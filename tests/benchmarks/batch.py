@@ -1,7 +1,7 @@
 """Measure Batch against the sum of its parts: `python -m tests.benchmarks.batch` prints a table.
 
-The handler has one processor to itself, as Lambda gives with 1,769 MB; S3 (moto) is on another, where there is one.
-All contenders are in one process and take turns on the same pictures, whose results are deleted in between.
+The handler has one processor to itself, as on Lambda with 1,769 MB; S3 (moto) is on another, if there is one. All
+contenders run in one process and alternate on the same pictures, whose results are deleted in between.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ ROUNDS = 8
 PARTS = ("fetch", "decode", "score")
 CONTENDERS = {
     "batch": "handler, a batch of ten",
-    "single": "handler, a picture an invocation",
+    "single": "handler, one picture per invocation",
     **{part: f"{part} alone" for part in PARTS},
 }
 
@@ -45,7 +45,7 @@ def picture(width: int, height: int, number: int) -> bytes:
 
 
 def measure(rounds: int = ROUNDS, sizes: Sequence[str] = tuple(SIZES)) -> dict[str, dict[str, float]]:
-    """Milliseconds a picture, by size and contender: run the worker against a moto server of its own."""
+    """Run the worker against a moto server of its own, and return milliseconds per picture by size and contender."""
     with moto_server() as endpoint:
         credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
         environment = (
@@ -119,9 +119,9 @@ def _message(key: str) -> dict[str, object]:
 
 
 def render(times: dict[str, dict[str, float]]) -> str:
-    """The Markdown table; the floor is what fetching, decoding and scoring take one after the other."""
+    """Return the Markdown table; the floor is the time of fetching, decoding and scoring one after the other."""
     lines = [
-        "| Batch, one processor | ms a picture | pictures a second | of the floor's |",
+        "| Batch, one processor | ms per picture | pictures per second | share of the floor |",
         "|---|--:|--:|--:|",
     ]
     for size, rows in times.items():

@@ -1,7 +1,8 @@
-"""Frames a second of the page's camera view, end to end, on `make run`: `python -m tests.benchmarks.camera`.
+"""Measure the page's frames per second with `make run`: `python -m tests.benchmarks.camera`.
 
-From the camera's picture to the boxes over it: grab, JPEG, HTTP, decode, detect, classify, follow, draw. Chromium's
-fake camera shows a film of drawn faces, 640 x 480, at 30 frames a second; the page may send as many.
+A frame goes from the camera to the boxes drawn over it: grab, JPEG, HTTP, decode, detect, classify, track, draw.
+    Chromium's
+fake camera shows a video of drawn faces, 640 x 480, at 30 frames per second; the page may send as many.
 """
 
 import argparse
@@ -53,16 +54,16 @@ def main() -> None:
             rate, wait = measure(browser, url, options.seconds)
             rates.append(rate)
             load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-            say(f"round {number + 1}: {rate:.1f} frames/s, answers after {wait:.0f} ms, load {load}")
-        say(f"median {statistics.median(rates):.1f} frames/s, lowest {min(rates):.1f}")
+            log(f"round {number + 1}: {rate:.1f} frames/s, answers after {wait:.0f} ms, load {load}")
+        log(f"median {statistics.median(rates):.1f} frames/s, lowest {min(rates):.1f}")
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
 def measure(browser: Browser, url: str, seconds: int) -> tuple[float, float]:
-    """Frames that were drawn a second, and milliseconds from grab to answer (median)."""
+    """Return frames drawn per second, and milliseconds from grab to answer (median)."""
     context = browser.new_context(permissions=["camera"])
     context.add_init_script("sessionStorage.setItem('maskwatch-key', 'local')")
     page = context.new_page()
@@ -83,7 +84,7 @@ def measure(browser: Browser, url: str, seconds: int) -> tuple[float, float]:
 
 @contextmanager
 def system() -> Iterator[str]:
-    """Run `make run`'s system on a free port; gives its address."""
+    """Run the local stack on a free port, and yield its URL."""
     command = [sys.executable, "-m", "infra.local", "--port", "0"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

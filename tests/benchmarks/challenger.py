@@ -1,7 +1,7 @@
-"""What a challenger in the shadow adds to an answer, and to memory: `python -m tests.benchmarks.challenger`.
+"""Measure what a challenger in shadow mode adds to time and memory: `python -m tests.benchmarks.challenger`.
 
-A picture is scored by the live release alone, by the challenger alone, and by both as Predict does; they take turns,
-so that a busy machine is as busy for each. What both take beyond the sum of the two is what the shadow itself costs.
+A picture is scored by the live release alone, by the challenger alone, and by both as Predict does. The three
+alternate, so that other load affects all equally. The overhead is the time of both minus the sum of the other two.
 """
 
 import resource
@@ -26,7 +26,7 @@ def timed(call):
 
 
 def peak():
-    """The most memory so far, in MiB."""
+    """Return the peak memory so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

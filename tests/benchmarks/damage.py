@@ -1,8 +1,8 @@
 """How much damage is noticed, and what that costs: `python -m tests.benchmarks.damage` prints two tables.
 
-Test pictures of DATA (drawn ones where there are none) are saved in each form, and damaged at random places in five
-ways. Before is Pillow alone; now is `decode`. Of what is not noticed, the table counts how often the label is another
-one than that of the undamaged picture.
+Test pictures of DATA (drawn ones if it has none) are saved in each format, and damaged at random places in five ways.
+"Before" is Pillow alone; "now" is `decode`. For damage that is not noticed, the table counts how often the label
+differs from that of the undamaged picture.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ DAMAGES: Final[Mapping[str, Callable[[bytes, int, np.random.Generator], bytes]]]
 
 
 def pictures() -> list[Image.Image]:
-    """Faces to damage: test crops of DATA at their size, or drawn ones."""
+    """Return faces to damage: test crops of DATA at their size, or drawn ones."""
     table = DATA / "crops.csv"
     if not table.exists():
         return [draw_face(320 + 8 * number, 400) for number in range(25)]
@@ -72,7 +72,7 @@ def pictures() -> list[Image.Image]:
 
 
 def before(data: bytes) -> Image.Image:
-    """Decode as was done before damage was looked for."""
+    """Decode as before damage was checked."""
     image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
     width, height = image.size
     scale = max(min(width, height) // 448, 1)
@@ -82,7 +82,7 @@ def before(data: bytes) -> Image.Image:
 
 
 def damage() -> str:
-    """The table of what is noticed."""
+    """Return the table of noticed damage."""
     rng = np.random.default_rng(0)
     models = load_models(open_release(""), threads=1)
     originals = pictures()
@@ -117,7 +117,7 @@ def damage() -> str:
         for name in (form, way, "all"):
             counts[name] += seen
     lines = [
-        "| damaged | files | noticed before | noticed now | of the rest, label changes |",
+        "| damaged | files | noticed before | noticed now | label changed, of those not noticed |",
         "|---|--:|--:|--:|--:|",
     ]
     for name, count in counts.items():
@@ -129,7 +129,7 @@ def damage() -> str:
 
 
 def cost() -> str:
-    """The table of what it costs: milliseconds of a processor, in turns."""
+    """Return the table of costs: milliseconds of processor time, alternating."""
     lines = ["| JPEG | before, median ms | now, median ms | ratio |", "|---|--:|--:|--:|"]
     for name, size in SIZES.items():
         file = encode(pictures()[0].resize(size, Image.Resampling.BICUBIC), quality=90)

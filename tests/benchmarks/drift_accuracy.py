@@ -1,8 +1,8 @@
-"""What feedback says of the accuracy when people choose what to judge: `python -m tests.benchmarks.drift_accuracy`.
+"""Measure how feedback estimates accuracy if people choose labels: `python -m tests.benchmarks.drift_accuracy`.
 
-A site makes predictions of which 97% are right. People stay for one to five frames of a minute, whose predictions are
-right or wrong together. Its feedback is chosen in three ways; beside it, everything of the audit sample is judged.
-The table compares both estimates with the truth, and says how often the intervals hold it.
+97% of a site's predictions are right. Each person stays for one to five frames of a minute, whose predictions are
+right or wrong together. Feedback is chosen in three ways; in addition, the whole audit sample is labelled. The table
+compares both estimates with the truth, and says how often the intervals contain it.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RIGHT: Final = 0.97
-STAYS: Final = 3_000  # of people, of three frames each on average
+STAYS: Final = 3_000  # three frames each on average
 
 CHOSEN: Final[dict[str, Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.float64]]]] = {
     "mistakes ten times as often": lambda right, _: np.where(right, 0.01, 0.1),
-    "one camera alone, which is worse": lambda _, worse: np.where(worse, 0.1, 0.0),
-    "what pleases: right answers alone": lambda right, _: np.where(right, 0.03, 0.0),
+    "only one camera, which is worse": lambda _, worse: np.where(worse, 0.1, 0.0),
+    "only right answers": lambda right, _: np.where(right, 0.03, 0.0),
 }
 
 
 def simulate(
     choose: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.float64]], rng: np.random.Generator
 ) -> tuple[float, int, list[LabelledPrediction], list[LabelledPrediction]]:
-    """Return a site's accuracy, how many predictions there are, those chosen to be judged, and those drawn."""
+    """Return a site's accuracy, its number of predictions, and the chosen and the randomly drawn labels."""
     frames = rng.integers(1, 6, STAYS)
-    worse = rng.random(STAYS) < 0.25  # seen by the camera that is right in 91 of 100
+    worse = rng.random(STAYS) < 0.25  # from the camera that is right in 91 of 100
     right = np.repeat(rng.random(STAYS) < np.where(worse, 0.91, RIGHT + (RIGHT - 0.91) / 3), frames)
     minutes, worse = np.repeat(np.arange(STAYS), frames), np.repeat(worse, frames)
     picked = rng.random(len(right)) < choose(right, worse)
     drawn = rng.random(len(right)) < AUDIT_SHARE
 
-    def judged(places: NDArray[np.bool_]) -> list[LabelledPrediction]:
+    def labelled(places: NDArray[np.bool_]) -> list[LabelledPrediction]:
         return [
             LabelledPrediction(
                 "gate", minute, "1", "mask", "mask" if ok else "no_mask", uncertain=False, audit=True
@@ -49,7 +49,7 @@ def simulate(
             for minute, ok in zip(minutes[places].tolist(), right[places].tolist(), strict=True)
         ]
 
-    return float(right.mean()), len(right), judged(picked), judged(drawn)
+    return float(right.mean()), len(right), labelled(picked), labelled(drawn)
 
 
 def main() -> None:
@@ -57,20 +57,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sites", type=int, default=1_000, help="of each kind (default: %(default)s)")
     sites = parser.parse_args().sites
-    heads = "what people choose to judge", "their estimate is off by", "its interval holds"
-    more = "the audit sample's is off by", "its interval holds", "the bounds hold"
+    heads = "what people choose to label", "error of their estimate", "interval contains the truth"
+    more = ("error of the audit sample's estimate", "interval contains the truth", "bounds contain the truth")
     print(f"| {' | '.join([*heads, *more])} |", "|---|---:|---:|---:|---:|---:|", sep="\n")  # noqa: T201
     for name, choose in CHOSEN.items():
         rng = np.random.default_rng(0)
         off, held, bounded = np.zeros(2), np.zeros(2), 0
         for _ in range(sites):
-            actual, of, chosen, audit = simulate(choose, rng)
+            actual, total, chosen, audit = simulate(choose, rng)
             for place, labels in enumerate((chosen, audit)):
-                found = figures(labels, of)
+                found = figures(labels, total)
                 assert found.accuracy
                 off[place] += found.accuracy.value - actual
                 held[place] += found.accuracy.low <= actual <= found.accuracy.high
-            low, high = figures(chosen, of).bounds or (0.0, 1.0)
+            low, high = figures(chosen, total).bounds or (0.0, 1.0)
             bounded += low <= actual <= high
         said = [
             f"{100 * one / sites:+.1f} points | {count / sites:.1%}"

@@ -1,8 +1,8 @@
-"""How often Drift sees what has changed, and what has not: `python -m tests.benchmarks.drift_power`.
+"""Measure Drift's power and its false alarms on simulated sites: `python -m tests.benchmarks.drift_power`.
 
-Sites are drawn at random, see `drift_worlds`. Two weeks make the baseline; then come thirty days, each of which is
-judged once, as its midnight is. In an unchanged world every beginning of an alarm is a false one. A change happens on
-the eighth day; what is told of it, and after how many days, is the power.
+Sites are drawn at random (see `drift_worlds`). Two weeks are the baseline; each of the thirty days after it is
+compared once, at its midnight. If the site does not change, every start of an alarm is a false alarm. If it changes
+on the eighth day, the power is how often that is detected, and after how many days.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ CHANGED: Final[dict[str, Sequence[tuple[str, Change]]]] = {
         (f"x {by}", Change(wider={"contrast": by}, sources=1)) for by in (1.3, 1.7, 2.5)
     ],
     "another kind of people, everywhere": [(f"{by} SD", Change(by=_all(by))) for by in (0.3, 0.6, 1.0)],
-    "fewer masks, pictures alike": [
+    "fewer masks, similar pictures": [
         (f"80% → {after:.0%}", Change(labels=(after, 0.97 - after, 0.03))) for after in (0.7, 0.6, 0.4)
     ],
     "less confidence": [(f"-{by:.0%}", Change(unsure=by)) for by in (0.02, 0.05, 0.1)],
@@ -77,19 +77,19 @@ CHANGED: Final[dict[str, Sequence[tuple[str, Change]]]] = {
     "a camera falls silent": [("all of it", Change(sources=1, gone=True))],
     "another release scores, from noon on": [("all of it", Change(release=True))],
 }
-NEW_SOURCES: Final = {  # no change of what was there: every alarm is a false one
-    "a new camera beside four, from the second week on": Change(newcomers=1),
-    "four new cameras beside four, from the second week on": Change(newcomers=4),
+NEW_SOURCES: Final = {  # the existing cameras do not change: every alarm is a false one
+    "a new camera in addition to four, from the second week on": Change(newcomers=1),
+    "four new cameras in addition to four, from the second week on": Change(newcomers=4),
 }
 
 
 @dataclass(frozen=True)
 class Run:
-    """What was told of one site.
+    """The alarms of one site.
 
     Attributes:
-        alarms: Whether there was an alarm, day by day.
-        named: What the confirmed findings were about.
+        alarms: Whether there was an alarm, for each day.
+        named: The kinds of the confirmed findings.
     """
 
     alarms: tuple[bool, ...]
@@ -102,13 +102,13 @@ class Run:
 
     @property
     def delay(self) -> int | None:
-        """After how many whole days of the change there was an alarm."""
+        """The number of whole days from the change to an alarm."""
         changed = self.alarms[BEFORE:]
         return changed.index(True) + 1 if True in changed else None
 
 
-def _remembering(effects: Callable[[Sample, Moments], Effects]) -> Callable[[Sample, Moments], Effects]:
-    """Work out once what is the same for every day that looks back on a day."""
+def _cached(effects: Callable[[Sample, Moments], Effects]) -> Callable[[Sample, Moments], Effects]:
+    """Cache the effects of a day, which is part of several comparisons."""
     known: dict[tuple[int, int], Effects] = {}
 
     def recall(sample: Sample, reference: Moments) -> Effects:
@@ -121,14 +121,14 @@ def _remembering(effects: Callable[[Sample, Moments], Effects]) -> Callable[[Sam
 
 
 def run(world: World, change: Change | None, seed: int) -> Run:
-    """Draw a site, and judge its days."""
+    """Simulate a site, and compare each of its days with the baseline."""
     rng = np.random.default_rng(seed)
     onset = BASELINE_DAYS + BEFORE
     past = list(samples(world, change, onset, rng))
     baseline = build(RELEASE, past[:BASELINE_DAYS])
     info = BaselineInfo("", RELEASE, own=True)
     alarms, named = [], set()
-    with patch.object(comparing, "effects", _remembering(comparing.effects)):
+    with patch.object(comparing, "effects", _cached(comparing.effects)):
         for day in range(BASELINE_DAYS, BASELINE_DAYS + MONTH):
             result = compare(past[day], past[max(BASELINE_DAYS, day - DAYS + 1) : day + 1], baseline)
             serving = "another" if change and change.release and day >= onset else RELEASE
@@ -144,7 +144,7 @@ def run(world: World, change: Change | None, seed: int) -> Run:
 def samples(
     world: World, change: Change | None, onset: int, rng: np.random.Generator
 ) -> Iterator[dict[str, Sample]]:
-    """Give what the baseline's release has scored, day by day, by source."""
+    """Yield the samples of each day by source, as the baseline's release scored them."""
     site = Site(world, rng)
     others = Site(replace(world, sources=change.newcomers), rng) if change and change.newcomers else None
     for number in range(BASELINE_DAYS + MONTH):
@@ -164,7 +164,7 @@ def _before_noon(frames: Frames) -> Frames:
 
 
 def unchanged(runs: int, pool: ProcessPoolExecutor) -> Iterator[str]:
-    """Give the table of false alarms."""
+    """Yield the lines of the table of false alarms."""
     yield "| an unchanged site | months | false alarms | days with an alarm | alarms a month |"
     yield "|---|---:|---:|---:|---:|"
     sites = [(name, world, None) for name, world in UNCHANGED.items()]
@@ -176,8 +176,8 @@ def unchanged(runs: int, pool: ProcessPoolExecutor) -> Iterator[str]:
 
 
 def changed(runs: int, pool: ProcessPoolExecutor) -> Iterator[str]:
-    """Give the table of power."""
-    yield "| what changes on four cameras with weather and nights | by | told of | after, median days | as |"
+    """Yield the lines of the table of power."""
+    yield "| what changes on four cameras with weather and nights | by | detected | after, median days | as |"
     yield "|---|---:|---:|---:|---|"
     for name, sizes in CHANGED.items():
         for size, change in sizes:

@@ -26,16 +26,16 @@ from tests.records import drawn
 
 ROOT = Path(__file__).parents[2]
 RECORDS = 1_000_000
-OBJECT = 5_000  # records, some 7 MB before they are packed
-JUDGED = 1_000  # of which people said what they showed
-DRAWN = 5_000  # of which the rest are copies with a name and a time of their own
+OBJECT = 5_000  # records, some 7 MB before compression
+LABELLED = 1_000  # records with feedback
+DRAWN = 5_000  # the other records are copies of these with other ids and times
 SOURCES = 12
 END = datetime(2026, 11, 21, 9, tzinfo=UTC)
 BASELINE = "baseline/usual.json"
 
 
 def fill(s3: object, records: int) -> int:
-    """Put records into S3 as Firehose would, with duplicates and a baseline, and return how many bytes they take."""
+    """Put records into S3 as Firehose would, with duplicates and a baseline, and return their size in bytes."""
     from functions.drift import baseline  # noqa: PLC0415
     from functions.drift.sample import Sampler  # noqa: PLC0415
     from functions.shared.record import as_record  # noqa: PLC0415
@@ -60,7 +60,7 @@ def fill(s3: object, records: int) -> int:
             when = END - step * (number + 1)
             record["time"] = when.isoformat(timespec="milliseconds")
             record["prediction_id"] = str(uuid.UUID(int=number, version=4))
-            if number < JUDGED:
+            if number < LABELLED:
                 _give_feedback(s3, record)
             made.append(json.dumps(record, separators=(",", ":")))
         body = gzip.compress(("\n".join(made) + "\n").encode(), 6)
@@ -97,7 +97,7 @@ def work() -> dict[str, object]:
 
 
 def measure(records: int = RECORDS) -> dict[str, object]:
-    """What `work` found in a process of its own, and the size of what it read."""
+    """Run `work` in a process of its own, and return its result with the size of the records."""
     with moto_server() as endpoint:
         s3 = boto3.Session("local", "local", region_name="us-east-1").client("s3", endpoint_url=endpoint)
         for bucket in ("records", "insights"):

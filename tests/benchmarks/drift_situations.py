@@ -1,7 +1,7 @@
-"""Reports on five made-up situations, for somebody new to read: `python -m tests.benchmarks.drift_situations FOLDER`.
+"""Write drift reports on five simulated situations: `python -m tests.benchmarks.drift_situations FOLDER`.
 
-Each is simulated (see `drift_worlds`) and goes through Drift's own run, which writes the report into the folder; what
-`make drift` says of it is printed. docs/monitoring.md tells what readers did with them.
+Each is simulated (see `drift_worlds`) and processed by Drift's own `run`, which writes the report into the folder;
+the output of `make drift` is printed. docs/monitoring.md says what readers concluded from them.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ BUCKETS: Final = {"RECORDS_BUCKET": "records", "INSIGHTS_BUCKET": "insights"}
 
 @dataclass(frozen=True)
 class Situation:
-    """What happens at a site, and what people judge.
+    """A change at a site, and people's labels.
 
     Attributes:
-        name: Of its report.
-        change: On the day `ONSET`; None for none.
-        days: From then to the report.
-        audit: Of the audit sample of the release that serves: how many were judged, and how many of these were right.
-        chosen: The same of what people chose to judge.
+        name: The report's file name.
+        change: What changes on the day `ONSET`, if anything.
+        days: From the change to the report.
+        audit: How many predictions of the audit sample of the serving release were labelled, and how many were right.
+        chosen: The same for predictions that people chose to label.
         world: The site.
     """
 
@@ -71,14 +71,14 @@ SITUATIONS: Final = (
     Situation("a Sunday", None, days=7, world=World(weather=0.05, night=1.0, weekend=(0.3, 1.3))),
     Situation("people who drop their masks", Change(labels=(0.5, 0.46, 0.04)), days=4),
     Situation(
-        "a new release that is wholly wrong", Change(release=True), days=4, audit=(45, 16), chosen=(20, 2)
+        "a new release that is mostly wrong", Change(release=True), days=4, audit=(45, 16), chosen=(20, 2)
     ),
-    Situation("a grumbler who judges mistakes alone", None, days=7, chosen=(160, 12)),
+    Situation("a person who labels only mistakes", None, days=7, chosen=(160, 12)),
 )
 
 
 def report(situation: Situation, folder: Path) -> Iterator[str]:
-    """Write the report of a situation, and give what `make drift` says of it."""
+    """Write the report of a situation, and yield the lines that `make drift` prints."""
     settings = read_settings(BUCKETS | {"BASELINE_URI": "s3://insights/baseline/own.json"})
     found, baseline = gathered(situation)
     with mock_aws(), patch("functions.drift.run.gather", return_value=found):
@@ -93,21 +93,21 @@ def report(situation: Situation, folder: Path) -> Iterator[str]:
 
 
 def gathered(situation: Situation) -> tuple[Gathered, str]:
-    """Return what reading the records of a situation would give, and the site's baseline."""
+    """Return the data that Drift would read from the records of a situation, and the site's baseline."""
     days = list(samples(situation.world, situation.change, ONSET, np.random.default_rng(3)))
     last = ONSET + situation.days
     window = days[last - 1]
     replaced = bool(situation.change and situation.change.release)
     version = "2" if replaced else RELEASE
     seen = sum(sample.seen for sample in window.values())
-    of = 1_900 * situation.days if replaced else 1_900 * 30
-    audit = judged(*situation.audit, version, audit=True)
+    total = 1_900 * situation.days if replaced else 1_900 * 30
+    audit = labelled(*situation.audit, version, audit=True)
     counts = Counts(records=1_900 if replaced else seen, other_versions=1_900 if replaced else 0)
     accuracy = Accuracy(
-        chosen=figures([*audit, *judged(*situation.chosen, version, audit=False)], of),
-        audit=figures(audit, of // 100),
+        chosen=figures([*audit, *labelled(*situation.chosen, version, audit=False)], total),
+        audit=figures(audit, total // 100),
         sources={},
-        model_versions={version: figures(audit, of // 100)},
+        model_versions={version: figures(audit, total // 100)},
         unknown=0,
         corrupt=0,
         unread=0,
@@ -127,8 +127,8 @@ def gathered(situation: Situation) -> tuple[Gathered, str]:
     return found, build(RELEASE, days[:BASELINE_DAYS]).to_json()
 
 
-def judged(n: int, right: int, version: str, *, audit: bool) -> Sequence[LabelledPrediction]:
-    """Return so many judged predictions, each of another person, of which some were right."""
+def labelled(n: int, right: int, version: str, *, audit: bool) -> Sequence[LabelledPrediction]:
+    """Return `n` labelled predictions, each of another person, of which `right` were right."""
     return [
         LabelledPrediction(
             "gate-000",
@@ -144,7 +144,7 @@ def judged(n: int, right: int, version: str, *, audit: bool) -> Sequence[Labelle
 
 
 def main() -> None:
-    """Write the pages, and print what is said."""
+    """Write the reports, and print the summaries."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     with patch.object(html, "_evidently", lambda *_: []):

@@ -1,4 +1,4 @@
-"""Sites with cameras, drawn at random: people who stay for seconds, come again, and come by day and on weekdays."""
+"""Simulated sites with cameras, whose visitors stay for seconds, may return, and vary by hour and weekday."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _CERTAINTY: Final = np.array([40.0, 20.0, 8.0])  # of beta distributions, by lab
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes different on a day.
+    """A change of a site on a day.
 
     Attributes:
         by: Standard deviations by which features move.
-        by_day: The same for every day from then on, added up.
+        by_day: Standard deviations by which features move further on each day.
         wider: Factors of the spread of features.
         labels: The new shares of the labels.
-        unsure: What is taken off the confidence.
-        sources: How many of the sources are concerned; None for all.
-        gone: Whether these send nothing any more.
-        newcomers: How many cameras come that were not there before.
+        unsure: The decrease in confidence.
+        sources: The number of sources affected; None for all.
+        gone: Whether these stop sending.
+        newcomers: The number of new cameras.
         release: Whether another release scores the pictures, from noon of the first day on.
     """
 
@@ -58,15 +58,15 @@ class World:
     """A site.
 
     Attributes:
-        sources: How many cameras there are.
-        people: Who pass a camera on a weekday, on average.
-        frames: In which each of them is seen, on average, six seconds apart.
-        regulars: From how many people these are drawn, day after day; None for ever new ones.
+        sources: The number of cameras.
+        people: Visitors of a camera on a weekday, on average.
+        frames: Frames of each visitor, on average, six seconds apart.
+        regulars: The size of the population from which visitors are drawn every day; None if all are new.
         night: Standard deviations by which pictures are darker and noisier from 20 to 6 o'clock.
-        weather: Share of the variance of the appearance that is between days, alike for all cameras.
+        weather: Share of the variance of the appearance that is between days, equal for all cameras.
         inertia: Correlation of the weather with that of the day before.
-        weekend: Factors of the people on weekends, of every other source.
-        labels: Shares.
+        weekend: Factors of the number of visitors on weekends, alternating between the sources.
+        labels: Shares of the labels.
     """
 
     sources: int = 4
@@ -84,7 +84,7 @@ Frames = tuple["NDArray[np.float32]", "NDArray[np.int8]", "NDArray[np.int64]"]  
 
 
 class Site:
-    """One site of a world, day after day."""
+    """Generates the frames of a site, one day after the other."""
 
     def __init__(self, world: World, rng: np.random.Generator) -> None:
         self._world, self._rng = world, rng

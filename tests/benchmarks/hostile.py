@@ -1,8 +1,7 @@
-"""What a file can cost at most: `python -m tests.benchmarks.hostile` prints a table.
+"""Measure the most that a file can cost: `python -m tests.benchmarks.hostile` prints a table.
 
-Files of up to 25 MB are made by hand, and by Hypothesis, which searches sizes, modes, encoders and contents for
-the most time and memory. Each is decoded in a process that has done nothing else. Told are the seconds of a processor
-and the memory on top.
+Files of up to 25 MB are made by hand, and by Hypothesis, which searches sizes, modes, encoders and contents for the
+most time and memory. Each is decoded in a process of its own. The table has processor seconds and additional memory.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ from tests.pictures import chunk, draw_face, encode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Cost = tuple[float, float, str]  # seconds of a processor, MiB on top, and what came of it
-EXAMPLES: Final = 40  # of the search, for each format
-SMALLEST: Final = 5.0  # logarithms of pixels
+Cost = tuple[float, float, str]  # processor seconds, additional MiB, and the outcome
+EXAMPLES: Final = 40  # per format
+SMALLEST: Final = 5.0  # log10 of the number of pixels
 LARGEST: Final = {"JPEG": 7.6, "PNG": 7.6, "WEBP": 7.1}
-# Pillow's encoder wants room for a row of scans; whatever it encodes, it allocates all of it.
+# Pillow's encoder allocates this much for every picture; it must hold a row of all scans.
 ImageFile.MAXBLOCK = 1 << 26
 
 PROGRAM: Final = """
@@ -63,15 +62,15 @@ Path("/proc/self/clear_refs").write_text("5")  # forget the peak until now
 before, started = status("VmRSS"), time.process_time()
 try:
     decode(data)
-    said = "scored"
+    outcome = "scored"
 except InputError as error:
-    said = error.problem.slug
-print(time.process_time() - started, (status("VmHWM") - before) / 1024, said)
+    outcome = error.problem.slug
+print(time.process_time() - started, (status("VmHWM") - before) / 1024, outcome)
 """
 
 
 def by_hand() -> Iterator[tuple[str, str, bytes]]:
-    """Format, name and file of what is known to be costly."""
+    """Yield format, name and content of files that are known to be costly."""
     face, png = encode(draw_face()), encode(draw_face(), "PNG")
     yield "JPEG", "40 MP of one colour, 4:4:4", grey_jpeg(8000, 5000, sampling=FULL)
     yield "JPEG", "100 scans, 28 MP", jpeg_of_scans(6700, 4300, 100)
@@ -135,7 +134,7 @@ def by_hand() -> Iterator[tuple[str, str, bytes]]:
 
 @st.composite
 def drawn(draw: st.DrawFn, kind: str) -> bytes:
-    """A file of any size that is accepted, smooth or noisy, in any way that Pillow can write."""
+    """Draw a file of any accepted size, smooth or noisy, in any variant that Pillow can write."""
     pixels = 10 ** draw(st.floats(SMALLEST, LARGEST[kind]))
     width = int(np.clip(np.sqrt(pixels) * 4 ** draw(st.floats(-1, 1)), 32, 16_000))
     height = int(np.clip(pixels / width, 32, 16_000))
@@ -156,17 +155,17 @@ def drawn(draw: st.DrawFn, kind: str) -> bytes:
 
 
 def measure(file: bytes, folder: Path) -> Cost:
-    """Seconds of a processor, MiB on top, and what came of it."""
+    """Return processor seconds, additional MiB, and the outcome."""
     (folder / "file").write_bytes(file[:MAX_UPLOAD_BYTES])
     command = [sys.executable, "-c", PROGRAM, folder / "warm-up", folder / "file"]
-    seconds, mebibytes, said = subprocess.run(
+    seconds, mebibytes, outcome = subprocess.run(
         command, check=True, capture_output=True, text=True
     ).stdout.split()
-    return float(seconds), float(mebibytes), said
+    return float(seconds), float(mebibytes), outcome
 
 
 def search(kind: str, folder: Path) -> dict[str, tuple[Cost, bytes]]:
-    """What Hypothesis finds that takes the longest and the most memory, each with its cost."""
+    """Return the files that Hypothesis finds to take the longest and the most memory, with their costs."""
     worst: dict[str, tuple[Cost, bytes]] = {}
 
     @settings(

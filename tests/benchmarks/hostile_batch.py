@@ -1,4 +1,4 @@
-"""What hostile uploads cost the good ones beside them: `python -m tests.benchmarks.hostile_batch` prints a table."""
+"""Measure how hostile uploads delay good ones: `python -m tests.benchmarks.hostile_batch` prints a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def seconds(files: Mapping[str, bytes]) -> float:
-    """Return how long a new process of Batch takes for files, upload included."""
+    """Return how long a fresh import of Batch takes for files, upload included."""
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
         patch.setattr(sys, "path", [str(FAULTY), *sys.path])
         with batch_on_moto(patch) as (module, s3):
@@ -29,7 +29,7 @@ def seconds(files: Mapping[str, bytes]) -> float:
 
 
 def main() -> None:
-    """Measure both in turns, and print the table."""
+    """Measure both alternately, and print the table."""
     mixed = mixed_uploads()
     good = {key: file for key, file in mixed.items() if key.startswith("good/")}
     lines = [f"| {len(good)} good | with {len(HOSTILE)} hostile | ratio |", "|--:|--:|--:|"]

@@ -1,4 +1,4 @@
-"""What the contenders need, made from the shipped Keras weights: `python -m tests.benchmarks.models FOLDER`."""
+"""Write the contenders' inputs, made from the shipped Keras weights: `python -m tests.benchmarks.models FOLDER`."""
 
 import json
 import shutil
@@ -19,11 +19,15 @@ WEIGHTS = Path(__file__).parents[2] / "training" / "weights" / "classifier.weigh
 
 
 SCENES = {"640x480": (640, 480), "1920x1080": (1920, 1080)}
-FACES = {1: (2, 3), 5: (2, 3), 30: (5, 8)}  # as many as are judged, of rows and columns of more
+FACES = {
+    1: (2, 3),
+    5: (2, 3),
+    30: (5, 8),
+}  # number of faces to judge: rows and columns of at least as many drawn faces
 
 
 def scene(width: int, height: int, rows: int, columns: int, rng: np.random.Generator) -> bytes:
-    """A picture of faces in rows and columns."""
+    """Draw a picture of faces in rows and columns."""
     image = Image.new("RGB", (width, height), (96, 110, 118))
     side = int(0.8 * min(width // columns, height // rows))
     for row in range(rows):
@@ -34,8 +38,8 @@ def scene(width: int, height: int, rows: int, columns: int, rng: np.random.Gener
     return encode(Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8)), quality=85)
 
 
-def keen_release(folder: Path) -> None:
-    """The shipped release, but taking anything for a face: drawn ones do not convince it, and cost as much."""
+def release_without_threshold(folder: Path) -> None:
+    """Copy the shipped release with a detection threshold near zero, so that drawn faces are found."""
     shutil.copytree(BAKED, folder)
     manifest = json.loads((folder / MANIFEST).read_text())
     manifest["detector"]["min_score"] = 0.001
@@ -43,8 +47,8 @@ def keen_release(folder: Path) -> None:
 
 
 def write_scenes(folder: Path, rng: np.random.Generator) -> None:
-    """Events with a scene each, and the release that finds as many faces in it as their names say."""
-    keen_release(folder / "keen")
+    """Write events, one per scene, and the release that finds in each as many faces as its name says."""
+    release_without_threshold(folder / "release")
     for name, size in SCENES.items():
         for count, grid in FACES.items():
             query = {"max_faces": str(count)}
@@ -63,7 +67,7 @@ def main(folder: Path) -> None:
     (folder / "event.json").write_text(json.dumps(event))
     served = serving_model(load_trained(WEIGHTS), 224, Calibration(1.0, (0.0, 0.0, 0.0)))
     served.save(folder / "served.keras")
-    noise = rng.integers(0, 256, (20, 224, 224, 3), dtype=np.uint8)  # ranges do not matter to speed
+    noise = rng.integers(0, 256, (20, 224, 224, 3), dtype=np.uint8)  # quantization ranges do not affect speed
     for name, file in convert(served, 224, list(noise)).items():
         (folder / f"{name}.tflite").write_bytes(file)
     served(noise[:1].astype(np.float32))

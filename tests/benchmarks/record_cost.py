@@ -1,8 +1,8 @@
-"""What a prediction pays for being remembered: `python -m tests.benchmarks.record_cost` prints a table.
+"""Measure what monitoring adds to a prediction: `python -m tests.benchmarks.record_cost` prints a table.
 
-Predict's handler answers the same request in one process with everything that is only there for monitoring (the
-figures that describe the picture, and the record with its metrics) and without it, in turns of one call each, so that
-whatever else the machine does hits both alike. The projection stays: it is an output of the classifier's file, some
+Predict's handler answers the same request in one process with and without the code that only serves monitoring (the
+statistics of the picture, and the record with its metrics). The two alternate after each call, so that other load on
+the machine affects both equally. The projection is always computed: it is an output of the classifier's file, some
 20,000 of its 300 million multiplications.
 """
 
@@ -29,8 +29,8 @@ SIZES: Final = {"640x480": (640, 480), "1080p": (1920, 1080)}
 CALLS: Final = 400
 
 
-def forgetting() -> contextlib.ExitStack:
-    """Nothing is measured that an answer does not need, and nothing written."""
+def without_monitoring() -> contextlib.ExitStack:
+    """Patch Predict so that it computes no statistics and writes no record."""
     stack = contextlib.ExitStack()
     stack.enter_context(patch.object(scoring, "image_statistics", lambda _: {}))
     stack.enter_context(patch.object(predict.recorder, "predicted", lambda *_, **__: None))
@@ -38,14 +38,14 @@ def forgetting() -> contextlib.ExitStack:
 
 
 def measure(size: tuple[int, int], calls: int = CALLS) -> NDArray[np.float64]:
-    """Milliseconds by the clock and of the processor, each with and without, (2, calls, 2)."""
+    """Return milliseconds of wall clock and processor, with and without monitoring, (2, calls, 2)."""
     file = picture(*size, number=1)
     event: dict[str, Any] = api_event("POST", "/predict", content_type="image/jpeg", body=file)
     taken = np.zeros((2, calls, 2))
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         for call in range(-10, calls):
             for way in (0, 1) if call % 2 else (1, 0):
-                with forgetting() if way else contextlib.nullcontext():
+                with without_monitoring() if way else contextlib.nullcontext():
                     started = time.perf_counter(), time.process_time()
                     answer = predict.handler(event, None)  # type: ignore[arg-type]
                     ended = time.perf_counter(), time.process_time()
@@ -59,7 +59,7 @@ def measure(size: tuple[int, int], calls: int = CALLS) -> NDArray[np.float64]:
 def render() -> str:
     """The table, in Markdown."""
     lines = [
-        "| picture | measured | with, median ms | without, median ms | what it costs, median ms | 95% interval |",
+        "| picture | measured | with, median ms | without, median ms | difference, median ms | 95% interval |",
         "|---|---|---:|---:|---:|---:|",
     ]
     for name, size in SIZES.items():

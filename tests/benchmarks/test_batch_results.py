@@ -1,4 +1,4 @@
-"""The benchmark of Batch, without its long run."""
+"""The benchmark of Batch on a small scale."""
 
 from tests.benchmarks.batch import CONTENDERS, measure, render
 
@@ -19,5 +19,5 @@ def test_the_floor_is_the_sum_of_the_parts():
 
     assert "| the floor: these three, one after the other | 40.0 | 25 | 1.00 |" in table
     assert "| handler, a batch of ten | 50.0 | 20 | 0.80 |" in table
-    assert "| handler, a picture an invocation | 100.0 | 10 | 0.40 |" in table
+    assert "| handler, one picture per invocation | 100.0 | 10 | 0.40 |" in table
     assert "| fetch alone | 10.0 | 100 |  |" in table

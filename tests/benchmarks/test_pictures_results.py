@@ -1,4 +1,4 @@
-"""The machinery of the benchmarks of pictures, without their long runs."""
+"""The benchmarks of pictures on a small scale."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.benchmarks import damage, hostile
 from tests.pictures import draw_face, encode
 
 
-def test_damage_is_counted_by_form_and_by_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damage_is_counted_by_format_and_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(damage, "FILES", 25)
     monkeypatch.setattr(damage, "pictures", lambda: [draw_face(320, 400)])
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in damage.damage().splitlines()[2:]]
@@ -21,7 +21,7 @@ def test_damage_is_counted_by_form_and_by_way(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("way", damage.DAMAGES)
-def test_each_way_damages(way: str) -> None:
+def test_each_kind_changes_the_file(way: str) -> None:
     file = encode(draw_face(320, 400), quality=95)
     damaged = damage.DAMAGES[way](file, len(file) // 2, np.random.default_rng(0))
     assert damaged != file
@@ -30,12 +30,12 @@ def test_each_way_damages(way: str) -> None:
 
 def test_the_cost_of_a_file_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "warm-up").mkdir()
-    seconds, mebibytes, said = hostile.measure(
+    seconds, mebibytes, outcome = hostile.measure(
         encode(draw_face(3000, 4000), "PNG", compress_level=1), tmp_path
     )
     assert 0 < seconds < 10
     assert 40 < mebibytes < 200  # 4 bytes a pixel
-    assert said == "scored"
+    assert outcome == "scored"
     assert hostile.measure(b"GIF89a", tmp_path)[2] == "unsupported-type"
 
 
@@ -50,6 +50,6 @@ def test_the_search_finds_files_that_are_scored(
     worst = hostile.search(kind, tmp_path)
     assert list(worst) == ["longest", "largest"]
     assert worst["longest"][0][0] >= worst["largest"][0][0]
-    for (_, _, said), file in worst.values():
-        assert said == "scored"
+    for (_, _, outcome), file in worst.values():
+        assert outcome == "scored"
         assert decode(file).width >= 32

@@ -1,4 +1,4 @@
-"""The benchmark's own machinery, without its long run."""
+"""`make bench` on a small scale."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infra.ops.cost import measured
-from tests.benchmarks.__main__ import TABLES, Row, release_in_s3, render, start_afresh, take_turns
+from tests.benchmarks.__main__ import TABLES, Row, alternate, measure_starts, release_in_s3, render
 from tests.benchmarks.models import write_scenes
 from tests.make_events import api_event
 from tests.pictures import draw_face, encode
@@ -24,10 +24,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_serves_is_measured_in_turns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_parts_of_serving_are_measured_alternately(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.benchmarks.__main__.ROUNDS", 2)
     rows = [replace(row, times=[]) for row in TABLES["A 640x480 JPEG"][:4]]
-    take_turns(rows, folder)
+    alternate(rows, folder)
     for row in rows:
         assert 0 < row.p50 <= row.p95
         assert 10 < row.peak < 500
@@ -36,12 +36,12 @@ def test_what_serves_is_measured_in_turns(folder: Path, monkeypatch: pytest.Monk
 def test_each_scene_has_as_many_faces_as_its_row_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A contender that finds another number of faces ends before its first round."""
+    """The worker raises an error if the number of faces differs."""
     monkeypatch.setattr("tests.benchmarks.__main__.ROUNDS", 1)
     write_scenes(tmp_path, np.random.default_rng(0))
     rows = [replace(row, times=[]) for row in TABLES["Handler, end to end, by size and faces judged"]]
     assert len(rows) == 6
-    take_turns(rows, tmp_path)
+    alternate(rows, tmp_path)
     assert rows[0].p50 < rows[2].p50
     assert rows[3].p50 < rows[5].p50
 
@@ -50,19 +50,19 @@ def test_a_fresh_process_is_measured_to_its_answer(folder: Path, monkeypatch: py
     monkeypatch.setattr("tests.benchmarks.__main__.STARTS", 1)
     rows = [replace(row, times=[]) for row in TABLES["A fresh process to its first answer"][:2]]
     with release_in_s3() as s3:
-        start_afresh(rows, folder, s3)
+        measure_starts(rows, folder, s3)
     assert [row.from_s3 for row in rows] == [False, True]
     for row in rows:
         assert len(row.times) == 1
         assert row.peak > 10
 
 
-def test_a_contender_that_breaks_is_told(folder: Path) -> None:
-    with pytest.raises(RuntimeError, match="ended before it said"):
-        take_turns([Row("nothing", "int8", Path(sys.executable))], folder)
+def test_a_contender_that_fails_is_reported(folder: Path) -> None:
+    with pytest.raises(RuntimeError, match="ended before it printed"):
+        alternate([Row("nothing", "int8", Path(sys.executable))], folder)
 
 
-def test_the_table_tells_the_cost_script_what_it_needs() -> None:
+def test_the_cost_command_can_read_the_table() -> None:
     rows = [
         Row("handler, end to end", "", times=[4.0, 6.0, 8.0], peak=78.2),
         Row("other", "", times=[60.0] * 3),

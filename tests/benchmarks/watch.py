@@ -1,6 +1,6 @@
-"""Memory and counts of `maskwatch watch` over an hour of film, on `make run`: `python -m tests.benchmarks.watch`.
+"""Measure memory and counts of `maskwatch watch` over an hour of video: `python -m tests.benchmarks.watch`.
 
-Each minute of the film, which is drawn here, three people come and go: two with a mask, one without.
+In each minute of the video, which is drawn here, three people come and go: two with a mask, one without.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from tests.benchmarks.camera import say, system
+from tests.benchmarks.camera import log, system
 from tests.films import draw_bare_face, room, write_film
 from tests.pictures import draw_face
 
 RATE = 5  # frames a second
-STAYS = (  # of a minute: from and to, in seconds, whether with a mask, left, top
+STAYS = (  # start and end in seconds, whether with a mask, left, top
     (2, 22, True, 80, 200),
     (12, 32, False, 420, 220),
     (40, 55, True, 250, 180),
@@ -41,12 +41,12 @@ def main() -> None:
             Path(folder) / "hour.mp4",
             options.minutes,
         )
-        say(f"{options.minutes} minutes of film are drawn; they are watched {options.speed:g} times as fast")
+        log(f"{options.minutes} minutes of video are drawn; they are played {options.speed:g} times as fast")
         watch(url, film, options)
 
 
 def frames() -> Iterator[Image.Image]:
-    """One minute: people who sway where they stand."""
+    """Yield the frames of one minute, in which people sway where they stand."""
     masked, bare = draw_face(96, 120), draw_bare_face(96, 120)
     for number in range(60 * RATE):
         second, sway = number / RATE, abs(20 - number % 40)
@@ -60,7 +60,7 @@ def frames() -> Iterator[Image.Image]:
 
 
 def repeat(minute: Path, film: Path, times: int) -> Path:
-    """Write a film of one minute over and over, without encoding it anew."""
+    """Repeat a video of one minute without encoding it again."""
     with av.open(str(film), "w") as out:
         stream = None
         for number in range(times):
@@ -75,7 +75,7 @@ def repeat(minute: Path, film: Path, times: int) -> Path:
 
 
 def watch(url: str, film: Path, options: argparse.Namespace) -> None:
-    """Run the command, and tell how much memory it holds and whom it counted."""
+    """Run the command, and report its memory and its counts."""
     command = [sys.executable, "-m", "maskwatch.cli", "watch", str(film), "--url", url, "--key", "local"]
     started = time.monotonic()
     with subprocess.Popen(
@@ -91,15 +91,15 @@ def watch(url: str, film: Path, options: argparse.Namespace) -> None:
             status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
             memory.append(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024)  # type: ignore[index]
             if events[-1]["event"] == "left" and events[-1]["person"] % 15 == 0:  # type: ignore[operator]
-                say(f"after {events[-1]['at']:6} s of film: {memory[-1]:.1f} MB, {events[-1]['so_far']}")
+                log(f"after {events[-1]['at']:6} s of video: {memory[-1]:.1f} MB, {events[-1]['so_far']}")
     fifth = max(len(memory) // 5, 1)
     ends = [statistics.median(part) for part in (memory[fifth : 2 * fifth], memory[-fifth:])]
-    say(f"exit status {process.returncode} after {time.monotonic() - started:.0f} s, {os.cpu_count()} cores")
-    say(
+    log(f"exit status {process.returncode} after {time.monotonic() - started:.0f} s, {os.cpu_count()} cores")
+    log(
         f"memory in the second fifth {ends[0]:.1f} MB, in the last {ends[1]:.1f} MB, at most {max(memory):.1f} MB"
     )
-    say(
-        f"counted {events[-1]['so_far']}, by hand {3 * options.minutes}, of whom {options.minutes} without a mask"
+    log(
+        f"counted {events[-1]['so_far']}, expected {3 * options.minutes}, of whom {options.minutes} without a mask"
     )
 
 

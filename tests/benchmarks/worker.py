@@ -1,10 +1,10 @@
-"""One contender in a process of its own: `python -m tests.benchmarks.worker NAME FOLDER`.
+"""Run one contender in a process of its own: `python -m tests.benchmarks.worker NAME FOLDER`.
 
-For every line on standard input it answers with the times, in milliseconds, of the calls that fit into a round. When
-the input ends it tells the most memory that it ever had, in MB.
+For every line on standard input, print the times, in milliseconds, of the calls that fit into a round. At the end of
+the input, print the process's peak memory in MB.
 """
 
-# ruff: noqa: PLC0415 -- a contender loads what it needs and nothing else
+# ruff: noqa: PLC0415 -- a contender imports only what it needs
 
 import contextlib
 import json
@@ -29,15 +29,15 @@ def handler(folder: Path) -> Call:
 
 
 def scene(folder: Path, name: str, count: int) -> Call:
-    """The handler on a picture of which it judges so many faces."""
-    os.environ["MODEL_URI"] = str(folder / "keen")
+    """The handler on a picture with `count` faces to judge."""
+    os.environ["MODEL_URI"] = str(folder / "release")
     from functions.inference.predict import handler
 
     event = json.loads((folder / f"scene-{name}-{count}.json").read_text())
     with contextlib.redirect_stdout(None):
         answer = json.loads(handler(event, None)["body"])
     if answer["summary"]["faces"] != count:
-        raise ValueError(f"{answer['summary']['faces']} faces found, {count} wanted")
+        raise ValueError(f"{answer['summary']['faces']} faces found, {count} expected")
     return lambda: handler(event, None)
 
 
@@ -70,7 +70,7 @@ def classify(folder: Path) -> Call:
 
 
 def tflite(folder: Path, name: str) -> Call:
-    """In whichever of the two runtimes this Python has."""
+    """The classifier in the runtime that is installed: LiteRT or tflite-runtime."""
     from functions.inference.classify import Classifier
     from functions.inference.release import Network
 
@@ -161,7 +161,7 @@ CONTENDERS: dict[str, Callable[[Path], Call]] = {
 
 
 def peak() -> float:
-    """The most memory that this process ever had, in MB; getrusage would begin with what its parent had."""
+    """Return this process's peak memory in MB; getrusage would include its parent's."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
