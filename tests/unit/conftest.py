@@ -21,7 +21,7 @@ PORTAL = {
 
 @pytest.fixture
 def portal(monkeypatch):
-    """The portal's handler module, with no client of S3 yet."""
+    """The portal's handler module, freshly imported, without an S3 client."""
     for name, value in PORTAL.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may hold another test's credentials
@@ -33,6 +33,6 @@ def portal(monkeypatch):
 
 @pytest.fixture
 def insights(aws):  # noqa: ARG001 -- sets the environment
-    """The bucket for feedback, reports and summaries, empty."""
+    """The empty bucket for feedback, reports and summaries."""
     with mock_aws():
         yield boto3.resource("s3", "us-east-1").create_bucket(Bucket="insights")

@@ -1,4 +1,4 @@
-"""What Distributed Map hands to Batch, as Step Functions documents it, to uploads."""
+"""Items of Distributed Map, as Step Functions documents them, become uploads."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_a_listed_object_is_in_the_bucket_of_the_batch():
     assert upload == Upload("uploads", "2026/gate 3/ü+%20.jpg", None, "05704fbdccb224cb01c59005bebbad28")
 
 
-def test_a_row_of_an_inventory_says_its_bucket_and_encodes_its_key():
+def test_a_row_of_an_inventory_has_its_bucket_and_an_encoded_key():
     row = {
         "Bucket": "uploads",
         "Key": "gate+3/%C3%BC%2B%2520.jpg",
@@ -42,7 +42,7 @@ def test_a_row_of_an_inventory_says_its_bucket_and_encodes_its_key():
     ]
 
 
-def test_columns_that_an_inventory_lacks_are_not_known():
+def test_missing_columns_of_an_inventory_are_unknown():
     rows = [{"Bucket": "b", "Key": "a.jpg"}, {"Bucket": "b", "Key": "b.jpg", "ETag": "", "VersionId": ""}]
 
     assert parse_batch({"BatchInput": INVENTORY, "Items": rows}) == [
@@ -61,7 +61,7 @@ def test_older_versions_and_deletions_are_left_out():
     assert [upload.key for upload in parse_batch({"BatchInput": INVENTORY, "Items": rows})] == ["now.jpg"]
 
 
-def test_what_is_named_like_no_picture_is_looked_at_too():
+def test_objects_not_named_like_pictures_are_scored_too():
     keys = ["a.jpg", "B.Jpg", "c.HeIc", "notes.txt", "snapshot", "x.jfif", "photo.jpg?v=1"]
 
     found = parse_batch({"BatchInput": PREFIX, "Items": [listed(key) for key in keys]})

@@ -1,4 +1,4 @@
-"""The weekly workflow, run as GitHub runs it: what it proposes is the digest, in every file that names the image."""
+"""The weekly workflow, run as on GitHub, proposes new digests in every file that names a base image."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def git(*arguments, folder):
 
 @pytest.fixture
 def repository(tmp_path):
-    """A clone of ours, with what names the images alone, and its origin."""
+    """A clone of the repository that has only the files with base images, and its origin."""
     tracked = git("ls-files", folder=ROOT).splitlines()
     folder = tmp_path / "clone"
     git("init", "--bare", "-q", tmp_path / "origin", folder=tmp_path)
@@ -87,7 +87,7 @@ def test_every_file_that_names_an_image_gets_its_digest(repository):
     assert "pr create --fill --head base-images" in calls
 
 
-def test_a_newer_digest_takes_the_place_of_one_that_nobody_has_merged(repository):
+def test_a_newer_digest_replaces_an_unmerged_proposal(repository):
     run_job(repository)
     before = pinned(repository, "origin/base-images")
     git("checkout", "-q", "HEAD~1", folder=repository)
@@ -97,7 +97,7 @@ def test_a_newer_digest_takes_the_place_of_one_that_nobody_has_merged(repository
     assert all(before[image].isdisjoint(of) for image, of in pinned(repository, "origin/base-images").items())
 
 
-def test_nothing_new_proposes_nothing(repository):
+def test_without_new_digests_nothing_is_proposed(repository):
     run_job(repository)
     git("push", "-q", "origin", "HEAD:main", folder=repository)
     git("checkout", "-q", "--detach", "HEAD", folder=repository)
@@ -105,6 +105,6 @@ def test_nothing_new_proposes_nothing(repository):
     assert run_job(repository) == []
 
 
-def test_ci_may_be_started_by_it():
+def test_the_workflow_can_start_ci():
     assert "workflow_dispatch:" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     assert JOB["permissions"]["actions"] == "write"

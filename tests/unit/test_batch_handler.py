@@ -1,4 +1,4 @@
-"""Batch's handler: each message fails alone, and none is lost."""
+"""In Batch's handler, a failing message does not affect others, and none is lost."""
 
 import json
 import threading
@@ -22,7 +22,7 @@ def failed(answer):
 
 @dataclass
 class Scorer:
-    """Stands in for the real one; `faults` says what happens to which key."""
+    """A fake uploader; `faults` maps a key to what happens to it."""
 
     faults: dict = field(default_factory=dict)
     seen: list = field(default_factory=list)
@@ -38,7 +38,7 @@ class Scorer:
 
 @pytest.fixture(scope="module")
 def module():
-    """The handler's module, as Lambda imports it, once."""
+    """The handler's module, freshly imported."""
     with pytest.MonkeyPatch.context() as patch:
         return load_handler(patch, "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
 
@@ -61,13 +61,13 @@ THROTTLED = ClientError({"Error": {"Code": "SlowDown", "Message": "Reduce your r
 @pytest.mark.parametrize(
     "key", ["a b.jpg", "a+b.jpg", "50%.jpg", "%20.jpg", "é/漢字/😀.jpg", "a&b=c?d#e.jpg", "a\\b'\".jpg"]
 )
-def test_keys_are_as_they_were_uploaded(key, batch):
+def test_keys_are_decoded(key, batch):
     assert failed(batch.handler({"Records": [message(0, news(key))]}, context())) == []
 
     assert batch.scorer.seen == [Upload("uploads", key, "v1", "e1")]
 
 
-def test_news_may_lack_a_version(batch):
+def test_a_notification_may_lack_a_version(batch):
     body = news("a.jpg")
     del body["Records"][0]["s3"]["object"]["versionId"]
     batch.handler({"Records": [message(0, body)]}, context())
@@ -75,20 +75,20 @@ def test_news_may_lack_a_version(batch):
     assert batch.scorer.seen == [Upload("uploads", "a.jpg", None, "e1")]
 
 
-def test_a_message_may_tell_of_several_uploads(batch):
+def test_a_message_may_contain_several_uploads(batch):
     batch.handler({"Records": [message(0, news("a.jpg", "b.jpg"))]}, context())
 
     assert [upload.key for upload in batch.scorer.seen] == ["a.jpg", "b.jpg"]
 
 
-def test_what_s3_sends_to_try_the_queue_is_taken(batch):
+def test_the_test_event_of_s3_is_accepted(batch):
     tried = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "uploads"}
 
     assert failed(batch.handler({"Records": [message(0, tried)]}, context())) == []
     assert batch.scorer.seen == []
 
 
-def test_what_fails_goes_back_alone(batch):
+def test_only_failed_messages_return_to_the_queue(batch):
     batch.scorer.faults["k3"] = THROTTLED
     event = {"Records": [message(n, news(f"k{n}")) for n in range(10)]}
 
@@ -96,14 +96,14 @@ def test_what_fails_goes_back_alone(batch):
     assert len(batch.scorer.seen) == 10
 
 
-def test_a_batch_that_fails_as_a_whole_goes_back_as_a_whole(batch):
+def test_if_the_whole_batch_fails_all_messages_return(batch):
     batch.scorer.faults |= {f"k{n}": THROTTLED for n in range(3)}
     event = {"Records": [message(n, news(f"k{n}")) for n in range(3)]}
 
     assert failed(batch.handler(event, context())) == ["m0", "m1", "m2"]
 
 
-def test_a_batch_does_not_remember_the_one_before(batch):
+def test_batches_share_no_state(batch):
     batch.scorer.faults["k0"] = THROTTLED
     batch.handler({"Records": [message(0, news("k0"))]}, context())
     batch.scorer.faults.clear()
@@ -114,14 +114,14 @@ def test_a_batch_does_not_remember_the_one_before(batch):
 @pytest.mark.parametrize(
     "body", ["no JSON", "[]", "null", '"text"', "{}", '{"Records": [{}]}', '{"Records": null}']
 )
-def test_what_is_no_news_of_an_upload_goes_back(body, batch):
+def test_a_message_that_is_no_notification_returns(body, batch):
     event = {"Records": [message(0, body), message(1, news("a.jpg"))]}
 
     assert failed(batch.handler(event, context())) == ["m0"]
     assert len(batch.scorer.seen) == 1
 
 
-def test_the_log_says_why_but_not_about_which_file(batch, caplog):
+def test_the_log_has_the_error_but_not_the_key(batch, caplog):
     batch.scorer.faults["Jane Doe.jpg"] = THROTTLED
     batch.handler({"Records": [message(0, news("Jane Doe.jpg"))]}, context())
 
@@ -132,7 +132,9 @@ def test_the_log_says_why_but_not_about_which_file(batch, caplog):
 
 
 @pytest.mark.parametrize(("receives", "buried"), [(1, False), (4, False), (5, True), (6, True)])
-def test_after_five_receives_it_is_a_dead_letter_that_keeps_its_error(receives, buried, batch, dead_letters):
+def test_after_five_receives_a_message_becomes_a_dead_letter_with_its_error(
+    receives, buried, batch, dead_letters
+):
     batch.scorer.faults["a.jpg"] = THROTTLED
     body = json.dumps(news("a.jpg"))
 
@@ -149,7 +151,7 @@ def test_after_five_receives_it_is_a_dead_letter_that_keeps_its_error(receives, 
         assert kept["request_id"] == "request"
 
 
-def test_an_endless_error_is_kept_in_part(batch, dead_letters):
+def test_a_long_error_is_truncated(batch, dead_letters):
     batch.scorer.faults["a.jpg"] = RuntimeError("x" * 300_000)
     batch.handler({"Records": [message(0, news("a.jpg"), 5)]}, context())
 
@@ -157,14 +159,14 @@ def test_an_endless_error_is_kept_in_part(batch, dead_letters):
     assert len(letter.message_attributes["error"]["StringValue"]) == 1000
 
 
-def test_a_dead_letter_that_cannot_be_sent_goes_back(batch, dead_letters):
+def test_a_message_that_cannot_become_a_dead_letter_returns(batch, dead_letters):
     batch.scorer.faults["a.jpg"] = THROTTLED
     dead_letters.delete()
 
     assert failed(batch.handler({"Records": [message(0, news("a.jpg"), 5)]}, context())) == ["m0"]
 
 
-def test_out_of_time_what_is_unfinished_goes_back_and_the_rest_stays_done(batch):
+def test_at_the_timeout_unfinished_messages_return_and_others_are_done(batch):
     ended = threading.Event()
     batch.scorer.faults |= {"k1": lambda: ended.wait(20) and Outcome.SCORED}
     event = {"Records": [message(n, news(f"k{n}")) for n in range(3)]}
@@ -177,7 +179,7 @@ def test_out_of_time_what_is_unfinished_goes_back_and_the_rest_stays_done(batch)
     assert time.monotonic() - started < 6
 
 
-def test_out_of_time_nothing_more_is_begun(batch):
+def test_no_message_is_started_after_the_timeout(batch):
     ended = threading.Event()
     batch.scorer.faults |= {f"k{n}": lambda: ended.wait(20) and Outcome.SCORED for n in range(10)}
     event = {"Records": [message(n, news(f"k{n}")) for n in range(30)]}
@@ -190,7 +192,7 @@ def test_out_of_time_nothing_more_is_begun(batch):
     assert len(batch.scorer.seen) == batch.WORKERS
 
 
-def test_no_more_uploads_are_under_way_at_once_than_there_are_workers(batch):
+def test_no_more_uploads_run_concurrently_than_there_are_workers(batch):
     running, most, lock = Counter(), [0], threading.Lock()
 
     def busy():
@@ -215,7 +217,7 @@ def items(*keys):
     }
 
 
-def test_a_backfill_counts_what_became_of_its_items(batch):
+def test_a_backfill_counts_the_outcomes_of_its_items(batch):
     batch.scorer.faults |= {"b.jpg": lambda: Outcome.REJECTED, "c.jpg": lambda: Outcome.SKIPPED}
 
     answer = batch.handler(items("a.jpg", "b.jpg", "c.jpg", "d.jpg"), context())
@@ -223,7 +225,7 @@ def test_a_backfill_counts_what_became_of_its_items(batch):
     assert answer == {"scored": 2, "rejected": 1, "skipped": 1}
 
 
-def test_a_backfill_with_unfinished_items_fails_when_all_others_are_done(batch):
+def test_a_backfill_batch_with_unfinished_items_fails_after_the_others_are_done(batch):
     batch.scorer.faults |= {"a.jpg": THROTTLED}
 
     with pytest.raises(batch.UnfinishedError, match=r"1 of 3 uploads; the first: .*SlowDown"):

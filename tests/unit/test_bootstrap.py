@@ -1,4 +1,4 @@
-"""What the account's stacks share: images that run are kept, and a workflow deploys its own stage's stack alone."""
+"""The bootstrap stack keeps images that run, and lets a workflow deploy only its own stage's stack."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def actions(policy):
     ]
 
 
-def test_what_runs_is_out_of_reach_of_the_lifecycle():
+def test_the_lifecycle_rule_keeps_images_that_run():
     policy = json.loads(RESOURCES["Repository"]["Properties"]["LifecyclePolicy"]["LifecyclePolicyText"])
     kept, old = sorted(policy["rules"], key=lambda rule: rule["rulePriority"])
 
@@ -42,7 +42,7 @@ def test_what_runs_is_out_of_reach_of_the_lifecycle():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_s_role_is_for_that_environment_of_the_repository(stage):
+def test_only_its_environment_of_the_repository_can_assume_a_stage_s_role(stage):
     condition = trust(f"Deploy{stage.capitalize()}")["Condition"]["StringEquals"]
 
     assert condition["token.actions.githubusercontent.com:sub"] == {
@@ -53,14 +53,14 @@ def test_a_stage_s_role_is_for_that_environment_of_the_repository(stage):
         assert tags == [{"Key": "stage", "Value": stage}]
 
 
-def test_a_workflow_touches_no_other_stage():
+def test_a_workflow_cannot_change_another_stage():
     for statement in statements("DeployPolicy"):
         text = str(statement["Resource"])
         if "stack/maskwatch" in text or "role/maskwatch" in text or "function:" in text:
             assert "${!aws:PrincipalTag/stage}" in text
 
 
-def test_a_workflow_changes_the_account_through_cloudformation_alone():
+def test_a_workflow_changes_the_account_only_through_cloudformation():
     services = {action.partition(":")[0] for action in actions("DeployPolicy")}
 
     assert services == {"apigateway", "cloudformation", "ecr", "iam", "lambda", "s3"}
@@ -83,7 +83,7 @@ def test_a_managed_policy_fits_into_6144_characters(policy):
     assert len(re.sub(r"\s", "", text.replace("${AWS::Region}", "ap-southeast-2"))) <= 6144
 
 
-def test_no_role_may_do_everything_with_roles():
+def test_no_role_has_all_permissions_on_roles():
     of_roles = [s for s in statements("ExecutePolicy") if "iam:" in str(s["Action"])]
 
     assert {str(s["Resource"]) for s in of_roles} == {
@@ -92,7 +92,7 @@ def test_no_role_may_do_everything_with_roles():
     assert "*" not in actions("ExecutePolicy")
 
 
-def test_a_role_gets_rights_only_within_the_stage_s_boundary():
+def test_roles_are_created_only_with_the_stage_s_boundary():
     boundary = (
         "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/maskwatch-boundary-${!aws:PrincipalTag/stage}"
     )
@@ -105,7 +105,7 @@ def test_a_role_gets_rights_only_within_the_stage_s_boundary():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_boundary_is_of_its_stage_and_makes_no_roles(stage):
+def test_a_boundary_is_limited_to_its_stage_and_cannot_create_roles(stage):
     name = f"Boundary{stage.capitalize()}"
     named, key, _ = statements(name)
     others = [f"maskwatch-{other}" for other in STAGES if other != stage]
@@ -125,7 +125,7 @@ def test_a_boundary_is_of_its_stage_and_makes_no_roles(stage):
     ]
 
 
-def test_every_role_of_the_stack_is_bounded():
+def test_every_role_of_the_stack_has_the_boundary():
     stack = transformed_template(ROOT / "template.yaml", {"PermissionsBoundary": "maskwatch-boundary-dev"})
     roles = {name: each for name, each in stack["Resources"].items() if each["Type"] == "AWS::IAM::Role"}
 
@@ -133,7 +133,7 @@ def test_every_role_of_the_stack_is_bounded():
     assert [name for name, role in roles.items() if "PermissionsBoundary" not in role["Properties"]] == []
 
 
-def test_the_stage_s_role_reaches_every_service_that_the_stack_uses():
+def test_the_stage_s_role_covers_every_service_of_the_stack():
     kinds = {each["Type"] for each in transformed_template(ROOT / "template.yaml", {})["Resources"].values()}
     services = {kind.split("::")[1].lower() for kind in kinds}
     named = {"applicationautoscaling": "application-autoscaling", "kinesisfirehose": "firehose"}

@@ -1,4 +1,4 @@
-"""A challenger answers its share of the sources, or none in the shadow, and never costs an answer."""
+"""A challenger answers its share of the sources, or none in shadow mode, and its failures affect no answer."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ TIMEOUT = 30.0  # seconds; a busy machine takes its time
 
 @pytest.fixture
 def loads(monkeypatch):
-    """Releases load in no time, and score at once; counts how often one was loaded."""
+    """Fakes the loading and scoring of releases, and counts how often one was loaded."""
     loaded = []
 
     def load(release, threads):
@@ -57,7 +57,7 @@ def failures(out):
 
 
 @pytest.mark.parametrize("share", [0.5, 5, 20, 50, 99])
-def test_it_answers_its_share_within_what_chance_allows(share):
+def test_a_challenger_answers_its_share_of_the_sources(share):
     tested = challenger(share)
 
     answered = sum(tested.answers(f"request-{number}") for number in range(REQUESTS))
@@ -65,7 +65,7 @@ def test_it_answers_its_share_within_what_chance_allows(share):
     assert binomtest(answered, REQUESTS, share / 100).pvalue > 1e-6
 
 
-def test_a_share_that_is_off_by_two_points_would_be_noticed():
+def test_the_test_detects_a_share_that_is_off_by_two_points():
     assert binomtest(2200, REQUESTS, 0.2).pvalue < 1e-6
     assert binomtest(100, REQUESTS, 0.005).pvalue < 1e-6
 
@@ -80,13 +80,13 @@ def test_a_source_is_always_answered_by_the_same_release(loads):
     assert len(loads) == 1
 
 
-def test_a_larger_share_takes_no_source_away():
+def test_with_a_larger_share_it_keeps_its_sources():
     some, more = challenger(10), challenger(40)
 
     assert all(more.answers(str(key)) for key in range(1000) if some.answers(str(key)))
 
 
-def test_another_challenger_gets_other_sources():
+def test_another_challenger_answers_other_sources():
     one, other = challenger(50), challenger(50, "s3://bucket/models/3/#cd")
 
     both = sum(one.answers(str(key)) == other.answers(str(key)) for key in range(REQUESTS))
@@ -95,20 +95,20 @@ def test_another_challenger_gets_other_sources():
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0, 0), (100, REQUESTS)])
-def test_none_and_all_are_exact(share, expected):
+def test_shares_of_0_and_100_percent_are_exact(share, expected):
     tested = challenger(share)
 
     assert sum(tested.answers(str(number)) for number in range(REQUESTS)) == expected
 
 
-def test_in_the_shadow_it_scores_every_picture_and_answers_none(loads):
+def test_in_shadow_mode_it_scores_every_picture_and_answers_none(loads):
     tested = challenger(0)
 
     assert {ask(tested, f"gate-{number}") for number in range(200)} == {("1", "2")}
     assert len(loads) == 1
 
 
-def test_it_is_not_loaded_before_it_is_needed(loads):
+def test_it_is_loaded_when_first_needed(loads):
     tested = challenger(1)
     key = next(str(number) for number in range(1000) if not tested.answers(str(number)))
 
@@ -119,9 +119,7 @@ def test_it_is_not_loaded_before_it_is_needed(loads):
 @pytest.mark.usefixtures("loads")
 @pytest.mark.parametrize("share", [0, 100])
 @pytest.mark.parametrize("error", [ReleaseError("altered"), MemoryError(), SystemExit(1)])
-def test_one_that_cannot_be_loaded_costs_no_answer_and_is_tried_again_later(
-    share, error, monkeypatch, capsys, caplog
-):
+def test_a_failed_load_affects_no_answer_and_is_repeated_later(share, error, monkeypatch, capsys, caplog):
     def fail(_):
         raise error
 
@@ -139,7 +137,7 @@ def test_one_that_cannot_be_loaded_costs_no_answer_and_is_tried_again_later(
 
 @pytest.mark.usefixtures("loads")
 @pytest.mark.parametrize("share", [0, 100])
-def test_one_that_raises_costs_no_answer(share, monkeypatch, capsys):
+def test_an_error_of_the_challenger_affects_no_answer(share, monkeypatch, capsys):
     def fail(_, models, __):
         if models is OTHER:
             raise RuntimeError("no")
@@ -153,7 +151,7 @@ def test_one_that_raises_costs_no_answer(share, monkeypatch, capsys):
 
 @pytest.mark.usefixtures("loads")
 @pytest.mark.parametrize("share", [0, 100])
-def test_one_that_hangs_is_waited_for_once(share, monkeypatch, capsys):
+def test_a_challenger_that_hangs_is_waited_for_once(share, monkeypatch, capsys):
     asked = []
 
     def hang(_, models, __):
@@ -174,7 +172,7 @@ def test_one_that_hangs_is_waited_for_once(share, monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("loads")
-def test_one_that_loads_slowly_is_waited_for_once_and_used_when_it_is_there(monkeypatch):
+def test_a_slow_load_is_waited_for_once_and_used_when_done(monkeypatch):
     go_on = []
 
     def load(uri):
@@ -191,11 +189,11 @@ def test_one_that_loads_slowly_is_waited_for_once_and_used_when_it_is_there(monk
 
 
 @pytest.mark.usefixtures("loads")
-def test_health_says_which_it_is():
+def test_health_reports_the_challenger():
     assert challenger(0).describe() == {"status": "ok", "model_version": "2", "share": 0, "shadow": True}
 
 
-def test_a_real_release_challenges(tmp_path):
+def test_a_real_release_can_be_a_challenger(tmp_path):
     folder = shutil.copytree(BAKED, tmp_path / "release")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "other"}))
@@ -206,7 +204,7 @@ def test_a_real_release_challenges(tmp_path):
     assert answer.model_version == "other"
 
 
-def test_what_is_said_in_the_shadow_is_recorded_as_no_prediction(capsys):
+def test_a_shadow_answer_is_not_recorded_as_a_prediction(capsys):
     shadow = replace(PREDICTION, id="its own", model_version="2")
 
     Recorder("Test", "/predict", "1").shadowed(shadow, PREDICTION, source="gate-1", request_id="r")

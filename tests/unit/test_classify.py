@@ -22,7 +22,7 @@ def classifier(release: Release) -> Classifier:
     return Classifier(release.classifier, threads=1)
 
 
-def test_probabilities_are_one_together(classifier: Classifier) -> None:
+def test_probabilities_sum_to_one(classifier: Classifier) -> None:
     (result,) = classifier.classify([FACE])
     assert all(0 <= p <= 1 for p in result.probabilities)
     assert sum(result.probabilities) == pytest.approx(1, abs=0.005)
@@ -35,7 +35,7 @@ def test_the_projection_is_sixteen_numbers(classifier: Classifier) -> None:
     assert np.isfinite(result.projection).all()
 
 
-def test_a_batch_is_answered_as_its_pictures_alone_and_in_order(classifier: Classifier) -> None:
+def test_a_batch_gives_the_answers_of_its_single_pictures_in_order(classifier: Classifier) -> None:
     pictures = [FACE, FACE[::-1], np.zeros((50, 40, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)]
     alone = [classifier.classify([picture])[0] for picture in pictures]
     for one, other in zip(classifier.classify(pictures), alone, strict=True):
@@ -44,7 +44,7 @@ def test_a_batch_is_answered_as_its_pictures_alone_and_in_order(classifier: Clas
 
 
 class Sees:
-    """A network that remembers its input, and is as sure of a mask as it is told to be."""
+    """A fake network that records its input, and answers with the given probability of a mask."""
 
     def __init__(self, sureness: float = 0.99) -> None:
         self.sureness, self.inputs = sureness, []
@@ -79,7 +79,7 @@ def test_without_a_small_network_every_face_goes_through_the_other(runners: dict
     assert [one.shape for one in runners[224].inputs] == [(224, 224, 3)]
 
 
-def test_what_is_not_sure_is_looked_at_mirrored_too(runners: dict[int, Sees]) -> None:
+def test_an_unsure_answer_is_averaged_with_the_mirrored_face(runners: dict[int, Sees]) -> None:
     runners[224].sureness = 0.5
     (result,) = Classifier(Network(b"", 224), 1).classify([FACE])
     plain, mirrored = runners[224].inputs
@@ -88,16 +88,16 @@ def test_what_is_not_sure_is_looked_at_mirrored_too(runners: dict[int, Sees]) ->
     assert (result.projection == 1).all()
 
 
-def test_what_is_sure_is_looked_at_once(runners: dict[int, Sees]) -> None:
+def test_a_sure_answer_needs_one_pass(runners: dict[int, Sees]) -> None:
     Classifier(Network(b"", 224), 1).classify([FACE])
     assert len(runners[224].inputs) == 1
 
 
-def test_no_pictures_are_no_answers(classifier: Classifier) -> None:
+def test_no_pictures_give_no_answers(classifier: Classifier) -> None:
     assert classifier.classify([]) == []
 
 
-def test_answers_outlive_the_next_question(classifier: Classifier) -> None:
+def test_answers_do_not_change_with_the_next_call(classifier: Classifier) -> None:
     (first,) = classifier.classify([FACE])
     before = first.projection.copy()
     classifier.classify([255 - FACE])
@@ -110,14 +110,14 @@ def test_threads_do_not_change_the_answer(release: Release, classifier: Classifi
     assert four.probabilities == pytest.approx(one.probabilities, abs=1e-3)
 
 
-def test_resize_squeezes_to_a_square() -> None:
+def test_resize_ignores_the_aspect_ratio() -> None:
     squeezed = resize(FACE, 224)
     assert squeezed.shape == (224, 224, 3)
     assert squeezed.dtype == np.uint8
     assert np.array_equal(resize(squeezed, 224), squeezed)
 
 
-def test_resize_averages_rather_than_skips() -> None:
+def test_resize_averages_pixels() -> None:
     stripes = np.zeros((896, 896, 3), np.uint8)
     stripes[:, ::2] = 255
     assert np.abs(resize(stripes, 224).astype(int)[4:-4, 4:-4] - 127.5).max() < 3

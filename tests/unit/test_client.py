@@ -1,4 +1,4 @@
-"""What the client makes of answers that are not the expected ones."""
+"""The client handles unexpected answers."""
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,13 +24,13 @@ PROBLEM = {
 
 @pytest.fixture
 def answers():
-    """What the service is to answer, in this order: status, content type and body."""
+    """The answers of the service, in order: status, content type and body."""
     return []
 
 
 @pytest.fixture
 def asked():
-    """The requests that came: method, path, headers."""
+    """The received requests: method, path, headers."""
     return []
 
 
@@ -64,7 +64,7 @@ def as_json(body, status=200, content_type="application/json"):
     return status, content_type, json.dumps(body).encode()
 
 
-def test_the_key_and_the_stage_go_along(client, answers, asked):
+def test_requests_have_the_key_and_the_stage(client, answers, asked):
     answers.append(as_json({"label": "mask"}))
 
     client.predict(b"picture", "image/png", source="gate 3", min_confidence="0.6")
@@ -75,7 +75,7 @@ def test_the_key_and_the_stage_go_along(client, answers, asked):
     assert headers["content-type"] == "image/png"
 
 
-def test_a_problem_is_told_in_the_service_s_words(client, answers):
+def test_a_problem_raises_an_error_with_the_service_s_detail(client, answers):
     answers.append(as_json(PROBLEM, 422, "application/problem+json"))
 
     with pytest.raises(ApiError, match=r"^Send a larger one\.$") as refused:
@@ -94,7 +94,7 @@ def test_s3_s_refusal_is_read_from_its_xml(client, answers):
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("soon", 0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)])
-def test_a_client_that_does_not_retry_learns_how_long_to_wait(value, seconds):
+def test_without_retries_the_error_has_the_retry_after(value, seconds):
     with serving() as service:
         service.answer = lambda _: (*problem("throttled", 429, "Slow down."), ("retry-after", value))
         with pytest.raises(ApiError, match="Slow down") as refused:
@@ -103,7 +103,7 @@ def test_a_client_that_does_not_retry_learns_how_long_to_wait(value, seconds):
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_may_pass_is_asked_again(client, answers, asked, status):
+def test_a_transient_failure_is_retried(client, answers, asked, status):
     answers += [(status, "text/html", b"later"), as_json({"status": "scored"})]
 
     assert client.predict(b"picture", "image/png") == {"status": "scored"}
@@ -118,7 +118,7 @@ def test_a_key_is_encoded_once(client, answers, asked):
     assert asked[0][1] == "/v1/results/a/b%20c%2520%3F%23%C3%BC.jpg"
 
 
-def test_what_does_not_pass_is_told_in_the_end(client, answers, asked):
+def test_a_lasting_failure_is_raised_after_the_retries(client, answers, asked):
     answers += [(503, "text/plain", b"busy")] * 7
 
     with pytest.raises(ApiError, match="answered 503: busy"):
@@ -126,7 +126,7 @@ def test_what_does_not_pass_is_told_in_the_end(client, answers, asked):
     assert len(asked) == 7
 
 
-def test_no_result_yet_is_none_and_no_such_path_is_a_refusal(client, answers):
+def test_a_pending_result_is_none_and_an_unknown_path_is_an_error(client, answers):
     kind = "urn:maskwatch:problem:{}"
     answers += [
         as_json(PROBLEM | {"type": kind.format(slug)}, 404, "application/problem+json")
@@ -138,14 +138,14 @@ def test_no_result_yet_is_none_and_no_such_path_is_a_refusal(client, answers):
         client.result("a.jpg")
 
 
-def test_a_service_that_is_not_there_is_told(monkeypatch):
+def test_an_unreachable_service_is_reported(monkeypatch):
     monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
 
     with pytest.raises(ApiError, match=r"http://127.0.0.1:9/health cannot be reached"):
         Client("http://127.0.0.1:9/", "local").health()
 
 
-def test_why_is_told_without_the_names_of_python(monkeypatch):
+def test_the_reason_has_no_names_of_python_classes(monkeypatch):
     monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
 
     with pytest.raises(UnreachableError) as answer:
@@ -156,14 +156,14 @@ def test_why_is_told_without_the_names_of_python(monkeypatch):
     )
 
 
-def test_what_answers_but_is_no_api_is_told(client, answers):
+def test_an_answer_of_another_server_is_reported(client, answers):
     answers.append((200, "text/html", b"<html>"))
 
     with pytest.raises(UnreachableError, match="not with JSON"):
         client.health()
 
 
-def test_no_key_is_no_header(client, answers, asked):
+def test_without_a_key_there_is_no_header(client, answers, asked):
     answers.append(as_json({"status": "ok"}))
 
     Client(client._url, "").health()  # noqa: SLF001
@@ -171,7 +171,7 @@ def test_no_key_is_no_header(client, answers, asked):
     assert "x-api-key" not in asked[0][2]
 
 
-def test_a_type_that_is_not_told_is_left_to_the_service(client, answers, asked):
+def test_without_a_type_there_is_no_content_type_header(client, answers, asked):
     answers.append(as_json({"label": "mask"}))
 
     client.predict(b"picture")
@@ -179,7 +179,7 @@ def test_a_type_that_is_not_told_is_left_to_the_service(client, answers, asked):
     assert asked[0][2]["content-type"] == "application/octet-stream"
 
 
-def test_a_table_comes_as_text(client, answers, asked):
+def test_csv_is_returned_as_text(client, answers, asked):
     answers.append((200, "text/csv; charset=utf-8", "time,source\r\n,Tür\r\n".encode()))
 
     assert client.compliance_csv(by="hour") == "time,source\r\n,Tür\r\n"
@@ -187,7 +187,7 @@ def test_a_table_comes_as_text(client, answers, asked):
     assert asked[0][2]["x-api-key"] == "secret"
 
 
-def test_a_stack_says_where_its_api_is_and_what_opens_it(monkeypatch):
+def test_url_and_key_are_read_from_the_stack(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
         key = boto3.client("apigateway").create_api_key(name="first", value="s" * 20, enabled=True)

@@ -1,4 +1,4 @@
-"""Feedback becomes training pictures: joined with uploads that are there, bounded, and kept no longer than these."""
+"""Feedback on uploads becomes training pictures, limited per source and key, which expire with the uploads."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ TEMPLATE = json.dumps(
 
 
 class World:
-    """A stack's buckets, with uploads, their results and what people said about them."""
+    """A stack's buckets with uploads, results and feedback."""
 
     def __init__(self):
         boto3.client("cloudformation").create_stack(StackName="maskwatch", TemplateBody=TEMPLATE)
@@ -82,7 +82,7 @@ def world(aws):  # noqa: ARG001 -- sets the environment
 
 @pytest.fixture
 def run(tmp_path, capsys):
-    """Collect the feedback of two days; return the files, the table and what is said."""
+    """Collect the feedback of two days; return the files, the table and the output."""
 
     def result(*options):
         span = (
@@ -115,7 +115,7 @@ def test_a_label_and_its_upload_become_a_picture_of_that_label(world, run, tmp_p
     assert "anna" not in str(rows)  # a key may name a person
 
 
-def test_the_last_label_counts_and_those_outside_of_the_time_do_not(world, run):
+def test_the_last_label_within_the_range_counts(world, run):
     one = world.upload("mask", day=NOW - timedelta(days=1))
     world.say(one, "incorrect", time=NOW)
     world.upload("mask", day=NOW - timedelta(days=5))
@@ -123,7 +123,7 @@ def test_the_last_label_counts_and_those_outside_of_the_time_do_not(world, run):
     assert run()[0] == [f"incorrect/{one}.jpg"]
 
 
-def test_a_time_within_a_day_and_of_another_zone_takes_in_all_of_it(world, run):
+def test_a_range_may_start_within_a_day_and_in_another_time_zone(world, run):
     night = NOW.replace(hour=23, minute=30, second=0, microsecond=0) - timedelta(days=2)
     before = world.upload("mask", day=night)
     after = world.upload("mask", day=night + timedelta(hours=1))
@@ -135,14 +135,14 @@ def test_a_time_within_a_day_and_of_another_zone_takes_in_all_of_it(world, run):
     assert run("--from", span[0], "--to", span[1])[0] == sorted([f"mask/{before}.jpg", f"mask/{after}.jpg"])
 
 
-def test_what_is_no_time_is_told(run, capsys):
+def test_an_invalid_time_is_reported(run, capsys):
     with pytest.raises(SystemExit):
         run("--from", "yesterday")
 
     assert "'yesterday' is not a time: give a day, such as 2026-11-01" in capsys.readouterr().err
 
 
-def test_a_sure_model_that_disagrees_is_for_an_eye(world, run, tmp_path):
+def test_a_label_that_a_sure_model_contradicts_is_listed_for_review(world, run, tmp_path):
     world.upload("no_mask", predicted="mask", confidence=0.99)
     unsure = world.upload("no_mask", predicted="mask", confidence=0.7)
 
@@ -159,7 +159,7 @@ def test_a_sure_model_that_disagrees_is_for_an_eye(world, run, tmp_path):
     assert "1 left out: the model confidently predicts another label" in said
 
 
-def test_a_source_gives_no_more_than_its_cap_and_one_picture_a_minute(world, run, monkeypatch):
+def test_a_source_gives_at_most_its_maximum_and_one_picture_per_minute(world, run, monkeypatch):
     for _ in range(4):
         world.upload("mask", source="gate-1")
     assert len(run()[0]) == 1
@@ -176,7 +176,7 @@ def test_the_same_picture_is_collected_once(world, run):
 
 
 @pytest.mark.parametrize(("share", "expected"), [("0.5", {"k1": 2, "k2": 2}), ("0.75", {"k1": 6, "k2": 2})])
-def test_no_api_key_gives_more_than_its_share(share, expected, world, run):
+def test_no_api_key_gives_more_than_the_key_share(share, expected, world, run):
     for number in range(10):
         world.upload("mask", api_key="k1" if number < 8 else "k2")
 
@@ -186,7 +186,7 @@ def test_no_api_key_gives_more_than_its_share(share, expected, world, run):
     assert len(files) == sum(expected.values())
 
 
-def test_one_key_alone_gives_nothing_without_the_operators_word(world, run):
+def test_labels_of_a_single_key_are_collected_only_with_key_share_1(world, run):
     world.upload("mask")
 
     files, _, said = run("--key-share", "0.5")
@@ -195,7 +195,7 @@ def test_one_key_alone_gives_nothing_without_the_operators_word(world, run):
     assert "more than --key-share of one API key" in said
 
 
-def test_a_picture_that_is_gone_or_replaced_is_left_out(world, run):
+def test_a_deleted_or_replaced_picture_is_skipped(world, run):
     world.upload("mask")
     world.upload("mask")
     world.s3.delete_object(Bucket=BUCKETS["UploadsBucket"], Key="ward/anna-1.jpg")
@@ -204,7 +204,7 @@ def test_a_picture_that_is_gone_or_replaced_is_left_out(world, run):
     assert run()[0] == []
 
 
-def test_what_the_bucket_would_delete_is_deleted_unless_the_operator_says_otherwise(world, run, monkeypatch):
+def test_expired_pictures_are_deleted_unless_keep_longer_is_given(world, run, monkeypatch):
     world.keep(days=30)
     world.upload("mask")
     files, rows, said = run()
@@ -238,7 +238,7 @@ def test_a_second_run_adds_to_the_first(world, run):
     assert len(rows) == 2
 
 
-def test_an_operators_own_data_set_gets_them_in_training_and_keeps_its_table(world, run, tmp_path):
+def test_pictures_are_added_to_train_of_an_existing_data_set_whose_table_is_kept(world, run, tmp_path):
     (tmp_path / "train" / "mask").mkdir(parents=True)
     (tmp_path / "crops.csv").write_text("file,source,age\ntrain/mask/own.jpg,gate-9,41\n")
     world.keep(days=30)
@@ -254,6 +254,6 @@ def test_an_operators_own_data_set_gets_them_in_training_and_keeps_its_table(wor
     assert "1 pictures in" in said
 
 
-def test_no_feedback_is_told(world, run):  # noqa: ARG001 -- the stack
+def test_missing_feedback_is_reported(world, run):  # noqa: ARG001 -- the stack
     with pytest.raises(SystemExit, match="There is no feedback"):
         run()

@@ -33,7 +33,7 @@ def test_the_sample_is_that_of_the_service():
 
 
 @pytest.mark.parametrize(("typed", "label"), [("2", "no_mask"), (" 1 ", "mask"), ("", None), ("x", None)])
-def test_a_picture_of_the_sample_is_asked_about(monkeypatch, typed, label):
+def test_the_command_asks_for_the_label_of_a_picture_of_the_sample(monkeypatch, typed, label):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda _: typed)
     client = Client()
@@ -41,7 +41,7 @@ def test_a_picture_of_the_sample_is_asked_about(monkeypatch, typed, label):
     assert client.result == ([(SAMPLED.answer["prediction_id"], label, True)] if label else [])
 
 
-def test_without_a_terminal_it_prints_the_command(monkeypatch, capsys):
+def test_without_a_terminal_it_prints_the_feedback_command(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False))
     client = Client()
     audit.ask_for_labels(client, [SAMPLED])

@@ -1,4 +1,4 @@
-"""`maskwatch predict`: copies with what was found drawn on them, and pictures that the API takes only if smaller."""
+"""`maskwatch predict` draws results on copies, and scales pictures that are too large for the API."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def noise(width, height, mode="RGB"):
 
 
 def turned(image):
-    """The file of an upright picture, lying on its side, that says how to turn it back."""
+    """The file of a picture that is stored rotated, with an EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = TURNED_RIGHT
     return encode(image.transpose(Image.Transpose.ROTATE_90), quality=100, subsampling=0, exif=exif)
@@ -60,7 +60,7 @@ def sent(asked):
 
 
 @pytest.mark.usefixtures("service")
-def test_copies_lie_as_the_pictures_do(place, tmp_path):
+def test_copies_have_the_orientation_of_the_pictures(place, tmp_path):
     face = encode(draw_face())
     for name in ("photos/a.jpg", "photos/gate 3/a.jpg", "b.png", "scan"):
         place(name, face if name != "b.png" else encode(draw_face(), "PNG"))
@@ -78,7 +78,7 @@ def test_copies_lie_as_the_pictures_do(place, tmp_path):
 
 
 @pytest.mark.usefixtures("service")
-def test_the_box_is_where_the_face_is_also_in_a_picture_that_lies_on_its_side(place, tmp_path):
+def test_the_box_is_around_the_face_also_in_a_rotated_picture(place, tmp_path):
     place("a.jpg", turned(Image.new("RGB", (160, 200), "white")))
 
     main(["predict", "a.jpg", "--draw", "drawn"])
@@ -91,7 +91,7 @@ def test_the_box_is_where_the_face_is_also_in_a_picture_that_lies_on_its_side(pl
         assert copy.getpixel((60, 80)) == (255, 255, 255)
 
 
-def test_what_is_refused_is_not_drawn_and_the_rest_is(service, place, tmp_path):
+def test_refused_pictures_are_not_drawn(service, place, tmp_path):
     place("a.jpg", b"nothing")
     place("b.jpg", encode(draw_face()))
     service.answer = lambda asked: (
@@ -104,7 +104,7 @@ def test_what_is_refused_is_not_drawn_and_the_rest_is(service, place, tmp_path):
 
 
 @pytest.mark.usefixtures("service")
-def test_a_copy_that_cannot_be_written_is_told(place, capsys):
+def test_a_copy_that_cannot_be_written_is_reported(place, capsys):
     place("a.jpg", encode(draw_face()))
     place("drawn", b"a file where a folder should be")
 
@@ -112,7 +112,7 @@ def test_a_copy_that_cannot_be_written_is_told(place, capsys):
     assert "refused: [Errno 17] File exists: 'drawn'" in capsys.readouterr().out
 
 
-def test_a_small_picture_is_sent_as_it_is(service, place):
+def test_a_small_picture_is_sent_unchanged(service, place):
     place("a.jpg", face := encode(draw_face()))
 
     main(["predict", "a.jpg"])
@@ -121,7 +121,7 @@ def test_a_small_picture_is_sent_as_it_is(service, place):
 
 
 @pytest.mark.parametrize("lying", [False, True])
-def test_a_large_picture_is_sent_smaller_and_told_about_in_its_own_size(
+def test_a_large_picture_is_sent_scaled_and_its_boxes_are_in_original_pixels(
     service, place, tmp_path, capsys, lying
 ):
     picture = noise(2000, 3000)
@@ -150,7 +150,7 @@ def test_a_large_picture_is_sent_smaller_and_told_about_in_its_own_size(
         assert is_close(edge, COLOURS["no_mask"])
 
 
-def test_what_the_service_calls_too_large_is_sent_smaller(service, place, capsys):
+def test_a_picture_that_the_service_refuses_as_too_large_is_sent_scaled(service, place, capsys):
     place("a.png", encode(Image.new("L", (9000, 6000), "grey"), "PNG"))
 
     def answer(asked):
@@ -165,7 +165,7 @@ def test_what_the_service_calls_too_large_is_sent_smaller(service, place, capsys
     assert "refused" not in capsys.readouterr().out
 
 
-def test_what_stays_too_large_is_refused_and_not_tried_for_ever(service, place):
+def test_a_scaled_picture_that_is_refused_as_too_large_is_not_retried(service, place):
     place("a.png", encode(Image.new("L", (90, 60), "grey"), "PNG"))
     service.answer = lambda _: problem("too-large", 413, "Scale it down.")
 
@@ -173,7 +173,7 @@ def test_what_stays_too_large_is_refused_and_not_tried_for_ever(service, place):
     assert len(service.asked) == 2
 
 
-def test_a_large_file_that_is_no_picture_is_refused_unsent(service, place, capsys):
+def test_a_large_file_that_is_no_picture_is_not_sent(service, place, capsys):
     place("a.jpg", bytes(MAX_BYTES + 1))
 
     assert main(["predict", "a.jpg"]) == 1
@@ -182,14 +182,14 @@ def test_a_large_file_that_is_no_picture_is_refused_unsent(service, place, capsy
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
-def test_even_noise_becomes_small_enough(mode):
+def test_a_noisy_picture_is_scaled_below_the_limit(mode):
     smaller, original = shrunk(encode(noise(3000, 2400, mode), "PNG", compress_level=0))
 
     assert len(smaller) <= MAX_BYTES
     assert original == (3000, 2400)
 
 
-def test_sixteen_bits_keep_their_brightness_and_what_is_clear_is_white():
+def test_scaling_keeps_the_brightness_of_16_bits_and_makes_transparent_white():
     grey = Image.fromarray(np.full((400, 600), 0x8000, np.uint16))
     clear = Image.new("RGBA", (600, 400), (255, 0, 0, 0))
 
@@ -198,7 +198,7 @@ def test_sixteen_bits_keep_their_brightness_and_what_is_clear_is_white():
         assert np.asarray(Image.open(io.BytesIO(smaller))).mean() == pytest.approx(value, abs=1)
 
 
-def test_a_damaged_picture_is_not_made_a_sound_one():
+def test_a_damaged_picture_is_not_scaled():
     whole = encode(noise(640, 480))
     middle = len(whole) // 2
     for damaged in (whole[:middle], whole[:middle] + whole[middle + 1460 :]):

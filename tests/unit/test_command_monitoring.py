@@ -1,4 +1,4 @@
-"""`maskwatch feedback` and `maskwatch compliance`: what is asked, and how the answer is told."""
+"""`maskwatch feedback` and `maskwatch compliance` send requests, and print the answers."""
 
 import json
 
@@ -44,7 +44,7 @@ def run(capsys):
     return command
 
 
-def test_feedback_is_told_and_confirmed(run, service):
+def test_feedback_is_sent_and_confirmed(run, service):
     service.answer = lambda asked: (202, json.loads(asked.body) | {"time": "2026-11-22T09:00:00.000+00:00"})
 
     assert run("feedback", ID, "no_mask") == (0, f"{ID} shows no_mask\n", "")
@@ -55,13 +55,13 @@ def test_feedback_is_told_and_confirmed(run, service):
     assert asked.headers["x-api-key"] == "secret"
 
 
-def test_feedback_that_is_refused_is_told(run, service):
+def test_refused_feedback_is_reported(run, service):
     service.answer = lambda _: problem("invalid-parameter", 400, "`prediction_id` must be the UUID.")
 
     assert run("feedback", "7", "mask") == (1, "", "maskwatch: `prediction_id` must be the UUID.\n")
 
 
-def test_a_label_that_is_none_is_not_sent(run, service):
+def test_an_invalid_label_is_not_sent(run, service):
     status, _, err = run("feedback", ID, "uncertain")
 
     assert (status, service.asked) == (2, [])
@@ -83,13 +83,13 @@ def test_compliance_is_a_table_with_shares(run, service):
     assert service.asked[0].query == {}
 
 
-def test_by_hour_the_table_tells_the_hour(run, service):
+def test_by_hour_the_table_shows_the_hour(run, service):
     service.answer = lambda _: FOUND | {"by": "hour"}
 
     assert run("compliance", "--by", "hour")[1].splitlines()[2].startswith("2026-11-21 00:00 ")
 
 
-def test_where_nothing_was_counted_the_table_says_so(run, service):
+def test_an_empty_table_says_so(run, service):
     nothing = {"total": dict.fromkeys(COUNTS, 0) | dict.fromkeys(SHARES), "rows": [], "as_of": None}
     service.answer = lambda _: FOUND | nothing
 
@@ -117,7 +117,7 @@ def test_compliance_as_csv_is_that_of_the_service(run, service):
 
 
 @pytest.mark.parametrize("form", ["table", "csv"])
-def test_the_range_and_the_source_go_along(run, service, form):
+def test_the_request_has_the_range_and_the_source(run, service, form):
     service.answer = lambda _: (200, "time\r\n") if form == "csv" else FOUND
     span = ("--from", "2026-11-20", "--to", "2026-11-22T09", "--by", "hour")
 
@@ -138,7 +138,7 @@ def test_the_range_and_the_source_go_along(run, service, form):
         (["--version"], 0, "0."),
     ],
 )
-def test_a_command_line_without_a_command_says_what_there_is(run, arguments, status, says):
+def test_a_command_line_without_a_command_lists_the_commands(run, arguments, status, says):
     exit_status, out, err = run(*arguments)
 
     assert exit_status == status

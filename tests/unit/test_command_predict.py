@@ -1,4 +1,4 @@
-"""`maskwatch predict`: pictures in any number and form, a line about each, and an exit status."""
+"""`maskwatch predict` scores files, folders and standard input, and prints a line for each picture."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ def service(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where the command runs: photos, among other things, and folders within folders."""
+    """The working directory, with photos, other files and nested folders."""
     for name in (
         "a.jpg",
         "b.PNG",
@@ -65,7 +65,7 @@ def run(capsys, service, folder):  # noqa: ARG001 -- they say where it asks and 
 
 
 def names_of(service):
-    """Which pictures were sent."""
+    """The names of the pictures that were sent."""
     return sorted(asked.body.removeprefix(FACE).decode() for asked in service.asked)
 
 
@@ -89,7 +89,7 @@ def test_a_picture_has_a_line_in_a_table(run, service):
     assert (status, err) == (0, "")
 
 
-def test_a_folder_is_scored_with_all_in_it_that_is_named_like_a_picture(run, service):
+def test_all_files_of_a_folder_with_a_picture_s_ending_are_scored(run, service):
     status, out, _ = run("photos")
 
     assert status == 0
@@ -99,7 +99,7 @@ def test_a_folder_is_scored_with_all_in_it_that_is_named_like_a_picture(run, ser
     assert out.splitlines()[-2:] == ["4 pictures: 4 mask", "4 faces: 4 mask"]
 
 
-def test_a_file_is_scored_whatever_it_is_called(run, service):
+def test_a_file_is_scored_with_any_name(run, service):
     assert run("photos/notes.txt")[0] == 0
     assert names_of(service) == ["notes.txt"]
 
@@ -113,7 +113,7 @@ def test_a_dash_is_standard_input(run, service, monkeypatch):
     assert service.asked[0].body == FACE
 
 
-def test_the_question_goes_along(run, service):
+def test_the_request_has_the_options(run, service):
     run("photos/a.jpg", "--source", "Tür 3", "--min-confidence", "0.6", "--no-detect")
     run("photos/a.jpg")
 
@@ -124,7 +124,7 @@ def test_the_question_goes_along(run, service):
     assert service.asked[0].path == "/v1/predict"
 
 
-def test_the_command_line_goes_before_the_environment(run, service, monkeypatch):
+def test_the_command_line_takes_precedence_over_the_environment(run, service, monkeypatch):
     monkeypatch.setenv("MASKWATCH_URL", "http://127.0.0.1:9")
 
     assert run("photos/a.jpg", "--url", f"{service.url}/")[0] == 0
@@ -134,7 +134,7 @@ def test_the_command_line_goes_before_the_environment(run, service, monkeypatch)
     assert {asked.path for asked in service.asked} == {"/v1/predict"}
 
 
-def test_several_are_asked_about_at_once_and_told_in_order(run, service):
+def test_requests_run_concurrently_and_results_are_printed_in_order(run, service):
     together, last = Barrier(4, timeout=60), Event()
 
     def answer(asked):
@@ -152,7 +152,7 @@ def test_several_are_asked_about_at_once_and_told_in_order(run, service):
     assert [line.split()[3] for line in out.splitlines()[1:5]] == ["5", "5", "11", "14"]
 
 
-def test_json_has_the_whole_answer_in_each_line(run, service):
+def test_each_json_line_is_a_complete_answer(run, service):
     service.answer = lambda _: prediction("incorrect")
 
     status, out, _ = run("photos/a.jpg", "photos/b.PNG", "--format", "json")
@@ -176,7 +176,7 @@ def test_csv_has_a_line_for_each(run, service):
     ]
 
 
-def test_a_spreadsheet_computes_no_name_of_a_file(run, folder):
+def test_a_spreadsheet_does_not_evaluate_file_names(run, folder):
     (folder / "=1+1, x.jpg").write_bytes(FACE)
 
     _, out, _ = run("=1+1, x.jpg", "--format", "csv")
@@ -185,7 +185,7 @@ def test_a_spreadsheet_computes_no_name_of_a_file(run, folder):
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
-def test_what_is_refused_is_told_and_holds_up_no_other(run, service, form):
+def test_a_refusal_is_reported_and_does_not_stop_the_others(run, service, form):
     def answer(asked):
         broken = asked.body.endswith(b"b.PNG")
         return problem("unreadable-image", 422, "It is cut short.") if broken else prediction("mask")
@@ -219,7 +219,7 @@ def test_a_file_that_cannot_be_read_is_refused(run):
 @pytest.mark.parametrize(
     ("slug", "status"), [("forbidden", 403), ("invalid-parameter", 400), ("throttled", 429)]
 )
-def test_what_every_picture_would_be_told_ends_it(run, service, slug, status, monkeypatch):
+def test_a_refusal_that_applies_to_every_picture_ends_the_command(run, service, slug, status, monkeypatch):
     monkeypatch.setattr(client, "_RETRIES", client._RETRIES.new(total=0))  # noqa: SLF001 -- not to wait
     service.answer = lambda _: problem(slug, status, "Send the key of this stack.")
 
@@ -230,7 +230,7 @@ def test_what_every_picture_would_be_told_ends_it(run, service, slug, status, mo
     assert len(service.asked) < 4
 
 
-def test_a_service_that_is_not_there_is_told_in_one_line(run):
+def test_an_unreachable_service_is_reported_in_one_line(run):
     status, out, err = run("photos", "--url", "http://127.0.0.1:9")
 
     assert (status, out) == (1, "")
@@ -238,7 +238,7 @@ def test_a_service_that_is_not_there_is_told_in_one_line(run):
     assert err.count("\n") == 1
 
 
-def test_an_address_of_something_else_is_told(run, service):
+def test_a_url_of_another_server_is_reported(run, service):
     service.answer = lambda _: "<html>a router's page</html>"
 
     status, _, err = run("photos/a.jpg")
@@ -266,14 +266,14 @@ def test_an_address_of_something_else_is_told(run, service):
         (["photos", "photos/deep/../a.jpg", "--draw", "drawn"], "would be drawn as drawn/a.jpg"),
     ],
 )
-def test_a_wrong_command_line_is_told_and_nothing_is_sent(run, service, arguments, says):
+def test_an_invalid_command_line_is_reported_and_nothing_is_sent(run, service, arguments, says):
     status, out, err = run(*arguments)
 
     assert (status, out, service.asked) == (2, "", [])
     assert says in err
 
 
-def test_a_name_that_is_no_text_is_written_somehow(run, folder):
+def test_an_undecodable_file_name_is_printed_escaped(run, folder):
     (folder / os.fsdecode(b"t\xfcr.jpg")).write_bytes(FACE)
     for form in ("table", "json", "csv"):
         status, out, _ = run(os.fsdecode(b"t\xfcr.jpg"), "--format", form)
@@ -281,7 +281,7 @@ def test_a_name_that_is_no_text_is_written_somehow(run, folder):
 
 
 def read(screen):
-    """What was shown since, or nothing when the terminal was closed."""
+    """Return the output since the last call; empty if the terminal was closed."""
     with suppress(OSError):
         return os.read(screen, 1_000_000)
     return b""
@@ -296,7 +296,7 @@ def command(*arguments, **options):
     )
 
 
-def test_on_a_terminal_there_is_progress_and_it_stays_out_of_the_output(service, folder):
+def test_progress_is_shown_on_a_terminal_and_not_in_the_output(service, folder):
     screen, terminal = pty.openpty()
     subprocess.run(["stty", "cols", "80", "rows", "24"], stdin=terminal, check=True)
     shown = []
@@ -314,7 +314,7 @@ def test_on_a_terminal_there_is_progress_and_it_stays_out_of_the_output(service,
     assert len(service.asked) == 4
 
 
-def test_without_a_terminal_there_is_none(service, folder):  # noqa: ARG001
+def test_without_a_terminal_there_is_no_progress(service, folder):  # noqa: ARG001
     with command("photos", cwd=folder, stderr=subprocess.PIPE) as process:
         out, err = process.communicate()
 
@@ -322,7 +322,7 @@ def test_without_a_terminal_there_is_none(service, folder):  # noqa: ARG001
     assert (len(out.splitlines()), err) == (7, left_out)
 
 
-def test_a_reader_who_has_enough_ends_it_quietly(service, folder):
+def test_a_closed_pipe_ends_the_command_without_an_error(service, folder):
     service.answer = lambda _: prediction(*["mask"] * 2000)  # more than a pipe holds
     with command("photos", "--format", "json", cwd=folder, stderr=subprocess.PIPE) as process:
         process.stdout.read(100)

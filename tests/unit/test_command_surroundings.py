@@ -1,4 +1,4 @@
-"""The command where locales, keys, names of files and standard input are not as one would wish."""
+"""The command copes with unusual locales, keys, file names and standard input."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_json_is_json_in_every_locale(run, tmp_path, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_csv_is_utf_8_in_every_locale_and_says_so(run, tmp_path, encoding):
+def test_csv_is_utf_8_with_a_bom_in_every_locale(run, tmp_path, encoding):
     (tmp_path / "München.jpg").write_bytes(FACE)
     done = run("predict", "München.jpg", "--format", "csv", PYTHONIOENCODING=encoding)
     assert done.stdout.startswith(b"\xef\xbb\xbffile,")
@@ -55,14 +55,14 @@ def test_csv_is_utf_8_in_every_locale_and_says_so(run, tmp_path, encoding):
 
 
 @pytest.mark.parametrize("key", ["secret\r", "secret\n", " secret\t"])
-def test_blanks_around_the_key_do_not_count(run, service, tmp_path, key):
+def test_blanks_around_the_key_are_ignored(run, service, tmp_path, key):
     (tmp_path / "a.jpg").write_bytes(FACE)
     assert run("predict", "a.jpg", key=key).returncode == 0
     assert service.asked[0].headers["x-api-key"] == "secret"
 
 
 @pytest.mark.parametrize("key", ["\u2019secret", "sec\nret", "sec ret", "geheim\x07"])
-def test_what_can_be_no_key_is_one_line_that_does_not_show_it(run, service, tmp_path, key):
+def test_an_invalid_key_gives_one_line_without_the_key(run, service, tmp_path, key):
     (tmp_path / "a.jpg").write_bytes(FACE)
     done = run("predict", "a.jpg", key=key)
     assert done.returncode == 1
@@ -87,18 +87,18 @@ def test_files_that_are_left_out_are_counted(run, tmp_path):
     assert "3 pictures" in done.stdout.decode()
 
 
-def test_nothing_on_standard_input_is_said_to_be_that(run, service):
+def test_empty_standard_input_is_reported(run, service):
     done = run("predict", "-")
     assert "refused: nothing came on standard input" in done.stdout.decode()
     assert not service.asked
 
 
-def test_an_empty_file_is_said_to_be_that(run, tmp_path):
+def test_an_empty_file_is_reported(run, tmp_path):
     (tmp_path / "a.jpg").touch()
     assert "refused: the file is empty" in run("predict", "a.jpg").stdout.decode()
 
 
-def test_what_is_not_in_the_encoding_of_the_terminal_is_one_line(run, service, tmp_path):
+def test_an_undecodable_argument_gives_one_line(run, service, tmp_path):
     (tmp_path / "a.jpg").write_bytes(FACE)
     done = run("predict", "a.jpg", "--source", b"S\xfcd", PYTHONUTF8="1")
     assert done.returncode == 2
@@ -107,7 +107,7 @@ def test_what_is_not_in_the_encoding_of_the_terminal_is_one_line(run, service, t
     assert not service.asked
 
 
-def test_a_name_that_is_no_text_is_scored_and_written(run, tmp_path):
+def test_a_file_with_an_undecodable_name_is_scored_and_printed(run, tmp_path):
     (tmp_path / os.fsdecode(b"S\xfcd.jpg")).write_bytes(FACE)
     for form in ("json", "table", "csv"):
         done = run("predict", ".", "--format", form, PYTHONUTF8="1")
@@ -115,7 +115,7 @@ def test_a_name_that_is_no_text_is_scored_and_written(run, tmp_path):
         assert b"S\\udcfcd.jpg" in done.stdout
 
 
-def test_a_link_that_leads_nowhere_is_told(run, tmp_path):
+def test_a_broken_link_is_reported(run, tmp_path):
     (tmp_path / "a.jpg").write_bytes(FACE)
     (tmp_path / "gone.jpg").symlink_to("nothing")
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
@@ -125,7 +125,7 @@ def test_a_link_that_leads_nowhere_is_told(run, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="everything may be read by root")
-def test_a_folder_that_may_not_be_read_is_told(run, tmp_path):
+def test_an_unreadable_folder_is_reported(run, tmp_path):
     (tmp_path / "a.jpg").write_bytes(FACE)
     (tmp_path / "closed").mkdir(mode=0)
     done = run("predict", ".")
@@ -133,7 +133,7 @@ def test_a_folder_that_may_not_be_read_is_told(run, tmp_path):
 
 
 @pytest.mark.parametrize("content", [{}, [], None, "x", {"message": "Forbidden"}])
-def test_an_answer_of_something_else_is_one_line(run, service, tmp_path, content):
+def test_an_answer_of_another_server_gives_one_line(run, service, tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(FACE)
     service.answer = lambda _: content
     done = run("predict", "a.jpg")
@@ -144,7 +144,7 @@ def test_an_answer_of_something_else_is_one_line(run, service, tmp_path, content
 
 
 @pytest.mark.parametrize("document", [{}, [], {"type": "about:blank", "status": 407}])
-def test_a_refusal_of_another_kind_is_one_line(run, service, tmp_path, document):
+def test_a_refusal_that_is_no_problem_document_gives_one_line(run, service, tmp_path, document):
     (tmp_path / "a.jpg").write_bytes(FACE)
     service.answer = lambda _: (407, document)
     done = run("predict", "a.jpg")

@@ -1,4 +1,4 @@
-"""`maskwatch watch`: a film, a folder or a camera, an event a line, and an exit status."""
+"""`maskwatch watch` prints an event per line for a video, a folder or a camera."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ def service(monkeypatch):
 
 @pytest.fixture
 def run(capsys, service):  # noqa: ARG001 -- says where it asks
-    """The command: gives its exit status, its events and what it said."""
+    """Run the command; return its exit status, its events and its messages."""
 
     def command(*arguments):
         try:
@@ -52,14 +52,14 @@ def run(capsys, service):  # noqa: ARG001 -- says where it asks
 
 @pytest.fixture(scope="module")
 def ten_seconds(tmp_path_factory):
-    """A film of a wall, ten frames a second."""
+    """A video of a wall, ten frames per second."""
     frames = [Image.new("RGB", (320, 240), WALL)] * 100
     return write_film(tmp_path_factory.mktemp("film") / "wall.mp4", frames)
 
 
 @pytest.fixture
 def camera(monkeypatch, tmp_path):
-    """A camera that gives these frames: a function of their times and how often it was opened, None for silence."""
+    """A fake camera whose frames are a function of time and of how often it was opened; None for silence."""
 
     def show(*frames):
         given = [frame and Frame(frame[0], PICTURE.copy, frame[1]) for frame in frames]
@@ -71,7 +71,7 @@ def camera(monkeypatch, tmp_path):
 
 
 def answering(service, *stretches):
-    """Answer the frames of a film with so many of each answer in turn, and with the last one ever after."""
+    """Answer frames with the given number of each answer in order, and then always with the last one."""
     answers = [answer for times, answer in stretches for _ in range(times)]
 
     def answer(_):
@@ -105,7 +105,7 @@ def test_each_event_is_a_line_about_a_person(run, service, ten_seconds):
     assert all(datetime.fromisoformat(event["time"]).tzinfo for event in events)
 
 
-def test_frames_are_sent_as_the_page_sends_them(run, service, tmp_path):
+def test_frames_are_sent_like_those_of_the_page(run, service, tmp_path):
     wide = write_film(tmp_path / "wide.mp4", [Image.new("RGB", (1280, 720), WALL)] * 20)
 
     _, events, _ = run(wide, "--source", "Tür 3", "--rate", "5")
@@ -118,17 +118,17 @@ def test_frames_are_sent_as_the_page_sends_them(run, service, tmp_path):
     assert tracks == [None] * 3 + [events[0]["track"]] * 7
 
 
-def test_the_stays_of_two_runs_have_different_names(run, ten_seconds):
+def test_the_stays_of_two_runs_have_different_ids(run, ten_seconds):
     tracks = {run(ten_seconds)[1][0]["track"] for _ in range(2)}
     assert len(tracks) == 2
 
 
-def test_whoever_is_there_in_the_end_leaves(run, ten_seconds):
+def test_at_the_end_everybody_leaves(run, ten_seconds):
     _, events, _ = run(ten_seconds)
     assert [event["event"] for event in events] == ["came", "left"]
 
 
-def test_no_frame_of_a_film_is_lost_while_the_service_is_throttled_or_down(
+def test_no_frame_of_a_video_is_lost_while_the_service_throttles_or_is_down(
     run, service, ten_seconds, monkeypatch
 ):
     waits = []
@@ -150,7 +150,7 @@ def test_no_frame_of_a_film_is_lost_while_the_service_is_throttled_or_down(
     assert err.count("the service answers again") == 3
 
 
-def test_no_time_passes_for_people_while_a_camera_is_cut_off(run, service, camera):
+def test_no_time_passes_for_people_while_a_camera_is_disconnected(run, service, camera):
     before, after = [(i / 5, 1) for i in range(10)], [(20 + i / 5, 2) for i in range(10)]
     service.answer = lambda _: BARE
 
@@ -170,7 +170,7 @@ def test_no_time_passes_for_people_while_a_camera_is_cut_off(run, service, camer
     assert events[-1]["stayed"] == 3.8
 
 
-def test_who_was_there_before_a_long_cut_has_left(run, camera):
+def test_people_have_left_after_a_long_disconnection(run, camera):
     before, after = [(i / 5, 1) for i in range(10)], [(50 + i / 5, 2) for i in range(10)]
 
     _, events, _ = run(camera(*before, *after))
@@ -180,14 +180,14 @@ def test_who_was_there_before_a_long_cut_has_left(run, camera):
     ]  # fmt: skip
 
 
-def test_who_was_there_before_a_long_silence_has_left_at_once(run, service, camera):
+def test_people_have_left_after_a_long_silence(run, service, camera):
     _, events, _ = run(camera(*[(i / 5, 1) for i in range(10)], None, None))
 
     assert [event["event"] for event in events] == ["came", "left"]
     assert len(service.asked) == 10
 
 
-def test_a_frame_of_a_camera_that_is_refused_is_too_old_to_be_sent_again(run, service, camera):
+def test_a_refused_camera_frame_is_not_sent_again(run, service, camera):
     busy = problem("internal", 503, "Busy.")
     service.answer = lambda _: busy if 5 <= len(service.asked) < 8 else prediction("mask")
 
@@ -201,7 +201,7 @@ def test_a_frame_of_a_camera_that_is_refused_is_too_old_to_be_sent_again(run, se
     assert err.splitlines() == ["maskwatch: Busy.", "maskwatch: the service answers again"]
 
 
-def test_while_the_service_is_away_for_long_nobody_is_watched(run, service, camera):
+def test_during_a_long_outage_of_the_service_everybody_has_left(run, service, camera):
     throttled = (*problem("throttled", 429, "The quota is used up."), ("retry-after", "3600"))
     service.answer = lambda _: throttled if len(service.asked) == 6 else prediction("mask")
 
@@ -215,7 +215,7 @@ def test_while_the_service_is_away_for_long_nobody_is_watched(run, service, came
     ]
 
 
-def test_a_picture_that_the_service_cannot_read_is_left_out(run, service, camera):
+def test_a_picture_that_the_service_cannot_read_is_skipped(run, service, camera):
     small = problem("too-small", 422, "Send a larger one.")
     service.answer = lambda _: small if len(service.asked) in {2, 3} else prediction("mask")
 
@@ -225,7 +225,7 @@ def test_a_picture_that_the_service_cannot_read_is_left_out(run, service, camera
     assert err.count("Send a larger one.") == 1
 
 
-def test_who_is_in_a_film_stays_however_long_the_service_is_away(run, service, ten_seconds, monkeypatch):
+def test_people_in_a_video_stay_during_any_outage_of_the_service(run, service, ten_seconds, monkeypatch):
     monkeypatch.setattr(watch_module.time, "sleep", lambda _: None)
     throttled = (*problem("throttled", 429, "The quota is used up."), ("retry-after", "3600"))
     service.answer = lambda _: throttled if 9 <= len(service.asked) < 20 else prediction("mask")
@@ -238,14 +238,14 @@ def test_who_is_in_a_film_stays_however_long_the_service_is_away(run, service, t
 @pytest.mark.parametrize(
     ("slug", "status"), [("forbidden", 403), ("invalid-parameter", 400), ("unsupported-type", 415)]
 )
-def test_what_every_frame_would_be_told_ends_it(run, service, ten_seconds, slug, status):
+def test_a_refusal_that_applies_to_every_frame_ends_the_command(run, service, ten_seconds, slug, status):
     service.answer = lambda _: problem(slug, status, "Do it right.")
 
     assert run(ten_seconds) == (1, [], "maskwatch: Do it right.\n")
     assert len(service.asked) == 1
 
 
-def test_who_is_there_when_the_key_is_withdrawn_has_left(run, service, ten_seconds):
+def test_everybody_leaves_when_the_key_is_withdrawn(run, service, ten_seconds):
     service.answer = lambda _: (
         prediction("mask") if len(service.asked) < 9 else problem("forbidden", 403, "No.")
     )
@@ -255,7 +255,7 @@ def test_who_is_there_when_the_key_is_withdrawn_has_left(run, service, ten_secon
     assert (status, [event["event"] for event in events], err) == (1, ["came", "left"], "maskwatch: No.\n")
 
 
-def test_a_service_that_was_never_there_is_told_in_one_line(run, ten_seconds):
+def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_seconds):
     status, events, err = run(ten_seconds, "--url", "http://127.0.0.1:9")
 
     assert (status, events) == (1, [])
@@ -290,7 +290,7 @@ def test_a_service_that_was_never_there_is_told_in_one_line(run, ten_seconds):
         ([".", "--draw", "text.mp4/stills"], 2, "text.mp4/stills cannot be written: Not a directory"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(run, service, tmp_path, monkeypatch, arguments, status, says):
+def test_an_error_is_reported_in_one_line(run, service, tmp_path, monkeypatch, arguments, status, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.mp4").write_text("no film")
 
@@ -320,12 +320,12 @@ def test_no_password_is_shown(source, shown):
     assert name_of(source) == shown
 
 
-def test_a_source_may_be_told_by_the_environment(run, ten_seconds, monkeypatch):
+def test_the_environment_can_set_the_source(run, ten_seconds, monkeypatch):
     monkeypatch.setenv("MASKWATCH_CAMERA", str(ten_seconds))
     assert run()[0] == 0
 
 
-def test_without_pyav_it_says_what_to_install(run, ten_seconds, monkeypatch):
+def test_without_pyav_the_message_says_what_to_install(run, ten_seconds, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.delitem(sys.modules, "maskwatch.video")
     monkeypatch.delattr("maskwatch.video")
@@ -336,7 +336,7 @@ def test_without_pyav_it_says_what_to_install(run, ten_seconds, monkeypatch):
     assert err.splitlines()[-1].endswith("films and cameras need PyAV: pip install 'maskwatch[video]'")
 
 
-def test_a_film_that_phones_have_turned_is_looked_at_upright(tmp_path):
+def test_a_rotated_video_is_watched_upright(tmp_path):
     lying = Image.new("RGB", (64, 32), "black")
     ImageDraw.Draw(lying).rectangle((0, 0, 15, 15), fill="white")
 
@@ -346,7 +346,7 @@ def test_a_film_that_phones_have_turned_is_looked_at_upright(tmp_path):
     assert frame.getpixel((28, 4))[0] > 200  # a quarter to the right: from the left of the top to its right
 
 
-def test_a_damaged_film_is_watched_as_far_as_it_goes(run, service, tmp_path):
+def test_a_damaged_video_is_watched_up_to_the_damage(run, service, tmp_path):
     film_bytes = bytearray(write_film(tmp_path / "a.mkv", [draw_face(320, 240)] * 100).read_bytes())
     middle = len(film_bytes) // 2
     film_bytes[middle : middle + 200] = bytes(200)
@@ -358,7 +358,7 @@ def test_a_damaged_film_is_watched_as_far_as_it_goes(run, service, tmp_path):
     assert 20 < len(service.asked) <= 50
 
 
-def test_a_film_is_played_at_a_speed_and_leaves_out_what_there_is_no_time_for(run, service, ten_seconds):
+def test_at_a_given_speed_frames_are_skipped_when_there_is_no_time(run, service, ten_seconds):
     held = Event()
 
     def answer(_):
@@ -372,7 +372,7 @@ def test_a_film_is_played_at_a_speed_and_leaves_out_what_there_is_no_time_for(ru
     assert events[-1]["event"] == "left"
 
 
-def test_what_was_seen_is_drawn_as_a_film(run, ten_seconds, tmp_path):
+def test_results_are_drawn_as_a_video(run, ten_seconds, tmp_path):
     run(ten_seconds, "--draw", tmp_path / "drawn.mp4")
 
     with av.open(str(tmp_path / "drawn.mp4")) as drawn:
@@ -385,7 +385,7 @@ def test_what_was_seen_is_drawn_as_a_film(run, ten_seconds, tmp_path):
     assert max(blue) == pytest.approx(140, abs=3)
 
 
-def test_what_happened_is_drawn_as_stills(run, service, ten_seconds, tmp_path):
+def test_events_are_drawn_as_stills(run, service, ten_seconds, tmp_path):
     answering(service, (3, prediction("mask")), (40, prediction("no_mask")))
 
     run(ten_seconds, "--draw", tmp_path / "stills")
@@ -394,7 +394,7 @@ def test_what_happened_is_drawn_as_stills(run, service, ten_seconds, tmp_path):
     assert names == ["came-1.jpg"]
 
 
-def test_a_full_disk_keeps_no_event_from_being_told(run, ten_seconds, monkeypatch, tmp_path):
+def test_events_are_printed_even_if_the_disk_is_full(run, ten_seconds, monkeypatch, tmp_path):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""The page and the command line come without functions/shared/contract; what they say of it again is the same."""
+"""The page's and the command line's copies of functions/shared/contract are equal to it."""
 
 import re
 
@@ -36,14 +36,14 @@ def test_the_command_line_knows_the_limit_types_and_labels():
     assert {f"faces_{outcome}" for outcome in contract.OUTCOMES} <= set(output.COLUMNS)
 
 
-def test_the_command_line_sends_no_more_pixels_than_are_taken():
+def test_the_command_line_sends_no_more_pixels_than_the_service_accepts():
     assert pictures.SENT_PIXELS <= MAX_PIXELS
 
 
 @pytest.mark.parametrize(
     "first", [0, int(contract.AUDIT_SHARE * 2**32) - 1, int(contract.AUDIT_SHARE * 2**32) + 1]
 )
-def test_the_command_line_draws_the_audit_sample_that_is_counted(first):
+def test_the_command_line_and_the_service_use_the_same_audit_sample(first):
     prediction = f"{first:08x}-0000-4000-8000-000000000000"
 
     assert audit.in_audit_sample(prediction) == contract.in_audit_sample(prediction)
@@ -59,20 +59,20 @@ def test_the_page_knows_the_limit_types_and_labels():
     assert f"at least {MIN_SIDE} pixels a side" in (PAGE / "api.js").read_text()
 
 
-def test_the_page_takes_every_ending_that_the_command_line_takes_out_of_a_folder():
+def test_the_page_and_the_command_line_accept_the_same_endings():
     (pattern,) = re.findall(r"const PICTURE = /(.+)/i;", (PAGE / "drop.js").read_text())
 
     assert all(re.search(pattern, f"face{ending.upper()}", re.IGNORECASE) for ending in client.TYPES)
 
 
-def test_both_know_a_problem_by_its_type():
+def test_both_identify_a_problem_by_its_type():
     kind = problem_json(PROBLEMS[0], "detail")["type"]
 
     assert kind.startswith(client.PROBLEM)
     assert f'"{client.PROBLEM}"' in (PAGE / "api.js").read_text()
 
 
-def test_the_problems_that_either_tells_apart_are_in_the_table():
+def test_the_problems_that_they_distinguish_are_in_the_table():
     slugs = {problem.slug for problem in PROBLEMS}
     meaning = re.search(r"const MEANING = {(.+?)\n};", (PAGE / "api.js").read_text(), re.DOTALL)[1]
     of_the_page = set(re.findall(r'^  "?([a-z0-9-]+)"?:', meaning, re.MULTILINE))

@@ -77,7 +77,7 @@ def test_figures_are_read_from_the_benchmark():
 
 
 @pytest.mark.parametrize("results", ["", RESULTS.replace("handler", "other"), RESULTS.replace("131", "-")])
-def test_missing_figures_are_said(results):
+def test_missing_figures_are_reported(results):
     with pytest.raises(NoFiguresError):
         measured(results)
 
@@ -102,14 +102,14 @@ def test_a_hundred_times_the_pictures_cost_a_hundred_times_as_much():
         assert cost_of(100_000_000, 7.3).total == pytest.approx(100 * cost_of(1_000_000, 7.3).total)
 
 
-def test_the_table_of_bulks_tells_what_each_way_costs_and_how_long_it_takes():
+def test_the_table_of_bulk_scoring_has_cost_and_duration_of_each_way():
     rows = [line for line in bulk_table(36).splitlines() if line.startswith("| 1")]
     assert len(rows) == 4
     assert "| 2.00, 0.10, 0.01 |" in rows[0]
     assert "| 200.00, 10.00, 1.00 |" in rows[3]
 
 
-def test_its_batches_are_the_stack_s():
+def test_the_batch_sizes_are_the_stack_s():
     root = Path(__file__).parents[2]
     machine = yaml.safe_load((root / "infra" / "backfill.asl.yaml").read_text())["States"]
     resources = yaml_parse((root / "template.yaml").read_text())["Resources"]
@@ -121,7 +121,7 @@ def test_its_batches_are_the_stack_s():
     } == {BACKFILL_BATCH}
 
 
-def test_what_is_watched_is_the_stack_s():
+def test_the_counts_of_metrics_and_alarms_are_the_stack_s():
     template = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
     resources, parameters = template["Resources"], template["Parameters"]
     alarms = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::CloudWatch::Alarm"]
@@ -138,7 +138,7 @@ def test_what_is_watched_is_the_stack_s():
     assert stream["BufferingHints"]["IntervalInSeconds"] * OBJECTS_MONTH == 30 * 86400
 
 
-def test_monitoring_is_paid_by_the_picture_and_by_the_month():
+def test_monitoring_has_costs_per_picture_and_per_month():
     items = {item.what.split(" ")[0].strip(",:"): item for item in monitoring(drift_seconds=10)}
 
     assert items["Logs"].pictures == pytest.approx(0.8)  # 1.6 GB
@@ -159,7 +159,7 @@ def test_the_table_of_monitoring_adds_up():
     assert lines[10] == "| **Total** | **${:,.2f}** | **${:,.2f}** |".format(*total)
 
 
-def test_a_snapshot_is_paid_by_the_month_and_by_the_start():
+def test_a_snapshot_has_costs_per_month_and_per_start():
     snapshot, web_acl = options(memory=1024)
 
     assert snapshot.month == pytest.approx(30 * 86400 * 0.0000015046)

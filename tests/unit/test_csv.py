@@ -34,7 +34,7 @@ def of_make_score(text: str) -> str:
 
 @pytest.mark.parametrize("write", [of_the_service, of_the_command, of_make_score])
 @pytest.mark.parametrize(("text", "cell"), CELLS)
-def test_no_cell_is_computed_and_every_other_stays_as_it_is(write, text, cell):
+def test_formulas_are_escaped_and_other_cells_are_unchanged(write, text, cell):
     written = write(text)
     assert written.startswith(BOM)
     (row,) = csv.DictReader(io.StringIO(written.removeprefix(BOM), newline=""))

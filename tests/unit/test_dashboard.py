@@ -1,4 +1,4 @@
-"""The dashboard is one that CloudWatch takes, reads well, and shows figures that there are."""
+"""The dashboard is valid for CloudWatch, readable, and shows existing metrics."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ AWS = {  # what these services measure, of what is shown
 
 @pytest.fixture(scope="module")
 def body():
-    """The dashboard, what the template refers to in it replaced by stand-ins."""
+    """The dashboard, with its references replaced by fake values."""
     known = parameter_values(TEMPLATE, {})
     text = resolve(
         TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"],
@@ -50,7 +50,7 @@ def widgets(body):
 
 
 def written_out(widget):
-    """The metrics of a widget as lists of strings, with what `.` and `...` stand for, and its expressions."""
+    """The metrics of a widget as lists of strings, with `.` and `...` expanded, and its expressions."""
     found, expressions, last = [], [], []
     for *parts, options in (
         m if isinstance(m[-1], dict) else [*m, {}] for m in widget["properties"]["metrics"]
@@ -97,7 +97,7 @@ def test_every_figure_has_a_title_a_region_and_its_axes_named(widgets):
 
 @pytest.fixture
 def measured(capsys):
-    """Names and dimensions of what the functions measure, as they write it."""
+    """Names and dimensions of the metrics that the functions write."""
     recorder = Recorder(OURS, "/predict", "7")
     recorder.predicted(PREDICTION, source="gate-3", request_id="r")
     recorder.rejected(TOO_LARGE, request_id="r")
@@ -123,7 +123,7 @@ def measured(capsys):
     return found
 
 
-def test_it_shows_what_is_measured_and_nothing_else(widgets, measured):
+def test_it_shows_exactly_the_metrics_that_exist(widgets, measured):
     values = {"route": {"/predict", "batch"}, "service": {"drift"}}
     for namespace, name, *dimensions in shown(widgets):
         if namespace == OURS:
@@ -134,7 +134,7 @@ def test_it_shows_what_is_measured_and_nothing_else(widgets, measured):
             assert name in AWS[namespace]
 
 
-def test_alarms_watch_what_is_measured(measured):
+def test_alarms_watch_existing_metrics(measured):
     for name, alarm in TEMPLATE["Resources"].items():
         if alarm["Type"] != "AWS::CloudWatch::Alarm":
             continue
@@ -162,7 +162,7 @@ def test_alarms_watch_what_is_measured(measured):
         ),
     ],
 )
-def test_what_operators_look_for_is_on_it(widgets, what):
+def test_it_shows_the_main_metrics(widgets, what):
     assert what in {metric[1] for metric in shown(widgets)}
 
 
@@ -171,7 +171,7 @@ def test_latency_is_shown_by_percentiles(widgets):
     assert {m[-1]["stat"] for m in latency["properties"]["metrics"]} == {"p50", "p90", "p99"}
 
 
-def test_every_alarm_for_operators_that_all_stacks_have_is_on_it(widgets):
+def test_it_shows_every_operator_alarm_that_all_stacks_have(widgets):
     (alarms,) = [w["properties"]["alarms"] for w in widgets if w["type"] == "alarm"]
     rule = str(TEMPLATE["Resources"]["UnwellAlarm"]["Properties"]["AlarmRule"])
     named = {"UnwellAlarm", *re.findall(r"\$\{(\w+)\}", rule)}
@@ -181,7 +181,7 @@ def test_every_alarm_for_operators_that_all_stacks_have_is_on_it(widgets):
     }
 
 
-def test_expressions_use_what_the_widget_has(widgets):
+def test_expressions_use_metrics_of_their_widget(widgets):
     functions = {"FILL", "SEARCH", "IF", "AND"}
     for widget in widgets:
         if widget["type"] != "metric":

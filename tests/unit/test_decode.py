@@ -1,4 +1,4 @@
-"""What decode makes of every kind of picture that it accepts."""
+"""`decode` reads every accepted kind of picture."""
 
 import io
 import struct
@@ -149,7 +149,7 @@ def test_exif_orientation_turns_the_picture_upright(kind: str, orientation: int)
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + bytes(40)])
-def test_broken_exif_does_not_spoil_a_picture(exif: bytes) -> None:
+def test_broken_exif_is_ignored(exif: bytes) -> None:
     assert difference(decode(encode(draw_face(), exif=exif, quality=95)).pixels) < 3
 
 
@@ -159,7 +159,7 @@ def test_orientation_out_of_range_is_ignored() -> None:
     assert difference(decode(encode(draw_face(), exif=exif, quality=95)).pixels) < 3
 
 
-def test_large_jpeg_is_reduced_and_keeps_its_true_size() -> None:
+def test_large_jpeg_is_reduced_and_reports_its_original_size() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     lying = draw_face(3024, 4032).transpose(Image.Transpose.ROTATE_90)
@@ -189,7 +189,7 @@ def test_a_side_of_32_pixels_is_enough() -> None:
     assert decode(encode(draw_face(32, 32))).pixels.shape == (32, 32, 3)
 
 
-def test_threads_do_not_disturb_each_other() -> None:
+def test_threads_do_not_affect_each_other() -> None:
     files = [encode(draw_face(100 + 10 * i, 200), kind) for i in range(8) for kind in ("PNG", "JPEG", "WEBP")]
     alone = [decode(file).pixels for file in files]
     with ThreadPoolExecutor(8) as pool:
@@ -197,7 +197,7 @@ def test_threads_do_not_disturb_each_other() -> None:
     assert all(np.array_equal(p.pixels, alone[i % len(files)]) for i, p in enumerate(together))
 
 
-def test_multi_picture_file_gives_its_first() -> None:
+def test_multi_picture_file_gives_its_first_picture() -> None:
     first, second = io.BytesIO(), draw_face(80, 100)
     draw_face().save(first, "MPO", save_all=True, append_images=[second], quality=95)
     assert difference(decode(first.getvalue()).pixels) < 3

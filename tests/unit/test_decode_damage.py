@@ -1,4 +1,4 @@
-"""No damaged picture is scored, whatever its decoder would make of it."""
+"""Noticeable damage is refused, even if the decoder would return a picture."""
 
 import struct
 import zlib
@@ -87,7 +87,7 @@ def test_a_file_that_is_cut_short_is_noticed_wherever_it_is_cut(kind: str, kept:
 
 @given(kept=st.floats(0.1, 0.97), end=st.sampled_from([b"\xff\xd9", bytes(500), bytes(3) + b"\xff\xd9"]))
 @settings(max_examples=60, deadline=None)
-def test_an_end_does_not_make_up_for_missing_pixels(kept: float, end: bytes) -> None:
+def test_an_end_marker_does_not_hide_missing_pixels(kept: float, end: bytes) -> None:
     for kind in ("baseline JPEG", "JPEG with restart markers", "progressive JPEG"):
         assert refused_as_damaged(FILES[kind][: int(kept * len(FILES[kind]))] + end)
 
@@ -102,7 +102,7 @@ def test_a_webp_whose_start_is_lost_is_damaged_rather_than_small(kind: str) -> N
 
 @given(place=st.floats(0.0, 1.0, exclude_max=True), bit=st.integers(0, 7))
 @settings(max_examples=100, deadline=None)
-def test_no_bit_of_the_pixels_of_a_png_turns_unnoticed(place: float, bit: int) -> None:
+def test_every_flipped_bit_in_the_pixels_of_a_png_is_noticed(place: float, bit: int) -> None:
     data = bytearray(FILES["PNG"])
     start = data.index(b"IDAT")
     data[start + int(place * (data.index(b"IEND") - 4 - start))] ^= 1 << bit
@@ -110,7 +110,7 @@ def test_no_bit_of_the_pixels_of_a_png_turns_unnoticed(place: float, bit: int) -
 
 
 @pytest.mark.parametrize("kind", ["baseline JPEG", "progressive JPEG", "grey JPEG", "CMYK JPEG"])
-def test_a_damaged_table_is_called_nothing_else(kind: str) -> None:
+def test_a_damaged_table_is_reported_as_damage(kind: str) -> None:
     data = FILES[kind]
     for table in (b"\xff\xdb", b"\xff\xc4"):
         start = data.index(table) + 4
@@ -147,7 +147,7 @@ def test_a_png_of_indices_without_a_palette_is_noticed() -> None:
 
 @given(place=st.integers(0, 3), bit=st.integers(0, 7))
 @settings(deadline=None)
-def test_no_palette_is_lost_unnoticed(place: int, bit: int) -> None:
+def test_a_lost_palette_is_noticed(place: int, bit: int) -> None:
     """Its chunk is skipped where the name is damaged, and its pixels are grey then."""
     data = bytearray(encode(grainy().quantize(64), "PNG"))
     data[data.index(b"PLTE") + place] ^= 1 << bit
@@ -156,7 +156,7 @@ def test_no_palette_is_lost_unnoticed(place: int, bit: int) -> None:
 
 @pytest.mark.parametrize("size", [(640, 480), (4000, 3000)])
 @pytest.mark.parametrize("colour", ["white", "black"])
-def test_a_blank_lossy_webp_is_not_taken_for_damaged(size: tuple[int, int], colour: str) -> None:
+def test_a_blank_lossy_webp_is_not_damaged(size: tuple[int, int], colour: str) -> None:
     assert not refused_as_damaged(encode(Image.new("RGB", size, colour), "WEBP", method=0))
 
 
@@ -166,7 +166,7 @@ def arithmetic(data: bytes) -> bytes:
     return b"\xff\xd8" + header + scan([1], 0, 63, data) + b"\xff\xd9"
 
 
-def test_arithmetic_coding_that_is_cut_short_is_noticed_though_its_decoder_goes_on() -> None:
+def test_truncated_arithmetic_coding_is_noticed() -> None:
     """Any bytes are the code of some picture. Its data end where more of them are extraneous."""
     tried = short = 0
     for seed in range(20):
@@ -191,7 +191,7 @@ def test_a_sector_of_zeros_in_a_baseline_jpeg_is_noticed(place: float, length: i
 
 @pytest.mark.parametrize("optimize", [False, True])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_zeros_that_stand_for_one_colour_are_sound(mode: str, optimize: bool) -> None:  # noqa: FBT001
+def test_zeros_that_encode_one_colour_are_not_damage(mode: str, optimize: bool) -> None:  # noqa: FBT001
     flat = Image.new(mode, (2000, 1500), 200 if mode == "L" else tuple([200] * len(mode)))
     for image in (flat, Image.new(mode, flat.size)):
         for subsampling in (0, 2):

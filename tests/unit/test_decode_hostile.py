@@ -56,12 +56,12 @@ def exif_of(tags: int) -> bytes:
 @pytest.mark.parametrize(
     "fill", [b"", b"\xff", b"\xff\x01", b"\xff\xd0"], ids=["plain", "fill", "TEM", "RST"]
 )
-def test_endless_scans_are_counted_whatever_stands_between_them(fill: bytes) -> None:
+def test_scans_are_limited_whatever_is_between_them(fill: bytes) -> None:
     for scans in (101, 20_000):
         assert outcome(jpeg_of_scans(640, 480, scans, fill=fill)) == "unreadable-image"
 
 
-def test_as_many_scans_as_are_accepted_are_affordable() -> None:
+def test_the_maximum_number_of_scans_is_affordable() -> None:
     assert outcome(jpeg_of_scans(6700, 4300, 100)) == "scored"
     size = 5000, 4000
     each = zeros(blocks(*size, GREY))  # an end of block for each
@@ -104,7 +104,7 @@ def test_a_flood_of_empty_pixel_chunks_is_affordable() -> None:
     assert outcome(PNG[:33] + chunk(b"IDAT", b"") * 2_000_000 + PNG[33:]) == "unreadable-image"
 
 
-def test_a_png_has_fewer_pixels_to_spend_the_deeper_they_are() -> None:
+def test_a_deep_png_has_a_lower_pixel_limit() -> None:
     def deep(width: int, height: int) -> bytes:
         header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0))
         row = b"\4" + bytes(range(256)) * (width // 32)
@@ -174,7 +174,7 @@ def test_a_forged_webp_canvas_costs_nothing() -> None:
     assert outcome(file[:24] + b"\xff" * 6 + file[30:]) == "too-many-pixels"
 
 
-def test_none_of_it_is_a_fault_of_ours() -> None:
+def test_hostile_files_are_refused_without_an_internal_error() -> None:
     with pytest.raises(InputError) as caught:
         decode(jpeg_of_scans(640, 480, 500))
     assert caught.value.problem == UNREADABLE_IMAGE
@@ -190,7 +190,7 @@ def test_huffman_tables_of_a_webp_cannot_fill_the_memory() -> None:
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
-def test_arithmetic_coding_of_nothing_is_affordable() -> None:
+def test_arithmetic_coding_without_data_is_affordable() -> None:
     """Its decoder goes on without data, once for each scan."""
     first, more = scan([1, 2, 3], 0, 0, bytes(8)), scan([1], 1, 63, bytes(8))
     head = b"\xff\xd8" + frame(0xCA, 6700, 4300) + segment(0xDB, b"\0" + b"\1" * 64)
@@ -198,7 +198,7 @@ def test_arithmetic_coding_of_nothing_is_affordable() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what is allocated")
-def test_decoders_that_overlap_leave_no_limit_behind() -> None:
+def test_concurrent_decoders_restore_the_memory_limit() -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     first, second = at_most(500_000_000), at_most(500_000_000)
     first.__enter__()

@@ -1,4 +1,4 @@
-"""No picture costs more than 200 MiB, were it the largest that is accepted."""
+"""No accepted picture costs more than 200 MiB."""
 
 import struct
 import subprocess
@@ -36,7 +36,7 @@ print((status("VmHWM") - before) // 1024, said)
 
 
 def peak(file: bytes, folder: Path) -> tuple[int, str]:
-    """MiB that a fresh process needed on top to decode, and what came of it."""
+    """Return the additional MiB that a fresh process needs to decode a file, and the outcome."""
     (folder / "warm-up.png").write_bytes(encode(Image.new("RGB", (64, 64)), "PNG"))
     (folder / "picture").write_bytes(file)
     command = [sys.executable, "-c", PEAK, folder / "warm-up.png", folder / "picture"]
@@ -97,7 +97,7 @@ def test_a_webp_that_claims_a_huge_canvas_costs_nothing(tmp_path: Path) -> None:
     assert used < 5
 
 
-def test_text_chunks_that_explode_stay_within_it(tmp_path: Path) -> None:
+def test_inflating_text_chunks_stay_within_the_limit(tmp_path: Path) -> None:
     # A kilobyte each, a megabyte of text each, 4 bytes a character once a single one of them needs 4.
     text = zlib.compress(b"a" * 1_000_000 + "\N{GRINNING FACE}".encode())
     chunks = [chunk(b"iTXt", struct.pack(">I", i).hex().encode() + b"\0\1\0\0\0" + text) for i in range(64)]
@@ -106,7 +106,7 @@ def test_text_chunks_that_explode_stay_within_it(tmp_path: Path) -> None:
     assert used < 200
 
 
-def test_a_file_of_metadata_stays_within_it(tmp_path: Path) -> None:
+def test_a_file_of_metadata_stays_within_the_limit(tmp_path: Path) -> None:
     exif = b"II*\0\x08\0\0\0" + bytes(4_300_000)
     used, said = peak(encode(blank("RGBA", (8000, 5000)), "PNG", exif=exif, compress_level=1), tmp_path)
     assert said == "8000x5000"

@@ -1,4 +1,4 @@
-"""What is around a picture's pixels does not matter: its ends, its metadata, the bytes in front and behind."""
+"""Data around the pixels are ignored: end markers, metadata, bytes in front and behind."""
 
 import io
 import struct
@@ -43,12 +43,12 @@ def test_a_jpeg_needs_no_end_marker(file: bytes, end: bytes) -> None:
 
 @given(kind=st.sampled_from(sorted(FILES)), behind=st.binary(max_size=300))
 @settings(max_examples=100, deadline=None)
-def test_bytes_behind_are_not_looked_at(kind: str, behind: bytes) -> None:
+def test_bytes_behind_the_picture_are_ignored(kind: str, behind: bytes) -> None:
     assert same(FILES[kind] + behind, FILES[kind])
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_burst_behind_does_not_count(kind: str) -> None:
+def test_a_burst_behind_the_picture_is_ignored(kind: str) -> None:
     assert same(FILES[kind] + PROGRESSIVE * 120, FILES[kind])
 
 
@@ -58,7 +58,7 @@ def test_a_burst_behind_does_not_count(kind: str) -> None:
     [b"\n", b"\r\n\r\n", bytes(4), MJPEG_PART, b"\r\n" + MJPEG_PART, b"\xef\xbb\xbf", b"\t \n\xef\xbb\xbf",
      b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nX-Frame: 7\r\n\r\n"],
 )  # fmt: skip
-def test_what_streams_and_scripts_put_in_front_is_skipped(kind: str, front: bytes) -> None:
+def test_bytes_in_front_of_the_picture_are_skipped(kind: str, front: bytes) -> None:
     assert same(front + FILES[kind], FILES[kind])
 
 
@@ -115,12 +115,12 @@ def test_every_usual_subsampling_is_read(sampling: tuple[tuple[int, int], ...]) 
     assert decode(grey_jpeg(100, 60, sampling=sampling)).pixels.shape == (60, 100, 3)
 
 
-def test_nonsense_where_a_sequential_scan_has_nothing_to_choose_is_ignored() -> None:
+def test_unused_fields_of_a_sequential_scan_are_ignored() -> None:
     start = JPEG.index(b"\xff\xda") + 4 + 1 + 6
     assert same(JPEG[:start] + b"\0\0\0" + JPEG[start + 3 :], JPEG)
 
 
-def test_a_jpeg_without_huffman_tables_has_the_usual_ones() -> None:
+def test_a_jpeg_without_huffman_tables_gets_the_standard_ones() -> None:
     stripped, rest = b"", JPEG
     while rest:
         start = rest.find(b"\xff\xc4")
@@ -152,18 +152,18 @@ def test_junk_behind_tables_is_damage(marker: int) -> None:
         decode(JPEG[:place] + b"junk" + JPEG[place:])
 
 
-def test_a_start_that_is_written_twice_is_one() -> None:
+def test_a_repeated_start_marker_is_ignored() -> None:
     assert same(b"\xff\xd8" * 3 + JPEG[2:], JPEG)
 
 
 @pytest.mark.parametrize("behind", [JPEG, b"\xff\xe1\xff\xff", b"\xff\xc0", b"\xff\xd8"])
-def test_what_follows_a_baseline_jpeg_without_an_end_is_not_looked_at(behind: bytes) -> None:
+def test_bytes_behind_a_baseline_jpeg_without_an_end_marker_are_ignored(behind: bytes) -> None:
     assert same(JPEG[:-2] + behind, JPEG)
 
 
 @pytest.mark.parametrize("kind", ["WebP", "lossless WebP", "animated WebP"])
 @pytest.mark.parametrize("length", [0, 4, 2**32 - 2, None])
-def test_what_a_webp_says_of_its_length_does_not_matter(kind: str, length: int | None) -> None:
+def test_the_length_in_a_webp_header_is_ignored(kind: str, length: int | None) -> None:
     options = {"lossless": True} if kind.startswith("lossless") else {"quality": 90}
     if kind.startswith("animated"):
         options |= {"save_all": True, "append_images": [draw_face().rotate(90)]}
@@ -195,12 +195,12 @@ def test_orientation_may_be_a_number_of_any_type(order: str, kind: int) -> None:
     [b"tiff:Orientation='6'", b'tiff:Orientation = "6"', b"<tiff:Orientation>6</tiff:Orientation>",
      b"<tiff:Orientation>\n 6 </tiff:Orientation>"],
 )  # fmt: skip
-def test_xmp_may_be_written_any_way(text: bytes) -> None:
+def test_xmp_is_read_in_every_serialization(text: bytes) -> None:
     xmp = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta " + text)
     assert decode(JPEG[:2] + xmp + JPEG[2:]).width == 200
 
 
-def test_orientation_is_read_where_each_format_keeps_it() -> None:
+def test_orientation_is_read_in_every_format() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     raw = exif.tobytes().removeprefix(b"Exif\0\0")
@@ -221,13 +221,13 @@ def test_orientation_is_read_where_each_format_keeps_it() -> None:
         assert picture.pixels.shape == (160, 200, 3)
 
 
-def test_a_multi_picture_file_of_a_phone_is_its_first() -> None:
+def test_a_multi_picture_file_of_a_phone_gives_its_first_picture() -> None:
     file = io.BytesIO()
     draw_face().save(file, "MPO", save_all=True, append_images=[draw_face(80, 100)] * 3, quality=90)
     assert same(file.getvalue(), JPEG)
 
 
-def test_cmyk_is_read_the_same_without_the_marker_of_adobe() -> None:
+def test_cmyk_without_the_adobe_marker_is_read_the_same() -> None:
     file = encode(draw_face().convert("CMYK"), quality=90)
     start = file.index(b"\xff\xee")
     (length,) = struct.unpack(">H", file[start + 2 : start + 4])

@@ -1,4 +1,4 @@
-"""A decoder that does not come back is stopped, and the next picture has a new one."""
+"""A decoder that hangs is stopped, and the next picture gets a new one."""
 
 import sys
 
@@ -41,7 +41,7 @@ def test_it_refuses_as_in_this_process(process) -> None:
 
 
 @pytest.mark.parametrize(("fault", "tries"), [(b"endless", 1), (b"crash", 2)])
-def test_what_the_decoder_does_not_survive_is_refused_and_the_next_is_scored(
+def test_a_file_that_kills_the_decoder_is_refused_and_the_next_is_scored(
     fault: bytes, tries: int, faulty, monkeypatch
 ) -> None:
     started = []
@@ -54,7 +54,7 @@ def test_what_the_decoder_does_not_survive_is_refused_and_the_next_is_scored(
     assert faulty.decode(encode(draw_face())).width == 160
 
 
-def test_a_process_that_nobody_can_stop_any_more_has_ended() -> None:
+def test_stopping_an_ended_process_raises_no_error() -> None:
     decoder = DecodeProcess()
     decoder.decode(encode(draw_face()))
     child = decoder._process  # noqa: SLF001 -- nobody else knows it

@@ -1,4 +1,4 @@
-"""What decode refuses, and what it says."""
+"""`decode` refuses unusable files with a message that names the reason."""
 
 import base64
 import gzip
@@ -30,7 +30,7 @@ def refusal(data: bytes, **options: int) -> InputError:
 
 
 def png_header(width: int, height: int, *chunks: bytes) -> bytes:
-    """A PNG of 8-bit RGB that claims a size, and holds hardly a pixel."""
+    """A PNG of 8-bit RGB whose header claims a size that its data do not have."""
     ihdr = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(bytes(40_000)))
     return b"\x89PNG\r\n\x1a\n" + ihdr + b"".join(chunks) + pixels + chunk(b"IEND", b"")
@@ -153,7 +153,7 @@ def test_what_is_not_a_picture_is_unreadable(data: bytes) -> None:
     ],
     ids=["replaced", "latin-1", "cp1252"],
 )
-def test_a_file_that_was_read_as_text_is_said_to_be_that(kind: str, spoil) -> None:
+def test_a_file_that_was_converted_as_text_is_named(kind: str, spoil) -> None:
     for size in ((64, 80), (160, 200), (333, 417)):
         rejected = refusal(spoil(encode(draw_face(*size), kind)))
         assert rejected.problem == UNREADABLE_IMAGE
@@ -173,7 +173,7 @@ def test_a_file_that_was_read_as_text_is_said_to_be_that(kind: str, spoil) -> No
         ("PNG", lambda file: file.replace(b"\r", b"\n")),
     ],
 )
-def test_a_file_of_other_characters_or_line_ends_is_said_to_be_that(kind: str, spoil) -> None:
+def test_a_file_with_converted_characters_or_line_ends_is_named(kind: str, spoil) -> None:
     assert "read as text" in refusal(spoil(encode(draw_face(), kind))).detail
 
 
@@ -185,14 +185,14 @@ def test_line_ends_of_windows_are_noticed_in_every_format(kind: str) -> None:
 
 
 @pytest.mark.parametrize("front", [b"\0\0\x4c\xd0", b"\xff", b"junk\0" * 900, bytes(5000)])
-def test_bytes_in_front_of_a_jpeg_are_said_to_be_there(front: bytes) -> None:
+def test_bytes_in_front_of_a_jpeg_are_reported(front: bytes) -> None:
     """Such as the length that a camera's protocol puts there."""
     rejected = refusal(front + encode(draw_face()))
     assert rejected.problem == UNREADABLE_IMAGE
     assert f"There are {len(front):,} bytes in front of the JPEG picture." in rejected.detail
 
 
-def test_a_file_of_zeros_is_said_to_be_that() -> None:
+def test_a_file_of_zeros_is_named() -> None:
     assert "All 4,096 bytes of the file are zeros" in refusal(bytes(4096)).detail
 
 
@@ -223,7 +223,7 @@ def test_truncated_files_are_unreadable(kind: str, kept: float) -> None:
         (400, 31, TOO_SMALL),
     ],
 )
-def test_the_size_in_the_header_is_judged_first(make, width: int, height: int, problem: Problem) -> None:
+def test_the_size_in_the_header_is_checked_first(make, width: int, height: int, problem: Problem) -> None:
     rejected = refusal(make(width, height))
     assert rejected.problem == problem
     assert f"{width}x{height}" in rejected.detail or "40 megapixels" in rejected.detail
@@ -234,7 +234,7 @@ def test_absurd_sizes_are_too_many_pixels(width: int, height: int) -> None:
     assert refusal(png_header(width, height)).problem == TOO_MANY_PIXELS
 
 
-def test_too_many_bytes_are_not_looked_at() -> None:
+def test_a_file_with_too_many_bytes_is_not_decoded() -> None:
     rejected = refusal(b"\xff\xd8\xff" + bytes(98), max_bytes=100)
     assert rejected.problem == TOO_LARGE
     assert rejected.detail == "The picture has 101 bytes; at most 100 are accepted."
@@ -244,13 +244,13 @@ def test_a_png_without_all_its_pixels_is_unreadable() -> None:
     assert refusal(png_header(1000, 1000)).problem == UNREADABLE_IMAGE
 
 
-def test_a_progressive_jpeg_has_fewer_pixels_to_spend() -> None:
+def test_a_progressive_jpeg_has_a_lower_pixel_limit() -> None:
     rejected = refusal(encode(Image.new("RGB", (6400, 5200)), progressive=True, subsampling=0))
     assert rejected.problem == TOO_MANY_PIXELS
     assert "baseline JPEG" in rejected.detail
 
 
-def test_refusals_do_not_depend_on_warnings_being_shown(recwarn) -> None:
+def test_refusals_do_not_depend_on_the_warning_filter(recwarn) -> None:
     refusal(png_header(10_000, 10_000))
     assert all(issubclass(w.category, Image.DecompressionBombWarning) for w in recwarn)
 
@@ -276,7 +276,7 @@ def test_a_jpeg_of_another_kind_is_named_and_not_called_damaged(marker: int, bit
     assert rejected.detail == f"This is {kind}. Save it as a baseline JPEG of 8 bits a sample."
 
 
-def test_a_jpeg_that_tells_its_height_at_its_end_is_named() -> None:
+def test_a_jpeg_with_its_height_at_its_end_is_named() -> None:
     rejected = refusal(jpeg_header(160, 0))
     assert rejected.problem == UNSUPPORTED_TYPE
     assert "tells its height at its end" in rejected.detail

@@ -1,4 +1,4 @@
-"""What the demonstration of drift scores, simulates and says."""
+"""The drift demonstration changes pictures, simulates cameras and reports drift."""
 
 import io
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ FACE = encode(
 )
 
 
-def test_each_change_is_the_one_that_it_is_called() -> None:
+def test_each_change_has_the_effect_of_its_name() -> None:
     looks = {name: image_statistics(decode(change(FACE)).pixels) for name, change in CHANGES.items()}
     assert CHANGES["clean"](FACE) == FACE
     assert looks["darkened"]["brightness"] == pytest.approx(0.6 * looks["clean"]["brightness"], rel=0.02)
@@ -34,13 +34,13 @@ def test_a_transparent_picture_can_be_changed_too() -> None:
     assert all(change(buffer.getvalue()) for change in CHANGES.values())
 
 
-def test_in_the_other_mix_the_labels_change_places() -> None:
+def test_the_other_mix_swaps_the_shares_of_labels() -> None:
     mixed = drawn(sample(2_000), np.random.default_rng(0), [0.1, 0.9, 0.0])
     assert len(mixed.labels) == 1_000
     assert mixed.label_counts()["no_mask"] / 1_000 == pytest.approx(0.9, abs=0.03)
 
 
-def test_every_camera_is_told_what_changed_at_it(monkeypatch) -> None:
+def test_each_camera_is_listed_with_its_change(monkeypatch) -> None:
     monkeypatch.setattr("functions.drift.html._evidently", lambda *_: [])
     samples = {
         "clean": sample(800),

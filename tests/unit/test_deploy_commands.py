@@ -1,4 +1,4 @@
-"""Images are named by digest and kept while they run; a deleted stack's buckets go only when they are asked for."""
+"""Images are referenced by digest and kept while they run; a deleted stack's buckets are deleted only on request."""
 
 import json
 from types import SimpleNamespace
@@ -57,7 +57,7 @@ def test_a_package_names_images_by_digest(pushed):
     images.pin(template, boto3.client("ecr"))  # once more changes nothing
 
 
-def test_what_a_stack_runs_is_tagged_and_the_tag_moves(pushed):
+def test_images_that_a_stack_runs_are_tagged_and_the_tag_moves(pushed):
     stack = [
         {
             "ResourceType": "AWS::Lambda::Function",
@@ -120,13 +120,13 @@ def test_purge_deletes_nothing_unless_the_name_is_typed(left, monkeypatch):
     assert "maskwatch-dev-uploads-1" in left()
 
 
-def test_purge_says_where_there_is_nothing():
+def test_purge_reports_that_there_is_nothing():
     with pytest.raises(OpsError, match="maskwatch-dev left no buckets"):
         purge.command(OPTIONS)
 
 
 @pytest.mark.usefixtures("left")
-def test_purge_leaves_a_stack_that_stands():
+def test_purge_refuses_an_existing_stack():
     template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
     boto3.client("cloudformation").create_stack(StackName="maskwatch-dev", TemplateBody=json.dumps(template))
 
@@ -134,7 +134,7 @@ def test_purge_leaves_a_stack_that_stands():
         purge.command(OPTIONS)
 
 
-def test_destroy_says_what_stays(capsys):
+def test_destroy_lists_what_remains(capsys):
     template = {
         "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
         "Outputs": {"UploadsBucket": {"Value": "maskwatch-dev-uploads-1"}, "ApiUrl": {"Value": "https://…"}},

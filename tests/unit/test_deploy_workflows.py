@@ -1,4 +1,4 @@
-"""The workflows build once, hand on what was built, and hold credentials no longer than they need."""
+"""The workflows build once, deploy what was built, and have credentials only while they need them."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ def commands(job):
     return [step.get("run", step.get("uses", "")) for step in job["steps"]]
 
 
-def test_images_are_built_in_one_job_alone():
+def test_images_are_built_in_one_job():
     assert [name for name, job in BUILD.items() if "make package" in str(job)] == ["build"]
     assert not re.search(r"make (package|deploy )|sam build", "\n".join(commands(STAGE)))
 
@@ -33,7 +33,7 @@ def test_a_stage_waits_for_the_one_before():
 
 
 @pytest.mark.parametrize("job", [BUILD["build"], STAGE], ids=["build", "stage"])
-def test_tools_are_installed_before_there_are_credentials(job):
+def test_tools_are_installed_before_credentials_are_requested(job):
     steps = commands(job)
     (credentials,) = [n for n, step in enumerate(steps) if "configure-aws-credentials" in step]
 
@@ -42,7 +42,7 @@ def test_tools_are_installed_before_there_are_credentials(job):
 
 
 @pytest.mark.parametrize("job", [BUILD["build"], STAGE], ids=["build", "stage"])
-def test_roles_and_region_are_the_environment_s(job):
+def test_roles_and_region_come_from_the_environment(job):
     (settings,) = [
         step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")
     ]
@@ -78,7 +78,7 @@ def test_a_session_outlasts_the_slowest_canary_and_its_rollback():
     assert roles["DeployProd"]["Properties"]["MaxSessionDuration"] >= settings["role-duration-seconds"]
 
 
-def test_what_holds_credentials_is_installed_by_hash():
+def test_jobs_with_credentials_install_by_hash():
     makefile = (ROOT / "infra" / "deploy.mk").read_text()
     requirements = (ROOT / "infra" / "sam" / "requirements.txt").read_text()
 
@@ -87,7 +87,7 @@ def test_what_holds_credentials_is_installed_by_hash():
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
-def test_what_a_stage_s_role_deploys_names_its_parameters_and_the_boundary(stage):
+def test_a_deployment_names_its_parameters_and_the_boundary(stage):
     recipe = subprocess.run(
         ["make", "--dry-run", "deploy-package", f"ENV={stage}", "EXECUTE_ROLE=role"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Cells to faces: letterbox, decoding, suppression of overlaps."""
+"""The detector's pre- and postprocessing: letterbox, decoding of cells, non-maximum suppression."""
 
 import math
 from types import SimpleNamespace
@@ -43,13 +43,13 @@ def test_a_picture_is_fitted_into_the_top_left_and_the_rest_is_grey() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 5000), (5000, 1), (32, 32), (448, 448), (449, 447)])
-def test_no_shape_is_too_odd_to_be_fitted(shape: tuple[int, int]) -> None:
+def test_a_picture_of_any_shape_is_fitted(shape: tuple[int, int]) -> None:
     square, scale = letterbox(np.zeros((*shape, 3), np.uint8), 448)
     assert square.shape == (448, 448, 3)
     assert max(shape) * scale == 448
 
 
-def test_a_cell_tells_a_box_in_strides_from_its_centre() -> None:
+def test_a_cell_gives_a_box_in_strides_from_its_centre() -> None:
     cells = NOTHING.copy()
     cells[cell(16, 1, 2)] = [logit(0.8), *np.log([1.0, 0.5, 0.75, 1.25])]
     found = read_cells(cells, SIZE, 0.5)
@@ -66,7 +66,7 @@ def test_every_level_is_read(stride: int) -> None:
 
 
 @pytest.mark.parametrize(("shape", "inside"), [((64, 64), 2), ((32, 64), 1), ((64, 32), 1)])
-def test_the_padding_holds_no_face(
+def test_faces_in_the_padding_are_ignored(
     shape: tuple[int, int], inside: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cells = NOTHING.copy()
@@ -84,7 +84,7 @@ def test_the_padding_holds_no_face(
     assert ((found.boxes[:, 2:] - found.boxes[:, :2]) > 0).all()
 
 
-def test_where_no_face_is_found_the_picture_is_looked_at_at_half_its_size(
+def test_if_no_face_is_found_the_picture_is_searched_at_half_its_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen = []
@@ -102,14 +102,14 @@ def test_where_no_face_is_found_the_picture_is_looked_at_at_half_its_size(
     assert found.boxes.tolist() == [pytest.approx([0.1, 0.1, 48, 48], abs=0.1)]
 
 
-def test_what_is_not_certain_enough_is_left_out() -> None:
+def test_boxes_below_the_threshold_are_left_out() -> None:
     cells = NOTHING.copy()
     cells[0, 0], cells[7, 0] = logit(0.49), logit(0.51)
     assert len(read_cells(cells, SIZE, 0.5).scores) == 1
     assert len(read_cells(cells, SIZE, 0.52).scores) == 0
 
 
-def test_of_two_boxes_about_one_face_the_more_certain_stays() -> None:
+def test_of_two_overlapping_boxes_the_one_with_the_higher_score_is_kept() -> None:
     cells = NOTHING.copy()
     cells[cell(8, 3, 3)] = [1, 0.9, 0.9, 0.9, 0.9]
     cells[cell(8, 3, 4)] = [2, 0.9, 0.9, 0.9, 0.9]
@@ -117,7 +117,7 @@ def test_of_two_boxes_about_one_face_the_more_certain_stays() -> None:
     assert score == pytest.approx(1 / (1 + math.exp(-2)), abs=1e-4)
 
 
-def test_faces_come_most_certain_first() -> None:
+def test_faces_are_ordered_by_score() -> None:
     cells = NOTHING.copy()
     for number, row in enumerate((0, 3, 6)):
         cells[cell(8, row, row), 0] = [1, 3, 2][number]
@@ -126,7 +126,7 @@ def test_faces_come_most_certain_first() -> None:
     assert len(scores) == 3
 
 
-def test_a_picture_full_of_candidates_stays_bounded() -> None:
+def test_the_number_of_candidates_is_limited() -> None:
     cells = np.tile(np.array([5, -2, -2, -2, -2], np.float32), (3 * 448**2 // 64, 1))[: 56**2 + 28**2 + 14**2]
     assert len(read_cells(cells, 448, 0.5).scores) <= MAX_FACES
 
@@ -139,7 +139,7 @@ def boxes(seed: int, count: int) -> np.ndarray:
 
 
 @given(st.integers(0, 1000), st.integers(0, 40))
-def test_suppression_keeps_what_a_slow_one_keeps(seed: int, count: int) -> None:
+def test_suppression_equals_a_reference_implementation(seed: int, count: int) -> None:
     drawn = boxes(seed, count)
     kept: list[int] = []
     for number in range(count):

@@ -1,4 +1,4 @@
-"""The drawing in docs/architecture.md is that of template.yaml."""
+"""The diagram in docs/architecture.md is generated from template.yaml."""
 
 from infra.diagram import DOCUMENT, diagram
 from infra.expand import TEMPLATE, VARIANTS, expand
@@ -8,13 +8,13 @@ def statement(action, resource):
     return {"Effect": "Allow", "Action": action, "Resource": {"Fn::Sub": f"${{{resource}.Arn}}/*"}}
 
 
-def test_the_document_has_the_drawing_of_the_template():
+def test_the_document_contains_the_generated_diagram():
     assert diagram(expand(TEMPLATE, VARIANTS["options"])) in DOCUMENT.read_text(), (
         "draw it again: python -m infra.diagram"
     )
 
 
-def test_an_arrow_leads_the_way_that_data_flows():
+def test_arrows_follow_the_data_flow():
     role = {
         "Policies": [
             {

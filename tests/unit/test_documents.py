@@ -1,4 +1,4 @@
-"""The documents lead where they say, stay short, and give the figures that were measured."""
+"""In the documents, links work, names exist, and figures equal the measurements."""
 
 import json
 import re
@@ -23,7 +23,7 @@ PATH = re.compile(r"`((?:docs|events|functions|infra|maskwatch|tests|training)/[
 
 
 def anchors(document):
-    """As GitHub makes them of headings."""
+    """Return the anchors that GitHub gives to headings."""
     headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -33,7 +33,7 @@ def row(text, name):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document):
+def test_every_link_has_a_target(document):
     for path, anchor in LINK.findall(document.read_text()):
         target = document.parent / path if path else document
         assert target.exists(), path
@@ -41,14 +41,14 @@ def test_every_link_leads_somewhere(document):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_path_that_is_named_is_there(document):
+def test_every_path_exists(document):
     named = PATH.findall(document.read_text())
 
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_make_target_is_one(document):
+def test_every_make_target_exists(document):
     makefiles = "".join(
         (ROOT / name).read_text() for name in ("Makefile", "infra/deploy.mk", "training/training.mk")
     )
@@ -60,20 +60,20 @@ def test_every_make_target_is_one(document):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_a_parameter_has_the_default_that_is_told(document):
+def test_defaults_of_parameters_are_correct(document):
     text = document.read_text()
-    told = re.findall(r"`([A-Z]\w+)` \((\d[\d.]*)\)", text)
-    told += re.findall(r"^\| `([A-Z]\w+)` \| `?([\w.() ]*?)`? \|", text, re.MULTILINE)
+    named = re.findall(r"`([A-Z]\w+)` \((\d[\d.]*)\)", text)
+    named += re.findall(r"^\| `([A-Z]\w+)` \| `?([\w.() ]*?)`? \|", text, re.MULTILINE)
 
-    assert {name: value for name, value in told if value != DEFAULTS.get(name, value)} == {}
+    assert {name: value for name, value in named if value != DEFAULTS.get(name, value)} == {}
 
 
-def test_the_readme_is_read_in_one_go():
+def test_the_readme_has_at_most_200_lines():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 200
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
-def test_accuracy_is_that_of_the_report(document):
+def test_accuracy_equals_the_report(document):
     text = (ROOT / document).read_text()
     of_two, of_three = (row(text, name) for name in ("mask or not: accuracy", "three classes: accuracy"))
 
@@ -83,7 +83,7 @@ def test_accuracy_is_that_of_the_report(document):
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
-def test_accuracy_as_served_is_that_of_the_report(document):
+def test_served_accuracy_equals_the_report(document):
     text, served = (ROOT / document).read_text(), REPORT["clients"]["portraits"]
 
     assert f" {served['mask_or_not_accuracy']:.1%} " in text
@@ -91,7 +91,7 @@ def test_accuracy_as_served_is_that_of_the_report(document):
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
-def test_speed_is_that_of_the_benchmark(document):
+def test_speed_equals_the_benchmark(document):
     text = (ROOT / document).read_text()
     start = float(row(RESULTS, "MaskWatch").split("|")[2])
 

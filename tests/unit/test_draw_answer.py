@@ -1,4 +1,4 @@
-"""What is drawn on a picture says what the answer says, to everyone who looks at it."""
+"""Boxes and labels are drawn legibly, in colours that people with colour-vision deficiency can distinguish."""
 
 import itertools
 
@@ -53,14 +53,14 @@ def drawn(*labels, size=(640, 480), **options):
 
 
 @pytest.mark.parametrize("kind", BLINDNESS)
-def test_everyone_tells_the_colours_apart(kind):
+def test_the_colours_can_be_distinguished_with_colour_vision_deficiency(kind):
     seen = {label: lab(BLINDNESS[kind] @ linear(colour)) for label, colour in COLOURS.items()}
     for one, other in itertools.combinations(seen, 2):
         assert np.linalg.norm(seen[one] - seen[other]) > 20, (one, other)  # one is just seen
 
 
 @pytest.mark.parametrize("label", COLOURS)
-def test_letters_can_be_read_on_each_colour(label):
+def test_text_has_enough_contrast_on_each_colour(label):
     luminances = [
         linear(colour) @ [0.2126, 0.7152, 0.0722] for colour in (COLOURS[label], NAMED[LETTERS[label]])
     ]
@@ -81,7 +81,7 @@ def test_a_face_has_a_box_in_the_colour_of_its_label(label):
 
 
 @pytest.mark.parametrize(("left", "top"), [(0, 0), (620, 0), (620, 460)])
-def test_the_label_of_a_face_at_an_edge_is_wholly_in_the_picture(left, top):
+def test_the_label_of_a_face_at_an_edge_is_fully_visible(left, top):
     def size_of_label(left, top):
         pixels = drawn("incorrect", box={"left": left, "top": top, "width": 20, "height": 20})
         coloured = (pixels == rgb(COLOURS["incorrect"])).all(axis=-1)
@@ -90,14 +90,14 @@ def test_the_label_of_a_face_at_an_edge_is_wholly_in_the_picture(left, top):
     assert size_of_label(left, top) == pytest.approx(size_of_label(300, 200), abs=1)
 
 
-def test_where_no_face_was_found_the_whole_picture_has_the_box():
+def test_without_a_face_the_box_is_around_the_whole_picture():
     pixels = drawn()
 
     for row, column in ((479, 320), (240, 0), (240, 639)):
         assert (pixels[row, column] == rgb(COLOURS["no_mask"])).all()
 
 
-def test_a_large_picture_has_lines_as_thick_for_its_size():
+def test_line_width_scales_with_the_picture():
     box = {"left": 200, "top": 100, "width": 80, "height": 120}
 
     def thickness(pixels, scale):
@@ -108,7 +108,7 @@ def test_a_large_picture_has_lines_as_thick_for_its_size():
     assert thickness(large, 10) == 21
 
 
-def test_the_picture_itself_is_left_alone_and_grey_ones_become_coloured():
+def test_the_original_is_unchanged_and_copies_of_grey_pictures_are_coloured():
     picture = Image.new("L", (640, 480), 255)
 
     assert draw(picture, prediction("mask")).mode == "RGB"

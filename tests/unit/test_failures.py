@@ -1,4 +1,4 @@
-"""What Lambda counts as no error is counted as a failure of the version that ran."""
+"""Failures that Lambda does not count as errors are counted for the version that ran."""
 
 import json
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ def test_an_answer_of_500_is_a_failure_of_its_version(monkeypatch, capsys):
     assert metrics[0]["Dimensions"] == [["service", "version"]]
 
 
-def test_a_refusal_is_none(capsys):
+def test_a_refusal_is_not_a_failure(capsys):
     event = api_event("POST", "/predict", content_type="image/png", body=b"no picture")
 
     answer = predict.handler(event, SimpleNamespace(aws_request_id="1"))
@@ -47,7 +47,7 @@ def test_a_refusal_is_none(capsys):
     assert failures(capsys.readouterr().out) == []
 
 
-def test_a_message_of_batch_that_goes_back_is_a_failure(monkeypatch, capsys):
+def test_a_message_that_batch_returns_is_a_failure(monkeypatch, capsys):
     def refuse(upload, _request_id):
         if upload.key == "bad.jpg":
             raise ConnectionError

@@ -1,4 +1,4 @@
-"""The figures that describe a picture: each tells of one thing, and no picture breaks them."""
+"""Each image statistic measures one property, and every picture has all of them."""
 
 import io
 
@@ -12,7 +12,7 @@ from functions.inference.image_statistics import image_statistics
 
 
 def scene(seed: int = 0, width: int = 320, height: int = 240) -> Image.Image:
-    """Smooth shapes with some grain, as a camera makes it."""
+    """Smooth shapes with some noise, as from a camera."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(40, 216, (height // 40, width // 40, 3), dtype=np.uint8))
     pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float64)
@@ -29,11 +29,11 @@ def of(image: Image.Image) -> dict[str, float]:
     return image_statistics(np.asarray(image))
 
 
-def test_it_has_what_drift_compares() -> None:
+def test_the_statistics_are_those_that_drift_compares() -> None:
     assert tuple(of(scene())) == APPEARANCE
 
 
-def test_plain_white_has_brightness_and_nothing_else() -> None:
+def test_plain_white_has_only_brightness() -> None:
     white = dict.fromkeys(APPEARANCE, 0.0) | {"brightness": 1.0}
     assert image_statistics(np.full((64, 64, 3), 255, np.uint8)) == white
     assert image_statistics(np.zeros((64, 64, 3), np.uint8))["brightness"] == 0
@@ -53,7 +53,7 @@ def test_a_dark_picture_is_less_bright_and_less_contrasted() -> None:
     assert dark["saturation"] == pytest.approx(clear["saturation"], rel=0.1)
 
 
-def test_blur_takes_sharpness_and_noise_away() -> None:
+def test_blur_reduces_sharpness_and_noise() -> None:
     clear, blurred = of(scene()), of(scene().filter(ImageFilter.GaussianBlur(2)))
     assert blurred["sharpness"] < clear["sharpness"] / 2
     assert blurred["noise"] < clear["noise"] / 2
@@ -70,7 +70,7 @@ def test_grain_is_noise_and_an_edge_is_not() -> None:
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, 5)])
-def test_a_bad_jpeg_is_blocky_wherever_its_blocks_begin(shift: tuple[int, int]) -> None:
+def test_a_low_quality_jpeg_is_blocky_at_any_offset(shift: tuple[int, int]) -> None:
     down, right = shift
     good, bad = (saved(scene(), quality)[down:, right:] for quality in (95, 15))
     assert image_statistics(good)["blockiness"] < 0.15
@@ -78,6 +78,6 @@ def test_a_bad_jpeg_is_blocky_wherever_its_blocks_begin(shift: tuple[int, int]) 
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 65_535), (65_535, 32), (2000, 2000), (33, 257)])
-def test_every_size_that_is_decoded_is_described(size: tuple[int, int]) -> None:
+def test_every_decoded_size_has_statistics(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     assert all(0 <= value <= 2.5 for value in image_statistics(noise).values())

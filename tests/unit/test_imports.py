@@ -1,4 +1,4 @@
-"""Imports go one way: training and infra to functions and maskwatch, images to what they share; no circles."""
+"""Imports follow the layers: training and infra import functions and maskwatch; there are no cycles."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -25,7 +25,7 @@ MODULES = {
 
 
 def imported(module):
-    """The modules of the project that a module imports, those for type checkers included."""
+    """Return the project's modules that a module imports, including those for type checkers."""
     found = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
@@ -37,7 +37,7 @@ def imported(module):
 
 
 @pytest.mark.parametrize("package", ALLOWED)
-def test_a_package_imports_only_what_lies_below_it(package):
+def test_a_package_imports_only_lower_layers(package):
     modules = [name for name in MODULES if f"{name}.".startswith(f"{package}.")]
     assert modules
 
@@ -51,5 +51,5 @@ def test_a_package_imports_only_what_lies_below_it(package):
     assert not wrong
 
 
-def test_no_modules_import_each_other_in_a_circle():
+def test_there_are_no_import_cycles():
     TopologicalSorter({module: imported(module) for module in MODULES}).prepare()

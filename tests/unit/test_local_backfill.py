@@ -1,4 +1,4 @@
-"""The local backfill hands every item to the function once, in the state machine's batches, and says what failed."""
+"""The local backfill passes every item to the function once, in the state machine's batches, and reports failures."""
 
 import csv
 import gzip
@@ -36,7 +36,7 @@ def s3(monkeypatch):
 
 @pytest.fixture
 def execute(s3):
-    """Run the state machine on an input, with a function; the output, and the counts it reported."""
+    """Run the state machine with a function; return the output and the reported counts."""
     definition = resolve(yaml.safe_load(DEFINITION.read_text()), KNOWN, {})
 
     def start(function, **payload):
@@ -59,13 +59,13 @@ def put(s3, *keys):
 
 
 def results(s3, status):
-    """What the result writer wrote about the batches of a status."""
+    """Return what the result writer wrote for batches with a status."""
     written = [item["Key"] for item in s3.list_objects_v2(Bucket="results", Prefix="backfill/")["Contents"]]
     (key,) = (key for key in written if f"/{status}_" in key)
     return json.loads(s3.get_object(Bucket="results", Key=key)["Body"].read())
 
 
-def test_every_object_of_the_prefix_is_in_one_batch_and_no_other(execute, s3):
+def test_every_object_of_the_prefix_is_in_exactly_one_batch(execute, s3):
     keys = [f"a/{n:03}.jpg" for n in range(120)]
     put(s3, *keys, "b/other.jpg")
     events = []
@@ -79,14 +79,14 @@ def test_every_object_of_the_prefix_is_in_one_batch_and_no_other(execute, s3):
     assert sum(result["scored"] for result in results(s3, "SUCCEEDED")) == 120
 
 
-def test_nothing_under_the_prefix_is_nothing_to_do(execute):
+def test_an_empty_prefix_gives_no_batches(execute):
     output, counts = execute(None, prefix="none/")
 
     assert output["ResultWriterDetails"]["Bucket"] == "results"
     assert counts == [{"total": 0, "succeeded": 0, "failed": 0}]
 
 
-def test_an_inventory_s_rows_are_given_as_its_columns_say(execute, s3):
+def test_rows_of_an_inventory_are_read_by_its_columns(execute, s3):
     rows = io.StringIO()
     csv.writer(rows, quoting=csv.QUOTE_ALL).writerows(
         [("uploads", "a%20b.jpg", "true"), ("uploads", "c.jpg", "false")]
@@ -106,12 +106,12 @@ def test_an_inventory_s_rows_are_given_as_its_columns_say(execute, s3):
     ]
 
 
-def test_an_inventory_that_is_not_there_fails_the_execution(execute):
+def test_a_missing_inventory_fails_the_execution(execute):
     with pytest.raises(ExecutionError, match=r"States\.ItemReaderFailed: s3://results/none\.json"):
         execute(None, manifest="none.json")
 
 
-def test_a_batch_that_fails_is_written_down_and_fails_the_execution(execute, s3):
+def test_a_failed_batch_is_recorded_and_fails_the_execution(execute, s3):
     put(s3, *(f"{n:03}.jpg" for n in range(60)))
 
     def function(event):

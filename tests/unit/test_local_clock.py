@@ -1,4 +1,4 @@
-"""A schedule of minutes is kept, one of hours is left to whoever asks."""
+"""The local clock runs schedules of minutes; schedules of hours are left to commands."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from infra.local.errors import FunctionError
 
 
 class Function:
-    """Takes events, and fails at the first."""
+    """Records events, and raises an error at the first."""
 
     def __init__(self):
         self.events = []
@@ -29,7 +29,7 @@ def clock(rate, seconds=None):
     return made, function
 
 
-def test_it_goes_on_after_a_failure_and_tells_the_time():
+def test_a_schedule_continues_after_a_failure_and_passes_the_time():
     made, function = clock("rate(1 minute)", 0.01)
     end = time.monotonic() + 30
     while len(function.events) < 2 and time.monotonic() < end:
@@ -39,7 +39,7 @@ def test_it_goes_on_after_a_failure_and_tells_the_time():
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", function.events[1]["time"])
 
 
-def test_hours_are_left_to_commands():
+def test_schedules_of_hours_are_not_run():
     made, function = clock("rate(1 hour)")
     made.stop()
 

@@ -1,4 +1,4 @@
-"""The local Firehose makes of log events what AWS's does."""
+"""The local Firehose transforms log events as AWS's does."""
 
 import gzip
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 21, 23, 59, 58, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def destination():
-    """Of the stream in template.yaml."""
+    """The properties of the stream in template.yaml."""
     resources = transformed_template(ROOT / "template.yaml", {})["Resources"]
     return resources["RecordsStream"]["Properties"]["ExtendedS3DestinationConfiguration"]
 
@@ -34,23 +34,23 @@ def destination():
         ('{"route":"/predict"', False),
     ],
 )
-def test_a_subscription_filter_of_what_has_the_field(message, passes):
+def test_a_subscription_filter_selects_events_with_the_field(message, passes):
     assert filter_of('{ $.route = "*" }')(message) is passes
 
 
 @pytest.mark.parametrize("pattern", ["", "ERROR", '{ $.route = "batch" }', '{ $.a = "*" || $.b = "*" }'])
-def test_other_patterns_are_refused_rather_than_misread(pattern):
+def test_unsupported_patterns_are_refused(pattern):
     with pytest.raises(DeliveryError, match="filter patterns"):
         filter_of(pattern)
 
 
-def test_an_object_holds_a_line_for_each_message(destination):
+def test_an_object_has_a_line_for_each_message(destination):
     _, body = pack(['{"n":1}', '{"n":2}'], "stack-records", destination, NOW)
 
     assert gzip.decompress(body) == b'{"n":1}\n{"n":2}\n'
 
 
-def test_its_key_tells_the_day_it_came_and_is_its_own(destination):
+def test_the_key_contains_the_day_and_is_unique(destination):
     keys = [pack(["{}"], "stack-records", destination, NOW)[0] for _ in range(2)]
 
     assert keys[0] != keys[1]
@@ -59,7 +59,7 @@ def test_its_key_tells_the_day_it_came_and_is_its_own(destination):
         assert key.endswith(".gz")
 
 
-def test_the_stack_asks_for_nothing_that_is_unknown(destination):
+def test_the_stack_uses_only_supported_properties(destination):
     check(destination)
 
 
@@ -72,6 +72,6 @@ def test_the_stack_asks_for_nothing_that_is_unknown(destination):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_stream_that_would_deliver_otherwise_is_refused(destination, change):
+def test_a_stream_with_unsupported_properties_is_refused(destination, change):
     with pytest.raises(DeliveryError):
         check({**destination, **change})

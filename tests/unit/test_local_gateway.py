@@ -1,4 +1,4 @@
-"""The local gateway makes of HTTP what API Gateway makes of it, from the API's own definition."""
+"""The local gateway translates between HTTP and events as API Gateway does, from the API's definition."""
 
 import base64
 import gzip
@@ -50,7 +50,7 @@ DEFINITION = {
 
 
 class Recording:
-    """Stands for a function: keeps the event, gives the answer that it was given."""
+    """A fake function that records the event and returns a fixed answer."""
 
     def __init__(self):
         self.event = None
@@ -78,7 +78,7 @@ def ask(function):
     return send
 
 
-def test_an_event_says_what_was_asked(ask, function):
+def test_the_event_contains_the_request(ask, function):
     ask("GET", "/open", {"accept": "text/html", "x-thing": "a"}, query="n=1&n=2&text=a%20b")
 
     event = function.event
@@ -92,7 +92,7 @@ def test_an_event_says_what_was_asked(ask, function):
     assert json.dumps(event)
 
 
-def test_a_path_and_its_parameters_stay_as_they_were_sent(ask, function):
+def test_the_path_and_its_parameters_are_not_decoded(ask, function):
     ask("GET", "/results/a/b%20%2B%C3%BC.json")
     assert function.event["pathParameters"] == {"key": "a/b%20%2B%C3%BC.json"}
     assert function.event["path"] == "/results/a/b%20%2B%C3%BC.json"
@@ -101,7 +101,7 @@ def test_a_path_and_its_parameters_stay_as_they_were_sent(ask, function):
     assert function.event["pathParameters"] == {"id": "7"}
 
 
-def test_the_literal_path_wins(ask, function):
+def test_a_literal_path_takes_precedence(ask, function):
     ask("GET", "/results/latest")
 
     assert function.event["resource"] == "/results/latest"
@@ -118,25 +118,25 @@ def test_a_body_of_a_binary_type_is_in_base64(ask, function):
 
 
 @pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-def test_a_compressed_body_is_unpacked(ask, function, coding, compress):
+def test_a_compressed_body_is_decompressed(ask, function, coding, compress):
     headers = {"x-api-key": "secret", "content-type": "application/json", "content-encoding": coding}
     ask("POST", "/paid", headers, compress(b'{"a": 1}'))
     assert function.event["body"] == '{"a": 1}'
 
 
 @pytest.mark.parametrize(("coding", "body"), [("br", b"x"), ("gzip", b"not so"), ("deflate", b"not so")])
-def test_a_body_of_an_unknown_coding_does_not_reach_the_function(ask, function, coding, body):
+def test_a_body_with_an_unknown_encoding_does_not_reach_the_function(ask, function, coding, body):
     assert ask("POST", "/paid", {"x-api-key": "secret", "content-encoding": coding}, body).status >= 400
     assert function.event is None
 
 
-def test_a_body_that_unpacks_to_more_than_is_taken_is_too_large(ask, function):
+def test_a_body_that_decompresses_above_the_limit_is_too_large(ask, function):
     headers = {"x-api-key": "secret", "content-encoding": "gzip"}
     assert ask("POST", "/paid", headers, gzip.compress(bytes(100 * MAX_BODY))).status == 413
     assert function.event is None
 
 
-def test_an_answer_is_passed_on(ask, function):
+def test_the_answer_is_returned(ask, function):
     function.answer = {
         "statusCode": 201,
         "headers": {"Location": "/x"},
@@ -154,7 +154,7 @@ def test_an_answer_is_passed_on(ask, function):
     ]
 
 
-def test_a_binary_answer_is_decoded_for_those_who_accept_it(ask, function):
+def test_a_binary_answer_is_decoded_if_the_client_accepts_it(ask, function):
     function.answer = {"statusCode": 200, "body": base64.b64encode(b"\xff").decode(), "isBase64Encoded": True}
 
     assert ask("GET", "/open", {"accept": "image/jpeg"}).body == b"\xff"
@@ -162,14 +162,14 @@ def test_a_binary_answer_is_decoded_for_those_who_accept_it(ask, function):
 
 
 @pytest.mark.parametrize("key", [None, "", "Secret", "secret "])
-def test_a_route_with_a_key_is_closed_without_it(ask, function, key):
+def test_a_route_that_requires_a_key_refuses_requests_without_one(ask, function, key):
     answer = ask("POST", "/paid", {"x-api-key": key} if key is not None else {})
 
     assert (answer.status, answer.body) == (403, b'{"fallback": true}')
     assert function.event is None
 
 
-def test_what_is_not_there_has_its_gateway_response(ask):
+def test_an_unknown_path_gets_the_gateway_response(ask):
     for method, path in [("GET", "/nothing"), ("PUT", "/open"), ("GET", "/any/7/8"), ("GET", "/openx")]:
         answer = ask(method, path)
         assert answer.status == 404
@@ -177,14 +177,14 @@ def test_what_is_not_there_has_its_gateway_response(ask):
         assert json.loads(answer.body) == {"detail": "Missing Authentication Token"}
 
 
-def test_a_mock_answers_by_itself(ask, function):
+def test_a_mock_integration_answers_without_a_function(ask, function):
     answer = ask("OPTIONS", "/paid")
 
     assert (answer.status, function.event) == (204, None)
     assert ("Access-Control-Max-Age", "600") in answer.headers
 
 
-def test_too_large_a_body_does_not_reach_the_function(ask, function):
+def test_a_body_above_the_limit_does_not_reach_the_function(ask, function):
     answer = ask("POST", "/paid", {"x-api-key": "secret"}, bytes(MAX_BODY + 1))
 
     assert (answer.status, function.event) == (413, None)
@@ -201,7 +201,7 @@ def test_too_large_a_body_does_not_reach_the_function(ask, function):
         ({"statusCode": "x"}, 502),
     ],
 )
-def test_a_function_that_fails_is_answered_for(ask, function, answer, status):
+def test_if_the_function_fails_the_gateway_answers(ask, function, answer, status):
     function.answer = answer
 
     response = ask("GET", "/open")
@@ -210,7 +210,7 @@ def test_a_function_that_fails_is_answered_for(ask, function, answer, status):
     assert b"secret" not in response.body
 
 
-def test_a_definition_that_is_not_understood_is_refused():
+def test_an_unsupported_definition_is_refused():
     for integration in (
         {"type": "http_proxy"},
         {},

@@ -1,4 +1,4 @@
-"""The local Lambda does with a function what Lambda does."""
+"""The local Lambda runs functions as Lambda does."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ def started(tmp_path, lines):
         each.stop()
 
 
-def test_the_environment_is_the_templates_and_lambdas_own(started, monkeypatch):
+def test_the_environment_is_that_of_the_template_and_of_lambda(started, monkeypatch):
     monkeypatch.setenv("OF_THIS_PROCESS", "1")
     environment = started("""
         import os
@@ -79,7 +79,7 @@ def test_the_context_is_lambdas(started):
     assert 0 < context[-1] <= 5000
 
 
-def test_a_process_is_kept_for_the_next_event(started):
+def test_a_process_is_reused_for_the_next_event(started):
     counter = started("""
         calls = 0
         def handler(event, context):
@@ -91,7 +91,7 @@ def test_a_process_is_kept_for_the_next_event(started):
     assert [counter.invoke({}) for _ in range(3)] == [1, 2, 3]
 
 
-def test_events_at_once_go_to_processes_of_their_own(started):
+def test_concurrent_events_run_in_separate_processes(started):
     waits = started("""
         import os, time
         def handler(event, context):
@@ -109,7 +109,7 @@ def test_events_at_once_go_to_processes_of_their_own(started):
     assert len(set(answers)) == function.CONCURRENCY
 
 
-def test_when_every_process_is_busy_the_wait_ends(started):
+def test_with_all_processes_busy_an_event_is_throttled_after_a_wait(started):
     busy = started("""
         import time
         def handler(event, context):
@@ -126,7 +126,7 @@ def test_when_every_process_is_busy_the_wait_ends(started):
         thread.join()
 
 
-def test_what_it_writes_is_logged(started, lines):
+def test_output_is_logged(started, lines):
     writes = started("""
         import sys
         print("while importing")
@@ -145,7 +145,7 @@ def test_what_it_writes_is_logged(started, lines):
     assert "[$LATEST]" in lines[0][1]
 
 
-def test_out_of_time_is_a_failure_and_the_next_event_gets_a_new_process(started, lines):
+def test_a_timeout_is_a_failure_and_the_next_event_gets_a_new_process(started, lines):
     slow = started(
         """
         import os, time
@@ -165,7 +165,7 @@ def test_out_of_time_is_a_failure_and_the_next_event_gets_a_new_process(started,
 
 
 @pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), 9)", "sys.exit(1)"])
-def test_an_end_in_the_middle_is_a_failure_and_the_next_event_is_served(started, end):
+def test_a_crash_is_a_failure_and_the_next_event_is_served(started, end):
     fragile = started(f"""
         import os, sys
         def handler(event, context):
@@ -180,7 +180,7 @@ def test_an_end_in_the_middle_is_a_failure_and_the_next_event_is_served(started,
     assert fragile.invoke(False) == "served"  # noqa: FBT003 -- an event
 
 
-def test_an_exception_is_a_failure_and_the_process_goes_on(started):
+def test_an_exception_is_a_failure_and_the_process_continues(started):
     raises = started("""
         import os
         def handler(event, context):
@@ -197,12 +197,12 @@ def test_an_exception_is_a_failure_and_the_process_goes_on(started):
 
 
 @pytest.mark.parametrize("source", ["import no_such_module", "raise ValueError('checksum')", "1 / 0", ""])
-def test_a_module_that_cannot_be_imported_says_so_at_the_start(started, source):
+def test_an_import_error_is_reported_at_the_start(started, source):
     with pytest.raises(FunctionError, match="Error"):
         started(source).start()
 
 
-def test_what_lambda_would_not_take_is_refused(started):
+def test_payloads_above_lambda_s_limit_are_refused(started):
     echo = started("""
         def handler(event, context):
             return event * 2

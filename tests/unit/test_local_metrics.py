@@ -24,7 +24,7 @@ RECORD = {
 }
 
 
-def test_every_value_counts_in_every_set_of_dimensions():
+def test_every_value_is_counted_in_every_set_of_dimensions():
     found = embedded_metrics(json.dumps(RECORD))
 
     route, both = (("route", "/predict"),), (("route", "/predict"), ("model", "1"))
@@ -52,5 +52,5 @@ def test_every_value_counts_in_every_set_of_dimensions():
         json.dumps({key: value for key, value in RECORD.items() if key != "route"}),
     ],
 )
-def test_another_line_holds_none(line):
+def test_other_lines_have_no_metrics(line):
     assert embedded_metrics(line) == []

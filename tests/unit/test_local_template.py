@@ -1,4 +1,4 @@
-"""Intrinsic functions mean to the local stack what they mean to CloudFormation."""
+"""The local stack evaluates intrinsic functions as CloudFormation does."""
 
 import pytest
 
@@ -28,7 +28,7 @@ KNOWN = {"Stage": "v1", "Table": "t-1", "Table.Arn": "arn:t-1", "Mappings.Sizes"
         ),
     ],
 )
-def test_what_is_known_is_put_in(value, expected):
+def test_known_values_are_substituted(value, expected):
     assert resolve({"at": value}, KNOWN, {"Yes": True, "No": False}) == {"at": expected}
 
 
@@ -46,7 +46,7 @@ def test_what_is_known_is_put_in(value, expected):
         ({"Fn::Join": ["", [{"Ref": "Later"}]]}, {"Fn::Join": ["", [{"Ref": "Later"}]]}, ["Later"]),
     ],
 )
-def test_what_is_not_known_yet_stays(value, left, names):
+def test_unknown_values_are_kept(value, left, names):
     resolved = resolve([value], KNOWN, {})
 
     assert resolved == [left]
@@ -80,7 +80,7 @@ def template(tmp_path, text):
     return path
 
 
-def test_a_zip_functions_folder_is_kept(tmp_path):
+def test_the_folder_of_a_zip_function_is_kept(tmp_path):
     path = template(
         tmp_path,
         """
@@ -102,7 +102,7 @@ def test_a_parameter_without_a_value_is_refused(tmp_path):
         transformed_template(path, {})
 
 
-def test_an_included_file_is_put_in(tmp_path):
+def test_an_included_file_is_inserted(tmp_path):
     (tmp_path / "part.yaml").write_text("BucketName: {Ref: AWS::StackName}\n")
     path = template(
         tmp_path,
@@ -119,7 +119,7 @@ Resources:
     assert properties == {"BucketName": {"Ref": "AWS::StackName"}}
 
 
-def test_what_sam_refuses_is_said(tmp_path):
+def test_errors_of_sam_are_reported(tmp_path):
     path = template(tmp_path, "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties: {}\n")
 
     with pytest.raises(TemplateError, match=r"\[F\]"):

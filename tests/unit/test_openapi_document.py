@@ -1,4 +1,4 @@
-"""The OpenAPI document agrees with the code, with the gateway's answers and with what API Gateway takes."""
+"""The OpenAPI document agrees with the code and the gateway's answers, and API Gateway can import it."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def document():
     return yaml.safe_load((ROOT / "functions" / "portal" / "openapi.yaml").read_text())
 
 
-def test_the_gateway_answers_problems_of_the_table(document):
+def test_the_gateway_s_answers_are_problems_of_the_table(document):
     table = {problem_json(p, "")["type"]: p for p in PROBLEMS}
     for name, response in document["x-amazon-apigateway-gateway-responses"].items():
         body = json.loads(response["responseTemplates"]["application/json"])
@@ -31,7 +31,7 @@ def test_the_gateway_answers_problems_of_the_table(document):
         assert len(body["detail"]) > 20, name
 
 
-def test_every_route_of_the_template_is_documented_and_the_other_way_round(document):
+def test_the_template_and_the_document_have_the_same_routes(document):
     resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
     routes = {
         (event["Properties"]["Path"], name)
@@ -46,7 +46,7 @@ def test_every_route_of_the_template_is_documented_and_the_other_way_round(docum
     assert documented == routes
 
 
-def test_every_binary_body_is_a_binary_type_of_the_gateway(document):
+def test_every_binary_type_is_one_of_the_gateway(document):
     binary = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]["Api"]["Properties"][
         "BinaryMediaTypes"
     ]
@@ -56,8 +56,8 @@ def test_every_binary_body_is_a_binary_type_of_the_gateway(document):
         assert any(fnmatch(media_type, pattern) for pattern in patterns), media_type
 
 
-def test_api_gateway_takes_it(document):
-    """What it is documented not to take: $ref but to schemas, and a response's schema that is not one of those."""
+def test_api_gateway_can_import_it(document):
+    """By its documentation, it refuses $ref except to schemas, and inline schemas of responses."""
     text = json.dumps(document)
     assert set(re.findall(r'"\$ref": "(#/\w+/\w+/)', text)) == {"#/components/schemas/"}
     assert all(re.fullmatch(r"[A-Za-z0-9]+", name) for name in document["components"]["schemas"])
@@ -82,7 +82,7 @@ def test_each_example_fits_its_schema(document):
     assert checked > 3
 
 
-def test_its_limits_and_labels_are_those_of_the_code(document):
+def test_limits_and_labels_are_those_of_the_code(document):
     text = (ROOT / "functions" / "portal" / "openapi.yaml").read_text()
     assert set(re.findall(r"at most ([\d.]+) MB", text)) == {
         f"{limit / 1e6:g}" for limit in (contract.MAX_PREDICT_BYTES, contract.MAX_UPLOAD_BYTES)
@@ -92,7 +92,7 @@ def test_its_limits_and_labels_are_those_of_the_code(document):
 
 
 def enums_of(value, name):
-    """Find the `enum` of every property of this name, however deep."""
+    """Find the `enum` of every property with this name at any depth."""
     if isinstance(value, dict):
         found = value.get("properties", {}).get(name, {})
         yield from [found["enum"]] if "enum" in found else []

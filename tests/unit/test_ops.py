@@ -46,7 +46,7 @@ def test_every_module_with_a_command_is_listed():
 
 
 @pytest.mark.parametrize("command", ASKING_A_STACK)
-def test_a_stack_that_is_not_there_is_named(command):
+def test_a_missing_stack_is_named(command):
     with mock_aws():
         assert failure(command).startswith("There is no stack named absent in us-east-1")
 
@@ -73,7 +73,7 @@ def test_aws_cannot_be_reached(monkeypatch, command):
     assert failure(command).startswith("AWS cannot be reached: Could not connect to the endpoint URL")
 
 
-def test_a_profile_that_is_not_there_is_named(monkeypatch):
+def test_a_missing_profile_is_named(monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     assert failure("stack").startswith("The config profile (nobody) could not be found.")
@@ -88,7 +88,7 @@ def test_a_profile_that_is_not_there_is_named(monkeypatch):
         (["demo-drift", "absent/"], "absent has 0 pictures"),
     ],
 )
-def test_what_needs_no_stack_says_what_it_lacks(arguments, start):
+def test_commands_without_a_stack_name_the_missing_argument(arguments, start):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
 

@@ -52,7 +52,7 @@ def test_a_published_release_is_promoted(cloudformation, tmp_path, capsys):
     assert f"{version} serves" in capsys.readouterr().out
 
 
-def test_a_broken_release_is_not(cloudformation, tmp_path):
+def test_a_broken_release_is_not_promoted(cloudformation, tmp_path):
     version = published(tmp_path).split("/")[-2]
     boto3.client("s3").put_object(Bucket="models", Key=f"models/{version}/classifier.tflite", Body=b"x")
 
@@ -64,13 +64,13 @@ def test_a_broken_release_is_not(cloudformation, tmp_path):
 
 @pytest.fixture
 def rolled_back(monkeypatch):
-    """A stack whose next update is rolled back, after a while."""
+    """A stack whose next update is rolled back after some seconds."""
     states = iter(["CREATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"])
     monkeypatch.setattr(update, "_PAUSE", 0)
     return states
 
 
-def test_a_canary_that_goes_back_is_told(rolled_back):
+def test_a_canary_rollback_is_reported(rolled_back):
     arn, tokens = "arn:stack", []
 
     class CloudFormation:
@@ -101,7 +101,7 @@ def test_a_canary_that_goes_back_is_told(rolled_back):
         update.change_parameters("maskwatch-dev", {"ModelUri": "s3://new"}, CloudFormation())
 
 
-def test_a_stack_that_is_being_updated_is_left_alone():
+def test_a_stack_that_is_being_updated_is_not_changed():
     class CloudFormation:
         def describe_stacks(self, **_):
             return {"Stacks": [{"StackId": "arn:stack", "StackStatus": "UPDATE_IN_PROGRESS"}]}

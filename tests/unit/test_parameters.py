@@ -35,7 +35,7 @@ def read(file):
 
 
 def refused(values):
-    """Name the values that CloudFormation would not take."""
+    """Name the values that CloudFormation would refuse."""
     found = sorted((DECLARED.keys() - OF_RELEASES - values.keys()) | (values.keys() - DECLARED.keys()))
     for name, value in values.items():
         declared = DECLARED.get(name, {})
@@ -56,16 +56,16 @@ def test_the_defaults_are_the_template_s():
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_parameter_has_a_value_that_is_taken(environment):
+def test_every_parameter_has_a_valid_value(environment):
     assert refused(read(FOLDER / f"{environment}.yaml")) == []
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
-def test_a_value_that_is_not_taken_is_found(name, value):
+def test_an_invalid_value_is_found(name, value):
     assert name in refused({**read(FOLDER / "dev.yaml"), name: value})
 
 
-def test_a_parameter_that_is_not_named_is_found():
+def test_a_missing_parameter_is_found():
     values = read(FOLDER / "prod.yaml")
     del values["LogLevel"]
 
@@ -73,12 +73,12 @@ def test_a_parameter_that_is_not_named_is_found():
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_a_deployment_leaves_alone_which_release_serves(environment):
+def test_a_deployment_does_not_change_the_serving_release(environment):
     assert read(FOLDER / f"{environment}.yaml").keys().isdisjoint(OF_RELEASES)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_sam_builds_with_what_it_deploys(environment):
+def test_sam_builds_and_deploys_with_the_same_parameters(environment):
     built, deployed = (CONFIG[environment][step]["parameters"] for step in ("build", "deploy"))
 
     assert deployed["parameter_overrides"] == f"file://infra/parameters/{environment}.yaml"
@@ -97,13 +97,13 @@ def test_a_stack_s_name_of_56_characters_fits_into_every_name():
             assert len(name) <= limit
 
 
-def test_warm_environments_are_never_above_their_maximum():
+def test_provisioned_concurrency_does_not_exceed_its_maximum():
     assert DECLARED["ProvisionedConcurrency"]["MaxValue"] <= DECLARED["ProvisionedConcurrencyMax"]["MinValue"]
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_a_new_account_can_serve_while_it_scores_in_bulk(environment):
-    """Ten executions at once: those of the queue, of a backfill and of Drift leave half to Predict and Portal."""
+def test_bulk_scoring_leaves_concurrency_for_serving_in_a_new_account(environment):
+    """Of ten concurrent executions, the queue, a backfill and Drift leave half to Predict and Portal."""
     backfill = re.search(
         r'"--concurrency", type=int, default=(\d+)', (ROOT / "infra/ops/backfill.py").read_text()
     )

@@ -1,4 +1,4 @@
-"""The portal's pages: complete in themselves, at whatever address they are served."""
+"""The portal's pages are self-contained and work under any base path."""
 
 import importlib
 import json
@@ -21,7 +21,7 @@ STORES = {
 
 @pytest.fixture
 def app(monkeypatch):
-    """The handler's module, which reads the environment when it is imported."""
+    """The handler's module, which reads the environment on import."""
     for name, store in STORES.items():
         monkeypatch.setenv(name, store)
     return importlib.import_module("functions.portal.app")
@@ -44,7 +44,7 @@ def header(answer, name):
 
 
 @pytest.mark.parametrize("event", ["page", "docs"])
-def test_a_page_asks_no_other_host_for_anything(event, ask):
+def test_pages_load_nothing_from_other_hosts(event, ask):
     answer = ask(event)
 
     assert answer["statusCode"] == 200
@@ -54,11 +54,11 @@ def test_a_page_asks_no_other_host_for_anything(event, ask):
     assert "default-src 'none'" in header(answer, "Content-Security-Policy")
 
 
-def test_the_documentation_reads_the_document_beside_it(ask):
+def test_the_documentation_loads_the_document_from_the_same_path(ask):
     assert 'url: "openapi.json"' in ask("docs")["body"]
 
 
-def test_the_document_names_the_stage_it_is_served_at(ask):
+def test_the_document_names_its_own_stage(ask):
     document = json.loads(ask("openapi")["body"])
     assert document["servers"] == [{"url": "/v1"}]
 
@@ -67,11 +67,11 @@ def test_the_document_names_the_stage_it_is_served_at(ask):
     assert json.loads(ask("openapi", requestContext=without_stage)["body"])["servers"] == [{"url": "/"}]
 
 
-def test_links_of_the_page_hold_with_and_without_a_slash_at_its_end(ask):
+def test_links_of_the_page_work_with_and_without_a_trailing_slash(ask):
     assert '<base href="/v1/">' in ask("page")["body"]
 
 
-def test_the_document_shows_the_table_of_problems_and_nothing_of_the_gateway(ask):
+def test_the_document_has_the_table_of_problems_and_no_gateway_extensions(ask):
     body = ask("openapi")["body"]
     assert "x-amazon-apigateway" not in body
     assert "| 422 | `too-small` |" in json.loads(body)["info"]["description"]
@@ -83,11 +83,11 @@ def test_the_document_s_paths_are_openapi_s(ask):
     assert not [path for path in paths if "+" in path]
 
 
-def test_asking_twice_gives_the_same(ask):
+def test_repeated_requests_give_the_same_answer(ask):
     assert ask("openapi")["body"] == ask("openapi")["body"]
 
 
-def test_a_wrong_method_is_told_from_a_wrong_path(ask):
+def test_a_wrong_method_and_a_wrong_path_have_different_problems(ask):
     wrong_method = ask("docs", httpMethod="POST")
     assert wrong_method["statusCode"] == 405
     assert header(wrong_method, "Allow") == "GET, HEAD"
@@ -98,7 +98,7 @@ def test_a_wrong_method_is_told_from_a_wrong_path(ask):
     assert header(wrong_path, "Access-Control-Allow-Origin") == "*"
 
 
-def test_a_failure_tells_the_client_nothing(app, ask, monkeypatch):
+def test_an_internal_error_reveals_nothing_to_the_client(app, ask, monkeypatch):
     monkeypatch.setattr(app.pages, "docs_page", lambda: 1 / 0)
 
     answer = ask("docs")
@@ -108,7 +108,7 @@ def test_a_failure_tells_the_client_nothing(app, ask, monkeypatch):
     assert json.loads(answer["body"])["instance"].startswith("urn:maskwatch:request:")
 
 
-def test_it_loads_nothing_heavy():
+def test_the_handler_imports_no_heavy_modules():
     program = (
         "import sys, functions.portal.app;"
         "print([name for name in ('boto3', 'pydantic', 'numpy') if name in sys.modules])"
@@ -125,6 +125,6 @@ def test_it_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize("name", STORES)
-def test_a_bucket_that_is_not_named_is_said_at_once(name):
+def test_a_missing_bucket_name_is_reported_at_import(name):
     with pytest.raises(RuntimeError, match=name):
         read_settings(STORES | {name: ""})

@@ -1,4 +1,4 @@
-"""Who wore a mask, hour by hour or day by day, put together from the summaries of the days."""
+"""`GET /compliance` returns mask counts by hour or day, from the daily summaries."""
 
 import csv
 import io
@@ -68,7 +68,7 @@ def as_table(answer):
     return list(csv.DictReader(io.StringIO(answer["body"].removeprefix("\ufeff"), newline="")))
 
 
-def test_a_row_counts_and_shares(found, write):
+def test_a_row_has_counts_and_shares(found, write):
     write("2026-11-20", [(9, "gate-3", 7, (6, 1, 2, 1))])
 
     answer = found(from_="2026-11-20", to="2026-11-20", by="hour")
@@ -97,7 +97,7 @@ def test_hours_add_up_to_days_of_each_source(found, write):
     assert answer["total"]["share_uncertain"] == round(8 / 15, 4)
 
 
-def test_both_ends_are_in_the_range_and_nothing_beyond(found, write):
+def test_the_range_includes_both_ends_and_nothing_else(found, write):
     for day in (19, 20, 21, 22):
         write(f"2026-11-{day}", [(hour, "", 1, (1, 0, 0, 0)) for hour in range(24)])
 
@@ -111,7 +111,7 @@ def test_both_ends_are_in_the_range_and_nothing_beyond(found, write):
     assert [(row["time"][8:13], row["pictures"]) for row in parts_of_days] == [("20T00", 2), ("21T00", 2)]
 
 
-def test_one_source_may_be_asked_for_also_that_of_no_name(found, write):
+def test_one_source_can_be_selected_also_the_unnamed_one(found, write):
     write("2026-11-20", [(9, "a", 1, (1, 0, 0, 0)), (9, "Tür 3", 2, (0, 2, 0, 0)), (9, "", 4, (0, 0, 4, 0))])
 
     def pictures(**query):
@@ -120,7 +120,7 @@ def test_one_source_may_be_asked_for_also_that_of_no_name(found, write):
     assert [pictures(), pictures(source="Tür 3"), pictures(source=""), pictures(source="b")] == [7, 2, 4, 0]
 
 
-def test_where_no_face_was_seen_there_is_no_share(found, write):
+def test_without_faces_there_are_no_shares(found, write):
     write("2026-11-20", [(9, "a", 3, (0, 0, 0, 0))])
 
     answer = found(from_="2026-11-20", to="2026-11-20")
@@ -130,13 +130,13 @@ def test_where_no_face_was_seen_there_is_no_share(found, write):
 
 
 @pytest.mark.usefixtures("insights")
-def test_where_nothing_was_counted_there_are_no_rows_and_nothing_is_dated(found):
+def test_without_counts_there_are_no_rows_and_no_date(found):
     answer = found(from_="2026-11-20", to="2026-11-21")
 
     assert (answer["rows"], answer["as_of"], answer["total"]["faces"]) == ([], None, 0)
 
 
-def test_it_says_when_the_oldest_of_it_was_written(found, write):
+def test_the_answer_has_the_time_of_the_oldest_summary(found, write):
     write("2026-11-20", [(9, "a", 1, (1, 0, 0, 0))], "2026-11-22T08:05:00Z")
     write("2026-11-21", [], "2026-11-22T09:05:00Z")
     write("2026-11-22", [], "2026-11-22T10:05:00Z")
@@ -144,7 +144,7 @@ def test_it_says_when_the_oldest_of_it_was_written(found, write):
     assert found(from_="2026-11-20", to="2026-11-21")["as_of"] == "2026-11-22T08:05:00Z"
 
 
-def test_days_that_are_missing_or_were_not_over_are_named(portal, found, write, monkeypatch):
+def test_missing_and_incomplete_days_are_listed(portal, found, write, monkeypatch):
     clock = SimpleNamespace(now=lambda _: datetime(2026, 11, 23, 11, 30, tzinfo=UTC))
     monkeypatch.setattr(portal, "datetime", clock)
     write("2026-11-20", [], "2026-11-21T01:00:00Z")
@@ -156,7 +156,7 @@ def test_days_that_are_missing_or_were_not_over_are_named(portal, found, write, 
     assert (answer["missing"], answer["partial"]) == (["2026-11-21"], ["2026-11-22", "2026-11-23"])
 
 
-def test_days_are_those_of_the_site(found, write):
+def test_days_are_in_the_given_time_zone(found, write):
     for day in ("2026-11-19", "2026-11-20", "2026-11-21"):
         write(day, [(hour, "", 1, (1, 0, 0, 0)) for hour in range(24)])
 
@@ -167,7 +167,7 @@ def test_days_are_those_of_the_site(found, write):
 
 
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25)])
-def test_a_day_on_which_clocks_change_has_its_hours(found, write, day, hours):
+def test_a_day_on_which_clocks_change_has_23_or_25_hours(found, write, day, hours):
     first = datetime.fromisoformat(day)
     for near in (first - timedelta(days=1), first, first + timedelta(days=1)):
         write(f"{near:%Y-%m-%d}", [(hour, "", 1, (1, 0, 0, 0)) for hour in range(24)])
@@ -178,7 +178,7 @@ def test_a_day_on_which_clocks_change_has_its_hours(found, write, day, hours):
 
 @pytest.mark.parametrize("name", ["Berlin", "../etc/passwd", "Europe/", "", "x" * 500, "\0"])
 @pytest.mark.usefixtures("insights")
-def test_what_is_no_time_zone_is_refused(ask, name):
+def test_an_unknown_time_zone_is_refused(ask, name):
     answer = ask(tz=name)
     if name:  # an empty parameter is none
         assert "`tz` must be the name of a time zone" in refused(answer)
@@ -186,7 +186,7 @@ def test_what_is_no_time_zone_is_refused(ask, name):
         assert answer["statusCode"] == 200
 
 
-def test_shares_are_corrected_by_the_release_s_confusion(found, insights):
+def test_shares_are_corrected_with_the_release_s_confusion_matrix(found, insights):
     def put(day, **counts):
         row = {
             "hour": f"{day}T09:00:00Z",
@@ -216,7 +216,7 @@ def test_shares_are_corrected_by_the_release_s_confusion(found, insights):
     assert (answer["rows"][1]["corrected_mask"], answer["total"]["corrected_mask"]) == (None, None)
 
 
-def test_people_are_counted_where_records_carry_them(found, insights):
+def test_people_are_counted_if_records_have_tracks(found, insights):
     row = {
         "hour": "2026-11-20T09:00:00Z",
         "source": "a",
@@ -233,7 +233,7 @@ def test_people_are_counted_where_records_carry_them(found, insights):
     assert (total["faces"], total["people"], total["people_mask"], total["people_no_mask"]) == (9, 2, 1, 1)
 
 
-def test_without_ends_it_is_the_week_until_today(portal, write, found, monkeypatch):
+def test_the_default_range_is_the_week_until_today(portal, write, found, monkeypatch):
     for day in range(10, 24):
         write(f"2026-11-{day}", [(9, "", 1, (1, 0, 0, 0))])
     clock = SimpleNamespace(now=lambda _: datetime(2026, 11, 22, 11, 30, tzinfo=UTC))
@@ -254,20 +254,20 @@ def test_without_ends_it_is_the_week_until_today(portal, write, found, monkeypat
 @pytest.mark.parametrize(
     "text", ["{}", "{}Z", "{}:00", "{}:00:00Z", "{}:00:00+00:00", "{}:00:00 00:00", "{}:00:00.000Z"]
 )
-def test_a_time_may_be_written_as_any_answer_writes_it(found, text):
+def test_times_of_answers_are_accepted(found, text):
     answer = found(from_=text.format("2026-11-20T22"), to=text.format("2026-11-21T01"))
     assert (answer["from"], answer["to"]) == ("2026-11-20T22:00:00Z", "2026-11-21T01:00:00Z")
 
 
 @pytest.mark.usefixtures("insights")
-def test_what_an_answer_says_may_be_asked_again(found):
+def test_the_range_of_an_answer_can_be_requested_again(found):
     answer = found(from_="2026-11-20", to="2026-11-21")
     again = found(from_=answer["from"], to=answer["to"])
     assert again == answer
 
 
 @pytest.mark.usefixtures("insights")
-def test_a_time_of_another_zone_is_taken_to_utc(found):
+def test_a_time_in_another_time_zone_is_converted_to_utc(found):
     assert found(from_="2026-11-21T00:00:00+02:00", to="2026-11-21")["from"] == "2026-11-20T22:00:00Z"
 
 
@@ -277,7 +277,7 @@ def test_a_time_of_another_zone_is_taken_to_utc(found):
     ["2026-11-20T22:00:00.000Z", "2026-11-20 22:00", "2026-11-20T22", "2026-11-21T00:00:00 02:00",
      "2026-11-21 00:00:00+02:00"],
 )  # fmt: skip
-def test_an_hour_may_be_written_as_browsers_and_databases_do(found, hour):
+def test_hours_are_accepted_in_the_formats_of_browsers_and_databases(found, hour):
     assert found(from_=hour, to="2026-11-21")["from"] == "2026-11-20T22:00:00Z"
 
 
@@ -312,14 +312,14 @@ def test_an_hour_may_be_written_as_browsers_and_databases_do(found, hour):
     ],
 )
 @pytest.mark.usefixtures("insights")
-def test_what_is_malformed_or_too_long_is_told_how_to_do_it_right(ask, query, says):
+def test_a_malformed_or_too_long_range_is_refused_with_the_accepted_form(ask, query, says):
     assert says in refused(ask(**query))
 
 
 @pytest.mark.parametrize(
     ("first", "last", "by"), [("2025-11-22", "2026-11-22", "day"), ("2026-10-23", "2026-11-22", "hour")]
 )
-def test_the_longest_range_is_whole(found, write, first, last, by):
+def test_the_longest_range_is_answered_completely(found, write, first, last, by):
     write(first, [(0, "", 1, (1, 0, 0, 0))])
     write(last, [(23, "", 1, (1, 0, 0, 0))])
 
@@ -327,7 +327,7 @@ def test_the_longest_range_is_whole(found, write, first, last, by):
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_an_answer_that_lambda_would_not_take_is_refused_with_its_size(ask, write, form):
+def test_an_answer_above_lambda_s_limit_is_refused_with_its_size(ask, write, form):
     sources = [f"{number:02} {'🙂' * 61}" for number in range(30 if form == "json" else 40)]
     for day in range(1, 29):
         write(f"2026-02-{day:02}", [(hour, s, 1, (1, 0, 0, 0)) for hour in range(24) for s in sources])
@@ -337,7 +337,7 @@ def test_an_answer_that_lambda_would_not_take_is_refused_with_its_size(ask, writ
     assert ask(**query, source=sources[0])["statusCode"] == 200
 
 
-def test_more_rows_than_fit_are_refused_before_they_are_gathered(portal, ask, write, monkeypatch):
+def test_too_many_rows_are_refused_before_they_are_read(portal, ask, write, monkeypatch):
     monkeypatch.setattr(portal.compliance, "_MAX_ROWS", 3)
     write("2026-11-20", [(hour, "", 1, (1, 0, 0, 0)) for hour in range(4)])
     query = {"from_": "2026-11-20", "to": "2026-11-20"}
@@ -346,7 +346,7 @@ def test_more_rows_than_fit_are_refused_before_they_are_gathered(portal, ask, wr
     assert ask(**query, by="day")["statusCode"] == 200
 
 
-def test_what_cannot_be_counted_in_time_is_no_wrong_request(portal, ask, write, monkeypatch):
+def test_a_timeout_is_not_a_client_error(portal, ask, write, monkeypatch):
     monkeypatch.setattr(portal.compliance, "_TIMEOUT", -1)
     write("2026-11-20", [(9, "", 1, (1, 0, 0, 0))])
 
@@ -368,7 +368,7 @@ def test_what_cannot_be_counted_in_time_is_no_wrong_request(portal, ask, write, 
     ],
 )
 @pytest.mark.usefixtures("insights")
-def test_the_form_is_that_of_the_parameter_or_else_of_the_header(ask, query, accept, media_type):
+def test_the_format_follows_the_parameter_or_else_the_header(ask, query, accept, media_type):
     answer = ask({"Accept": accept}, **query)
 
     assert answer["statusCode"] == 200
@@ -406,7 +406,7 @@ def test_the_csv_has_the_rows_of_the_json(ask, found, write):
         ("", ""),
     ],
 )
-def test_no_spreadsheet_computes_the_name_of_a_source(ask, found, write, source, written):
+def test_a_spreadsheet_does_not_evaluate_source_names(ask, found, write, source, written):
     write("2026-11-20", [(9, source, 1, (1, 0, 0, 0))])
     query = {"from_": "2026-11-20", "to": "2026-11-20"}
 
@@ -414,7 +414,7 @@ def test_no_spreadsheet_computes_the_name_of_a_source(ask, found, write, source,
     assert found(**query)["rows"][0]["source"] == source
 
 
-def test_a_summary_that_is_damaged_is_a_failure_and_no_gap(ask, insights):
+def test_a_damaged_summary_is_an_error_and_not_a_gap(ask, insights):
     insights.put_object(Key="compliance/dt=2026-11-20.json", Body=b'{"rows": [')
 
     assert ask(from_="2026-11-20", to="2026-11-20")["statusCode"] == 500

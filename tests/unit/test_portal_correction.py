@@ -1,4 +1,4 @@
-"""Shares corrected for the release's mistakes: those of the faces, within their interval."""
+"""Corrected shares estimate the true shares, with correct intervals."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ CONFUSION = [[1515, 11, 19], [12, 1144, 18], [13, 4, 78]]
 RATES = np.array(CONFUSION) / np.sum(CONFUSION, axis=1, keepdims=True)
 
 
-def test_mistakes_are_taken_out() -> None:
+def test_the_correction_removes_the_mistakes() -> None:
     actual = np.array([0.9, 0.08, 0.02])
     predicted = (10_000_000 * actual @ RATES).round().astype(int).tolist()
     found = correct([(predicted, 1e9, CONFUSION)])
@@ -23,7 +23,7 @@ def test_without_mistakes_nothing_changes() -> None:
     assert (found[0].low, found[0].high) == pytest.approx((0.504, 0.696), abs=0.001)
 
 
-def test_shares_stay_shares() -> None:
+def test_corrected_shares_are_between_0_and_1() -> None:
     found = correct([([100, 0, 0], 100, CONFUSION)])
     assert sum(one.value for one in found) == pytest.approx(1)
     assert all(0 <= one.low <= one.value <= one.high <= 1 for one in found)
@@ -35,7 +35,7 @@ def test_frames_of_the_same_minutes_widen_the_interval() -> None:
     assert people.value == frames.value
 
 
-def test_releases_are_corrected_each_by_its_own_mistakes() -> None:
+def test_each_release_is_corrected_with_its_own_confusion_matrix() -> None:
     perfect = [[100, 0, 0], [0, 100, 0], [0, 0, 100]]
     predicted = (np.array([900_000, 80_000, 20_000]) @ RATES).round().astype(int).tolist()
     found = correct([(predicted, 1e6, CONFUSION), ([900_000, 80_000, 20_000], 1e6, perfect)])
@@ -43,16 +43,16 @@ def test_releases_are_corrected_each_by_its_own_mistakes() -> None:
 
 
 @pytest.mark.parametrize("confusion", [[[10, 10, 0], [10, 10, 0], [0, 0, 20]], [[0, 0, 0]] * 3])
-def test_a_release_that_tells_labels_apart_by_chance_corrects_nothing(confusion) -> None:
+def test_a_release_that_guesses_gives_no_correction(confusion) -> None:
     assert correct([([60, 30, 10], 100, confusion)]) is None
 
 
-def test_nothing_seen_is_nothing_corrected() -> None:
+def test_without_faces_there_is_no_correction() -> None:
     assert correct([]) is None
     assert correct([([0, 0, 0], 0, CONFUSION)]) is None
 
 
-def test_the_interval_holds_the_truth() -> None:
+def test_the_interval_contains_the_true_share() -> None:
     rng, actual, held = np.random.default_rng(0), np.array([0.85, 0.1, 0.05]), np.zeros(3)
     sizes = np.sum(CONFUSION, axis=1)
     for _ in range(600):

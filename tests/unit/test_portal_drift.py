@@ -1,4 +1,4 @@
-"""The latest report on drift, handed on as it was written."""
+"""`GET /drift` returns the latest drift report unchanged."""
 
 import json
 from pathlib import Path
@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def ask(portal):
-    """Let API Gateway hand the sample event on."""
+    """Send the sample event to the handler."""
     event = json.loads((ROOT / "events" / "drift-report.json").read_text())
     return lambda: portal.handler(event, SimpleNamespace(aws_request_id="1"))
 
 
-def test_the_report_is_that_of_the_bucket(ask, insights):
+def test_the_report_is_read_from_the_bucket(ask, insights):
     report = '{"verdict":"drift", "words": "Die Bilder sind 40 % dunkler für mich."}'
     insights.put_object(Key="drift/latest.json", Body=report.encode())
 
@@ -28,7 +28,7 @@ def test_the_report_is_that_of_the_bucket(ask, insights):
 
 
 @pytest.mark.usefixtures("insights")
-def test_before_there_is_one_a_problem_says_when_it_comes(ask):
+def test_without_a_report_the_problem_says_when_there_will_be_one(ask):
     answer = ask()
 
     assert answer["statusCode"] == 404
@@ -38,5 +38,5 @@ def test_before_there_is_one_a_problem_says_when_it_comes(ask):
 
 
 @mock_aws
-def test_a_bucket_that_cannot_be_read_is_no_missing_report(ask):
+def test_an_unreadable_bucket_is_an_error_and_not_a_missing_report(ask):
     assert ask()["statusCode"] == 500

@@ -1,4 +1,4 @@
-"""What people say a picture really showed: checked, and kept where the latest word counts."""
+"""`POST /feedback` validates and stores the actual label of a prediction; the latest one counts."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ def say(portal):
 
 @pytest.fixture
 def at(portal, monkeypatch):
-    """Let it be another time."""
+    """Set the current time."""
 
     def let(moment):
         clock = SimpleNamespace(now=lambda _: datetime.fromisoformat(moment).replace(tzinfo=UTC))
@@ -40,7 +40,7 @@ def kept(bucket):
 
 
 @pytest.mark.parametrize("label", ["mask", "no_mask", "incorrect"])
-def test_a_label_is_kept_under_its_day_and_prediction(say, insights, at, label):
+def test_a_label_is_stored_by_day_and_prediction(say, insights, at, label):
     at("2026-11-22T09:15:00.250")
 
     answer = say({"prediction_id": ID, "label": label})
@@ -50,7 +50,7 @@ def test_a_label_is_kept_under_its_day_and_prediction(say, insights, at, label):
     assert kept(insights) == {f"feedback/dt=2026-11-22/{ID}.json": result | {"api_key_id": ""}}
 
 
-def test_the_id_of_the_key_is_kept_and_never_the_key(portal, insights):
+def test_the_id_of_the_api_key_is_stored_and_not_the_key(portal, insights):
     event = api_event("POST", "/feedback", body=json.dumps({"prediction_id": ID, "label": "mask"}))
     event["requestContext"]["identity"] |= {"apiKey": "secret", "apiKeyId": "k-1"}
 
@@ -61,7 +61,7 @@ def test_the_id_of_the_key_is_kept_and_never_the_key(portal, insights):
     assert "secret" not in json.dumps(label)
 
 
-def test_only_the_audit_sample_may_be_said_to_be_of_it(say, insights):
+def test_only_predictions_of_the_audit_sample_are_accepted_as_audit(say, insights):
     drawn = ID.replace("5f0c8a52", "0000abcd")
 
     assert say({"prediction_id": drawn, "label": "mask", "audit": True})["statusCode"] == 202
@@ -73,14 +73,14 @@ def test_only_the_audit_sample_may_be_said_to_be_of_it(say, insights):
     assert say({"prediction_id": drawn, "label": "mask", "audit": "yes"})["statusCode"] == 400
 
 
-def test_it_is_stamped_with_the_time_of_now(say, insights):
+def test_the_label_has_the_current_time(say, insights):
     result = json.loads(say({"prediction_id": ID, "label": "mask"})["body"])
 
     assert abs(datetime.fromisoformat(result["time"]) - datetime.now(UTC)) < timedelta(minutes=1)
     assert list(kept(insights).values()) == [result | {"api_key_id": ""}]
 
 
-def test_saying_it_again_leaves_one_and_the_last_word_counts(say, insights, at):
+def test_a_repeated_label_replaces_the_previous_one(say, insights, at):
     for minute, label in enumerate(["mask", "mask", "no_mask"]):
         at(f"2026-11-22T09:0{minute}:00")
         assert say({"prediction_id": ID, "label": label})["statusCode"] == 202
@@ -89,7 +89,7 @@ def test_saying_it_again_leaves_one_and_the_last_word_counts(say, insights, at):
     assert (result["label"], result["time"]) == ("no_mask", "2026-11-22T09:02:00.000+00:00")
 
 
-def test_the_word_of_another_day_is_later_by_its_time(say, insights, at):
+def test_a_label_of_another_day_is_stored_with_its_time(say, insights, at):
     for day, label in ((21, "mask"), (22, "incorrect")):
         at(f"2026-11-{day}T23:59:59")
         say({"prediction_id": ID, "label": label})
@@ -98,7 +98,7 @@ def test_the_word_of_another_day_is_later_by_its_time(say, insights, at):
     assert latest["label"] == "incorrect"
 
 
-def test_an_id_in_capital_letters_is_the_same_prediction(say, insights, at):
+def test_an_upper_case_id_is_the_same_prediction(say, insights, at):
     at("2026-11-22T09:00:00")
     say({"prediction_id": ID, "label": "mask"})
     say({"prediction_id": ID.upper(), "label": "no_mask"})
@@ -107,7 +107,7 @@ def test_an_id_in_capital_letters_is_the_same_prediction(say, insights, at):
     assert (result["prediction_id"], result["label"]) == (ID, "no_mask")
 
 
-def test_nothing_else_may_be_sent(say, insights):
+def test_unknown_fields_are_refused(say, insights):
     answer = say({"prediction_id": ID, "label": "mask", "name": "Jane Doe"})
 
     assert answer["statusCode"] == 400
@@ -136,7 +136,7 @@ def test_nothing_else_may_be_sent(say, insights):
         ({"prediction_id": ID, "label": "Mask"}, "`label` must be mask, no_mask or incorrect"),
     ],
 )
-def test_what_is_malformed_is_told_how_to_do_it_right_and_not_kept(say, insights, body, says):
+def test_malformed_feedback_is_refused_with_the_accepted_form_and_not_stored(say, insights, body, says):
     answer = say(body)
 
     assert answer["statusCode"] == 400
@@ -145,7 +145,7 @@ def test_what_is_malformed_is_told_how_to_do_it_right_and_not_kept(say, insights
     assert kept(insights) == {}
 
 
-def test_bytes_that_are_no_text_are_told_not_to_be_json(portal, insights):
+def test_undecodable_bytes_are_refused_as_invalid_json(portal, insights):
     event = api_event("POST", "/feedback", content_type="image/jpeg", body=b"\xff\xd8\xff")
     answer = portal.handler(event, SimpleNamespace(aws_request_id="1"))
 
@@ -154,7 +154,7 @@ def test_bytes_that_are_no_text_are_told_not_to_be_json(portal, insights):
     assert kept(insights) == {}
 
 
-def test_json_that_comes_as_another_type_is_json(portal, insights):
+def test_json_with_another_content_type_is_accepted(portal, insights):
     body = json.dumps({"prediction_id": ID, "label": "mask"}).encode()  # curl -d without a type
     event = api_event("POST", "/feedback", content_type="application/x-www-form-urlencoded", body=body)
 
@@ -163,11 +163,11 @@ def test_json_that_comes_as_another_type_is_json(portal, insights):
 
 
 @mock_aws
-def test_what_could_not_be_kept_is_no_success(say):
+def test_a_failed_write_is_an_error(say):
     assert say({"prediction_id": ID, "label": "mask"})["statusCode"] == 500  # the bucket is not there
 
 
-def test_another_method_is_told_the_right_one(portal):
+def test_another_method_is_refused_with_the_allowed_one(portal):
     answer = portal.handler(api_event("GET", "/feedback"), SimpleNamespace(aws_request_id="1"))
 
     assert answer["statusCode"] == 405

@@ -1,4 +1,4 @@
-"""Where a picture may be put, on which conditions, and how its result is found."""
+"""`POST /uploads` signs forms with conditions, and `GET /results` finds results."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def app(portal, monkeypatch):
 
 @pytest.fixture
 def ask(app):
-    """Let API Gateway hand a request on."""
+    """Send a request to the handler."""
 
     def send(method, path, resource, body=None, **changes):
         event = api_event(method, path, content_type="application/json", body=body, resource=resource)
@@ -74,7 +74,7 @@ def policy(answer):
     return json.loads(base64.b64decode(fields["policy"]))
 
 
-def test_it_may_be_of_one_type_and_key_and_not_too_large(upload):
+def test_the_form_limits_type_key_and_size(upload):
     answer = upload(type="image/png")
 
     body = json.loads(answer["body"])
@@ -93,7 +93,7 @@ def test_it_may_be_of_one_type_and_key_and_not_too_large(upload):
     }
 
 
-def test_it_expires(upload):
+def test_the_form_expires(upload):
     now = datetime.now(UTC)
 
     answer = upload(type="image/jpeg")
@@ -107,14 +107,14 @@ def test_it_expires(upload):
 @pytest.mark.parametrize(
     ("media_type", "suffix"), [("image/jpeg", "jpg"), ("image/png", "png"), ("image/webp", "webp")]
 )
-def test_its_key_tells_batch_that_it_is_a_picture_and_nobody_whose(upload, media_type, suffix):
+def test_the_key_is_random_with_a_picture_s_ending(upload, media_type, suffix):
     keys = {json.loads(upload(type=media_type)["body"])["key"] for _ in range(2)}
 
     assert len(keys) == 2
     assert all(re.fullmatch(rf"api/\d{{4}}/\d\d/\d\d/[0-9a-f-]{{36}}\.{suffix}", key) for key in keys)
 
 
-def test_it_goes_to_the_region_itself_since_a_form_survives_no_redirect(upload):
+def test_the_url_is_regional_because_forms_cannot_be_redirected(upload):
     assert json.loads(upload(type="image/jpeg")["body"])["upload"]["url"] == (
         "https://uploads.s3.eu-west-1.amazonaws.com/"
     )
@@ -125,12 +125,12 @@ def test_the_answer_says_where_the_result_will_be(upload):
     assert body["result"] == f"/v1/results/{body['key']}"
 
 
-def test_a_form_that_may_write_is_kept_by_no_cache(upload):
+def test_the_form_is_not_cached(upload):
     assert upload(type="image/jpeg")["multiValueHeaders"]["Cache-Control"] == ["no-store"]
 
 
 @pytest.mark.parametrize("source", ["gate-3", "Tür 3, Süd", "摄" * 64, "=?x?="])
-def test_a_source_goes_along_as_s3_takes_it(upload, source):
+def test_a_source_is_encoded_for_s3(upload, source):
     answer = upload(type="image/jpeg", source=source)
 
     sent = json.loads(answer["body"])["upload"]["fields"]["x-amz-meta-source"]
@@ -141,7 +141,7 @@ def test_a_source_goes_along_as_s3_takes_it(upload, source):
 
 
 @pytest.mark.parametrize("output", [{}, {"source": ""}])
-def test_no_source_is_none(upload, output):
+def test_without_a_source_there_is_no_field(upload, output):
     fields = json.loads(upload(type="image/jpeg", **output)["body"])["upload"]["fields"]
     assert "x-amz-meta-source" not in fields
 
@@ -149,7 +149,7 @@ def test_no_source_is_none(upload, output):
 @pytest.mark.parametrize(
     "written", ["image/jpg", "IMAGE/JPEG", " image/jpeg ", "image/pjpeg", "image/jpeg; charset=binary"]
 )
-def test_a_type_may_be_written_as_clients_do(upload, written):
+def test_variants_of_a_type_are_accepted(upload, written):
     fields = json.loads(upload(type=written)["body"])["upload"]["fields"]
     assert fields["Content-Type"] == "image/jpeg"
     assert fields["key"].endswith(".jpg")
@@ -173,7 +173,7 @@ def test_a_type_may_be_written_as_clients_do(upload, written):
         (json.dumps({"type": "image/jpeg", "source": "a\nb"}), 400, "printable"),
     ],
 )
-def test_what_is_malformed_is_told_how_to_do_it_right(ask, body, status, says):
+def test_a_malformed_request_is_refused_with_the_accepted_form(ask, body, status, says):
     answer = ask("POST", "/uploads", "/uploads", body)
 
     assert answer["statusCode"] == status
@@ -182,7 +182,7 @@ def test_what_is_malformed_is_told_how_to_do_it_right(ask, body, status, says):
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key[:20])
-def test_a_result_is_found_by_any_key_that_s3_takes(result, results, key):
+def test_a_result_is_found_for_any_valid_key(result, results, key):
     written = json.dumps({"status": "scored", "upload": {"key": key}})
     results.put_object(Key=f"{key}.json", Body=written.encode())
 
@@ -192,7 +192,7 @@ def test_a_result_is_found_by_any_key_that_s3_takes(result, results, key):
     assert answer["multiValueHeaders"]["Content-Type"] == ["application/json"]
 
 
-def test_an_encoded_slash_is_a_slash(result, results):
+def test_an_encoded_slash_is_decoded(result, results):
     results.put_object(Key="a/b.jpg.json", Body=b"{}")
     assert result("a%2Fb.jpg")["statusCode"] == 200
 
@@ -203,7 +203,7 @@ def test_a_percent_sign_is_decoded_once(result, results):
 
 
 @pytest.mark.parametrize("key", ["none.jpg", "face.jpg.json", "%FF", "%00"])
-def test_what_has_no_result_is_a_problem_that_says_when_to_ask_again(result, results, key):
+def test_without_a_result_the_problem_says_when_to_retry(result, results, key):
     results.put_object(Key="face.jpg.json", Body=b"{}")
 
     answer = result(key)
@@ -223,7 +223,7 @@ def test_what_has_no_result_is_a_problem_that_says_when_to_ask_again(result, res
         ("preflight/a.jpg", "reserved"),
     ],
 )
-def test_what_will_never_have_a_result_is_not_to_be_asked_for_again(result, results, key, why):
+def test_a_key_that_cannot_have_a_result_is_not_to_be_retried(result, results, key, why):
     results.put_object(Key=f"{key[:1000]}.json", Body=b"{}")  # even where something lies there
 
     answer = result(key)
@@ -234,13 +234,13 @@ def test_what_will_never_have_a_result_is_not_to_be_asked_for_again(result, resu
 
 
 @pytest.mark.usefixtures("results")
-def test_a_refusal_of_s3_is_no_missing_result(app, result, monkeypatch):
+def test_an_error_of_s3_is_not_a_missing_result(app, result, monkeypatch):
     monkeypatch.setattr(app, "settings", SimpleNamespace(results_bucket="of-somebody-else"))
 
     assert result("face.jpg")["statusCode"] == 500
 
 
-def test_another_method_is_told_the_right_one(ask):
+def test_another_method_is_refused_with_the_allowed_one(ask):
     answer = ask("DELETE", "/results/a/b.jpg", "/results/{key+}", pathParameters={"key": "a/b.jpg"})
 
     assert answer["statusCode"] == 405

@@ -1,10 +1,10 @@
-"""The table of problems, and their form on the wire."""
+"""The table of problems, and their serialization."""
 
 from functions.shared import problem
 from functions.shared.problem import PROBLEMS, TOO_LARGE, Problem, problem_json
 
 
-def test_the_table_is_whole_and_its_slugs_are_unique() -> None:
+def test_the_table_is_complete_and_its_slugs_are_unique() -> None:
     declared = {value for value in vars(problem).values() if isinstance(value, Problem)}
     assert declared == set(PROBLEMS)
     assert len({row.slug for row in PROBLEMS}) == len(PROBLEMS)
@@ -20,5 +20,5 @@ def test_a_problem_has_the_members_of_rfc_9457() -> None:
     }
 
 
-def test_the_instance_is_left_out_where_there_is_none() -> None:
+def test_without_an_instance_the_member_is_left_out() -> None:
     assert "instance" not in problem_json(TOO_LARGE, "Scale it down.")

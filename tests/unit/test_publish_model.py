@@ -1,4 +1,4 @@
-"""Publishing a model release: verified first, the manifest last, never over another."""
+"""Publishing verifies a release first, uploads the manifest last, and never overwrites a release."""
 
 import hashlib
 import shutil
@@ -35,7 +35,7 @@ def keys(s3):
     return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
 
 
-def test_what_was_published_verifies_after_download(s3, folder, tmp_path):
+def test_a_published_release_verifies_after_download(s3, folder, tmp_path):
     uri = publish(folder, BUCKET, s3)
 
     release = load_release(folder)
@@ -49,7 +49,7 @@ def test_what_was_published_verifies_after_download(s3, folder, tmp_path):
     assert load_release(fetched) == release
 
 
-def test_the_manifest_comes_last(s3, folder):
+def test_the_manifest_is_uploaded_last(s3, folder):
     sent = []
     s3.meta.events.register("before-call.s3.PutObject", lambda params, **_: sent.append(params["url_path"]))
 
@@ -59,7 +59,7 @@ def test_the_manifest_comes_last(s3, folder):
     assert [path.endswith("manifest.json") for path in sent] == [False] * (len(sent) - 1) + [True]
 
 
-def test_a_published_version_is_not_touched(s3, folder):
+def test_a_published_version_is_not_overwritten(s3, folder):
     publish(folder, BUCKET, s3)
     before = {key: s3.head_object(Bucket=BUCKET, Key=key)["LastModified"] for key in keys(s3)}
 
@@ -69,7 +69,7 @@ def test_a_published_version_is_not_touched(s3, folder):
     assert before == {key: s3.head_object(Bucket=BUCKET, Key=key)["LastModified"] for key in keys(s3)}
 
 
-def test_of_two_at_once_one_wins(s3, folder):
+def test_of_two_concurrent_publications_one_succeeds(s3, folder):
     def other(**_):
         s3.meta.events.unregister("before-call.s3.PutObject", other)
         s3.put_object(

@@ -1,4 +1,4 @@
-"""The line that is left of a prediction, and the metrics in it."""
+"""The record of a prediction, and the metrics in it."""
 
 import json
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_a_prediction_is_one_line_of_json(recorder: Recorder, capsys: pytest.Cap
     assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta(0)
 
 
-def test_its_metrics_are_what_cloudwatch_reads(
+def test_its_metrics_are_in_the_embedded_metric_format(
     recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorder.predicted(SEEN, source=None, request_id="r")
@@ -114,10 +114,10 @@ def test_a_source_cannot_forge_a_line(recorder: Recorder, capsys: pytest.Capture
     assert written(capsys)["source"] == 'x"}\u2028\r\n{"_aws"'
 
 
-def test_who_was_followed_is_named_and_nobody_else(recorder: Recorder, capsys: pytest.CaptureFixture[str]):
+def test_only_predictions_with_a_track_record_it(recorder: Recorder, capsys: pytest.CaptureFixture[str]):
     recorder.predicted(SEEN, source="gate-3", request_id="1", track="person-7")
     recorder.predicted(SEEN, source="gate-3", request_id="2")
 
-    followed, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert followed["track"] == "person-7"
+    tracked, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert tracked["track"] == "person-7"
     assert "track" not in other

@@ -1,4 +1,4 @@
-"""Dead letters are sent again as they were, and the operator sees why they had failed."""
+"""Dead letters are sent to their queue again unchanged, and their errors are printed."""
 
 import json
 from argparse import Namespace
@@ -35,7 +35,7 @@ def queues(sqs):
 
 @pytest.fixture
 def stack(queues, monkeypatch):
-    """The outputs of a stack, and what its function was invoked with."""
+    """The outputs of a stack, and the events of its function."""
     outputs = {name: queues.get(value, value) for name, value in STACK.items()}
     monkeypatch.setattr(redrive, "outputs_of", lambda _: outputs)
     invoked = []
@@ -63,7 +63,7 @@ def messages(sqs, queue):
     return found
 
 
-def test_every_upload_is_in_its_queue_again_without_what_was_kept_of_its_error(sqs, queues, stack):  # noqa: ARG001
+def test_every_upload_returns_to_its_queue_without_its_error(sqs, queues, stack):  # noqa: ARG001
     sent = [json.dumps({"Records": [n]}) for n in range(25)]
     for body in sent:
         bury(sqs, queues["uploads-dead"], body, error="SlowDown")
@@ -76,7 +76,7 @@ def test_every_upload_is_in_its_queue_again_without_what_was_kept_of_its_error(s
     assert messages(sqs, queues["uploads-dead"]) == []
 
 
-def test_every_delivery_of_log_lines_goes_to_alerts_again(sqs, queues, stack):
+def test_every_log_delivery_is_sent_to_alerts_again(sqs, queues, stack):
     _, invoked = stack
     bodies = ['{"awslogs": {"data": "H4s…"}}', '{"time": "2026-11-24T09:00:00Z"}']
     bury(sqs, queues["alerts-dead"], bodies[0], RequestID="1", ErrorCode="200", ErrorMessage="AccessDenied")
@@ -89,7 +89,7 @@ def test_every_delivery_of_log_lines_goes_to_alerts_again(sqs, queues, stack):
     assert messages(sqs, queues["alerts-dead"]) == []
 
 
-def test_what_had_failed_is_said_by_its_error(sqs, queues, stack, capsys):  # noqa: ARG001
+def test_failures_are_counted_by_error(sqs, queues, stack, capsys):  # noqa: ARG001
     for error in ("AccessDenied", "AccessDenied", "SlowDown"):
         bury(sqs, queues["uploads-dead"], "{}", error=error)
     bury(sqs, queues["uploads-dead"], "{}")
@@ -107,7 +107,7 @@ def test_what_had_failed_is_said_by_its_error(sqs, queues, stack, capsys):  # no
     ]
 
 
-def test_a_stack_without_alerts_has_uploads_alone(queues, stack, capsys):  # noqa: ARG001
+def test_without_alerts_only_uploads_are_redriven(queues, stack, capsys):  # noqa: ARG001
     outputs, _ = stack
     del outputs["AlertsDeadLetters"], outputs["AlertsFunction"]
 
@@ -116,7 +116,7 @@ def test_a_stack_without_alerts_has_uploads_alone(queues, stack, capsys):  # noq
     assert capsys.readouterr().out == "0 uploads are in the queue again.\n"
 
 
-def test_a_message_that_cannot_be_sent_stays_a_dead_letter(sqs, queues):
+def test_a_message_that_cannot_be_sent_remains_a_dead_letter(sqs, queues):
     bury(sqs, queues["uploads-dead"], "{}")
 
     def refuse(_):

@@ -1,4 +1,4 @@
-"""A release that is not what its manifest says is refused, with the reason."""
+"""A release that does not match its manifest is refused with the reason."""
 
 import hashlib
 import json
@@ -47,14 +47,14 @@ def test_a_release_may_have_a_classifier_for_small_faces(folder: Path) -> None:
         load_release(folder)
 
 
-def test_a_release_of_before_loads_without_one(folder: Path) -> None:
+def test_an_older_release_loads_without_a_small_classifier(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest.pop("small_classifier", None)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert load_release(folder).small_classifier is None
 
 
-def test_no_uri_is_the_release_in_the_image() -> None:
+def test_an_empty_uri_is_the_release_in_the_image() -> None:
     assert open_release("").version == load_release(BAKED).version
 
 
@@ -87,7 +87,7 @@ def test_a_release_without_one_of_its_models_is_refused(folder: Path, network: s
 
 
 @pytest.mark.parametrize("score", [0, 1, -0.1, 1.5])
-def test_a_threshold_that_is_none_is_refused(folder: Path, score: float) -> None:
+def test_an_invalid_threshold_is_refused(folder: Path, score: float) -> None:
     detector = json.loads((folder / "manifest.json").read_text())["detector"]
     alter(folder, detector=detector | {"min_score": score})
     with pytest.raises(ReleaseError, match="min_score"):
@@ -101,7 +101,7 @@ def test_a_missing_manifest_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"labels": 5}'])
-def test_what_is_no_manifest_is_refused(folder: Path, content: str) -> None:
+def test_an_invalid_manifest_is_refused(folder: Path, content: str) -> None:
     (folder / "manifest.json").write_text(content)
     with pytest.raises(ReleaseError, match="is not a release manifest"):
         load_release(folder)
@@ -125,14 +125,14 @@ def test_another_input_is_refused(folder: Path, network: str, change: dict[str, 
         load_release(folder)
 
 
-def test_a_model_that_nothing_vouches_for_is_refused(folder: Path) -> None:
+def test_a_model_without_a_checksum_is_refused(folder: Path) -> None:
     alter(folder, files={})
     with pytest.raises(ReleaseError, match="no checksum"):
         load_release(folder)
 
 
 @pytest.mark.parametrize("version", ["", "../7", "a b", "x" * 65, 7, None, "1.0\n"])
-def test_a_version_that_is_no_name_is_refused(folder: Path, version: object) -> None:
+def test_an_invalid_version_is_refused(folder: Path, version: object) -> None:
     alter(folder, version=version)
     with pytest.raises(ReleaseError, match="the version must be"):
         load_release(folder)

@@ -1,4 +1,4 @@
-"""Which parameters change when a release comes to serve."""
+"""The parameters that change when a release is promoted or rolled back."""
 
 from argparse import ArgumentTypeError
 
@@ -17,24 +17,24 @@ def stack(**parameters):
     return StackState("arn", "UPDATE_COMPLETE", parameters)
 
 
-def test_what_served_before_is_kept():
+def test_the_previous_release_is_stored():
     assert changes_to_serve(NEW, stack(ModelUri="", PreviousModelUri="none")) == {
         "ModelUri": NEW,
         "PreviousModelUri": "",
     }
 
 
-def test_what_serves_already_does_not_become_what_served_before():
+def test_promoting_the_serving_release_keeps_the_previous_one():
     before = stack(ModelUri=NEW, PreviousModelUri="")
 
     assert changes_to_serve(NEW, before) == {"ModelUri": NEW}
 
 
-def test_a_stack_of_an_older_template_lacks_the_parameter():
+def test_a_stack_of_an_older_template_has_no_previous_release():
     assert changes_to_serve(NEW, stack(ModelUri="")) == {"ModelUri": NEW}
 
 
-def test_a_rollback_to_what_is_not_known_says_what_to_do(monkeypatch):
+def test_a_rollback_without_a_previous_release_says_what_to_do(monkeypatch):
     monkeypatch.setattr(rollback, "state_of", lambda *_: stack(ModelUri=NEW, PreviousModelUri="none"))
     monkeypatch.setattr(rollback.boto3, "client", lambda _: None)
 
@@ -43,6 +43,6 @@ def test_a_rollback_to_what_is_not_known_says_what_to_do(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["101", "-1", "half", "nan"])
-def test_a_share_that_is_no_percentage_is_refused(text):
+def test_an_invalid_share_is_refused(text):
     with pytest.raises(ArgumentTypeError, match="no percentage"):
         _percent(text)

@@ -1,4 +1,4 @@
-"""A release in S3 is fetched whole and verified, or refused with the reason."""
+"""A release in S3 is fetched completely and verified, or refused with the reason."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def test_a_missing_file_is_refused(bucket: Any) -> None:
         open_release(URI)
 
 
-def test_what_was_changed_after_its_address_was_written_does_not_load(bucket: Any) -> None:
+def test_a_release_that_changed_after_its_address_was_set_is_refused(bucket: Any) -> None:
     manifest = (BAKED / "manifest.json").read_bytes()
     address = f"{URI}#{hashlib.sha256(manifest).hexdigest()}"
     assert open_release(address) == load_release(BAKED)
@@ -62,14 +62,14 @@ def test_an_altered_file_is_refused(bucket: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff"])
-def test_what_is_no_manifest_is_refused(bucket: Any, body: bytes) -> None:
+def test_an_invalid_manifest_is_refused(bucket: Any, body: bytes) -> None:
     bucket.put_object(Key="releases/7/manifest.json", Body=body)
     with pytest.raises(ReleaseError, match="is not a release manifest"):
         open_release(URI)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/b", "..", ""])
-def test_a_manifest_reaches_no_file_outside_its_release(bucket: Any, name: str) -> None:
+def test_a_manifest_cannot_reference_files_outside_its_release(bucket: Any, name: str) -> None:
     manifest = json.loads((BAKED / "manifest.json").read_text()) | {"files": {name: "0" * 64}}
     bucket.put_object(Key="releases/7/manifest.json", Body=json.dumps(manifest).encode())
     with pytest.raises(ReleaseError, match="is not a plain file name"):

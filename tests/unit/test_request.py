@@ -1,4 +1,4 @@
-"""The three forms of a request, and how each may go wrong."""
+"""Requests as a picture, a form or JSON: valid ones are parsed, others are refused with the reason."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ def refusal(
     return caught.value
 
 
-def test_the_three_forms_carry_the_same() -> None:
+def test_the_three_forms_give_the_same_request() -> None:
     expected = Request(IMAGE, "gate-3", PredictOptions(min_confidence=0.6))
     assert from_json({"image": TEXT, "source": "gate-3", "min_confidence": 0.6}) == expected
     assert read(IMAGE, "image/jpeg", {"source": "gate-3", "min_confidence": "0.6"}) == expected
@@ -54,11 +54,11 @@ def test_the_three_forms_carry_the_same() -> None:
     assert from_form(form(parts, "b")) == expected
 
 
-def test_only_the_picture_is_needed() -> None:
+def test_only_the_picture_is_required() -> None:
     assert from_json({"image": TEXT}) == Request(IMAGE, None, PredictOptions())
 
 
-def test_the_body_goes_before_the_query() -> None:
+def test_the_body_takes_precedence_over_the_query() -> None:
     request = from_json({"image": TEXT, "source": "body"}, {"source": "query", "min_confidence": "1"})
     assert request == Request(IMAGE, "body", PredictOptions(min_confidence=1.0))
 
@@ -67,7 +67,7 @@ def test_the_body_goes_before_the_query() -> None:
     "content_type",
     ["application/json", "Application/JSON; charset=utf-8", "", "application/x-www-form-urlencoded"],
 )
-def test_json_by_its_type_or_by_its_look(content_type: str) -> None:
+def test_json_is_recognised_by_type_or_by_content(content_type: str) -> None:
     assert read(b' \n{"image": "' + TEXT.encode() + b'"}', content_type).image == IMAGE
 
 
@@ -76,7 +76,7 @@ def test_json_by_its_type_or_by_its_look(content_type: str) -> None:
     ["image/jpeg", "IMAGE/PNG", "image/webp; q=1", "image/heic", "application/octet-stream", "",
      "application/x-www-form-urlencoded"],
 )  # fmt: skip
-def test_a_picture_by_its_type_or_for_lack_of_one(content_type: str) -> None:
+def test_a_picture_is_recognised_by_type_or_without_one(content_type: str) -> None:
     assert read(IMAGE, content_type).image == IMAGE
 
 
@@ -92,7 +92,7 @@ def test_a_picture_by_its_type_or_for_lack_of_one(content_type: str) -> None:
         f"data:;base64,{TEXT}",
     ],
 )
-def test_base64_as_people_write_it(text: str) -> None:
+def test_base64_is_accepted_in_common_variants(text: str) -> None:
     assert from_json({"image": text}).image == IMAGE
 
 
@@ -108,7 +108,7 @@ def test_base64_as_people_write_it(text: str) -> None:
         "data:image/jpeg;base64",
     ],
 )
-def test_what_is_not_base64_is_told_so(text: str) -> None:
+def test_invalid_base64_is_refused(text: str) -> None:
     rejected = refusal(json.dumps({"image": text}).encode())
     assert rejected.problem == MALFORMED_BASE64
 
@@ -133,7 +133,7 @@ def test_any_bytes_survive_base64(image: bytes) -> None:
         (b'{"image": null}', INVALID_PARAMETER, "not a string"),
     ],
 )
-def test_bad_json_is_told_what_is_wrong(body: bytes, problem: Problem, result: str) -> None:
+def test_invalid_json_is_refused_with_the_reason(body: bytes, problem: Problem, result: str) -> None:
     rejected = refusal(body)
     assert rejected.problem == problem
     assert result in rejected.detail
@@ -151,7 +151,7 @@ def test_min_confidence_in_the_query_is_a_number_from_0_to_1(value: str) -> None
     assert refusal(IMAGE, "image/jpeg", {"min_confidence": value}).problem == INVALID_PARAMETER
 
 
-def test_every_question_may_be_asked_in_every_form() -> None:
+def test_every_option_is_accepted_in_every_form() -> None:
     expected = Request(IMAGE, None, PredictOptions(0.6, detect=False, max_faces=3, min_face=24))
     fields = {"min_confidence": 0.6, "detect": False, "max_faces": 3, "min_face": 24}
     texts = {"min_confidence": "0.6", "detect": "false", "max_faces": "3", "min_face": "24"}
@@ -169,7 +169,7 @@ def test_every_question_may_be_asked_in_every_form() -> None:
         ("min_face", [-1, 65_536, 0.5, "24", False, {}, float("inf")]),
     ],
 )
-def test_a_question_in_json_is_of_its_type_and_in_range(name: str, values: list[object]) -> None:
+def test_an_option_in_json_must_have_its_type_and_range(name: str, values: list[object]) -> None:
     for value in values:
         rejected = refusal(json.dumps({"image": TEXT, name: value}).encode())
         assert rejected.problem == INVALID_PARAMETER
@@ -184,7 +184,7 @@ def test_a_question_in_json_is_of_its_type_and_in_range(name: str, values: list[
         ("min_face", ["-1", "big", "1e9"]),
     ],
 )
-def test_a_question_in_the_query_is_of_its_type_and_in_range(name: str, values: list[str]) -> None:
+def test_an_option_in_the_query_must_have_its_type_and_range(name: str, values: list[str]) -> None:
     for value in values:
         rejected = refusal(IMAGE, "image/jpeg", {name: value})
         assert rejected.problem == INVALID_PARAMETER
@@ -203,24 +203,24 @@ def test_source_may_be_in_any_script(value: str) -> None:
     assert from_json({"image": TEXT, "source": value}).source == value
 
 
-def test_null_is_as_good_as_absent() -> None:
+def test_null_equals_absent() -> None:
     nothing = dict.fromkeys(("source", "min_confidence", "detect", "max_faces", "min_face"))
     assert from_json({"image": TEXT, **nothing}) == Request(IMAGE, None, PredictOptions())
 
 
-def test_an_empty_source_is_none() -> None:
+def test_an_empty_source_equals_none() -> None:
     assert read(IMAGE, "image/jpeg", {"source": ""}).source is None
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "text/html", "application/pdf", "video/mp4"])
-def test_other_types_are_told_the_accepted_ones(content_type: str) -> None:
+def test_other_types_are_refused_with_the_accepted_ones(content_type: str) -> None:
     rejected = refusal(IMAGE, content_type)
     assert rejected.problem == UNSUPPORTED_TYPE
     assert content_type in rejected.detail
     assert "image/webp" in rejected.detail
 
 
-def test_too_large_names_the_limit_in_image_bytes_and_the_other_way() -> None:
+def test_a_too_large_picture_is_refused_with_the_limit_and_the_alternative() -> None:
     image = bytes(MAX_PREDICT_BYTES + 1)
     text = base64.b64encode(image).decode()
     for rejected in (
@@ -249,7 +249,7 @@ def test_the_largest_picture_fits() -> None:
         "multipart/form-data; charset=utf-8; boundary=b",
     ],
 )
-def test_the_boundary_may_be_written_any_way(content_type: str) -> None:
+def test_the_boundary_is_read_in_every_notation(content_type: str) -> None:
     assert read(form({"file": IMAGE}, "b"), content_type).image == IMAGE
 
 
@@ -262,7 +262,7 @@ def test_the_boundary_may_be_written_any_way(content_type: str) -> None:
         'Content-Disposition: form-data; name="file"; filename="gesicht-ä.jpg"'.encode(),
     ],
 )
-def test_part_headers_may_be_written_any_way(head: bytes) -> None:
+def test_part_headers_are_read_in_every_notation(head: bytes) -> None:
     body = b"preamble\r\n--b\r\n" + head + b"\r\n\r\n" + IMAGE + b"\r\n--b--\r\nepilogue"
     assert from_form(body).image == IMAGE
 
@@ -285,7 +285,7 @@ def test_an_empty_file_part_is_an_empty_picture() -> None:
          INVALID_PARAMETER, "2 parts"),
     ],
 )  # fmt: skip
-def test_bad_forms_are_told_what_is_wrong(
+def test_invalid_forms_are_refused_with_the_reason(
     body: bytes, content_type: str, problem: Problem, result: str
 ) -> None:
     rejected = refusal(body, content_type)
@@ -297,7 +297,7 @@ def test_bad_forms_are_told_what_is_wrong(
     st.binary(max_size=300),
     st.sampled_from(["application/json", "multipart/form-data; boundary=b", "image/png", "", "text/x"]),
 )
-def test_nothing_but_a_refusal_escapes(body: bytes, content_type: str) -> None:
+def test_any_body_is_parsed_or_refused(body: bytes, content_type: str) -> None:
     with suppress(InputError):
         read(body, content_type)
 
@@ -309,6 +309,6 @@ def test_nothing_but_a_refusal_escapes(body: bytes, content_type: str) -> None:
         )
     )
 )
-def test_nothing_but_a_refusal_escapes_from_forms(pieces: list[bytes]) -> None:
+def test_any_form_is_parsed_or_refused(pieces: list[bytes]) -> None:
     with suppress(InputError):
         from_form(b"".join(pieces))

@@ -1,4 +1,4 @@
-"""Bodies as clients, tools and gateways send them: scored as they are meant, or refused for the true reason."""
+"""Bodies in the encodings of clients, tools and gateways are scored as intended or refused for the right reason."""
 
 import base64
 import gzip
@@ -49,12 +49,12 @@ def refusal(
 
 
 @given(heads, st.binary(max_size=200), st.sampled_from(["image/jpg", "image/x-png", URLENCODED, ""]))
-def test_the_bytes_of_a_file_arrive_whatever_type_they_are_sent_with(head, rest, content_type):
+def test_the_bytes_of_a_file_arrive_with_any_content_type(head, rest, content_type):
     assert read(head + rest, content_type).image == head + rest
 
 
 @given(heads, st.sampled_from(["image/jpg", "", "image/heic", "multipart/form-data; boundary=b"]))
-def test_what_the_gateway_took_for_text_is_said_to_be_destroyed(head, content_type):
+def test_a_body_that_the_gateway_treated_as_text_is_refused_with_the_reason(head, content_type):
     body = form({"file": head + b"\xf0" * 40}, "b") if "boundary" in content_type else head + b"\xf0" * 40
     problem, detail = refusal(body.decode(errors="replace").encode(), content_type, from_text=True)
     assert problem == UNSUPPORTED_TYPE
@@ -62,14 +62,14 @@ def test_what_the_gateway_took_for_text_is_said_to_be_destroyed(head, content_ty
     assert content_type.partition(";")[0] in detail
 
 
-def test_a_picture_in_json_may_hold_what_destroyed_ones_do():
+def test_a_picture_in_json_may_contain_the_bytes_of_replacement_characters():
     image = b"\xff\xd8\xff" + "\ufffd".encode()
     body = json.dumps({"image": base64.b64encode(image).decode()}).encode()
     assert read(body, "application/json", from_text=True).image == image
 
 
 def outcome(body: bytes, content_type: str, query: dict[str, str] | None = None, *, from_text: bool = False):
-    """What comes of a body: the request, or the problem."""
+    """Return the request of a body, or the problem."""
     try:
         return read(body, content_type, query, from_text=from_text)
     except InputError as error:
@@ -79,13 +79,13 @@ def outcome(body: bytes, content_type: str, query: dict[str, str] | None = None,
 @given(st.binary(min_size=1, max_size=300))
 @example(b"\xfb\xef\xbe" * 30)
 @example(b"abc\xf8")
-def test_a_lost_plus_is_put_back_or_refused_and_never_dropped(image):
+def test_a_lost_plus_is_restored_or_refused_and_never_dropped(image):
     sent = base64.b64encode(image).decode().replace("+", " ")
     found = outcome(json.dumps({"image": sent}).encode(), "application/json")
     assert found == MALFORMED_BASE64 or found.image == image
 
 
-def test_a_lost_plus_is_put_back_as_a_rule():
+def test_a_lost_plus_is_usually_restored():
     images = [bytes([n, 251, n ^ 85]) * 20 for n in range(256)]
     texts = [base64.b64encode(image).decode() for image in images]
     found = [outcome(json.dumps({"image": t.replace("+", " ")}).encode(), "application/json") for t in texts]
@@ -93,7 +93,7 @@ def test_a_lost_plus_is_put_back_as_a_rule():
 
 
 @given(st.binary(min_size=60, max_size=400), st.sampled_from([4, 60, 64, 76]))
-def test_base64_that_was_wrapped_by_blanks_is_not_garbled(image, width):
+def test_base64_wrapped_with_blanks_is_not_corrupted(image, width):
     text = base64.b64encode(image).decode()
     wrapped = " ".join(text[start : start + width] for start in range(0, len(text), width))
     found = outcome(json.dumps({"image": wrapped}).encode(), "application/json")
@@ -117,7 +117,7 @@ def test_base64_that_was_wrapped_by_blanks_is_not_garbled(image, width):
         ]
     ),
 )
-def test_base64_is_read_in_what_programs_put_around_it_by_mistake(image, wrap):
+def test_base64_is_read_in_quotes_prefixes_and_escapes(image, wrap):
     image = b"\xff\xd8\xff" + image
     text = base64.b64encode(image).decode()
     assert read(json.dumps({"image": wrap(text)}).encode(), "application/json").image == image
@@ -134,7 +134,7 @@ def test_base64_is_read_in_what_programs_put_around_it_by_mistake(image, wrap):
         ("[object Object]", "not base64"),
     ],
 )
-def test_what_stands_in_the_place_of_base64_is_named(text, detail):
+def test_a_value_that_is_not_base64_is_named(text, detail):
     problem, said = refusal(json.dumps({"image": text}).encode(), "application/json")
     assert problem == MALFORMED_BASE64
     assert detail in said
@@ -150,14 +150,14 @@ def test_what_stands_in_the_place_of_base64_is_named(text, detail):
         "application/octet-stream",
     ],
 )
-def test_json_is_known_by_its_look_whatever_it_is_called(content_type):
+def test_json_is_recognised_by_content_with_any_type(content_type):
     assert read(b'\r\n{"image": "AAAA", "source": "gate-3"}', content_type).source == "gate-3"
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "", URLENCODED])
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_json_in_utf_16_is_read_where_the_gateway_left_it_whole(encoding, content_type):
-    """PowerShell writes it. A gateway that takes it for UTF-8 destroys its mark alone, if the rest is ASCII."""
+def test_json_in_utf_16_is_read_if_the_gateway_left_it_intact(encoding, content_type):
+    """As PowerShell writes it. If the rest is ASCII, a gateway that expects UTF-8 destroys only the byte order mark."""
     body = '{"image": "AAAA", "source": "gate-3"}'.encode(encoding)
     through = body.decode(errors="replace").encode()
     assert read(through, content_type, from_text=True).source == "gate-3"
@@ -177,7 +177,7 @@ def test_a_parameter_that_is_given_twice_is_refused():
     assert read(twice.replace(b"\r\n\r\nb\r\n", b"\r\n\r\na\r\n"), FORM).source == "a"
 
 
-def test_one_name_is_one_source_however_its_letters_are_composed():
+def test_sources_are_normalized_to_nfc():
     composed, apart = (normalize(form, "Süd-Ärzte 摄") for form in ("NFC", "NFD"))
     assert composed != apart
     for source in (composed, apart):
@@ -185,7 +185,7 @@ def test_one_name_is_one_source_however_its_letters_are_composed():
 
 
 @given(st.binary(min_size=1, max_size=200), sources, st.booleans(), st.sampled_from(["", "\n", "\r\n"]))
-def test_a_form_without_files_carries_a_picture_in_base64(image, source, escaped, wrap):
+def test_a_form_without_files_may_have_a_picture_in_base64(image, source, escaped, wrap):
     text = base64.encodebytes(image).decode().replace("\n", wrap)  # as `base64 face.jpg` writes it
     body = f"image={quote(text, safe='') if escaped else text}&source={quote_plus(source)}"
     request = read(body.encode(), URLENCODED)
@@ -193,11 +193,11 @@ def test_a_form_without_files_carries_a_picture_in_base64(image, source, escaped
     assert request.source == normalize("NFC", source)
 
 
-def test_an_ampersand_at_the_end_of_a_form_is_no_field():
+def test_an_ampersand_at_the_end_of_a_form_is_ignored():
     assert read(b"image=AAAA&source=gate-3&", URLENCODED).source == "gate-3"
 
 
-def test_a_number_that_is_none_is_told_so():
+def test_an_invalid_number_is_refused():
     problem, detail = refusal(b'{"image": "AAAA", "min_confidence": NaN}', "application/json")
     assert problem == INVALID_PARAMETER
     assert "must be a number from 0 to 1" in detail
@@ -210,7 +210,7 @@ def test_a_form_without_a_picture_says_what_is_missing():
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "", URLENCODED, "application/octet-stream"])
-def test_base64_in_the_place_of_a_picture_is_named(content_type):
+def test_base64_instead_of_a_picture_is_named(content_type):
     text = base64.b64encode(bytes(range(256)) * 2)
     for body in (text, b"data:image/jpeg;base64," + text, text.replace(b"A", b"A\n")):
         problem, detail = refusal(body, content_type)
@@ -218,7 +218,7 @@ def test_base64_in_the_place_of_a_picture_is_named(content_type):
         assert "base64" in detail
 
 
-def test_looking_for_base64_takes_no_time():
+def test_recognising_base64_is_fast():
     started = time.process_time()
     for body in (b" " * 4_000_000 + b"!", b"A" * 4_000_000 + b"!", b"a=" + b"A" * 4_000_000 + b"\xff"):
         read(body, URLENCODED)
@@ -249,31 +249,31 @@ def test_json_may_begin_with_a_byte_order_mark(encoding, content_type):
 
 
 @given(st.binary(max_size=200).filter(lambda image: b"--b" not in image), st.sampled_from([b"\r\n", b"\n"]))
-def test_the_lines_of_a_form_may_end_in_lf_alone(image, line_end):
+def test_lines_of_a_form_may_end_in_lf(image, line_end):
     head = b'--b\nContent-Disposition: form-data; name="file"\n\n'.replace(b"\n", line_end)
     assert read(head + image + line_end + b"--b--" + line_end, FORM).image == image
 
 
 @pytest.mark.parametrize("written", ["boundary = b", 'boundary= "b"', 'charset=utf-8 ;boundary="b" '])
-def test_blanks_around_the_boundary_do_not_matter(written):
+def test_blanks_around_the_boundary_are_ignored(written):
     assert read(form({"file": b"x"}, "b"), f"multipart/form-data; {written}").image == b"x"
 
 
-def test_a_boundary_that_another_one_begins_with_parts_nothing():
+def test_a_longer_boundary_does_not_separate_parts():
     image = b"\xff\xd8\r\n--bz and more\r\n--bx"
     assert read(form({"file": image}, "b"), FORM).image == image
 
 
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
 def test_a_header_of_a_part_may_be_folded(line_end):
-    """As Python's email package writes it, where the name of the file is long."""
+    """Python's email package folds headers with long file names."""
     head = b'--b\nContent-Disposition: form-data;\n name="file";\n\tfilename="face.jpg"\n\n'
     body = head.replace(b"\n", line_end) + b"x" + line_end + b"--b--" + line_end
     assert read(body, FORM).image == b"x"
 
 
 @given(st.binary(max_size=200))
-def test_a_part_may_be_encoded_for_mail(image):
+def test_a_part_may_have_a_content_transfer_encoding(image):
     wrapped = base64.encodebytes(image).replace(b"\n", b"\r\n")
     head = b"--b\r\nContent-Disposition: form-data; name=file\r\nContent-Transfer-Encoding: Base64\r\n\r\n"
     assert read(head + wrapped + b"\r\n--b--\r\n", FORM).image == image
@@ -282,7 +282,7 @@ def test_a_part_may_be_encoded_for_mail(image):
 @pytest.mark.parametrize(
     ("encoding", "content", "detail"), [("base64", "?", "base64"), ("x-zip", "", "Content-Transfer-Encoding")]
 )
-def test_a_part_that_is_encoded_otherwise_is_told_so(encoding, content, detail):
+def test_a_part_with_an_unknown_encoding_is_refused(encoding, content, detail):
     head = (
         f"--b\r\nContent-Disposition: form-data; name=file\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     )
@@ -293,7 +293,7 @@ def test_a_part_that_is_encoded_otherwise_is_told_so(encoding, content, detail):
 
 @given(sources, st.sampled_from(["cp1252", "latin-1", "shift_jis", "utf-16-le"]))
 @example("Süd", "cp1252")
-def test_two_sites_never_become_one(source, encoding):
+def test_a_source_in_another_encoding_is_refused_and_not_changed(source, encoding):
     sent = source.encode(encoding, errors="ignore")
     bodies = [
         (form({"file": b"x", "source": sent}, "b"), FORM, {}, False),
@@ -313,13 +313,13 @@ def test_two_sites_never_become_one(source, encoding):
 
 
 @pytest.mark.parametrize("text", ["False", "FALSE", "false", " false "])
-def test_false_may_be_written_as_python_and_forms_do(text):
+def test_booleans_are_accepted_as_python_and_forms_write_them(text):
     assert not read(b"x", "image/jpeg", {"detect": text}).options.detect
     assert not read(form({"file": b"x", "detect": text.encode()}, "b"), FORM).options.detect
 
 
 @pytest.mark.parametrize("name", ["source", "min_confidence", "detect", "max_faces", "min_face"])
-def test_an_empty_field_is_none(name):
+def test_an_empty_field_equals_none(name):
     nothing = read(b"x", "image/jpeg")
     assert read(b"x", "image/jpeg", {name: ""}) == nothing
     assert read(form({"file": b"x", name: b""}, "b"), FORM) == nothing
@@ -334,13 +334,13 @@ def test_an_empty_field_is_none(name):
         (b"image=AAAA&min_confidance=0.9", URLENCODED, {}),
     ],
 )
-def test_a_parameter_that_nobody_reads_is_refused_by_name(body, content_type, query):
+def test_an_unknown_parameter_is_refused_by_name(body, content_type, query):
     problem, detail = refusal(body, content_type, query=query)
     assert problem == INVALID_PARAMETER
     assert "min_confidance" in detail
     assert "`min_confidence`" in detail
 
 
-def test_the_name_of_an_unknown_parameter_may_be_long():
+def test_an_unknown_parameter_with_a_long_name_is_refused():
     problem, _ = refusal(b"x", "image/jpeg", query={"x" * MAX_PREDICT_BYTES: "1"})
     assert problem == INVALID_PARAMETER

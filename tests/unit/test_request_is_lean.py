@@ -1,4 +1,4 @@
-"""Reading a request needs no model: a process that only checks one starts without the runtime."""
+"""Parsing a request does not import the model runtime."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Every alarm has its section in the runbook, names it, and says what to do; the runbook has no other."""
+"""The runbook has a section for every alarm and no other, and each alarm links to its section."""
 
 import re
 
@@ -27,7 +27,7 @@ def test_each_alarm_has_its_section_and_each_section_its_alarm():
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_leads_to_its_section(name):
+def test_an_alarm_links_to_its_section(name):
     text = description(ALARMS[name])
 
     assert text.endswith(f" docs/runbook.md#{name.lower()}")  # as GitHub makes anchors of headings
@@ -35,7 +35,7 @@ def test_an_alarm_leads_to_its_section(name):
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_a_section_says_what_it_means_where_to_look_and_what_to_do(name):
+def test_a_section_has_meaning_investigation_and_action(name):
     body = SECTIONS[name]
     parts = [part for part in ("**What it means.**", "**Look here.**", "**Do this.**") if part in body]
 
@@ -43,11 +43,11 @@ def test_a_section_says_what_it_means_where_to_look_and_what_to_do(name):
     assert sorted(parts, key=body.index) == parts
 
 
-def test_what_the_commands_ask_the_stack_for_is_among_its_outputs():
+def test_outputs_in_commands_are_outputs_of_the_stack():
     assert set(re.findall(r"\$\(out (\w+)\)", RUNBOOK)) <= TEMPLATE["Outputs"].keys()
 
 
-def test_the_parameters_and_resources_it_names_are_there():
+def test_parameters_and_resources_in_the_text_exist():
     known = TEMPLATE["Parameters"].keys() | TEMPLATE["Resources"].keys()
     named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", RUNBOOK))
 

@@ -1,4 +1,4 @@
-"""From a picture to a prediction: which faces, which label, and how it is told."""
+"""`score` turns a picture into a prediction."""
 
 import uuid
 from dataclasses import replace
@@ -19,7 +19,7 @@ SMALL, LARGE, TINY = (100, 10, 120, 40), (10, 20, 60, 100), (140, 100, 148, 110)
 
 
 class Finds:
-    """A detector that finds what it is told to."""
+    """A fake detector with fixed boxes."""
 
     def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
         scores = np.linspace(0.9, 0.6, len(boxes), dtype=np.float32)
@@ -30,7 +30,7 @@ class Finds:
 
 
 class Thinks:
-    """A classifier that has its opinions ready, and remembers what it was shown."""
+    """A fake classifier with fixed answers that records its input."""
 
     def __init__(self, *opinions: tuple[float, ...]) -> None:
         self.opinions, self.seen = opinions, []
@@ -55,23 +55,23 @@ def test_the_most_probable_label_wins(opinion: tuple[float, ...], label: str) ->
     assert verdict.probabilities == dict(zip(LABELS, opinion, strict=True))
 
 
-def test_under_min_confidence_it_is_uncertain_and_says_how_much() -> None:
+def test_below_min_confidence_the_label_is_uncertain() -> None:
     verdict = ask(Finds(), Thinks(MASK), min_confidence=0.71).verdict
     assert (verdict.label, verdict.confidence) == ("uncertain", 0.7)
 
 
-def test_at_min_confidence_it_is_certain_enough() -> None:
+def test_at_min_confidence_the_label_is_certain() -> None:
     assert ask(Finds(), Thinks(MASK), min_confidence=0.7).verdict.label == "mask"
 
 
-def test_what_is_rounded_decides() -> None:
+def test_rounded_probabilities_decide() -> None:
     # An answer of 0.9 that calls itself under 0.9 would be a puzzle.
     verdict = ask(Finds(), Thinks((0.89996, 0.05002, 0.05002)), min_confidence=0.9).verdict
     assert (verdict.label, verdict.confidence) == ("mask", 0.9)
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_rounded_probabilities_are_one_together(seed: int) -> None:
+def test_rounded_probabilities_sum_to_one(seed: int) -> None:
     exact = tuple(np.random.default_rng(seed).dirichlet([0.3, 0.3, 0.3]))
     result = ask(Finds(), Thinks(exact)).verdict.probabilities
     assert sum(round(p * 10_000) for p in result.values()) == 10_000
@@ -88,7 +88,7 @@ def test_the_largest_face_comes_first_and_gives_the_label() -> None:
     assert prediction.projection == (0.0,) * 16
 
 
-def test_each_face_is_cut_out_with_a_margin_that_stays_in_the_picture() -> None:
+def test_each_face_is_cropped_with_a_margin_within_the_picture() -> None:
     classifier = Thinks(BARE, MASK)
     ask(Finds(LARGE, SMALL), classifier)
     assert [crop.shape for crop in classifier.seen] == [(120, 83, 3), (54, 38, 3)]
@@ -96,7 +96,7 @@ def test_each_face_is_cut_out_with_a_margin_that_stays_in_the_picture() -> None:
     assert np.array_equal(crop_with_margin(pixels, np.array([0, 90, 20, 120])), pixels[76:120, 0:29])
 
 
-def test_where_no_face_is_found_the_whole_picture_is_judged() -> None:
+def test_without_a_face_the_whole_picture_is_classified() -> None:
     classifier = Thinks(WRONG)
     prediction = ask(Finds(), classifier)
     assert [crop.shape for crop in classifier.seen] == [(120, 160, 3)]
@@ -106,7 +106,7 @@ def test_where_no_face_is_found_the_whole_picture_is_judged() -> None:
 
 
 class FindsUpright:
-    """A detector that finds a rectangle that has its spot near the upper edge, and no other."""
+    """A fake detector that finds only a rectangle whose spot is near the upper edge."""
 
     def detect(self, pixels: np.ndarray) -> Detections:
         rows, columns = np.nonzero(pixels[..., 0] > 0)
@@ -118,7 +118,7 @@ class FindsUpright:
 
 
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
-def test_a_picture_that_lies_on_its_side_is_turned_until_a_face_is_found(quarters: int) -> None:
+def test_a_picture_is_rotated_until_a_face_is_found(quarters: int) -> None:
     pixels = np.zeros((120, 160, 3), np.uint8)
     pixels[20:60, 30:50, 0] = 255
     pixels[25, 40, 1] = 255
@@ -135,13 +135,13 @@ def test_a_picture_that_lies_on_its_side_is_turned_until_a_face_is_found(quarter
     assert [crop.shape for crop in classifier.seen] == [(76, 38, 3)]  # upright, with its margin
 
 
-def test_a_picture_without_a_face_is_not_turned() -> None:
+def test_a_picture_without_a_face_is_not_rotated() -> None:
     classifier = Thinks(WRONG)
     assert ask(FindsUpright(), classifier).rotated == 0
     assert classifier.seen[0].shape == (120, 160, 3)
 
 
-def test_no_face_is_looked_for_where_none_is_to_be() -> None:
+def test_without_detection_the_detector_is_not_called() -> None:
     classifier = Thinks(WRONG)
     assert ask(Finds(LARGE), classifier, detect=False).faces == ()
     assert classifier.seen[0].shape == (120, 160, 3)
@@ -152,7 +152,7 @@ def test_max_faces_keeps_the_largest() -> None:
     assert [face.box.width for face in prediction.faces] == [50, 20]
 
 
-def test_min_face_is_the_shorter_side_in_pixels_of_the_original() -> None:
+def test_min_face_is_the_shorter_side_in_original_pixels() -> None:
     large = Picture(PICTURE.pixels, 320, 240, 1.0)  # decoded at half its size
     prediction = ask(Finds(SMALL, LARGE, TINY), Thinks(MASK, MASK), large, min_face=40)
     assert [face.box for face in prediction.faces] == [Box(20, 40, 100, 160), Box(200, 20, 40, 60)]
@@ -166,7 +166,7 @@ def test_a_summary_counts_the_labels() -> None:
     assert prediction.summary == {"faces": 4, "mask": 2, "no_mask": 1, "incorrect": 0, "uncertain": 1}
 
 
-def test_a_prediction_says_of_which_picture_and_model_it_is() -> None:
+def test_a_prediction_has_the_size_of_the_picture_and_the_model_version() -> None:
     prediction = ask(Finds(), Thinks(MASK))
     assert (prediction.width, prediction.height, prediction.model_version) == (160, 120, "7")
     assert len(prediction.projection) == 16
@@ -175,7 +175,7 @@ def test_a_prediction_says_of_which_picture_and_model_it_is() -> None:
     assert prediction.id != ask(Finds(), Thinks(MASK)).id
 
 
-def test_an_answer_is_plain_json() -> None:
+def test_an_answer_is_serializable_as_json() -> None:
     prediction = replace(ask(Finds(LARGE), Thinks(MASK)), id="p")
     verdict = {
         "label": "mask",

@@ -1,4 +1,4 @@
-"""Waiting for results that come in any order, or never, and summing them up."""
+"""`make score` waits for results in any order, and summarizes them."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def scored(label, faces=0):
 
 
 class Service:
-    """Has a result once it was asked for it so often."""
+    """A fake that has a result after a given number of requests."""
 
     def __init__(self, after):
         self.after = dict(after)
@@ -38,7 +38,7 @@ def rows(*keys):
     return [{"file": f"{key}.jpg", "status": "waiting", "key": key} for key in keys]
 
 
-def test_a_late_one_holds_up_no_other():
+def test_a_late_result_does_not_delay_others():
     service = Service({"late": 5} | {f"k{n}": n % 3 for n in range(200)})
 
     done = [row["key"] for row in wait(service, rows("late", *(f"k{n}" for n in range(200))))]
@@ -47,7 +47,7 @@ def test_a_late_one_holds_up_no_other():
     assert len(set(done)) == 201
 
 
-def test_one_that_never_comes_is_missing():
+def test_a_result_that_never_comes_is_missing():
     service = Service({"never": 10**9, "now": 0})
 
     done = {row["key"]: row["status"] for row in wait(service, rows("never", "now"), timeout=0.2)}
@@ -55,11 +55,11 @@ def test_one_that_never_comes_is_missing():
     assert done == {"now": "scored", "never": "missing"}
 
 
-def test_nothing_to_wait_for_is_nothing():
+def test_without_uploads_there_is_nothing_to_wait_for():
     assert list(wait(Service({}), [])) == []
 
 
-def test_a_rejection_tells_its_reason():
+def test_a_rejection_has_its_reason():
     class Rejecting:
         def result(self, _):
             return {"status": "rejected", "problem": {"detail": "The file is empty."}}
@@ -69,7 +69,7 @@ def test_a_rejection_tells_its_reason():
     assert (row["status"], row["detail"]) == ("rejected", "The file is empty.")
 
 
-def test_the_table_counts_pictures_and_faces_and_what_could_not_be_scored():
+def test_the_table_counts_pictures_faces_and_failures():
     service = Service({"a": 0, "b": 0})
     done = list(wait(service, rows("a", "b")))
     done += [{"file": "c", "status": "rejected", "detail": "damaged"}] * 2 + [

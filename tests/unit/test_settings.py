@@ -1,11 +1,11 @@
-"""What the environment says."""
+"""Settings are read from the environment."""
 
 import pytest
 
 from functions.inference.settings import BatchSettings, Settings, read_batch_settings, read_settings
 
 
-def test_without_an_environment_there_are_defaults() -> None:
+def test_an_empty_environment_gives_the_defaults() -> None:
     assert read_settings({}) == Settings("", "", 0.0, "*", "MaskWatch", 1)
 
 
@@ -24,7 +24,7 @@ def test_the_environment_is_read() -> None:
 
 
 @pytest.mark.parametrize("share", ["101", "-1", "half", "nan"])
-def test_a_share_that_is_no_percentage_is_refused(share: str) -> None:
+def test_an_invalid_share_is_refused(share: str) -> None:
     with pytest.raises(RuntimeError, match="CHALLENGER_SHARE"):
         read_settings({"CHALLENGER_SHARE": share})
 
@@ -32,7 +32,7 @@ def test_a_share_that_is_no_percentage_is_refused(share: str) -> None:
 @pytest.mark.parametrize(
     ("memory", "threads"), [(128, 1), (1024, 1), (1769, 1), (2048, 1), (3008, 2), (5307, 3), (10_240, 6)]
 )
-def test_threads_follow_the_memory(memory: int, threads: int) -> None:
+def test_the_number_of_threads_depends_on_the_memory(memory: int, threads: int) -> None:
     assert read_settings({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory)}).threads == threads
 
 
@@ -44,11 +44,11 @@ BATCH = {
 }
 
 
-def test_what_batch_needs_is_read() -> None:
+def test_settings_of_batch_are_read() -> None:
     assert read_batch_settings(BATCH) == BatchSettings("uploads", "results", "https://sqs/dead", 5)
 
 
 @pytest.mark.parametrize("name", BATCH)
-def test_what_batch_needs_has_no_defaults(name: str) -> None:
+def test_settings_of_batch_have_no_defaults(name: str) -> None:
     with pytest.raises(RuntimeError, match=name):
         read_batch_settings({key: value for key, value in BATCH.items() if key != name})

@@ -1,4 +1,4 @@
-"""What every answer of both API handlers has."""
+"""Properties of every answer of both API handlers."""
 
 import json
 from typing import Any
@@ -38,7 +38,7 @@ def ask(api: Api, method: str, path: str, **headers: str) -> tuple[int, dict[str
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/things"), ("POST", "/more"), ("GET", "/none"), ("PUT", "/more")]
 )
-def test_nobody_may_store_an_answer_or_guess_its_type(api, method, path):
+def test_answers_are_no_store_and_nosniff(api, method, path):
     _, headers, _ = ask(api, method, path)
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -47,27 +47,27 @@ def test_nobody_may_store_an_answer_or_guess_its_type(api, method, path):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/things"), ("POST", "/more"), ("GET", "/none"), ("PUT", "/more")]
 )
-def test_the_pages_of_the_named_site_may_read_every_answer_and_no_others(api, method, path):
+def test_only_the_cors_origin_may_read_answers(api, method, path):
     _, headers, _ = ask(api, method, path, Origin="https://example.org")
     assert headers["Access-Control-Allow-Origin"] == "https://example.org"
     _, headers, _ = ask(api, method, path, Origin="https://example.com")
     assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_head_is_answered_as_get_is_without_the_body(api):
+def test_head_is_answered_like_get_without_the_body(api):
     status, headers, body = ask(api, "HEAD", "/things")
     got_status, got_headers, got_body = ask(api, "GET", "/things")
     assert (status, headers, body) == (got_status, got_headers, "")
     assert json.loads(got_body) == {"length": 0}
 
 
-def test_head_of_what_is_only_posted_to_is_no_method_of_it(api):
+def test_head_of_a_post_route_is_not_allowed(api):
     status, headers, _ = ask(api, "HEAD", "/more")
     assert status == 405
     assert headers["Allow"] == "POST"
 
 
-def test_a_path_that_no_route_takes_is_not_called_a_wrong_method(api):
+def test_an_unknown_path_is_not_a_wrong_method(api):
     answer = api.resolve(api_event("GET", '/things"', resource="/things"), None)
     assert answer["statusCode"] == 404
 
@@ -85,7 +85,7 @@ def test_a_path_that_no_route_takes_is_not_called_a_wrong_method(api):
         ("/v1/results/a/results/b.jpg", "/results/{key+}", "/v1"),
     ],
 )
-def test_its_address_may_be_a_stage_or_the_base_path_of_a_domain(full_path, resource, prefix):
+def test_the_url_may_have_a_stage_or_a_base_path(full_path, resource, prefix):
     app = Api("*", {})
 
     @app.get(".*")

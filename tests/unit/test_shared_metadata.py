@@ -1,4 +1,4 @@
-"""A source as the metadata of an upload: what the portal writes is what Batch reads."""
+"""The source in the metadata of an upload: Batch reads what the portal writes."""
 
 from contextlib import suppress
 from unicodedata import normalize
@@ -19,7 +19,7 @@ sources = st.text(min_size=1, max_size=MAX_SOURCE).filter(lambda text: text.ispr
 @example(" gate  3 ")
 @example("Süd")
 @example("摄" * 64)
-def test_a_source_comes_back_as_it_was(source):
+def test_a_source_survives_a_round_trip(source):
     value = encode_source(source)
     assert value.isascii()
     assert "\n" not in value
@@ -39,7 +39,7 @@ def test_a_source_comes_back_as_it_was(source):
         "=?utf-8?q?=0A?=",
     ],
 )
-def test_what_cannot_be_decoded_is_refused_and_fails_in_no_other_way(value):
+def test_an_undecodable_source_is_refused(value):
     with pytest.raises(InputError) as caught:
         decode_source(value)
     assert caught.value.problem == INVALID_PARAMETER
@@ -50,7 +50,7 @@ def test_what_cannot_be_decoded_is_refused_and_fails_in_no_other_way(value):
     st.sampled_from(["utf-8", "nope", "idna", "ü", "base64", "undefined"]),
     st.text(max_size=20),
 )
-def test_nothing_but_a_refusal_escapes(text, charset, word):
+def test_any_metadata_is_decoded_or_refused(text, charset, word):
     for value in (text, f"=?{charset}?b?{word}?=", f"=?{charset}?q?{word}?="):
         with suppress(InputError):
             decode_source(value)

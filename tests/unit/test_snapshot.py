@@ -1,4 +1,4 @@
-"""Environments that Lambda restores from one snapshot differ where they must, and share no client of AWS."""
+"""Environments that Lambda restores from one snapshot have different ids and their own AWS clients."""
 
 import importlib
 import random
@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def restored(monkeypatch):
-    """Import Predict as on Lambda; return what it wants called after a restore."""
+    """Import Predict as on Lambda; return its hooks after a restore."""
     calls = []
     module = ModuleType("snapshot_restore_py")
     module.register_after_restore = calls.append
@@ -23,7 +23,7 @@ def restored(monkeypatch):
     return calls
 
 
-def test_restored_environments_draw_other_numbers(restored):
+def test_restored_environments_draw_different_random_numbers(restored):
     (renew,) = restored
     drawn = set()
     for _ in range(2):
@@ -34,13 +34,13 @@ def test_restored_environments_draw_other_numbers(restored):
     assert len(drawn) == 2
 
 
-def test_elsewhere_there_is_nothing_to_register(monkeypatch):
+def test_without_snapstart_no_hook_is_registered(monkeypatch):
     monkeypatch.setitem(sys.modules, "snapshot_restore_py", None)
 
     snapshot.renew_after_restore()
 
 
-def test_no_client_of_aws_is_frozen():
+def test_no_aws_client_is_in_the_snapshot():
     code = "import sys; import functions.inference.predict; sys.exit('botocore.client' in sys.modules)"
 
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,4 +1,4 @@
-"""Who is who from frame to frame, on the command line: as tests/tracking.json has it for the page, too."""
+"""The command line tracks people as tests/tracking.json specifies for it and for the page."""
 
 import math
 
@@ -9,7 +9,7 @@ from tests.tracking import ALERT_AFTER, CASES, expected, faces_of, told
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_people_are_followed_as_specified(case):
+def test_people_are_tracked_as_specified(case):
     known, settings = NOBODY, Settings(**case["settings"])
     seen = []
     for frame in case["frames"]:
@@ -22,7 +22,7 @@ def test_people_are_followed_as_specified(case):
     assert seen == expected(case)
 
 
-def test_everybody_goes_when_time_is_over():
+def test_at_the_end_everybody_leaves():
     face = Face({"left": 0, "top": 0, "width": 1, "height": 1}, {"mask": 1, "no_mask": 0, "incorrect": 0})
     known = NOBODY
     for now in range(3):

@@ -1,4 +1,4 @@
-"""An upload gets exactly one result, whatever happens to it and however often it is told of."""
+"""An upload gets exactly one result, whatever happens to it and however often it is delivered."""
 
 import io
 import json
@@ -24,7 +24,7 @@ OTHER_FACE = encode(draw_face(200, 240))
 
 
 class Buckets:
-    """The two buckets, and what there is in them."""
+    """The two buckets and their contents."""
 
     def __init__(self, s3):
         self.s3 = s3
@@ -33,7 +33,7 @@ class Buckets:
             self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
     def drop(self, key, data=FACE, **metadata):
-        """Upload a picture; return what the news of it says."""
+        """Upload a picture, and return its notification."""
         put = self.s3.put_object(Bucket="uploads", Key=key, Body=data, Metadata=metadata)
         return Upload("uploads", key, put["VersionId"], put["ETag"].strip('"'))
 
@@ -41,14 +41,14 @@ class Buckets:
         return json.loads(self.s3.get_object(Bucket="results", Key=f"{key}.json")["Body"].read())
 
     def written(self):
-        """How many times each result was written."""
+        """Return how often each result was written."""
         versions = self.s3.list_object_versions(Bucket="results").get("Versions", [])
         return {v["Key"]: sum(w["Key"] == v["Key"] for w in versions) for v in versions}
 
 
 @pytest.fixture(scope="module")
 def s3():
-    """A client, which takes half a second to make."""
+    """An S3 client, shared because creating one takes half a second."""
     return boto3.Session("testing", "testing", region_name="us-east-1").client("s3")
 
 
@@ -61,7 +61,7 @@ def buckets(s3, monkeypatch):
 
 @pytest.fixture
 def scored(monkeypatch):
-    """The pictures that were scored, each with the model of that moment."""
+    """The scored pictures, each with the model version."""
     seen = []
 
     def score(picture, models, options):  # noqa: ARG001
@@ -116,7 +116,7 @@ def test_a_picture_gets_a_result(scorer, buckets):
         (encode(draw_face(31, 31)), "too-small"),
     ],
 )
-def test_a_bad_picture_gets_a_result_that_says_why(data, slug, scorer, buckets, scored):
+def test_an_unusable_picture_gets_a_result_with_the_reason(data, slug, scorer, buckets, scored):
     answer = buckets.drop("a.jpg", data, source="gate-3")
 
     assert scorer.score(answer, "request") is Outcome.REJECTED
@@ -131,7 +131,7 @@ def test_a_bad_picture_gets_a_result_that_says_why(data, slug, scorer, buckets, 
     assert scored == []
 
 
-def test_too_many_bytes_are_not_even_fetched(scorer, buckets):
+def test_a_too_large_file_is_not_downloaded(scorer, buckets):
     read = []
     answer = buckets.drop("a.jpg")
 
@@ -165,7 +165,7 @@ def test_the_source_comes_from_the_metadata(answer, source, scorer, buckets):
 @pytest.mark.parametrize(
     "source", ["x" * 65, "=?UTF-8?B?/w==?=", "=?no-such?B?VMO8cg==?=", "=?UTF-8?B?VMO8c?="]
 )
-def test_a_source_that_the_api_would_not_take_is_left_out_and_costs_no_score(source, scorer, buckets):
+def test_an_invalid_source_is_left_out_and_the_picture_is_scored(source, scorer, buckets):
     assert scorer.score(buckets.drop("a.jpg", source=source), "request") is Outcome.SCORED
 
     result = buckets.result("a.jpg")
@@ -175,19 +175,19 @@ def test_a_source_that_the_api_would_not_take_is_left_out_and_costs_no_score(sou
 
 
 @pytest.mark.parametrize("key", ["Snap.Jpg", "x.jfif", "snapshot", "photo.jpg?v=1", "scan.pdf"])
-def test_the_bytes_decide_and_not_the_name(key, scorer, buckets):
+def test_the_type_is_determined_by_the_bytes_and_not_the_name(key, scorer, buckets):
     assert scorer.score(buckets.drop(key), "request") is Outcome.SCORED
     assert scorer.score(buckets.drop("notes.jpg", b"text"), "request") is Outcome.REJECTED
 
 
-def test_of_another_bucket_nothing_is_read(scorer, buckets):
+def test_notifications_of_another_bucket_are_ignored(scorer, buckets):
     answer = replace(buckets.drop("a.jpg"), bucket="results")
     with pytest.raises(ValueError, match="not in the uploads bucket"):
         scorer.score(answer, "request")
 
 
 @pytest.mark.parametrize("prefix", INTERNAL_RESULTS)
-def test_no_upload_writes_over_an_internal_document(prefix, scorer, buckets):
+def test_no_upload_overwrites_an_internal_object(prefix, scorer, buckets):
     with pytest.raises(ValueError, match="are reserved"):
         scorer.score(buckets.drop(f"{prefix}manifest"), "request")
     assert buckets.written() == {}
@@ -203,14 +203,14 @@ def test_a_second_delivery_changes_nothing(scorer, buckets, scored):
     assert len(scored) == 1
 
 
-def test_news_without_a_version_is_known_by_its_etag(scorer, buckets, scored):
+def test_a_notification_without_a_version_is_identified_by_its_etag(scorer, buckets, scored):
     answer = replace(buckets.drop("a.jpg"), version=None)
 
     assert [scorer.score(answer, "request") for _ in range(2)] == [Outcome.SCORED, Outcome.SKIPPED]
     assert len(scored) == 1
 
 
-def test_the_same_input_and_model_give_the_same_bytes_but_for_times(scorer, buckets, scored):
+def test_the_same_input_and_model_give_the_same_result_except_times(scorer, buckets, scored):
     answer = buckets.drop("a.jpg")
     results = []
     for _ in range(2):
@@ -224,7 +224,7 @@ def test_the_same_input_and_model_give_the_same_bytes_but_for_times(scorer, buck
     assert json.dumps(results[0]) == json.dumps(results[1])
 
 
-def test_predictions_about_different_uploads_have_different_ids(scorer, buckets):
+def test_predictions_of_different_uploads_have_different_ids(scorer, buckets):
     ids = set()
     for key, data in [("a.jpg", FACE), ("b.jpg", FACE), ("a.jpg", OTHER_FACE), ("a.jpg", FACE)]:
         scorer.score(buckets.drop(key, data), "request")
@@ -249,14 +249,14 @@ def test_the_same_bytes_again_are_not_scored_again(scorer, buckets, scored):
     assert len(scored) == 1
 
 
-def test_the_same_bytes_from_another_source_get_a_result_that_says_so(scorer, buckets):
+def test_the_same_bytes_from_another_source_get_a_result_with_that_source(scorer, buckets):
     scorer.score(buckets.drop("a.jpg", source="gate-3"), "request")
     scorer.score(buckets.drop("a.jpg", source="gate-4"), "request")
 
     assert buckets.result("a.jpg")["source"] == "gate-4"
 
 
-def test_a_presigned_form_is_for_one_picture_however_often_it_is_used(scorer, buckets, scored):
+def test_a_presigned_form_scores_one_picture_however_often_it_is_used(scorer, buckets, scored):
     scorer.score(buckets.drop("api/2026/11/25/a.jpg", encode(draw_face(64, 64))), "request")
     for side in (80, 96, 112):
         again = buckets.drop("api/2026/11/25/a.jpg", encode(draw_face(side, side)))
@@ -264,7 +264,7 @@ def test_a_presigned_form_is_for_one_picture_however_often_it_is_used(scorer, bu
     assert scored == [(64, "7")]
 
 
-def test_of_a_picture_replaced_meanwhile_the_last_version_counts(scorer, buckets, scored):
+def test_the_last_version_of_a_replaced_picture_counts(scorer, buckets, scored):
     first, last = buckets.drop("a.jpg", FACE), buckets.drop("a.jpg", OTHER_FACE)
 
     outcomes = [scorer.score(answer, "request") for answer in (first, last, first)]
@@ -276,7 +276,7 @@ def test_of_a_picture_replaced_meanwhile_the_last_version_counts(scorer, buckets
     assert len(scored) == 1
 
 
-def test_old_news_after_a_replacement_was_scored_changes_nothing(scorer, buckets):
+def test_a_late_notification_of_a_replaced_version_changes_nothing(scorer, buckets):
     first = buckets.drop("a.jpg", FACE)
     scorer.score(first, "request")
     last = buckets.drop("a.jpg", OTHER_FACE)
@@ -286,7 +286,7 @@ def test_old_news_after_a_replacement_was_scored_changes_nothing(scorer, buckets
     assert buckets.result("a.jpg")["upload"]["version"] == last.version
 
 
-def test_a_picture_deleted_meanwhile_gets_a_result_that_says_so(scorer, buckets):
+def test_a_picture_deleted_before_scoring_gets_a_result_that_says_so(scorer, buckets):
     answer = buckets.drop("a.jpg")
     buckets.s3.delete_object(Bucket="uploads", Key="a.jpg")
 
@@ -303,7 +303,7 @@ def test_a_picture_deleted_meanwhile_gets_a_result_that_says_so(scorer, buckets)
     assert result["times"]["uploaded"] is None
 
 
-def test_a_deletion_takes_no_result_away(scorer, buckets):
+def test_a_deletion_does_not_delete_the_result(scorer, buckets):
     first = buckets.drop("a.jpg", FACE)
     scorer.score(first, "request")
     last = buckets.drop("a.jpg", OTHER_FACE)
@@ -314,7 +314,7 @@ def test_a_deletion_takes_no_result_away(scorer, buckets):
 
 
 @pytest.mark.parametrize("version", [True, False])
-def test_a_picture_that_comes_back_is_scored(version, scorer, buckets):
+def test_a_picture_uploaded_again_after_deletion_is_scored(version, scorer, buckets):
     answer = buckets.drop("a.jpg")
     buckets.s3.delete_object(Bucket="uploads", Key="a.jpg")
     assert [scorer.score(answer, "request") for _ in range(2)] == [Outcome.REJECTED, Outcome.SKIPPED]
@@ -327,9 +327,7 @@ def test_a_picture_that_comes_back_is_scored(version, scorer, buckets):
 
 
 @pytest.mark.parametrize("already", [False, True])
-def test_a_result_that_another_delivery_wrote_meanwhile_is_not_overwritten(
-    already, scorer, buckets, monkeypatch
-):
+def test_a_result_of_a_concurrent_delivery_is_not_overwritten(already, scorer, buckets, monkeypatch):
     if already:
         scorer.score(buckets.drop("a.jpg", OTHER_FACE), "request")
     first = buckets.drop("a.jpg", FACE)
@@ -350,7 +348,7 @@ def test_a_result_that_another_delivery_wrote_meanwhile_is_not_overwritten(
     assert scorer.score(first, "request") is Outcome.SKIPPED
 
 
-def test_a_result_that_was_written_though_the_answer_was_lost_counts(scorer, buckets, monkeypatch, capsys):
+def test_a_result_that_was_written_despite_a_lost_response_counts(scorer, buckets, monkeypatch, capsys):
     answer = buckets.drop("a.jpg")
     put = buckets.s3.put_object
 
@@ -378,7 +376,7 @@ def test_a_key_that_leaves_no_room_for_its_result_is_an_error(scorer):
 
 @pytest.mark.parametrize("operation", ["HeadObject", "GetObject", "PutObject"])
 @pytest.mark.parametrize("code", [403, 500, 503])
-def test_what_s3_refuses_is_an_error_and_no_result(operation, code, scorer, buckets):
+def test_an_error_of_s3_is_raised_and_gives_no_result(operation, code, scorer, buckets):
     answer = buckets.drop("a.jpg")
 
     def refuse(**_):
@@ -396,7 +394,7 @@ def test_what_s3_refuses_is_an_error_and_no_result(operation, code, scorer, buck
     assert buckets.written() == {}
 
 
-def test_a_download_that_breaks_off_is_an_error_and_no_damaged_picture(scorer, buckets):
+def test_an_interrupted_download_is_an_error_and_not_a_damaged_picture(scorer, buckets):
     answer = buckets.drop("a.jpg")
 
     def cut(parsed, **_):
@@ -425,7 +423,7 @@ def test_predictions_and_refusals_are_recorded_without_keys(scorer, buckets, cap
 
 
 class Challenger:
-    """One that answers the sources that are named."""
+    """A challenger that answers the given sources."""
 
     def __init__(self, *sources, version="8", fails=False):
         self.in_shadow, self.sources, self.fails = not sources, sources, fails
@@ -446,7 +444,7 @@ def challenged(s3, challenger):
     return Scorer(s3, "uploads", "results", models, recorder, decoders=1, challenger=challenger)
 
 
-def test_a_record_says_when_the_picture_came_and_whether_it_was_scored_before(scored, buckets, capsys):  # noqa: ARG001
+def test_a_record_has_the_upload_time_and_whether_it_was_scored_before(scored, buckets, capsys):  # noqa: ARG001
     upload = buckets.drop("a.jpg")
     for version in "78":
         make_scorer(buckets.s3, version).score(upload, "r")
@@ -460,7 +458,7 @@ def test_a_record_says_when_the_picture_came_and_whether_it_was_scored_before(sc
 
 
 @pytest.mark.usefixtures("scored")
-def test_a_challenger_gives_the_results_of_its_sources_once_each(buckets, capsys):
+def test_a_challenger_writes_the_results_of_its_sources_once(buckets, capsys):
     scorer = challenged(buckets.s3, Challenger("gate-2", "c.jpg"))
     uploads = [
         buckets.drop("a.jpg", source="gate-1"),
@@ -477,7 +475,7 @@ def test_a_challenger_gives_the_results_of_its_sources_once_each(buckets, capsys
 
 
 @pytest.mark.usefixtures("scored")
-def test_once_the_challenge_is_over_its_results_are_made_anew(buckets):
+def test_after_the_challenge_its_results_are_replaced(buckets):
     upload = buckets.drop("b.jpg", source="gate-2")
     challenged(buckets.s3, Challenger("gate-2")).score(upload, "r")
 
@@ -486,7 +484,7 @@ def test_once_the_challenge_is_over_its_results_are_made_anew(buckets):
 
 
 @pytest.mark.usefixtures("scored")
-def test_a_challenger_in_the_shadow_leaves_a_record_and_no_result(buckets, capsys):
+def test_a_challenger_in_shadow_mode_writes_a_record_and_no_result(buckets, capsys):
     upload = buckets.drop("a.jpg", source="gate-1")
 
     assert challenged(buckets.s3, Challenger()).score(upload, "r") is Outcome.SCORED
@@ -497,7 +495,7 @@ def test_a_challenger_in_the_shadow_leaves_a_record_and_no_result(buckets, capsy
 
 
 @pytest.mark.usefixtures("scored")
-def test_a_challenger_that_fails_leaves_the_result_to_the_live_release(buckets):
+def test_if_the_challenger_fails_the_live_release_writes_the_result(buckets):
     upload = buckets.drop("a.jpg", source="gate-2")
 
     assert challenged(buckets.s3, Challenger("gate-2", fails=True)).score(upload, "r") is Outcome.SCORED

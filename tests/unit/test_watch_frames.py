@@ -1,4 +1,4 @@
-"""Frames of a camera or a folder: the newest one always, also after a cut or on a machine that is slow."""
+"""Cameras and folders give the newest frame, also after a disconnection or on a slow machine."""
 
 import os
 import time
@@ -27,7 +27,7 @@ def frame(when):
     return Frame(when, lambda: Image.new("RGB", (64, 48)))
 
 
-def test_frames_that_nobody_had_time_for_are_dropped():
+def test_frames_that_arrive_while_busy_are_dropped():
     stopped, turn = Event(), Event()
 
     def camera():
@@ -43,7 +43,7 @@ def test_frames_that_nobody_had_time_for_are_dropped():
     assert stopped.is_set()
 
 
-def test_silence_is_told(monkeypatch):
+def test_silence_is_reported(monkeypatch):
     monkeypatch.setattr(frames_module, "LONGEST", 0.3)
     stopped = Event()
 
@@ -57,7 +57,7 @@ def test_silence_is_told(monkeypatch):
     assert stopped.is_set()
 
 
-def test_what_goes_wrong_is_raised_where_somebody_waits():
+def test_errors_are_raised_in_the_waiting_thread():
     def camera():
         yield frame(0)
         raise SourceError("it is gone")
@@ -67,33 +67,33 @@ def test_what_goes_wrong_is_raised_where_somebody_waits():
 
 
 class Clock:
-    """A clock that goes when reading or decoding takes time."""
+    """A fake clock that reading and decoding advance."""
 
     def __init__(self, monkeypatch):
         self.now = 0.0
         monkeypatch.setattr(video, "time", SimpleNamespace(monotonic=lambda: self.now))
 
     def packets(self, rate, key_every, total):
-        """Packets of a camera with so many a second; who asks early has to wait."""
+        """Yield the packets of a camera at a rate; reading early waits."""
         for number in range(total):
             self.now = max(self.now, number / rate)
             yield SimpleNamespace(number=number, is_keyframe=number % key_every == 0)
 
     def decoded(self, packets, takes):
-        """The numbers of the packets that are decoded, which takes some time, and how old each was then."""
+        """Return the numbers of the packets that are decoded, and the age of each."""
         for packet in packets:
             yield packet.number, self.now
             self.now += takes
 
 
-def test_who_decodes_fast_enough_decodes_all(monkeypatch):
+def test_a_fast_decoder_decodes_all_packets(monkeypatch):
     clock = Clock(monkeypatch)
     packets = video._up_to_date(clock.packets(30, 30, 900))  # noqa: SLF001
     assert [number for number, _ in clock.decoded(packets, 0.02)] == list(range(900))
 
 
 @pytest.mark.parametrize("key_every", [1, 30])
-def test_who_decodes_too_slowly_never_falls_far_behind(monkeypatch, key_every):
+def test_a_slow_decoder_skips_packets_and_stays_near_the_newest(monkeypatch, key_every):
     clock = Clock(monkeypatch)
     packets = video._up_to_date(clock.packets(30, key_every, 9000))  # noqa: SLF001
 
@@ -110,7 +110,7 @@ def test_who_decodes_too_slowly_never_falls_far_behind(monkeypatch, key_every):
 
 @pytest.fixture
 def camera():
-    """An MJPEG camera over HTTP that shows `picture`, ten times a second, until it is `cut` or `hangs`."""
+    """An MJPEG camera over HTTP that sends `picture` ten times a second until it is `cut` or `hangs`."""
     state = SimpleNamespace(
         hangs=Event(), picture=encode(Image.new("RGB", (320, 240), WALL)), cut=Event(), asked=0
     )
@@ -145,7 +145,7 @@ def colour(frame):
     return frame.to_image().getpixel((100, 100))
 
 
-def test_a_camera_over_http_shows_what_is_there_now(camera):
+def test_a_camera_over_http_gives_the_current_frame(camera):
     given = frames_of(camera.url, 5, None, Event())
     assert colour(next(given)) == pytest.approx(WALL, abs=6)
 
@@ -157,7 +157,7 @@ def test_a_camera_over_http_shows_what_is_there_now(camera):
     given.close()
 
 
-def test_a_camera_is_opened_again_after_each_cut(camera, capsys):
+def test_a_camera_is_opened_again_after_each_disconnection(camera, capsys):
     given = frames_of(camera.url, 5, None, Event())
     assert next(given).opened == 1
 
@@ -192,7 +192,7 @@ def test_a_camera_that_hangs_is_opened_again(camera, capsys, monkeypatch):
     assert "it sent nothing for too long; trying again" in capsys.readouterr().err
 
 
-def test_a_folder_gives_its_newest_picture_once_it_is_whole(tmp_path):
+def test_a_folder_gives_its_newest_complete_picture(tmp_path):
     names = map("{}.png".format, count())
 
     def put(shade, folder=tmp_path):
@@ -224,7 +224,7 @@ def test_a_folder_gives_its_newest_picture_once_it_is_whole(tmp_path):
     given.close()
 
 
-def test_a_picture_in_a_folder_is_sent_as_it_is_where_the_api_takes_it(tmp_path):
+def test_a_picture_in_a_folder_is_sent_unchanged_if_the_api_accepts_it(tmp_path):
     given = frames_of(str(tmp_path), 20, None, Event())
     for name, size, as_it_is in (("a.png", (3000, 4000), True), ("b.png", (4000, 4000), False)):
         data = encode(Image.new("RGB", size, RED), "PNG")
@@ -235,7 +235,7 @@ def test_a_picture_in_a_folder_is_sent_as_it_is_where_the_api_takes_it(tmp_path)
     given.close()
 
 
-def test_a_damaged_picture_in_a_folder_is_left_out_and_said_so(tmp_path, capsys):
+def test_a_damaged_picture_in_a_folder_is_skipped_and_reported(tmp_path, capsys):
     noise = Image.effect_noise((640, 480), 60).convert("RGB")
     red, green = (
         encode(Image.blend(noise, Image.new("RGB", noise.size, shade), 0.5)) for shade in (RED, GREEN)
@@ -255,7 +255,7 @@ def test_a_damaged_picture_in_a_folder_is_left_out_and_said_so(tmp_path, capsys)
     given.close()
 
 
-def test_a_folder_that_goes_away_ends_it(tmp_path):
+def test_a_deleted_folder_ends_the_command(tmp_path):
     folder = tmp_path / "camera"
     folder.mkdir()
     given = frames_of(str(folder), 20, None, Event())
@@ -269,19 +269,19 @@ def test_a_folder_that_goes_away_ends_it(tmp_path):
         next(given)
 
 
-def test_motion_jpeg_is_a_film_as_well(tmp_path):
+def test_motion_jpeg_is_read_as_a_video(tmp_path):
     (tmp_path / "film.mjpeg").write_bytes(draw_film(50))
     times = [frame.time for frame in frames_of(str(tmp_path / "film.mjpeg"), 5, None, Event())]
     assert times == pytest.approx([i / 5 for i in range(10)])
 
 
 def read_as_camera(path):
-    """The frames of a film that is watched like a camera, until it would be opened again."""
+    """Return the frames of a video that is read like a camera, up to its end."""
     return list(takewhile(lambda frame: frame.opened == 1, video.camera(str(path), Event())))
 
 
 @pytest.mark.parametrize("read", [lambda path: list(video.film(str(path))), read_as_camera])
-def test_pictures_that_are_damaged_and_those_that_build_upon_them_are_left_out(tmp_path, read):
+def test_damaged_frames_and_those_that_depend_on_them_are_skipped(tmp_path, read):
     grain = np.random.default_rng(0).normal(0, 8, (480, 640, 3))
 
     def scene(left):

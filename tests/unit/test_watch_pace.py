@@ -1,4 +1,4 @@
-"""How often frames are sent: as tests/browser/test_page_tracking.py has it for the page."""
+"""The pace at which frames are sent, as tests/browser/test_page_tracking.py tests it for the page."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from maskwatch.pace import Pace
 
 
 def after(pace, *refusals):
-    """The pace after these, and the waits."""
+    """Return the pace after these answers, and the waits."""
     waits = []
     for refusal in refusals:
         pace, wait = pace.refused(refusal)
@@ -29,12 +29,12 @@ def test_after_days_of_refusals_the_wait_is_the_same():
 
 
 @pytest.mark.parametrize("seconds", [7, 3600])
-def test_the_service_may_say_how_long_to_wait(seconds):
+def test_the_retry_after_of_the_service_is_honoured(seconds):
     throttled = ApiError("slow down", "throttled", 429, seconds)
     assert after(Pace(), throttled, throttled)[1] == [seconds] * 2
 
 
-def test_being_throttled_slows_frames_down_and_answers_speed_them_up():
+def test_throttling_slows_the_pace_and_answers_raise_it():
     slowed, _ = after(Pace(), *[ApiError("slow down", "throttled", 429)] * 2)
     assert slowed.slowdown == 4
     assert after(slowed, *[ApiError("slow down", "throttled", 429)] * 9)[0].slowdown == 32

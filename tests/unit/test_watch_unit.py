@@ -13,7 +13,7 @@ COMMAND = "/opt/maskwatch/bin/maskwatch"
 
 
 def verify(unit):
-    """What systemd has to say about a unit."""
+    """Return the output of systemd-analyze for a unit."""
     return subprocess.run(
         ["systemd-analyze", "verify", unit], check=False, capture_output=True, text=True
     ).stderr
@@ -22,7 +22,7 @@ def verify(unit):
 @pytest.mark.skipif(
     not shutil.which("systemd-analyze"), reason="needs systemd-analyze: Debian's package systemd"
 )
-def test_systemd_understands_every_line(tmp_path):
+def test_systemd_accepts_the_unit(tmp_path):
     unit = tmp_path / UNIT.name
     text = UNIT.read_text()
     assert COMMAND in text
