@@ -157,7 +157,7 @@ def test_json_is_recognised_by_content_with_any_type(content_type):
 @pytest.mark.parametrize("content_type", ["application/json", "", URLENCODED])
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_json_in_utf_16_is_read_if_the_gateway_left_it_intact(encoding, content_type):
-    """As PowerShell writes it. If the rest is ASCII, a gateway that expects UTF-8 destroys only the byte order mark."""
+    """As PowerShell writes it. A gateway that expects UTF-8 destroys only the byte order mark of ASCII text."""
     body = '{"image": "AAAA", "source": "gate-3"}'.encode(encoding)
     through = body.decode(errors="replace").encode()
     assert read(through, content_type, from_text=True).source == "gate-3"
