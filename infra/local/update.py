@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -39,23 +40,33 @@ class Updater:
     def update(self, parameters: Mapping[str, str]) -> str:
         """Deploy the changes of these parameters; return the reason for a failure, empty on success.
 
-        As in CloudFormation, one failure rolls back everything.
+        As in CloudFormation, functions are deployed in parallel, and one failure rolls back everything.
         """
         with self._one_at_a_time:
-            done = []
             try:
                 template = transformed_template(PROJECT / "template.yaml", parameters)
-                stack = resolved(template, parameters, self._stack)
-                for config in function_configs(stack, PROJECT, *self._addresses):
-                    before = self._functions[config.name].config
-                    if config != before:
-                        self._deploy(config, CANARY_SECONDS if config.name in self._with_alias else 0)
-                        done.append(before)
+                configs = function_configs(
+                    resolved(template, parameters, self._stack), PROJECT, *self._addresses
+                )
             except LocalError as error:
-                for before in done:
-                    self._deploy(before, 0)
                 return str(error)
-            return ""
+            before = {name: function.config for name, function in self._functions.items()}
+            changed = [config for config in configs if config != before[config.name]]
+            with ThreadPoolExecutor() as pool:
+                failures = list(pool.map(self._failure, changed))
+            if any(failures):
+                for config, failure in zip(changed, failures, strict=True):
+                    if not failure:
+                        self._deploy(before[config.name], 0)
+            return "; ".join(filter(None, failures))
+
+    def _failure(self, config: FunctionConfig) -> str:
+        """Deploy a function with its canary; return the reason for a failure, empty on success."""
+        try:
+            self._deploy(config, CANARY_SECONDS if config.name in self._with_alias else 0)
+        except LocalError as error:
+            return str(error)
+        return ""
 
     def _deploy(self, config: FunctionConfig, seconds: float) -> None:
         self._functions[config.name].deploy(config, seconds)

@@ -4,8 +4,10 @@ import base64
 import csv
 import gzip
 import importlib
+import io
 import json
 from collections import Counter
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -31,18 +33,19 @@ def rows(data):
         )[::EVERY]
 
 
-@pytest.fixture
-def answered(data, rows, capsys):
+@pytest.fixture(scope="module")
+def answered(data, rows):
     """The answer to every picture that is readable, with its row, and the lines that Predict wrote."""
     answers = []
-    for row in rows:
-        image = base64.b64encode((data / row["file"]).read_bytes()).decode()
-        body = {"image": image, "detect": False, "source": row["source"], "min_confidence": 0.6}
-        event = api_event("POST", "/predict", content_type="application/json", body=json.dumps(body))
-        answer = predict.handler(event, None)
-        if answer["statusCode"] == 200:
-            answers.append((row, json.loads(answer["body"])))
-    return answers, capsys.readouterr().out
+    with redirect_stdout(io.StringIO()) as lines:
+        for row in rows:
+            image = base64.b64encode((data / row["file"]).read_bytes()).decode()
+            body = {"image": image, "detect": False, "source": row["source"], "min_confidence": 0.6}
+            event = api_event("POST", "/predict", content_type="application/json", body=json.dumps(body))
+            answer = predict.handler(event, None)
+            if answer["statusCode"] == 200:
+                answers.append((row, json.loads(answer["body"])))
+    return answers, lines.getvalue()
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_each_step_has_its_effect(story):
     assert shadow["shadows"] >= shadow["agreeing"] >= everybody  # it is the same networks
     assert set(challenge["answered_by"].values()) == {before, "candidate"}
     assert challenge["same_again"]
-    assert f"Release candidate challenges {before}" in challenge["report"]
+    assert f"Release candidate challenges release {before}" in challenge["report"]
 
     assert approved["package"].startswith("Approved: promoted: ")
     assert approved["updates"] == 1

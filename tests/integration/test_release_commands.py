@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -99,6 +100,7 @@ def test_a_release_that_fails_in_the_canary_is_taken_back(own, publish):
         done = pool.submit(own.operate, "promote", "fails", "--stack", "maskwatch")
         while not done.done():
             own.predict(picture, "image/jpeg", params={"detect": "false"})
+            time.sleep(0.1)  # leaves the processor to what is waited for
 
     assert done.result().returncode == 1
     assert "rolled back" in done.result().stderr

@@ -27,7 +27,7 @@ OPTIONS = [part for name, value in PARAMETERS.items() for part in ("--parameter"
 CAMERAS = tuple(f"gate-{number}" for number in range(1, 13))
 FACE = encode(draw_face(), quality=85)
 BETWEEN_TWO_LOOKS = (
-    20  # seconds, of Promote at an approval that waits, in place of the template's six minutes
+    10  # seconds, of Promote at an approval that waits, in place of the template's six minutes
 )
 
 

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from functools import partialmethod
 from pathlib import Path
 
 import keras
 import pytest
 
 from tests.training.drawn import write_crops, write_tables
-from tests.training.small_mobilenet import small_mobilenet
+from tests.training.small_mobilenet import quick_training
 from training.classifier import evaluate
 from training.classifier.convert import convert_run
 from training.classifier.dataset import Dataset, find, load
@@ -21,20 +20,8 @@ RECIPE = Recipe((Stage(96, 1, 2e-3, 60, None), Stage(96, 2, 1e-3, 60, 12)), batc
 
 
 @pytest.fixture(scope="session", autouse=True)
-def without_graphs() -> Iterator[None]:
-    """Tracing a step takes ten seconds, XLA half a minute; these runs have a few steps. test_kills.py has both."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            keras.Model, "compile", partialmethod(keras.Model.compile, run_eagerly=True, jit_compile=False)
-        )
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def with_small_mobilenet() -> Iterator[None]:
-    """Train a small network; tests/training/test_model.py builds the whole one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.applications, "MobileNetV2", small_mobilenet)
+def quick() -> Iterator[None]:
+    with quick_training():
         yield
 
 

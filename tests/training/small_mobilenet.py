@@ -1,6 +1,10 @@
 """A small stand-in for Keras' MobileNetV2: five of its seventeen blocks, with their names and layers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
+from unittest.mock import patch
 
 import keras
 
@@ -44,3 +48,17 @@ def small_mobilenet(
     if weights:
         model.load_weights(weights)
     return model
+
+
+@contextmanager
+def quick_training() -> Iterator[None]:
+    """Train the stand-in, step by step: to trace a step takes ten seconds, XLA half a minute, the few steps nothing.
+
+    tests/training/test_model.py builds the whole network, and test_kills.py trains in graphs.
+    """
+    plainly = partialmethod(keras.Model.compile, run_eagerly=True, jit_compile=False)
+    with (
+        patch.object(keras.applications, "MobileNetV2", small_mobilenet),
+        patch.object(keras.Model, "compile", plainly),
+    ):
+        yield

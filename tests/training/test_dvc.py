@@ -23,14 +23,10 @@ TINY = """classifier:
   from_release:
     - {size: 160, freeze_until_block: null, epochs: 1, learning_rate: 1.0e-3, train_samples: 24}
 """
-# What tests/training/conftest.py does to Keras in this process, for the processes that DVC starts.
 QUICK = """
-from functools import partialmethod
+from training.small_mobilenet import quick_training
 
-from training.small_mobilenet import small_mobilenet
-
-keras.applications.MobileNetV2 = small_mobilenet
-keras.Model.compile = partialmethod(keras.Model.compile, run_eagerly=True, jit_compile=False)
+quick_training().__enter__()
 """
 
 

@@ -81,6 +81,13 @@ def agreement(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
     return int(same.any(axis=0).sum() + same.any(axis=1).sum()), len(first) + len(second)
 
 
+@pytest.fixture(scope="module")
+def unchanged(scenes: list[Scene]) -> list[tuple[Image.Image, Prediction]]:
+    """Every fourth scene, and what is answered to it."""
+    images = [Image.fromarray(scene.pixels) for scene in scenes[::4]]
+    return [(image, answered(image)) for image in images]
+
+
 def mirrored(image: Image.Image) -> tuple[Prediction, np.ndarray]:
     result = answered(ImageOps.mirror(image))
     found = boxes(result)
@@ -105,13 +112,11 @@ def doubled(image: Image.Image) -> tuple[Prediction, np.ndarray]:
     ("change", "least"), [(mirrored, 0.85), (turned_back_by_exif, 0.97), (doubled, 0.85)]
 )
 def test_the_same_scene_shown_otherwise_has_the_same_faces(
-    scenes: list[Scene], change: object, least: float
+    unchanged: list[tuple[Image.Image, Prediction]], change: object, least: float
 ) -> None:
     """Of all boxes, at least this share has one in its place, half of it covered; and labels stay as they are."""
     agreed = there = same_label = pictures = 0
-    for scene in scenes[::4]:
-        image = Image.fromarray(scene.pixels)
-        before = answered(image)
+    for image, before in unchanged:
         after, found = change(image)
         counts = agreement(boxes(before), found)
         agreed, there = agreed + counts[0], there + counts[1]

@@ -1,0 +1,53 @@
+"""An update of the local stack: its functions are deployed side by side, and all of them stay or none does."""
+
+from threading import Barrier
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import pytest
+
+from infra.local import update
+from infra.local.errors import FunctionError
+
+
+class Function:
+    """Deploys when the other one does."""
+
+    def __init__(self, name, together, *, fails=False):
+        self.config, self.fails = SimpleNamespace(name=name, environment={}, release="old"), fails
+        self._together = together
+
+    def deploy(self, config, seconds):
+        if seconds:  # not a way back
+            self._together.wait(60)
+        if self.fails:
+            raise FunctionError(f"{config.name} answered 500")
+        self.config = config
+
+
+@pytest.fixture
+def updated(monkeypatch):
+    """What an update to another release leaves of two functions, and what it says."""
+
+    def run(*failing):
+        together = Barrier(2)
+        functions = {name: Function(name, together, fails=name in failing) for name in ("Predict", "Batch")}
+        configs = [SimpleNamespace(name=name, environment={}, release="new") for name in functions]
+        monkeypatch.setattr(update, "transformed_template", lambda *_: {})
+        monkeypatch.setattr(update, "resolved", lambda *_: None)
+        monkeypatch.setattr(update, "function_configs", lambda *_: configs)
+        aliases = [SimpleNamespace(properties={"FunctionName": name}) for name in functions]
+        stack = SimpleNamespace(of_type=lambda _: aliases)
+        said = update.Updater(stack, functions, "moto", "url", Mock()).update({})
+        return {name: function.config.release for name, function in functions.items()}, said
+
+    return run
+
+
+def test_functions_are_deployed_at_once(updated):
+    assert updated() == ({"Predict": "new", "Batch": "new"}, "")
+
+
+@pytest.mark.parametrize("failing", ["Predict", "Batch"])
+def test_one_that_fails_takes_the_other_back(updated, failing):
+    assert updated(failing) == ({"Predict": "old", "Batch": "old"}, f"{failing} answered 500")
