@@ -1,4 +1,4 @@
-"""What the API might answer, for what a test must not leave to the model; and files to choose."""
+"""Fake answers of the API, for tests that must not depend on the model, and files to choose."""
 
 import json
 
@@ -8,7 +8,7 @@ REST = {"mask": ("no_mask", "incorrect"), "no_mask": ("mask", "incorrect"), "inc
 
 
 def face(label="mask", confidence=0.9, box=(200, 100, 120, 150)):
-    """One face; what is left of the probability is shared by the other labels."""
+    """One face; the other labels share the rest of the probability."""
     probabilities = {label: confidence} | dict.fromkeys(REST[label], (1 - confidence) / 2)
     return {
         "box": dict(zip(("left", "top", "width", "height"), box, strict=True)),
@@ -20,7 +20,7 @@ def face(label="mask", confidence=0.9, box=(200, 100, 120, 150)):
 
 
 def prediction(*faces, size=(640, 480)):
-    """The body of a 200 of POST /predict about these faces, the largest first."""
+    """The body of an answer of POST /predict with these faces, the largest first."""
     top = faces[0] if faces else face()
     labels = [each["label"] for each in faces]
     return {
@@ -38,7 +38,7 @@ def prediction(*faces, size=(640, 480)):
 
 
 def problem(status, slug, detail="Do this instead.", headers=()):
-    """What `Route.fulfill` takes to answer with a problem document."""
+    """Arguments of `Route.fulfill` for a problem document."""
     body = {"type": f"urn:maskwatch:problem:{slug}", "title": "A title", "status": status, "detail": detail}
     return {
         "status": status,
@@ -48,6 +48,6 @@ def problem(status, slug, detail="Do this instead.", headers=()):
 
 
 def file(picture, name="face.jpg", kind="JPEG", **options):
-    """A picture as a file that Playwright can choose."""
+    """A picture as a file for Playwright's file chooser."""
     content = picture if isinstance(picture, bytes) else encode(picture, kind, **options)
     return {"name": name, "mimeType": f"image/{kind.lower()}", "buffer": content}

@@ -1,4 +1,4 @@
-"""The page in real Chromium, served by the whole system as `make run` starts it."""
+"""The page in Chromium, served by the local stack."""
 
 import os
 import shutil
@@ -21,14 +21,14 @@ FAKE_CAMERA = "--use-fake-device-for-media-stream"
 
 @pytest.fixture(scope="session")
 def stack(system):
-    """The address of the running system."""
+    """The URL of the running system."""
     return f"{system.url}/"
 
 
 # Playwright keeps an event loop in this thread: past the file, no other test could start one.
 @pytest.fixture(scope="module")
 def launch():
-    """Start Chromium with arguments more: a function. All are closed in the end."""
+    """Return a function that starts Chromium with further arguments; all are closed at the end."""
     program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("needs Chromium: install Debian's package `chromium`, or say in CHROMIUM where one is")
@@ -40,16 +40,16 @@ def launch():
 
 @pytest.fixture(scope="module")
 def browser(launch):
-    """One without a camera."""
+    """A browser without a camera."""
     return launch()
 
 
 @pytest.fixture
 def opened(stack, browser):
-    """Open the page: a function of the browser and of what a context takes. It has the key, unless `key` is None.
+    """Return a function that opens the page with the options of a context, and with the key unless it is None.
 
-    In the end, what the console had to complain about is held against the test, but for the refusals that every
-    browser reports by itself.
+    At the end, errors and warnings in the console fail the test, except for refused requests, which every
+    browser reports.
     """
     contexts, complaints = [], []
 
@@ -80,5 +80,5 @@ def opened(stack, browser):
 
 @pytest.fixture
 def page(opened):
-    """The page, as it is when it was opened."""
+    """The page after opening it."""
     return opened()

@@ -78,7 +78,7 @@ def keep(page: Page, path: Path) -> None:
 
 
 def slim(svg: str) -> str:
-    """The same with coordinates to a tenth of a point, and colours said shortly, and defaults and spaces left out."""
+    """Shorten an SVG: coordinates to a tenth of a point, short colours, without defaults and spaces."""
 
     def colour(found: re.Match[str]) -> str:
         return "#" + "".join(f"{round(float(share) * 2.55):02x}" for share in found[1].split("%,"))
@@ -163,7 +163,7 @@ def figures() -> dict[str, object]:
 
 
 def report() -> dict[str, object]:
-    """A window in which nothing has changed, and some answers that were put right."""
+    """A drift report without changes, with some corrected answers."""
     now = datetime.now(UTC)
     f1 = {
         label: {"value": value} for label, value in {"mask": 0.98, "no_mask": 0.96, "incorrect": 0.82}.items()

@@ -1,4 +1,4 @@
-"""The API's documentation works under a policy that allows nothing but itself."""
+"""The API's documentation works under its Content-Security-Policy."""
 
 from playwright.sync_api import expect
 

@@ -1,4 +1,4 @@
-"""The view of a camera: Chromium's fake one, fed from a film that the tests draw, or a video file."""
+"""The camera view, with Chromium's fake camera that plays a drawn video, or with a video file."""
 
 import base64
 import re
@@ -39,13 +39,13 @@ def film(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def filmed(launch, film):
-    """A browser whose camera shows the film."""
+    """A browser whose camera plays the video."""
     return launch(FAKE_CAMERA, f"--use-file-for-fake-video-capture={film}")
 
 
 @pytest.fixture
 def page(opened, filmed):
-    """The view, with a camera that may be used, before it is started."""
+    """The view before the start, with permission to use the camera."""
     return opened(filmed, at="#camera", permissions=["camera"], viewport={"width": 1280, "height": 1000})
 
 
@@ -54,7 +54,7 @@ def start(page):
 
 
 def answering(page, *answers):
-    """Answer the first frames with these, and all after them with the last. Returns the list of what was asked."""
+    """Answer the first frames with these, and all later ones with the last; return the list of requests."""
     asked = []
 
     def answer(route):
@@ -68,7 +68,7 @@ def answering(page, *answers):
 
 
 def until(page, true):
-    """Wait until something is true in this process, while the page goes on."""
+    """Wait for a condition in this process while the page runs."""
     for _ in range(200):
         if true():
             return
@@ -80,7 +80,7 @@ def setting(page, label, value):
     page.get_by_role("slider", name=re.compile(label)).fill(str(value))
 
 
-def test_people_before_the_camera_are_found_followed_and_counted(page):
+def test_people_in_front_of_the_camera_are_found_tracked_and_counted(page):
     start(page)
     expect(page.locator("#people li")).to_have_count(2)
     expect(page.locator("#marks .box")).to_have_count(2)
@@ -91,7 +91,7 @@ def test_people_before_the_camera_are_found_followed_and_counted(page):
     expect(page.locator("#rate")).to_have_text(re.compile(r"\d+\.\d"))
 
 
-def test_boxes_lie_over_the_faces(page):
+def test_boxes_are_over_the_faces(page):
     answering(page, prediction(face(box=(160, 120, 320, 240))))
     start(page)
     expect(page.locator("#marks .box")).to_have_count(1)
@@ -114,7 +114,7 @@ def test_no_second_frame_is_sent_before_the_first_is_answered(page):
         held[-1].fulfill(json=prediction(face()))
 
 
-def test_no_more_frames_a_second_are_sent_than_were_asked_for(page):
+def test_no_more_frames_per_second_are_sent_than_set(page):
     asked = answering(page, prediction(face()))
     setting(page, "Frames a second", 2)
     start(page)
@@ -143,14 +143,14 @@ def test_a_flickering_answer_shows_a_steady_label(page):
     assert "✕1 No mask" in page.evaluate("() => window.seen")  # it was this that kept it steady
 
 
-def test_settings_go_back_to_their_defaults(page):
+def test_settings_can_be_reset(page):
     setting(page, "Smoothing", 2)
     expect(page.locator(".slider", has_text="Smoothing").locator("output")).to_have_text("2 s")
     page.get_by_role("button", name="Reset to defaults").click()
     expect(page.locator(".slider", has_text="Smoothing").locator("output")).to_have_text("0.5 s")
 
 
-def test_an_alert_is_raised_for_who_has_no_mask_for_long_and_ends_with_it(page):
+def test_an_alert_begins_after_some_time_without_a_mask_and_ends_with_one(page):
     labels = {"now": "no_mask"}
     answering(page, lambda: prediction(face(labels["now"], 0.98)))
     setting(page, "Alert after", 1.5)
@@ -166,7 +166,7 @@ def test_an_alert_is_raised_for_who_has_no_mask_for_long_and_ends_with_it(page):
     expect(page.locator("#live")).not_to_have_class(re.compile("alarmed"))
 
 
-def test_an_alert_is_heard_once_where_that_is_wanted(page):
+def test_an_alert_sounds_once_if_sound_is_on(page):
     page.evaluate(
         """() => {
           window.tones = 0;
@@ -188,7 +188,7 @@ def test_an_alert_is_heard_once_where_that_is_wanted(page):
     assert page.evaluate("() => window.tones") == 2  # of one beep
 
 
-def test_pausing_sends_nothing_and_going_on_counts_nobody_twice(page):
+def test_pausing_sends_no_frames_and_resuming_counts_nobody_twice(page):
     asked = answering(page, prediction(face("no_mask", 0.98)))
     setting(page, "Alert after", 4)
     start(page)
@@ -216,7 +216,7 @@ def test_another_view_pauses_it(page):
     assert len(asked) == before
 
 
-def test_stopping_lets_go_of_the_camera_and_keeps_the_counts(page):
+def test_stopping_releases_the_camera_and_keeps_the_counts(page):
     answering(page, prediction(face()))
     start(page)
     expect(page.locator("#count-mask")).to_have_text("1")
@@ -237,7 +237,7 @@ def test_nothing_is_stored(page):
     assert stored == [0, 0, 0]
 
 
-def test_a_camera_that_is_unplugged(page):
+def test_an_unplugged_camera_is_reported(page):
     answering(page, prediction(face()))
     start(page)
     expect(page.locator("#people li")).to_have_count(1)
@@ -249,19 +249,19 @@ def test_a_camera_that_is_unplugged(page):
     expect(page.locator("#people li")).to_have_count(1)
 
 
-def test_a_refused_camera(opened, filmed):
+def test_a_denied_camera_is_reported(opened, filmed):
     page = opened(filmed, at="#camera", permissions=[])
     start(page)
     expect(page.locator("#state")).to_contain_text("The browser was not allowed to use the camera. Allow it")
 
 
-def test_no_camera_at_all(opened, browser):
+def test_a_missing_camera_is_reported(opened, browser):
     page = opened(browser, at="#camera", permissions=["camera"])
     start(page)
     expect(page.locator("#state")).to_have_text("No camera was found. Connect one, or choose a video file.")
 
 
-def test_one_of_two_cameras_may_be_chosen(opened, launch):
+def test_one_of_two_cameras_can_be_chosen(opened, launch):
     page = opened(launch(f"{FAKE_CAMERA}=device-count=2"), at="#camera", permissions=["camera"])
     asked = answering(page, prediction())
     start(page)
@@ -309,7 +309,7 @@ def test_a_lost_connection_is_waited_for(page):
     expect(page.locator("#state")).to_be_hidden()
 
 
-def test_what_will_not_pass_stops_it(page):
+def test_a_lasting_error_stops_the_camera(page):
     asked = answering(page, problem(422, "too-small"))
     start(page)
     expect(page.locator("#state")).to_contain_text("The picture is too small.")
@@ -317,7 +317,7 @@ def test_what_will_not_pass_stops_it(page):
     assert len(asked) == 1
 
 
-def test_a_camera_that_is_allowed_too_late_is_let_go_of(page):
+def test_a_camera_that_is_allowed_too_late_is_released(page):
     answering(page, prediction(face()))
     page.evaluate(
         """() => {
@@ -338,7 +338,7 @@ def test_a_camera_that_is_allowed_too_late_is_let_go_of(page):
     assert page.evaluate("() => window.late.getTracks()[0].readyState") == "ended"
 
 
-def test_the_key_is_asked_for_and_it_goes_on(opened, filmed):
+def test_after_the_key_is_entered_it_continues(opened, filmed):
     page = opened(filmed, key=None, at="#camera", permissions=["camera"])
     start(page)
     page.get_by_label("Key", exact=True).fill("local")
@@ -346,7 +346,7 @@ def test_the_key_is_asked_for_and_it_goes_on(opened, filmed):
     expect(page.locator("#people li")).to_have_count(2)
 
 
-def test_a_video_file_is_watched_to_its_end(page):
+def test_a_video_file_is_played_to_its_end(page):
     answering(page, prediction(face()))
     video = base64.b64decode(page.evaluate(FILM))
     page.get_by_label("Choose a video").set_input_files(
@@ -356,7 +356,7 @@ def test_a_video_file_is_watched_to_its_end(page):
     expect(page.locator("#state")).to_have_text("The video has ended.")
 
 
-def test_a_file_that_is_no_video(page):
+def test_a_file_that_is_no_video_is_reported(page):
     page.get_by_label("Choose a video").set_input_files(
         {"name": "notes.mp4", "mimeType": "video/mp4", "buffer": b"no film"}
     )

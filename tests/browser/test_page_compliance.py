@@ -1,4 +1,4 @@
-"""The view of compliance: shares over time, by source, and whether the model can be trusted."""
+"""The compliance view: shares over time by source, drift, accuracy and alerts."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ ROWS = [row(2, "gate-3", 60, 30, 10), row(0, "gate-3", 90, 6, 2, 2), row(0, "", 
 
 @pytest.fixture
 def view(opened):
-    """Open the view on answers that a test gives: a function that returns the page and the list of what was asked."""
+    """Return a function that opens the view with fake answers, and returns the page and the list of requests."""
 
     def show(rows=ROWS, report=REPORT, alerts=(), **options):
         page = opened(go=False, **options)
@@ -117,7 +117,7 @@ def test_shares_are_drawn_for_each_source_and_for_all(view, stack):
     )
 
 
-def test_what_is_drawn_can_be_read_as_a_table(view, stack):
+def test_the_chart_has_an_accessible_table(view, stack):
     page, _ = view()
     go(page, stack)
     panel(page, "gate-3").get_by_text("As a table").click()
@@ -127,7 +127,7 @@ def test_what_is_drawn_can_be_read_as_a_table(view, stack):
     )
 
 
-def test_the_range_that_is_asked_for_is_the_one_that_was_chosen(view, stack):
+def test_the_chosen_range_is_requested(view, stack):
     page, asked = view()
     go(page, stack)
     expect(page.locator("#charts .panel")).to_have_count(3)
@@ -154,7 +154,7 @@ def test_the_range_that_is_asked_for_is_the_one_that_was_chosen(view, stack):
     assert asked[-1] == {"from": "2026-11-01", "to": "2026-11-20", "by": "day"}
 
 
-def test_a_range_the_wrong_way_round_is_said(view, stack):
+def test_a_reversed_range_is_reported(view, stack):
     page, _ = view()
     go(page, stack)
     page.get_by_role("combobox", name="Range").select_option("From … to …")
@@ -166,7 +166,7 @@ def test_a_range_the_wrong_way_round_is_said(view, stack):
     )
 
 
-def test_one_source_may_be_looked_at_alone(view, stack):
+def test_one_source_can_be_selected(view, stack):
     page, asked = view()
     go(page, stack)
     expect(page.locator("#charts .panel")).to_have_count(3)
@@ -179,7 +179,7 @@ def test_one_source_may_be_looked_at_alone(view, stack):
     )
 
 
-def test_a_source_may_be_called_like_all_of_them(view, stack):
+def test_a_source_may_have_the_name_of_the_option_for_all(view, stack):
     page, asked = view()
     page.goto(f"{stack}#compliance?source=All+sources&hour={TODAY:%Y-%m-%d}T09")
     expect(page.locator("#charts")).not_to_be_empty()
@@ -244,14 +244,14 @@ def test_a_source_may_be_called_like_all_of_them(view, stack):
         (None, ["No drift report yet"]),
     ],
 )
-def test_drift_and_accuracy_are_told_in_words(view, stack, report, words):
+def test_drift_and_accuracy_are_described(view, stack, report, words):
     page, _ = view(report=report)
     go(page, stack)
     for each in words:
         expect(page.locator("#trust")).to_contain_text(each)
 
 
-def test_what_comes_from_records_is_never_taken_for_markup(view, stack):
+def test_names_from_records_are_escaped(view, stack):
     page, _ = view(
         rows=[row(0, "<img src=x onerror=alert(1)>", 5)],
         report=REPORT | {"findings": [{"words": "<b>x</b>", "confirmed": True}]},
@@ -261,7 +261,7 @@ def test_what_comes_from_records_is_never_taken_for_markup(view, stack):
     expect(page.locator("#trust li")).to_have_text("<b>x</b>")
 
 
-def test_failures_are_said_and_pass(view, stack):
+def test_failures_are_reported_until_the_next_success(view, stack):
     page, _ = view()
     page.route("**/drift", lambda route: route.fulfill(**problem(500, "internal")))
     go(page, stack)
@@ -273,13 +273,13 @@ def test_failures_are_said_and_pass(view, stack):
     expect(page.locator("#compliance-state")).to_be_hidden()
 
 
-def test_nothing_seen_yet_is_said_by_the_real_service(opened):
+def test_without_data_the_real_service_s_message_is_shown(opened):
     page = opened(at="#compliance")
     expect(page.locator("#charts")).to_contain_text("Nothing was seen in this range")
     expect(page.locator("#trust")).to_contain_text("No drift report yet")
 
 
-def test_the_real_service_gives_csv(opened):
+def test_csv_comes_from_the_real_service(opened):
     page = opened(at="#compliance")
     expect(page.locator("#charts .panel")).to_have_count(1)
     with page.expect_download() as downloading:
@@ -289,7 +289,7 @@ def test_the_real_service_gives_csv(opened):
     assert downloading.value.suggested_filename == "compliance.csv"
 
 
-def test_a_range_that_the_real_service_refuses_is_said_in_its_words(opened):
+def test_the_real_service_s_refusal_of_a_range_is_shown(opened):
     page = opened(at="#compliance")
     page.get_by_role("combobox", name="Range").select_option("From … to …")
     page.get_by_role("textbox", name="From").fill("2020-01-01")
@@ -300,7 +300,7 @@ def test_a_range_that_the_real_service_refuses_is_said_in_its_words(opened):
     expect(page.locator("#compliance-state")).to_contain_text("366 days")
 
 
-def test_charts_fit_into_what_they_are_shown_in(view, stack):
+def test_charts_fit_into_their_containers(view, stack):
     page, _ = view(viewport={"width": 1200, "height": 800})
     go(page, stack)
     width = "(e) => e.getBoundingClientRect().width / e.viewBox.baseVal.width"
@@ -311,7 +311,7 @@ def test_charts_fit_into_what_they_are_shown_in(view, stack):
 
 
 def alert(days_ago, source, status="over"):
-    """As `GET /alerts` lists it."""
+    """An alert in the format of `GET /alerts`."""
     started = TODAY - timedelta(days=days_ago) + timedelta(hours=9, minutes=15)
     ended = f"{started + timedelta(minutes=20):%Y-%m-%dT%H:%M:%SZ}"
     return {

@@ -1,11 +1,11 @@
-"""The page is seen, as it is meant to be seen, after one request."""
+"""The first request is enough to render the page."""
 
 from playwright.sync_api import expect
 
 from functions.portal import pages
 
 
-def test_it_is_painted_while_no_script_has_come(opened, stack):
+def test_it_is_rendered_before_scripts_arrive(opened, stack):
     page = opened(go=False)
     held = []
     page.route("**/page/*.js", lambda route: held.append(route))  # noqa: PLW0108 -- and never answered
@@ -28,7 +28,7 @@ def test_it_is_painted_while_no_script_has_come(opened, stack):
         route.abort()
 
 
-def test_it_asks_no_other_host_and_for_nothing_that_is_not_there(opened, stack):
+def test_it_requests_no_other_host_and_no_missing_file(opened, stack):
     page = opened(go=False)
     asked = []
     page.on("response", lambda response: asked.append((response.url, response.status)))
@@ -66,7 +66,7 @@ def test_it_works_below_a_stage(opened, stack):
         )
 
 
-def test_a_view_takes_no_click_before_it_can_answer_it(opened):
+def test_a_view_is_disabled_until_its_script_has_loaded(opened):
     page = opened()
     held = []
     page.route("**/page/camera.js", lambda route: held.append(route))  # noqa: PLW0108
@@ -79,7 +79,7 @@ def test_a_view_takes_no_click_before_it_can_answer_it(opened):
     assert not page.locator("#camera").evaluate("(view) => view.inert")
 
 
-def test_a_view_that_does_not_come_is_said_and_can_be_asked_for_again(opened, stack):
+def test_a_view_that_fails_to_load_is_reported_and_can_be_retried(opened, stack):
     page = opened(go=False)
     page.route("**/page/trust.js", lambda route: route.abort())
     page.goto(stack)

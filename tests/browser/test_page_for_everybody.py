@@ -1,4 +1,4 @@
-"""Usable without a mouse, without sight, on a phone, by day and by night: axe's rules, and what axe cannot see."""
+"""Accessibility: axe's rules, keyboard, screen reader, small screens, light and dark mode."""
 
 import re
 
@@ -77,7 +77,7 @@ def pictured(launch):
 @pytest.mark.parametrize(
     ("screen", "scheme"), SCREENS, ids=["desk", "desk by night", "phone", "phone by night"]
 )
-def test_axe_finds_nothing_and_nothing_sticks_out(opened, pictured, show, screen, scheme):
+def test_axe_finds_nothing_and_nothing_overflows(opened, pictured, show, screen, scheme):
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="needs axe: make test installs it"
     )
@@ -90,7 +90,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(opened, pictured, show, screen
     assert page.evaluate("() => document.documentElement.scrollWidth") <= screen["width"]
 
 
-def test_everything_on_it_is_reached_by_keyboard_and_seen_to_be(page):
+def test_every_control_is_reachable_by_keyboard_with_a_visible_focus(page):
     results(page)
     reached = []
     for _ in range(40):
@@ -125,13 +125,13 @@ def test_everything_on_it_is_reached_by_keyboard_and_seen_to_be(page):
         assert name in text
 
 
-def test_a_picture_is_chosen_by_keyboard(page):
+def test_a_picture_can_be_chosen_by_keyboard(page):
     with page.expect_file_chooser() as choosing:
         page.get_by_label("Choose pictures").press("Enter")
     assert choosing.value.is_multiple()
 
 
-def test_the_view_that_is_shown_is_told_and_can_be_gone_back_from(page):
+def test_the_current_view_is_announced_and_the_back_button_works(page):
     page.get_by_role("button", name="Camera", exact=True).press("Enter")
     expect(page).to_have_title(re.compile("^Camera .* MaskWatch$"))
     expect(page.get_by_role("button", name="Camera", exact=True)).to_have_attribute("aria-current", "page")
@@ -139,14 +139,14 @@ def test_the_view_that_is_shown_is_told_and_can_be_gone_back_from(page):
     expect(page.get_by_role("heading", name="Who wears a mask in this picture?")).to_be_visible()
 
 
-def test_results_are_read_aloud(page):
+def test_results_are_announced(page):
     results(page)
     expect(page.get_by_role("status").first).to_have_text(
         "3 pictures · 3 faces · 1 mask · 1 worn wrongly · 1 no mask · 1 not scored"
     )
 
 
-def test_people_in_view_are_read_aloud_now_and_then(opened, pictured):
+def test_people_in_view_are_announced_at_intervals(opened, pictured):
     page = opened(pictured, permissions=["camera"])
     camera(page)
     expect(page.locator("#announce")).to_have_text("1 no mask, 2 mask in view. 0 people so far.")

@@ -1,4 +1,4 @@
-"""The API key: asked for when the service wants one, kept in the tab alone."""
+"""The page asks for the API key when the service requires it, and keeps it only in the tab."""
 
 import pytest
 from playwright.sync_api import expect
@@ -9,7 +9,7 @@ from tests.pictures import draw_face
 
 @pytest.fixture
 def page(opened):
-    """The page of somebody who has not given a key yet."""
+    """The page without a key."""
     return opened(key=None)
 
 
@@ -29,7 +29,7 @@ def stores(page):
     )
 
 
-def test_it_is_asked_for_once_and_the_pictures_go_on(page):
+def test_it_is_asked_for_once_and_the_queue_continues(page):
     choose(page, 4)
     dialog = page.get_by_role("dialog", name="API key")
     expect(dialog).to_contain_text("This service requires a key.")
@@ -39,7 +39,7 @@ def test_it_is_asked_for_once_and_the_pictures_go_on(page):
     expect(dialog).to_be_hidden()
 
 
-def test_a_wrong_one_is_said_and_asked_for_again(page):
+def test_a_wrong_key_is_reported_and_asked_for_again(page):
     choose(page)
     give(page, "wrong")
     expect(page.get_by_role("dialog")).to_contain_text("The service does not know this key.")
@@ -48,7 +48,7 @@ def test_a_wrong_one_is_said_and_asked_for_again(page):
 
 
 @pytest.mark.parametrize("how", ["Cancel", "Escape"])
-def test_who_has_none_may_go_on_without(page, how):
+def test_the_dialog_can_be_dismissed(page, how):
     choose(page)
     expect(page.get_by_role("dialog")).to_be_visible()
     if how == "Escape":
@@ -64,7 +64,7 @@ def test_who_has_none_may_go_on_without(page, how):
     expect(page.locator(".words .meta")).to_have_count(1)
 
 
-def test_it_is_kept_in_this_tab_alone(page, stack):
+def test_it_is_kept_only_in_this_tab(page, stack):
     choose(page)
     give(page, "local")
     expect(page.locator(".words .meta")).to_have_count(1)
@@ -89,7 +89,7 @@ def test_it_can_be_forgotten(page):
     assert stores(page)[0] == "{}"
 
 
-def test_it_is_sent_to_no_page_and_in_no_address(page):
+def test_it_is_not_sent_with_page_requests_or_in_urls(page):
     page.get_by_role("button", name="API key").click()
     give(page, "local")
     asked = []

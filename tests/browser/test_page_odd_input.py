@@ -1,4 +1,4 @@
-"""What comes to the page otherwise than one would wish: folders, empty files, old browsers, answers that are none."""
+"""The page handles unusual input: folders, empty files, old browsers, unexpected answers."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def choose(page, *files):
 
 
 def drop(page, *paths):
-    """Drop files or folders from outside, as the operating system does."""
+    """Drop files or folders like the operating system."""
     devtools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -71,8 +71,8 @@ def test_a_dropped_folder_without_pictures_says_so(page, tmp_path):
     expect(refused(page)).to_contain_text("There are no pictures in that folder.")
 
 
-def test_a_dropped_file_is_judged_whatever_its_name(page, tmp_path):
-    """The browser tells no type of it, without which the gateway would take it for text."""
+def test_a_dropped_file_is_scored_with_any_name(page, tmp_path):
+    """The browser gives it no type, without which the gateway would treat it as text."""
     (tmp_path / "snapshot").write_bytes(encode(draw_face()))
     drop(page, tmp_path / "snapshot")
     expect(page.locator(".card .summary")).to_be_visible()
@@ -82,7 +82,7 @@ def test_a_dropped_file_is_judged_whatever_its_name(page, tmp_path):
 
 
 @pytest.mark.parametrize("body", ["<h1>Welcome to this hotel</h1>", "null", "{}", '{"label": "mask"'])
-def test_an_answer_that_is_none_holds_up_no_other(page, body):
+def test_an_answer_that_is_not_json_does_not_stop_the_others(page, body):
     bodies = [body] * 3 + [None]
     answers = iter(bodies)
 
@@ -99,12 +99,12 @@ def test_an_answer_that_is_none_holds_up_no_other(page, body):
     expect(page.locator(".card .summary")).to_have_count(1)
 
 
-def test_an_empty_file_is_said_to_be_that(page):
+def test_an_empty_file_is_reported(page):
     choose(page, file(b"", "empty.jpg"))
     expect(refused(page)).to_contain_text("The file is empty.")
 
 
-def test_a_picture_that_the_browser_cannot_scale_goes_as_it_is(opened, stack):
+def test_a_picture_that_the_browser_cannot_scale_is_sent_unchanged(opened, stack):
     page = opened(go=False)
     page.add_init_script("HTMLCanvasElement.prototype.toBlob = (done) => done(null)")
     page.goto(stack)
@@ -112,7 +112,7 @@ def test_a_picture_that_the_browser_cannot_scale_goes_as_it_is(opened, stack):
     expect(page.locator(".card .summary")).to_be_visible(timeout=60_000)
 
 
-def test_csv_may_be_downloaded_while_charts_load(page):
+def test_csv_can_be_downloaded_while_charts_load(page):
     held = []
 
     def hold(route):
@@ -129,7 +129,7 @@ def test_csv_may_be_downloaded_while_charts_load(page):
 
 
 @pytest.mark.parametrize("key", ["’local", "lo cal", "schlüssel"])  # noqa: RUF001 -- as word processors write it
-def test_what_can_be_no_key_is_said_to_be_none(opened, key):
+def test_an_invalid_key_is_reported(opened, key):
     page = opened(key=None)
     page.get_by_role("button", name="API key").click()
     page.get_by_label("Key", exact=True).fill(key)
@@ -139,19 +139,19 @@ def test_what_can_be_no_key_is_said_to_be_none(opened, key):
 
 
 @pytest.mark.parametrize("name", ["constructor", "__proto__", "toString", "valueOf"])
-def test_an_address_names_a_view_or_the_first_one_is_shown(opened, name):
+def test_the_url_fragment_selects_the_view_by_default_the_first(opened, name):
     page = opened(at=f"#{name}")
     expect(page.locator("#picture")).to_be_visible()
     expect(page).to_have_title("Picture – MaskWatch")  # noqa: RUF001 -- as the page writes it
 
 
 @pytest.mark.parametrize(("text", "cell"), CELLS)
-def test_no_cell_of_its_csv_is_computed(page, text, cell):
+def test_formulas_in_csv_are_escaped(page, text, cell):
     found = page.evaluate("async (text) => (await import('./page/csv.js')).cell(text)", text)
     quoted = '"' + cell.replace('"', '""') + '"'
     assert found in {cell, quoted}
 
 
-def test_its_csv_says_that_it_is_utf_8(page):
+def test_csv_has_a_bom(page):
     text = page.evaluate("async () => (await import('./page/csv.js')).asCsv([])")
     assert text.startswith("\ufefffile,")

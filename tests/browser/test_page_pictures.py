@@ -1,4 +1,4 @@
-"""The view of pictures: however they come in, each gets its answer, and the answers can be taken away."""
+"""The picture view scores pictures from every input, and offers the results as CSV."""
 
 import base64
 import csv
@@ -36,7 +36,7 @@ def give(page, event, picture=None, name="dropped.jpg"):
     page.evaluate(DROP, [event, base64.b64encode(picture).decode(), name])
 
 
-def test_several_pictures_are_judged_each_on_its_own(page):
+def test_several_pictures_are_scored_separately(page):
     choose(
         page,
         file(draw_scene(), "three.jpg"),
@@ -54,7 +54,7 @@ def test_several_pictures_are_judged_each_on_its_own(page):
     expect(words).to_contain_text(re.compile(r"Model \d\S* · \d+ ms · \d+:\d\d"))
 
 
-def test_boxes_lie_where_the_faces_are(page):
+def test_boxes_are_over_the_faces(page):
     page.set_viewport_size({"width": 1400, "height": 1000})
     answer = prediction(face("mask", box=(160, 120, 320, 240)), face("incorrect", 0.7, (0, 0, 64, 48)))
     page.route("**/predict*", lambda route: route.fulfill(json=answer))
@@ -77,14 +77,14 @@ def test_boxes_lie_where_the_faces_are(page):
     assert page.locator(".faces li").nth(0).locator(".fill").first.evaluate("(e) => e.style.width") == "90%"
 
 
-def test_a_picture_without_a_face_is_judged_as_a_whole(page):
+def test_a_picture_without_a_face_is_classified_as_a_whole(page):
     page.route("**/predict*", lambda route: route.fulfill(json=prediction()))
     choose(page, file(draw_scene()))
     expect(cards(page)).to_contain_text("No face found: the whole picture was scored.")
     expect(page.locator(".box")).to_have_count(0)
 
 
-def test_pictures_may_be_dropped_anywhere(page):
+def test_pictures_can_be_dropped_anywhere(page):
     give(page, "dragover")
     expect(page.locator("body")).to_have_class("dragging")
     give(page, "drop")
@@ -92,13 +92,13 @@ def test_pictures_may_be_dropped_anywhere(page):
     expect(page.locator(".words .meta")).to_have_count(1)
 
 
-def test_a_picture_may_be_pasted(page):
+def test_a_picture_can_be_pasted(page):
     give(page, "paste", name="image.png")
     expect(page.locator(".words .meta")).to_have_count(1)
     expect(cards(page)).to_contain_text("image.png")
 
 
-def test_what_is_dropped_on_another_view_is_left_alone(page):
+def test_a_drop_on_another_view_is_ignored(page):
     page.get_by_role("button", name="Compliance").click()
     give(page, "drop")
     page.get_by_role("button", name="Picture", exact=True).click()
@@ -121,11 +121,11 @@ READ_WHAT_WAS_SENT = """() => new Promise((done) => {
 
 
 def sent(page):
-    """The bytes of the picture that was sent last; the driver does not show those of a Blob."""
+    """Return the bytes of the last picture sent; Playwright does not expose the bytes of a Blob."""
     return base64.b64decode(page.evaluate(READ_WHAT_WAS_SENT))
 
 
-def test_a_picture_that_the_api_would_not_take_is_scaled_down_before_it_is_sent(page):
+def test_a_picture_above_the_api_s_limits_is_scaled_before_it_is_sent(page):
     page.evaluate(KEEP_WHAT_IS_SENT)
     large = draw_face(3600, 4500)
     with page.expect_request("**/predict*") as asked:
@@ -146,14 +146,14 @@ def test_a_picture_that_the_api_would_not_take_is_scaled_down_before_it_is_sent(
     ],
     ids=["small", "12 megapixels", "WebP", "misnamed", "without an ending"],
 )
-def test_a_picture_that_the_api_takes_is_sent_as_it_is(page, picture):
+def test_a_picture_that_the_api_accepts_is_sent_unchanged(page, picture):
     page.evaluate(KEEP_WHAT_IS_SENT)
     choose(page, picture)
     expect(page.locator(".words .meta")).to_have_count(1)
     assert sent(page) == picture["buffer"]
 
 
-def test_a_large_picture_that_is_damaged_is_refused_though_the_browser_shows_it(page):
+def test_a_damaged_large_picture_is_refused_although_the_browser_shows_it(page):
     pixels = np.random.default_rng(0).normal(128, 40, (3000, 2400, 3)).clip(0, 255).astype(np.uint8)
     data = encode(Image.fromarray(pixels), quality=40)
     choose(page, file(data[:1_000_000] + data[1_001_460:]))
@@ -161,7 +161,7 @@ def test_a_large_picture_that_is_damaged_is_refused_though_the_browser_shows_it(
     expect(page.locator(".frame img")).to_be_visible()
 
 
-def test_a_kind_that_only_the_browser_reads_is_sent_as_jpeg(page):
+def test_a_format_that_only_the_browser_reads_is_sent_as_jpeg(page):
     page.evaluate(KEEP_WHAT_IS_SENT)
     choose(page, file(draw_face(), "face.bmp", "BMP"))
     expect(page.locator(".words .meta")).to_have_count(1)
@@ -169,7 +169,7 @@ def test_a_kind_that_only_the_browser_reads_is_sent_as_jpeg(page):
 
 
 @pytest.mark.parametrize("scale", [1, 10])
-def test_a_picture_that_lies_on_its_side_is_shown_and_sent_upright(page, scale):
+def test_a_rotated_picture_is_shown_and_sent_upright(page, scale):
     upright = draw_scene((120,), 240 * scale, 320 * scale)
     lying = upright.rotate(90, expand=True)
     exif = lying.getexif()
@@ -182,7 +182,7 @@ def test_a_picture_that_lies_on_its_side_is_shown_and_sent_upright(page, scale):
     assert shown["width"] / shown["height"] == pytest.approx(3 / 4, abs=0.01)
 
 
-def test_no_more_than_three_are_under_way_at_once(page):
+def test_at_most_three_requests_run_concurrently(page):
     held = []
     page.route("**/predict*", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright takes no builtin
     choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(5)))
@@ -195,7 +195,7 @@ def test_no_more_than_three_are_under_way_at_once(page):
     expect(page.locator("#totals")).to_have_text("5 pictures · 5 faces · 5 mask")
 
 
-def test_results_are_taken_away_as_csv(page):
+def test_results_can_be_downloaded_as_csv(page):
     answers = [prediction(face("mask", 0.9, (100, 50, 20, 30)), face("no_mask", 0.8)), prediction()]
     page.route("**/predict*", lambda route: route.fulfill(json=answers.pop(0)))
     choose(page, file(draw_face(4800, 3600), "=1+2, large.jpg"))  # answered in pixels of 0.4 of its size
@@ -221,7 +221,7 @@ def test_results_are_taken_away_as_csv(page):
     assert rows[3]["problem"] == "The service cannot be reached."
 
 
-def test_clearing_forgets_results_and_what_is_under_way(page):
+def test_clearing_removes_results_and_cancels_requests(page):
     held = []
     page.route("**/predict*", lambda route: held.append(route))  # noqa: PLW0108
     choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(5)))
@@ -239,7 +239,7 @@ def test_clearing_forgets_results_and_what_is_under_way(page):
     assert len(held) == 3
 
 
-def test_what_is_right_can_be_said(page):
+def test_the_actual_label_can_be_sent(page):
     choose(page, file(draw_scene()))
     page.locator(".wrong").evaluate("each => { each.open = true; }")  # one in a hundred is open already
     with page.expect_request("**/feedback") as sent:
@@ -251,7 +251,7 @@ def test_what_is_right_can_be_said(page):
     expect(page.locator(".wrong")).to_contain_text("Thank you. “Worn wrongly” is saved")
 
 
-def test_a_correction_that_does_not_arrive_is_said(page):
+def test_a_failed_correction_is_reported(page):
     page.route("**/feedback", lambda route: route.abort())
     choose(page, file(draw_scene()))
     page.locator(".wrong").evaluate("each => { each.open = true; }")  # one in a hundred is open already
@@ -270,13 +270,13 @@ def test_a_prediction_of_the_audit_sample_asks_for_its_label(page):
     assert sent.value.post_data_json["audit"] is True
 
 
-def test_records_tell_what_was_tried_here(page):
+def test_records_have_the_page_s_source(page):
     with page.expect_request("**/predict*") as asked:
         choose(page, file(draw_face()))
     assert asked.value.url.endswith("predict?source=page")
 
 
-def test_a_phone_is_offered_its_own_camera(opened):
+def test_a_phone_offers_its_camera(opened):
     page = opened(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     expect(page.get_by_text("Take a photo")).to_be_visible()
     assert page.locator("#photograph").get_attribute("capture") == "environment"

@@ -1,4 +1,4 @@
-"""Each way in which the API can refuse a picture, in words that say what to do."""
+"""Each refusal of the API is shown with what to do."""
 
 import re
 from itertools import pairwise
@@ -35,7 +35,7 @@ def problem_text(page):
     ],
     ids=["damaged", "too small", "PDF", "HEIC", "too large"],
 )
-def test_a_file_that_cannot_be_scored(page, picture, words):
+def test_a_refused_file_is_shown_with_the_reason(page, picture, words):
     choose(page, picture)
     what, _, advice = words.partition(". ")
     expect(problem_text(page)).to_contain_text(what)
@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_scored(page, picture, words):
         (418, "something-new", "The service could not read the request."),
     ],
 )
-def test_every_problem_has_words_and_the_service_s_own_beside_them(page, status, slug, words):
+def test_every_problem_has_a_message_and_the_service_s_detail(page, status, slug, words):
     page.route("**/predict*", lambda route: route.fulfill(**problem(status, slug, "In detail.")))
     choose(page, file(draw_face()))
     expect(problem_text(page)).to_contain_text(words)
@@ -63,14 +63,14 @@ def test_every_problem_has_words_and_the_service_s_own_beside_them(page, status,
     expect(page.get_by_text("In detail.")).to_be_visible()
 
 
-def test_an_answer_that_is_no_problem_document(page):
+def test_an_answer_that_is_no_problem_document_is_reported(page):
     page.route("**/predict*", lambda route: route.fulfill(status=413, body="<h1>nginx</h1>"))
     choose(page, file(draw_face()))
     expect(problem_text(page)).to_contain_text("The file is too large to send.")
 
 
 @pytest.mark.parametrize(("status", "slug"), [(429, "throttled"), (500, "internal"), (504, "internal")])
-def test_what_passes_is_tried_again_by_itself(page, status, slug):
+def test_a_transient_error_is_retried(page, status, slug):
     asked = []
 
     def answer(route):
@@ -86,7 +86,7 @@ def test_what_passes_is_tried_again_by_itself(page, status, slug):
     assert len(asked) == 3
 
 
-def test_the_service_s_own_pause_is_kept(page):
+def test_the_retry_after_of_the_service_is_honoured(page):
     times = []
 
     def answer(route):
@@ -110,7 +110,7 @@ def test_the_service_s_own_pause_is_kept(page):
         (500, "internal", "The service failed."),
     ],
 )
-def test_what_does_not_pass_is_said_in_the_end_and_can_be_tried_by_hand(page, status, slug, words):
+def test_a_lasting_error_is_shown_and_can_be_retried_by_hand(page, status, slug, words):
     page.clock.install()
     page.route("**/predict*", lambda route: route.fulfill(**problem(status, slug)))
     choose(page, file(draw_face()))
@@ -125,7 +125,7 @@ def test_what_does_not_pass_is_said_in_the_end_and_can_be_tried_by_hand(page, st
     expect(problem_text(page)).to_have_count(0)
 
 
-def test_a_lost_connection(page):
+def test_a_lost_connection_is_reported(page):
     page.context.set_offline(True)
     choose(page, file(draw_face()))
     expect(problem_text(page)).to_contain_text("The service cannot be reached.Check your connection")
@@ -135,6 +135,6 @@ def test_a_lost_connection(page):
     expect(page.locator(".words .meta")).to_have_count(1)
 
 
-def test_one_bad_picture_does_not_hold_up_the_others(page):
+def test_one_refused_picture_does_not_stop_the_others(page):
     choose(page, file(b"no picture", "bad.jpg"), file(draw_face(), "good.jpg"))
     expect(page.locator("#totals")).to_contain_text(re.compile("2 pictures · .* · 1 not scored"))

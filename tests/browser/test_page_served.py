@@ -1,4 +1,4 @@
-"""How the page comes to the browser: small, strict, asked for again only where it changed, below any stage."""
+"""The page is served small, with a strict policy, cacheable and under any stage."""
 
 import gzip
 import importlib
@@ -23,7 +23,7 @@ def policy(answer):
 
 
 @pytest.mark.parametrize("path", ["", "docs"])
-def test_nothing_may_run_but_what_was_shipped(stack, path):
+def test_the_policy_allows_only_shipped_scripts(stack, path):
     answer = requests.get(stack + path, timeout=30)
 
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
@@ -48,7 +48,7 @@ def test_only_the_page_may_use_the_camera(stack):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_comes_as_what_it_is_and_only_once(stack, name):
+def test_a_script_has_its_type_and_is_cached(stack, name):
     first = requests.get(f"{stack}page/{name}", timeout=30)
     again = requests.get(f"{stack}page/{name}", headers={"If-None-Match": first.headers["ETag"]}, timeout=30)
 
@@ -56,7 +56,7 @@ def test_a_script_comes_as_what_it_is_and_only_once(stack, name):
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
 
 
-def test_a_script_comes_through_the_real_gateway_s_event(monkeypatch):
+def test_a_script_is_served_for_the_sample_event(monkeypatch):
     for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET", "ALERTS_TABLE"):
         monkeypatch.setenv(name, "a-name")
     handler = importlib.import_module("functions.portal.app").handler
@@ -67,30 +67,30 @@ def test_a_script_comes_through_the_real_gateway_s_event(monkeypatch):
     assert (answer["statusCode"], answer["body"]) == (200, pages.script("main.js").body)
 
 
-def test_the_page_itself_comes_only_once(stack):
+def test_the_page_is_cached(stack):
     tag = requests.get(stack, timeout=30).headers["ETag"]
     assert requests.get(stack, headers={"If-None-Match": tag}, timeout=30).status_code == 304
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "style.css", "..%2Fpages.py", "index.html"])
-def test_no_other_file_comes(stack, name):
+def test_other_files_are_not_served(stack, name):
     answer = requests.get(f"{stack}page/{name}", timeout=30)
 
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:maskwatch:problem:not-found"
 
 
-def test_all_of_it_weighs_less_than_35_kb_as_api_gateway_compresses_it(stack):
+def test_the_compressed_page_is_smaller_than_35_kb(stack):
     parts = [requests.get(stack + path, timeout=30).content for path in ["", *(f"page/{n}" for n in SCRIPTS)]]
     assert sum(len(gzip.compress(part)) for part in parts) < 35_000
 
 
-def test_it_is_found_below_a_stage():
+def test_it_works_under_a_stage():
     assert '<base href="/v1/">' in pages.front_page("/v1").body
     assert "&quot;" in pages.front_page('/"').body
 
 
-def test_its_style_is_put_in_where_its_link_was():
+def test_its_style_is_inlined():
     body = pages.front_page("").body
     assert "<style>:root" in body
     assert "style.css" not in body

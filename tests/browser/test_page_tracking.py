@@ -1,4 +1,4 @@
-"""Who is who from frame to frame, and labels that do not flicker: the page's own functions, run by the browser."""
+"""Tracking and label smoothing: the page's functions, run in the browser."""
 
 import random
 from itertools import pairwise
@@ -13,7 +13,7 @@ from tests.tracking import ALERT_AFTER, CASES, expected, faces_of, told
 
 @pytest.fixture(scope="module")
 def run(browser, stack):
-    """Run a program in the page, with all that track.js and pace.js export in `$` and an argument in `given`."""
+    """Run a script in the page, with the exports of track.js and pace.js in `$` and an argument in `given`."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(stack)
@@ -54,7 +54,7 @@ def changes(sequence):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_people_are_followed_as_specified(run, case):
+def test_people_are_tracked_as_specified(run, case):
     assert ALERT_AFTER == 1  # as FOLLOW has it
     answers = follow(run, [[frame["at"], faces_of(frame)] for frame in case["frames"]], **case["settings"])
 
@@ -70,7 +70,7 @@ def test_people_are_followed_as_specified(run, case):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_command_line_follows_crowds_to_the_last_digit_as_the_page_does(run, seed):
+def test_the_command_line_and_the_page_track_crowds_identically(run, seed):
     chance = random.Random(seed)  # noqa: S311 -- no secret
     walkers = [[chance.uniform(0, 600), chance.uniform(0, 400)] for _ in range(12)]
     frames, now = [], 0.0
@@ -104,7 +104,7 @@ def test_the_command_line_follows_crowds_to_the_last_digit_as_the_page_does(run,
             assert chances == pytest.approx(own, abs=1e-12)
 
 
-def test_a_flickering_label_is_steady(run):
+def test_a_flickering_label_is_smoothed(run):
     raw = ["mask", "mask", "mask", *(["no_mask", "mask"] * 20)]
     frames = [[i / 10, [face(label, 0.9)]] for i, label in enumerate(raw)]
 
@@ -113,7 +113,7 @@ def test_a_flickering_label_is_steady(run):
     assert changes(labels(follow(run, frames, steadiness=0, margin=0))) == 40  # it is this that does it
 
 
-def test_a_real_change_gets_through_within_a_second(run):
+def test_a_real_change_is_shown_within_a_second(run):
     frames = [[i / 10, [face("mask" if i < 20 else "no_mask", 0.95)]] for i in range(40)]
     shown = labels(follow(run, frames))
     assert changes(shown) == 1
@@ -121,14 +121,14 @@ def test_a_real_change_gets_through_within_a_second(run):
 
 
 @pytest.mark.parametrize("rate", [2, 10, 30])
-def test_a_change_takes_as_long_at_any_rate(run, rate):
+def test_a_change_takes_equally_long_at_any_frame_rate(run, rate):
     frames = [[i / rate, [face("mask" if i < 5 * rate else "no_mask")]] for i in range(10 * rate)]
     last_with = 5 - 1 / rate
     after = labels(follow(run, frames)).index("no_mask") / rate - last_with
     assert 0.3 <= after <= 0.5 + 1 / rate
 
 
-def test_the_lead_that_a_label_needs_is_hysteresis(run):
+def test_a_label_changes_with_hysteresis(run):
     def near(share):
         return face("mask", share) | {"probabilities": {"mask": share, "no_mask": 1 - share, "incorrect": 0}}
 
@@ -137,13 +137,13 @@ def test_the_lead_that_a_label_needs_is_hysteresis(run):
     assert changes(labels(follow(run, hovering, steadiness=0.1, margin=0))) > 5
 
 
-def test_smoothing_stays_a_probability(run):
+def test_smoothed_values_are_probabilities(run):
     frames = [[i / 10, [face("mask" if i % 3 else "incorrect", 0.9)]] for i in range(30)]
     for answer in follow(run, frames):
         assert sum(answer["people"][0]["probabilities"].values()) == pytest.approx(1)
 
 
-def test_people_who_pass_each_other_stay_who_they_are(run):
+def test_people_who_pass_each_other_keep_their_ids(run):
     frames = []
     for i in range(20):
         left, right = (0.05 * i, 0, 0.2, 0.2), (0.9 - 0.05 * i, 0.15, 0.2, 0.2)
@@ -156,7 +156,7 @@ def test_people_who_pass_each_other_stay_who_they_are(run):
     assert answers[-1]["counts"] == {"people": 2, "mask": 1, "no_mask": 1, "incorrect": 0}
 
 
-def test_who_hardly_overlaps_is_somebody_else(run):
+def test_a_face_with_little_overlap_is_another_person(run):
     beside = [
         [i / 10, [face(box=(0 if i < 10 else 80, 0, 100, 100))]] for i in range(30)
     ]  # a ninth is shared
@@ -164,22 +164,22 @@ def test_who_hardly_overlaps_is_somebody_else(run):
     assert follow(run, beside, overlap=0.05)[-1]["counts"]["people"] == 1
 
 
-def test_who_is_hidden_for_a_moment_is_not_counted_again(run):
+def test_a_person_hidden_for_a_moment_is_not_counted_again(run):
     frames = [[i / 10, [] if 10 <= i < 16 else [face()]] for i in range(30)]
     assert follow(run, frames)[-1]["counts"]["people"] == 1
 
 
-def test_who_comes_later_to_the_same_place_is_somebody_else(run):
+def test_a_later_face_at_the_same_place_is_another_person(run):
     frames = [[i / 10, [] if 10 <= i < 25 else [face("mask" if i < 10 else "no_mask")]] for i in range(40)]
     assert follow(run, frames)[-1]["counts"] == {"people": 2, "mask": 1, "no_mask": 1, "incorrect": 0}
 
 
-def test_what_flashes_up_for_a_frame_is_nobody(run):
+def test_a_detection_in_one_frame_is_not_a_person(run):
     frames = [[i, [face()] if i % 3 == 0 else []] for i in range(30)]
     assert follow(run, frames)[-1]["counts"]["people"] == 0
 
 
-def test_who_has_no_mask_for_long_is_told_from_who_takes_it_off_briefly(run):
+def test_taking_a_mask_off_briefly_raises_no_alert(run):
     long = [[i / 10, [face("no_mask", 0.99)]] for i in range(30)]
     assert [bool(answer["bare"]) for answer in follow(run, long)].index(True) == 11
 
@@ -187,7 +187,7 @@ def test_who_has_no_mask_for_long_is_told_from_who_takes_it_off_briefly(run):
     assert not any(answer["bare"] for answer in follow(run, briefly))
 
 
-def test_who_has_left_raises_no_alert(run):
+def test_a_person_who_has_left_raises_no_alert(run):
     frames = [[i / 10, [face("no_mask", 0.99)] if i < 20 else []] for i in range(40)]
     assert follow(run, frames)[-1]["bare"] == []
 
@@ -233,7 +233,7 @@ def test_waits_grow_to_half_a_minute_and_end_with_an_answer(run):
     assert run(program, [{"status": 429, "after": 7}] * 2)[0] == [7, 7]
 
 
-def test_being_throttled_slows_frames_down_and_answers_speed_them_up(run):
+def test_throttling_slows_the_pace_and_answers_raise_it(run):
     program = """
       let { pace } = $.refused($.refused($.START, given).pace, given);
       const slowed = $.interval(pace, 10);

@@ -1,4 +1,4 @@
-"""The images as `sam build` makes them, once for all tests of this folder."""
+"""The images of `sam build`, built once for all tests of this folder."""
 
 import json
 import os
@@ -22,7 +22,7 @@ PROJECT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Invocation:
-    """What one `sam local invoke` printed: the function's answer, and its log."""
+    """The output of `sam local invoke`: the function's answer and its log."""
 
     stdout: str
     log: str
@@ -33,7 +33,7 @@ class Invocation:
 
 
 class Sam:
-    """The SAM CLI on this project; everything it builds goes into `build`, a folder of the tests' own."""
+    """The SAM CLI on this project, which builds into `build`, a temporary folder."""
 
     def __init__(self, command, build):
         self._command = command
@@ -65,7 +65,7 @@ class Sam:
 
     @contextmanager
     def api(self, port):
-        """Serve the API; yields its address."""
+        """Serve the API, and yield its URL."""
         process = subprocess.Popen(
             [
                 *(self._command, "local", "start-api", "--template", str(self.template)),
@@ -92,7 +92,7 @@ class Sam:
 
 @pytest.fixture(scope="session")
 def sam(tmp_path_factory):
-    """The SAM CLI, the images built."""
+    """The SAM CLI after building the images."""
     command = shutil.which(os.environ.get("SAM", "sam"))
     if not command:
         pytest.skip("container tests need the SAM CLI: make test-container")
@@ -108,7 +108,7 @@ def sam(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def docker(sam):  # noqa: ARG001 -- what is asked about is what was built
-    """Run `docker …` and return what it printed."""
+    """Run `docker …` and return its output."""
 
     def run(*arguments, check=True):
         done = subprocess.run(
@@ -122,7 +122,7 @@ def docker(sam):  # noqa: ARG001 -- what is asked about is what was built
 
 @pytest.fixture(scope="session")
 def moto():
-    """A moto server that containers reach, too: its port, and a client of its S3."""
+    """A moto server that containers can reach: its port, and a client of its S3."""
     server = ThreadedMotoServer(ip_address="0.0.0.0", port=0, verbose=False)  # noqa: S104 -- of a test
     server.start()
     _, port = server.get_host_and_port()
@@ -133,7 +133,7 @@ def moto():
 
 @pytest.fixture(scope="module")
 def start(docker, moto):
-    """Start a function as Lambda does, in a container without a writable disk; gives what calls it."""
+    """Start a function in a read-only container, as on Lambda; yield a function that invokes it."""
     containers = []
 
     def start_one(function, handler, memory, timeout, **environment):
@@ -174,7 +174,7 @@ def start(docker, moto):
 
 @pytest.fixture(scope="session")
 def routes():
-    """Name the function behind a path, as functions/portal/openapi.yaml says."""
+    """Return the function that serves a path, from functions/portal/openapi.yaml."""
     text = (PROJECT / "functions" / "portal" / "openapi.yaml").read_text()
     found = {}
     for path in re.split(r"(?m)^  (?=/)", text)[1:]:

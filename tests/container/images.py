@@ -1,4 +1,4 @@
-"""What `sam build` calls the images, by the function in template.yaml."""
+"""The image names of `sam build`, by the function in template.yaml."""
 
 IMAGES = {
     "PredictFunction": "predictfunction:inference",

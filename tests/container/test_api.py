@@ -45,7 +45,7 @@ def test_the_portal_serves_page_document_and_documentation(url):
     assert "swagger-ui" in requests.get(f"{url}/docs", timeout=60).text
 
 
-def test_a_wrong_method_is_told_from_a_wrong_path(url):
+def test_a_wrong_method_and_a_wrong_path_have_different_problems(url):
     answer = requests.get(f"{url}/predict", timeout=60)
 
     assert answer.status_code == 405

@@ -1,4 +1,4 @@
-"""The image scores what is in S3 when it gets the queue's messages."""
+"""The image scores objects in S3 for messages of the queue."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_the_sample_event_gets_its_results(invoke, s3):
     assert result(s3, "damaged.jpg")["problem"]["status"] == 422
 
 
-def test_what_s3_does_not_hand_out_goes_back(invoke):
+def test_a_message_for_an_unreadable_object_returns(invoke):
     event = json.loads((PROJECT / "events" / "batch-pictures.json").read_text())
     for record in event["Records"]:
         record["body"] = record["body"].replace('"name": "uploads"', '"name": "no-such-bucket"')

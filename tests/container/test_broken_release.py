@@ -1,4 +1,4 @@
-"""A release that does not verify never serves: every call fails, and the log says why."""
+"""With a release that does not verify, every call fails, and the log says why."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ def intact(folder):
 
 @pytest.fixture
 def answer(docker, tmp_path):
-    """Start Predict on a release that `spoil` has altered; return its answer to GET /health and its log."""
+    """Start Predict with a release that `spoil` has altered; return its answer to GET /health and its log."""
     started = []
 
     def run(spoil):

@@ -1,4 +1,4 @@
-"""The image of Drift reads records and writes its report, in the memory and on the disk that Lambda gives it."""
+"""The image of Drift reads records and writes its report within Lambda's memory and on its read-only disk."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ def s3(moto):
 
 
 def record(number):
-    """One prediction of the release in the image."""
+    """A prediction of the release in the image."""
     manifest = json.loads((PROJECT / "functions" / "inference" / "model" / "manifest.json").read_text())
     share = number / 600
     appearance = ("brightness", "contrast", "sharpness", "saturation", "noise", "blockiness")
@@ -65,7 +65,7 @@ def test_the_sample_event_gets_its_report(invoke, s3):
     assert compliance["rows"][0]["mask"] == 600
 
 
-def test_a_window_that_is_none_is_an_error(invoke):
+def test_an_invalid_window_is_an_error(invoke):
     assert "`hours` must be" in invoke({"hours": -1})["errorMessage"]
 
 

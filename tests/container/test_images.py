@@ -1,4 +1,4 @@
-"""The images hold what they need and no more, and run as Lambda runs them: unprivileged, on a read-only disk."""
+"""The images contain only what they need, and run unprivileged on a read-only disk, as on Lambda."""
 
 import json
 
@@ -27,7 +27,7 @@ def test_an_image_is_small(docker, function):
         (IMAGES["PortalFunction"], "functions.portal.app"),
     ],
 )
-def test_a_handler_loads_as_any_user_on_a_read_only_disk_from_bytecode_and_nothing_heavy(
+def test_a_handler_loads_from_bytecode_as_any_user_on_a_read_only_disk_without_heavy_modules(
     docker, image, module
 ):
     program = (

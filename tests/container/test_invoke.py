@@ -46,7 +46,7 @@ def test_every_event_is_answered(sam, routes, event):
         assert content_type == "application/problem+json"
 
 
-def test_what_s3_sends_to_try_the_queue_is_taken(sam):
+def test_the_test_event_of_s3_is_accepted(sam):
     assert sam.invoke("BatchFunction", PROJECT / "events" / "batch-test.json").answer == {
         "batchItemFailures": []
     }
@@ -66,7 +66,7 @@ def limits(event, context):
 
 @pytest.fixture(scope="session")
 def probe(sam, tmp_path_factory):
-    """A copy of the built template whose Predict runs one of the probe's functions in the same image."""
+    """A copy of the built template whose Predict runs a function of the probe in the same image."""
     folder = tmp_path_factory.mktemp("probe")
     (folder / "probe.py").write_text(PROBE)
     (folder / "Dockerfile").write_text(f"FROM {IMAGES['PredictFunction']}\nCOPY probe.py /var/task/\n")
@@ -93,14 +93,14 @@ def test_memory_and_timeout_reach_the_function(probe):
     assert 0 < answer["left"] <= 7000
 
 
-def test_the_timeout_holds(probe):
+def test_the_timeout_is_enforced(probe):
     ended = probe("sleep", "PredictTimeout=3")
 
     # Of the SAM CLI, which says so in its log, and the runtime, which answers it, either may be first.
     assert "timed out after 3" in ended.stdout + ended.log
 
 
-def test_the_memory_limit_holds(probe):
+def test_the_memory_limit_is_enforced(probe):
     answer = probe("hoard", "PredictMemory=512", "PredictTimeout=29").answer
 
     assert answer["errorMessage"].endswith("signal: killed")

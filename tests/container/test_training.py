@@ -58,7 +58,7 @@ def docker(*arguments):
 
 
 def serve(release):
-    """What Predict answers with that release."""
+    """Return Predict's answer with the release."""
     program = (
         "import json, sys; from functions.inference.predict import handler;"
         "event = json.load(open('events/predict-json.json'));"
@@ -82,7 +82,7 @@ def serve(release):
 
 
 def bare(image, ml, pictures, **hyperparameters):
-    """A job as SageMaker starts it, with /opt/ml in the folder `ml`."""
+    """Run a job as SageMaker does, with /opt/ml in the folder `ml`."""
     config = ml / "input" / "config"
     config.mkdir(parents=True)
     (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
@@ -91,7 +91,7 @@ def bare(image, ml, pictures, **hyperparameters):
 
 
 def is_right(gate, release, version):
-    """Whether what passed serves under its version, and what was refused left a reason and no release.
+    """Check that a candidate that passed serves under its version, and a refused one has a reason and no release.
 
     Thirty drawn pictures do not decide which it is.
     """
@@ -100,7 +100,7 @@ def is_right(gate, release, version):
     return bool(gate["reason"]) and not (release / MANIFEST).exists()
 
 
-def test_the_bare_contract_makes_a_release_that_serves_or_says_why_not(image, pictures, tmp_path):
+def test_the_container_contract_gives_a_serving_release_or_a_reason(image, pictures, tmp_path):
     done = bare(image, tmp_path, pictures, version="9.1.0", stages=STAGES, batch="24")
 
     assert done.returncode == 0, done.stderr[-3000:]
@@ -121,7 +121,7 @@ def test_a_job_that_fails_says_why_in_the_failure_file(image, tmp_path):
     assert "Traceback" not in failure
 
 
-def test_the_sdks_local_mode_trains_a_seed_on_each_instance_and_the_best_is_judged(image, pictures, tmp_path):
+def test_local_mode_trains_one_seed_per_instance_and_judges_the_best(image, pictures, tmp_path):
     composed = (
         subprocess.run(["docker", "compose", "version"], check=False, capture_output=True).returncode == 0
     )
@@ -174,10 +174,10 @@ def definition(image, network, monkeypatch):
         return json.loads(build(spec, session_for("models-bucket")).definition())
 
 
-def test_every_step_of_the_pipeline_finds_what_the_one_before_it_left(
+def test_every_step_of_the_pipeline_finds_the_output_of_the_previous_one(
     definition, network, pictures, tmp_path
 ):
-    """A folder for every S3 address of the definition, mounted where the definition says."""
+    """Each S3 address of the definition is a folder, mounted where the definition says."""
     steps = {step["Name"]: step["Arguments"] for step in definition["Steps"]}
     values = {f"Parameters.{one['Name']}": one["DefaultValue"] for one in definition["Parameters"]}
     values |= {"Execution.PipelineExecutionId": "abc123", "Parameters.InputData": "s3://pictures"}

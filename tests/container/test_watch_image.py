@@ -1,4 +1,4 @@
-"""The image of docs/watch: the command with PyAV, as nobody in particular, which ends well when it is stopped."""
+"""The image of docs/watch runs the command with PyAV as an unprivileged user, and stops cleanly."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def image():
     return IMAGE
 
 
-def test_what_is_no_film_is_told_by_pyav(image):
+def test_a_file_that_is_no_video_is_reported(image):
     done = docker("run", "--rm", image, "watch", "/etc/passwd")
 
     assert done.returncode == 1
@@ -41,7 +41,7 @@ def test_what_is_no_film_is_told_by_pyav(image):
 
 
 @pytest.mark.parametrize("source", ["/film", "/film/film.mp4"])
-def test_what_may_not_be_read_is_told(image, tmp_path, source):
+def test_an_unreadable_file_is_reported(image, tmp_path, source):
     tmp_path.chmod(0o700)  # nobody but its owner, who is not the image's user
     done = docker("run", "--rm", "--volume", f"{tmp_path}:/film:ro", image, "watch", source)
 
@@ -49,7 +49,7 @@ def test_what_may_not_be_read_is_told(image, tmp_path, source):
     assert done.stderr.endswith(f"maskwatch: error: {source} cannot be read: Permission denied\n")
 
 
-def test_it_ends_well_when_it_is_stopped(image):
+def test_it_stops_cleanly(image):
     name = docker("run", "--detach", "--read-only", "--tmpfs=/tmp", image, "watch", "/tmp").stdout.strip()  # noqa: S108
     try:
         # As process 1 it ignores signals until it handles them, which is when it watches.

@@ -1,4 +1,4 @@
-"""What AWS services do with our roles, by AWS's documentation, and MiniStack does without asking the role."""
+"""Calls that AWS services make with the stack's roles, as AWS documents them, and that MiniStack does not check."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _EXECUTION: Final = f"arn:aws:states:{_ARN}:execution:{{stack}}-backfill"
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls about one resource that a role must allow, or must not.
+    """Calls on one resource that a role must allow, or must not.
 
     Attributes:
-        why: What the calls are for.
-        resource: What they are about; names in braces are resources of the template.
-        actions: What is called.
-        denied: Whether the role must not allow it.
+        why: The purpose of the calls.
+        resource: The resource's ARN; names in braces are resources of the template.
+        actions: The actions called.
+        denied: Whether the role must not allow them.
     """
 
     why: str
@@ -41,7 +41,7 @@ def _logs(group: str) -> Calls:
 
 
 _TRACING: Final = Calls("Lambda sends traces", "*", _TRACE)
-_MISSING: Final = "a missing object is told from a forbidden one"
+_MISSING: Final = "S3 answers 404 and not 403 for a missing object"
 
 
 def _missing(bucket: str) -> Calls:
@@ -54,11 +54,15 @@ CALLS: Final = {
         _TRACING,
         _missing("ModelsBucket"),
         Calls(
-            "SNS encrypts",
+            "SNS encrypts messages",
             f"arn:aws:kms:{_ARN}:key/{{AlarmsKey}}",
             ("kms:Decrypt", "kms:GenerateDataKey"),
         ),
-        Calls("Lambda gives an event up", f"arn:aws:sqs:{_ARN}:{{AlertsDeadLetters}}", ("sqs:SendMessage",)),
+        Calls(
+            "Lambda stores an event that failed",
+            f"arn:aws:sqs:{_ARN}:{{AlertsDeadLetters}}",
+            ("sqs:SendMessage",),
+        ),
     ),
     "AlertsScheduleRole": (
         Calls(
@@ -66,7 +70,11 @@ CALLS: Final = {
             f"arn:aws:lambda:{_ARN}:function:{{AlertsFunction}}",
             ("lambda:InvokeFunction",),
         ),
-        Calls("the schedule gives up", f"arn:aws:sqs:{_ARN}:{{AlertsDeadLetters}}", ("sqs:SendMessage",)),
+        Calls(
+            "the schedule stores an event that failed",
+            f"arn:aws:sqs:{_ARN}:{{AlertsDeadLetters}}",
+            ("sqs:SendMessage",),
+        ),
     ),
     "BackfillRole": (
         Calls(
@@ -108,7 +116,11 @@ CALLS: Final = {
         _logs("DriftLogs"),
         _TRACING,
         _missing("ModelsBucket"),
-        Calls("Lambda gives an event up", f"arn:aws:sqs:{_ARN}:{{DriftDeadLetters}}", ("sqs:SendMessage",)),
+        Calls(
+            "Lambda stores an event that failed",
+            f"arn:aws:sqs:{_ARN}:{{DriftDeadLetters}}",
+            ("sqs:SendMessage",),
+        ),
     ),
     "DriftScheduleRole": (
         Calls(
@@ -116,7 +128,11 @@ CALLS: Final = {
             f"arn:aws:lambda:{_ARN}:function:{{DriftFunction}}",
             ("lambda:InvokeFunction",),
         ),
-        Calls("the schedule gives up", f"arn:aws:sqs:{_ARN}:{{DriftDeadLetters}}", ("sqs:SendMessage",)),
+        Calls(
+            "the schedule stores an event that failed",
+            f"arn:aws:sqs:{_ARN}:{{DriftDeadLetters}}",
+            ("sqs:SendMessage",),
+        ),
     ),
     "PortalRole": (
         _logs("PortalLogs"),
@@ -125,7 +141,7 @@ CALLS: Final = {
         _missing("InsightsBucket"),
         *(
             Calls(
-                "what is no result is kept back, as the function does itself",
+                "clients cannot read internal objects",
                 f"arn:aws:s3:::{{ResultsBucket}}/{folder}/x.json",
                 ("s3:GetObject",),
                 denied=True,
@@ -137,7 +153,7 @@ CALLS: Final = {
         _logs("PreflightLogs"),
         _TRACING,
         Calls(
-            "CodeDeploy is asked and told",
+            "the deployment is read and its status reported",
             f"arn:aws:codedeploy:{_ARN}:deploymentgroup:ServerlessDeploymentApplication/PredictFunctionDeploymentGroup",
             ("codedeploy:GetDeployment", "codedeploy:PutLifecycleEventHookExecutionStatus"),
         ),
@@ -153,7 +169,7 @@ CALLS: Final = {
             ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
         ),
         Calls(
-            "the registry is asked and told",
+            "the package is read and updated",
             f"arn:aws:sagemaker:{_ARN}:model-package/{{stack}}/1",
             ("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage"),
         ),
@@ -185,11 +201,15 @@ CALLS: Final = {
         _logs("RetrainLogs"),
         _TRACING,
         Calls(
-            "the pipeline is looked at and started",
+            "the pipeline's executions are listed and started",
             f"arn:aws:sagemaker:{_ARN}:pipeline/{PIPELINE}",
             ("sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"),
         ),
-        Calls("Lambda gives an event up", f"arn:aws:sqs:{_ARN}:{{RetrainDeadLetters}}", ("sqs:SendMessage",)),
+        Calls(
+            "Lambda stores an event that failed",
+            f"arn:aws:sqs:{_ARN}:{{RetrainDeadLetters}}",
+            ("sqs:SendMessage",),
+        ),
     ),
     "RecordsSenderRole": (
         Calls(
@@ -205,7 +225,7 @@ CALLS: Final = {
             ("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"),
         ),
         Calls(
-            "Firehose looks at the bucket",
+            "Firehose inspects the bucket",
             "arn:aws:s3:::{RecordsBucket}",
             ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"),
         ),
@@ -219,7 +239,7 @@ CALLS: Final = {
 
 
 def wrong_calls(role: str, stack: Stack) -> list[str]:
-    """Return what `CALLS` are for that a role does not allow now, or allows though it must not."""
+    """Return the purposes of `CALLS` that a role does not allow, or allows although it must not."""
     iam = stack.client("iam")
     known = {name: name_of(identifier) for name, identifier in stack.resources.items()}
     known["id"] = stack.arn.rpartition("/")[2]
@@ -236,5 +256,5 @@ def wrong_calls(role: str, stack: Stack) -> list[str]:
 
 
 def name_of(identifier: str) -> str:
-    """Return a resource's physical id, of a queue its name instead of its URL."""
+    """Return a resource's physical id; for a queue, its name instead of its URL."""
     return identifier.rpartition("/")[2] if identifier.startswith("https:") else identifier

@@ -48,7 +48,7 @@ def emulator(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def defaults(emulator, standin):
-    """A stack as a first `make deploy` makes it."""
+    """A stack as `make deploy` first creates it."""
     return deploy(emulator, "maskwatch", {}, standin)
 
 
@@ -66,14 +66,14 @@ def release(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def stack(defaults, release):
-    """The same stack after an update that names a release in S3."""
+    """The same stack after an update to a release in S3."""
     said = operate(defaults, "publish-model", str(release))
     return update(defaults, ModelUri=said.rpartition("ModelUri=")[2].strip())
 
 
 @pytest.fixture(scope="session")
 def everything(stack):
-    """Another stack, with every optional parameter set: that which names the stack itself, by an update."""
+    """A stack with every optional parameter set; an update sets the one that contains the stack's name."""
     parameters = {
         "AddressRate": "100",
         "AlarmEmail": "oncall@example.org",
@@ -96,7 +96,7 @@ def everything(stack):
 
 @pytest.fixture(scope="session")
 def limited(stack):
-    """Another stack, that lets little through, with what excludes a parameter of the others."""
+    """A stack with low throttles, and with the parameters that exclude those of the others."""
     limits = {"ThrottleRate": "1", "ThrottleBurst": "1", "MonthlyQuota": "2", "MonthlyBudget": "0"}
     limits |= {"Alerts": "disabled"}
     others = {

@@ -1,4 +1,4 @@
-"""What each function is there for, done once under its own role: returns what came of it, the same at every call."""
+"""The whole job of each function, done once under its own role; returns a result that is the same at every call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from tests.emulator.stack import Stack
 
 EVENTS: Final = Path(__file__).parents[2] / "events"
-_NO_RESULTS: Final = ("backfill/1", "inventory/1", "preflight/1")  # in the results bucket, but for no client
+_NO_RESULTS: Final = (
+    "backfill/1",
+    "inventory/1",
+    "preflight/1",
+)  # in the results bucket, but not readable by clients
 _SCENE: Final = encode(draw_scene())
 
 
@@ -37,7 +41,7 @@ def predict(stack: Stack) -> dict[str, Any]:
 
 
 def batch(stack: Stack) -> dict[str, Any]:
-    """Score uploads: a new one, one that replaces it, one that is gone, and bury what fails for the last time."""
+    """Score a new upload, a replaced one and a deleted one, and bury a message after its last failure."""
     s3 = stack.client("s3")
     uploads, results = stack.outputs["UploadsBucket"], stack.outputs["ResultsBucket"]
     folder = uuid.uuid4()
@@ -46,7 +50,7 @@ def batch(stack: Stack) -> dict[str, Any]:
         put = s3.put_object(Bucket=uploads, Key=f"{folder}/{name}", Body=picture)
         return {"key": f"{folder}/{name}", "versionId": put["VersionId"], "eTag": put["ETag"].strip('"')}
 
-    def tell(*output: Mapping[str, Any], receives: int = 1, cold: bool = False) -> list[str]:
+    def deliver(*output: Mapping[str, Any], receives: int = 1, cold: bool = False) -> list[str]:
         messages = [_message(uploads, upload, receives) for upload in output]
         answer = stack.invoke("BatchFunction", {"Records": messages}, cold=cold)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
@@ -57,11 +61,11 @@ def batch(stack: Stack) -> dict[str, Any]:
     with _unread_queue(stack):
         first, gone = put("a.jpg", _SCENE), put("gone.jpg", _SCENE)
         s3.delete_object(Bucket=uploads, Key=gone["key"])
-        failures = tell(first, gone, cold=True)
+        failures = deliver(first, gone, cold=True)
         scored = result("a.jpg")
         second = put("a.jpg", encode(draw_face()))
-        failures += tell(first, second)  # the news of the first comes a second time
-        failures += tell({"key": "x" * 1020}, receives=5)
+        failures += deliver(first, second)  # the first notification is delivered again
+        failures += deliver({"key": "x" * 1020}, receives=5)
     return {
         "failures": len(failures),
         "label": scored["prediction"]["label"],
@@ -74,7 +78,7 @@ def batch(stack: Stack) -> dict[str, Any]:
 
 @contextmanager
 def _unread_queue(stack: Stack) -> Iterator[None]:
-    """Keep Lambda from reading the queue of uploads, so that Batch gets the messages that it is given."""
+    """Stop Lambda from reading the queue of uploads, so that the test can pass messages to Batch."""
     functions, mapping = stack.client("lambda"), stack.resources["BatchFunctionUploads"]
     functions.update_event_source_mapping(UUID=mapping, Enabled=False)
     _take_all(stack, "UploadsDeadLetters")
@@ -95,7 +99,7 @@ def _take_all(stack: Stack, queue: str) -> int:
 
 
 def portal(stack: Stack) -> dict[str, Any]:
-    """Ask every route once, and use the upload that it gives out."""
+    """Request every route once, and use the form of `POST /uploads`."""
     s3, insights = stack.client("s3"), stack.outputs["InsightsBucket"]
     for key in ("there.jpg", *_NO_RESULTS):
         s3.put_object(Bucket=stack.outputs["ResultsBucket"], Key=f"{key}.json", Body=b'{"status": "scored"}')
@@ -115,12 +119,12 @@ def portal(stack: Stack) -> dict[str, Any]:
         "/compliance": compliance.json().get("total", {}).get("pictures"),
         "/uploads": posted,
         "/feedback": feedback.status_code,
-        "feedback is kept": any(prediction in found["Key"] for found in kept),
+        "feedback is stored": any(prediction in found["Key"] for found in kept),
     }
 
 
 def drift(stack: Stack) -> dict[str, Any]:
-    """Read the baseline, a window of a few records and what people said, and write all that is written."""
+    """Run Drift with a baseline, a few records and feedback, and return what it wrote."""
     s3, insights = stack.client("s3"), stack.outputs["InsightsBucket"]
     write_records(stack, 20)
     s3.put_object(Bucket=insights, Key="drift/latest.json", Body=_latest())
@@ -137,11 +141,11 @@ def drift(stack: Stack) -> dict[str, Any]:
 
 
 def alerts(stack: Stack) -> dict[str, Any]:
-    """Put new rules in force, raise an alert about one of two sources, end it, and count who was told."""
+    """Set rules, raise an alert for one of two sources, end it, and count the notifications."""
     source, other, now = f"gate-{uuid.uuid4()}", f"ward-{uuid.uuid4()}", _now().timestamp()
     rule = {"any": True, "over_minutes": 1}
     rules = {"default": None, "sources": {source: rule, other: rule}}
-    with told(stack) as messages:
+    with subscribed(stack) as messages:
         stack.client("dynamodb").put_item(
             TableName=stack.outputs["AlertsTable"],
             Item={
@@ -169,15 +173,15 @@ def alerts(stack: Stack) -> dict[str, Any]:
         ),
         "events": sorted(each["status"] for each in mine),
         "precision": [list(each["precision"]) for each in mine],
-        "about the other": [each["status"] for each in events if each["source"] == other],
+        "of the other": [each["status"] for each in events if each["source"] == other],
     }
 
 
 @contextmanager
-def told(stack: Stack) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Subscribe a queue to alerts, to the topic and on the bus; what is given returns what came so far."""
+def subscribed(stack: Stack) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Subscribe a queue to the topic and the bus of alerts; yield a function that returns the messages so far."""
     sqs, sns, events = (stack.client(service) for service in ("sqs", "sns", "events"))
-    name = f"told-{uuid.uuid4()}"
+    name = f"messages-{uuid.uuid4()}"
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     services = {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
@@ -187,14 +191,14 @@ def told(stack: Stack) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
     events.put_rule(Name=name, EventPattern=json.dumps({"source": ["maskwatch"]}))
     events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-    came: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
 
     def messages() -> list[dict[str, Any]]:
         while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-            came.extend(json.loads(message["Body"]) for message in found)
+            received.extend(json.loads(message["Body"]) for message in found)
             for message in found:
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return came
+        return received
 
     try:
         yield messages
@@ -206,7 +210,7 @@ def told(stack: Stack) -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
 
 def write_records(stack: Stack, count: int) -> None:
-    """Put a record of every other minute until now, as Firehose does, and what people said about two of them."""
+    """Put a record for every other minute until now, as Firehose does, and feedback on two of them."""
     s3, now = stack.client("s3"), _now()
     rng = np.random.default_rng(0)
     version = serving_version(stack)
@@ -222,13 +226,13 @@ def write_records(stack: Stack, count: int) -> None:
 
 
 def serving_version(stack: Stack) -> str:
-    """Return the version of the release that serves."""
+    """Return the version of the serving release."""
     version: str = stack.request("GET", "/health", key=False).json()["model_version"]
     return version
 
 
 def backfill(stack: Stack) -> dict[str, Any]:
-    """Score what lies in the uploads bucket already."""
+    """Score the existing objects of the uploads bucket."""
     states, s3 = stack.client("stepfunctions"), stack.client("s3")
     prefix = f"{uuid.uuid4()}/"
     s3.put_object(Bucket=stack.outputs["UploadsBucket"], Key=f"{prefix}old.jpg", Body=_SCENE)
@@ -246,7 +250,7 @@ def backfill(stack: Stack) -> dict[str, Any]:
 
 
 def preflight(stack: Stack) -> dict[str, str]:
-    """Ask the hook for its verdict on each function, as CodeDeploy does before a version gets traffic."""
+    """Run the hook for each function, as CodeDeploy does before a version gets traffic."""
     verdicts = {}
     for function in ("PredictFunction", "BatchFunction", "PortalFunction"):
         deployment, execution = f"{function}DeploymentGroup/{uuid.uuid4()}", str(uuid.uuid4())
@@ -259,9 +263,9 @@ def preflight(stack: Stack) -> dict[str, str]:
 
 
 def registry(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer for SageMaker: an approved package, whose name says where its release is, alone in its group.
+    """Fake SageMaker: one approved package in its group, whose name says where its release is.
 
-    And for a pipeline that never ran.
+    It also has a pipeline without executions.
     """
     if "PipelineName" in asked:
         start = "ClientRequestToken" in asked
@@ -285,25 +289,25 @@ def registry(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def package(stack: Stack, release: str) -> str:
-    """Return the ARN of the model package of a release of the models bucket; see `registry`."""
+    """Return the ARN of the fake model package of a release; see `registry`."""
     place = f"{stack.outputs['ModelsBucket']}/{release}"
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/s3/{place}"
 
 
 def approve(stack: Stack, release: str) -> str:
-    """Have Promote look at the approval of a release of the models bucket; return what it wrote, or "waits"."""
+    """Pass the approval of a release to Promote; return what it wrote, or "waits"."""
     arn = package(stack, release)
     event = json.loads((EVENTS / "promote.json").read_text())
     event["Records"][0]["body"] = json.dumps({"detail": {"ModelPackageArn": arn}})
     if stack.invoke("PromoteFunction", event)["batchItemFailures"]:
         return "waits"
-    told = json.loads(stack.standin.asked[-1].body)
-    assert told["ModelPackageArn"] == arn
-    return f"{told['CustomerMetadataProperties']['promotion']}: {told['ApprovalDescription']}"
+    updated = json.loads(stack.standin.asked[-1].body)
+    assert updated["ModelPackageArn"] == arn
+    return f"{updated['CustomerMetadataProperties']['promotion']}: {updated['ApprovalDescription']}"
 
 
 def promote(stack: Stack) -> list[str]:
-    """Refuse a release that is not there, and one that is broken: all that leaves the stack as it is."""
+    """Refuse a missing release and a broken one; neither changes the stack."""
     models = stack.outputs["ModelsBucket"]
     stack.client("s3").put_object(Bucket=models, Key="models/broken/manifest.json", Body=b"{}")
     return [approve(stack, f"models/{release}/") for release in ("none", "broken")]
@@ -331,7 +335,7 @@ def _latest() -> str:
 
 
 def _summary(pictures: int) -> str:
-    """What Drift sums up of a day."""
+    """Drift's summary of a day."""
     counts = dict.fromkeys(("faces", "mask", "no_mask", "incorrect", "uncertain"), 0) | {"pictures": pictures}
     row = {"hour": f"{_now():%Y-%m-%d}T00:00:00Z", "source": "gate-1"} | counts
     return json.dumps({"written": _now().isoformat(), "rows": [row]})

@@ -1,4 +1,4 @@
-"""Every right of every role, taken away one at a time: what no longer works?"""
+"""Remove every permission of every role, one at a time, and find out what no longer works."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.emulator.stack import Stack
 
-# What each role is for: its function's whole job. MiniStack asks these roles itself, at every call that they make.
+# The whole job of each role's function. MiniStack checks these roles at every call.
 JOBS: Final[dict[str, Callable[[Stack], Any]]] = {
     "AlertsRole": jobs.alerts,
     "BatchRole": jobs.batch,
@@ -31,29 +31,28 @@ JOBS: Final[dict[str, Callable[[Stack], Any]]] = {
 }
 
 ITS_JOB: Final = "the function's job"
-UNNOTICED: Final = {  # by role and what is removed: why it stays all the same
+UNNOTICED: Final = {  # by role and removal: why the permission is kept
     ("RecordsSenderRole", "firehose:PutRecordBatch on deliverystream/RecordsStream"): (
-        "nothing: CloudWatch Logs' documentation grants PutRecord or everything, not saying what it calls"
+        "unknown: CloudWatch Logs' documentation grants either PutRecord or all actions, without saying what it calls"
     ),
 }
-_PAGE: Final = """# What each role may do, and what misses it
+_PAGE: Final = """# Why each permission is needed
 
-Every action and every resource of every role in `template.yaml` was taken away, one at a time, from a stack in
+Every action and every resource of every role in `template.yaml` was removed, one at a time, from a stack in
 [MiniStack](https://pypi.org/project/ministack/), an emulator of AWS that enforces roles, to see what then no longer
-works. `make roles` does it again and writes this page, and a test compares the two.
+works. `make roles` repeats this and writes this page, and a test compares the two.
 
 - Removals: {total}.
-- Missed by the function's whole job, done once under its own role (`tests/emulator/jobs.py`): {by_job}. Something
-  came out otherwise than with the right.
-- Missed by a call that an AWS service makes with the role, or tells apart by it, and that the emulator lets through
-  unasked: {by_call}. There the role's policy was asked whether it allows the call as AWS documents it
-  (`tests/emulator/calls.py`); the table says what it is for. This shows that names and resources match, not that the
-  service makes the call.
-- Missed by nothing: {unnoticed}; the table says why it stays.
+- Needed by the function's whole job, done once under its own role (`tests/emulator/jobs.py`): {by_job}. Without the
+  permission, the job had another result.
+- Needed by a call that an AWS service makes with the role, and that the emulator does not check: {by_call}. Here, its
+  policy simulator evaluated the call as AWS documents it (`tests/emulator/calls.py`); the table gives the purpose.
+  This shows that names and resources match, not that the service makes the call.
+- Not shown to be needed: {unnoticed}; the table says why it is kept.
 
-API Gateway's role for access logs and CodeDeploy's have AWS's own managed policies and are not in the table.
+API Gateway's role for access logs and CodeDeploy's role have AWS's managed policies and are not in the table.
 
-| role | taken away | what misses it |
+| role | permission removed | needed for |
 |---|---|---|
 {rows}
 """
@@ -61,7 +60,7 @@ API Gateway's role for access logs and CodeDeploy's have AWS's own managed polic
 
 @dataclass(frozen=True, order=True)
 class Removal:
-    """An action or a resource that a statement of a role's policy is short of, with names of the template."""
+    """The removal of an action or a resource from a statement of a role's policy, with names of the template."""
 
     role: str
     policy: str
@@ -69,9 +68,9 @@ class Removal:
 
 
 def removals(stack: Stack) -> Iterator[tuple[Removal, dict[str, Any] | None]]:
-    """Give every removal from the stack's own roles, with what is then left of the policy, if anything is.
+    """Yield every removal from the stack's own roles, with the rest of the policy, if any.
 
-    Of a statement of one action and one resource there is but one.
+    A statement with one action and one resource has one removal.
     """
     iam = stack.client("iam")
     for role, name in sorted(stack.resources.items()):
@@ -100,7 +99,7 @@ def _each_missing(statements: list[dict[str, Any]]) -> Iterator[tuple[str, list[
 
 @contextmanager
 def _removed(removal: Removal, document: dict[str, Any] | None, stack: Stack) -> Iterator[None]:
-    """Put a policy's document in its place, for a while."""
+    """Replace a policy's document temporarily."""
     iam = stack.client("iam")
     name = {"RoleName": stack.resources[removal.role], "PolicyName": removal.policy}
     before = iam.get_role_policy(**name)["PolicyDocument"]
@@ -115,7 +114,7 @@ def _removed(removal: Removal, document: dict[str, Any] | None, stack: Stack) ->
 
 
 def survey(stacks: Sequence[Stack]) -> dict[Removal, str]:
-    """Try every removal, in one stack after the other until something notices; return what does, or nothing."""
+    """Try every removal in one stack after the other until something fails; return what failed, if anything."""
     found: dict[Removal, str] = {}
     for stack in stacks:
         expected: dict[str, Any] = {}
@@ -130,13 +129,13 @@ def survey(stacks: Sequence[Stack]) -> dict[Removal, str]:
                 if not found[removal] and role in JOBS and _outcome(role, stack) != expected[role]:
                     found[removal] = ITS_JOB
         assert {role: JOBS[role](stack) for role in expected} == expected, (
-            "a job comes to something else each time"
+            "a job's result differs between calls"
         )
     return found
 
 
 def page(found: Mapping[Removal, str]) -> str:
-    """Return docs/roles.md: what the survey found."""
+    """Return docs/roles.md with the results."""
     by_job = sum(notice == ITS_JOB for notice in found.values())
     unnoticed = sum(not notice for notice in found.values())
     rows = [
@@ -153,7 +152,7 @@ def page(found: Mapping[Removal, str]) -> str:
 
 
 def _outcome(role: str, stack: Stack) -> Any:
-    """Return what the job of a role's function comes to, or the error that it fails with."""
+    """Return the result of the job of a role's function, or its error."""
     try:
         return JOBS[role](stack)
     except (FunctionError, ClientError, LookupError) as error:
@@ -166,7 +165,7 @@ def listed(value: Any) -> list[str]:
 
 
 def _readable(text: str, stack: Stack) -> str:
-    """Return a removal with resources by their names in the template."""
+    """Return a removal with the resources' names in the template."""
     text = text.replace(stack.arn, "the stack")
     for name, identifier in sorted(stack.resources.items(), key=lambda item: -len(item[1])):
         text = re.sub(rf"(?<![\w-]){re.escape(name_of(identifier))}(?![\w-])", name, text)

@@ -1,4 +1,4 @@
-"""MiniStack in a process group of its own, which ends with the tests, however they end."""
+"""MiniStack in a process group of its own, which always ends with the tests."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAM: Final = PROJECT / ".venv-emulator" / "bin" / "ministack"
-PATIENCE: Final = 120.0  # seconds, for a busy machine
+TIMEOUT: Final = 120.0  # seconds, for a busy machine
 # The shell ends its whole group when MiniStack ends, or when the tests do, which closes their end of its input.
 _SCRIPT: Final = '("$0"; kill -9 0) & read -r _; kill -9 0'
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """One that runs: its address, and the certificate to trust."""
+    """A running MiniStack: its address, and the certificate to trust."""
 
     url: str
     certificate: str
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client with every right in the account."""
+        """Return a boto3 client with administrator permissions."""
         return _client(service, self.url, self.certificate)
 
     def post_form(self, url: str, fields: dict[str, str], file: bytes) -> int:
         """Send the form of a presigned upload, and return the status of the answer."""
         answer = requests.post(
-            url, data=fields, files={"file": file}, verify=self.certificate, timeout=PATIENCE
+            url, data=fields, files={"file": file}, verify=self.certificate, timeout=TIMEOUT
         )
         return answer.status_code
 
@@ -50,13 +50,13 @@ class Emulator:
 @cache  # making one takes longer than most calls
 def _client(service: str, url: str, certificate: str) -> Any:
     session = boto3.Session(ACCOUNT, "test", region_name=REGION)
-    config = Config(read_timeout=PATIENCE, retries={"total_max_attempts": 1}, max_pool_connections=20)
+    config = Config(read_timeout=TIMEOUT, retries={"total_max_attempts": 1}, max_pool_connections=20)
     return session.client(service, endpoint_url=url, verify=certificate, config=config)
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Emulator]:
-    """Run MiniStack with roles enforced; everything it writes lies in `folder`."""
+    """Run MiniStack with roles enforced; it writes into `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -86,7 +86,7 @@ def running(folder: Path) -> Iterator[Emulator]:
             start_new_session=True,
         ) as process,
     ):
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not _is_open(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"MiniStack did not start: {log.read_text()}")

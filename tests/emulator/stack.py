@@ -1,4 +1,4 @@
-"""A stack in MiniStack: made, updated, called over HTTP and function by function."""
+"""A stack in MiniStack: created, updated, and called over HTTP or function by function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from infra.local.template import ACCOUNT, REGION
-from tests.emulator.server import PATIENCE
+from tests.emulator.server import TIMEOUT
 from tests.emulator.template import ARCHIVE, FILES, PROJECT, emulated_template
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stack:
-    """One that is complete.
+    """A complete stack.
 
     Attributes:
-        emulator: Where it is.
+        emulator: The emulator that it is in.
         name: Its name.
         arn: Its ARN.
         parameters: Those that do not have their default.
         resources: The physical id of each resource, by its name in the template.
         outputs: Its outputs.
         key: Its first API key.
-        standin: Answers for the services that MiniStack lacks, CodeDeploy and SageMaker.
+        standin: Fakes the services that MiniStack does not have, CodeDeploy and SageMaker.
     """
 
     emulator: Emulator
@@ -50,27 +50,27 @@ class Stack:
     standin: Service
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client with every right in the account."""
+        """Return a boto3 client with administrator permissions."""
         return self.emulator.client(service)
 
     def request(self, method: str, path: str, *, key: bool = True, **options: Any) -> requests.Response:
-        """Ask the API over HTTP, with the stack's own key."""
+        """Request the API over HTTP, with the stack's own key."""
         headers = dict(options.pop("headers", {}))
         if key:
             headers["x-api-key"] = self.key
         url = f"{self.emulator.url}/restapis/{self.resources['Api']}/v1/_user_request_{path}"
         return requests.request(
-            method, url, headers=headers, verify=self.emulator.certificate, timeout=PATIENCE, **options
+            method, url, headers=headers, verify=self.emulator.certificate, timeout=TIMEOUT, **options
         )
 
     def invoke(self, function: str, event: Mapping[str, Any], *, cold: bool = False) -> Any:
         """Run a function by its name in the template and return its answer; `cold`, in a new process.
 
         Raises:
-            FunctionError: It raised, or did not start; the message says why.
+            FunctionError: If it raised an exception or did not start; the message says why.
         """
         functions, name = self.client("lambda"), self.resources[function]
-        if cold:  # an update of what a process starts with ends those that are there
+        if cold:  # an update of the configuration ends the running processes
             timeout = functions.get_function_configuration(FunctionName=name)["Timeout"]
             functions.update_function_configuration(FunctionName=name, Timeout=timeout)
         answer = functions.invoke(FunctionName=name, Payload=json.dumps(event))
@@ -81,11 +81,11 @@ class Stack:
 
 
 class FunctionError(Exception):
-    """A function raised, or did not start."""
+    """A function raised an exception, or did not start."""
 
 
 def deploy(emulator: Emulator, name: str, parameters: dict[str, str], standin: Service) -> Stack:
-    """Make a stack of template.yaml with these parameters, or update the one of this name."""
+    """Create a stack from template.yaml with these parameters, or update the one of this name."""
     cloudformation, s3 = emulator.client("cloudformation"), emulator.client("s3")
     s3.create_bucket(Bucket=FILES)
     s3.put_object(Bucket=FILES, Key=ARCHIVE, Body=_empty_archive())
@@ -129,7 +129,7 @@ def update(stack: Stack, **parameters: str) -> Stack:
 
 
 def operate(stack: Stack, *command: str) -> str:
-    """Run one of the operator's commands on a stack, and return what it says."""
+    """Run an operator's command on a stack, and return its output."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "AWS_ACCESS_KEY_ID": ACCOUNT,
@@ -149,10 +149,10 @@ def operate(stack: Stack, *command: str) -> str:
 
 
 def wait_for(look: Callable[[], Any]) -> Any:
-    """Look again and again until there is something, and return it; fail after `PATIENCE`."""
-    deadline = time.monotonic() + PATIENCE
+    """Poll until `look` returns something, and return it; fail after `TIMEOUT`."""
+    deadline = time.monotonic() + TIMEOUT
     while not (found := look()):
-        assert time.monotonic() < deadline, f"{look.__qualname__} found nothing in {PATIENCE:.0f} s"
+        assert time.monotonic() < deadline, f"{look.__qualname__} found nothing in {TIMEOUT:.0f} s"
         time.sleep(0.1)
     return found
 

@@ -1,4 +1,4 @@
-"""template.yaml as MiniStack takes it, and the list of what it cannot take."""
+"""template.yaml in a form that MiniStack accepts, and the list of what MiniStack does not support."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
 
 def emulated_template(parameters: dict[str, str], standin: str) -> dict[str, Any]:
-    """Return template.yaml as CloudFormation that MiniStack takes, with its parameters and conditions still in it.
+    """Return template.yaml as CloudFormation that MiniStack accepts, with its parameters and conditions.
 
     Args:
         parameters: Those that do not have their default.
@@ -103,7 +103,7 @@ def _replaced(value: Any, known: dict[str, Any]) -> Any:
 
 
 def _run_from_working_tree(function: dict[str, Any], standin: str) -> None:
-    """Give a function the working tree and the packages of this environment in the place of its image or archive."""
+    """Replace a function's image or archive by the working tree and this environment's packages."""
     variables = function.setdefault("Environment", {}).setdefault("Variables", {})
     variables |= {name: str(value) for name, value in variables.items() if isinstance(value, (int, float))}
     folder = function["Code"].get("S3Key", ".")  # see transformed_template
@@ -122,7 +122,7 @@ def _run_from_working_tree(function: dict[str, Any], standin: str) -> None:
 
 
 def _batch_by_one(states: dict[str, Any]) -> None:
-    """MiniStack knows no ItemBatcher: each item becomes a batch of its own."""
+    """Make each item a batch of its own, because MiniStack does not support ItemBatcher."""
     for state in states.values():
         if batcher := state.pop("ItemBatcher", None):
             state["ItemSelector"] = {
@@ -132,7 +132,7 @@ def _batch_by_one(states: dict[str, Any]) -> None:
 
 
 def _adapt_api(name: str, api: dict[str, Any]) -> dict[str, Any]:
-    """Write an API as MiniStack imports it, and return its gateway responses, which it takes as resources."""
+    """Write an API as MiniStack imports it, and return its gateway responses, which it accepts as resources."""
     body = api["Body"]
     binary = body.pop("x-amazon-apigateway-binary-media-types")
     api["BinaryMediaTypes"] = [kind.replace("~1", "/") for kind in binary]

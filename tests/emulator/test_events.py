@@ -1,4 +1,4 @@
-"""What happens by itself: uploads are scored, the schedule fires, alarms reach whoever is on call."""
+"""Events work without a caller: uploads are scored, the schedule fires, alarms reach people."""
 
 import json
 import uuid
@@ -25,7 +25,7 @@ def test_an_upload_gets_its_result(stack):
 
 
 def test_the_schedule_starts_drift(stack):
-    """What the schedule does every hour is done once, at once."""
+    """The test runs the schedule's target once, without waiting for the hour."""
     scheduler, s3 = stack.client("scheduler"), stack.client("s3")
     hourly = scheduler.get_schedule(Name=stack.resources["DriftSchedule"])
     once = f"at({datetime.now(UTC):%Y-%m-%dT%H:%M:%S})"
@@ -48,8 +48,8 @@ def test_an_alarm_reaches_the_topic(stack):
     assert told("DriftAlarm")
 
 
-def test_a_baseline_that_cannot_be_read_reaches_whoever_is_on_call(everything):
-    """A run that fails for good leaves its event in the queue that an alarm watches."""
+def test_an_unreadable_baseline_raises_an_alarm(everything):
+    """A run that fails finally puts its event into the queue that an alarm watches."""
     told, function = on_call(everything), everything.resources["DriftFunction"]
     dead_letters, functions = everything.outputs["DriftDeadLetters"], everything.client("lambda")
     give_dead_letters(everything, "DriftFunction")
@@ -67,7 +67,7 @@ def test_a_baseline_that_cannot_be_read_reaches_whoever_is_on_call(everything):
 
 
 def give_dead_letters(stack, function):
-    """Do what the template says, and what MiniStack's CloudFormation leaves out."""
+    """Configure what the template says and MiniStack's CloudFormation ignores."""
     template = transformed_template(PROJECT / "template.yaml", {})
     target = template["Resources"][function]["Properties"]["DeadLetterConfig"]["TargetArn"]["Fn::GetAtt"][0]
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name_of(stack.resources[target])}"
@@ -93,7 +93,7 @@ def receive(stack, queue):
 
 
 def on_call(stack):
-    """Subscribe to the topic of alarms; give what waits for the news that one of them is on."""
+    """Subscribe to the topic of alarms; yield a function that waits for the message of one."""
     sqs = stack.client("sqs")
     queue = sqs.create_queue(QueueName=f"oncall-{uuid.uuid4()}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -121,7 +121,7 @@ def on_call(stack):
 
 
 def set_off(stack, name, *, value):
-    """Publish what an alarm watches above its threshold; return the dimensions. MiniStack's SQS publishes nothing."""
+    """Publish an alarm's metric above its threshold, because MiniStack's SQS has none; return the dimensions."""
     cloudwatch = stack.client("cloudwatch")
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=[stack.resources[name]])["MetricAlarms"]
     assert value > alarm["Threshold"]
@@ -130,7 +130,7 @@ def set_off(stack, name, *, value):
     return {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
 
 
-def test_every_alarm_for_whoever_is_on_call_names_the_topic(stack):
+def test_every_alarm_for_people_names_the_topic(stack):
     alarms = stack.client("cloudwatch").describe_alarms()["MetricAlarms"]
     topics = {
         alarm["AlarmName"]: set(alarm["AlarmActions"] + alarm["OKActions"])
@@ -172,7 +172,7 @@ def test_an_alarm_on_drift_starts_the_pipeline(everything):
 
 
 def told_of(stack, rule, kind, detail, *resources):
-    """Have a rule hear of an event from a source of ours: nobody but AWS may tell of one from AWS's."""
+    """Let a rule match a custom source, because only AWS can send events with AWS's sources."""
     events, name = stack.client("events"), name_of(stack.resources[rule]).rpartition("/")[2]
     pattern = json.loads(events.describe_rule(Name=name)["EventPattern"])
     events.put_rule(Name=name, EventPattern=json.dumps(pattern | {"source": ["test"]}))

@@ -1,4 +1,4 @@
-"""Eight hostile uploads among a hundred good ones, through S3, the queue and Batch: each has its result."""
+"""Eight hostile uploads among a hundred good ones each get a result, through S3, the queue and Batch."""
 
 import json
 import uuid
@@ -7,7 +7,7 @@ from tests.emulator.stack import wait_for
 from tests.hostile import mixed_uploads
 
 
-def test_each_has_its_result_and_none_ends_as_a_dead_letter(stack):
+def test_each_upload_has_its_result_and_there_is_no_dead_letter(stack):
     s3, sqs, folder = stack.client("s3"), stack.client("sqs"), uuid.uuid4()
     uploads, results = stack.outputs["UploadsBucket"], stack.outputs["ResultsBucket"]
     files = mixed_uploads()

@@ -1,4 +1,4 @@
-"""Keys are enforced, and throttle and quota answer with our problem documents."""
+"""Keys are enforced, and throttle and quota answer with problem documents."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ from tests.emulator.stack import wait_for
 PROBLEM = "application/problem+json"
 
 
-def test_without_a_key_a_route_that_costs_money_is_refused(stack):
+def test_routes_that_score_require_a_key(stack):
     answer = stack.request("POST", "/feedback", key=False, json={})
 
     assert (answer.status_code, answer.headers["content-type"]) == (403, PROBLEM)
@@ -18,12 +18,12 @@ def test_a_wrong_key_is_refused(stack):
     assert stack.request("GET", "/drift", key=False, headers={"x-api-key": "wrong"}).status_code == 403
 
 
-def test_pages_want_no_key(stack):
+def test_pages_require_no_key(stack):
     assert {stack.request("GET", path, key=False).status_code for path in ("/", "/docs")} == {200}
 
 
-def test_who_asks_too_fast_or_too_often_is_told_so(limited):
-    """Of requests at once some are throttled, however slow the machine is; the others use the quota up."""
+def test_throttle_and_quota_answer_429(limited):
+    """Some of the concurrent requests are throttled, even on a slow machine; the others use up the quota."""
 
     def refused():
         with ThreadPoolExecutor(8) as pool:

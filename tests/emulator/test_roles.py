@@ -1,4 +1,4 @@
-"""No role has a right too many: each that is taken away is missed, by its function's job or by a documented call."""
+"""Every permission of every role is needed, by its function's job or by a documented call."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from tests.emulator.template import PROJECT
 PAGE = PROJECT / "docs" / "roles.md"
 
 
-def test_every_role_allows_what_services_do_with_it_and_no_more(everything):
+def test_every_role_allows_exactly_what_services_do_with_it(everything):
     assert {role: wrong_calls(role, everything) for role in CALLS} == {role: [] for role in CALLS}
 
 
-def test_no_role_needs_more_than_the_boundary_that_its_stage_gets(everything):
-    """MiniStack lets a boundary bound nothing, so the boundary is asked as if it were a role's policy."""
+def test_no_role_needs_more_than_its_stage_s_boundary(everything):
+    """MiniStack does not enforce boundaries, so the boundary is evaluated like a role's policy."""
     iam, boundary = everything.client("iam"), bootstrap_policy("BoundaryDev", everything.name)
     iam.create_role(RoleName="bounds", AssumeRolePolicyDocument="{}")
     iam.put_role_policy(RoleName="bounds", PolicyName="boundary", PolicyDocument=json.dumps(boundary))
@@ -53,7 +53,7 @@ def bootstrap_policy(name, stack):
 
 
 def allowed(stack):
-    """Give each role of a stack with each statement that allows it something."""
+    """Yield each role of a stack with each statement that allows it something."""
     iam = stack.client("iam")
     for role, name in stack.resources.items():
         if role.endswith("Role"):
@@ -62,7 +62,7 @@ def allowed(stack):
                 yield from ((role, each) for each in document["Statement"] if each["Effect"] == "Allow")
 
 
-def test_every_right_is_missed_and_the_page_says_so(stack, everything):
+def test_every_permission_is_needed_and_the_page_lists_it(stack, everything):
     found = survey([stack, everything])
 
     if "WRITE_ROLES" in os.environ:

@@ -1,4 +1,4 @@
-"""The template becomes a stack, whatever its parameters, and what MiniStack cannot take is on the list."""
+"""The template can be deployed with any parameters; what MiniStack does not support is listed."""
 
 import json
 
@@ -7,7 +7,7 @@ from tests.emulator.conftest import RELEASE
 from tests.emulator.template import GAPS, PROJECT
 
 
-def test_the_release_in_the_image_serves_where_no_other_is_named(everything):
+def test_the_release_in_the_image_serves_by_default(everything):
     health = everything.request("GET", "/health", key=False)
 
     assert health.json()["model_version"] == json.loads((RELEASE / "manifest.json").read_text())["version"]
@@ -19,7 +19,7 @@ def test_an_update_of_the_release_reaches_the_live_alias(stack):
     assert alias["FunctionVersion"] == "2"
 
 
-def test_with_every_optional_parameter_all_resources_but_the_gaps_are_there(everything):
+def test_with_every_optional_parameter_all_resources_except_the_gaps_exist(everything):
     parameters = dict(everything.parameters)
     template = transformed_template(PROJECT / "template.yaml", parameters)
     conditions = true_conditions(template, parameter_values(template, parameters))
@@ -45,7 +45,7 @@ def test_with_every_optional_parameter_all_resources_but_the_gaps_are_there(ever
     assert everything.resources.keys().isdisjoint(resources.keys() - taken)
 
 
-def test_the_list_of_gaps_names_nothing_that_the_template_lacks():
+def test_every_gap_is_a_resource_of_the_template():
     resources = transformed_template(PROJECT / "template.yaml", {})["Resources"].values()
     there = {resource["Type"] for resource in resources} | {
         f"{resource['Type']}.{name}" for resource in resources for name in resource["Properties"]

@@ -10,7 +10,7 @@ def test_predict_starts_with_a_release_from_s3_and_scores(stack):
     assert jobs.predict(stack) == {"status": 200, "label": "mask", "model_version": "9.9.9"}
 
 
-def test_batch_scores_replaced_and_deleted_uploads_and_buries_what_fails(stack):
+def test_batch_scores_uploads_and_sends_failures_to_the_dead_letters(stack):
     assert jobs.batch(stack) == {
         "failures": 0,
         "label": "mask",
@@ -37,7 +37,7 @@ def test_portal_answers_on_every_route(stack):
         "/compliance": 7,
         "/uploads": 204,
         "/feedback": 202,
-        "feedback is kept": True,
+        "feedback is stored": True,
     }
 
 
@@ -50,17 +50,17 @@ def test_drift_reads_records_and_the_baseline_of_the_release(stack):
     }
 
 
-def test_alerts_counts_once_tells_people_and_systems_of_the_one_source_and_says_when_it_is_over(stack):
+def test_alerts_counts_once_and_notifies_people_and_systems_of_begin_and_end(stack):
     assert jobs.alerts(stack) == {
         "counted": (3, 0),
         "topic": ["Masks fine again", "Masks missing"],
         "events": ["open", "over"],
         "precision": [["no_mask"], ["no_mask"]],
-        "about the other": [],
+        "of the other": [],
     }
 
 
-def test_backfill_scores_what_is_there(stack):
+def test_backfill_scores_existing_objects(stack):
     assert jobs.backfill(stack) == {"status": "SUCCEEDED", "result": "scored"}
 
 
@@ -68,7 +68,7 @@ def test_drift_reads_records_and_a_baseline_of_the_stacks_own(everything):
     assert jobs.drift(everything)["baseline"] == everything.parameters["BaselineUri"]
 
 
-def test_the_hook_approves_versions_that_do_their_job(stack):
+def test_the_hook_approves_working_versions(stack):
     assert set(jobs.preflight(stack).values()) == {"Succeeded"}
 
 
@@ -87,7 +87,7 @@ def test_promote_makes_an_approved_release_serve(limited, release):
     assert {name: values[name] for name in limited.parameters} == limited.parameters
 
 
-def test_promote_is_refused_any_other_stack(limited, stack):
+def test_promote_cannot_update_another_stack(limited, stack):
     functions, name = limited.client("lambda"), limited.resources["PromoteFunction"]
     before = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     functions.update_function_configuration(

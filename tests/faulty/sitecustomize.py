@@ -1,4 +1,4 @@
-"""Python runs this at its start where this folder is on its path: the decoder gets faults that no known file has."""
+"""Add faults to the decoder; Python runs this module at its start if this folder is on its path."""
 
 import os
 import signal

@@ -1,7 +1,7 @@
-"""What the stack promises, read from the template as CloudFormation gets it; each check fails on a broken promise.
+"""Rules for the stack, checked on the template as CloudFormation gets it.
 
-A check looks at the transformed template and names what breaks the promise: nothing, for ours. Beside each stand
-changes to template.yaml that break it, and the check must then name something.
+A check returns what violates its rule in the transformed template: nothing, for template.yaml. Next to each check are
+changes to template.yaml that violate the rule, and the check must then return something.
 """
 
 import copy
@@ -29,7 +29,7 @@ OPEN_ROUTES = {"/", "/page/{file}", "/health", "/openapi.json", "/docs"}
 
 @pytest.fixture(scope="module")
 def source():
-    """template.yaml as it was written, the files that it includes in their places."""
+    """The source of template.yaml, with its included files inserted."""
     template = json.loads(json.dumps(yaml_parse((ROOT / "template.yaml").read_text())))  # each alias a copy
     for name, part, file in INCLUDED:
         included = yaml.safe_load((ROOT / file).read_text())
@@ -112,7 +112,7 @@ def shared_or_missing_roles(template):
 
 
 def wildcards(template):
-    """Name statements on every resource, or on actions of a whole service, but calls that know no resource."""
+    """Name statements on all resources or all actions, except calls without resource-level permissions."""
     found = []
     for name, role in properties(template, "AWS::IAM::Role").items():
         for policy in role.get("Policies", []):
@@ -153,7 +153,7 @@ def statements(template, role):
 
 
 def what_the_portal_may_do_beyond_its_routes(template):
-    """Whoever holds a form that it signed writes with its rights; whoever asks for a result reads with them."""
+    """Signed forms and requests for results use the role's permissions."""
     return unneeded_or_missing(template, "PortalRole", {
         ("s3:PutObject", "${UploadsBucket.Arn}/api/*"),
         ("s3:GetObject", "${ResultsBucket.Arn}/*.json"),
@@ -287,7 +287,7 @@ def what_delivery_may_do_beyond_the_records(template):
 
 
 def strangers_who_may_take_a_role(template):
-    """Name roles of services that may act for others' accounts, and that are not bound to this one."""
+    """Name service roles whose trust policies are not limited to this account."""
     bound = {
         "BackfillRole": ("StringEquals", "aws:SourceAccount"),
         "AlertsScheduleRole": ("StringEquals", "aws:SourceAccount"),
@@ -305,7 +305,7 @@ def strangers_who_may_take_a_role(template):
 
 
 def logs_that_records_are_not_taken_from(template):
-    """Name log groups of functions that write records and are not subscribed to, or others that are, or all of it."""
+    """Name log groups with records and no subscription, and subscriptions of others or without a filter."""
     subscribed = {
         (p["LogGroupName"]["Ref"], p["FilterPattern"], p["DestinationArn"]["Fn::GetAtt"][0])
         for p in properties(template, "AWS::Logs::SubscriptionFilter").values()
@@ -316,7 +316,7 @@ def logs_that_records_are_not_taken_from(template):
 
 
 def records_that_come_out_garbled(template):
-    """Name streams that leave log events in their envelope, run them together, tell no day or hide errors."""
+    """Name streams that keep the envelope of log events, omit delimiters, do not partition by day or hide errors."""
     processors = [
         ("Decompression", "CompressionFormat", "GZIP"),
         ("CloudWatchLogProcessing", "DataMessageExtraction", "true"),
@@ -347,7 +347,7 @@ def records_that_come_out_garbled(template):
 
 
 def partitions_that_athena_would_not_find(template):
-    """Name tables whose projected partitions are not where Firehose puts them, or do not go back far enough."""
+    """Name tables whose projected partitions differ from Firehose's prefix, or start too late."""
     (stream,) = properties(template, "AWS::KinesisFirehose::DeliveryStream").values()
     bucket = stream["ExtendedS3DestinationConfiguration"]["BucketARN"]["Fn::GetAtt"][0]
     wanted = {
@@ -366,7 +366,7 @@ def partitions_that_athena_would_not_find(template):
 
 
 def what_is_remembered_too_long(template):
-    """Name what does not expire when its parameter says."""
+    """Name objects and logs whose retention differs from their parameter."""
     wanted = {
         ("RecordsBucket", "", "RecordsDays"),
         ("InsightsBucket", "feedback/", "RecordsDays"),
@@ -388,7 +388,7 @@ def what_is_remembered_too_long(template):
 
 
 def runs_that_fail_unheard(template):
-    """Name schedules and scheduled functions whose failures are not kept, retried, and watched."""
+    """Name schedules and scheduled functions without retries, dead-letter queue or alarm."""
     functions, found = properties(template, "AWS::Lambda::Function"), []
     watched = {
         str(d["Value"])
@@ -411,19 +411,19 @@ def runs_that_fail_unheard(template):
 
 
 def silence_that_passes_for_health(template):
-    """Name alarms on Drift not running, or on a world that has changed, that missing figures would switch off."""
+    """Name alarms on Drift not running, or on drift, that missing data would switch off."""
     alarms = properties(template, "AWS::CloudWatch::Alarm")
     wanted = {"DriftMissingAlarm": "breaching", "DriftAlarm": "ignore", "AccuracyAlarm": "ignore"}
     return [name for name, missing in wanted.items() if alarms[name].get("TreatMissingData") != missing]
 
 
 def for_operators(template):
-    """Alarms that are not of one version alone, which CodeDeploy hears."""
+    """Return alarms that are not limited to one version; CodeDeploy watches those."""
     return {n for n, a in properties(template, "AWS::CloudWatch::Alarm").items() if not metric(a)[1]}
 
 
 def alarms_that_tell_nobody(template):
-    """Name alarms that do not tell the topic when they go on, and when off; and those of a version that do."""
+    """Name alarms that do not notify the topic of both states, and alarms of a version that do."""
     topic = [{"Ref": "AlarmsTopic"}]
     tell = {
         n
@@ -439,7 +439,7 @@ def alarms_that_the_one_light_leaves_out(template):
 
 
 def alarms_that_cannot_be_sent(template):
-    """Name what is missing for CloudWatch to publish to an encrypted topic: its own key may be used by SNS alone."""
+    """Name what is missing for CloudWatch to publish to an encrypted topic; only SNS may use the AWS-managed key."""
     topic = template["Resources"]["AlarmsTopic"]["Properties"]
     key = re.search(r"'Ref': '(\w+)'|$", str(topic.get("KmsMasterKeyId")))[1]
     if template["Resources"].get(key, {}).get("Type") != "AWS::KMS::Key":
@@ -461,7 +461,7 @@ def alarms_that_cannot_be_sent(template):
 
 
 def strangers_who_may_raise_an_alarm(template):
-    """Name statements by which anybody but CloudWatch and Budgets may publish, or in the clear."""
+    """Name statements that let others than CloudWatch and Budgets publish, or allow plain HTTP."""
     policy = template["Resources"]["AlarmsTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     tls = any(
         s["Effect"] == "Deny"
@@ -474,7 +474,7 @@ def strangers_who_may_raise_an_alarm(template):
 
 
 def what_a_backfill_may_do_beyond_its_states(template):
-    """It reads no picture and writes no result: Batch does."""
+    """Backfill's role itself reads no picture and writes no result: Batch does."""
     return [
         (action, resource)
         for action, resource in statements(template, "BackfillRole")
@@ -504,7 +504,7 @@ def what_batch_may_do_beyond_its_buckets_and_queues(template):
 
 
 def sources(template):
-    """Every queue that a function reads: its name, its properties, those of the mapping, the function's name."""
+    """Yield each queue that a function reads: name, properties, the mapping's properties, the function's name."""
     for mapping in properties(template, "AWS::Lambda::EventSourceMapping").values():
         queue = mapping["EventSourceArn"]["Fn::GetAtt"][0]
         function = mapping["FunctionName"]["Ref"].removesuffix("Aliaslive")
@@ -512,7 +512,7 @@ def sources(template):
 
 
 def queues_that_lose_or_repeat(template):
-    """Name queues whose messages can vanish, or come again while they are worked on."""
+    """Name queues whose messages can be lost, or be delivered again during processing."""
     receives = {"UploadsQueue": 5, "PromoteQueue": 100}
     found = []
     for name, queue, mapping, function in sources(template):
@@ -541,7 +541,7 @@ def functions_that_a_queue_may_scale_without_bounds(template):
 
 
 def open_queues(template):
-    """Name queues that are not encrypted, or that take plain HTTP."""
+    """Name queues that are not encrypted, or that accept plain HTTP."""
     deny = {
         queue["Ref"]
         for p in properties(template, "AWS::SQS::QueuePolicy").values()
@@ -559,7 +559,7 @@ def open_queues(template):
 
 
 def strangers_who_may_send(template):
-    """Name statements that let anybody send to a queue but S3, on behalf of this account, and rules of the stack."""
+    """Name statements that let others than this account's S3 and the stack's rules send to a queue."""
     allowed = [
         statement
         for p in properties(template, "AWS::SQS::QueuePolicy").values()
@@ -585,7 +585,7 @@ def strangers_who_may_send(template):
 
 
 def pictures_nobody_is_told_of(template):
-    """Name what is not exactly one notification of every new object, whatever its key ends in."""
+    """Name buckets without exactly one notification of every new object, whatever its key."""
     bucket = properties(template, "AWS::S3::Bucket")["UploadsBucket"]
     wanted = [{"Event": "s3:ObjectCreated:*", "Queue": {"Fn::GetAtt": ["UploadsQueue", "Arn"]}}]
     configurations = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", [])
@@ -593,7 +593,7 @@ def pictures_nobody_is_told_of(template):
 
 
 def loops(template):
-    """Name buckets but the uploads' that send news: a result must not look like an upload."""
+    """Name buckets other than the uploads' that send notifications: a result must not be processed as an upload."""
     buckets = properties(template, "AWS::S3::Bucket")
     return [n for n, p in buckets.items() if n != "UploadsBucket" and "NotificationConfiguration" in p]
 
@@ -614,7 +614,7 @@ def pictures_that_stay(template):
 
 
 def unwatched_queues(template):
-    """Name what no alarm watches of: dead letters, messages that wait, a function that reads them and fails."""
+    """Name queues without alarms on dead letters, waiting messages and failures of their function."""
     watched = {
         (a["MetricName"], str(d["Value"]))
         for a in properties(template, "AWS::CloudWatch::Alarm").values()
@@ -690,7 +690,7 @@ def stages_without_access_logs_or_throttle(template):
 
 
 def routes_with_the_wrong_throttle(template):
-    """Name routes without a key that take many requests, and those with a key that take few."""
+    """Name routes without a key that allow many requests, and routes with a key that allow few."""
     (stage,) = properties(template, "AWS::ApiGateway::Stage").values()
     throttles = {
         (s["ResourcePath"].replace("~1", "/").replace("//", "/"), s["HttpMethod"].lower()): s[
@@ -710,7 +710,7 @@ def routes_with_the_wrong_throttle(template):
 
 
 def figures_that_cost_and_nobody_reads(template):
-    """Name stages that measure every method by itself, at the price of a metric of one's own each."""
+    """Name stages with metrics for each method, each billed as a custom metric."""
     stages = properties(template, "AWS::ApiGateway::Stage")
     return [n for n, p in stages.items() if any(s.get("MetricsEnabled") for s in p["MethodSettings"])]
 
@@ -757,7 +757,7 @@ def aliases_that_move_at_once(template):
 
 
 def alarms_that_roll_nothing_back(template):
-    """Name alarms of a release on which it is not rolled back, and deployments without the alarms they need."""
+    """Name alarms of a release that do not roll it back, and deployments without the required alarms."""
     groups = properties(template, "AWS::CodeDeploy::DeploymentGroup")
     wired = {name: rollback_alarms(group) for name, group in groups.items()}
     idle = [
@@ -787,7 +787,7 @@ def alarms_that_roll_nothing_back(template):
 
 
 def rollback_alarms(group, *, fixing=False):
-    """Names of the alarms that roll a deployment back, normally or with RollbackAlarms=version."""
+    """Return the names of the alarms that roll a deployment back, by default or with RollbackAlarms=version."""
     configuration = group.get("AlarmConfiguration", {})
     if "Fn::If" in configuration:
         _, when_fixing, normally = configuration["Fn::If"]
@@ -796,7 +796,7 @@ def rollback_alarms(group, *, fixing=False):
 
 
 def alarms_that_block_a_fix(template):
-    """Name alarms that can be on before a deployment begins, and that no parameter takes out of its way."""
+    """Name alarms that can be on before a deployment begins, and that no parameter can exclude."""
     alarms = properties(template, "AWS::CloudWatch::Alarm")
     return [
         name
@@ -807,7 +807,7 @@ def alarms_that_block_a_fix(template):
 
 
 def watched(alarm):
-    """The metrics of an alarm, each with whether it is of one version alone."""
+    """Return the metrics of an alarm, each with whether it is limited to one version."""
     queries = [q["MetricStat"]["Metric"] for q in alarm.get("Metrics", []) if "MetricStat" in q] or [alarm]
     return {
         (q["MetricName"], bool({d["Name"] for d in q["Dimensions"]} & {"ExecutedVersion", "version"}))
@@ -816,14 +816,14 @@ def watched(alarm):
 
 
 def metric(alarm):
-    """Return what an alarm watches, whether on the executed version alone, and whether it is about a release."""
+    """Return an alarm's metric, whether it is limited to the executed version, and whether it concerns a release."""
     queries = [q["MetricStat"]["Metric"] for q in alarm.get("Metrics", []) if "MetricStat" in q] or [alarm]
     dimensions = {d["Name"] for d in queries[0]["Dimensions"]}
     return queries[0]["MetricName"], "ExecutedVersion" in dimensions, bool(dimensions & {"Resource", "Stage"})
 
 
 def unasked_versions(template):
-    """Name aliases that take traffic before the new version did its job once."""
+    """Name aliases that get traffic without the preflight hook."""
     return [
         n
         for n, r in of_type(template, "AWS::Lambda::Alias").items()
@@ -833,7 +833,7 @@ def unasked_versions(template):
 
 
 def versions_without_a_check(template):
-    """Name published functions of which the hook does not know the deployment group and the version."""
+    """Name published functions whose deployment group or version the hook does not know."""
     variables = template["Resources"]["Preflight"]["Properties"]["Environment"]["Variables"]
     known = str([variables.get(name) for name in ("PREDICT", "BATCH", "PORTAL")])
     return [
@@ -844,7 +844,7 @@ def versions_without_a_check(template):
 
 
 def description(version):
-    """Return a version's description; where it holds the checksum at the end of a parameter, it names that one."""
+    """Return a version's description, with the name of a parameter in the place of its checksum."""
     text = version["Description"]["Fn::Sub"]
     text, variables = (text, {}) if isinstance(text, str) else text
     for name, value in variables.items():
@@ -855,7 +855,7 @@ def description(version):
 
 
 def settings_that_deploy_nothing(template):
-    """Name settings that can change without a new version, which the canary would then never see."""
+    """Name settings that can change without a new version, and so without a canary."""
     functions = properties(template, "AWS::Lambda::Function")
     found = []
     for version in properties(template, "AWS::Lambda::Version").values():
@@ -877,7 +877,7 @@ def settings_that_deploy_nothing(template):
 
 
 def versions_that_cannot_be_published(template):
-    """Name what a version's description holds and the version does not: Lambda refuses to publish it unchanged."""
+    """Name parts of a version's description that do not change the version, which Lambda refuses to publish."""
     functions = properties(template, "AWS::Lambda::Function")
     found = []
     for version in properties(template, "AWS::Lambda::Version").values():
@@ -891,7 +891,7 @@ def versions_that_cannot_be_published(template):
 
 
 def descriptions_that_are_too_long(template):
-    """Name versions whose description may have more than the 256 characters that Lambda takes."""
+    """Name versions whose description may exceed Lambda's limit of 256 characters."""
     parameters = template["Parameters"]
 
     def longest(name):
@@ -912,7 +912,7 @@ def descriptions_that_are_too_long(template):
 
 
 def fixed_names(template):
-    """Name resources that a second stack of the account would fight over."""
+    """Name resources whose names a second stack of the account would also use."""
     keys = (
         "BucketName",
         "StateMachineName",
@@ -966,7 +966,7 @@ def gateway_answers_that_are_no_problems(template):
 
 
 def drop(*path):
-    """Return a change to a template: the thing at `path` is gone."""
+    """Return a change to a template that deletes the element at `path`."""
 
     def change(template):
         for key in path[:-1]:
@@ -977,7 +977,7 @@ def drop(*path):
 
 
 def put(value, *path):
-    """Return a change to a template: `value` is at `path`."""
+    """Return a change to a template that sets the element at `path`."""
 
     def change(template):
         for key in path[:-1]:
@@ -1226,7 +1226,7 @@ def test_there_are_no(check, transformed):
 @pytest.mark.parametrize(
     ("check", "change"), PROMISES, ids=[f"{check.__name__}-{n}" for n, (check, _) in enumerate(PROMISES)]
 )
-def test_a_broken_promise_shows_as(check, change, source, tmp_path):
+def test_a_violation_is_found(check, change, source, tmp_path):
     broken = copy.deepcopy(source)
     change(broken)
     path = tmp_path / "template.yaml"
