@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from functions.drift.baseline import read
-from functions.drift.features import FEATURES, sample_of
+from functions.drift.features import FEATURES, to_sample
 from functions.inference.fetch import BAKED, open_release
 from functions.inference.release import ReleaseError, load_release
 from functions.inference.score import load_models
@@ -77,7 +77,7 @@ def test_its_figures_are_those_of_the_validation_pictures_as_serving_sees_them(
     result = read(written.read_bytes()).overall
     models = load_models(open_release(""), threads=1)
     records = [record_of(file.path.read_bytes(), models) for file in pictures(many, "val")]
-    values = sample_of(records).values
+    values = to_sample(records).values
     for feature in ("brightness", "blockiness", "confidence", "projection_5"):
         was = values[:, FEATURES.index(feature)]
         assert result.column(feature).mean() == pytest.approx(was.mean(), abs=0.05 * float(was.std()))
