@@ -1,4 +1,4 @@
-"""Batch's handler in a test: what it is called with, and its buckets and queue in moto."""
+"""Batch's handler in tests: its events, and its buckets and queue in moto."""
 
 import importlib
 import json
@@ -26,14 +26,14 @@ def message(number: int, body: str | dict, receives: int = 1) -> dict:
     }
 
 
-def news(*keys: str, version: str | None = "v1", etag: str = "e1") -> dict:
-    """What S3 sends about uploads under these keys."""
-    about = {"versionId": version, "eTag": etag}
+def notification(*keys: str, version: str | None = "v1", etag: str = "e1") -> dict:
+    """Return S3's notification of uploads with these keys."""
+    properties = {"versionId": version, "eTag": etag}
     return {
         "Records": [
             {
                 "eventName": "ObjectCreated:Put",
-                "s3": {"bucket": {"name": "uploads"}, "object": {"key": quote_plus(key), **about}},
+                "s3": {"bucket": {"name": "uploads"}, "object": {"key": quote_plus(key), **properties}},
             }
             for key in keys
         ]
@@ -41,7 +41,7 @@ def news(*keys: str, version: str | None = "v1", etag: str = "e1") -> dict:
 
 
 def context(seconds: float = 60) -> SimpleNamespace:
-    """Lambda's context, with so much time left."""
+    """Return a Lambda context with a remaining time."""
     end = time.monotonic() + seconds
     return SimpleNamespace(
         aws_request_id="request",
@@ -50,7 +50,7 @@ def context(seconds: float = 60) -> SimpleNamespace:
 
 
 def load_handler(patch: pytest.MonkeyPatch, dead_letters: str) -> ModuleType:
-    """The handler's module, as Lambda imports it."""
+    """Import the handler's module as Lambda does."""
     patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     patch.setenv("AWS_ACCESS_KEY_ID", "testing")
     patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
@@ -64,7 +64,7 @@ def load_handler(patch: pytest.MonkeyPatch, dead_letters: str) -> ModuleType:
 
 @contextmanager
 def batch_on_moto(patch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Any]]:
-    """The handler's module with its buckets and its queue, and a client of S3."""
+    """Yield the handler's module with its buckets and its queue, and an S3 client."""
     with mock_aws():
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         s3 = boto3.client("s3")
@@ -75,10 +75,10 @@ def batch_on_moto(patch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, Any]]
 
 
 def answers_in_tens(module: ModuleType, s3: Any, files: Mapping[str, bytes]) -> Iterator[dict]:
-    """Upload files by key, then give what Batch answers to the news of them, ten at a time."""
+    """Upload files by key, and yield Batch's answers to their notifications, in batches of ten."""
     etags = {key: s3.put_object(Bucket="uploads", Key=key, Body=file)["ETag"] for key, file in files.items()}
     messages = [
-        message(number, news(key, version=None, etag=etag.strip('"')))
+        message(number, notification(key, version=None, etag=etag.strip('"')))
         for number, (key, etag) in enumerate(etags.items())
     ]
     for start in range(0, len(messages), 10):

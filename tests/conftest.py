@@ -1,4 +1,4 @@
-"""Fixtures that every folder of tests shares."""
+"""Fixtures for all tests."""
 
 import io
 import os
@@ -28,7 +28,7 @@ LONG_GROUPS = (
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what runs in one process: a file, or all that share the system or the trained model."""
+    """Group tests for pytest-xdist: by file, or all that share the running system or the trained model."""
     shared = {
         item.path: group
         for fixture, group in (("trained", "training"), ("system", "system"))
@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The real pictures; MASKWATCH_DATA says where, beside the checkout by default."""
+    """The folder of real pictures: MASKWATCH_DATA, by default next to the checkout."""
     folder = Path(os.environ.get("MASKWATCH_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "crops" / "test").is_dir():
         pytest.skip(f"needs real pictures in {folder} (set MASKWATCH_DATA)")
@@ -56,14 +56,14 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def system():
-    """The running system that all tests of a process share; none stops it."""
+    """The running system that all tests of a process share; no test may stop it."""
     with running() as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def picture():
-    """A JPEG of 160 x 120 pixels with something to see in it."""
+    """A JPEG of 160 x 120 pixels that is not blank."""
     gradient = Image.linear_gradient("L").resize((160, 120))
     file = io.BytesIO()
     Image.merge("RGB", (gradient, gradient.transpose(Image.Transpose.ROTATE_180), gradient)).save(
@@ -74,7 +74,7 @@ def picture():
 
 @pytest.fixture
 def aws(monkeypatch, tmp_path):
-    """Credentials and a region of no real account, and nothing of this machine's own configuration."""
+    """Fake credentials and a region, without the machine's own AWS configuration."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
@@ -83,4 +83,4 @@ def aws(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps what an earlier test set
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # drops the session of an earlier test

@@ -1,4 +1,4 @@
-"""Films that the tests draw themselves."""
+"""Drawn videos."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ WALL = (120, 118, 110)
 
 
 def draw_bare_face(width: int = 96, height: int = 120) -> Image.Image:
-    """A face without a mask."""
+    """Draw a face without a mask."""
     image = draw_face(width, height)
     draw = ImageDraw.Draw(image)
     skin, shade, lips = (224, 178, 150), (200, 150, 125), (150, 60, 60)
@@ -24,7 +24,7 @@ def draw_bare_face(width: int = 96, height: int = 120) -> Image.Image:
 
 
 def room(*people: tuple[Image.Image, int, int]) -> Image.Image:
-    """A frame of 640 x 480 with faces, each with its left and top, before a wall."""
+    """Draw a frame of 640 x 480 with faces, each at its left and top, in front of a wall."""
     image = Image.new("RGB", (640, 480), WALL)
     for face, left, top in people:
         image.paste(face, (left, top))
@@ -32,7 +32,7 @@ def room(*people: tuple[Image.Image, int, int]) -> Image.Image:
 
 
 def write_film(path: Path, frames: Iterable[Image.Image], rate: int = 10, *, rotated: int = 0) -> Path:
-    """Write frames of one size as H.264, so many a second, and how they are to be rotated when they are shown."""
+    """Write frames of one size as H.264, with a frame rate and the rotation for display."""
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=rate, options={"preset": "veryfast", "g": str(rate)})
         stream.pix_fmt = "yuv420p"

@@ -1,4 +1,4 @@
-"""JPEG and WebP files written by hand: as small as the format allows for what they ask of a decoder."""
+"""JPEG and WebP files built byte by byte, small in size but costly to decode."""
 
 import math
 import struct
@@ -36,7 +36,7 @@ def scan(components, first: int, last: int, data: bytes) -> bytes:
 
 
 def zeros(bits: int) -> bytes:
-    """So many bits 0, filled up with 1."""
+    """Return this number of 0 bits, padded with 1 to whole bytes."""
     data = bytearray((bits + 7) // 8)
     if bits % 8:
         data[-1] = (1 << 8 - bits % 8) - 1
@@ -44,7 +44,7 @@ def zeros(bits: int) -> bytes:
 
 
 def blocks(width: int, height: int, sampling=FULL) -> int:
-    """How many blocks of 8x8 an interleaved scan has."""
+    """Return the number of 8x8 blocks in an interleaved scan."""
     across, down = (max(factors) for factors in zip(*sampling, strict=True))
     mcus = math.ceil(width / 8 / across) * math.ceil(height / 8 / down)
     return mcus * sum(h * v for h, v in sampling)
@@ -68,7 +68,9 @@ def jpeg_of_scans(width: int, height: int, scans: int, *, sampling=FULL, fill: b
         sampling: Of the components.
         fill: What stands before each marker of a scan.
     """
-    runs = math.ceil(blocks(width, height, GREY) / 16384)  # EOB14: as many blocks, with 14 bits behind it
+    runs = math.ceil(
+        blocks(width, height, GREY) / 16384
+    )  # EOB14: a run of blocks whose length is in the next 14 bits
     first = scan(range(1, len(sampling) + 1), 0, 0, zeros(blocks(width, height, sampling)))
     more = fill + scan([1], 1, 63, zeros(15 * runs))
     body = frame(0xC2, width, height, sampling) + tables(0xE0) + first + more * (scans - 1)
@@ -76,7 +78,7 @@ def jpeg_of_scans(width: int, height: int, scans: int, *, sampling=FULL, fill: b
 
 
 def webp_of_groups(groups: int) -> bytes:
-    """A lossless WebP of one colour, 16 pixels to each of its groups of Huffman tables."""
+    """Return a lossless WebP of one colour with a group of Huffman tables for every 16 pixels."""
 
     def bits(value: int, count: int) -> list[int]:
         return [value >> place & 1 for place in range(count)]

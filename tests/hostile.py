@@ -1,4 +1,4 @@
-"""Files made to keep a decoder busy, among good ones."""
+"""Files that are costly to decode or break the decoder, among good ones."""
 
 import struct
 import zlib
@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.forged import jpeg_of_scans, segment
 from tests.pictures import chunk, draw_face, encode
 
-FAULTY = Path(__file__).parent / "faulty"  # to be on Python's path, for the last two files
+FAULTY = Path(__file__).parent / "faulty"  # on Python's path, it makes the last two files of HOSTILE work
 _FACE = encode(draw_face())
 _PNG = encode(draw_face(), "PNG")
 HOSTILE = {
@@ -23,7 +23,7 @@ HOSTILE = {
 
 
 def mixed_uploads() -> dict[str, bytes]:
-    """A hundred good files and the hostile ones, by key, in an order that mixes them."""
+    """Return a hundred good files and the hostile ones by key, in mixed order."""
     files = {f"good/{number}.jpg": _FACE for number in range(100)}
     files |= {f"bad/{name}.jpg": data for name, data in HOSTILE.items()}
     return {key: files[key] for key in sorted(files, key=lambda key: zlib.crc32(key.encode()))}

@@ -1,4 +1,4 @@
-"""Pictures that the tests draw themselves."""
+"""Drawn pictures."""
 
 import io
 import struct
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 
 def draw_face(width: int = 160, height: int = 200) -> Image.Image:
-    """A face with a surgical mask, upright and lit from the left; no two sides of it look the same."""
+    """Draw an upright face with a surgical mask, lit from the left so that it has no symmetry."""
     image = Image.new("RGB", (width, height), (96, 120, 140))
     draw = ImageDraw.Draw(image)
 
@@ -31,7 +31,7 @@ def draw_face(width: int = 160, height: int = 200) -> Image.Image:
 def draw_scene(
     sides: tuple[int, ...] = (110, 80, 60, 30), width: int = 480, height: int = 240
 ) -> Image.Image:
-    """Faces of these widths, in pixels, side by side before a wall."""
+    """Draw faces of these widths, in pixels, side by side in front of a wall."""
     image = Image.new("RGB", (width, height), (120, 118, 110))
     left = 20
     for side in sides:
@@ -41,14 +41,14 @@ def draw_scene(
 
 
 def encode(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of an image file."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
 def draw_film(length: int) -> bytes:
-    """Two people with masks who sway before a wall, as motion JPEG of so many frames of 640x480."""
+    """Draw two people with masks who sway in front of a wall, as motion JPEG of 640x480 with `count` frames."""
     frames = []
     for number in range(length):
         image = Image.new("RGB", (640, 480), (120, 118, 110))

@@ -1,4 +1,4 @@
-"""Prediction records as the real recorder writes them, of pictures that nobody took."""
+"""Random prediction records, written by the real recorder."""
 
 import contextlib
 import io
@@ -47,7 +47,7 @@ def drawn(
     shift: float = 0.0,
     track: str | None = None,
 ) -> str:
-    """A line about a picture of which everything but what is given is drawn at random.
+    """Return the line of a record whose values are random unless given.
 
     Args:
         rng: Where chance comes from.
@@ -89,14 +89,14 @@ def drawn(
 
 
 def refused(time: datetime, request_id: str = "r") -> str:
-    """A line about a request that was refused."""
+    """Return the line of a refused request."""
     with written_at(time) as written:
         Recorder("MaskWatch", "/predict", VERSION).rejected(TOO_LARGE, request_id=request_id)
     return written.getvalue()
 
 
 def parsed(line: str) -> Mapping[str, Any]:
-    """What a line says."""
+    """Return the record of a line."""
     result: Mapping[str, Any] = json.loads(line)
     return result
 

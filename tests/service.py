@@ -1,4 +1,4 @@
-"""An API that the tests answer for: what was asked is kept, and each request is answered as they say."""
+"""A fake API that records requests and answers them as a test specifies."""
 
 import json
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ COUNTS = {"mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
 
 
 def prediction(*labels, width=640, height=480, box=None):
-    """What POST /predict says about faces of these labels, or about a whole picture where there are none."""
+    """Return an answer of POST /predict with faces of these labels, or about a whole picture without faces."""
     box = box or {"left": 200, "top": 100, "width": 80, "height": 100}
     verdicts = [
         {"label": label, "confidence": 0.95, "probabilities": {"mask": 0.95, "no_mask": 0.05, "incorrect": 0}}
@@ -33,14 +33,14 @@ def prediction(*labels, width=640, height=480, box=None):
 
 
 def problem(slug, status, detail):
-    """A refusal: its status and its document."""
+    """Return a refusal: its status and its document."""
     kind = f"urn:maskwatch:problem:{slug}"
     return status, {"type": kind, "title": "T", "status": status, "detail": detail}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request."""
+    """A received request."""
 
     method: str
     path: str
@@ -51,7 +51,7 @@ class Asked:
 
 @dataclass
 class Service:
-    """Answers with what `answer` makes of a request: a document, or a status, a document or text, and headers."""
+    """Answers a request with `answer(request)`: a document, or status, document or text, and headers."""
 
     answer: object = None
     url: str = ""
@@ -60,7 +60,7 @@ class Service:
 
 @contextmanager
 def serving():
-    """Run one on a free port."""
+    """Run a fake API on a free port."""
     service, lock = Service(), Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -85,7 +85,7 @@ def serving():
             self.end_headers()
             self.wfile.write(text.encode())
 
-        do_POST = do_GET  # noqa: N815 -- a name that http.server looks for
+        do_POST = do_GET  # noqa: N815 -- the name that http.server calls
 
         def log_message(self, *_):
             pass

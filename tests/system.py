@@ -1,4 +1,4 @@
-"""The whole system, as `make run` starts it, on ports of its own."""
+"""The local stack of `make run`, on free ports."""
 
 import os
 import re
@@ -27,7 +27,7 @@ CREDENTIALS = {
 
 @dataclass(frozen=True)
 class System:
-    """One that runs: the addresses of its API and of moto, and what it printed at the start."""
+    """A running local stack: the URLs of its API and of moto, and its output at the start."""
 
     url: str
     moto: str
@@ -35,7 +35,7 @@ class System:
     process: subprocess.Popen
 
     def predict(self, body, content_type, key="local", **options):
-        """POST /predict, as a page of another site would; `key=None` sends none."""
+        """Send POST /predict, as a page of another site would; `key=None` sends no key."""
         headers = ORIGIN | ({"content-type": content_type} if content_type else {})
         headers |= {"x-api-key": key} if key else {}
         return requests.post(f"{self.url}/predict", data=body, headers=headers, timeout=60, **options)
@@ -46,11 +46,11 @@ class System:
 
     @cached_property
     def outputs(self):
-        """The outputs of its stack, by their names in template.yaml."""
+        """The outputs of the stack by name."""
         return stack_outputs("maskwatch", self.client("cloudformation"))
 
     def operate(self, command, *arguments):
-        """Run one of the operator's commands on it, as make does."""
+        """Run an operator's command on it, as make does."""
         environment = own_environment() | CREDENTIALS | {"AWS_ENDPOINT_URL": self.moto}
         return subprocess.run(
             [sys.executable, "-m", "infra.ops", command, *arguments],
@@ -64,13 +64,13 @@ class System:
 
 
 def own_environment():
-    """This process's variables without those that lead to another account or endpoint."""
+    """Return this process's environment without variables that select another account or endpoint."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 @contextmanager
 def running(*arguments):
-    """Start a system on a free port, wait until it says where it is, and stop it in the end."""
+    """Start a local stack on a free port, wait until it prints its URL, and stop it at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "infra.local", "--port", "0", *arguments],
         cwd=ROOT,
@@ -93,7 +93,7 @@ def running(*arguments):
 
 
 def eventually(look, seconds=60):
-    """Return the first truthy value of `look`; it is called again and again, and a busy machine takes its time."""
+    """Poll `look` until it returns a truthy value, and return that."""
     end = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < end, f"nothing after {seconds} s"

@@ -8,7 +8,7 @@ import pytest
 from maskwatch.track import NOBODY, Face
 from maskwatch.track import follow as follow_on_the_command_line
 from tests.browser.answers import REST, face
-from tests.tracking import ALERT_AFTER, CASES, expected, faces_of, told
+from tests.tracking import ALERT_AFTER, CASES, expected, faces_of, state
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_people_are_tracked_as_specified(run, case):
     answers = follow(run, [[frame["at"], faces_of(frame)] for frame in case["frames"]], **case["settings"])
 
     seen = [
-        told(
+        state(
             [(person["id"], person["label"], person["probabilities"]) for person in answer["people"]],
             answer["counts"],
             answer["bare"],

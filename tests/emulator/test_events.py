@@ -41,16 +41,16 @@ def test_the_schedule_starts_drift(stack):
 
 
 def test_an_alarm_reaches_the_topic(stack):
-    told = on_call(stack)
+    alarm_came = on_call(stack)
 
     set_off(stack, "DriftAlarm", value=1)
 
-    assert told("DriftAlarm")
+    assert alarm_came("DriftAlarm")
 
 
 def test_an_unreadable_baseline_raises_an_alarm(everything):
     """A run that fails finally puts its event into the queue that an alarm watches."""
-    told, function = on_call(everything), everything.resources["DriftFunction"]
+    alarm_came, function = on_call(everything), everything.resources["DriftFunction"]
     dead_letters, functions = everything.outputs["DriftDeadLetters"], everything.client("lambda")
     give_dead_letters(everything, "DriftFunction")
     functions.put_function_event_invoke_config(FunctionName=function, MaximumRetryAttempts=0)  # 2 on AWS
@@ -63,7 +63,7 @@ def test_an_unreadable_baseline_raises_an_alarm(everything):
     assert "correct BaselineUri" in str(letter)
     watched = set_off(everything, "DriftDeadLettersAlarm", value=1)
     assert watched == {"QueueName": dead_letters.rpartition("/")[2]}
-    assert told("DriftDeadLettersAlarm")
+    assert alarm_came("DriftDeadLettersAlarm")
 
 
 def give_dead_letters(stack, function):
@@ -106,7 +106,7 @@ def on_call(stack):
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     stack.client("sns").subscribe(TopicArn=stack.outputs["AlarmsTopic"], Protocol="sqs", Endpoint=arn)
 
-    def told(name):
+    def alarm_came(name):
         def is_on():
             bodies = [json.loads(message["Body"]) for message in receive(stack, queue) or []]
             alarms = [json.loads(body["Message"]) for body in bodies]
@@ -117,7 +117,7 @@ def on_call(stack):
 
         return wait_for(is_on)
 
-    return told
+    return alarm_came
 
 
 def set_off(stack, name, *, value):

@@ -5,7 +5,7 @@ import signal
 
 from functions.inference import decode as module
 
-sound = module.decode
+original = module.decode
 
 
 def decode(data):
@@ -14,7 +14,7 @@ def decode(data):
             pass
     if data == b"crash":
         os.kill(os.getpid(), signal.SIGSEGV)
-    return sound(data)
+    return original(data)
 
 
 module.decode = decode

@@ -1,4 +1,4 @@
-"""A proxy in front of S3 that fails sometimes, as S3 and networks do."""
+"""A proxy in front of S3 that injects the faults of S3 and networks."""
 
 import http.client
 import random
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import urlsplit
 
-DENIED = "/denied"  # keys below it cannot be read, as where a permission is missing
+DENIED = "/denied"  # keys under it cannot be read, as without a permission
 RATES = {  # of requests to S3
     "500": 0.08,
     "503": 0.08,
@@ -22,7 +22,7 @@ ERRORS = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied"}
 
 
 class Proxy(ThreadingHTTPServer):
-    """Serves on a free port what `endpoint` serves; counts the faults of each kind."""
+    """Forwards requests from a free port to `endpoint`, and counts the injected faults by kind."""
 
     daemon_threads = True
 
@@ -32,7 +32,7 @@ class Proxy(ThreadingHTTPServer):
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_):
-        """Print nothing: clients hang up as part of the test."""
+        """Print nothing, because clients disconnect as part of the test."""
 
 
 class Request(BaseHTTPRequestHandler):
@@ -54,7 +54,7 @@ class Request(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do  # noqa: N815 -- the base class's names
 
     def fault(self):
-        if self.command == "POST":  # another service's
+        if self.command == "POST":  # a request to another service
             return None
         if self.command == "GET" and f"{DENIED}/" in self.path:
             return "403"
@@ -89,12 +89,12 @@ class Request(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, *_):
-        """Not a line for every request."""
+        """Print no line for requests."""
 
 
 @contextmanager
 def faulty_s3(endpoint, seed):
-    """Run a proxy; yields it."""
+    """Run a proxy, and yield it."""
     with Proxy(endpoint, seed) as proxy:
         Thread(target=proxy.serve_forever, daemon=True).start()
         try:

@@ -1,4 +1,4 @@
-"""A camera for tests: an H.264 film over RTSP, to whoever knows the password, by Debian's GStreamer and its Python.
+"""A camera for tests: an H.264 video over RTSP with a password, served by Debian's GStreamer and Python.
 
 /usr/bin/python3 tests/integration/rtsp_server.py PORT FILM
 """

@@ -1,4 +1,4 @@
-"""Objects that were in the bucket before anybody listened are scored by the backfill of the running system."""
+"""A backfill in the running system scores existing objects of the bucket."""
 
 import csv
 import gzip
@@ -21,7 +21,7 @@ FOLDERS = [f"before/{n}/" for n in range(5)]
 
 @pytest.fixture
 def buckets(system):
-    """A client of S3, and the buckets of uploads, which nobody is notified of meanwhile, and of results."""
+    """An S3 client, the uploads bucket with its notifications off, and the results bucket."""
     s3, uploads = system.client("s3"), system.outputs["UploadsBucket"]
     configuration = s3.get_bucket_notification_configuration(Bucket=uploads)
     configuration.pop("ResponseMetadata")
@@ -46,7 +46,7 @@ def versions(s3, bucket, prefix):
     return [version["Key"] for page in pages for version in page.get("Versions", [])]
 
 
-def test_each_of_150_gets_one_result_and_none_a_second(system, buckets):
+def test_each_of_150_objects_gets_one_result(system, buckets):
     s3, uploads, results = buckets
     pictures = [encode(Image.effect_noise((64, 48), 20 + n).convert("RGB")) for n in range(10)]
     bodies = {key: pictures[n % 10] for n, key in enumerate(GOOD)}
@@ -72,7 +72,7 @@ def test_each_of_150_gets_one_result_and_none_a_second(system, buckets):
     assert versions(s3, results, "before/") == written
 
 
-def test_an_inventory_names_what_to_score(system, buckets, picture):
+def test_objects_of_an_inventory_are_scored(system, buckets, picture):
     s3, uploads, results = buckets
     keys = [f"inventory test/ü+%20-{n}.jpg" for n in range(3)]
     for key in keys:
@@ -98,7 +98,7 @@ def test_an_inventory_names_what_to_score(system, buckets, picture):
     assert sorted(versions(s3, results, "inventory test/")) == [f"{key}.json" for key in keys[:2]]
 
 
-def test_an_execution_that_fails_says_why(system):
+def test_a_failed_execution_has_a_cause(system):
     done = backfill(system, "--manifest", "inventory/none.json")
 
     assert done.returncode == 1

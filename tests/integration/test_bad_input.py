@@ -1,4 +1,4 @@
-"""Every way to ask wrongly has an answer of its own, that says what to do."""
+"""Every kind of invalid request has its own answer, which says what to do."""
 
 import base64
 import io
@@ -90,18 +90,18 @@ def assert_problem(answer, status, slug, word):
     [case[1:] for case in CASES],
     ids=[case[0] for case in CASES],
 )
-def test_bad_pictures_and_bodies(system, picture, body, content_type, status, slug, word):
+def test_invalid_pictures_and_bodies_are_refused(system, picture, body, content_type, status, slug, word):
     assert_problem(system.predict(body(picture), content_type), status, slug, word)
 
 
 @pytest.mark.parametrize("key", [None, "wrong", "local "], ids=["no key", "wrong key", "nearly"])
-def test_without_a_known_key(system, picture, key):
+def test_a_request_without_a_valid_key_is_refused(system, picture, key):
     answer = system.predict(picture, "image/jpeg", key=key and key.replace(" ", "x"))
 
     assert_problem(answer, 403, "forbidden", "x-api-key")
 
 
-def test_an_unknown_route(system):
+def test_an_unknown_route_is_refused(system):
     assert_problem(
         requests.get(f"{system.url}/predictions", headers=ORIGIN, timeout=60), 404, "not-found", "/docs"
     )
@@ -111,14 +111,14 @@ def test_an_unknown_route(system):
     ("method", "path", "allowed"),
     [("GET", "/predict", "POST"), ("PUT", "/predict", "POST"), ("POST", "/health", "GET")],
 )
-def test_a_wrong_method(system, method, path, allowed):
+def test_a_wrong_method_is_refused_with_the_allowed_ones(system, method, path, allowed):
     answer = requests.request(method, system.url + path, headers=ORIGIN | {"x-api-key": "local"}, timeout=60)
 
     assert_problem(answer, 405, "method-not-allowed", allowed.partition(",")[0])
-    assert answer.headers["allow"].partition(",")[0] == allowed  # HEAD goes wherever GET goes
+    assert answer.headers["allow"].partition(",")[0] == allowed  # HEAD is allowed with GET
 
 
-def test_a_browser_may_ask_first(system):
+def test_preflight_requests_are_answered(system):
     answer = requests.options(f"{system.url}/predict", headers=ORIGIN, timeout=60)
 
     assert answer.status_code == 200

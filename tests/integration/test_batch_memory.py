@@ -1,4 +1,4 @@
-"""Ten of the largest pictures in one batch fit into the least memory that the template allows Batch."""
+"""A batch of ten of the largest pictures fits into the minimum memory that the template allows for Batch."""
 
 import json
 import os
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the peak 
 
 
 def pictures():
-    """40 megapixels each, in the forms that cost most: 25 MB of file, of coefficients or of pixels."""
+    """Pictures of 40 megapixels each, in the most expensive formats: 25 MB of file, of coefficients or of pixels."""
     noise = np.random.default_rng(0).integers(0, 256, (500, 800, 3), np.uint8)
     image = Image.fromarray(noise).resize((8000, 5000), Image.Resampling.NEAREST)
     baseline = encode(image, quality=50)
@@ -47,7 +47,7 @@ def pictures():
     return [heavy] * 4 + [progressive] * 3 + [png] * 3
 
 
-def test_ten_pictures_of_40_megapixels():
+def test_ten_pictures_of_40_megapixels_fit():
     least = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]["BatchMemory"]["MinValue"]
     with moto_server() as endpoint:
         environment = os.environ | {

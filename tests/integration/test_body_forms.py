@@ -1,4 +1,4 @@
-"""One picture gets one answer, whichever way it is sent."""
+"""A picture gets the same answer in every form of the body."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ def test_curl_gets_the_same_probabilities_in_every_form(system, picture, file, t
     assert len({answer["prediction_id"] for answer in answers}) == len(answers)
 
 
-def test_a_body_sent_in_chunks_is_taken(system, picture):
+def test_a_chunked_body_is_accepted(system, picture):
     chunks = (picture[start : start + 1000] for start in range(0, len(picture), 1000))
 
     assert system.predict(chunks, "image/jpeg").status_code == 200
@@ -55,7 +55,7 @@ def test_min_confidence_makes_an_answer_uncertain(system, picture):
     assert answer["label"] == "uncertain"
 
 
-def test_answers_may_be_read_by_another_origin(system, picture):
+def test_answers_can_be_read_by_another_origin(system, picture):
     answer = system.predict(picture, "image/jpeg")
 
     assert answer.headers["access-control-allow-origin"] == "*"

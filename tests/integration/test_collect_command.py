@@ -1,4 +1,4 @@
-"""From a picture that is uploaded and judged to one that training reads, through the running system."""
+"""Uploads with feedback become training pictures, through the running system."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from tests.system import eventually
 from training.classifier.dataset import find, load
 
 
-def test_what_people_said_of_uploads_is_read_by_training(system, tmp_path):
+def test_training_reads_uploads_with_feedback(system, tmp_path):
     client = Client(f"{system.url}/", "local")
     judged = {}
     for label, picture in (("incorrect", encode(draw_face())), ("mask", encode(draw_scene()))):
@@ -43,4 +43,4 @@ def test_what_people_said_of_uploads_is_read_by_training(system, tmp_path):
         assert samples[one].source == f"collect-{label}"
         assert (samples[one].face is None) == (not judged[label]["faces"])
     doubtful = (tmp_path / "doubtful.csv").read_text().splitlines()[1:]
-    assert len(doubtful) >= len(wrong)  # other tests may have judged, too
+    assert len(doubtful) >= len(wrong)  # other tests may have sent feedback, too

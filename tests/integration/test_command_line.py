@@ -1,4 +1,4 @@
-"""The command line, installed where nothing else of the project is, asking the running system."""
+"""The command line, installed in its own environment, with the running system."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory):
-    """The command in an environment of its own, of what pip makes of the project."""
+    """The command in a virtual environment with only the installed project."""
     folder = tmp_path_factory.mktemp("installed")
     source = folder / "source"
     source.mkdir()
@@ -61,7 +61,7 @@ def photos(tmp_path):
     return folder
 
 
-def test_it_needs_little_and_nothing_of_aws(installed):
+def test_it_has_few_dependencies_and_none_of_aws(installed):
     listed = subprocess.run(
         [installed.parent / "python", "-m", "pip", "list", "--format", "json"],
         check=True,
@@ -72,7 +72,7 @@ def test_it_needs_little_and_nothing_of_aws(installed):
     assert packages <= {"maskwatch", "numpy", "pillow", "pip", "setuptools", "simplejpeg", "tqdm", "urllib3"}
 
 
-def test_a_folder_is_scored_drawn_and_told_as_csv(maskwatch, photos, tmp_path):
+def test_a_folder_is_scored_drawn_and_printed_as_csv(maskwatch, photos, tmp_path):
     done = maskwatch("predict", "photos", "--format", "csv", "--draw", "drawn", "--source", "gate-3")
 
     assert (done.returncode, done.stderr) == (1, b"")
@@ -88,7 +88,7 @@ def test_a_folder_is_scored_drawn_and_told_as_csv(maskwatch, photos, tmp_path):
     assert (tmp_path / "drawn" / "scene.png").read_bytes() != (photos / "scene.png").read_bytes()
 
 
-def test_standard_input_is_scored_as_the_file_is(maskwatch, photos):
+def test_standard_input_is_scored_like_a_file(maskwatch, photos):
     face = photos / "face.jpg"
 
     piped = maskwatch("predict", "-", "--no-detect", "--format", "json", input=face.read_bytes())
@@ -99,7 +99,7 @@ def test_standard_input_is_scored_as_the_file_is(maskwatch, photos):
     assert answers[0]["faces"] == []
 
 
-def test_a_picture_over_the_limit_is_scored_at_once(maskwatch, tmp_path):
+def test_a_picture_over_the_limit_is_scored(maskwatch, tmp_path):
     scene = encode(draw_scene().resize((4000, 2000)), "PNG", compress_level=0)
     assert len(scene) > 4_400_000
     (tmp_path / "large.png").write_bytes(scene)
@@ -108,11 +108,11 @@ def test_a_picture_over_the_limit_is_scored_at_once(maskwatch, tmp_path):
 
     answer = json.loads(done.stdout)
     assert answer["image"] == {"width": 4000, "height": 2000}
-    assert max(face["box"]["left"] for face in answer["faces"]) > 500  # of the original, not of what was sent
+    assert max(face["box"]["left"] for face in answer["faces"]) > 500  # in pixels of the original
 
 
 @pytest.mark.usefixtures("photos")
-def test_feedback_and_compliance_are_taken_and_told(maskwatch):
+def test_feedback_and_compliance_work(maskwatch):
     prediction_id = json.loads(maskwatch("predict", "photos/face.jpg", "--format", "json").stdout)[
         "prediction_id"
     ]
@@ -128,7 +128,7 @@ def test_feedback_and_compliance_are_taken_and_told(maskwatch):
 
 
 @pytest.mark.usefixtures("photos")
-def test_a_wrong_key_is_told_once(maskwatch):
+def test_a_wrong_key_is_reported_once(maskwatch):
     done = maskwatch("predict", "photos", "--key", "other")
 
     assert (done.returncode, done.stdout) == (1, b"")

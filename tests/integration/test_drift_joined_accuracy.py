@@ -1,4 +1,4 @@
-"""Real pictures through Predict, records and feedback: the accuracy that Drift tells is that of the pictures."""
+"""The accuracy that Drift reports for real pictures with feedback is their true accuracy."""
 
 import base64
 import csv
@@ -21,7 +21,7 @@ from functions.portal import feedback, store
 from functions.shared.contract import LABELS
 from tests.make_events import api_event
 
-EVERY = 4  # of the test pictures, by source and label
+EVERY = 4  # one in so many test pictures, by source and label
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def rows(data):
 
 @pytest.fixture(scope="module")
 def answered(data, rows):
-    """The answer to every picture that is readable, with its row, and the lines that Predict wrote."""
+    """The answer to every readable picture with its row, and the lines that Predict wrote."""
     answers = []
     with redirect_stdout(io.StringIO()) as lines:
         for row in rows:
@@ -50,7 +50,7 @@ def answered(data, rows):
 
 @pytest.fixture
 def result(answered, monkeypatch):
-    """What latest.json says of the accuracy."""
+    """The accuracy in latest.json."""
     for name, value in {
         "RECORDS_BUCKET": "records",
         "INSIGHTS_BUCKET": "insights",
@@ -81,7 +81,7 @@ def result(answered, monkeypatch):
     return json.loads(latest)["accuracy"]
 
 
-def test_joined_accuracy_is_that_of_the_pictures(answered, result):
+def test_the_reported_accuracy_is_that_of_the_pictures(answered, result):
     answers, _ = answered
     assert len(answers) > 500
     guesses = [max(LABELS, key=answer["probabilities"].get) for _, answer in answers]
@@ -97,7 +97,7 @@ def test_joined_accuracy_is_that_of_the_pictures(answered, result):
     assert result["unknown"] == 0
 
 
-def test_so_it_is_by_source(answered, result):
+def test_the_accuracy_of_each_source_is_that_of_its_pictures(answered, result):
     answers, _ = answered
     right, count = Counter(), Counter()
     for row, answer in answers:

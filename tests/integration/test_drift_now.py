@@ -1,4 +1,4 @@
-"""`make drift` on the stack of `make run`: predictions become records, and these a report and figures."""
+"""`make drift` on the local stack reads the records of predictions, and writes a report and metrics."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,11 +12,11 @@ pytest.importorskip("evidently", reason="needs what make drift installs")
 
 @pytest.fixture
 def command(system):
-    """Run one of the operator's commands on the local stack."""
+    """Run an operator's command on the local stack."""
     return lambda name, *arguments: system.operate(name, "--stack", "maskwatch", *arguments)
 
 
-def test_it_says_what_it_found_and_where_the_report_is(system, picture, command, tmp_path):
+def test_it_prints_the_findings_and_the_report_s_location(system, picture, command, tmp_path):
     answer = system.predict(picture, "image/jpeg", params={"source": "drift-gate"}).json()
     wait_for_record(system, answer["prediction_id"])
     report = tmp_path / "new" / "report.html"
@@ -32,7 +32,7 @@ def test_it_says_what_it_found_and_where_the_report_is(system, picture, command,
     assert json.loads(stored["Body"].read())["counts"]["records"] >= 1
 
 
-def test_its_figures_are_in_cloudwatch_as_the_alarms_expect_them(system, command, tmp_path):
+def test_its_metrics_are_in_cloudwatch_as_the_alarms_expect(system, command, tmp_path):
     assert command("drift", "--out", str(tmp_path / "report.html")).returncode == 0
     cloudwatch = system.client("cloudwatch")
 
@@ -44,14 +44,14 @@ def test_its_figures_are_in_cloudwatch_as_the_alarms_expect_them(system, command
     assert [metric["Dimensions"] for metric in found] == [watched["Dimensions"]]
 
 
-def test_a_window_that_is_none_is_refused_with_the_reason(command):
+def test_an_invalid_window_is_refused_with_the_reason(command):
     done = command("drift", "--hours", "-1")
 
     assert done.returncode == 1
     assert "`hours` must be a number above 0" in done.stderr
 
 
-def test_too_few_records_make_no_baseline(command):
+def test_too_few_records_give_no_baseline(command):
     tomorrow = datetime.now(UTC) + timedelta(days=1)
 
     done = command("baseline", "--from", f"{tomorrow:%F}", "--to", f"{tomorrow + timedelta(days=1):%F}")
@@ -61,7 +61,7 @@ def test_too_few_records_make_no_baseline(command):
 
 
 def wait_for_record(system, prediction_id):
-    """Return when a prediction is in the log, from where it goes on to S3 at once."""
+    """Wait until a prediction is in the log, from which it is delivered to S3 at once."""
     logs = system.client("logs")
     group = system.outputs["PredictLogs"]
     eventually(

@@ -1,4 +1,4 @@
-"""How Drift starts: within Lambda's ten seconds, without what only a run needs."""
+"""Drift starts within Lambda's ten seconds, without the modules that only a run needs."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ PROJECT = Path(__file__).parents[2]
 SLOW = {"evidently", "pandas", "scipy", "sklearn", "plotly", "PIL", "ai_edge_litert"}
 
 
-def test_the_handler_loads_nothing_heavy():
+def test_the_handler_imports_no_heavy_modules():
     environment = os.environ | {
         "RECORDS_BUCKET": "records",
         "INSIGHTS_BUCKET": "insights",

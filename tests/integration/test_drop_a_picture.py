@@ -1,4 +1,4 @@
-"""With `make run`, a file that is dropped into the uploads bucket has its result within seconds."""
+"""In the local stack, a file in the uploads bucket gets its result within seconds."""
 
 import json
 from contextlib import suppress
@@ -20,7 +20,7 @@ def result(system, key):
 
 
 @pytest.mark.parametrize("key", ["face.jpg", "gate 3/a+b %20 é 漢字 😀.JPG"])
-def test_its_result_is_what_the_api_says(key, system):
+def test_its_result_equals_the_api_s_answer(key, system):
     face = encode(draw_face(400, 500))
     system.client("s3").put_object(
         Bucket=system.outputs["UploadsBucket"], Key=key, Body=face, Metadata={"source": "gate-3"}
@@ -35,7 +35,7 @@ def test_its_result_is_what_the_api_says(key, system):
     assert found["prediction"] | {"prediction_id": answer["prediction_id"]} == answer
 
 
-def test_a_bad_one_has_a_result_in_the_words_of_the_api(system):
+def test_an_unusable_file_has_a_result_with_the_api_s_problem(system):
     system.client("s3").put_object(Bucket=system.outputs["UploadsBucket"], Key="bad.png", Body=b"text")
 
     found = result(system, "bad.png")
@@ -45,5 +45,5 @@ def test_a_bad_one_has_a_result_in_the_words_of_the_api(system):
     assert found["problem"] == {k: v for k, v in refused.items() if k != "instance"}
 
 
-def test_the_start_says_where_to_drop_them(system):
+def test_the_output_at_the_start_has_the_upload_command(system):
     assert f"s3 cp face.jpg s3://{system.outputs['UploadsBucket']}/" in system.printed

@@ -1,4 +1,4 @@
-"""Eight hostile uploads among a hundred good ones: each has its result, and the good ones do not wait for the bad."""
+"""Eight hostile uploads among a hundred good ones each get a result, and do not delay the good ones."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ def batch(monkeypatch):
         yield loaded
 
 
-def test_each_has_its_result_at_the_first_delivery(batch) -> None:
+def test_each_upload_has_its_result_at_the_first_delivery(batch) -> None:
     module, s3 = batch
     files = mixed_uploads()
 

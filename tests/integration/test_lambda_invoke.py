@@ -1,4 +1,4 @@
-"""Lambda's Invoke reaches the functions of `make run`, as boto3 and the AWS CLI call it."""
+"""boto3 and the AWS CLI can invoke the functions of the local stack."""
 
 import json
 
@@ -24,7 +24,7 @@ def predict(system):
     "form",
     ["{}", "{}:live", "arn:aws:lambda:us-east-1:123456789012:function:{}", "123456789012:function:{}:live"],
 )
-def test_a_function_answers_whichever_way_it_is_named(client, predict, form):
+def test_a_function_can_be_named_by_name_or_arn(client, predict, form):
     answer = client.invoke(FunctionName=form.format(predict), Payload=HEALTH)
 
     assert answer["StatusCode"] == 200
@@ -32,7 +32,7 @@ def test_a_function_answers_whichever_way_it_is_named(client, predict, form):
     assert json.loads(json.loads(answer["Payload"].read())["body"])["status"] == "ok"
 
 
-def test_its_failure_is_told_as_lambda_tells_it(client, predict):
+def test_a_failure_is_reported_as_by_lambda(client, predict):
     answer = client.invoke(FunctionName=predict, Payload=b'{"no": "request"}')
 
     assert answer["FunctionError"] == "Unhandled"
@@ -47,11 +47,11 @@ def test_an_asynchronous_call_is_accepted(client, predict):
     assert answer["Payload"].read() == b""
 
 
-def test_a_function_that_is_not_there_is_not_found(client):
+def test_an_unknown_function_is_not_found(client):
     with pytest.raises(client.exceptions.ResourceNotFoundException, match="nobody"):
         client.invoke(FunctionName="nobody", Payload=b"{}")
 
 
-def test_an_event_that_lambda_would_not_take_is_refused(client, predict):
+def test_an_event_above_lambda_s_limit_is_refused(client, predict):
     with pytest.raises(client.exceptions.RequestTooLargeException):
         client.invoke(FunctionName=predict, Payload=json.dumps("x" * 6_300_000).encode())

@@ -1,4 +1,4 @@
-"""The local event source mapping does with a queue what Lambda does."""
+"""The local event source mapping reads a queue as Lambda does."""
 
 import json
 import threading
@@ -22,7 +22,7 @@ def client():
 
 
 class Reading:
-    """A queue that a function reads; what it got is in the lines that it wrote."""
+    """A queue that a function reads; the function prints its events."""
 
     def __init__(self, client, folder, source, number):
         self.sqs, self.lines = client("sqs"), []
@@ -81,7 +81,7 @@ PRINTS = """
 """
 
 
-def test_messages_arrive_as_lambda_hands_them_on_and_are_deleted(reading):
+def test_messages_have_lambda_s_format_and_are_deleted(reading):
     started = reading(PRINTS.replace("FAILURES", "[]"))
     started.send(*(f"body {n}" for n in range(25)))
     started.wait(lambda: len(started.lines) >= 25 and not started.left(started.queue))
@@ -98,7 +98,7 @@ def test_messages_arrive_as_lambda_hands_them_on_and_are_deleted(reading):
     assert started.left(started.dead) == 0
 
 
-def test_what_the_function_gives_back_comes_again_and_dies_in_the_end(reading):
+def test_a_returned_message_is_delivered_again_and_becomes_a_dead_letter(reading):
     bad = '[{"itemIdentifier": r["messageId"]} for r in event["Records"] if r["body"] == "bad"]'
     started = reading(PRINTS.replace("FAILURES", bad))
     started.send("good", "bad", "fine")
@@ -109,7 +109,7 @@ def test_what_the_function_gives_back_comes_again_and_dies_in_the_end(reading):
 
 
 @pytest.mark.parametrize("end", ["os._exit(1)", "1 / 0", "return {'batchItemFailures': [{'id': 1}]}"])
-def test_a_batch_whose_function_fails_comes_again_whole(end, reading):
+def test_if_the_function_fails_the_whole_batch_is_delivered_again(end, reading):
     started = reading(f"""
         import os
         def handler(event, context):
@@ -126,7 +126,7 @@ def test_a_batch_whose_function_fails_comes_again_whole(end, reading):
 
 
 @pytest.mark.parametrize("answer", ["None", "{}", "{'batchItemFailures': None}"])
-def test_to_give_nothing_back_is_to_have_done_everything(answer, reading):
+def test_an_empty_answer_means_that_all_messages_are_done(answer, reading):
     started = reading(f"def handler(event, context): return {answer}")
     started.send("a", "b")
     started.wait(lambda: not started.left(started.queue))
@@ -134,7 +134,7 @@ def test_to_give_nothing_back_is_to_have_done_everything(answer, reading):
     assert started.left(started.dead) == 0
 
 
-def test_once_it_is_stopped_nothing_is_read_any_more(reading):
+def test_after_the_stop_no_message_is_read(reading):
     started = reading(PRINTS.replace("FAILURES", "[]"))
     started.poller.stop()
     started.send("late")

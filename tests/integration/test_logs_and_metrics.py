@@ -1,4 +1,4 @@
-"""What a function writes is in CloudWatch Logs, and the metrics in it are in CloudWatch."""
+"""A function's output is in CloudWatch Logs, and its metrics are in CloudWatch."""
 
 import json
 import time
@@ -16,7 +16,7 @@ def log_lines(system, name):
     return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
 
 
-def test_a_prediction_leaves_one_record(system, picture):
+def test_a_prediction_writes_one_record(system, picture):
     answer = system.predict(picture, "image/jpeg", params={"source": "gate-of-this-test"}).json()
 
     (line,) = eventually(

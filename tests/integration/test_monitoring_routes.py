@@ -1,4 +1,4 @@
-"""Feedback, compliance and drift, through the running system and its buckets."""
+"""`/feedback`, `/compliance` and `/drift` in the running system."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def insights(system):
     return Bucket()
 
 
-def test_what_a_prediction_should_have_said_is_kept_with_its_day(system, insights, picture):
+def test_feedback_is_stored_by_day(system, insights, picture):
     answer = system.predict(picture, "image/jpeg").json()
     payload = {"prediction_id": answer["prediction_id"], "label": "incorrect"}
 
@@ -76,8 +76,8 @@ def test_a_range_that_is_too_long_is_refused(system):
     assert "at most 366 days" in answer.json()["detail"]
 
 
-def test_the_report_on_drift_is_the_latest_or_a_problem(system, insights):
-    before = insights.objects("drift/latest.json")  # of another test, which may go on
+def test_the_drift_report_is_the_latest_or_a_problem(system, insights):
+    before = insights.objects("drift/latest.json")  # another test may need it
     insights.delete("drift/latest.json")
     nothing = requests.get(f"{system.url}/drift", headers=KEY, timeout=60)
     latest = {"window": {}, "verdict": "ok", "findings": [], "sources": {}, "counts": {"records": 7}}
@@ -92,7 +92,7 @@ def test_the_report_on_drift_is_the_latest_or_a_problem(system, insights):
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "feedback"), ("GET", "compliance"), ("GET", "drift")])
-def test_each_wants_a_key_and_one_method_and_may_be_asked_by_another_site(system, method, path):
+def test_each_route_requires_a_key_and_a_method_and_allows_other_origins(system, method, path):
     address = f"{system.url}/{path}"
 
     without = requests.request(method, address, timeout=60)

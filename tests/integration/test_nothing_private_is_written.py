@@ -1,4 +1,4 @@
-"""What both handlers write, whatever they are sent: nothing of a picture, in any spelling, and never the API key."""
+"""Neither handler logs any part of a picture, in any encoding, or the API key."""
 
 import base64
 import gzip
@@ -16,13 +16,13 @@ from PIL import Image
 from functions.inference import predict
 from functions.inference import score as scoring
 from functions.shared import api
-from tests.batch import batch_on_moto, context, message, news
+from tests.batch import batch_on_moto, context, message, notification
 from tests.make_events import BOUNDARY, api_event, form
 from tests.pictures import draw_face, encode
 
 KEY = "Zq7c0nF1dEnT1aLk3yTh4tN0b0dyMuStS33"
 FACE = encode(draw_face(), quality=80)
-RUN = 9  # bytes of a picture that must not follow each other anywhere
+RUN = 9  # consecutive bytes of a picture that must not appear in the output
 
 
 def grainy(seed: int) -> bytes:
@@ -31,7 +31,7 @@ def grainy(seed: int) -> bytes:
 
 
 def spellings(data: bytes) -> set[str]:
-    """Pieces of a file, in every form in which it could slip into a line of text."""
+    """Return pieces of a file in every text encoding."""
     pieces = [data[start : start + RUN] for start in range(0, min(len(data), 6000) - RUN, 7)]
     encoded = base64.b64encode(data[:8000]).decode()
     shifted = (base64.b64encode(data[shift:8000]).decode() for shift in (1, 2))
@@ -42,7 +42,7 @@ def spellings(data: bytes) -> set[str]:
         found |= {piece.hex(), repr(piece)[2:-1], quote(piece)}
         found.add(json.dumps(piece.decode("latin-1"))[1:-1])
         found.add(piece.decode("latin-1"))
-    return {text for text in found if len(set(text)) > 6}  # a run of padding is in other files, too
+    return {text for text in found if len(set(text)) > 6}  # padding occurs in other files, too
 
 
 def check(written: str, *pictures: bytes) -> None:
@@ -55,7 +55,7 @@ def check(written: str, *pictures: bytes) -> None:
 
 
 def requests() -> dict[str, tuple[dict, bytes]]:
-    """Events by what is wrong with them, with the picture in them."""
+    """Return events that contain the picture, by what is wrong with them."""
     text = base64.b64encode(FACE).decode()
     huge = FACE + np.random.default_rng(1).bytes(4_500_000)
     heic = b"\0\0\0\x18ftypheic" + FACE[20:]
@@ -101,7 +101,7 @@ def sent(path: str, **content: object) -> dict:
 
 @pytest.fixture
 def written(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Gives what was written since it was last asked, with a log that tells everything that it can."""
+    """Return a function that gives the output since its last call, with the log level DEBUG."""
     log = io.StringIO()
     monkeypatch.setattr(api.logger.registered_handler, "stream", log)
     monkeypatch.setattr(api.logger._logger, "level", logging.DEBUG)  # noqa: SLF001
@@ -117,7 +117,7 @@ def written(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("name", requests())
-def test_predict_writes_nothing_of_what_it_is_sent(name: str, written: Callable[[], str]) -> None:
+def test_predict_logs_nothing_of_its_input(name: str, written: Callable[[], str]) -> None:
     event, picture = requests()[name]
     answer = predict.handler(event, None)
     assert (answer["statusCode"] == 200) == name.startswith("fine")
@@ -135,7 +135,7 @@ def test_predict_writes_nothing_of_what_it_is_sent(name: str, written: Callable[
     ],
 )
 @pytest.mark.parametrize("where", ["decode", "score_both"])
-def test_a_crash_writes_where_and_why_but_not_what(
+def test_a_crash_logs_where_and_why_but_not_the_input(
     where: str, fault: Exception, written: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object, **__: object) -> None:
@@ -149,7 +149,7 @@ def test_a_crash_writes_where_and_why_but_not_what(
     check(result, picture)
 
 
-def test_a_record_is_short_and_every_value_in_it_is_known(written: Callable[[], str]) -> None:
+def test_a_record_is_short_and_has_only_known_values(written: Callable[[], str]) -> None:
     predict.handler(requests()["fine, in JSON"][0], None)
     (line,) = (line for line in written().splitlines() if '"prediction_id"' in line)
     assert len(line) < 4000
@@ -173,7 +173,7 @@ def batch():
         yield loaded
 
 
-def test_batch_writes_nothing_of_what_it_is_sent(batch, written: Callable[[], str]) -> None:
+def test_batch_logs_nothing_of_its_input(batch, written: Callable[[], str]) -> None:
     module, s3 = batch
     pictures = {"fine.jpg": FACE, "cut.jpg": FACE[:900], "none.jpg": grainy(2)[3:], "heic.jpg": grainy(3)}
     versions = {
@@ -182,13 +182,18 @@ def test_batch_writes_nothing_of_what_it_is_sent(batch, written: Callable[[], st
     }
     numbers = itertools.count()
     records = [
-        message(next(numbers), news(name, version=None, etag=etag)) for name, etag in versions.items()
-    ] + [message(next(numbers), base64.b64encode(FACE).decode()), message(next(numbers), news("missing.jpg"))]
+        message(next(numbers), notification(name, version=None, etag=etag)) for name, etag in versions.items()
+    ] + [
+        message(next(numbers), base64.b64encode(FACE).decode()),
+        message(next(numbers), notification("missing.jpg")),
+    ]
     crash = s3.put_object(Bucket="uploads", Key="crash.jpg", Body=FACE)["ETag"].strip('"')
     with pytest.MonkeyPatch.context() as patch:
         module.handler({"Records": records}, context())
-        patch.setattr(scoring, "image_statistics", None)  # a crash in the midst of it
-        module.handler({"Records": [message(0, news("crash.jpg", version=None, etag=crash))]}, context())
+        patch.setattr(scoring, "image_statistics", None)  # a crash while scoring
+        module.handler(
+            {"Records": [message(0, notification("crash.jpg", version=None, etag=crash))]}, context()
+        )
     result = written()
     assert '"prediction_id"' in result
     assert '"rejected"' in result
@@ -196,7 +201,7 @@ def test_batch_writes_nothing_of_what_it_is_sent(batch, written: Callable[[], st
     check(result, *pictures.values())
 
 
-def test_the_check_finds_what_it_looks_for() -> None:
+def test_the_check_detects_a_leak() -> None:
     for leak in (FACE[500:560].hex(), repr(FACE), base64.b64encode(FACE[501:700]).decode(), KEY):
         with pytest.raises(AssertionError):
             check(f"a line {leak}", FACE)

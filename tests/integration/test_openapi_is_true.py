@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the running system does, also to requests that it does not allow."""
+"""The running system behaves as the OpenAPI document says, also for invalid requests."""
 
 import shutil
 import subprocess
@@ -16,10 +16,10 @@ def test_answers_are_as_documented(system, tmp_path):
             *("--header", "x-api-key: local"),
             *("--phases", "examples,coverage,fuzzing", "--max-examples", "60", "--seed", "1"),
             "--continue-on-failure",
-            # No schema can say that a string is the base64 of a picture: most of what fits it is rightly refused.
+            # No schema can express that a string is the base64 of a picture, so most valid examples are refused.
             *("--exclude-checks", "positive_data_acceptance"),
         ],
-        cwd=tmp_path,  # it leaves files
+        cwd=tmp_path,  # it writes files
         check=False,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Predict's handler, called with the events of API Gateway."""
+"""Predict's handler, invoked with events of API Gateway."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ FACE = encode(draw_face(), quality=80)
 
 
 def call(event: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
-    event["multiValueHeaders"] |= {"Origin": ["https://example.org"]}  # as the page of another site sends it
+    event["multiValueHeaders"] |= {"Origin": ["https://example.org"]}  # as from a page of another site
     answer = predict.handler(event, None)
     assert answer["isBase64Encoded"] is False
     headers = {name: ", ".join(values) for name, values in answer["multiValueHeaders"].items()}
@@ -41,7 +41,7 @@ def post_json(**fields: object) -> dict[str, Any]:
 
 
 def problem(event: dict[str, Any], status: int, slug: str) -> str:
-    """The detail of the expected problem."""
+    """Check that an answer has the expected problem, and return its detail."""
     got, headers, body = call(event)
     assert (got, body["type"]) == (status, f"urn:maskwatch:problem:{slug}")
     assert body["status"] == status
@@ -81,11 +81,11 @@ def test_every_form_gets_the_same_probabilities() -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
-def test_a_scene_is_answered_face_by_face_largest_first() -> None:
+def test_faces_of_a_scene_are_ordered_by_size() -> None:
     status, _, body = call(sample("predict-scene"))
     assert status == 200
     assert body["classified"] == "face"
-    assert body["summary"]["faces"] == len(body["faces"]) == 2  # of the four in it, max_faces says
+    assert body["summary"]["faces"] == len(body["faces"]) == 2  # max_faces is 2, and the scene has four
     widths = [face["box"]["width"] for face in body["faces"]]
     assert widths[0] > widths[1] >= 40
     first = body["faces"][0]
@@ -95,13 +95,13 @@ def test_a_scene_is_answered_face_by_face_largest_first() -> None:
     assert 0.3 < first["detection_confidence"] <= 1
 
 
-def test_a_cut_out_face_is_judged_whole_when_asked_to() -> None:
+def test_without_detection_a_crop_is_classified_as_a_whole() -> None:
     _, _, body = call(sample("predict-cut-out"))
     assert (body["classified"], body["faces"]) == ("picture", [])
     assert body["summary"] == {"faces": 0, "mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
 
 
-def test_a_picture_without_a_face_is_judged_whole_and_says_so() -> None:
+def test_a_picture_without_a_face_is_classified_as_a_whole() -> None:
     wall = encode(Image.new("RGB", (640, 480), (140, 130, 120)))
     _, _, body = call(post(wall, "image/jpeg"))
     assert (body["classified"], body["faces"]) == ("picture", [])
@@ -109,17 +109,17 @@ def test_a_picture_without_a_face_is_judged_whole_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("query", [{"max_faces": "0"}, {"min_face": "tall"}, {"detect": "maybe"}])
-def test_a_question_out_of_range_is_400(query: dict[str, str]) -> None:
+def test_an_option_out_of_range_is_400(query: dict[str, str]) -> None:
     assert f"`{next(iter(query))}`" in problem(
         post(FACE, "image/jpeg", query=query), 400, "invalid-parameter"
     )
 
 
-def test_health_tells_the_model() -> None:
+def test_health_has_the_model_version() -> None:
     assert call(sample("health"))[::2] == (200, {"status": "ok", "model_version": predict.release.version})
 
 
-def test_the_events_are_what_their_maker_writes() -> None:
+def test_the_sample_events_are_up_to_date() -> None:
     for name, event in predict_events().items():
         stored = sample(name)
         assert {**stored, "body": None} == {**event, "body": None}
@@ -134,7 +134,7 @@ def test_an_unsure_answer_is_uncertain() -> None:
 @pytest.mark.parametrize(
     "content_type", [None, "application/x-www-form-urlencoded", "application/octet-stream"]
 )
-def test_a_picture_needs_no_right_type(content_type: str | None) -> None:
+def test_a_picture_with_a_wrong_type_is_scored(content_type: str | None) -> None:
     assert call(post(FACE, content_type))[0] == 200
 
 
@@ -168,7 +168,7 @@ def test_a_truncated_jpeg_is_422() -> None:
     assert "cut short" in problem(sample("predict-truncated"), 422, "unreadable-image")
 
 
-def test_a_file_of_no_bytes_is_422() -> None:
+def test_an_empty_file_is_422() -> None:
     event = post(form({"file": b""}, "b"), "multipart/form-data; boundary=b")
     assert "0 bytes" in problem(event, 422, "unreadable-image")
 
@@ -183,7 +183,7 @@ def test_another_type_of_body_is_415() -> None:
     assert "text/plain" in problem(post("hello", "text/plain"), 415, "unsupported-type")
 
 
-def test_too_large_is_413_in_image_bytes_and_names_uploads() -> None:
+def test_a_too_large_picture_is_413_with_the_limit_and_uploads() -> None:
     detail = problem(post(FACE + bytes(5_000_000), "image/jpeg"), 413, "too-large")
     assert "4,400,000" in detail
     assert "POST /uploads" in detail
@@ -203,7 +203,7 @@ def test_an_unknown_route_is_404() -> None:
     assert "GET /docs" in problem(api_event("GET", "/nowhere"), 404, "not-found")
 
 
-def test_a_browser_may_ask_first() -> None:
+def test_preflight_requests_are_answered() -> None:
     ask = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST"}
     status, headers, _ = call(api_event("OPTIONS", "/predict", headers=ask))
     assert status == 204
@@ -211,7 +211,7 @@ def test_a_browser_may_ask_first() -> None:
     assert "x-api-key" in headers["Access-Control-Allow-Headers"].lower()
 
 
-def test_a_fault_of_ours_is_500_and_tells_the_log_alone(
+def test_an_internal_error_is_500_with_details_only_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def break_down(*_: object, **__: object) -> None:
@@ -226,7 +226,7 @@ def test_a_fault_of_ours_is_500_and_tells_the_log_alone(
     assert logged.request_id == "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
 
-def test_a_prediction_leaves_one_line_without_the_picture(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prediction_writes_one_line_without_the_picture(capsys: pytest.CaptureFixture[str]) -> None:
     event = sample("predict-json")
     _, _, body = call(event)
     (line,) = capsys.readouterr().out.splitlines()
@@ -238,18 +238,18 @@ def test_a_prediction_leaves_one_line_without_the_picture(capsys: pytest.Capture
     assert len(line) < 2000
 
 
-def test_a_refusal_leaves_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_writes_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     call(sample("predict-truncated"))
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["rejected"] == "unreadable-image"
 
 
-def test_a_decoder_that_does_not_come_back_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_hangs_the_decoder_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
     monkeypatch.setattr(predict, "DECODE_SECONDS", 0.2)
     monkeypatch.setattr(predict, "decode", lambda _: ended.wait(20))
     detail = problem(post(FACE, "image/jpeg"), 422, "unreadable-image")
     assert "took more than" in detail
     monkeypatch.undo()
-    assert call(post(FACE, "image/jpeg"))[0] == 200  # the next request does not wait behind it
+    assert call(post(FACE, "image/jpeg"))[0] == 200  # the next request does not wait for it
     ended.set()

@@ -1,4 +1,4 @@
-"""What a fresh process of Predict loads, and that a bad release keeps it from starting."""
+"""A fresh process of Predict imports only what it needs, and does not start with an invalid release."""
 
 import json
 import os
@@ -38,15 +38,15 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_one_answer_loads_nothing_heavy() -> None:
+def test_one_answer_imports_no_heavy_modules() -> None:
     answer = json.loads(start().stdout.splitlines()[-1])
     assert answer["statusCode"] == 200
-    # Powertools looks whether botocore is there, for its user agent: that is one empty package, not the SDK.
+    # Powertools imports botocore's top-level package for its user agent; that does not load the SDK.
     loaded = [module for module in answer["modules"] if module != "botocore"]
     assert [module for module in loaded if module.startswith(HEAVY)] == []
 
 
-def test_it_answers_with_the_release_it_is_told(tmp_path: Path) -> None:
+def test_it_answers_with_the_configured_release(tmp_path: Path) -> None:
     folder = shutil.copytree(BAKED, tmp_path / "release")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "given"}))
@@ -54,12 +54,12 @@ def test_it_answers_with_the_release_it_is_told(tmp_path: Path) -> None:
     assert json.loads(answer["body"])["model_version"] == "given"
 
 
-def test_other_sites_may_call_it_as_far_as_it_is_told() -> None:
+def test_other_origins_may_call_it_as_configured() -> None:
     answer = json.loads(start(CORS_ORIGIN="https://example.com").stdout.splitlines()[-1])
     assert answer["multiValueHeaders"]["Access-Control-Allow-Origin"] == ["https://example.com"]
 
 
-def test_it_does_not_start_with_a_release_that_does_not_verify(tmp_path: Path) -> None:
+def test_it_does_not_start_with_an_invalid_release(tmp_path: Path) -> None:
     folder = shutil.copytree(BAKED, tmp_path / "release")
     (folder / "classifier.tflite").write_bytes(b"something else")
     failed = start(MODEL_URI=str(folder))

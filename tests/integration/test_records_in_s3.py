@@ -1,4 +1,4 @@
-"""What is remembered of a prediction lies in S3 as on AWS: lines of JSON by day, in the columns that Athena sees."""
+"""Records are stored in S3 as on AWS: lines of JSON by day, with the columns of the Athena table."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ SCALARS = {"string": (str, type(None)), "int": int, "double": (int, float)}
 
 @pytest.fixture(scope="module")
 def stored(system):
-    """Every line of every object in the records bucket, by the object's key."""
+    """Return the lines of every object in the records bucket by the object's key."""
     s3 = system.client("s3")
 
     def look():
@@ -37,13 +37,13 @@ def table():
 
 
 def records(stored, what):
-    """The records whose line holds `what`."""
+    """Return the records whose line contains `what`."""
     return [
         json.loads(line) for body in stored().values() for line in body.splitlines() if what.encode() in line
     ]
 
 
-def test_a_prediction_is_there_once_under_its_day(system, picture, stored):
+def test_a_prediction_is_stored_once_under_its_day(system, picture, stored):
     answer = system.predict(picture, "image/jpeg", params={"source": "records-gate"}).json()
 
     (record,) = eventually(lambda: records(stored, answer["prediction_id"]))
@@ -59,7 +59,7 @@ def test_a_prediction_is_there_once_under_its_day(system, picture, stored):
     )
 
 
-def test_so_is_an_upload_s(system, picture, stored):
+def test_an_upload_s_prediction_is_stored(system, picture, stored):
     system.client("s3").put_object(
         Bucket=system.outputs["UploadsBucket"],
         Key="records/face.jpg",
@@ -73,7 +73,7 @@ def test_so_is_an_upload_s(system, picture, stored):
     assert record["label"]
 
 
-def test_and_a_refusal(system, stored):
+def test_a_refusal_is_stored(system, stored):
     problem = system.predict(b"no picture", "image/jpeg").json()
 
     refused = eventually(lambda: records(stored, '"rejected"'))
@@ -81,7 +81,7 @@ def test_and_a_refusal(system, stored):
     assert problem["type"].rpartition("/")[2].rpartition(":")[2] in {record["rejected"] for record in refused}
 
 
-def test_nothing_but_records_is(system, picture, stored):
+def test_only_records_are_stored(system, picture, stored):
     system.predict(picture, "image/jpeg")
     eventually(stored)
 
@@ -90,7 +90,7 @@ def test_nothing_but_records_is(system, picture, stored):
         assert all(json.loads(line)["route"] in {"/predict", "batch"} for line in body.splitlines())
 
 
-def test_the_table_has_a_column_for_all_that_a_record_says(system, picture, stored, table):
+def test_the_table_has_a_column_for_every_field_of_a_record(system, picture, stored, table):
     answer = system.predict(picture, "image/jpeg").json()
     system.predict(b"no picture", "image/jpeg")
     scored = eventually(lambda: records(stored, answer["prediction_id"]))[0]
@@ -100,14 +100,14 @@ def test_the_table_has_a_column_for_all_that_a_record_says(system, picture, stor
     serde = table["StorageDescriptor"]["SerdeInfo"]["Parameters"]
     keys = {name: serde.get(f"mapping.{name}", name) for name in columns}
     assert {key for key in scored | refused if key[0].islower()} <= keys.keys()
-    of_others = {
+    optional = {
         "shadow_of",
         "live",
         "track",
         "uploaded",
         "rescored",
-    }  # of challengers, people followed, uploads
-    assert columns.keys() - of_others == {name for name, key in keys.items() if key in scored | refused}
+    }  # fields of challengers, tracks and uploads
+    assert columns.keys() - optional == {name for name, key in keys.items() if key in scored | refused}
     for record in (scored, refused):
         for name, column_type in columns.items():
             if keys[name] in record:
@@ -115,7 +115,7 @@ def test_the_table_has_a_column_for_all_that_a_record_says(system, picture, stor
 
 
 def check(value, column_type, name):
-    """Fail where a value is not of a Hive type, or holds what the type does not."""
+    """Fail if a value does not have its Hive type, or has fields that the type lacks."""
     if inner := re.fullmatch(r"array<(.*)>", column_type):
         for item in value:
             check(item, inner[1], name)

@@ -1,4 +1,4 @@
-"""`make score`: a folder of pictures in, a table and a CSV out, through the running system."""
+"""`make score` scores a folder with the running system, and writes a table and a CSV file."""
 
 import csv
 import subprocess
@@ -41,7 +41,7 @@ def folder(tmp_path, picture):
     return folder
 
 
-def test_every_picture_has_a_line_and_the_table_sums_them_up(system, score, folder):
+def test_every_picture_has_a_line_and_the_table_has_totals(system, score, folder):
     done, rows = score(system.url, str(folder), "--source", "Tür 3")
 
     assert done.returncode == 0, done.stderr
@@ -69,7 +69,7 @@ def test_a_file_that_is_too_large_is_refused_and_the_others_are_scored(system, s
     assert "25,000,001 bytes; at most 25,000,000" in rows[0]["detail"]
 
 
-def test_a_wrong_key_is_said(system, score, folder):
+def test_a_wrong_key_is_reported(system, score, folder):
     done, rows = score(system.url, str(folder), "--key", "other")
 
     assert done.returncode == 1
@@ -77,7 +77,7 @@ def test_a_wrong_key_is_said(system, score, folder):
     assert "x-api-key" in rows[0]["detail"]
 
 
-def test_a_service_that_is_not_there_is_said(score, folder):
+def test_an_unreachable_service_is_reported(score, folder):
     done, rows = score("http://127.0.0.1:9", str(folder))
 
     assert done.returncode == 1
@@ -85,7 +85,7 @@ def test_a_service_that_is_not_there_is_said(score, folder):
     assert rows is None
 
 
-def test_a_folder_without_pictures_is_said(system, score, tmp_path):
+def test_a_folder_without_pictures_is_reported(system, score, tmp_path):
     done, rows = score(system.url, str(tmp_path))
 
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Starting, two at once, what it prints, a process that dies, and an end that leaves nothing behind."""
+"""The local stack starts, also twice, prints what to do, restarts processes, and ends without remains."""
 
 import os
 import re
@@ -45,7 +45,7 @@ def test_the_printed_curl_line_works_as_pasted(system):
     assert '"probabilities"' in done.stdout
 
 
-def test_it_says_where_things_are(system):
+def test_it_prints_urls_and_buckets(system):
     (bucket,) = [b["Name"] for b in system.client("s3").list_buckets()["Buckets"] if "models" in b["Name"]]
 
     assert bucket in system.printed
@@ -62,7 +62,7 @@ def test_two_run_side_by_side(system, picture):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_stops_all_of_it(number, picture):
+def test_an_interrupt_stops_all_processes(number, picture):
     with running() as started:
         started.predict(picture, "image/jpeg")
         children = processes_of(started.process)
@@ -97,7 +97,7 @@ def test_a_function_whose_process_dies_gets_a_new_one(picture):
         assert statuses[1:] == [200] * 4
 
 
-def test_requests_at_once_are_all_answered(system, picture):
+def test_concurrent_requests_are_all_answered(system, picture):
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: system.predict(picture, "image/jpeg"), range(64)))
 
@@ -110,7 +110,7 @@ def start(*arguments):
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
 
 
-def test_a_port_that_is_taken_is_said():
+def test_a_port_in_use_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = start("--port", str(port))
@@ -120,14 +120,14 @@ def test_a_port_that_is_taken_is_said():
     assert "--port" in done.stderr
 
 
-def test_an_unknown_parameter_is_said():
+def test_an_unknown_parameter_is_reported():
     done = start("--port", "0", "--parameter", "Typo=1")
 
     assert done.returncode == 1
     assert "no such parameter: Typo" in done.stderr
 
 
-def test_a_model_release_that_is_not_there_is_said():
+def test_a_missing_release_is_reported():
     done = start("--port", "0", "--parameter", "ModelUri=s3://no-such-bucket/models/1/")
 
     assert done.returncode == 1

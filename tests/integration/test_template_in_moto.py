@@ -1,4 +1,4 @@
-"""Every resource of template.yaml is in moto, or on the list of what moto cannot take."""
+"""Every resource of template.yaml is in moto, or on the list of what moto does not support."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def moto():
 
 @pytest.fixture
 def client(moto):
-    """Clients of a moto server with nothing in it, by the names of the services."""
+    """Return clients of an empty moto server by service."""
     requests.post(f"{moto}/moto-api/reset", timeout=60).raise_for_status()
     session = boto3.Session("local", "local", region_name=REGION)
     return lambda service: session.client(service, endpoint_url=moto)
@@ -50,7 +50,7 @@ def test_every_resource_is_in_moto_or_on_the_list(client, parameters):
         assert stack.resources.keys() == template["Resources"].keys()
 
 
-def test_the_list_names_nothing_that_the_template_lacks():
+def test_every_item_of_the_list_is_in_the_template():
     resources = transformed_template(TEMPLATE, {})["Resources"].values()
     there = {resource["Type"] for resource in resources} | {
         f"{resource['Type']}.{name}" for resource in resources for name in resource.get("Properties", {})
@@ -70,7 +70,7 @@ def test_a_new_kind_of_resource_fails_the_start(client):
         deploy(template, {}, client)
 
 
-def test_what_moto_skips_is_put_in_by_call(client):
+def test_resources_that_moto_skips_are_created_by_api_calls(client):
     stack = deploy(transformed_template(TEMPLATE, {}), {}, client)
 
     bucket = stack.resources["ModelsBucket"].name
@@ -90,7 +90,7 @@ def test_what_moto_skips_is_put_in_by_call(client):
     assert client("firehose").list_delivery_streams()["DeliveryStreamNames"] == ["maskwatch-records"]
 
 
-def test_the_dashboard_is_there_and_names_what_is_there(client):
+def test_the_dashboard_refers_to_existing_resources(client):
     stack = deploy(transformed_template(TEMPLATE, {}), {}, client)
 
     body = json.loads(client("cloudwatch").get_dashboard(DashboardName="maskwatch")["DashboardBody"])
@@ -134,11 +134,11 @@ def test_an_event_reaches_the_queue_that_its_rule_names(client):
         assert client("events").put_events(Entries=[event])["FailedEntryCount"] == 0
 
     messages = client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
-    told = [json.loads(message["Body"])["detail"] for message in messages]
-    assert told == [detail | {"ModelApprovalStatus": "Approved"}]
+    details = [json.loads(message["Body"])["detail"] for message in messages]
+    assert details == [detail | {"ModelApprovalStatus": "Approved"}]
 
 
-def test_a_stream_that_would_deliver_otherwise_fails_the_start(client):
+def test_a_stream_with_unsupported_properties_fails_the_start(client):
     template = transformed_template(TEMPLATE, {})
     stream = template["Resources"]["RecordsStream"]["Properties"]
     stream["ExtendedS3DestinationConfiguration"]["CompressionFormat"] = "UNCOMPRESSED"

@@ -1,4 +1,4 @@
-"""A picture too large for the API: put into S3 by a form, and its result fetched, through the running system."""
+"""Uploads by presigned form get results, through the running system."""
 
 from urllib.parse import quote, urljoin
 
@@ -16,7 +16,7 @@ def client(system):
     return Client(f"{system.url}/", "local")
 
 
-def test_what_the_form_takes_is_scored_and_found_where_the_answer_says(system, picture):
+def test_a_form_s_upload_is_scored_and_its_result_is_at_the_given_url(system, picture):
     payload = {"type": "image/jpeg", "source": "Tür 3"}
     upload = requests.post(f"{system.url}/uploads", json=payload, headers=KEY, timeout=60).json()
     address = urljoin(f"{system.url}/uploads", upload["result"])
@@ -42,7 +42,7 @@ def test_what_the_form_takes_is_scored_and_found_where_the_answer_says(system, p
     assert found["prediction"]["image"] == {"width": 160, "height": 120}
 
 
-def test_a_picture_that_is_none_has_a_result_that_says_so(client):
+def test_a_file_that_is_no_picture_has_a_result_with_the_reason(client):
     key = client.upload(b"\xff\xd8\xff not a picture", "image/jpeg")
 
     found = eventually(lambda: client.result(key))
@@ -53,20 +53,20 @@ def test_a_picture_that_is_none_has_a_result_that_says_so(client):
 
 
 @pytest.mark.parametrize("key", ["gate 3/ünï 摄 🙂.jpg", "100%.jpg", "a%20b+c.jpg", "a;b?c#d&e=f.jpg"])
-def test_a_result_is_found_by_whatever_key_was_used_in_s3(system, client, picture, key):
+def test_a_result_is_found_for_any_key(system, client, picture, key):
     system.client("s3").put_object(Bucket=system.outputs["UploadsBucket"], Key=key, Body=picture)
 
     assert eventually(lambda: client.result(key))["upload"]["key"] == key
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "uploads"), ("GET", "results/a/b.jpg")])
-def test_nobody_uploads_or_reads_without_a_key(system, method, path):
+def test_uploads_and_results_require_a_key(system, method, path):
     answer = requests.request(method, f"{system.url}/{path}", json={"type": "image/jpeg"}, timeout=60)
 
     assert answer.status_code == 403
 
 
-def test_a_page_of_another_site_may_do_both(system):
+def test_other_origins_may_use_both(system):
     origin = {"Origin": "https://example.org"}
     preflight = origin | {"Access-Control-Request-Method": "POST"}
     upload = requests.post(
@@ -82,14 +82,14 @@ def test_a_page_of_another_site_may_do_both(system):
         assert requests.options(f"{system.url}/{path}", headers=preflight, timeout=60).ok
 
 
-def test_a_wrong_method_is_told_the_right_one(system):
+def test_a_wrong_method_is_refused_with_the_allowed_one(system):
     answer = requests.put(f"{system.url}/results/{quote('a/b c.jpg')}", headers=KEY, timeout=60)
 
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"
 
 
-def test_what_the_portal_refuses_is_told_to_the_client(client):
+def test_the_client_raises_the_portal_s_refusals(client):
     with pytest.raises(ApiError, match="cannot be scored"):
         client.upload(b"", "image/heic")
 

@@ -1,4 +1,4 @@
-"""`maskwatch watch` on the running system: people of a film counted as by hand, a camera that is cut off, a stop."""
+"""`maskwatch watch` with the running system counts people, reconnects to cameras, and stops cleanly."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from tests.pictures import draw_face, encode
 from tests.system import eventually
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
-PASSWORD = "hidden"  # noqa: S105 -- of the server of the test
-DEBIAN_PYTHON = "/usr/bin/python3"  # which has the bindings of GStreamer
+PASSWORD = "hidden"  # noqa: S105 -- of the test's server
+DEBIAN_PYTHON = "/usr/bin/python3"  # has the bindings of GStreamer
 
 
 class Watching:
-    """A command that runs, and what it has written so far."""
+    """A running command, and its output so far."""
 
     def __init__(self, process):
         self.process, self.events, self.said = process, [], []
@@ -35,7 +35,7 @@ class Watching:
             reader.start()
 
     def stop(self, how=signal.SIGTERM):
-        """Send a signal; return the exit status, after all was read."""
+        """Send a signal, read the rest of the output, and return the exit status."""
         self.process.send_signal(how)
         return self.end()
 
@@ -51,7 +51,7 @@ class Watching:
 
 @pytest.fixture
 def watching(system):
-    """Run the command: a function of its arguments."""
+    """Return a function that runs the command with arguments."""
     started = []
 
     def start(*arguments, **environment):
@@ -71,7 +71,7 @@ def watching(system):
         process.wait()
 
 
-def test_people_in_a_film_are_counted_as_by_hand(watching, tmp_path):
+def test_people_in_a_video_are_counted_correctly(watching, tmp_path):
     masked, bare = draw_face(96, 120), draw_bare_face()
 
     def frame(number):
@@ -99,12 +99,12 @@ def test_people_in_a_film_are_counted_as_by_hand(watching, tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_folder_is_watched_until_somebody_stops_it(watching, tmp_path, how):
+def test_a_folder_is_watched_until_a_signal(watching, tmp_path, how):
     watched = watching(tmp_path, "--rate", "20")
     pictures = []
 
     def fill():
-        """Take one picture more, as a camera does that writes them in pieces."""
+        """Write another picture in pieces, as some cameras do."""
         pictures.append(tmp_path / f"{len(pictures)}.jpg")
         content = encode(room((draw_face(96, 120), 80, 200)))
         with pictures[-1].open("wb") as file:
@@ -124,7 +124,7 @@ def test_a_folder_is_watched_until_somebody_stops_it(watching, tmp_path, how):
 
 @contextmanager
 def camera(port, film):
-    """An RTSP server; killed in the end, as by a cut."""
+    """An RTSP server, killed at the end like a disconnection."""
     with subprocess.Popen([DEBIAN_PYTHON, SERVER, str(port), film]) as process:
         try:
             yield
@@ -151,7 +151,7 @@ def rtsp_port():
         return free.getsockname()[1]
 
 
-def test_a_camera_is_watched_through_five_cuts(watching, tmp_path, rtsp_port):
+def test_a_camera_is_watched_through_five_disconnections(watching, tmp_path, rtsp_port):
     face = draw_face(96, 120)
     film = write_film(tmp_path / "film.mp4", (room((face, 80 + i % 20, 200)) for i in range(3000)))
     address = f"rtsp://viewer:{PASSWORD}@127.0.0.1:{rtsp_port}/camera"
@@ -167,10 +167,10 @@ def test_a_camera_is_watched_through_five_cuts(watching, tmp_path, rtsp_port):
         eventually(lambda cut=cut: sum("trying again" in line for line in watched.said) >= cut)
         with camera(rtsp_port, film):
             eventually(lambda cut=cut: was_back(cut))
-            time.sleep(1)  # of frames
+            time.sleep(1)  # time for some frames
 
     assert watched.stop() == 0
-    assert watched.happened() == ["came", "left"]  # one person, who has stood there all the time
+    assert watched.happened() == ["came", "left"]  # one person, who was in view all the time
     assert watched.events[-1]["stayed"] > 4
     assert PASSWORD not in "".join(watched.said) + json.dumps(watched.events)
 

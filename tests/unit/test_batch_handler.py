@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from functions.inference.upload import Outcome
 from functions.inference.uploaded import Upload
-from tests.batch import context, load_handler, message, news
+from tests.batch import context, load_handler, message, notification
 
 
 def failed(answer):
@@ -62,13 +62,13 @@ THROTTLED = ClientError({"Error": {"Code": "SlowDown", "Message": "Reduce your r
     "key", ["a b.jpg", "a+b.jpg", "50%.jpg", "%20.jpg", "é/漢字/😀.jpg", "a&b=c?d#e.jpg", "a\\b'\".jpg"]
 )
 def test_keys_are_decoded(key, batch):
-    assert failed(batch.handler({"Records": [message(0, news(key))]}, context())) == []
+    assert failed(batch.handler({"Records": [message(0, notification(key))]}, context())) == []
 
     assert batch.scorer.seen == [Upload("uploads", key, "v1", "e1")]
 
 
 def test_a_notification_may_lack_a_version(batch):
-    body = news("a.jpg")
+    body = notification("a.jpg")
     del body["Records"][0]["s3"]["object"]["versionId"]
     batch.handler({"Records": [message(0, body)]}, context())
 
@@ -76,7 +76,7 @@ def test_a_notification_may_lack_a_version(batch):
 
 
 def test_a_message_may_contain_several_uploads(batch):
-    batch.handler({"Records": [message(0, news("a.jpg", "b.jpg"))]}, context())
+    batch.handler({"Records": [message(0, notification("a.jpg", "b.jpg"))]}, context())
 
     assert [upload.key for upload in batch.scorer.seen] == ["a.jpg", "b.jpg"]
 
@@ -90,7 +90,7 @@ def test_the_test_event_of_s3_is_accepted(batch):
 
 def test_only_failed_messages_return_to_the_queue(batch):
     batch.scorer.faults["k3"] = THROTTLED
-    event = {"Records": [message(n, news(f"k{n}")) for n in range(10)]}
+    event = {"Records": [message(n, notification(f"k{n}")) for n in range(10)]}
 
     assert failed(batch.handler(event, context())) == ["m3"]
     assert len(batch.scorer.seen) == 10
@@ -98,24 +98,24 @@ def test_only_failed_messages_return_to_the_queue(batch):
 
 def test_if_the_whole_batch_fails_all_messages_return(batch):
     batch.scorer.faults |= {f"k{n}": THROTTLED for n in range(3)}
-    event = {"Records": [message(n, news(f"k{n}")) for n in range(3)]}
+    event = {"Records": [message(n, notification(f"k{n}")) for n in range(3)]}
 
     assert failed(batch.handler(event, context())) == ["m0", "m1", "m2"]
 
 
 def test_batches_share_no_state(batch):
     batch.scorer.faults["k0"] = THROTTLED
-    batch.handler({"Records": [message(0, news("k0"))]}, context())
+    batch.handler({"Records": [message(0, notification("k0"))]}, context())
     batch.scorer.faults.clear()
 
-    assert failed(batch.handler({"Records": [message(0, news("k0"))]}, context())) == []
+    assert failed(batch.handler({"Records": [message(0, notification("k0"))]}, context())) == []
 
 
 @pytest.mark.parametrize(
     "body", ["no JSON", "[]", "null", '"text"', "{}", '{"Records": [{}]}', '{"Records": null}']
 )
 def test_a_message_that_is_no_notification_returns(body, batch):
-    event = {"Records": [message(0, body), message(1, news("a.jpg"))]}
+    event = {"Records": [message(0, body), message(1, notification("a.jpg"))]}
 
     assert failed(batch.handler(event, context())) == ["m0"]
     assert len(batch.scorer.seen) == 1
@@ -123,7 +123,7 @@ def test_a_message_that_is_no_notification_returns(body, batch):
 
 def test_the_log_has_the_error_but_not_the_key(batch, caplog):
     batch.scorer.faults["Jane Doe.jpg"] = THROTTLED
-    batch.handler({"Records": [message(0, news("Jane Doe.jpg"))]}, context())
+    batch.handler({"Records": [message(0, notification("Jane Doe.jpg"))]}, context())
 
     (record,) = caplog.records
     assert (record.message, record.message_id, record.receives) == ("upload failed", "m0", 1)
@@ -136,7 +136,7 @@ def test_after_five_receives_a_message_becomes_a_dead_letter_with_its_error(
     receives, buried, batch, dead_letters
 ):
     batch.scorer.faults["a.jpg"] = THROTTLED
-    body = json.dumps(news("a.jpg"))
+    body = json.dumps(notification("a.jpg"))
 
     answer = batch.handler({"Records": [message(0, body, receives)]}, context())
 
@@ -153,7 +153,7 @@ def test_after_five_receives_a_message_becomes_a_dead_letter_with_its_error(
 
 def test_a_long_error_is_truncated(batch, dead_letters):
     batch.scorer.faults["a.jpg"] = RuntimeError("x" * 300_000)
-    batch.handler({"Records": [message(0, news("a.jpg"), 5)]}, context())
+    batch.handler({"Records": [message(0, notification("a.jpg"), 5)]}, context())
 
     (letter,) = dead_letters.receive_messages(MessageAttributeNames=["All"])
     assert len(letter.message_attributes["error"]["StringValue"]) == 1000
@@ -163,13 +163,13 @@ def test_a_message_that_cannot_become_a_dead_letter_returns(batch, dead_letters)
     batch.scorer.faults["a.jpg"] = THROTTLED
     dead_letters.delete()
 
-    assert failed(batch.handler({"Records": [message(0, news("a.jpg"), 5)]}, context())) == ["m0"]
+    assert failed(batch.handler({"Records": [message(0, notification("a.jpg"), 5)]}, context())) == ["m0"]
 
 
 def test_at_the_timeout_unfinished_messages_return_and_others_are_done(batch):
     ended = threading.Event()
     batch.scorer.faults |= {"k1": lambda: ended.wait(20) and Outcome.SCORED}
-    event = {"Records": [message(n, news(f"k{n}")) for n in range(3)]}
+    event = {"Records": [message(n, notification(f"k{n}")) for n in range(3)]}
     started = time.monotonic()
 
     answer = batch.handler(event, context(seconds=6))
@@ -182,7 +182,7 @@ def test_at_the_timeout_unfinished_messages_return_and_others_are_done(batch):
 def test_no_message_is_started_after_the_timeout(batch):
     ended = threading.Event()
     batch.scorer.faults |= {f"k{n}": lambda: ended.wait(20) and Outcome.SCORED for n in range(10)}
-    event = {"Records": [message(n, news(f"k{n}")) for n in range(30)]}
+    event = {"Records": [message(n, notification(f"k{n}")) for n in range(30)]}
 
     answer = batch.handler(event, context(seconds=5.5))
 
@@ -205,7 +205,7 @@ def test_no_more_uploads_run_concurrently_than_there_are_workers(batch):
         return Outcome.SCORED
 
     batch.scorer.faults |= {f"k{n}": busy for n in range(40)}
-    batch.handler({"Records": [message(n, news(f"k{n}")) for n in range(40)]}, context())
+    batch.handler({"Records": [message(n, notification(f"k{n}")) for n in range(40)]}, context())
 
     assert most[0] == batch.WORKERS
 

@@ -61,8 +61,13 @@ class World:
         return prediction
 
     def say(self, prediction, label, api_key="k1", time=NOW):
-        told = {"prediction_id": prediction, "label": label, "time": time.isoformat(), "api_key_id": api_key}
-        self.put("InsightsBucket", f"feedback/dt={time:%Y-%m-%d}/{prediction}.json", told)
+        feedback = {
+            "prediction_id": prediction,
+            "label": label,
+            "time": time.isoformat(),
+            "api_key_id": api_key,
+        }
+        self.put("InsightsBucket", f"feedback/dt={time:%Y-%m-%d}/{prediction}.json", feedback)
 
     def put(self, bucket, key, document):
         self.s3.put_object(Bucket=BUCKETS[bucket], Key=key, Body=json.dumps(document))

@@ -80,7 +80,7 @@ def answering(service, *stretches):
     service.answer = answer
 
 
-def told(events):
+def summary(events):
     return [(event["event"], event["person"], event["label"], event["at"]) for event in events]
 
 
@@ -90,7 +90,7 @@ def test_each_event_is_a_line_about_a_person(run, service, ten_seconds):
     status, events, err = run(ten_seconds, "--source", "gate-3", "--alert-after", "1")
 
     assert (status, err) == (0, "")
-    assert told(events) == [
+    assert summary(events) == [
         ("came", 1, "mask", 1.4),
         ("changed", 1, "no_mask", 4.4),
         ("alert_on", 1, "no_mask", 5.6),
@@ -143,7 +143,7 @@ def test_no_frame_of_a_video_is_lost_while_the_service_throttles_or_is_down(
 
     status, events, err = run(ten_seconds)
 
-    assert (status, told(events)[0]) == (0, ("came", 1, "mask", 0.4))
+    assert (status, summary(events)[0]) == (0, ("came", 1, "mask", 0.4))
     assert len(service.asked) == 50 + len(hindrances)
     assert [wait for wait in waits if wait >= 1] == [7, 7, 1, 1]
     assert err.count("Slow down.") == 1
@@ -156,7 +156,7 @@ def test_no_time_passes_for_people_while_a_camera_is_disconnected(run, service, 
 
     _, events, _ = run(camera(*before, *after), "--alert-after", "2.5")
 
-    assert told(events) == [
+    assert summary(events) == [
         ("came", 1, "no_mask", 0.4),
         (
             "alert_on",
@@ -207,7 +207,7 @@ def test_during_a_long_outage_of_the_service_everybody_has_left(run, service, ca
 
     _, events, _ = run(camera(*[(i / 5 + 3600 * (i > 5), 1) for i in range(12)]))
 
-    assert told(events) == [
+    assert summary(events) == [
         ("came", 1, "mask", 0.4),
         ("left", 1, "mask", 0.8),
         ("came", 2, "mask", 3601.6),
@@ -232,7 +232,7 @@ def test_people_in_a_video_stay_during_any_outage_of_the_service(run, service, t
 
     _, events, _ = run(ten_seconds)
 
-    assert told(events) == [("came", 1, "mask", 0.4), ("left", 1, "mask", 9.8)]
+    assert summary(events) == [("came", 1, "mask", 0.4), ("left", 1, "mask", 9.8)]
 
 
 @pytest.mark.parametrize(

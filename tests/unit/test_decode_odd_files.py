@@ -168,8 +168,8 @@ def test_the_length_in_a_webp_header_is_ignored(kind: str, length: int | None) -
     if kind.startswith("animated"):
         options |= {"save_all": True, "append_images": [draw_face().rotate(90)]}
     file = encode(draw_face(), "WEBP", exif=b"II*\0\x08\0\0\0\0\0", **options)
-    told = len(file) if length is None else length  # some count the first eight bytes
-    assert same(file[:4] + struct.pack("<I", told) + file[8:], file)
+    claimed = len(file) if length is None else length  # some count the first eight bytes
+    assert same(file[:4] + struct.pack("<I", claimed) + file[8:], file)
     assert same(file[:-4], file)
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from functions.inference import predict
-from tests.batch import context, load_handler, message, news
+from tests.batch import context, load_handler, message, notification
 from tests.make_events import api_event
 
 
@@ -56,8 +56,10 @@ def test_a_message_that_batch_returns_is_a_failure(monkeypatch, capsys):
         batch = load_handler(patch, "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters")
     monkeypatch.setattr(batch, "scorer", SimpleNamespace(score=refuse))
 
-    batch.handler({"Records": [message(n, news(f"{n}.jpg")) for n in range(3)]}, context())
+    batch.handler({"Records": [message(n, notification(f"{n}.jpg")) for n in range(3)]}, context())
     assert failures(capsys.readouterr().out) == []
 
-    batch.handler({"Records": [message(0, news("good.jpg")), message(1, news("bad.jpg"))]}, context())
+    batch.handler(
+        {"Records": [message(0, notification("good.jpg")), message(1, notification("bad.jpg"))]}, context()
+    )
     assert failures(capsys.readouterr().out) == [("predict", "7", 1)]

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from maskwatch.track import NOBODY, Face, Settings, follow, tally, without_mask
-from tests.tracking import ALERT_AFTER, CASES, expected, faces_of, told
+from tests.tracking import ALERT_AFTER, CASES, expected, faces_of, state
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
@@ -17,7 +17,7 @@ def test_people_are_tracked_as_specified(case):
         known = follow(known, faces, frame["at"], settings)
         tracks = [(track.id, track.label, track.probabilities) for track in known.tracks]
         alerts = without_mask(known, frame["at"], ALERT_AFTER, settings)
-        seen.append(told(tracks, tally(known, settings), [track.id for track in alerts]))
+        seen.append(state(tracks, tally(known, settings), [track.id for track in alerts]))
 
     assert seen == expected(case)
 
