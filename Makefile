@@ -2,10 +2,10 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 RUN ?= .runs/classifier
 DETECTOR ?= .runs/detector
-# `make prepare train judge DATA=…` is one command: what was prepared is trained on.
+# In `make prepare train judge DATA=…`, train and judge use the prepared pictures.
 TRAINED_ON = $(if $(filter prepare,$(MAKECMDGOALS)),$(PREPARED),$(DATA))
 START ?= --start training/weights/classifier.weights.h5
-# The folders that hold a converted run; each network that none is given of stays as it serves.
+# The folders with a converted run; a network without one is taken from the serving release.
 RUNS = $(if $(wildcard $(RUN)/conversion.json),--run $(RUN)) $(WITH_DETECTOR)
 WITH_DETECTOR = $(if $(wildcard $(DETECTOR)/conversion.json),--detector $(DETECTOR))
 JOBS ?= 2
@@ -32,14 +32,14 @@ check: $(VENV)/dev.stamp check-infra ## Lint, formatting, types, infrastructure 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-roles: $(VENV)/test.stamp .venv-emulator/stamp ## Take every right of every role away, and write what notices into docs/roles.md
+roles: $(VENV)/test.stamp .venv-emulator/stamp ## Remove every permission of every role in turn, and write why it is needed into docs/roles.md
 	WRITE_ROLES=1 $(BIN)/python -m pytest tests/emulator/test_roles.py
 
-format: $(VENV)/dev.stamp ## Format the code and mend what the linter can
+format: $(VENV)/dev.stamp ## Format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-train: $(VENV)/dev.stamp ## Fine-tune on DATA=folder into RUN=folder (resumes); START= begins at ImageNet
+train: $(VENV)/dev.stamp ## Fine-tune on DATA=folder into RUN=folder (resumes); START= to start from ImageNet
 	$(BIN)/python -m training.classifier.train --data $(TRAINED_ON) --out $(RUN) $(START)
 	$(BIN)/python -m training.classifier.convert --data $(TRAINED_ON) --run $(RUN)
 	$(MAKE) evaluate DATA=$(TRAINED_ON)
@@ -49,28 +49,28 @@ train-detector: $(VENV)/dev.stamp ## Train the face detector on DATA=folder with
 	$(BIN)/python -m training.detector.convert --data $(TRAINED_ON) --run $(DETECTOR)
 	$(BIN)/python -m training.detector.evaluate --data $(TRAINED_ON) --run $(DETECTOR)
 
-evaluate: $(VENV)/dev.stamp ## Judge the TFLite file of RUN on the test pictures of DATA and write its report
+evaluate: $(VENV)/dev.stamp ## Evaluate the TFLite file of RUN on the test pictures of DATA and write its report
 	$(BIN)/python -m training.classifier.evaluate --data $(DATA) --run $(RUN) $(WITH_DETECTOR)
 	$(BIN)/python -m training.report --run $(RUN) $(if $(wildcard $(DETECTOR)/metrics.json),--detector $(DETECTOR)) --out $(RUN)/report
 
-release: $(VENV)/dev.stamp ## Write the release of the judged RUN (and DETECTOR, if there), VERSION=…, into the image's folder
+release: $(VENV)/dev.stamp ## Write the release of the evaluated RUN (and DETECTOR, if there), VERSION=…, into the image's folder
 	$(BIN)/python -m training.release $(RUNS) --out functions/inference/model --version $(VERSION) $(if $(DESPITE),--despite "$(DESPITE)")
 	$(MAKE) train-baseline
 	cp $(wildcard $(RUN)/classifier.weights.h5) $(wildcard $(DETECTOR)/detector.weights.h5) training/weights/
 
-train-baseline: $(VENV)/dev.stamp ## Write what drift is measured by into the release MODEL=folder, from DATA's validation pictures
+train-baseline: $(VENV)/dev.stamp ## Write the drift baseline into the release MODEL=folder, from DATA's validation pictures
 	$(BIN)/python -m training.baseline --data $(DATA) --release $(MODEL)
 
-environments: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp .venv-checks/stamp .venv-sam/bin/sam ## Install everything that checks and tests need
+environments: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp .venv-checks/stamp .venv-sam/bin/sam ## Install everything for checks and tests
 
 bench: $(VENV)/test.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
 
-rehearse: $(VENV)/test.stamp ## Play how drift is told, and a model is tried, approved, refused and taken back, on this machine
+rehearse: $(VENV)/test.stamp ## Rehearse drift, retraining, trial, approval, refusal and rollback of a model on this machine
 	$(BIN)/python -m tests.rehearsal
 
-lock: $(VENV)/dev.stamp ## Pin, with hashes, what is deployed
+lock: $(VENV)/dev.stamp ## Pin the deployed packages with hashes
 	$(BIN)/pip install --quiet uv
 	for folder in functions/*/ training/ infra/sam/; do \
 	  [ ! -f $$folder/requirements.in ] || $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
@@ -86,7 +86,7 @@ $(VENV)/run.stamp: functions/inference/requirements.txt functions/portal/require
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local]'
 	touch $@
 
-$(VENV)/drift.stamp: $(VENV)/run.stamp  # apart from it: Evidently is 700 MB that `make run` does not need
+$(VENV)/drift.stamp: $(VENV)/run.stamp  # separate, because Evidently is 700 MB that `make run` does not need
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,drift]'
 	touch $@
 
@@ -98,12 +98,12 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training]'
 	touch $@
 
-.venv-tflite/stamp:  # the runtime's predecessor, which stops at Python 3.11 and numpy 1
+.venv-tflite/stamp:  # the runtime's predecessor, which requires Python 3.11 and numpy 1
 	@if python3.11 -m venv .venv-tflite; then .venv-tflite/bin/pip install --quiet --disable-pip-version-check \
 	  tflite-runtime==2.14.0 numpy==1.26.4 pillow simplejpeg; else echo "SKIPPED: tflite-runtime needs python3.11"; fi
 	@mkdir -p $(@D) && touch $@
 
-.venv-emulator/stamp: Makefile  # an emulator of AWS, for tests/emulator; apart, since it pins botocore
+.venv-emulator/stamp: Makefile  # an emulator of AWS, for tests/emulator; separate, because it pins botocore
 	@if $(PYTHON) -m venv .venv-emulator && .venv-emulator/bin/pip install --quiet --disable-pip-version-check \
 	  ministack==1.5.33; then :; else echo "SKIPPED: MiniStack cannot be installed here"; rm -rf .venv-emulator; fi
 	@mkdir -p $(@D) && touch $@

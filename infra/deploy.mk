@@ -14,7 +14,7 @@ BOOTSTRAP := maskwatch-bootstrap
 OPS := .venv-sam/bin/python -m infra.ops
 SHARED = $(OPS) stack --stack $(BOOTSTRAP)
 INTO = --image-repository $$($(SHARED) Repository) --s3-bucket $$($(SHARED) Artifacts) --s3-prefix $(ENV)
-# One region for sam and for every command of ours: AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile.
+# One region for sam and for the project's commands: AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile.
 ifneq ($(AWS_REGION)$(AWS_DEFAULT_REGION),)
 export AWS_REGION := $(or $(AWS_REGION),$(AWS_DEFAULT_REGION))
 export AWS_DEFAULT_REGION := $(AWS_REGION)
@@ -23,7 +23,7 @@ endif
 .PHONY: tools sam-build sam-invoke sam-api bootstrap deploy package deploy-package smoke destroy purge logs score backfill redrive publish-model drift demo-drift \
   baseline test-container check-infra cost
 
-sam-build: $(SAM) ## Build the images with the SAM CLI (BASE_IMAGE=… to build upon another)
+sam-build: $(SAM) ## Build the images with the SAM CLI (BASE_IMAGE=… for another base image)
 	$(LOCAL_SAM) build $(if $(BASE_IMAGE),--parameter-overrides BaseImage=$(BASE_IMAGE))
 
 sam-invoke: $(SAM) ## Run a built image on an event (FUNCTION=PredictFunction EVENT=events/predict-json.json)
@@ -32,11 +32,11 @@ sam-invoke: $(SAM) ## Run a built image on an event (FUNCTION=PredictFunction EV
 sam-api: $(SAM) ## Serve the built images on http://127.0.0.1:3000 (PORT=…)
 	$(LOCAL_SAM) local start-api --port $(or $(PORT),3000) --warm-containers LAZY
 
-bootstrap: $(SAM) ## Make what all stacks of the account share; GITHUB=owner/name also lets its workflows deploy
+bootstrap: $(SAM) ## Create what all stacks of the account share; GITHUB=owner/name also lets its workflows deploy
 	$(SAM_ENV) $(SAM) deploy --template-file infra/bootstrap.yaml --stack-name $(BOOTSTRAP) --resolve-s3 \
 	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset $(if $(GITHUB),--parameter-overrides GitHubRepository=$(GITHUB))
 
-tools: $(SAM) $(VENV)/run.stamp ## Install what deploying needs, before there are credentials
+tools: $(SAM) $(VENV)/run.stamp ## Install what deploying needs, without credentials
 
 deploy: $(SAM) ## Build and deploy to AWS (ENV=dev, staging or prod; see infra/parameters)
 	$(SAM_ENV) $(SAM) build --config-env $(ENV)
@@ -49,47 +49,47 @@ package: $(SAM) ## Build and push the images once, and write packaged.yaml, whic
 	$(SAM_ENV) $(SAM) package $(INTO) --output-template-file packaged.yaml
 	$(OPS) images pin packaged.yaml
 
-deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…), and build nothing
+deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…) without building
 	$(SAM_ENV) $(SAM) deploy --template-file packaged.yaml --config-env $(ENV) $(INTO) \
 	  $(if $(EXECUTE_ROLE),--role-arn $(EXECUTE_ROLE) \
 	    --parameter-overrides file://infra/parameters/$(ENV).yaml PermissionsBoundary=maskwatch-boundary-$(ENV))
 	$(OPS) images keep --stack maskwatch-$(ENV)
 
-smoke: $(VENV)/run.stamp ## Ask the deployed stack (ENV=…) for its health and for a prediction
+smoke: $(VENV)/run.stamp ## Check the deployed stack (ENV=…): health and a prediction
 	$(BIN)/python -m infra.ops smoke --stack maskwatch-$(ENV)
 
-destroy: $(SAM) ## Delete the stack (ENV=…); its buckets stay
+destroy: $(SAM) ## Delete the stack (ENV=…), but not its buckets
 	$(OPS) destroy --stack maskwatch-$(ENV)
 
-purge: $(SAM) ## Empty and delete the buckets that a deleted stack (ENV=…) left; asks for its name
+purge: $(SAM) ## Empty and delete the buckets of a deleted stack (ENV=…), after asking for its name
 	$(OPS) purge --stack maskwatch-$(ENV)
 
-logs: $(SAM) ## Follow what the functions log (ENV=…)
+logs: $(SAM) ## Follow the functions' logs (ENV=…)
 	$(SAM_ENV) $(SAM) logs --stack-name maskwatch-$(ENV) --tail
 
 score: $(VENV)/run.stamp ## Score the pictures of DIR=folder with make run, or with STACK=name; writes OUT=scores.csv
 	$(BIN)/python -m infra.ops score "$(DIR)" $(if $(STACK),--stack $(STACK)) $(if $(OUT),--out "$(OUT)")
 
-backfill: $(VENV)/run.stamp ## Score what is in the uploads bucket already: PREFIX=2026/ or MANIFEST=key (ENV=… or STACK=name)
+backfill: $(VENV)/run.stamp ## Score existing objects of the uploads bucket: PREFIX=2026/ or MANIFEST=key (ENV=… or STACK=name)
 	$(BIN)/python -m infra.ops backfill --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
 	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--prefix "$(PREFIX)")
 
-redrive: $(VENV)/run.stamp ## Send uploads and log lines again that failed for good (ENV=…), and say why they did
+redrive: $(VENV)/run.stamp ## Send dead letters to their queues again (ENV=…), and print their errors
 	$(BIN)/python -m infra.ops redrive --stack maskwatch-$(ENV)
 
 publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=…)
 	$(BIN)/python -m infra.ops publish-model $(MODEL) --stack maskwatch-$(ENV)
 
-drift: $(VENV)/drift.stamp ## Look for drift now, and say what was found (ENV=… or STACK=name; TO=time HOURS=24)
+drift: $(VENV)/drift.stamp ## Run Drift now, and print its findings (ENV=… or STACK=name; TO=time HOURS=24)
 	$(BIN)/python -m infra.ops drift --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(TO),--to $(TO)) $(if $(HOURS),--hours $(HOURS))
 
-demo-drift: $(VENV)/drift.stamp ## Show what drift looks like: PICTURES=folder as they are, then darker, blurred, of another mix
+demo-drift: $(VENV)/drift.stamp ## Demonstrate drift: PICTURES=folder unchanged, then darker, blurred, with another mix
 	$(BIN)/python -m infra.ops demo-drift "$(or $(PICTURES),$(DATA))"
 
-baseline: $(VENV)/drift.stamp ## Measure drift against a time that was fine: FROM=2026-11-01 TO=2026-11-08 (ENV=… or STACK=name)
+baseline: $(VENV)/drift.stamp ## Build a baseline from records: FROM=2026-11-01 TO=2026-11-08 (ENV=… or STACK=name)
 	$(BIN)/python -m infra.ops baseline --stack $(or $(STACK),maskwatch-$(ENV)) --from $(FROM) --to $(TO)
 
-test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test them in Docker (CI=1 installs Docker where it can)
+test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test them in Docker (CI=1 installs Docker if possible)
 	SAM="$(SAM)" PYTHON="$(BIN)/python" CI="$(CI)" BASE_IMAGE="$(BASE_IMAGE)" tests/container/run.sh $(ARGS)
 
 check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template, Dockerfiles and workflows
@@ -105,7 +105,7 @@ check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template
 cost: $(VENV)/run.stamp ## Print what a million pictures cost, from tests/benchmarks/RESULTS.md
 	$(BIN)/python -m infra.ops cost
 
-.venv-sam/bin/sam:  # whole and by hash, since it runs where credentials are; --no-deps, since pip refuses an extra beside hashes
+.venv-sam/bin/sam:  # pinned by hash, since it runs with credentials; --no-deps, since pip refuses extras with hashes
 	$(PYTHON) -m venv .venv-sam
 	.venv-sam/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r infra/sam/requirements.txt
 

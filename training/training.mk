@@ -11,11 +11,11 @@ JOB := $(BIN)/python -m training.aws.job
 prepare: $(VENV)/dev.stamp ## Check the pictures in DATA=folder and copy what is usable to PREPARED=folder
 	$(BIN)/python -m training.prepare --data $(DATA) --out $(PREPARED)
 
-judge: $(VENV)/dev.stamp ## Compare RUN (and DETECTOR, if there) with what serves; release VERSION=… to RELEASE if it passes
+judge: $(VENV)/dev.stamp ## Compare RUN (and DETECTOR, if there) with the serving release; write VERSION=… to RELEASE if it passes
 	$(BIN)/python -m training.judge --data $(PREPARED) $(RUNS) --out $(RELEASE) --version $(VERSION) \
 	  $(if $(REFERENCE),--reference $(REFERENCE))
 
-leave-one-out: $(VENV)/dev.stamp ## Train shortly without each source of DATA in turn, and judge on it
+leave-one-out: $(VENV)/dev.stamp ## Train a short run without each source of DATA, and evaluate on that source
 	$(BIN)/python -m training.classifier.leave_one_out --data $(DATA) --out .runs/leave-one-out $(if $(FOLDS),--folds $(FOLDS)) \
 	  $(if $(BACKBONE),--backbone $(BACKBONE))
 	cp .runs/leave-one-out/leave-one-out.json $(RUN)/
@@ -26,10 +26,10 @@ serve: $(VENV)/run.stamp ## Like `make run`, with the model release in RELEASE=f
 mlflow: $(VENV)/dev.stamp ## Show the tracked training runs on http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///.runs/mlflow.db --port 5000
 
-repro: $(VENV)/aws-training.stamp ## Redo with DVC what changed since the last time: prepare, train, convert, evaluate
+repro: $(VENV)/aws-training.stamp ## Repeat with DVC the steps whose inputs changed: prepare, train, convert, evaluate
 	PATH="$(abspath $(BIN)):$$PATH" dvc repro
 
-dvc-remote: $(VENV)/aws-training.stamp ## Let `dvc push` and `dvc pull` keep pictures and runs in the stack's bucket (ENV=…)
+dvc-remote: $(VENV)/aws-training.stamp ## Set the stack's bucket as the remote of `dvc push` and `dvc pull` (ENV=…)
 	$(BIN)/dvc remote add --local --force --default stack \
 	  s3://$$($(BIN)/python -m infra.ops stack --stack maskwatch-$(ENV) ModelsBucket)/dvc
 
@@ -38,7 +38,7 @@ training-image: ## Build the training image (BASE_IMAGE=…), and push it if IMA
 	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 	$(if $(findstring .dkr.ecr.,$(IMAGE)),docker push $(IMAGE))
 
-training-setup: $(VENV)/aws-training.stamp ## Make the ECR repository, the role and the package group once (ENV=…)
+training-setup: $(VENV)/aws-training.stamp ## Create the ECR repository, the role and the package group once (ENV=…)
 	$(BIN)/python -m training.aws.setup --stack maskwatch-$(ENV)
 
 job: $(VENV)/aws-training.stamp ## Train on SageMaker: PICTURES=s3://… ROLE=arn:… (ENV=…, JOB_OPTIONS='--spot …')

@@ -167,7 +167,7 @@ def test_it_shows_the_main_metrics(widgets, what):
 
 
 def test_latency_is_shown_by_percentiles(widgets):
-    (latency,) = [w for w in widgets if w["properties"].get("title") == "How long an answer takes"]
+    (latency,) = [w for w in widgets if w["properties"].get("title") == "Latency"]
     assert {m[-1]["stat"] for m in latency["properties"]["metrics"]} == {"p50", "p90", "p99"}
 
 
@@ -195,7 +195,7 @@ def test_expressions_use_metrics_of_their_widget(widgets):
 
 
 def test_its_prices_and_sizes_are_those_of_the_stack_and_of_make_cost(widgets):
-    (cost,) = [w for w in widgets if w["properties"].get("title", "").startswith("Cost a day")]
+    (cost,) = [w for w in widgets if w["properties"].get("title", "").startswith("Estimated cost")]
     api, predict, _, in_drift, sqs = written_out(cost)[1]
     drift_memory = TEMPLATE["Resources"]["DriftFunction"]["Properties"]["MemorySize"]
 
