@@ -188,6 +188,9 @@ def _read_webp(data: bytes, min_side: int) -> _Read:
     # Before it is opened, since that allocates the canvases.
     _check_size(size, (_WEBP_MEMORY - 2 * len(data)) // _WEBP_PIXEL_BYTES)
     with at_most(_WEBP_ALLOCATED + _PIXEL_BYTES * picture.width * picture.height):
+        # Before the picture itself, so that only one is in the memory.
+        if (cut := picture.cut_short()) and _is_decoded(cut):
+            raise DamagedError("more bytes came than the pixels need")
         return _array(_loaded(picture.file, "WEBP"), min_side), size, picture.orientation
 
 
@@ -195,6 +198,14 @@ def _loaded(file: bytes, kind: str) -> Image.Image:
     image: Image.Image = Image.open(io.BytesIO(file), formats=(kind,))
     image.load()
     return image
+
+
+def _is_decoded(webp_file: bytes) -> bool:
+    try:
+        _loaded(webp_file, "WEBP")
+    except (OSError, EOFError, MemoryError):
+        return False
+    return True
 
 
 def _array(image: Image.Image, min_side: int) -> NDArray[np.uint8]:

@@ -154,6 +154,29 @@ def test_a_lost_palette_is_noticed(place: int, bit: int) -> None:
     assert refused_as_damaged(bytes(data))
 
 
+ANIMATED_WEBP = encode(grainy(), "WEBP", quality=85, save_all=True, append_images=[draw_face(320, 400)])
+
+
+@given(place=st.floats(0.01, 0.98), spoil=st.sampled_from([b"\0" * 64, b"\x5a" * 16, b"\xff", b"\0"]))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_a_lossy_webp_whose_bytes_change_is_noticed_though_its_decoder_goes_on(
+    place: float, spoil: bytes
+) -> None:
+    for data in (FILES["lossy WebP"], ANIMATED_WEBP):
+        start = data.index(b"VP8 ")
+        length = int.from_bytes(data[start + 4 : start + 8], "little")
+        at = start + 8 + int(place * length)
+        assert not looks_damaged(data[:at] + spoil + data[at + len(spoil) :], data)
+
+
+def test_long_zeros_in_a_lossless_webp_may_be_its_pixels() -> None:
+    half_black = np.zeros((600, 300, 3), np.uint8)
+    half_black[:300] = np.asarray(draw_face(300, 600))[:300]
+    data = encode(Image.fromarray(half_black), "WEBP", lossless=True, method=0, quality=0)
+    assert bytes(2000) in data
+    assert (decode(data).pixels == half_black).all()
+
+
 @pytest.mark.parametrize("size", [(640, 480), (4000, 3000)])
 @pytest.mark.parametrize("colour", ["white", "black"])
 def test_a_blank_lossy_webp_is_not_damaged(size: tuple[int, int], colour: str) -> None:

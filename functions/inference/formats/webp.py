@@ -13,9 +13,10 @@ _KEPT: Final = frozenset({b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"})
 _FRAMES: Final = frozenset({b"ANMF", b"VP8 ", b"VP8L"})
 _FIRST_CHUNK: Final = 12  # bytes come before it
 _MAX_CHUNKS: Final = 10_000
-# A blank lossy frame has a run of one zero byte for every 10,000 pixels, other frames have shorter ones.
-_SOUND_ZEROS: Final = 200
-_PIXELS_TO_A_ZERO: Final = 5000
+_BITSTREAMS: Final = (b"VP8 ", b"VP8L")
+_ANMF_HEADER: Final = 16  # bytes before the chunks in an ANMF chunk
+_LAST: Final = 16  # bytes; encoders fill up fewer
+_TINY: Final = 4 * _LAST  # bytes of a frame that may be all header
 _MAX_METADATA: Final = 65_536  # bytes of EXIF or XMP that are looked at
 
 
@@ -28,19 +29,32 @@ class WebP:
         width: In pixels, as stored.
         height: In pixels, as stored.
         orientation: By EXIF or XMP.
+        frame: Where the chunk of the frame begins in the file; it is the last.
     """
 
     file: bytes
     width: int
     height: int
     orientation: int
+    frame: int
+
+    def cut_short(self) -> bytes | None:
+        """The file without the last bytes of the frame; None for a tiny frame.
+
+        The decoder needs every byte of a sound frame. Of a damaged one it makes pixels as well, but has all of them, as
+        a rule, before it comes to the end.
+        """
+        if len(self.file) - self.frame < _TINY:
+            return None
+        body = self.file[8 : self.frame] + _cut(self.file[self.frame :])
+        return b"RIFF" + len(body).to_bytes(4, "little") + body
 
 
 def parse(data: bytes) -> WebP:
     """Read the chunks of a file that begins with a WebP picture; what comes behind it is not looked at.
 
-    A frame has no checksum, and the lossy decoder makes pixels of anything. What can be checked is that all its bytes
-    came, and that no packet or sector of them is zeros. What the file says of its own length does not matter.
+    A frame has no checksum. What is checked here is that all its bytes came; see also `WebP.cut_short`. What the file
+    says of its own length does not matter.
 
     Raises:
         DamagedError: It is cut short, or its chunks make no sense.
@@ -72,17 +86,29 @@ def parse(data: bytes) -> WebP:
     if not names & _FRAMES:
         raise DamagedError("no whole frame")
     width, height = _size(kept[0])
-    zeros = min(_SOUND_ZEROS + width * height // _PIXELS_TO_A_ZERO, len(kept[-1]))
-    if bytes(zeros) in kept[-1]:
-        raise DamagedError("zeros in place of data")
     body = b"WEBP" + b"".join(kept)
-    return WebP(b"RIFF" + len(body).to_bytes(4, "little") + body, width, height, orientation(exif, xmp))
+    file = b"RIFF" + len(body).to_bytes(4, "little") + body
+    return WebP(file, width, height, orientation(exif, xmp), len(file) - len(kept[-1]))
 
 
 def _riff_end(data: bytes) -> int:
     """Where the file ends: as it says, unless its end is cut off, or whoever wrote it did not go back to say."""
     end = 8 + int.from_bytes(data[4:8], "little")
     return end if _FIRST_CHUNK < end <= len(data) else len(data)
+
+
+def _cut(chunk: bytes) -> bytes:
+    """The chunk of a frame without the frame's last bytes."""
+    name, body = chunk[:4], chunk[8 : 8 + int.from_bytes(chunk[4:8], "little")]
+    if name == b"ANMF":
+        start = _ANMF_HEADER
+        while start < len(body) and body[start : start + 4] not in _BITSTREAMS:
+            length = int.from_bytes(body[start + 4 : start + 8], "little")
+            start += 8 + length + length % 2
+        body = body[:start] + _cut(body[start:])
+    else:
+        body = body[:-_LAST]
+    return name + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2)
 
 
 def _size(chunk: bytes) -> tuple[int, int]:
