@@ -189,7 +189,7 @@ def _read_webp(data: bytes, min_side: int) -> _Read:
     _check_size(size, (_WEBP_MEMORY - 2 * len(data)) // _WEBP_PIXEL_BYTES)
     with at_most(_WEBP_ALLOCATED + _PIXEL_BYTES * picture.width * picture.height):
         # Before the picture itself, so that only one is in the memory.
-        if (cut := picture.cut_short()) and _is_decoded(cut):
+        if _is_decoded(picture.cut_short()):
             raise DamagedError("more bytes came than the pixels need")
         return _array(_loaded(picture.file, "WEBP"), min_side), size, picture.orientation
 

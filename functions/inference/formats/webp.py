@@ -38,14 +38,14 @@ class WebP:
     orientation: int
     frame: int
 
-    def cut_short(self) -> bytes | None:
-        """The file without the last bytes of the frame; None for a tiny frame.
+    def cut_short(self) -> bytes:
+        """The file without the last bytes of the frame; nothing for a tiny frame.
 
-        The decoder needs every byte of a sound frame. Of a damaged one it makes pixels as well, but has all of them, as
-        a rule, before it comes to the end.
+        The decoder needs every byte of a sound frame. It makes pixels of a damaged one, too, but seldom needs as many
+        bytes for them as there are.
         """
         if len(self.file) - self.frame < _TINY:
-            return None
+            return b""
         body = self.file[8 : self.frame] + _cut(self.file[self.frame :])
         return b"RIFF" + len(body).to_bytes(4, "little") + body
 
