@@ -57,7 +57,7 @@ def drawn(
         version: Of the model.
         faces: How many were found, each with the same label.
         min_confidence: Below it the label is said to be uncertain.
-        prediction_id: What it is called.
+        prediction_id: The prediction's id.
         shift: Deviations by which the picture's figures are off.
         track: Of the person that the largest face belongs to.
     """

@@ -240,7 +240,7 @@ def _delete_checkpoints(out: Path, keep: Sequence[Path]) -> None:
 
 
 def _readable(path: Path) -> bool:
-    """Return whether an HDF5 file exists and is complete, which its header tells."""
+    """Return whether an HDF5 file exists and is complete according to its header."""
     try:
         with h5py.File(path):
             return True

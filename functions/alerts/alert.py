@@ -153,7 +153,7 @@ def begin(
 def end(alert: Alert, ended: float, zone: tzinfo, *, has_rule: bool = True) -> Alert:
     """Return the alert, ended at a Unix time; `has_rule` is false if it ends because its rule was removed."""
     started, over = datetime.fromisoformat(alert.started), datetime.fromtimestamp(ended, UTC)
-    why = "masks are worn again, or nobody is there" if has_rule else "there is no rule about it any more"
+    why = "masks are worn again, or nobody is there" if has_rule else "the source has no rule any more"
     message = (
         f"{_place(alert.source)}, {over.astimezone(zone):%d %b %H:%M} ({over.astimezone(zone).tzname()}): {why}. "
         f"The alert of {started.astimezone(zone):%H:%M} is over after "

@@ -1,7 +1,7 @@
-"""Decoding in a process of its own, which ends when a picture takes too long: no thread can be stopped in a decoder.
+"""Decodes in a separate process, which can be stopped if a picture takes too long; a thread cannot.
 
-The limits of `decode` keep every known file far below these. What is caught here is the fault of a decoder that
-nobody knows yet. The answer is JSON and plain pixels, never a pickle: the process has read a stranger's bytes.
+The limits of `decode` keep every known file far below the limits here, which are for unknown faults of the decoders.
+The answer is JSON and plain pixels, not a pickle, because the process has read untrusted bytes.
 """
 
 from __future__ import annotations
@@ -21,25 +21,27 @@ import numpy as np
 from functions.inference.decode import Picture, decode
 from functions.shared.problem import PROBLEMS, UNREADABLE_IMAGE, InputError
 
-CPU_SECONDS: Final = 3  # of a processor that a picture may take; the kernel counts whole ones
-WALL_SECONDS: Final = 15.0  # of a clock, for a decoder that waits for something, and on a busy machine
+CPU_SECONDS: Final = 3  # of processor time for a picture; the kernel counts whole seconds
+WALL_SECONDS: Final = (
+    15.0  # of wall-clock time, for a decoder that waits; long, because the machine may be busy
+)
 _TRIES: Final = 2
 _PROBLEMS: Final = {problem.slug: problem for problem in PROBLEMS}
-_BUFFER: Final = 1 << 20  # bytes; most pictures' pixels go through in one piece
+_BUFFER: Final = 1 << 20  # bytes; enough for most pictures' pixels
 
 
 class DecodeProcess:
-    """Decodes pictures one at a time, in a process that is started when it is needed. For one thread at a time."""
+    """Decodes pictures one at a time, in a process that is started when needed. Not thread-safe."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
     def decode(self, data: bytes) -> Picture:
-        """Decode a picture as `decode` does. What takes too long, or crashes the process twice, is refused.
+        """Decode a picture as `decode` does; refuse one that takes too long or crashes the process twice.
 
         Raises:
-            InputError: The file cannot be scored; the detail says why.
+            InputError: If the file cannot be scored; the detail says why.
         """
         for _ in range(_TRIES):
             try:
@@ -47,14 +49,14 @@ class DecodeProcess:
             except TimeoutError:
                 self.stop()
                 break
-            except (EOFError, OSError):  # the process is gone
+            except (EOFError, OSError):  # the process has ended
                 if self.stop() == -signal.SIGXCPU:
                     break
         detail = f"The decoder crashed, or took more than {CPU_SECONDS} seconds. Save the picture again."
         raise InputError(UNREADABLE_IMAGE, detail)
 
     def stop(self) -> int | None:
-        """End the process, if there is one; return how it ended."""
+        """End the process, if there is one, and return its exit code."""
         if self._connection:
             self._connection.close()
             self._connection = None
@@ -66,7 +68,7 @@ class DecodeProcess:
         return code
 
     def __del__(self) -> None:
-        """Leave no process behind that nobody can stop."""
+        """End the process with this object."""
         self.stop()
 
     def _start(self) -> Connection:
@@ -74,7 +76,7 @@ class DecodeProcess:
         with theirs:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-            self._process = subprocess.Popen(  # noqa: S603 -- this very module
+            self._process = subprocess.Popen(  # noqa: S603 -- this module
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -95,7 +97,7 @@ class DecodeProcess:
 
 
 def serve(connection: Connection) -> None:
-    """Decode what comes, until nothing more does; the kernel ends the process when a picture takes too long."""
+    """Decode pictures until the connection closes; the kernel ends the process if one takes too long."""
     while True:
         try:
             data = connection.recv_bytes()

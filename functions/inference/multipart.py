@@ -1,4 +1,4 @@
-"""multipart/form-data (RFC 7578) by hand: the standard library's parser takes bytes apart line by line, as text."""
+"""Parses multipart/form-data (RFC 7578); the standard library's parser works on lines of text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functions.shared.problem import MALFORMED_BODY, InputError
 
 _PARAMETER = re.compile(rb';\s*([\w-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;\s]*)')
-_FOLD = re.compile(rb"\r?\n[ \t]+")  # libraries for mail break long header lines so
-_PLAIN = {"", "7bit", "8bit", "binary"}  # transfer encodings that change nothing
+_FOLD = re.compile(rb"\r?\n[ \t]+")  # mail libraries fold long header lines
+_PLAIN = {"", "7bit", "8bit", "binary"}  # transfer encodings without effect
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Part:
 
 
 def parse_form(body: bytes, content_type: str) -> list[Part]:
-    """Take a form apart; its lines may end in LF alone.
+    """Split a form into its parts; lines may end in LF.
 
     Raises:
-        InputError: It is malformed.
+        InputError: If the form is malformed.
     """
     boundary = _parameters(content_type.encode(errors="replace")).get("boundary")
     if not boundary:

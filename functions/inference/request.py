@@ -1,4 +1,4 @@
-"""A body in any of its forms to a picture's bytes and the options for it."""
+"""Parses requests: a body in any of its forms gives the bytes of a picture and its options."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _FORMS: Final = (
     "image/webp, or multipart/form-data with a part named file."
 )
 _PARAMETERS: Final = ("source", "track", "min_confidence", "detect", "max_faces", "min_face")
-_PICTURES: Final = ("file", "image")  # names of the part or the field that is the picture
+_PICTURES: Final = ("file", "image")  # names of the part or field with the picture
 _URLENCODED: Final = "application/x-www-form-urlencoded"
-# No type, and what tools like `curl --data-binary` send when they are given none.
+# No type, and the types that tools like `curl --data-binary` send by default.
 _UNTYPED: Final = {"", "application/octet-stream", _URLENCODED}
-_REPLACED: Final = b"\xef\xbf\xbd"  # U+FFFD, which the gateway puts for bytes that are no UTF-8 in a text
-# JSON by its look: behind a byte order mark of UTF-8 or UTF-16, or what the gateway makes of that.
+_REPLACED: Final = b"\xef\xbf\xbd"  # U+FFFD, with which the gateway replaces bytes that are not UTF-8
+# The start of JSON, optionally after a byte order mark of UTF-8 or UTF-16, or after the gateway's replacement of one.
 _JSON: Final = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff|(?:\xef\xbf\xbd){2})?[\0\s]*+\{")
 _GZIP: Final = (b"\x1f\x8b", b"\x1f" + _REPLACED)
 _FIELDS: Final = re.compile(rb"[\w.%-]++=[\s\x21-\x7e]*+")  # base64 may be wrapped
-# What programs make of base64 by mistake: Python's b'…', quotation marks, hexadecimal digits, an address.
+# Common mistakes with base64: Python's b'…', quotation marks, hexadecimal digits, an address.
 _QUOTED: Final = re.compile(r"""b?(["'])(.*)\1\s*""", re.DOTALL)
-# Blanks in front: of what begins a picture or is no base64, for elsewhere they may be pluses.
+# Blanks in front of the start of a picture, or of text that is not base64; elsewhere they may have been pluses.
 _IN_FRONT: Final = re.compile(r"""\A\s++(?=b?["']|[a-z]+:|\\?/9j|%2F9j|iVBOR|UklGR)""")
 _HEXADECIMAL: Final = re.compile(r"(?:0x)?(?:ffd8ff|89504e47|52494646)[0-9a-f\s]*", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"(?:https?|file|blob|s3)://?|blob:|[A-Za-z]:\\", re.IGNORECASE)
@@ -55,9 +55,9 @@ class Request:
 
     Attributes:
         image: The bytes of the file.
-        source: The camera or site that it comes from, as the client calls it.
-        options: How the picture is scored.
-        track: The person that the largest face belongs to, as the client followed it.
+        source: The camera or site that it comes from, as named by the client.
+        options: The options for scoring.
+        track: The client's id of the person with the largest face.
     """
 
     image: bytes
@@ -67,16 +67,16 @@ class Request:
 
 
 def parse(body: bytes, content_type: str, query: Mapping[str, str], *, from_text: bool) -> Request:
-    """Read a request; a field of the body takes precedence over the query's.
+    """Parse a request; a field of the body takes precedence over the same one in the query.
 
     Args:
-        body: As it was sent, or what is left of it.
+        body: The body as it was received.
         content_type: The header; may be empty.
         query: The parameters.
-        from_text: Whether the gateway took the body for text, so that bytes that are no UTF-8 are lost.
+        from_text: Whether the gateway treated the body as text, so that bytes that are not UTF-8 are lost.
 
     Raises:
-        InputError: It is malformed; the detail says where and how to do it right.
+        InputError: If the request is malformed; the detail says what to change.
     """
     if not body:
         raise InputError(MALFORMED_BODY, f"The body is empty. {_FORMS}")
@@ -103,7 +103,7 @@ def _read_body(
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the picture's bytes and the other fields."""
     is_form = media_type == "multipart/form-data"
-    # JSON by its type, or by its look: many clients call it text, and no picture begins like that.
+    # JSON is recognised by type or content: many clients send it as text, and no picture begins like JSON.
     if media_type == "application/json" or (not is_form and _JSON.match(body)):
         return _from_json(body)
     if media_type == _URLENCODED and _FIELDS.fullmatch(body):
@@ -132,7 +132,7 @@ def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
 
 
 def _from_urlencoded(body: bytes) -> tuple[bytes, dict[str, Any]]:
-    """A form without files: its picture is base64, in which a plus stands for itself, escaped or not."""
+    """Parse a form without files, whose picture is base64; a plus in it is a plus, escaped or not."""
     texts = []
     for pair in filter(None, body.strip().split(b"&")):
         name, _, value = pair.partition(b"=")
@@ -156,7 +156,7 @@ def _from_form(parts: list[tuple[str, bytes]]) -> tuple[bytes, dict[str, Any]]:
 
 
 def _from_base64(text: str) -> bytes:
-    """Both alphabets, with or without line breaks and padding, also in what programs put around it by mistake."""
+    """Decode base64 of either alphabet, with or without line breaks, padding, quotation marks and escapes."""
     text = _IN_FRONT.sub("", text, 1)
     if _ADDRESS.match(text):
         detail = "`image` is an address. None is fetched from here: send the bytes of the picture, in base64."
@@ -186,12 +186,12 @@ def _from_base64(text: str) -> bytes:
 
 
 def _unescaped(value: bytes) -> bytes:
-    """Undo percent-encoding, unless there are more percent signs than room for escapes: that would take seconds."""
+    """Undo percent-encoding, unless there are too many percent signs for it, which would take seconds."""
     return unquote_to_bytes(value) if 3 * value.count(b"%") <= len(value) else value
 
 
 def _with_lost_pluses(text: str) -> str:
-    """Put back the pluses that decoding a form turned into blanks, if that is what the blanks are.
+    """Restore the pluses that the decoding of a form turned into blanks, if the blanks were pluses.
 
     Every plus is lost then, and the length is still that of base64. Blanks that part the text into equal pieces may
     as well have wrapped it: nothing is guessed there, since either guess may give a picture that is garbled.
@@ -212,7 +212,7 @@ def _with_lost_pluses(text: str) -> str:
 
 
 def _from_text(name: str, text: str) -> object:
-    """A parameter as JSON would have it, None where it is empty; what does not fit stays text, and is refused."""
+    """Return a query parameter as a JSON value, None if empty; an invalid one stays text, and is refused later."""
     if not text.strip():
         return None
     try:

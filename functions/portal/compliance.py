@@ -35,14 +35,14 @@ COLUMNS: Final = (
     "time", "source", *COMPLIANCE_COUNTS, *(f"share_{label}" for label in OUTCOMES), *_CORRECTED
 )  # fmt: skip
 MAX_DAYS: Final = {"day": 366, "hour": 31}
-_MAX_ROWS: Final = 30_000  # more would not fit into an answer anyway
-_MAX_ANSWER: Final = 6_000_000  # characters, escaped twice as Lambda hands them on; it takes 6 MiB
+_MAX_ROWS: Final = 30_000  # more would exceed the size of an answer
+_MAX_ANSWER: Final = 6_000_000  # characters, escaped twice as in Lambda's payload, whose limit is 6 MiB
 _TIMEOUT: Final = 12.0  # seconds, of the function's own 20
 _CHUNK: Final = 32  # summaries in memory at once; with a thousand sources, one is some megabytes
 _LATE: Final = timedelta(hours=1)  # after the end of a day nearly all its records have arrived
 _FORMS: Final = ("json", "csv")
-# Spreadsheets evaluate cells that begin like this. If they split cells at other characters than commas, one of theirs
-# may begin in the middle of one of ours.
+# Spreadsheets evaluate cells that begin like this. If they separate cells at other characters than commas, a cell may
+# begin in the middle of a value.
 _FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
 
 

@@ -1,4 +1,4 @@
-"""Deploys the template into moto: with CloudFormation what moto's supports, and with API calls what it does not."""
+"""Deploys the template into moto: with moto's CloudFormation, and with API calls for what that does not support."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ GAPS: Final[dict[str, Gap]] = {
     "AWS::Lambda::EventSourceMapping": Gap(
         "moto would start the function in Docker; poller.py reads the queue"
     ),
-    "AWS::Lambda::Permission": Gap("names an alias, which moto lacks; nobody is refused here"),
+    "AWS::Lambda::Permission": Gap("names an alias, which moto lacks; permissions are not enforced here"),
     "AWS::Lambda::Version": Gap("moto fails on a version of an image; the working tree is what runs"),
     "AWS::Lambda::Function.Code": Gap("the code is the working tree; moto would look for a bucket"),
     "AWS::Logs::LogStream": Gap("moto's CloudFormation does not know it; Firehose writes no errors here"),
@@ -127,8 +127,8 @@ GAPS: Final[dict[str, Gap]] = {
     ),
     "AWS::S3::BucketPolicy": Gap("moto ignores conditions: TlsOnly would refuse everybody"),
     "AWS::Scheduler::Schedule": Gap("clock.py runs those of minutes; `make drift` does what the other would"),
-    "AWS::SNS::TopicPolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
-    "AWS::SQS::QueuePolicy": Gap("moto's CloudFormation does not know it; nobody is refused here"),
+    "AWS::SNS::TopicPolicy": Gap("moto's CloudFormation does not support it; policies are not enforced here"),
+    "AWS::SQS::QueuePolicy": Gap("moto's CloudFormation does not support it; policies are not enforced here"),
     "AWS::StepFunctions::StateMachine.Definition": Gap(
         "moto's CloudFormation knows only DefinitionString; backfill.py runs it",
         complete=lambda client, arn, value: client("stepfunctions").update_state_machine(

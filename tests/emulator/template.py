@@ -68,7 +68,7 @@ def emulated_template(parameters: dict[str, str], standin: str) -> dict[str, Any
             for statement in policy["PolicyDocument"]["Statement"]:
                 statement.pop(
                     "Condition", None
-                )  # MiniStack tells none of them which service a role is passed to
+                )  # MiniStack does not evaluate the service that a role is passed to
     for machine in of_type["AWS::StepFunctions::StateMachine"].values():
         _batch_by_one(machine["Definition"]["States"])
     for name, api in of_type["AWS::ApiGateway::RestApi"].items():

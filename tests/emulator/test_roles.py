@@ -68,4 +68,4 @@ def test_every_permission_is_needed_and_the_page_lists_it(stack, everything):
     if "WRITE_ROLES" in os.environ:
         PAGE.write_text(page(found))
     assert {(each.role, each.what) for each, notice in found.items() if not notice} == UNNOTICED.keys()
-    assert PAGE.read_text() == page(found), "make roles writes it anew"
+    assert PAGE.read_text() == page(found), "run `make roles`"

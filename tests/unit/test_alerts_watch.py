@@ -247,7 +247,7 @@ def test_an_alert_ends_when_its_rule_is_removed(watch, notified):
     silent.tick(START + 120)
 
     assert statuses(notified) == [("gate", OPEN), ("gate", OVER)]
-    assert "there is no rule about it any more" in notified[1].message
+    assert "the source has no rule any more" in notified[1].message
 
 
 def fail(alert):

@@ -279,4 +279,4 @@ def test_a_jpeg_of_another_kind_is_named_and_not_called_damaged(marker: int, bit
 def test_a_jpeg_with_its_height_at_its_end_is_named() -> None:
     rejected = refusal(jpeg_header(160, 0))
     assert rejected.problem == UNSUPPORTED_TYPE
-    assert "tells its height at its end" in rejected.detail
+    assert "its height only at its end" in rejected.detail

@@ -179,7 +179,7 @@ def what_the_portal_may_read_of_our_own(template):
 
 
 def unneeded_or_missing(template, role, needed):
-    """Actions, with what `Fn::Sub` or `Fn::GetAtt … Arn` names, in which a role differs from what it needs."""
+    """Return the actions, with their resources, in which a role differs from what it needs."""
 
     def named(resource):
         if resource.startswith("{'Fn::GetAtt'"):

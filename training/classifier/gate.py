@@ -230,7 +230,7 @@ def _calibration(group: Group) -> Comparison:
 
 
 def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
-    """Compare median latency; `candidate` and `serving` are milliseconds (N,), measured in turns.
+    """Compare median latency; `candidate` and `serving` are milliseconds (N,), measured alternately.
 
     It is worse if the whole interval lies above an increase of `SLOWER`.
     """
@@ -286,7 +286,7 @@ def groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "
 
 
 def time_both(candidate: Network, serving: Network, dataset: Dataset) -> tuple[Floats, Floats]:
-    """Measure milliseconds per picture (N,) of both, one thread, in turns, so that other load affects both alike."""
+    """Measure milliseconds per picture (N,), one thread, alternating so that other load affects both equally."""
     both = [(Classifier(network, threads=1), network.size) for network in (candidate, serving)]
     samples = dataset.split("test")
     times = np.empty((2, TIMED))

@@ -302,7 +302,7 @@ def _check_frame(marker: int, body: bytes, state: _State) -> None:
     if body[0] != 8:
         raise _unsupported(f"a JPEG picture of {body[0]} bits a sample")
     if body[1:3] == b"\0\0":
-        raise _unsupported("a JPEG picture that tells its height at its end alone")
+        raise _unsupported("a JPEG picture with its height only at its end")
     if body[5] not in (1, 3, 4):
         raise _unsupported(f"a JPEG picture of {body[5]} components")
     if not all(1 <= factors >> 4 <= 4 and 1 <= factors & 15 <= 4 for factors in body[7::3]):

@@ -1,4 +1,4 @@
-"""PNG (W3C, third edition): the chunks that its pixels need, checked, and nothing else."""
+"""Parses PNG (W3C, third edition): checks the chunks that the pixels need, and drops the others."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _WHOLE: Final = ((0, 0, 1, 1),)  # first column and row of a pass, and the steps
 ADAM7: Final = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
 )  # fmt: skip
-_PIECE: Final = 16_384  # bytes that are inflated at a time, to 17 MB at most
-_MAX_CHUNKS: Final = 100_000  # a row of pixels each, and more
-_MAX_METADATA: Final = 65_536  # bytes of EXIF or XMP that are looked at
+_PIECE: Final = 16_384  # compressed bytes inflated at a time, into at most 17 MB
+_MAX_CHUNKS: Final = 100_000  # enough for a chunk per row of pixels
+_MAX_METADATA: Final = 65_536  # bytes of EXIF or XMP that are read
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Png:
     orientation: int
 
     def has_all_rows(self) -> bool:
-        """Whether there are as many pixels as the header says. This takes time, since it inflates them."""
+        """Whether there are as many pixels as the header says. This inflates them, which takes time."""
         expected = 0
         for column, row, across, down in ADAM7 if self.interlaced else _WHOLE:
             columns, rows = math.ceil((self.width - column) / across), math.ceil((self.height - row) / down)
@@ -60,13 +60,13 @@ class Png:
         inflater = zlib.decompressobj()
         for start in range(0, len(self.compressed), _PIECE):
             expected -= len(inflater.decompress(self.compressed[start : start + _PIECE]))
-            if expected <= 0:  # what comes behind may inflate to gigabytes
+            if expected <= 0:  # the rest may inflate to gigabytes
                 return True
         return False
 
 
 def parse(data: bytes) -> Png:
-    """Read the chunks of a file that begins with a PNG picture; what comes behind IEND is not looked at.
+    """Read the chunks of a file that begins with a PNG picture; data after IEND are ignored.
 
     Checksums are compared where they vouch for pixels; of ancillary chunks they are not, as browsers do it.
 
@@ -104,7 +104,7 @@ def parse(data: bytes) -> Png:
         elif name == b"CgBI":
             detail = "This is a PNG picture in the form of iOS apps (CgBI). Save it as a plain PNG or JPEG picture."
             raise InputError(UNSUPPORTED_TYPE, detail)
-        elif not pixels and not name[0] & _ANCILLARY:  # none is critical but those above
+        elif not pixels and not name[0] & _ANCILLARY:  # an unknown critical chunk
             raise DamagedError(f"a critical chunk {name!r}")
     else:
         raise InputError(
@@ -114,7 +114,7 @@ def parse(data: bytes) -> Png:
 
 
 def _png(critical: Mapping[bytes, bytes], pixels: Sequence[bytes], turned: int) -> Png:
-    """Put together what the pixels need: chunks by name, the contents of the IDAT chunks, and the orientation."""
+    """Return a picture of the chunks that the pixels need, by name, the IDAT contents and the orientation."""
     header = critical.get(b"IHDR", b"")
     if len(header) != 13 or not pixels or header[9] not in _CHANNELS:
         raise DamagedError("no header or no pixels")
@@ -136,7 +136,7 @@ def _png(critical: Mapping[bytes, bytes], pixels: Sequence[bytes], turned: int) 
 
 
 def _check_sum(name: bytes, body: bytes, found: bytes) -> None:
-    """Compare a chunk's checksum, as far as it is there."""
+    """Compare a chunk's checksum, as far as the file has it."""
     expected = struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
     if not expected.startswith(found):
         raise DamagedError(f"the checksum of {name!r} is wrong")
@@ -149,7 +149,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def _xmp(text: bytes) -> bytes | None:
-    """The XMP in an iTXt chunk: keyword, 0, compressed, method, language, 0, translated keyword, 0, text."""
+    """Return the XMP in an iTXt chunk: keyword, 0, compressed, method, language, 0, translated keyword, 0, text."""
     if not text.startswith(b"XML:com.adobe.xmp\0"):
         return None
     compressed, rest = text[18:19], text[20:].split(b"\0", 2)
@@ -158,7 +158,7 @@ def _xmp(text: bytes) -> bytes | None:
 
 
 def _raw_profile(chunk: bytes, text: bytes) -> bytes | None:
-    """EXIF as ImageMagick keeps it in a text chunk: keyword, 0; deflated in zTXt: name, length, digits in hex."""
+    """Return EXIF in ImageMagick's format: keyword, 0, then name, length and hex digits, deflated in zTXt."""
     keyword, _, content = text.partition(b"\0")
     if keyword not in (b"Raw profile type exif", b"Raw profile type APP1"):
         return None
@@ -171,7 +171,7 @@ def _raw_profile(chunk: bytes, text: bytes) -> bytes | None:
 
 
 def _inflate(data: bytes) -> bytes:
-    """As much as is looked at; nothing, of what is no zlib stream."""
+    """Inflate up to `_MAX_METADATA` bytes; return nothing for an invalid zlib stream."""
     try:
         return zlib.decompressobj().decompress(data, _MAX_METADATA)
     except zlib.error:

@@ -1,4 +1,4 @@
-"""Which format a file's first bytes announce: one that is scored, or one to name in the refusal."""
+"""Detects a file's format from its first bytes, to decode it or to name it in a refusal."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Final
 
 JPEG, PNG, WEBP = "JPEG", "PNG", "WebP"
 _LOOKED_AT: Final = 4096  # bytes
-_SEARCHED: Final = 65_536  # bytes, in which the three that begin a JPEG hardly occur by chance
+_SEARCHED: Final = 65_536  # bytes; the three first bytes of a JPEG rarely occur in so few by chance
 
-# What cameras, streams and scripts put in front of a picture: the header of an answer, or of a part of
-# multipart/x-mixed-replace (MJPEG), blanks, line ends, zeros, the mark of UTF-8.
+# Data that cameras, streams and scripts put in front of a picture: the header of an HTTP response or of a part of
+# multipart/x-mixed-replace (MJPEG), blanks, line ends, zeros, the byte order mark of UTF-8.
 _IN_FRONT: Final = re.compile(
     rb"(?:\xef\xbb\xbf|[\0\s])*(?:(?:--|HTTP/)[^\r\n]{1,200}\r?\n)?"
     rb"(?:[A-Za-z-]{1,40}:[^\r\n]{0,200}\r?\n){0,20}[\0\s]*"
 )
 
-# Most cameras' raw files are TIFF files: DNG has a tag of its own, in others a preview comes before the picture.
+# Most raw files are TIFF files: DNG has its own tag, and in others a preview comes before the picture.
 _TIFF: Final = rb"(?:II[*+]\0|MM\0[*+])"
 _DNG_VERSION: Final = rb"(?:\x12\xc6\x01\0\x04\0\0\0|\xc6\x12\0\x01\0\0\0\x04)"
 _PREVIEW: Final = rb"(?:\xfe\0\x04\0\x01\0\0\0\x01\0\0\0|\0\xfe\0\x04\0\0\0\x01\0\0\0\x01)"
 _BOX: Final = rb".{4}ftyp.{0,32}?"  # the brands of an ISO base media file
-_OTHERS: Final = (  # compiled when they are needed, which is seldom
+_OTHERS: Final = (  # compiled when needed, which is rare
     ("an AVIF picture", _BOX + rb"avi[fs]"),
     ("a camera raw file (CR3)", _BOX + rb"crx "),
     ("a HEIC picture", _BOX + rb"(?:hei|hev|mif1|msf1)"),
@@ -76,16 +76,16 @@ _OTHERS: Final = (  # compiled when they are needed, which is seldom
     ("an XML document", rb"(?:\xef\xbb\xbf)?\s*<\?xml"),
     ("a JSON document", rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]])"),
 )
-# The first bytes of pictures whose bytes were written as ASCII or of seven bits, or with other line ends.
+# The first bytes of pictures that were converted to ASCII or seven bits, or to other line ends.
 _AS_TEXT: Final = re.compile(
     rb"\?{4}..(?:JFIF|Exif)\0|\x7fX\x7f[\x60-\x6f]|[?\t]PNG\r?\n|\x89PNG(?!\r\n\x1a\n)"
 )
-_LINE_ENDS: Final = 4  # that all are CR LF by chance in one file of four billion
-_CONTROLS: Final = re.compile(rb"[\0-\x08\x0e-\x1f]")  # that no text has
+_LINE_ENDS: Final = 4  # all of them are CR LF by chance in one of four billion files
+_CONTROLS: Final = re.compile(rb"[\0-\x08\x0e-\x1f]")  # do not occur in text
 
 
 def accepted_format(data: bytes) -> str | None:
-    """Return the format, if it is scored."""
+    """Return the format if it is accepted."""
     if data.startswith(b"\xff\xd8\xff"):
         return JPEG
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -94,7 +94,7 @@ def accepted_format(data: bytes) -> str | None:
 
 
 def without_front(data: bytes) -> bytes:
-    """Drop what stands in front of a picture without being part of it."""
+    """Remove the data in front of a picture that do not belong to it."""
     if accepted_format(data):
         return data
     front = _IN_FRONT.match(data[:_LOOKED_AT])
@@ -103,18 +103,18 @@ def without_front(data: bytes) -> bytes:
 
 
 def bytes_in_front(data: bytes) -> int:
-    """Return how many bytes come before a JPEG picture; 0 where none is found."""
+    """Return the number of bytes before a JPEG picture; 0 if there is none."""
     return max(data.find(b"\xff\xd8\xff", 0, _SEARCHED), 0)
 
 
 def other_format(data: bytes) -> str | None:
-    """Return what it is instead, if it can be told."""
+    """Return the name of another format, if it is recognised."""
     start = data[:_LOOKED_AT]
     return next((name for name, pattern in _OTHERS if re.match(pattern, start, re.DOTALL)), None)
 
 
 def was_text(data: bytes) -> bool:
-    """Whether this is a binary file that some program on its way read as text and wrote again."""
+    """Return whether this is a binary file that was converted as if it were text."""
     line_ends = data.count(b"\n")
     if _AS_TEXT.match(data) or (line_ends >= _LINE_ENDS and data.count(b"\r\n") == line_ends):
         return True

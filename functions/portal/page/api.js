@@ -91,7 +91,7 @@ export async function requestJson(path, options) {
  */
 export async function predict(picture, source, { signal, track } = {}) {
   const query = new URLSearchParams({ source, ...(track && { track }) });
-  // By the name of a file the browser knows few types; the service tells all by their bytes.
+  // The browser derives the type from the file name and knows few types; the service detects it from the bytes.
   const type = "application/octet-stream";
   const answer = await requestJson(`predict?${query}`, { body: picture, type, signal });
   if (!answer?.summary) throw new ApiError("unexpected");

@@ -9,7 +9,7 @@ import { settings, start as startSettings } from "./settings.js";
 import { beep, listen } from "./sound.js";
 import { follow, NOBODY, tally, withoutMask } from "./track.js";
 
-const SOURCE = "page-camera"; // tells these records from those of the site's own cameras
+const SOURCE = "page-camera"; // distinguishes these records from those of the site's cameras
 const LINGER = 0.3; // seconds that a box stays after its face was last seen
 const QUIET = 5; // seconds between two announcements to screen readers
 

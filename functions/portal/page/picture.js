@@ -10,7 +10,7 @@ import { shrink } from "./shrink.js";
 const CONCURRENCY = 3;
 const MAX_ATTEMPTS = 4; // for retryable refusals, with exponential backoff
 const MAX_HEIGHT = 560; // CSS pixels of a picture
-const SOURCE = "page"; // tells these records from those of cameras
+const SOURCE = "page"; // distinguishes these records from those of cameras
 
 const waiting = [];
 let results = []; // newest first
