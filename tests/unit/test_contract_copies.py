@@ -6,23 +6,24 @@ import pytest
 import yaml
 
 from functions.inference.decode import MAX_PIXELS, MIN_SIDE
+from functions.inference.formats.sniff import accepted_format
 from functions.shared import contract
 from functions.shared.problem import PROBLEMS, problem_json
 from maskwatch import audit, client, draw, output, pictures, score
 from tests.system import ROOT
 
-ITS_OWN = {
+PAGE_PROBLEMS = {
     "no-pictures",
     "empty",
     "unexpected",
     "failed",
     "network",
-}  # what the page finds out before it asks
+}  # problems that the page finds without a request
 PAGE = ROOT / "functions" / "portal" / "page"
 
 
 def constant(file, name):
-    """Return a constant of one of the page's modules; a literal of JavaScript's reads as YAML."""
+    """Return a constant of one of the page's modules, whose JavaScript literal is valid YAML."""
     text = (PAGE / file).read_text()
     return yaml.safe_load(re.search(rf"const {name} = ([^;]+);", text)[1])
 
@@ -51,12 +52,35 @@ def test_the_command_line_and_the_service_use_the_same_audit_sample(first):
 
 def test_the_page_knows_the_limit_types_and_labels():
     assert constant("shrink.js", "MAX_BYTES") == contract.MAX_PREDICT_BYTES
-    assert set(constant("shrink.js", "ACCEPTED")) == contract.UPLOAD_TYPES.keys()
     assert set(constant("dom.js", "LABELS")) == set(contract.LABELS)
     for file, name in (("dom.js", "WORDS"), ("dom.js", "SIGNS"), ("chart.js", "STACK")):
         assert set(constant(file, name)) == set(contract.OUTCOMES)
     assert set(contract.LABELS) < set(constant("csv.js", "COLUMNS"))
     assert f"at least {MIN_SIDE} pixels a side" in (PAGE / "api.js").read_text()
+
+
+@pytest.mark.parametrize(
+    ("start", "accepted"),
+    [
+        *(
+            (start, True)
+            for start in (
+                b"\xff\xd8\xff\xe0\0\x10JFIF\0\1",
+                b"\x89PNG\r\n\x1a\n\0\0\0\r",
+                b"RIFF\n\0\0\0WEBP",
+            )
+        ),
+        *(
+            (start, False)
+            for start in (b"GIF89a\1\0\1\0\0\0", b"RIFF\n\0\0\0AVI ", b"BM\n\0\0\0\0\0\0\0\0\0")
+        ),
+    ],
+)
+def test_the_page_and_the_service_accept_the_same_formats(start, accepted):
+    pattern = re.search(r"const ACCEPTED = /(.+)/s;", (PAGE / "shrink.js").read_text())[1]
+
+    assert bool(re.match(pattern, start.decode("latin-1"), re.DOTALL)) is accepted
+    assert (accepted_format(start) is not None) is accepted
 
 
 def test_the_page_and_the_command_line_accept_the_same_endings():
@@ -78,4 +102,4 @@ def test_the_problems_that_they_distinguish_are_in_the_table():
     of_the_page = set(re.findall(r'^  "?([a-z0-9-]+)"?:', meaning, re.MULTILINE))
 
     assert slugs >= score.FATAL | score.SIZE
-    assert of_the_page - ITS_OWN <= slugs
+    assert of_the_page - PAGE_PROBLEMS <= slugs
