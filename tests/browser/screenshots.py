@@ -14,21 +14,14 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.answers import file
+from tests.pictures import draw_person
 
 DOCS = Path(__file__).parents[2] / "docs"
-SKIN, SHADE, HAIR, CLOTH, FOLD = (
-    (198, 134, 92),
-    (168, 114, 78),
-    (90, 90, 90),
-    (120, 170, 215),
-    (95, 145, 195),
-)
 WIDTH = 1000  # CSS pixels
-FINE = 4  # pixels that are drawn for one that is kept
 
 
 def main() -> None:
@@ -109,39 +102,6 @@ def draw_people() -> Image.Image:
         image.paste(draw_person(kind, side, side * 5 // 4), (left, 300 - side * 5 // 4))
         left += side + 34
     return image.quantize(64).convert("RGB")  # fewer bytes
-
-
-def draw_person(kind: str, width: int, height: int) -> Image.Image:
-    image = Image.new("RGB", (width * FINE, height * FINE), (120, 118, 110))
-    pen = ImageDraw.Draw(image)
-    wide, tall = image.size
-
-    def at(*shares: float) -> tuple[float, ...]:
-        return tuple(share * (tall if i % 2 else wide) for i, share in enumerate(shares))
-
-    pen.ellipse(at(0.05, 0.86, 0.95, 1.4), (70, 92, 120))
-    pen.rounded_rectangle(at(0.38, 0.75, 0.62, 0.98), wide // 16, (205, 158, 130))
-    pen.ellipse(at(0.2, 0.1, 0.8, 0.9), SKIN)
-    pen.pieslice(at(0.17, 0.04, 0.83, 0.68), 180, 360, HAIR)
-    for eye in (0.37, 0.63):
-        pen.ellipse(at(eye - 0.06, 0.4, eye + 0.06, 0.46), (250, 250, 250))
-        pen.ellipse(at(eye - 0.025, 0.402, eye + 0.025, 0.458), (40, 30, 20))
-        pen.line(at(eye - 0.08, 0.365, eye + 0.08, 0.36), HAIR, wide // 50)
-    if kind != "mask":
-        pen.polygon(at(0.5, 0.44, 0.455, 0.585, 0.545, 0.585), SHADE)
-        for nostril in (0.455, 0.515):
-            pen.ellipse(at(nostril, 0.565, nostril + 0.03, 0.59), (120, 70, 55))
-    if kind == "no_mask":
-        pen.chord(at(0.4, 0.63, 0.6, 0.74), 0, 180, (170, 60, 60))
-    else:
-        top = {"mask": 0.5, "incorrect": 0.62}[kind]
-        pen.rounded_rectangle(at(0.25, top, 0.75, 0.87), wide // 10, CLOTH)
-        for fold in (0.07, 0.14, 0.2):
-            pen.line(at(0.29, top + fold, 0.71, top + fold), FOLD, wide // 90)
-        for strap in (top + 0.03, 0.8):
-            pen.line(at(0.2, 0.52, 0.26, strap), (240, 240, 240), wide // 60)
-            pen.line(at(0.74, strap, 0.8, 0.52), (240, 240, 240), wide // 60)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def figures() -> dict[str, object]:

@@ -3,36 +3,30 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from time import sleep
 from unittest.mock import patch
 
-from PIL import Image, ImageFilter
-
 from functions.inference.fetch import BAKED
-from functions.inference.prediction import Prediction
 from functions.shared.contract import LABELS
+from infra.ops.publish_model import publish
 from tests.pictures import draw_face, encode
 from tests.rehearsal.past import put_day, scored
-from tests.rehearsal.retrain import retrain
+from tests.rehearsal.people import new_camera, old_camera, person, write_pictures
+from tests.rehearsal.retrain import FINE_TUNING, RELEASED, retrain, retrain_too_little
 from tests.rehearsal.stage import CAMERAS, FACE, Stage, set_up
 from tests.rehearsal.story import Story
 from tests.system import CREDENTIALS, System, eventually
-from tests.training.drawn import draw, write_crops
 
 CHANGED = CAMERAS[:6]  # those that are replaced
 PAST, DRIFTED = 14, 2  # days of cameras as they were, and then with others
-PEOPLE = 12  # of each label, whom the cameras saw on those days
+PEOPLE = [label for label in LABELS for _ in range(12)]  # whom the cameras saw on those days
 SMALL_FACE = encode(draw_face(60, 75), quality=85)
+PICTURES = "pictures"  # the folder to train on
 DAY = timedelta(days=1)
-
-
-def old_camera(image: Image.Image) -> Image.Image:
-    """What the old cameras make of what the new ones see as it is: darker, and blurred."""
-    return image.filter(ImageFilter.GaussianBlur(image.width / 50)).point(lambda value: value * 0.4)
 
 
 def play(system: System, folder: Path) -> Story:
@@ -46,8 +40,8 @@ def play(system: System, folder: Path) -> Story:
         stage, story = set_up(system, folder), Story()
         _traffic(stage, story)
         _drift(stage, story)
-        _retraining_and_collection(stage, story)
-        address = stage.repacked(BAKED, "candidate")
+        _collection(stage, story)
+        address = _retraining(stage, story)
         stage.registered("candidate", address)
         _trial(stage, story)
         _approval(stage, story, address)
@@ -70,10 +64,9 @@ def _traffic(stage: Stage, story: Story) -> None:
 
 
 def _drift(stage: Stage, story: Story) -> None:
-    labels = [label for label in LABELS for _ in range(PEOPLE)]
-    people = [draw(label, number) for number, label in enumerate(labels)]
-    as_they_were = scored(encode(old_camera(one)) for one in people)
-    as_they_are = scored(encode(one) for one in people)
+    people = [person(label, number) for number, label in enumerate(PEOPLE)]
+    as_they_were = scored(map(old_camera, people))
+    as_they_are = scored(map(new_camera, people))
     today = datetime.combine(datetime.now(UTC).date(), time(), UTC)
     start, change = today - (PAST + DRIFTED) * DAY, today - DRIFTED * DAY
     for number in range(PAST + DRIFTED):
@@ -87,8 +80,8 @@ def _drift(stage: Stage, story: Story) -> None:
     stage.deploy(BaselineUri=address)
     story.tell(
         "Two weeks of pictures become what drift is measured by, camera by camera",
-        *(encode(old_camera(one)) for one in people[:: PEOPLE // 2]),
-        right=_right(as_they_were, labels),
+        *map(old_camera, people[::6]),
+        right=_right(one.verdict.label for one in as_they_were),
         command=said,
         baseline=stage.parameters()["BaselineUri"],
     )
@@ -100,8 +93,8 @@ def _drift(stage: Stage, story: Story) -> None:
         alarms.append(stage.look_at_alarm("DriftAlarm", end))
     story.tell(
         "Six cameras are replaced, and two days later the alarm is on",
-        *(encode(one) for one in people[:: PEOPLE // 2]),
-        right=_right(as_they_are, labels),
+        *map(new_camera, people[::6]),
+        right=_right(one.verdict.label for one in as_they_are),
         before=reports[0],
         after=reports[1],
         alarm=alarms,
@@ -118,9 +111,14 @@ def _drift(stage: Stage, story: Story) -> None:
     )
 
 
-def _right(predictions: Sequence[Prediction], labels: Sequence[str]) -> str:
-    right = sum(one.verdict.label == label for one, label in zip(predictions, labels, strict=True))
-    return f"{right} of {len(labels)}"
+def _right(labels: Iterable[str]) -> str:
+    right = sum(label == actual for label, actual in zip(labels, PEOPLE, strict=True))
+    return f"{right} of {len(PEOPLE)}"
+
+
+def _answered_right(stage: Stage) -> str:
+    """Return how many people of a day after the pictures for training are answered by their label."""
+    return _right(stage.label(new_camera(person(label, 200 + number))) for number, label in enumerate(PEOPLE))
 
 
 def _first_of_each_camera(says: str) -> list[str]:
@@ -133,14 +131,14 @@ def _first_of_each_camera(says: str) -> list[str]:
     return [first, *cameras.values()]
 
 
-def _retraining_and_collection(stage: Stage, story: Story) -> None:
-    data = stage.folder / "pictures"
-    write_crops(data, {"train": 16, "val": 6, "test": 10})
+def _collection(stage: Stage, story: Story) -> None:
+    data = stage.folder / PICTURES
+    write_pictures(data)
     own = set(data.rglob("*.jpg"))
     labels = [LABELS[number % len(LABELS)] for number in range(len(CHANGED))]
     said = {
         camera: (
-            stage.judged(encode(draw(label, 100 + number)), camera, label),
+            stage.judged(new_camera(person(label, 100 + number)), camera, label),
             label,
         )
         for number, (camera, label) in enumerate(zip(CHANGED, labels, strict=True))
@@ -156,13 +154,30 @@ def _retraining_and_collection(stage: Stage, story: Story) -> None:
         command=says,
         collected=[path.relative_to(data).parent.as_posix() for path in collected],
     )
-    verdict = retrain(data, stage.folder)
+
+
+def _retraining(stage: Stage, story: Story) -> str:
+    """Train twice, and return the address of the release that the gate lets through."""
+    data, folder = stage.folder / PICTURES, stage.folder
+    verdict = retrain_too_little(data, folder / "too-little", folder / "refused", "refused")
     story.tell(
-        "A model is trained on them, far too shortly, and the gate refuses it",
+        "A small network is trained on them from nothing, far too little, and the gate refuses it",
         passed=verdict["passed"],
         reason=verdict["reason"],
-        release=(stage.folder / "release").exists(),
+        release=(folder / "refused").exists(),
     )
+    verdict = retrain(data, folder / "run", FINE_TUNING, folder / "release", "candidate", start=RELEASED)
+    overall = verdict["comparisons"][0]
+    story.tell(
+        "The release is trained further on them, and the gate lets it through",
+        passed=verdict["passed"],
+        reason=verdict["reason"],
+        figure=overall["figure"],
+        candidate=overall["candidate"],
+        serving=overall["serving"],
+        test_pictures=overall["n"],
+    )
+    return publish(folder / "release", stage.system.outputs["ModelsBucket"], stage.system.client("s3"))
 
 
 def _trial(stage: Stage, story: Story) -> None:
@@ -176,6 +191,7 @@ def _trial(stage: Stage, story: Story) -> None:
         told=eventually(stage.told),
         command=said,
         answered_by=dict(Counter(answers.values())),
+        right=_answered_right(stage),
         shadows=len(shadows),
         agreeing=sum(record["label"] == record["live"]["label"] for record in shadows),
     )
@@ -200,6 +216,7 @@ def _approval(stage: Stage, story: Story, address: str) -> None:
         package=says,
         updates=stage.updates() - updates,
         answered_by=dict(Counter(stage.answers().values())),
+        right=_answered_right(stage),
         model_uri=stage.parameters()["ModelUri"] == address,
         challenger=stage.parameters()["ChallengerUri"] or "none",
         told=stage.told(),

@@ -1,32 +1,50 @@
-"""A training on a small set, from random weights and far too short, and what the gate says of it."""
+"""Trainings on a small set, and what the gate says of them."""
 
 import io
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partialmethod
 from pathlib import Path
+from unittest.mock import patch
 
 import keras
 
 from functions.inference.fetch import open_release
-from tests.training.small_mobilenet import quick_training
+from tests.system import ROOT
+from tests.training.small_mobilenet import quick_training, small_mobilenet
 from training.classifier.convert import convert_run
 from training.classifier.dataset import find, load
 from training.classifier.train import train
+from training.files import CLASSIFIER_WEIGHTS
 from training.judge import judge
 from training.recipe import Recipe, Stage
 
-RECIPE = Recipe((Stage(96, 1, 2e-3, 60, None), Stage(96, 2, 1e-3, 60, 12)), batch=24, seed=1)
+RELEASED = ROOT / "training" / "weights" / CLASSIFIER_WEIGHTS
+TOO_LITTLE = Recipe((Stage(96, 1, 2e-3, 48, None),), batch=24, seed=1)
+FINE_TUNING = Recipe((Stage(128, 3, 1e-3, 144, 6),), batch=24, seed=1)
 
 
-def retrain(data: Path, folder: Path) -> dict:
-    """Train on a folder of pictures, and return the gate's verdict on the run against the release that serves."""
-    keras.utils.set_random_seed(0)
-    backbone, run = folder / "backbone.weights.h5", folder / "run"
-    # What training prints would drown the story.
-    with quick_training(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        keras.applications.MobileNetV2(
-            include_top=False, weights=None, input_shape=(None, None, 3)
-        ).save_weights(backbone)
+def retrain(data: Path, run: Path, recipe: Recipe, out: Path, version: str, **start: Path) -> dict:
+    """Train on a folder of pictures from `start` or `backbone`, see `train`, and return the gate's verdict.
+
+    The run is compared with the release in the image; if it passes, its release is written to `out`.
+    """
+    serving = open_release("")
+    # Graphs and XLA take longer to build than these few steps take without.
+    compile_plainly = partialmethod(keras.Model.compile, run_eagerly=True, jit_compile=False)
+    # The output of training would hide the story.
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         dataset = load(find(data))
-        train(dataset, run, RECIPE, backbone=backbone)
+        teacher = serving.classifier if "start" in start else None
+        with patch.object(keras.Model, "compile", compile_plainly):
+            train(dataset, run, recipe, teacher=teacher, **start)
         convert_run(run, dataset.split("train"), dataset.split("val"))
-        return judge(data, run, None, open_release(""), folder / "release", "retrained")
+        return judge(data, run, None, serving, out, version)
+
+
+def retrain_too_little(data: Path, run: Path, out: Path, version: str) -> dict:
+    """Train a small network from random weights, in two steps; see `retrain`."""
+    keras.utils.set_random_seed(0)
+    backbone = run.with_name("backbone.weights.h5")
+    small_mobilenet(include_top=False, weights=None, input_shape=(None, None, 3)).save_weights(backbone)
+    with quick_training():
+        return retrain(data, run, TOO_LITTLE, out, version, backbone=backbone)
