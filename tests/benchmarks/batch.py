@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from infra.local.aws import moto_server
-from tests.pictures import draw_face, encode
+from tests.pictures import draw_scene, encode
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"12 MP": (4032, 3024), "1080p": (1920, 1080), "thumbnail": (320, 240)}
@@ -38,9 +38,8 @@ CONTENDERS = {
 
 def picture(width: int, height: int, number: int) -> bytes:
     rng = np.random.default_rng(number)
-    drawn = np.asarray(draw_face(width, height)) + rng.normal(
-        0, 4, (height, width, 3)
-    )  # grain, as cameras make it
+    scene = draw_scene((height // 3,), width, height)
+    drawn = np.asarray(scene) + rng.normal(0, 4, (height, width, 3))  # grain, as cameras make it
     return encode(Image.fromarray(drawn.clip(0, 255).astype(np.uint8)), quality=85)
 
 

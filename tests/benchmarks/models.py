@@ -10,6 +10,7 @@ from PIL import Image
 
 from functions.inference.fetch import BAKED
 from functions.inference.release import MANIFEST
+from tests.benchmarks import batch
 from tests.make_events import api_event
 from tests.pictures import draw_face, encode
 from training.classifier.convert import convert
@@ -60,8 +61,7 @@ def write_scenes(folder: Path, rng: np.random.Generator) -> None:
 def main(folder: Path) -> None:
     rng = np.random.default_rng(0)
     write_scenes(folder, rng)
-    drawn = np.asarray(draw_face(640, 480)) + rng.normal(0, 6, (480, 640, 3))  # grain, as cameras make it
-    picture = encode(Image.fromarray(drawn.clip(0, 255).astype(np.uint8)), quality=85)
+    picture = batch.picture(640, 480, number=0)
     (folder / "picture.jpg").write_bytes(picture)
     event = api_event("POST", "/predict", content_type="image/jpeg", body=picture)
     (folder / "event.json").write_text(json.dumps(event))
