@@ -2,15 +2,13 @@
 
 import io
 from contextlib import redirect_stderr, redirect_stdout
-from functools import partialmethod
 from pathlib import Path
-from unittest.mock import patch
 
 import keras
 
 from functions.inference.fetch import open_release
 from tests.system import ROOT
-from tests.training.small_mobilenet import quick_training, small_mobilenet
+from tests.training.small_mobilenet import quick_training, step_by_step
 from training.classifier.convert import convert_run
 from training.classifier.dataset import find, load
 from training.classifier.train import train
@@ -29,14 +27,11 @@ def retrain(data: Path, run: Path, recipe: Recipe, out: Path, version: str, **st
     The run is compared with the release in the image; if it passes, its release is written to `out`.
     """
     serving = open_release("")
-    # Graphs and XLA take longer to build than these few steps take without.
-    compile_plainly = partialmethod(keras.Model.compile, run_eagerly=True, jit_compile=False)
     # The output of training would hide the story.
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), step_by_step():
         dataset = load(find(data))
         teacher = serving.classifier if "start" in start else None
-        with patch.object(keras.Model, "compile", compile_plainly):
-            train(dataset, run, recipe, teacher=teacher, **start)
+        train(dataset, run, recipe, teacher=teacher, **start)
         convert_run(run, dataset.split("train"), dataset.split("val"))
         return judge(data, run, None, serving, out, version)
 
@@ -45,6 +40,7 @@ def retrain_too_little(data: Path, run: Path, out: Path, version: str) -> dict:
     """Train a small network from random weights, in two steps; see `retrain`."""
     keras.utils.set_random_seed(0)
     backbone = run.with_name("backbone.weights.h5")
-    small_mobilenet(include_top=False, weights=None, input_shape=(None, None, 3)).save_weights(backbone)
     with quick_training():
+        network = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3))
+        network.save_weights(backbone)
         return retrain(data, run, TOO_LITTLE, out, version, backbone=backbone)

@@ -51,14 +51,18 @@ def small_mobilenet(
 
 
 @contextmanager
+def step_by_step() -> Iterator[None]:
+    """Train without graphs: tracing a step takes ten seconds, XLA half a minute, a few steps without much less."""
+    plainly = partialmethod(keras.Model.compile, run_eagerly=True, jit_compile=False)
+    with patch.object(keras.Model, "compile", plainly):
+        yield
+
+
+@contextmanager
 def quick_training() -> Iterator[None]:
-    """Train the stand-in, step by step: to trace a step takes ten seconds, XLA half a minute, the few steps nothing.
+    """Train the small network, step by step.
 
     tests/training/test_model.py builds the whole network, and test_kills.py trains in graphs.
     """
-    plainly = partialmethod(keras.Model.compile, run_eagerly=True, jit_compile=False)
-    with (
-        patch.object(keras.applications, "MobileNetV2", small_mobilenet),
-        patch.object(keras.Model, "compile", plainly),
-    ):
+    with patch.object(keras.applications, "MobileNetV2", small_mobilenet), step_by_step():
         yield
