@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -21,7 +20,7 @@ import numpy as np
 from functions.inference.decode import Picture, decode
 from functions.shared.problem import PROBLEMS, UNREADABLE_IMAGE, InputError
 
-CPU_SECONDS: Final = 3  # of processor time for a picture; the kernel counts whole seconds
+CPU_SECONDS: Final = 2  # of processor time for a picture
 WALL_SECONDS: Final = (
     15.0  # of wall-clock time, for a decoder that waits; long, because the machine may be busy
 )
@@ -50,7 +49,7 @@ class DecodeProcess:
                 self.stop()
                 break
             except (EOFError, OSError):  # the process has ended
-                if self.stop() == -signal.SIGXCPU:
+                if self.stop() == -signal.SIGPROF:
                     break
         detail = f"The decoder crashed, or took more than {CPU_SECONDS} seconds. Save the picture again."
         raise InputError(UNREADABLE_IMAGE, detail)
@@ -103,9 +102,7 @@ def serve(connection: Connection) -> None:
             data = connection.recv_bytes()
         except EOFError:
             return
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = int(used.ru_utime + used.ru_stime) + CPU_SECONDS
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)  # then SIGPROF ends the process
         try:
             picture = decode(data)
         except InputError as error:
