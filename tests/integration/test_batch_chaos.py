@@ -1,4 +1,4 @@
-"""Files that are delivered twice each, while S3 fails and functions die: one right result for each file.
+"""Each file gets one correct result, although it is delivered twice, S3 fails and functions crash.
 
 300 files by default; MASKWATCH_CHAOS_FILES=2000 is the long run.
 """
@@ -31,9 +31,8 @@ from tests.unit.test_decode_refusals import png_header
 
 PROJECT = Path(__file__).parents[2]
 FILES = int(os.environ.get("MASKWATCH_CHAOS_FILES", "300"))
-RECEIVES = (
-    7  # before a message is a dead letter: more than the template's 5, as faults are far more frequent here
-)
+# More than the template's 5, because faults are more frequent here.
+RECEIVES = 7
 SEED = 20261122
 FACES = [encode(draw_face(120 + 4 * n, 150 + 3 * n), quality=70 + n) for n in range(25)]
 NAMES = ["{}.jpg", "gate 3/{}.JPG", "a+b/{}.jpeg", "50%/{}%20.jpg", "München/Tür {}.jpg", "漢字/😀 {}.jpg"]
@@ -50,7 +49,7 @@ JUNK = "not JSON"
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """An upload, and what is expected of it: the number of a face, the slug of a problem, or no result."""
+    """An upload, and its expected result: the number of a face, the slug of a problem, or none."""
 
     key: str
     data: bytes
@@ -76,12 +75,12 @@ def files():
 
 
 def never(key):
-    """Whether the messages about a key can only become dead letters."""
+    """Return whether the messages of a key can only become dead letters."""
     return key.startswith(f"{DENIED[1:]}/") or len(f"{key}.json".encode()) > 1024
 
 
 def notifications(bucket, key, put):
-    """The message that S3 sends, and the one from a bucket without versions."""
+    """Return S3's message, and the one of a bucket without versions."""
     item = {"key": quote_plus(key), "eTag": put["ETag"].strip('"')}
     return [
         json.dumps(
@@ -92,7 +91,7 @@ def notifications(bucket, key, put):
 
 
 class System:
-    """The stack in moto, and the lines that its function logged."""
+    """The stack in moto, and the lines that its function logs."""
 
     def __init__(self, endpoint):
         session = boto3.Session("local", "local", region_name=REGION)
@@ -107,19 +106,19 @@ class System:
 
     def function(self, endpoint):
         (config,) = [c for c in function_configs(self.stack, PROJECT, endpoint, "") if "Batch" in c.name]
-        config = dataclasses.replace(config, handler="tests.integration.mortal.handler", timeout=12.0)
+        config = dataclasses.replace(config, handler="tests.integration.crashing_batch.handler", timeout=12.0)
         return Function(config, lambda _group, _stream, line: self.lines.append(line))
 
     def drop(self, file):
-        """Upload; return the messages about every version, twice."""
+        """Upload a file, and return two messages for every version."""
         versions = [data for data in (file.earlier, file.data) if data is not None]
         puts = [self.s3.put_object(Bucket=self.uploads, Key=file.key, Body=data) for data in versions]
         if file.deleted:
             self.s3.delete_object(Bucket=self.uploads, Key=file.key)
         return [body for put in puts for body in notifications(self.uploads, file.key, put)]
 
-    def make_patient(self):
-        """Let a message come back soon, and often before it is a dead letter."""
+    def shorten_retries(self):
+        """Deliver messages again soon, and more often before they become dead letters."""
         names = ["RedrivePolicy"]
         attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)["Attributes"]
         policy = json.loads(attributes["RedrivePolicy"]) | {"maxReceiveCount": RECEIVES}
@@ -127,7 +126,7 @@ class System:
         self.sqs.set_queue_attributes(QueueUrl=self.queue, Attributes=changed)
 
     def receive(self, queue):
-        """Take every message out of a queue: bodies and kept errors."""
+        """Receive every message of a queue, and return bodies and errors."""
         found = []
         while messages := self.sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
@@ -160,7 +159,7 @@ def dropped():
 
 @pytest.fixture(scope="module")
 def after(dropped):
-    """The system after every message was delivered twice and the queue is empty."""
+    """The system after all messages were processed."""
     with moto_server() as endpoint, faulty_s3(endpoint, SEED) as proxy:
         system = System(endpoint)
         system.s3.put_bucket_notification_configuration(Bucket=system.uploads, NotificationConfiguration={})
@@ -173,7 +172,7 @@ def after(dropped):
                 {"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[start : start + 10])
             ]
             system.sqs.send_message_batch(QueueUrl=system.queue, Entries=entries)
-        system.make_patient()
+        system.shorten_retries()
         (mapping,) = system.stack.of_type("AWS::Lambda::EventSourceMapping")
         function = system.function(proxy.address)
         poller = Poller(mapping.properties, function, system.client)
@@ -197,7 +196,10 @@ def after(dropped):
             f"faults of S3: {dict(proxy.faults)}; of the function: {dict(ends)}"
         )
         assert proxy.faults.keys() == {*RATES, "403"}
-        assert ends.keys() >= {"Runtime exited", "upload failed"}  # time-outs are too rare to be sure of one
+        assert ends.keys() >= {
+            "Runtime exited",
+            "upload failed",
+        }  # there may be no timeout, because they are rare
         yield system
 
 
@@ -211,7 +213,7 @@ def test_every_file_has_exactly_one_result(after, dropped):
     assert {key for key, times in written.items() if times > 1} <= replaced
 
 
-def test_every_result_is_right(after, dropped):
+def test_every_result_is_correct(after, dropped):
     models = load_models(open_release(""), 1)
     faces = [score(decode(face), models, PredictOptions()).as_json() for face in FACES]
     for file in dropped:

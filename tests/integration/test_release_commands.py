@@ -1,4 +1,4 @@
-"""What an operator's command does to the releases of the running system, seen by what answers."""
+"""The operator's commands change which release answers in the running system."""
 
 import json
 import shutil
@@ -18,14 +18,14 @@ MANIFEST = json.loads((BAKED / "manifest.json").read_text())
 
 @pytest.fixture(scope="module")
 def own():
-    """A system of these tests alone, since they change what it runs."""
+    """A system for these tests alone, because they change its releases."""
     with running() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def publish(own, tmp_path_factory):
-    """Publish the release of the image under another version, its manifest changed."""
+    """Return a function that publishes the image's release under another version, with changes to its manifest."""
 
     def make(version, **changes):
         folder = shutil.copytree(BAKED, tmp_path_factory.mktemp("release") / "release")
@@ -37,7 +37,7 @@ def publish(own, tmp_path_factory):
 
 
 def answers(own, sources):
-    """The release that answers each source."""
+    """Return the release that answers each source."""
     return {
         source: own.predict(PICTURE, "image/jpeg", params={"source": source}).json()["model_version"]
         for source in sources
@@ -49,7 +49,7 @@ def health(own):
 
 
 def loaded(own):
-    """Wait until the challenger is, before which the live release answers."""
+    """Wait until the challenger is loaded; before that, the live release answers."""
     eventually(lambda: health(own)["challenger"]["status"] == "ok")
 
 
@@ -59,7 +59,7 @@ def operate(own, *arguments):
     return done.stdout
 
 
-def test_releases_come_and_go_by_the_operator_s_commands(own, publish):
+def test_the_commands_change_the_release_that_answers(own, publish):
     baked = health(own)["model_version"]
     publish("tried")
     sources = [f"gate-{number}" for number in range(12)]
@@ -88,8 +88,8 @@ def test_releases_come_and_go_by_the_operator_s_commands(own, publish):
     assert set(answers(own, sources).values()) == {baked}
 
 
-def test_a_release_that_fails_in_the_canary_is_taken_back(own, publish):
-    """It scores the picture that it is verified with, and no small face."""
+def test_a_release_that_fails_in_the_canary_is_rolled_back(own, publish):
+    """The release scores the picture of the verification, but fails on small faces."""
     baked = health(own)["model_version"]
     publish(
         "fails", small_classifier={"file": "detector.tflite", "input": MANIFEST["small_classifier"]["input"]}
@@ -100,7 +100,7 @@ def test_a_release_that_fails_in_the_canary_is_taken_back(own, publish):
         done = pool.submit(own.operate, "promote", "fails", "--stack", "maskwatch")
         while not done.done():
             own.predict(picture, "image/jpeg", params={"detect": "false"})
-            time.sleep(0.1)  # leaves the processor to what is waited for
+            time.sleep(0.1)  # leaves processor time to the update
 
     assert done.result().returncode == 1
     assert "rolled back" in done.result().stderr
@@ -109,7 +109,7 @@ def test_a_release_that_fails_in_the_canary_is_taken_back(own, publish):
 
 
 @pytest.mark.parametrize("command", [("challenge", "10"), ("shadow",)])
-def test_a_release_that_must_not_serve_is_not_tried(own, command):
+def test_an_invalid_release_cannot_be_a_challenger(own, command):
     done = own.operate(*command, "--release", "nowhere", "--stack", "maskwatch")
 
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""One tiny training run, from drawn faces to a release, that the tests of the later steps share."""
+"""A tiny training run, from drawn faces to an evaluated model, shared by the tests of later steps."""
 
 import json
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def dataset(drawn: Path) -> Dataset:
 
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Starting weights in Keras' own form, drawn at random."""
+    """Random starting weights in Keras' format."""
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
     model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3))

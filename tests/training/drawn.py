@@ -1,4 +1,4 @@
-"""A data folder of drawn faces, small and quick, in the form that training reads."""
+"""A small data folder of drawn faces in the format that training reads."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ MOTO = {
 
 
 def draw(label: str, seed: int, width: int = 64, height: int = 72) -> Image.Image:
-    """A head in front of something, and over its lower half what the label says."""
+    """Draw a head in front of a background, with a mask according to the label."""
     rng = np.random.default_rng([LABELS.index(label), seed])
     noise = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
     image = noise.resize((width, height), Image.Resampling.BICUBIC)
@@ -38,7 +38,7 @@ def draw(label: str, seed: int, width: int = 64, height: int = 72) -> Image.Imag
 
 
 def write_crops(folder: Path, counts: dict[str, int]) -> None:
-    """`<split>/<label>/*.jpg` with so many pictures a label; the first of a split is tall, the second wide."""
+    """Write `<split>/<label>/*.jpg`, a number per label; in each split, the first is tall and the second wide."""
     for split, count in counts.items():
         for label in LABELS:
             target = folder / split / label
@@ -51,7 +51,7 @@ def write_crops(folder: Path, counts: dict[str, int]) -> None:
 
 
 def write_tables(folder: Path, splits: tuple[str, ...] = ("train", "test")) -> None:
-    """`crops.csv` with two sources, and a scene of three faces for each split with their `frames.csv`."""
+    """Write `crops.csv` with two sources, and `frames.csv` with a scene of three faces for each split."""
     rows = ["file,split,label,source,width,height"]
     for path in sorted((folder / "crops").rglob("*.jpg")):
         split, label, name = path.parts[-3:]

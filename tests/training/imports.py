@@ -1,4 +1,4 @@
-"""Which of the project's files a command runs, by what they import."""
+"""Finds the project's files that a command runs, by imports."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def imported(module: str, seen: set[Path] | None = None) -> set[Path]:
-    """The files of `training` and `functions` that a module imports, and those that these import, with its own.
+    """Return a module's file and the files of `training` and `functions` that it imports, directly or indirectly.
 
     What is imported for type checkers alone does not count, nor does an empty `__init__.py`.
     """

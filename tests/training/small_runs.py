@@ -1,4 +1,4 @@
-"""Small runs of both networks, to be killed: the real training of each, with three layers in place of MobileNetV2."""
+"""Small training runs of both networks, with three layers instead of MobileNetV2, for tests that kill them."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def small_detector(_: Path | None) -> keras.Model:
 
 
 def small_run(network: str, data: Path, out: Path) -> None:
-    """Train; goes on with what `out` holds."""
+    """Train, resuming the run in `out`."""
     if network == "classifier":
         classifier.build = small_classifier
         classifier.train(load(find(data)), out, RECIPE)

@@ -34,7 +34,7 @@ def test_views_differ() -> None:
     assert len(views) == 30
 
 
-def test_the_picture_itself_is_left_alone() -> None:
+def test_the_original_is_unchanged() -> None:
     before = PIXELS.copy()
     rng = np.random.default_rng(0)
     for _ in range(40):
@@ -43,21 +43,21 @@ def test_the_picture_itself_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("shape", [(32, 200, 3), (200, 32, 3), (21, 21, 3)])
-def test_narrow_and_small_pictures_are_taken(shape: tuple[int, ...]) -> None:
+def test_narrow_and_small_pictures_are_accepted(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, shape, dtype=np.uint8)
     for _ in range(40):
         assert augment(pixels, None, 96, rng).shape == (96, 96, 3)
 
 
-def test_a_face_at_the_edge_of_its_scene_is_taken() -> None:
+def test_a_face_at_the_edge_of_its_scene_is_accepted() -> None:
     rng = np.random.default_rng(0)
     for _ in range(40):
         assert augment(SCENE, (0.0, 0.0, 40.0, 150.0), 96, rng).shape == (96, 96, 3)
 
 
 def test_a_view_still_shows_the_face() -> None:
-    """On average over many views a bright face on black stays brighter than what surrounds it."""
+    """On average over many views, a bright face on black remains brighter than its surroundings."""
     pixels = np.zeros((100, 100, 3), np.uint8)
     pixels[30:70, 30:70] = 220
     rng = np.random.default_rng(0)
@@ -65,8 +65,8 @@ def test_a_view_still_shows_the_face() -> None:
     assert mean[36:60, 36:60].mean() > mean[:8].mean() + 40
 
 
-def test_one_view_in_ten_is_turned() -> None:
-    """Of a picture that is bright at the top, some views are brightest at the left, the right or the bottom."""
+def test_one_view_in_ten_is_rotated() -> None:
+    """Some views of a picture that is bright at the top are brightest at the left, the right or the bottom."""
     pixels = np.zeros((100, 100, 3), np.uint8)
     pixels[:40] = 220
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What training on AWS needs is made by one command, once (moto)."""
+"""The setup command creates the role, repository and package group for training (moto)."""
 
 import boto3
 import pytest
@@ -18,7 +18,7 @@ def made(monkeypatch):
 
 
 @pytest.mark.usefixtures("made")
-def test_the_role_may_read_pictures_write_models_and_ask_what_serves():
+def test_the_role_can_read_pictures_write_models_and_read_the_serving_release():
     document = boto3.client("iam").get_role_policy(RoleName="maskwatch-dev-training", PolicyName="training")
     allowed = {one["Sid"]: one for one in document["PolicyDocument"]["Statement"]}
     assert "arn:aws:s3:::pictures/*" in allowed["Read"]["Resource"]
@@ -28,7 +28,7 @@ def test_the_role_may_read_pictures_write_models_and_ask_what_serves():
     assert wide == {"Login", "Metrics"}  # which AWS does not narrow down
 
 
-def test_only_sagemaker_of_this_account_takes_the_role(made):
+def test_only_sagemaker_of_this_account_can_assume_the_role(made):
     role = boto3.client("iam").get_role(RoleName="maskwatch-dev-training")["Role"]
     assert made.role == role["Arn"]
     (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -36,7 +36,7 @@ def test_only_sagemaker_of_this_account_takes_the_role(made):
     assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == "123456789012"
 
 
-def test_there_is_a_repository_for_the_image_and_a_group_for_the_packages(made):
+def test_the_repository_and_the_package_group_exist(made):
     (repository,) = boto3.client("ecr").describe_repositories()["repositories"]
     assert made.image == repository["repositoryUri"]
     groups = boto3.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
@@ -44,13 +44,13 @@ def test_there_is_a_repository_for_the_image_and_a_group_for_the_packages(made):
 
 
 @pytest.mark.usefixtures("made")
-def test_an_unknown_stack_is_told_in_one_line(monkeypatch):
+def test_an_unknown_stack_is_reported_in_one_line(monkeypatch):
     monkeypatch.setattr("sys.argv", ["setup", "--stack", "nowhere"])
     with pytest.raises(SystemExit, match="error: There is no stack named nowhere"):
         setup.main()
 
 
-def test_the_command_says_what_to_pass_on(made, monkeypatch, capsys):
+def test_the_command_prints_role_and_image(made, monkeypatch, capsys):
     monkeypatch.setattr(setup, "outputs_of", lambda _: {"ModelsBucket": "models"})
     monkeypatch.setattr("sys.argv", ["setup", "--stack", "maskwatch-dev"])
     setup.main()

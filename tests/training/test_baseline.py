@@ -47,7 +47,7 @@ def written(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_baseline(many, without_baseline(tmp_path_factory.mktemp("written") / "release"))
 
 
-def test_a_release_gets_a_baseline_that_its_manifest_vouches_for(
+def test_a_release_gets_a_baseline_with_its_checksum_in_the_manifest(
     many: Path, written: Path, release: Path, tmp_path: Path
 ) -> None:
     before = load_release(release)
@@ -71,9 +71,7 @@ def test_it_is_the_same_each_time(many: Path, written: Path, tmp_path: Path) -> 
     assert (again / "manifest.json").read_bytes() == (written.parent / "manifest.json").read_bytes()
 
 
-def test_its_figures_are_those_of_the_validation_pictures_as_serving_sees_them(
-    many: Path, written: Path
-) -> None:
+def test_its_figures_are_those_of_serving_on_the_validation_pictures(many: Path, written: Path) -> None:
     result = read(written.read_bytes()).overall
     models = load_models(open_release(""), threads=1)
     records = [record_of(file.path.read_bytes(), models) for file in pictures(many, "val")]
@@ -85,7 +83,7 @@ def test_its_figures_are_those_of_the_validation_pictures_as_serving_sees_them(
     assert result.label_counts() == {label: labels.count(label) for label in LABELS}
 
 
-def test_only_the_validation_pictures_count_whatever_the_folder_s_form(many: Path, tmp_path: Path) -> None:
+def test_only_validation_pictures_count_in_any_form_of_the_folder(many: Path, tmp_path: Path) -> None:
     assert {file.path.parts[-3] for file in pictures(many, "val") if file.label} == {"val"}
     write_crops(tmp_path / "in splits", {"train": 30})
     (tmp_path / "in splits" / "train").rename(tmp_path / "flat")
@@ -96,9 +94,7 @@ def test_a_picture_that_serving_refuses_is_left_out() -> None:
     assert record_of(b"\xff\xd8\xff no picture", load_models(open_release(""), threads=1)) is None
 
 
-def test_of_too_few_pictures_there_is_none_and_the_release_stays_as_it_was(
-    drawn: Path, release: Path
-) -> None:
+def test_too_few_pictures_give_no_baseline_and_the_release_is_unchanged(drawn: Path, release: Path) -> None:
     before = (release / "manifest.json").read_bytes()
     with pytest.raises(TrainingError, match="at least 200 predictions"):
         write_baseline(drawn, release)

@@ -1,4 +1,4 @@
-"""What a release would be with a run in it, what serves now, and what it answers."""
+"""Candidate releases with the networks of runs, the serving release, and answers on the served path."""
 
 import json
 from dataclasses import replace
@@ -35,7 +35,7 @@ def stack(monkeypatch: pytest.MonkeyPatch):
         yield cloudformation
 
 
-def test_what_serves_is_what_the_stack_says_at_that_moment(stack) -> None:
+def test_the_serving_release_is_read_from_the_stack(stack) -> None:
     assert serving_uri("maskwatch-dev") == ""
     assert open_serving("stack:maskwatch-dev") == open_release("")
     result = [{"ParameterKey": "ModelUri", "ParameterValue": "s3://models/models/1.1.0/"}]
@@ -44,12 +44,12 @@ def test_what_serves_is_what_the_stack_says_at_that_moment(stack) -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_an_unknown_stack_is_told() -> None:
+def test_an_unknown_stack_is_reported() -> None:
     with pytest.raises(TrainingError, match="what the stack nowhere serves cannot be found out"):
         open_serving("stack:nowhere")
 
 
-def test_a_run_of_one_network_leaves_the_other_as_it_serves(tmp_path: Path) -> None:
+def test_a_run_of_one_network_keeps_the_other_of_the_serving_release(tmp_path: Path) -> None:
     serving = open_release("")
     conversion = {"shipped": "int8", "input_size": 96, "small": {"input_size": 64}, "min_score": 0.5}
     (tmp_path / CONVERSION).write_text(json.dumps(conversion))
@@ -65,7 +65,7 @@ def test_a_run_of_one_network_leaves_the_other_as_it_serves(tmp_path: Path) -> N
     assert replace(detector, detector=serving.detector, min_detection=serving.min_detection) == serving
 
 
-def test_answers_are_those_that_a_client_gets(tmp_path: Path) -> None:
+def test_answers_are_those_of_the_served_path(tmp_path: Path) -> None:
     write_crops(tmp_path, {"test": 2})
     samples = load(find(tmp_path)).split("test")
     release = open_release("")

@@ -1,4 +1,4 @@
-"""TFLite files: what goes in and out, that they agree with Keras, and which one ships."""
+"""TFLite files: inputs and outputs, agreement with Keras, and the choice of the file to ship."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def result(run: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_takes_bytes_and_gives_floats(run: Path, name: str) -> None:
+def test_every_format_has_uint8_inputs_and_float_outputs(run: Path, name: str) -> None:
     interpreter = Interpreter(model_content=(run / f"{name}.tflite").read_bytes())
     (given,) = interpreter.get_input_details()
     assert given["shape"].tolist() == [1, 96, 96, 3]
@@ -93,17 +93,17 @@ def test_calibration_on_a_few_pictures_stays_finite(scale: float) -> None:
     assert np.abs(found.biases).max() < 5
 
 
-def test_the_bias_of_a_label_without_pictures_stays_as_it_is() -> None:
+def test_the_bias_of_a_label_without_pictures_is_unchanged() -> None:
     actual = np.eye(3, dtype=np.float32)[np.resize([0, 1], 200)]
     logits = (3 * actual + np.random.default_rng(0).normal(0, 1, (200, 3))).astype(np.float32)
     assert calibrate(logits, actual).biases[2] == 0
     assert calibrate(logits[:, [2, 0, 1]], actual[:, [2, 0, 1]]).biases[:2] == (0, 0)
 
 
-def test_what_ships_is_chosen_by_the_calibrated_answers_of_keras(
+def test_the_file_is_chosen_by_the_calibrated_answers_of_keras(
     run: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Logits whose bias calibration mends: TFLite, which holds the calibration, must not look better than Keras."""
+    """Calibration corrects the bias of these logits; TFLite, which includes it, must not look better than Keras."""
     for name in (WEIGHTS, STATE):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     judged = [s for s in dataset.split("val") if s.example.label != "incorrect"] * 40

@@ -41,7 +41,7 @@ def test_a_flat_folder_is_split(tmp_path: Path) -> None:
     assert shares == pytest.approx({"train": 0.7, "val": 0.15, "test": 0.15}, abs=0.1)
 
 
-def test_a_flat_split_stays_when_pictures_are_added(tmp_path: Path) -> None:
+def test_a_flat_split_does_not_change_when_pictures_are_added(tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat", 10)
     before = {s.example.path: s.example.split for s in load(find(folder)).samples}
     (folder / "mask" / "another.png").write_bytes(encode(draw("mask", 999), "PNG"))
@@ -49,7 +49,7 @@ def test_a_flat_split_stays_when_pictures_are_added(tmp_path: Path) -> None:
     assert before.items() <= after.items()
 
 
-def test_a_flat_split_keeps_near_duplicates_on_one_side(tmp_path: Path) -> None:
+def test_a_flat_split_keeps_near_duplicates_together(tmp_path: Path) -> None:
     folder = tmp_path / "flat"
     (folder / "mask").mkdir(parents=True)
     for number in range(60):
@@ -70,7 +70,7 @@ def test_a_flat_split_keeps_near_duplicates_on_one_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["face.jpg", "masked/face.jpg", "train/masked/face.jpg", "dev/mask/face.jpg"]
 )
-def test_another_form_of_folder_is_refused(tmp_path: Path, path: str) -> None:
+def test_another_structure_of_the_folder_is_refused(tmp_path: Path, path: str) -> None:
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(encode(draw("mask", 0)))
@@ -94,7 +94,7 @@ def test_faces_come_from_the_scenes(drawn: Path, dataset: Dataset) -> None:
     assert len(dataset.split("train", scenes=True)) == len(dataset.split("train")) + 3
 
 
-def test_a_face_keeps_its_surroundings_and_its_place(dataset: Dataset, drawn: Path) -> None:
+def test_a_face_has_its_surroundings_and_its_box(dataset: Dataset, drawn: Path) -> None:
     scene = decode((drawn / "frames" / "test.jpg").read_bytes()).pixels
     for sample in (s for s in dataset.split("test", scenes=True) if s.face):
         left, top, right, bottom = (round(v) for v in sample.face or ())
@@ -108,14 +108,14 @@ def test_a_face_keeps_its_surroundings_and_its_place(dataset: Dataset, drawn: Pa
         assert np.array_equal(face, scene[y : y + 72, x : x + 64])
 
 
-def test_pixels_are_those_that_serving_decodes(dataset: Dataset) -> None:
+def test_pixels_are_decoded_as_in_serving(dataset: Dataset) -> None:
     sample = dataset.split("val")[0]
     data = sample.example.path.read_bytes()
     assert np.array_equal(sample.pixels, decode(data).pixels)
     assert sample.sha256 == hashlib.sha256(data).hexdigest()
 
 
-def test_what_cannot_be_read_is_told_with_the_reason(tmp_path: Path) -> None:
+def test_unreadable_files_are_reported_with_the_reason(tmp_path: Path) -> None:
     write_crops(tmp_path, {"train": 1})
     good = tmp_path / "train" / "mask" / "train_0.jpg"
     (tmp_path / "train" / "mask" / "cut.jpg").write_bytes(good.read_bytes()[:300])
@@ -129,7 +129,7 @@ def test_what_cannot_be_read_is_told_with_the_reason(tmp_path: Path) -> None:
     assert "tiny.png" in summary(read)
 
 
-def test_the_fingerprint_knows_content_and_labels_not_paths(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_content_and_labels_not_paths(tmp_path: Path) -> None:
     write_crops(tmp_path / "a", {"train": 2, "val": 1})
     before = load(find(tmp_path / "a")).fingerprint
     shutil.copytree(tmp_path / "a", tmp_path / "b")
@@ -159,7 +159,7 @@ def test_subfolders_inside_a_label_are_read(tmp_path: Path) -> None:
     assert [(e.split, e.label) for e in find(tmp_path)] == [("train", "mask"), ("train", "no_mask")]
 
 
-def test_a_portrait_may_say_where_its_face_is(tmp_path: Path) -> None:
+def test_a_portrait_may_have_a_box(tmp_path: Path) -> None:
     write_crops(tmp_path / "crops", {"train": 3})
     (tmp_path / "crops.csv").write_text(
         "file,source,xmin,ymin,xmax,ymax\ncrops/train/mask/train_2.jpg,gate,10,12,50,60\n"
@@ -170,7 +170,7 @@ def test_a_portrait_may_say_where_its_face_is(tmp_path: Path) -> None:
     assert faces["no_mask", "ward"] is None
 
 
-def test_two_pictures_of_one_name_keep_their_own_sources(tmp_path: Path) -> None:
+def test_two_pictures_with_the_same_name_keep_their_sources(tmp_path: Path) -> None:
     write_crops(tmp_path, {"train": 1})
     rows = [f"train/{label}/train_0.jpg,{label}-camera" for label in LABELS]
     (tmp_path / "crops.csv").write_text("\n".join(["file,source", *rows]))
@@ -185,10 +185,10 @@ def test_a_table_about_other_pictures_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (4000, 3000)])
-def test_a_face_of_a_scene_that_decoding_reduces_is_cut_where_it_is(
+def test_a_face_of_a_scene_reduced_by_decoding_is_cropped_at_its_place(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    """A red face in a grey scene: the cut must hold it, and `face` must be all of it."""
+    """A red face in a grey scene: the crop must contain it, and `face` must be exactly the red part."""
     left, top, side = size[0] // 3, size[1] // 2, size[1] // 5
     scene = Image.new("RGB", size, (90, 90, 90))
     scene.paste((255, 0, 0), (left, top, left + side, top + side))
@@ -208,7 +208,7 @@ def test_a_face_of_a_scene_that_decoding_reduces_is_cut_where_it_is(
     assert red.sum() == pytest.approx((x1 - x0) * (y1 - y0), rel=0.1)
 
 
-def test_faces_without_a_class_are_no_examples(tmp_path: Path) -> None:
+def test_faces_without_a_class_are_not_used(tmp_path: Path) -> None:
     write_crops(tmp_path / "crops", {"train": 1})
     write_tables(tmp_path)
     table = tmp_path / "frames.csv"
@@ -216,7 +216,7 @@ def test_faces_without_a_class_are_no_examples(tmp_path: Path) -> None:
     assert {e.label for e in find(tmp_path) if e.in_scene and e.face and e.face.box[2] > 12} == {"incorrect"}
 
 
-def test_a_folder_of_scenes_alone_has_their_faces(tmp_path: Path) -> None:
+def test_a_folder_with_only_scenes_gives_their_faces(tmp_path: Path) -> None:
     write_crops(tmp_path / "crops", {"train": 1})
     write_tables(tmp_path)
     shutil.rmtree(tmp_path / "crops")

@@ -1,4 +1,4 @@
-"""Training pictures made of scenes: the boxes go where the faces go."""
+"""Composed training pictures have correct boxes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ SIZE = 256
 
 
 def scene(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (240, 320)) -> Scene:
-    """A dull place with a blue rectangle where each face is."""
+    """A plain scene with a blue rectangle in place of each face."""
     pixels = np.full((*shape, 3), (120, 60, 10), np.uint8)
     for left, top, right, bottom in boxes:
         pixels[top:bottom, left:right] = BLUE
@@ -41,7 +41,7 @@ def bluish(pixels: np.ndarray) -> np.ndarray:
     return blue > red + 20
 
 
-def test_a_picture_is_a_square_and_its_boxes_lie_in_it() -> None:
+def test_a_picture_is_square_and_contains_its_boxes() -> None:
     for seed in range(60):
         pixels, faces = drawn(seed)
         assert (pixels.shape, pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
@@ -52,7 +52,7 @@ def test_a_picture_is_a_square_and_its_boxes_lie_in_it() -> None:
         assert (sides >= SMALLEST).all()
 
 
-def test_what_is_in_a_box_is_the_face() -> None:
+def test_boxes_contain_the_faces() -> None:
     shares = []
     for seed in range(200):
         pixels, faces = drawn(seed)
@@ -62,7 +62,7 @@ def test_what_is_in_a_box_is_the_face() -> None:
     assert np.median(shares) > 0.9  # strong changes of colour hide the odd one
 
 
-def test_no_face_is_left_without_a_box() -> None:
+def test_every_face_has_a_box() -> None:
     outside = []
     for seed in range(200):
         pixels, faces = drawn(seed)
@@ -73,13 +73,13 @@ def test_no_face_is_left_without_a_box() -> None:
     assert np.median(outside) < 0.01
 
 
-def test_faces_come_in_every_size() -> None:
+def test_faces_have_every_size() -> None:
     heights = np.concatenate([drawn(seed)[1].boxes[:, 3] - drawn(seed)[1].boxes[:, 1] for seed in range(150)])
     assert np.percentile(heights, 10) < 30
     assert np.percentile(heights, 90) > 90
 
 
-def test_pasted_faces_have_boxes_and_cover_no_other() -> None:
+def test_pasted_faces_have_boxes_and_cover_no_other_face() -> None:
     face = CutFace(np.full((50, 40, 3), BLUE, np.uint8))
     more = sum(len(drawn(seed, (face,))[1].boxes) for seed in range(100))
     assert more > sum(len(drawn(seed)[1].boxes) for seed in range(100)) + 20
@@ -97,7 +97,7 @@ def test_portraits_fill_the_picture_with_one_face() -> None:
     assert np.median(shares) > 0.9
 
 
-def test_places_that_look_like_faces_are_shown_without_a_box() -> None:
+def test_places_that_look_like_faces_are_included_without_a_box() -> None:
     plain = scene((10, 10, 40, 50), shape=(600, 800))
     lookalike = replace(plain, not_faces=np.array([[700, 500, 740, 550]], np.float32))
     lookalike.pixels[500:550, 700:740] = (20, 250, 20)
@@ -117,7 +117,7 @@ def test_some_pictures_have_no_face_at_all() -> None:
     assert np.median([bluish(drawn(seed)[0]).mean() for seed in empty]) < 0.01
 
 
-def test_one_seed_draws_one_picture() -> None:
+def test_the_same_seed_gives_the_same_picture() -> None:
     (first, faces), (second, same) = drawn(3), drawn(3)
     assert np.array_equal(first, second)
     assert np.array_equal(faces.boxes, same.boxes)
@@ -125,7 +125,7 @@ def test_one_seed_draws_one_picture() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_scene_that_is_never_to_be_drawn_is_not(seed: int) -> None:
+def test_a_scene_with_probability_0_is_not_drawn(seed: int) -> None:
     only = np.array([1.0, 1.0])
     first = compose(Material(SCENES, only, (), ()), SIZE, 0.0, np.random.default_rng(seed))
     others = Material([SCENES[0], scene((0, 0, 9, 9))], only, (), ())
@@ -134,7 +134,7 @@ def test_a_scene_that_is_never_to_be_drawn_is_not(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_plain_scene_is_as_serving_sees_it_or_mirrored(seed: int) -> None:
+def test_a_plain_scene_is_as_in_serving_or_mirrored(seed: int) -> None:
     only = np.array([1.0, 1.0])
     pixels, faces = compose(Material(SCENES, only, (), ()), SIZE, 1.0, np.random.default_rng(seed))
     upright = SCENES[0].boxes * SIZE / 320

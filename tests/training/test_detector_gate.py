@@ -1,4 +1,4 @@
-"""A detector that finds less than what serves is refused; the same one passes."""
+"""The detector's gate refuses a worse detector than the serving one, and passes an equal one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ FACES, SCENES = 3, 40
 
 
 def scene(number: int) -> Scene:
-    """Three faces side by side; the first pixel tells which scene it is."""
+    """Three faces side by side; the value of the first pixel is the scene's number."""
     boxes = np.array([[100 * i, 0, 100 * i + 50, 50] for i in range(FACES)], np.float32)
     pixels = np.full((100, 320, 3), number, np.uint8)
     source = ("gate", "ward")[number % 2]
@@ -26,7 +26,7 @@ def scene(number: int) -> Scene:
 
 
 def found(number: int, share: float, wrong: int = 0) -> Detections:
-    """Each face with this chance, and so many boxes where no face is."""
+    """Return a fake detector that finds each face with a probability, and a number of false boxes."""
     rng = np.random.default_rng(number)
     right = scene(number).boxes[rng.random(FACES) < share]
     away = np.array([[60 + 100 * i, 55, 99 + 100 * i, 95] for i in range(wrong)], np.float32).reshape(-1, 4)
@@ -36,7 +36,7 @@ def found(number: int, share: float, wrong: int = 0) -> Detections:
 
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finder, Finder], dict]:
-    """The gate's verdict on two detectors, each given as what it finds in a scene."""
+    """Return the gate's verdict on two fake detectors."""
 
     def run(candidate: Finder, serving: Finder) -> dict:
         finders = {b"candidate": candidate, b"serving": serving}
@@ -62,19 +62,19 @@ def test_the_same_detector_passes(judged: Callable[[Finder, Finder], dict]) -> N
     assert all(one["candidate"] == one["serving"] for one in result["comparisons"])
 
 
-def test_one_that_misses_more_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
+def test_a_detector_that_misses_more_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
     result = judged(lambda n: found(n, 0.6), lambda n: found(n, 0.95))
     assert not result["passed"]
     assert "face: recall" in result["reason"]
     assert "face: ap50" in result["reason"]
 
 
-def test_one_that_invents_faces_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
+def test_a_detector_with_more_false_detections_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
     result = judged(lambda n: found(n, 0.95, wrong=1), lambda n: found(n, 0.95))
     assert "face: false detections a scene" in result["reason"]
 
 
-def test_one_that_misses_a_single_label_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
+def test_a_detector_that_misses_one_label_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
     def blind(number: int) -> Detections:
         every = found(number, 1.0)
         return Detections(every.boxes[:2], every.scores[:2])
@@ -84,5 +84,5 @@ def test_one_that_misses_a_single_label_is_refused(judged: Callable[[Finder, Fin
     assert "class mask: recall" not in result["reason"]
 
 
-def test_a_better_one_passes(judged: Callable[[Finder, Finder], dict]) -> None:
+def test_a_better_detector_passes(judged: Callable[[Finder, Finder], dict]) -> None:
     assert judged(lambda n: found(n, 1.0), lambda n: found(n, 0.7, wrong=1))["passed"]

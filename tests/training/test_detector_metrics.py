@@ -1,4 +1,4 @@
-"""Matching faces, recall at a rate of false alarms, average precision."""
+"""Matching of faces, recall at a rate of false detections, average precision."""
 
 import numpy as np
 import pytest
@@ -33,23 +33,23 @@ def boxes(*some: tuple[float, ...]) -> np.ndarray:
 
 
 def in_one_of(pictures: int, scores: np.ndarray, right: np.ndarray, faces: int) -> Matches:
-    """All detections and faces in the first of so many pictures."""
+    """Put all detections and faces into the first of several pictures."""
     there = np.zeros(pictures, int)
     there[0] = faces
     return Matches(scores, right, np.zeros(len(scores), int), there)
 
 
-def test_a_box_finds_the_face_that_it_covers_by_half() -> None:
+def test_a_box_with_half_an_overlap_finds_the_face() -> None:
     assert assign(found(NEAR, AWAY), boxes(FACE), np.array([True])).tolist() == [0, NONE]
     assert assign(found(HALF), boxes(FACE), np.array([True])).tolist() == [NONE]
 
 
-def test_a_face_is_found_once_and_by_the_most_certain() -> None:
+def test_a_face_is_found_once_by_the_detection_with_the_highest_score() -> None:
     result = assign(found(NEAR, FACE, scores=(0.5, 0.9)), boxes(FACE), np.array([True]))
     assert result.tolist() == [NONE, 0]
 
 
-def test_a_face_that_is_not_sought_takes_any_number_and_only_what_fits_no_other() -> None:
+def test_an_ignored_face_matches_any_number_of_detections_that_fit_no_other() -> None:
     result = assign(found(FACE, NEAR, FACE), boxes(FACE, NEAR), np.array([True, False]))
     assert result.tolist() == [0, 1, 1]
 
@@ -62,14 +62,14 @@ def test_nothing_to_find_and_nothing_found() -> None:
     assert recall_at(match([found()], [boxes()], [none], 5), 0.1)[0] == 0
 
 
-def test_what_is_small_or_not_sought_is_neither_right_nor_wrong() -> None:
+def test_small_and_ignored_faces_do_not_count() -> None:
     tiny = (80.0, 80.0, 83.0, 83.0)
     result = match([found(FACE, AWAY, tiny)], [boxes(FACE, AWAY)], [np.array([True, False])], min_side=5)
     assert result.right.tolist() == [True]
     assert result.faces.tolist() == [1]
 
 
-def test_recall_is_taken_where_false_ones_are_few_enough() -> None:
+def test_recall_is_taken_at_the_rate_of_false_detections() -> None:
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
     result = in_one_of(10, scores, np.array([True, True, False, True, False]), faces=4)
     assert recall_at(result, 0.05) == pytest.approx((0.5, 0.8))
@@ -94,8 +94,8 @@ def test_order_of_the_detections_does_not_matter() -> None:
     assert recall_at(one, 0.3) == recall_at(other, 0.3)
 
 
-def test_a_detection_within_a_place_to_ignore_is_neither_right_nor_wrong() -> None:
-    """However small a part of the place it is, and however many there are; a face beside it is still to be found."""
+def test_detections_in_an_ignored_region_do_not_count() -> None:
+    """This holds for any size and number of detections; a face next to the region must still be found."""
     boxes = np.array([[0, 0, 100, 100], [200, 0, 240, 40]], np.float32)
     sought = np.array([False, True])
     inside = Detections(
@@ -106,7 +106,7 @@ def test_a_detection_within_a_place_to_ignore_is_neither_right_nor_wrong() -> No
     assert (result.right.tolist(), result.faces.tolist()) == ([True, False], [1])
 
 
-def test_a_bootstrap_by_sums_is_that_of_matching_the_drawn_scenes_anew() -> None:
+def test_the_weighted_bootstrap_equals_matching_the_drawn_scenes_again() -> None:
     rng = np.random.default_rng(0)
     scenes = []
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""A detector from scenes to a file that serves: trained, killed and resumed, converted, judged."""
+"""A detector run: trained, killed and resumed, converted, evaluated, released."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Starting weights in the form `<layer>|<variable>`, drawn at random."""
+    """Random starting weights in the format `<layer>|<variable>`."""
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("weights") / "backbone.npz"
     model = keras.applications.MobileNetV2(
@@ -75,7 +75,7 @@ def history(folder: Path) -> list[dict[str, float]]:
     return json.loads((folder / STATE).read_text())["history"]
 
 
-def test_every_epoch_is_in_the_history_and_no_checkpoint_of_one_before_is_left(detected: Path) -> None:
+def test_every_epoch_is_in_the_history_and_old_checkpoints_are_deleted(detected: Path) -> None:
     assert [(row["stage"], row["epoch"]) for row in history(detected)] == [(0, 0), (1, 0), (1, 1)]
     assert {"loss", "val_recall", "val_ap50"} <= set(history(detected)[0])
     assert not list(detected.glob("*checkpoint*"))
@@ -99,7 +99,7 @@ def test_a_run_from_other_weights_is_not_continued(
         train(folder, detected, RECIPE, backbone=other)
 
 
-def test_faces_whose_box_is_known_are_pasted(folder: Path, tmp_path: Path) -> None:
+def test_faces_with_a_box_are_pasted(folder: Path, tmp_path: Path) -> None:
     assert len(load_cut_faces(folder)) == 6  # of the scenes to train with
     for name in ("frames", "crops"):
         (tmp_path / name).symlink_to(folder / name)
@@ -112,7 +112,7 @@ def test_faces_whose_box_is_known_are_pasted(folder: Path, tmp_path: Path) -> No
     assert (68, 56, 3) in shapes  # with a rim
 
 
-def test_the_converted_file_finds_what_keras_finds(detected: Path, folder: Path) -> None:
+def test_the_converted_file_agrees_with_keras(detected: Path, folder: Path) -> None:
     result = json.loads((detected / CONVERSION).read_text())
     assert result["input_size"] == 96
     assert 0 < result["min_score"] <= 1
@@ -145,7 +145,7 @@ def test_a_trained_detector_can_be_trained_further(detected: Path, folder: Path,
         assert np.array_equal(variable.numpy(), before[variable.path])
 
 
-def test_a_run_of_each_network_makes_a_release(evaluated: Path, detected: Path, tmp_path: Path) -> None:
+def test_a_run_of_each_network_gives_a_release(evaluated: Path, detected: Path, tmp_path: Path) -> None:
     serving = open_release("")
     candidate = candidate_release(serving, evaluated, detected)
     for run, network in ((evaluated, candidate.classifier), (detected, candidate.detector)):
@@ -160,13 +160,13 @@ def test_a_run_of_each_network_makes_a_release(evaluated: Path, detected: Path, 
     assert written.min_detection == json.loads((detected / CONVERSION).read_text())["min_score"]
 
 
-def test_the_report_tells_of_the_detector_as_well(evaluated: Path, detected: Path, tmp_path: Path) -> None:
+def test_the_report_includes_the_detector(evaluated: Path, detected: Path, tmp_path: Path) -> None:
     write_report(evaluated, tmp_path, detected)
     for name in ("model-card.md", "report.html"):
         assert "Finding faces" in (tmp_path / name).read_text()
 
 
-def test_calibrated_scores_are_chances() -> None:
+def test_calibrated_scores_are_probabilities() -> None:
     rng = np.random.default_rng(0)
     chance = rng.random(20_000)
     right = rng.random(20_000) < chance

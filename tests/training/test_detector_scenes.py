@@ -1,4 +1,4 @@
-"""Reading scenes, and what a table or picture that cannot be used gets."""
+"""Scenes are read; unusable tables and pictures are refused."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ def folder(drawn: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_box_of_the_table_is_there(folder: Path) -> None:
+def test_every_box_of_the_table_is_read(folder: Path) -> None:
     train, test = load_scenes(folder)
     assert (train.split, test.split) == ("train", "test")
     assert train.boxes.tolist() == [
@@ -37,7 +37,7 @@ def test_one_split_can_be_read_alone(folder: Path) -> None:
     assert [scene.split for scene in load_scenes(folder, ("test",))] == ["test"]
 
 
-def test_the_fingerprint_is_of_pictures_and_boxes_not_of_their_order(folder: Path) -> None:
+def test_the_fingerprint_depends_on_pictures_and_boxes_not_on_their_order(folder: Path) -> None:
     read = load_scenes(folder)
     assert fingerprint(read) == fingerprint(read[::-1])
     table = folder / "frames.csv"
@@ -47,7 +47,7 @@ def test_the_fingerprint_is_of_pictures_and_boxes_not_of_their_order(folder: Pat
     assert fingerprint(load_scenes(folder)) != fingerprint(read)
 
 
-def test_a_face_of_unknown_class_is_sought_and_what_is_ignored_is_not(folder: Path) -> None:
+def test_a_face_of_unknown_class_is_to_be_found_and_an_ignored_one_is_not(folder: Path) -> None:
     table = folder / "frames.csv"
     table.write_text(table.read_text().replace("112,mask", "112,face").replace("112,no_mask", "112,ignore"))
     scene = load_scenes(folder)[0]
@@ -56,7 +56,7 @@ def test_a_face_of_unknown_class_is_sought_and_what_is_ignored_is_not(folder: Pa
     assert to_find(scene).tolist() == [True, False, True, False]  # the last is too small
 
 
-def test_places_that_are_no_faces_come_with_their_scene(folder: Path) -> None:
+def test_places_that_are_not_faces_belong_to_their_scene(folder: Path) -> None:
     (folder / "not_faces.csv").write_text("file,xmin,ymin,xmax,ymax\nframes/test.jpg,200,10,240,39.5\n")
     train, test = load_scenes(folder)
     assert train.not_faces.shape == (0, 4)
@@ -67,9 +67,7 @@ def test_places_that_are_no_faces_come_with_their_scene(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (4000, 3000)])
-def test_boxes_of_a_scene_that_decoding_reduces_are_in_its_pixels(
-    tmp_path: Path, size: tuple[int, int]
-) -> None:
+def test_boxes_of_a_reduced_scene_are_in_its_pixels(tmp_path: Path, size: tuple[int, int]) -> None:
     (tmp_path / "large.jpg").write_bytes(encode(Image.new("RGB", size)))
     (tmp_path / "frames.csv").write_text(
         f"file,split,xmin,ymin,xmax,ymax,label\nlarge.jpg,train,0,0,{size[0] / 2},{size[1] / 2},mask\n"

@@ -1,4 +1,4 @@
-"""Writing that a kill or a full disk cannot spoil."""
+"""Writes are atomic, also if the process is killed or the disk is full."""
 
 import errno
 from pathlib import Path
@@ -9,7 +9,7 @@ from training.disk import explain_full_disk, replacing, require_space
 from training.errors import TrainingError
 
 
-def test_a_file_is_replaced_once_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_when_it_is_complete(tmp_path: Path) -> None:
     file = tmp_path / "weights.h5"
     file.write_text("old")
     with replacing(file) as fresh:
@@ -38,17 +38,17 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
         ),
     ],
 )
-def test_a_full_disk_is_told_in_words(error: OSError) -> None:
+def test_a_full_disk_is_explained(error: OSError) -> None:
     with pytest.raises(TrainingError, match="the disk is full"), explain_full_disk():
         raise error
 
 
-def test_another_error_stays_what_it_is() -> None:
+def test_other_errors_are_unchanged() -> None:
     with pytest.raises(PermissionError), explain_full_disk():
         raise PermissionError(errno.EACCES, "no")
 
 
-def test_space_is_asked_of_the_folder_that_will_hold_it(tmp_path: Path) -> None:
+def test_space_is_checked_on_the_disk_of_the_folder(tmp_path: Path) -> None:
     require_space(tmp_path / "not" / "there" / "yet", 1)
     with pytest.raises(TrainingError, match="are free"):
         require_space(tmp_path / "not" / "there" / "yet", 10**18)

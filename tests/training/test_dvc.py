@@ -1,4 +1,4 @@
-"""DVC: `dvc repro` redoes what changed and no more, `dvc metrics diff` compares; without a network."""
+"""`dvc repro` repeats only what changed, and `dvc metrics diff` compares, offline."""
 
 import json
 import os
@@ -85,7 +85,7 @@ class Checkout:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> Checkout:
-    """The whole of it once through, from pictures to metrics."""
+    """The project after a complete `dvc repro`."""
     made = Checkout(tmp_path_factory.mktemp("checkout"), backbone)
     made.dvc("repro", "--quiet")
     made.commit("first run")
@@ -99,7 +99,7 @@ def test_after_a_run_nothing_is_stale_and_its_metrics_are_shown(checkout: Checko
     assert {"accuracy", "macro_f1", "incorrect_f1", "bytes"} <= metrics["data"].keys()
 
 
-def test_a_changed_seed_redoes_the_training_but_not_the_pictures(checkout: Checkout) -> None:
+def test_a_changed_seed_repeats_training_but_not_preparation(checkout: Checkout) -> None:
     params = checkout.folder / "params.yaml"
     params.write_text(TINY.replace("seed: 1", "seed: 2"))
     try:
@@ -109,7 +109,7 @@ def test_a_changed_seed_redoes_the_training_but_not_the_pictures(checkout: Check
         params.write_text(TINY)
 
 
-def test_changed_pictures_redo_everything(checkout: Checkout) -> None:
+def test_changed_pictures_repeat_everything(checkout: Checkout) -> None:
     picture = next((checkout.folder / "pictures" / "train" / "mask").iterdir())
     bytes_before = picture.read_bytes()
     picture.unlink()
@@ -119,7 +119,7 @@ def test_changed_pictures_redo_everything(checkout: Checkout) -> None:
         picture.write_bytes(bytes_before)
 
 
-def test_another_format_redoes_converting_and_judging_alone_and_metrics_are_compared(
+def test_another_format_repeats_only_conversion_and_gate_and_metrics_are_compared(
     checkout: Checkout,
 ) -> None:
     run = checkout.folder / ".runs" / "classifier"

@@ -1,4 +1,4 @@
-"""What a training container makes of its environment; the container itself is tried in tests/container."""
+"""The entry point of the training container reads its environment; tests/container runs the container."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ def options(**given: object) -> argparse.Namespace:
     )
 
 
-def test_by_the_bare_contract_everything_lies_below_opt_ml(tmp_path: Path) -> None:
+def test_by_default_everything_is_under_opt_ml(tmp_path: Path) -> None:
     (tmp_path / "input" / "data" / "serving").mkdir(parents=True)
     at = places({}, tmp_path)
     assert at.pictures == tmp_path / "input" / "data" / "pictures"
@@ -36,7 +36,7 @@ def test_by_the_bare_contract_everything_lies_below_opt_ml(tmp_path: Path) -> No
     assert at.failure == tmp_path / "output" / "failure"
 
 
-def test_variables_of_script_mode_come_first(tmp_path: Path) -> None:
+def test_variables_of_script_mode_take_precedence(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     result = {
         "SM_CHANNEL_PICTURES": str(tmp_path / "there"),
@@ -47,7 +47,7 @@ def test_variables_of_script_mode_come_first(tmp_path: Path) -> None:
     assert (at.pictures, at.model, at.data) == (tmp_path / "there", Path("/m"), Path("/d"))
 
 
-def test_without_a_serving_channel_the_release_of_the_code_is_compared_with(tmp_path: Path) -> None:
+def test_without_a_serving_channel_the_code_s_release_is_the_reference(tmp_path: Path) -> None:
     assert places({}, tmp_path).serving == BAKED
 
 
@@ -57,7 +57,7 @@ def test_hyperparameters_become_arguments_without_those_of_the_sdk(tmp_path: Pat
     assert hyperparameters(tmp_path / "nowhere") == []
 
 
-def test_an_instance_knows_which_it_is(tmp_path: Path) -> None:
+def test_an_instance_knows_its_rank(tmp_path: Path) -> None:
     assert host({}, tmp_path) == Host(0, 1)
     config(tmp_path, resourceconfig={"current_host": "algo-2", "hosts": ["algo-2", "algo-1", "algo-3"]})
     assert host({}, tmp_path) == Host(1, 3)
@@ -77,7 +77,7 @@ def channel(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_imagenet_does_not_begin_with_the_weights_of_a_trained_network(tmp_path: Path) -> None:
+def test_the_start_imagenet_uses_no_trained_weights(tmp_path: Path) -> None:
     shipped = channel(tmp_path, "classifier.weights.h5", "detector.weights.h5")
     assert starting_weights("classifier", "imagenet", shipped) is None
     assert starting_weights("detector", "imagenet", shipped) is None
@@ -86,19 +86,19 @@ def test_imagenet_does_not_begin_with_the_weights_of_a_trained_network(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2.weights.h5", "best.h5", "backbone.npz"])
-def test_a_weights_channel_may_hold_a_file_of_any_name(tmp_path: Path, name: str) -> None:
+def test_a_weights_channel_may_have_a_file_of_any_name(tmp_path: Path, name: str) -> None:
     for start in ("imagenet", "release"):
         assert starting_weights("classifier", start, channel(tmp_path, name)) == tmp_path / name
 
 
-def test_a_weights_channel_of_which_nothing_or_anything_could_be_meant_is_refused(tmp_path: Path) -> None:
+def test_an_empty_or_ambiguous_weights_channel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"contains neither classifier\.weights\.h5 nor other weights"):
         starting_weights("classifier", "release", channel(tmp_path))
     with pytest.raises(TrainingError, match=r"contains a\.h5, b\.h5; keep only one of them"):
         starting_weights("classifier", "imagenet", channel(tmp_path, "a.h5", "b.h5"))
 
 
-def test_hyperparameters_override_it_and_each_instance_has_a_seed_of_its_own() -> None:
+def test_hyperparameters_override_the_recipe_and_each_instance_has_its_seed() -> None:
     recipes = [recipe_of(options(stages=STAGES, seed=7, batch=8), Host(rank, 3)) for rank in range(3)]
     assert [recipe.seed for recipe in recipes] == [7, 8, 9]
     assert {(recipe.batch, recipe.stages[0].size) for recipe in recipes} == {(8, 96)}
@@ -117,7 +117,7 @@ def test_hyperparameters_override_it_and_each_instance_has_a_seed_of_its_own() -
         ({"batch": 0}, "batch 0"),
     ],
 )
-def test_hyperparameters_that_make_no_sense_are_refused(given: dict[str, object], reason: str) -> None:
+def test_invalid_hyperparameters_are_refused(given: dict[str, object], reason: str) -> None:
     with pytest.raises(TrainingError, match=reason):
         recipe_of(options(**given), Host(0, 1))
 
@@ -131,7 +131,7 @@ def test_hyperparameters_that_make_no_sense_are_refused(given: dict[str, object]
         ({"colour": "red"}, "invalid hyperparameters"),
     ],
 )
-def test_why_a_job_failed_stands_in_the_failure_file(
+def test_the_failure_file_has_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, str], reason: str
 ) -> None:
     config(tmp_path, hyperparameters=result)

@@ -1,4 +1,4 @@
-"""Judging the file that ships."""
+"""Evaluation of the converted file."""
 
 import csv
 import hashlib
@@ -46,13 +46,13 @@ def sample(height: int, width: int, level: int = 128, face: tuple[float, ...] | 
     return Sample(example, "", np.full((height, width, 3), level, np.uint8), face)
 
 
-def test_it_is_the_shipped_file_that_is_judged(evaluated: Path, metrics: dict) -> None:
+def test_the_converted_file_is_evaluated(evaluated: Path, metrics: dict) -> None:
     name = json.loads((evaluated / "conversion.json").read_text())["shipped"]
     file = (evaluated / f"{name}.tflite").read_bytes()
     assert metrics["model"]["sha256"] == hashlib.sha256(file).hexdigest()
 
 
-def test_probabilities_are_what_serving_answers(
+def test_probabilities_equal_those_of_serving(
     evaluated: Path, dataset: Dataset, rows: list[dict[str, str]]
 ) -> None:
     classifier = Classifier(shipped(evaluated), threads=1)
@@ -62,7 +62,7 @@ def test_probabilities_are_what_serving_answers(
         assert [float(row[f"p_{label}"]) for label in LABELS] == pytest.approx(served, abs=2e-6)
 
 
-def test_order_is_kept_however_many_work(
+def test_the_order_is_kept_with_any_number_of_workers(
     evaluated: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = [s.pixels for s in dataset.split("test")]
@@ -95,7 +95,7 @@ def test_sources_and_slices_cover_every_picture(metrics: dict) -> None:
     assert {m["n"] for m in metrics["slices"]["turned"].values()} == {18}
 
 
-def test_the_served_path_is_judged_overall_by_source_and_by_slice(metrics: dict) -> None:
+def test_the_served_path_has_figures_overall_by_source_and_by_slice(metrics: dict) -> None:
     served = metrics["served"]
     assert served["overall"]["n"] == 18
     assert 0 <= served["overall"]["face_found"] <= 1
@@ -107,7 +107,7 @@ def test_the_served_path_is_judged_overall_by_source_and_by_slice(metrics: dict)
     assert sum(m["n"] for m in served["slices"]["longest side"].values()) == 18
 
 
-def test_margins_are_judged_on_the_faces_of_scenes(metrics: dict) -> None:
+def test_margins_are_evaluated_on_the_faces_of_scenes(metrics: dict) -> None:
     assert [m["n"] for m in metrics["slices"]["margin around the face"].values()] == [3] * 5
 
 
@@ -131,11 +131,11 @@ def test_slices_by_size_shape_and_light() -> None:
 @pytest.mark.parametrize(
     ("margin", "shape"), [(0.0, (20, 10)), (0.5, (40, 20)), (-0.1, (16, 8)), (9.0, (100, 80))]
 )
-def test_a_margin_is_kept_around_a_face_as_far_as_there_is_any(margin: float, shape: tuple[int, int]) -> None:
+def test_a_face_has_its_margin_up_to_the_edge(margin: float, shape: tuple[int, int]) -> None:
     assert margin_crop(sample(100, 80, face=(30.0, 40.0, 40.0, 60.0)), margin).shape[:2] == shape
 
 
-def test_corruptions_get_worse_level_by_level() -> None:
+def test_corruptions_get_stronger_with_each_level() -> None:
     for kind, levels in CORRUPTIONS.items():
         changed = [
             change(PIXELS if kind != "noise" else GREY, np.random.default_rng(0))
@@ -151,7 +151,7 @@ def test_corruptions_get_worse_level_by_level() -> None:
         assert distances[0] > 0
 
 
-def test_turns_are_quarters() -> None:
+def test_rotations_are_multiples_of_90_degrees() -> None:
     left, right, over = (
         TURNS[name](PIXELS[:, :100], RNG) for name in ("quarter left", "quarter right", "upside down")
     )

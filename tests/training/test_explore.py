@@ -1,4 +1,4 @@
-"""The notebook about a data set runs from top to bottom, and is stored without anyone's picture."""
+"""The notebook about a data set runs, and is stored without outputs."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def text(notebook: nbformat.NotebookNode) -> str:
     )
 
 
-def test_it_tells_what_is_wrong_with_the_pictures(run: nbformat.NotebookNode) -> None:
+def test_it_lists_problems_of_the_pictures(run: nbformat.NotebookNode) -> None:
     result = text(run)
     assert "37 pictures, 6 faces in scenes" in result
     assert "crops/train/mask/cut.jpg" in result
@@ -50,7 +50,7 @@ def test_it_tells_what_is_wrong_with_the_pictures(run: nbformat.NotebookNode) ->
     assert "of 37" in result
 
 
-def test_it_draws_balance_sizes_looks_and_sheets(run: nbformat.NotebookNode) -> None:
+def test_it_draws_balance_sizes_brightness_and_sheets(run: nbformat.NotebookNode) -> None:
     pictures = [
         output
         for cell in run.cells

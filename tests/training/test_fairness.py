@@ -14,7 +14,7 @@ MASK = Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.05, "incorrect": 0.05})
 
 
 class Scored:
-    """A prediction of given faces; the first gives the verdict, BARE where there is none."""
+    """Return a prediction with faces; the first gives the label, `BARE` if there is none."""
 
     def __init__(self, *faces: Face) -> None:
         self.faces, self.verdict = faces, faces[0].verdict if faces else BARE
@@ -26,7 +26,7 @@ def face(left: int, verdict: Verdict) -> Face:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three portraits, whose widths say how they are scored, and a scene of three faces."""
+    """Three portraits, whose widths determine their fake predictions, and a scene of three faces."""
     widths = {64: Scored(face(0, BARE)), 65: Scored(face(0, MASK)), 66: Scored()}
     widths[200] = Scored(face(5, MASK), face(100, BARE))
     for width in widths:
@@ -50,7 +50,7 @@ def test_portraits_are_counted_by_every_group(folder: Path) -> None:
     assert low < 1 / 3 < high
 
 
-def test_a_face_of_a_scene_that_is_not_found_is_a_miss_and_no_alarm(folder: Path) -> None:
+def test_a_face_of_a_scene_that_is_not_found_is_a_miss_and_no_false_alarm(folder: Path) -> None:
     result = fairness.scenes(folder, None)["skin_fitzpatrick"]
     assert result["I"]["false_alarm"]["share"] == 1.0
     assert result["I"]["missed"]["share"] == 0.0

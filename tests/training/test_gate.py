@@ -1,4 +1,4 @@
-"""What the gate refuses and what it lets through."""
+"""The gate refuses significantly worse candidates, and passes others if the test set is large enough."""
 
 import dataclasses
 import re
@@ -16,7 +16,7 @@ TRUTH = np.repeat([0, 1, 2], [500, 400, 100])
 
 
 def result(truth, accuracy, seed, confidence=None):
-    """Probabilities of a model that is right that often, and as sure of what it says, or `confidence`."""
+    """Return the probabilities of a model with an accuracy, which is also its confidence unless given."""
     rng = np.random.default_rng(seed)
     confidence = min(confidence or accuracy, 0.999) or 0.5
     guess = np.where(rng.random(len(truth)) < accuracy, truth, (truth + 1) % CLASSES)
@@ -32,7 +32,7 @@ def worse(comparisons):
     return {one.figure for one in comparisons if one.verdict == "worse"}
 
 
-def test_the_same_model_passes_with_differences_of_nothing():
+def test_the_same_model_passes_with_differences_of_0():
     serving = result(TRUTH, 0.9, seed=1)
     comparisons = compare([group("", TRUTH, serving, serving), group("source gate", TRUTH, serving, serving)])
     assert worse(comparisons) == set()
@@ -55,7 +55,7 @@ def test_a_better_model_passes():
     )
 
 
-def test_a_class_that_suffers_is_seen_though_the_rest_makes_up_for_it():
+def test_a_worse_class_is_noticed_even_if_others_compensate():
     candidate, serving = result(TRUTH, 0.97, seed=2), result(TRUTH, 0.9, seed=1)
     candidate[900:] = result(TRUTH[900:], 0.5, seed=3)
     comparisons = compare([group("", TRUTH, candidate, serving)])
@@ -63,7 +63,7 @@ def test_a_class_that_suffers_is_seen_though_the_rest_makes_up_for_it():
     assert "accuracy" not in worse(comparisons)
 
 
-def test_a_source_that_suffers_is_seen_though_the_rest_makes_up_for_it():
+def test_a_worse_source_is_noticed_even_if_others_compensate():
     candidate, serving = result(TRUTH, 0.97, seed=2, confidence=0.93), result(TRUTH, 0.9, seed=1)
     there = np.arange(len(TRUTH)) % 10 == 0
     candidate[there] = result(TRUTH[there], 0.6, seed=3, confidence=0.93)
@@ -74,7 +74,7 @@ def test_a_source_that_suffers_is_seen_though_the_rest_makes_up_for_it():
     assert worse(compare([group("", TRUTH, candidate, serving), *parts])) == {"source ward: accuracy"}
 
 
-def test_a_group_of_few_pictures_is_told_but_not_judged():
+def test_a_group_of_few_pictures_is_reported_but_does_not_decide():
     few = slice(0, FEWEST - 1)
     serving = result(TRUTH, 1.0, seed=1)
     part = group("source attic", TRUTH[few], result(TRUTH[few], 0.0, seed=2), serving[few])
@@ -82,7 +82,7 @@ def test_a_group_of_few_pictures_is_told_but_not_judged():
     assert (one.verdict, one.candidate, one.serving) == ("too few", 0.0, 1.0)
 
 
-def test_a_test_set_too_small_to_tell_lets_nothing_through():
+def test_a_test_set_that_is_too_small_passes_nothing():
     few = slice(0, FEWEST - 1)
     serving = result(TRUTH[few], 1.0, seed=1)
     said = verdict(compare([group("", TRUTH[few], serving, serving)]), {})
@@ -95,14 +95,14 @@ def test_an_overconfident_model_with_the_same_answers_is_refused_for_its_calibra
     assert worse(compare([group("", TRUTH, candidate, serving)])) == {"calibration_error"}
 
 
-def test_a_slower_model_is_refused_but_not_for_a_little():
+def test_a_significantly_slower_model_is_refused():
     serving = np.random.default_rng(0).gamma(50, 0.1, 200)
     assert compare_latency(serving * 1.5, serving).verdict == "worse"
     assert compare_latency(serving * 1.05, serving).verdict == "ok"
     assert compare_latency(serving, serving).verdict == "ok"
 
 
-def test_figures_are_those_of_the_metrics():
+def test_figures_equal_those_of_the_metrics():
     candidate, serving = result(TRUTH, 0.8, seed=2), result(TRUTH, 0.9, seed=1)
     by_name = {one.figure: one for one in compare([group("", TRUTH, candidate, serving)])}
     for model, probabilities in (("candidate", candidate), ("serving", serving)):
@@ -118,7 +118,7 @@ def test_figures_are_those_of_the_metrics():
         )
 
 
-def test_the_interval_is_that_of_drawing_pictures_with_replacement():
+def test_the_interval_equals_a_bootstrap_over_pictures():
     candidate, serving = result(TRUTH, 0.85, seed=2), result(TRUTH, 0.9, seed=1)
     one = compare([group("", TRUTH, candidate, serving)])[0]
     gain = (candidate.argmax(axis=1) == TRUTH).astype(float) - (serving.argmax(axis=1) == TRUTH)
@@ -128,7 +128,7 @@ def test_the_interval_is_that_of_drawing_pictures_with_replacement():
 
 
 def test_equally_good_models_are_rarely_refused(monkeypatch):
-    """Forty pairs that differ by chance alone, judged overall, in three classes and in six sources."""
+    """Forty pairs that differ only by chance, compared overall, in three classes and in six sources."""
     monkeypatch.setattr(gate, "DRAWS", 1000)
     monkeypatch.setattr(gate, "CALIBRATION_DRAWS", 100)
     refused = 0
@@ -141,8 +141,8 @@ def test_equally_good_models_are_rarely_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [40, 100])
-def test_a_small_test_set_lets_a_model_that_is_5_points_worse_hardly_ever_through(count, monkeypatch):
-    """What asks only whether it is certainly worse passes 87 of 100 such models at 40 pictures, 33 at 100."""
+def test_a_small_test_set_rarely_passes_a_model_that_is_5_points_worse(count, monkeypatch):
+    """A test for significant loss alone would pass 87 of 100 such models with 40 pictures, and 33 with 100."""
     monkeypatch.setattr(gate, "DRAWS", 1000)
     monkeypatch.setattr(gate, "CALIBRATION_DRAWS", 10)
     actual = np.resize([0, 1, 2], count)
@@ -153,7 +153,7 @@ def test_a_small_test_set_lets_a_model_that_is_5_points_worse_hardly_ever_throug
     assert passed <= 2
 
 
-def test_few_pictures_on_which_two_models_agree_prove_nothing_and_the_reason_says_how_many_would():
+def test_few_pictures_on_which_models_agree_prove_nothing_and_the_reason_says_how_many_would():
     few = np.resize([0, 1, 2], 60)
     serving = result(few, 0.95, seed=1)
     candidate = serving + 1e-6 * np.eye(3)[few]  # another network, with the same answers
@@ -166,13 +166,13 @@ def test_few_pictures_on_which_two_models_agree_prove_nothing_and_the_reason_say
     assert "under 3.3 points cannot be told from chance on 60 pictures" in said["resolution"]
 
 
-def test_many_pictures_on_which_two_models_are_alike_prove_it():
+def test_many_pictures_on_which_models_agree_are_enough():
     serving = result(TRUTH, 0.95, seed=1)
     assert verdict(compare([group("", TRUTH, serving + 1e-6 * np.eye(3)[TRUTH], serving)]), {})["passed"]
 
 
 def test_small_losses_do_not_add_up_below_the_floor():
-    """A little worse than what serves, which was a little worse than the floor."""
+    """The candidate is a little worse than the serving release, which was a little worse than the floor."""
     lost = dataclasses.replace(
         compare([group("", TRUTH, result(TRUTH, 0.9, seed=1), result(TRUTH, 0.9, seed=1))])[0]
     )
@@ -182,7 +182,7 @@ def test_small_losses_do_not_add_up_below_the_floor():
     assert said["reason"] == "worse than what serves: floor accuracy"
 
 
-def test_the_served_path_is_judged_by_its_answers_and_by_how_often_it_finds_a_face():
+def test_the_served_path_is_compared_by_its_answers_and_its_share_of_found_faces():
     answers = result(TRUTH, 0.9, seed=1)
     often, seldom = (np.arange(len(TRUTH)) % 10 < tenths for tenths in (9, 3))
     blind = compare_served(TRUTH, Answers(seldom, answers), Answers(often, answers))
@@ -192,7 +192,7 @@ def test_the_served_path_is_judged_by_its_answers_and_by_how_often_it_finds_a_fa
     assert worse(compare_served(TRUTH, Answers(often, answers), Answers(seldom, answers))) == set()
 
 
-def test_a_verdict_can_be_written_as_json():
+def test_a_verdict_is_serializable_as_json():
     said = verdict([Comparison("accuracy", 3, 0.5, 0.6, -0.2, -0.1, "worse")], {})
     assert said["comparisons"] == [
         {

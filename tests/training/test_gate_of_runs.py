@@ -1,4 +1,4 @@
-"""The gate and what follows it, on real files: the model that serves passes against itself, a bad one does not."""
+"""The gate and the release step on files: the serving model passes against itself, a bad one does not."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def same(run: Path, tmp_path: Path) -> Path:
-    """A run that ships the very classifier that serves."""
+    """A run with the serving classifier."""
     folder = tmp_path / "same"
     shutil.copytree(run, folder)
     manifest = json.loads((BAKED / "manifest.json").read_text())
@@ -46,7 +46,7 @@ def same(run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worse(run: Path, tmp_path: Path) -> Path:
-    """A run of three epochs from nothing."""
+    """A run of three epochs from random weights."""
     return Path(shutil.copytree(run, tmp_path / "worse"))
 
 
@@ -64,7 +64,7 @@ def command(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object)
     return 0
 
 
-def test_the_model_that_serves_passes_against_itself(same: Path, pictures: Path) -> None:
+def test_the_serving_model_passes_against_itself(same: Path, pictures: Path) -> None:
     said = judge_run(same, pictures, open_release(""), open_release(""))
     assert said == json.loads((same / GATE).read_text())
     assert (said["passed"], said["reason"]) == (True, "nowhere worse than what serves")
@@ -75,7 +75,7 @@ def test_the_model_that_serves_passes_against_itself(same: Path, pictures: Path)
     }
 
 
-def test_what_passes_becomes_a_release_that_serving_takes(
+def test_a_run_that_passes_becomes_a_valid_release(
     same: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, report = tmp_path / "release", tmp_path / "report"
@@ -90,7 +90,7 @@ def test_what_passes_becomes_a_release_that_serving_takes(
     assert said["manifest_sha256"] == file_sha256(out / MANIFEST)
 
 
-def test_of_what_is_refused_there_is_no_release(
+def test_a_refused_run_gives_no_release(
     worse: Path,
     pictures: Path,
     tmp_path: Path,
@@ -106,7 +106,7 @@ def test_of_what_is_refused_there_is_no_release(
     assert "worse than what serves: accuracy" in (worse / "report" / "report.html").read_text()
 
 
-def test_without_test_pictures_there_is_nothing_to_judge_by(same: Path, tmp_path: Path) -> None:
+def test_without_test_pictures_the_gate_is_an_error(same: Path, tmp_path: Path) -> None:
     write_crops(tmp_path / "none", {"train": 1})
     with pytest.raises(TrainingError, match="no pictures in the split test"):
         judge_run(same, tmp_path / "none", open_release(""), open_release(""))

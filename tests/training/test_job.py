@@ -1,4 +1,4 @@
-"""Training jobs on SageMaker, by the SDK's real calls against moto."""
+"""Training jobs on SageMaker, with the SDK's calls against moto."""
 
 import dataclasses
 import hashlib
@@ -62,7 +62,7 @@ def started(sagemaker):
 
 @pytest.fixture
 def described(started):
-    """What AWS was told of it."""
+    """The job's description on AWS."""
     return boto3.client("sagemaker").describe_training_job(TrainingJobName=started.training_job_name)
 
 
@@ -77,7 +77,7 @@ def status(registry, version):
 
 
 def left_by(folder, started, **files):
-    """Put an archive where the job's model goes, of folders with these names and what fills them."""
+    """Put an archive of folders at the job's model address; a function fills each folder."""
     for name, fill in files.items():
         (folder / name).mkdir(parents=True)
         fill(folder / name)
@@ -107,7 +107,7 @@ def refused(folder):
     (folder / "gate.json").write_text(json.dumps({"passed": False, "reason": "worse: class mask: f1"}))
 
 
-def test_machines_time_disk_and_network_are_as_ordered(described):
+def test_instances_time_disk_and_network_are_as_specified(described):
     assert described["ResourceConfig"] == {
         "InstanceType": "ml.c7i.4xlarge",
         "InstanceCount": 2,
@@ -122,7 +122,7 @@ def test_machines_time_disk_and_network_are_as_ordered(described):
     assert {"Key": "team", "Value": "safety"} in tags
 
 
-def test_inputs_outputs_and_checkpoints_lie_where_a_second_try_finds_them(described):
+def test_inputs_outputs_and_checkpoints_have_the_same_addresses_in_a_second_try(described):
     uris = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in described["InputDataConfig"]}
     assert uris["pictures"] == SPEC.pictures
     assert (uris["serving"], uris["weights"]) == (f"s3://{BUCKET}/models/1.0.0/", SPEC.weights)
@@ -134,7 +134,7 @@ def test_inputs_outputs_and_checkpoints_lie_where_a_second_try_finds_them(descri
     }
 
 
-def test_the_code_of_this_checkout_is_staged_and_nothing_else(described):
+def test_only_the_code_of_this_checkout_is_staged(described):
     (code,) = [c for c in described["InputDataConfig"] if c["ChannelName"] == "code"]
     prefix = code["DataSource"]["S3DataSource"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
     staged = {key.removeprefix(prefix).lstrip("/") for key in keys(prefix)}
@@ -143,7 +143,7 @@ def test_the_code_of_this_checkout_is_staged_and_nothing_else(described):
     assert "training/weights/classifier.weights.h5" in staged
 
 
-def test_the_script_gets_its_hyperparameters_as_arguments_and_what_it_lacks_installed(described):
+def test_the_script_gets_hyperparameters_as_arguments_and_missing_packages_installed(described):
     (drivers,) = [c for c in described["InputDataConfig"] if c["ChannelName"] == "sm_drivers"]
     prefix = drivers["DataSource"]["S3DataSource"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
     script = boto3.client("s3").get_object(Bucket=BUCKET, Key=f"{prefix.rstrip('/')}/sm_train.sh")
@@ -154,13 +154,13 @@ def test_the_script_gets_its_hyperparameters_as_arguments_and_what_it_lacks_inst
     assert described["AlgorithmSpecification"]["TrainingImage"].endswith("tensorflow-training:2.21-cpu-py312")
 
 
-def test_the_container_knows_the_commit_and_where_to_track(sagemaker, tmp_path):
+def test_the_container_gets_the_commit_and_the_tracking_uri(sagemaker, tmp_path):
     result = job.trainer(SPEC, job.staged_code(tmp_path), sagemaker).environment
     assert result["MLFLOW_TRACKING_URI"] == SPEC.mlflow
     assert result["GIT_COMMIT"] == git_commit()
 
 
-def test_the_console_draws_loss_and_f1_from_the_lines_that_training_prints():
+def test_the_metric_definitions_match_the_lines_of_training():
     row = {"stage": 0, "epoch": 1, "accuracy": 0.5, "loss": 0.25, "val_macro_f1": 0.75, "val_accuracy": 0.8}
     line = json.dumps({**row, "val_mask_or_not": 0.9, "val_loss": 1e-05, "val_recall": 0.7, "val_ap50": 0.6})
     assert {name: float(re.search(regex, line)[1]) for name, regex in job.METRICS.items()} == {
@@ -174,7 +174,7 @@ def test_the_console_draws_loss_and_f1_from_the_lines_that_training_prints():
     }
 
 
-def test_an_own_image_needs_nothing_installed(sagemaker):
+def test_the_project_s_image_needs_no_installation(sagemaker):
     spec = JobSpec(
         "s3://p/", "1.1.0", BUCKET, SPEC.role, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/m:1"
     )
@@ -186,7 +186,7 @@ def test_an_own_image_needs_nothing_installed(sagemaker):
     assert result["ResourceConfig"]["InstanceCount"] == 1
 
 
-def test_what_a_job_made_is_published_registered_listed_and_approved(sagemaker, started, tmp_path):
+def test_the_release_of_a_job_is_published_registered_listed_and_approved(sagemaker, started, tmp_path):
     left_by(tmp_path / "model", started, one=release("1.1.0"))
 
     package = job.publish_job(started, BUCKET, sagemaker)
@@ -227,7 +227,7 @@ def test_of_several_instances_the_best_by_validation_is_published(sagemaker, sta
     assert job.publish_job(started, BUCKET, sagemaker)["CustomerMetadataProperties"]["version"] == "1.3.0-b"
 
 
-def test_nothing_is_published_of_a_run_that_the_gate_refused(sagemaker, started, tmp_path):
+def test_a_run_that_the_gate_refused_is_not_published(sagemaker, started, tmp_path):
     before = len(keys("models/"))
     left_by(tmp_path / "model", started, one=refused)
     with pytest.raises(TrainingError, match="worse: class mask: f1"):
@@ -254,14 +254,14 @@ def test_an_unknown_version_is_not_approved():
         ({"instances": 0}, "must be positive"),
     ],
 )
-def test_what_aws_would_refuse_is_refused_before_anything_starts(sagemaker, changed, reason):
+def test_invalid_specifications_are_refused_before_the_start(sagemaker, changed, reason):
     before = len(keys("training/"))
     with pytest.raises(TrainingError, match=reason):
         job.submit(dataclasses.replace(SPEC, **changed), sagemaker)
     assert len(keys("training/")) == before
 
 
-def test_a_gpu_machine_gets_the_image_for_gpus(sagemaker, tmp_path):
+def test_a_gpu_instance_gets_the_gpu_image(sagemaker, tmp_path):
     spec = dataclasses.replace(SPEC, instance_type="ml.g5.xlarge")
     image = job.trainer(spec, job.staged_code(tmp_path), sagemaker).training_image
     assert re.search(r"tensorflow-training:2\.\d+-gpu", image)

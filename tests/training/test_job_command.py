@@ -37,7 +37,7 @@ def aws():
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    """Run the command; returns what it printed, or its error."""
+    """Run the command, and return its output or its error."""
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["job", *arguments])
@@ -51,7 +51,7 @@ def command(monkeypatch, capsys):
 
 
 def leave_a_release(started, folder, version):
-    """What the container would have left of a run that passed."""
+    """Write the output of a container whose run passed."""
     shutil.copytree(BAKED, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
@@ -103,7 +103,7 @@ def test_a_job_that_is_not_waited_for_is_described_and_published_later(command, 
     )
 
 
-def test_what_the_stack_serves_is_compared_with(command):
+def test_the_stack_s_serving_release_is_the_reference(command):
     name = command(*SUBMIT, "--version", "1.3.0", "--no-wait").split()[1]
     result = boto3.client("sagemaker").describe_training_job(TrainingJobName=name)["InputDataConfig"]
     uris = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in result}
@@ -122,12 +122,12 @@ def test_what_the_stack_serves_is_compared_with(command):
         (["describe", "no-such-job"], "error: "),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(command, arguments, reason):
+def test_missing_arguments_are_reported_in_one_line(command, arguments, reason):
     said = command(*arguments)
     assert reason in said
     assert len(said.splitlines()) == 1
 
 
-def test_without_a_region_it_says_so(command, monkeypatch):
+def test_a_missing_region_is_reported(command, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert "error: No AWS region is set" in command("list")

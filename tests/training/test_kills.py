@@ -1,4 +1,4 @@
-"""Runs of each network that are killed ten times, at random moments, end with the figures of one that is not."""
+"""Runs of each network that are killed ten times at random end with the same figures as uninterrupted ones."""
 
 import json
 import multiprocessing
@@ -18,7 +18,7 @@ EPOCHS = sum(stage.epochs for stage in RECIPE.stages)
 
 @pytest.fixture(scope="module")
 def processes() -> multiprocessing.context.BaseContext:
-    """Processes that begin with TensorFlow imported, which takes longer than the run itself."""
+    """Processes that start with TensorFlow imported, because the import takes longer than the run."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.training.small_runs"])
     first = context.Process(target=int)  # waits for the import, which must not be in the time of a run
@@ -47,7 +47,7 @@ def test_ten_kills_change_nothing(
     processes: multiprocessing.context.BaseContext, data: Path, tmp_path: Path, network: str
 ) -> None:
     def run(out: Path, seconds: float | None = None) -> bool:
-        """Whether it ended by itself, before it was killed."""
+        """Return whether it ended before it was killed."""
         process = processes.Process(target=small_run, args=(network, data, out))
         process.start()
         process.join(seconds)

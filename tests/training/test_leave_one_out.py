@@ -1,4 +1,4 @@
-"""Each source is judged by a model that never saw it."""
+"""Each source is evaluated with a model that was trained without it."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from training.recipe import PARAMS, Recipe, Stage, read_recipe
 RECIPE = Recipe((Stage(96, 1, 1e-3, 60, None),), 24, 1)
 
 
-def test_a_source_is_judged_by_what_was_trained_without_it(
+def test_a_source_is_evaluated_with_a_model_trained_without_it(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learned = {}
@@ -28,7 +28,7 @@ def test_a_source_is_judged_by_what_was_trained_without_it(
         return out.name
 
     def judged(model: str, left_out: list, _: int) -> np.ndarray:
-        """Right about the gate, wrong about the ward."""
+        """A fake model that is right for one source and wrong for the other."""
         assert {s.example.source for s in left_out} == {model}
         return np.tile([9.0, 0, 0], (len(left_out), 1))
 

@@ -1,4 +1,4 @@
-"""The figures, against cases worked out by hand."""
+"""Metrics equal values calculated by hand."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ POSITIVE = np.array([True, False, True, False])
 SCORE = np.array([0.9, 0.8, 0.7, 0.1])
 
 
-def test_confusion_has_the_truth_in_rows() -> None:
+def test_the_confusion_matrix_has_actual_labels_in_rows() -> None:
     assert confusion_matrix(TRUTH, GUESS, 3).tolist() == [[3, 1, 0], [0, 1, 1], [1, 0, 1]]
 
 
@@ -41,7 +41,7 @@ def test_f1_is_the_harmonic_mean() -> None:
     assert f1[0] == pytest.approx(2 * 1 * 0.25 / 1.25)
 
 
-def test_a_class_never_seen_nor_said_scores_nothing_and_does_not_count() -> None:
+def test_a_class_that_does_not_occur_has_f1_0_and_does_not_count() -> None:
     confusion = np.array([[4, 0, 0], [0, 2, 0], [0, 0, 0]])
     assert precision_recall_f1(confusion)[2].tolist() == [1, 1, 0]
     assert macro_f1(confusion) == 1
@@ -84,11 +84,11 @@ def test_calibration_error_weighs_bins_by_their_count() -> None:
     assert calibration_error(confidence, correct, bins=10) == pytest.approx(0.5 * 0.075 + 0.5 * 0.025)
 
 
-def test_perfect_confidence_has_no_calibration_error() -> None:
+def test_perfect_predictions_have_no_calibration_error() -> None:
     assert calibration_error(np.ones(5), np.ones(5, bool)) == 0
 
 
-def test_wilson_interval_of_published_examples() -> None:
+def test_wilson_intervals_equal_published_examples() -> None:
     assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
     assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
     assert wilson_interval(0, 0) == (0, 1)
@@ -111,6 +111,6 @@ def test_figures_of_a_group() -> None:
     assert said["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
 
 
-def test_figures_of_nothing_are_nothing() -> None:
+def test_figures_of_an_empty_group_are_empty() -> None:
     said = figures(np.array([], np.int64), np.empty((0, 3)))
     assert (said["n"], said["accuracy"], said["macro_f1"], said["calibration_error"]) == (0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The network, what of it is frozen, and the graph that ships."""
+"""The network, its freezing, and the served graph."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ def with_whole_mobilenet() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Starting weights in Keras' own form, drawn at random."""
+    """Random starting weights in Keras' format."""
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
     WHOLE(include_top=False, weights=None, input_shape=(None, None, 3)).save_weights(path)
@@ -64,7 +64,7 @@ def test_logits_are_those_of_the_backbone_s_features(model: keras.Model) -> None
     assert np.allclose(model(pixels), features @ kernel + bias, atol=1e-4)
 
 
-def test_scaling_is_inside(model: keras.Model) -> None:
+def test_the_model_includes_scaling(model: keras.Model) -> None:
     scaling = next(layer for layer in model.layers if isinstance(layer, keras.layers.Rescaling))
     assert np.allclose(scaling(np.array([0.0, 127.5, 255.0])), [-1, 0, 1])
 
@@ -75,19 +75,19 @@ def test_batch_statistics_follow_quickly(model: keras.Model) -> None:
     assert max(momenta) <= 0.9
 
 
-def test_freezing_all_leaves_the_head(model: keras.Model) -> None:
+def test_freezing_all_trains_only_the_head(model: keras.Model) -> None:
     freeze_until(model.get_layer(BACKBONE), None)
     assert [w.path.split("/")[0] for w in model.trainable_weights] == ["logits", "logits"]
 
 
-def test_freezing_until_a_block_leaves_what_follows(model: keras.Model) -> None:
+def test_freezing_up_to_a_block_trains_the_later_ones(model: keras.Model) -> None:
     freeze_until(model.get_layer(BACKBONE), 3)
     free = trainable(model)
     assert {"block_4_expand", "block_16_project_BN", "Conv_1"} <= free
     assert not {"Conv1", "bn_Conv1", "block_1_expand", "block_3_project_BN"} & free
 
 
-def test_freezing_until_block_nought_frees_everything(model: keras.Model) -> None:
+def test_freezing_up_to_block_0_trains_everything(model: keras.Model) -> None:
     freeze_until(model.get_layer(BACKBONE), 3)
     freeze_until(model.get_layer(BACKBONE), 0)
     assert {"Conv1", "block_1_expand", "Conv_1"} <= trainable(model)
@@ -108,7 +108,7 @@ def test_the_projection_is_that_of_the_features(model: keras.Model) -> None:
 
 
 def test_the_projection_never_changes() -> None:
-    """Drift compares numbers of one release with those of another: the first of them are written down here."""
+    """Drift compares projections of different releases, so the first values are fixed here."""
     matrix = projection_matrix(1280)
     assert matrix.shape == (1280, 16)
     assert matrix.dtype == np.float32
@@ -116,7 +116,7 @@ def test_the_projection_never_changes() -> None:
     assert matrix[0, :3] == pytest.approx([0.3335101, -0.1725158, -0.068672], abs=1e-6)
 
 
-def test_weights_come_back_as_they_were_saved(model: keras.Model, tmp_path: Path) -> None:
+def test_weights_survive_saving_and_loading(model: keras.Model, tmp_path: Path) -> None:
     model.save_weights(tmp_path / "x.weights.h5")
     pixels = np.random.default_rng(0).integers(0, 256, (1, 96, 96, 3)).astype(np.float32)
     assert np.allclose(load_trained(tmp_path / "x.weights.h5")(pixels), model(pixels), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Other people's detectors, asked as ours is."""
+"""Other detectors, evaluated like the project's own."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from training.detector.scenes import Scene
 peers = pytest.importorskip("training.peers", reason="needs the extra `peers`")
 
 
-def test_aizoos_anchors_are_as_many_as_its_network_tells() -> None:
+def test_the_number_of_aizoo_s_anchors_equals_its_network_s_outputs() -> None:
     centres, sides = peers.aizoo_anchors()
     assert centres.shape == sides.shape == (5972, 2)
     assert centres[:5].tolist() == [pytest.approx([0.5 / 33] * 2)] * 4 + [pytest.approx([1.5 / 33, 0.5 / 33])]
@@ -19,7 +19,7 @@ def test_aizoos_anchors_are_as_many_as_its_network_tells() -> None:
     assert sides[2, 0] < sides[2, 1]
 
 
-def test_boxes_are_moved_by_shares_of_their_sides() -> None:
+def test_boxes_are_shifted_relative_to_their_sides() -> None:
     found = Detections(np.array([[10, 20, 30, 60]], np.float32), np.array([0.5], np.float32))
     assert peers.moved(found, (0.1, 0.25, -0.1, 0)).boxes.tolist() == [[12, 30, 28, 60]]
 
@@ -38,5 +38,5 @@ def test_detectors_are_compared_on_the_same_scenes() -> None:
     assert result["half"] == {"faces": 20, "recall_at_0.1_false": 0.5, "ap50": 0.5}
 
 
-def test_centerface_finds_nothing_where_there_is_nothing() -> None:
+def test_centerface_finds_nothing_in_an_empty_picture() -> None:
     assert len(peers.centerface()(np.full((64, 96, 3), 90, np.uint8)).scores) == 0

@@ -1,4 +1,4 @@
-"""The pipeline's definition, and that AWS takes it (moto)."""
+"""The pipeline's definition, and its creation with moto."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def definition(pipeline):
 
 @pytest.fixture(scope="module")
 def steps(definition):
-    """The arguments of each step, those within the condition too."""
+    """Return the arguments of each step, including those in the condition."""
     found = {step["Name"]: step["Arguments"] for step in definition["Steps"]}
     for branch in ("IfSteps", "ElseSteps"):
         found |= {step["Name"]: step["Arguments"] for step in found["Passed"][branch]}
@@ -71,7 +71,7 @@ def outputs(step):
     return {one["OutputName"]: one["S3Output"] for one in step["ProcessingOutputConfig"]["Outputs"]}
 
 
-def test_steps_come_in_their_order(definition):
+def test_steps_have_the_right_order(definition):
     assert [(step["Name"], step["Type"]) for step in definition["Steps"]] == [
         ("Prepare", "Processing"),
         ("Train", "Training"),
@@ -80,7 +80,7 @@ def test_steps_come_in_their_order(definition):
     ]
 
 
-def test_an_execution_may_be_given_other_pictures_and_another_release_to_compare_with(definition):
+def test_an_execution_can_set_pictures_and_the_release_to_compare_with(definition):
     defaults = {one["Name"]: one["DefaultValue"] for one in definition["Parameters"]}
     assert defaults["InputData"] == f"s3://{BUCKET}/pictures/"
     assert defaults["Serving"] == "stack:maskwatch-dev"  # asked when it runs
@@ -88,7 +88,7 @@ def test_an_execution_may_be_given_other_pictures_and_another_release_to_compare
     assert {"Stages", "Batch", "Seed", "InstanceType", "TrainingInstanceType"} <= defaults.keys()
 
 
-def test_every_job_runs_the_same_image_as_the_same_role_and_tracks(steps):
+def test_every_job_has_the_same_image_role_and_tracking(steps):
     for name in ("Prepare", "Evaluate"):
         assert steps[name]["AppSpecification"]["ImageUri"] == IMAGE
         assert steps[name]["RoleArn"] == ROLE
@@ -97,7 +97,7 @@ def test_every_job_runs_the_same_image_as_the_same_role_and_tracks(steps):
     assert steps["Train"]["Environment"] == {"MLFLOW_TRACKING_URI": MLFLOW}
 
 
-def test_the_pictures_are_prepared_where_they_were_put(steps):
+def test_preparation_reads_the_input_data(steps):
     assert command(steps["Prepare"])[:3] == ["python", "-m", "training.prepare"]
     assert inputs(steps["Prepare"])["pictures"]["S3Uri"] == {"Get": "Parameters.InputData"}
     assert argument(steps["Prepare"], "--data") == inputs(steps["Prepare"])["pictures"]["LocalPath"]
@@ -105,7 +105,7 @@ def test_the_pictures_are_prepared_where_they_were_put(steps):
     assert argument(steps["Prepare"], "--out") == f"{written}/pictures"
 
 
-def test_training_and_evaluation_take_what_was_prepared(steps):
+def test_training_and_evaluation_read_the_prepared_pictures(steps):
     prepared = joined(
         {"Get": "Steps.Prepare.ProcessingOutputConfig.Outputs['prepared'].S3Output.S3Uri"}, "pictures"
     )
@@ -121,7 +121,7 @@ def test_training_and_evaluation_take_what_was_prepared(steps):
     assert inputs(steps["Evaluate"])["run"]["S3Uri"] == {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}
 
 
-def test_evaluation_writes_the_release_where_predict_looks_for_it(steps):
+def test_evaluation_writes_the_release_to_the_models_bucket(steps):
     evaluate = steps["Evaluate"]
     assert command(evaluate)[:3] == ["python", "-m", "training.judge"]
     assert outputs(evaluate)["release"]["S3Uri"] == joined(f"s3://{BUCKET}/models", ID, "")
@@ -133,7 +133,7 @@ def test_evaluation_writes_the_release_where_predict_looks_for_it(steps):
     assert argument(evaluate, "--serving") == {"Get": "Parameters.Serving"}
 
 
-def test_the_condition_is_what_the_gate_said(definition, steps):
+def test_the_condition_is_the_gate_s_verdict(definition, steps):
     (evaluate,) = [step for step in definition["Steps"] if step["Name"] == "Evaluate"]
     (file,) = evaluate["PropertyFiles"]
     assert file == {"PropertyFileName": "Gate", "OutputName": "report", "FilePath": "gate.json"}
@@ -149,11 +149,11 @@ def test_the_condition_is_what_the_gate_said(definition, steps):
     assert [step["Type"] for step in steps["Passed"]["ElseSteps"]] == ["Fail"]
 
 
-def test_a_refusal_says_why(steps):
+def test_a_refusal_has_the_reason(steps):
     assert "'Path': 'reason'" in str(steps["Refused"]["ErrorMessage"])
 
 
-def test_what_passes_is_registered_to_be_approved_with_what_the_gate_said(steps):
+def test_a_release_that_passes_is_registered_pending_approval_with_the_verdict(steps):
     register = steps["Register"]
     assert register["ModelPackageGroupName"] == "maskwatch-dev"
     assert register["ModelApprovalStatus"] == "PendingManualApproval"
@@ -171,7 +171,7 @@ def test_what_passes_is_registered_to_be_approved_with_what_the_gate_said(steps)
 
 
 def filled_in(value, known):
-    """A step's arguments with what the pipeline puts in the place of references."""
+    """Return a step's arguments with references resolved."""
     match value:
         case {"Std:JsonGet": {"Path": path}}:
             return known[path]
@@ -186,8 +186,8 @@ def filled_in(value, known):
     return value
 
 
-def test_what_is_registered_is_pinned_to_the_release_that_the_gate_let_through(steps, tmp_path):
-    """Approved in the console, it is promoted as it was judged, or not at all."""
+def test_the_registered_package_has_the_digest_of_the_release_that_passed(steps, tmp_path):
+    """A package approved in the console is promoted exactly as the gate passed it, or refused."""
     s3, registry = boto3.client("s3"), boto3.client("sagemaker")
     folder = shutil.copytree(BAKED, tmp_path / "release")
     manifest = json.loads((folder / MANIFEST).read_text()) | {"version": "p1q2r3s4t5u6"}
@@ -219,7 +219,7 @@ def test_what_is_registered_is_pinned_to_the_release_that_the_gate_let_through(s
         verify(package.release, version, package.digest, s3)
 
 
-def test_train_goes_on_from_its_checkpoints_is_cached_and_tried_again(definition, steps):
+def test_training_resumes_from_checkpoints_is_cached_and_retried(definition, steps):
     assert steps["Train"]["CheckpointConfig"]["S3Uri"] == joined(f"s3://{BUCKET}/training", "checkpoints", ID)
     (train,) = [step for step in definition["Steps"] if step["Name"] == "Train"]
     assert train["CacheConfig"] == {"Enabled": True, "ExpireAfter": "P30D"}
@@ -227,7 +227,7 @@ def test_train_goes_on_from_its_checkpoints_is_cached_and_tried_again(definition
     assert {"Step.THROTTLING", "SageMaker.CAPACITY_ERROR"} <= faults
 
 
-def test_the_detector_has_a_pipeline_of_its_own_and_spot_machines_where_asked_for(pipeline):
+def test_the_detector_has_its_own_pipeline_and_optional_spot_instances(pipeline):
     from training.aws.pipeline import PipelineSpec, build, session_for  # noqa: PLC0415
 
     spec = PipelineSpec("maskwatch-dev", BUCKET, ROLE, IMAGE, network="detector", spot=True)

@@ -1,4 +1,4 @@
-"""Bring your own pictures: what is wrong with a folder is told, what is usable is copied."""
+"""`prepare` reports the problems of a folder, and copies the usable pictures."""
 
 import csv
 import errno
@@ -37,7 +37,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 class Told:
-    """What a person would have read."""
+    """Return the printed output."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -54,14 +54,14 @@ def names(folder: Path) -> set[str]:
 
 
 def content(folder: Path) -> list[tuple]:
-    """Everything that training is told, but for the names of files."""
+    """Return everything that training reads, except file names."""
     samples = load(find(folder)).samples
     return sorted(
         (s.sha256, s.example.split, s.example.label, s.example.source, str(s.face)) for s in samples
     )
 
 
-def test_good_pictures_come_out_as_they_went_in(pictures: Path, tmp_path: Path, judge: Network) -> None:
+def test_good_pictures_are_copied_unchanged(pictures: Path, tmp_path: Path, judge: Network) -> None:
     report = prepare(pictures, tmp_path / "out", judge, Told())
     assert content(tmp_path / "out") == content(pictures)
     assert report["fingerprint"] == load(find(tmp_path / "out")).fingerprint
@@ -85,7 +85,7 @@ def test_a_flat_folder_gets_its_splits(tmp_path: Path, judge: Network) -> None:
     assert {e.split for e in find(tmp_path / "out")} == {"train", "val", "test"}
 
 
-def test_what_cannot_be_read_is_left_out_and_told(pictures: Path, tmp_path: Path, judge: Network) -> None:
+def test_unreadable_files_are_left_out_and_reported(pictures: Path, tmp_path: Path, judge: Network) -> None:
     (pictures / "crops" / "train" / "mask" / "cut.jpg").write_bytes(encode(draw("mask", 9))[:200])
     (pictures / "crops" / "train" / "mask" / "notes.jpg").write_text("not a picture")
     result = Told()
@@ -95,9 +95,7 @@ def test_what_cannot_be_read_is_left_out_and_told(pictures: Path, tmp_path: Path
     assert content(tmp_path / "out") == content(pictures)
 
 
-def test_a_copy_in_another_split_stays_where_it_judges(
-    pictures: Path, tmp_path: Path, judge: Network
-) -> None:
+def test_a_duplicate_in_two_splits_is_kept_in_test(pictures: Path, tmp_path: Path, judge: Network) -> None:
     crops = pictures / "crops"
     shutil.copy(crops / "test" / "mask" / "test_2.jpg", crops / "train" / "mask" / "leak.jpg")
     result = Told()
@@ -107,9 +105,7 @@ def test_a_copy_in_another_split_stays_where_it_judges(
     assert report["pictures"]["test"]["mask"] == 3
 
 
-def test_a_picture_saved_anew_in_another_split_is_seen_too(
-    pictures: Path, tmp_path: Path, judge: Network
-) -> None:
+def test_a_re_encoded_duplicate_is_noticed(pictures: Path, tmp_path: Path, judge: Network) -> None:
     crops = pictures / "crops"
     (crops / "train" / "no_mask" / "leak.jpg").write_bytes(encode(draw("no_mask", 1002), quality=95))
     result = Told()
@@ -118,7 +114,7 @@ def test_a_picture_saved_anew_in_another_split_is_seen_too(
 
 
 @pytest.mark.parametrize("change", ["resized", "mirrored"])
-def test_a_resized_or_mirrored_copy_in_another_split_is_seen_too(
+def test_a_resized_or_mirrored_duplicate_is_noticed(
     pictures: Path, tmp_path: Path, judge: Network, change: str
 ) -> None:
     picture = draw("no_mask", 2002)
@@ -133,7 +129,7 @@ def test_a_resized_or_mirrored_copy_in_another_split_is_seen_too(
 
 
 def test_every_line_about_a_scene_is_kept(pictures: Path, tmp_path: Path, judge: Network) -> None:
-    """Small faces too, and those without a class: what is not in the table is learned as background."""
+    """Small faces and faces without a class are kept, because faces missing in the table train as background."""
     table = pictures / "frames.csv"
     table.write_text(
         table.read_text().replace("112,no_mask", "112,face").replace("112,incorrect", "112,ignore")
@@ -159,16 +155,14 @@ def test_a_scene_that_looks_like_one_of_another_split_is_left_out(
     assert report["scenes"] == {"train": 1, "test": 1}
 
 
-def test_a_scene_that_cannot_be_read_is_left_out_and_told(
-    pictures: Path, tmp_path: Path, judge: Network
-) -> None:
+def test_an_unreadable_scene_is_left_out_and_reported(pictures: Path, tmp_path: Path, judge: Network) -> None:
     (pictures / "frames" / "train.jpg").write_bytes(b"nothing")
     report = prepare(pictures, tmp_path / "out", judge, Told())
     assert list(report["unreadable"]) == ["frames/train.jpg"]
     assert [scene.split for scene in load_scenes(tmp_path / "out")] == ["test"]
 
 
-def test_where_the_face_in_a_portrait_is_is_kept(pictures: Path, tmp_path: Path, judge: Network) -> None:
+def test_the_boxes_of_portraits_are_kept(pictures: Path, tmp_path: Path, judge: Network) -> None:
     (pictures / "crops.csv").write_text(
         "file,source,xmin,ymin,xmax,ymax\ncrops/train/mask/train_2.jpg,gate,10,12,50,60\n"
     )
@@ -205,9 +199,7 @@ def test_one_class_alone_is_refused(tmp_path: Path, judge: Network) -> None:
         prepare(tmp_path / "flat", tmp_path / "out", judge, Told())
 
 
-def test_two_labels_are_enough_and_it_is_told_what_that_means(
-    pictures: Path, tmp_path: Path, judge: Network
-) -> None:
+def test_two_labels_are_enough_with_a_note(pictures: Path, tmp_path: Path, judge: Network) -> None:
     for split in ("train", "val", "test"):
         shutil.rmtree(pictures / "crops" / split / "incorrect")
     result = Told()
@@ -258,7 +250,7 @@ def test_folders_whose_names_were_swapped_are_suspected(tmp_path: Path, judge: N
     assert "is the folder named right?" in result
 
 
-def test_a_few_doubts_are_no_swapped_folder(pictures: Path) -> None:
+def test_a_few_doubtful_labels_give_no_warning(pictures: Path) -> None:
     samples = load(find(pictures)).split("train")
     assert swapped_folders(samples, [(samples[0], "no_mask", 0.99)]) == []
 
@@ -273,7 +265,7 @@ def test_a_folder_of_something_else_is_not_overwritten(
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "my only copy"
 
 
-def test_what_does_not_fit_on_the_disk_is_not_begun(
+def test_a_data_set_that_does_not_fit_on_the_disk_is_refused_at_the_start(
     pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")  # noqa: PYI024 -- as shutil's
@@ -283,7 +275,7 @@ def test_what_does_not_fit_on_the_disk_is_not_begun(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_disk_that_fills_up_meanwhile_leaves_what_was_there(
+def test_if_the_disk_fills_up_the_previous_output_is_kept(
     pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(pictures, tmp_path / "out", judge, Told())
@@ -304,7 +296,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_what_was_there(
     assert names(tmp_path / "out") == before
 
 
-def test_the_command_tells_in_one_line_what_is_wrong(
+def test_errors_are_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()

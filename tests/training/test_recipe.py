@@ -1,4 +1,4 @@
-"""What params.yaml and hyperparameters may say."""
+"""Recipes in params.yaml and hyperparameters are validated."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_weights_of_bare_faces_are_numbers_above_0(tmp_path: Path, weights: str)
 
 
 @pytest.mark.parametrize("text", ["", "classifier: 3", "classifier: {seed: 1}", "classifier: ["])
-def test_parameters_that_say_too_little_are_refused(tmp_path: Path, text: str) -> None:
+def test_incomplete_parameters_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(TrainingError, match=r"params\.yaml: invalid training parameters"):
         read_recipe(tmp_path / "params.yaml", "classifier", "release")
@@ -45,7 +45,7 @@ def test_parameters_that_say_too_little_are_refused(tmp_path: Path, text: str) -
         {"train_samples": 0},
     ],
 )
-def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+def test_invalid_numbers_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(TrainingError, match="cannot train so"):
         recipe_from([GOOD | wrong], 64, 1)
 

@@ -1,4 +1,4 @@
-"""From a run to a release that serving takes."""
+"""A run becomes a valid release."""
 
 import hashlib
 import json
@@ -29,9 +29,7 @@ def gated(run: Path, *, passed: bool = True) -> Path:
     return copy
 
 
-def test_what_is_written_loads_and_answers_the_same(
-    evaluated: Path, dataset: Dataset, tmp_path: Path
-) -> None:
+def test_the_release_loads_and_answers_the_same(evaluated: Path, dataset: Dataset, tmp_path: Path) -> None:
     written = write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated))
     loaded = load_release(tmp_path)
     assert loaded == written
@@ -43,7 +41,7 @@ def test_what_is_written_loads_and_answers_the_same(
     assert before.probabilities == after.probabilities
 
 
-def test_the_manifest_says_where_it_comes_from(evaluated: Path, tmp_path: Path) -> None:
+def test_the_manifest_has_the_origin(evaluated: Path, tmp_path: Path) -> None:
     manifest = write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated)).manifest
     assert manifest["labels"] == list(LABELS)
     metrics = json.loads((evaluated / METRICS).read_text())
@@ -54,7 +52,7 @@ def test_the_manifest_says_where_it_comes_from(evaluated: Path, tmp_path: Path) 
     assert {"created", "git_commit"} <= manifest.keys()
 
 
-def test_the_detector_that_was_not_trained_is_kept(evaluated: Path, tmp_path: Path) -> None:
+def test_a_detector_that_was_not_trained_is_kept(evaluated: Path, tmp_path: Path) -> None:
     serving = open_release("")
     written = write_release(tmp_path, "1.2.3", serving, gated(evaluated))
     assert (written.detector, written.min_detection) == (serving.detector, serving.min_detection)
@@ -74,13 +72,13 @@ def test_one_changed_byte_is_refused(evaluated: Path, tmp_path: Path) -> None:
         load_release(tmp_path)
 
 
-def test_a_run_that_was_not_judged_is_not_released(evaluated: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_verdict_is_not_released(evaluated: Path, tmp_path: Path) -> None:
     run = shutil.copytree(evaluated, tmp_path / "run", ignore=shutil.ignore_patterns(GATE))
     with pytest.raises(TrainingError, match="has not passed through the gate; run `make judge`"):
         write_release(tmp_path / "out", "1.2.3", open_release(""), run)
 
 
-def test_a_run_that_was_converted_again_since_is_not_released(evaluated: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_converted_after_the_verdict_is_not_released(evaluated: Path, tmp_path: Path) -> None:
     run = gated(shutil.copytree(evaluated, tmp_path / "run"))
     shipped_file = run / f"{json.loads((run / CONVERSION).read_text())['shipped']}.tflite"
     shipped_file.write_bytes(shipped_file.read_bytes() + b"0")
@@ -88,7 +86,7 @@ def test_a_run_that_was_converted_again_since_is_not_released(evaluated: Path, t
         write_release(tmp_path / "out", "1.2.3", open_release(""), run)
 
 
-def test_what_the_gate_refused_is_released_only_with_a_reason(evaluated: Path, tmp_path: Path) -> None:
+def test_a_refused_run_is_released_only_with_a_reason(evaluated: Path, tmp_path: Path) -> None:
     run = gated(shutil.copytree(evaluated, tmp_path / "run"), passed=False)
     with pytest.raises(TrainingError, match=r"the gate refused .*: worse: accuracy"):
         write_release(tmp_path / "out", "1.2.3", open_release(""), run)
@@ -97,7 +95,7 @@ def test_what_the_gate_refused_is_released_only_with_a_reason(evaluated: Path, t
     assert written.manifest["released_despite"] == despite
 
 
-def test_a_new_release_does_not_keep_the_baseline_of_the_one_before(evaluated: Path, tmp_path: Path) -> None:
+def test_a_new_release_does_not_keep_the_previous_baseline(evaluated: Path, tmp_path: Path) -> None:
     (tmp_path / BASELINE).write_text("{}")
     write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated))
     assert not (tmp_path / BASELINE).exists()

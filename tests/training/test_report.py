@@ -1,4 +1,4 @@
-"""The report: all of it there, nothing fetched from elsewhere, no picture but in the page."""
+"""The report is complete and self-contained; only the page contains pictures."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def report(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_its_files(report: Path) -> None:
+def test_the_report_has_all_files(report: Path) -> None:
     assert {path.name for path in report.iterdir()} == {
         "report.html",
         "model-card.md",
@@ -28,26 +28,26 @@ def test_its_files(report: Path) -> None:
     }
 
 
-def test_the_page_needs_nothing_else(report: Path) -> None:
+def test_the_page_is_self_contained(report: Path) -> None:
     page = (report / "report.html").read_text()
     assert page.count("data:image/svg+xml;base64,") == len(PLOTS)
     assert page.count("data:image/png;base64,") == 1
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 
-def test_plots_hold_no_picture_of_anyone(report: Path) -> None:
+def test_plots_contain_no_pictures_of_people(report: Path) -> None:
     for name in PLOTS - {"confusion"}:
         assert "<image" not in (report / f"{name}.svg").read_text(), name
     assert (report / "confusion.svg").stat().st_size < 30_000
 
 
-def test_the_same_run_makes_the_same_plots(report: Path, evaluated: Path, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_plots(report: Path, evaluated: Path, tmp_path: Path) -> None:
     write_report(evaluated, tmp_path)
     for name in PLOTS:
         assert (tmp_path / f"{name}.svg").read_bytes() == (report / f"{name}.svg").read_bytes()
 
 
-def test_the_card_tells_the_figures(report: Path) -> None:
+def test_the_model_card_has_the_figures(report: Path) -> None:
     card = (report / "model-card.md").read_text()
     metrics = json.loads((report / "report.json").read_text())["metrics"]
     assert f"**{100 * metrics['overall']['macro_f1']:.1f}%**" in card
@@ -66,7 +66,7 @@ def test_the_card_tells_the_figures(report: Path) -> None:
         assert f"| {source} |" in card
 
 
-def test_the_tables_of_the_card_are_whole(report: Path) -> None:
+def test_the_tables_of_the_model_card_are_complete(report: Path) -> None:
     rows = [line for line in (report / "model-card.md").read_text().splitlines() if line.startswith("|")]
     assert len(rows) > 50
     for above, below in pairwise(rows):
@@ -74,7 +74,7 @@ def test_the_tables_of_the_card_are_whole(report: Path) -> None:
             assert above.count("|") == below.count("|")
 
 
-def test_the_plots_that_the_card_shows_are_there(report: Path) -> None:
+def test_the_plots_in_the_model_card_exist(report: Path) -> None:
     shown = re.findall(r"!\[[^]]*\]\((.+?)\)", (report / "model-card.md").read_text())
     assert {f"{name}.svg" for name in PLOTS} == set(shown)
 

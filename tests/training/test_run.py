@@ -78,7 +78,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stopped(folder: Path, target: object, name: str, error: BaseException, call: int) -> None:
-    """A run whose so-manieth call of a function raises instead."""
+    """Return a run in which the nth call of a function raises an error."""
     real, calls = getattr(target, name), 0
 
     def stopping(*arguments: object, **named: object) -> object:
@@ -108,7 +108,7 @@ def test_a_finished_run_leaves_its_state_and_weights_without_optimizer(uninterru
     )
 
 
-def test_a_finished_run_given_again_is_left_as_it_is(uninterrupted: Path) -> None:
+def test_repeating_a_finished_run_changes_nothing(uninterrupted: Path) -> None:
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in uninterrupted.iterdir()}
     model = go(uninterrupted)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in uninterrupted.iterdir()} == before
@@ -118,7 +118,7 @@ def test_a_finished_run_given_again_is_left_as_it_is(uninterrupted: Path) -> Non
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 5])
-def test_a_kill_between_checkpoint_and_state_costs_an_epoch_and_changes_nothing(
+def test_a_kill_between_checkpoint_and_state_repeats_an_epoch_with_the_same_result(
     uninterrupted: Path, tmp_path: Path, call: int
 ) -> None:
     stopped(tmp_path, module, "_write_state", KeyboardInterrupt(), call)
@@ -128,9 +128,7 @@ def test_a_kill_between_checkpoint_and_state_costs_an_epoch_and_changes_nothing(
 
 
 @pytest.mark.parametrize("call", [1, 3, 5, 6])
-def test_a_disk_that_fills_up_leaves_a_run_to_go_on_with(
-    uninterrupted: Path, tmp_path: Path, call: int
-) -> None:
+def test_a_run_can_be_resumed_after_the_disk_was_full(uninterrupted: Path, tmp_path: Path, call: int) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     stopped(tmp_path, keras.Model, "save_weights", full, call)
     go(tmp_path)
@@ -144,7 +142,7 @@ def cut_in_half(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [Path.unlink, cut_in_half])
 @pytest.mark.parametrize("epochs", [1, 2, 3, 4])
-def test_a_checkpoint_that_is_lost_or_half_written_counts_as_missing(
+def test_a_lost_or_incomplete_checkpoint_counts_as_missing(
     uninterrupted: Path, tmp_path: Path, spoil: Callable[[Path], None], epochs: int
 ) -> None:
     stopped(tmp_path, module, "_write_state", KeyboardInterrupt(), epochs + 1)
@@ -154,7 +152,7 @@ def test_a_checkpoint_that_is_lost_or_half_written_counts_as_missing(
     assert same(history(tmp_path), history(uninterrupted))
 
 
-def test_weights_that_are_half_written_are_written_again(uninterrupted: Path, tmp_path: Path) -> None:
+def test_incomplete_weights_are_written_again(uninterrupted: Path, tmp_path: Path) -> None:
     stopped(
         tmp_path, keras.Model, "save_weights", KeyboardInterrupt(), 6
     )  # the trained weights, after five epochs
@@ -164,7 +162,7 @@ def test_weights_that_are_half_written_are_written_again(uninterrupted: Path, tm
         assert one == pytest.approx(other, abs=1e-4)
 
 
-def test_two_runs_with_one_seed_end_with_the_same_figures(uninterrupted: Path, tmp_path: Path) -> None:
+def test_two_runs_with_the_same_seed_end_with_the_same_figures(uninterrupted: Path, tmp_path: Path) -> None:
     go(tmp_path)
     assert same(history(tmp_path), history(uninterrupted))
 
@@ -190,7 +188,7 @@ def test_a_run_with_other_parameters_is_refused(uninterrupted: Path, other: Reci
     assert (uninterrupted / STATE).read_bytes() == before
 
 
-def test_replacing_begins_anew_only_where_the_run_is_another(uninterrupted: Path, tmp_path: Path) -> None:
+def test_the_option_to_replace_affects_only_a_different_run(uninterrupted: Path, tmp_path: Path) -> None:
     go(tmp_path, replace(RECIPE, seed=2))
     (tmp_path / "report").mkdir()
     go(tmp_path, replace=True)
@@ -201,13 +199,13 @@ def test_replacing_begins_anew_only_where_the_run_is_another(uninterrupted: Path
     assert (tmp_path / WEIGHTS).stat().st_mtime_ns == written
 
 
-def test_a_state_that_is_none_is_told(tmp_path: Path) -> None:
+def test_an_invalid_state_is_reported(tmp_path: Path) -> None:
     (tmp_path / STATE).write_text('{"step": 3}')
     with pytest.raises(TrainingError, match="is not the state of a run"):
         go(tmp_path)
 
 
-def test_a_stage_ends_when_it_gets_no_better_and_its_best_epoch_counts(tmp_path: Path) -> None:
+def test_a_stage_stops_early_and_its_best_epoch_counts(tmp_path: Path) -> None:
     losses = iter([0.5, 0.4, 0.6, 0.7, 0.8])
     kept = []
 
@@ -222,7 +220,7 @@ def test_a_stage_ends_when_it_gets_no_better_and_its_best_epoch_counts(tmp_path:
         assert np.array_equal(one, other)
 
 
-def test_without_stages_the_result_is_what_it_started_from(tmp_path: Path) -> None:
+def test_without_stages_the_result_is_the_starting_weights(tmp_path: Path) -> None:
     go(tmp_path, replace(RECIPE, stages=()))
     assert (tmp_path / WEIGHTS).is_file()
 

@@ -1,4 +1,4 @@
-"""Which pictures an epoch draws."""
+"""The sampling of pictures in an epoch."""
 
 from pathlib import Path
 
@@ -26,12 +26,12 @@ def share(
     return float(sampling_weights(chosen, weights or {})[picked].sum())
 
 
-def test_classes_get_their_shares_however_rare_they_are() -> None:
+def test_classes_get_their_shares_even_if_rare() -> None:
     unequal = samples({("mask", "a"): 900, ("no_mask", "a"): 90, ("incorrect", "a"): 5})
     assert {label: share(unequal, label) for label in SHARES} == pytest.approx(SHARES)
 
 
-def test_a_source_counts_by_its_root() -> None:
+def test_a_source_is_weighted_by_the_root_of_its_size() -> None:
     chosen = samples({("mask", "large"): 400, ("mask", "small"): 4, ("no_mask", "large"): 10})
     ratio = share(chosen, "mask", "large") / share(chosen, "mask", "small")
     assert ratio == pytest.approx(10)
@@ -45,7 +45,7 @@ def test_bare_faces_of_a_source_are_drawn_as_often_as_the_recipe_says() -> None:
     assert share(chosen, "mask", "hands", {"hands": 3.0}) == pytest.approx(share(chosen, "mask", "a"))
 
 
-def test_chances_sum_to_one_without_a_class() -> None:
+def test_probabilities_sum_to_one_without_a_class() -> None:
     assert sampling_weights(samples({("mask", "a"): 3, ("no_mask", "b"): 7}), {}).sum() == pytest.approx(1)
 
 

@@ -1,4 +1,4 @@
-"""What is told of a release as clients meet it."""
+"""Figures of the served path."""
 
 import json
 from pathlib import Path
@@ -32,12 +32,12 @@ def test_every_portrait_and_scene_of_the_test_split_is_scored(result: dict) -> N
     assert 0 <= result["portraits"]["face_found"] <= 1
 
 
-def test_turned_portraits_are_told_by_the_angle(result: dict) -> None:
+def test_rotated_portraits_have_figures_by_angle(result: dict) -> None:
     assert list(result["turned"]) == ["90°", "180°", "270°"]
     assert all(one["n"] == 18 for one in result["turned"].values())
 
 
-def test_what_the_folder_does_not_say_is_left_out(result: dict) -> None:
+def test_figures_without_data_are_left_out(result: dict) -> None:
     assert result["fairness"] == {}
     assert result["peers"] == {}
 

@@ -1,4 +1,4 @@
-"""What the shipped release must show on real portraits, through the handler with its defaults."""
+"""Minimum accuracy of the shipped release on real portraits, through the handler with its defaults."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def figures(answers: list[Answer]) -> dict:
     )
 
 
-def test_only_what_is_too_small_is_refused(answers: list[Answer]) -> None:
+def test_only_too_small_pictures_are_refused(answers: list[Answer]) -> None:
     refused = [(example, body) for example, status, body in answers if status != 200]
     assert {body["type"] for _, body in refused} <= {"urn:maskwatch:problem:too-small"}
 
@@ -76,13 +76,13 @@ def test_calibration(figures: dict) -> None:
     assert figures["calibration_error"] <= 0.02
 
 
-def test_no_large_source_is_left_behind(figures: dict) -> None:
+def test_every_large_source_has_a_minimum_accuracy(figures: dict) -> None:
     shares = {n: f["mask_or_not_accuracy"] for n, f in figures["sources"].items() if f["n"] > 100}
     assert len(shares) > 5
     assert {name: share for name, share in shares.items() if share < 0.9} == {}
 
 
-def test_the_report_tells_these_very_figures(figures: dict) -> None:
+def test_the_report_has_the_same_figures(figures: dict) -> None:
     promised = json.loads(REPORT.read_text())["clients"]
     assert promised["version"] == predict.release.version
     for name in ("face_found", "mask_or_not_accuracy", "macro_f1", "calibration_error"):

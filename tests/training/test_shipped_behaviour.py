@@ -1,4 +1,4 @@
-"""How the shipped classifier behaves: what must not change its answer, what must, and what it may never miss."""
+"""Behavioural tests of the shipped classifier: invariances, expected changes, and minimum recall."""
 
 import io
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def classifier() -> Classifier:
 
 @pytest.fixture(scope="module")
 def pictures(data: Path) -> dict[str, list[Image.Image]]:
-    """Every tenth test picture, by label, those large enough to be sure of."""
+    """Every tenth test picture of sufficient size, by label."""
     chosen: dict[str, list[Image.Image]] = {}
     for label in LABELS:
         files = sorted((data / "crops" / "test" / label).iterdir())
@@ -58,7 +58,7 @@ SAME: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_the_answer_stays_when_the_picture_is(
+def test_the_answer_does_not_change_when_the_picture_is(
     classifier: Classifier, pictures: dict[str, list[Image.Image]], name: str
 ) -> None:
     images = [image for label in LABELS for image in pictures[label]]
@@ -67,7 +67,7 @@ def test_the_answer_stays_when_the_picture_is(
     assert np.abs(before - after).mean() <= 0.04
 
 
-def test_a_mask_drawn_over_a_bare_face_is_noticed(
+def test_a_mask_drawn_on_a_bare_face_is_noticed(
     classifier: Classifier, pictures: dict[str, list[Image.Image]]
 ) -> None:
     def masked(image: Image.Image) -> Image.Image:
@@ -82,7 +82,7 @@ def test_a_mask_drawn_over_a_bare_face_is_noticed(
     assert after > before + 0.2
 
 
-def test_hiding_the_mask_takes_the_certainty(
+def test_hiding_the_mask_reduces_the_confidence(
     classifier: Classifier, pictures: dict[str, list[Image.Image]]
 ) -> None:
     def hidden(image: Image.Image) -> Image.Image:
@@ -94,7 +94,7 @@ def test_hiding_the_mask_takes_the_certainty(
 
 
 @pytest.mark.parametrize("label", ["mask", "no_mask"])
-def test_large_faces_are_hardly_ever_missed(
+def test_large_faces_are_rarely_missed(
     classifier: Classifier, pictures: dict[str, list[Image.Image]], label: str
 ) -> None:
     guess = result(classifier, pictures[label]).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What the shipped detector must show on real scenes, through the code that serves."""
+"""Minimum figures of the shipped detector on real scenes, through the serving code."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def metrics(scenes: list[Scene]) -> dict:
     return evaluate(found, scenes, release.min_detection, release.detector)
 
 
-def test_the_manifest_tells_these_very_figures(metrics: dict) -> None:
+def test_the_manifest_has_the_same_figures(metrics: dict) -> None:
     promised = predict.release.manifest["detector"]["metrics"]
     for name in ("recall", "false_per_picture", "ap50", "recall_at_0.1_false"):
         assert promised[name] == pytest.approx(metrics["overall"][name], abs=0.01), name
@@ -41,7 +41,7 @@ def test_the_manifest_tells_these_very_figures(metrics: dict) -> None:
         assert promised["labels"][label]["ap50"] == pytest.approx(result["ap50"], abs=0.01)
 
 
-def test_where_no_face_is_none_is_found(metrics: dict) -> None:
+def test_no_face_is_found_in_pictures_without_faces(metrics: dict) -> None:
     assert metrics["face_free"]["patterns"]["false_per_picture"] <= 0.05
     assert metrics["face_free"]["backgrounds"]["false_per_picture"] <= 0.3
 
@@ -66,7 +66,7 @@ def answered(image: Image.Image, **options: object) -> Prediction:
 
 
 def boxes(prediction: Prediction) -> np.ndarray:
-    """Left, top, right, bottom of the faces, (faces, 4)."""
+    """Return left, top, right, bottom of the faces, (faces, 4)."""
     result = [
         (f.box.left, f.box.top, f.box.left + f.box.width, f.box.top + f.box.height) for f in prediction.faces
     ]
@@ -74,7 +74,7 @@ def boxes(prediction: Prediction) -> np.ndarray:
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """How many boxes of either have one of the other in their place, and how many there are."""
+    """Return how many boxes of both have a counterpart in the other, and the number of all boxes."""
     if not len(first) or not len(second):
         return 0, len(first) + len(second)
     same = overlap(first, second) >= SAME
@@ -83,7 +83,7 @@ def agreement(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def unchanged(scenes: list[Scene]) -> list[tuple[Image.Image, Prediction]]:
-    """Every fourth scene, and what is answered to it."""
+    """Every fourth scene, and the answer to it."""
     images = [Image.fromarray(scene.pixels) for scene in scenes[::4]]
     return [(image, answered(image)) for image in images]
 
@@ -111,10 +111,10 @@ def doubled(image: Image.Image) -> tuple[Prediction, np.ndarray]:
 @pytest.mark.parametrize(
     ("change", "least"), [(mirrored, 0.85), (turned_back_by_exif, 0.97), (doubled, 0.85)]
 )
-def test_the_same_scene_shown_otherwise_has_the_same_faces(
+def test_a_transformed_scene_has_the_same_faces(
     unchanged: list[tuple[Image.Image, Prediction]], change: object, least: float
 ) -> None:
-    """Of all boxes, at least this share has one in its place, half of it covered; and labels stay as they are."""
+    """At least this share of all boxes has a counterpart with half an overlap, with the same label."""
     agreed = there = same_label = pictures = 0
     for image, before in unchanged:
         after, found = change(image)
@@ -128,7 +128,7 @@ def test_the_same_scene_shown_otherwise_has_the_same_faces(
     assert same_label / pictures >= 0.9
 
 
-def test_a_scene_is_answered_with_every_face_and_a_summary(scenes: list[Scene]) -> None:
+def test_the_answer_to_a_scene_has_every_face_and_a_summary(scenes: list[Scene]) -> None:
     crowd = max(scenes, key=lambda scene: (scene.boxes[:, 3] - scene.boxes[:, 1] > 30).sum())
     event = api_event("POST", "/predict", content_type="image/jpeg", body=crowd.path.read_bytes())
     result = json.loads(predict.handler(event, None)["body"])

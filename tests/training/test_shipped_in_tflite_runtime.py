@@ -49,7 +49,7 @@ def both() -> tuple[dict, dict]:
     return answer(PYTHON), answer(Path(sys.executable))
 
 
-def test_each_runs_in_its_own_runtime(both: tuple[dict, dict]) -> None:
+def test_each_process_uses_its_runtime(both: tuple[dict, dict]) -> None:
     old, new = both
     assert (old["runtime"], old["version"]) == ("tflite_runtime", "2.14.0")
     assert new["runtime"] == "ai_edge_litert"

@@ -1,4 +1,4 @@
-"""The shipped release and the weights beside it belong together."""
+"""The shipped release was converted from the stored weights."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from functions.inference.release import load_release
 WEIGHTS = Path(__file__).parents[2] / "training" / "weights"
 
 
-def test_the_weights_to_fine_tune_are_those_that_ship() -> None:
+def test_the_stored_weights_are_those_of_the_shipped_release() -> None:
     manifest = load_release(BAKED).manifest
     for promised in (manifest["trained_weights"], manifest["detector"]["trained_weights"]):
         file = WEIGHTS / promised["file"]

@@ -16,7 +16,7 @@ from training.recipe import Recipe, Stage
 def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stand-ins for training: the model knows what is drawn, and must never judge what it was trained on."""
+    """Fake training: the model knows the true labels, and must not predict pictures it was trained on."""
     crops = [s for s in dataset.samples if not s.example.in_scene]
     truth = {s.sha256: s.example.label for s in crops}
     wrong = crops[0]
@@ -43,6 +43,6 @@ def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
     assert sorted(judged) == sorted(s.sha256 for s in crops)
 
 
-def test_the_sheet_has_a_place_for_each(dataset: Dataset) -> None:
+def test_the_sheet_shows_each_suspect(dataset: Dataset) -> None:
     found = [Suspect(sample, 0.01, "mask") for sample in dataset.split("train")[:20]]
     assert contact_sheet(found).size == (14 * 96, 2 * 108)

@@ -1,4 +1,4 @@
-"""Tables that spreadsheets write, and what is told of those that cannot be used."""
+"""Tables of spreadsheets are read; unusable ones are refused with line and column."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def write(folder: Path, text: str, name: str = "frames.csv", encoding: str = "ut
     ],
     ids=["plain", "byte order mark", "semicolons", "tabs", "empty lines", "spaces"],
 )
-def test_whatever_a_spreadsheet_writes_is_read_alike(tmp_path: Path, change, encoding: str) -> None:
+def test_variants_of_spreadsheets_are_read_the_same(tmp_path: Path, change, encoding: str) -> None:
     text = change("\n".join([HEADER, *LINES]))
     (tmp_path / "frames.csv").write_bytes(text.encode(encoding))
     (scene,) = read_scenes(tmp_path)
@@ -81,18 +81,18 @@ def test_whatever_a_spreadsheet_writes_is_read_alike(tmp_path: Path, change, enc
         (HEADER, "", r"frames.csv has no column file, .* it has: nothing"),
     ],
 )
-def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, before: str, after: str, result: str) -> None:
+def test_an_invalid_line_is_named(tmp_path: Path, before: str, after: str, result: str) -> None:
     text = "\n".join([HEADER, *LINES]).replace(before, after, 1)
     with pytest.raises(TrainingError, match=result):
         read_scenes(write(tmp_path, text))
 
 
-def test_a_table_in_another_encoding_is_told(tmp_path: Path) -> None:
+def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="save it as CSV UTF-8"):
         read_scenes(write(tmp_path, "\n".join([HEADER, *LINES]).replace("gate", "Tür"), encoding="cp1252"))
 
 
-def test_a_place_in_an_unknown_scene_is_told(tmp_path: Path) -> None:
+def test_a_place_in_an_unknown_scene_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "\n".join([HEADER, *LINES]))
     write(tmp_path, "file,xmin,ymin,xmax,ymax\nb.jpg,1,2,3,4\n", "not_faces.csv")
     with pytest.raises(TrainingError, match=r"not_faces.csv, line 2, column file: b.jpg is not a scene"):
@@ -111,14 +111,12 @@ def picture(width: int, height: int) -> Picture:
         (",320,160,10", ",640,320,10", r"line 2, column width: is 640, but the picture's is 320"),
     ],
 )
-def test_a_box_that_is_not_in_its_picture_is_told(
-    tmp_path: Path, before: str, after: str, result: str
-) -> None:
+def test_a_box_outside_its_picture_is_refused(tmp_path: Path, before: str, after: str, result: str) -> None:
     (scene,) = read_scenes(write(tmp_path, "\n".join([HEADER, *LINES]).replace(before, after, 1)))
     with pytest.raises(TrainingError, match=result):
         boxes_in(picture(320, 160), scene.faces)
 
 
-def test_a_box_that_rounding_moved_out_ends_where_the_picture_does(tmp_path: Path) -> None:
+def test_a_box_outside_its_picture_by_rounding_is_clipped(tmp_path: Path) -> None:
     (scene,) = read_scenes(write(tmp_path, "\n".join([HEADER, *LINES]).replace(",10,40,", ",-0.5,40,")))
     assert np.array_equal(boxes_in(picture(320, 160), scene.faces)[0], [0, 40, 74, 112])

@@ -11,7 +11,7 @@ teacher = pytest.importorskip("training.detector.teacher", reason="needs the ext
 
 
 class Finds:
-    """A teacher that finds a face over the middle half of what it is shown, but of a wide picture none."""
+    """A fake teacher that finds a face in the middle half of a picture, but none in a wide one."""
 
     def __init__(self, **_: object) -> None:
         self.shapes = []
@@ -24,13 +24,13 @@ class Finds:
         return np.array([[0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height, 0.9]]), None
 
 
-def test_a_box_is_in_pixels_of_the_portrait_and_moved_to_the_convention() -> None:
+def test_a_box_is_in_pixels_of_the_portrait_and_shifted_to_the_convention() -> None:
     left, top, right, bottom = teacher.find_face(Finds(), np.zeros((100, 100, 3), np.uint8))
     assert (left, right) == (pytest.approx(7.5 - 2.295, abs=0.06), pytest.approx(92.5 + 3.315, abs=0.06))
     assert (top, bottom) == (pytest.approx(7.5 + 9.35, abs=0.06), pytest.approx(92.5 + 4.93, abs=0.06))
 
 
-def test_where_no_face_is_found_a_larger_look_is_taken() -> None:
+def test_if_no_face_is_found_a_larger_size_is_tried() -> None:
     finds = Finds()
     assert teacher.find_face(finds, np.zeros((60, 100, 3), np.uint8)) is None
     assert [max(shape) for shape in finds.shapes] == list(teacher.SIZES)

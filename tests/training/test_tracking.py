@@ -1,4 +1,4 @@
-"""A run and what MLflow tells of it, in a store of SQLite."""
+"""Runs are tracked in MLflow, with a SQLite store."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ HISTORY = [
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store; to make one takes seconds, to copy it nothing."""
+    """An empty store, copied because creating one takes seconds."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     client(f"sqlite:///{path}").search_experiments()
     return path
@@ -78,7 +78,7 @@ def losses(store: MlflowClient, run_id: str) -> list[tuple[int, float]]:
     return [(metric.step, metric.value) for metric in store.get_metric_history(run_id, "loss")]
 
 
-def test_every_epoch_is_told_once_however_often_it_is_called(run: Path, store: MlflowClient) -> None:
+def test_every_epoch_is_logged_once_however_often_it_is_called(run: Path, store: MlflowClient) -> None:
     first = track(run, store=store)
     assert track(run, store=store) == first
     assert losses(store, first) == [(0, 1.0), (1, 0.5)]
@@ -87,7 +87,7 @@ def test_every_epoch_is_told_once_however_often_it_is_called(run: Path, store: M
     assert losses(store, first) == [(0, 1.0), (1, 0.5), (2, pytest.approx(1 / 3))]
 
 
-def test_recipe_data_and_commit_are_told(run: Path, store: MlflowClient) -> None:
+def test_recipe_data_and_commit_are_logged(run: Path, store: MlflowClient) -> None:
     result = store.get_run(track(run, store=store)).data
     assert result.params == {"seed": "1", "batch": "24", "stages": "[{'size': 96}]"}
     assert result.tags["dataset"] == "f00d"
@@ -114,7 +114,7 @@ def test_a_run_that_the_gate_refused_ends_as_failed(run: Path, store: MlflowClie
     assert result.info.end_time > result.info.start_time
 
 
-def test_a_store_that_is_away_does_not_end_training(
+def test_an_unavailable_store_does_not_end_training(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -123,7 +123,7 @@ def test_a_store_that_is_away_does_not_end_training(
     assert "is not tracked in MLflow" in capsys.readouterr().out
 
 
-def test_two_instances_may_make_the_experiment_at_once(
+def test_two_instances_can_create_the_experiment_concurrently(
     run: Path, store: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, asked = MlflowClient.get_experiment_by_name, []
@@ -139,7 +139,7 @@ def test_two_instances_may_make_the_experiment_at_once(
     assert losses(store, track(run, store=store)) == [(0, 1.0), (1, 0.5)]
 
 
-def test_another_store_is_told_everything_from_the_start(
+def test_another_store_gets_the_whole_run(
     run: Path, store: MlflowClient, database: Path, tmp_path: Path
 ) -> None:
     first = track(run, store=store)
@@ -151,7 +151,7 @@ def test_another_store_is_told_everything_from_the_start(
     assert losses(other, second) == losses(store, first)
 
 
-def test_figures_plots_and_the_release_are_kept(run: Path, store: MlflowClient, tmp_path: Path) -> None:
+def test_figures_plots_and_the_release_are_stored(run: Path, store: MlflowClient, tmp_path: Path) -> None:
     judged(run, passed=True)
     run_id = track(run, release(tmp_path / "release", "1.1.0"), store)
     result = store.get_run(run_id)
@@ -182,7 +182,7 @@ def test_a_release_is_registered_once_and_named_by_aliases(
     assert store.get_model_version_by_alias(NAME, PASSED).tags["release"] == "1.1.0"
 
 
-def test_a_release_that_the_gate_refused_is_candidate_alone(
+def test_a_refused_release_has_only_the_alias_candidate(
     run: Path, store: MlflowClient, tmp_path: Path
 ) -> None:
     judged(run, passed=True)
@@ -193,7 +193,7 @@ def test_a_release_that_the_gate_refused_is_candidate_alone(
     assert store.get_model_version_by_alias(NAME, PASSED).tags["release"] == "1.1.0"
 
 
-def test_the_default_store_is_a_file_below_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_store_is_a_file_in_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / ".runs" / "run").mkdir(parents=True)
@@ -203,6 +203,6 @@ def test_the_default_store_is_a_file_below_runs(tmp_path: Path, monkeypatch: pyt
     assert client().get_run(run_id).info.artifact_uri.startswith(f"file://{tmp_path}/.runs/mlflow/")
 
 
-def test_the_variable_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_sets_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
     assert client().tracking_uri == f"sqlite:///{tmp_path}/elsewhere.db"

@@ -1,4 +1,4 @@
-"""Training the classifier: what it leaves, and what it refuses to go on with."""
+"""Training of the classifier: its outputs, and the runs that it refuses to resume."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ def test_every_epoch_is_in_the_history(trained: Path) -> None:
     )
 
 
-def test_a_finished_run_trains_no_more(trained: Path, dataset: Dataset, backbone: Path) -> None:
+def test_a_finished_run_is_not_trained_again(trained: Path, dataset: Dataset, backbone: Path) -> None:
     before = (trained / STATE).read_bytes()
     train(dataset, trained, RECIPE, backbone=backbone)
     assert (trained / STATE).read_bytes() == before
@@ -49,14 +49,14 @@ def test_a_run_from_other_weights_is_not_continued(trained: Path, dataset: Datas
         train(dataset, trained, RECIPE, start=trained / WEIGHTS)
 
 
-def test_training_goes_on_from_a_trained_classifier(trained: Path, drawn: Path, tmp_path: Path) -> None:
-    """No epoch at all: the result is what it started from."""
+def test_training_can_start_from_a_trained_classifier(trained: Path, drawn: Path, tmp_path: Path) -> None:
+    """Without an epoch, the result is the starting weights."""
     data = load(find(drawn))
     model = train(data, tmp_path, Recipe((), 24, 1), start=trained / WEIGHTS)
     assert np.allclose(predict_logits(model, data.split("val"), 96), logits(trained, data), atol=1e-5)
 
 
-def test_pictures_of_one_split_alone_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+def test_pictures_of_a_single_split_are_refused(dataset: Dataset, tmp_path: Path) -> None:
     lone = replace(dataset, samples=tuple(dataset.split("val")))
     with pytest.raises(TrainingError, match=r"0 pictures to train with and \d+ to validate"):
         train(lone, tmp_path / "run", Recipe((), 24, 1))

@@ -1,4 +1,4 @@
-"""The linters see the template as CloudFormation gets it, in every variant, and so find what the source hides."""
+"""The linters check the template as CloudFormation gets it, in every variant."""
 
 import json
 from unittest.mock import patch
@@ -21,7 +21,7 @@ def errors_of(tmp_path):
     def run(change, variant):
         template = json.loads(json.dumps(yaml_parse(TEMPLATE.read_text())))
         change(template["Resources"])
-        for folder in ("functions", "infra"):  # of the included files
+        for folder in ("functions", "infra"):  # for the included files
             (tmp_path / folder).symlink_to(ROOT / folder)
         (tmp_path / "template.yaml").write_text(json.dumps(template))
         expanded = expand(tmp_path / "template.yaml", VARIANTS[variant])
@@ -34,7 +34,7 @@ def test_the_template_has_no_error(errors_of):
     assert errors_of(lambda _: None, "options") == set()
 
 
-def test_a_ring_through_an_included_file_is_found(errors_of):
+def test_a_circular_dependency_through_an_included_file_is_found(errors_of):
     def ring(resources):
         dimensions = resources["ApiServerErrorsAlarm"]["Properties"]["Dimensions"]
         (stage,) = [dimension for dimension in dimensions if dimension["Name"] == "Stage"]
@@ -43,14 +43,14 @@ def test_a_ring_through_an_included_file_is_found(errors_of):
     assert errors_of(ring, "defaults") == {"E3004"}
 
 
-def test_a_dependency_on_what_a_condition_leaves_out_is_found(errors_of):
+def test_a_dependency_on_a_resource_that_a_condition_excludes_is_found(errors_of):
     def depend(resources):
         resources["Api"]["DependsOn"] = "ApiGatewayAccount"
 
     assert errors_of(depend, "options") == {"E3005"}
 
 
-def test_the_stage_waits_for_the_role_of_its_access_log():
+def test_the_stage_depends_on_the_role_of_its_access_log():
     stage = transformed_template(TEMPLATE, {})["Resources"]["Apiv1Stage"]["Properties"]
 
     assert stage["Variables"]["LogRole"] == {
@@ -58,7 +58,7 @@ def test_the_stage_waits_for_the_role_of_its_access_log():
     }
 
 
-def test_every_condition_has_both_values_in_the_variants():
+def test_every_condition_is_true_and_false_in_some_variant():
     template = transformed_template(TEMPLATE, {})
     decided = [
         true_conditions(template, parameter_values(template, parameters)) for parameters in VARIANTS.values()
@@ -74,21 +74,21 @@ def deployments(origin, now):
     return {name for name, one in resources.items() if one["Type"] == "AWS::ApiGateway::Deployment"}
 
 
-def test_the_api_is_deployed_anew_with_every_update_as_parameters_leave_no_trace_in_its_body():
+def test_the_api_is_deployed_with_every_update_because_its_body_does_not_show_parameters():
     before, after = deployments("*", 1_800_000_000), deployments("https://example.org", 1_800_000_060)
 
     assert len(before) == len(after) == 1
     assert before != after
 
 
-def test_functions_that_share_an_image_are_one_to_sam():
+def test_functions_that_share_an_image_are_built_once():
     resources = yaml_parse(TEMPLATE.read_text())["Resources"]
 
     assert resources["BatchFunction"]["Metadata"] == resources["PredictFunction"]["Metadata"]
     assert resources["AlertsFunction"]["Metadata"] == resources["PortalFunction"]["Metadata"]
 
 
-def test_a_variant_holds_no_condition():
+def test_a_variant_has_no_condition():
     text = json.dumps(expand(TEMPLATE, VARIANTS["options"]))
 
     assert "Fn::If" not in text
