@@ -13,15 +13,16 @@ from tests.system import ROOT, running
 # The groups that take longest start first, so that no process waits for another's last one.
 LONG_GROUPS = (
     "test_rehearsal",
-    "training",
     "system",
-    "test_shipped_detector",
-    "test_dvc",
     "test_batch_chaos",
-    "test_release_commands",
+    "training",
+    "test_dvc",
     "emulator",
-    "test_shipped_accuracy",
+    "test_shipped_detector",
+    "test_release_commands",
     "test_kills",
+    "test_run",
+    "test_shipped_accuracy",
     "test_baseline",
 )
 
