@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from maskwatch import audit
 from maskwatch.client import LABELS, LOCAL, ApiError, Client
-from maskwatch.drawing import FILMS
+from maskwatch.drawing import VIDEO_ENDINGS
 from maskwatch.frames import SourceError
 from maskwatch.output import FORMS, Outcome, compliance_table, printable
 from maskwatch.pictures import ENDINGS, Picture, UsageError, find
@@ -127,11 +127,11 @@ def compliance(client: Client, options: argparse.Namespace) -> int:
 
 
 def watch(client: Client, options: argparse.Namespace) -> int:
-    """Track people in a film, in front of a camera or in a growing folder, and print a line for each event."""
+    """Track people in a video, in front of a camera or in a growing folder, and print a line for each event."""
     if not options.camera:
         raise UsageError("give a SOURCE to watch, or set MASKWATCH_CAMERA")
     if options.speed is not None and not is_film(options.camera):
-        raise UsageError("--speed is only for films, not for a camera or a folder")
+        raise UsageError("--speed is only for videos, not for a camera or a folder")
     watch_frames(
         client,
         options.camera,
@@ -229,14 +229,14 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=compliance)
 
     command = commands.add_parser(
-        "watch", parents=[service], help="track people in front of a camera or in a film"
+        "watch", parents=[service], help="track people in front of a camera or in a video"
     )
     command.add_argument(
         "camera",
         nargs="?",
         default=os.environ.get("MASKWATCH_CAMERA"),
         metavar="SOURCE",
-        help="a film, a device such as /dev/video0, an rtsp:// or MJPEG http(s):// address, or a growing folder;"
+        help="a video, a device such as /dev/video0, an rtsp:// or MJPEG http(s):// address, or a growing folder;"
         " set MASKWATCH_CAMERA instead for an address with a password, which a list of processes would show",
     )
     command.add_argument("--source", type=_text, help="name of the camera or site in records and events")
@@ -251,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
         "--speed",
         type=_positive,
         metavar="N",
-        help="play a film N times as fast as recorded, and skip frames if the service is slower;"
+        help="play a video N times as fast as recorded, and skip frames if the service is slower;"
         " default: skip none, however long it takes",
     )
     command.add_argument(
@@ -265,7 +265,7 @@ def _parser() -> argparse.ArgumentParser:
         "--draw",
         type=Path,
         metavar="PATH",
-        help=f"write annotated frames to this film ({' or '.join(FILMS)}), or a still of each event to this folder",
+        help=f"write annotated frames to this video ({' or '.join(VIDEO_ENDINGS)}) or stills to this folder",
     )
     command.set_defaults(run=watch, retry=False)
     return parser

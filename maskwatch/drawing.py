@@ -1,4 +1,4 @@
-"""Writes watched frames with boxes and labels: as a film, or as a still for each event."""
+"""Writes watched frames with boxes and labels: as a video, or as a still for each event."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     # Called with a frame, its time in seconds since the first, the tracks in it, and the events.
     Drawing = Callable[[Image.Image, float, Iterable[Track], Iterable[Event]], None]
 
-FILMS: Final = (".mp4", ".mkv")
-_TICK: Final = Fraction(1, 1000)  # seconds; unit of the times in a film
+VIDEO_ENDINGS: Final = (".mp4", ".mkv")
+_TICK: Final = Fraction(1, 1000)  # seconds; unit of the times in a video
 _SHOWN: Final = ("came", "changed", "alert_on")  # events of people who are in the picture
 _QUALITY: Final = 90  # of a still
 
 
 def open_drawing(path: Path, stack: ExitStack) -> Drawing:
-    """Return a function that writes frames to a film, if the file's ending is that of one, or stills to a folder.
+    """Return a function that writes frames to a video, if the file's ending is that of one, or stills to a folder.
 
     Args:
-        path: The film or the folder.
-        stack: Closes the film at its end.
+        path: The video or the folder.
+        stack: Closes the video at its end.
 
     Raises:
         UsageError: The path cannot be written.
     """
     try:
-        if path.suffix.lower() in FILMS:
+        if path.suffix.lower() in VIDEO_ENDINGS:
             return _film(path, stack)
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -60,10 +60,10 @@ def _film(path: Path, stack: ExitStack) -> Drawing:
     try:
         import av  # noqa: PLC0415 -- an extra
     except ImportError as error:
-        raise UsageError("films need PyAV: pip install 'maskwatch[video]'") from error
+        raise UsageError("videos need PyAV: pip install 'maskwatch[video]'") from error
 
     path.open("wb").close()  # PyAV opens it with the first frame, which is late for an error
-    # Fragmented, so that the film can be played even if the process is killed.
+    # Fragmented, so that the video can be played even if the process is killed.
     options = {"movflags": "frag_keyframe+empty_moov"} if path.suffix.lower() == ".mp4" else {}
     file = av.open(str(path), "w", options=options)
     stream = file.add_stream("libx264", options={"preset": "veryfast", "tune": "zerolatency"})

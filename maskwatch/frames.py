@@ -32,7 +32,7 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        time: Time in the film, or of a monotonic clock, in seconds.
+        time: Time in the video, or of a monotonic clock, in seconds.
         to_image: Converts the frame to an upright RGB image.
         opened: How many times the source has been opened; it changes after an interruption.
         file: The bytes of its file, if the API accepts it as it is: only the service detects every damage.

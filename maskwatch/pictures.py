@@ -123,7 +123,7 @@ def check(data: bytes) -> None:
     """
     if not data.startswith(b"\xff\xd8"):
         return
-    try:  # at an eighth of its size, which is quick; a missing end marker is no damage
+    try:  # at an eighth of its size, which is fast; a missing end marker is not damage
         simplejpeg.decode_jpeg(data + _EOI, min_height=1, min_width=1)
     except ValueError as error:
         if "subsampling" not in str(error):  # of a kind that simplejpeg does not know

@@ -1,4 +1,4 @@
-"""Sources of frames: a film, a camera, or a folder to which pictures are added."""
+"""Sources of frames: a video, a camera, or a folder to which pictures are added."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIDE: Final = 1920  # pixels of the longer side of a picture
 
 
 def is_film(source: str) -> bool:
-    """Return whether a source is a film, which has an end and times of its own."""
+    """Return whether a source is a video, which has an end and times of its own."""
     return not (is_address(source) or is_device(source) or os.path.isdir(source))  # noqa: PTH112 -- raises nothing
 
 
@@ -28,8 +28,9 @@ def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> 
 
     Args:
         source: A file, a device, an address or a folder.
-        rate: Frames per second of a film without a speed, none of which is skipped; polls of a folder per second.
-        speed: Factor by which a film is play faster than recorded; None to play it as fast as frames are requested.
+        rate: Frames per second of a video without a speed, none of which is skipped; polls of a folder per second.
+        speed: Factor by which a video is played faster than recorded; None to play it as fast as frames are
+            requested.
         stopped: Ends the frames.
 
     Raises:
@@ -49,12 +50,12 @@ def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> 
     try:
         from maskwatch import video  # noqa: PLC0415 -- an extra
     except ImportError as error:
-        raise UsageError("films and cameras need PyAV: pip install 'maskwatch[video]'") from error
+        raise UsageError("videos and cameras need PyAV: pip install 'maskwatch[video]'") from error
     if not is_film(source):
         return newest(video.camera(source, stopped), stopped)
     if speed is None:
-        return _sampled(video.film(source), rate)
-    return newest(video.play(video.film(source), speed, stopped), stopped)
+        return _sampled(video.read(source), rate)
+    return newest(video.play(video.read(source), speed, stopped), stopped)
 
 
 def _sampled(frames: Iterable[Frame], rate: float) -> Generator[Frame]:

@@ -31,8 +31,8 @@ _WAITED: Final = 0.005  # seconds; a longer read means that the camera had no pa
 _BEHIND: Final = 2.0  # seconds without such a wait after which packets are skipped
 
 
-def film(source: str) -> Iterator[Frame]:
-    """Yield all frames of a film with their times in it.
+def read(source: str) -> Iterator[Frame]:
+    """Yield all frames of a video with their times in it.
 
     Raises:
         SourceError: It is not a readable video.
@@ -52,7 +52,7 @@ def film(source: str) -> Iterator[Frame]:
 
 
 def play(frames: Iterable[Frame], speed: float, stopped: Event) -> Iterator[Frame]:
-    """Yield each frame of a film at its time, sped up by a factor."""
+    """Yield each frame of a video at its time, sped up by a factor."""
     start = time.monotonic()
     for frame in frames:
         if stopped.wait(max(start + frame.time / speed - time.monotonic(), 0)):
@@ -76,7 +76,7 @@ def _camera(source: str, container: InputContainer, stopped: Event) -> Iterator[
         try:
             with container:
                 stream = container.streams.video[0]
-                stream.thread_type = "NONE"  # threads for slices tell of no damage, those for frames are late
+                stream.thread_type = "NONE"  # slice threads do not report damage, and frame threads add delay
                 stretch = stream.sample_aspect_ratio
                 for picture in _decode(_up_to_date(container.demux(video=0))):
                     if failures:

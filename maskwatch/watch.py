@@ -1,4 +1,4 @@
-"""Watches a film, a camera or a folder, and prints a JSON line for each event, as the page does."""
+"""Watches a video, a camera or a folder, and prints a JSON line for each event, as the page does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from maskwatch.events import Event
 
 _QUALITY: Final = 80  # of the JPEG that is sent
-_MIN_INTERVAL: Final = 0.02  # minimum seconds between frames of a film without a speed
+_MIN_INTERVAL: Final = 0.02  # minimum seconds between frames of a video without a speed
 _END: Final = False  # no more frames; None means that there is none at the moment
 _SIDES: Final = {"left": "width", "top": "height", "width": "width", "height": "height"}
 
@@ -48,16 +48,16 @@ def watch(
     alert_after: float,
     draw_to: Path | None,
 ) -> None:
-    """Print a line for each event until a film ends or the process is stopped; then everybody leaves.
+    """Print a line for each event until a video ends or the process is stopped; then everybody leaves.
 
     Args:
         client: A client of the API that does not retry, because a newer frame is better than a retry.
-        source: A film, a camera, or a folder to which pictures are added.
+        source: A video, a camera, or a folder to which pictures are added.
         name: Name of the source in records and events.
         rate: Frames per second to send.
-        speed: Factor by which a film is played faster than recorded; None to wait for every answer.
+        speed: Factor by which a video is played faster than recorded; None to wait for every answer.
         alert_after: Seconds without a mask after which an alert for a person begins.
-        draw_to: A film or a folder for annotated frames.
+        draw_to: A video or a folder for annotated frames.
 
     Raises:
         ApiError: The service refuses all frames, or was never reached.

@@ -7,7 +7,7 @@ import zlib
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
-FINE = 4  # drawn pixels for one of the result, a side
+FINE = 4  # drawn pixels per pixel of the result, on each side
 
 
 def draw_face(width: int = 160, height: int = 200) -> Image.Image:
@@ -40,7 +40,7 @@ def draw_person(
     hair: Colour = (90, 90, 90),
     cloth: Colour = (120, 170, 215),
 ) -> Image.Image:
-    """A head on its shoulders before a wall, whose mask sits as the label says."""
+    """Draw a head and shoulders in front of a wall, with a mask according to the label."""
     image = Image.new("RGB", (width * FINE, height * FINE), (120, 118, 110))
     pen = ImageDraw.Draw(image)
     wide, tall = image.size

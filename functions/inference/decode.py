@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import PIL.PngImagePlugin  # lest Pillow import all of its seventy plugins to find these
+import PIL.PngImagePlugin  # so that Pillow does not import all of its seventy plugins to find these
 import PIL.WebPImagePlugin  # noqa: F401
 from PIL import Image
 

@@ -32,7 +32,7 @@ STAYS = (  # start and end in seconds, whether with a mask, left, top
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=int, default=60, help="of film")
+    parser.add_argument("--minutes", type=int, default=60, help="of video")
     parser.add_argument("--speed", type=float, default=4)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, system() as url:

@@ -1,1 +1,1 @@
-"""The replacing of a model, played from drift to its rollback in the world of `make run`: `make rehearse`."""
+"""A rehearsal of replacing a model, from drift to rollback, in the local stack: `make rehearse`."""

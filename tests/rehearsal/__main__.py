@@ -1,23 +1,23 @@
-"""`make rehearse`: play all of it, print it as it goes, and write `.runs/rehearsal/story.html`."""
+"""`make rehearse`: run all steps, print their evidence, and write `.runs/rehearsal/report.html`."""
 
 import logging
 import tempfile
 from pathlib import Path
 
-from tests.rehearsal.play import play
-from tests.rehearsal.stage import OPTIONS
+from tests.rehearsal.environment import OPTIONS
+from tests.rehearsal.steps import rehearse
 from tests.system import ROOT, running
 
 
 def main() -> None:
-    """Play in a system of its own, which ends with it."""
-    logging.disable(logging.WARNING)  # what the SageMaker SDK says would drown the story
+    """Rehearse in a local stack of its own, which ends afterwards."""
+    logging.disable(logging.WARNING)  # messages of the SageMaker SDK would hide the steps
     with running(*OPTIONS) as system, tempfile.TemporaryDirectory() as folder:
-        story = play(system, Path(folder))
-    page = ROOT / ".runs" / "rehearsal" / "story.html"
+        report = rehearse(system, Path(folder))
+    page = ROOT / ".runs" / "rehearsal" / "report.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(story.page())
-    print(f"\nThe same with pictures: {page}")
+    page.write_text(report.to_html())
+    print(f"\nThe report with pictures: {page}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The people of the rehearsal, and the cameras that see them."""
+"""Drawn people and simulated cameras for the rehearsal."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from functions.shared.contract import LABELS
 from tests.pictures import draw_person, encode
 
 SIDE = 240  # pixels of a picture
-SPLITS = {"train": 24, "val": 8, "test": 20}  # people of each label
+SPLITS = {"train": 24, "val": 8, "test": 20}  # people per label
 
 
 def person(label: str, number: int) -> Image.Image:
-    """Draw one of many people, before one of many walls."""
+    """Draw a random person in front of a random wall."""
     rng = np.random.default_rng([LABELS.index(label), number])
 
     def colour(low: tuple[int, ...], high: tuple[int, ...]) -> tuple[int, int, int]:
@@ -35,12 +35,12 @@ def person(label: str, number: int) -> Image.Image:
 
 
 def old_camera(image: Image.Image) -> bytes:
-    """Photograph with one of the cameras as they were, which are almost sharp."""
+    """Return the picture of an old camera, which is almost sharp."""
     return encode(image.filter(ImageFilter.GaussianBlur(SIDE / 110)), quality=85)
 
 
 def new_camera(image: Image.Image) -> bytes:
-    """Photograph with one of the cameras that replace them, which are out of focus and see everything blue."""
+    """Return the picture of a new camera, which is out of focus and too blue."""
     blurred = image.filter(ImageFilter.GaussianBlur(SIDE / 60))
     return encode(
         Image.merge(
@@ -55,7 +55,7 @@ def new_camera(image: Image.Image) -> bytes:
 
 
 def write_pictures(folder: Path) -> None:
-    """Write the operator's own pictures of people before the new cameras, `<split>/<label>/*.jpg`."""
+    """Write the operator's own pictures of people in front of the new cameras, `<split>/<label>/*.jpg`."""
     for first, (split, count) in enumerate(SPLITS.items(), 1):
         for label in LABELS:
             target = folder / split / label

@@ -1,4 +1,4 @@
-"""Trainings on a small set, and what the gate says of them."""
+"""Trains on a small set of pictures, and runs the gate."""
 
 import io
 from contextlib import redirect_stderr, redirect_stdout
@@ -27,7 +27,7 @@ def retrain(data: Path, run: Path, recipe: Recipe, out: Path, version: str, **st
     The run is compared with the release in the image; if it passes, its release is written to `out`.
     """
     serving = open_release("")
-    # The output of training would hide the story.
+    # The output of training would hide the steps.
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), step_by_step():
         dataset = load(find(data))
         teacher = serving.classifier if "start" in start else None

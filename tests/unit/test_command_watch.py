@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from maskwatch import watch as watch_module
 from maskwatch.cli import main
 from maskwatch.frames import Frame, name_of
-from maskwatch.video import film
+from maskwatch.video import read
 from tests.films import WALL, write_film
 from tests.pictures import draw_face, encode
 from tests.service import prediction, problem, serving
@@ -282,7 +282,7 @@ def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_sec
             "http://no-host.invalid cannot be opened: there is no such",
         ),
         (["/dev/video99"], 2, "there is no file /dev/video99"),
-        ([".", "--speed", "2"], 2, "--speed is only for films"),
+        ([".", "--speed", "2"], 2, "--speed is only for videos"),
         (["text.mp4", "--rate", "0"], 2, "'0' is not a number above 0"),
         (["text.mp4", "--rate", "nan"], 2, "'nan' is not a number above 0"),
         (["text.mp4", "--alert-after", "inf"], 2, "'inf' is not a number above 0"),
@@ -333,14 +333,14 @@ def test_without_pyav_the_message_says_what_to_install(run, ten_seconds, monkeyp
     status, _, err = run(ten_seconds)
 
     assert status == 2
-    assert err.splitlines()[-1].endswith("films and cameras need PyAV: pip install 'maskwatch[video]'")
+    assert err.splitlines()[-1].endswith("videos and cameras need PyAV: pip install 'maskwatch[video]'")
 
 
 def test_a_rotated_video_is_watched_upright(tmp_path):
     lying = Image.new("RGB", (64, 32), "black")
     ImageDraw.Draw(lying).rectangle((0, 0, 15, 15), fill="white")
 
-    frame = next(film(str(write_film(tmp_path / "turned.mp4", [lying] * 3, rotated=-90)))).to_image()
+    frame = next(read(str(write_film(tmp_path / "turned.mp4", [lying] * 3, rotated=-90)))).to_image()
 
     assert frame.size == (32, 64)
     assert frame.getpixel((28, 4))[0] > 200  # a quarter to the right: from the left of the top to its right

@@ -280,7 +280,7 @@ def read_as_camera(path):
     return list(takewhile(lambda frame: frame.opened == 1, video.camera(str(path), Event())))
 
 
-@pytest.mark.parametrize("read", [lambda path: list(video.film(str(path))), read_as_camera])
+@pytest.mark.parametrize("read", [lambda path: list(video.read(str(path))), read_as_camera])
 def test_damaged_frames_and_those_that_depend_on_them_are_skipped(tmp_path, read):
     grain = np.random.default_rng(0).normal(0, 8, (480, 640, 3))
 

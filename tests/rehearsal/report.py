@@ -1,4 +1,4 @@
-"""A story of steps with their evidence, printed as it goes and written as a page that needs nothing but itself."""
+"""The report of the rehearsal: steps with evidence, printed one by one and rendered as a self-contained page."""
 
 import base64
 import time
@@ -17,7 +17,7 @@ td { color: inherit; font-family: ui-monospace, monospace; font-size: .85rem; ov
 
 @dataclass(frozen=True)
 class Step:
-    """What was done, what came of it by name, and the pictures (JPEG) that it was done with."""
+    """A step: its title, its evidence by name, and its pictures (JPEG)."""
 
     title: str
     evidence: dict[str, object]
@@ -26,14 +26,14 @@ class Step:
 
 
 @dataclass
-class Story:
+class Report:
     """The steps so far."""
 
     steps: list[Step] = field(default_factory=list)
     _last: float = field(default_factory=time.monotonic)
 
-    def tell(self, title: str, *pictures: bytes, **evidence: object) -> dict[str, object]:
-        """Print a step that is done, keep it, and return its evidence."""
+    def add(self, title: str, *pictures: bytes, **evidence: object) -> dict[str, object]:
+        """Print a step, add it to the report, and return its evidence."""
         seconds, self._last = time.monotonic() - self._last, time.monotonic()
         self.steps.append(Step(title, evidence, pictures, seconds))
         print(f"\n{len(self.steps)}. {title}")
@@ -41,8 +41,8 @@ class Story:
             print(f"   {name.replace('_', ' ')}: {value}")
         return evidence
 
-    def page(self) -> str:
-        """Return the page."""
+    def to_html(self) -> str:
+        """Return the report as HTML."""
         parts = [
             f"<section><h2>{number}. {escape(step.title)} <small>{step.seconds:.0f} s</small></h2>"
             + "".join(

@@ -1,4 +1,4 @@
-"""The system that the rehearsal is played in: what people, cameras and AWS's services do to it, and what it says."""
+"""The environment of the rehearsal: the local stack, and the actions of people, cameras and AWS services on it."""
 
 import gzip
 import json
@@ -26,30 +26,28 @@ PARAMETERS = {
 OPTIONS = [part for name, value in PARAMETERS.items() for part in ("--parameter", f"{name}={value}")]
 CAMERAS = tuple(f"gate-{number}" for number in range(1, 13))
 FACE = encode(draw_face(), quality=85)
-BETWEEN_TWO_LOOKS = (
-    10  # seconds, of Promote at an approval that waits, in place of the template's six minutes
-)
+RETRY_SECONDS = 10  # between Promote's retries, instead of the template's six minutes
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The system, which runs with `OPTIONS`, a folder for releases, and the queue of whoever is on call."""
+class Environment:
+    """The local stack with `OPTIONS`, a folder for releases, and a queue that is subscribed to the alarms topic."""
 
     system: System
     folder: Path
-    on_call: str
+    queue: str
 
     def operate(self, *arguments: str) -> str:
-        """Run an operator's command, and return what it says."""
+        """Run an operator's command, and return its output."""
         done = self.system.operate(*arguments, "--stack", STACK)
         return (done.stdout + done.stderr).strip()
 
     def deploy(self, **parameters: str) -> None:
-        """Deploy with other values of parameters, as `make deploy` would."""
+        """Deploy with other parameters, as `make deploy` would."""
         change_parameters(STACK, parameters, self.system.client("cloudformation"))
 
     def answers(self, picture: bytes = FACE, cameras: Iterable[str] = CAMERAS) -> dict[str, str]:
-        """Send a picture of each camera, and return which release answered it."""
+        """Send a picture for each camera, and return the version of the release that answered."""
         return {
             camera: self.system.predict(picture, "image/jpeg", params={"source": camera}).json()[
                 "model_version"
@@ -58,11 +56,11 @@ class Stage:
         }
 
     def label(self, picture: bytes) -> str:
-        """Send a picture of a new camera, and return the label that answers it."""
+        """Send a picture of a new camera, and return the predicted label."""
         return self.system.predict(picture, "image/jpeg", params={"source": CAMERAS[0]}).json()["label"]
 
-    def judged(self, picture: bytes, source: str, label: str) -> str:
-        """Upload a picture, let a person say its label, and return what the model said."""
+    def label_upload(self, picture: bytes, source: str, label: str) -> str:
+        """Upload a picture, send feedback with its label, and return the predicted label."""
         client = Client(f"{self.system.url}/", "local")
         key = client.upload(picture, "image/jpeg", source=source)
         prediction = eventually(lambda: client.result(key))["prediction"]
@@ -80,12 +78,12 @@ class Stage:
         return {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
 
     def updates(self) -> int:
-        """How many updates of the stack were begun."""
+        """Return the number of updates of the stack."""
         events = self.system.client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
         return len({event["ClientRequestToken"] for event in events if event.get("ClientRequestToken")})
 
     def records(self) -> list[dict]:
-        """Every record of a prediction, or of the shadow of one, that has reached S3."""
+        """Return all records of predictions and shadow predictions in S3."""
         s3, bucket = self.system.client("s3"), self.system.outputs["RecordsBucket"]
         found = []
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
@@ -94,22 +92,22 @@ class Stage:
                 found += [json.loads(line) for line in gzip.decompress(body).splitlines()]
         return found
 
-    def logged(self, name: str) -> list[str]:
-        """What the function whose log group has this name in the template has logged."""
+    def log_lines(self, name: str) -> list[str]:
+        """Return the messages of a log group, given by its name in the template."""
         group = _physical_id(self.system, name)
         events = self.system.client("logs").filter_log_events(logGroupName=group)["events"]
         return [event["message"] for event in events]
 
-    def happened(self, source: str, kind: str, resources: list[str], detail: Mapping[str, object]) -> None:
-        """Tell EventBridge what an AWS service would tell it; the template's rules decide who hears of it."""
+    def send_event(self, source: str, kind: str, resources: list[str], detail: Mapping[str, object]) -> None:
+        """Send an AWS service's event to EventBridge; the template's rules route it."""
         event = {"Source": source, "DetailType": kind, "Resources": resources, "Detail": json.dumps(detail)}
         self.system.client("events").put_events(Entries=[event])
 
-    def look_at_alarm(self, name: str, at: datetime) -> tuple[str, float]:
-        """Do as CloudWatch does, and moto does not: set an alarm by its metric, and tell EventBridge of it.
+    def update_alarm(self, name: str, at: datetime) -> tuple[str, float]:
+        """Set an alarm's state by its metric, and send the event, as CloudWatch does and moto does not.
 
         Returns:
-            The state, and the newest value of the hour before `at`.
+            The state, and the latest value in the period before `at`.
         """
         cloudwatch = self.system.client("cloudwatch")
         (alarm,) = cloudwatch.describe_alarms(AlarmNames=[f"{STACK}-{name}"])["MetricAlarms"]
@@ -129,38 +127,38 @@ class Stage:
         state = "ALARM" if value > alarm["Threshold"] else "OK"
         cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=state, StateReason=f"{value}")
         detail = {"alarmName": alarm["AlarmName"], "state": {"value": state}}
-        self.happened("aws.cloudwatch", "CloudWatch Alarm State Change", [alarm["AlarmArn"]], detail)
+        self.send_event("aws.cloudwatch", "CloudWatch Alarm State Change", [alarm["AlarmArn"]], detail)
         return state, value
 
     def executions(self) -> list[str]:
-        """The executions of the retraining pipeline."""
+        """Return the ARNs of the executions of the retraining pipeline."""
         found = self.system.client("sagemaker").list_pipeline_executions(PipelineName=PIPELINE)
         return [one["PipelineExecutionArn"] for one in found["PipelineExecutionSummaries"]]
 
-    def repacked(self, release: Path, version: str, damage: str = "", **changes: object) -> str:
-        """Publish a release under another version, its manifest changed; return its address, and damage a file."""
+    def publish_copy(self, release: Path, version: str, damage: str = "", **changes: object) -> str:
+        """Publish a copy of a release with a changed manifest, optionally damage a file, and return its address."""
         folder = shutil.copytree(release, self.folder / version)
         manifest = json.loads((folder / "manifest.json").read_text()) | {"version": version} | changes
         (folder / "manifest.json").write_text(json.dumps(manifest))
         bucket, s3 = self.system.outputs["ModelsBucket"], self.system.client("s3")
         address = publish(folder, bucket, s3)
         if damage:
-            s3.put_object(Bucket=bucket, Key=f"models/{version}/{damage}", Body=b"not what was published")
+            s3.put_object(Bucket=bucket, Key=f"models/{version}/{damage}", Body=b"damaged")
         return address
 
-    def registered(self, version: str, address: str, **about: str) -> None:
-        """Register a release as the pipeline does, and tell of it as SageMaker does."""
+    def register_release(self, version: str, address: str, **about: str) -> None:
+        """Register a release as the pipeline does, and send SageMaker's event."""
         uri, _, digest = address.partition("#")
         about |= {"version": version, "manifest_sha256": digest}
         package = register(uri, "image", about, self.system.client("sagemaker"), STACK)
-        self._tell_of(package["ModelPackageArn"], "PendingManualApproval")
+        self._send_package_event(package["ModelPackageArn"], "PendingManualApproval")
 
-    def approved(self, version: str, times: int = 1) -> str:
-        """Approve a release, tell of it so many times, and return what its package says in the end."""
+    def approve_release(self, version: str, times: int = 1) -> str:
+        """Approve a release, send SageMaker's event `times` times, and return the package's final status."""
         registry = self.system.client("sagemaker")
         arn = approve(version, registry, STACK)
         for _ in range(times):
-            self._tell_of(arn, "Approved")
+            self._send_package_event(arn, "Approved")
 
         def concluded() -> str:
             package = registry.describe_model_package(ModelPackageName=arn)
@@ -169,22 +167,22 @@ class Stage:
 
         return eventually(concluded, seconds=300)
 
-    def _tell_of(self, arn: str, status: str) -> None:
+    def _send_package_event(self, arn: str, status: str) -> None:
         detail = {"ModelPackageGroupName": STACK, "ModelPackageArn": arn, "ModelApprovalStatus": status}
-        self.happened("aws.sagemaker", "SageMaker Model Package State Change", [arn], detail)
+        self.send_event("aws.sagemaker", "SageMaker Model Package State Change", [arn], detail)
 
-    def told(self) -> list[str]:
-        """The subjects of what whoever is on call was told since the last time."""
+    def notifications(self) -> list[str]:
+        """Return the subjects of the messages to the alarms topic since the last call."""
         sqs, subjects = self.system.client("sqs"), []
-        while messages := sqs.receive_message(QueueUrl=self.on_call, MaxNumberOfMessages=10).get("Messages"):
+        while messages := sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             subjects += [json.loads(message["Body"])["Subject"] for message in messages]
             for message in messages:
-                sqs.delete_message(QueueUrl=self.on_call, ReceiptHandle=message["ReceiptHandle"])
+                sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
         return subjects
 
 
-def set_up(system: System, folder: Path) -> Stage:
-    """Make the retraining pipeline as `make pipeline` does, and have somebody on call."""
+def set_up(system: System, folder: Path) -> Environment:
+    """Create the retraining pipeline as `make pipeline` does, and subscribe a queue to the alarms topic."""
     from training.aws.pipeline import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
 
     bucket, role = system.outputs["ModelsBucket"], "arn:aws:iam::123456789012:role/maskwatch-training"
@@ -194,8 +192,8 @@ def set_up(system: System, folder: Path) -> Stage:
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     system.client("sns").subscribe(TopicArn=system.outputs["AlarmsTopic"], Protocol="sqs", Endpoint=arn)
     approvals = _physical_id(system, "PromoteQueue")
-    sqs.set_queue_attributes(QueueUrl=approvals, Attributes={"VisibilityTimeout": str(BETWEEN_TWO_LOOKS)})
-    return Stage(system, folder, queue)
+    sqs.set_queue_attributes(QueueUrl=approvals, Attributes={"VisibilityTimeout": str(RETRY_SECONDS)})
+    return Environment(system, folder, queue)
 
 
 def _physical_id(system: System, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Days of records that lie in the past, as Firehose would have left them in the bucket."""
+"""Writes records of past days into the bucket, as Firehose does."""
 
 import gzip
 import uuid
@@ -15,20 +15,20 @@ from functions.inference.record import Recorder
 from functions.inference.score import load_models, score
 from functions.shared.contract import day_prefix
 from tests.records import written_at
-from tests.rehearsal.stage import STACK
+from tests.rehearsal.environment import STACK
 from tests.system import System
 
-PICTURES = 30  # of a camera and a day, one a minute
+PICTURES = 30  # per camera and day, one a minute
 
 
-def scored(pictures: Iterable[bytes]) -> list[Prediction]:
-    """What the release in the image says of pictures."""
+def predict(pictures: Iterable[bytes]) -> list[Prediction]:
+    """Return the predictions of the image's release for pictures."""
     models = load_models(open_release(""), threads=1)
     return [score(decode(picture), models, PredictOptions()) for picture in pictures]
 
 
-def put_day(system: System, day: date, seen: Mapping[str, Sequence[Prediction]]) -> None:
-    """Leave the records of a day on which each camera saw some of its pictures, drawn at random."""
+def put_records(system: System, day: date, seen: Mapping[str, Sequence[Prediction]]) -> None:
+    """Write the records of a day, on which each camera took some of its pictures at random."""
     rng = np.random.default_rng(day.toordinal())
     version = next(iter(seen.values()))[0].model_version
     recorder, lines = Recorder(f"MaskWatch/{STACK}", "/predict", version), []
