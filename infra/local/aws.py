@@ -78,7 +78,7 @@ def main() -> None:
         # moto forwards the whole events, under another key; see firehose.py.
         (FirehoseBackend, "send_log_event", _send_log_event),
         # DynamoDB serialises writes; moto's threads do not.
-        *((DynamoDBBackend, name, one_at_a_time(getattr(DynamoDBBackend, name))) for name in TABLE_WRITES),
+        *((DynamoDBBackend, name, serialized(getattr(DynamoDBBackend, name))) for name in TABLE_WRITES),
         # moto starts a container for each function, and does not filter.
         (LambdaBackend, "send_log_event", _send_to_function),
         # moto starts a container for each function; see invocations.py.
@@ -103,15 +103,15 @@ def _each_metric_once(backend: Any, name: str, namespace: str, dimensions: Seque
     return list(found.values())
 
 
-def one_at_a_time(method: Callable[..., Any]) -> Callable[..., Any]:
+def serialized(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method of moto that only one thread runs at a time."""
 
     @wraps(method)
-    def alone(*arguments: Any, **named: Any) -> Any:
+    def call(*arguments: Any, **named: Any) -> Any:
         with _lock:
             return method(*arguments, **named)
 
-    return alone
+    return call
 
 
 def _send_to_function(
@@ -201,7 +201,7 @@ def _update_stack(
     }
     token = request.values.get("ClientRequestToken")
 
-    def tell(status: str, reason: str | None = None) -> None:
+    def record_event(status: str, reason: str | None = None) -> None:
         stack._add_stack_event(status, reason)  # noqa: SLF001 -- moto has no other way
         stack.events[-1].client_request_token = token
 
@@ -213,15 +213,15 @@ def _update_stack(
         except (OSError, ValueError) as error:
             reason = repr(error)
         if reason:
-            tell("UPDATE_FAILED", reason)
-            tell("UPDATE_ROLLBACK_COMPLETE")
+            record_event("UPDATE_FAILED", reason)
+            record_event("UPDATE_ROLLBACK_COMPLETE")
             stack.status = "UPDATE_ROLLBACK_COMPLETE"
             return
-        tell("UPDATE_COMPLETE")  # before the status changes: pollers of the status then look for it
+        record_event("UPDATE_COMPLETE")  # before the status changes: pollers of the status then look for it
         stack.update(template, role_arn, parameters=values, tags=tags)
 
     stack.status = "UPDATE_IN_PROGRESS"
-    tell("UPDATE_IN_PROGRESS")
+    record_event("UPDATE_IN_PROGRESS")
     Thread(target=deploy, daemon=True).start()
     return stack
 

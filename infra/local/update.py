@@ -35,14 +35,14 @@ class Updater:
         self._stack, self._functions, self._client = stack, functions, client
         self._addresses = endpoint, url
         self._with_alias = {alias.properties["FunctionName"] for alias in stack.of_type("AWS::Lambda::Alias")}
-        self._one_at_a_time = Lock()
+        self._lock = Lock()
 
     def update(self, parameters: Mapping[str, str]) -> str:
         """Deploy the changes of these parameters; return the reason for a failure, empty on success.
 
         As in CloudFormation, functions are deployed in parallel, and one failure rolls back everything.
         """
-        with self._one_at_a_time:
+        with self._lock:
             try:
                 template = transformed_template(PROJECT / "template.yaml", parameters)
                 configs = function_configs(

@@ -53,12 +53,12 @@ def is_scored(data: bytes) -> bool:
 
 
 def places(data: bytes) -> list[int]:
-    """Where a packet that is all pixels may begin."""
+    """Return the offsets at which a packet contains only pixels."""
     return np.linspace(len(data) // 5, len(data) - 2 * PACKET, 12).astype(int).tolist()
 
 
 def looks_damaged(data: bytes, original: bytes) -> bool:
-    """Whether it is scored although one sees that it is not the original."""
+    """Return whether a visibly changed picture is decoded."""
     if refused_as_damaged(data):
         return False
     difference = decode(data).pixels.astype(int) - decode(original).pixels
@@ -131,7 +131,7 @@ def png_of(rows: list[bytes], height: int, colour: int, interlaced: int = 0) -> 
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_png_that_ends_before_its_last_row_is_noticed(height: int, interlaced: bool, dark: bool) -> None:  # noqa: FBT001
-    """Its pixels are a sound stream, and their checksums are right."""
+    """The pixels are a valid stream with correct checksums."""
     pixels = np.random.default_rng(0).integers(1, 255, (height, 96), np.uint8)
     pixels[-2:] *= not dark
     passes = png.ADAM7 if interlaced else ((0, 0, 1, 1),)
@@ -148,7 +148,7 @@ def test_a_png_of_indices_without_a_palette_is_noticed() -> None:
 @given(place=st.integers(0, 3), bit=st.integers(0, 7))
 @settings(deadline=None)
 def test_a_lost_palette_is_noticed(place: int, bit: int) -> None:
-    """Its chunk is skipped where the name is damaged, and its pixels are grey then."""
+    """A chunk with a damaged name is skipped, and the pixels would be decoded as grey."""
     data = bytearray(encode(grainy().quantize(64), "PNG"))
     data[data.index(b"PLTE") + place] ^= 1 << bit
     assert refused_as_damaged(bytes(data))
@@ -159,9 +159,7 @@ ANIMATED_WEBP = encode(grainy(), "WEBP", quality=85, save_all=True, append_image
 
 @given(place=st.floats(0.01, 0.98), spoil=st.sampled_from([b"\0" * 64, b"\x5a" * 16, b"\xff", b"\0"]))
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_a_lossy_webp_whose_bytes_change_is_noticed_though_its_decoder_goes_on(
-    place: float, spoil: bytes
-) -> None:
+def test_a_lossy_webp_with_changed_bytes_is_noticed(place: float, spoil: bytes) -> None:
     for data in (FILES["lossy WebP"], ANIMATED_WEBP):
         start = data.index(b"VP8 ")
         length = int.from_bytes(data[start + 4 : start + 8], "little")
@@ -190,7 +188,7 @@ def arithmetic(data: bytes) -> bytes:
 
 
 def test_truncated_arithmetic_coding_is_noticed() -> None:
-    """Any bytes are the code of some picture. Its data end where more of them are extraneous."""
+    """Any bytes are valid arithmetic coding; the data end where further bytes are extraneous."""
     tried = short = 0
     for seed in range(20):
         data = np.random.default_rng(seed).integers(0, 255, 4000, np.uint8).tobytes()

@@ -48,7 +48,7 @@ def outcome(data: bytes) -> str:
 
 
 def exif_of(tags: int) -> bytes:
-    """EXIF whose directory has so many tags, each with a type that there is not."""
+    """Return EXIF with a number of tags of an undefined type."""
     entry = struct.pack("<HHII", 0x9000, 99, 1, 0)
     return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", tags) + entry * min(tags, 5400)
 
@@ -135,7 +135,7 @@ def test_a_flood_of_webp_frames_is_affordable() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_metadata_cannot_write_into_the_log(kind: str) -> None:
-    """Pillow warns twice of each tag: 60,000 tags were 12 MB of log."""
+    """Pillow logs two warnings per tag: 60,000 tags gave 12 MB of log."""
     program = (
         "import sys; from pathlib import Path; from functions.inference.decode import decode;"
         "print(decode(sys.stdin.buffer.read()).width)"
@@ -183,7 +183,7 @@ def test_hostile_files_are_refused_without_an_internal_error() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what is allocated")
 def test_huffman_tables_of_a_webp_cannot_fill_the_memory() -> None:
-    """300 kB of file asked for 700 MB, and filled 364 MiB."""
+    """A file of 300 kB allocated 700 MB, and used 364 MiB."""
     assert outcome(webp_of_groups(1_000)) == "scored"
     before = resource.getrlimit(resource.RLIMIT_DATA)
     assert outcome(webp_of_groups(65_536)) == "unreadable-image"
@@ -191,7 +191,7 @@ def test_huffman_tables_of_a_webp_cannot_fill_the_memory() -> None:
 
 
 def test_arithmetic_coding_without_data_is_affordable() -> None:
-    """Its decoder goes on without data, once for each scan."""
+    """The decoder continues without data in every scan."""
     first, more = scan([1, 2, 3], 0, 0, bytes(8)), scan([1], 1, 63, bytes(8))
     head = b"\xff\xd8" + frame(0xCA, 6700, 4300) + segment(0xDB, b"\0" + b"\1" * 64)
     assert outcome(head + first + more * 99 + b"\xff\xd9") in {"scored", "unreadable-image"}

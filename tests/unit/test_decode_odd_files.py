@@ -24,7 +24,7 @@ MJPEG_PART = b"--boundary\r\nContent-Type: image/jpeg\r\nContent-Length: 19665\r
 
 
 def same(data: bytes, as_in: bytes) -> bool:
-    """Whether both decode to the same pixels."""
+    """Return whether both decode to the same pixels."""
     return np.array_equal(decode(data).pixels, decode(as_in).pixels)
 
 
@@ -177,7 +177,7 @@ XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 
 
 def exif_of(order: str, kind: int) -> bytes:
-    """EXIF of an orientation as a number of this type."""
+    """Return EXIF with an orientation of this number type."""
     value = {1: b"\6\0\0\0", 3: struct.pack(f"{order}HH", 6, 0), 4: struct.pack(f"{order}I", 6)}[kind]
     start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 1)
     return start + struct.pack(f"{order}HHI", 0x0112, kind, 1) + value + bytes(4)

@@ -186,7 +186,7 @@ def test_line_ends_of_windows_are_noticed_in_every_format(kind: str) -> None:
 
 @pytest.mark.parametrize("front", [b"\0\0\x4c\xd0", b"\xff", b"junk\0" * 900, bytes(5000)])
 def test_bytes_in_front_of_a_jpeg_are_reported(front: bytes) -> None:
-    """Such as the length that a camera's protocol puts there."""
+    """For example, the length field of a camera's protocol."""
     rejected = refusal(front + encode(draw_face()))
     assert rejected.problem == UNREADABLE_IMAGE
     assert f"There are {len(front):,} bytes in front of the JPEG picture." in rejected.detail

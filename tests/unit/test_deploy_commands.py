@@ -83,7 +83,7 @@ def test_images_that_a_stack_runs_are_tagged_and_the_tag_moves(pushed):
 
 @pytest.fixture
 def left(monkeypatch):
-    """Leave buckets behind, with two versions of an object in one of them; type the stack's name when asked."""
+    """Create the buckets of a deleted stack, one with two versions of an object, and enter the stack's name."""
     s3 = boto3.resource("s3")
     stacks = {"maskwatch-dev-uploads-1": "maskwatch-dev", "maskwatch-dev-2-uploads-1": "maskwatch-dev-2"}
     for name in (*stacks, "maskwatch-dev-mine"):

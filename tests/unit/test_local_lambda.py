@@ -18,7 +18,7 @@ def lines():
 
 @pytest.fixture
 def started(tmp_path, lines):
-    """Make a function of a module's source."""
+    """Return a function that starts a Lambda function from source code."""
     made = []
 
     def make(source, **changes):

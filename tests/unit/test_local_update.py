@@ -1,4 +1,4 @@
-"""An update of the local stack: its functions are deployed side by side, and all of them stay or none does."""
+"""An update of the local stack deploys its functions concurrently, and rolls all back if one fails."""
 
 from threading import Barrier
 from types import SimpleNamespace
@@ -11,14 +11,14 @@ from infra.local.errors import FunctionError
 
 
 class Function:
-    """Deploys when the other one does."""
+    """A fake function that deploys when the other one does."""
 
     def __init__(self, name, together, *, fails=False):
         self.config, self.fails = SimpleNamespace(name=name, environment={}, release="old"), fails
         self._together = together
 
     def deploy(self, config, seconds):
-        if seconds:  # not a way back
+        if seconds:  # a deployment, not a rollback
             self._together.wait(60)
         if self.fails:
             raise FunctionError(f"{config.name} answered 500")
@@ -27,7 +27,7 @@ class Function:
 
 @pytest.fixture
 def updated(monkeypatch):
-    """What an update to another release leaves of two functions, and what it says."""
+    """Update two functions to another release; return their versions and the reason of a failure."""
 
     def run(*failing):
         together = Barrier(2)
@@ -44,10 +44,10 @@ def updated(monkeypatch):
     return run
 
 
-def test_functions_are_deployed_at_once(updated):
+def test_functions_are_deployed_concurrently(updated):
     assert updated() == ({"Predict": "new", "Batch": "new"}, "")
 
 
 @pytest.mark.parametrize("failing", ["Predict", "Batch"])
-def test_one_that_fails_takes_the_other_back(updated, failing):
+def test_a_failure_rolls_the_other_function_back(updated, failing):
     assert updated(failing) == ({"Predict": "old", "Batch": "old"}, f"{failing} answered 500")
