@@ -955,6 +955,8 @@ def gateway_answers_that_are_no_problems(template):
     }  # fmt: skip
     headers = {
         "gatewayresponse.header.Content-Type": "'application/problem+json'",
+        "gatewayresponse.header.Cache-Control": "'no-store'",
+        "gatewayresponse.header.X-Content-Type-Options": "'nosniff'",
         "gatewayresponse.header.Access-Control-Allow-Origin": {"Fn::Sub": "'${CorsOrigin}'"},
     }
     return [
@@ -1214,6 +1216,9 @@ PROMISES = [
     (gateway_answers_that_are_no_problems,
      drop(*BODY, "x-amazon-apigateway-gateway-responses", "INVALID_API_KEY", "responseParameters",
           "gatewayresponse.header.Access-Control-Allow-Origin")),
+    (gateway_answers_that_are_no_problems,
+     drop(*BODY, "x-amazon-apigateway-gateway-responses", "THROTTLED", "responseParameters",
+          "gatewayresponse.header.Cache-Control")),
 ]  # fmt: skip
 CHECKS = list(dict.fromkeys(check for check, _ in PROMISES))
 
