@@ -20,6 +20,7 @@ TYPES: Final = {
     ".webp": "image/webp",
 }
 _KEY: Final = re.compile("[!-~]*")  # the characters that a header can hold
+_NOT_SHOWN: Final = re.compile(r"(?<=://)[^/?#]*@|[?].*", re.DOTALL)  # of an address: a password, the query
 PROBLEM: Final = "urn:maskwatch:problem:"  # prefix of the identifiers in the table of /docs
 _CONNECTION: Final = re.compile(r"^HTTPS?Connection\w*\(.*?\): ")  # prefix of urllib3's reasons
 _UNTYPED: Final = "application/octet-stream"  # the service detects the type from the bytes
@@ -135,17 +136,17 @@ class Client:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise UnreachableError(f"{self._url} answered, but not with JSON of this API: check the address")
+            shown = _NOT_SHOWN.sub("", self._url)
+            raise UnreachableError(f"{shown} answered, but not with JSON of this API: check the address")
         return content
 
     def _request(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
+        shown = _NOT_SHOWN.sub("", url)
         try:
             response = self._http.request(method, url, **content)
         except urllib3.exceptions.HTTPError as error:
             reason = str(getattr(error, "reason", None) or error)
-            raise UnreachableError(
-                f"{url.partition('?')[0]} cannot be reached: {_CONNECTION.sub('', reason)}"
-            ) from error
+            raise UnreachableError(f"{shown} cannot be reached: {_CONNECTION.sub('', reason)}") from error
         if response.status < HTTPStatus.BAD_REQUEST:
             return response
         after = 0.0
@@ -158,5 +159,5 @@ class Client:
                 raise ApiError(str(problem["detail"]), kind, response.status, after)
         text = response.data.decode(errors="replace")
         message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
-        detail = f"{url} answered {response.status}: {message[1] if message else text[:300]}"
+        detail = f"{shown} answered {response.status}: {message[1] if message else text[:300]}"
         raise ApiError(detail, "", response.status, after)

@@ -145,6 +145,15 @@ def test_an_unreachable_service_is_reported(monkeypatch):
         Client("http://127.0.0.1:9/", "local").health()
 
 
+def test_a_password_in_the_address_is_not_shown(monkeypatch):
+    monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
+
+    with pytest.raises(UnreachableError) as answer:
+        Client("http://me:hidden@127.0.0.1:9/v1", "local").predict(b"", source="gate 3")
+    assert str(answer.value).startswith("http://127.0.0.1:9/v1/predict cannot be reached: ")
+    assert "hidden" not in str(answer.value)
+
+
 def test_the_reason_has_no_names_of_python_classes(monkeypatch):
     monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
 
