@@ -11,7 +11,7 @@ from moto.dynamodb.models import DynamoDBBackend
 
 from functions.alerts.counts import count_faces
 from functions.alerts.store import Store
-from infra.local.aws import TABLE_WRITES, one_at_a_time
+from infra.local.aws import TABLE_WRITES, serialized
 from tests.alerts import START, TABLE, create_table, record
 
 SOURCE = "gate-3"
@@ -20,7 +20,7 @@ SOURCE = "gate-3"
 @pytest.fixture
 def store(aws, monkeypatch):  # noqa: ARG001 -- sets the environment
     for name in TABLE_WRITES:  # as DynamoDB does them
-        monkeypatch.setattr(DynamoDBBackend, name, one_at_a_time(getattr(DynamoDBBackend, name)))
+        monkeypatch.setattr(DynamoDBBackend, name, serialized(getattr(DynamoDBBackend, name)))
     with mock_aws():
         yield Store(create_table(), TABLE, 40)
 
