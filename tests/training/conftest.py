@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -19,10 +20,12 @@ from training.recipe import Recipe, Stage
 RECIPE = Recipe((Stage(96, 1, 2e-3, 60, None), Stage(96, 2, 1e-3, 60, 12)), batch=24, seed=1)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def quick() -> Iterator[None]:
-    with quick_training():
-        yield
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Train quickly in this folder's tests and their fixtures, except where the whole network is the subject."""
+    quick = item.path.parent == Path(__file__).parent and item.path.stem != "test_model"
+    with quick_training() if quick else nullcontext():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

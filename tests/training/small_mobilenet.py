@@ -8,7 +8,6 @@ from unittest.mock import patch
 
 import keras
 
-WHOLE = keras.applications.MobileNetV2
 BLOCKS = {2: 2, 6: 1, 12: 2, 13: 2, 16: 1}  # stride by number, after the 4 of the first layer
 
 

@@ -1,13 +1,11 @@
 """The network, its freezing, and the served graph."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from tests.training.small_mobilenet import WHOLE
 from training.classifier.model import (
     BACKBONE,
     Calibration,
@@ -20,19 +18,14 @@ from training.detector import model as detector
 from training.run import freeze_until
 
 
-@pytest.fixture(scope="module", autouse=True)
-def with_whole_mobilenet() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.applications, "MobileNetV2", WHOLE)
-        yield
-
-
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random starting weights in Keras' format."""
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
-    WHOLE(include_top=False, weights=None, input_shape=(None, None, 3)).save_weights(path)
+    keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3)).save_weights(
+        path
+    )
     return path
 
 
@@ -51,7 +44,7 @@ def test_any_size_gives_three_logits(model: keras.Model) -> None:
 
 
 def test_the_backbone_starts_with_the_given_weights(model: keras.Model, backbone: Path) -> None:
-    plain = WHOLE(include_top=False, weights=None, input_shape=(None, None, 3))
+    plain = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3))
     plain.load_weights(backbone)
     for own, given in zip(model.get_layer(BACKBONE).get_weights(), plain.get_weights(), strict=True):
         assert np.array_equal(own, given)
@@ -124,7 +117,9 @@ def test_weights_survive_saving_and_loading(model: keras.Model, tmp_path: Path) 
 
 def test_the_detector_s_backbone_starts_with_the_given_weights(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
-    plain = WHOLE(alpha=0.35, include_top=False, weights=None, input_shape=(None, None, 3))
+    plain = keras.applications.MobileNetV2(
+        alpha=0.35, include_top=False, weights=None, input_shape=(None, None, 3)
+    )
     arrays = {f"{layer.name}|{v.name}": v.numpy() for layer in plain.layers for v in layer.weights}
     np.savez(tmp_path / "backbone.npz", **arrays)
     model = detector.build(tmp_path / "backbone.npz")

@@ -145,11 +145,14 @@ def test_a_png_of_indices_without_a_palette_is_noticed() -> None:
     assert refused_as_damaged(png_of([bytes(range(96))] * 64, 64, 3))
 
 
+INDEXED = encode(grainy().quantize(64), "PNG")
+
+
 @given(place=st.integers(0, 3), bit=st.integers(0, 7))
 @settings(deadline=None)
 def test_a_lost_palette_is_noticed(place: int, bit: int) -> None:
     """A chunk with a damaged name is skipped, and the pixels would be decoded as grey."""
-    data = bytearray(encode(grainy().quantize(64), "PNG"))
+    data = bytearray(INDEXED)
     data[data.index(b"PLTE") + place] ^= 1 << bit
     assert refused_as_damaged(bytes(data))
 
