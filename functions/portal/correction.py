@@ -28,8 +28,9 @@ def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]
 
     The predicted shares q follow from the actual shares p and the row-normalised confusion matrix M: q = p M. So
     p = q A, where A is the inverse of M (Rogan and Gladen 1978; for several classes Buonaccorsi 2010). The variance
-    follows by the delta method from those of q and of the rows of M, which are multinomial. Shares are clipped to
-    0 to 1 and rescaled to sum to 1.
+    follows by the delta method from those of q and of the rows of M, which are multinomial. In the variance of q,
+    each label has z^2 / 3 faces more (Agresti and Coull 1998), so that a label without any is not ruled out. Shares
+    are clipped to 0 to 1 and rescaled to sum to 1.
 
     Args:
         groups: For each release: the count of each predicted label, shape (3,); the number of independent faces
@@ -50,9 +51,11 @@ def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]
             return None
         predicted = [count / seen for count in counts]
         actual = _times(predicted, inverse)
+        faces = max(min(independent, seen), 1.0)
+        smoothed = [(faces * share + _Z**2 / size) / (faces + _Z**2) for share in predicted]
         for label in range(size):
             column = [row[label] for row in inverse]
-            variance = _multinomial(column, predicted) / max(min(independent, seen), 1.0)
+            variance = _multinomial(column, smoothed) / faces
             for share, rate, row in zip(actual, rates, confusion, strict=True):
                 variance += share**2 * _multinomial(column, rate) / max(sum(row), 1)
             shares[label] += seen / total * actual[label]
@@ -60,10 +63,8 @@ def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]
     within = [min(max(share, 0.0), 1.0) for share in shares]
     within = [share / sum(within) for share in within]
     return [
-        Corrected(
-            value, max(min(share - _Z * sqrt(v), value), 0.0), min(max(share + _Z * sqrt(v), value), 1.0)
-        )
-        for value, share, v in zip(within, shares, variances, strict=True)
+        Corrected(value, max(value - _Z * sqrt(variance), 0.0), min(value + _Z * sqrt(variance), 1.0))
+        for value, variance in zip(within, variances, strict=True)
     ]
 
 

@@ -29,6 +29,22 @@ def test_corrected_shares_are_between_0_and_1() -> None:
     assert all(0 <= one.low <= one.value <= one.high <= 1 for one in found)
 
 
+def test_one_minute_of_masks_does_not_prove_that_everybody_wears_one() -> None:
+    mask, no_mask, incorrect = correct([([39, 0, 0], 1, CONFUSION)])
+    assert mask.low < 0.5
+    assert no_mask.high > 0.3
+    assert incorrect.high > 0.3
+
+
+@pytest.mark.parametrize("faces", [20, 100])
+def test_the_interval_contains_the_true_share_of_a_rare_label(faces) -> None:
+    rng, actual, held = np.random.default_rng(0), np.array([0.97, 0.02, 0.01]), np.zeros(3)
+    for _ in range(600):
+        found = correct([(rng.multinomial(faces, actual @ RATES).tolist(), faces, CONFUSION)])
+        held += [one.low <= share <= one.high for one, share in zip(found, actual, strict=True)]
+    assert (held / 600 >= 0.93).all()
+
+
 def test_frames_of_the_same_minutes_widen_the_interval() -> None:
     (frames, *_), (people, *_) = (correct([([800, 150, 50], n, CONFUSION)]) for n in (1_000, 100))
     assert people.high - people.low > 2 * (frames.high - frames.low)
