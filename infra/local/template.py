@@ -10,7 +10,7 @@ import yaml
 from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 from infra.local.errors import TemplateError
 
@@ -25,6 +25,13 @@ _NO_VALUE: Final = object()
 _VARIABLE: Final = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
+class _Loader(yaml.CSafeLoader):
+    """SAM's own loader, `!Sub` and all, but ten times as fast."""
+
+
+_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
+
+
 def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Read a SAM template and return plain CloudFormation, with its conditions.
 
@@ -34,7 +41,8 @@ def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str,
     Raises:
         TemplateError: A parameter has no value, or SAM refuses the template.
     """
-    template = _included(yaml_parse(path.read_text()), path.parent)
+    source = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 -- a safe loader
+    template = _included(source, path.parent)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             properties = resource["Properties"]
