@@ -1,9 +1,8 @@
 """Counts records, begins and ends alerts, and notifies the listeners once.
 
 Any step may be repeated or run concurrently: counting and changing an alert are conditional writes, and the
-    invocation
-that changes an alert notifies the listeners. If it dies before, the first tick after `NOTIFY_TIMEOUT` notifies those
-that were missed. A failure for one source or listener does not stop the others.
+invocation that changes an alert notifies the listeners. If it dies before, the first tick after `NOTIFY_TIMEOUT`
+notifies those that were missed. A failure for one source or listener does not stop the others.
 """
 
 from __future__ import annotations

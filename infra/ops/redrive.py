@@ -1,8 +1,7 @@
 """Retry dead letters, and print their errors: `python -m infra.ops redrive --stack NAME`.
 
 Uploads return to their queue, and log deliveries to the Alerts function. Nothing is done twice: an upload with a
-    result
-is skipped, and a prediction counts once.
+result is skipped, and a prediction counts once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Measure the page's frames per second with `make run`: `python -m tests.benchmarks.camera`.
 
 A frame goes from the camera to the boxes drawn over it: grab, JPEG, HTTP, decode, detect, classify, track, draw.
-    Chromium's
-fake camera shows a video of drawn faces, 640 x 480, at 30 frames per second; the page may send as many.
+Chromium's fake camera shows a video of drawn faces, 640 x 480, at 30 frames per second; the page may send as many.
 """
 
 import argparse

@@ -98,3 +98,23 @@ def test_a_deployment_names_its_parameters_and_the_boundary(stage):
 
     overrides = f"file://infra/parameters/{stage}.yaml PermissionsBoundary=maskwatch-boundary-{stage}"
     assert f"--role-arn role --parameter-overrides {overrides}" in " ".join(recipe.split())
+
+
+@pytest.mark.parametrize(
+    ("values", "overrides"),
+    [
+        ([], ""),
+        (["GITHUB=owner/name"], "--parameter-overrides GitHubRepository=owner/name"),
+        (
+            ["GITHUB=owner/name", "OIDC=existing"],
+            "--parameter-overrides GitHubRepository=owner/name OidcProvider=existing",
+        ),
+    ],
+)
+def test_bootstrap_passes_the_repository_and_the_provider(values, overrides):
+    recipe = subprocess.run(
+        ["make", "--dry-run", "bootstrap", *values], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    flags = " ".join(recipe.replace("\\", "").split()).partition("--no-fail-on-empty-changeset")[2].strip()
+    assert flags == overrides
