@@ -7,6 +7,7 @@ SAM ?= .venv-sam/bin/sam
 FUNCTION ?= PredictFunction
 EVENT ?= events/predict-json.json
 ENV ?= dev
+ON_STACK = $(or $(STACK),maskwatch-$(ENV))
 MODEL ?= functions/inference/model
 SAM_ENV := SAM_CLI_TELEMETRY=0
 LOCAL_SAM = $(SAM_ENV) AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) $(SAM)
@@ -56,39 +57,39 @@ deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…) without building
 	    --parameter-overrides file://infra/parameters/$(ENV).yaml PermissionsBoundary=maskwatch-boundary-$(ENV))
 	$(OPS) images keep --stack maskwatch-$(ENV)
 
-smoke: $(VENV)/run.stamp ## Check the deployed stack (ENV=…): health and a prediction
-	$(BIN)/python -m infra.ops smoke --stack maskwatch-$(ENV)
+smoke: $(VENV)/run.stamp ## Check the deployed stack (ENV=… or STACK=name): health and a prediction
+	$(BIN)/python -m infra.ops smoke --stack $(ON_STACK)
 
-destroy: $(SAM) ## Delete the stack (ENV=…), but not its buckets
-	$(OPS) destroy --stack maskwatch-$(ENV)
+destroy: $(SAM) ## Delete the stack (ENV=… or STACK=name), but not its buckets
+	$(OPS) destroy --stack $(ON_STACK)
 
-purge: $(SAM) ## Empty and delete the buckets of a deleted stack (ENV=…), after asking for its name
-	$(OPS) purge --stack maskwatch-$(ENV)
+purge: $(SAM) ## Empty and delete the buckets of a deleted stack (ENV=… or STACK=name), after asking for its name
+	$(OPS) purge --stack $(ON_STACK)
 
-logs: $(SAM) ## Follow the functions' logs (ENV=…)
-	$(SAM_ENV) $(SAM) logs --stack-name maskwatch-$(ENV) --tail
+logs: $(SAM) ## Follow the functions' logs (ENV=… or STACK=name)
+	$(SAM_ENV) $(SAM) logs --stack-name $(ON_STACK) --tail
 
-score: $(VENV)/run.stamp ## Score the pictures of DIR=folder with make run, or with STACK=name; writes OUT=scores.csv
-	$(BIN)/python -m infra.ops score "$(DIR)" $(if $(STACK),--stack $(STACK)) $(if $(OUT),--out "$(OUT)")
+score: $(VENV)/run.stamp ## Score the pictures of DIR=folder with make run (URL=…), or with STACK=name; writes OUT=scores.csv
+	$(BIN)/python -m infra.ops score "$(DIR)" $(if $(STACK),--stack $(STACK)) $(if $(URL),--url $(URL)) $(if $(OUT),--out "$(OUT)")
 
 backfill: $(VENV)/run.stamp ## Score existing objects of the uploads bucket: PREFIX=2026/ or MANIFEST=key (ENV=… or STACK=name)
-	$(BIN)/python -m infra.ops backfill --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
+	$(BIN)/python -m infra.ops backfill --stack $(ON_STACK) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
 	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--prefix "$(PREFIX)")
 
-redrive: $(VENV)/run.stamp ## Send dead letters to their queues again (ENV=…), and print their errors
-	$(BIN)/python -m infra.ops redrive --stack maskwatch-$(ENV)
+redrive: $(VENV)/run.stamp ## Send dead letters to their queues again (ENV=… or STACK=name), and print their errors
+	$(BIN)/python -m infra.ops redrive --stack $(ON_STACK)
 
-publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=…)
-	$(BIN)/python -m infra.ops publish-model $(MODEL) --stack maskwatch-$(ENV)
+publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=… or STACK=name)
+	$(BIN)/python -m infra.ops publish-model $(MODEL) --stack $(ON_STACK)
 
 drift: $(VENV)/drift.stamp ## Run Drift now, and print its findings (ENV=… or STACK=name; TO=time HOURS=24)
-	$(BIN)/python -m infra.ops drift --stack $(or $(STACK),maskwatch-$(ENV)) $(if $(TO),--to $(TO)) $(if $(HOURS),--hours $(HOURS))
+	$(BIN)/python -m infra.ops drift --stack $(ON_STACK) $(if $(TO),--to $(TO)) $(if $(HOURS),--hours $(HOURS))
 
 demo-drift: $(VENV)/drift.stamp ## Demonstrate drift: PICTURES=folder unchanged, then darker, blurred, with another mix
 	$(BIN)/python -m infra.ops demo-drift "$(or $(PICTURES),$(DATA))"
 
 baseline: $(VENV)/drift.stamp ## Build a baseline from records: FROM=2026-11-01 TO=2026-11-08 (ENV=… or STACK=name)
-	$(BIN)/python -m infra.ops baseline --stack $(or $(STACK),maskwatch-$(ENV)) --from $(FROM) --to $(TO)
+	$(BIN)/python -m infra.ops baseline --stack $(ON_STACK) --from $(FROM) --to $(TO)
 
 test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test them in Docker (CI=1 installs Docker if possible)
 	SAM="$(SAM)" PYTHON="$(BIN)/python" CI="$(CI)" BASE_IMAGE="$(BASE_IMAGE)" tests/container/run.sh $(ARGS)

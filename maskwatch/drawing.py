@@ -60,7 +60,7 @@ def _film(path: Path, stack: ExitStack) -> Drawing:
     try:
         import av  # noqa: PLC0415 -- an extra
     except ImportError as error:
-        raise UsageError("videos need PyAV: pip install 'maskwatch[video]'") from error
+        raise UsageError("videos need PyAV: pip install av") from error
 
     path.open("wb").close()  # PyAV opens it with the first frame, which is late for an error
     # Fragmented, so that the video can be played even if the process is killed.

@@ -50,7 +50,7 @@ def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> 
     try:
         from maskwatch import video  # noqa: PLC0415 -- an extra
     except ImportError as error:
-        raise UsageError("videos and cameras need PyAV: pip install 'maskwatch[video]'") from error
+        raise UsageError("videos and cameras need PyAV: pip install av") from error
     if not is_film(source):
         return newest(video.camera(source, stopped), stopped)
     if speed is None:

@@ -29,26 +29,26 @@ mlflow: $(VENV)/dev.stamp ## Show the tracked training runs on http://127.0.0.1:
 repro: $(VENV)/aws-training.stamp ## Repeat with DVC the steps whose inputs changed: prepare, train, convert, evaluate
 	PATH="$(abspath $(BIN)):$$PATH" dvc repro
 
-dvc-remote: $(VENV)/aws-training.stamp ## Set the stack's bucket as the remote of `dvc push` and `dvc pull` (ENV=…)
+dvc-remote: $(VENV)/aws-training.stamp ## Set the stack's bucket as the remote of `dvc push` and `dvc pull` (ENV=… or STACK=name)
 	$(BIN)/dvc remote add --local --force --default stack \
-	  s3://$$($(BIN)/python -m infra.ops stack --stack maskwatch-$(ENV) ModelsBucket)/dvc
+	  s3://$$($(BIN)/python -m infra.ops stack --stack $(ON_STACK) ModelsBucket)/dvc
 
 training-image: ## Build the training image (BASE_IMAGE=…), and push it if IMAGE=… names a registry
 	docker build --platform linux/amd64 --provenance=false --file training/Dockerfile --tag $(IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \
 	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 	$(if $(findstring .dkr.ecr.,$(IMAGE)),docker push $(IMAGE))
 
-training-setup: $(VENV)/aws-training.stamp ## Create the ECR repository, the role and the package group once (ENV=…)
-	$(BIN)/python -m training.aws.setup --stack maskwatch-$(ENV)
+training-setup: $(VENV)/aws-training.stamp ## Create the ECR repository, the role and the package group once (ENV=… or STACK=name)
+	$(BIN)/python -m training.aws.setup --stack $(ON_STACK)
 
-job: $(VENV)/aws-training.stamp ## Train on SageMaker: PICTURES=s3://… ROLE=arn:… (ENV=…, JOB_OPTIONS='--spot …')
-	$(JOB) submit --stack maskwatch-$(ENV) --pictures $(PICTURES) --role $(ROLE) $(JOB_OPTIONS)
+job: $(VENV)/aws-training.stamp ## Train on SageMaker: PICTURES=s3://… ROLE=arn:… (ENV=… or STACK=name, JOB_OPTIONS='--spot …')
+	$(JOB) submit --stack $(ON_STACK) --pictures $(PICTURES) --role $(ROLE) $(JOB_OPTIONS)
 
 job-local: $(VENV)/aws-training.stamp ## The same job in Docker here: PICTURES=folder (make training-image first)
 	$(JOB) submit --local .runs/job --pictures $(PICTURES) $(JOB_OPTIONS)
 
-pipeline: $(VENV)/aws-training.stamp ## Create or update the SageMaker pipeline and start it: ROLE=arn:… IMAGE=… (ENV=…, PIPELINE_OPTIONS='--network detector')
-	$(BIN)/python -m training.aws.pipeline --stack maskwatch-$(ENV) --role $(ROLE) --image $(IMAGE) \
+pipeline: $(VENV)/aws-training.stamp ## Create or update the SageMaker pipeline and start it: ROLE=arn:… IMAGE=… (ENV=… or STACK=name, PIPELINE_OPTIONS='--network detector')
+	$(BIN)/python -m training.aws.pipeline --stack $(ON_STACK) --role $(ROLE) --image $(IMAGE) \
 	  $(PIPELINE_OPTIONS)
 
 $(VENV)/aws-training.stamp: $(VENV)/dev.stamp

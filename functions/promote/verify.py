@@ -53,7 +53,7 @@ def verify(uri: str, version: str, digest: str, s3: Any) -> str:
             raise
         raise RefusedError(f"{uri} cannot be read: {error}") from error
     if manifest is None:
-        raise RefusedError(f"{uri} has no {MANIFEST}")
+        raise RefusedError(f"there is no release in {uri}; publish it first (make publish-model)")
     address = f"{uri.rstrip('/')}/#{digest or hashlib.sha256(manifest).hexdigest()}"
     try:
         release = open_release(address)

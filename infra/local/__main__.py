@@ -54,7 +54,7 @@ def main() -> int:
     try:
         listener = socket.create_server(("127.0.0.1", options.port))
     except OSError as error:
-        return _failed(f"port {options.port}: {error.strerror}. Choose another with --port")
+        return _failed(f"port {options.port}: {error.strerror}. Choose another: make run PORT=3001")
     try:
         with listener:
             _run(listener, parameters)
@@ -136,7 +136,7 @@ def _gateway(stack: Stack, by_arn: Mapping[str, Function]) -> Gateway:
 def _print_addresses(stack: Stack, url: str, endpoint: str) -> None:
     buckets = "".join(f"\n    {bucket.name}" for bucket in stack.of_type("AWS::S3::Bucket"))
     groups = "".join(f"\n    {group.name}" for group in stack.of_type("AWS::Logs::LogGroup"))
-    function = stack.resources["PredictFunction"].name
+    function, drift = (stack.resources[f"{name}Function"].name for name in ("Predict", "Drift"))
     sample, event = (
         shlex.quote(str(PROJECT / "events" / f"{name}.json")) for name in ("predict-json", "health")
     )
@@ -149,22 +149,24 @@ Send it the picture of the sample event (this line works as pasted), or one of y
     curl -H 'x-api-key: {KEY}' -F file=@face.jpg {url}/predict
     .venv/bin/maskwatch predict --url {url} face.jpg
 
-The AWS services are at {endpoint} (moto):
+The AWS services are at {endpoint} (moto). The commands below reach them in a shell with this line:
     export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={REGION}
-    aws --endpoint-url {endpoint} s3 ls
+    aws s3 ls
 
 Copy pictures into the uploads bucket; seconds later the results bucket has their results:
-    aws --endpoint-url {endpoint} s3 cp face.jpg s3://{stack.resources["UploadsBucket"].name}/
-    aws --endpoint-url {endpoint} s3 cp s3://{stack.resources["ResultsBucket"].name}/face.jpg.json -
+    aws s3 cp face.jpg s3://{stack.resources["UploadsBucket"].name}/
+    aws s3 cp s3://{stack.resources["ResultsBucket"].name}/face.jpg.json -
 
-`make score DIR=photos/` does both for a folder. Score uploads that have no result of this model yet:
-    AWS_ENDPOINT_URL={endpoint} make backfill STACK={STACK_NAME} PREFIX=
+Upload a folder and wait for its results; or score uploads that have no result of this model yet:
+    make score DIR=photos/ URL={url}
+    make backfill STACK={STACK_NAME} PREFIX=
 
-Every prediction leaves a record in the records bucket. Compare the records with the model's baseline:
-    AWS_ENDPOINT_URL={endpoint} make drift STACK={STACK_NAME}
+Compliance and drift are computed from the records of the predictions, when you ask:
+    aws lambda invoke --function-name {drift} /dev/stdout
+    make drift STACK={STACK_NAME}    # also prints the findings; the first time, it installs 700 MB
 
 Every function can be invoked by itself, as on AWS:
-    aws --endpoint-url {endpoint} lambda invoke --function-name {function} --payload fileb://{event} /dev/stdout
+    aws lambda invoke --function-name {function} --payload fileb://{event} /dev/stdout
 
 Buckets:{buckets}
 Log groups:{groups}

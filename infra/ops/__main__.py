@@ -10,11 +10,6 @@ import importlib
 import sys
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from infra.ops.errors import OpsError, explain
-from maskwatch.client import ApiError
-
 # Each command is the module of its name. Only the chosen one is imported, since some need Evidently, some only boto3.
 COMMANDS: Final = {
     "alerts": "show or set the rules for alerts, or list the alerts",
@@ -37,6 +32,10 @@ COMMANDS: Final = {
     "smoke": "check that a deployed API answers",
     "stack": "print an output of a stack",
 }
+_INSTALLED: Final = (
+    "Run this with .venv/bin/python: `make tools` creates it, `make .venv/drift.stamp` adds what baseline, drift and "
+    "demo-drift need."
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -48,7 +47,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="…", help="COMMAND --help lists them")
     chosen = parser.parse_args(arguments)
-    module: Any = importlib.import_module(f"infra.ops.{chosen.command.replace('-', '_')}")
+    try:
+        module: Any = importlib.import_module(f"infra.ops.{chosen.command.replace('-', '_')}")
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- another Python lacks it
+
+        from infra.ops.errors import OpsError, explain  # noqa: PLC0415
+        from maskwatch.client import ApiError  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        sys.exit(f"There is no {error.name} in this Python. {_INSTALLED}")
     own = argparse.ArgumentParser(prog=f"{parser.prog} {chosen.command}", description=module.__doc__)
     module.add_options(own)
     options = own.parse_args(chosen.options)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
 from maskwatch.client import LOCAL
 
@@ -26,7 +27,15 @@ def api_of(options: Namespace) -> tuple[str, str]:
 
 
 def address(stack: str) -> tuple[str, str]:
-    """Return the URL of a deployed stack's API, and its first key."""
+    """Return the URL of a deployed stack's API, and its first key.
+
+    Raises:
+        OpsError: The stack does not exist, or is that of `make run`.
+    """
     outputs = outputs_of(stack)
+    if "ApiKeyId" not in outputs:
+        raise OpsError(
+            f"{stack} is the stack of `make run`: give its --url (make score URL=…) instead of the stack."
+        )
     key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)
     return outputs["ApiUrl"], key["value"]

@@ -16,7 +16,7 @@ from functions.alerts.rules import RulesError, parse
 from functions.alerts.store import Store
 from functions.alerts.watch import load_rules
 from infra.ops.errors import OpsError
-from infra.ops.stack import outputs_of
+from infra.ops.stack import add_stack, outputs_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -84,7 +84,7 @@ def add_options(parser: ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("action", choices=("show", "set", "list"))
     parser.add_argument("file", nargs="?", type=Path, help="JSON, for set")
-    parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
+    add_stack(parser)
 
 
 def command(options: Namespace) -> None:

@@ -11,7 +11,7 @@ import boto3
 from tqdm import tqdm
 
 from infra.ops.errors import OpsError
-from infra.ops.stack import outputs_of
+from infra.ops.stack import add_stack, outputs_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -68,7 +68,7 @@ def outcomes(output: dict[str, Any], s3: Any) -> tuple[Counter[str], Counter[str
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the stack, and the choice of pictures."""
-    parser.add_argument("--stack", required=True, help="name of the stack; `make run` has maskwatch")
+    add_stack(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--prefix", help="pictures whose keys start with this")
     what.add_argument("--manifest", metavar="KEY", help="pictures of this S3 inventory in the results bucket")

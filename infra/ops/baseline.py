@@ -17,7 +17,7 @@ from functions.drift.effects import MIN_EFFECTIVE
 from functions.drift.gather import sample_days
 from functions.drift.window import Window
 from infra.ops.errors import OpsError
-from infra.ops.stack import outputs_of
+from infra.ops.stack import add_stack, outputs_of
 from infra.ops.times import utc
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def serving_version(function: str, client: Any, s3: Any) -> str:
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the stack and the period."""
-    parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
+    add_stack(parser)
     parser.add_argument(
         "--from", dest="start", type=utc, required=True, help="2026-11-01, or with a time; UTC"
     )

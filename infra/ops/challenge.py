@@ -12,6 +12,7 @@ import boto3
 
 from infra.ops.errors import OpsError
 from infra.ops.promote import verified_address
+from infra.ops.stack import add_stack
 from infra.ops.update import change_parameters
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--release", metavar="VERSION", help="version of a release in the stack's models bucket"
     )
-    parser.add_argument("--stack", required=True)
+    add_stack(parser)
 
 
 def command(options: Namespace) -> None:

@@ -25,7 +25,7 @@ from functions.drift.objects import fetch
 from functions.shared.contract import FEEDBACK, LABELS, PRIVATE_RESULTS, day_prefix, result_key
 from functions.shared.s3 import create_client, error_code, list_keys
 from infra.ops.errors import OpsError
-from infra.ops.stack import outputs_of
+from infra.ops.stack import add_stack, outputs_of
 from infra.ops.times import utc
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def _days_kept(s3: Any, bucket: str) -> int | None:
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the stack, the period and the limits."""
-    parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
+    add_stack(parser)
     parser.add_argument("--from", dest="start", type=utc, required=True, help="start of the period; UTC")
     parser.add_argument("--to", dest="end", type=utc, required=True, help="end of the period, exclusive; UTC")
     parser.add_argument("--out", type=Path, default=Path("collected"), help="folder (default: %(default)s)")

@@ -14,7 +14,7 @@ from botocore.config import Config
 
 from functions.drift import challenge
 from infra.ops.errors import OpsError
-from infra.ops.stack import outputs_of
+from infra.ops.stack import add_stack, outputs_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -106,7 +106,7 @@ def describe(report: Mapping[str, Any]) -> Iterator[str]:
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the stack and the window."""
-    parser.add_argument("--stack", default="maskwatch", help="(default: %(default)s)")
+    add_stack(parser)
     parser.add_argument(
         "--to", metavar="TIME", help="end of the window, such as 2026-11-21T09:00:00Z (default: now)"
     )

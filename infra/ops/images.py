@@ -10,6 +10,7 @@ from samtranslator.yaml_helper import yaml_parse
 from yaml import safe_dump
 
 from infra.ops.errors import OpsError
+from infra.ops.stack import add_stack
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -59,9 +60,7 @@ def add_options(parser: ArgumentParser) -> None:
     commands.add_parser("pin", help="pin the images of a package by digest").add_argument(
         "package", type=Path
     )
-    commands.add_parser("keep", help="tag the images that a stack runs").add_argument(
-        "--stack", required=True
-    )
+    add_stack(commands.add_parser("keep", help="tag the images that a stack runs"))
 
 
 def command(options: Namespace) -> None:

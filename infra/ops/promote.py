@@ -14,7 +14,7 @@ from functions.promote.errors import RefusedError
 from functions.promote.promote import changes_to_serve
 from functions.promote.verify import verify
 from infra.ops.errors import OpsError
-from infra.ops.stack import outputs_of
+from infra.ops.stack import add_stack, outputs_of
 from infra.ops.update import change_parameters, state_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def add_options(parser: ArgumentParser) -> None:
     """Add the release and the stack."""
     parser.add_argument("version", help="version of a release in the stack's models bucket")
-    parser.add_argument("--stack", required=True)
+    add_stack(parser)
 
 
 def verified_address(version: str, stack: str) -> str:

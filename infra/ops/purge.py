@@ -8,7 +8,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from infra.ops.errors import OpsError
-from infra.ops.stack import stack_outputs
+from infra.ops.stack import add_stack, stack_outputs
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -36,7 +36,7 @@ def _tags(bucket: str, s3: Any) -> dict[str, str]:
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the stack."""
-    parser.add_argument("--stack", required=True)
+    add_stack(parser)
 
 
 def command(options: Namespace) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 
-from infra.ops.stack import outputs_of
+from infra.ops.stack import add_stack, outputs_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -55,7 +55,7 @@ def _reason(attributes: dict[str, Any]) -> str:
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the stack."""
-    parser.add_argument("--stack", required=True, help="the stack of `make run` is called maskwatch")
+    add_stack(parser)
 
 
 def command(options: Namespace) -> None:

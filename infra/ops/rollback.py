@@ -8,6 +8,7 @@ import boto3
 
 from functions.promote.promote import CHALLENGER_URI, MODEL_URI, PREVIOUS_MODEL_URI, changes_to_serve
 from infra.ops.errors import OpsError
+from infra.ops.stack import add_stack
 from infra.ops.update import change_parameters, state_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _UNKNOWN: Final = "none"
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the stack."""
-    parser.add_argument("--stack", required=True)
+    add_stack(parser)
 
 
 def command(options: Namespace) -> None:

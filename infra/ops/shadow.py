@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infra.ops.challenge import begin
+from infra.ops.stack import add_stack
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -21,7 +22,7 @@ def add_options(parser: ArgumentParser) -> None:
         required=True,
         help="version of a release in the stack's models bucket",
     )
-    parser.add_argument("--stack", required=True)
+    add_stack(parser)
 
 
 def command(options: Namespace) -> None:

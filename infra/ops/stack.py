@@ -50,9 +50,16 @@ def outputs_of(stack: str) -> dict[str, str]:
     return stack_outputs(stack, boto3.client("cloudformation"))
 
 
+def add_stack(parser: ArgumentParser) -> None:
+    """Add the stack, which has no default: a command for one stack must not change another."""
+    parser.add_argument(
+        "--stack", required=True, help="such as maskwatch-prod; that of `make run` is maskwatch"
+    )
+
+
 def add_options(parser: ArgumentParser) -> None:
     """Add the stack and the output."""
-    parser.add_argument("--stack", required=True)
+    add_stack(parser)
     parser.add_argument("name", help="name of an output in template.yaml, such as UploadsBucket")
 
 
@@ -64,5 +71,8 @@ def command(options: Namespace) -> None:
     """
     outputs = outputs_of(options.stack)
     if options.name not in outputs:
-        raise OpsError(f"{options.stack} has no output {options.name}; it has {', '.join(sorted(outputs))}")
+        named = (
+            name for name in sorted(outputs) if not name.startswith("Attribute")
+        )  # of the local stack only
+        raise OpsError(f"{options.stack} has no output {options.name}; it has {', '.join(named)}")
     print(outputs[options.name])

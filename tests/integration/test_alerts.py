@@ -26,7 +26,7 @@ def rules(system, tmp_path_factory):
     def put(sources):
         file = Path(tmp_path_factory.mktemp("rules")) / "rules.json"
         file.write_text(json.dumps({"default": None, "sources": sources}))
-        return system.operate("alerts", "set", str(file))
+        return system.operate("alerts", "set", str(file), "--stack", "maskwatch")
 
     yield put
     put({})
@@ -145,4 +145,4 @@ def test_a_bad_edit_is_refused_with_the_field_and_changes_nothing(system, rules)
     assert refused.stderr.strip() == (
         "The rules stay as they are: `sources.gate.share` must be a number from 0 to 1, not 2."
     )
-    assert '"kept"' in system.operate("alerts", "show").stdout
+    assert '"kept"' in system.operate("alerts", "show", "--stack", "maskwatch").stdout

@@ -31,7 +31,9 @@ def test_training_reads_uploads_with_feedback(system, tmp_path):
         f"{today + timedelta(days=2):%Y-%m-%d}",
     )
 
-    said = system.operate("collect", *span, "--out", str(tmp_path), "--key-share", "1")
+    said = system.operate(
+        "collect", "--stack", "maskwatch", *span, "--out", str(tmp_path), "--key-share", "1"
+    )
 
     assert said.returncode == 0, said.stderr
     sure = {label: max(result["probabilities"].values()) >= 0.95 for label, result in judged.items()}

@@ -49,7 +49,7 @@ def test_it_prints_urls_and_buckets(system):
     (bucket,) = [b["Name"] for b in system.client("s3").list_buckets()["Buckets"] if "models" in b["Name"]]
 
     assert bucket in system.printed
-    assert f"aws --endpoint-url {system.moto}" in system.printed
+    assert f"export AWS_ENDPOINT_URL={system.moto}" in system.printed
 
 
 def test_two_run_side_by_side(system, picture):

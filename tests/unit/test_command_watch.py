@@ -333,7 +333,7 @@ def test_without_pyav_the_message_says_what_to_install(run, ten_seconds, monkeyp
     status, _, err = run(ten_seconds)
 
     assert status == 2
-    assert err.splitlines()[-1].endswith("videos and cameras need PyAV: pip install 'maskwatch[video]'")
+    assert err.splitlines()[-1].endswith("videos and cameras need PyAV: pip install av")
 
 
 def test_a_rotated_video_is_watched_upright(tmp_path):

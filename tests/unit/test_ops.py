@@ -1,8 +1,13 @@
 """Every operator's command fails in one way: one line that says what to do, exit status 1, no traceback."""
 
 import importlib
+import json
 import pkgutil
+import subprocess
+import sys
+from pathlib import Path
 
+import boto3
 import pytest
 from moto import mock_aws
 
@@ -11,11 +16,14 @@ from infra.ops.__main__ import COMMANDS, main
 
 pytestmark = pytest.mark.usefixtures("aws")
 
+ROOT = Path(__file__).parents[2]
 ASKING_A_STACK = {
+    "alerts": ["list"],
     "backfill": ["--prefix", ""],
     "baseline": ["--from", "2026-11-01", "--to", "2026-11-02"],
     "challenge": ["0"],
     "collect": ["--from", "2026-11-01", "--to", "2026-11-02"],
+    "destroy": [],
     "drift": [],
     "promote": ["2.0.0"],
     "publish-model": ["functions/inference/model"],
@@ -93,3 +101,94 @@ def test_commands_without_a_stack_name_the_missing_argument(arguments, start):
         main(arguments)
 
     assert str(ended.value.code).startswith(start)
+
+
+@pytest.mark.parametrize(
+    "command", sorted(ASKING_A_STACK.keys() - {"smoke"})
+)  # without a stack, that of `make run`
+def test_no_command_chooses_a_stack_by_itself(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, *ASKING_A_STACK[command]])
+
+    assert ended.value.code == 2
+    assert "--stack" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["PIL", "botocore", "boto3"])
+def test_another_python_is_told_which_one_to_use(missing):
+    script = f"""
+import runpy, sys
+sys.modules[{missing!r}] = None
+sys.argv = ["infra.ops", "smoke"]
+runpy.run_module("infra.ops", run_name="__main__")
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"There is no {missing}")
+    assert "Run this with .venv/bin/python" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+LOCAL_OUTPUTS = {
+    "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+    "Outputs": {name: {"Value": name} for name in ("ApiUrl", "Attribute0", "UploadsBucket")},
+}
+
+
+@pytest.fixture
+def local_stack(aws):  # noqa: ARG001 -- sets the environment
+    with mock_aws():
+        boto3.client("cloudformation").create_stack(
+            StackName="maskwatch", TemplateBody=json.dumps(LOCAL_OUTPUTS)
+        )
+        yield
+
+
+@pytest.mark.usefixtures("local_stack")
+def test_an_unknown_output_lists_those_of_the_template_alone():
+    with pytest.raises(SystemExit, match=r"it has ApiUrl, UploadsBucket$"):
+        main(["stack", "--stack", "maskwatch", "Bucket"])
+
+
+@pytest.mark.usefixtures("local_stack")
+@pytest.mark.parametrize("arguments", [["smoke"], ["score", "tests"]])
+def test_the_local_stack_has_an_address_instead_of_a_key(arguments, monkeypatch):
+    monkeypatch.setattr("infra.ops.score.within", lambda _: ([Path("face.jpg")], 0))
+
+    with pytest.raises(SystemExit, match="maskwatch is the stack of `make run`: give its --url"):
+        main([*arguments, "--stack", "maskwatch"])
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(
+            "backfill",
+            "baseline",
+            "destroy",
+            "drift",
+            "logs",
+            "publish-model",
+            "purge",
+            "redrive",
+            "score",
+            "smoke",
+        ),
+        *("job", "pipeline", "training-setup"),
+    ],
+)
+def test_every_target_about_a_stack_takes_its_name(target):
+    recipe = subprocess.run(
+        ["make", "--dry-run", target, "STACK=maskwatch-prod"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+    assert "maskwatch-prod" in recipe
+    assert "maskwatch-dev" not in recipe

@@ -62,6 +62,17 @@ def test_a_broken_release_is_not_promoted(cloudformation, tmp_path):
     assert parameters(cloudformation)["ModelUri"] == ""
 
 
+def test_a_release_that_is_not_published_is_named(cloudformation):
+    with pytest.raises(SystemExit) as ended:
+        main(["promote", "2.2.0", "--stack", "maskwatch-dev"])
+
+    assert ended.value.code == (
+        "Release 2.2.0 must not serve: there is no release in s3://models/models/2.2.0/; publish it first "
+        "(make publish-model)"
+    )
+    assert parameters(cloudformation)["ModelUri"] == ""
+
+
 @pytest.fixture
 def rolled_back(monkeypatch):
     """A stack whose next update is rolled back after some seconds."""

@@ -415,7 +415,7 @@ def deleted(prefix):
         (manifest(labels=list(reversed(LABELS))), False, "labels are"),
         (manifest(labels=list(reversed(LABELS))), True, "the release's address says"),
         (manifest(version="1.9.9"), False, "is release 1.9.9, not 2.0.0"),
-        (deleted, True, "has no manifest.json"),
+        (deleted, True, "there is no release in"),
     ],
     ids=["broken file", "other labels", "changed after registration", "another version", "no manifest"],
 )
