@@ -68,7 +68,7 @@ def _decoded(content: bytes, encoding: str) -> bytes:
     try:
         return binascii.a2b_base64(b"".join(content.split()), strict_mode=True)
     except binascii.Error as error:
-        detail = f"A part is said to be in base64 and is not ({error}). Send it as it is."
+        detail = f"A part has the Content-Transfer-Encoding base64 but is not base64 ({error}). Send it without any."
         raise InputError(MALFORMED_BODY, detail) from error
 
 

@@ -112,7 +112,7 @@ def _read_body(
         raise InputError(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
     if from_text and _REPLACED in body:
         sent = f"sent as {media_type}" if media_type else "sent without a Content-Type"
-        detail = f"A picture {sent} is taken for text on its way here, which destroys it. {_FORMS}"
+        detail = f"API Gateway treats a picture {sent} as text, which destroys it. {_FORMS}"
         raise InputError(UNSUPPORTED_TYPE, detail)
     if is_form:
         return _from_form([(part.name, part.content) for part in parse_form(body, content_type)])

@@ -58,7 +58,7 @@ def test_a_body_that_the_gateway_treated_as_text_is_refused_with_the_reason(head
     body = form({"file": head + b"\xf0" * 40}, "b") if "boundary" in content_type else head + b"\xf0" * 40
     problem, detail = refusal(body.decode(errors="replace").encode(), content_type, from_text=True)
     assert problem == UNSUPPORTED_TYPE
-    assert "taken for text" in detail
+    assert "as text, which destroys it" in detail
     assert content_type.partition(";")[0] in detail
 
 
