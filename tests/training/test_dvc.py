@@ -26,7 +26,8 @@ TINY = """classifier:
 QUICK = """
 from training.small_mobilenet import quick_training
 
-quick_training().__enter__()
+quick = quick_training()  # which ends where nothing refers to it
+quick.__enter__()
 """
 
 
