@@ -7,7 +7,7 @@ def test_every_route_is_shown_and_can_be_opened(opened):
     page = opened(at="docs")
     expect(page.locator(".opblock-summary-path", has_text="/predict")).to_be_visible()
     page.locator(".opblock-summary-path", has_text="/predict").click()
-    expect(page.get_by_text("Who wears a mask in this picture, and how?").first).to_be_visible()
+    expect(page.get_by_text("Detect who wears a mask in a picture.").first).to_be_visible()
     expect(page.locator(".response-col_status", has_text="422").first).to_be_visible()
 
 
