@@ -53,7 +53,8 @@ evaluate: $(VENV)/dev.stamp ## Evaluate the TFLite file of RUN on the test pictu
 	$(BIN)/python -m training.classifier.evaluate --data $(DATA) --run $(RUN) $(WITH_DETECTOR)
 	$(BIN)/python -m training.report --run $(RUN) $(if $(wildcard $(DETECTOR)/metrics.json),--detector $(DETECTOR)) --out $(RUN)/report
 
-release: $(VENV)/dev.stamp ## Write the release of the evaluated RUN (and DETECTOR, if there), VERSION=…, into the image's folder
+release: $(VENV)/dev.stamp ## Write the release of the evaluated RUN (and DETECTOR, if there), VERSION=…, with DATA's baseline, into the image's folder
+	@test -d "$(DATA)" || { echo "DATA=folder is missing: name the pictures of the training, such as $(PREPARED)" >&2; exit 1; }
 	$(BIN)/python -m training.release $(RUNS) --out functions/inference/model --version $(VERSION) $(if $(DESPITE),--despite "$(DESPITE)")
 	$(MAKE) train-baseline
 	cp $(wildcard $(RUN)/classifier.weights.h5) $(wildcard $(DETECTOR)/detector.weights.h5) training/weights/

@@ -29,8 +29,9 @@ from training.classifier.dataset import Dataset, Sample, find, load, require_lab
 from training.classifier.evaluate import probabilities
 from training.disk import explain_full_disk, require_space
 from training.errors import TrainingError
+from training.gate import FEWEST
 from training.look_alikes import groups, thumbnail
-from training.tables import EDGES, SPLITS, boxes_in, read_scenes
+from training.tables import EDGES, IGNORE, SPLITS, boxes_in, read_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -266,6 +267,16 @@ def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None]
             f"there are no pictures of {', '.join(missing)}: training uses the serving model's answers instead,"
             " and no figure shows how well these labels are recognised"
         )
+    faces = [face for scene in scenes if scene.entry.split == "test" for face in scene.entry.faces]
+    tests = (
+        ("test pictures", portraits, len(dataset.split("test"))),
+        ("faces in test scenes", scenes, sum(face.label != IGNORE for face in faces)),
+    )
+    warnings += [
+        f"{number} {what}: the gate needs at least {FEWEST}, so no release can pass"
+        for what, given, number in tests
+        if given and number < FEWEST
+    ]
     for line in [*warnings, *([f"{len(found)} doubtful labels in {out / DOUBTFUL}"] if found else [])]:
         echo(line)
     report = {

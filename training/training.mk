@@ -18,6 +18,7 @@ judge: $(VENV)/dev.stamp ## Compare RUN (and DETECTOR, if there) with the servin
 leave-one-out: $(VENV)/dev.stamp ## Train a short run without each source of DATA, and evaluate on that source
 	$(BIN)/python -m training.classifier.leave_one_out --data $(DATA) --out .runs/leave-one-out $(if $(FOLDS),--folds $(FOLDS)) \
 	  $(if $(BACKBONE),--backbone $(BACKBONE))
+	mkdir -p $(RUN)
 	cp .runs/leave-one-out/leave-one-out.json $(RUN)/
 
 serve: $(VENV)/run.stamp ## Like `make run`, with the model release in RELEASE=folder

@@ -167,7 +167,7 @@ def definition(image, network, monkeypatch):
         monkeypatch.setenv(name, value)
     with mock_aws():
         boto3.client("s3").create_bucket(Bucket="models-bucket")
-        from training.aws.pipeline import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
+        from training.aws.definition import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
 
         role = "arn:aws:iam::123456789012:role/training"
         spec = PipelineSpec("maskwatch-dev", "models-bucket", role, image, network)

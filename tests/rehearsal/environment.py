@@ -183,7 +183,7 @@ class Environment:
 
 def set_up(system: System, folder: Path) -> Environment:
     """Create the retraining pipeline as `make pipeline` does, and subscribe a queue to the alarms topic."""
-    from training.aws.pipeline import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
+    from training.aws.definition import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
 
     bucket, role = system.outputs["ModelsBucket"], "arn:aws:iam::123456789012:role/maskwatch-training"
     build(PipelineSpec(STACK, bucket, role, "image"), session_for(bucket)).upsert(role_arn=role)

@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import boto3
 import pytest
@@ -30,7 +33,7 @@ def pipeline():
         for name, value in MOTO.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        from training.aws.pipeline import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
+        from training.aws.definition import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
 
         yield build(PipelineSpec("maskwatch-dev", BUCKET, ROLE, IMAGE, mlflow=MLFLOW), session_for(BUCKET))
 
@@ -228,7 +231,7 @@ def test_training_resumes_from_checkpoints_is_cached_and_retried(definition, ste
 
 
 def test_the_detector_has_its_own_pipeline_and_optional_spot_instances(pipeline):
-    from training.aws.pipeline import PipelineSpec, build, session_for  # noqa: PLC0415
+    from training.aws.definition import PipelineSpec, build, session_for  # noqa: PLC0415
 
     spec = PipelineSpec("maskwatch-dev", BUCKET, ROLE, IMAGE, network="detector", spot=True)
     other = build(spec, session_for(BUCKET))
@@ -248,3 +251,25 @@ def test_it_is_created_updated_and_started(pipeline):
     assert json.loads(described["PipelineDefinition"])["Steps"]
     result = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=execution.arn)
     assert result["PipelineParameters"] == [{"Name": "InputData", "Value": "s3://pictures/2026/"}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--help"], 0, "usage: "),
+        (["--stack", "s", "--role", ROLE, "--image", IMAGE], 1, "error: No AWS region is set"),
+    ],
+)
+def test_without_a_region_it_says_so_in_one_line(arguments, status, said, monkeypatch):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    done = subprocess.run(
+        [sys.executable, "-m", "training.aws.pipeline", *arguments],
+        cwd=Path(__file__).parents[2],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status
+    assert (done.stdout + done.stderr).startswith(said)

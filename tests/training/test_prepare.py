@@ -208,6 +208,23 @@ def test_two_labels_are_enough_with_a_note(pictures: Path, tmp_path: Path, judge
     assert "there are no pictures of incorrect: training uses the serving model's answers instead" in result
 
 
+def test_too_few_test_pictures_for_the_gate_are_reported(
+    pictures: Path, tmp_path: Path, judge: Network
+) -> None:
+    result = Told()
+    report = prepare(pictures, tmp_path / "out", judge, result)
+    warning = "9 test pictures: the gate needs at least 25, so no release can pass"
+    assert warning in report["warnings"]
+    assert warning in result
+
+
+def test_enough_test_pictures_give_no_warning(tmp_path: Path, judge: Network) -> None:
+    write_crops(tmp_path / "pictures" / "crops", {"train": 1, "val": 1, "test": 9})
+    report = prepare(tmp_path / "pictures", tmp_path / "out", judge, Told())
+    assert report["pictures"]["test"] == {"mask": 9, "no_mask": 9, "incorrect": 9}
+    assert report["warnings"] == []
+
+
 def test_folders_with_other_names_are_named(tmp_path: Path, judge: Network) -> None:
     for name in ("with_mask", "without_mask"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
@@ -296,13 +313,21 @@ def test_if_the_disk_fills_up_the_previous_output_is_kept(
     assert names(tmp_path / "out") == before
 
 
+@pytest.mark.parametrize(
+    ("folder", "reason"), [("empty", "expected <split>/<label>/*.jpg"), ("absent", "there is no folder")]
+)
 def test_errors_are_reported_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "empty").mkdir()
-    arguments = ["prepare", "--data", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]
+    if folder == "empty":
+        (tmp_path / "empty").mkdir()
+    arguments = ["prepare", "--data", str(tmp_path / folder), "--out", str(tmp_path / "out")]
     monkeypatch.setattr("sys.argv", arguments)
     with pytest.raises(SystemExit) as ended:
         module.main()
     assert ended.value.code == 2
-    assert "expected <split>/<label>/*.jpg" in capsys.readouterr().err.splitlines()[-1]
+    assert reason in capsys.readouterr().err.splitlines()[-1]

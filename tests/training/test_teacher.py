@@ -50,3 +50,15 @@ def test_the_table_is_crops_csv_with_boxes(
     assert "crops/train/mask/train_0.jpg" in boxed
     assert "crops/train/mask/train_1.jpg" not in boxed  # it is wide
     assert {row.cells["source"] for row in rows.values()} == {"gate", "ward"}
+
+
+def test_a_folder_without_the_table_is_reported_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "sys.argv", ["teacher", "--data", str(tmp_path), "--out", str(tmp_path / "crops.csv")]
+    )
+    with pytest.raises(SystemExit):
+        teacher.main()
+    assert f"error: there is no crops.csv with pictures in {tmp_path}" in capsys.readouterr().err
+    assert not (tmp_path / "crops.csv").exists()

@@ -99,8 +99,10 @@ def find(folder: Path) -> list[Example]:
     """List the pictures in `folder`; see the module's docstring for its forms.
 
     Raises:
-        TrainingError: The folder has neither form.
+        TrainingError: There is no such folder, or it has neither form.
     """
+    if not folder.is_dir():
+        raise TrainingError(f"there is no folder {folder}")
     root = folder / "crops" if (folder / "crops").is_dir() else folder
     in_scenes = find_in_scenes(folder)
     scenes = (

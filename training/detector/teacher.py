@@ -78,6 +78,8 @@ def main() -> None:
     options = parser.parse_args()
     try:
         rows = read_crops(options.data)
+        if not rows:
+            parser.error(f"there is no crops.csv with pictures in {options.data}")
         boxes = find_faces(options.data, [file for file in rows if rows[file].cells.get("split") != "test"])
     except TrainingError as error:
         parser.error(str(error))
