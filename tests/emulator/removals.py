@@ -168,5 +168,11 @@ def _readable(text: str, stack: Stack) -> str:
     """Return a removal with the resources' names in the template."""
     text = text.replace(stack.arn, "the stack")
     for name, identifier in sorted(stack.resources.items(), key=lambda item: -len(item[1])):
+        if identifier == stack.name:  # the name of the records' database, if the stack's has no hyphen
+            continue
         text = re.sub(rf"(?<![\w-]){re.escape(name_of(identifier))}(?![\w-])", name, text)
-    return re.sub(r"arn:aws:[a-z0-9]*:[a-z0-9-]*:\d*:", "", text).replace(f"{stack.name}-", "")
+    return (
+        re.sub(r"arn:aws:[a-z0-9]*:[a-z0-9-]*:\d*:", "", text)
+        .replace(f"{stack.name}-", "")
+        .replace(f"/{stack.name}/", "/<stack>/")
+    )
