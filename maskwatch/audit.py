@@ -23,6 +23,8 @@ def in_audit_sample(prediction_id: str) -> bool:
 
 def ask_for_labels(client: Client, sample: Sequence[Outcome]) -> None:
     """Ask on the terminal for the actual labels and send them; without a terminal, print the commands that would."""
+    if not sample:
+        print("maskwatch: none of these pictures is in the audit sample", file=sys.stderr)
     for outcome in sample:
         answer = outcome.answer or {}
         name = str(answer["prediction_id"])

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Final
 from tqdm import tqdm
 
 from maskwatch import audit
-from maskwatch.client import LABELS, LOCAL, ApiError, Client
+from maskwatch.client import LABELS, LOCAL, ApiError, Client, UnreachableError
 from maskwatch.drawing import VIDEO_ENDINGS
 from maskwatch.frames import SourceError
 from maskwatch.output import FORMS, Outcome, compliance_table, printable
 from maskwatch.pictures import ENDINGS, Picture, UsageError, find
 from maskwatch.score import score
-from maskwatch.source import is_film
+from maskwatch.source import is_video
 from maskwatch.watch import watch as watch_frames
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         parser.error(str(error))
     except (ApiError, SourceError) as refusal:
-        print(f"maskwatch: {printable(str(refusal))}", file=sys.stderr)
+        print(f"maskwatch: {printable(_explain(refusal))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader has gone; keep the interpreter from flushing at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,6 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _explain(error: ApiError | SourceError) -> str:
+    """Return why the command failed and, if an option of it is to blame, which one."""
+    reason = str(error).rstrip(".")
+    if isinstance(error, UnreachableError):
+        return f"{reason}. Is `make run` running? Else set MASKWATCH_URL or --url."
+    if isinstance(error, ApiError) and error.kind == "forbidden":
+        return f"{reason}. Set MASKWATCH_KEY or --key."
+    return str(error)
 
 
 def predict(client: Client, options: argparse.Namespace) -> int:
@@ -101,7 +111,8 @@ def predict(client: Client, options: argparse.Namespace) -> int:
     with tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False) as bar:
         for line in FORMS[options.format](outcomes(), names):
             tqdm.write(line, file=sys.stdout)
-    audit.ask_for_labels(client, sample)
+    if options.audit:
+        audit.ask_for_labels(client, sample)
     if left_out:
         print(f"maskwatch: files left out, not {ENDINGS}: {left_out:,}", file=sys.stderr)
     return 1 if refused else 0
@@ -110,7 +121,7 @@ def predict(client: Client, options: argparse.Namespace) -> int:
 def feedback(client: Client, options: argparse.Namespace) -> int:
     """Send the actual label of a prediction."""
     kept = client.feedback(options.prediction_id, options.label, audit=options.audit)
-    print(f"{kept['prediction_id']} shows {kept['label']}")
+    print(f"Stored: {kept['prediction_id']} is {kept['label']}")
     return 0
 
 
@@ -129,8 +140,8 @@ def compliance(client: Client, options: argparse.Namespace) -> int:
 def watch(client: Client, options: argparse.Namespace) -> int:
     """Track people in a video, in front of a camera or in a growing folder, and print a line for each event."""
     if not options.camera:
-        raise UsageError("give a SOURCE to watch, or set MASKWATCH_CAMERA")
-    if options.speed is not None and not is_film(options.camera):
+        raise UsageError("give a CAMERA to watch, or set MASKWATCH_CAMERA")
+    if options.speed is not None and not is_video(options.camera):
         raise UsageError("--speed is only for videos, not for a camera or a folder")
     watch_frames(
         client,
@@ -235,7 +246,7 @@ def _parser() -> argparse.ArgumentParser:
         "camera",
         nargs="?",
         default=os.environ.get("MASKWATCH_CAMERA"),
-        metavar="SOURCE",
+        metavar="CAMERA",
         help="a video, a device such as /dev/video0, an rtsp:// or MJPEG http(s):// address, or a growing folder;"
         " set MASKWATCH_CAMERA instead for an address with a password, which a list of processes would show",
     )

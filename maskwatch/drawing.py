@@ -37,11 +37,15 @@ def open_drawing(path: Path, stack: ExitStack) -> Drawing:
         stack: Closes the video at its end.
 
     Raises:
-        UsageError: The path cannot be written.
+        UsageError: The path cannot be written, or looks like a file of another kind.
     """
     try:
         if path.suffix.lower() in VIDEO_ENDINGS:
-            return _film(path, stack)
+            return _video(path, stack)
+        if path.suffix and not path.is_dir():
+            raise UsageError(
+                f"--draw writes {' or '.join(VIDEO_ENDINGS)}, or stills into a folder; {path} is neither"
+            )
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -56,7 +60,7 @@ def _write_stills(folder: Path, image: Image.Image, tracks: Iterable[Track], eve
             _annotate(image, tracks).save(still, quality=_QUALITY)
 
 
-def _film(path: Path, stack: ExitStack) -> Drawing:
+def _video(path: Path, stack: ExitStack) -> Drawing:
     try:
         import av  # noqa: PLC0415 -- an extra
     except ImportError as error:

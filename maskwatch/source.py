@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SIDE: Final = 1920  # pixels of the longer side of a picture
 
 
-def is_film(source: str) -> bool:
+def is_video(source: str) -> bool:
     """Return whether a source is a video, which has an end and times of its own."""
     return not (is_address(source) or is_device(source) or os.path.isdir(source))  # noqa: PTH112 -- raises nothing
 
@@ -51,7 +51,7 @@ def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> 
         from maskwatch import video  # noqa: PLC0415 -- an extra
     except ImportError as error:
         raise UsageError("videos and cameras need PyAV: pip install av") from error
-    if not is_film(source):
+    if not is_video(source):
         return newest(video.camera(source, stopped), stopped)
     if speed is None:
         return _sampled(video.read(source), rate)

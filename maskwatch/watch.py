@@ -19,7 +19,7 @@ from maskwatch.events import Scene, leave, nearest, update
 from maskwatch.frames import LONGEST, Frame, say
 from maskwatch.pace import Pace
 from maskwatch.signals import deferred_signals
-from maskwatch.source import frames_of, is_film
+from maskwatch.source import frames_of, is_video
 from maskwatch.track import Face
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def watch(
         SourceError: The source has no frames.
         UsageError: There is no such source, or `draw_to` cannot be written.
     """
-    every = is_film(source) and speed is None  # whether no frame may be skipped
+    every = is_video(source) and speed is None  # whether no frame may be skipped
     interval = _MIN_INTERVAL if every else 1 / (rate * (speed or 1))
     with ExitStack() as stack:
         waiting = stack.enter_context(deferred_signals())

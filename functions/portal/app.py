@@ -129,7 +129,7 @@ def show_drift() -> Response[str]:
     """Answer with the latest drift report."""
     found = store.read(settings.insights_bucket, report_key("latest", "json"))
     if found is None:
-        detail = "There is no drift report yet. The first comes when the drift function has run once."
+        detail = "There is no drift report yet. It appears after the first run of Drift, which is scheduled."
         return app.refuse(NO_REPORT, detail)
     return app.respond(200, found, "application/json")
 

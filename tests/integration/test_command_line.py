@@ -121,7 +121,7 @@ def test_feedback_and_compliance_work(maskwatch):
     table = maskwatch("compliance", "--from", "2026-09-01", "--to", "2026-09-02")
     too_long = maskwatch("compliance", "--from", "2020-01-01")
 
-    assert (done.returncode, done.stdout.decode()) == (0, f"{prediction_id} shows mask\n")
+    assert (done.returncode, done.stdout.decode()) == (0, f"Stored: {prediction_id} is mask\n")
     assert (table.returncode, table.stdout[:4]) == (0, b"time")
     assert too_long.returncode == 1
     assert b"at most 366 days" in too_long.stderr

@@ -47,3 +47,8 @@ def test_without_a_terminal_it_prints_the_feedback_command(monkeypatch, capsys):
     audit.ask_for_labels(client, [SAMPLED])
     assert client.result == []
     assert "maskwatch feedback --audit 00000001-" in capsys.readouterr().err
+
+
+def test_an_empty_sample_is_said(capsys):
+    audit.ask_for_labels(Client(), [])
+    assert capsys.readouterr().err == "maskwatch: none of these pictures is in the audit sample\n"

@@ -47,7 +47,7 @@ def run(capsys):
 def test_feedback_is_sent_and_confirmed(run, service):
     service.answer = lambda asked: (202, json.loads(asked.body) | {"time": "2026-11-22T09:00:00.000+00:00"})
 
-    assert run("feedback", ID, "no_mask") == (0, f"{ID} shows no_mask\n", "")
+    assert run("feedback", ID, "no_mask") == (0, f"Stored: {ID} is no_mask\n", "")
 
     (asked,) = service.asked
     assert (asked.method, asked.path) == ("POST", "/v1/feedback")

@@ -217,16 +217,23 @@ def test_a_file_that_cannot_be_read_is_refused(run):
 
 
 @pytest.mark.parametrize(
-    ("slug", "status"), [("forbidden", 403), ("invalid-parameter", 400), ("throttled", 429)]
+    ("slug", "status", "hint"),
+    [
+        ("forbidden", 403, " Set MASKWATCH_KEY or --key."),
+        ("invalid-parameter", 400, ""),
+        ("throttled", 429, ""),
+    ],
 )
-def test_a_refusal_that_applies_to_every_picture_ends_the_command(run, service, slug, status, monkeypatch):
+def test_a_refusal_that_applies_to_every_picture_ends_the_command(
+    run, service, slug, status, hint, monkeypatch
+):
     monkeypatch.setattr(client, "_RETRIES", client._RETRIES.new(total=0))  # noqa: SLF001 -- not to wait
     service.answer = lambda _: problem(slug, status, "Send the key of this stack.")
 
     exit_status, out, err = run("photos", "--connections", "1")
 
     assert (exit_status, out) == (1, "")
-    assert err == "maskwatch: Send the key of this stack.\n"
+    assert err == f"maskwatch: Send the key of this stack.{hint}\n"
     assert len(service.asked) < 4
 
 
@@ -260,9 +267,9 @@ def test_a_url_of_another_server_is_reported(run, service):
         (["photos", "--connections", "0"], "'0' is not a whole number of at least 1"),
         (["photos", "--connections", "x"], "'x' is not a whole number of at least 1"),
         (["photos", "--format", "xml"], "invalid choice: 'xml'"),
-        (["photos", "--draw", "photos"], "photos/a.jpg lies in photos, where the drawn copies go"),
-        (["photos", "--draw", "photos/deep"], "photos/deep/d.jpeg lies in photos/deep"),
-        (["photos", "--draw", "photos/deep/.."], "lies in photos/deep/.., where"),
+        (["photos", "--draw", "photos"], "photos/a.jpg is in photos, the folder of the annotated copies"),
+        (["photos", "--draw", "photos/deep"], "photos/deep/d.jpeg is in photos/deep"),
+        (["photos", "--draw", "photos/deep/.."], "is in photos/deep/.., the folder"),
         (["photos", "photos/deep/../a.jpg", "--draw", "drawn"], "would be drawn as drawn/a.jpg"),
     ],
 )

@@ -236,12 +236,19 @@ def test_people_in_a_video_stay_during_any_outage_of_the_service(run, service, t
 
 
 @pytest.mark.parametrize(
-    ("slug", "status"), [("forbidden", 403), ("invalid-parameter", 400), ("unsupported-type", 415)]
+    ("slug", "status", "hint"),
+    [
+        ("forbidden", 403, " Set MASKWATCH_KEY or --key."),
+        ("invalid-parameter", 400, ""),
+        ("unsupported-type", 415, ""),
+    ],
 )
-def test_a_refusal_that_applies_to_every_frame_ends_the_command(run, service, ten_seconds, slug, status):
+def test_a_refusal_that_applies_to_every_frame_ends_the_command(
+    run, service, ten_seconds, slug, status, hint
+):
     service.answer = lambda _: problem(slug, status, "Do it right.")
 
-    assert run(ten_seconds) == (1, [], "maskwatch: Do it right.\n")
+    assert run(ten_seconds) == (1, [], f"maskwatch: Do it right.{hint}\n")
     assert len(service.asked) == 1
 
 
@@ -252,7 +259,11 @@ def test_everybody_leaves_when_the_key_is_withdrawn(run, service, ten_seconds):
 
     status, events, err = run(ten_seconds)
 
-    assert (status, [event["event"] for event in events], err) == (1, ["came", "left"], "maskwatch: No.\n")
+    assert (status, [event["event"] for event in events], err) == (
+        1,
+        ["came", "left"],
+        "maskwatch: No. Set MASKWATCH_KEY or --key.\n",
+    )
 
 
 def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_seconds):
@@ -260,14 +271,15 @@ def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_sec
 
     assert (status, events) == (1, [])
     assert err.startswith("maskwatch: http://127.0.0.1:9/predict cannot be reached")
+    assert err.endswith(". Is `make run` running? Else set MASKWATCH_URL or --url.\n")
     assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        ([], 2, "give a SOURCE to watch"),
-        ([""], 2, "give a SOURCE to watch"),
+        ([], 2, "give a CAMERA to watch"),
+        ([""], 2, "give a CAMERA to watch"),
         (["nothing.mp4"], 2, "there is no file nothing.mp4"),
         (["ftp://camera/1"], 2, "there is no file ftp://camera/1"),
         (["text.mp4"], 1, "text.mp4 cannot be opened: it is not a readable video"),
@@ -287,6 +299,11 @@ def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_sec
         (["text.mp4", "--rate", "nan"], 2, "'nan' is not a number above 0"),
         (["text.mp4", "--alert-after", "inf"], 2, "'inf' is not a number above 0"),
         ([".", "--draw", "nowhere/film.mp4"], 2, "nowhere/film.mp4 cannot be written: No such file"),
+        (
+            [".", "--draw", "x.avi"],
+            2,
+            "--draw writes .mp4 or .mkv, or stills into a folder; x.avi is neither",
+        ),
         ([".", "--draw", "text.mp4/stills"], 2, "text.mp4/stills cannot be written: Not a directory"),
     ],
 )

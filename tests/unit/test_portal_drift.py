@@ -34,7 +34,7 @@ def test_without_a_report_the_problem_says_when_there_will_be_one(ask):
     assert answer["statusCode"] == 404
     result = json.loads(answer["body"])
     assert result["type"] == "urn:maskwatch:problem:no-report"
-    assert "first comes when" in result["detail"]
+    assert "after the first run of Drift" in result["detail"]
 
 
 @mock_aws

@@ -229,7 +229,9 @@ def test_a_key_that_cannot_have_a_result_is_not_to_be_retried(result, results, k
     answer = result(key)
 
     assert answer["statusCode"] == 404
-    assert why in json.loads(answer["body"])["detail"]
+    problem = json.loads(answer["body"])
+    assert why in problem["detail"]
+    assert problem["title"] == "There is no result"  # not "yet"
     assert "Retry-After" not in answer["multiValueHeaders"]
 
 
