@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _PAUSE: Final = 0.5  # seconds between deliveries
 _BATCH: Final = 500  # lines per delivery
+_NOISE: Final = (
+    "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."  # LiteRT has no setting that silences it
+)
 
 
 class LogForwarder:
@@ -64,7 +67,7 @@ class LogForwarder:
             metrics = embedded_metrics(line)
             for metric, value in metrics:
                 values[metric].append(value)
-            if not metrics:
+            if not metrics and line.strip() != _NOISE:
                 print(line, file=sys.stderr)
         for (group, stream), batch in events.items():
             self._create_once(group, stream)
