@@ -117,7 +117,7 @@ def test_a_port_in_use_is_reported():
 
     assert done.returncode == 1
     assert f"port {port}" in done.stderr
-    assert "--port" in done.stderr
+    assert "make run PORT=3001" in done.stderr
 
 
 def test_an_unknown_parameter_is_reported():

@@ -1,20 +1,7 @@
 """What `make run` prints works as pasted, whatever its port."""
 
-import socket
-
-from infra.local import __main__ as command
 from infra.local.__main__ import _print_addresses
 from infra.local.stack import Resource, Stack
-
-
-def test_a_taken_port_names_the_make_variable(monkeypatch, capsys):
-    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setattr("sys.argv", ["infra.local", "--port", str(taken.getsockname()[1])])
-
-        assert command.main() == 1
-
-    assert "Choose another: make run PORT=3001" in capsys.readouterr().err
 
 
 def test_commands_name_the_port_and_need_only_the_export_line(capsys):
