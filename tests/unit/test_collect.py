@@ -96,7 +96,7 @@ def run(tmp_path, capsys):
             "--to",
             f"{NOW + timedelta(days=1):%Y-%m-%d}",
         )
-        main(["collect", *span, "--out", str(tmp_path), "--key-share", "1", *options])
+        main(["collect", "--stack", "maskwatch", *span, "--out", str(tmp_path), "--key-share", "1", *options])
         files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*"))
         with (tmp_path / "crops.csv").open(newline="") as table:
             return files, list(csv.DictReader(table)), capsys.readouterr().out
