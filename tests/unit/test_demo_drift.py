@@ -54,7 +54,7 @@ def test_each_camera_is_listed_with_its_change(monkeypatch) -> None:
         MIX: "drift",
     }
     assert "brightness has fallen" in next(line for line in lines if line.startswith("darkened"))
-    assert "other labels than before" in next(line for line in lines if line.startswith(MIX))
+    assert "proportions of labels have changed" in next(line for line in lines if line.startswith(MIX))
     assert page.startswith("<!doctype html>")
 
 

@@ -44,5 +44,5 @@ def test_a_rollback_without_a_previous_release_says_what_to_do(monkeypatch):
 
 @pytest.mark.parametrize("text", ["101", "-1", "half", "nan"])
 def test_an_invalid_share_is_refused(text):
-    with pytest.raises(ArgumentTypeError, match="no percentage"):
+    with pytest.raises(ArgumentTypeError, match="is not a percentage"):
         _percent(text)
