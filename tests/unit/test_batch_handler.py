@@ -17,7 +17,7 @@ from tests.batch import context, load_handler, message, notification
 
 
 def failed(answer):
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    return sorted(failure["itemIdentifier"] for failure in answer["batchItemFailures"])
 
 
 @dataclass
