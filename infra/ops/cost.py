@@ -62,7 +62,7 @@ ALARM_METRICS: Final = 33  # metrics that alarms watch; see template.yaml
 STARTS: Final = 10_000  # cold starts of Predict among a million predictions
 ALERTS_MEMORY: Final = 512  # MB; see template.yaml
 # A delivery of one picture, of a camera with a picture a second: `python -m tests.benchmarks.alerts deliveries`
-ALERTS_PROCESSOR_MS: Final = 13.3  # on a whole processor
+ALERTS_PROCESSOR_MS: Final = 8.6  # on a whole processor
 ALERTS_CALLS: Final = 4  # of DynamoDB, one after another
 ALERTS_WRITES: Final = 1  # units: ten seconds of the camera have less than 1 KB
 ALERTS_READS: Final = 6  # units: the rules, the last alert, and ten minutes of the camera

@@ -144,11 +144,11 @@ def test_monitoring_has_costs_per_picture_and_per_month():
     assert items["Logs"].pictures == pytest.approx(0.8)  # 1.6 GB
     assert items["Firehose"].pictures == pytest.approx(0.145)  # 5 GB
     assert items["S3"].pictures == pytest.approx(0.4 * 0.023 * 400 / 30)
-    # A request, 33 GB-milliseconds, a unit written and six read; a minute's look reads two and writes none.
+    # A request, 25 GB-milliseconds, a unit written and six read; a minute's look reads two and writes none.
     assert items["Alerts"].pictures == pytest.approx(
-        0.2 + 32_976 * 0.0000166667 + 0.625 + 6 * 0.125, abs=1e-4
+        0.2 + 24_857 * 0.0000166667 + 0.625 + 6 * 0.125, abs=1e-4
     )
-    assert items["Alerts"].month == pytest.approx(43_200 * (1.45e-6 + 0.032976 * 0.0000166667), rel=1e-4)
+    assert items["Alerts"].month == pytest.approx(43_200 * (1.45e-6 + 0.024857 * 0.0000166667), rel=1e-4)
     assert items["Drift"].month == pytest.approx(720 * (0.2e-6 + 10 * 3008 / 1024 * 0.0000166667))
 
 
