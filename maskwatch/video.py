@@ -1,4 +1,4 @@
-"""Films and cameras, read with PyAV, which the extra `video` installs."""
+"""Videos and cameras, read with PyAV, which the extra `video` installs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Packet = av.Packet[VideoStream]
 
-_SIDE: Final = 960  # pixels of the longer side of a frame; faces are looked for in 448
+_SIDE: Final = 960  # pixels of the longer side of a frame; the detector sees 448
 _OPEN_TIMEOUT: Final = 8.0  # seconds, during which signals are not handled
 _READ_TIMEOUT: Final = 10.0
 _WAITED: Final = 0.005  # seconds; a longer read means that the camera had no packet ready
@@ -151,7 +151,7 @@ def _reason(error: Exception) -> str:
 
 
 def _decode(packets: Iterator[Packet]) -> Iterator[av.VideoFrame]:
-    """Give the pictures of packets, without damaged ones and those that build upon them, up to a key frame."""
+    """Yield the pictures of packets; after a damaged one, skip all up to the next key frame."""
     damaged = False
     for packet in packets:
         pictures = []

@@ -104,7 +104,7 @@ def decode(data: bytes, *, max_bytes: int = MAX_UPLOAD_BYTES, min_side: int = 44
 
     Args:
         data: The file's bytes, from anyone.
-        max_bytes: The largest file that is looked at.
+        max_bytes: The largest file that is accepted.
         min_side: A large picture is reduced by a whole factor, as far as both sides stay at least this long,
             and further where it would still have more than 4 megapixels.
 
@@ -173,7 +173,7 @@ def _read_png(data: bytes, min_side: int) -> _Read:
     size = picture.width, picture.height
     _check_size(size, min((_MEMORY - 3 * len(data)) // _PIXEL_BYTES, _PNG_BITS // picture.pixel_bits))
     image = _loaded(picture.file, PNG)
-    # Pillow says nothing of rows that are missing, and leaves them black. Of two, one is the last to come.
+    # Pillow leaves missing rows black without an error. Two rows, because in an interlaced file either may be last.
     last_rows = np.asarray(image.crop((0, image.height - 2, *image.size))).reshape(2, -1)
     if not last_rows.any(axis=1).all() and not picture.has_all_rows():
         raise DamagedError("rows are missing")
@@ -188,9 +188,9 @@ def _read_webp(data: bytes, min_side: int) -> _Read:
     # Before it is opened, since that allocates the canvases.
     _check_size(size, (_WEBP_MEMORY - 2 * len(data)) // _WEBP_PIXEL_BYTES)
     with at_most(_WEBP_ALLOCATED + _PIXEL_BYTES * picture.width * picture.height):
-        # Before the picture itself, so that only one is in the memory.
+        # Before the picture itself is decoded, so that only one is in memory.
         if _is_decoded(picture.cut_short()):
-            raise DamagedError("more bytes came than the pixels need")
+            raise DamagedError("the decoder does not need all bytes")
         return _array(_loaded(picture.file, "WEBP"), min_side), size, picture.orientation
 
 

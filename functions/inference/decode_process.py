@@ -21,9 +21,7 @@ from functions.inference.decode import Picture, decode
 from functions.shared.problem import PROBLEMS, UNREADABLE_IMAGE, InputError
 
 CPU_SECONDS: Final = 2  # of processor time for a picture
-WALL_SECONDS: Final = (
-    15.0  # of wall-clock time, for a decoder that waits; long, because the machine may be busy
-)
+WALL_SECONDS: Final = 15.0  # for a decoder that waits; long, because the machine may be busy
 _TRIES: Final = 2
 _PROBLEMS: Final = {problem.slug: problem for problem in PROBLEMS}
 _BUFFER: Final = 1 << 20  # bytes; enough for most pictures' pixels

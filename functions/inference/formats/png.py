@@ -68,7 +68,7 @@ class Png:
 def parse(data: bytes) -> Png:
     """Read the chunks of a file that begins with a PNG picture; data after IEND are ignored.
 
-    Checksums are compared where they vouch for pixels; of ancillary chunks they are not, as browsers do it.
+    Only the checksums of chunks that the pixels need are compared, as in browsers.
 
     Raises:
         DamagedError: A chunk that the pixels need is missing or damaged.

@@ -1,4 +1,4 @@
-"""WebP (RFC 9649): the chunks of its first frame, and nothing else."""
+"""Parses WebP (RFC 9649): keeps the chunks of the first frame, and drops the others."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from functions.shared.problem import UNREADABLE_IMAGE, InputError
 
 _KEPT: Final = frozenset({b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"})
 _FRAMES: Final = frozenset({b"ANMF", b"VP8 ", b"VP8L"})
-_FIRST_CHUNK: Final = 12  # bytes come before it
+_FIRST_CHUNK: Final = 12  # bytes before the first chunk
 _MAX_CHUNKS: Final = 10_000
 _BITSTREAMS: Final = (b"VP8 ", b"VP8L")
 _ANMF_HEADER: Final = 16  # bytes before the chunks in an ANMF chunk
-_LAST: Final = 16  # bytes; encoders fill up fewer
-_TINY: Final = 4 * _LAST  # bytes of a frame that may be all header
-_MAX_METADATA: Final = 65_536  # bytes of EXIF or XMP that are looked at
+_LAST: Final = 16  # bytes; encoders pad a frame with fewer
+_TINY: Final = 4 * _LAST  # bytes; a smaller frame may consist of its header only
+_MAX_METADATA: Final = 65_536  # bytes of EXIF or XMP that are read
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class WebP:
         width: In pixels, as stored.
         height: In pixels, as stored.
         orientation: By EXIF or XMP.
-        frame: Where the chunk of the frame begins in the file; it is the last.
+        frame: The offset of the frame's chunk in the file; it is the last chunk.
     """
 
     file: bytes
@@ -39,10 +39,10 @@ class WebP:
     frame: int
 
     def cut_short(self) -> bytes:
-        """The file without the last bytes of the frame; nothing for a tiny frame.
+        """Return the file without the last bytes of the frame; empty for a tiny frame.
 
-        The decoder needs every byte of a sound frame. It makes pixels of a damaged one, too, but seldom needs as many
-        bytes for them as there are.
+        The decoder needs every byte of a sound frame. It also decodes a damaged frame, but rarely needs all of its
+        bytes for that.
         """
         if len(self.file) - self.frame < _TINY:
             return b""
@@ -51,14 +51,14 @@ class WebP:
 
 
 def parse(data: bytes) -> WebP:
-    """Read the chunks of a file that begins with a WebP picture; what comes behind it is not looked at.
+    """Read the chunks of a file that begins with a WebP picture; data after it are ignored.
 
-    A frame has no checksum. What is checked here is that all its bytes came; see also `WebP.cut_short`. What the file
-    says of its own length does not matter.
+    A frame has no checksum. This checks that the frame is complete, see also `WebP.cut_short`. A wrong length in the
+    file's header does not matter.
 
     Raises:
-        DamagedError: It is cut short, or its chunks make no sense.
-        InputError: It has too many chunks.
+        DamagedError: The file is truncated, or its chunks are invalid.
+        InputError: The file has too many chunks.
     """
     riff_end = _riff_end(data)
     kept: list[bytes] = []
@@ -92,13 +92,13 @@ def parse(data: bytes) -> WebP:
 
 
 def _riff_end(data: bytes) -> int:
-    """Where the file ends: as it says, unless its end is cut off, or whoever wrote it did not go back to say."""
+    """Return the end of the file by its header, or its length if the header is wrong, as some writers leave it."""
     end = 8 + int.from_bytes(data[4:8], "little")
     return end if _FIRST_CHUNK < end <= len(data) else len(data)
 
 
 def _cut(chunk: bytes) -> bytes:
-    """The chunk of a frame without the frame's last bytes."""
+    """Return the chunk of a frame without the frame's last bytes."""
     name, body = chunk[:4], chunk[8 : 8 + int.from_bytes(chunk[4:8], "little")]
     if name == b"ANMF":
         start = _ANMF_HEADER
@@ -112,7 +112,11 @@ def _cut(chunk: bytes) -> bytes:
 
 
 def _size(chunk: bytes) -> tuple[int, int]:
-    """Width and height that the first chunk tells; nonsense where it is forged."""
+    """Return the width and height in the first chunk; a forged chunk gives wrong ones.
+
+    Raises:
+        DamagedError: The chunk has no size.
+    """
     kind, body = chunk[:4], chunk[8:]
     if kind == b"VP8X":
         return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
