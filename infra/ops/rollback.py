@@ -34,7 +34,7 @@ def command(options: Namespace) -> None:
     if before == _UNKNOWN:
         raise OpsError(
             f"The release before {stack.parameters[MODEL_URI] or 'the release in the image'} is not known. "
-            "Name a release: python -m infra.ops promote VERSION."
+            f"Name a release: .venv/bin/python -m infra.ops promote VERSION --stack {options.stack}"
         )
     changes = changes_to_serve(before, stack) | {CHALLENGER_URI: ""}
     change_parameters(options.stack, changes, cloudformation)
