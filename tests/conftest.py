@@ -46,6 +46,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(group_of(item), len(order)))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long values by their parameter and a number.
+
+    An encoder may write the time into a file, as those of PDF and gzip do: as an id it would differ between the
+    processes of pytest-xdist, which then refuses to run.
+    """
+    return argname if isinstance(val, str | bytes) and len(val) > 60 else None
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real pictures: MASKWATCH_DATA, by default next to the checkout."""
