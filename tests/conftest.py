@@ -27,6 +27,11 @@ LONG_GROUPS = (
 )
 
 
+# `make test` exports these, and a make that a test starts would read and report them.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(name, None)
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group tests for pytest-xdist: by file, or all that share the running system or the trained model."""
