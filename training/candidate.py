@@ -77,15 +77,27 @@ def open_serving(address: str) -> Release:
     return open_release(serving_uri(address.removeprefix(STACK)) if address.startswith(STACK) else address)
 
 
+def _conversion(run: Path) -> dict[str, Any]:
+    """Return the content of a run's `conversion.json`.
+
+    Raises:
+        TrainingError: The run is not converted.
+    """
+    try:
+        return dict(json.loads((run / CONVERSION).read_text()))
+    except FileNotFoundError as error:
+        raise TrainingError(f"{run} has no {CONVERSION}: convert the run first") from error
+
+
 def shipped(run: Path) -> Network:
     """Return the network that `training.classifier.convert` chose to ship."""
-    conversion = json.loads((run / CONVERSION).read_text())
+    conversion = _conversion(run)
     return Network((run / f"{conversion['shipped']}.tflite").read_bytes(), conversion["input_size"])
 
 
 def _small(run: Path) -> Network | None:
     """Return the network for small faces, or None if conversion wrote none."""
-    conversion = json.loads((run / CONVERSION).read_text())
+    conversion = _conversion(run)
     if "small" not in conversion:
         return None
     return Network((run / SMALL).read_bytes(), conversion["small"]["input_size"])
@@ -98,12 +110,15 @@ def candidate_release(serving: Release, run: Path | None, detector: Path | None)
         serving: The serving release.
         run: Folder of a classifier's converted run.
         detector: Folder of a detector's converted run.
+
+    Raises:
+        TrainingError: A run is not converted.
     """
     release = serving
     if run:
         release = replace(serving, classifier=shipped(run), small_classifier=_small(run))
     if detector:
-        conversion = json.loads((detector / CONVERSION).read_text())
+        conversion = _conversion(detector)
         network = Network((detector / DETECTOR).read_bytes(), conversion["input_size"])
         release = replace(release, detector=network, min_detection=conversion["min_score"])
     return release

@@ -67,7 +67,7 @@ def judge(
     candidate = replace(candidate_release(serving, run, detector), version=version)
     gates = []
     if detector:
-        detector_evaluate.evaluate_run(detector, data, candidate.classifier)
+        detector_evaluate.evaluate_run(detector, data, candidate)
         gates.append(detector_gate.judge_run(detector, data, serving, floor))
     if run:
         evaluate_run(run, data, candidate)

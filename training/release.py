@@ -163,10 +163,8 @@ def _about_detector(run: Path) -> dict[str, Any]:
 
 
 def _about_kept_detector(serving: Release) -> dict[str, Any]:
-    """Describe the serving detector, without the labels that the former classifier gave to its faces."""
-    about = dict(serving.manifest["detector"])
-    about["metrics"] = {key: value for key, value in about["metrics"].items() if key != "end_to_end"}
-    return about
+    """Describe the serving detector, without its figures, since the former classifier confirmed its faces."""
+    return {key: value for key, value in serving.manifest["detector"].items() if key != "metrics"}
 
 
 def _read(path: Path) -> Mapping[str, Any]:

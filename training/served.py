@@ -18,7 +18,6 @@ import numpy as np
 from tqdm import tqdm
 
 from functions.inference.decode import decode
-from functions.inference.detect import Detector
 from functions.inference.fetch import open_release
 from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.inference.score import load_models, score
@@ -27,7 +26,7 @@ from training import fairness
 from training.candidate import answer, served_figures
 from training.classifier.dataset import find, load
 from training.classifier.evaluate import actual_classes
-from training.detector.evaluate import LOWEST_SCORE
+from training.detector.evaluate import finder
 from training.detector.metrics import FOUND, NONE, assign, match
 from training.detector.scenes import MIN_FACE, UNLABELLED, load_scenes, to_find
 from training.errors import TrainingError
@@ -128,9 +127,9 @@ def judge_served(
     if aizoo:
         from training import peers  # noqa: PLC0415 -- needs an extra
 
-        detector = Detector(opened.detector, LOWEST_SCORE, threads=1)
+        find_in = finder(opened)
         finders = {
-            "MaskWatch": detector.detect,
+            "MaskWatch": lambda pixels: find_in(pixels).faces,
             "CenterFace": peers.centerface(),
             "AIZOO": peers.aizoo(aizoo),
         }

@@ -27,10 +27,13 @@ class Classification:
     Attributes:
         probabilities: By label, in the order of `LABELS`; calibrated, summing to 1.
         projection: A projection of the last features, float32 (16,), for drift detection.
+        face_evidence: The evidence that the picture shows a face: the logarithm of the ratio of likelihoods (Good
+            1950). 0 if the network does not tell.
     """
 
     probabilities: tuple[float, float, float]
     projection: NDArray[np.float32]
+    face_evidence: float = 0.0
 
 
 def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -46,6 +49,11 @@ class Classifier:
         self._size, self._runner = network.size, Runner(network, threads)
         self._small = (small.size, Runner(small, threads)) if small else None
 
+    @property
+    def tells_faces(self) -> bool:
+        """Whether the network also tells faces from what detection mistakes for them; older releases do not."""
+        return self._runner.outputs == 3
+
     def classify(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Classification]:
         """Classify RGB pictures, each uint8 (H, W, 3) of any size.
 
@@ -59,8 +67,8 @@ class Classifier:
         if self._small and max(pixels.shape) <= self._small[0]:
             size, runner = self._small
         square = resize(pixels, size)
-        probabilities, projection = runner.run(square)
+        *evidence, probabilities, projection = runner.run(square)
         if probabilities.max() < MIRROR_THRESHOLD:
-            probabilities = (probabilities + runner.run(square[:, ::-1])[0]) / 2
+            probabilities = (probabilities + runner.run(square[:, ::-1])[-2]) / 2
         mask, no_mask, incorrect = probabilities.tolist()
-        return Classification((mask, no_mask, incorrect), projection)
+        return Classification((mask, no_mask, incorrect), projection, sum(float(one[0]) for one in evidence))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STRIDES: Final = (8, 16, 32)  # pixels between the cells of the detector's three levels
 SAME_FACE: Final = 0.45  # intersection over union above which two boxes are the same face
 CLOSE_UP_SCALE: Final = 0.5  # a picture without a face is searched again at this scale
+CANDIDATE_SCORE: Final = 0.35  # from which the classifier may confirm a detection
 _PADDING: Final = 128
 
 
@@ -104,25 +105,54 @@ def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
     return np.asarray(shared / (areas_a[:, np.newaxis] + areas_b - shared), np.float32)
 
 
+def confirmed(score: float, evidence: float) -> float:
+    """Return the probability of a detection, given the classifier's evidence: it adds to the log-odds (Bayes)."""
+    if not evidence:
+        return score
+    log_odds = math.log(max(score, 1e-9) / max(1 - score, 1e-9)) + evidence
+    return 1 / (1 + math.exp(-log_odds))
+
+
 class Detector:
     """The detector of a release. Not thread-safe."""
 
-    def __init__(self, network: Network, min_score: float, threads: int) -> None:
+    def __init__(
+        self, network: Network, min_score: float, threads: int, candidate_score: float = 1.0
+    ) -> None:
+        """Load the network.
+
+        Args:
+            network: The detector.
+            min_score: The score from which a detection is taken for a face.
+            threads: Number of threads per inference.
+            candidate_score: A lower score, from which detections are returned too.
+        """
         self._size, self._min_score = network.size, min_score
+        self._candidate_score = min(candidate_score, min_score)
         self._runner = Runner(network, threads)
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
-        """Find the faces in RGB (H, W, 3); the boxes are in its pixels and within it.
+        """Find the faces, and candidates, in RGB (H, W, 3); the boxes are in its pixels and within it.
 
-        If there is none, search again at half the size, because a face may fill the picture. Boxes with their centre
-        in the padding are left out.
+        If there is no face, search again at half the size, because a face may fill the picture.
         """
-        found = self._detect(pixels, 1.0)
-        return found if len(found.scores) else self._detect(pixels, CLOSE_UP_SCALE)
+        found = self.look(pixels)
+        if self.has_face(found):
+            return found
+        close_up = self.look(pixels, CLOSE_UP_SCALE)
+        return close_up if self.has_face(close_up) else found
 
-    def _detect(self, pixels: NDArray[np.uint8], share: float) -> Detections:
+    def has_face(self, found: Detections) -> bool:
+        """Return whether there is a face, rather than only candidates."""
+        return bool(found.scores.max(initial=0) >= self._min_score)
+
+    def look(self, pixels: NDArray[np.uint8], share: float = 1.0) -> Detections:
+        """Find the faces, and candidates, at a share of the input's size; see `detect`.
+
+        Boxes with their centre in the padding are left out.
+        """
         square, scale = letterbox(pixels, self._size, share)
-        found = read_cells(self._runner.run(square)[0], self._size, self._min_score)
+        found = read_cells(self._runner.run(square)[0], self._size, self._candidate_score)
         height, width = pixels.shape[:2]
         boxes = found.boxes / scale
         middles = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -28,6 +28,11 @@ class Runner:
         outputs = sorted(self._interpreter.get_output_details(), key=lambda output: int(output["shape"][-1]))
         self._outputs = [output["index"] for output in outputs]
 
+    @property
+    def outputs(self) -> int:
+        """The number of outputs."""
+        return len(self._outputs)
+
     def run(self, pixels: NDArray[Any]) -> list[NDArray[Any]]:
         """Return the outputs for RGB (size, size, 3), without their batch axis, the narrowest first."""
         self._interpreter.set_tensor(self._input, pixels[np.newaxis])

@@ -58,7 +58,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Face:
-    """A detected face: its box, the detector's score (0 to 1), and how its mask is worn."""
+    """A detected face: its box, the probability that it is one, and how its mask is worn."""
 
     box: Box
     detection_confidence: float

@@ -5,21 +5,25 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from functions.inference.classify import Classifier
-from functions.inference.detect import Detections, Detector
+from functions.inference.detect import CANDIDATE_SCORE, CLOSE_UP_SCALE, Detector, confirmed
 from functions.inference.image_statistics import image_statistics
 from functions.inference.prediction import Box, Face, Prediction, Verdict
 from functions.shared.contract import LABELS, UNCERTAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from functions.inference.classify import Classification
     from functions.inference.decode import Picture
+    from functions.inference.detect import Detections
     from functions.inference.prediction import PredictOptions
     from functions.inference.release import Release
 
@@ -33,15 +37,15 @@ class Models:
     detector: Detector
     classifier: Classifier
     version: str
+    min_detection: float
 
 
 def load_models(release: Release, threads: int) -> Models:
     """Load a release's networks; `threads` is the number of threads per inference."""
-    return Models(
-        Detector(release.detector, release.min_detection, threads),
-        Classifier(release.classifier, threads, release.small_classifier),
-        release.version,
-    )
+    classifier = Classifier(release.classifier, threads, release.small_classifier)
+    candidate_score = CANDIDATE_SCORE if classifier.tells_faces else release.min_detection
+    detector = Detector(release.detector, release.min_detection, threads, candidate_score)
+    return Models(detector, classifier, release.version, release.min_detection)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class _View:
     Attributes:
         pixels: RGB (H, W, 3).
         quarters: Clockwise quarter turns from the original.
-        found: The faces, in these pixels.
+        found: The faces, and candidates, in these pixels.
     """
 
     pixels: NDArray[np.uint8]
@@ -59,55 +63,83 @@ class _View:
     found: Detections
 
 
+@dataclass(frozen=True)
+class _ClassifiedFace:
+    """A face with its box in pixels of the upload, the probability that it is one, and its classification."""
+
+    box: NDArray[np.float32]
+    score: float
+    result: Classification
+
+
 def score(picture: Picture, models: Models, options: PredictOptions) -> Prediction:
     """Detect the faces in a picture and classify each; classify the whole picture if there is none."""
     started = time.perf_counter()
-    view = _upright(picture.pixels, models.detector) if options.detect else _without_detection(picture.pixels)
-    boxes = rotate_back(view.found.boxes, view.quarters, view.pixels.shape[1::-1])
-    height, width = picture.pixels.shape[:2]
-    boxes = boxes * np.array([picture.width / width, picture.height / height] * 2, np.float32)
-    chosen = _chosen(boxes, options)
-    detected = time.perf_counter()
-    crops = [crop_with_margin(view.pixels, box) for box in view.found.boxes[chosen]] or [view.pixels]
-    results = models.classifier.classify(crops)
+    quarters, faces, detection = _find(picture, models, options) if options.detect else (0, [], 0.0)
+    results = [face.result for face in faces] or models.classifier.classify([picture.pixels])
     finished = time.perf_counter()
     verdicts = [_verdict(result, options.min_confidence) for result in results]
     return Prediction(
         id=str(uuid.uuid4()),
         verdict=verdicts[0],
         faces=tuple(
-            Face(_box(box), round(float(detection_score), 4), verdict)
-            for box, detection_score, verdict in zip(
-                boxes[chosen], view.found.scores[chosen], verdicts, strict=False
-            )
+            Face(_box(face.box), round(face.score, 4), verdict)
+            for face, verdict in zip(faces, verdicts, strict=False)
         ),
-        rotated=90 * view.quarters,
+        rotated=90 * quarters,
         width=picture.width,
         height=picture.height,
         model_version=models.version,
         projection=tuple(round(value, 4) for value in results[0].projection.tolist()),
         statistics=image_statistics(picture.pixels),
         decode_ms=round(picture.decode_ms, 3),
-        detect_ms=round((detected - started) * 1e3, 3),
-        inference_ms=round((finished - detected) * 1e3, 3),
+        detect_ms=round(detection * 1e3, 3),
+        inference_ms=round((finished - started - detection) * 1e3, 3),
     )
 
 
-def _without_detection(pixels: NDArray[np.uint8]) -> _View:
-    return _View(pixels, 0, Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)))
+def _find(
+    picture: Picture, models: Models, options: PredictOptions
+) -> tuple[int, list[_ClassifiedFace], float]:
+    """Look at a picture until the classifier confirms a face, or there are only faces that are too small.
+
+    Returns:
+        The clockwise quarter turns, the faces, and the seconds that detection took.
+    """
+    views, detection = _views(picture.pixels, models.detector), 0.0
+    while True:
+        started = time.perf_counter()
+        view = next(views, None)
+        detection += time.perf_counter() - started
+        if view is None:
+            return 0, [], detection
+        boxes = _in_upload(view, picture)
+        large = _by_size(boxes, options.min_face)
+        faces = list(islice(_confirmed(view, boxes, large, models), options.max_faces))
+        if faces or not len(large):
+            return view.quarters if faces else 0, faces, detection
 
 
-def _upright(pixels: NDArray[np.uint8], detector: Detector) -> _View:
-    """Detect faces; if there are none, try the rotated picture, because the camera may hang upside down."""
-    view = _View(pixels, 0, detector.detect(pixels))
-    if len(view.found.scores):
-        return view
+def _views(pixels: NDArray[np.uint8], detector: Detector) -> Iterator[_View]:
+    """Yield the views with faces: as it is; a close-up; rotated, as the camera may hang upside down.
+
+    The last is the picture as it is, if it has only candidates.
+    """
+    plain = detector.look(pixels)
+    if detector.has_face(plain):
+        yield _View(pixels, 0, plain)
+    close_up = detector.look(pixels, CLOSE_UP_SCALE)
+    if detector.has_face(close_up):
+        yield _View(pixels, 0, close_up)
+    rotated = []
     for quarters in (1, 2, 3):
-        rotated = np.ascontiguousarray(np.rot90(pixels, -quarters))
-        found = detector.detect(rotated)
-        if found.scores.max(initial=0) > view.found.scores.max(initial=0):
-            view = _View(rotated, quarters, found)
-    return view
+        turned = np.ascontiguousarray(np.rot90(pixels, -quarters))
+        found = detector.detect(turned)
+        if detector.has_face(found):
+            rotated.append(_View(turned, quarters, found))
+    yield from sorted(rotated, key=lambda view: -float(view.found.scores[0]))
+    if len(plain.scores) and not detector.has_face(plain):
+        yield _View(pixels, 0, plain)
 
 
 def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -126,12 +158,29 @@ def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]
     return boxes
 
 
-def _chosen(boxes: NDArray[np.float32], options: PredictOptions) -> NDArray[np.intp]:
-    """Return the indexes of the boxes (faces, 4) to classify, the largest first."""
+def _in_upload(view: _View, picture: Picture) -> NDArray[np.float32]:
+    """Return the boxes (faces, 4) of a view in pixels of the upload."""
+    height, width = picture.pixels.shape[:2]
+    boxes = rotate_back(view.found.boxes, view.quarters, view.pixels.shape[1::-1])
+    return np.asarray(boxes * np.array([picture.width / width, picture.height / height] * 2, np.float32))
+
+
+def _by_size(boxes: NDArray[np.float32], min_face: int) -> NDArray[np.intp]:
+    """Return the indexes of the boxes (faces, 4) of at least `min_face` pixels, the largest first."""
     sides = boxes[:, 2:] - boxes[:, :2]
     order = np.argsort(-sides.prod(axis=1), kind="stable")
-    large_enough = sides.min(axis=1)[order] >= options.min_face
-    return np.asarray(order[large_enough][: options.max_faces])
+    return np.asarray(order[sides.min(axis=1)[order] >= min_face])
+
+
+def _confirmed(
+    view: _View, boxes: NDArray[np.float32], chosen: NDArray[np.intp], models: Models
+) -> Iterator[_ClassifiedFace]:
+    """Classify the chosen detections of a view in turn, and yield those that the classifier confirms."""
+    for number in chosen:
+        (result,) = models.classifier.classify([crop_with_margin(view.pixels, view.found.boxes[number])])
+        score = confirmed(float(view.found.scores[number]), result.face_evidence)
+        if score >= models.min_detection:
+            yield _ClassifiedFace(boxes[number], score, result)
 
 
 def crop_with_margin(pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:

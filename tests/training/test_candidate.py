@@ -65,6 +65,13 @@ def test_a_run_of_one_network_keeps_the_other_of_the_serving_release(tmp_path: P
     assert replace(detector, detector=serving.detector, min_detection=serving.min_detection) == serving
 
 
+@pytest.mark.parametrize("network", ["classifier", "detector"])
+def test_a_run_that_is_not_converted_is_refused(tmp_path: Path, network: str) -> None:
+    runs = (tmp_path, None) if network == "classifier" else (None, tmp_path)
+    with pytest.raises(TrainingError, match="convert the run first"):
+        candidate_release(open_release(""), *runs)
+
+
 def test_answers_are_those_of_the_served_path(tmp_path: Path) -> None:
     write_crops(tmp_path, {"test": 2})
     samples = load(find(tmp_path)).split("test")

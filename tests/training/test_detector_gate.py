@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from functions.inference.detect import Detections
-from functions.inference.release import Network
-from training.detector import gate
-from training.detector.gate import judge
+from training.detector import compare
+from training.detector.compare import compare_scenes
+from training.detector.evaluate import Found
 from training.detector.scenes import Scene
 from training.gate import verdict
 
@@ -39,19 +40,13 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finder, Finder], dict]:
     """Return the gate's verdict on two fake detectors."""
 
     def run(candidate: Finder, serving: Finder) -> dict:
-        finders = {b"candidate": candidate, b"serving": serving}
+        def find(release: SimpleNamespace, scenes: list[Scene]) -> list[Found]:
+            return [Found(release.finds(int(one.pixels[0, 0, 0])), np.zeros((0, 3))) for one in scenes]
 
-        class Drawn:
-            def __init__(self, network: Network, *_: object, **__: object) -> None:
-                self.finds = finders[network.file]
-
-            def detect(self, pixels: np.ndarray) -> Detections:
-                return self.finds(int(pixels[0, 0, 0]))
-
-        monkeypatch.setattr(gate, "Detector", Drawn)
+        monkeypatch.setattr(compare, "find", find)
         scenes = [scene(number) for number in range(SCENES)]
-        candidate, serving = ((Network(name, 96), 0.5) for name in finders)
-        return verdict(judge(candidate, serving, serving, scenes), {})
+        first, second = (SimpleNamespace(finds=finds, min_detection=0.5) for finds in (candidate, serving))
+        return verdict(compare_scenes(first, second, second, scenes), {})
 
     return run
 

@@ -29,8 +29,7 @@ def scenes(data: Path) -> list[Scene]:
 @pytest.fixture(scope="module")
 def metrics(scenes: list[Scene]) -> dict:
     release = predict.release
-    found = find(release.detector, release.classifier, scenes)
-    return evaluate(found, scenes, release.min_detection, release.detector)
+    return evaluate(find(release, scenes), scenes, release)
 
 
 def test_the_manifest_has_the_same_figures(metrics: dict) -> None:

@@ -22,7 +22,7 @@ from tests.unit.test_upload import PREDICTION
 
 REQUESTS = 10_000
 PICTURE = decode(encode(draw_face()))
-LIVE, OTHER = (Models(None, None, version) for version in ("1", "2"))
+LIVE, OTHER = (Models(None, None, version, 0.5) for version in ("1", "2"))
 TIMEOUT = 30.0  # seconds; a busy machine takes its time
 
 

@@ -46,13 +46,22 @@ def test_a_batch_gives_the_answers_of_its_single_pictures_in_order(classifier: C
 class Sees:
     """A fake network that records its input, and answers with the given probability of a mask."""
 
-    def __init__(self, sureness: float = 0.99) -> None:
-        self.sureness, self.inputs = sureness, []
+    def __init__(self, sureness: float = 0.99, evidence: float | None = None) -> None:
+        self.sureness, self.evidence, self.inputs = sureness, evidence, []
+
+    @property
+    def outputs(self) -> int:
+        return 2 if self.evidence is None else 3
 
     def run(self, pixels: np.ndarray) -> list[np.ndarray]:
         self.inputs.append(pixels)
         share = self.sureness if len(self.inputs) == 1 else 1.0
-        return [np.array([share, 1 - share, 0], np.float32), np.full(16, len(self.inputs), np.float32)]
+        evidence = [] if self.evidence is None else [np.array([self.evidence], np.float32)]
+        return [
+            *evidence,
+            np.array([share, 1 - share, 0], np.float32),
+            np.full(16, len(self.inputs), np.float32),
+        ]
 
 
 @pytest.fixture
@@ -86,6 +95,26 @@ def test_an_unsure_answer_is_averaged_with_the_mirrored_face(runners: dict[int, 
     assert np.array_equal(mirrored, plain[:, ::-1])
     assert result.probabilities == (0.75, 0.25, 0)
     assert (result.projection == 1).all()
+
+
+@pytest.mark.parametrize(("sureness", "mask"), [(0.99, 0.99), (0.5, 0.75)])
+def test_a_network_with_three_outputs_tells_faces(
+    runners: dict[int, Sees], sureness: float, mask: float
+) -> None:
+    runners[224].sureness, runners[224].evidence = sureness, -1.5
+    classifier = Classifier(Network(b"", 224), 1)
+    (result,) = classifier.classify([FACE])
+    assert classifier.tells_faces
+    assert result.face_evidence == -1.5
+    assert result.probabilities[0] == pytest.approx(mask)
+
+
+@pytest.mark.usefixtures("runners")
+def test_a_network_of_an_older_release_does_not_tell_faces() -> None:
+    classifier = Classifier(Network(b"", 224), 1)
+    (result,) = classifier.classify([FACE])
+    assert not classifier.tells_faces
+    assert result.face_evidence == 0
 
 
 def test_a_sure_answer_needs_one_pass(runners: dict[int, Sees]) -> None:

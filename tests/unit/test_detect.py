@@ -102,6 +102,37 @@ def test_if_no_face_is_found_the_picture_is_searched_at_half_its_size(
     assert found.boxes.tolist() == [pytest.approx([0.1, 0.1, 48, 48], abs=0.1)]
 
 
+def test_candidates_below_the_threshold_are_returned_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = NOTHING.copy()
+    cells[cell(16, 0, 0)] = [0.5, -0.7, -0.7, 0, 0]  # a probability of 0.62
+    cells[cell(16, 3, 3)] = [-0.5, -0.7, -0.7, 0, 0]  # 0.38
+    seen = []
+    monkeypatch.setattr(detect, "Runner", lambda *_: SimpleNamespace(run=lambda _: seen.append(1) or [cells]))
+    pixels = np.zeros((SIZE, SIZE, 3), np.uint8)
+
+    def found(min_score: float, **candidates: float) -> tuple[int, int]:
+        """Return how many are found, and in how many looks."""
+        seen.clear()
+        count = len(detect.Detector(Network(b"", SIZE), min_score, 1, **candidates).detect(pixels).scores)
+        return count, len(seen)
+
+    assert found(0.5) == (1, 1)
+    assert found(0.5, candidate_score=0.35) == (2, 1)
+    assert found(0.5, candidate_score=0.4) == (1, 1)
+    assert found(0.7, candidate_score=0.35) == (2, 2)  # a candidate is no reason not to look again
+    assert found(0.7) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("score", "evidence"), [(0.5, 0.0), (0.2, 1.0), (0.9, -2.0), (1.0, -1.0), (0.0, 1.0)]
+)
+def test_evidence_multiplies_the_odds(score: float, evidence: float) -> None:
+    result = detect.confirmed(score, evidence)
+    assert 0 <= result <= 1
+    if 0 < score < 1:
+        assert result / (1 - result) == pytest.approx(score / (1 - score) * np.exp(evidence))
+
+
 def test_boxes_below_the_threshold_are_left_out() -> None:
     cells = NOTHING.copy()
     cells[0, 0], cells[7, 0] = logit(0.49), logit(0.51)

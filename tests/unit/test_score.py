@@ -15,36 +15,47 @@ from functions.shared.contract import LABELS
 
 PICTURE = Picture(np.zeros((120, 160, 3), np.uint8), 160, 120, decode_ms=1.23456)
 MASK, BARE, WRONG = (0.7, 0.2, 0.1), (0.2, 0.7, 0.1), (0.2, 0.1, 0.7)
+MIN_DETECTION = 0.5
 SMALL, LARGE, TINY = (100, 10, 120, 40), (10, 20, 60, 100), (140, 100, 148, 110)  # left, top, right, bottom
 
 
-class Finds:
-    """A fake detector with fixed boxes."""
+NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
-    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
+
+class Finds:
+    """A fake detector with fixed boxes in the picture as it is; the last one may be unsure."""
+
+    def __init__(self, *boxes: tuple[float, float, float, float], unsure: float | None = None) -> None:
         scores = np.linspace(0.9, 0.6, len(boxes), dtype=np.float32)
+        if unsure:
+            scores[-1] = unsure
         self.found = Detections(np.array(boxes, np.float32).reshape(-1, 4), scores)
 
+    def look(self, _: np.ndarray, share: float = 1.0) -> Detections:
+        return self.found if share == 1 else NOTHING
+
     def detect(self, _: np.ndarray) -> Detections:
-        return self.found
+        return NOTHING
+
+    def has_face(self, found: Detections) -> bool:
+        return bool(found.scores.max(initial=0) >= MIN_DETECTION)
 
 
 class Thinks:
     """A fake classifier with fixed answers that records its input."""
 
-    def __init__(self, *opinions: tuple[float, ...]) -> None:
-        self.opinions, self.seen = opinions, []
+    def __init__(self, *opinions: tuple[float, ...], evidence: tuple[float, ...] = ()) -> None:
+        self.opinions, self.evidence, self.seen = opinions, evidence or (0.0,) * len(opinions), []
 
     def classify(self, pictures: list[np.ndarray]) -> list[Classification]:
-        self.seen = pictures
-        return [
-            Classification(opinion, np.full(16, number / 3, np.float32))
-            for number, (opinion, _) in enumerate(zip(self.opinions, pictures, strict=False))
-        ]
+        (pixels,), number = pictures, len(self.seen)
+        self.seen.append(pixels)
+        projection = np.full(16, number / 3, np.float32)
+        return [Classification(self.opinions[number], projection, self.evidence[number])]
 
 
 def ask(detector: Finds, classifier: Thinks, picture: Picture = PICTURE, **options: object) -> Prediction:
-    return score(picture, Models(detector, classifier, "7"), PredictOptions(**options))
+    return score(picture, Models(detector, classifier, "7", MIN_DETECTION), PredictOptions(**options))
 
 
 @pytest.mark.parametrize(("opinion", "label"), [(MASK, "mask"), (BARE, "no_mask"), (WRONG, "incorrect")])
@@ -105,16 +116,19 @@ def test_without_a_face_the_whole_picture_is_classified() -> None:
     assert prediction.summary == {"faces": 0, "mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
 
 
-class FindsUpright:
+class FindsUpright(Finds):
     """A fake detector that finds only a rectangle whose spot is near the upper edge."""
 
-    def detect(self, pixels: np.ndarray) -> Detections:
+    def look(self, pixels: np.ndarray, share: float = 1.0) -> Detections:
         rows, columns = np.nonzero(pixels[..., 0] > 0)
-        if len(rows) == 0:
-            return Finds().found
+        if len(rows) == 0 or share < 1:
+            return NOTHING
         box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
         (spot_row,), _ = np.nonzero(pixels[..., 1] > 0)
-        return (Finds(box) if spot_row - box[1] < 8 else Finds()).found
+        return Finds(box).found if spot_row - box[1] < 8 else NOTHING
+
+    def detect(self, pixels: np.ndarray) -> Detections:
+        return self.look(pixels)
 
 
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
@@ -157,6 +171,62 @@ def test_min_face_is_the_shorter_side_in_original_pixels() -> None:
     prediction = ask(Finds(SMALL, LARGE, TINY), Thinks(MASK, MASK), large, min_face=40)
     assert [face.box for face in prediction.faces] == [Box(20, 40, 100, 160), Box(200, 20, 40, 60)]
     assert ask(Finds(SMALL), Thinks(MASK), large, min_face=41).faces == ()
+
+
+def test_the_classifier_refuses_what_is_no_face() -> None:
+    prediction = ask(Finds(LARGE, SMALL), Thinks(BARE, MASK, evidence=(-3.0, 0.0)))
+    assert [face.box.width for face in prediction.faces] == [20]
+    assert prediction.verdict.label == "mask"
+
+
+def test_the_classifier_confirms_an_unsure_detection() -> None:
+    prediction = ask(Finds(LARGE, SMALL, unsure=0.4), Thinks(BARE, MASK, evidence=(0.0, 0.5)))
+    assert [face.detection_confidence for face in prediction.faces] == [
+        0.9,
+        pytest.approx(0.5236, abs=1e-4),  # odds of 2/3, times e^0.5
+    ]
+    assert len(ask(Finds(LARGE, SMALL, unsure=0.4), Thinks(BARE, MASK)).faces) == 1
+
+
+def test_if_every_face_is_refused_the_upright_picture_is_classified() -> None:
+    pixels = np.zeros((120, 160, 3), np.uint8)
+    pixels[20:60, 30:50, 0] = 255
+    pixels[25, 40, 1] = 255
+    sent = Picture(np.ascontiguousarray(np.rot90(pixels)), 120, 160, 1.0)
+    classifier = Thinks(BARE, MASK, evidence=(-9.0, 0.0))
+    prediction = ask(FindsUpright(), classifier, sent)
+    assert (prediction.faces, prediction.rotated, prediction.verdict.label) == ((), 0, "mask")
+    assert [seen.shape for seen in classifier.seen] == [(76, 38, 3), (160, 120, 3)]
+
+
+class FindsCloseUp(Finds):
+    """A fake detector that finds another face in the picture at half its size."""
+
+    def look(self, pixels: np.ndarray, share: float = 1.0) -> Detections:
+        return super().look(pixels) if share == 1 else Finds(LARGE).found
+
+
+def test_if_every_face_is_refused_the_close_up_is_tried() -> None:
+    prediction = ask(FindsCloseUp(SMALL), Thinks(BARE, MASK, evidence=(-9.0, 0.0)))
+    assert [(face.box.width, face.verdict.label) for face in prediction.faces] == [(50, "mask")]
+
+
+def test_a_sure_close_up_comes_before_a_candidate() -> None:
+    detector = FindsCloseUp(SMALL, unsure=0.4)
+    assert [face.box.width for face in ask(detector, Thinks(MASK)).faces] == [50]
+
+
+def test_a_face_that_is_too_small_ends_the_search() -> None:
+    prediction = ask(FindsCloseUp(SMALL), Thinks(MASK), min_face=21)
+    assert prediction.faces == ()
+    assert prediction.as_json()["classified"] == "picture"
+
+
+def test_max_faces_counts_what_is_confirmed() -> None:
+    classifier = Thinks(BARE, MASK, MASK, evidence=(-9.0, 0.0, 0.0))
+    prediction = ask(Finds(LARGE, SMALL, TINY), classifier, max_faces=1)
+    assert [face.box.width for face in prediction.faces] == [20]
+    assert len(classifier.seen) == 2  # none is classified in vain
 
 
 def test_a_summary_counts_the_labels() -> None:

@@ -184,7 +184,9 @@ def fit(
     classifier.train(
         dataset, run, recipe, backbone=backbone, start=begun, teacher=teacher, after_epoch=track_if_possible
     )
-    classifier_convert.convert_run(run, dataset.split("train"), dataset.split("val"))
+    classifier_convert.convert_run(
+        run, dataset.split("train"), dataset.split("val"), classifier_convert.scenes_of(pictures), serving
+    )
 
 
 def work(options: argparse.Namespace, at: Places, this: Host) -> None:

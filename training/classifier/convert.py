@@ -17,12 +17,15 @@ import numpy as np
 import tensorflow as tf
 
 from functions.inference.classify import Classifier, resize
+from functions.inference.fetch import open_release
 from functions.inference.release import Network
 from functions.inference.score import MARGIN
 from training.classifier.dataset import find, load
 from training.classifier.evaluate import margin_crop
+from training.classifier.evidence import learn_evidence
 from training.classifier.model import Calibration, load_trained, serving_model
 from training.classifier.train import SMALL, one_hot, predict_logits
+from training.detector.scenes import load_scenes
 from training.disk import replacing
 from training.files import CLASSIFIER_WEIGHTS, CONVERSION, STATE
 from training.run import convert_command
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from functions.inference.release import Release
     from training.classifier.dataset import Sample
+    from training.classifier.model import Evidence
+    from training.detector.scenes import Scene
 
 ALLOWED_LOSS: Final = 0.005  # of validation accuracy, for int8 against Keras
 REPRESENTATIVE: Final = 1000  # pictures that determine the quantised ranges
@@ -113,17 +119,37 @@ def probabilities(file: bytes, pictures: Sequence[NDArray[np.uint8]], size: int)
 def convert_on(data: Path, run: Path) -> dict[str, Any]:
     """Convert the weights in `run` with the training and validation pictures of `data`; see `convert_run`."""
     dataset = load([e for e in find(data) if e.split != "test" and not e.in_scene])
-    return convert_run(run, dataset.split("train"), dataset.split("val"))
+    return convert_run(run, dataset.split("train"), dataset.split("val"), scenes_of(data))
 
 
-def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample]) -> dict[str, Any]:
-    """Convert the weights in `folder`, write the files there, and return the content of `conversion.json`."""
+def scenes_of(data: Path) -> list[Scene]:
+    """Return the training and validation scenes of a folder; empty without `frames.csv`."""
+    return load_scenes(data, ("train", "val")) if (data / "frames.csv").is_file() else []
+
+
+def convert_run(
+    folder: Path,
+    learned: Sequence[Sample],
+    judged: Sequence[Sample],
+    scenes: Sequence[Scene] = (),
+    serving: Release | None = None,
+) -> dict[str, Any]:
+    """Convert the weights in `folder`, write the files there, and return the content of `conversion.json`.
+
+    Args:
+        folder: Folder of a finished run.
+        learned: Training pictures.
+        judged: Validation pictures.
+        scenes: Scenes of both splits, from which the network learns to confirm detections (see evidence.py).
+        serving: The release with the detector; default: the one in the image.
+    """
     size = json.loads((folder / STATE).read_text())["recipe"]["stages"][-1]["size"]
     model = load_trained(folder / CLASSIFIER_WEIGHTS)
-    files, result = _converted(model, size, learned, judged)
+    evidence = learn_evidence(model, size, scenes, serving or open_release(""))
+    files, result = _converted(model, size, learned, judged, evidence)
     result = {"shipped": _shipped(result), **result}
     if size > SMALL:
-        small_files, small = _converted(model, SMALL, learned, judged)
+        small_files, small = _converted(model, SMALL, learned, judged, evidence)
         result["small"] = {"shipped": _shipped(small), **small}
         files["small"] = small_files[_shipped(small)]
     for name, file in files.items():
@@ -134,7 +160,11 @@ def convert_run(folder: Path, learned: Sequence[Sample], judged: Sequence[Sample
 
 
 def _converted(
-    model: keras.Model, size: int, learned: Sequence[Sample], judged: Sequence[Sample]
+    model: keras.Model,
+    size: int,
+    learned: Sequence[Sample],
+    judged: Sequence[Sample],
+    evidence: Evidence | None,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the TFLite files by format for one input size, and their part of `conversion.json`."""
     actual = one_hot(judged)
@@ -144,7 +174,7 @@ def _converted(
     pictures = [resize(margin_crop(learned[i], MARGIN), size) for i in chosen]
     calibrated = logits / calibration.temperature + np.array(calibration.biases, np.float32)
     accuracy = {"keras": float((calibrated.argmax(1) == actual.argmax(1)).mean())}
-    files = convert(serving_model(model, size, calibration), size, pictures)
+    files = convert(serving_model(model, size, calibration, evidence), size, pictures)
     cut = [margin_crop(sample, MARGIN) for sample in judged]
     for name, file in files.items():
         accuracy[name] = float((probabilities(file, cut, size).argmax(1) == actual.argmax(1)).mean())

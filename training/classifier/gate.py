@@ -1,8 +1,9 @@
 """The classifier's gate: compares a run with the serving release.
 
 Overall figures are accuracy, mask-or-not accuracy and macro-F1 of the classifier on portraits, and of the served
-path, which finds the face first, with the share of faces found. Calibration, classes, sources, slices and latency
-follow. See `training.gate` for the conditions. The result goes to `gate.json` in the run's folder.
+path, which finds the face first, with the share of faces found. Calibration, classes, sources, slices, latency and
+the faces in scenes, which the classifier confirms, follow (see `training.detector.compare`). See `training.gate` for
+the conditions. The result goes to `gate.json` in the run's folder.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from training.classifier.evaluate import (
     slices,
 )
 from training.commit import git_commit
+from training.detector.compare import compare_scenes
+from training.detector.scenes import load_scenes
 from training.errors import TrainingError
 from training.files import GATE
 from training.gate import (
@@ -338,6 +341,9 @@ def judge_run(
         result += against_floor(compare_overall(Group("", actual, compared[0].candidate, lowest)))
     if reference:
         result += compare_overall(next(groups(*networks, load_test(reference), "reference")))
+    scenes = load_scenes(data, ("test",)) if (data / "frames.csv").is_file() and not detector else []
+    if scenes:
+        result += compare_scenes(candidate, serving, floor, scenes)
     result.append(compare_latency(*time_both(*networks, dataset)))
     document = verdict(
         result,

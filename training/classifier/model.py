@@ -59,19 +59,37 @@ class Calibration:
     biases: tuple[float, ...]
 
 
-def serving_model(model: keras.Model, size: int, calibration: Calibration) -> keras.Model:
+@dataclass(frozen=True)
+class Evidence:
+    """A linear layer on the features that tells faces from what detection mistakes for them (see evidence.py)."""
+
+    weights: NDArray[np.float64]
+    bias: float
+
+
+def serving_model(
+    model: keras.Model, size: int, calibration: Calibration, evidence: Evidence | None = None
+) -> keras.Model:
     """Build the graph that ships: RGB 0..255 (N, size, size, 3) → probabilities (N, 3) and projection (N, 16).
+
+    With `evidence`, its value (N, 1) is a third output.
 
     Args:
         model: A trained model of `build`.
         size: Side of the input, in pixels.
         calibration: The calibration, which is folded into the last layer's weights.
+        evidence: The layer that tells faces; None if there were no scenes to learn it with.
     """
     pixels = keras.Input((size, size, 3), name="pixels")
     features = model.get_layer(BACKBONE)(keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels))
     probabilities = keras.layers.Dense(len(LABELS), activation="softmax", name="probabilities")
     projection = keras.layers.Dense(PROJECTION, use_bias=False, name="projection")
-    served = keras.Model(pixels, [probabilities(features), projection(features)], name="served")
+    outputs = [probabilities(features), projection(features)]
+    if evidence:
+        layer = keras.layers.Dense(1, name="face_evidence")
+        outputs.append(layer(features))
+        layer.set_weights([evidence.weights.astype(np.float32)[:, np.newaxis], np.array([evidence.bias])])
+    served = keras.Model(pixels, outputs, name="served")
     kernel, bias = model.get_layer("logits").get_weights()
     scale = calibration.temperature
     probabilities.set_weights([kernel / scale, bias / scale + np.array(calibration.biases, np.float32)])

@@ -1,6 +1,6 @@
 """Evaluate a converted detector: `python -m training.detector.evaluate --data FOLDER --run RUN`.
 
-Runs the serving code on the test scenes, classifies the faces found with a release's classifier, and writes
+Runs the serving code on the test scenes, lets a release's classifier confirm and label the faces found, and writes
 `metrics.json`. Figures are for faces of at least 24 pixels; smaller ones are ignored, except in the figures by size.
 Average precision requires an IoU of 0.5; figures at the served threshold require that the box is on the face
 (`ON_FACE`).
@@ -21,11 +21,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from functions.inference.classify import Classifier
-from functions.inference.detect import Detections, Detector
+from functions.inference.decode import Picture
+from functions.inference.detect import CANDIDATE_SCORE, Detections, Detector, confirmed
 from functions.inference.fetch import open_release
-from functions.inference.release import Network
-from functions.inference.score import crop_with_margin
+from functions.inference.prediction import MAX_FACES, PredictOptions
+from functions.inference.score import crop_with_margin, load_models, score
 from functions.shared.contract import LABELS
+from training.candidate import candidate_release
 from training.detector.metrics import (
     NONE,
     ON_FACE,
@@ -39,13 +41,14 @@ from training.detector.metrics import (
 )
 from training.detector.scenes import MIN_FACE, UNLABELLED, fingerprint, load_scenes, sides, to_find
 from training.errors import TrainingError
-from training.files import CONVERSION, DETECTOR, METRICS
+from training.files import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from functions.inference.release import Release
     from training.detector.scenes import Scene
 
 LOWEST_SCORE: Final = 0.002  # end of the precision-recall curve
@@ -63,30 +66,47 @@ class Found:
     probabilities: NDArray[np.float64]
 
 
-def find(detector: Network, classifier: Network, scenes: Sequence[Scene]) -> list[Found]:
-    """Detect all faces in all scenes, down to `LOWEST_SCORE`, and classify them, as serving does."""
-    finder, labeller = Detector(detector, LOWEST_SCORE, threads=2), Classifier(classifier, threads=2)
-    result = []
-    for scene in tqdm(scenes, desc="finding faces", unit="scene"):
-        faces = finder.detect(scene.pixels)
-        labels = labeller.classify([crop_with_margin(scene.pixels, box) for box in faces.boxes])
+def finder(release: Release) -> Callable[[NDArray[np.uint8]], Found]:
+    """Return a function that detects all faces in RGB (H, W, 3), down to `LOWEST_SCORE`, and classifies them.
+
+    As in serving, detections from `CANDIDATE_SCORE` have the score that the classifier confirms; the others keep the
+    detector's.
+    """
+    detector = Detector(release.detector, LOWEST_SCORE, threads=2)
+    classifier = Classifier(release.classifier, 2, release.small_classifier)
+
+    def find_in(pixels: NDArray[np.uint8]) -> Found:
+        faces = detector.detect(pixels)
+        labels = classifier.classify([crop_with_margin(pixels, box) for box in faces.boxes])
+        scores = np.array(
+            [
+                confirmed(float(score), label.face_evidence) if score >= CANDIDATE_SCORE else score
+                for score, label in zip(faces.scores, labels, strict=True)
+            ],
+            np.float32,
+        )
+        order = np.argsort(-scores, kind="stable")
         probabilities = np.array([one.probabilities for one in labels]).reshape(-1, len(LABELS))
-        result.append(Found(faces, probabilities))
-    return result
+        return Found(Detections(faces.boxes[order], scores[order]), probabilities[order])
+
+    return find_in
 
 
-def evaluate(
-    found: Sequence[Found], scenes: Sequence[Scene], min_score: float, detector: Network
-) -> dict[str, Any]:
+def find(release: Release, scenes: Sequence[Scene]) -> list[Found]:
+    """Detect and classify the faces in all scenes; see `finder`."""
+    find_in = finder(release)
+    return [find_in(scene.pixels) for scene in tqdm(scenes, desc="finding faces", unit="scene")]
+
+
+def evaluate(found: Sequence[Found], scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
     """Return the content of `metrics.json` for scenes.
 
     Args:
         found: The detections in each scene.
         scenes: The test scenes.
-        min_score: The served threshold.
-        detector: The detector, for the pictures without faces.
+        release: The release that found them.
     """
-    every = [one.faces for one in found]
+    every, min_score = [one.faces for one in found], release.min_detection
     large = [to_find(scene) for scene in scenes]
     return {
         "scenes": len(scenes),
@@ -102,7 +122,7 @@ def evaluate(
             for here in [[scene.source == source for scene in scenes]]
         },
         "sizes": _sizes(every, scenes, min_score),
-        "face_free": _face_free(scenes, detector, min_score),
+        "face_free": _face_free(scenes, release),
         "end_to_end": _end_to_end(found, scenes, large, min_score),
     }
 
@@ -225,14 +245,19 @@ def _end_to_end(
     }
 
 
-def _face_free(scenes: Sequence[Scene], detector: Network, min_score: float) -> dict[str, Any]:
+def _face_free(scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
     """Return false detections on pictures without faces: backgrounds cropped from scenes, and drawn patterns."""
-    finder = Detector(detector, min_score, threads=2)
+    models, options = load_models(release, threads=2), PredictOptions(max_faces=MAX_FACES)
+
+    def count(pixels: NDArray[np.uint8]) -> int:
+        height, width = pixels.shape[:2]
+        return len(score(Picture(pixels, width, height, decode_ms=0.0), models, options).faces)
+
     pictures = {"backgrounds": backgrounds(scenes), "patterns": patterns()}
     return {
         kind: {
             "n": len(some),
-            "false_per_picture": sum(len(finder.detect(one).scores) for one in some) / max(len(some), 1),
+            "false_per_picture": sum(count(one) for one in some) / max(len(some), 1),
         }
         for kind, some in pictures.items()
     }
@@ -275,24 +300,25 @@ def _enlarged(values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(Image.fromarray(values.astype(np.uint8)).resize((640, 480), Image.Resampling.BICUBIC))
 
 
-def evaluate_run(run: Path, data: Path, classifier: Network) -> Mapping[str, Any]:
-    """Evaluate the converted detector in `run`; write and return `metrics.json`.
+def evaluate_run(run: Path, data: Path, release: Release) -> Mapping[str, Any]:
+    """Evaluate a release with the converted detector of `run`; write and return its `metrics.json`.
 
     Raises:
         TrainingError: There are no test scenes.
     """
-    conversion = json.loads((run / CONVERSION).read_text())
-    network = Network((run / DETECTOR).read_bytes(), conversion["input_size"])
     scenes = load_scenes(data, ("test",))
     if not scenes:
         raise TrainingError(f"{data} has no scenes of the split test")
-    found = find(network, classifier, scenes)
+    found = find(release, scenes)
     result = {
-        **evaluate(found, scenes, conversion["min_score"], network),
+        **evaluate(found, scenes, release),
         "faces_of_unknown_class": int(
             sum((scene.sought & (scene.labels == UNLABELLED)).sum() for scene in scenes)
         ),
-        "model": {"sha256": hashlib.sha256(network.file).hexdigest(), "bytes": len(network.file)},
+        "model": {
+            "sha256": hashlib.sha256(release.detector.file).hexdigest(),
+            "bytes": len(release.detector.file),
+        },
         "data": {"fingerprint": fingerprint(scenes)},
     }
     (run / METRICS).write_text(json.dumps(result, indent=1) + "\n")
@@ -307,11 +333,12 @@ def main() -> None:
     parser.add_argument(
         "--release",
         default="",
-        help="release whose classifier labels the faces; default: the one in the image",
+        help="release whose classifier confirms and labels the faces; default: the one in the image",
     )
     options = parser.parse_args()
     try:
-        result = evaluate_run(options.run, options.data, open_release(options.release).classifier)
+        release = candidate_release(open_release(options.release), None, options.run)
+        result = evaluate_run(options.run, options.data, release)
     except TrainingError as error:
         parser.error(str(error))
     print(json.dumps(result, indent=1))

@@ -1,0 +1,144 @@
+"""Learns to tell faces from what the detector mistakes for them, from the classifier's features.
+
+The classifier sees a face at a higher resolution than the detector, so a linear layer on its features confirms or
+refuses detections in serving (`functions.inference.detect.confirmed`), at no further cost. It learns with the
+detections of the serving detector in scenes; the features stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from functions.inference.classify import resize
+from functions.inference.detect import Detections, Detector
+from functions.inference.score import crop_with_margin
+from training.classifier.model import BACKBONE, Evidence
+from training.classifier.train import SMALL
+from training.detector.evaluate import FALSE_PER_PICTURE
+from training.detector.metrics import NONE, assign, match, recall_at
+from training.detector.scenes import MIN_FACE, to_find
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from functions.inference.release import Release
+    from training.detector.scenes import Scene
+
+    Floats = NDArray[np.float64]
+
+LOWEST_SCORE: Final = 0.03  # of the detections to learn with
+RIDGE: Final = 300.0  # weight of the squared coefficients, for features of unit deviation; chosen on val
+BATCH: Final = 64
+
+
+@dataclass(frozen=True)
+class _Detected:
+    """The detections in scenes: features (N, features), and log-odds and whether each is a face, both (N,)."""
+
+    found: tuple[Detections, ...]
+    features: Floats
+    log_odds: Floats
+    is_face: NDArray[np.bool_]
+
+
+def learn_evidence(
+    model: keras.Model, size: int, scenes: Sequence[Scene], serving: Release
+) -> Evidence | None:
+    """Fit the layer on the training scenes, and its bias on the validation scenes; None without either.
+
+    The bias is such that the detector's threshold, applied to confirmed detections, admits 0.1 false ones a scene.
+
+    Args:
+        model: A trained classifier of `training.classifier.model.build`.
+        size: Its input's side in serving, in pixels.
+        scenes: Scenes of the splits train and val.
+        serving: The release with the detector.
+    """
+    detector = Detector(serving.detector, serving.min_detection, 2, LOWEST_SCORE)
+    inputs = keras.Input((None, None, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
+    backbone = keras.Model(inputs, model.get_layer(BACKBONE)(scaled))
+    learned, judged = ([scene for scene in scenes if scene.split == split] for split in ("train", "val"))
+    if not learned or not judged:
+        return None
+    train, val = (_detected(some, detector, backbone, size) for some in (learned, judged))
+    if not train.is_face.any() or train.is_face.all():
+        return None
+    evidence = fit_evidence(train.features, train.log_odds, train.is_face)
+    scores = _sigmoid(val.log_odds + val.features @ evidence.weights + evidence.bias)
+    threshold = _threshold(val.found, scores, judged)
+    shift = _logits(np.array([serving.min_detection, threshold])) @ [1, -1]
+    return Evidence(evidence.weights, evidence.bias + float(shift))
+
+
+def fit_evidence(features: Floats, log_odds: Floats, is_face: NDArray[np.bool_]) -> Evidence:
+    """Fit a ridge logistic regression, with the detector's log-odds as its offset, with Newton's method.
+
+    Args:
+        features: Features of the detections, (N, features).
+        log_odds: Log-odds of the detections by the detector, (N,).
+        is_face: Whether each is a face, (N,).
+    """
+    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-3
+    design = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
+    penalty = np.append(np.full(features.shape[1], RIDGE), 1e-6)
+    found = np.zeros(design.shape[1])
+    for _ in range(100):
+        chance = _sigmoid(log_odds + design @ found)
+        slope = design.T @ (is_face - chance) - penalty * found
+        curvature = (design * (chance * (1 - chance))[:, np.newaxis]).T @ design + np.diag(penalty)
+        step = np.linalg.solve(curvature, slope)
+        found = found + step / max(float(np.linalg.norm(step)), 1.0)  # Newton overshoots when far off
+        if np.abs(step).max() < 1e-6:
+            break
+    weights = found[:-1] / deviation
+    return Evidence(weights, float(found[-1] - weights @ mean))
+
+
+def _detected(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model, size: int) -> _Detected:
+    """Detect faces in scenes, without those to be ignored, and compute the features of their crops."""
+    every, log_odds, is_face, crops = [], [np.zeros(0)], [np.zeros(0, bool)], []
+    for scene in tqdm(scenes, desc="finding faces", unit="scene"):
+        sought = to_find(scene)
+        found = detector.detect(scene.pixels)
+        faces = assign(found, scene.boxes, sought)
+        counts = (faces == NONE) | np.append(sought, False)[faces]
+        kept = Detections(found.boxes[counts], found.scores[counts])
+        every.append(kept)
+        log_odds.append(_logits(kept.scores))
+        is_face.append(faces[counts] != NONE)
+        crops += [crop_with_margin(scene.pixels, box) for box in kept.boxes]
+    features = np.zeros((len(crops), backbone.output.shape[-1]))
+    small = np.array([max(crop.shape[:2]) <= SMALL < size for crop in crops], bool)
+    for side, members in ((SMALL, np.flatnonzero(small)), (size, np.flatnonzero(~small))):
+        for start in range(0, len(members), BATCH):
+            chosen = members[start : start + BATCH]
+            features[chosen] = backbone.predict_on_batch(np.stack([resize(crops[i], side) for i in chosen]))
+    return _Detected(tuple(every), features, np.concatenate(log_odds), np.concatenate(is_face))
+
+
+def _threshold(found: Sequence[Detections], scores: Floats, scenes: Sequence[Scene]) -> float:
+    """Return the threshold of confirmed scores, (N,) in the order of the detections, for 0.1 false ones a scene."""
+    ends = np.cumsum([len(one.scores) for one in found])[:-1]
+    confirmed = [
+        Detections(one.boxes, part.astype(np.float32))
+        for one, part in zip(found, np.split(scores, ends), strict=True)
+    ]
+    boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
+    return recall_at(match(confirmed, boxes, sought, MIN_FACE), FALSE_PER_PICTURE)[1]
+
+
+def _sigmoid(log_odds: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-log_odds.clip(-40, 40))))
+
+
+def _logits(shares: NDArray[Any]) -> Floats:
+    limited = np.clip(shares.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(limited / (1 - limited)))

@@ -1,0 +1,131 @@
+"""Compares the faces that releases find in scenes, with non-inferiority tests.
+
+Overall figures are average precision, and recall and false detections at each release's threshold; the recall of each
+label and source follows. See `training.gate` for the conditions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from functions.shared.contract import LABELS
+from training.detector.evaluate import certain, find
+from training.detector.metrics import ON_FACE, Matches, average_precisions, match, resamples, served_in
+from training.detector.scenes import MIN_FACE, Scene, to_find
+from training.gate import ALPHA, FEWEST, MARGIN, Comparison, against_floor, comparison
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from functions.inference.detect import Detections
+    from functions.inference.release import Release
+
+    Floats = NDArray[np.float64]
+
+DRAWS: Final = 2_000
+PRECISION_DRAWS: Final = 500
+FALSE_MARGIN: Final = 0.05  # largest increase in false detections a scene
+
+
+def compare_overall(
+    candidate: tuple[Sequence[Detections], float],
+    serving: tuple[Sequence[Detections], float],
+    scenes: Sequence[Scene],
+) -> list[Comparison]:
+    """Compare average precision, recall and false detections, with non-inferiority tests.
+
+    Args:
+        candidate: The run's detections in each scene, and its threshold.
+        serving: The serving release's detections and threshold.
+        scenes: The test scenes.
+    """
+    boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
+    times = np.concatenate([np.ones((1, len(scenes))), resamples(len(scenes), PRECISION_DRAWS)])
+    first, second = (
+        average_precisions(match(found, boxes, sought, MIN_FACE), times) for found, _ in (candidate, serving)
+    )
+    n = int(sum(one.sum() for one in sought))
+    return [
+        comparison(
+            "face: ap50", n, (float(first[0]), float(second[0])), first[1:] - second[1:], margin=MARGIN
+        ),
+        *_as_served("face", candidate, serving, scenes, sought),
+    ]
+
+
+def _as_served(
+    name: str,
+    candidate: tuple[Sequence[Detections], float],
+    serving: tuple[Sequence[Detections], float],
+    scenes: Sequence[Scene],
+    sought: Sequence[NDArray[np.bool_]],
+    alpha: float | None = None,
+) -> list[Comparison]:
+    """Compare recall, and for the whole test set (without `alpha`) also false detections."""
+    boxes = [scene.boxes for scene in scenes]
+    both = [
+        match([certain(one, score) for one in found], boxes, sought, MIN_FACE, ON_FACE)
+        for found, score in (candidate, serving)
+    ]
+    times = np.concatenate([np.ones((1, len(scenes))), resamples(len(scenes), DRAWS)])
+    (recall, false), (other_recall, other_false) = (served_in(matches, times) for matches in both)
+    n = int(both[0].faces.sum())
+    recalls = (float(recall[0]), float(other_recall[0]))
+    if alpha:
+        return [comparison(f"{name}: recall", n, recalls, recall[1:] - other_recall[1:], alpha=alpha)]
+    doubt = _doubt(both[0], both[1], n)
+    return [
+        comparison(f"{name}: recall", n, recalls, recall[1:] - other_recall[1:] + doubt, margin=MARGIN),
+        comparison(
+            f"{name}: false detections a scene",
+            n,
+            (float(false[0]), float(other_false[0])),
+            false[1:] - other_false[1:],
+            margin=FALSE_MARGIN,
+            less_is_better=True,
+        ),
+    ]
+
+
+def _doubt(candidate: Matches, serving: Matches, faces: int) -> Floats:
+    """Return the effect on recall of half a face that only one finds; `training.classifier.gate` says why."""
+    if np.array_equal(candidate.scores, serving.scores):
+        return np.zeros(DRAWS)
+    drawn = np.random.default_rng(1).poisson(0.5, (DRAWS, 2))
+    return np.asarray((drawn[:, 0] - drawn[:, 1]) / max(faces, 1), float)
+
+
+def compare_scenes(
+    candidate: Release, serving: Release, floor: Release, scenes: Sequence[Scene]
+) -> list[Comparison]:
+    """Compare all figures of two releases, and the overall figures with the floor.
+
+    Args:
+        candidate: The candidate.
+        serving: The serving release.
+        floor: The release in the image, than which no candidate may be worse.
+        scenes: The test scenes.
+    """
+
+    def found(release: Release) -> tuple[list[Detections], float]:
+        return [one.faces for one in find(release, scenes)], release.min_detection
+
+    ours, theirs = found(candidate), found(serving)
+    groups = {f"class {label}": [s.labels == number for s in scenes] for number, label in enumerate(LABELS)}
+    for source in sorted({scene.source for scene in scenes}):
+        groups[f"source {source or '-'}"] = [np.full(len(s.labels), s.source == source) for s in scenes]
+    sought = {
+        name: [to_find(scene) & own for scene, own in zip(scenes, members, strict=True)]
+        for name, members in groups.items()
+    }
+    tests = max(sum(sum(int(one.sum()) for one in masks) >= FEWEST for masks in sought.values()), 1)
+    result = compare_overall(ours, theirs, scenes)
+    for name, masks in sought.items():
+        result += _as_served(name, ours, theirs, scenes, masks, ALPHA / tests)
+    if floor != serving:
+        result += against_floor(compare_overall(ours, found(floor), scenes))
+    return result
