@@ -17,7 +17,7 @@ from functions.inference.prediction import Box, Face, Prediction, Verdict
 from functions.shared.contract import LABELS, UNCERTAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from functions.inference.prediction import PredictOptions
     from functions.inference.release import Release
 
+MAX_REFUSED: Final = 20  # detections that the classifier refuses; bounds the cost of a picture made for that
 MARGIN: Final = 0.45  # added on each side of a face, as a share of its width and height
 
 
@@ -107,6 +108,7 @@ def _find(
         The clockwise quarter turns, the faces, and the seconds that detection took.
     """
     views, detection = _views(picture.pixels, models.detector), 0.0
+    attempts = iter(range(options.max_faces + MAX_REFUSED))
     while True:
         started = time.perf_counter()
         view = next(views, None)
@@ -115,7 +117,8 @@ def _find(
             return 0, [], detection
         boxes = _in_upload(view, picture)
         large = _by_size(boxes, options.min_face)
-        faces = list(islice(_confirmed(view, boxes, large, models), options.max_faces))
+        tried = (number for number, _ in zip(large, attempts, strict=False))
+        faces = list(islice(_confirmed(view, boxes, tried, models), options.max_faces))
         if faces or not len(large):
             return view.quarters if faces else 0, faces, detection
 
@@ -173,7 +176,7 @@ def _by_size(boxes: NDArray[np.float32], min_face: int) -> NDArray[np.intp]:
 
 
 def _confirmed(
-    view: _View, boxes: NDArray[np.float32], chosen: NDArray[np.intp], models: Models
+    view: _View, boxes: NDArray[np.float32], chosen: Iterable[int], models: Models
 ) -> Iterator[_ClassifiedFace]:
     """Classify the chosen detections of a view in turn, and yield those that the classifier confirms."""
     for number in chosen:

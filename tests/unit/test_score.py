@@ -10,7 +10,7 @@ from functions.inference.classify import Classification
 from functions.inference.decode import Picture
 from functions.inference.detect import Detections
 from functions.inference.prediction import Box, Prediction, PredictOptions
-from functions.inference.score import Models, crop_with_margin, score
+from functions.inference.score import MAX_REFUSED, Models, crop_with_margin, score
 from functions.shared.contract import LABELS
 
 PICTURE = Picture(np.zeros((120, 160, 3), np.uint8), 160, 120, decode_ms=1.23456)
@@ -220,6 +220,13 @@ def test_a_face_that_is_too_small_ends_the_search() -> None:
     prediction = ask(FindsCloseUp(SMALL), Thinks(MASK), min_face=21)
     assert prediction.faces == ()
     assert prediction.as_json()["classified"] == "picture"
+
+
+def test_a_picture_full_of_refused_detections_costs_little() -> None:
+    boxes = [(x, y, x + 8, y + 8) for x in range(0, 160, 10) for y in range(0, 120, 10)]
+    refuses = Thinks(*[BARE] * 200, evidence=(-9.0,) * 200)
+    assert ask(Finds(*boxes), refuses, max_faces=5).faces == ()
+    assert len(refuses.seen) == 5 + MAX_REFUSED + 1  # and the whole picture
 
 
 def test_max_faces_counts_what_is_confirmed() -> None:
