@@ -42,12 +42,12 @@ def test_the_manifest_has_the_same_figures(metrics: dict) -> None:
 
 def test_no_face_is_found_in_pictures_without_faces(metrics: dict) -> None:
     assert metrics["face_free"]["patterns"]["false_per_picture"] <= 0.05
-    assert metrics["face_free"]["backgrounds"]["false_per_picture"] <= 0.3
+    assert metrics["face_free"]["backgrounds"]["false_per_picture"] <= 0.4
 
 
 def test_faces_are_found_with_few_false_ones(metrics: dict) -> None:
     assert metrics["overall"]["recall"] >= 0.9
-    assert metrics["overall"]["recall_at_0.1_false_by_half"] >= 0.88
+    assert metrics["overall"]["recall_at_0.1_false_by_half"] >= 0.9
     assert metrics["overall"]["false_per_picture"] <= 0.1
     assert metrics["labels"]["mask"]["ap50"] >= 0.93
     assert metrics["labels"]["no_mask"]["ap50"] >= 0.9
