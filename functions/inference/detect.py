@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STRIDES: Final = (8, 16, 32)  # pixels between the cells of the detector's three levels
 SAME_FACE: Final = 0.45  # intersection over union above which two boxes are the same face
 CLOSE_UP_SCALE: Final = 0.5  # a picture without a face is searched again at this scale
-CANDIDATE_SCORE: Final = 0.35  # from which the classifier may confirm a detection
+UNSURE_SCORE: Final = 0.35  # from which the classifier may confirm a detection that is no face by itself
 _PADDING: Final = 128
 
 
@@ -116,23 +116,21 @@ def confirmed(score: float, evidence: float) -> float:
 class Detector:
     """The detector of a release. Not thread-safe."""
 
-    def __init__(
-        self, network: Network, min_score: float, threads: int, candidate_score: float = 1.0
-    ) -> None:
+    def __init__(self, network: Network, min_score: float, threads: int, unsure_score: float = 1.0) -> None:
         """Load the network.
 
         Args:
             network: The detector.
             min_score: The score from which a detection is taken for a face.
             threads: Number of threads per inference.
-            candidate_score: A lower score, from which detections are returned too.
+            unsure_score: A lower score, from which unsure detections are returned too.
         """
         self._size, self._min_score = network.size, min_score
-        self._candidate_score = min(candidate_score, min_score)
+        self._unsure_score = min(unsure_score, min_score)
         self._runner = Runner(network, threads)
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
-        """Find the faces, and candidates, in RGB (H, W, 3); the boxes are in its pixels and within it.
+        """Find the faces, and unsure detections, in RGB (H, W, 3); the boxes are in its pixels and within it.
 
         If there is no face, search again at half the size, because a face may fill the picture.
         """
@@ -143,16 +141,16 @@ class Detector:
         return close_up if self.has_face(close_up) else found
 
     def has_face(self, found: Detections) -> bool:
-        """Return whether there is a face, rather than only candidates."""
+        """Return whether there is a face, rather than only unsure detections."""
         return bool(found.scores.max(initial=0) >= self._min_score)
 
     def look(self, pixels: NDArray[np.uint8], share: float = 1.0) -> Detections:
-        """Find the faces, and candidates, at a share of the input's size; see `detect`.
+        """Find the faces, and unsure detections, at a share of the input's size; see `detect`.
 
         Boxes with their centre in the padding are left out.
         """
         square, scale = letterbox(pixels, self._size, share)
-        found = read_cells(self._runner.run(square)[0], self._size, self._candidate_score)
+        found = read_cells(self._runner.run(square)[0], self._size, self._unsure_score)
         height, width = pixels.shape[:2]
         boxes = found.boxes / scale
         middles = (boxes[:, :2] + boxes[:, 2:]) / 2

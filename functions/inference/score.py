@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from functions.inference.classify import Classifier
-from functions.inference.detect import CANDIDATE_SCORE, CLOSE_UP_SCALE, Detector, confirmed
+from functions.inference.detect import CLOSE_UP_SCALE, UNSURE_SCORE, Detector, confirmed
 from functions.inference.image_statistics import image_statistics
 from functions.inference.prediction import Box, Face, Prediction, Verdict
 from functions.shared.contract import LABELS, UNCERTAIN
@@ -44,8 +44,8 @@ class Models:
 def load_models(release: Release, threads: int) -> Models:
     """Load a release's networks; `threads` is the number of threads per inference."""
     classifier = Classifier(release.classifier, threads, release.small_classifier)
-    candidate_score = CANDIDATE_SCORE if classifier.tells_faces else release.min_detection
-    detector = Detector(release.detector, release.min_detection, threads, candidate_score)
+    unsure_score = UNSURE_SCORE if classifier.tells_faces else release.min_detection
+    detector = Detector(release.detector, release.min_detection, threads, unsure_score)
     return Models(detector, classifier, release.version, release.min_detection)
 
 
@@ -56,7 +56,7 @@ class _View:
     Attributes:
         pixels: RGB (H, W, 3).
         quarters: Clockwise quarter turns from the original.
-        found: The faces, and candidates, in these pixels.
+        found: The faces, and unsure detections, in these pixels.
     """
 
     pixels: NDArray[np.uint8]
@@ -126,7 +126,7 @@ def _find(
 def _views(pixels: NDArray[np.uint8], detector: Detector) -> Iterator[_View]:
     """Yield the views with faces: as it is; a close-up; rotated, as the camera may hang upside down.
 
-    The last is the picture as it is, if it has only candidates.
+    The last is the picture as it is, if it has only unsure detections.
     """
     plain = detector.look(pixels)
     if detector.has_face(plain):

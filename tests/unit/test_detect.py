@@ -102,7 +102,7 @@ def test_if_no_face_is_found_the_picture_is_searched_at_half_its_size(
     assert found.boxes.tolist() == [pytest.approx([0.1, 0.1, 48, 48], abs=0.1)]
 
 
-def test_candidates_below_the_threshold_are_returned_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsure_detections_are_returned_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = NOTHING.copy()
     cells[cell(16, 0, 0)] = [0.5, -0.7, -0.7, 0, 0]  # a probability of 0.62
     cells[cell(16, 3, 3)] = [-0.5, -0.7, -0.7, 0, 0]  # 0.38
@@ -110,16 +110,16 @@ def test_candidates_below_the_threshold_are_returned_on_request(monkeypatch: pyt
     monkeypatch.setattr(detect, "Runner", lambda *_: SimpleNamespace(run=lambda _: seen.append(1) or [cells]))
     pixels = np.zeros((SIZE, SIZE, 3), np.uint8)
 
-    def found(min_score: float, **candidates: float) -> tuple[int, int]:
+    def found(min_score: float, **unsure: float) -> tuple[int, int]:
         """Return how many are found, and in how many looks."""
         seen.clear()
-        count = len(detect.Detector(Network(b"", SIZE), min_score, 1, **candidates).detect(pixels).scores)
+        count = len(detect.Detector(Network(b"", SIZE), min_score, 1, **unsure).detect(pixels).scores)
         return count, len(seen)
 
     assert found(0.5) == (1, 1)
-    assert found(0.5, candidate_score=0.35) == (2, 1)
-    assert found(0.5, candidate_score=0.4) == (1, 1)
-    assert found(0.7, candidate_score=0.35) == (2, 2)  # a candidate is no reason not to look again
+    assert found(0.5, unsure_score=0.35) == (2, 1)
+    assert found(0.5, unsure_score=0.4) == (1, 1)
+    assert found(0.7, unsure_score=0.35) == (2, 2)  # an unsure one is no reason not to look again
     assert found(0.7) == (0, 2)
 
 
@@ -157,7 +157,7 @@ def test_faces_are_ordered_by_score() -> None:
     assert len(scores) == 3
 
 
-def test_the_number_of_candidates_is_limited() -> None:
+def test_the_number_of_detections_is_limited() -> None:
     cells = np.tile(np.array([5, -2, -2, -2, -2], np.float32), (3 * 448**2 // 64, 1))[: 56**2 + 28**2 + 14**2]
     assert len(read_cells(cells, 448, 0.5).scores) <= MAX_FACES
 

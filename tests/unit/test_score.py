@@ -211,7 +211,7 @@ def test_if_every_face_is_refused_the_close_up_is_tried() -> None:
     assert [(face.box.width, face.verdict.label) for face in prediction.faces] == [(50, "mask")]
 
 
-def test_a_sure_close_up_comes_before_a_candidate() -> None:
+def test_a_sure_close_up_comes_before_an_unsure_detection() -> None:
     detector = FindsCloseUp(SMALL, unsure=0.4)
     assert [face.box.width for face in ask(detector, Thinks(MASK)).faces] == [50]
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from functions.inference.classify import Classifier
 from functions.inference.decode import Picture
-from functions.inference.detect import CANDIDATE_SCORE, Detections, Detector, confirmed
+from functions.inference.detect import UNSURE_SCORE, Detections, Detector, confirmed
 from functions.inference.fetch import open_release
 from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.inference.score import crop_with_margin, load_models, score
@@ -69,7 +69,7 @@ class Found:
 def finder(release: Release) -> Callable[[NDArray[np.uint8]], Found]:
     """Return a function that detects all faces in RGB (H, W, 3), down to `LOWEST_SCORE`, and classifies them.
 
-    As in serving, detections from `CANDIDATE_SCORE` have the score that the classifier confirms; the others keep the
+    As in serving, detections from `UNSURE_SCORE` have the score that the classifier confirms; the others keep the
     detector's.
     """
     detector = Detector(release.detector, LOWEST_SCORE, threads=2)
@@ -80,7 +80,7 @@ def finder(release: Release) -> Callable[[NDArray[np.uint8]], Found]:
         labels = classifier.classify([crop_with_margin(pixels, box) for box in faces.boxes])
         scores = np.array(
             [
-                confirmed(float(score), label.face_evidence) if score >= CANDIDATE_SCORE else score
+                confirmed(float(score), label.face_evidence) if score >= UNSURE_SCORE else score
                 for score, label in zip(faces.scores, labels, strict=True)
             ],
             np.float32,
