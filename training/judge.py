@@ -68,7 +68,7 @@ def judge(
     gates = []
     if detector:
         detector_evaluate.evaluate_run(detector, data, candidate)
-        gates.append(detector_gate.judge_run(detector, data, serving, floor))
+        gates.append(detector_gate.judge_run(detector, data, serving, floor, run))
     if run:
         evaluate_run(run, data, candidate)
         gates.append(classifier_gate.judge_run(run, data, serving, floor, detector, reference))

@@ -27,8 +27,8 @@ class Classification:
     Attributes:
         probabilities: By label, in the order of `LABELS`; calibrated, summing to 1.
         projection: A projection of the last features, float32 (16,), for drift detection.
-        face_evidence: The evidence that the picture shows a face: the logarithm of the ratio of likelihoods (Good
-            1950). 0 if the network does not tell.
+        face_evidence: The weight of evidence that the picture shows a face (Good 1950), which is added to the
+            log-odds of a detection. 0 if the network does not tell.
     """
 
     probabilities: tuple[float, float, float]

@@ -106,7 +106,7 @@ def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
 
 
 def confirmed(score: float, evidence: float) -> float:
-    """Return the probability of a detection, given the classifier's evidence: it adds to the log-odds (Bayes)."""
+    """Return the score of a detection once the classifier's evidence is added to its log-odds."""
     if not evidence:
         return score
     log_odds = math.log(max(score, 1e-9) / max(1 - score, 1e-9)) + evidence

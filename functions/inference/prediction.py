@@ -21,7 +21,7 @@ class PredictOptions:
     Attributes:
         min_confidence: The confidence, 0 to 1, below which a label is `uncertain`.
         detect: Whether to detect faces; false if the picture is a cropped face.
-        max_faces: Maximum number of faces to classify, the largest first.
+        max_faces: Maximum number of faces to return, the largest first.
         min_face: Minimum length of a face's shorter side, in pixels of the original.
     """
 
@@ -58,7 +58,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Face:
-    """A detected face: its box, the probability that it is one, and how its mask is worn."""
+    """A detected face: its box, its score (0 to 1), and how its mask is worn."""
 
     box: Box
     detection_confidence: float

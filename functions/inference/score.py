@@ -6,6 +6,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from itertools import islice
+from operator import length_hint
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from functions.inference.prediction import PredictOptions
     from functions.inference.release import Release
 
-MAX_REFUSED: Final = 20  # detections that the classifier refuses; bounds the cost of a picture made for that
+# Detections that are classified beyond `max_faces`; bounds the cost of a picture made so that they are refused.
+MAX_REFUSED: Final = 20
 MARGIN: Final = 0.45  # added on each side of a face, as a share of its width and height
 
 
@@ -51,7 +53,7 @@ def load_models(release: Release, threads: int) -> Models:
 
 @dataclass(frozen=True)
 class _View:
-    """A picture, rotated so that its faces are upright.
+    """A picture as detection looked at it, possibly rotated.
 
     Attributes:
         pixels: RGB (H, W, 3).
@@ -66,7 +68,7 @@ class _View:
 
 @dataclass(frozen=True)
 class _ClassifiedFace:
-    """A face with its box in pixels of the upload, the probability that it is one, and its classification."""
+    """A face: its box in pixels of the upright picture, its score (0 to 1), and its classification."""
 
     box: NDArray[np.float32]
     score: float
@@ -76,8 +78,9 @@ class _ClassifiedFace:
 def score(picture: Picture, models: Models, options: PredictOptions) -> Prediction:
     """Detect the faces in a picture and classify each; classify the whole picture if there is none."""
     started = time.perf_counter()
-    quarters, faces, detection = _find(picture, models, options) if options.detect else (0, [], 0.0)
-    results = [face.result for face in faces] or models.classifier.classify([picture.pixels])
+    view, faces, detection = _find(picture, models, options) if options.detect else (None, [], 0.0)
+    whole = view.pixels if view else picture.pixels
+    results = [face.result for face in faces] or models.classifier.classify([whole])
     finished = time.perf_counter()
     verdicts = [_verdict(result, options.min_confidence) for result in results]
     return Prediction(
@@ -87,7 +90,7 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
             Face(_box(face.box), round(face.score, 4), verdict)
             for face, verdict in zip(faces, verdicts, strict=False)
         ),
-        rotated=90 * quarters,
+        rotated=90 * view.quarters if view else 0,
         width=picture.width,
         height=picture.height,
         model_version=models.version,
@@ -101,26 +104,27 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
 
 def _find(
     picture: Picture, models: Models, options: PredictOptions
-) -> tuple[int, list[_ClassifiedFace], float]:
-    """Look at a picture until the classifier confirms a face, or there are only faces that are too small.
+) -> tuple[_View | None, list[_ClassifiedFace], float]:
+    """Look at a picture until the classifier confirms a face, or the faces are too small.
 
     Returns:
-        The clockwise quarter turns, the faces, and the seconds that detection took.
+        The view, None if it has no face; the faces that are large enough; and the seconds that detection took.
     """
     views, detection = _views(picture.pixels, models.detector), 0.0
     attempts = iter(range(options.max_faces + MAX_REFUSED))
     while True:
         started = time.perf_counter()
-        view = next(views, None)
+        view = next(views, None) if length_hint(attempts) else None
         detection += time.perf_counter() - started
         if view is None:
-            return 0, [], detection
-        boxes = _in_upload(view, picture)
+            return None, [], detection
+        boxes = _in_picture(view, picture)
         large = _by_size(boxes, options.min_face)
         tried = (number for number, _ in zip(large, attempts, strict=False))
         faces = list(islice(_confirmed(view, boxes, tried, models), options.max_faces))
-        if faces or not len(large):
-            return view.quarters if faces else 0, faces, detection
+        sure = view.found.scores >= models.min_detection
+        if faces or (sure.any() and not sure[large].any()):
+            return view, faces, detection
 
 
 def _views(pixels: NDArray[np.uint8], detector: Detector) -> Iterator[_View]:
@@ -161,8 +165,8 @@ def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]
     return boxes
 
 
-def _in_upload(view: _View, picture: Picture) -> NDArray[np.float32]:
-    """Return the boxes (faces, 4) of a view in pixels of the upload."""
+def _in_picture(view: _View, picture: Picture) -> NDArray[np.float32]:
+    """Return the boxes (faces, 4) of a view in pixels of the upright picture."""
     height, width = picture.pixels.shape[:2]
     boxes = rotate_back(view.found.boxes, view.quarters, view.pixels.shape[1::-1])
     return np.asarray(boxes * np.array([picture.width / width, picture.height / height] * 2, np.float32))

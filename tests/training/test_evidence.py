@@ -63,6 +63,7 @@ def serving() -> Release:
 def test_detections_like_false_ones_are_refused(
     trained: Path, serving: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(evidence, "FEWEST_SCENES", 8)
     monkeypatch.setattr(evidence, "RIDGE", 0.01)  # a penalty for thousands of detections would leave nothing
     model = load_trained(trained / CLASSIFIER_WEIGHTS)
     scenes = [two_faces(number, "val" if number % 3 == 0 else "train") for number in range(24)]
@@ -81,9 +82,9 @@ def test_detections_like_false_ones_are_refused(
     assert np.mean(np.array(scores["no face"]) > serving.min_detection) < 0.1
 
 
-@pytest.mark.parametrize("splits", [("train",), ("val",), ()])
-def test_without_scenes_of_both_splits_there_is_no_evidence(
-    trained: Path, serving: Release, splits: tuple[str, ...]
+@pytest.mark.parametrize("splits", [["train"] * 30, ["val"] * 30, ["train"] * 30 + ["val"] * 5, []])
+def test_without_enough_scenes_of_both_splits_there_is_no_evidence(
+    trained: Path, serving: Release, splits: list[str]
 ) -> None:
     model = load_trained(trained / CLASSIFIER_WEIGHTS)
     assert learn_evidence(model, 96, [two_faces(0, split) for split in splits], serving) is None

@@ -8,7 +8,7 @@ import pytest
 
 from functions.inference.fetch import BAKED, open_release
 from functions.inference.release import MANIFEST, load_release
-from tests.training.drawn import write_crops
+from tests.training.drawn import write_crops, write_tables
 from training import judge
 from training.classifier.gate import judge_run
 from training.errors import TrainingError
@@ -21,6 +21,8 @@ VERSION = "2.0.0"
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judged")
     write_crops(folder, {"test": 10})
+    write_tables(folder, ("test",))
+    (folder / "crops.csv").unlink()  # with portraits of unknown sources
     return folder
 
 
@@ -73,6 +75,7 @@ def test_the_serving_model_passes_against_itself(same: Path, pictures: Path) -> 
     assert {"accuracy", "class incorrect: f1", "source -: accuracy", "turned upside down: accuracy"} <= {
         one["figure"] for one in said["comparisons"]
     }
+    assert {"face: recall", "face: false detections a scene"} <= {one["figure"] for one in judged}
 
 
 def test_a_run_that_passes_becomes_a_valid_release(

@@ -40,7 +40,7 @@ def test_the_manifest_has_the_same_figures(metrics: dict) -> None:
         assert promised["labels"][label]["ap50"] == pytest.approx(result["ap50"], abs=0.01)
 
 
-def test_no_face_is_found_in_pictures_without_faces(metrics: dict) -> None:
+def test_few_faces_are_found_in_pictures_without_faces(metrics: dict) -> None:
     assert metrics["face_free"]["patterns"]["false_per_picture"] <= 0.05
     assert metrics["face_free"]["backgrounds"]["false_per_picture"] <= 0.4
 

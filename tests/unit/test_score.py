@@ -29,9 +29,11 @@ class Finds:
         scores = np.linspace(0.9, 0.6, len(boxes), dtype=np.float32)
         if unsure:
             scores[-1] = unsure
+        self.looks = 0
         self.found = Detections(np.array(boxes, np.float32).reshape(-1, 4), scores)
 
     def look(self, _: np.ndarray, share: float = 1.0) -> Detections:
+        self.looks += 1
         return self.found if share == 1 else NOTHING
 
     def detect(self, _: np.ndarray) -> Detections:
@@ -225,8 +227,27 @@ def test_a_face_that_is_too_small_ends_the_search() -> None:
 def test_a_picture_full_of_refused_detections_costs_little() -> None:
     boxes = [(x, y, x + 8, y + 8) for x in range(0, 160, 10) for y in range(0, 120, 10)]
     refuses = Thinks(*[BARE] * 200, evidence=(-9.0,) * 200)
-    assert ask(Finds(*boxes), refuses, max_faces=5).faces == ()
+    detector = Finds(*boxes)
+    assert ask(detector, refuses, max_faces=5).faces == ()
     assert len(refuses.seen) == 5 + MAX_REFUSED + 1  # and the whole picture
+    assert detector.looks == 1  # others would be in vain
+
+
+def test_if_the_faces_of_a_rotated_picture_are_too_small_it_is_classified_upright() -> None:
+    pixels = np.zeros((120, 160, 3), np.uint8)
+    pixels[20:60, 30:50, 0] = 255
+    pixels[25, 40, 1] = 255
+    classifier = Thinks(MASK)
+    sent = Picture(np.ascontiguousarray(np.rot90(pixels)), 120, 160, 1.0)
+    prediction = ask(FindsUpright(), classifier, sent, min_face=50)
+    assert (prediction.faces, prediction.rotated) == ((), 90)
+    assert [seen.shape for seen in classifier.seen] == [(120, 160, 3)]
+
+
+def test_a_sure_face_that_is_too_small_ends_the_search_beside_a_large_unsure_one() -> None:
+    prediction = ask(FindsCloseUp(SMALL, LARGE, unsure=0.4), Thinks(BARE, MASK), min_face=21)
+    assert prediction.faces == ()
+    assert prediction.verdict.label == "mask"  # of the whole picture
 
 
 def test_max_faces_counts_what_is_confirmed() -> None:

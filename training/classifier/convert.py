@@ -9,6 +9,7 @@ against Keras; then float16 ships.
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -145,7 +146,14 @@ def convert_run(
     """
     size = json.loads((folder / STATE).read_text())["recipe"]["stages"][-1]["size"]
     model = load_trained(folder / CLASSIFIER_WEIGHTS)
-    evidence = learn_evidence(model, size, scenes, serving or open_release(""))
+    serving = serving or open_release("")
+    evidence = learn_evidence(model, size, scenes, serving)
+    if not evidence and Classifier(serving.classifier, threads=1).tells_faces:
+        print(
+            "This classifier will not confirm detections, as the serving one does: its pictures have no frames.csv,"
+            " or too few scenes in it.",
+            file=sys.stderr,
+        )
     files, result = _converted(model, size, learned, judged, evidence)
     result = {"shipped": _shipped(result), **result}
     if size > SMALL:

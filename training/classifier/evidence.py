@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LOWEST_SCORE: Final = 0.03  # of the detections to learn with
+FEWEST_SCENES: Final = 25  # to validate with; fewer would put the bias anywhere
 RIDGE: Final = 300.0  # weight of the squared coefficients, for features of unit deviation; chosen on val
 BATCH: Final = 64
 
@@ -51,7 +52,7 @@ class _Detected:
 def learn_evidence(
     model: keras.Model, size: int, scenes: Sequence[Scene], serving: Release
 ) -> Evidence | None:
-    """Fit the layer on the training scenes, and its bias on the validation scenes; None without either.
+    """Fit the layer on the training scenes, and its bias on the validation scenes; None if there are too few.
 
     The bias is such that the detector's threshold, applied to confirmed detections, admits 0.1 false ones a scene.
 
@@ -66,10 +67,10 @@ def learn_evidence(
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
     backbone = keras.Model(inputs, model.get_layer(BACKBONE)(scaled))
     learned, judged = ([scene for scene in scenes if scene.split == split] for split in ("train", "val"))
-    if not learned or not judged:
+    if not learned or len(judged) < FEWEST_SCENES:
         return None
     train, val = (_detected(some, detector, backbone, size) for some in (learned, judged))
-    if not train.is_face.any() or train.is_face.all():
+    if not train.is_face.any() or train.is_face.all() or not val.is_face.any():
         return None
     evidence = fit_evidence(train.features, train.log_odds, train.is_face)
     scores = _sigmoid(val.log_odds + val.features @ evidence.weights + evidence.bias)

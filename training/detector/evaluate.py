@@ -69,9 +69,10 @@ class Found:
 def finder(release: Release) -> Callable[[NDArray[np.uint8]], Found]:
     """Return a function that detects all faces in RGB (H, W, 3), down to `LOWEST_SCORE`, and classifies them.
 
-    As in serving, detections from `UNSURE_SCORE` have the score that the classifier confirms; the others keep the
-    detector's.
+    As in serving, the classifier's evidence is added to detections from `UNSURE_SCORE`; the others keep the
+    detector's score. Other views are not tried.
     """
+    unsure = min(UNSURE_SCORE, release.min_detection)
     detector = Detector(release.detector, LOWEST_SCORE, threads=2)
     classifier = Classifier(release.classifier, 2, release.small_classifier)
 
@@ -80,7 +81,7 @@ def finder(release: Release) -> Callable[[NDArray[np.uint8]], Found]:
         labels = classifier.classify([crop_with_margin(pixels, box) for box in faces.boxes])
         scores = np.array(
             [
-                confirmed(float(score), label.face_evidence) if score >= UNSURE_SCORE else score
+                confirmed(float(score), label.face_evidence) if score >= unsure else score
                 for score, label in zip(faces.scores, labels, strict=True)
             ],
             np.float32,

@@ -26,8 +26,17 @@ if TYPE_CHECKING:
     from functions.inference.release import Release
 
 
-def judge_run(run: Path, data: Path, serving: Release, floor: Release) -> dict[str, Any]:
+def judge_run(
+    run: Path, data: Path, serving: Release, floor: Release, classifier: Path | None = None
+) -> dict[str, Any]:
     """Compare a run's detector with a release's on the test scenes of `data`; write and return `gate.json`.
+
+    Args:
+        run: Folder of a converted run.
+        data: Folder of pictures.
+        serving: The serving release.
+        floor: The release in the image, than which no candidate may be worse.
+        classifier: Folder of the classifier's run to be released together; default: the serving classifier.
 
     Raises:
         TrainingError: There are no test scenes.
@@ -35,7 +44,7 @@ def judge_run(run: Path, data: Path, serving: Release, floor: Release) -> dict[s
     scenes = load_scenes(data, ("test",))
     if not scenes:
         raise TrainingError(f"{data} has no scenes of the split test")
-    candidate = candidate_release(serving, None, run)
+    candidate = candidate_release(serving, classifier, run)
     result = compare_scenes(candidate, serving, floor, scenes)
     portraits = load_test(data).split("test")
     if portraits:
