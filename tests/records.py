@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from functions.inference.prediction import Box, Face, Prediction, Verdict
+from functions.inference.prediction import Box, Classification, Face, Prediction
 from functions.inference.record import Recorder
 from functions.shared.contract import LABELS, UNCERTAIN
 from functions.shared.problem import TOO_LARGE
@@ -19,7 +19,7 @@ from functions.shared.problem import TOO_LARGE
 VERSION = "1.0.0"
 PREDICTION = Prediction(
     id="5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
-    verdict=Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.06, "incorrect": 0.04}),
+    classification=Classification("mask", 0.9, {"mask": 0.9, "no_mask": 0.06, "incorrect": 0.04}),
     faces=(),
     rotated=0,
     width=640,
@@ -66,12 +66,14 @@ def drawn(
     other = round((1 - confidence) * rng.random(), 4)
     rest = iter((other, round(1 - confidence - other, 4)))
     probabilities = {name: confidence if name == label else next(rest) for name in LABELS}
-    verdict = Verdict(label if confidence >= min_confidence else UNCERTAIN, confidence, probabilities)
+    classification = Classification(
+        label if confidence >= min_confidence else UNCERTAIN, confidence, probabilities
+    )
     box = Box(10, 20, *rng.integers(40, 200, 2).tolist())
     prediction = Prediction(
         id=prediction_id or str(uuid.UUID(bytes=rng.bytes(16), version=4)),
-        verdict=verdict,
-        faces=(Face(box, round(rng.uniform(0.8, 1), 4), verdict),) * faces,
+        classification=classification,
+        faces=(Face(box, round(rng.uniform(0.8, 1), 4), classification),) * faces,
         rotated=0,
         width=640,
         height=480,

@@ -13,19 +13,20 @@ COUNTS = {"mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
 def prediction(*labels, width=640, height=480, box=None):
     """Return an answer of POST /predict with faces of these labels, or about a whole picture without faces."""
     box = box or {"left": 200, "top": 100, "width": 80, "height": 100}
-    verdicts = [
+    classifications = [
         {"label": label, "confidence": 0.95, "probabilities": {"mask": 0.95, "no_mask": 0.05, "incorrect": 0}}
         for label in labels or ("no_mask",)
     ]
     summary = {"faces": len(labels)} | {label: labels.count(label) for label in COUNTS}
     return {
         "prediction_id": "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11",
-        **verdicts[0],
+        **classifications[0],
         "classified": "face" if labels else "picture",
         "image": {"width": width, "height": height},
         "rotated": 0,
         "faces": [
-            {"box": box, "detection_confidence": 0.99} | verdict for verdict in verdicts[: len(labels)]
+            {"box": box, "detection_confidence": 0.99} | classification
+            for classification in classifications[: len(labels)]
         ],
         "summary": summary,
         "model_version": "1",

@@ -141,7 +141,7 @@ def answer(release: Release, samples: Sequence[Sample], name: str, quarters: int
         for sample in samples[first::workers]:
             picture = _turned(decode(sample.example.path.read_bytes()), quarters)
             result = score(picture, models, PredictOptions())
-            chances = result.verdict.probabilities
+            chances = result.classification.probabilities
             answers.append((bool(result.faces), [chances[label] for label in LABELS]))
             bar.update()
         return answers

@@ -39,7 +39,7 @@ def portraits(folder: Path, models: Models) -> dict[str, Any]:
     outcomes = []
     for row in tqdm(_rows(folder / "fairface.csv"), desc="scoring", unit=" portraits"):
         prediction = score(decode((folder / row["file"]).read_bytes()), models, PredictOptions())
-        outcomes.append((row, (bool(prediction.faces), prediction.verdict.label != "no_mask")))
+        outcomes.append((row, (bool(prediction.faces), prediction.classification.label != "no_mask")))
     return by_group(outcomes, ("race", "gender", "age"))
 
 
@@ -56,7 +56,7 @@ def scenes(folder: Path, models: Models) -> dict[str, Any]:
         )
         numbers = assign(detections(prediction.faces), boxes, np.ones(len(some), bool), SAME)
         labels = {
-            number: face.verdict.label
+            number: face.classification.label
             for number, face in zip(numbers, prediction.faces, strict=True)
             if number != NONE
         }

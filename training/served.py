@@ -70,7 +70,7 @@ def scene_figures(scenes: Sequence[Scene], models: Models) -> dict[str, Any]:
         every.append(found)
         for number, face in enumerate(assign(found, scene.boxes, to_find(scene))):
             if face != NONE and to_find(scene)[face] and scene.labels[face] != UNLABELLED:
-                predicted = LABELS.index(prediction.faces[number].verdict.label)
+                predicted = LABELS.index(prediction.faces[number].classification.label)
                 confusion[scene.labels[face], predicted] += 1
     matches = match(every, [s.boxes for s in scenes], [to_find(s) for s in scenes], MIN_FACE, FOUND)
     precision, recall, f1 = precision_recall_f1(confusion)

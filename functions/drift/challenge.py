@@ -1,4 +1,4 @@
-"""Compares a challenger with the live release: on the same pictures in shadow mode, or on different sources."""
+"""Compares a challenger with the serving release: on the same pictures in shadow mode, or on different sources."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class Challenge:
     """The comparison of two releases in a window.
 
     Attributes:
-        shadow: Whether the challenger runs in shadow mode, on the pictures that the live release answers.
-        live: The serving release.
+        shadow: Whether the challenger runs in shadow mode, on the pictures that the serving release answers.
+        live: The serving release, by its name in reports.
         challenger: The challenger.
         agreement: The share of pictures to which both gave the same label; its interval counts the frames of a source
             and minute as one. None if no picture was scored by both.
-        disagreements: The live release's label, the challenger's label, and how often this pair occurred.
+        disagreements: The serving release's label, the challenger's label, and how often this pair occurred.
         p: p-value of the hypothesis that both are equally accurate; None if there is nothing to test.
         verdict: `too few labels` until there are enough to detect `MIN_DIFFERENCE`, because repeated tests would find
             differences by chance; then whether the challenger is `better`, `worse` or `alike`.
@@ -85,15 +85,15 @@ class Tally:
     """Counts the answers of two releases in the window.
 
     Args:
-        live: Version of the serving release.
+        serving: Version of the serving release.
         challenger: Version of the challenger; empty if there is none.
     """
 
-    def __init__(self, live: str, challenger: str) -> None:
-        self.live, self.challenger = live, challenger
+    def __init__(self, serving: str, challenger: str) -> None:
+        self.serving, self.challenger = serving, challenger
         self._seen, self._minutes = HashSet(), 0
-        self._labels = {live: Counter[str](), challenger: Counter[str]()}
-        self._times = {live: array("f"), challenger: array("f")}
+        self._labels = {serving: Counter[str](), challenger: Counter[str]()}
+        self._times = {serving: array("f"), challenger: array("f")}
         self._pairs = Counter[tuple[str, str]]()
 
     def add(self, record: Record) -> None:
@@ -102,7 +102,7 @@ class Tally:
         if body is None or record.model_version not in self._labels:
             return
         if record.shadow:
-            if body["live"]["model_version"] != self.live:
+            if body["live"]["model_version"] != self.serving:
                 return
             self._pairs[body["live"]["label"], body["label"]] += 1
             self._minutes += self._seen.add(hash((record.source, int(record.taken // BURST))) % 2**64)
@@ -118,12 +118,12 @@ class Tally:
             audited: The labelled predictions of the audit sample. Other labels are biased: people report mistakes of
                 the release whose answers they see.
         """
-        if not self.challenger or self.challenger == self.live:
+        if not self.challenger or self.challenger == self.serving:
             return None
         shadow = bool(self._pairs)
-        pairs = [one for one in audited if one.model_version == self.live and one.shadow]
+        pairs = [one for one in audited if one.model_version == self.serving and one.shadow]
         labelled = {
-            self.live: pairs if shadow else [one for one in audited if one.model_version == self.live],
+            self.serving: pairs if shadow else [one for one in audited if one.model_version == self.serving],
             self.challenger: [one for one in audited if one.model_version == self.challenger],
         }
         hits = {
@@ -134,10 +134,10 @@ class Tally:
             hits[self.challenger] = [one.shadow == one.actual for one in pairs]
             needed, p = _paired(pairs)
         else:
-            needed, p = _unpaired(labelled[self.live], labelled[self.challenger])
+            needed, p = _unpaired(labelled[self.serving], labelled[self.challenger])
         sides = [
             self._side(version, labelled[version], hits[version], more)
-            for version, more in zip((self.live, self.challenger), needed, strict=True)
+            for version, more in zip((self.serving, self.challenger), needed, strict=True)
         ]
         agreeing, both = sum(n for (a, b), n in self._pairs.items() if a == b), self._pairs.total()
         return Challenge(
@@ -160,27 +160,27 @@ class Tally:
         return Side(version, labels.total(), dict(labels), median, p95, len(judged), accuracy, needed)
 
 
-def _verdict(live: Side, challenger: Side, p: float | None) -> str:
-    if live.needed or challenger.needed or p is None or not live.accuracy or not challenger.accuracy:
+def _verdict(serving: Side, challenger: Side, p: float | None) -> str:
+    if serving.needed or challenger.needed or p is None or not serving.accuracy or not challenger.accuracy:
         return TOO_FEW
     if p >= SIGNIFICANCE:
         return ALIKE
-    return BETTER if challenger.accuracy.value > live.accuracy.value else WORSE
+    return BETTER if challenger.accuracy.value > serving.accuracy.value else WORSE
 
 
 def _unpaired(
-    live: Sequence[LabelledPrediction], challenger: Sequence[LabelledPrediction]
+    serving: Sequence[LabelledPrediction], challenger: Sequence[LabelledPrediction]
 ) -> tuple[tuple[int, int], float | None]:
     """Return how many more labels each release needs, and the p-value of equal accuracy on different sources."""
-    right = [sum(one.predicted == one.actual for one in judged) for judged in (live, challenger)]
-    effects = [design_effect(judged) for judged in (live, challenger)]
-    n = [len(judged) / effect for judged, effect in zip((live, challenger), effects, strict=True)]
-    accuracy = right[0] / len(live) if len(live) >= _MIN_LABELS else _ASSUMED_ACCURACY
+    right = [sum(one.predicted == one.actual for one in judged) for judged in (serving, challenger)]
+    effects = [design_effect(judged) for judged in (serving, challenger)]
+    n = [len(judged) / effect for judged, effect in zip((serving, challenger), effects, strict=True)]
+    accuracy = right[0] / len(serving) if len(serving) >= _MIN_LABELS else _ASSUMED_ACCURACY
     enough = labels_needed(accuracy)
     needed = [ceil(max(enough - have, 0) * effect) for have, effect in zip(n, effects, strict=True)]
-    if not live or not challenger:
+    if not serving or not challenger:
         return (needed[0], needed[1]), None
-    p = two_proportions(right[0] / len(live), n[0], right[1] / len(challenger), n[1])
+    p = two_proportions(right[0] / len(serving), n[0], right[1] / len(challenger), n[1])
     return (needed[0], needed[1]), p
 
 
@@ -239,21 +239,23 @@ def _quantiles() -> tuple[float, float]:
 
 def describe(challenge: Mapping[str, Any]) -> str:
     """Return sentences that describe the comparison in a report's JSON."""
-    live, challenger = challenge["live"], challenge["challenger"]
-    text = f"Release {challenger['model_version']} challenges release {live['model_version']}"
+    serving, challenger = challenge["live"], challenge["challenger"]
+    text = f"Release {challenger['model_version']} challenges release {serving['model_version']}"
     text += " in shadow mode" if challenge["shadow"] else ""
-    text += f"; it scored {challenger['pictures']:,} pictures, the live release {live['pictures']:,}."
+    text += f"; it scored {challenger['pictures']:,} pictures, the serving release {serving['pictures']:,}."
     if agreement := challenge["agreement"]:
         text += f" They agree on {agreement['value']:.1%} of the pictures that both scored."
-    if all(side["accuracy"] for side in (live, challenger)):
-        right = [f"{side['accuracy']['value']:.1%} ({side['judged']} labels)" for side in (challenger, live)]
+    if all(side["accuracy"] for side in (serving, challenger)):
+        right = [
+            f"{side['accuracy']['value']:.1%} ({side['judged']} labels)" for side in (challenger, serving)
+        ]
         text += (
-            f" On the audit sample, the accuracy of the challenger is {right[0]}, that of the live release "
+            f" On the audit sample, the accuracy of the challenger is {right[0]}, that of the serving release "
             f"{right[1]}, p = {challenge['p']:.2g}."
         )
     if challenge["verdict"] != TOO_FEW:
         return f"{text} The challenger is {challenge['verdict']}."
     needed = f"{challenger['needed']:,} more labels of the audit sample are needed"
     if not challenge["shadow"]:
-        needed += f" about the challenger's pictures and {live['needed']:,} about the live release's"
+        needed += f" about the challenger's pictures and {serving['needed']:,} about the serving release's"
     return f"{text} To detect a difference of {MIN_DIFFERENCE:.0%}, {needed}."

@@ -105,7 +105,7 @@ def gather(
         window: The window.
         model_version: The baseline's release; None for no samples.
         known: The baseline's sources, which are kept however many others there are.
-        versions: The versions of the live release and of its challenger; the latter is empty if there is none.
+        versions: The versions of the serving release and of its challenger; the latter is empty if there is none.
         time_left: Returns the seconds left for reading; when they are over, reading ends.
     """
     start, end = window.start.timestamp(), window.end.timestamp()

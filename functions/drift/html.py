@@ -282,7 +282,7 @@ def _challenge(challenge: Challenge | None) -> Iterator[str]:
         '<th class="number">Median</th><th class="number">p95</th><th class="number">Labelled</th>'
         '<th class="number">Accuracy</th></tr></thead><tbody>'
     )
-    yield _side_row("live", challenge.live)
+    yield _side_row("serving", challenge.live)
     yield _side_row("challenger", challenge.challenger)
     yield "</tbody></table></div>"
     if challenge.disagreements:

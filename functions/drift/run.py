@@ -71,11 +71,11 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
     """
     uri, baseline, error = _find_baseline(s3, settings)
     version, known = (baseline.model_version, baseline.sources) if baseline else (None, {})
-    live = _manifest(s3, settings.model_uri)
+    serving = _manifest(s3, settings.model_uri)
     challenger = _manifest(s3, settings.challenger_uri) if settings.challenger_uri else None
-    versions = live.get("version", ""), (challenger or {}).get("version", "")
+    versions = serving.get("version", ""), (challenger or {}).get("version", "")
     found = gather(s3, settings, window, version, known, versions, time_left)
-    written, kept = _write_summaries(s3, settings, found, live)
+    written, kept = _write_summaries(s3, settings, found, serving)
     comparison = compare(found.window, found.days, baseline) if baseline else None
     info = BaselineInfo(uri, baseline.model_version, own=bool(baseline.sources)) if baseline else None
     statuses = comparison.sources if comparison else dict.fromkeys(found.window, NO_BASELINE)
@@ -155,10 +155,10 @@ def _confusion(manifest: Mapping[str, Any]) -> tuple[str, list[list[int]]] | Non
 
 
 def _write_summaries(
-    s3: Any, settings: Settings, found: Gathered, live: Mapping[str, Any]
+    s3: Any, settings: Settings, found: Gathered, serving: Mapping[str, Any]
 ) -> tuple[list[str], list[Any]]:
     """Write the summaries of completely read days; return their keys, and the days whose summaries were kept."""
-    now, confusion, versions = datetime.now(UTC), _confusion(live), found.summary.versions()
+    now, confusion, versions = datetime.now(UTC), _confusion(serving), found.summary.versions()
     written, kept = [], []
     for day, rows in found.summary.days().items():
         if day not in found.whole:

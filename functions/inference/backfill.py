@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from functions.inference.uploaded import Upload
+from functions.inference.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,9 +23,9 @@ from functions.inference.challenger import open_challenger
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
 from functions.inference.score import load_models
+from functions.inference.score_upload import UploadScorer
 from functions.inference.settings import read_batch_settings, read_settings
-from functions.inference.upload import Scorer
-from functions.inference.uploaded import Upload
+from functions.inference.upload import Upload
 from functions.shared.failures import count_failure
 from functions.shared.s3 import create_client
 
@@ -45,7 +45,7 @@ settings, batch_settings = read_settings(), read_batch_settings()
 release = open_release(settings.model_uri)  # fails the start if the release is not valid
 logger = Logger()
 s3 = create_client(read_timeout=10, attempts=4, connections=WORKERS)
-scorer = Scorer(
+scorer = UploadScorer(
     s3,
     batch_settings.uploads_bucket,
     batch_settings.results_bucket,

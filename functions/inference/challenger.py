@@ -1,7 +1,7 @@
-"""A challenger: a second release beside the live one, for an A/B test or in shadow mode.
+"""A challenger: a second release beside the serving one, for an A/B test or in shadow mode.
 
 It answers a share of the sources; with a share of 0, it scores every picture in shadow mode. If it fails, the failure
-is logged and counted, and the live release answers.
+is logged and counted, and the serving release answers.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Challenger:
         except TimeoutError as error:
             self._stuck = True  # its networks may still be running, and are not thread-safe
             self._count_failure(error, "the challenger takes too long and is not used any more")
-        except Exception as error:  # noqa: BLE001 -- the live release answers
+        except Exception as error:  # noqa: BLE001 -- the serving release answers
             self._count_failure(error, "the challenger failed")
         return None
 
@@ -128,20 +128,20 @@ def open_challenger(settings: Settings, timeout: float) -> Challenger | None:
 
 
 def score_both(
-    picture: Picture, live: Models, challenger: Challenger | None, options: PredictOptions, key: str
+    picture: Picture, serving: Models, challenger: Challenger | None, options: PredictOptions, key: str
 ) -> tuple[Prediction, Prediction | None]:
     """Return the answer, and the shadow prediction if the challenger is in shadow mode.
 
     Args:
         picture: The picture.
-        live: The live release.
+        serving: The serving release.
         challenger: The challenger; None if there is none.
         options: How the picture is scored.
         key: Decides which release answers; the source, or another id if there is none.
     """
     if challenger is None:
-        return score(picture, live, options), None
+        return score(picture, serving, options), None
     if challenger.answers(key) and (prediction := challenger.score(picture, options)):
         return prediction, None
-    answer = score(picture, live, options)
+    answer = score(picture, serving, options)
     return answer, challenger.score(picture, options) if challenger.in_shadow else None

@@ -21,8 +21,8 @@ MIRROR_THRESHOLD: Final = 0.95  # below this confidence, the mirror image is cla
 
 
 @dataclass(frozen=True)
-class Classification:
-    """The classifier's output for one picture.
+class ClassifierOutput:
+    """The output of the classifier for one picture.
 
     Attributes:
         probabilities: By label, in the order of `LABELS`; calibrated, summing to 1.
@@ -54,7 +54,7 @@ class Classifier:
         """Whether the network also tells faces from what detection mistakes for them; older releases do not."""
         return self._runner.outputs == 3
 
-    def classify(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Classification]:
+    def classify(self, pictures: Sequence[NDArray[np.uint8]]) -> list[ClassifierOutput]:
         """Classify RGB pictures, each uint8 (H, W, 3) of any size.
 
         Pictures that fit into the input of the small network are classified by it. If the confidence is below
@@ -62,7 +62,7 @@ class Classifier:
         """
         return [self._classify(pixels) for pixels in pictures]
 
-    def _classify(self, pixels: NDArray[np.uint8]) -> Classification:
+    def _classify(self, pixels: NDArray[np.uint8]) -> ClassifierOutput:
         size, runner = self._size, self._runner
         if self._small and max(pixels.shape) <= self._small[0]:
             size, runner = self._small
@@ -71,4 +71,6 @@ class Classifier:
         if probabilities.max() < MIRROR_THRESHOLD:
             probabilities = (probabilities + runner.run(square[:, ::-1])[-2]) / 2
         mask, no_mask, incorrect = probabilities.tolist()
-        return Classification((mask, no_mask, incorrect), projection, sum(float(one[0]) for one in evidence))
+        return ClassifierOutput(
+            (mask, no_mask, incorrect), projection, sum(float(one[0]) for one in evidence)
+        )

@@ -14,13 +14,15 @@ from functions.inference.interpreter import Runner
 from functions.inference.prediction import MAX_FACES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from functions.inference.release import Network
 
 STRIDES: Final = (8, 16, 32)  # pixels between the cells of the detector's three levels
 SAME_FACE: Final = 0.45  # intersection over union above which two boxes are the same face
-CLOSE_UP_SCALE: Final = 0.5  # a picture without a face is searched again at this scale
+SEARCH_SCALES: Final = (1.0, 0.5)  # of the input's size; the smaller one is for a face that fills the picture
 UNSURE_SCORE: Final = 0.35  # from which the classifier may confirm a detection that is no face by itself
 _PADDING: Final = 128
 
@@ -105,8 +107,8 @@ def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
     return np.asarray(shared / (areas_a[:, np.newaxis] + areas_b - shared), np.float32)
 
 
-def confirmed(score: float, evidence: float) -> float:
-    """Return the score of a detection once the classifier's evidence is added to its log-odds."""
+def add_evidence(score: float, evidence: float) -> float:
+    """Return the score of a detection with the classifier's evidence added to its log-odds."""
     if not evidence:
         return score
     log_odds = math.log(max(score, 1e-9) / max(1 - score, 1e-9)) + evidence
@@ -125,35 +127,31 @@ class Detector:
             threads: Number of threads per inference.
             unsure_score: A lower score, from which unsure detections are returned too.
         """
-        self._size, self._min_score = network.size, min_score
+        self._size, self.min_score = network.size, min_score
         self._unsure_score = min(unsure_score, min_score)
         self._runner = Runner(network, threads)
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
-        """Find the faces, and unsure detections, in RGB (H, W, 3); the boxes are in its pixels and within it.
-
-        If there is no face, search again at half the size, because a face may fill the picture.
-        """
-        found = self.look(pixels)
-        if self.has_face(found):
-            return found
-        close_up = self.look(pixels, CLOSE_UP_SCALE)
-        return close_up if self.has_face(close_up) else found
+        """Return the first of the `searches` that finds a face, or else the first of them."""
+        searches = self.searches(pixels)
+        first = next(searches)
+        return first if self.has_face(first) else next(filter(self.has_face, searches), first)
 
     def has_face(self, found: Detections) -> bool:
         """Return whether there is a face, rather than only unsure detections."""
-        return bool(found.scores.max(initial=0) >= self._min_score)
+        return bool(found.scores.max(initial=0) >= self.min_score)
 
-    def look(self, pixels: NDArray[np.uint8], share: float = 1.0) -> Detections:
-        """Find the faces, and unsure detections, at a share of the input's size; see `detect`.
+    def searches(self, pixels: NDArray[np.uint8]) -> Iterator[Detections]:
+        """Find the faces, and unsure detections, in RGB (H, W, 3), at each of the `SEARCH_SCALES`, when asked for it.
 
-        Boxes with their centre in the padding are left out.
+        The boxes are in pixels of the picture and within it. Boxes with their centre in the padding are left out.
         """
-        square, scale = letterbox(pixels, self._size, share)
-        found = read_cells(self._runner.run(square)[0], self._size, self._unsure_score)
         height, width = pixels.shape[:2]
-        boxes = found.boxes / scale
-        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-        inside = ((middles >= 0) & (middles <= (width, height))).all(axis=1)
-        boxes = boxes[inside].clip(0, (width, height, width, height))
-        return Detections(boxes.astype(np.float32), found.scores[inside])
+        for share in SEARCH_SCALES:
+            square, scale = letterbox(pixels, self._size, share)
+            found = read_cells(self._runner.run(square)[0], self._size, self._unsure_score)
+            boxes = found.boxes / scale
+            middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+            inside = ((middles >= 0) & (middles <= (width, height))).all(axis=1)
+            boxes = boxes[inside].clip(0, (width, height, width, height))
+            yield Detections(boxes.astype(np.float32), found.scores[inside])

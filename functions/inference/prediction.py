@@ -32,8 +32,8 @@ class PredictOptions:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How a mask is worn.
+class Classification:
+    """How a mask is worn, as an answer says it.
 
     Attributes:
         label: One of the labels, or `uncertain`.
@@ -62,7 +62,7 @@ class Face:
 
     box: Box
     detection_confidence: float
-    verdict: Verdict
+    classification: Classification
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class Prediction:
 
     Attributes:
         id: A UUID, which identifies the prediction in the answer, the record and feedback.
-        verdict: The verdict on the largest face, or on the whole picture if no face was found.
+        classification: That of the largest face, or of the whole picture if no face was found.
         faces: Faces, largest first.
         rotated: Degrees by which the picture was rotated clockwise to find faces; mostly 0.
         width: Width of the upright original, in pixels.
         height: Height of the upright original, in pixels.
         model_version: The release that made the prediction.
-        projection: The classifier's projection of the face or picture that `verdict` is about, 16 numbers.
+        projection: The classifier's projection of the face or picture that `classification` is of, 16 numbers.
         statistics: See `image_statistics`.
         decode_ms: Time of decoding.
         detect_ms: Time of detection.
@@ -85,7 +85,7 @@ class Prediction:
     """
 
     id: str
-    verdict: Verdict
+    classification: Classification
     faces: tuple[Face, ...]
     rotated: int
     width: int
@@ -101,7 +101,7 @@ class Prediction:
         """Return the answer that clients get."""
         return {
             "prediction_id": self.id,
-            **asdict(self.verdict),
+            **asdict(self.classification),
             "classified": "face" if self.faces else "picture",
             "image": {"width": self.width, "height": self.height},
             "rotated": self.rotated,
@@ -109,7 +109,7 @@ class Prediction:
                 {
                     "box": asdict(face.box),
                     "detection_confidence": face.detection_confidence,
-                    **asdict(face.verdict),
+                    **asdict(face.classification),
                 }
                 for face in self.faces
             ],
@@ -120,5 +120,5 @@ class Prediction:
     @property
     def summary(self) -> dict[str, int]:
         """The number of faces, and of faces with each label."""
-        labels = [face.verdict.label for face in self.faces]
+        labels = [face.classification.label for face in self.faces]
         return {"faces": len(labels)} | {label: labels.count(label) for label in OUTCOMES}

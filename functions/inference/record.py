@@ -53,10 +53,10 @@ class Recorder:
         count = dict(prediction.summary)
         metrics = {
             "Pictures": 1,
-            _metric("Label", prediction.verdict.label): 1,
+            _metric("Label", prediction.classification.label): 1,
             "Faces": count.pop("faces"),
             **{_metric("Faces", label): number for label, number in count.items()},
-            "Confidence": prediction.verdict.confidence,
+            "Confidence": prediction.classification.confidence,
             "DecodeTime": prediction.decode_ms,
             "DetectTime": prediction.detect_ms,
             "InferenceTime": prediction.inference_ms,
@@ -84,15 +84,15 @@ class Recorder:
         record = {
             **_times(uploaded),
             "shadow_of": answer.id,
-            "live": {"model_version": answer.model_version, "label": answer.verdict.label},
+            "live": {"model_version": answer.model_version, "label": answer.classification.label},
             "source": source,
-            "label": shadow.verdict.label,
-            "probabilities": shadow.verdict.probabilities,
+            "label": shadow.classification.label,
+            "probabilities": shadow.classification.probabilities,
             "faces": _faces(shadow),
             "DetectTime": shadow.detect_ms,
             "InferenceTime": shadow.inference_ms,
         }
-        agrees = shadow.verdict.label == answer.verdict.label
+        agrees = shadow.classification.label == answer.classification.label
         self._write(request_id, shadow.model_version, record, {"Shadows": 1, "ShadowsAgreeing": int(agrees)})
 
     def rejected(self, problem: Problem, *, request_id: str) -> None:
@@ -127,8 +127,8 @@ def to_record(prediction: Prediction, source: str | None, track: str | None = No
         "prediction_id": prediction.id,
         "source": source,
         **({"track": track} if track else {}),
-        "label": prediction.verdict.label,
-        "probabilities": prediction.verdict.probabilities,
+        "label": prediction.classification.label,
+        "probabilities": prediction.classification.probabilities,
         "faces": _faces(prediction),
         "image": {"width": prediction.width, "height": prediction.height, **prediction.statistics},
         "projection": prediction.projection,
@@ -140,8 +140,8 @@ def _faces(prediction: Prediction) -> list[dict[str, Any]]:
         {
             "side": min(face.box.width, face.box.height),
             "detection_confidence": face.detection_confidence,
-            "label": face.verdict.label,
-            "confidence": face.verdict.confidence,
+            "label": face.classification.label,
+            "confidence": face.classification.confidence,
         }
         for face in prediction.faces
     ]

@@ -21,7 +21,7 @@ from functions.shared.s3 import error_code
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from functions.inference.uploaded import Upload, UploadedObject
+    from functions.inference.upload import Upload, UploadedObject
 
 
 @dataclass(frozen=True)

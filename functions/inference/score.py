@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass
-from itertools import islice
-from operator import length_hint
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from functions.inference.classify import Classifier
-from functions.inference.detect import CLOSE_UP_SCALE, UNSURE_SCORE, Detector, confirmed
+from functions.inference.detect import UNSURE_SCORE, Detector, add_evidence
 from functions.inference.image_statistics import image_statistics
-from functions.inference.prediction import Box, Face, Prediction, Verdict
+from functions.inference.prediction import Box, Classification, Face, Prediction
 from functions.shared.contract import LABELS, UNCERTAIN
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from functions.inference.classify import Classification
+    from functions.inference.classify import ClassifierOutput
     from functions.inference.decode import Picture
     from functions.inference.detect import Detections
     from functions.inference.prediction import PredictOptions
@@ -40,7 +39,6 @@ class Models:
     detector: Detector
     classifier: Classifier
     version: str
-    min_detection: float
 
 
 def load_models(release: Release, threads: int) -> Models:
@@ -48,7 +46,7 @@ def load_models(release: Release, threads: int) -> Models:
     classifier = Classifier(release.classifier, threads, release.small_classifier)
     unsure_score = UNSURE_SCORE if classifier.tells_faces else release.min_detection
     detector = Detector(release.detector, release.min_detection, threads, unsure_score)
-    return Models(detector, classifier, release.version, release.min_detection)
+    return Models(detector, classifier, release.version)
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,11 @@ class _View:
 
 @dataclass(frozen=True)
 class _ClassifiedFace:
-    """A face: its box in pixels of the upright picture, its score (0 to 1), and its classification."""
+    """A face: its box in pixels of the upright picture, its score (0 to 1), and the classifier's output."""
 
     box: NDArray[np.float32]
     score: float
-    result: Classification
+    output: ClassifierOutput
 
 
 def score(picture: Picture, models: Models, options: PredictOptions) -> Prediction:
@@ -80,21 +78,21 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
     started = time.perf_counter()
     view, faces, detection = _find(picture, models, options) if options.detect else (None, [], 0.0)
     whole = view.pixels if view else picture.pixels
-    results = [face.result for face in faces] or models.classifier.classify([whole])
+    outputs = [face.output for face in faces] or models.classifier.classify([whole])
     finished = time.perf_counter()
-    verdicts = [_verdict(result, options.min_confidence) for result in results]
+    classifications = [_classification(output, options.min_confidence) for output in outputs]
     return Prediction(
         id=str(uuid.uuid4()),
-        verdict=verdicts[0],
+        classification=classifications[0],
         faces=tuple(
-            Face(_box(face.box), round(face.score, 4), verdict)
-            for face, verdict in zip(faces, verdicts, strict=False)
+            Face(_box(face.box), round(face.score, 4), classification)
+            for face, classification in zip(faces, classifications, strict=False)
         ),
         rotated=90 * view.quarters if view else 0,
         width=picture.width,
         height=picture.height,
         model_version=models.version,
-        projection=tuple(round(value, 4) for value in results[0].projection.tolist()),
+        projection=tuple(round(value, 4) for value in outputs[0].projection.tolist()),
         statistics=image_statistics(picture.pixels),
         decode_ms=round(picture.decode_ms, 3),
         detect_ms=round(detection * 1e3, 3),
@@ -111,20 +109,22 @@ def _find(
         The view, None if it has no face; the faces that are large enough; and the seconds that detection took.
     """
     views, detection = _views(picture.pixels, models.detector), 0.0
-    attempts = iter(range(options.max_faces + MAX_REFUSED))
-    while True:
+    attempts = options.max_faces + MAX_REFUSED
+    while attempts:
         started = time.perf_counter()
-        view = next(views, None) if length_hint(attempts) else None
+        view = next(views, None)
         detection += time.perf_counter() - started
         if view is None:
-            return None, [], detection
+            break
         boxes = _in_picture(view, picture)
         large = _by_size(boxes, options.min_face)
-        tried = (number for number, _ in zip(large, attempts, strict=False))
+        tried = large[:attempts]
         faces = list(islice(_confirmed(view, boxes, tried, models), options.max_faces))
-        sure = view.found.scores >= models.min_detection
+        sure = view.found.scores >= models.detector.min_score
         if faces or (sure.any() and not sure[large].any()):
             return view, faces, detection
+        attempts -= len(tried)
+    return None, [], detection
 
 
 def _views(pixels: NDArray[np.uint8], detector: Detector) -> Iterator[_View]:
@@ -132,12 +132,11 @@ def _views(pixels: NDArray[np.uint8], detector: Detector) -> Iterator[_View]:
 
     The last is the picture as it is, if it has only unsure detections.
     """
-    plain = detector.look(pixels)
-    if detector.has_face(plain):
-        yield _View(pixels, 0, plain)
-    close_up = detector.look(pixels, CLOSE_UP_SCALE)
-    if detector.has_face(close_up):
-        yield _View(pixels, 0, close_up)
+    searches = detector.searches(pixels)
+    whole = next(searches)
+    for found in chain([whole], searches):
+        if detector.has_face(found):
+            yield _View(pixels, 0, found)
     rotated = []
     for quarters in (1, 2, 3):
         turned = np.ascontiguousarray(np.rot90(pixels, -quarters))
@@ -145,8 +144,8 @@ def _views(pixels: NDArray[np.uint8], detector: Detector) -> Iterator[_View]:
         if detector.has_face(found):
             rotated.append(_View(turned, quarters, found))
     yield from sorted(rotated, key=lambda view: -float(view.found.scores[0]))
-    if len(plain.scores) and not detector.has_face(plain):
-        yield _View(pixels, 0, plain)
+    if len(whole.scores) and not detector.has_face(whole):
+        yield _View(pixels, 0, whole)
 
 
 def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -184,10 +183,18 @@ def _confirmed(
 ) -> Iterator[_ClassifiedFace]:
     """Classify the chosen detections of a view in turn, and yield those that the classifier confirms."""
     for number in chosen:
-        (result,) = models.classifier.classify([crop_with_margin(view.pixels, view.found.boxes[number])])
-        score = confirmed(float(view.found.scores[number]), result.face_evidence)
-        if score >= models.min_detection:
-            yield _ClassifiedFace(boxes[number], score, result)
+        detected, box = float(view.found.scores[number]), view.found.boxes[number]
+        output, score = classify_detection(view.pixels, box, detected, models.classifier)
+        if score >= models.detector.min_score:
+            yield _ClassifiedFace(boxes[number], score, output)
+
+
+def classify_detection(
+    pixels: NDArray[np.uint8], box: NDArray[np.float32], score: float, classifier: Classifier
+) -> tuple[ClassifierOutput, float]:
+    """Classify a detection in RGB (H, W, 3); return the output, and the score with the classifier's evidence."""
+    (output,) = classifier.classify([crop_with_margin(pixels, box)])
+    return output, add_evidence(score, output.face_evidence)
 
 
 def crop_with_margin(pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -203,11 +210,11 @@ def _box(edges: NDArray[np.float32]) -> Box:
     return Box(left, top, max(right - left, 1), max(bottom - top, 1))
 
 
-def _verdict(result: Classification, min_confidence: float) -> Verdict:
+def _classification(output: ClassifierOutput, min_confidence: float) -> Classification:
     """Round probabilities to four decimals, and adjust the highest so that they sum to 1."""
-    rounded = {label: round(p, 4) for label, p in zip(LABELS, result.probabilities, strict=True)}
+    rounded = {label: round(p, 4) for label, p in zip(LABELS, output.probabilities, strict=True)}
     top = max(rounded, key=lambda label: rounded[label])
     rounded[top] = round(1 - sum(p for label, p in rounded.items() if label != top), 4)
     label = max(LABELS, key=lambda label: rounded[label])
     confidence = rounded[label]
-    return Verdict(label if confidence >= min_confidence else UNCERTAIN, confidence, rounded)
+    return Classification(label if confidence >= min_confidence else UNCERTAIN, confidence, rounded)

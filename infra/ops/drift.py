@@ -25,7 +25,7 @@ _VERDICTS: Final = {
     "drift": "Drift",
     "not enough": "Too few predictions",
     "no baseline": "No baseline",
-    "other version": "The baseline is of another release than the live one",
+    "other version": "The baseline is of another release than the serving one",
 }
 _TIMEOUT: Final = 910  # seconds; the function itself may take 900
 

@@ -1,4 +1,4 @@
-"""Make the previous release live again, without a challenger: `python -m infra.ops rollback --stack NAME`."""
+"""Make the previous release serve again, without a challenger: `python -m infra.ops rollback --stack NAME`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let a published release score every picture beside the live one: `shadow --release 2.1.0 --stack maskwatch-dev`.
+"""Let a published release score every picture beside the serving one: `shadow --release 2.1.0 --stack maskwatch-dev`.
 
 Its predictions are recorded and compared by Drift, but never returned to clients. `challenge 0` ends it.
 """

@@ -1,6 +1,6 @@
 """Measure a challenger's cost, and whether its share is right: `python -m tests.benchmarks.challenger`.
 
-In shadow mode: a picture is scored by the live release alone, by the challenger alone, and by both as Predict does.
+In shadow mode: the serving release alone, the challenger alone, and both as in Predict score a picture.
 The overhead is the time of both minus the sum of the other two. At the start: fresh processes of Predict answer one
 picture each, with and without a challenger. All contenders alternate, so that other load affects them equally.
 
@@ -52,17 +52,17 @@ def peak():
 
 def measure_shadow() -> None:
     picture, options = decode(encode(draw_scene((110,)), quality=85)), PredictOptions()
-    live = load_models(open_release(""), 1)
-    score(picture, live, options)
+    serving = load_models(open_release(""), 1)
+    score(picture, serving, options)
     alone = peak()
     challenger = Challenger(str(BAKED), 0, 1, "Benchmark", timeout=60)
     challenged = challenger.load()
     score(picture, challenged, options)
     both = peak()
     ways = {
-        "live alone": lambda: score(picture, live, options),
+        "serving alone": lambda: score(picture, serving, options),
         "challenger alone": lambda: score(picture, challenged, options),
-        "both": lambda: score_both(picture, live, challenger, options, "gate-1"),
+        "both": lambda: score_both(picture, serving, challenger, options, "gate-1"),
     }
     times = {name: [] for name in ways}
     for _ in range(ROUNDS):
@@ -71,7 +71,7 @@ def measure_shadow() -> None:
     beyond = median(
         shadow - (first + second)
         for first, second, shadow in zip(
-            times["live alone"], times["challenger alone"], times["both"], strict=True
+            times["serving alone"], times["challenger alone"], times["both"], strict=True
         )
     )
     for name, measured in times.items():

@@ -229,7 +229,7 @@ def test_a_source_may_have_the_name_of_the_option_for_all(view, stack):
             [
                 "Two models are compared",
                 "The challenger scores every picture and answers none.",
-                "Live, 2.1.020075.0%5.0%20.0%14.1 ms94.0% of 50",
+                "Serving, 2.1.020075.0%5.0%20.0%14.1 ms94.0% of 50",
                 "Challenger, 2.2.00not known",
                 "Both give 98.1% of the pictures the same label.",
                 "label 31 more of the audit sample",
@@ -237,7 +237,7 @@ def test_a_source_may_have_the_name_of_the_option_for_all(view, stack):
         ),
         (
             REPORT | {"challenge": SHADOW | {"shadow": False, "agreement": None}},
-            ["answers sources of its own", "31 of the challenger's pictures and 31 of the live model's"],
+            ["answers sources of its own", "31 of the challenger's pictures and 31 of the serving model's"],
         ),
         (REPORT | {"challenge": SHADOW | {"verdict": "better"}}, ["✓The challenging model is better"]),
         (REPORT | {"challenge": SHADOW | {"verdict": "worse"}}, ["✕The challenging model is worse"]),

@@ -534,7 +534,7 @@ def test_a_second_drift_during_an_earlier_one_is_counted_as_new(drift, store, rn
 
 @pytest.fixture
 def challenged(s3):
-    """Publish two releases; return the settings of the live one and its challenger."""
+    """Publish two releases; return the settings of the serving one and its challenger."""
     s3.create_bucket(Bucket="models")
     for version in ("1.0.0", "2.0.0"):
         s3.put_object(

@@ -49,7 +49,7 @@ def health(own):
 
 
 def loaded(own):
-    """Wait until the challenger is loaded; before that, the live release answers."""
+    """Wait until the challenger is loaded; before that, the serving release answers."""
     eventually(lambda: health(own)["challenger"]["status"] == "ok")
 
 

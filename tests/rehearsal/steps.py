@@ -78,7 +78,7 @@ def _drift(environment: Environment, report: Report) -> None:
     report.add(
         "Two weeks of records become the drift baseline, with a reference for each camera",
         *map(old_camera, people[::6]),
-        correct=_correct(one.verdict.label for one in before),
+        correct=_correct(one.classification.label for one in before),
         command=output,
         baseline=environment.parameters()["BaselineUri"],
     )
@@ -93,7 +93,7 @@ def _drift(environment: Environment, report: Report) -> None:
     report.add(
         "Six cameras are replaced, and two days later the drift alarm is on",
         *map(new_camera, people[::6]),
-        correct=_correct(one.verdict.label for one in after),
+        correct=_correct(one.classification.label for one in after),
         before=reports[0],
         after=reports[1],
         alarm=alarms,

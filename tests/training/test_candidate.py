@@ -81,5 +81,5 @@ def test_answers_are_those_of_the_served_path(tmp_path: Path) -> None:
     for number, sample in enumerate(samples):
         result = score(decode(sample.example.path.read_bytes()), models, PredictOptions())
         assert answers.face_found[number] == bool(result.faces)
-        expected = [result.verdict.probabilities[label] for label in LABELS]
+        expected = [result.classification.probabilities[label] for label in LABELS]
         assert answers.probabilities[number] == pytest.approx(expected, abs=2e-3)

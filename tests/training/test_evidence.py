@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from functions.inference.detect import Detector, confirmed
+from functions.inference.detect import Detector, add_evidence
 from functions.inference.fetch import open_release
 from functions.inference.release import Release
 from functions.inference.score import crop_with_margin
 from tests.pictures import draw_face
 from training.classifier import evidence
 from training.classifier.evidence import fit_evidence, learn_evidence
-from training.classifier.model import Calibration, Evidence, load_trained, serving_model
+from training.classifier.model import Calibration, FaceEvidenceLayer, load_trained, serving_model
 from training.detector.scenes import Scene
 from training.files import CLASSIFIER_WEIGHTS
 
@@ -77,7 +77,7 @@ def test_detections_like_false_ones_are_refused(
         for box, score in zip(faces.boxes, faces.scores, strict=True):
             crop = Image.fromarray(crop_with_margin(scene.pixels, box)).resize((96, 96))
             value = float(served(np.asarray(crop)[np.newaxis])[2][0, 0])
-            scores["face" if box[0] < 240 else "no face"].append(confirmed(float(score), value))
+            scores["face" if box[0] < 240 else "no face"].append(add_evidence(float(score), value))
     assert np.mean(np.array(scores["face"]) > serving.min_detection) > 0.6
     assert np.mean(np.array(scores["no face"]) > serving.min_detection) < 0.1
 
@@ -95,6 +95,6 @@ def test_the_third_output_is_linear_in_the_features(trained: Path) -> None:
     count = model.get_layer("logits").get_weights()[0].shape[0]
     weights = np.random.default_rng(1).normal(size=count)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype(np.float32)
-    served = serving_model(model, 96, Calibration(1.0, (0.0, 0.0, 0.0)), Evidence(weights, 0.5))
+    served = serving_model(model, 96, Calibration(1.0, (0.0, 0.0, 0.0)), FaceEvidenceLayer(weights, 0.5))
     features = keras.Model(served.input, served.get_layer("face_evidence").input)(pixels)
     assert np.allclose(served(pixels)[2][:, 0], np.asarray(features) @ weights + 0.5, atol=1e-3)

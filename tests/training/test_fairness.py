@@ -5,23 +5,23 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from functions.inference.prediction import Box, Face, Verdict
+from functions.inference.prediction import Box, Classification, Face
 from tests.pictures import encode
 from training import fairness
 
-BARE = Verdict("no_mask", 0.9, {"mask": 0.05, "no_mask": 0.9, "incorrect": 0.05})
-MASK = Verdict("mask", 0.9, {"mask": 0.9, "no_mask": 0.05, "incorrect": 0.05})
+BARE = Classification("no_mask", 0.9, {"mask": 0.05, "no_mask": 0.9, "incorrect": 0.05})
+MASK = Classification("mask", 0.9, {"mask": 0.9, "no_mask": 0.05, "incorrect": 0.05})
 
 
 class Scored:
     """Return a prediction with faces; the first gives the label, `BARE` if there is none."""
 
     def __init__(self, *faces: Face) -> None:
-        self.faces, self.verdict = faces, faces[0].verdict if faces else BARE
+        self.faces, self.classification = faces, faces[0].classification if faces else BARE
 
 
-def face(left: int, verdict: Verdict) -> Face:
-    return Face(Box(left, 0, 40, 40), 0.9, verdict)
+def face(left: int, classification: Classification) -> Face:
+    return Face(Box(left, 0, 40, 40), 0.9, classification)
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_a_transformed_scene_has_the_same_faces(
         counts = agreement(boxes(before), found)
         agreed, there = agreed + counts[0], there + counts[1]
         if before.faces and after.faces:
-            same_label += before.verdict.label == after.verdict.label
+            same_label += before.classification.label == after.classification.label
             pictures += 1
     assert there > 200
     assert agreed / there >= least

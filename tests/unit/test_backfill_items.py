@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from functions.inference.backfill import parse_batch
-from functions.inference.uploaded import Upload
+from functions.inference.upload import Upload
 
 ROOT = Path(__file__).parents[2]
 PREFIX = {"reader": "prefix", "bucket": "uploads"}

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from functions.inference.upload import Outcome
-from functions.inference.uploaded import Upload
+from functions.inference.score_upload import Outcome
+from functions.inference.upload import Upload
 from tests.batch import context, load_handler, message, notification
 
 
@@ -21,7 +21,7 @@ def failed(answer):
 
 
 @dataclass
-class Scorer:
+class UploadScorer:
     """A fake uploader; `faults` maps a key to what happens to it."""
 
     faults: dict = field(default_factory=dict)
@@ -45,7 +45,7 @@ def module():
 
 @pytest.fixture
 def batch(module, monkeypatch):
-    monkeypatch.setattr(module, "scorer", Scorer())
+    monkeypatch.setattr(module, "scorer", UploadScorer())
     return module
 
 

@@ -22,7 +22,7 @@ from tests.unit.test_upload import PREDICTION
 
 REQUESTS = 10_000
 PICTURE = decode(encode(draw_face()))
-LIVE, OTHER = (Models(None, None, version, 0.5) for version in ("1", "2"))
+SERVING, OTHER = (Models(None, None, version) for version in ("1", "2"))
 TIMEOUT = 30.0  # seconds; a busy machine takes its time
 
 
@@ -48,7 +48,7 @@ def challenger(share, uri="s3://bucket/models/2/#ab", timeout=TIMEOUT):
 
 
 def ask(tested, key="gate-1"):
-    answer, shadow = score_both(PICTURE, LIVE, tested, PredictOptions(), key)
+    answer, shadow = score_both(PICTURE, SERVING, tested, PredictOptions(), key)
     return answer.model_version, shadow and shadow.model_version
 
 
@@ -199,7 +199,7 @@ def test_a_real_release_can_be_a_challenger(tmp_path):
     (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "other"}))
     tested = challenger(100, str(folder))
 
-    answer, _ = score_both(PICTURE, LIVE, tested, PredictOptions(), "gate-1")
+    answer, _ = score_both(PICTURE, SERVING, tested, PredictOptions(), "gate-1")
 
     assert answer.model_version == "other"
 

@@ -127,7 +127,7 @@ def test_unsure_detections_are_returned_on_request(monkeypatch: pytest.MonkeyPat
     ("score", "evidence"), [(0.5, 0.0), (0.2, 1.0), (0.9, -2.0), (1.0, -1.0), (0.0, 1.0)]
 )
 def test_evidence_multiplies_the_odds(score: float, evidence: float) -> None:
-    result = detect.confirmed(score, evidence)
+    result = detect.add_evidence(score, evidence)
     assert 0 <= result <= 1
     if 0 < score < 1:
         assert result / (1 - result) == pytest.approx(score / (1 - score) * np.exp(evidence))

@@ -1,4 +1,4 @@
-"""A challenger is compared with the live release."""
+"""A challenger is compared with the serving release."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -179,4 +179,4 @@ def test_the_description_says_how_many_labels_are_needed():
     text = describe(json.loads(json.dumps(found, default=vars)))
 
     assert f"{labels_needed(0.9):,} more labels" in text
-    assert f"{labels_needed(0.9) - 100:,} about the live release's" in text
+    assert f"{labels_needed(0.9) - 100:,} about the serving release's" in text

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from moto import mock_aws
 
 from functions.inference import predict
-from functions.inference.upload import Outcome
+from functions.inference.score_upload import Outcome
 from functions.preflight import app
 from infra.expand import TEMPLATE
 from infra.local.template import transformed_template

@@ -6,21 +6,21 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from functions.inference.prediction import Box, Face, Verdict
+from functions.inference.prediction import Box, Classification, Face
 from functions.inference.record import Recorder
 from functions.shared.problem import TOO_LARGE
 from tests.records import PREDICTION
 
-BARE = Verdict("no_mask", 0.91, {"mask": 0.05, "no_mask": 0.91, "incorrect": 0.04})
+BARE = Classification("no_mask", 0.91, {"mask": 0.05, "no_mask": 0.91, "incorrect": 0.04})
 SEEN = replace(
     PREDICTION,
-    verdict=BARE,
+    classification=BARE,
     faces=(
         Face(Box(10, 20, 80, 100), 0.99, BARE),
         Face(
             Box(300, 40, 30, 28),
             0.8,
-            Verdict("uncertain", 0.5, {"mask": 0.5, "no_mask": 0.3, "incorrect": 0.2}),
+            Classification("uncertain", 0.5, {"mask": 0.5, "no_mask": 0.3, "incorrect": 0.2}),
         ),
     ),
 )

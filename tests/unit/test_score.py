@@ -1,12 +1,13 @@
 """`score` turns a picture into a prediction."""
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from functions.inference.classify import Classification
+from functions.inference.classify import ClassifierOutput
 from functions.inference.decode import Picture
 from functions.inference.detect import Detections
 from functions.inference.prediction import Box, Prediction, PredictOptions
@@ -25,6 +26,8 @@ NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 class Finds:
     """A fake detector with fixed boxes in the picture as it is; the last one may be unsure."""
 
+    min_score = MIN_DETECTION
+
     def __init__(self, *boxes: tuple[float, float, float, float], unsure: float | None = None) -> None:
         scores = np.linspace(0.9, 0.6, len(boxes), dtype=np.float32)
         if unsure:
@@ -36,11 +39,15 @@ class Finds:
         self.looks += 1
         return self.found if share == 1 else NOTHING
 
+    def searches(self, pixels: np.ndarray) -> Iterator[Detections]:
+        yield self.look(pixels)
+        yield self.look(pixels, 0.5)
+
     def detect(self, _: np.ndarray) -> Detections:
         return NOTHING
 
     def has_face(self, found: Detections) -> bool:
-        return bool(found.scores.max(initial=0) >= MIN_DETECTION)
+        return bool(found.scores.max(initial=0) >= self.min_score)
 
 
 class Thinks:
@@ -49,44 +56,44 @@ class Thinks:
     def __init__(self, *opinions: tuple[float, ...], evidence: tuple[float, ...] = ()) -> None:
         self.opinions, self.evidence, self.seen = opinions, evidence or (0.0,) * len(opinions), []
 
-    def classify(self, pictures: list[np.ndarray]) -> list[Classification]:
+    def classify(self, pictures: list[np.ndarray]) -> list[ClassifierOutput]:
         (pixels,), number = pictures, len(self.seen)
         self.seen.append(pixels)
         projection = np.full(16, number / 3, np.float32)
-        return [Classification(self.opinions[number], projection, self.evidence[number])]
+        return [ClassifierOutput(self.opinions[number], projection, self.evidence[number])]
 
 
 def ask(detector: Finds, classifier: Thinks, picture: Picture = PICTURE, **options: object) -> Prediction:
-    return score(picture, Models(detector, classifier, "7", MIN_DETECTION), PredictOptions(**options))
+    return score(picture, Models(detector, classifier, "7"), PredictOptions(**options))
 
 
 @pytest.mark.parametrize(("opinion", "label"), [(MASK, "mask"), (BARE, "no_mask"), (WRONG, "incorrect")])
 def test_the_most_probable_label_wins(opinion: tuple[float, ...], label: str) -> None:
-    verdict = ask(Finds(), Thinks(opinion)).verdict
-    assert verdict.label == label
-    assert verdict.confidence == 0.7
-    assert verdict.probabilities == dict(zip(LABELS, opinion, strict=True))
+    classification = ask(Finds(), Thinks(opinion)).classification
+    assert classification.label == label
+    assert classification.confidence == 0.7
+    assert classification.probabilities == dict(zip(LABELS, opinion, strict=True))
 
 
 def test_below_min_confidence_the_label_is_uncertain() -> None:
-    verdict = ask(Finds(), Thinks(MASK), min_confidence=0.71).verdict
-    assert (verdict.label, verdict.confidence) == ("uncertain", 0.7)
+    classification = ask(Finds(), Thinks(MASK), min_confidence=0.71).classification
+    assert (classification.label, classification.confidence) == ("uncertain", 0.7)
 
 
 def test_at_min_confidence_the_label_is_certain() -> None:
-    assert ask(Finds(), Thinks(MASK), min_confidence=0.7).verdict.label == "mask"
+    assert ask(Finds(), Thinks(MASK), min_confidence=0.7).classification.label == "mask"
 
 
 def test_rounded_probabilities_decide() -> None:
     # An answer of 0.9 that calls itself under 0.9 would be a puzzle.
-    verdict = ask(Finds(), Thinks((0.89996, 0.05002, 0.05002)), min_confidence=0.9).verdict
-    assert (verdict.label, verdict.confidence) == ("mask", 0.9)
+    classification = ask(Finds(), Thinks((0.89996, 0.05002, 0.05002)), min_confidence=0.9).classification
+    assert (classification.label, classification.confidence) == ("mask", 0.9)
 
 
 @pytest.mark.parametrize("seed", range(50))
 def test_rounded_probabilities_sum_to_one(seed: int) -> None:
     exact = tuple(np.random.default_rng(seed).dirichlet([0.3, 0.3, 0.3]))
-    result = ask(Finds(), Thinks(exact)).verdict.probabilities
+    result = ask(Finds(), Thinks(exact)).classification.probabilities
     assert sum(round(p * 10_000) for p in result.values()) == 10_000
     assert all(abs(result[label] - p) <= 0.00011 for label, p in zip(LABELS, exact, strict=True))
     assert all(p == round(p, 4) for p in result.values())
@@ -95,9 +102,9 @@ def test_rounded_probabilities_sum_to_one(seed: int) -> None:
 def test_the_largest_face_comes_first_and_gives_the_label() -> None:
     prediction = ask(Finds(SMALL, LARGE), Thinks(BARE, MASK))
     assert [face.box for face in prediction.faces] == [Box(10, 20, 50, 80), Box(100, 10, 20, 30)]
-    assert [face.verdict.label for face in prediction.faces] == ["no_mask", "mask"]
+    assert [face.classification.label for face in prediction.faces] == ["no_mask", "mask"]
     assert [face.detection_confidence for face in prediction.faces] == [0.6, 0.9]
-    assert prediction.verdict == prediction.faces[0].verdict
+    assert prediction.classification == prediction.faces[0].classification
     assert prediction.projection == (0.0,) * 16
 
 
@@ -178,7 +185,7 @@ def test_min_face_is_the_shorter_side_in_original_pixels() -> None:
 def test_the_classifier_refuses_what_is_no_face() -> None:
     prediction = ask(Finds(LARGE, SMALL), Thinks(BARE, MASK, evidence=(-3.0, 0.0)))
     assert [face.box.width for face in prediction.faces] == [20]
-    assert prediction.verdict.label == "mask"
+    assert prediction.classification.label == "mask"
 
 
 def test_the_classifier_confirms_an_unsure_detection() -> None:
@@ -197,7 +204,7 @@ def test_if_every_face_is_refused_the_upright_picture_is_classified() -> None:
     sent = Picture(np.ascontiguousarray(np.rot90(pixels)), 120, 160, 1.0)
     classifier = Thinks(BARE, MASK, evidence=(-9.0, 0.0))
     prediction = ask(FindsUpright(), classifier, sent)
-    assert (prediction.faces, prediction.rotated, prediction.verdict.label) == ((), 0, "mask")
+    assert (prediction.faces, prediction.rotated, prediction.classification.label) == ((), 0, "mask")
     assert [seen.shape for seen in classifier.seen] == [(76, 38, 3), (160, 120, 3)]
 
 
@@ -210,7 +217,7 @@ class FindsCloseUp(Finds):
 
 def test_if_every_face_is_refused_the_close_up_is_tried() -> None:
     prediction = ask(FindsCloseUp(SMALL), Thinks(BARE, MASK, evidence=(-9.0, 0.0)))
-    assert [(face.box.width, face.verdict.label) for face in prediction.faces] == [(50, "mask")]
+    assert [(face.box.width, face.classification.label) for face in prediction.faces] == [(50, "mask")]
 
 
 def test_a_sure_close_up_comes_before_an_unsure_detection() -> None:
@@ -247,7 +254,7 @@ def test_if_the_faces_of_a_rotated_picture_are_too_small_it_is_classified_uprigh
 def test_a_sure_face_that_is_too_small_ends_the_search_beside_a_large_unsure_one() -> None:
     prediction = ask(FindsCloseUp(SMALL, LARGE, unsure=0.4), Thinks(BARE, MASK), min_face=21)
     assert prediction.faces == ()
-    assert prediction.verdict.label == "mask"  # of the whole picture
+    assert prediction.classification.label == "mask"  # of the whole picture
 
 
 def test_max_faces_counts_what_is_confirmed() -> None:
@@ -275,7 +282,7 @@ def test_a_prediction_has_the_size_of_the_picture_and_the_model_version() -> Non
 
 def test_an_answer_is_serializable_as_json() -> None:
     prediction = replace(ask(Finds(LARGE), Thinks(MASK)), id="p")
-    verdict = {
+    classification = {
         "label": "mask",
         "confidence": 0.7,
         "probabilities": {"mask": 0.7, "no_mask": 0.2, "incorrect": 0.1},
@@ -283,11 +290,11 @@ def test_an_answer_is_serializable_as_json() -> None:
     box = {"left": 10, "top": 20, "width": 50, "height": 80}
     assert prediction.as_json() == {
         "prediction_id": "p",
-        **verdict,
+        **classification,
         "classified": "face",
         "image": {"width": 160, "height": 120},
         "rotated": 0,
-        "faces": [{"box": box, "detection_confidence": 0.9, **verdict}],
+        "faces": [{"box": box, "detection_confidence": 0.9, **classification}],
         "summary": {"faces": 1, "mask": 1, "no_mask": 0, "incorrect": 0, "uncertain": 0},
         "model_version": "7",
     }

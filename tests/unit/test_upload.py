@@ -13,8 +13,8 @@ from moto import mock_aws
 
 from functions.inference import challenger as module
 from functions.inference.record import Recorder
-from functions.inference.upload import Outcome, Scorer
-from functions.inference.uploaded import Upload
+from functions.inference.score_upload import Outcome, UploadScorer
+from functions.inference.upload import Upload
 from functions.shared.contract import INTERNAL_RESULTS, MAX_UPLOAD_BYTES
 from tests.pictures import draw_face, encode
 from tests.records import PREDICTION
@@ -79,7 +79,7 @@ def scorer(buckets, scored):  # noqa: ARG001
 
 def make_scorer(s3, version="7"):
     models, recorder = SimpleNamespace(version=version), Recorder("Test", "batch", version)
-    return Scorer(s3, "uploads", "results", models, recorder, decoders=1)
+    return UploadScorer(s3, "uploads", "results", models, recorder, decoders=1)
 
 
 def test_a_picture_gets_a_result(scorer, buckets):
@@ -441,7 +441,7 @@ class Challenger:
 
 def challenged(s3, challenger):
     models, recorder = SimpleNamespace(version="7"), Recorder("Test", "batch", "7")
-    return Scorer(s3, "uploads", "results", models, recorder, decoders=1, challenger=challenger)
+    return UploadScorer(s3, "uploads", "results", models, recorder, decoders=1, challenger=challenger)
 
 
 def test_a_record_has_the_upload_time_and_whether_it_was_scored_before(scored, buckets, capsys):  # noqa: ARG001

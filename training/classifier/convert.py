@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from functions.inference.release import Release
     from training.classifier.dataset import Sample
-    from training.classifier.model import Evidence
+    from training.classifier.model import FaceEvidenceLayer
     from training.detector.scenes import Scene
 
 ALLOWED_LOSS: Final = 0.005  # of validation accuracy, for int8 against Keras
@@ -172,7 +172,7 @@ def _converted(
     size: int,
     learned: Sequence[Sample],
     judged: Sequence[Sample],
-    evidence: Evidence | None,
+    evidence: FaceEvidenceLayer | None,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the TFLite files by format for one input size, and their part of `conversion.json`."""
     actual = one_hot(judged)

@@ -1,7 +1,7 @@
 """Learns to tell faces from what the detector mistakes for them, from the classifier's features.
 
 The classifier sees a face at a higher resolution than the detector, so a linear layer on its features confirms or
-refuses detections in serving (`functions.inference.detect.confirmed`), at no further cost. It learns with the
+refuses detections in serving (`functions.inference.detect.add_evidence`), at no further cost. It learns with the
 detections of the serving detector in scenes; the features stay as they are.
 """
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from functions.inference.classify import resize
 from functions.inference.detect import Detections, Detector
 from functions.inference.score import crop_with_margin
-from training.classifier.model import BACKBONE, Evidence
+from training.classifier.model import BACKBONE, FaceEvidenceLayer
 from training.classifier.train import SMALL
 from training.detector.evaluate import FALSE_PER_PICTURE
 from training.detector.metrics import NONE, assign, match, recall_at
@@ -51,7 +51,7 @@ class _Detected:
 
 def learn_evidence(
     model: keras.Model, size: int, scenes: Sequence[Scene], serving: Release
-) -> Evidence | None:
+) -> FaceEvidenceLayer | None:
     """Fit the layer on the training scenes, and its bias on the validation scenes; None if there are too few.
 
     The bias is such that the detector's threshold, applied to confirmed detections, admits 0.1 false ones a scene.
@@ -76,10 +76,10 @@ def learn_evidence(
     scores = _sigmoid(val.log_odds + val.features @ evidence.weights + evidence.bias)
     threshold = _threshold(val.found, scores, judged)
     shift = _logits(np.array([serving.min_detection, threshold])) @ [1, -1]
-    return Evidence(evidence.weights, evidence.bias + float(shift))
+    return FaceEvidenceLayer(evidence.weights, evidence.bias + float(shift))
 
 
-def fit_evidence(features: Floats, log_odds: Floats, is_face: NDArray[np.bool_]) -> Evidence:
+def fit_evidence(features: Floats, log_odds: Floats, is_face: NDArray[np.bool_]) -> FaceEvidenceLayer:
     """Fit a ridge logistic regression, with the detector's log-odds as its offset, with Newton's method.
 
     Args:
@@ -100,7 +100,7 @@ def fit_evidence(features: Floats, log_odds: Floats, is_face: NDArray[np.bool_])
         if np.abs(step).max() < 1e-6:
             break
     weights = found[:-1] / deviation
-    return Evidence(weights, float(found[-1] - weights @ mean))
+    return FaceEvidenceLayer(weights, float(found[-1] - weights @ mean))
 
 
 def _detected(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model, size: int) -> _Detected:

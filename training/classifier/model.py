@@ -60,7 +60,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class FaceEvidenceLayer:
     """A linear layer on the features that tells faces from what detection mistakes for them (see evidence.py)."""
 
     weights: NDArray[np.float64]
@@ -68,7 +68,7 @@ class Evidence:
 
 
 def serving_model(
-    model: keras.Model, size: int, calibration: Calibration, evidence: Evidence | None = None
+    model: keras.Model, size: int, calibration: Calibration, evidence: FaceEvidenceLayer | None = None
 ) -> keras.Model:
     """Build the graph that ships: RGB 0..255 (N, size, size, 3) → probabilities (N, 3) and projection (N, 16).
 

@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from functions.inference.classify import Classifier
 from functions.inference.decode import Picture
-from functions.inference.detect import UNSURE_SCORE, Detections, Detector, confirmed
+from functions.inference.detect import UNSURE_SCORE, Detections, Detector
 from functions.inference.fetch import open_release
 from functions.inference.prediction import MAX_FACES, PredictOptions
-from functions.inference.score import crop_with_margin, load_models, score
+from functions.inference.score import classify_detection, load_models, score
 from functions.shared.contract import LABELS
 from training.candidate import candidate_release
 from training.detector.metrics import (
@@ -78,16 +78,14 @@ def finder(release: Release) -> Callable[[NDArray[np.uint8]], Found]:
 
     def find_in(pixels: NDArray[np.uint8]) -> Found:
         faces = detector.detect(pixels)
-        labels = classifier.classify([crop_with_margin(pixels, box) for box in faces.boxes])
-        scores = np.array(
-            [
-                confirmed(float(score), label.face_evidence) if score >= unsure else score
-                for score, label in zip(faces.scores, labels, strict=True)
-            ],
-            np.float32,
-        )
+        classified = [
+            classify_detection(pixels, box, score, classifier)
+            for box, score in zip(faces.boxes, faces.scores.tolist(), strict=True)
+        ]
+        confirmed = np.array([score for _, score in classified], np.float32)
+        scores = np.where(faces.scores >= unsure, confirmed, faces.scores)
         order = np.argsort(-scores, kind="stable")
-        probabilities = np.array([one.probabilities for one in labels]).reshape(-1, len(LABELS))
+        probabilities = np.array([output.probabilities for output, _ in classified]).reshape(-1, len(LABELS))
         return Found(Detections(faces.boxes[order], scores[order]), probabilities[order])
 
     return find_in

@@ -51,10 +51,10 @@ const CHALLENGES = {
   alike: ["mask", "Both models do equally well"],
 };
 
-/** The live release and its challenger, side by side. */
-function challenge({ shadow, live, challenger, agreement, verdict }) {
+/** The serving release and its challenger, side by side. */
+function challenge({ shadow, live: serving, challenger, agreement, verdict }) {
   const [label, title] = CHALLENGES[verdict] ?? ["uncertain", verdict];
-  const rows = [["Live", live], ["Challenger", challenger]].map(([name, side]) => make("tr", {},
+  const rows = [["Serving", serving], ["Challenger", challenger]].map(([name, side]) => make("tr", {},
     make("th", { scope: "row" }, `${name}, ${side.model_version}`),
     ...[
       String(side.pictures),
@@ -64,7 +64,7 @@ function challenge({ shadow, live, challenger, agreement, verdict }) {
     ].map((text) => make("td", {}, text))));
   const head = ["Model", "Pictures", ...LABELS.map((one) => WORDS[one]), "Median time", "Right"];
   const needed = shadow ? `${challenger.needed}`
-    : `${challenger.needed} of the challenger's pictures and ${live.needed} of the live model's`;
+    : `${challenger.needed} of the challenger's pictures and ${serving.needed} of the serving model's`;
   return panel(label, title,
     make("p", {}, shadow ? "The challenger scores every picture and answers none." : "The challenger answers sources of its own."),
     make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Both models" },
