@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maskwatch.client import Client
-    from maskwatch.output import Outcome
+    from maskwatch.output import Response
 
 _SHARE: Final = 0.01  # of all predictions
 
@@ -21,17 +21,17 @@ def in_audit_sample(prediction_id: str) -> bool:
     return int(prediction_id[:8], 16) < _SHARE * 2**32
 
 
-def ask_for_labels(client: Client, sample: Sequence[Outcome]) -> None:
+def ask_for_labels(client: Client, sample: Sequence[Response]) -> None:
     """Ask on the terminal for the actual labels and send them; without a terminal, print the commands that would."""
     if not sample:
         print("maskwatch: none of these pictures is in the audit sample", file=sys.stderr)
-    for outcome in sample:
-        answer = outcome.answer or {}
+    for response in sample:
+        answer = response.answer or {}
         name = str(answer["prediction_id"])
         if not sys.stdin.isatty():
-            print(f"audit sample: {outcome.file}: maskwatch feedback --audit {name} LABEL", file=sys.stderr)
+            print(f"audit sample: {response.file}: maskwatch feedback --audit {name} LABEL", file=sys.stderr)
             continue
-        question = f"{outcome.file} is in the audit sample; predicted: {answer['label']}. "
+        question = f"{response.file} is in the audit sample; predicted: {answer['label']}. "
         choices = {str(number): label for number, label in enumerate(LABELS, 1)}
         offered = ", ".join(f"{number} {label}" for number, label in choices.items())
         label = choices.get(

@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from maskwatch import audit
 from maskwatch.client import LABELS, LOCAL, ApiError, Client, UnreachableError
-from maskwatch.drawing import VIDEO_ENDINGS
+from maskwatch.frame_writer import VIDEO_ENDINGS
 from maskwatch.frames import SourceError
-from maskwatch.output import FORMS, Outcome, compliance_table, printable
+from maskwatch.output import FORMS, Response, compliance_table, printable
 from maskwatch.pictures import ENDINGS, Picture, UsageError, find
 from maskwatch.score import score
 from maskwatch.source import is_video
@@ -91,25 +91,25 @@ def predict(client: Client, options: argparse.Namespace) -> int:
     }
     names = [picture.name for picture in pictures]
     refused = 0
-    sample: list[Outcome] = []
+    sample: list[Response] = []
 
-    def outcomes() -> Iterator[Outcome]:
+    def responses() -> Iterator[Response]:
         nonlocal refused
         with ThreadPoolExecutor(options.connections) as pool:
-            for outcome in pool.map(lambda *job: score(client, query, *job), pictures, copies):
-                refused += outcome.answer is None
+            for response in pool.map(lambda *job: score(client, query, *job), pictures, copies):
+                refused += response.answer is None
                 if (
                     options.audit
-                    and outcome.answer
-                    and audit.in_audit_sample(outcome.answer["prediction_id"])
+                    and response.answer
+                    and audit.in_audit_sample(response.answer["prediction_id"])
                 ):
-                    sample.append(outcome)
+                    sample.append(response)
                 bar.update()
-                yield outcome
+                yield response
 
     # tqdm shows no bar without a terminal, where it would only fill a log.
     with tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False) as bar:
-        for line in FORMS[options.format](outcomes(), names):
+        for line in FORMS[options.format](responses(), names):
             tqdm.write(line, file=sys.stdout)
     if options.audit:
         audit.ask_for_labels(client, sample)

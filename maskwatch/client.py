@@ -13,7 +13,7 @@ import urllib3
 
 LOCAL: Final = ("http://127.0.0.1:3000/", "local")  # address and key of `make run`
 LABELS: Final = ("mask", "no_mask", "incorrect")
-OUTCOMES: Final = (*LABELS, "uncertain")  # possible labels of an answer
+ANSWER_LABELS: Final = (*LABELS, "uncertain")  # possible labels of an answer
 TYPES: Final = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "image/jpeg"),
     ".png": "image/png",

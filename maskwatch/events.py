@@ -16,38 +16,40 @@ Event = dict[str, Any]  # fields of its JSON line
 
 
 @dataclass(frozen=True)
-class Scene:
+class WatchState:
     """The people in front of the camera, and the ids of those with an alert."""
 
     known: Known = NOBODY
     alerted: frozenset[int] = frozenset()
 
 
-def update(scene: Scene, faces: Sequence[Face], now: float, alert_after: float) -> tuple[Scene, list[Event]]:
-    """Return the scene after one more frame, and the events.
+def update(
+    state: WatchState, faces: Sequence[Face], now: float, alert_after: float
+) -> tuple[WatchState, list[Event]]:
+    """Return the state after one more frame, and the events.
 
     Args:
-        scene: The scene after the previous frame.
+        state: The state after the previous frame.
         faces: The faces in this frame.
         now: Time of the frame in seconds.
         alert_after: Seconds without a mask after which an alert for a person begins.
     """
-    known = follow(scene.known, faces, now)
+    known = follow(state.known, faces, now)
     alerted = frozenset(track.id for track in without_mask(known, now, alert_after))
-    return _with_events(scene, Scene(known, alerted))
+    return _with_events(state, WatchState(known, alerted))
 
 
-def leave(scene: Scene) -> tuple[Scene, list[Event]]:
-    """Return the scene after everybody has left, and the events."""
-    return _with_events(scene, Scene(follow(scene.known, [], math.inf)))
+def leave(state: WatchState) -> tuple[WatchState, list[Event]]:
+    """Return the state after everybody has left, and the events."""
+    return _with_events(state, WatchState(follow(state.known, [], math.inf)))
 
 
-def nearest(scene: Scene) -> Track | None:
+def largest(state: WatchState) -> Track | None:
     """Return the person with the largest face, or None if there is nobody."""
-    return max(people(scene.known), key=lambda track: track.box["width"] * track.box["height"], default=None)
+    return max(people(state.known), key=lambda track: track.box["width"] * track.box["height"], default=None)
 
 
-def _with_events(before: Scene, after: Scene) -> tuple[Scene, list[Event]]:
+def _with_events(before: WatchState, after: WatchState) -> tuple[WatchState, list[Event]]:
     count = {
         "in_view": counts(Counter(track.label for track in people(after.known))),
         "so_far": tally(after.known),
@@ -56,7 +58,7 @@ def _with_events(before: Scene, after: Scene) -> tuple[Scene, list[Event]]:
     return after, [event | count for event in _events(before, after)]
 
 
-def _events(before: Scene, after: Scene) -> Iterator[Event]:
+def _events(before: WatchState, after: WatchState) -> Iterator[Event]:
     were = {track.id: track for track in people(before.known)}
     are = {track.id: track for track in people(after.known)}
     for track in (were | are).values():

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-LONGEST: Final = 30.0  # seconds; maximum wait for a camera or the service, and until everybody counts as gone
+MAX_WAIT: Final = (
+    30.0  # seconds; maximum wait for a camera or the service, and until everybody counts as gone
+)
 _ADDRESSES: Final = ("rtsp://", "rtsps://", "http://", "https://")
 
 
@@ -47,7 +49,7 @@ class Frame:
 def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None]:
     """Read frames in a thread, and yield the newest on each iteration.
 
-    Yield None after `LONGEST` seconds without a frame. Set `stopped` at the end, which must end `frames`.
+    Yield None after `MAX_WAIT` seconds without a frame. Set `stopped` at the end, which must end `frames`.
     """
     latest: Queue[Frame] = Queue(1)
     errors: list[Exception] = []
@@ -72,7 +74,7 @@ def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None]:
             except Empty:
                 if not was_alive:
                     break
-                if time.monotonic() - given > LONGEST:
+                if time.monotonic() - given > MAX_WAIT:
                     given = time.monotonic()
                     yield None
                 continue
@@ -105,6 +107,6 @@ def name_of(source: str) -> str:
     return f"{scheme}://{'…' if '@' in rest[len(authority) :] else authority.rpartition('@')[2]}"
 
 
-def say(text: str) -> None:
+def warn(text: str) -> None:
     """Print a message for the operator to standard error."""
     print(f"maskwatch: {printable(text)}", file=sys.stderr, flush=True)

@@ -11,14 +11,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from maskwatch.client import OUTCOMES
+from maskwatch.client import ANSWER_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 COLUMNS: Final = (
     *("file", "status", "label", "confidence", "faces"),
-    *(f"faces_{label}" for label in OUTCOMES),
+    *(f"faces_{label}" for label in ANSWER_LABELS),
     *("detail", "model_version", "prediction_id"),
 )
 BOM: Final = "\ufeff"  # Excel recognises UTF-8 by it
@@ -30,8 +30,8 @@ Row = dict[str, Any]  # by column
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The outcome for one picture: an answer or a refusal.
+class Response:
+    """The response of the API for one picture: an answer or a refusal.
 
     Attributes:
         file: Name of the picture.
@@ -52,57 +52,59 @@ def scored(prediction: Mapping[str, Any]) -> Row:
     return {
         "status": "scored",
         "faces": counts["faces"],
-        **{f"faces_{label}": counts[label] for label in OUTCOMES},
+        **{f"faces_{label}": counts[label] for label in ANSWER_LABELS},
         **{name: prediction[name] for name in ("label", "confidence", "model_version", "prediction_id")},
     }
 
 
-def as_table(outcomes: Iterable[Outcome], names: Sequence[str]) -> Iterator[str]:
+def as_table(responses: Iterable[Response], names: Sequence[str]) -> Iterator[str]:
     """Yield the lines of a table, with totals at the end; `names` are those of all pictures, for the column width."""
     file = max(len(printable(name)) for name in names)
     labels: Counter[str] = Counter()
     faces: Counter[str] = Counter()
-    for outcome in outcomes:
+    for response in responses:
         if not labels:
-            yield f"{'file':{file}}  {'label':9}  confidence  faces" + "".join(f"{n:>11}" for n in OUTCOMES)
-        name = printable(outcome.file)
-        if outcome.answer is None:
+            yield f"{'file':{file}}  {'label':9}  confidence  faces" + "".join(
+                f"{n:>11}" for n in ANSWER_LABELS
+            )
+        name = printable(response.file)
+        if response.answer is None:
             labels["refused"] += 1
-            yield f"{name:{file}}  refused: {printable(outcome.detail)}"
+            yield f"{name:{file}}  refused: {printable(response.detail)}"
             continue
-        label, counts = outcome.answer["label"], outcome.answer["summary"]
+        label, counts = response.answer["label"], response.answer["summary"]
         labels[label] += 1
         faces.update(counts)
-        numbers = "".join(f"{counts[label] or '':>11}" for label in OUTCOMES)
-        yield f"{name:{file}}  {label:9}  {outcome.answer['confidence']:10.1%}  {counts['faces']:5}{numbers}"
+        numbers = "".join(f"{counts[label] or '':>11}" for label in ANSWER_LABELS)
+        yield f"{name:{file}}  {label:9}  {response.answer['confidence']:10.1%}  {counts['faces']:5}{numbers}"
     if labels.total() > 1:
-        parts = [f"{labels[label]:,} {label}" for label in (*OUTCOMES, "refused") if labels[label]]
+        parts = [f"{labels[label]:,} {label}" for label in (*ANSWER_LABELS, "refused") if labels[label]]
         yield f"{labels.total():,} pictures: {', '.join(parts)}"
-        parts = [f"{faces[label]:,} {label}" for label in OUTCOMES if faces[label]]
+        parts = [f"{faces[label]:,} {label}" for label in ANSWER_LABELS if faces[label]]
         yield f"{faces['faces']:,} faces{': ' if parts else ''}{', '.join(parts)}"
 
 
-def as_json(outcomes: Iterable[Outcome], _: Sequence[str]) -> Iterator[str]:
+def as_json(responses: Iterable[Response], _: Sequence[str]) -> Iterator[str]:
     """Yield a JSON object per picture: its file, its status, and the API's answer or the reason for the refusal."""
-    for outcome in outcomes:
-        if outcome.answer is None:
-            row = {"status": "refused", "problem": outcome.kind, "detail": outcome.detail}
+    for response in responses:
+        if response.answer is None:
+            row = {"status": "refused", "problem": response.kind, "detail": response.detail}
         else:
-            row = {"status": "scored", **outcome.answer}
+            row = {"status": "scored", **response.answer}
         # If the output is not UTF-8, a character that it lacks would be written as an escape that is not JSON.
-        yield json.dumps({"file": outcome.file} | row, ensure_ascii=sys.stdout.encoding.lower() != "utf-8")
+        yield json.dumps({"file": response.file} | row, ensure_ascii=sys.stdout.encoding.lower() != "utf-8")
 
 
-def as_csv(outcomes: Iterable[Outcome], _: Sequence[str]) -> Iterator[str]:
+def as_csv(responses: Iterable[Response], _: Sequence[str]) -> Iterator[str]:
     """Yield a header with the columns, and a line per picture."""
     yield BOM + _line(COLUMNS)
-    for outcome in outcomes:
-        row = scored(outcome.answer) if outcome.answer else {"status": "refused", "detail": outcome.detail}
-        row |= {"file": outcome.file}
+    for response in responses:
+        row = scored(response.answer) if response.answer else {"status": "refused", "detail": response.detail}
+        row |= {"file": response.file}
         yield _line([row.get(column, "") for column in COLUMNS])
 
 
-FORMS: Final[Mapping[str, Callable[[Iterable[Outcome], Sequence[str]], Iterator[str]]]] = {
+FORMS: Final[Mapping[str, Callable[[Iterable[Response], Sequence[str]], Iterator[str]]]] = {
     "table": as_table,
     "json": as_json,
     "csv": as_csv,
@@ -113,11 +115,11 @@ def compliance_table(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a table of an answer of GET /compliance, with shares in percent."""
     source = max([len(row["source"]) for row in found["rows"]] + [6])
     yield f"{'time':16}  {'source':{source}}  pictures     faces" + "".join(
-        f"{label:>11}" for label in OUTCOMES
+        f"{label:>11}" for label in ANSWER_LABELS
     )
     rows = [*found["rows"], {"time": "total", "source": ""} | found["total"]]
     for row in rows:
-        shares = [row[f"share_{label}"] for label in OUTCOMES]
+        shares = [row[f"share_{label}"] for label in ANSWER_LABELS]
         numbers = "".join(f"{'' if share is None else format(share, '.1%'):>11}" for share in shares)
         time = row["time"][: 10 if found["by"] == "day" else 16].replace("T", " ")
         yield f"{time:16}  {row['source']:{source}}  {row['pictures']:8,}  {row['faces']:8,}{numbers}"

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from maskwatch.frames import LONGEST
+from maskwatch.frames import MAX_WAIT
 
 if TYPE_CHECKING:
     from maskwatch.client import ApiError
 
-_SLOWEST: Final = 32  # maximum slowdown
+_MAX_SLOWDOWN: Final = 32
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Pace:
     def refused(self, refusal: ApiError) -> tuple[Pace, float]:
         """Return the pace after a refusal, and the seconds to wait.
 
-        The wait is what the service asks for, but at least an exponential backoff of up to `LONGEST`.
+        The wait is what the service asks for, but at least an exponential backoff of up to `MAX_WAIT`.
         """
         throttled = refusal.status == HTTPStatus.TOO_MANY_REQUESTS
-        slowdown = min(self.slowdown * 2, _SLOWEST) if throttled else self.slowdown
-        wait = max(refusal.after, min(2.0 ** min(self.failures, 10), LONGEST))
+        slowdown = min(self.slowdown * 2, _MAX_SLOWDOWN) if throttled else self.slowdown
+        wait = max(refusal.after, min(2.0 ** min(self.failures, 10), MAX_WAIT))
         return replace(self, failures=self.failures + 1, slowdown=slowdown), wait

@@ -76,7 +76,7 @@ def find(names: Iterable[str]) -> tuple[list[Picture], int]:
         if name == "-":
             pictures.append(Picture(name, Path("stdin.jpg"), None))
         elif path.is_dir():
-            files, others = within(path)
+            files, others = list_pictures(path)
             if not files:
                 raise UsageError(f"{name} has no files named {ENDINGS}")
             left_out += others
@@ -89,7 +89,7 @@ def find(names: Iterable[str]) -> tuple[list[Picture], int]:
     return pictures, left_out
 
 
-def within(folder: Path) -> tuple[list[Path], int]:
+def list_pictures(folder: Path) -> tuple[list[Path], int]:
     """Return the files below a folder that have a picture's ending, sorted, and the number of other files.
 
     Hidden files count as neither. Unreadable folders and broken links count as pictures, so that reading them fails
@@ -115,7 +115,7 @@ def upright(data: bytes) -> Image.Image:
         return ImageOps.exif_transpose(image)
 
 
-def check(data: bytes) -> None:
+def check_jpeg(data: bytes) -> None:
     """Check for damage that libjpeg only warns of, and Pillow ignores.
 
     Raises:
@@ -130,7 +130,7 @@ def check(data: bytes) -> None:
             raise OSError(f"it is damaged or cut short ({error})") from error
 
 
-def shrunk(data: bytes) -> tuple[bytes, tuple[int, int]]:
+def scaled_down(data: bytes) -> tuple[bytes, tuple[int, int]]:
     """Scale a picture down to `SENT_PIXELS`.
 
     Returns:
@@ -139,7 +139,7 @@ def shrunk(data: bytes) -> tuple[bytes, tuple[int, int]]:
     Raises:
         OSError: It is not a readable picture, or is damaged.
     """
-    check(data)
+    check_jpeg(data)
     file = io.BytesIO()
     with _opened(data) as image:
         width, height = image.size
@@ -150,7 +150,7 @@ def shrunk(data: bytes) -> tuple[bytes, tuple[int, int]]:
     return file.getvalue(), (height, width) if swapped else (width, height)
 
 
-def as_in(original: tuple[int, int], answer: Mapping[str, Any]) -> dict[str, Any]:
+def scale_boxes(answer: Mapping[str, Any], original: tuple[int, int]) -> dict[str, Any]:
     """Return an answer about a smaller copy with its boxes scaled to the original's width and height."""
     width, height = original
     across, down = width / answer["image"]["width"], height / answer["image"]["height"]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from maskwatch.client import ApiError, Client, UnreachableError
 from maskwatch.draw import draw
-from maskwatch.output import Outcome
-from maskwatch.pictures import MAX_BYTES, Picture, as_in, shrunk, upright
+from maskwatch.output import Response
+from maskwatch.pictures import MAX_BYTES, Picture, scale_boxes, scaled_down, upright
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ SIZE: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy a
 _QUALITY: Final = 90  # of an annotated JPEG
 
 
-def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path | None) -> Outcome:
+def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path | None) -> Response:
     """Score one picture, and draw the answer.
 
     Args:
@@ -39,12 +39,12 @@ def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path
             copy.parent.mkdir(parents=True, exist_ok=True)
             draw(upright(data), answer).save(copy, quality=_QUALITY)
     except OSError as error:
-        return Outcome(picture.name, None, str(error))
+        return Response(picture.name, None, str(error))
     except ApiError as refusal:
         if isinstance(refusal, UnreachableError) or refusal.kind in FATAL:
             raise
-        return Outcome(picture.name, None, str(refusal), refusal.kind)
-    return Outcome(picture.name, answer)
+        return Response(picture.name, None, str(refusal), refusal.kind)
+    return Response(picture.name, answer)
 
 
 def _predict(client: Client, query: Mapping[str, str], data: bytes) -> dict[str, Any]:
@@ -54,5 +54,5 @@ def _predict(client: Client, query: Mapping[str, str], data: bytes) -> dict[str,
         except ApiError as refusal:
             if refusal.kind not in SIZE:
                 raise
-    smaller, original = shrunk(data)
-    return as_in(original, client.predict(smaller, **query))
+    smaller, original = scaled_down(data)
+    return scale_boxes(client.predict(smaller, **query), original)

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from maskwatch.frames import Frame, SourceError, is_address, is_device, newest, say
-from maskwatch.pictures import MAX_BYTES, MAX_PIXELS, UsageError, check, upright, within
+from maskwatch.frames import Frame, SourceError, is_address, is_device, newest, warn
+from maskwatch.pictures import MAX_BYTES, MAX_PIXELS, UsageError, check_jpeg, list_pictures, upright
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -78,10 +78,10 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
             given = found
             try:
                 data = found[1].read_bytes()
-                check(data)
+                check_jpeg(data)
                 image = upright(data).convert("RGB")
             except OSError as error:
-                say(f"{found[1]} is skipped: {error}")
+                warn(f"{found[1]} is skipped: {error}")
             else:
                 fits = len(data) <= MAX_BYTES and image.width * image.height <= MAX_PIXELS
                 image.thumbnail((_SIDE, _SIDE))
@@ -92,7 +92,7 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
 def _newest_in(folder: Path) -> tuple[int, Path, int] | None:
     """Return when the newest picture changed, its path and its size."""
     found = []
-    for file in within(folder)[0]:
+    for file in list_pictures(folder)[0]:
         with suppress(OSError):  # it was just removed, or is a broken link
             found.append((file.stat(), file))
     return max(((status.st_ctime_ns, file, status.st_size) for status, file in found), default=None)

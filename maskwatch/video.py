@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import av
 
-from maskwatch.frames import LONGEST, Frame, SourceError, is_address, is_device, name_of, say
+from maskwatch.frames import MAX_WAIT, Frame, SourceError, is_address, is_device, name_of, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,7 +80,7 @@ def _camera(source: str, container: InputContainer, stopped: Event) -> Iterator[
                 stretch = stream.sample_aspect_ratio
                 for picture in _decode(_up_to_date(container.demux(video=0))):
                     if failures:
-                        say(f"{name} is back")
+                        warn(f"{name} is back")
                     failures = 0
                     yield _frame(picture, time.monotonic(), stretch, opened)
                     if stopped.is_set():
@@ -94,13 +94,13 @@ def _camera(source: str, container: InputContainer, stopped: Event) -> Iterator[
 
 
 def _reopen(source: str, why: str, failures: int, stopped: Event) -> tuple[InputContainer | None, int]:
-    """Open a camera again with exponential backoff up to `LONGEST`; return None when stopped."""
+    """Open a camera again with exponential backoff up to `MAX_WAIT`; return None when stopped."""
     said = ""
     while True:
         if why != said:
-            say(f"{why}; trying again")
+            warn(f"{why}; trying again")
         said = why
-        if stopped.wait(min(2.0 ** min(failures, 10), LONGEST)):
+        if stopped.wait(min(2.0 ** min(failures, 10), MAX_WAIT)):
             return None, failures
         failures += 1
         try:

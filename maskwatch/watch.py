@@ -14,9 +14,9 @@ from threading import Event as Flag
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from maskwatch.client import ApiError, Client, UnreachableError
-from maskwatch.drawing import open_drawing
-from maskwatch.events import Scene, leave, nearest, update
-from maskwatch.frames import LONGEST, Frame, say
+from maskwatch.events import WatchState, largest, leave, update
+from maskwatch.frame_writer import open_frame_writer
+from maskwatch.frames import MAX_WAIT, Frame, warn
 from maskwatch.pace import Pace
 from maskwatch.signals import deferred_signals
 from maskwatch.source import frames_of, is_video
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from maskwatch.drawing import Drawing
     from maskwatch.events import Event
+    from maskwatch.frame_writer import FrameWriter
 
 _QUALITY: Final = 80  # of the JPEG that is sent
 _MIN_INTERVAL: Final = 0.02  # minimum seconds between frames of a video without a speed
@@ -71,8 +71,10 @@ def watch(
         stack.enter_context(suppress(KeyboardInterrupt))
         with waiting():
             frames = stack.enter_context(closing(frames_of(source, rate, speed, Flag())))
-        draw = open_drawing(draw_to, stack) if draw_to else None
-        watcher = _Watcher(client, waiting, name, 1 / rate, math.inf if every else LONGEST, alert_after, draw)
+        draw = open_frame_writer(draw_to, stack) if draw_to else None
+        watcher = _Watcher(
+            client, waiting, name, 1 / rate, math.inf if every else MAX_WAIT, alert_after, draw
+        )
 
         def take() -> Frame | Literal[False] | None:
             with waiting():
@@ -103,20 +105,20 @@ class _Watcher:
         waiting: Callable[[], AbstractContextManager[None]],
         name: str | None,
         interval: float,
-        longest: float,
+        max_gap: float,
         alert_after: float,
-        draw: Drawing | None,
+        draw: FrameWriter | None,
     ) -> None:
         self._client, self._waiting, self._name = client, waiting, name
         self._interval, self._alert_after, self._draw = interval, alert_after, draw
-        self._longest = longest  # seconds of waiting or interruption after which everybody has left
+        self._max_gap = max_gap  # seconds of waiting or interruption after which everybody has left
         self._run = token_hex(3)  # distinguishes the stays of two runs
-        self._scene, self.pace = Scene(), Pace()
+        self._state, self.pace = WatchState(), Pace()
         self._first: Frame | None = None  # the first frame that was answered
         self._last: Frame | None = None
         self._waited = 0.0  # seconds of waiting for the service since the last answered frame
         self._missed = 0.0  # seconds of interruptions, which do not count for alerts
-        self._said = ""
+        self._warned = ""
 
     def ask(self, file: bytes) -> Mapping[str, Any] | None:
         """Return the answer for a frame, empty if the service cannot read it; None after waiting for a retry.
@@ -124,21 +126,21 @@ class _Watcher:
         Raises:
             ApiError: The service refuses all frames, or was never reached.
         """
-        person = nearest(self._scene)
+        person = largest(self._state)
         query = {"source": self._name, "track": person and f"{self._run}-{person.id}"}
         try:
             with self._waiting():
                 answer = self._client.predict(file, **{k: v for k, v in query.items() if v})
         except ApiError as refusal:
             if refusal.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-                self._say_once(refusal)
+                self._warn_once(refusal)
                 return {}
             self._wait_out(refusal)
             return None
         self.pace = self.pace.answered()
-        if self._said:
-            say("the service answers again")
-        self._said = ""
+        if self._warned:
+            warn("the service answers again")
+        self._warned = ""
         return answer
 
     def _wait_out(self, refusal: ApiError) -> None:
@@ -148,25 +150,25 @@ class _Watcher:
             unreachable and not self._first
         ):
             raise refusal
-        self._say_once(refusal)
+        self._warn_once(refusal)
         self.pace, wait = self.pace.refused(refusal)
         self._waited += wait
-        if self._waited > self._longest:
+        if self._waited > self._max_gap:
             self.leave()
         with self._waiting():
             time.sleep(wait)
 
-    def _say_once(self, refusal: ApiError) -> None:
-        if str(refusal) != self._said:  # the same message only once
-            say(str(refusal))
-        self._said = str(refusal)
+    def _warn_once(self, refusal: ApiError) -> None:
+        if str(refusal) != self._warned:  # the same message only once
+            warn(str(refusal))
+        self._warned = str(refusal)
 
     def see(self, frame: Frame, image: Image.Image, answer: Mapping[str, Any]) -> None:
         """Track people over one more frame, and print the events."""
         first, last = self._first or frame, self._last or frame
         if self._waited or frame.opened != last.opened:
             gap = frame.time - last.time
-            if gap > self._longest:
+            if gap > self._max_gap:
                 self.leave()
             else:
                 self._missed += max(gap - self._interval, 0)
@@ -180,19 +182,19 @@ class _Watcher:
             )
             for face in answer["faces"]
         ]
-        self._scene, events = update(self._scene, faces, now, self._alert_after)
+        self._state, events = update(self._state, faces, now, self._alert_after)
         self._print(events)
         if self._draw:
-            in_view = [track for track in self._scene.known.tracks if track.last == now]
+            in_view = [track for track in self._state.known.tracks if track.last == now]
             try:
                 self._draw(image, frame.time - first.time, in_view, events)
             except OSError as error:  # such as a full disk, which must not stop events
-                say(f"drawing stopped: {error}")
+                warn(f"drawing stopped: {error}")
                 self._draw = None
 
     def leave(self) -> None:
         """End all stays, and print the events."""
-        self._scene, events = leave(self._scene)
+        self._state, events = leave(self._state)
         self._print(events)
 
     def _print(self, events: Sequence[Event]) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import boto3
 
-from functions.shared.record import as_record
+from functions.shared.record import parse_record
 
 TABLE = "alerts"
 ENVIRONMENT = {
@@ -70,7 +70,7 @@ def line(
 
 def record(time, *labels, **fields):
     """Return the record that the Alerts function reads from `line`."""
-    found = as_record(json.loads(line(time, *labels, **fields)))
+    found = parse_record(json.loads(line(time, *labels, **fields)))
     assert found
     return found
 

@@ -68,9 +68,8 @@ def jpeg_of_scans(width: int, height: int, scans: int, *, sampling=FULL, fill: b
         sampling: Of the components.
         fill: What stands before each marker of a scan.
     """
-    runs = math.ceil(
-        blocks(width, height, GREY) / 16384
-    )  # EOB14: a run of blocks whose length is in the next 14 bits
+    # EOB14: a run of blocks whose length is in the next 14 bits.
+    runs = math.ceil(blocks(width, height, GREY) / 16384)
     first = scan(range(1, len(sampling) + 1), 0, 0, zeros(blocks(width, height, sampling)))
     more = fill + scan([1], 1, 63, zeros(15 * runs))
     body = frame(0xC2, width, height, sampling) + tables(0xE0) + first + more * (scans - 1)

@@ -96,7 +96,7 @@ def encode(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
     return file.getvalue()
 
 
-def draw_film(length: int) -> bytes:
+def draw_mjpeg(length: int) -> bytes:
     """Draw two people with masks who sway in front of a wall, as motion JPEG of 640x480 with `count` frames."""
     frames = []
     for number in range(length):

@@ -12,7 +12,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -21,16 +21,15 @@ from functions.drift.features import to_sample
 from functions.inference.decode import decode
 from functions.inference.prediction import PredictOptions
 from functions.inference.record import to_record
-from functions.inference.release import MANIFEST, ReleaseError, load_release
+from functions.inference.release import ReleaseError, load_release
 from functions.inference.score import Models, load_models, score
 from functions.shared.problem import InputError
+from functions.shared.release_files import BASELINE, MANIFEST
 from training.classifier.dataset import find, load
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-BASELINE: Final = "baseline.json"
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,11 @@ def against_floor(comparisons: Iterable[Comparison]) -> list[Comparison]:
     return [Comparison(**{**asdict(one), "figure": f"floor {one.figure}"}) for one in comparisons]
 
 
-def verdict(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[str, Any]:
-    """Return the content of `gate.json`; the first comparison must be that of the whole test set."""
+def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[str, Any]:
+    """Decide whether a candidate passes, and return the content of `gate.json`.
+
+    The first comparison must be that of the whole test set.
+    """
     first = comparisons[0]
     worse = [one.figure for one in comparisons if one.verdict == WORSE]
     not_shown = [one for one in comparisons if one.verdict == NOT_SHOWN]

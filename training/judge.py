@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from functions.inference.fetch import open_release
-from functions.inference.release import MANIFEST, ReleaseError
+from functions.inference.release import ReleaseError
+from functions.shared.release_files import MANIFEST
 from training.baseline import write_baseline
 from training.candidate import candidate_release, open_serving
 from training.classifier import gate as classifier_gate

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from functions.drift.accuracy import share
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -85,16 +87,9 @@ def calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int 
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95% interval of a share (Wilson 1927), which is valid for small counts and shares near 1."""
-    z = 1.959964
-    if not count:
-        return 0.0, 1.0
-    share, spread = (
-        hits / count,
-        z * np.sqrt(hits / count * (1 - hits / count) / count + (z / count) ** 2 / 4),
-    )
-    middle, scale = share + z**2 / (2 * count), 1 + z**2 / count
-    return max(float((middle - spread) / scale), 0.0), min(float((middle + spread) / scale), 1.0)
+    """Return the 95% interval of a share, which is valid for small counts and shares near 1; (0, 1) for none."""
+    found = share(hits, count)
+    return (found.low, found.high) if found else (0.0, 1.0)
 
 
 def bootstrap_interval(

@@ -20,6 +20,7 @@ from functions.inference.release import Network
 from training.detector.evaluate import FALSE_PER_PICTURE
 from training.detector.metrics import average_precision, match, recall_at
 from training.detector.scenes import MIN_FACE, to_find
+from training.detector.teacher import CENTERFACE_SHIFTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
     Finder = Callable[[NDArray[np.uint8]], Detections]  # RGB (H, W, 3) to faces in its pixels
 
 LOWEST_SCORE: Final = 0.05
-# Shifts of left, top, right and bottom, relative to the box's sides.
-CENTERFACE_MOVES: Final = (-0.027, 0.110, 0.039, 0.058)
-AIZOO_MOVES: Final = (-0.027, 0.120, 0.040, 0.066)
+AIZOO_SHIFTS: Final = (-0.027, 0.120, 0.040, 0.066)  # as those of CenterFace
 
 # AIZOO's SSD: cells per side with two anchor sizes, relative to the picture, and further aspect ratios of the first.
 _AIZOO_SIZE: Final = 260
@@ -57,7 +56,7 @@ def centerface() -> Finder:
     def find(pixels: NDArray[np.uint8]) -> Detections:
         network.in_shape = pixels.shape[1::-1]
         found, _ = network(pixels, threshold=LOWEST_SCORE)
-        return moved(Detections(found[:, :4], found[:, 4]), CENTERFACE_MOVES)
+        return shifted(Detections(found[:, :4], found[:, 4]), CENTERFACE_SHIFTS)
 
     return find
 
@@ -81,7 +80,7 @@ def aizoo(file: Path) -> Finder:
             (width, height), 2
         )
         kept = non_maximum_suppression(boxes, _AIZOO_OVERLAP)
-        return moved(Detections(boxes[kept].astype(np.float32), scores[likely[kept]]), AIZOO_MOVES)
+        return shifted(Detections(boxes[kept].astype(np.float32), scores[likely[kept]]), AIZOO_SHIFTS)
 
     return find
 
@@ -99,10 +98,10 @@ def aizoo_anchors() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return np.concatenate(centres).astype(np.float32), np.concatenate(sides).astype(np.float32)
 
 
-def moved(found: Detections, moves: tuple[float, float, float, float]) -> Detections:
+def shifted(found: Detections, shifts: tuple[float, float, float, float]) -> Detections:
     """Return detections with their edges shifted, relative to the boxes' sides."""
     extents = np.tile(found.boxes[:, 2:] - found.boxes[:, :2], 2)
-    return Detections((found.boxes + np.array(moves, np.float32) * extents).astype(np.float32), found.scores)
+    return Detections((found.boxes + np.array(shifts, np.float32) * extents).astype(np.float32), found.scores)
 
 
 def compare(finders: dict[str, Finder], scenes: Sequence[Scene]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from functions.inference.release import Network
     from training.tables import MarkedBox, SceneEntry
 
-REPORT: Final = "prepared.json"
+PREPARED: Final = "prepared.json"
 DOUBTFUL: Final = "doubtful.csv"
 SURE: Final = 0.95  # probability of another label from which a picture's label is doubtful
 
@@ -169,7 +169,7 @@ def write(
     Raises:
         TrainingError: `out` contains something else, or the disk is too small.
     """
-    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
+    if out.is_dir() and any(out.iterdir()) and not (out / PREPARED).is_file():
         raise TrainingError(f"{out} contains something else; choose another folder")
     crops = {
         sample.example.path: Path(
@@ -197,7 +197,7 @@ def write(
     )
     if scenes:
         _write_scenes(fresh, scenes, frames)
-    (fresh / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    (fresh / PREPARED).write_text(json.dumps(report, indent=1) + "\n")
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
 

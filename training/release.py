@@ -13,15 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.inference.release import (
-    MANIFEST,
-    SMALL_CLASSIFIER,
-    Release,
-    ReleaseError,
-    load_release,
-)
+from functions.inference.release import SMALL_CLASSIFIER, Release, ReleaseError, load_release
 from functions.shared.contract import LABELS
-from training.baseline import BASELINE
+from functions.shared.release_files import BASELINE, MANIFEST
 from training.candidate import candidate_release, open_serving
 from training.commit import git_commit
 from training.errors import TrainingError

@@ -23,7 +23,7 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from functions.inference.release import MANIFEST
+from functions.shared.release_files import MANIFEST
 from training.commit import git_commit
 from training.files import CONVERSION, GATE, METRICS, SCORES, STATE
 
@@ -40,9 +40,8 @@ CANDIDATE, PASSED = "candidate", "passed"
 
 def client(uri: str | None = None) -> MlflowClient:
     """Return a client of the store in MLFLOW_TRACKING_URI, or of the local one."""
-    os.environ.setdefault(
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"
-    )  # 7, the default, delay an epoch for minutes
+    # 7, the default, delay an epoch for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         LOCAL.mkdir(exist_ok=True)

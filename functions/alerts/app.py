@@ -18,12 +18,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.alerts.counts import count_keys
 from functions.alerts.notify import notify_people, notify_systems
-from functions.alerts.precision import precision_of, read_manifest
+from functions.alerts.precision import precision_of
 from functions.alerts.settings import read_settings
 from functions.alerts.store import Store
 from functions.alerts.watch import Watch, load_rules
 from functions.shared.emf import emf_line
-from functions.shared.record import as_record
+from functions.shared.record import parse_record
+from functions.shared.release_files import MANIFEST, file_of_release, read_file
 from functions.shared.s3 import create_client
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def unpack(event: Mapping[str, Any]) -> tuple[dict[str, list[Record]], int]:
     unreadable = 0
     for line in delivery["logEvents"] if delivery["messageType"] == "DATA_MESSAGE" else ():
         try:
-            record = as_record(json.loads(line["message"]))
+            record = parse_record(json.loads(line["message"]))
             if record and record.body is not None and not (record.shadow or record.rescored):
                 count_keys(record)  # raises if the record cannot be counted
                 found[record.source].append(record)
@@ -107,4 +108,6 @@ def _precision(version: str, lowest: Mapping[str, int]) -> dict[str, Precision]:
 
 @cache
 def _manifest() -> dict[str, Any]:
-    return read_manifest(s3, settings.model_uri)
+    file = read_file(s3, file_of_release(settings.model_uri, MANIFEST))
+    manifest: dict[str, Any] = json.loads(file or b"")  # a missing one is not JSON, either
+    return manifest

@@ -13,8 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from functions.alerts.rules import STEPS
-from functions.shared.contract import OUTCOMES, UNCERTAIN
-from functions.shared.record import label_of_stay
+from functions.shared.contract import ANSWER_LABELS, UNCERTAIN, label_of_stay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,5 +122,5 @@ def count_faces(buckets: Iterable[Bucket], min_level: int) -> FaceCounts:
         labels[name] += 1
         lowest[name] = min(levels[track, name], lowest.get(name, STEPS))
     return FaceCounts(
-        labels.total(), len(stays), {label: labels[label] for label in OUTCOMES}, lowest, version
+        labels.total(), len(stays), {label: labels[label] for label in ANSWER_LABELS}, lowest, version
     )

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from functions.alerts.alert import Precision
 from functions.alerts.counts import VIOLATIONS
 from functions.alerts.rules import STEPS
 from functions.shared.contract import LABELS
-from functions.shared.s3 import parse_uri, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_BAKED: Final = Path(__file__).parents[1] / "inference" / "model"
-_MANIFEST: Final = "manifest.json"
-
-
-def read_manifest(s3: Any, model_uri: str) -> dict[str, Any]:
-    """Return a release's manifest.
-
-    Args:
-        s3: A boto3 client.
-        model_uri: s3://bucket/models/version/; empty for the release in the image.
-
-    Raises:
-        ValueError: There is no manifest, or it is not JSON.
-        ClientError: S3 refused the request.
-    """
-    location = parse_uri(model_uri)
-    if location:
-        text = read(s3, location.bucket, f"{location.key.rstrip('/')}/{_MANIFEST}")
-    else:
-        text = (_BAKED / _MANIFEST).read_bytes()
-    manifest: dict[str, Any] = json.loads(text or b"")
-    return manifest
 
 
 def precision_of(

@@ -26,7 +26,7 @@ from functions.shared.contract import ALERTS_PARTITION, alert_sort_key
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from functions.shared.record import Record
 
@@ -87,28 +87,25 @@ class Store:
             numbers = {f":k{i}": {"N": str(count)} for i, count in enumerate(faces.values())}
             ids = {f":i{i}": {"S": name} for i, name in enumerate(left)}
             added = ", ".join(["ids :ids", *(f"#k{i} :k{i}" for i in range(len(faces)))])
-            try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=_key(_source_key(source), bucket_name(start)),
-                    UpdateExpression=f"ADD {added} SET expires = :expires, model_version = :version",
-                    ConditionExpression=" AND ".join(f"NOT contains(ids, {name})" for name in ids),
-                    **({"ExpressionAttributeNames": names} if names else {}),
-                    ExpressionAttributeValues={
-                        **ids,
-                        **numbers,
-                        ":ids": {"SS": list(left)},
-                        ":expires": {"N": str(int(max(now, start)) + BUCKET_TTL)},
-                        ":version": {"S": next(reversed(left.values())).model_version},
-                    },
-                )
-            except ClientError as error:
-                if error_code(error) != _CONDITION:
-                    raise
-                counted = self._ids(source, start)
-                left = {name: record for name, record in left.items() if name not in counted}
-            else:
+            is_written = _write_if(
+                self._client.update_item,
+                TableName=self._table,
+                Key=_key(_source_key(source), bucket_name(start)),
+                UpdateExpression=f"ADD {added} SET expires = :expires, model_version = :version",
+                ConditionExpression=" AND ".join(f"NOT contains(ids, {name})" for name in ids),
+                **({"ExpressionAttributeNames": names} if names else {}),
+                ExpressionAttributeValues={
+                    **ids,
+                    **numbers,
+                    ":ids": {"SS": list(left)},
+                    ":expires": {"N": str(int(max(now, start)) + BUCKET_TTL)},
+                    ":version": {"S": next(reversed(left.values())).model_version},
+                },
+            )
+            if is_written:
                 return len(left)
+            counted = self._ids(source, start)
+            left = {name: record for name, record in left.items() if name not in counted}
         return 0
 
     def _ids(self, source: str, start: int) -> set[str]:
@@ -219,19 +216,14 @@ class Store:
 
     def _change(self, alert: Alert, update: str, condition: str, values: Mapping[str, Any]) -> bool:
         same = "alert_id = :id AND alert_status = :status"
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=_key(_STATES, _source_key(alert.source)),
-                UpdateExpression=update,
-                ConditionExpression=f"{same} AND {condition}" if condition else same,
-                ExpressionAttributeValues={":id": {"S": alert.id}, ":status": {"S": alert.status}, **values},
-            )
-        except ClientError as error:
-            if error_code(error) == _CONDITION:
-                return False
-            raise
-        return True
+        return _write_if(
+            self._client.update_item,
+            TableName=self._table,
+            Key=_key(_STATES, _source_key(alert.source)),
+            UpdateExpression=update,
+            ConditionExpression=f"{same} AND {condition}" if condition else same,
+            ExpressionAttributeValues={":id": {"S": alert.id}, ":status": {"S": alert.status}, **values},
+        )
 
     # ---------------------------------------------------------------------------------------------------- rules
     def rules(self) -> tuple[str, str]:
@@ -248,20 +240,15 @@ class Store:
 
     def set_rules(self, text: str, before: str) -> bool:
         """Replace the rules `before`; return False if somebody else has replaced them meanwhile."""
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item={**_key(_RULES, "current"), "document": {"S": text}},
-                ConditionExpression=(
-                    "attribute_not_exists(document) OR document = :before OR NOT attribute_type(document, :text)"
-                ),
-                ExpressionAttributeValues={":before": {"S": before}, ":text": {"S": "S"}},
-            )
-        except ClientError as error:
-            if error_code(error) == _CONDITION:
-                return False
-            raise
-        return True
+        return _write_if(
+            self._client.put_item,
+            TableName=self._table,
+            Item={**_key(_RULES, "current"), "document": {"S": text}},
+            ConditionExpression=(
+                "attribute_not_exists(document) OR document = :before OR NOT attribute_type(document, :text)"
+            ),
+            ExpressionAttributeValues={":before": {"S": before}, ":text": {"S": "S"}},
+        )
 
     def save_good_rules(self, text: str) -> None:
         """Save valid rules, which are used while the current ones are not valid."""
@@ -293,7 +280,15 @@ class Store:
         return [item for page in pages for item in page["Items"]]
 
 
-_CONDITION: Final = "ConditionalCheckFailedException"
+def _write_if(write: Callable[..., object], **request: Any) -> bool:
+    """Make a conditional write; return False if its condition does not hold."""
+    try:
+        write(**request)
+    except ClientError as error:
+        if error_code(error) != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 NOTIFY_TIMEOUT: Final = 60.0  # seconds
 MAX_ALERT_AGE: Final = 3_600.0  # seconds; older records are counted, but begin no alert
-MAX_RECORD_AGE: Final = (
-    MAX_ALERT_AGE + 60 * MAX_MINUTES
-)  # seconds; older records are in no window and not counted
+# Seconds; older records are in no window and not counted.
+MAX_RECORD_AGE: Final = MAX_ALERT_AGE + 60 * MAX_MINUTES
 MAX_CLOCK_SKEW: Final = 300.0  # seconds; records from further in the future are not counted
 
 

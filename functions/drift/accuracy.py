@@ -78,16 +78,16 @@ class Figures:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def figures(judged: Sequence[LabelledPrediction], of: int) -> Figures:
+def figures(labelled: Sequence[LabelledPrediction], of: int) -> Figures:
     """Return the figures of labelled predictions; `of` is the number of all predictions."""
-    pairs = Counter((one.actual, one.predicted) for one in judged)
+    pairs = Counter((one.actual, one.predicted) for one in labelled)
     confusion = tuple(tuple(pairs[actual, predicted] for predicted in LABELS) for actual in LABELS)
-    n = len(judged)
+    n = len(labelled)
     hits = {label: confusion[i][i] for i, label in enumerate(LABELS)}
     actual = {label: sum(confusion[i]) for i, label in enumerate(LABELS)}
     predicted = {label: sum(row[i] for row in confusion) for i, label in enumerate(LABELS)}
     right = sum(hits.values())
-    effect = design_effect(judged)
+    effect = design_effect(labelled)
     return Figures(
         n=n,
         of=of,
@@ -101,23 +101,23 @@ def figures(judged: Sequence[LabelledPrediction], of: int) -> Figures:
             else None
             for label in LABELS
         },
-        uncertain=share(sum(one.uncertain for one in judged), n, effect),
+        uncertain=share(sum(one.uncertain for one in labelled), n, effect),
         confusion=confusion,
     )
 
 
-def design_effect(judged: Sequence[LabelledPrediction]) -> float:
+def design_effect(labelled: Sequence[LabelledPrediction]) -> float:
     """Return the variance of the accuracy, divided by that of as many independent predictions.
 
     The clusters are the minutes of a source (Rao and Scott 1992). If too few clusters have a wrong or a right
     prediction to estimate how alike their members are, the members of each are assumed to be identical.
     """
     sizes, hits = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
-    for one in judged:
+    for one in labelled:
         cluster = one.source, one.minute
         sizes[cluster] += 1
         hits[cluster] += one.actual == one.predicted
-    n, count = len(judged), len(sizes)
+    n, count = len(labelled), len(sizes)
     if count == n or count < 2:
         return float(max(n, 1)) if count == 1 else 1.0
     p = hits.total() / n

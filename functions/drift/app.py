@@ -32,17 +32,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     started = time.monotonic()
     window = parse_window(event, settings.window_hours, datetime.now(UTC))
-    outcome = run(s3, settings, window, lambda: context.get_remaining_time_in_millis() / 1e3 - RESERVE)
-    report, seconds = outcome.report, time.monotonic() - started
-    for line in metrics.lines(settings.namespace, settings.service, report, outcome.new_findings, seconds):
+    result = run(s3, settings, window, lambda: context.get_remaining_time_in_millis() / 1e3 - RESERVE)
+    report, seconds = result.report, time.monotonic() - started
+    for line in metrics.lines(settings.namespace, settings.service, report, result.new_findings, seconds):
         print(line)  # noqa: T201 -- standard output is Lambda's log
     for note in report.notes:
         logger.warning(note)
-    if outcome.error:
-        raise BaselineError(outcome.error)
+    if result.error:
+        raise BaselineError(result.error)
     found = report.to_json()
     return {
         "verdict": report.verdict,
-        "written": list(outcome.written),
+        "written": list(result.written),
         **{name: found[name] for name in ("window", "counts", "notes")},
     }

@@ -127,7 +127,7 @@ class Tally:
             self.challenger: [one for one in audited if one.model_version == self.challenger],
         }
         hits = {
-            version: [one.predicted == one.actual for one in judged] for version, judged in labelled.items()
+            version: [one.predicted == one.actual for one in sample] for version, sample in labelled.items()
         }
         if shadow:
             labelled[self.challenger] = pairs
@@ -151,13 +151,13 @@ class Tally:
         )
 
     def _side(
-        self, version: str, judged: Sequence[LabelledPrediction], hits: Sequence[bool], needed: int
+        self, version: str, labelled: Sequence[LabelledPrediction], hits: Sequence[bool], needed: int
     ) -> Side:
         times = np.frombuffer(self._times[version], np.float32)
         median, p95 = np.quantile(times, (0.5, 0.95)).round(2).tolist() if len(times) else (None, None)
-        accuracy = share(sum(hits), len(hits), design_effect(judged)) if judged else None
+        accuracy = share(sum(hits), len(hits), design_effect(labelled)) if labelled else None
         labels = self._labels[version]
-        return Side(version, labels.total(), dict(labels), median, p95, len(judged), accuracy, needed)
+        return Side(version, labels.total(), dict(labels), median, p95, len(labelled), accuracy, needed)
 
 
 def _verdict(serving: Side, challenger: Side, p: float | None) -> str:
@@ -172,9 +172,9 @@ def _unpaired(
     serving: Sequence[LabelledPrediction], challenger: Sequence[LabelledPrediction]
 ) -> tuple[tuple[int, int], float | None]:
     """Return how many more labels each release needs, and the p-value of equal accuracy on different sources."""
-    right = [sum(one.predicted == one.actual for one in judged) for judged in (serving, challenger)]
-    effects = [design_effect(judged) for judged in (serving, challenger)]
-    n = [len(judged) / effect for judged, effect in zip((serving, challenger), effects, strict=True)]
+    right = [sum(one.predicted == one.actual for one in sample) for sample in (serving, challenger)]
+    effects = [design_effect(sample) for sample in (serving, challenger)]
+    n = [len(sample) / effect for sample, effect in zip((serving, challenger), effects, strict=True)]
     accuracy = right[0] / len(serving) if len(serving) >= _MIN_LABELS else _ASSUMED_ACCURACY
     enough = labels_needed(accuracy)
     needed = [ceil(max(enough - have, 0) * effect) for have, effect in zip(n, effects, strict=True)]

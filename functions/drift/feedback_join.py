@@ -140,12 +140,12 @@ class FeedbackJoin:
             if label := labels.get(name):
                 of_key[label.api_key] += 1
                 if of_key[label.api_key] <= MAX_LABELS_OF_KEY or not label.api_key:
-                    used.append(_judged(self._known[name], label, self._shadows.get(name)))
+                    used.append(_labelled_prediction(self._known[name], label, self._shadows.get(name)))
         return self._figures(used, corrupt, unread=len(names) - len(used) - corrupt)
 
-    def _figures(self, judged: Sequence[LabelledPrediction], corrupt: int, unread: int) -> Accuracy:
-        self.audited = audited = [one for one in judged if one.audit]
-        labels = Counter(one.source for one in judged)
+    def _figures(self, labelled: Sequence[LabelledPrediction], corrupt: int, unread: int) -> Accuracy:
+        self.audited = audited = [one for one in labelled if one.audit]
+        labels = Counter(one.source for one in labelled)
         busiest = sorted(labels, key=lambda source: (-labels[source], source))[:MAX_SOURCES]
         unknown = sum(
             any(day <= self._end for day, _ in keys)
@@ -153,10 +153,10 @@ class FeedbackJoin:
             if name not in self._known
         )
         return Accuracy(
-            chosen=figures(judged, self._predictions.total()),
+            chosen=figures(labelled, self._predictions.total()),
             audit=figures(audited, self._audits.total()),
             sources={
-                name: figures([one for one in judged if one.source == name], self._predictions[name])
+                name: figures([one for one in labelled if one.source == name], self._predictions[name])
                 for name in busiest
             },
             model_versions={
@@ -169,7 +169,7 @@ class FeedbackJoin:
         )
 
 
-def _judged(prediction: _Prediction, label: Label, shadow: str | None) -> LabelledPrediction:
+def _labelled_prediction(prediction: _Prediction, label: Label, shadow: str | None) -> LabelledPrediction:
     return LabelledPrediction(
         prediction.source,
         prediction.minute,

@@ -66,7 +66,7 @@ class Gathered:
     Attributes:
         counts: Counts of what was read.
         accuracy: Accuracy by feedback.
-        judged_since: The first day whose predictions `accuracy` is about.
+        labelled_since: The first day whose predictions `accuracy` is about.
         window: Samples of the window by source, of predictions by the baseline's release.
         days: The same for every complete day of the lookback, the latest last.
         serving_version: The release that made most predictions of the last hour; None if there are none.
@@ -78,7 +78,7 @@ class Gathered:
 
     counts: Counts
     accuracy: Accuracy
-    judged_since: date
+    labelled_since: date
     window: Mapping[str, Sample]
     days: Sequence[Mapping[str, Sample]]
     serving_version: str | None
@@ -142,7 +142,7 @@ def gather(
                 challenge.add(record)
                 hours[int(record.taken // _HOUR), record.model_version] += 1
                 tally["other_versions"] += model_version not in {None, record.model_version}
-    judged_since = _read_late_labels(join, reader, seen, (earliest - _DAY).date(), oldest, time_left)
+    labelled_since = _read_late_labels(join, reader, seen, (earliest - _DAY).date(), oldest, time_left)
     found = reader.counts
     days = sampler.days()
     whole = {
@@ -155,7 +155,7 @@ def gather(
     return Gathered(
         counts=Counts(**tally, unusable=sampler.unusable, **found),
         accuracy=accuracy,
-        judged_since=judged_since,
+        labelled_since=labelled_since,
         window=sampler.between(start, end),
         days=[days.get(day, {}) for day in complete],
         serving_version=_serving_version(hours, challenge.challenger),

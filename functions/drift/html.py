@@ -312,7 +312,7 @@ def _accuracy(report: Report) -> Iterator[str]:
     if not accuracy.chosen.n:
         return
     yield (
-        f"<h2>Accuracy by feedback</h2><p>Predictions since {report.judged_since}. In brackets: the 95% interval, "
+        f"<h2>Accuracy by feedback</h2><p>Predictions since {report.labelled_since}. In brackets: the 95% interval, "
         "which treats the frames of a source and minute as the same people. The audit sample is random: if all of it "
         "is labelled, its accuracy is that of all predictions. Only the audit sample raises an alarm. Labels of "
         "pictures that people chose are biased; the bounds hold whatever they chose.</p>"

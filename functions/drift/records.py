@@ -13,9 +13,8 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.objects import fetch
-from functions.shared.contract import day_prefix
-from functions.shared.emf import RECORD_START
-from functions.shared.record import as_record
+from functions.shared.contract import RECORD_START, day_prefix
+from functions.shared.record import parse_record
 from functions.shared.s3 import list_keys
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class Reader:
     def _records(self, data: bytes) -> Iterator[Record]:
         self.objects += 1
         for value in values(self._inflate(data)):
-            record = as_record(value)
+            record = parse_record(value)
             if record is None:
                 self.corrupt += 1
             else:

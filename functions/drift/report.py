@@ -67,7 +67,7 @@ class Report:
         comparison: The comparison; None if there is no baseline.
         sources: Sources by name, busiest first.
         accuracy: Accuracy by feedback.
-        judged_since: The first day whose predictions `accuracy` is about.
+        labelled_since: The first day whose predictions `accuracy` is about.
         min_accuracy: The lowest acceptable accuracy, 0 to 1.
         notes: Sentences for the reader.
         challenge: The challenger's comparison; None if there is no challenger.
@@ -81,7 +81,7 @@ class Report:
     comparison: Comparison | None
     sources: Mapping[str, SourceReport]
     accuracy: Accuracy
-    judged_since: date
+    labelled_since: date
     min_accuracy: float
     notes: tuple[str, ...]
     challenge: Challenge | None = None
@@ -106,7 +106,7 @@ class Report:
                 for name, source in self.sources.items()
             },
             "accuracy": {
-                "from": self.judged_since.isoformat(),
+                "from": self.labelled_since.isoformat(),
                 "min_accuracy": self.min_accuracy,
                 **asdict(self.accuracy),
             },

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -16,8 +15,9 @@ from functions.drift.compare import DRIFT, compare
 from functions.drift.gather import gather
 from functions.drift.html import render
 from functions.drift.report import NO_BASELINE, BaselineInfo, Report, SourceReport, verdict_of
-from functions.shared import s3 as objects
 from functions.shared.contract import report_key
+from functions.shared.release_files import BASELINE, MANIFEST, file_of_release, read_file
+from functions.shared.s3 import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from functions.drift.settings import Settings
     from functions.drift.window import Window
 
-BASELINE: Final = "baseline.json"
-MANIFEST: Final = "manifest.json"
-BAKED: Final = Path(__file__).parents[1] / "inference" / "model"
 _BAKED_NAME: Final = "of the release in the image"  # in place of a URI
 
 
@@ -38,8 +35,8 @@ class BaselineError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The outcome of a run.
+class RunResult:
+    """The result of a run.
 
     Attributes:
         report: The report.
@@ -54,10 +51,10 @@ class Outcome:
     error: str
 
 
-def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], float]) -> Outcome:
+def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], float]) -> RunResult:
     """Read the records, and write the summaries of the days and the report as HTML and JSON.
 
-    If the baseline cannot be read, summaries and accuracy are written anyway; `Outcome.error` has the reason.
+    If the baseline cannot be read, summaries and accuracy are written anyway; `RunResult.error` has the reason.
 
     Args:
         s3: A boto3 client.
@@ -88,7 +85,7 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         comparison=comparison,
         sources=_sources(found, statuses),
         accuracy=found.accuracy,
-        judged_since=found.judged_since,
+        labelled_since=found.labelled_since,
         min_accuracy=settings.min_accuracy,
         challenge=found.challenge,
         notes=(
@@ -108,7 +105,7 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
     latest = _read_latest(s3, settings.insights_bucket)
     html = render(report, found.window, baseline)
     written += _write_report(s3, settings.insights_bucket, report, html, latest)
-    return Outcome(report, _new_findings(report, latest), tuple(written), error)
+    return RunResult(report, _new_findings(report, latest), tuple(written), error)
 
 
 def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, str]:
@@ -116,10 +113,10 @@ def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, s
 
     A release need not have a baseline, but one that the settings name must exist.
     """
-    uri = settings.baseline_uri or (settings.model_uri and f"{settings.model_uri.rstrip('/')}/{BASELINE}")
-    name = uri or _BAKED_NAME
+    address = settings.baseline_uri or file_of_release(settings.model_uri, BASELINE)
+    name = address if settings.baseline_uri or settings.model_uri else _BAKED_NAME
     try:
-        text = _read(s3, uri or str(BAKED / BASELINE))
+        text = read_file(s3, address)
         if text is None and settings.baseline_uri:
             return name, None, f"The baseline {name} does not exist; correct BaselineUri, or leave it empty."
         return name, None if text is None else baselines.read(text), ""
@@ -127,17 +124,10 @@ def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, s
         return name, None, f"The baseline {name} cannot be read: {error}"
 
 
-def _read(s3: Any, uri: str) -> bytes | None:
-    if location := objects.parse_uri(uri):
-        return objects.read(s3, *location)
-    path = Path(uri)
-    return path.read_bytes() if path.exists() else None
-
-
 def _manifest(s3: Any, uri: str) -> dict[str, Any]:
     """Return version and metrics from a release's manifest; an empty object if it cannot be read."""
     try:
-        manifest = json.loads(_read(s3, f"{uri.rstrip('/') or BAKED}/{MANIFEST}") or b"")
+        manifest = json.loads(read_file(s3, file_of_release(uri, MANIFEST)) or b"")
         return {"version": str(manifest["version"]), "metrics": manifest.get("metrics")}
     except (ClientError, KeyError, TypeError, ValueError):
         return {}
@@ -189,7 +179,7 @@ def _sources(found: Gathered, statuses: Mapping[str, str]) -> dict[str, SourceRe
 def _read_latest(s3: Any, bucket: str) -> Mapping[str, Any]:
     """Return the newest report's JSON document; an empty object if it cannot be read."""
     try:
-        latest = json.loads(objects.read(s3, bucket, report_key("latest", "json")) or b"{}")
+        latest = json.loads(read(s3, bucket, report_key("latest", "json")) or b"{}")
     except ValueError:
         return {}
     return latest if isinstance(latest, dict) else {}

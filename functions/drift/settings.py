@@ -49,8 +49,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         return Settings(
             records_bucket=environment["RECORDS_BUCKET"],
             insights_bucket=environment["INSIGHTS_BUCKET"],
-            model_uri=environment.get("MODEL_URI", "").partition("#")[0],  # without the checksum
-            challenger_uri=environment.get("CHALLENGER_URI", "").partition("#")[0],
+            model_uri=environment.get("MODEL_URI", ""),
+            challenger_uri=environment.get("CHALLENGER_URI", ""),
             baseline_uri=environment.get("BASELINE_URI", ""),
             window_hours=int(environment.get("WINDOW_HOURS", "24")),
             lookback_days=int(environment.get("LOOKBACK_DAYS", "7")),

@@ -24,7 +24,7 @@ from functions.inference.formats.sniff import (
     was_text,
     without_front,
 )
-from functions.inference.memory import at_most
+from functions.inference.memory import limit_memory
 from functions.shared.contract import MAX_UPLOAD_BYTES
 from functions.shared.problem import (
     TOO_LARGE,
@@ -57,9 +57,8 @@ _LIMITS = f"at most {MAX_PIXELS / 1e6:.0f} megapixels, and {MAX_SIDE:,} a side, 
 _PIXEL_BYTES = 4
 _WEBP_PIXEL_BYTES = 16
 _COEFFICIENT_BYTES = 2
-_PNG_BITS = (
-    8 * 200_000_000
-)  # 40 megapixels of 8-bit RGBA, and more; twice as much takes two seconds to inflate
+# 40 megapixels of 8-bit RGBA, and more; twice as much takes two seconds to inflate.
+_PNG_BITS = 8 * 200_000_000
 _MEMORY = 175_000_000  # leaves enough for the array that is handed on
 _WEBP_MEMORY = 204_000_000  # at its peak there is no such array yet; a phone's 4032x3024 fits
 # A few hundred kilobytes of lossless WebP can ask for Huffman tables of 700 MB. One of two canvases is never touched.
@@ -76,7 +75,7 @@ _UPRIGHT: Final[Mapping[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]]] 
     7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
     8: np.rot90,
 }
-_SWAPPED: Final = 5  # from here on the sides are
+_SWAPPED: Final = 5  # from this EXIF orientation on, width and height are swapped
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,8 @@ class Picture:
 def decode(data: bytes, *, max_bytes: int = MAX_UPLOAD_BYTES, min_side: int = 448) -> Picture:
     """Decode a JPEG, PNG or WebP file, of an animation the first frame.
 
-    The pixels must be whole: a picture that its decoder only warns about is refused. What stands before or behind it,
-    and its metadata, may be anything.
+    The pixels must be whole: a picture that its decoder only warns about is refused. Its metadata, and bytes before
+    or after it, may be anything.
 
     Args:
         data: The file's bytes, from anyone.
@@ -181,13 +180,13 @@ def _read_png(data: bytes, min_side: int) -> _Read:
 
 
 def _read_webp(data: bytes, min_side: int) -> _Read:
-    if was_text(data):  # of which its first bytes and its decoder notice nothing
+    if was_text(data):  # neither its first bytes nor its decoder show this
         raise DamagedError
     picture = webp.parse(data)
     size = picture.width, picture.height
     # Before it is opened, since that allocates the canvases.
     _check_size(size, (_WEBP_MEMORY - 2 * len(data)) // _WEBP_PIXEL_BYTES)
-    with at_most(_WEBP_ALLOCATED + _PIXEL_BYTES * picture.width * picture.height):
+    with limit_memory(_WEBP_ALLOCATED + _PIXEL_BYTES * picture.width * picture.height):
         # Before the picture itself is decoded, so that only one is in memory.
         if _is_decoded(picture.cut_short()):
             raise DamagedError("the decoder does not need all bytes")

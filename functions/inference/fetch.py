@@ -8,10 +8,10 @@ import re
 import tempfile
 from pathlib import Path
 
-from functions.inference.release import MANIFEST, Release, ReleaseError, load_release
+from functions.inference.release import Release, ReleaseError, load_release
+from functions.shared.release_files import BAKED, MANIFEST
 from functions.shared.s3 import Location, parse_uri
 
-BAKED = Path(__file__).parent / "model"
 _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 
 

@@ -55,8 +55,7 @@ def _blockiness(steps: NDArray[np.float64]) -> float:
     Args:
         steps: Mean height of the step from each column (or row) of pixels to the next, (n,).
     """
-    by_phase = (
-        steps[: len(steps) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=0)
-    )  # wherever the first block begins
+    # Wherever the first block begins.
+    by_phase = steps[: len(steps) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=0)
     ascending = sorted(by_phase.tolist())
     return float(1 - (ascending[BLOCK // 2] + _FLAT) / (ascending[-1] + _FLAT))

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DATA_PAGES: Final = 5  # field of /proc/self/statm: pages of data and stack
-# Read at the start, because a concurrent thread may have set its own limit when `at_most` is called.
+# Read at the start, because a concurrent thread may have set its own limit when `limit_memory` is called.
 _BEFORE: Final = resource.getrlimit(resource.RLIMIT_DATA)
 
 
 @contextmanager
-def at_most(size: int) -> Iterator[None]:
+def limit_memory(size: int) -> Iterator[None]:
     """Limit further allocations to `size` bytes; a larger allocation raises MemoryError.
 
     The limit (RLIMIT_DATA) applies to all threads of the process. Only Linux enforces it.

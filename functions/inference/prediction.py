@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.shared.contract import OUTCOMES
+from functions.shared.contract import ANSWER_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,4 +121,4 @@ class Prediction:
     def summary(self) -> dict[str, int]:
         """The number of faces, and of faces with each label."""
         labels = [face.classification.label for face in self.faces]
-        return {"faces": len(labels)} | {label: labels.count(label) for label in OUTCOMES}
+        return {"faces": len(labels)} | {label: labels.count(label) for label in ANSWER_LABELS}

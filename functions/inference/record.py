@@ -6,7 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from functions.shared.emf import TIME, emf_line
+from functions.shared.contract import RECORD_TIME
+from functions.shared.emf import emf_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,7 @@ class Recorder:
             self._cold = False
         now = time.time()
         members = {
-            TIME: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+            RECORD_TIME: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
             "request_id": request_id,
             "route": self._route,
             "model_version": model_version,

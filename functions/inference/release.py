@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.shared.contract import LABELS
+from functions.shared.release_files import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-MANIFEST: Final = "manifest.json"
 NETWORKS: Final = ("classifier", "detector")
 SMALL_CLASSIFIER: Final = "small_classifier"  # optional
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # valid as a folder's name

@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from functions.inference.results import StoredResult
     from functions.inference.score import Models
 
-_IDS: Final = uuid.UUID(
-    "b3f0a1ce-6d1b-4d0e-8f57-1f4d6a3c2e90"
-)  # namespace of the ids of predictions about uploads
+# Namespace of the ids of predictions about uploads.
+_IDS: Final = uuid.UUID("b3f0a1ce-6d1b-4d0e-8f57-1f4d6a3c2e90")
 _TIMES: Final = ("decode_ms", "detect_ms", "inference_ms")
 
 

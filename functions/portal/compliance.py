@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from functions.portal import store
 from functions.portal.correction import correct
 from functions.portal.times import hour_text, parse_range
-from functions.shared.contract import COMPLIANCE_COUNTS, LABELS, OUTCOMES, compliance_key, read_source
+from functions.shared.contract import ANSWER_LABELS, COMPLIANCE_COUNTS, LABELS, compliance_key, read_source
 from functions.shared.fields import refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, NOT_IN_TIME, InputError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _CORRECTED: Final = tuple(f"corrected_{label}{end}" for label in LABELS for end in ("", "_low", "_high"))
 COLUMNS: Final = (
-    "time", "source", *COMPLIANCE_COUNTS, *(f"share_{label}" for label in OUTCOMES), *_CORRECTED
+    "time", "source", *COMPLIANCE_COUNTS, *(f"share_{label}" for label in ANSWER_LABELS), *_CORRECTED
 )  # fmt: skip
 MAX_DAYS: Final = {"day": 366, "hour": 31}
 _MAX_ROWS: Final = 30_000  # more would exceed the size of an answer
@@ -244,7 +244,7 @@ def _figures(counted: _Counted) -> dict[str, Any]:
     corrected = corrected or [None] * len(_CORRECTED)
     return (
         {name: counts[name] for name in COMPLIANCE_COUNTS}
-        | {f"share_{label}": round(counts[label] / faces, 4) if faces else None for label in OUTCOMES}
+        | {f"share_{label}": round(counts[label] / faces, 4) if faces else None for label in ANSWER_LABELS}
         | {
             name: None if value is None else round(value, 4)
             for name, value in zip(_CORRECTED, corrected, strict=True)

@@ -84,9 +84,8 @@ def read_package(arn: str, sagemaker: Any) -> Package:
     """Return the current state of a package."""
     found = sagemaker.describe_model_package(ModelPackageName=arn)
     metadata = found.get("CustomerMetadataProperties", {})
-    containers = found.get("InferenceSpecification", {}).get(
-        "Containers", []
-    )  # may be missing if registered by hand
+    # May be missing if registered by hand.
+    containers = found.get("InferenceSpecification", {}).get("Containers", [])
     sources = (one.get("ModelDataSource", {}).get("S3DataSource", {}) for one in containers)
     created = found["CreationTime"]
     return Package(

@@ -13,9 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.inference.decode import Picture
 from functions.inference.fetch import open_release
 from functions.inference.prediction import PredictOptions
-from functions.inference.release import MANIFEST, ReleaseError
+from functions.inference.release import ReleaseError
 from functions.inference.score import load_models, score
 from functions.promote.errors import RefusedError
+from functions.shared.release_files import MANIFEST
 from functions.shared.s3 import parse_uri, read
 
 if TYPE_CHECKING:

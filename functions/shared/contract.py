@@ -8,24 +8,28 @@ from unicodedata import normalize
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
 LABELS: Final = ("mask", "no_mask", "incorrect")  # the classifier's classes, in its order
 UNCERTAIN: Final = "uncertain"  # no class: the top probability is below `min_confidence`
-OUTCOMES: Final = (*LABELS, UNCERTAIN)  # what the label of an answer may be
+ANSWER_LABELS: Final = (*LABELS, UNCERTAIN)  # what the label of an answer may be
 
 # Columns of a compliance row: pictures, faces, faces by label, minutes in which faces were seen, and people, who are
 # counted once per stay where the records carry tracks.
 COMPLIANCE_COUNTS: Final = (
-    "pictures", "faces", *OUTCOMES, "minutes", "people", *(f"people_{outcome}" for outcome in OUTCOMES)
+    "pictures", "faces", *ANSWER_LABELS, "minutes", "people", *(f"people_{label}" for label in ANSWER_LABELS)
 )  # fmt: skip
+
+RECORD_TIME: Final = "time"  # the first field of every prediction record
+RECORD_START: Final = f'{{"{RECORD_TIME}"'  # Drift finds the next record in a damaged file by it
 
 MAX_PREDICT_BYTES: Final = 4_400_000  # in base64 it fits into the 6 MB that Lambda takes, and leaves room
 MAX_UPLOAD_BYTES: Final = 25_000_000
 MAX_KEY_BYTES: Final = 1024  # S3's own limit
 MAX_SOURCE: Final = 64  # characters
-_REPLACED: Final = "\ufffd"  # replaces bytes that are not UTF-8
 MAX_TRACK: Final = 64  # characters
+_REPLACED: Final = "\ufffd"  # replaces bytes that are not UTF-8
 
 UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
@@ -78,6 +82,11 @@ def in_audit_sample(prediction_id: str) -> bool:
         return int(prediction_id[:8], 16) < AUDIT_SHARE * 2**32
     except ValueError:
         return False
+
+
+def label_of_stay(frames: Mapping[str, int]) -> str:
+    """Return the label of most frames of a stay; `frames` counts them by label."""
+    return max(ANSWER_LABELS, key=lambda label: frames.get(label, 0))
 
 
 def result_key(upload: str) -> str:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-TIME: Final = "time"  # first member of every prediction record
-RECORD_START: Final = f'{{"{TIME}"'  # the drift function finds the next record in a damaged file by it
 
 
 def emf_line(

@@ -1,4 +1,4 @@
-"""Parses prediction records, and summarizes the frames of one person's stay."""
+"""Parses prediction records, which functions/inference/record.py writes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.shared.contract import LABELS, MAX_SOURCE, MAX_TRACK, OUTCOMES
+from functions.shared.contract import ANSWER_LABELS, LABELS, MAX_SOURCE, MAX_TRACK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-_KNOWN: Final = frozenset(OUTCOMES)
+_ANSWER_LABELS: Final = frozenset(ANSWER_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +44,28 @@ class Record:
     rescored: bool = False
 
 
-def as_record(value: Any) -> Record | None:
+def parse_record(value: Any) -> Record | None:
     """Parse a JSON value; return None if it is not a valid record."""
     try:
         time = datetime.fromisoformat(value["time"])
         taken = datetime.fromisoformat(value["uploaded"]) if "uploaded" in value else time
         if time.tzinfo is None or taken.tzinfo is None:
             return None
-        version, reason = value["model_version"], value.get("rejected")
+        reason, shadow = value.get("rejected"), False
         if reason is not None:
-            name, source, faces = f"{value['request_id']} {value['time']} {reason}", None, []
-            track, shadow = "", False
+            name = f"{value['request_id']} {value['time']} {reason}"
+            source, track, faces = "", "", []
         else:
             shadow = "shadow_of" in value
             name = f"shadow of {value['shadow_of']}" if shadow else value["prediction_id"]
-            source, answered = value["source"], [value["live"]] if shadow else []
-            track = value.get("track") or ""
-            faces, result = [face["label"] for face in value["faces"]], value["probabilities"]
-            labels = [*faces, value["label"], *(live["label"] for live in answered)]
-            if not (
-                _KNOWN.issuperset(labels)
-                and all(0 <= result[of] <= 1 for of in LABELS)
-                and all(isinstance(live["model_version"], str) for live in answered)
-            ):
+            source, track = value["source"] or "", value.get("track") or ""
+            faces = [face["label"] for face in value["faces"]]
+            if not _has_valid_labels(value, faces):
                 return None
-        source = source or ""
-        if not (source.isprintable() and len(source) <= MAX_SOURCE):
-            return None
+        version = value["model_version"]
         if not (isinstance(version, str) and isinstance(track, str) and len(track) <= MAX_TRACK):
+            return None
+        if not (source.isprintable() and len(source) <= MAX_SOURCE):
             return None
         key = int.from_bytes(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "big")
         return Record(
@@ -90,6 +84,10 @@ def as_record(value: Any) -> Record | None:
         return None
 
 
-def label_of_stay(frames: Mapping[str, int]) -> str:
-    """Return the label of most frames of a stay; `frames` counts them by label."""
-    return max(OUTCOMES, key=lambda outcome: frames.get(outcome, 0))
+def _has_valid_labels(value: Mapping[str, Any], faces: Sequence[str]) -> bool:
+    labels, probabilities = [*faces, value["label"]], value["probabilities"]
+    if "shadow_of" in value:
+        labels.append(value["live"]["label"])
+        if not isinstance(value["live"]["model_version"], str):
+            return False
+    return _ANSWER_LABELS.issuperset(labels) and all(0 <= probabilities[label] <= 1 for label in LABELS)

@@ -10,11 +10,7 @@ class TemplateError(LocalError):
 
 
 class StackError(LocalError):
-    """The template contains something that the local stack does not support; the message says what to do."""
-
-
-class ApiError(LocalError):
-    """The API's definition contains something that the local gateway does not support."""
+    """The template, or the API in it, contains something that is not supported locally; the message says what."""
 
 
 class DeliveryError(LocalError):

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from infra.local.errors import (
-    ApiError,
     FunctionError,
     RequestTooLargeError,
+    StackError,
     TooManyRequestsError,
     UnsupportedMediaTypeError,
 )
@@ -280,12 +280,12 @@ def _route(
             case "aws_proxy":
                 arn = integration["uri"].rpartition("/functions/")[2].removesuffix("/invocations")
                 if arn not in functions:
-                    raise ApiError(f"{method} {path} calls {arn}, which is not a function of this stack")
+                    raise StackError(f"{method} {path} calls {arn}, which is not a function of this stack")
                 function = functions[arn]
             case "mock":
                 pass
             case other:
-                raise ApiError(f"{method} {path}: integrations of type {other} are not supported locally")
+                raise StackError(f"{method} {path}: integrations of type {other} are not supported locally")
         security = item[method].get("security", definition.get("security", []))
         name = method if method == _ANY else method.upper()
         operations[name] = _Operation(bool(security), function, integration)

@@ -7,8 +7,7 @@ release's validation pictures.
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -16,6 +15,7 @@ from functions.drift.baseline import MIN_DAYS, MIN_SAMPLES, build
 from functions.drift.effects import MIN_EFFECTIVE
 from functions.drift.gather import sample_days
 from functions.drift.window import Window
+from functions.shared.release_files import MANIFEST, file_of_release, read_file
 from infra.ops.errors import OpsError
 from infra.ops.stack import add_stack, outputs_of
 from infra.ops.times import utc
@@ -23,8 +23,6 @@ from infra.ops.times import utc
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterable
-
-BAKED: Final = Path(__file__).parents[2] / "functions" / "inference" / "model"
 
 
 def serving_version(function: str, client: Any, s3: Any) -> str:
@@ -34,16 +32,16 @@ def serving_version(function: str, client: Any, s3: Any) -> str:
         function: Name of the function.
         client: A boto3 client for Lambda.
         s3: A boto3 client for S3.
+
+    Raises:
+        OpsError: The release has no manifest.
     """
     variables = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    uri = variables.get("MODEL_URI", "").partition("#")[0] or str(BAKED)
-    if uri.startswith("s3://"):
-        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        manifest = s3.get_object(Bucket=bucket, Key=f"{prefix.rstrip('/')}/manifest.json")["Body"].read()
-    else:
-        manifest = (Path(uri) / "manifest.json").read_bytes()
-    version: str = json.loads(manifest)["version"]
-    return version
+    address = file_of_release(variables.get("MODEL_URI", ""), MANIFEST)
+    manifest = read_file(s3, address)
+    if manifest is None:
+        raise OpsError(f"{address} does not exist, so the serving release is not known.")
+    return str(json.loads(manifest)["version"])
 
 
 def add_options(parser: ArgumentParser) -> None:

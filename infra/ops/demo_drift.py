@@ -121,7 +121,7 @@ def simulate(samples: dict[str, Sample], model_version: str) -> tuple[Report, st
             for name, sample in window.items()
         },
         accuracy=Accuracy(none, none, {}, {}, 0, 0, 0),
-        judged_since=end.date(),
+        labelled_since=end.date(),
         min_accuracy=0.0,
         notes=(),
     )

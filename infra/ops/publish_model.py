@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from functions.inference.release import MANIFEST, ReleaseError, load_release
+from functions.inference.release import ReleaseError, load_release
+from functions.shared.release_files import MANIFEST
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
 

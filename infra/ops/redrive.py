@@ -22,7 +22,7 @@ _ERRORS: Final = (
     "error",
     "ErrorMessage",
     "ERROR_MESSAGE",
-)  # attributes written by Batch, Lambda and Scheduler
+)  # attributes that Batch, Lambda and Scheduler write
 
 
 def redrive(dead_letters: str, send: Callable[[str], object], sqs: Any) -> Counter[str]:

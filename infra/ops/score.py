@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from infra.ops.address import add_api_options, api_of
 from infra.ops.errors import OpsError
-from maskwatch.client import OUTCOMES, TYPES, ApiError, Client
+from maskwatch.client import ANSWER_LABELS, TYPES, ApiError, Client
 from maskwatch.output import BOM, COLUMNS, Row, csv_cell, scored
-from maskwatch.pictures import ENDINGS, within
+from maskwatch.pictures import ENDINGS, list_pictures
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -67,9 +67,9 @@ def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Itera
 def summary(rows: Sequence[Row]) -> str:
     """Return a table of pictures and faces by label, and of the pictures without a prediction."""
     pictures = Counter(row["label"] for row in rows if row["status"] == "scored")
-    faces = {label: sum(row.get(f"faces_{label}", 0) for row in rows) for label in OUTCOMES}
+    faces = {label: sum(row.get(f"faces_{label}", 0) for row in rows) for label in ANSWER_LABELS}
     lines = [f"{'':12}{'pictures':>10}{'faces':>10}"]
-    lines += [f"{label:12}{pictures[label]:>10,}{faces[label]:>10,}" for label in OUTCOMES]
+    lines += [f"{label:12}{pictures[label]:>10,}{faces[label]:>10,}" for label in ANSWER_LABELS]
     lines += [f"{'total':12}{pictures.total():>10,}{sum(faces.values()):>10,}"]
     others = Counter((row["status"], row.get("detail", "")) for row in rows if row["status"] != "scored")
     lines += [f"{status:12}{count:>10,}  {detail}" for (status, detail), count in others.most_common()]
@@ -106,7 +106,7 @@ def command(options: Namespace) -> None:
     Raises:
         OpsError: The folder has no pictures, or a picture got no result.
     """
-    files, left_out = within(options.folder)
+    files, left_out = list_pictures(options.folder)
     if not files:
         raise OpsError(f"{options.folder} has no files named {ENDINGS}")
     if left_out:

@@ -71,8 +71,7 @@ def command(options: Namespace) -> None:
     """
     outputs = outputs_of(options.stack)
     if options.name not in outputs:
-        named = (
-            name for name in sorted(outputs) if not name.startswith("Attribute")
-        )  # of the local stack only
+        # The local stack has others of its own.
+        named = (name for name in sorted(outputs) if not name.startswith("Attribute"))
         raise OpsError(f"{options.stack} has no output {options.name}; it has {', '.join(named)}")
     print(outputs[options.name])

@@ -21,7 +21,7 @@ from statistics import median, quantiles
 
 import boto3
 
-from functions.inference.fetch import BAKED
+from functions.shared.release_files import BAKED
 from infra.local.aws import moto_server
 from tests.benchmarks import batch, drift_records
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.pictures import draw_film
+from tests.pictures import draw_mjpeg
 
 ROOT = Path(__file__).parents[2]
 COUNT = """() => {
@@ -35,8 +35,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10, help="of each round, after two to warm up")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, system() as url, sync_playwright() as driver:
-        film = Path(folder) / "film.mjpeg"
-        film.write_bytes(draw_film(60))
+        video = Path(folder) / "video.mjpeg"
+        video.write_bytes(draw_mjpeg(60))
         browser = driver.chromium.launch(
             executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"),
             args=[
@@ -45,7 +45,7 @@ def main() -> None:
                 "--disable-background-networking",
                 "--disable-component-update",
                 "--use-fake-device-for-media-stream",
-                f"--use-file-for-fake-video-capture={film}",
+                f"--use-file-for-fake-video-capture={video}",
             ],
         )
         rates = []

@@ -25,9 +25,10 @@ from scipy.stats import binomtest
 
 from functions.inference.challenger import Challenger, score_both
 from functions.inference.decode import decode
-from functions.inference.fetch import BAKED, open_release
+from functions.inference.fetch import open_release
 from functions.inference.prediction import PredictOptions
 from functions.inference.score import load_models, score
+from functions.shared.release_files import BAKED
 from tests.benchmarks.__main__ import FRESH, ROOT, environment
 from tests.make_events import api_event
 from tests.pictures import draw_face, draw_scene, encode

@@ -38,7 +38,7 @@ def fill(s3: object, records: int) -> int:
     """Put records into S3 as Firehose would, with duplicates and a baseline, and return their size in bytes."""
     from functions.drift import baseline  # noqa: PLC0415
     from functions.drift.sample import Sampler  # noqa: PLC0415
-    from functions.shared.record import as_record  # noqa: PLC0415
+    from functions.shared.record import parse_record  # noqa: PLC0415
 
     rng = np.random.default_rng(0)
     pool = [
@@ -49,7 +49,7 @@ def fill(s3: object, records: int) -> int:
     for day in range(10, 15):
         for number, line in enumerate(pool):
             when = END - timedelta(days=day, seconds=17 * number)
-            sampler.add(replace(as_record(json.loads(line)), taken=when.timestamp()))
+            sampler.add(replace(parse_record(json.loads(line)), taken=when.timestamp()))
     text = baseline.build("1.0.0", list(sampler.days().values())).to_json()
     s3.put_object(Bucket="insights", Key=BASELINE, Body=text.encode())
     step, size = timedelta(hours=24) / records, 0
@@ -66,9 +66,8 @@ def fill(s3: object, records: int) -> int:
         body = gzip.compress(("\n".join(made) + "\n").encode(), 6)
         size += len(body)
         s3.put_object(Bucket="records", Key=f"dt={when:%Y-%m-%d}/stream-{start:08}.gz", Body=body)
-    s3.put_object(
-        Bucket="records", Key=f"dt={when:%Y-%m-%d}/again.gz", Body=body
-    )  # Firehose delivers at least once
+    # Firehose delivers at least once.
+    s3.put_object(Bucket="records", Key=f"dt={when:%Y-%m-%d}/again.gz", Body=body)
     return size
 
 

@@ -115,7 +115,7 @@ def gathered(situation: Situation) -> tuple[Gathered, str]:
     found = Gathered(
         counts=counts,
         accuracy=accuracy,
-        judged_since=date(2026, 10, 24),
+        labelled_since=date(2026, 10, 24),
         window=window,
         days=days[last - DAYS : last],
         serving_version=version,

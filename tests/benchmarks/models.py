@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from functions.inference.fetch import BAKED
-from functions.inference.release import MANIFEST
+from functions.shared.release_files import BAKED, MANIFEST
 from tests.benchmarks import batch
 from tests.make_events import api_event
 from tests.pictures import draw_face, encode

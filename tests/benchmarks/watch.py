@@ -19,8 +19,8 @@ import av
 from PIL import Image
 
 from tests.benchmarks.camera import log, system
-from tests.films import draw_bare_face, room, write_film
 from tests.pictures import draw_face
+from tests.videos import draw_bare_face, room, write_video
 
 RATE = 5  # frames a second
 STAYS = (  # start and end in seconds, whether with a mask, left, top
@@ -36,13 +36,13 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=4)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, system() as url:
-        film = repeat(
-            write_film(Path(folder) / "minute.mp4", frames(), RATE),
+        video = repeat(
+            write_video(Path(folder) / "minute.mp4", frames(), RATE),
             Path(folder) / "hour.mp4",
             options.minutes,
         )
         log(f"{options.minutes} minutes of video are drawn; they are played {options.speed:g} times as fast")
-        watch(url, film, options)
+        watch(url, video, options)
 
 
 def frames() -> Iterator[Image.Image]:
@@ -59,9 +59,9 @@ def frames() -> Iterator[Image.Image]:
         )
 
 
-def repeat(minute: Path, film: Path, times: int) -> Path:
+def repeat(minute: Path, video: Path, times: int) -> Path:
     """Repeat a video of one minute without encoding it again."""
-    with av.open(str(film), "w") as out:
+    with av.open(str(video), "w") as out:
         stream = None
         for number in range(times):
             with av.open(str(minute)) as once:
@@ -71,12 +71,12 @@ def repeat(minute: Path, film: Path, times: int) -> Path:
                     if packet.dts is not None:
                         packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, stream
                         out.mux(packet)
-    return film
+    return video
 
 
-def watch(url: str, film: Path, options: argparse.Namespace) -> None:
+def watch(url: str, video: Path, options: argparse.Namespace) -> None:
     """Run the command, and report its memory and its counts."""
-    command = [sys.executable, "-m", "maskwatch.cli", "watch", str(film), "--url", url, "--key", "local"]
+    command = [sys.executable, "-m", "maskwatch.cli", "watch", str(video), "--url", url, "--key", "local"]
     started = time.monotonic()
     with subprocess.Popen(
         [*command, "--speed", str(options.speed), "--rate", str(RATE), "--source", "benchmark"],

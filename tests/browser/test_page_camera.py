@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.answers import face, prediction, problem
 from tests.browser.conftest import FAKE_CAMERA
-from tests.pictures import draw_film
+from tests.pictures import draw_mjpeg
 
 FILM = """async () => {
   const element = document.createElement("canvas");
@@ -30,23 +30,23 @@ FILM = """async () => {
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
+def video(tmp_path_factory):
     """Two people with masks who sway before a wall, as motion JPEG."""
-    path = tmp_path_factory.mktemp("film") / "two.mjpeg"
-    path.write_bytes(draw_film(40))
+    path = tmp_path_factory.mktemp("video") / "two.mjpeg"
+    path.write_bytes(draw_mjpeg(40))
     return path
 
 
 @pytest.fixture(scope="module")
-def filmed(launch, film):
+def camera_page(launch, video):
     """A browser whose camera plays the video."""
-    return launch(FAKE_CAMERA, f"--use-file-for-fake-video-capture={film}")
+    return launch(FAKE_CAMERA, f"--use-file-for-fake-video-capture={video}")
 
 
 @pytest.fixture
-def page(opened, filmed):
+def page(opened, camera_page):
     """The view before the start, with permission to use the camera."""
-    return opened(filmed, at="#camera", permissions=["camera"], viewport={"width": 1280, "height": 1000})
+    return opened(camera_page, at="#camera", permissions=["camera"], viewport={"width": 1280, "height": 1000})
 
 
 def start(page):
@@ -249,8 +249,8 @@ def test_an_unplugged_camera_is_reported(page):
     expect(page.locator("#people li")).to_have_count(1)
 
 
-def test_a_denied_camera_is_reported(opened, filmed):
-    page = opened(filmed, at="#camera", permissions=[])
+def test_a_denied_camera_is_reported(opened, camera_page):
+    page = opened(camera_page, at="#camera", permissions=[])
     start(page)
     expect(page.locator("#state")).to_contain_text("The browser was not allowed to use the camera. Allow it")
 
@@ -338,8 +338,8 @@ def test_a_camera_that_is_allowed_too_late_is_released(page):
     assert page.evaluate("() => window.late.getTracks()[0].readyState") == "ended"
 
 
-def test_after_the_key_is_entered_it_continues(opened, filmed):
-    page = opened(filmed, key=None, at="#camera", permissions=["camera"])
+def test_after_the_key_is_entered_it_continues(opened, camera_page):
+    page = opened(camera_page, key=None, at="#camera", permissions=["camera"])
     start(page)
     page.get_by_label("Key", exact=True).fill("local")
     page.keyboard.press("Enter")
@@ -358,7 +358,7 @@ def test_a_video_file_is_played_to_its_end(page):
 
 def test_a_file_that_is_no_video_is_reported(page):
     page.get_by_label("Choose a video").set_input_files(
-        {"name": "notes.mp4", "mimeType": "video/mp4", "buffer": b"no film"}
+        {"name": "notes.mp4", "mimeType": "video/mp4", "buffer": b"no video"}
     )
     expect(page.locator("#state")).to_have_text(
         "notes.mp4 cannot be played here. Choose an MP4 or WebM video."

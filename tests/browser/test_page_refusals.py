@@ -31,7 +31,7 @@ def problem_text(page):
             file(b"\0\0\0\x18ftypheic" + bytes(2000), "IMG_1.HEIC", "HEIC"),
             "Files of this type cannot be scored.",
         ),
-        (file(bytes(5_000_000), "film.jpg"), "The file is too large to send. Save a smaller copy as JPEG"),
+        (file(bytes(5_000_000), "video.jpg"), "The file is too large to send. Save a smaller copy as JPEG"),
     ],
     ids=["damaged", "too small", "PDF", "HEIC", "too large"],
 )

@@ -15,7 +15,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.inference.release import MANIFEST, load_release
+from functions.inference.release import load_release
+from functions.shared.release_files import MANIFEST
 from tests.training.drawn import write_crops, write_tables
 from training.aws.job import JobSpec, run_locally
 from training.errors import TrainingError

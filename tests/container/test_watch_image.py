@@ -40,10 +40,10 @@ def test_a_file_that_is_no_video_is_reported(image):
     assert done.stderr == "maskwatch: /etc/passwd cannot be opened: it is not a readable video\n"
 
 
-@pytest.mark.parametrize("source", ["/film", "/film/film.mp4"])
+@pytest.mark.parametrize("source", ["/video", "/video/video.mp4"])
 def test_an_unreadable_file_is_reported(image, tmp_path, source):
     tmp_path.chmod(0o700)  # nobody but its owner, who is not the image's user
-    done = docker("run", "--rm", "--volume", f"{tmp_path}:/film:ro", image, "watch", source)
+    done = docker("run", "--rm", "--volume", f"{tmp_path}:/video:ro", image, "watch", source)
 
     assert done.returncode == 2
     assert done.stderr.endswith(f"maskwatch: error: {source} cannot be read: Permission denied\n")

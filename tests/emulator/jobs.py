@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from tests.emulator.stack import Stack
 
 EVENTS: Final = Path(__file__).parents[2] / "events"
+# In the results bucket, but not readable by clients.
 _NO_RESULTS: Final = (
     "backfill/1",
     "inventory/1",
     "preflight/1",
-)  # in the results bucket, but not readable by clients
+)
 _SCENE: Final = encode(draw_scene())
 
 

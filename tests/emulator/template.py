@@ -66,9 +66,8 @@ def emulated_template(parameters: dict[str, str], standin: str) -> dict[str, Any
     for role in of_type["AWS::IAM::Role"].values():
         for policy in role.get("Policies", []):
             for statement in policy["PolicyDocument"]["Statement"]:
-                statement.pop(
-                    "Condition", None
-                )  # MiniStack does not evaluate the service that a role is passed to
+                # MiniStack does not evaluate the service that a role is passed to.
+                statement.pop("Condition", None)
     for machine in of_type["AWS::StepFunctions::StateMachine"].values():
         _batch_by_one(machine["Definition"]["States"])
     for name, api in of_type["AWS::ApiGateway::RestApi"].items():

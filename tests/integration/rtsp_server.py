@@ -12,7 +12,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 -- of the versions above
 
 
-def main(port, film):
+def main(port, video):
     Gst.init(None)
     server = GstRtspServer.RTSPServer(service=port, address="127.0.0.1")
     auth, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
@@ -20,7 +20,7 @@ def main(port, film):
     auth.add_basic(GstRtspServer.RTSPAuth.make_basic("viewer", "hidden"), token)
     server.set_auth(auth)
     factory = GstRtspServer.RTSPMediaFactory(shared=True)
-    factory.set_launch(f'( filesrc location="{film}" ! qtdemux ! rtph264pay name=pay0 config-interval=1 )')
+    factory.set_launch(f'( filesrc location="{video}" ! qtdemux ! rtph264pay name=pay0 config-interval=1 )')
     permissions = GstRtspServer.RTSPPermissions()
     permissions.add_role("viewer")
     for permission in ("access", "construct"):

@@ -17,9 +17,10 @@ from botocore.exceptions import ClientError
 from functions.drift import baseline, html, run
 from functions.drift.sample import Sampler
 from functions.drift.settings import read_settings
+from functions.shared import release_files
 from functions.shared import s3 as objects
 from functions.shared.contract import LABELS
-from functions.shared.record import as_record
+from functions.shared.record import parse_record
 from infra.local.aws import moto_server
 from infra.local.logs import embedded_metrics
 from tests.records import drawn, parsed, refused
@@ -94,7 +95,7 @@ def usual(s3, rng):
     for day in range(30, 36):
         for source in ("gate-1", "gate-2"):
             for line in pictures(rng, 150, END - timedelta(days=day), source=source):
-                sampler.add(as_record(parsed(line)))
+                sampler.add(parse_record(parsed(line)))
     text = baseline.build("1.0.0", list(sampler.days().values())).to_json()
     s3.put_object(Bucket="insights", Key=BASELINE, Body=text.encode())
 
@@ -322,7 +323,7 @@ def test_the_baseline_is_that_of_the_release_unless_the_settings_name_another(
     store(pictures(rng, 200) + pictures(rng, 200, source="gate-2"))
     s3.put_object(Bucket="records", Key="models/2/baseline.json", Body=text)
     (tmp_path / "baseline.json").write_bytes(text)
-    monkeypatch.setattr(run, "BAKED", tmp_path)
+    monkeypatch.setattr(release_files, "BAKED", tmp_path)
     for environment, uri in (
         ({"BASELINE_URI": "", "MODEL_URI": "s3://records/models/2/"}, "s3://records/models/2/baseline.json"),
         ({"BASELINE_URI": "", "MODEL_URI": str(tmp_path)}, f"{tmp_path}/baseline.json"),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from functions.inference.fetch import BAKED
+from functions.shared.release_files import BAKED
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from functions.inference.fetch import BAKED
+from functions.shared.release_files import BAKED
 from tests.pictures import draw_face, encode
 from tests.system import eventually, running
 

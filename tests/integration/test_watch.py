@@ -13,9 +13,9 @@ from threading import Thread
 
 import pytest
 
-from tests.films import draw_bare_face, room, write_film
 from tests.pictures import draw_face, encode
 from tests.system import eventually
+from tests.videos import draw_bare_face, room, write_video
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 PASSWORD = "hidden"  # noqa: S105 -- of the test's server
@@ -79,8 +79,8 @@ def test_people_in_a_video_are_counted_correctly(watching, tmp_path):
         people = [(masked, 80 + sway, 200)] * (number < 80) + [(bare, 420 - sway, 220)] * (30 <= number < 110)
         return room(*people, *([(masked, 80, 180)] * (number >= 110)))
 
-    film = write_film(tmp_path / "film.mp4", map(frame, range(150)))
-    watched = watching(film, "--source", "gate-3", "--alert-after", "2", "--draw", tmp_path / "stills")
+    video = write_video(tmp_path / "video.mp4", map(frame, range(150)))
+    watched = watching(video, "--source", "gate-3", "--alert-after", "2", "--draw", tmp_path / "stills")
 
     assert watched.end() == 0
     assert [(event["event"], event["person"], event["label"]) for event in watched.events] == [
@@ -123,9 +123,9 @@ def test_a_folder_is_watched_until_a_signal(watching, tmp_path, how):
 
 
 @contextmanager
-def camera(port, film):
+def camera(port, video):
     """An RTSP server, killed at the end like a disconnection."""
-    with subprocess.Popen([DEBIAN_PYTHON, SERVER, str(port), film]) as process:
+    with subprocess.Popen([DEBIAN_PYTHON, SERVER, str(port), video]) as process:
         try:
             yield
         finally:
@@ -153,19 +153,19 @@ def rtsp_port():
 
 def test_a_camera_is_watched_through_five_disconnections(watching, tmp_path, rtsp_port):
     face = draw_face(96, 120)
-    film = write_film(tmp_path / "film.mp4", (room((face, 80 + i % 20, 200)) for i in range(3000)))
+    video = write_video(tmp_path / "video.mp4", (room((face, 80 + i % 20, 200)) for i in range(3000)))
     address = f"rtsp://viewer:{PASSWORD}@127.0.0.1:{rtsp_port}/camera"
 
     def was_back(times):
         return sum("is back" in line for line in watched.said) == times
 
-    with camera(rtsp_port, film):
+    with camera(rtsp_port, video):
         eventually(lambda: listens(rtsp_port))
         watched = watching(MASKWATCH_CAMERA=address)
         eventually(lambda: watched.events or watched.process.poll() is not None)
     for cut in range(1, 6):
         eventually(lambda cut=cut: sum("trying again" in line for line in watched.said) >= cut)
-        with camera(rtsp_port, film):
+        with camera(rtsp_port, video):
             eventually(lambda cut=cut: was_back(cut))
             time.sleep(1)  # time for some frames
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from time import sleep
 from unittest.mock import patch
 
-from functions.inference.fetch import BAKED
 from functions.shared.contract import LABELS
+from functions.shared.release_files import BAKED
 from infra.ops.publish_model import publish
 from tests.pictures import draw_face, encode
 from tests.rehearsal.environment import CAMERAS, FACE, Environment, set_up

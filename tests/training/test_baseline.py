@@ -8,10 +8,11 @@ import pytest
 
 from functions.drift.baseline import read
 from functions.drift.features import FEATURES, to_sample
-from functions.inference.fetch import BAKED, open_release
+from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
 from functions.inference.score import load_models
 from functions.shared.contract import LABELS
+from functions.shared.release_files import BAKED
 from tests.training.drawn import write_crops, write_tables
 from training.baseline import BASELINE, pictures, record_of, write_baseline
 from training.errors import TrainingError

@@ -12,7 +12,7 @@ from training.detector import compare
 from training.detector.compare import compare_scenes
 from training.detector.evaluate import Found
 from training.detector.scenes import Scene
-from training.gate import verdict
+from training.gate import decide
 
 Finder = Callable[[int], Detections]
 FACES, SCENES = 3, 40
@@ -46,7 +46,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finder, Finder], dict]:
         monkeypatch.setattr(compare, "find", find)
         scenes = [scene(number) for number in range(SCENES)]
         first, second = (SimpleNamespace(finds=finds, min_detection=0.5) for finds in (candidate, serving))
-        return verdict(compare_scenes(first, second, second, scenes), {})
+        return decide(compare_scenes(first, second, second, scenes), {})
 
     return run
 

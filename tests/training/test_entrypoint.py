@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.inference.fetch import BAKED
+from functions.shared.release_files import BAKED
 from training.aws import entrypoint
 from training.aws.entrypoint import Host, host, hyperparameters, places, recipe_of, starting_weights
 from training.errors import TrainingError

@@ -9,7 +9,7 @@ import pytest
 from training.candidate import Answers
 from training.classifier import gate
 from training.classifier.gate import CLASSES, Group, compare, compare_latency, compare_served
-from training.gate import FEWEST, Comparison, against_floor, verdict
+from training.gate import FEWEST, Comparison, against_floor, decide
 from training.metrics import calibration_error, macro_f1
 
 TRUTH = np.repeat([0, 1, 2], [500, 400, 100])
@@ -37,12 +37,12 @@ def test_the_same_model_passes_with_differences_of_0():
     comparisons = compare([group("", TRUTH, serving, serving), group("source gate", TRUTH, serving, serving)])
     assert worse(comparisons) == set()
     assert {(one.low, one.high) for one in comparisons} == {(0.0, 0.0)}
-    assert verdict(comparisons, {})["passed"] is True
+    assert decide(comparisons, {})["passed"] is True
 
 
 def test_a_worse_model_is_refused_and_the_reason_names_the_figures():
     comparisons = compare([group("", TRUTH, result(TRUTH, 0.8, seed=2), result(TRUTH, 0.95, seed=1))])
-    said = verdict(comparisons, {"serving_version": "1.0.0"})
+    said = decide(comparisons, {"serving_version": "1.0.0"})
     assert {"accuracy", "macro_f1", "class mask: f1"} <= worse(comparisons)
     assert said["passed"] is False
     assert said["reason"].startswith("worse than what serves: accuracy; ")
@@ -85,7 +85,7 @@ def test_a_group_of_few_pictures_is_reported_but_does_not_decide():
 def test_a_test_set_that_is_too_small_passes_nothing():
     few = slice(0, FEWEST - 1)
     serving = result(TRUTH[few], 1.0, seed=1)
-    said = verdict(compare([group("", TRUTH[few], serving, serving)]), {})
+    said = decide(compare([group("", TRUTH[few], serving, serving)]), {})
     assert said["passed"] is False
     assert said["reason"] == "24 test pictures are too few to tell, 25 are needed"
 
@@ -149,7 +149,7 @@ def test_a_small_test_set_rarely_passes_a_model_that_is_5_points_worse(count, mo
     passed = 0
     for pair in range(20):
         serving, candidate = result(actual, 0.95, seed=2 * pair), result(actual, 0.90, seed=2 * pair + 1)
-        passed += verdict(compare([group("", actual, candidate, serving)]), {})["passed"]
+        passed += decide(compare([group("", actual, candidate, serving)]), {})["passed"]
     assert passed <= 2
 
 
@@ -157,7 +157,7 @@ def test_few_pictures_on_which_models_agree_prove_nothing_and_the_reason_says_ho
     few = np.resize([0, 1, 2], 60)
     serving = result(few, 0.95, seed=1)
     candidate = serving + 1e-6 * np.eye(3)[few]  # another network, with the same answers
-    said = verdict(compare([group("", few, candidate, serving)]), {})
+    said = decide(compare([group("", few, candidate, serving)]), {})
     assert said["passed"] is False
     assert re.match(
         r"not shown to lose less than 2 points: accuracy -\d\.\d to \+\d\.\d points on 60", said["reason"]
@@ -168,7 +168,7 @@ def test_few_pictures_on_which_models_agree_prove_nothing_and_the_reason_says_ho
 
 def test_many_pictures_on_which_models_agree_are_enough():
     serving = result(TRUTH, 0.95, seed=1)
-    assert verdict(compare([group("", TRUTH, serving + 1e-6 * np.eye(3)[TRUTH], serving)]), {})["passed"]
+    assert decide(compare([group("", TRUTH, serving + 1e-6 * np.eye(3)[TRUTH], serving)]), {})["passed"]
 
 
 def test_small_losses_do_not_add_up_below_the_floor():
@@ -177,7 +177,7 @@ def test_small_losses_do_not_add_up_below_the_floor():
         compare([group("", TRUTH, result(TRUTH, 0.9, seed=1), result(TRUTH, 0.9, seed=1))])[0]
     )
     below = compare([group("", TRUTH, result(TRUTH, 0.9, seed=1), result(TRUTH, 0.97, seed=2))])[:1]
-    said = verdict([lost, *against_floor(below)], {})
+    said = decide([lost, *against_floor(below)], {})
     assert said["passed"] is False
     assert said["reason"] == "worse than what serves: floor accuracy"
 
@@ -193,7 +193,7 @@ def test_the_served_path_is_compared_by_its_answers_and_its_share_of_found_faces
 
 
 def test_a_verdict_is_serializable_as_json():
-    said = verdict([Comparison("accuracy", 3, 0.5, 0.6, -0.2, -0.1, "worse")], {})
+    said = decide([Comparison("accuracy", 3, 0.5, 0.6, -0.2, -0.1, "worse")], {})
     assert said["comparisons"] == [
         {
             "figure": "accuracy",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from functions.inference.fetch import BAKED, open_release
-from functions.inference.release import MANIFEST, load_release
+from functions.inference.fetch import open_release
+from functions.inference.release import load_release
+from functions.shared.release_files import BAKED, MANIFEST
 from tests.training.drawn import write_crops, write_tables
 from training import judge
 from training.classifier.gate import judge_run

@@ -12,8 +12,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.inference.fetch import BAKED
-from functions.inference.release import MANIFEST, load_release
+from functions.inference.release import load_release
+from functions.shared.release_files import BAKED, MANIFEST
 from infra.ops.publish_model import AlreadyPublishedError
 from tests.training.drawn import MOTO
 from training.aws import job
@@ -163,7 +163,7 @@ def test_the_container_gets_the_commit_and_the_tracking_uri(sagemaker, tmp_path)
 def test_the_metric_definitions_match_the_lines_of_training():
     row = {"stage": 0, "epoch": 1, "accuracy": 0.5, "loss": 0.25, "val_macro_f1": 0.75, "val_accuracy": 0.8}
     line = json.dumps({**row, "val_mask_or_not": 0.9, "val_loss": 1e-05, "val_recall": 0.7, "val_ap50": 0.6})
-    assert {name: float(re.search(regex, line)[1]) for name, regex in job.METRICS.items()} == {
+    assert {name: float(re.search(regex, line)[1]) for name, regex in job.METRIC_PATTERNS.items()} == {
         "train:loss": 0.25,
         "validation:loss": 1e-05,
         "validation:macro_f1": 0.75,

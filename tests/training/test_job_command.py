@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 from sagemaker.core.resources import TrainingJob
 
-from functions.inference.fetch import BAKED
+from functions.shared.release_files import BAKED
 from tests.training.drawn import MOTO
 from training.aws import job
 

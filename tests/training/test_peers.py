@@ -21,7 +21,7 @@ def test_the_number_of_aizoo_s_anchors_equals_its_network_s_outputs() -> None:
 
 def test_boxes_are_shifted_relative_to_their_sides() -> None:
     found = Detections(np.array([[10, 20, 30, 60]], np.float32), np.array([0.5], np.float32))
-    assert peers.moved(found, (0.1, 0.25, -0.1, 0)).boxes.tolist() == [[12, 30, 28, 60]]
+    assert peers.shifted(found, (0.1, 0.25, -0.1, 0)).boxes.tolist() == [[12, 30, 28, 60]]
 
 
 def test_detectors_are_compared_on_the_same_scenes() -> None:

@@ -11,11 +11,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.inference.fetch import BAKED
-from functions.inference.release import MANIFEST
 from functions.promote.errors import RefusedError
 from functions.promote.registry import read_package
 from functions.promote.verify import verify
+from functions.shared.release_files import BAKED, MANIFEST
 from infra.ops.publish_model import publish
 from tests.training.drawn import MOTO
 from training.files import file_sha256
@@ -210,9 +209,8 @@ def test_the_registered_package_has_the_digest_of_the_release_that_passed(steps,
     arn = registry.create_model_package(**filled_in(steps["Register"], known))["ModelPackageArn"]
 
     package = read_package(arn, registry)
-    assert all(
-        re.fullmatch(r"[\w\s.:/=+\-@]{1,256}", text) for text in package.metadata.values()
-    )  # as AWS takes them
+    # As AWS takes them.
+    assert all(re.fullmatch(r"[\w\s.:/=+\-@]{1,256}", text) for text in package.metadata.values())
     version = package.metadata["version"]
     assert verify(package.release, version, package.digest, s3) == address
     s3.put_object(

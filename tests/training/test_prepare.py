@@ -20,7 +20,7 @@ from training import prepare as module
 from training.classifier.dataset import find, load
 from training.detector.scenes import fingerprint, load_scenes
 from training.errors import TrainingError
-from training.prepare import DOUBTFUL, REPORT, prepare, swapped_folders
+from training.prepare import DOUBTFUL, PREPARED, prepare, swapped_folders
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_good_pictures_are_copied_unchanged(pictures: Path, tmp_path: Path, judg
     assert content(tmp_path / "out") == content(pictures)
     assert report["fingerprint"] == load(find(tmp_path / "out")).fingerprint
     assert report["pictures"]["train"] == dict.fromkeys(LABELS, 4)
-    assert json.loads((tmp_path / "out" / REPORT).read_text()) == report
+    assert json.loads((tmp_path / "out" / PREPARED).read_text()) == report
 
 
 def test_preparing_what_is_prepared_changes_nothing(pictures: Path, tmp_path: Path, judge: Network) -> None:

@@ -12,7 +12,7 @@ from functions.inference.classify import Classifier
 from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
 from functions.shared.contract import LABELS
-from training.baseline import BASELINE
+from functions.shared.release_files import BASELINE
 from training.candidate import shipped
 from training.classifier.dataset import Dataset
 from training.errors import TrainingError

@@ -153,9 +153,8 @@ def test_a_lost_or_incomplete_checkpoint_counts_as_missing(
 
 
 def test_incomplete_weights_are_written_again(uninterrupted: Path, tmp_path: Path) -> None:
-    stopped(
-        tmp_path, keras.Model, "save_weights", KeyboardInterrupt(), 6
-    )  # the trained weights, after five epochs
+    # The trained weights, after five epochs.
+    stopped(tmp_path, keras.Model, "save_weights", KeyboardInterrupt(), 6)
     (tmp_path / WEIGHTS).write_bytes(b"half")
     model = go(tmp_path)
     for one, other in zip(model.get_weights(), go(uninterrupted).get_weights(), strict=True):

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from functions.inference.classify import Classifier
 from functions.inference.decode import decode
-from functions.inference.fetch import BAKED
 from functions.inference.release import load_release
 from functions.shared.contract import LABELS
+from functions.shared.release_files import BAKED
 
 Change = Callable[[Image.Image], Image.Image]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from functions.inference.fetch import BAKED
 from functions.inference.release import load_release
+from functions.shared.release_files import BAKED
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("MASKWATCH_TFLITE_PYTHON", ROOT / ".venv-tflite" / "bin" / "python"))
@@ -21,7 +21,7 @@ import importlib.metadata, json
 import numpy as np
 from PIL import Image
 from functions.inference import classify, interpreter
-from functions.inference.fetch import BAKED
+from functions.shared.release_files import BAKED
 from functions.inference.release import load_release
 
 classifier = classify.Classifier(load_release(BAKED).classifier, threads=1)

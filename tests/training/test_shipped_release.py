@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from functions.inference.fetch import BAKED
 from functions.inference.release import load_release
+from functions.shared.release_files import BAKED
 
 WEIGHTS = Path(__file__).parents[2] / "training" / "weights"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from functions.inference.fetch import BAKED
+from functions.shared.release_files import BAKED
 from training.commit import git_commit
 from training.files import STATE
 from training.tracking import CANDIDATE, NAME, PASSED, client, track, track_if_possible

@@ -76,9 +76,8 @@ def test_a_tracked_person_counts_once_with_the_label_of_most_frames(store):
     found = counts(store)
 
     assert (found.faces, found.people) == (3, 2)
-    assert Counter(found.labels) == Counter(
-        mask=2, no_mask=1
-    )  # `2`, and a face beside it that nobody follows
+    # `2`, and a face beside it that nobody follows.
+    assert Counter(found.labels) == Counter(mask=2, no_mask=1)
 
 
 def test_a_label_below_the_minimum_is_uncertain(store):

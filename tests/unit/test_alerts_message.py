@@ -9,13 +9,13 @@ import pytest
 from functions.alerts.alert import begin, end, from_json
 from functions.alerts.counts import FaceCounts
 from functions.alerts.notify import NotifyError, notify_people, notify_systems
-from functions.alerts.precision import Precision, precision_of, read_manifest
+from functions.alerts.precision import Precision, precision_of
 from functions.alerts.rules import parse
+from functions.shared.release_files import BAKED
 from tests.alerts import START
 from tests.system import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "alert-event.schema.json").read_text())
-OPENAPI = ROOT / "functions" / "portal" / "openapi.yaml"
 RULE = parse('{"default": {"share": 0.2, "minutes": 10, "min_faces": 20, "min_confidence": 0.8}}').default
 COUNTS = FaceCounts(
     24, 0, {"mask": 15, "no_mask": 7, "incorrect": 2, "uncertain": 0}, {"no_mask": 16}, "2.0.0"
@@ -137,7 +137,7 @@ def test_the_figures_of_another_release_are_not_given():
 
 
 def test_the_release_in_the_image_has_figures():
-    manifest = read_manifest(None, "")
+    manifest = json.loads((BAKED / "manifest.json").read_text())
 
     found = precision_of(manifest, manifest["version"], {"no_mask": 18, "incorrect": 18})
 

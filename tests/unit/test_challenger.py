@@ -11,11 +11,11 @@ from scipy.stats import binomtest
 from functions.inference import challenger as module
 from functions.inference.challenger import Challenger, score_both
 from functions.inference.decode import decode
-from functions.inference.fetch import BAKED
 from functions.inference.prediction import PredictOptions
 from functions.inference.record import Recorder
 from functions.inference.release import ReleaseError
 from functions.inference.score import Models
+from functions.shared.release_files import BAKED
 from tests.pictures import draw_face, encode
 from tests.system import eventually
 from tests.unit.test_upload import PREDICTION
@@ -165,9 +165,8 @@ def test_a_challenger_that_hangs_is_waited_for_once(share, monkeypatch, capsys):
 
     assert {ask(tested) for _ in range(3)} == {("1", None)}
     assert len(asked) == 1
-    assert (
-        failures(capsys.readouterr().out) == 3
-    )  # each picture, or the alarm would end before the trial does
+    # Each picture, or the alarm would end before the trial does.
+    assert failures(capsys.readouterr().out) == 3
     assert tested.describe()["status"] == "failed"
 
 

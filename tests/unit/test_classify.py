@@ -5,8 +5,8 @@ import pytest
 
 from functions.inference import classify
 from functions.inference.classify import Classifier, resize
-from functions.inference.fetch import BAKED
 from functions.inference.release import Network, Release, load_release
+from functions.shared.release_files import BAKED
 from tests.pictures import draw_face
 
 FACE = np.asarray(draw_face())

@@ -9,10 +9,10 @@ import pytest
 
 from functions.shared.contract import in_audit_sample
 from maskwatch import audit
-from maskwatch.output import Outcome
+from maskwatch.output import Response
 from tests.system import ROOT
 
-SAMPLED = Outcome("a.jpg", {"prediction_id": "00000001-0000-4000-8000-000000000000", "label": "mask"})
+SAMPLED = Response("a.jpg", {"prediction_id": "00000001-0000-4000-8000-000000000000", "label": "mask"})
 
 
 class Client:

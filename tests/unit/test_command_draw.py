@@ -9,7 +9,7 @@ from PIL import Image
 
 from maskwatch.cli import main
 from maskwatch.draw import COLOURS
-from maskwatch.pictures import MAX_BYTES, shrunk
+from maskwatch.pictures import MAX_BYTES, scaled_down
 from tests.pictures import draw_face, encode
 from tests.service import prediction, problem, serving
 
@@ -183,7 +183,7 @@ def test_a_large_file_that_is_no_picture_is_not_sent(service, place, capsys):
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
 def test_a_noisy_picture_is_scaled_below_the_limit(mode):
-    smaller, original = shrunk(encode(noise(3000, 2400, mode), "PNG", compress_level=0))
+    smaller, original = scaled_down(encode(noise(3000, 2400, mode), "PNG", compress_level=0))
 
     assert len(smaller) <= MAX_BYTES
     assert original == (3000, 2400)
@@ -194,7 +194,7 @@ def test_scaling_keeps_the_brightness_of_16_bits_and_makes_transparent_white():
     clear = Image.new("RGBA", (600, 400), (255, 0, 0, 0))
 
     for image, value in ((grey, 128), (clear, 255)):
-        smaller, _ = shrunk(encode(image, "PNG"))
+        smaller, _ = scaled_down(encode(image, "PNG"))
         assert np.asarray(Image.open(io.BytesIO(smaller))).mean() == pytest.approx(value, abs=1)
 
 
@@ -203,6 +203,6 @@ def test_a_damaged_picture_is_not_scaled():
     middle = len(whole) // 2
     for damaged in (whole[:middle], whole[:middle] + whole[middle + 1460 :]):
         with pytest.raises(OSError, match="damaged or cut short"):
-            shrunk(damaged)
-    for sound in (whole, whole[:-2], whole + bytes(99), whole + b"a film" * 99, whole + whole):
-        assert shrunk(sound)[1] == (640, 480)
+            scaled_down(damaged)
+    for sound in (whole, whole[:-2], whole + bytes(99), whole + b"a video" * 99, whole + whole):
+        assert scaled_down(sound)[1] == (640, 480)

@@ -14,9 +14,9 @@ from maskwatch import watch as watch_module
 from maskwatch.cli import main
 from maskwatch.frames import Frame, name_of
 from maskwatch.video import read
-from tests.films import WALL, write_film
 from tests.pictures import draw_face, encode
 from tests.service import prediction, problem, serving
+from tests.videos import WALL, write_video
 
 NOBODY_THERE = prediction()
 BARE = prediction("no_mask")
@@ -54,7 +54,7 @@ def run(capsys, service):  # noqa: ARG001 -- says where it asks
 def ten_seconds(tmp_path_factory):
     """A video of a wall, ten frames per second."""
     frames = [Image.new("RGB", (320, 240), WALL)] * 100
-    return write_film(tmp_path_factory.mktemp("film") / "wall.mp4", frames)
+    return write_video(tmp_path_factory.mktemp("video") / "wall.mp4", frames)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_each_event_is_a_line_about_a_person(run, service, ten_seconds):
 
 
 def test_frames_are_sent_like_those_of_the_page(run, service, tmp_path):
-    wide = write_film(tmp_path / "wide.mp4", [Image.new("RGB", (1280, 720), WALL)] * 20)
+    wide = write_video(tmp_path / "wide.mp4", [Image.new("RGB", (1280, 720), WALL)] * 20)
 
     _, events, _ = run(wide, "--source", "Tür 3", "--rate", "5")
 
@@ -298,7 +298,7 @@ def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_sec
         (["text.mp4", "--rate", "0"], 2, "'0' is not a number above 0"),
         (["text.mp4", "--rate", "nan"], 2, "'nan' is not a number above 0"),
         (["text.mp4", "--alert-after", "inf"], 2, "'inf' is not a number above 0"),
-        ([".", "--draw", "nowhere/film.mp4"], 2, "nowhere/film.mp4 cannot be written: No such file"),
+        ([".", "--draw", "nowhere/video.mp4"], 2, "nowhere/video.mp4 cannot be written: No such file"),
         (
             [".", "--draw", "x.avi"],
             2,
@@ -309,7 +309,7 @@ def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_sec
 )
 def test_an_error_is_reported_in_one_line(run, service, tmp_path, monkeypatch, arguments, status, says):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.mp4").write_text("no film")
+    (tmp_path / "text.mp4").write_text("no video")
 
     got, events, err = run(*arguments)
 
@@ -330,7 +330,7 @@ def test_an_error_is_reported_in_one_line(run, service, tmp_path, monkeypatch, a
         ("http://me:se?cret@camera/1", "http://…"),
         ("http://camera?mail=a@b", "http://…"),
         ("http://[fe80::1]:80/x", "http://[fe80::1]:80"),
-        ("films/me:secret@home.mp4", "films/me:secret@home.mp4"),
+        ("videos/me:secret@home.mp4", "videos/me:secret@home.mp4"),
     ],
 )
 def test_no_password_is_shown(source, shown):
@@ -357,14 +357,14 @@ def test_a_rotated_video_is_watched_upright(tmp_path):
     lying = Image.new("RGB", (64, 32), "black")
     ImageDraw.Draw(lying).rectangle((0, 0, 15, 15), fill="white")
 
-    frame = next(read(str(write_film(tmp_path / "turned.mp4", [lying] * 3, rotated=-90)))).to_image()
+    frame = next(read(str(write_video(tmp_path / "turned.mp4", [lying] * 3, rotated=-90)))).to_image()
 
     assert frame.size == (32, 64)
     assert frame.getpixel((28, 4))[0] > 200  # a quarter to the right: from the left of the top to its right
 
 
 def test_a_damaged_video_is_watched_up_to_the_damage(run, service, tmp_path):
-    film_bytes = bytearray(write_film(tmp_path / "a.mkv", [draw_face(320, 240)] * 100).read_bytes())
+    film_bytes = bytearray(write_video(tmp_path / "a.mkv", [draw_face(320, 240)] * 100).read_bytes())
     middle = len(film_bytes) // 2
     film_bytes[middle : middle + 200] = bytes(200)
     (tmp_path / "a.mkv").write_bytes(film_bytes)

@@ -32,9 +32,9 @@ def test_the_command_line_knows_the_limit_types_and_labels():
     assert pictures.MAX_BYTES == contract.MAX_PREDICT_BYTES
     assert set(client.TYPES.values()) == contract.UPLOAD_TYPES.keys()
     assert contract.UPLOAD_TYPES.items() <= {(kind, ending) for ending, kind in client.TYPES.items()}
-    assert (client.LABELS, client.OUTCOMES) == (contract.LABELS, contract.OUTCOMES)
-    assert draw.COLOURS.keys() == draw.LETTERS.keys() == set(contract.OUTCOMES)
-    assert {f"faces_{outcome}" for outcome in contract.OUTCOMES} <= set(output.COLUMNS)
+    assert (client.LABELS, client.ANSWER_LABELS) == (contract.LABELS, contract.ANSWER_LABELS)
+    assert draw.COLOURS.keys() == draw.LETTERS.keys() == set(contract.ANSWER_LABELS)
+    assert {f"faces_{outcome}" for outcome in contract.ANSWER_LABELS} <= set(output.COLUMNS)
 
 
 def test_the_command_line_sends_no_more_pixels_than_the_service_accepts():
@@ -54,7 +54,7 @@ def test_the_page_knows_the_limit_types_and_labels():
     assert constant("shrink.js", "MAX_BYTES") == contract.MAX_PREDICT_BYTES
     assert set(constant("dom.js", "LABELS")) == set(contract.LABELS)
     for file, name in (("dom.js", "WORDS"), ("dom.js", "SIGNS"), ("chart.js", "STACK")):
-        assert set(constant(file, name)) == set(contract.OUTCOMES)
+        assert set(constant(file, name)) == set(contract.ANSWER_LABELS)
     assert set(contract.LABELS) < set(constant("csv.js", "COLUMNS"))
     assert f"at least {MIN_SIDE} pixels a side" in (PAGE / "api.js").read_text()
 

@@ -12,7 +12,7 @@ import pytest
 
 from functions.portal import compliance
 from infra.ops import score
-from maskwatch.output import Outcome, as_csv
+from maskwatch.output import Response, as_csv
 from tests.service import prediction
 
 CELLS = json.loads((Path(__file__).parents[1] / "csv_cells.json").read_text())
@@ -25,7 +25,7 @@ def of_the_service(text: str) -> str:
 
 
 def of_the_command(text: str) -> str:
-    return "\r\n".join(as_csv([Outcome(text, prediction("mask"))], [text]))
+    return "\r\n".join(as_csv([Response(text, prediction("mask"))], [text]))
 
 
 def of_make_score(text: str) -> str:

@@ -200,9 +200,8 @@ def test_its_prices_and_sizes_are_those_of_the_stack_and_of_make_cost(widgets):
     drift_memory = TEMPLATE["Resources"]["DriftFunction"]["Properties"]["MemorySize"]
 
     known = {"FILL": lambda value, _: value, "received": 0, "deleted": 0}
-    known |= dict.fromkeys(
-        ("pi", "pd", "di", "dd", "calls", "sent"), 1e6
-    )  # a million, or a million milliseconds
+    # A million, or a million milliseconds.
+    known |= dict.fromkeys(("pi", "pd", "di", "dd", "calls", "sent"), 1e6)
 
     def dollars(expression):
         return eval(expression, known)  # noqa: S307 -- our own

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from functions.inference.decode import decode
-from functions.inference.memory import at_most
+from functions.inference.memory import limit_memory
 from functions.shared.problem import UNREADABLE_IMAGE, InputError
 from tests.forged import (
     FULL,
@@ -200,7 +200,7 @@ def test_arithmetic_coding_without_data_is_affordable() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what is allocated")
 def test_concurrent_decoders_restore_the_memory_limit() -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    first, second = at_most(500_000_000), at_most(500_000_000)
+    first, second = limit_memory(500_000_000), limit_memory(500_000_000)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)

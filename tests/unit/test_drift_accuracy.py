@@ -11,7 +11,7 @@ from functions.drift import feedback_join
 from functions.drift.accuracy import LabelledPrediction, design_effect, figures, share
 from functions.drift.feedback_join import FeedbackJoin
 from functions.shared.contract import AUDIT_SHARE, LABELS, in_audit_sample
-from functions.shared.record import as_record
+from functions.shared.record import parse_record
 from tests.records import drawn, parsed
 from training.metrics import precision_recall_f1, wilson_interval
 
@@ -38,7 +38,7 @@ def joined(insights):
         feedback = FeedbackJoin(insights.meta.client, "insights", (TODAY, YESTERDAY), NOON)
         rng = np.random.default_rng(0)
         for name, options in records:
-            feedback.add(as_record(parsed(drawn(rng, NOON, prediction_id=name, **options))))
+            feedback.add(parse_record(parsed(drawn(rng, NOON, prediction_id=name, **options))))
         return feedback.accuracy("salt", time_left)
 
     return join

@@ -8,9 +8,9 @@ import pytest
 
 from functions.drift.baseline import MIN_DAYS, MIN_SAMPLES, build, read
 from functions.drift.features import CONFIDENCE, FEATURES
-from functions.inference.fetch import BAKED
 from functions.inference.release import load_release
 from functions.shared.contract import LABELS
+from functions.shared.release_files import BAKED
 from tests.drift_samples import days, sample
 
 ALL = sample(3000, seed=1)

@@ -20,7 +20,7 @@ from functions.drift.challenge import (
     pairs_needed,
     two_proportions,
 )
-from functions.shared.record import as_record
+from functions.shared.record import parse_record
 from tests.records import drawn, parsed
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -55,27 +55,27 @@ def predictions(right, count, version):
 
 def test_a_shadow_record_is_read_as_such(rng):
     line = drawn(rng, NOON, label="mask", version="1")
-    record = as_record(shadow_of(line, "no_mask"))
+    record = parse_record(shadow_of(line, "no_mask"))
 
     assert record.shadow
     assert record.model_version == "2"
-    assert record.key != as_record(parsed(line)).key
-    assert not as_record(parsed(line)).shadow
+    assert record.key != parse_record(parsed(line)).key
+    assert not parse_record(parsed(line)).shadow
 
 
 @pytest.mark.parametrize(
     "live", [None, {}, {"model_version": 1, "label": "mask"}, {"model_version": "1", "label": "x"}]
 )
 def test_a_damaged_shadow_record_is_not_a_record(rng, live):
-    assert as_record(shadow_of(drawn(rng, NOON), "mask") | {"live": live}) is None
+    assert parse_record(shadow_of(drawn(rng, NOON), "mask") | {"live": live}) is None
 
 
 def test_in_shadow_mode_both_are_compared_on_the_same_pictures(rng):
     tally = Tally("1", "2")
     for number in range(40):
         line = drawn(rng, NOON + timedelta(minutes=number), label="mask", version="1")
-        tally.add(as_record(parsed(line)))
-        tally.add(as_record(shadow_of(line, "no_mask" if number < 10 else "mask")))
+        tally.add(parse_record(parsed(line)))
+        tally.add(parse_record(shadow_of(line, "no_mask" if number < 10 else "mask")))
 
     found = tally.result([])
 
@@ -94,7 +94,7 @@ def test_frames_of_one_minute_give_a_wider_interval_than_as_many_minutes(rng):
         tally = Tally("1", "2")
         for number in range(60):
             line = drawn(rng, NOON + timedelta(seconds=interval * number), label="mask", version="1")
-            tally.add(as_record(shadow_of(line, "no_mask" if number % 4 == 0 else "mask")))
+            tally.add(parse_record(shadow_of(line, "no_mask" if number % 4 == 0 else "mask")))
         agreement = tally.result([]).agreement
         intervals.append(agreement.high - agreement.low)
 
@@ -104,8 +104,8 @@ def test_frames_of_one_minute_give_a_wider_interval_than_as_many_minutes(rng):
 def test_other_releases_are_not_counted(rng):
     tally = Tally("1", "2")
     for version in ("1", "2", "3"):
-        tally.add(as_record(parsed(drawn(rng, NOON, version=version))))
-    tally.add(as_record(shadow_of(drawn(rng, NOON, version="0"), "mask")))
+        tally.add(parse_record(parsed(drawn(rng, NOON, version=version))))
+    tally.add(parse_record(shadow_of(drawn(rng, NOON, version="0"), "mask")))
 
     found = tally.result([])
 
@@ -133,7 +133,7 @@ def test_there_is_a_verdict_once_there_are_enough_labels(right, count, verdict):
 @pytest.mark.parametrize(("won", "verdict"), [(400, BETTER), (100, ALIKE), (0, WORSE)])
 def test_in_shadow_mode_the_discordant_pictures_decide(rng, won, verdict):
     tally = Tally("1", "2")
-    tally.add(as_record(shadow_of(drawn(rng, NOON, version="1"), "mask")))
+    tally.add(parse_record(shadow_of(drawn(rng, NOON, version="1"), "mask")))
     pairs = [judged(n, "mask", "mask", shadow="no_mask") for n in range(100)]
     pairs += [judged(n + 100, "mask", "no_mask", shadow="mask") for n in range(won)]
     pairs += [judged(n + 1000, "mask", "mask", shadow="mask") for n in range(20_000)]

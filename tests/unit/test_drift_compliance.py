@@ -10,7 +10,7 @@ import pytest
 from functions.drift import compliance
 from functions.drift.compliance import Compliance, write
 from functions.shared.contract import COMPLIANCE_COUNTS
-from functions.shared.record import as_record
+from functions.shared.record import parse_record
 from tests.records import drawn, parsed
 
 DAY = datetime(2026, 11, 21, tzinfo=UTC)
@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 def counted(*records):
     summary = Compliance()
     for minutes, options in records:
-        summary.add(as_record(parsed(drawn(RNG, DAY + timedelta(minutes=minutes), **options))))
+        summary.add(parse_record(parsed(drawn(RNG, DAY + timedelta(minutes=minutes), **options))))
     return summary.days()
 
 
@@ -97,7 +97,7 @@ def test_people_are_counted_once_per_stay_at_its_start_with_the_label_of_most_fr
 def test_pictures_of_a_day_are_counted_by_release():
     summary = Compliance()
     for version in ("1", "2", "2"):
-        summary.add(as_record(parsed(drawn(RNG, DAY, version=version))))
+        summary.add(parse_record(parsed(drawn(RNG, DAY, version=version))))
     assert summary.versions() == {DAY.date(): {"1": 1, "2": 2}}
 
 

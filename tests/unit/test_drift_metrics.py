@@ -50,7 +50,7 @@ def report(comparison=COMPARED, verdict="drift", counts=None, audit=NONE, source
         comparison=comparison,
         sources={name: SourceReport(status, 1, 1.0, {}) for name, status in statuses.items()},
         accuracy=Accuracy(NONE, audit, sources or {}, {"1": audit}, unknown=4, corrupt=0, unread=5),
-        judged_since=date(2026, 11, 14),
+        labelled_since=date(2026, 11, 14),
         min_accuracy=0.9,
         notes=(),
     )

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from functions.drift import records
 from functions.drift.records import Reader, values
-from functions.shared.record import as_record
+from functions.shared.record import parse_record
 from tests.records import drawn, parsed, refused
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -163,25 +163,25 @@ def test_an_endless_record_is_not_kept_in_memory(monkeypatch, lines):
     ids=str,
 )
 def test_an_invalid_value_is_not_a_record(lines, change):
-    assert as_record(parsed(lines[0]) | change) is None
+    assert parse_record(parsed(lines[0]) | change) is None
 
 
 def test_unknown_fields_are_ignored(lines):
-    assert as_record(parsed(lines[0]) | {"new": {"a": 1}}) is not None
+    assert parse_record(parsed(lines[0]) | {"new": {"a": 1}}) is not None
 
 
 def test_a_missing_source_is_the_empty_source():
-    assert as_record(parsed(drawn(np.random.default_rng(0), NOON, source=None))).source == ""
+    assert parse_record(parsed(drawn(np.random.default_rng(0), NOON, source=None))).source == ""
 
 
 def test_only_a_duplicate_has_the_same_key(lines):
-    keys = {as_record(parsed(line)).key for line in lines}
+    keys = {parse_record(parsed(line)).key for line in lines}
     assert len(keys) == len(lines)
-    assert as_record(parsed(lines[0])).key in keys
+    assert parse_record(parsed(lines[0])).key in keys
 
 
 def test_times_in_different_time_zones_are_equal(lines):
-    record = as_record(parsed(lines[0]) | {"time": "2026-11-21T14:00:00.000+02:00"})
+    record = parse_record(parsed(lines[0]) | {"time": "2026-11-21T14:00:00.000+02:00"})
     assert record.time == NOON.timestamp()
 
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.drift.records import inflate, values
-from functions.shared.record import Record, as_record
+from functions.shared.record import Record, parse_record
 from tests.records import drawn
 
 RNG = np.random.default_rng(0)
 LINES = [drawn(RNG, datetime(2026, 11, 21, 12, tzinfo=UTC)) for _ in range(40)]
-KEYS = [as_record(json.loads(line)).key for line in LINES]
+KEYS = [parse_record(json.loads(line)).key for line in LINES]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=70),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -29,7 +29,7 @@ def read(data: bytes) -> list[Record]:
         with contextlib.suppress(zlib.error, EOFError):
             yield from inflate(data)
 
-    found = [as_record(value) for value in values(inflated())]
+    found = [parse_record(value) for value in values(inflated())]
     return [record for record in found if record is not None]
 
 
@@ -51,7 +51,7 @@ def test_damaged_text(position, noise, cut, size):
     position = position * len(data) // 2_000
     data[position : position + cut] = noise
     chunks = [bytes(data[start : start + size]) for start in range(0, len(data), size)]
-    found = [as_record(value) for value in values(chunks)]
+    found = [parse_record(value) for value in values(chunks)]
     kept = [record.key for record in found if record]
     lost = len(LINES) - len(set(kept) & set(KEYS))
     assert lost <= 2  # the damaged line and one that it was joined with
@@ -68,10 +68,10 @@ def test_any_bytes(data, size):
 @given(st.sampled_from(sorted(json.loads(LINES[0]))), ANYTHING)
 @settings(max_examples=500, deadline=None)
 def test_any_value_in_a_record(member, value):
-    record = as_record(json.loads(LINES[0]) | {member: value})
+    record = parse_record(json.loads(LINES[0]) | {member: value})
     assert record is None or (record.source.isprintable() and 0 <= record.key < 2**64)
 
 
 @given(ANYTHING)
 def test_any_value_for_a_record(value):
-    assert as_record(value) is None
+    assert parse_record(value) is None

@@ -59,7 +59,7 @@ def reported(past, baseline=BASELINE, *, accuracy=None, notes=(), serving="1.2.3
             if name in window
         },
         accuracy=accuracy or Accuracy(NONE, NONE, {}, {}, 0, 0, 0),
-        judged_since=date(2026, 11, 14),
+        labelled_since=date(2026, 11, 14),
         min_accuracy=0.9,
         notes=notes,
     )

@@ -10,7 +10,7 @@ from functions.drift import sample
 from functions.drift.busiest import Busiest
 from functions.drift.features import FEATURES, effective_number
 from functions.drift.sample import HashSet, Sampler
-from functions.shared.record import as_record
+from functions.shared.record import parse_record
 from tests.records import drawn, parsed
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -20,7 +20,9 @@ DAY = (datetime(2026, 11, 21, tzinfo=UTC).timestamp(), datetime(2026, 11, 22, tz
 def made(count, source="gate-1", seed=0, interval=60, start=NOON, **options):
     rng = np.random.default_rng(seed)
     return [
-        as_record(parsed(drawn(rng, start + timedelta(seconds=interval * number), source=source, **options)))
+        parse_record(
+            parsed(drawn(rng, start + timedelta(seconds=interval * number), source=source, **options))
+        )
         for number in range(count)
     ]
 

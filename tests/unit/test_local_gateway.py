@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from infra.local.errors import ApiError, FunctionError, RequestTooLargeError, TooManyRequestsError
+from infra.local.errors import FunctionError, RequestTooLargeError, StackError, TooManyRequestsError
 from infra.local.gateway import MAX_BODY, Gateway, Request
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f:live"
@@ -216,7 +216,7 @@ def test_an_unsupported_definition_is_refused():
         {},
         {**PROXY, "uri": PROXY["uri"].replace("f:live", "other")},
     ):
-        with pytest.raises(ApiError):
+        with pytest.raises(StackError):
             Gateway(
                 {"paths": {"/x": {"get": {"x-amazon-apigateway-integration": integration}}}}, "v1", {}, set()
             )

@@ -88,7 +88,7 @@ def test_limits_and_labels_are_those_of_the_code(document):
         f"{limit / 1e6:g}" for limit in (contract.MAX_PREDICT_BYTES, contract.MAX_UPLOAD_BYTES)
     }
     labels = {tuple(found) for found in enums_of(document, "label")}
-    assert labels == {contract.LABELS, contract.OUTCOMES}
+    assert labels == {contract.LABELS, contract.ANSWER_LABELS}
 
 
 def enums_of(value, name):

@@ -103,9 +103,8 @@ def test_commands_without_a_stack_name_the_missing_argument(arguments, start):
     assert str(ended.value.code).startswith(start)
 
 
-@pytest.mark.parametrize(
-    "command", sorted(ASKING_A_STACK.keys() - {"smoke"})
-)  # without a stack, that of `make run`
+# Without a stack, that of `make run`.
+@pytest.mark.parametrize("command", sorted(ASKING_A_STACK.keys() - {"smoke"}))
 def test_no_command_chooses_a_stack_by_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, *ASKING_A_STACK[command]])

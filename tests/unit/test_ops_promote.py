@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.inference.fetch import BAKED
+from functions.shared.release_files import BAKED
 from infra.ops import update
 from infra.ops.__main__ import main
 from infra.ops.errors import OpsError

@@ -152,9 +152,8 @@ def test_the_timeout_of_the_hook_covers_all_its_calls():
     resources = transformed_template(TEMPLATE, {})["Resources"]
     timeouts = [resources[f"{name}Function"]["Properties"]["Timeout"] for name in ("Batch", "Portal")]
     of_version = (1 + app.MAX_UPLOADS) * (5 + app.VERSION_TIMEOUT)
-    of_others = (
-        (app.MAX_UPLOADS + 2) * 2 * (5 + 10)
-    )  # two attempts at each upload, and at each call of CodeDeploy
+    # Two attempts at each upload, and at each call of CodeDeploy.
+    of_others = (app.MAX_UPLOADS + 2) * 2 * (5 + 10)
 
     assert max(timeouts) < app.VERSION_TIMEOUT
     assert resources["Preflight"]["Properties"]["Timeout"] > of_version + of_others

@@ -13,13 +13,13 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from functions.inference.fetch import BAKED
 from functions.promote import verify
 from functions.promote.errors import BusyError, StuckError
 from functions.promote.promote import Clients, promote
 from functions.promote.registry import Result
 from functions.promote.settings import Settings
 from functions.shared.contract import LABELS
+from functions.shared.release_files import BAKED
 from infra.ops.publish_model import publish
 from tests.conftest import ROOT
 

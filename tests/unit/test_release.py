@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from functions.inference.fetch import BAKED, open_release
+from functions.inference.fetch import open_release
 from functions.inference.release import NETWORKS, ReleaseError, load_release
 from functions.shared.contract import LABELS
+from functions.shared.release_files import BAKED
 
 
 @pytest.fixture

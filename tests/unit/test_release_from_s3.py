@@ -9,8 +9,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.inference.fetch import BAKED, open_release
+from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
+from functions.shared.release_files import BAKED
 
 URI = "s3://models/releases/7/"
 

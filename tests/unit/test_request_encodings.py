@@ -225,9 +225,8 @@ def test_recognising_base64_is_fast():
     for text in (b"%" * 5_900_000, b" " * 5_900_000, b"' " * 2_900_000):
         assert outcome(b'{"image": "' + text + b'"}', "application/json") == MALFORMED_BASE64
         outcome(b"image=" + text, URLENCODED)
-    assert (
-        time.process_time() - started < 2
-    )  # seconds of a processor; growing with the square it took minutes
+    # Seconds of a processor; growing with the square it took minutes.
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("from_text", [False, True])

@@ -17,8 +17,8 @@ from maskwatch import frames as frames_module
 from maskwatch import video
 from maskwatch.frames import Frame, SourceError, newest
 from maskwatch.source import frames_of
-from tests.films import WALL, room, write_film
-from tests.pictures import draw_face, draw_film, encode
+from tests.pictures import draw_face, draw_mjpeg, encode
+from tests.videos import WALL, room, write_video
 
 RED, GREEN = (200, 30, 30), (30, 200, 30)
 
@@ -44,7 +44,7 @@ def test_frames_that_arrive_while_busy_are_dropped():
 
 
 def test_silence_is_reported(monkeypatch):
-    monkeypatch.setattr(frames_module, "LONGEST", 0.3)
+    monkeypatch.setattr(frames_module, "MAX_WAIT", 0.3)
     stopped = Event()
 
     def camera():
@@ -103,9 +103,8 @@ def test_a_slow_decoder_skips_packets_and_stays_near_the_newest(monkeypatch, key
     assert max(late) < 3  # it would be ten minutes in the end
     assert len(decoded) > 1000
     for (before, _), (number, _) in pairwise(decoded):
-        assert (
-            number == before + 1 or number % key_every == 0
-        )  # what is skipped, is up to a picture of its own
+        # What is skipped, is up to a picture of its own.
+        assert number == before + 1 or number % key_every == 0
 
 
 @pytest.fixture
@@ -270,8 +269,8 @@ def test_a_deleted_folder_ends_the_command(tmp_path):
 
 
 def test_motion_jpeg_is_read_as_a_video(tmp_path):
-    (tmp_path / "film.mjpeg").write_bytes(draw_film(50))
-    times = [frame.time for frame in frames_of(str(tmp_path / "film.mjpeg"), 5, None, Event())]
+    (tmp_path / "video.mjpeg").write_bytes(draw_mjpeg(50))
+    times = [frame.time for frame in frames_of(str(tmp_path / "video.mjpeg"), 5, None, Event())]
     assert times == pytest.approx([i / 5 for i in range(10)])
 
 
@@ -288,7 +287,7 @@ def test_damaged_frames_and_those_that_depend_on_them_are_skipped(tmp_path, read
         pixels = np.asarray(room((draw_face(96, 120), left, 100))) + np.roll(grain, left, axis=1)
         return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
-    path = write_film(tmp_path / "film.mkv", map(scene, range(0, 320, 8)))  # a key frame a second
+    path = write_video(tmp_path / "video.mkv", map(scene, range(0, 320, 8)))  # a key frame a second
     sound = [np.asarray(frame.to_image(), int)[::8, ::8] for frame in read(path)]
     data = bytearray(path.read_bytes())
     for place in (len(data) * 2 // 5, len(data) * 7 // 10):

@@ -39,7 +39,7 @@ from sagemaker.mlops.workflow.retry import (
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, StepTypeEnum, TrainingStep
 from sagemaker.train.model_trainer import ModelTrainer
 
-from training.aws.job import METRICS, NO_TELEMETRY
+from training.aws.job import METRIC_PATTERNS, NO_TELEMETRY
 from training.candidate import STACK
 from training.files import GATE
 from training.recipe import PARAMS, read_recipe
@@ -171,7 +171,7 @@ def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
         },
         environment=environment,
         output_data_config=OutputDataConfig(s3_output_path=f"{_training(spec)}/jobs"),
-    ).with_metric_definitions([MetricDefinition(name=n, regex=r) for n, r in METRICS.items()])
+    ).with_metric_definitions([MetricDefinition(name=n, regex=r) for n, r in METRIC_PATTERNS.items()])
     train = TrainingStep(
         "Train",
         step_args=trainer.train([InputData(channel_name="pictures", data_source=prepared)]),

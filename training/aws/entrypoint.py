@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from functions.inference.fetch import BAKED
 from functions.inference.release import ReleaseError, load_release
+from functions.shared.release_files import BAKED
 from training.classifier import convert as classifier_convert
 from training.classifier import train as classifier
 from training.classifier.dataset import find, load, require_labels
@@ -35,8 +35,7 @@ from training.disk import explain_full_disk
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS, DETECTOR_WEIGHTS, GATE, METRICS, REPORT, STATE
 from training.judge import copy_report, judge
-from training.prepare import DOUBTFUL, prepare
-from training.prepare import REPORT as PREPARED
+from training.prepare import DOUBTFUL, PREPARED, prepare
 from training.recipe import PARAMS, Recipe, read_recipe, recipe_from
 from training.tracking import track_if_possible
 

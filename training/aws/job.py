@@ -44,7 +44,8 @@ from sagemaker.core.training.configs import (
 )
 from sagemaker.train.model_trainer import Mode, ModelTrainer
 
-from functions.inference.release import MANIFEST, ReleaseError, load_release
+from functions.inference.release import ReleaseError, load_release
+from functions.shared.release_files import MANIFEST
 from infra.ops.errors import OpsError, explain
 from infra.ops.publish_model import publish
 from infra.ops.stack import outputs_of
@@ -67,7 +68,7 @@ NO_TELEMETRY: Final = {
     "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
 }
 # Training prints a JSON line per epoch, from which SageMaker extracts these metrics.
-METRICS: Final = {
+METRIC_PATTERNS: Final = {
     "train:loss": r'"loss": ([0-9.eE+-]+)',
     "validation:loss": r'"val_loss": ([0-9.eE+-]+)',
     "validation:macro_f1": r'"val_macro_f1": ([0-9.eE+-]+)',
@@ -239,7 +240,9 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
         tags=[Tag(key=key, value=value) for key, value in {"project": "maskwatch", **spec.tags}.items()],
         **common,
     )
-    return started.with_metric_definitions([MetricDefinition(name=n, regex=r) for n, r in METRICS.items()])
+    return started.with_metric_definitions(
+        [MetricDefinition(name=n, regex=r) for n, r in METRIC_PATTERNS.items()]
+    )
 
 
 def channels(spec: JobSpec) -> list[InputData]:

@@ -43,7 +43,7 @@ from training.gate import (
     Comparison,
     against_floor,
     comparison,
-    verdict,
+    decide,
 )
 from training.metrics import calibration_error
 
@@ -345,7 +345,7 @@ def judge_run(
     if scenes:
         result += compare_scenes(candidate, serving, floor, scenes)
     result.append(compare_latency(*time_both(*networks, dataset)))
-    document = verdict(
+    document = decide(
         result,
         {
             "serving_version": serving.version,

@@ -18,7 +18,7 @@ from training.detector.compare import compare_scenes
 from training.detector.scenes import fingerprint, load_scenes
 from training.errors import TrainingError
 from training.files import GATE
-from training.gate import verdict
+from training.gate import decide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def judge_run(
     if portraits:
         answers = [answer(release, portraits, "served path") for release in (candidate, serving)]
         result += compare_served(actual_classes(portraits), answers[0], answers[1])
-    document = verdict(
+    document = decide(
         result,
         {
             "serving_version": serving.version,

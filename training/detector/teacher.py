@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from training.tables import Box
 
-CONVENTION: Final = (-0.027, 0.110, 0.039, 0.058)  # shifts of left, top, right, bottom, relative to the sides
+# Shifts of left, top, right and bottom to the convention of the labels, relative to the sides.
+CENTERFACE_SHIFTS: Final = (-0.027, 0.110, 0.039, 0.058)
 PADDING: Final = 0.35  # grey padding relative to a portrait's sides, since CenterFace needs surroundings
 SIZES: Final = (192, 320)  # pixels of the longer side, padded; the second is tried if the first finds no face
 CERTAIN: Final = 0.5
@@ -47,7 +48,7 @@ def find_face(teacher: CenterFace, pixels: NDArray[np.uint8]) -> Box | None:
         if len(found):
             sides = found[:, 2:4] - found[:, :2]
             box = found[sides.prod(axis=1).argmax(), :4]
-            box = box + np.array(CONVENTION) * np.tile(box[2:] - box[:2], 2)
+            box = box + np.array(CENTERFACE_SHIFTS) * np.tile(box[2:] - box[:2], 2)
             box = (box - (across, down, across, down)).clip(0, (width, height, width, height))
             left, top, right, bottom = box.round(1).tolist()
             return (left, top, right, bottom) if right - left > 4 and bottom - top > 4 else None

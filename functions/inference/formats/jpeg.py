@@ -33,12 +33,12 @@ _DHT, _JPEG_LS = 0xC4, 0xF7
 _TABLES: Final = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # DHT, DAC, DQT, DRI
 _APP0, _APP1, _APP14 = 0xE0, 0xE1, 0xEE
 _METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})  # APPn, COM
-_USUAL: Final = frozenset({(1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (1, 4)})  # of the first component
+# The sampling factors of the first component that TurboJPEG supports.
+_SUPPORTED_SAMPLING: Final = frozenset({(1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (1, 4)})
 _JFIF: Final = b"\xff\xe0\x00\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"  # says that three components are YCbCr
-_ZEROS: Final = bytes(64)  # a block that a disk or a network has lost
-_PADDING: Final = (
-    bytes(8) + b"\xa5" * 64
-)  # after a scan with arithmetic coding, whose final zeros may be omitted
+_LOST_BLOCK: Final = bytes(64)  # a block that a disk or a network has lost
+# After a scan with arithmetic coding, whose final zeros may be omitted.
+_PADDING: Final = bytes(8) + b"\xa5" * 64
 _WHOLE_SPECTRUM: Final = b"\0\x3f\0"  # the only valid values in a sequential scan
 _FILL: Final = re.compile(rb"\xff*")
 _CODE: Final = re.compile(rb"(?<=\xff)[^\xff\0]")
@@ -88,8 +88,8 @@ class Jpeg:
         try:
             decoded = self._decode(self.stream, scale)
         except ValueError as error:
-            # TurboJPEG says so of any header that it cannot read.
-            if "subsampling" in str(error) and not self._is_usual():
+            # TurboJPEG reports any header that it cannot read as one of unsupported subsampling.
+            if "subsampling" in str(error) and not self._has_supported_sampling():
                 raise _unsupported("a JPEG picture with unusual chroma subsampling") from error
             padded = self.stream[:-2]
             trimmed = padded.rstrip(b"\0")
@@ -107,16 +107,18 @@ class Jpeg:
         except ValueError as error:
             raise DamagedError(str(error)) from error
 
-    def _is_usual(self) -> bool:
-        """Whether TurboJPEG knows the sampling factors."""
+    def _has_supported_sampling(self) -> bool:
+        """Whether TurboJPEG supports the sampling factors."""
         first, *others = self.sampling
-        return not others or (first in _USUAL and set(others[:2]) == {(1, 1)} and others[2:] in ([], [first]))
+        return not others or (
+            first in _SUPPORTED_SAMPLING and set(others[:2]) == {(1, 1)} and others[2:] in ([], [first])
+        )
 
     def _decode(self, stream: bytes, scale: int, *, strict: bool = True) -> NDArray[np.uint8]:
-        least = (math.ceil(self.height / scale), math.ceil(self.width / scale)) if scale > 1 else (0, 0)
+        height, width = (math.ceil(side / scale) if scale > 1 else 0 for side in (self.height, self.width))
         kind = "CMYK" if len(self.sampling) == 4 else "RGB"
         decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            stream, kind, min_height=least[0], min_width=least[1], strict=strict
+            stream, kind, min_height=height, min_width=width, strict=strict
         )
         if kind == "RGB":
             return decoded
@@ -238,7 +240,7 @@ def _scan(body: bytes, coded: bytes, state: _State) -> tuple[bytes, bytes]:
         raise InputError(
             UNREADABLE_IMAGE, f"The JPEG picture has more than {_MAX_SCANS} scans. Save it again."
         )
-    if _zeros_are_invalid(body, state) and _ZEROS in coded.rstrip(b"\0"):
+    if _zeros_are_invalid(body, state) and _LOST_BLOCK in coded.rstrip(b"\0"):
         raise DamagedError("zeros in place of data")
     state.first_scan = state.first_scan or body[0]
     if state.process in _SEQUENTIAL:  # some cameras write other values, though only these are valid

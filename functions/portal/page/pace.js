@@ -4,7 +4,7 @@ const SIDES = [320, 480, 640, 960]; // pixels of a frame's longer side; faces ar
 const SLOW = 160; // ms per frame above which smaller ones are sent
 const QUICK = 55; // ms per frame below which larger ones are sent
 const STEADY = 20; // answers at one size before a larger one is tried
-const LONGEST = 30; // seconds between retries, at most
+const MAX_WAIT = 30; // seconds between retries, at most
 
 export const START = { side: 640, took: null, answers: 0, failures: 0, slowdown: 1 };
 
@@ -25,7 +25,7 @@ export function answered(pace, ms) {
 export function refused(pace, { status, after }) {
   const failures = pace.failures + 1;
   const slowdown = status === 429 ? Math.min(pace.slowdown * 2, 32) : pace.slowdown;
-  return { pace: { ...pace, failures, slowdown }, wait: Math.min(Math.max(after, 2 ** (failures - 1)), LONGEST) };
+  return { pace: { ...pace, failures, slowdown }, wait: Math.min(Math.max(after, 2 ** (failures - 1)), MAX_WAIT) };
 }
 
 /** Milliseconds between the starts of two frames, for at most `maxRate` frames a second. */

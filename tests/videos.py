@@ -31,7 +31,7 @@ def room(*people: tuple[Image.Image, int, int]) -> Image.Image:
     return image
 
 
-def write_film(path: Path, frames: Iterable[Image.Image], rate: int = 10, *, rotated: int = 0) -> Path:
+def write_video(path: Path, frames: Iterable[Image.Image], rate: int = 10, *, rotated: int = 0) -> Path:
     """Write frames of one size as H.264, with a frame rate and the rotation for display."""
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=rate, options={"preset": "veryfast", "g": str(rate)})

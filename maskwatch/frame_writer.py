@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from maskwatch.track import Track
 
     # Called with a frame, its time in seconds since the first, the tracks in it, and the events.
-    Drawing = Callable[[Image.Image, float, Iterable[Track], Iterable[Event]], None]
+    FrameWriter = Callable[[Image.Image, float, Iterable[Track], Iterable[Event]], None]
 
 VIDEO_ENDINGS: Final = (".mp4", ".mkv")
 _TICK: Final = Fraction(1, 1000)  # seconds; unit of the times in a video
@@ -29,7 +29,7 @@ _SHOWN: Final = ("came", "changed", "alert_on")  # events of people who are in t
 _QUALITY: Final = 90  # of a still
 
 
-def open_drawing(path: Path, stack: ExitStack) -> Drawing:
+def open_frame_writer(path: Path, stack: ExitStack) -> FrameWriter:
     """Return a function that writes frames to a video, if the file's ending is that of one, or stills to a folder.
 
     Args:
@@ -60,7 +60,7 @@ def _write_stills(folder: Path, image: Image.Image, tracks: Iterable[Track], eve
             _annotate(image, tracks).save(still, quality=_QUALITY)
 
 
-def _video(path: Path, stack: ExitStack) -> Drawing:
+def _video(path: Path, stack: ExitStack) -> FrameWriter:
     try:
         import av  # noqa: PLC0415 -- an extra
     except ImportError as error:

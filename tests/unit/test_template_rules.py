@@ -63,7 +63,7 @@ def public_buckets(template):
     ]
 
 
-def buckets_that_take_plain_http(template):
+def buckets_without_tls_policy(template):
     def denies(statement, bucket):
         return (
             statement["Effect"] == "Deny"
@@ -85,7 +85,7 @@ def buckets_that_take_plain_http(template):
     ]
 
 
-def buckets_that_go_with_the_stack(template):
+def buckets_deleted_with_the_stack(template):
     """Name buckets that are deleted with the stack, and those that a failed first deployment leaves behind."""
     kept = ("RetainExceptOnCreate", "Retain")
     return [
@@ -95,11 +95,11 @@ def buckets_that_go_with_the_stack(template):
     ]
 
 
-def endless_logs(template):
+def log_groups_without_retention(template):
     return [n for n, p in properties(template, "AWS::Logs::LogGroup").items() if "RetentionInDays" not in p]
 
 
-def functions_without_a_log_group_of_their_own(template):
+def functions_without_own_log_group(template):
     functions = properties(template, "AWS::Lambda::Function")
     groups = Counter(p.get("LoggingConfig", {}).get("LogGroup", {}).get("Ref") for p in functions.values())
     return [group for group, times in groups.items() if times > 1 or group not in template["Resources"]]
@@ -111,7 +111,7 @@ def shared_or_missing_roles(template):
     return [role for role, times in roles.items() if times > 1 or role not in ours]
 
 
-def wildcards(template):
+def statements_with_wildcards(template):
     """Name statements on all resources or all actions, except calls without resource-level permissions."""
     found = []
     for name, role in properties(template, "AWS::IAM::Role").items():
@@ -152,7 +152,7 @@ def statements(template, role):
     ]
 
 
-def what_the_portal_may_do_beyond_its_routes(template):
+def wrong_portal_permissions(template):
     """Signed forms and requests for results use the role's permissions."""
     return unneeded_or_missing(template, "PortalRole", {
         ("s3:PutObject", "${UploadsBucket.Arn}/api/*"),
@@ -166,7 +166,7 @@ def what_the_portal_may_do_beyond_its_routes(template):
     })  # fmt: skip
 
 
-def what_the_portal_may_read_of_our_own(template):
+def private_results_readable_by_clients(template):
     """Name prefixes of the results bucket that hold no result of an upload and that a client could ask for."""
     denied = {
         resource["Fn::Sub"].partition("/")[2]
@@ -196,7 +196,7 @@ def unneeded_or_missing(template, role, needed):
     return sorted(granted ^ needed)
 
 
-def what_drift_may_do_beyond_its_job(template):
+def wrong_drift_permissions(template):
     return unneeded_or_missing(template, "DriftRole", {
         ("s3:GetObject", "${RecordsBucket.Arn}/dt=*"),
         ("s3:GetObject", "${InsightsBucket.Arn}/feedback/*"),
@@ -213,7 +213,7 @@ def what_drift_may_do_beyond_its_job(template):
     })  # fmt: skip
 
 
-def what_promote_may_do_beyond_updating_one_stack(template):
+def wrong_promote_permissions(template):
     registry = (
         "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:model-package/${AWS::StackName}/*"
     )
@@ -238,7 +238,7 @@ def what_promote_may_do_beyond_updating_one_stack(template):
     })  # fmt: skip
 
 
-def what_retrain_may_do_beyond_starting_one_pipeline(template):
+def wrong_retrain_permissions(template):
     pipeline = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:pipeline/${RetrainPipeline}"
     return unneeded_or_missing(template, "RetrainRole", {
         ("sagemaker:ListPipelineExecutions", pipeline),
@@ -247,12 +247,12 @@ def what_retrain_may_do_beyond_starting_one_pipeline(template):
     })  # fmt: skip
 
 
-def what_the_schedule_may_do_beyond_starting_drift(template):
+def wrong_drift_schedule_permissions(template):
     needed = {("lambda:InvokeFunction", "DriftFunction"), ("sqs:SendMessage", "DriftDeadLetters")}
     return unneeded_or_missing(template, "DriftScheduleRole", needed)
 
 
-def what_alerts_may_do_beyond_their_job(template):
+def wrong_alerts_permissions(template):
     bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
     table = ("GetItem", "PutItem", "Query", "UpdateItem")
     return unneeded_or_missing(template, "AlertsRole", {
@@ -270,7 +270,7 @@ def what_alerts_may_do_beyond_their_job(template):
     })  # fmt: skip
 
 
-def what_delivery_may_do_beyond_the_records(template):
+def wrong_record_delivery_permissions(template):
     account = "${AWS::Partition}:firehose:${AWS::Region}:${AWS::AccountId}"
     stream = f"arn:{account}:deliverystream/${{AWS::StackName}}-records"
     objects = {"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}
@@ -286,7 +286,7 @@ def what_delivery_may_do_beyond_the_records(template):
     )
 
 
-def strangers_who_may_take_a_role(template):
+def roles_open_to_other_accounts(template):
     """Name service roles whose trust policies are not limited to this account."""
     bound = {
         "BackfillRole": ("StringEquals", "aws:SourceAccount"),
@@ -304,7 +304,7 @@ def strangers_who_may_take_a_role(template):
     ]
 
 
-def logs_that_records_are_not_taken_from(template):
+def wrong_log_subscriptions(template):
     """Name log groups with records and no subscription, and subscriptions of others or without a filter."""
     subscribed = {
         (p["LogGroupName"]["Ref"], p["FilterPattern"], p["DestinationArn"]["Fn::GetAtt"][0])
@@ -315,7 +315,7 @@ def logs_that_records_are_not_taken_from(template):
     return sorted(subscribed ^ needed)
 
 
-def records_that_come_out_garbled(template):
+def streams_with_wrong_processing(template):
     """Name streams that keep the envelope of log events, omit delimiters, do not partition by day or hide errors."""
     processors = [
         ("Decompression", "CompressionFormat", "GZIP"),
@@ -346,7 +346,7 @@ def records_that_come_out_garbled(template):
     return found
 
 
-def partitions_that_athena_would_not_find(template):
+def tables_with_wrong_partitions(template):
     """Name tables whose projected partitions differ from Firehose's prefix, or start too late."""
     (stream,) = properties(template, "AWS::KinesisFirehose::DeliveryStream").values()
     bucket = stream["ExtendedS3DestinationConfiguration"]["BucketARN"]["Fn::GetAtt"][0]
@@ -365,7 +365,7 @@ def partitions_that_athena_would_not_find(template):
     ]
 
 
-def what_is_remembered_too_long(template):
+def wrong_retentions(template):
     """Name objects and logs whose retention differs from their parameter."""
     wanted = {
         ("RecordsBucket", "", "RecordsDays"),
@@ -387,7 +387,7 @@ def what_is_remembered_too_long(template):
     return sorted(wanted - expires) + kept
 
 
-def runs_that_fail_unheard(template):
+def schedules_without_failure_alarm(template):
     """Name schedules and scheduled functions without retries, dead-letter queue or alarm."""
     functions, found = properties(template, "AWS::Lambda::Function"), []
     watched = {
@@ -410,19 +410,19 @@ def runs_that_fail_unheard(template):
     return found
 
 
-def silence_that_passes_for_health(template):
+def alarms_with_wrong_missing_data_rule(template):
     """Name alarms on Drift not running, or on drift, that missing data would switch off."""
     alarms = properties(template, "AWS::CloudWatch::Alarm")
     wanted = {"DriftMissingAlarm": "breaching", "DriftAlarm": "ignore", "AccuracyAlarm": "ignore"}
     return [name for name, missing in wanted.items() if alarms[name].get("TreatMissingData") != missing]
 
 
-def for_operators(template):
+def operator_alarms(template):
     """Return alarms that are not limited to one version; CodeDeploy watches those."""
     return {n for n, a in properties(template, "AWS::CloudWatch::Alarm").items() if not metric(a)[1]}
 
 
-def alarms_that_tell_nobody(template):
+def alarms_with_wrong_actions(template):
     """Name alarms that do not notify the topic of both states, and alarms of a version that do."""
     topic = [{"Ref": "AlarmsTopic"}]
     tell = {
@@ -430,15 +430,15 @@ def alarms_that_tell_nobody(template):
         for n, a in properties(template, "AWS::CloudWatch::Alarm").items()
         if a.get("AlarmActions") == topic and a.get("OKActions") == topic
     }
-    return sorted(tell ^ for_operators(template))
+    return sorted(tell ^ operator_alarms(template))
 
 
-def alarms_that_the_one_light_leaves_out(template):
+def wrong_members_of_unwell_alarm(template):
     rule = str(template["Resources"]["UnwellAlarm"]["Properties"]["AlarmRule"])
-    return sorted(set(re.findall(r"\$\{(\w+)\}", rule)) ^ for_operators(template))
+    return sorted(set(re.findall(r"\$\{(\w+)\}", rule)) ^ operator_alarms(template))
 
 
-def alarms_that_cannot_be_sent(template):
+def missing_alarm_topic_permissions(template):
     """Name what is missing for CloudWatch to publish to an encrypted topic; only SNS may use the AWS-managed key."""
     topic = template["Resources"]["AlarmsTopic"]["Properties"]
     key = re.search(r"'Ref': '(\w+)'|$", str(topic.get("KmsMasterKeyId")))[1]
@@ -460,7 +460,7 @@ def alarms_that_cannot_be_sent(template):
     ]
 
 
-def strangers_who_may_raise_an_alarm(template):
+def open_alarm_topic_statements(template):
     """Name statements that let others than CloudWatch and Budgets publish, or allow plain HTTP."""
     policy = template["Resources"]["AlarmsTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     tls = any(
@@ -473,7 +473,7 @@ def strangers_who_may_raise_an_alarm(template):
     return [s for s in allowed if s["Principal"] != PUBLISHING] + ([] if tls else ["plain HTTP"])
 
 
-def what_a_backfill_may_do_beyond_its_states(template):
+def wrong_backfill_permissions(template):
     """Backfill's role itself reads no picture and writes no result: Batch does."""
     return [
         (action, resource)
@@ -487,7 +487,7 @@ def what_a_backfill_may_do_beyond_its_states(template):
     ]
 
 
-def what_batch_may_do_beyond_its_buckets_and_queues(template):
+def wrong_batch_permissions(template):
     return unneeded_or_missing(template, "BatchRole", {
         ("s3:GetObject", "${ModelsBucket.Arn}/models/*"),
         ("s3:ListBucket", "ModelsBucket"),
@@ -503,7 +503,7 @@ def what_batch_may_do_beyond_its_buckets_and_queues(template):
     })  # fmt: skip
 
 
-def sources(template):
+def queue_mappings(template):
     """Yield each queue that a function reads: name, properties, the mapping's properties, the function's name."""
     for mapping in properties(template, "AWS::Lambda::EventSourceMapping").values():
         queue = mapping["EventSourceArn"]["Fn::GetAtt"][0]
@@ -511,11 +511,11 @@ def sources(template):
         yield queue, properties(template, "AWS::SQS::Queue")[queue], mapping, function
 
 
-def queues_that_lose_or_repeat(template):
+def queues_with_wrong_delivery_settings(template):
     """Name queues whose messages can be lost, or be delivered again during processing."""
     receives = {"UploadsQueue": 5, "PromoteQueue": 100}
     found = []
-    for name, queue, mapping, function in sources(template):
+    for name, queue, mapping, function in queue_mappings(template):
         redrive = queue.get("RedrivePolicy", {})
         dead_letters = redrive.get("deadLetterTargetArn", {}).get("Fn::GetAtt", [None])[0]
         config = properties(template, "AWS::Lambda::Function")[function]
@@ -533,14 +533,16 @@ def queues_that_lose_or_repeat(template):
             or kept != [1209600, 1209600]
         ):
             found.append(name)
-    return found + sorted(receives.keys() - {name for name, *_ in sources(template)})
+    return found + sorted(receives.keys() - {name for name, *_ in queue_mappings(template)})
 
 
-def functions_that_a_queue_may_scale_without_bounds(template):
-    return [f for _, _, m, f in sources(template) if "MaximumConcurrency" not in m.get("ScalingConfig", {})]
+def queue_functions_without_max_concurrency(template):
+    return [
+        f for _, _, m, f in queue_mappings(template) if "MaximumConcurrency" not in m.get("ScalingConfig", {})
+    ]
 
 
-def open_queues(template):
+def queues_without_encryption_or_tls(template):
     """Name queues that are not encrypted, or that accept plain HTTP."""
     deny = {
         queue["Ref"]
@@ -558,7 +560,7 @@ def open_queues(template):
     ]
 
 
-def strangers_who_may_send(template):
+def open_queue_statements(template):
     """Name statements that let others than this account's S3 and the stack's rules send to a queue."""
     allowed = [
         statement
@@ -584,7 +586,7 @@ def strangers_who_may_send(template):
     ]
 
 
-def pictures_nobody_is_told_of(template):
+def wrong_upload_notifications(template):
     """Name buckets without exactly one notification of every new object, whatever its key."""
     bucket = properties(template, "AWS::S3::Bucket")["UploadsBucket"]
     wanted = [{"Event": "s3:ObjectCreated:*", "Queue": {"Fn::GetAtt": ["UploadsQueue", "Arn"]}}]
@@ -592,13 +594,13 @@ def pictures_nobody_is_told_of(template):
     return [] if configurations == wanted else [configurations]
 
 
-def loops(template):
+def buckets_with_loops(template):
     """Name buckets other than the uploads' that send notifications: a result must not be processed as an upload."""
     buckets = properties(template, "AWS::S3::Bucket")
     return [n for n, p in buckets.items() if n != "UploadsBucket" and "NotificationConfiguration" in p]
 
 
-def pictures_that_stay(template):
+def missing_upload_expiry(template):
     bucket = properties(template, "AWS::S3::Bucket")["UploadsBucket"]
     rules = [r for r in bucket["LifecycleConfiguration"]["Rules"] if r["Status"] == "Enabled"]
     ends = {
@@ -613,7 +615,7 @@ def pictures_that_stay(template):
     return sorted({"ExpirationInDays", "NoncurrentVersionExpiration"} - ends)
 
 
-def unwatched_queues(template):
+def queues_without_alarms(template):
     """Name queues without alarms on dead letters, waiting messages and failures of their function."""
     watched = {
         (a["MetricName"], str(d["Value"]))
@@ -622,7 +624,7 @@ def unwatched_queues(template):
         for d in a["Dimensions"]
     }
     wanted = set()
-    for name, queue, _, function in sources(template):
+    for name, queue, _, function in queue_mappings(template):
         dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
         wanted |= {
             ("ApproximateNumberOfMessagesVisible", str({"Fn::GetAtt": [dead_letters, "QueueName"]})),
@@ -633,7 +635,7 @@ def unwatched_queues(template):
     return sorted(wanted - watched)
 
 
-def untraced(template):
+def untraced_resources(template):
     functions = properties(template, "AWS::Lambda::Function")
     machines = properties(template, "AWS::StepFunctions::StateMachine")
     stages = properties(template, "AWS::ApiGateway::Stage")
@@ -652,7 +654,7 @@ def operations(template):
                 yield path, method, operation
 
 
-def routes_that_cost_without_a_key(template):
+def paid_routes_without_a_key(template):
     return [
         (path, method)
         for path, method, operation in operations(template)
@@ -660,13 +662,13 @@ def routes_that_cost_without_a_key(template):
     ]
 
 
-def open_routes_that_ask_for_a_key(template):
+def open_routes_with_a_key(template):
     return [
         (p, m) for p, m, operation in operations(template) if p in OPEN_ROUTES and operation.get("security")
     ]
 
 
-def usage_plans_without_bounds(template):
+def usage_plans_without_limits(template):
     keys = [k["UsagePlanId"]["Ref"] for k in properties(template, "AWS::ApiGateway::UsagePlanKey").values()]
     plans = properties(template, "AWS::ApiGateway::UsagePlan")
     bounded = [
@@ -709,20 +711,20 @@ def routes_with_the_wrong_throttle(template):
     return wrong
 
 
-def figures_that_cost_and_nobody_reads(template):
+def stages_with_method_metrics(template):
     """Name stages with metrics for each method, each billed as a custom metric."""
     stages = properties(template, "AWS::ApiGateway::Stage")
     return [n for n, p in stages.items() if any(s.get("MetricsEnabled") for s in p["MethodSettings"])]
 
 
-def access_logs_that_tell_who(template):
+def personal_fields_in_access_logs(template):
     formats = [
         p["AccessLogSetting"]["Format"] for p in properties(template, "AWS::ApiGateway::Stage").values()
     ]
     return [w for f in formats for w in ("sourceIp", "userAgent", 'identity.apiKey"') if w in f]
 
 
-def integrations_that_pass_by_the_alias(template):
+def integrations_without_alias(template):
     return [
         (path, method)
         for path, method, operation in operations(template)
@@ -730,7 +732,7 @@ def integrations_that_pass_by_the_alias(template):
     ]
 
 
-def routes_nobody_may_call(template):
+def routes_without_invoke_permission(template):
     """Name routes whose function API Gateway has no permission to call through the alias."""
     allowed = {
         (p["FunctionName"]["Ref"], p["SourceArn"]["Fn::Sub"][0].partition("/${__Stage__}/*")[2])
@@ -748,7 +750,7 @@ def routes_nobody_may_call(template):
     ]
 
 
-def aliases_that_move_at_once(template):
+def aliases_without_canary(template):
     return [
         n
         for n, r in of_type(template, "AWS::Lambda::Alias").items()
@@ -756,7 +758,7 @@ def aliases_that_move_at_once(template):
     ]
 
 
-def alarms_that_roll_nothing_back(template):
+def missing_rollback_alarms(template):
     """Name alarms of a release that do not roll it back, and deployments without the required alarms."""
     groups = properties(template, "AWS::CodeDeploy::DeploymentGroup")
     wired = {name: rollback_alarms(group) for name, group in groups.items()}
@@ -822,7 +824,7 @@ def metric(alarm):
     return queries[0]["MetricName"], "ExecutedVersion" in dimensions, bool(dimensions & {"Resource", "Stage"})
 
 
-def unasked_versions(template):
+def aliases_without_preflight(template):
     """Name aliases that get traffic without the preflight hook."""
     return [
         n
@@ -832,7 +834,7 @@ def unasked_versions(template):
     ]
 
 
-def versions_without_a_check(template):
+def functions_unknown_to_preflight(template):
     """Name published functions whose deployment group or version the hook does not know."""
     variables = template["Resources"]["Preflight"]["Properties"]["Environment"]["Variables"]
     known = str([variables.get(name) for name in ("PREDICT", "BATCH", "PORTAL")])
@@ -854,7 +856,7 @@ def description(version):
     return text
 
 
-def settings_that_deploy_nothing(template):
+def settings_missing_from_version_description(template):
     """Name settings that can change without a new version, and so without a canary."""
     functions = properties(template, "AWS::Lambda::Function")
     found = []
@@ -876,7 +878,7 @@ def settings_that_deploy_nothing(template):
     return found
 
 
-def versions_that_cannot_be_published(template):
+def unpublishable_version_descriptions(template):
     """Name parts of a version's description that do not change the version, which Lambda refuses to publish."""
     functions = properties(template, "AWS::Lambda::Function")
     found = []
@@ -890,7 +892,7 @@ def versions_that_cannot_be_published(template):
     return found
 
 
-def descriptions_that_are_too_long(template):
+def too_long_version_descriptions(template):
     """Name versions whose description may exceed Lambda's limit of 256 characters."""
     parameters = template["Parameters"]
 
@@ -945,7 +947,7 @@ def fixed_names(template):
     ]
 
 
-def gateway_answers_that_are_no_problems(template):
+def gateway_responses_without_problem_document(template):
     (api,) = properties(template, "AWS::ApiGateway::RestApi").values()
     responses = api["Body"]["x-amazon-apigateway-gateway-responses"]
     needed = {
@@ -1014,7 +1016,7 @@ RECORDS_ROLE, SENDER_ROLE, SCHEDULE_ROLE = (
     ("Resources", name, "Properties", "Policies", 0, "PolicyDocument", "Statement")
     for name in ("RecordsWriterRole", "RecordsSenderRole", "DriftScheduleRole")
 )
-STREAM, SUBSCRIPTION, INSIGHTS, RECORDS, SCHEDULE, DRIFT, TOPIC, KEY, LIGHT = (
+STREAM, SUBSCRIPTION, INSIGHTS, RECORDS, SCHEDULE, DRIFT, TOPIC, KEY, UNWELL = (
     ("Resources", name, "Properties")
     for name in (
         *(
@@ -1036,191 +1038,191 @@ PORTAL_ALARMS = ("Resources", "PortalFunction", "Properties", "DeploymentPrefere
 HOOK = ("Resources", "Preflight", "Properties", "Environment", "Variables")
 BODY = (*API, "DefinitionBody")
 ANOTHER_ALIAS = {"Fn::Sub": "arn:aws:lambda:path/functions/${PredictFunction.Arn}/invocations"}
-PROMISES = [
+RULES = [
     (unencrypted_buckets, drop(*BUCKET, "Properties", "BucketEncryption")),
     (public_buckets, drop(*BUCKET, "Properties", "PublicAccessBlockConfiguration")),
     (public_buckets, put("false", *BUCKET, "Properties", "PublicAccessBlockConfiguration", "BlockPublicAcls")),
-    (buckets_that_take_plain_http, drop("Resources", "ModelsBucketPolicy")),
-    (buckets_that_take_plain_http, put("Allow", "Resources", "ModelsBucketPolicy", "Properties", "PolicyDocument",
+    (buckets_without_tls_policy, drop("Resources", "ModelsBucketPolicy")),
+    (buckets_without_tls_policy, put("Allow", "Resources", "ModelsBucketPolicy", "Properties", "PolicyDocument",
                                        "Statement", 0, "Effect")),
-    (buckets_that_go_with_the_stack, drop(*BUCKET, "DeletionPolicy")),
-    (buckets_that_go_with_the_stack, put("Delete", *BUCKET, "UpdateReplacePolicy")),
-    (endless_logs, drop("Resources", "PredictLogs", "Properties", "RetentionInDays")),
-    (functions_without_a_log_group_of_their_own, drop(*PREDICT, "LoggingConfig")),
-    (functions_without_a_log_group_of_their_own, put({"Ref": "PortalLogs"}, *PREDICT, "LoggingConfig", "LogGroup")),
+    (buckets_deleted_with_the_stack, drop(*BUCKET, "DeletionPolicy")),
+    (buckets_deleted_with_the_stack, put("Delete", *BUCKET, "UpdateReplacePolicy")),
+    (log_groups_without_retention, drop("Resources", "PredictLogs", "Properties", "RetentionInDays")),
+    (functions_without_own_log_group, drop(*PREDICT, "LoggingConfig")),
+    (functions_without_own_log_group, put({"Ref": "PortalLogs"}, *PREDICT, "LoggingConfig", "LogGroup")),
     (shared_or_missing_roles, put({"Fn::GetAtt": ["PortalRole", "Arn"]}, *PREDICT, "Role")),
-    (wildcards, put("s3:*", *MODEL_POLICY, "Action")),
-    (wildcards, put("*", *MODEL_POLICY, "Resource")),
+    (statements_with_wildcards, put("s3:*", *MODEL_POLICY, "Action")),
+    (statements_with_wildcards, put("*", *MODEL_POLICY, "Resource")),
     (functions_with_managed_policies,
      put(["AmazonS3FullAccess"], "Resources", "PredictRole", "Properties", "ManagedPolicyArns")),
-    (what_the_portal_may_do_beyond_its_routes,
+    (wrong_portal_permissions,
      put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, *PORTAL, 1, "Resource")),
-    (what_the_portal_may_do_beyond_its_routes,
+    (wrong_portal_permissions,
      put("s3:DeleteObject", *PORTAL, 2, "Action")),
-    (what_the_portal_may_do_beyond_its_routes, drop(*PORTAL, 4)),
-    (what_the_portal_may_read_of_our_own, drop(*PORTAL, 3)),
-    (what_the_portal_may_read_of_our_own, drop(*PORTAL, 3, "Resource", 1)),
-    (what_a_backfill_may_do_beyond_its_states,
+    (wrong_portal_permissions, drop(*PORTAL, 4)),
+    (private_results_readable_by_clients, drop(*PORTAL, 3)),
+    (private_results_readable_by_clients, drop(*PORTAL, 3, "Resource", 1)),
+    (wrong_backfill_permissions,
      put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, *BACKFILL, 1, "Resource")),
-    (what_a_backfill_may_do_beyond_its_states,
+    (wrong_backfill_permissions,
      put({"Ref": "PredictFunction.Alias"}, *BACKFILL, 2, "Resource")),
-    (untraced, drop("Resources", "Backfill", "Properties", "TracingConfiguration")),
-    (what_batch_may_do_beyond_its_buckets_and_queues,
+    (untraced_resources, drop("Resources", "Backfill", "Properties", "TracingConfiguration")),
+    (wrong_batch_permissions,
      put("s3:DeleteObject", *BATCH_ROLE, 3, "Action")),
-    (what_batch_may_do_beyond_its_buckets_and_queues, drop(*BATCH_ROLE, 6)),
-    (what_batch_may_do_beyond_its_buckets_and_queues,
+    (wrong_batch_permissions, drop(*BATCH_ROLE, 6)),
+    (wrong_batch_permissions,
      put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *BATCH_ROLE, 5, "Resource")),
-    (queues_that_lose_or_repeat, drop(*QUEUE, "RedrivePolicy")),
-    (queues_that_lose_or_repeat, put(1, *QUEUE, "RedrivePolicy", "maxReceiveCount")),
-    (queues_that_lose_or_repeat, put(4, *BATCH, "Environment", "Variables", "MAX_RECEIVES")),
-    (queues_that_lose_or_repeat,
+    (queues_with_wrong_delivery_settings, drop(*QUEUE, "RedrivePolicy")),
+    (queues_with_wrong_delivery_settings, put(1, *QUEUE, "RedrivePolicy", "maxReceiveCount")),
+    (queues_with_wrong_delivery_settings, put(4, *BATCH, "Environment", "Variables", "MAX_RECEIVES")),
+    (queues_with_wrong_delivery_settings,
      put({"Ref": "UploadsQueue"}, *BATCH, "Environment", "Variables", "DEAD_LETTERS_URL")),
-    (queues_that_lose_or_repeat, drop(*QUEUE, "VisibilityTimeout")),
-    (queues_that_lose_or_repeat, put(61, *BATCH, "Timeout")),
-    (queues_that_lose_or_repeat, drop(*MAPPING, "FunctionResponseTypes")),
-    (queues_that_lose_or_repeat, drop(*DEAD_LETTERS, "MessageRetentionPeriod")),
-    (queues_that_lose_or_repeat, drop(*BATCH, "Events")),
-    (functions_that_a_queue_may_scale_without_bounds, drop(*MAPPING, "ScalingConfig")),
-    (open_queues, drop(*QUEUE, "SqsManagedSseEnabled")),
-    (open_queues, drop("Resources", "DeadLettersPolicy")),
-    (open_queues, put("Allow", *SENDERS, 1, "Effect")),
-    (strangers_who_may_send, put("*", *SENDERS, 0, "Principal")),
-    (strangers_who_may_send, drop(*SENDERS, 0, "Condition")),
-    (pictures_nobody_is_told_of, drop(*UPLOADS, "NotificationConfiguration")),
-    (pictures_nobody_is_told_of,
+    (queues_with_wrong_delivery_settings, drop(*QUEUE, "VisibilityTimeout")),
+    (queues_with_wrong_delivery_settings, put(61, *BATCH, "Timeout")),
+    (queues_with_wrong_delivery_settings, drop(*MAPPING, "FunctionResponseTypes")),
+    (queues_with_wrong_delivery_settings, drop(*DEAD_LETTERS, "MessageRetentionPeriod")),
+    (queues_with_wrong_delivery_settings, drop(*BATCH, "Events")),
+    (queue_functions_without_max_concurrency, drop(*MAPPING, "ScalingConfig")),
+    (queues_without_encryption_or_tls, drop(*QUEUE, "SqsManagedSseEnabled")),
+    (queues_without_encryption_or_tls, drop("Resources", "DeadLettersPolicy")),
+    (queues_without_encryption_or_tls, put("Allow", *SENDERS, 1, "Effect")),
+    (open_queue_statements, put("*", *SENDERS, 0, "Principal")),
+    (open_queue_statements, drop(*SENDERS, 0, "Condition")),
+    (wrong_upload_notifications, drop(*UPLOADS, "NotificationConfiguration")),
+    (wrong_upload_notifications,
      put({"S3Key": {"Rules": [{"Name": "suffix", "Value": ".jpg"}]}},
          *UPLOADS, "NotificationConfiguration", "QueueConfigurations", 0, "Filter")),
-    (loops, put({}, "Resources", "ResultsBucket", "Properties", "NotificationConfiguration")),
-    (pictures_that_stay, drop(*UPLOADS, "LifecycleConfiguration", "Rules", 0)),
-    (pictures_that_stay, put("Disabled", *UPLOADS, "LifecycleConfiguration", "Rules", 0, "Status")),
-    (unwatched_queues, drop("Resources", "UploadsDeadLettersAlarm")),
-    (unwatched_queues, drop("Resources", "UploadsAgeAlarm")),
-    (unwatched_queues, drop("Resources", "BatchErrorsAlarm")),
-    (what_the_portal_may_do_beyond_its_routes,
+    (buckets_with_loops, put({}, "Resources", "ResultsBucket", "Properties", "NotificationConfiguration")),
+    (missing_upload_expiry, drop(*UPLOADS, "LifecycleConfiguration", "Rules", 0)),
+    (missing_upload_expiry, put("Disabled", *UPLOADS, "LifecycleConfiguration", "Rules", 0, "Status")),
+    (queues_without_alarms, drop("Resources", "UploadsDeadLettersAlarm")),
+    (queues_without_alarms, drop("Resources", "UploadsAgeAlarm")),
+    (queues_without_alarms, drop("Resources", "BatchErrorsAlarm")),
+    (wrong_portal_permissions,
      put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *PORTAL, 5, "Resource")),
-    (what_drift_may_do_beyond_its_job,
+    (wrong_drift_permissions,
      put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *DRIFT_ROLE, 3, "Resource")),
-    (what_drift_may_do_beyond_its_job, put({"Fn::Sub": "${RecordsBucket.Arn}/*"}, *DRIFT_ROLE, 1, "Resource", 0)),
-    (what_drift_may_do_beyond_its_job, drop(*DRIFT_ROLE, 2)),
-    (what_alerts_may_do_beyond_their_job, drop(*ALERTS_ROLE, 4)),
-    (what_alerts_may_do_beyond_their_job,
+    (wrong_drift_permissions, put({"Fn::Sub": "${RecordsBucket.Arn}/*"}, *DRIFT_ROLE, 1, "Resource", 0)),
+    (wrong_drift_permissions, drop(*DRIFT_ROLE, 2)),
+    (wrong_alerts_permissions, drop(*ALERTS_ROLE, 4)),
+    (wrong_alerts_permissions,
      put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *ALERTS_ROLE, 2, "Resource")),
-    (what_promote_may_do_beyond_updating_one_stack,
+    (wrong_promote_permissions,
      put({"Fn::Sub": "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/*"},
          *PROMOTE_ROLE, 6, "Resource")),
-    (what_promote_may_do_beyond_updating_one_stack, put("*", *PROMOTE_ROLE, 8, "Resource")),
-    (what_retrain_may_do_beyond_starting_one_pipeline, put("*", *RETRAIN_ROLE, 1, "Resource")),
-    (queues_that_lose_or_repeat,
+    (wrong_promote_permissions, put("*", *PROMOTE_ROLE, 8, "Resource")),
+    (wrong_retrain_permissions, put("*", *RETRAIN_ROLE, 1, "Resource")),
+    (queues_with_wrong_delivery_settings,
      put(5, "Resources", "PromoteQueue", "Properties", "RedrivePolicy", "maxReceiveCount")),
-    (unwatched_queues, drop("Resources", "PromoteDeadLettersAlarm")),
-    (strangers_who_may_send,
+    (queues_without_alarms, drop("Resources", "PromoteDeadLettersAlarm")),
+    (open_queue_statements,
      drop("Resources", "PromoteQueuePolicy", "Properties", "PolicyDocument", "Statement", 0, "Condition")),
-    (what_the_schedule_may_do_beyond_starting_drift,
+    (wrong_drift_schedule_permissions,
      put({"Fn::GetAtt": ["PredictFunction", "Arn"]}, *SCHEDULE_ROLE, 0, "Resource")),
-    (what_delivery_may_do_beyond_the_records,
+    (wrong_record_delivery_permissions,
      put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *RECORDS_ROLE, 0, "Resource")),
-    (what_delivery_may_do_beyond_the_records,
+    (wrong_record_delivery_permissions,
      put("firehose:DeleteDeliveryStream", *SENDER_ROLE, 0, "Action", 0)),
-    (strangers_who_may_take_a_role, drop("Resources", "RecordsSenderRole", "Properties", "AssumeRolePolicyDocument",
-                                         "Statement", 0, "Condition")),
-    (strangers_who_may_take_a_role, drop("Resources", "DriftScheduleRole", "Properties", "AssumeRolePolicyDocument",
-                                         "Statement", 0, "Condition")),
-    (logs_that_records_are_not_taken_from, drop("Resources", "BatchRecords")),
-    (logs_that_records_are_not_taken_from, put("", *SUBSCRIPTION, "FilterPattern")),
-    (logs_that_records_are_not_taken_from, put({"Ref": "ApiAccessLogs"}, *SUBSCRIPTION, "LogGroupName")),
-    (records_that_come_out_garbled, drop(*DESTINATION, "ProcessingConfiguration", "Processors", 2)),
-    (records_that_come_out_garbled, put("false", *DESTINATION, "ProcessingConfiguration", "Enabled")),
-    (records_that_come_out_garbled, put("records/", *DESTINATION, "Prefix")),
-    (records_that_come_out_garbled, put("UNCOMPRESSED", *DESTINATION, "CompressionFormat")),
-    (records_that_come_out_garbled, drop(*DESTINATION, "ErrorOutputPrefix")),
-    (records_that_come_out_garbled, drop(*DESTINATION, "CloudWatchLoggingOptions")),
-    (records_that_come_out_garbled, drop(*STREAM, "DeliveryStreamEncryptionConfigurationInput")),
-    (partitions_that_athena_would_not_find, put("2026-01-01,NOW", *TABLE, "Parameters", "projection.dt.range")),
-    (partitions_that_athena_would_not_find, drop(*TABLE, "Parameters", "storage.location.template")),
-    (partitions_that_athena_would_not_find, put([], *TABLE, "PartitionKeys")),
-    (what_is_remembered_too_long, drop(*RECORDS, "LifecycleConfiguration", "Rules", 0)),
-    (what_is_remembered_too_long, put(99999, *RECORDS, "LifecycleConfiguration", "Rules", 0, "ExpirationInDays")),
-    (what_is_remembered_too_long, put("Disabled", *INSIGHTS, "LifecycleConfiguration", "Rules", 0, "Status")),
-    (what_is_remembered_too_long, drop(*INSIGHTS, "LifecycleConfiguration", "Rules", 2)),
-    (what_is_remembered_too_long,
+    (roles_open_to_other_accounts, drop("Resources", "RecordsSenderRole", "Properties", "AssumeRolePolicyDocument",
+                                    "Statement", 0, "Condition")),
+    (roles_open_to_other_accounts, drop("Resources", "DriftScheduleRole", "Properties", "AssumeRolePolicyDocument",
+                                    "Statement", 0, "Condition")),
+    (wrong_log_subscriptions, drop("Resources", "BatchRecords")),
+    (wrong_log_subscriptions, put("", *SUBSCRIPTION, "FilterPattern")),
+    (wrong_log_subscriptions, put({"Ref": "ApiAccessLogs"}, *SUBSCRIPTION, "LogGroupName")),
+    (streams_with_wrong_processing, drop(*DESTINATION, "ProcessingConfiguration", "Processors", 2)),
+    (streams_with_wrong_processing, put("false", *DESTINATION, "ProcessingConfiguration", "Enabled")),
+    (streams_with_wrong_processing, put("records/", *DESTINATION, "Prefix")),
+    (streams_with_wrong_processing, put("UNCOMPRESSED", *DESTINATION, "CompressionFormat")),
+    (streams_with_wrong_processing, drop(*DESTINATION, "ErrorOutputPrefix")),
+    (streams_with_wrong_processing, drop(*DESTINATION, "CloudWatchLoggingOptions")),
+    (streams_with_wrong_processing, drop(*STREAM, "DeliveryStreamEncryptionConfigurationInput")),
+    (tables_with_wrong_partitions, put("2026-01-01,NOW", *TABLE, "Parameters", "projection.dt.range")),
+    (tables_with_wrong_partitions, drop(*TABLE, "Parameters", "storage.location.template")),
+    (tables_with_wrong_partitions, put([], *TABLE, "PartitionKeys")),
+    (wrong_retentions, drop(*RECORDS, "LifecycleConfiguration", "Rules", 0)),
+    (wrong_retentions, put(99999, *RECORDS, "LifecycleConfiguration", "Rules", 0, "ExpirationInDays")),
+    (wrong_retentions, put("Disabled", *INSIGHTS, "LifecycleConfiguration", "Rules", 0, "Status")),
+    (wrong_retentions, drop(*INSIGHTS, "LifecycleConfiguration", "Rules", 2)),
+    (wrong_retentions,
      drop("Resources", "ResultsBucket", "Properties", "LifecycleConfiguration", "Rules", 2, "ExpirationInDays")),
-    (runs_that_fail_unheard, drop(*SCHEDULE, "Target", "DeadLetterConfig")),
-    (runs_that_fail_unheard, drop(*SCHEDULE, "Target", "RetryPolicy")),
-    (runs_that_fail_unheard, drop(*DRIFT, "DeadLetterQueue")),
-    (runs_that_fail_unheard, drop("Resources", "DriftDeadLettersAlarm")),
-    (open_queues, drop("Resources", "DeadLettersPolicy", "Properties", "Queues", 1)),
-    (silence_that_passes_for_health,
+    (schedules_without_failure_alarm, drop(*SCHEDULE, "Target", "DeadLetterConfig")),
+    (schedules_without_failure_alarm, drop(*SCHEDULE, "Target", "RetryPolicy")),
+    (schedules_without_failure_alarm, drop(*DRIFT, "DeadLetterQueue")),
+    (schedules_without_failure_alarm, drop("Resources", "DriftDeadLettersAlarm")),
+    (queues_without_encryption_or_tls, drop("Resources", "DeadLettersPolicy", "Properties", "Queues", 1)),
+    (alarms_with_wrong_missing_data_rule,
      put("notBreaching", "Resources", "DriftMissingAlarm", "Properties", "TreatMissingData")),
-    (silence_that_passes_for_health, drop("Resources", "AccuracyAlarm", "Properties", "TreatMissingData")),
-    (alarms_that_tell_nobody, drop("Resources", "DriftAlarm", "Properties", "AlarmActions")),
-    (alarms_that_tell_nobody, drop("Resources", "UploadsAgeAlarm", "Properties", "OKActions")),
-    (alarms_that_tell_nobody,
+    (alarms_with_wrong_missing_data_rule, drop("Resources", "AccuracyAlarm", "Properties", "TreatMissingData")),
+    (alarms_with_wrong_actions, drop("Resources", "DriftAlarm", "Properties", "AlarmActions")),
+    (alarms_with_wrong_actions, drop("Resources", "UploadsAgeAlarm", "Properties", "OKActions")),
+    (alarms_with_wrong_actions,
      put([{"Ref": "AlarmsKey"}], "Resources", "RecordsMissingAlarm", "Properties", "AlarmActions")),
-    (alarms_that_the_one_light_leaves_out, drop(*LIGHT, "AlarmRule", "Fn::Join", 1, 3)),
-    (alarms_that_cannot_be_sent, put("alias/aws/sns", *TOPIC, "KmsMasterKeyId")),
-    (alarms_that_cannot_be_sent, drop(*KEY, "KeyPolicy", "Statement", 1)),
-    (alarms_that_cannot_be_sent, drop(*PUBLISHERS, 0)),
-    (strangers_who_may_raise_an_alarm, put("*", *PUBLISHERS, 0, "Principal")),
-    (strangers_who_may_raise_an_alarm, drop(*PUBLISHERS, 1)),
+    (wrong_members_of_unwell_alarm, drop(*UNWELL, "AlarmRule", "Fn::Join", 1, 3)),
+    (missing_alarm_topic_permissions, put("alias/aws/sns", *TOPIC, "KmsMasterKeyId")),
+    (missing_alarm_topic_permissions, drop(*KEY, "KeyPolicy", "Statement", 1)),
+    (missing_alarm_topic_permissions, drop(*PUBLISHERS, 0)),
+    (open_alarm_topic_statements, put("*", *PUBLISHERS, 0, "Principal")),
+    (open_alarm_topic_statements, drop(*PUBLISHERS, 1)),
     (unencrypted_buckets, drop(*RECORDS, "BucketEncryption")),
     (public_buckets, drop(*INSIGHTS, "PublicAccessBlockConfiguration")),
-    (buckets_that_take_plain_http, drop("Resources", "RecordsBucketPolicy")),
-    (buckets_that_go_with_the_stack, put("Delete", "Resources", "InsightsBucket", "DeletionPolicy")),
-    (routes_nobody_may_call, drop("Resources", "PortalFunction", "Properties", "Events", "Feedback")),
-    (untraced, drop("Globals", "Function", "Tracing")),
-    (untraced, drop(*API, "TracingEnabled")),
-    (routes_that_cost_without_a_key, drop(*BODY, "paths", "/predict", "post", "security")),
-    (routes_that_cost_without_a_key, put({"get": {"x-amazon-apigateway-integration": {}}}, *BODY, "paths", "/new")),
-    (open_routes_that_ask_for_a_key, put([{"apiKey": []}], *BODY, "paths", "/health", "get", "security")),
-    (usage_plans_without_bounds, drop("Resources", "UsagePlan", "Properties", "Quota")),
-    (usage_plans_without_bounds, drop("Resources", "UsagePlan", "Properties", "Throttle")),
-    (usage_plans_without_bounds, drop("Resources", "UsagePlanKey")),
+    (buckets_without_tls_policy, drop("Resources", "RecordsBucketPolicy")),
+    (buckets_deleted_with_the_stack, put("Delete", "Resources", "InsightsBucket", "DeletionPolicy")),
+    (routes_without_invoke_permission, drop("Resources", "PortalFunction", "Properties", "Events", "Feedback")),
+    (untraced_resources, drop("Globals", "Function", "Tracing")),
+    (untraced_resources, drop(*API, "TracingEnabled")),
+    (paid_routes_without_a_key, drop(*BODY, "paths", "/predict", "post", "security")),
+    (paid_routes_without_a_key, put({"get": {"x-amazon-apigateway-integration": {}}}, *BODY, "paths", "/new")),
+    (open_routes_with_a_key, put([{"apiKey": []}], *BODY, "paths", "/health", "get", "security")),
+    (usage_plans_without_limits, drop("Resources", "UsagePlan", "Properties", "Quota")),
+    (usage_plans_without_limits, drop("Resources", "UsagePlan", "Properties", "Throttle")),
+    (usage_plans_without_limits, drop("Resources", "UsagePlanKey")),
     (stages_without_access_logs_or_throttle, drop(*API, "AccessLogSetting")),
     (routes_with_the_wrong_throttle, drop(*API, "MethodSettings", 1)),
     (routes_with_the_wrong_throttle, drop(*API, "MethodSettings", 3)),
     (routes_with_the_wrong_throttle, drop(*API, "MethodSettings", 5)),
     (routes_with_the_wrong_throttle, put({"Ref": "ThrottleRate"}, *API, "MethodSettings", 0, "ThrottlingRateLimit")),
-    (figures_that_cost_and_nobody_reads, put("true", *API, "MethodSettings", 0, "MetricsEnabled")),
-    (access_logs_that_tell_who, put("$context.identity.sourceIp", *API, "AccessLogSetting", "Format")),
-    (integrations_that_pass_by_the_alias,
+    (stages_with_method_metrics, put("true", *API, "MethodSettings", 0, "MetricsEnabled")),
+    (personal_fields_in_access_logs, put("$context.identity.sourceIp", *API, "AccessLogSetting", "Format")),
+    (integrations_without_alias,
      put(ANOTHER_ALIAS, *BODY, "paths", "/predict", "post", "x-amazon-apigateway-integration", "uri")),
-    (routes_nobody_may_call, drop(*PREDICT, "Events", "Health")),
-    (aliases_that_move_at_once, drop(*PREDICT, "DeploymentPreference")),
-    (alarms_that_roll_nothing_back, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 0)),
-    (alarms_that_roll_nothing_back, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 3)),
-    (alarms_that_roll_nothing_back, put([{"Ref": "PortalVersionAlarm"}], *PORTAL_ALARMS)),
-    (alarms_that_roll_nothing_back, put([], *BATCH, "DeploymentPreference", "Alarms")),
-    (alarms_that_roll_nothing_back, drop("Resources", "BatchVersionAlarm", "Properties", "Metrics", 2)),
-    (alarms_that_roll_nothing_back,
+    (routes_without_invoke_permission, drop(*PREDICT, "Events", "Health")),
+    (aliases_without_canary, drop(*PREDICT, "DeploymentPreference")),
+    (missing_rollback_alarms, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 0)),
+    (missing_rollback_alarms, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 3)),
+    (missing_rollback_alarms, put([{"Ref": "PortalVersionAlarm"}], *PORTAL_ALARMS)),
+    (missing_rollback_alarms, put([], *BATCH, "DeploymentPreference", "Alarms")),
+    (missing_rollback_alarms, drop("Resources", "BatchVersionAlarm", "Properties", "Metrics", 2)),
+    (missing_rollback_alarms,
      drop("Resources", "PredictVersionAlarm", "Properties", "Metrics", 1, "MetricStat", "Metric", "Dimensions", 2)),
     (alarms_that_block_a_fix,
      put([{"Ref": "PortalVersionAlarm"}, {"Ref": "ApiServerErrorsAlarm"}], *PORTAL_ALARMS)),
     (alarms_that_block_a_fix, put([{"Ref": "BatchErrorsAlarm"}], *BATCH, "DeploymentPreference", "Alarms")),
-    (unasked_versions, drop(*PREDICT, "DeploymentPreference", "Hooks")),
-    (unasked_versions, drop(*BATCH, "DeploymentPreference", "Hooks")),
-    (unasked_versions, drop("Resources", "PortalFunction", "Properties", "DeploymentPreference", "Hooks")),
-    (versions_without_a_check, drop(*HOOK, "BATCH")),
-    (versions_without_a_check, put({"Ref": "PredictFunction.Version"}, *HOOK, "PORTAL", "Fn::Join", 1, 1)),
-    (settings_that_deploy_nothing, put({"Fn::Sub": "${PredictMemory}"}, *PREDICT, "VersionDescription")),
-    (settings_that_deploy_nothing, put({"Fn::Sub": "${ModelUri}"}, *BATCH, "VersionDescription")),
-    (settings_that_deploy_nothing, put(61, *BATCH, "Timeout")),
-    (versions_that_cannot_be_published,
+    (aliases_without_preflight, drop(*PREDICT, "DeploymentPreference", "Hooks")),
+    (aliases_without_preflight, drop(*BATCH, "DeploymentPreference", "Hooks")),
+    (aliases_without_preflight, drop("Resources", "PortalFunction", "Properties", "DeploymentPreference", "Hooks")),
+    (functions_unknown_to_preflight, drop(*HOOK, "BATCH")),
+    (functions_unknown_to_preflight, put({"Ref": "PredictFunction.Version"}, *HOOK, "PORTAL", "Fn::Join", 1, 1)),
+    (settings_missing_from_version_description, put({"Fn::Sub": "${PredictMemory}"}, *PREDICT, "VersionDescription")),
+    (settings_missing_from_version_description, put({"Fn::Sub": "${ModelUri}"}, *BATCH, "VersionDescription")),
+    (settings_missing_from_version_description, put(61, *BATCH, "Timeout")),
+    (unpublishable_version_descriptions,
      put({"Fn::Sub": "${ModelUri} ${ReservedConcurrency}"}, *PREDICT, "VersionDescription")),
-    (descriptions_that_are_too_long, put({"Fn::Sub": 4 * "${ModelUri} "}, *PREDICT, "VersionDescription")),
+    (too_long_version_descriptions, put({"Fn::Sub": 4 * "${ModelUri} "}, *PREDICT, "VersionDescription")),
     (fixed_names, put("models", *BUCKET, "Properties", "BucketName")),
     (fixed_names, put("predict", *PREDICT, "FunctionName")),
     (fixed_names, put("records", *STREAM, "DeliveryStreamName")),
     (fixed_names, put({"Name": "records"}, "Resources", "RecordsDatabase", "Properties", "DatabaseInput")),
-    (gateway_answers_that_are_no_problems,
+    (gateway_responses_without_problem_document,
      drop(*BODY, "x-amazon-apigateway-gateway-responses", "THROTTLED")),
-    (gateway_answers_that_are_no_problems,
+    (gateway_responses_without_problem_document,
      drop(*BODY, "x-amazon-apigateway-gateway-responses", "INVALID_API_KEY", "responseParameters",
           "gatewayresponse.header.Access-Control-Allow-Origin")),
-    (gateway_answers_that_are_no_problems,
+    (gateway_responses_without_problem_document,
      drop(*BODY, "x-amazon-apigateway-gateway-responses", "THROTTLED", "responseParameters",
           "gatewayresponse.header.Cache-Control")),
 ]  # fmt: skip
-CHECKS = list(dict.fromkeys(check for check, _ in PROMISES))
+CHECKS = list(dict.fromkeys(check for check, _ in RULES))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=[check.__name__ for check in CHECKS])
@@ -1229,7 +1231,7 @@ def test_there_are_no(check, transformed):
 
 
 @pytest.mark.parametrize(
-    ("check", "change"), PROMISES, ids=[f"{check.__name__}-{n}" for n, (check, _) in enumerate(PROMISES)]
+    ("check", "change"), RULES, ids=[f"{check.__name__}-{n}" for n, (check, _) in enumerate(RULES)]
 )
 def test_a_violation_is_found(check, change, source, tmp_path):
     broken = copy.deepcopy(source)

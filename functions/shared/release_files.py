@@ -1,0 +1,35 @@
+"""The files of a model release, which is in S3, in a folder or in the image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from functions.shared.s3 import parse_uri, read
+
+BAKED: Final = Path(__file__).parents[1] / "inference" / "model"  # the release in the image
+MANIFEST: Final = "manifest.json"
+BASELINE: Final = "baseline.json"
+
+
+def file_of_release(release: str, name: str) -> str:
+    """Return the address of a file of a release.
+
+    Args:
+        release: A folder, s3://bucket/prefix/ with or without the manifest's checksum, or empty for `BAKED`.
+        name: Name of the file.
+    """
+    return f"{release.partition('#')[0].rstrip('/') or BAKED}/{name}"
+
+
+def read_file(s3: Any, address: str) -> bytes | None:
+    """Return the bytes of a file at a path or at s3://bucket/key, or None if there is none.
+
+    Raises:
+        ClientError: S3 refused the request.
+        BotoCoreError: S3 was not reached.
+    """
+    if location := parse_uri(address):
+        return read(s3, *location)
+    path = Path(address)
+    return path.read_bytes() if path.exists() else None
