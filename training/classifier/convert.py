@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import keras
@@ -82,24 +85,37 @@ def convert(served: keras.Model, size: int, pictures: Sequence[NDArray[np.uint8]
     """Convert a `serving_model` to TFLite, by format; `pictures`, each (size, size, 3), determine the int8 ranges."""
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     graph = keras.Model(pixels, served(keras.ops.cast(pixels, "float32")))
-    float16 = tf.lite.TFLiteConverter.from_keras_model(graph)
-    float16.optimizations = [tf.lite.Optimize.DEFAULT]
-    float16.target_spec.supported_types = [tf.float16]
-    return {
-        "int8": quantized(graph, pictures),
-        "float16": float16.convert(),
-        "float32": tf.lite.TFLiteConverter.from_keras_model(graph).convert(),
-    }
+    with exported(graph) as saved:
+        float16 = tf.lite.TFLiteConverter.from_saved_model(saved)
+        float16.optimizations = [tf.lite.Optimize.DEFAULT]
+        float16.target_spec.supported_types = [tf.float16]
+        return {
+            "int8": quantized(saved, pictures),
+            "float16": float16.convert(),
+            "float32": tf.lite.TFLiteConverter.from_saved_model(saved).convert(),
+        }
 
 
-def quantized(graph: keras.Model, pictures: Sequence[NDArray[np.uint8]]) -> bytes:
-    """Convert a graph with one uint8 input to int8 TFLite; its dense layers and softmax stay in float."""
+@contextmanager
+def exported(graph: keras.Model) -> Iterator[str]:
+    """Export a graph for inference to a temporary SavedModel, once for all formats, since that takes longest."""
+    archive = keras.export.ExportArchive()
+    archive.track(graph)
+    inputs = [keras.InputSpec(dtype=one.dtype, shape=one.shape, name=one.name) for one in graph.inputs]
+    archive.add_endpoint("serve", partial(graph, training=False), inputs)
+    with TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        yield folder
+
+
+def quantized(saved: str, pictures: Sequence[NDArray[np.uint8]]) -> bytes:
+    """Convert an exported graph with one uint8 input to int8 TFLite; its dense layers and softmax stay in float."""
 
     def representative() -> Iterator[list[NDArray[np.uint8]]]:
         for picture in pictures:
             yield [picture[np.newaxis]]
 
-    converter = tf.lite.TFLiteConverter.from_keras_model(graph)
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

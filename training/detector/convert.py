@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from functions.inference.detect import Detector, letterbox
 from functions.inference.release import Network
-from training.classifier.convert import quantized
+from training.classifier.convert import exported, quantized
 from training.detector.evaluate import FALSE_PER_PICTURE, LOWEST_SCORE
 from training.detector.metrics import FOUND, ON_FACE, match, recall_at
 from training.detector.model import load_trained, serving_model
@@ -72,10 +72,11 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
     slope, offset = platt(result.scores, result.right)
     graph = serving_model(model, size, slope, offset)
     chosen = np.random.default_rng(0).choice(len(learned), min(REPRESENTATIVE, len(learned)), replace=False)
-    files = {
-        DETECTOR: quantized(graph, [letterbox(learned[i].pixels, size)[0] for i in chosen]),
-        "detector-float32.tflite": tf.lite.TFLiteConverter.from_keras_model(graph).convert(),
-    }
+    with exported(graph) as saved:
+        files = {
+            DETECTOR: quantized(saved, [letterbox(learned[i].pixels, size)[0] for i in chosen]),
+            "detector-float32.tflite": tf.lite.TFLiteConverter.from_saved_model(saved).convert(),
+        }
     validation = {"keras": validation_scores(found, judged)}
     for name, file in files.items():
         with replacing(folder / name) as fresh:
