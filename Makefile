@@ -8,7 +8,7 @@ START ?= --start training/weights/classifier.weights.h5
 # The folders with a converted run; a network without one is taken from the serving release.
 RUNS = $(if $(wildcard $(RUN)/conversion.json),--run $(RUN)) $(WITH_DETECTOR)
 WITH_DETECTOR = $(if $(wildcard $(DETECTOR)/conversion.json),--detector $(DETECTOR))
-JOBS ?= 3
+JOBS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -21,7 +21,7 @@ help: ## Show this list
 run: $(VENV)/run.stamp ## Start the whole system on http://127.0.0.1:3000 (PORT=…), no Docker, no AWS account
 	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000)
 
-test: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp ## Run every test that needs no Docker (JOBS=3 processes, ARGS=…)
+test: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp ## Run every test that needs no Docker (JOBS=4 processes, ARGS=…)
 	$(BIN)/python -m pytest tests --ignore tests/container -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-browser: $(VENV)/dev.stamp ## Test the page in headless Chromium

@@ -2,22 +2,26 @@
 
 import io
 import os
+from functools import cache
 from pathlib import Path
 
 import boto3
+import botocore.session
 import pytest
 from PIL import Image
 
 from tests.system import ROOT, running
 
-# The groups that take longest start first, so that no process waits for another's last one.
+# The groups that take longest start first, so that no process waits for another's last one. A process gets its next
+# group when two tests are left: a long group needs more tests than that, or another one waits for it.
 LONG_GROUPS = (
     "test_rehearsal",
-    "system",
     "test_batch_chaos",
+    "system",
     "training",
-    "test_dvc",
+    "browser",
     "emulator",
+    "test_dvc",
     "test_shipped_detector",
     "test_release_commands",
     "test_kills",
@@ -25,16 +29,20 @@ LONG_GROUPS = (
     "test_shipped_accuracy",
     "test_baseline",
 )
+FOLDERS = ("browser", "emulator")  # whose tests share what they start
 
 
 # `make test` exports these, and a make that a test starts would read and report them.
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
 
+# A session of boto3 reads megabytes of descriptions of services, and most tests need a session of their own.
+botocore.session.create_loader = cache(botocore.session.create_loader)
+
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for pytest-xdist: by file, or all that share the running system or the trained model."""
+    """Group tests for pytest-xdist: by file, by folder, or all that share the running system or the trained model."""
     shared = {
         item.path: group
         for fixture, group in (("trained", "training"), ("system", "system"))
@@ -43,7 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     }
 
     def group_of(item: pytest.Item) -> str:
-        return "emulator" if item.path.parent.name == "emulator" else shared.get(item.path, item.path.stem)
+        folder = item.path.parent.name
+        return folder if folder in FOLDERS else shared.get(item.path, item.path.stem)
 
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item)))

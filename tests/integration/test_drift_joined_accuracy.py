@@ -48,9 +48,15 @@ def answered(data, rows):
     return answers, lines.getvalue()
 
 
-@pytest.fixture
-def result(answered, monkeypatch):
+@pytest.fixture(scope="module")
+def result(answered):
     """The accuracy in latest.json."""
+    with pytest.MonkeyPatch.context() as patch:
+        return joined(*answered, patch)
+
+
+def joined(answers, lines, monkeypatch):
+    """Run Drift on the lines and on feedback with each picture's label, and return the accuracy in latest.json."""
     for name, value in {
         "RECORDS_BUCKET": "records",
         "INSIGHTS_BUCKET": "insights",
@@ -60,7 +66,6 @@ def result(answered, monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    answers, lines = answered
     app = importlib.import_module("functions.drift.app")
     with mock_aws():
         s3 = boto3.client("s3", "us-east-1")

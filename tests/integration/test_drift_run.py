@@ -61,7 +61,7 @@ def s3(endpoint):
 
 @pytest.fixture
 def rng():
-    return np.random.default_rng(0)
+    return np.random.default_rng(1)
 
 
 @pytest.fixture
@@ -88,16 +88,20 @@ def say(s3):
     return put
 
 
-@pytest.fixture(autouse=True)
-def usual(s3, rng):
-    """Store a baseline with references of two sources."""
-    sampler = Sampler()
+@pytest.fixture(scope="module")
+def usual():
+    """A baseline with references of two sources."""
+    rng, sampler = np.random.default_rng(0), Sampler()
     for day in range(30, 36):
         for source in ("gate-1", "gate-2"):
             for line in pictures(rng, 150, END - timedelta(days=day), source=source):
                 sampler.add(parse_record(parsed(line)))
-    text = baseline.build("1.0.0", list(sampler.days().values())).to_json()
-    s3.put_object(Bucket="insights", Key=BASELINE, Body=text.encode())
+    return baseline.build("1.0.0", list(sampler.days().values())).to_json().encode()
+
+
+@pytest.fixture(autouse=True)
+def stored_baseline(s3, usual):
+    s3.put_object(Bucket="insights", Key=BASELINE, Body=usual)
 
 
 @pytest.fixture

@@ -1,10 +1,18 @@
 """The rehearsal runs to its end, and each step has its effect."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tests.rehearsal.environment import CAMERAS, OPTIONS
 from tests.rehearsal.steps import CHANGED, rehearse
 from tests.system import running
+
+EVERYBODY = len(CAMERAS)
+STEPS = (
+    *("traffic", "past", "drift", "alarm", "collected", "refused", "passed", "shadow", "challenge"),
+    *("approved", "altered", "failing", "rolled_back"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +26,18 @@ def correct(evidence):
     return int(evidence["correct"].partition(" ")[0])
 
 
-def test_each_step_has_its_effect(report):
-    traffic, past, drift, alarm, collected, refused, passed, *rest = [step.evidence for step in report.steps]
-    shadow, challenge, approved, altered, rolled_back_release, rolled_back = rest
-    before, everybody = traffic["release"], len(CAMERAS)
+@pytest.fixture(scope="module")
+def evidence(report):
+    """The evidence of each step by the name of the step."""
+    return SimpleNamespace(**dict(zip(STEPS, (step.evidence for step in report.steps), strict=True)))
 
-    assert traffic["records"] >= everybody
+
+def test_predictions_are_recorded(evidence):
+    assert evidence.traffic["records"] >= EVERYBODY
+
+
+def test_replaced_cameras_are_drift_that_starts_retraining_once(evidence):
+    past, drift, alarm = evidence.past, evidence.drift, evidence.alarm
     assert past["baseline"].endswith(".json")
     assert all(camera in past["command"] for camera in CAMERAS)
     assert [state for state, _ in drift["alarm"]] == ["OK", "ALARM"]
@@ -33,41 +47,61 @@ def test_each_step_has_its_effect(report):
     assert alarm["executions"] == 1
     assert alarm["started"][0] in alarm["second_alarm"]
 
+
+def test_uploads_with_feedback_become_training_pictures(evidence):
+    collected = evidence.collected
     opinions = collected["model_and_person"].values()
     agreed = [person for model, person in opinions if model == person]
     assert collected["collected"] == sorted(f"train/{label}" for label in agreed)
     contradicted = len(opinions) - len(agreed)
     assert f"{contradicted} left out: the model confidently predicts another label" in collected["command"]
+
+
+def test_the_gate_refuses_a_worse_network_and_passes_a_better_one(evidence):
+    refused, passed = evidence.refused, evidence.passed
     assert not refused["passed"]
     assert "worse than what serves" in refused["reason"]
     assert not refused["release"]
     assert passed["passed"]
     assert passed["candidate"] > passed["serving"]
 
+
+def test_a_candidate_is_tried_in_shadow_mode_and_as_a_challenger(evidence):
+    shadow, challenge, before = evidence.shadow, evidence.challenge, evidence.traffic["release"]
     assert set(shadow["notifications"]) == {"maskwatch: model candidate waits for your approval"}
-    assert shadow["answered_by"] == {before: everybody}
-    assert shadow["shadows"] >= everybody
+    assert shadow["answered_by"] == {before: EVERYBODY}
+    assert shadow["shadows"] >= EVERYBODY
     assert set(challenge["answered_by"].values()) == {before, "candidate"}
     assert challenge["same_again"]
     assert f"Release candidate challenges release {before}" in challenge["report"]
 
+
+def test_an_approved_candidate_serves(evidence):
+    approved, shadow = evidence.approved, evidence.shadow
     assert approved["package"].startswith("Approved: promoted: ")
     assert approved["updates"] == 1
     assert set(approved["notifications"]) == {
         "maskwatch: model candidate promoted"
     }  # a message may come twice
-    assert approved["answered_by"] == {"candidate": everybody}
+    assert approved["answered_by"] == {"candidate": EVERYBODY}
     assert approved["model_uri"]
     assert correct(approved) > correct(shadow) + 5  # people in front of a new camera
     assert approved["challenger"] == "none"
+
+
+def test_bad_candidates_do_not_serve(evidence):
+    altered, failing = evidence.altered, evidence.failing
     assert altered["package"].startswith("Rejected: refused: ")
     assert "sha256" in altered["package"]
-    assert (altered["updates"], altered["answered_by"]) == (0, {"candidate": everybody})
-    assert rolled_back_release["package"].startswith("Rejected: rolled-back: ")
-    assert "answered 500" in rolled_back_release["package"]
-    assert rolled_back_release["answers_meanwhile"][200] > rolled_back_release["answers_meanwhile"][500] > 0
-    assert rolled_back_release["answered_by"] == {"candidate": everybody}
-    assert rolled_back["answered_by"] == {before: everybody}
+    assert (altered["updates"], altered["answered_by"]) == (0, {"candidate": EVERYBODY})
+    assert failing["package"].startswith("Rejected: rolled-back: ")
+    assert "answered 500" in failing["package"]
+    assert failing["answers_meanwhile"][200] > failing["answers_meanwhile"][500] > 0
+    assert failing["answered_by"] == {"candidate": EVERYBODY}
+
+
+def test_an_operator_rolls_back(evidence):
+    assert evidence.rolled_back["answered_by"] == {evidence.traffic["release"]: EVERYBODY}
 
 
 def test_the_page_shows_the_pictures_and_the_evidence(report):
