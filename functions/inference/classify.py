@@ -28,7 +28,7 @@ class ClassifierOutput:
         probabilities: By label, in the order of `LABELS`; calibrated, summing to 1.
         projection: A projection of the last features, float32 (16,), for drift detection.
         face_evidence: The weight of evidence that the picture shows a face (Good 1950), which is added to the
-            log-odds of a detection. 0 if the network does not tell.
+            log-odds of a detection. 0 if the network has no such output.
     """
 
     probabilities: tuple[float, float, float]
@@ -50,8 +50,8 @@ class Classifier:
         self._small = (small.size, Runner(small, threads)) if small else None
 
     @property
-    def tells_faces(self) -> bool:
-        """Whether the network also tells faces from what detection mistakes for them; older releases do not."""
+    def has_face_evidence(self) -> bool:
+        """Whether the network has an output for `face_evidence`; those of older releases do not."""
         return self._runner.outputs == 3
 
     def classify(self, pictures: Sequence[NDArray[np.uint8]]) -> list[ClassifierOutput]:

@@ -42,7 +42,7 @@ _GZIP: Final = (b"\x1f\x8b", b"\x1f" + _REPLACED)
 _FIELDS: Final = re.compile(rb"[\w.%-]++=[\s\x21-\x7e]*+")  # base64 may be wrapped
 # Common mistakes with base64: Python's b'…', quotation marks, hexadecimal digits, an address.
 _QUOTED: Final = re.compile(r"""b?(["'])(.*)\1\s*""", re.DOTALL)
-# Blanks in front of the start of a picture, or of text that is not base64; elsewhere they may have been pluses.
+# Blanks before a picture's first bytes, or before text that is not base64; elsewhere, blanks may have been pluses.
 _IN_FRONT: Final = re.compile(r"""\A\s++(?=b?["']|[a-z]+:|\\?/9j|%2F9j|iVBOR|UklGR)""")
 _HEXADECIMAL: Final = re.compile(r"(?:0x)?(?:ffd8ff|89504e47|52494646)[0-9a-f\s]*", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"(?:https?|file|blob|s3)://?|blob:|[A-Za-z]:\\", re.IGNORECASE)
@@ -159,7 +159,7 @@ def _from_base64(text: str) -> bytes:
     """Decode base64 of either alphabet, with or without line breaks, padding, quotation marks and escapes."""
     text = _IN_FRONT.sub("", text, 1)
     if _ADDRESS.match(text):
-        detail = "`image` is an address. None is fetched from here: send the bytes of the picture, in base64."
+        detail = "`image` is an address, which is not fetched: send the bytes of the picture, in base64."
         raise InputError(MALFORMED_BASE64, detail)
     if quoted := _QUOTED.fullmatch(text):
         text = quoted[2]
@@ -193,8 +193,8 @@ def _unescaped(value: bytes) -> bytes:
 def _with_lost_pluses(text: str) -> str:
     """Restore the pluses that the decoding of a form turned into blanks, if the blanks were pluses.
 
-    Every plus is lost then, and the length is still that of base64. Blanks that part the text into equal pieces may
-    as well have wrapped it: nothing is guessed there, since either guess may give a picture that is garbled.
+    Then all pluses are lost, and the length is still that of base64. If the blanks divide the text into equal pieces,
+    they may also be line breaks. Such a text is refused, because a wrong guess would give a garbled picture.
     """
     pieces = [len(piece) for piece in text.split(" ")][:-1]
     wrapped = len(set(pieces)) == 1 and pieces[0] % 4 == 0

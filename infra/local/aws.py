@@ -208,7 +208,7 @@ def _update_stack(
     def deploy() -> None:
         call = urllib.request.Request(f"{sys.argv[1]}/{UPDATE}", data=json.dumps(values).encode())  # noqa: S310 -- our own
         try:
-            with urllib.request.urlopen(call) as answer:  # noqa: S310 -- no timeout: a canary takes its time
+            with urllib.request.urlopen(call) as answer:  # noqa: S310 -- no timeout, because a canary takes minutes
                 reason = json.loads(answer.read())
         except (OSError, ValueError) as error:
             reason = repr(error)
@@ -241,7 +241,7 @@ def _invoke(
     request = urllib.request.Request(f"{sys.argv[1]}/{name.partition(':')[0]}", data=event)  # noqa: S310 -- our own
     request.add_header("x-amz-invocation-type", headers.get("x-amz-invocation-type", "RequestResponse"))
     try:
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 -- it takes as long as it takes
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 -- no timeout, because a function has its own
             if error := answer.headers.get("x-amz-function-error"):
                 response_headers["x-amz-function-error"] = error
             payload: bytes = answer.read()

@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(explain(error))
     except (OpsError, ApiError, OSError) as error:
         sys.exit(str(error))
-    except KeyboardInterrupt:
+    except (EOFError, KeyboardInterrupt):  # EOF where nobody can answer a question
         sys.exit("Stopped.")
 
 

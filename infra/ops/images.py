@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from samtranslator.yaml_helper import yaml_parse
-from yaml import safe_dump
+from yaml import YAMLError, safe_dump
 
 from infra.ops.errors import OpsError
 from infra.ops.stack import add_stack
@@ -67,14 +67,17 @@ def command(options: Namespace) -> None:
     """Pin the images of a package, or keep those of a stack.
 
     Raises:
-        OpsError: The package is empty.
+        OpsError: The package is not a template.
     """
     ecr = boto3.client("ecr")
     if options.what == "keep":
         print("\n".join(keep(options.stack, boto3.client("cloudformation"), boto3.client("lambda"), ecr)))
         return
-    template = yaml_parse(options.package.read_text())
-    if not template:
-        raise OpsError(f"{options.package} is empty; make package writes it")
+    try:
+        template = yaml_parse(options.package.read_text())
+    except (UnicodeDecodeError, YAMLError):
+        template = None
+    if not isinstance(template, dict) or "Resources" not in template:
+        raise OpsError(f"{options.package} is not a template; make package writes it")
     pin(template, ecr)
     options.package.write_text(safe_dump(template, sort_keys=False))

@@ -104,7 +104,7 @@ def test_a_network_with_three_outputs_tells_faces(
     runners[224].sureness, runners[224].evidence = sureness, -1.5
     classifier = Classifier(Network(b"", 224), 1)
     (result,) = classifier.classify([FACE])
-    assert classifier.tells_faces
+    assert classifier.has_face_evidence
     assert result.face_evidence == -1.5
     assert result.probabilities[0] == pytest.approx(mask)
 
@@ -113,7 +113,7 @@ def test_a_network_with_three_outputs_tells_faces(
 def test_a_network_of_an_older_release_does_not_tell_faces() -> None:
     classifier = Classifier(Network(b"", 224), 1)
     (result,) = classifier.classify([FACE])
-    assert not classifier.tells_faces
+    assert not classifier.has_face_evidence
     assert result.face_evidence == 0
 
 

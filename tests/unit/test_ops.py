@@ -1,6 +1,7 @@
 """Every operator's command fails in one way: one line that says what to do, exit status 1, no traceback."""
 
 import importlib
+import io
 import json
 import pkgutil
 import subprocess
@@ -94,6 +95,10 @@ def test_a_missing_profile_is_named(monkeypatch):
         (["smoke", "--url", "http://127.0.0.1:9/"], "http://127.0.0.1:9/ failed"),
         (["publish-model", "absent/", "--bucket", "b"], "Not published: absent/manifest.json is missing"),
         (["demo-drift", "absent/"], "absent has 0 pictures"),
+        (
+            ["images", "pin", "functions/portal/page/track.js"],
+            "functions/portal/page/track.js is not a template",
+        ),
     ],
 )
 def test_commands_without_a_stack_name_the_missing_argument(arguments, start):
@@ -111,6 +116,14 @@ def test_no_command_chooses_a_stack_by_itself(command, capsys):
 
     assert ended.value.code == 2
     assert "--stack" in capsys.readouterr().err
+
+
+def test_a_question_that_cannot_be_answered_ends_the_command(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("infra.ops.cost.command", lambda _: input("Go on? "))
+
+    with pytest.raises(SystemExit, match=r"^Stopped\.$"):
+        main(["cost"])
 
 
 @pytest.mark.parametrize("missing", ["PIL", "botocore", "boto3"])
@@ -156,7 +169,7 @@ def test_an_unknown_output_lists_those_of_the_template_alone():
 @pytest.mark.usefixtures("local_stack")
 @pytest.mark.parametrize("arguments", [["smoke"], ["score", "tests"]])
 def test_the_local_stack_has_an_address_instead_of_a_key(arguments, monkeypatch):
-    monkeypatch.setattr("infra.ops.score.within", lambda _: ([Path("face.jpg")], 0))
+    monkeypatch.setattr("infra.ops.score.list_pictures", lambda _: ([Path("face.jpg")], 0))
 
     with pytest.raises(SystemExit, match="maskwatch is the stack of `make run`: give its --url"):
         main([*arguments, "--stack", "maskwatch"])

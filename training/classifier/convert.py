@@ -164,7 +164,7 @@ def convert_run(
     model = load_trained(folder / CLASSIFIER_WEIGHTS)
     serving = serving or open_release("")
     evidence = learn_evidence(model, size, scenes, serving)
-    if not evidence and Classifier(serving.classifier, threads=1).tells_faces:
+    if not evidence and Classifier(serving.classifier, threads=1).has_face_evidence:
         print(
             "This classifier will not confirm detections, as the serving one does: its pictures have no frames.csv,"
             " or too few scenes in it.",

@@ -66,15 +66,17 @@ def learn_evidence(
     inputs = keras.Input((None, None, 3))
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
     backbone = keras.Model(inputs, model.get_layer(BACKBONE)(scaled))
-    learned, judged = ([scene for scene in scenes if scene.split == split] for split in ("train", "val"))
-    if not learned or len(judged) < FEWEST_SCENES:
+    train_scenes, val_scenes = (
+        [scene for scene in scenes if scene.split == split] for split in ("train", "val")
+    )
+    if not train_scenes or len(val_scenes) < FEWEST_SCENES:
         return None
-    train, val = (_detected(some, detector, backbone, size) for some in (learned, judged))
+    train, val = (_detected(some, detector, backbone, size) for some in (train_scenes, val_scenes))
     if not train.is_face.any() or train.is_face.all() or not val.is_face.any():
         return None
     evidence = fit_evidence(train.features, train.log_odds, train.is_face)
     scores = _sigmoid(val.log_odds + val.features @ evidence.weights + evidence.bias)
-    threshold = _threshold(val.found, scores, judged)
+    threshold = _threshold(val.found, scores, val_scenes)
     shift = _logits(np.array([serving.min_detection, threshold])) @ [1, -1]
     return FaceEvidenceLayer(evidence.weights, evidence.bias + float(shift))
 

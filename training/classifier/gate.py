@@ -86,15 +86,15 @@ class Group:
 def compare(groups: Sequence[Group]) -> list[Comparison]:
     """Compare all figures of all groups; the first group must be the whole test set."""
     whole, *parts = groups
-    judged = sum(len(part.actual) >= FEWEST for part in parts) + CLASSES
+    tests = sum(len(part.actual) >= FEWEST for part in parts) + CLASSES
     return [
         *compare_overall(whole),
         _calibration(whole),
-        *_classes(whole, ALPHA / judged),
+        *_classes(whole, ALPHA / tests),
         # One figure per group, since a second would be nearly the same test again.
         *(
             _compared(
-                f"{part.name}: accuracy", len(part.actual), _accuracy, *_counts(part), alpha=ALPHA / judged
+                f"{part.name}: accuracy", len(part.actual), _accuracy, *_counts(part), alpha=ALPHA / tests
             )
             for part in parts
         ),
@@ -264,14 +264,14 @@ def groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "
         raise TrainingError("there are no pictures in the split test")
     actual, pictures = actual_classes(samples), [s.pixels for s in samples]
 
-    def judged(name: str, actual: Ints, pictures: Sequence[Any], change: Any = None) -> Group:
+    def group(name: str, actual: Ints, pictures: Sequence[Any], change: Any = None) -> Group:
         first, second = (
             probabilities(network, pictures, change, f"{who}, {name or 'as they are'}")
             for who, network in (("run", candidate), ("serving", serving))
         )
         return Group(name, actual, first, second)
 
-    whole = judged(name, actual, pictures)
+    whole = group(name, actual, pictures)
     yield whole
     sources = np.array([s.example.source or "-" for s in samples])
     parts = {f"source {one}": sources == one for one in np.unique(sources)}
@@ -281,11 +281,11 @@ def groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "
         if chosen.any():
             yield Group(part, actual[chosen], whole.candidate[chosen], whole.serving[chosen])
     for turn, change in TURNS.items():
-        yield judged(f"turned {turn}", actual, pictures, change)
+        yield group(f"turned {turn}", actual, pictures, change)
     faces = [s for s in dataset.split("test", scenes=True) if s.example.in_scene]
     for margin in MARGINS if faces else ():
         cut = [margin_crop(face, margin) for face in faces]
-        yield judged(f"margin {margin:.0%}", actual_classes(faces), cut)
+        yield group(f"margin {margin:.0%}", actual_classes(faces), cut)
 
 
 def time_both(candidate: Network, serving: Network, dataset: Dataset) -> tuple[Floats, Floats]:

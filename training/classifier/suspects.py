@@ -56,11 +56,11 @@ def find_suspects(
         ]
         divided = replace(dataset, samples=tuple(samples))
         model = train(divided, out / f"half-{half}", recipe, backbone=backbone)
-        judged = divided.split("val")
-        logits = predict_logits(model, judged, recipe.stages[-1].size)
+        half_samples = divided.split("val")
+        logits = predict_logits(model, half_samples, recipe.stages[-1].size)
         chances = np.exp(logits - logits.max(axis=1, keepdims=True))
         chances /= chances.sum(axis=1, keepdims=True)
-        for sample, row in zip(judged, chances, strict=True):
+        for sample, row in zip(half_samples, chances, strict=True):
             chance = float(row[LABELS.index(sample.example.label)])
             if chance < DOUBT:
                 suspects.append(Suspect(sample, chance, LABELS[row.argmax()]))

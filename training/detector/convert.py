@@ -65,24 +65,26 @@ def find_faces(file: bytes, size: int, scenes: Sequence[Scene], min_score: float
 def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, Any]:
     """Convert the weights in `folder`, write the files there, and return the content of `conversion.json`."""
     model = load_trained(folder / DETECTOR_WEIGHTS)
-    judged = [scene for scene in scenes if scene.split == "val"]
-    learned = [scene for scene in scenes if scene.split == "train"]
-    found = predict(model.predict_on_batch, judged, size, LOWEST_SCORE)
-    result = _matches(found, judged, ON_FACE)
+    val_scenes = [scene for scene in scenes if scene.split == "val"]
+    train_scenes = [scene for scene in scenes if scene.split == "train"]
+    found = predict(model.predict_on_batch, val_scenes, size, LOWEST_SCORE)
+    result = _matches(found, val_scenes, ON_FACE)
     slope, offset = platt(result.scores, result.right)
     graph = serving_model(model, size, slope, offset)
-    chosen = np.random.default_rng(0).choice(len(learned), min(REPRESENTATIVE, len(learned)), replace=False)
+    chosen = np.random.default_rng(0).choice(
+        len(train_scenes), min(REPRESENTATIVE, len(train_scenes)), replace=False
+    )
     with exported(graph) as saved:
         files = {
-            DETECTOR: quantized(saved, [letterbox(learned[i].pixels, size)[0] for i in chosen]),
+            DETECTOR: quantized(saved, [letterbox(train_scenes[i].pixels, size)[0] for i in chosen]),
             "detector-float32.tflite": tf.lite.TFLiteConverter.from_saved_model(saved).convert(),
         }
-    validation = {"keras": validation_scores(found, judged)}
+    validation = {"keras": validation_scores(found, val_scenes)}
     for name, file in files.items():
         with replacing(folder / name) as fresh:
             fresh.write_bytes(file)
-        validation[name] = validation_scores(find_faces(file, size, judged, LOWEST_SCORE), judged)
-    shipped = _matches(find_faces(files[DETECTOR], size, judged, LOWEST_SCORE), judged, FOUND)
+        validation[name] = validation_scores(find_faces(file, size, val_scenes, LOWEST_SCORE), val_scenes)
+    shipped = _matches(find_faces(files[DETECTOR], size, val_scenes, LOWEST_SCORE), val_scenes, FOUND)
     conversion = {
         "input_size": size,
         "calibration": {"slope": slope, "offset": offset},

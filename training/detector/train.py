@@ -141,15 +141,15 @@ def train(
         TrainingError: There are no scenes to train with or to validate; or see `train_stages`.
     """
     scenes = load_scenes(data, ("train", "val"))
-    learned = [scene for scene in scenes if scene.split == "train"]
-    judged = [scene for scene in scenes if scene.split == "val"]
-    if not learned or not judged:
+    train_scenes = [scene for scene in scenes if scene.split == "train"]
+    val_scenes = [scene for scene in scenes if scene.split == "val"]
+    if not train_scenes or not val_scenes:
         raise TrainingError(
-            f"{len(learned)} scenes to train with and {len(judged)} to validate: both are needed"
+            f"{len(train_scenes)} scenes to train with and {len(val_scenes)} to validate: both are needed"
         )
     material = Material(
-        scenes=learned,
-        cumulated=np.cumsum(chances(learned)),
+        scenes=train_scenes,
+        cumulated=np.cumsum(chances(train_scenes)),
         portraits=load_portraits(data),
         cut_faces=load_cut_faces(data),
     )
@@ -168,7 +168,7 @@ def train(
         compile_model,
         lambda stage, seed: batches(material, stage, recipe.batch, seed),
         lambda model, _: validation_scores(
-            predict(model.predict_on_batch, judged, SIZE, LOWEST_SCORE), judged
+            predict(model.predict_on_batch, val_scenes, SIZE, LOWEST_SCORE), val_scenes
         ),
         # The last epoch, at the lowest learning rate, since differences in validation are only noise.
         lambda row: float(row["epoch"]),
