@@ -33,25 +33,7 @@ THROTTLED = Problem("throttled", 429, "Too many requests, or the quota is used u
 INTERNAL = Problem("internal", 500, "Something went wrong on our side")
 NOT_IN_TIME = Problem("not-in-time", 503, "It cannot be done in time")
 
-PROBLEMS = (
-    MALFORMED_BODY,
-    MALFORMED_BASE64,
-    INVALID_PARAMETER,
-    FORBIDDEN,
-    NOT_FOUND,
-    NO_RESULT,
-    NO_REPORT,
-    METHOD_NOT_ALLOWED,
-    GONE,
-    TOO_LARGE,
-    UNSUPPORTED_TYPE,
-    UNREADABLE_IMAGE,
-    TOO_MANY_PIXELS,
-    TOO_SMALL,
-    THROTTLED,
-    INTERNAL,
-    NOT_IN_TIME,
-)
+PROBLEMS = tuple(value for value in vars().copy().values() if isinstance(value, Problem))
 
 
 class InputError(Exception):

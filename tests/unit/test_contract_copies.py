@@ -12,13 +12,14 @@ from functions.shared.problem import PROBLEMS, problem_json
 from maskwatch import audit, client, draw, output, pictures, score
 from tests.system import ROOT
 
+# Problems that the page finds without a request.
 PAGE_PROBLEMS = {
     "no-pictures",
     "empty",
     "unexpected",
     "failed",
     "network",
-}  # problems that the page finds without a request
+}
 PAGE = ROOT / "functions" / "portal" / "page"
 
 
@@ -34,7 +35,7 @@ def test_the_command_line_knows_the_limit_types_and_labels():
     assert contract.UPLOAD_TYPES.items() <= {(kind, ending) for ending, kind in client.TYPES.items()}
     assert (client.LABELS, client.ANSWER_LABELS) == (contract.LABELS, contract.ANSWER_LABELS)
     assert draw.COLOURS.keys() == draw.LETTERS.keys() == set(contract.ANSWER_LABELS)
-    assert {f"faces_{outcome}" for outcome in contract.ANSWER_LABELS} <= set(output.COLUMNS)
+    assert {f"faces_{label}" for label in contract.ANSWER_LABELS} <= set(output.COLUMNS)
 
 
 def test_the_command_line_sends_no_more_pixels_than_the_service_accepts():
