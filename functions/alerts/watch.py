@@ -96,7 +96,8 @@ class Watch:
             return
         length = 60.0 * rule.minutes
         buckets = self.store.buckets(source, first - length, last + length)
-        found = find_violation(buckets, self.rules, rule, first, _ended(state))
+        ended = _unix(state.alert.ended) if state and state.alert.ended else 0.0
+        found = find_violation(buckets, self.rules, rule, first, ended)
         if found:
             started, counts = found
             precision = self.precision(counts.model_version, counts.lowest)
@@ -182,10 +183,6 @@ def _raise_first(errors: list[Exception]) -> None:
     if errors:
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise WatchError(f"{errors[0]!r}{more}") from errors[0]
-
-
-def _ended(state: State | None) -> float:
-    return _unix(state.alert.ended) if state and state.alert.ended else 0.0
 
 
 def _unix(text: str) -> float:

@@ -19,7 +19,6 @@ from functions.drift.effects import (
     CONFIDENCE_DROP,
     EMBEDDING,
     KINDS,
-    MEAN,
     MIN_EFFECTIVE,
     PREDICTION,
     SPREAD,
@@ -27,7 +26,7 @@ from functions.drift.effects import (
     Effects,
     effects,
 )
-from functions.drift.features import FEATURES, PROJECTIONS, TITLES, format_value, merge
+from functions.drift.features import CONFIDENCE, FEATURES, PROJECTIONS, TITLES, format_value, merge
 from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
@@ -394,12 +393,8 @@ def _describe_change(feature: str, of: str, effect: float, sample: Sample, refer
     if of == SPREAD:
         return f"{title} is spread {'more' if effect > 0 else 'less'} widely, by {abs(np.expm1(effect)):.0%}"
     current = float(sample.values[:, index].mean())
-    if TESTS[_test_of(feature)].kind == CONFIDENCE_DROP:
+    if feature == CONFIDENCE:
         return f"the mean confidence was {expected:.1%} with these labels and is {current:.1%}"
     direction = "risen" if effect > 0 else "fallen"
     was, is_ = format_value(feature, expected), format_value(feature, current)
     return f"{title} has {direction}: the mean was {was} and is {is_}"
-
-
-def _test_of(feature: str) -> int:
-    return next(index for index, test in enumerate(TESTS) if test.feature == feature and test.of == MEAN)
