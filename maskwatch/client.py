@@ -98,11 +98,15 @@ class Client:
         return str(slot["key"])
 
     def result(self, key: str) -> dict[str, Any] | None:
-        """Return the result of an upload, or None if there is none yet."""
+        """Return the result of an upload, or None if there is none yet.
+
+        Raises:
+            ApiError: There will be no result, or the service refused the request or cannot be reached.
+        """
         try:
             return self._request_json("GET", f"results/{quote(key)}")
         except ApiError as refusal:
-            if refusal.kind == "no-result":
+            if refusal.kind == "no-result" and refusal.after:
                 return None
             raise
 

@@ -34,8 +34,6 @@ def address(stack: str) -> tuple[str, str]:
     """
     outputs = outputs_of(stack)
     if "ApiKeyId" not in outputs:
-        raise OpsError(
-            f"{stack} is the stack of `make run`: give its --url (make score URL=…) instead of the stack."
-        )
+        raise OpsError(f"{stack} is the stack of `make run`: omit --stack, or give its address with --url.")
     key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)
     return outputs["ApiUrl"], key["value"]

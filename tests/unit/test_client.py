@@ -126,16 +126,16 @@ def test_a_lasting_failure_is_raised_after_the_retries(client, answers, asked):
     assert len(asked) == 7
 
 
-def test_a_pending_result_is_none_and_an_unknown_path_is_an_error(client, answers):
-    kind = "urn:maskwatch:problem:{}"
-    answers += [
-        as_json(PROBLEM | {"type": kind.format(slug)}, 404, "application/problem+json")
-        for slug in ("no-result", "not-found")
-    ]
+@pytest.mark.parametrize(("slug", "headers"), [("no-result", ()), ("not-found", [("retry-after", "2")])])
+def test_only_a_pending_result_is_none(slug, headers):
+    with serving() as service:
+        client = Client(service.url, "secret")
+        service.answer = lambda _: (*problem("no-result", 404, "Not yet."), ("retry-after", "2"))
+        assert client.result("a.jpg") is None
 
-    assert client.result("a.jpg") is None
-    with pytest.raises(ApiError):
-        client.result("a.jpg")
+        service.answer = lambda _: (*problem(slug, 404, "Never."), *headers)
+        with pytest.raises(ApiError, match="Never"):
+            client.result("a.jpg")
 
 
 def test_an_unreachable_service_is_reported(monkeypatch):
