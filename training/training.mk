@@ -11,9 +11,9 @@ JOB := $(BIN)/python -m training.aws.job
 prepare: $(VENV)/dev.stamp ## Check the pictures in DATA=folder and copy what is usable to PREPARED=folder
 	$(BIN)/python -m training.prepare --data $(DATA) --out $(PREPARED)
 
-judge: $(VENV)/dev.stamp ## Compare RUN (and DETECTOR, if there) with the serving release; write VERSION=… to RELEASE if it passes
+judge: $(VENV)/dev.stamp ## Compare RUN (and DETECTOR, if there) with the image's release, or that of STACK=name; write VERSION=… to RELEASE if it passes
 	$(BIN)/python -m training.judge --data $(PREPARED) $(RUNS) --out $(RELEASE) --version $(VERSION) \
-	  $(if $(REFERENCE),--reference $(REFERENCE))
+	  $(if $(STACK),--serving stack:$(STACK)) $(if $(REFERENCE),--reference $(REFERENCE))
 
 leave-one-out: $(VENV)/dev.stamp ## Train a short run without each source of DATA, and evaluate on that source
 	$(BIN)/python -m training.classifier.leave_one_out --data $(DATA) --out .runs/leave-one-out $(if $(FOLDS),--folds $(FOLDS)) \

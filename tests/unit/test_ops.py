@@ -183,6 +183,7 @@ def test_the_local_stack_has_an_address_instead_of_a_key(arguments, monkeypatch)
             "baseline",
             "destroy",
             "drift",
+            "judge",
             "logs",
             "publish-model",
             "purge",
