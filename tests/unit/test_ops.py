@@ -171,7 +171,7 @@ def test_an_unknown_output_lists_those_of_the_template_alone():
 def test_the_local_stack_has_an_address_instead_of_a_key(arguments, monkeypatch):
     monkeypatch.setattr("infra.ops.score.list_pictures", lambda _: ([Path("face.jpg")], 0))
 
-    with pytest.raises(SystemExit, match="maskwatch is the stack of `make run`: omit --stack, or give its address with --url"):
+    with pytest.raises(SystemExit, match="maskwatch is the stack of `make run`: omit --stack"):
         main([*arguments, "--stack", "maskwatch"])
 
 
