@@ -1,12 +1,12 @@
 // The camera view: sends frames of a camera or a video one at a time, follows people, and shows alerts.
 
 import { predict, ApiError } from "./api.js";
-import { byId, make, pause, percent, plural, sign, tell, WORDS } from "./dom.js";
+import { byId, make, pause, percent, plural, showMessage, sign, WORDS } from "./dom.js";
 import { drawBoxes } from "./draw.js";
 import { cameras, close, grab, VideoError, openCamera, play, stop } from "./frames.js";
 import { answered, interval, refused, START } from "./pace.js";
 import { settings, start as startSettings } from "./settings.js";
-import { beep, listen } from "./sound.js";
+import { beep, enableSound } from "./sound.js";
 import { follow, NOBODY, tally, withoutMask } from "./track.js";
 
 const SOURCE = "page-camera"; // distinguishes these records from those of the site's cameras
@@ -31,7 +31,7 @@ export function start() {
   });
   byId("pause").addEventListener("click", () => setPaused(!run.paused));
   byId("stop").addEventListener("click", () => end());
-  byId("sound").addEventListener("change", ({ target }) => target.checked && listen());
+  byId("sound").addEventListener("change", ({ target }) => target.checked && enableSound());
   video.addEventListener("ended", () => end("The video has ended."));
   video.addEventListener("resize", () => {
     if (video.videoWidth) byId("live").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
@@ -59,7 +59,7 @@ async function begin(open) {
     if (opening === mine) end(error.message, true);
   }
   if (opening !== mine) return;
-  tell(byId("state"));
+  showMessage(byId("state"));
   run = {
     name: crypto.getRandomValues(new Uint32Array(1))[0].toString(36), // makes track ids unique across runs
     known: NOBODY, pace: START, paused: false, abort: new AbortController(),
@@ -82,7 +82,7 @@ function end(why = "", bad = false) {
   byId("people").replaceChildren();
   showAlert([]);
   showControls();
-  tell(byId("state"), why, bad);
+  showMessage(byId("state"), why, bad);
 }
 
 function setPaused(paused) {
@@ -116,7 +116,7 @@ async function watch(mine) {
     try {
       const frame = await grab(video, mine.pace.side);
       if (!isLooking(mine)) continue;
-      const answer = await predict(frame, SOURCE, { signal: mine.abort.signal, track: nearestTrack(mine) });
+      const answer = await predict(frame, SOURCE, { signal: mine.abort.signal, track: largestTrack(mine) });
       if (mine !== run) return;
       take(mine, performance.now() - started, answer);
     } catch (error) {
@@ -127,7 +127,7 @@ async function watch(mine) {
       }
       const { pace, wait } = refused(mine.pace, error);
       mine.pace = pace;
-      tell(byId("state"), `${error.message} Trying again in ${Math.ceil(wait)} s.`, true);
+      showMessage(byId("state"), `${error.message} Trying again in ${Math.ceil(wait)} s.`, true);
       await idle(mine, wait * 1000);
     }
     await pause(Math.max(0, interval(mine.pace, settings.maxRate) - (performance.now() - started)));
@@ -135,12 +135,12 @@ async function watch(mine) {
 }
 
 /** The track id of the largest face, which is likely the largest in the next frame; null while nobody is in view. */
-function nearestTrack(mine) {
+function largestTrack(mine) {
   const area = ({ box: { width, height } }) => width * height;
   const now = seconds() - mine.idle;
   const inView = mine.known.tracks.filter(({ last, seen }) => seen >= settings.sightings && now - last <= settings.patience);
-  const nearest = inView.reduce((a, b) => (a && area(a) >= area(b) ? a : b), null);
-  return nearest && `${mine.name}-${nearest.id}`;
+  const largest = inView.reduce((a, b) => (a && area(a) >= area(b) ? a : b), null);
+  return largest && `${mine.name}-${largest.id}`;
 }
 
 function isLooking(mine) {
@@ -155,7 +155,7 @@ async function idle(mine, ms) {
 }
 
 function take(mine, ms, answer) {
-  if (mine.pace.failures) tell(byId("state"));
+  if (mine.pace.failures) showMessage(byId("state"));
   mine.pace = answered(mine.pace, ms);
   if (mine.paused) return;
   const now = seconds() - mine.idle;

@@ -2,8 +2,8 @@
 
 import { request, requestJson } from "./api.js";
 import { drawShares, STACK } from "./chart.js";
-import { byId, LABELS, make, percent, plural, save, sign, tell, WORDS } from "./dom.js";
-import { choose, name, spell, steps } from "./range.js";
+import { byId, LABELS, make, percent, plural, save, showMessage, sign, WORDS } from "./dom.js";
+import { axisLabel, chooseRange, formatMinute, formatTime, steps } from "./range.js";
 import { drawTrust } from "./trust.js";
 
 const ALL = "All sources";
@@ -48,27 +48,29 @@ function applyLink(query) {
   }
 }
 
-const say = (text, bad) => tell(byId("compliance-state"), text, bad);
+const showState = (text, bad) => showMessage(byId("compliance-state"), text, bad);
 
 /** Call `work` with the query of the chosen range, or show what is wrong with the range. */
 async function withRange(work) {
-  const chosen = choose(byId("preset").value, byId("from").value, byId("to").value, Date.now());
+  const chosen = chooseRange(byId("preset").value, byId("from").value, byId("to").value, Date.now());
   if (!chosen) {
-    say("The first day is after the last, or one is missing. Correct them.", true);
+    showState("The first day is after the last, or one is missing. Correct them.", true);
     return;
   }
   const { from, to, by } = chosen;
-  const query = new URLSearchParams({ from: spell(from, by), to: spell(to, by), by });
+  const query = new URLSearchParams({ from: formatTime(from, by), to: formatTime(to, by), by });
   const { selectedIndex, value } = byId("source");
   if (selectedIndex) query.set("source", value); // the first is all; a source may have its name
   await work(query, chosen);
 }
 
-const sayWhy = (error) => say(`${error.message} ${[400, 503].includes(error.status) ? error.detail : error.advice}`, true);
+const showError = (error) => showState(
+  `${error.message} ${[400, 503].includes(error.status) ? error.detail : error.advice}`, true,
+);
 
 const load = () => withRange(async (query, chosen) => {
   const mine = (latest = {});
-  say("Loading …");
+  showState("Loading …");
   try {
     const found = await requestJson(`compliance?${query}`);
     const alertsQuery = new URLSearchParams(query);
@@ -79,11 +81,11 @@ const load = () => withRange(async (query, chosen) => {
       throw error;
     });
     if (mine !== latest) return;
-    say();
+    showState();
     byId("trust").replaceChildren(...drawTrust(report));
     show(found, alerts, chosen);
   } catch (error) {
-    if (mine === latest) sayWhy(error);
+    if (mine === latest) showError(error);
   }
 });
 
@@ -92,7 +94,7 @@ const download = () => withRange(async (query) => {
   try {
     save("compliance.csv", await (await request(`compliance?${query}`)).blob()); // its text would lack the BOM
   } catch (error) {
-    sayWhy(error);
+    showError(error);
   }
 });
 
@@ -152,7 +154,7 @@ function panel(title, rows, alerts, chosen) {
   const times = steps(chosen);
   const slots = times.map((time, i) => ({
     time,
-    name: name(time, chosen.by),
+    name: axisLabel(time, chosen.by),
     counts: sum(rows.filter((row) => Date.parse(row.time) === time)),
     alerts: alerts.filter(({ started }) => within(Date.parse(started), time, times[i + 1])),
   }));
@@ -178,10 +180,10 @@ function list(alerts) {
   return make("details", { open: alerts.some(({ status }) => status === "open") },
     make("summary", {}, plural(alerts.length, "alert")),
     make("ul", {}, ...alerts.map((alert) => make("li", {},
-      `${alert.started.slice(0, 16).replace("T", " ")}: ${alert.labels.no_mask + alert.labels.incorrect} of `
+      `${formatMinute(alert.started)}: ${alert.labels.no_mask + alert.labels.incorrect} of `
       + `${plural(alert.faces, "face")} without a proper mask (${percent(alert.share)}) at `
       + `${alert.source || UNNAMED}. ${state(alert)}`
-      + (alert.ended ? ` at ${alert.ended.slice(0, 16).replace("T", " ")}.` : ".")))));
+      + (alert.ended ? ` at ${formatMinute(alert.ended)}.` : ".")))));
 }
 
 function sum(rows) {
@@ -193,7 +195,7 @@ function sum(rows) {
 function table(title, slots) {
   const head = ["Time (UTC)", "Pictures", "Faces", ...STACK.map((label) => WORDS[label])];
   const lines = slots.filter(({ counts }) => counts.pictures).map(({ time, counts }) => make("tr", {},
-    make("th", { scope: "row" }, spell(time, "minute").replace("T", " ")),
+    make("th", { scope: "row" }, formatMinute(time)),
     ...["pictures", "faces", ...STACK].map((key) => make("td", {}, String(counts[key])))));
   return make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": `${title} as a table` },
     make("table", {}, make("caption", {}, `${title}: faces with each label`),

@@ -29,7 +29,7 @@ export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** Show a message in an element, or hide the element if there is none. */
-export function tell(element, text = "", bad = false) {
+export function showMessage(element, text = "", bad = false) {
   element.textContent = text;
   element.hidden = !text;
   element.classList.toggle("bad", bad);

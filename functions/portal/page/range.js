@@ -6,7 +6,7 @@ const HOURLY = 3 * DAY; // shorter ranges are shown by the hour
 const PRESETS = { "24h": [DAY, HOUR], "7d": [7 * DAY, DAY], "30d": [30 * DAY, DAY], "90d": [90 * DAY, DAY] };
 
 /** The range {from, to, by} of a preset or of two dates, in ms, up to its last hour or day; null if invalid. */
-export function choose(preset, first, last, now) {
+export function chooseRange(preset, first, last, now) {
   if (preset in PRESETS) {
     const [length, step] = PRESETS[preset];
     const to = Math.floor(now / step) * step;
@@ -20,7 +20,10 @@ export function choose(preset, first, last, now) {
 const LENGTHS = { day: 10, hour: 13, minute: 16 };
 
 /** Format a time for the API, to the day, the hour or the minute. */
-export const spell = (time, to) => new Date(time).toISOString().slice(0, LENGTHS[to]);
+export const formatTime = (time, to) => new Date(time).toISOString().slice(0, LENGTHS[to]);
+
+/** Format a time for people, to the minute. */
+export const formatMinute = (time) => formatTime(time, "minute").replace("T", " ");
 
 /** Every hour or day of a range, in ms. */
 export function steps({ from, to, by }) {
@@ -29,7 +32,7 @@ export function steps({ from, to, by }) {
 }
 
 /** The label of a step on the axis. */
-export function name(time, by) {
-  const text = spell(time, "minute");
+export function axisLabel(time, by) {
+  const text = formatTime(time, "minute");
   return by === "hour" && !text.endsWith("00:00") ? text.slice(11) : text.slice(5, 10);
 }

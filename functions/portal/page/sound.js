@@ -3,7 +3,7 @@
 let audio = null;
 
 /** Enable sound; must be called from a click handler, since browsers block sound before one. */
-export function listen() {
+export function enableSound() {
   audio ??= new AudioContext();
   audio.resume();
 }

@@ -1,7 +1,7 @@
 // Panels about the latest drift report: drift, accuracy and the challenger.
 
 import { LABELS, make, percent, plural, sign, WORDS } from "./dom.js";
-import { spell } from "./range.js";
+import { formatMinute } from "./range.js";
 
 // By verdict: the label whose sign is shown, a title, and what it means.
 const VERDICTS = {
@@ -24,14 +24,14 @@ function drift({ verdict, findings = [], window: { from, to }, counts }) {
     make("li", {}, `${confirmed ? "" : "Not confirmed: "}${source == null ? "" : `${source || "(no source)"}: `}${words}`)
   ));
   return panel(label, title, make("p", {}, meaning), make("ul", {}, ...lines),
-    dim(`${moment(from)} to ${moment(to)} UTC · ${plural(counts.records, "record")}`));
+    dim(`${formatMinute(from)} to ${formatMinute(to)} UTC · ${plural(counts.records, "record")}`));
 }
 
-function accuracy({ audit, chosen, min_accuracy: least } = {}) {
+function accuracy({ audit, chosen, min_accuracy: minAccuracy } = {}) {
   if (audit?.n) {
     const { value, low, high } = audit.accuracy;
-    return panel(high < least ? "no_mask" : "mask", `${percent(value, 1)} of all answers were right`,
-      make("p", {}, `${percent(low, 1)} to ${percent(high, 1)}, from the audit sample: ${judged(audit)}, drawn at random.`),
+    return panel(high < minAccuracy ? "no_mask" : "mask", `${percent(value, 1)} of all answers were right`,
+      make("p", {}, `${percent(low, 1)} to ${percent(high, 1)}, from the audit sample: ${labelledOf(audit)}, drawn at random.`),
       dim(f1(audit)));
   }
   if (!chosen?.n) {
@@ -39,7 +39,7 @@ function accuracy({ audit, chosen, min_accuracy: least } = {}) {
   }
   const [low, high] = chosen.bounds;
   return panel("uncertain", `${percent(chosen.accuracy.value, 1)} of the labelled answers were right`,
-    make("p", {}, `${judged(chosen)}, chosen by people, which says little about the others: between `
+    make("p", {}, `${labelledOf(chosen)}, chosen by people, which says little about the others: between `
       + `${percent(low, 1)} and ${percent(high, 1)} of all answers were right. Label the audit sample to know more.`),
     dim(f1(chosen)));
 }
@@ -76,14 +76,13 @@ function challenge({ shadow, live: serving, challenger, agreement, verdict }) {
     ].filter(Boolean).join(" ")));
 }
 
-const judged = ({ n, of }) => `${n} of ${of} labelled`;
+const labelledOf = ({ n, of }) => `${n} of ${of} labelled`;
 
 function f1(figures) {
   const known = LABELS.filter((label) => figures.f1[label]);
   return `F1: ${known.map((label) => `${WORDS[label].toLowerCase()} ${percent(figures.f1[label].value)}`).join(", ")}`;
 }
 
-const moment = (time) => spell(time, "minute").replace("T", " ");
 const dim = (text) => make("p", { className: "dim" }, text);
 
 function panel(label, title, ...content) {
