@@ -22,8 +22,8 @@ HOSTILE = {
 }
 
 
-def mixed_uploads() -> dict[str, bytes]:
-    """Return a hundred good files and the hostile ones by key, in mixed order."""
-    files = {f"good/{number}.jpg": _FACE for number in range(100)}
+def mixed_uploads(good: int) -> dict[str, bytes]:
+    """Return `good` good files and the hostile ones by key, in mixed order."""
+    files = {f"good/{number}.jpg": _FACE for number in range(good)}
     files |= {f"bad/{name}.jpg": data for name, data in HOSTILE.items()}
     return {key: files[key] for key in sorted(files, key=lambda key: zlib.crc32(key.encode()))}

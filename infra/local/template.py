@@ -42,7 +42,11 @@ def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str,
         TemplateError: A parameter has no value, or SAM refuses the template.
     """
     source = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 -- a safe loader
-    template = _included(source, path.parent)
+    return transform(_included(source, path.parent), parameters)
+
+
+def transform(template: dict[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return a SAM template without includes as plain CloudFormation, and change it; see `transformed_template`."""
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             properties = resource["Properties"]

@@ -122,18 +122,18 @@ def test_a_picture_raises_an_alert_whose_event_fits_its_schema(system, rules, no
     assert set(detail["precision"]) == {"no_mask", "incorrect"}
 
 
-def test_a_thousand_records_delivered_twice_at_once_are_counted_once(system, rules):
+def test_records_delivered_twice_at_once_are_counted_once(system, rules):
     source, now = f"busy-{uuid.uuid4()}", time.time()
     rules({source: {"share": 1, "minutes": 5, "min_faces": 5_000}})
-    lines = [line(now - n / 20, "no_mask" if n % 5 else "mask", source=source) for n in range(1_000)]
-    parts = [lines[start : start + 100] for start in range(0, 1_000, 100)]
+    lines = [line(now - n / 20, "no_mask" if n % 5 else "mask", source=source) for n in range(300)]
+    parts = [lines[start : start + 30] for start in range(0, 300, 30)]
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda part: log(system, part, str(uuid.uuid4())), [*parts, *reversed(parts)]))
 
     store = Store(system.client("dynamodb"), system.outputs["AlertsTable"], 1)
     labels = count_faces(store.buckets(source, now - 60, now), 0).labels
-    assert (labels["mask"], labels["no_mask"]) == (200, 800)
+    assert (labels["mask"], labels["no_mask"]) == (60, 240)
 
 
 def test_a_bad_edit_is_refused_with_the_field_and_changes_nothing(system, rules):

@@ -1,4 +1,4 @@
-"""Eight hostile uploads among a hundred good ones each get a result, and do not delay the good ones."""
+"""Eight hostile uploads among forty good ones each get a result, and do not delay the good ones."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ def batch(monkeypatch):
 
 def test_each_upload_has_its_result_at_the_first_delivery(batch) -> None:
     module, s3 = batch
-    files = mixed_uploads()
+    files = mixed_uploads(40)
 
     for answer in answers_in_tens(module, s3, files):
         assert answer == {"batchItemFailures": []}

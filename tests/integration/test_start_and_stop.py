@@ -52,13 +52,19 @@ def test_it_prints_urls_and_buckets(system):
     assert f"export AWS_ENDPOINT_URL={system.moto}" in system.printed
 
 
-def test_two_run_side_by_side(system, picture):
-    with running() as other:
-        assert other.url != system.url
-        assert other.predict(picture, "image/jpeg").status_code == 200
-        other.client("s3").create_bucket(Bucket="only-in-the-other")
-        names = {bucket["Name"] for bucket in system.client("s3").list_buckets()["Buckets"]}
-        assert "only-in-the-other" not in names
+@pytest.fixture(scope="module")
+def other():
+    """A second system."""
+    with running() as started:
+        yield started
+
+
+def test_two_run_side_by_side(system, other, picture):
+    assert other.url != system.url
+    assert other.predict(picture, "image/jpeg").status_code == 200
+    other.client("s3").create_bucket(Bucket="only-in-the-other")
+    names = {bucket["Name"] for bucket in system.client("s3").list_buckets()["Buckets"]}
+    assert "only-in-the-other" not in names
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -86,15 +92,14 @@ def test_a_kill_leaves_no_process_behind():
     eventually_gone(children)
 
 
-def test_a_function_whose_process_dies_gets_a_new_one(picture):
-    with running() as started:
-        for pid, args in processes_of(started.process).items():
-            if "infra.local.worker" in args:
-                os.kill(pid, signal.SIGKILL)
+def test_a_function_whose_process_dies_gets_a_new_one(other, picture):
+    for pid, args in processes_of(other.process).items():
+        if "infra.local.worker" in args:
+            os.kill(pid, signal.SIGKILL)
 
-        statuses = [started.predict(picture, "image/jpeg").status_code for _ in range(5)]
+    statuses = [other.predict(picture, "image/jpeg").status_code for _ in range(5)]
 
-        assert statuses[1:] == [200] * 4
+    assert statuses[1:] == [200] * 4
 
 
 def test_concurrent_requests_are_all_answered(system, picture):

@@ -153,7 +153,7 @@ def rtsp_port():
 
 def test_a_camera_is_watched_through_five_disconnections(watching, tmp_path, rtsp_port):
     face = draw_face(96, 120)
-    video = write_video(tmp_path / "video.mp4", (room((face, 80 + i % 20, 200)) for i in range(3000)))
+    video = write_video(tmp_path / "video.mp4", (room((face, 80 + i % 20, 200)) for i in range(900)))
     address = f"rtsp://viewer:{PASSWORD}@127.0.0.1:{rtsp_port}/camera"
 
     def was_back(times):

@@ -16,6 +16,7 @@ from training.classifier.dataset import Dataset, find, load
 from training.classifier.train import train
 from training.files import METRICS
 from training.recipe import Recipe, Stage
+from training.tracking import client
 
 RECIPE = Recipe((Stage(96, 1, 2e-3, 60, None), Stage(96, 2, 1e-3, 60, 12)), batch=24, seed=1)
 
@@ -35,6 +36,14 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_crops(folder / "crops", {"train": 16, "val": 6, "test": 6})
     write_tables(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an MLflow store without runs, to be copied because creating one takes seconds."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    client(f"sqlite:///{path}").search_experiments()
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from functions.inference.release import load_release
 from functions.shared.release_files import BAKED, MANIFEST
 from tests.training.drawn import write_crops, write_tables
 from training import judge
+from training.classifier import gate
 from training.classifier.gate import judge_run
 from training.errors import TrainingError
 from training.files import GATE, SMALL, file_sha256
@@ -54,8 +55,16 @@ def worse(run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def store(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdicts here are clear; tests/training/test_gate.py tests the statistics."""
+    monkeypatch.setattr(gate, "DRAWS", 2_000)
+    monkeypatch.setattr(gate, "CALIBRATION_DRAWS", 100)
 
 
 def command(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -24,17 +24,9 @@ HISTORY = [
 ]
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store, copied because creating one takes seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    client(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def store(database: Path, tmp_path: Path) -> MlflowClient:
-    shutil.copyfile(database, tmp_path / "mlflow.db")
+def store(empty_store: Path, tmp_path: Path) -> MlflowClient:
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     return client(f"sqlite:///{tmp_path}/mlflow.db")
 
 
@@ -140,11 +132,11 @@ def test_two_instances_can_create_the_experiment_concurrently(
 
 
 def test_another_store_gets_the_whole_run(
-    run: Path, store: MlflowClient, database: Path, tmp_path: Path
+    run: Path, store: MlflowClient, empty_store: Path, tmp_path: Path
 ) -> None:
     first = track(run, store=store)
     (tmp_path / "other").mkdir()
-    shutil.copyfile(database, tmp_path / "other" / "mlflow.db")
+    shutil.copyfile(empty_store, tmp_path / "other" / "mlflow.db")
     other = client(f"sqlite:///{tmp_path}/other/mlflow.db")
     second = track(run, store=other)
     assert second != first

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
-from infra.local.template import transformed_template
+from infra.local.template import transform, transformed_template
 
 ROOT = Path(__file__).parents[2]
 INCLUDED = [
@@ -1233,10 +1233,8 @@ def test_there_are_no(check, transformed):
 @pytest.mark.parametrize(
     ("check", "change"), RULES, ids=[f"{check.__name__}-{n}" for n, (check, _) in enumerate(RULES)]
 )
-def test_a_violation_is_found(check, change, source, tmp_path):
+def test_a_violation_is_found(check, change, source):
     broken = copy.deepcopy(source)
     change(broken)
-    path = tmp_path / "template.yaml"
-    path.write_text(json.dumps(broken))
 
-    assert check(transformed_template(path, {})) != []
+    assert check(transform(broken, {})) != []
