@@ -1,7 +1,7 @@
 """How much damage is noticed, and what that costs: `python -m tests.benchmarks.damage` prints two tables.
 
 Test pictures of DATA (drawn ones if it has none) are saved in each format, and damaged at random places in five ways.
-"Before" is Pillow alone; "now" is `decode`. For damage that is not noticed, the table counts how often the label
+Pillow alone is compared with `decode`. For damage that is not noticed, the table counts how often the label
 differs from that of the undamaged picture.
 """
 
@@ -71,8 +71,8 @@ def pictures() -> list[Image.Image]:
     return [Image.open(DATA / rows[number]["file"]).convert("RGB") for number in chosen]
 
 
-def before(data: bytes) -> Image.Image:
-    """Decode as before damage was checked."""
+def pillow(data: bytes) -> Image.Image:
+    """Decode with Pillow alone."""
     image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
     width, height = image.size
     scale = max(min(width, height) // 448, 1)
@@ -92,7 +92,7 @@ def damage() -> str:
 
     def label(file: bytes) -> str:
         if file not in labels:
-            labels[file] = score(decode(file), models, PredictOptions(detect=False)).verdict.label
+            labels[file] = score(decode(file), models, PredictOptions(detect=False)).classification.label
         return labels[file]
 
     files = [
@@ -105,9 +105,9 @@ def damage() -> str:
         damaged = DAMAGES[way](file, int(rng.integers(len(file))), rng)
         seen = Counter(damaged=1)
         try:
-            before(damaged)
+            pillow(damaged)
         except Exception:  # noqa: BLE001 -- Pillow has many
-            seen["noticed before"] += 1
+            seen["by Pillow"] += 1
         try:
             decode(damaged)
         except InputError:
@@ -117,12 +117,12 @@ def damage() -> str:
         for name in (form, way, "all"):
             counts[name] += seen
     lines = [
-        "| damaged | files | noticed before | noticed now | label changed, of those not noticed |",
+        "| damaged | files | noticed by Pillow alone | noticed by MaskWatch | label changed, of those not noticed |",
         "|---|--:|--:|--:|--:|",
     ]
     for name, count in counts.items():
         rest = count["damaged"] - count["noticed"]
-        shares = [f"{count[key] / count['damaged']:.1%}" for key in ("noticed before", "noticed")]
+        shares = [f"{count[key] / count['damaged']:.1%}" for key in ("by Pillow", "noticed")]
         changed = f"{count['changed']} of {rest}"
         lines.append(f"| {name} | {count['damaged']:,} | {' | '.join(shares)} | {changed} |")
     return "\n".join(lines)
@@ -130,14 +130,14 @@ def damage() -> str:
 
 def cost() -> str:
     """Return the table of costs: milliseconds of processor time, alternating."""
-    lines = ["| JPEG | before, median ms | now, median ms | ratio |", "|---|--:|--:|--:|"]
+    lines = ["| JPEG | Pillow alone, median ms | MaskWatch, median ms | ratio |", "|---|--:|--:|--:|"]
     for name, size in SIZES.items():
         file = encode(pictures()[0].resize(size, Image.Resampling.BICUBIC), quality=90)
         taken = np.zeros((CALLS, 2))
         for call in range(CALLS):
-            for way, function in enumerate((before, decode)):
+            for way, function in enumerate((pillow, decode)):
                 started = time.process_time()
-                np.asarray(function(file)) if function is before else function(file)
+                np.asarray(function(file)) if function is pillow else function(file)
                 taken[call, way] = (time.process_time() - started) * 1e3
         old, new = np.median(taken, axis=0)
         lines.append(f"| {name} | {old:.2f} | {new:.2f} | {new / old:.2f} |")
