@@ -205,3 +205,18 @@ def test_every_target_about_a_stack_takes_its_name(target):
 
     assert "maskwatch-prod" in recipe
     assert "maskwatch-dev" not in recipe
+
+
+@pytest.mark.parametrize(("target", "missing"), [("backfill", "PREFIX="), ("score", "DIR=")])
+def test_a_target_without_its_pictures_names_what_is_missing(target, missing):
+    done = subprocess.run(
+        ["make", "--old-file", ".venv/run.stamp", target],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2
+    assert missing in done.stderr
+    assert "is missing" in done.stderr
