@@ -122,17 +122,26 @@ def environment(folder: Path) -> dict[str, str]:
 
 def alternate(rows: list[Row], folder: Path) -> None:
     """Measure rounds of calls in long-running processes."""
-    options = {
-        "stdin": subprocess.PIPE,
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.DEVNULL,
-        "text": True,
-    }
-    workers = []
-    for row in rows:
-        command = [row.python, "-m", "tests.benchmarks.worker", row.worker, folder]
-        workers.append(subprocess.Popen(command, cwd=ROOT, env=environment(folder), **options))
-        _expect(workers[-1], "ready")
+    measure_rounds(rows, [start(row, folder) for row in rows])
+
+
+def start(row: Row, folder: Path, tree: Path = ROOT) -> subprocess.Popen[str]:
+    """Start a row's long-running process with the code in `tree` and the inputs in `folder`."""
+    process = subprocess.Popen(
+        [row.python, "-m", "tests.benchmarks.worker", row.worker, folder],
+        cwd=tree,
+        env=environment(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    _expect(process, "ready")
+    return process
+
+
+def measure_rounds(rows: list[Row], workers: list[subprocess.Popen[str]]) -> None:
+    """Let the rows' processes call in turn, a round each, and end them."""
     for number in range(ROUNDS + 1):
         for row, worker in zip(rows, workers, strict=True):
             worker.stdin.write("round\n")

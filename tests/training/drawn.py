@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from functions.shared.contract import LABELS
-from tests.pictures import encode
+from tests.pictures import draw_face, encode
+from training.detector.scenes import Scene
 
 # The environment in which the SageMaker SDK is content with a moto server.
 MOTO = {
@@ -70,3 +71,20 @@ def write_tables(folder: Path, splits: tuple[str, ...] = ("train", "test")) -> N
         rows.append(f"frames/{split}.jpg,{split},street,320,160,0,0,12,15,mask")  # too small to be of use
         (folder / "frames" / f"{split}.jpg").write_bytes(encode(scene))
     (folder / "frames.csv").write_text("\n".join(rows) + "\n")
+
+
+def scene_of_two_faces(number: int, split: str) -> Scene:
+    """Draw two faces, of which only the left one is labelled; the right one is green."""
+    pixels = np.full((240, 480, 3), 128, np.uint8)
+    face = draw_face(90 + 3 * number % 30, 110)
+    pixels[60:170, 60 : 60 + face.width] = np.asarray(face)
+    green = np.asarray(
+        Image.merge(
+            "RGB", [face.getchannel(i).point(lambda v, i=i: v if i == 1 else v // 3) for i in range(3)]
+        )
+    )
+    pixels[60:170, 300 : 300 + face.width] = green
+    box = np.array([[60 + 0.2 * face.width, 76, 60 + 0.8 * face.width, 165]], np.float32)
+    return Scene(
+        Path(f"{number}"), split, "", "", pixels, box, np.zeros(1, int), np.ones(1, bool), np.zeros((0, 4))
+    )

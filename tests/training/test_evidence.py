@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from functions.inference.classify import Classifier
 from functions.inference.detect import Detector, add_evidence
 from functions.inference.fetch import open_release
-from functions.inference.release import Release
+from functions.inference.release import Network, Release
 from functions.inference.score import crop_with_margin
-from tests.pictures import draw_face
+from tests.training.drawn import scene_of_two_faces
 from training.classifier import evidence
+from training.classifier.convert import convert
 from training.classifier.evidence import fit_evidence, learn_evidence
 from training.classifier.model import Calibration, FaceEvidenceLayer, load_trained, serving_model
-from training.detector.scenes import Scene
+from training.detector.evaluate import LOWEST_SCORE, finder
 from training.files import CLASSIFIER_WEIGHTS
 
 
@@ -38,23 +40,6 @@ def test_evidence_adds_what_the_detector_does_not_know() -> None:
     assert is_face[likely].mean() == pytest.approx(chance[likely].mean(), abs=0.03)
 
 
-def two_faces(number: int, split: str) -> Scene:
-    """Two drawn faces, of which only the left one counts; the right one is green."""
-    pixels = np.full((240, 480, 3), 128, np.uint8)
-    face = draw_face(90 + 3 * number % 30, 110)
-    pixels[60:170, 60 : 60 + face.width] = np.asarray(face)
-    green = np.asarray(
-        Image.merge(
-            "RGB", [face.getchannel(i).point(lambda v, i=i: v if i == 1 else v // 3) for i in range(3)]
-        )
-    )
-    pixels[60:170, 300 : 300 + face.width] = green
-    box = np.array([[60 + 0.2 * face.width, 76, 60 + 0.8 * face.width, 165]], np.float32)
-    return Scene(
-        Path(f"{number}"), split, "", "", pixels, box, np.zeros(1, int), np.ones(1, bool), np.zeros((0, 4))
-    )
-
-
 @pytest.fixture(scope="module")
 def serving() -> Release:
     return replace(open_release(""), min_detection=0.1)  # so that the drawn faces are found
@@ -66,7 +51,7 @@ def test_detections_like_false_ones_are_refused(
     monkeypatch.setattr(evidence, "FEWEST_SCENES", 8)
     monkeypatch.setattr(evidence, "RIDGE", 0.01)  # a penalty for thousands of detections would leave nothing
     model = load_trained(trained / CLASSIFIER_WEIGHTS)
-    scenes = [two_faces(number, "val" if number % 3 == 0 else "train") for number in range(24)]
+    scenes = [scene_of_two_faces(number, "val" if number % 3 == 0 else "train") for number in range(24)]
     found = [Detector(serving.detector, 0.1, 1).detect(scene.pixels) for scene in scenes]
     assert sum(len(one.scores) for one in found) > 24  # the green one too
     learned = learn_evidence(model, 96, scenes, serving)
@@ -87,7 +72,7 @@ def test_without_enough_scenes_of_both_splits_there_is_no_evidence(
     trained: Path, serving: Release, splits: list[str]
 ) -> None:
     model = load_trained(trained / CLASSIFIER_WEIGHTS)
-    assert learn_evidence(model, 96, [two_faces(0, split) for split in splits], serving) is None
+    assert learn_evidence(model, 96, [scene_of_two_faces(0, split) for split in splits], serving) is None
 
 
 def test_the_third_output_is_linear_in_the_features(trained: Path) -> None:
@@ -98,3 +83,32 @@ def test_the_third_output_is_linear_in_the_features(trained: Path) -> None:
     served = serving_model(model, 96, Calibration(1.0, (0.0, 0.0, 0.0)), FaceEvidenceLayer(weights, 0.5))
     features = keras.Model(served.input, served.get_layer("face_evidence").input)(pixels)
     assert np.allclose(served(pixels)[2][:, 0], np.asarray(features) @ weights + 0.5, atol=1e-3)
+
+
+def test_the_converted_file_tells_faces_as_keras_does(trained: Path) -> None:
+    model = load_trained(trained / CLASSIFIER_WEIGHTS)
+    count = model.get_layer("logits").get_weights()[0].shape[0]
+    layer = FaceEvidenceLayer(np.random.default_rng(1).normal(size=count), 0.5)
+    served = serving_model(model, 96, Calibration(1.0, (0.0, 0.0, 0.0)), layer)
+    pictures = [np.full((96, 96, 3), grey, np.uint8) for grey in (40, 200)]
+    classifier = Classifier(Network(convert(served, 96, pictures)["float32"], 96), threads=1)
+    assert classifier.has_face_evidence
+    values = [result.face_evidence for result in classifier.classify(pictures)]
+    assert values == pytest.approx(served(np.stack(pictures))[2].numpy()[:, 0].tolist(), rel=1e-3)
+
+
+def test_scenes_are_judged_with_the_scores_that_evidence_gives(serving: Release) -> None:
+    """As in serving, unsure detections may be confirmed; the score of others stays."""
+    pixels = scene_of_two_faces(0, "test").pixels
+    detector = Detector(serving.detector, LOWEST_SCORE, 1)
+    classifier = Classifier(serving.classifier, 1, serving.small_classifier)
+    found = detector.detect(pixels)
+    values = [
+        one.face_evidence for one in classifier.classify([crop_with_margin(pixels, b) for b in found.boxes])
+    ]
+    assert any(values)
+    expected = [
+        add_evidence(float(score), value) if score >= serving.min_detection else float(score)
+        for score, value in zip(found.scores, values, strict=True)
+    ]
+    assert finder(serving)(pixels).faces.scores == pytest.approx(sorted(expected, reverse=True), rel=1e-4)

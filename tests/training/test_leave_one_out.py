@@ -10,6 +10,7 @@ import pytest
 from training.classifier import leave_one_out as module
 from training.classifier.dataset import Dataset
 from training.classifier.leave_one_out import leave_one_out
+from training.classifier.model import Calibration
 from training.errors import TrainingError
 from training.files import LEAVE_ONE_OUT
 from training.recipe import PARAMS, Recipe, Stage, read_recipe
@@ -27,17 +28,25 @@ def test_a_source_is_evaluated_with_a_model_trained_without_it(
         learned[out.name] = {s.example.source for s in others.samples}
         return out.name
 
-    def judged(model: str, left_out: list, _: int) -> np.ndarray:
-        """A fake model that is right for one source and wrong for the other."""
-        assert {s.example.source for s in left_out} == {model}
-        return np.tile([9.0, 0, 0], (len(left_out), 1))
+    judged = []
+
+    def logits(model: str, samples: list, _: int) -> np.ndarray:
+        """A fake model that answers `mask` to every picture."""
+        judged.append((model, {s.example.source for s in samples}, {s.example.split for s in samples}))
+        return np.tile(np.float32([9, 0, 0]), (len(samples), 1))
 
     monkeypatch.setattr(module, "train", trained)
-    monkeypatch.setattr(module, "predict_logits", judged)
+    monkeypatch.setattr(module, "predict_logits", logits)
+    monkeypatch.setattr(module, "calibrate", lambda *_: Calibration(2.0, (0.0, 0.0, 0.0)))
     result = leave_one_out(dataset, tmp_path, RECIPE)
     assert learned["gate"].isdisjoint({"gate"})
     assert learned["ward"].isdisjoint({"ward"})
     assert set(result["sources"]) == {"gate", "ward"}
+    for model, other in (("gate", "ward"), ("ward", "gate")):
+        assert (model, {other}, {"val"}) in judged  # for the calibration
+        assert (model, {model}, {"train", "val", "test"}) in judged
+    confident = 1 / (1 + 2 * np.exp(-9 / 2))
+    assert result["sources"]["gate"]["calibration_error"] == pytest.approx(confident - 1 / 3, abs=0.05)
     assert result["trainings"] == 2
     assert result["mean"]["accuracy"] == pytest.approx(1 / 3, abs=0.05)
     assert json.loads((tmp_path / LEAVE_ONE_OUT).read_text()) == result

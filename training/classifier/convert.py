@@ -81,6 +81,11 @@ def calibrate(logits: NDArray[np.float32], actual: NDArray[np.float32]) -> Calib
     return Calibration(1 / max(float(found[0]), 0.05), tuple(biases.tolist()))
 
 
+def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
+    """Return calibrated logits, (N, 3)."""
+    return logits / np.float32(calibration.temperature) + np.array(calibration.biases, np.float32)
+
+
 def convert(served: keras.Model, size: int, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, bytes]:
     """Convert a `serving_model` to TFLite, by format; `pictures`, each (size, size, 3), determine the int8 ranges."""
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
@@ -196,8 +201,7 @@ def _converted(
     calibration = calibrate(logits, actual)
     chosen = np.random.default_rng(0).choice(len(learned), min(REPRESENTATIVE, len(learned)), replace=False)
     pictures = [resize(margin_crop(learned[i], MARGIN), size) for i in chosen]
-    calibrated = logits / calibration.temperature + np.array(calibration.biases, np.float32)
-    accuracy = {"keras": float((calibrated.argmax(1) == actual.argmax(1)).mean())}
+    accuracy = {"keras": float((calibrated(logits, calibration).argmax(1) == actual.argmax(1)).mean())}
     files = convert(serving_model(model, size, calibration, evidence), size, pictures)
     cut = [margin_crop(sample, MARGIN) for sample in judged]
     for name, file in files.items():

@@ -1,10 +1,10 @@
 """Leave one source out: `python -m training.classifier.leave_one_out --data FOLDER --out FOLDER` (again to resume).
 
-For each source, a short training run without it is evaluated on all its portraits. This estimates the accuracy on
-pictures from elsewhere, which a split within sources cannot. With `--folds`, each run leaves out several sources:
-there are fewer runs, with less data, so the figures are rather too low. Runs start from ImageNet, since every trained
-network has seen all sources. The recipe is `leave_one_out` in params.yaml. `leave-one-out.json` has the figures of
-each source and their mean, which the report of a run shows if the file is in its folder.
+For each source, a short training run without it, calibrated like a release, is evaluated on all its portraits. This
+estimates the accuracy on pictures from elsewhere, which a split within sources cannot. With `--folds`, each run
+leaves out several sources: there are fewer runs, with less data, so the figures are rather too low. Runs start from
+ImageNet, since every trained network has seen all sources. The recipe is `leave_one_out` in params.yaml. `leave-one-
+out.json` has the figures of each source and their mean, which the report of a run shows if the file is in its folder.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from training.classifier.convert import calibrate, calibrated
 from training.classifier.dataset import Dataset, find, load
 from training.classifier.evaluate import actual_classes
-from training.classifier.train import predict_logits, train
+from training.classifier.train import one_hot, predict_logits, train
 from training.disk import explain_full_disk
 from training.errors import TrainingError
 from training.files import LEAVE_ONE_OUT
@@ -65,9 +66,11 @@ def leave_one_out(
         fold = sources[number::trainings]
         others = replace(dataset, samples=tuple(s for s in dataset.samples if s.example.source not in fold))
         model = train(others, out / "+".join(fold), recipe, backbone=backbone)
+        size, judged = recipe.stages[-1].size, others.split("val")
+        calibration = calibrate(predict_logits(model, judged, size), one_hot(judged))
         for source in fold:
             left_out = [s for s in portraits if s.example.source == source]
-            logits = predict_logits(model, left_out, recipe.stages[-1].size)
+            logits = calibrated(predict_logits(model, left_out, size), calibration)
             answer[source] = figures(actual_classes(left_out), _softmax(logits))
             print(json.dumps({"source": source, **answer[source]}), flush=True)
     mean = {
