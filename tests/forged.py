@@ -50,29 +50,28 @@ def blocks(width: int, height: int, sampling=FULL) -> int:
     return mcus * sum(h * v for h, v in sampling)
 
 
-def grey_jpeg(width: int, height: int, *, sampling=FULL, front: bytes = b"") -> bytes:
+def grey_jpeg(width: int, height: int, *, sampling=FULL) -> bytes:
     """A baseline JPEG of one colour."""
     data = zeros(2 * blocks(width, height, sampling))
     components = range(1, len(sampling) + 1)
     body = frame(0xC0, width, height, sampling) + tables(0) + scan(components, 0, 63, data)
-    return b"\xff\xd8" + front + body + b"\xff\xd9"
+    return b"\xff\xd8" + body + b"\xff\xd9"
 
 
-def jpeg_of_scans(width: int, height: int, scans: int, *, sampling=FULL, fill: bytes = b"") -> bytes:
+def jpeg_of_scans(width: int, height: int, scans: int, *, fill: bytes = b"") -> bytes:
     """A progressive JPEG of one colour whose every scan but the first says in a few bytes that there is nothing new.
 
     Args:
         width: In pixels.
         height: In pixels.
         scans: How many.
-        sampling: Of the components.
         fill: What stands before each marker of a scan.
     """
     # EOB14: a run of blocks whose length is in the next 14 bits.
     runs = math.ceil(blocks(width, height, GREY) / 16384)
-    first = scan(range(1, len(sampling) + 1), 0, 0, zeros(blocks(width, height, sampling)))
+    first = scan(range(1, len(FULL) + 1), 0, 0, zeros(blocks(width, height, FULL)))
     more = fill + scan([1], 1, 63, zeros(15 * runs))
-    body = frame(0xC2, width, height, sampling) + tables(0xE0) + first + more * (scans - 1)
+    body = frame(0xC2, width, height, FULL) + tables(0xE0) + first + more * (scans - 1)
     return b"\xff\xd8" + body + fill + b"\xff\xd9"
 
 

@@ -90,10 +90,10 @@ def drawn(
     return written.getvalue()
 
 
-def refused(time: datetime, request_id: str = "r") -> str:
+def refused(time: datetime) -> str:
     """Return the line of a refused request."""
     with written_at(time) as written:
-        Recorder("MaskWatch", "/predict", VERSION).rejected(TOO_LARGE, request_id=request_id)
+        Recorder("MaskWatch", "/predict", VERSION).rejected(TOO_LARGE, request_id="r")
     return written.getvalue()
 
 

@@ -92,12 +92,10 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     return (found.low, found.high) if found else (0.0, 1.0)
 
 
-def bootstrap_interval(
-    figure: Callable[[Ints], float], count: int, repeats: int = 1000
-) -> tuple[float, float]:
+def bootstrap_interval(figure: Callable[[Ints], float], count: int) -> tuple[float, float]:
     """Return the 95% percentile interval (Efron 1979) of `figure`, a function of the indices that are drawn."""
     rng = np.random.default_rng(0)
-    values = [figure(rng.integers(0, count, count)) for _ in range(repeats)]
+    values = [figure(rng.integers(0, count, count)) for _ in range(1000)]
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 

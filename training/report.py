@@ -209,7 +209,7 @@ def _training(training: Mapping[str, Any]) -> Figure:
 
 
 def read_run(
-    run: Path, detector: Path | None = None
+    run: Path, detector: Path | None
 ) -> tuple[dict[str, Any], NDArray[np.int64], NDArray[np.float64]]:
     """Read the figures of a run, and the test pictures' class numbers (N,) and probabilities (N, 3).
 

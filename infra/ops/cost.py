@@ -101,24 +101,24 @@ def cost(milliseconds: float, memory: int, architecture: str = "x86_64") -> Cost
 
 @dataclass(frozen=True)
 class Bulk:
-    """Cost of scoring pictures in S3, in dollars; `pace` is that of SQS or Step Functions."""
+    """Cost of scoring pictures in S3, in dollars; `dispatch` is that of SQS or Step Functions."""
 
     functions: float
     storage: float
-    pace: float
+    dispatch: float
 
     @property
     def total(self) -> float:
         """The sum of the three."""
-        return self.functions + self.storage + self.pace
+        return self.functions + self.storage + self.dispatch
 
 
-def by_queue(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESSOR) -> Bulk:
+def by_queue(pictures: int, milliseconds: float) -> Bulk:
     """Return the cost of uploads: a message from S3 for each, received and deleted in batches."""
     return Bulk(
-        functions=_functions(pictures, milliseconds, memory, QUEUE_BATCH),
+        functions=_functions(pictures, milliseconds, MB_PER_PROCESSOR, QUEUE_BATCH),
         storage=pictures * (2 * S3_READ + S3_WRITE),  # look for a result, read the picture, write the result
-        pace=pictures * SQS_REQUEST * (1 + 2 / QUEUE_BATCH),
+        dispatch=pictures * SQS_REQUEST * (1 + 2 / QUEUE_BATCH),
     )
 
 
@@ -129,7 +129,7 @@ def by_backfill(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESS
     return Bulk(
         functions=_functions(pictures, milliseconds, memory, BACKFILL_BATCH),
         storage=pictures * (2 * S3_READ + S3_WRITE) + math.ceil(pictures / 1000) * S3_WRITE,
-        pace=batches * (EXPRESS_REQUEST + tenths / 10 * 64 / 1024 * EXPRESS_GB_SECOND),
+        dispatch=batches * (EXPRESS_REQUEST + tenths / 10 * 64 / 1024 * EXPRESS_GB_SECOND),
     )
 
 
@@ -147,7 +147,7 @@ class Item:
     month: float = 0.0
 
 
-def monitoring(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
+def monitoring_items(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
     """Return the cost of monitoring, with runs of Drift that take `drift_seconds`."""
     run = LAMBDA_REQUEST + drift_seconds * DRIFT_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
     stored = PICTURES * STORED_BYTES / 1e9 * S3_GB_MONTH * RECORDS_DAYS / 30
@@ -175,7 +175,7 @@ def alerts_ms() -> float:
     return ALERTS_PROCESSOR_MS * MB_PER_PROCESSOR / ALERTS_MEMORY + ALERTS_CALLS * TABLE_MS
 
 
-def options(memory: int = MB_PER_PROCESSOR) -> list[Item]:
+def option_items(memory: int = MB_PER_PROCESSOR) -> list[Item]:
     """Return the cost of the options that are on in prod, with Predict at `memory` MB."""
     gigabytes = memory / 1024
     kept, restored = 30 * 86400 * gigabytes * SNAPSHOT_GB_SECOND, STARTS * gigabytes * RESTORED_GB
@@ -187,7 +187,7 @@ def options(memory: int = MB_PER_PROCESSOR) -> list[Item]:
 
 def monitoring_table() -> str:
     """Return the Markdown table for monitoring."""
-    items = monitoring()
+    items = monitoring_items()
     pictures, month = sum(item.pictures for item in items), sum(item.month for item in items)
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Metrics are billed for the hours in which they are "
@@ -206,7 +206,7 @@ def options_table() -> str:
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Lambda keeps a snapshot of every version that was "
         "published and called within two weeks, and bills three hours of each at least."
     )
-    return "\n".join([*_lines("Options, on in prod", options()), "", note])
+    return "\n".join([*_lines("Options, on in prod", option_items()), "", note])
 
 
 def _lines(title: str, items: Iterable[Item]) -> list[str]:
@@ -230,7 +230,7 @@ def bulk_table(milliseconds: float) -> str:
         for way, cost_of in (("uploaded", by_queue), ("backfill", by_backfill)):
             bulk = cost_of(pictures, milliseconds)
             lines.append(
-                f"| {pictures:,} | {way} | ${bulk.functions:,.2f} | ${bulk.storage:,.2f} | ${bulk.pace:,.2f} "
+                f"| {pictures:,} | {way} | ${bulk.functions:,.2f} | ${bulk.storage:,.2f} | ${bulk.dispatch:,.2f} "
                 f"| **${bulk.total:,.2f}** | {hours} |"
             )
     note = (

@@ -164,8 +164,8 @@ def table(days: int = 10) -> str:
     return "\n".join(lines)
 
 
-def flood(seconds: int, rate: int = 200) -> None:
-    """Send records through the running system, every tenth of them twice, and compare the counts."""
+def flood(seconds: int) -> None:
+    """Send 200 records a second through the running system, every tenth of them twice, and compare the counts."""
     from tests.system import eventually, running  # noqa: PLC0415 -- starts processes
 
     source, drawn = f"flood-{uuid.uuid4()}", np.random.default_rng(0)
@@ -175,10 +175,10 @@ def flood(seconds: int, rate: int = 200) -> None:
         started, sent, late = time.time(), Counter[str](), 0.0
         for second in range(seconds):
             lines = []
-            for n in range(rate):
+            for n in range(200):
                 label = str(drawn.choice(LABELS))
                 sent[label] += 1
-                lines.append(line(started + second + n / rate, label, source=source))
+                lines.append(line(started + second + n / 200, label, source=source))
             lines += lines[::10]
             at = int(time.time() * 1000)
             logs.put_log_events(

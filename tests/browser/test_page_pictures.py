@@ -31,8 +31,8 @@ def cards(page):
     return page.locator("#results > li")
 
 
-def give(page, event, picture=None, name="dropped.jpg"):
-    picture = picture or encode(draw_scene())
+def give(page, event, name="dropped.jpg"):
+    picture = encode(draw_scene())
     page.evaluate(DROP, [event, base64.b64encode(picture).decode(), name])
 
 

@@ -21,9 +21,9 @@ from infra.ops.cost import (
     by_queue,
     cost,
     measured,
-    monitoring,
+    monitoring_items,
     monitoring_table,
-    options,
+    option_items,
     options_table,
     table,
 )
@@ -86,15 +86,15 @@ def test_a_backfill_pays_for_batches_of_fifty():
     bulk = by_backfill(1_000_000, 20, 1024)
 
     # 20,000 batches of a second each: requests and 0.0625 GB of an express execution; 20,000 GB-seconds of Lambda
-    assert bulk.pace == pytest.approx(20_000 * (1e-6 + 0.0625 * 0.00001667))
+    assert bulk.dispatch == pytest.approx(20_000 * (1e-6 + 0.0625 * 0.00001667))
     assert bulk.functions == pytest.approx(20_000 * 0.2e-6 + 20_000 * 0.0000166667)
     # two reads and a write for each picture, and a listing of each thousand
     assert bulk.storage == pytest.approx(0.8 + 5 + 0.005)
-    assert bulk.total == pytest.approx(bulk.pace + bulk.functions + bulk.storage)
+    assert bulk.total == pytest.approx(bulk.dispatch + bulk.functions + bulk.storage)
 
 
 def test_an_upload_pays_for_its_message_and_a_tenth_of_two_more():
-    assert by_queue(1_000_000, 20).pace == pytest.approx(0.48)
+    assert by_queue(1_000_000, 20).dispatch == pytest.approx(0.48)
 
 
 def test_a_hundred_times_the_pictures_cost_a_hundred_times_as_much():
@@ -139,7 +139,7 @@ def test_the_counts_of_metrics_and_alarms_are_the_stack_s():
 
 
 def test_monitoring_has_costs_per_picture_and_per_month():
-    items = {item.what.split(" ")[0].strip(",:"): item for item in monitoring(drift_seconds=10)}
+    items = {item.what.split(" ")[0].strip(",:"): item for item in monitoring_items(drift_seconds=10)}
 
     assert items["Logs"].pictures == pytest.approx(0.8)  # 1.6 GB
     assert items["Firehose"].pictures == pytest.approx(0.145)  # 5 GB
@@ -154,13 +154,14 @@ def test_monitoring_has_costs_per_picture_and_per_month():
 
 def test_the_table_of_monitoring_adds_up():
     lines = monitoring_table().splitlines()
-    total = [sum(item.pictures for item in monitoring()), sum(item.month for item in monitoring())]
+    items = monitoring_items()
+    total = [sum(item.pictures for item in items), sum(item.month for item in items)]
 
     assert lines[10] == "| **Total** | **${:,.2f}** | **${:,.2f}** |".format(*total)
 
 
 def test_a_snapshot_has_costs_per_month_and_per_start():
-    snapshot, web_acl = options(memory=1024)
+    snapshot, web_acl = option_items(memory=1024)
 
     assert snapshot.month == pytest.approx(30 * 86400 * 0.0000015046)
     assert snapshot.pictures == pytest.approx(10_000 * 0.0001397998)

@@ -19,9 +19,9 @@ PACKET = 1460  # bytes that a lost network packet takes along
 HARDLY_SEEN = 4  # of 255: what the last refinement of a progressive JPEG adds
 
 
-def grainy(width: int = 320, height: int = 400) -> Image.Image:
+def grainy(width: int = 320) -> Image.Image:
     """A picture as a camera makes it: of noise enough that no packet of the file is without a meaning."""
-    pixels = np.asarray(draw_face(width, height)) + np.random.default_rng(0).normal(0, 12, (height, width, 3))
+    pixels = np.asarray(draw_face(width, 400)) + np.random.default_rng(0).normal(0, 12, (400, width, 3))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 

@@ -31,13 +31,13 @@ def rng():
     return np.random.default_rng(0)
 
 
-def shadow_of(line, label, version="2"):
+def shadow_of(line, label):
     """Return the record of a challenger's shadow prediction."""
     answer = parsed(line)
     kept = ("time", "request_id", "route", "source", "faces", "DetectTime", "InferenceTime")
     probabilities = {name: float(name == label) for name in ("mask", "no_mask", "incorrect")}
     return {name: answer[name] for name in kept} | {
-        "model_version": version,
+        "model_version": "2",
         "shadow_of": answer["prediction_id"],
         "live": {"model_version": answer["model_version"], "label": answer["label"]},
         "label": label,

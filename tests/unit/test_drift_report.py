@@ -66,10 +66,9 @@ def reported(past, baseline=BASELINE, *, accuracy=None, notes=(), serving="1.2.3
     return report, render(report, window, baseline)
 
 
-def usual(count=2):
+def usual():
     return [
-        {name: sample(150, seed=9_000 + 100 * day + n) for n, name in enumerate(SOURCES)}
-        for day in range(count)
+        {name: sample(150, seed=9_000 + 100 * day + n) for n, name in enumerate(SOURCES)} for day in range(2)
     ]
 
 

@@ -34,8 +34,8 @@ def from_json(fields: object, query: dict[str, str] | None = None) -> Request:
     return read(json.dumps(fields).encode(), "application/json", query)
 
 
-def from_form(body: bytes, boundary: str = "b") -> Request:
-    return read(body, f"multipart/form-data; boundary={boundary}")
+def from_form(body: bytes) -> Request:
+    return read(body, "multipart/form-data; boundary=b")
 
 
 def refusal(

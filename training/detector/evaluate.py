@@ -262,12 +262,12 @@ def _face_free(scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
     }
 
 
-def backgrounds(scenes: Sequence[Scene], count: int = FACE_FREE) -> list[NDArray[np.uint8]]:
+def backgrounds(scenes: Sequence[Scene]) -> list[NDArray[np.uint8]]:
     """Crop parts of scenes, RGB (H, W, 3), of at least half a scene's sides, that overlap no labelled face."""
     rng = np.random.default_rng(0)
     cuts: list[NDArray[np.uint8]] = []
-    for _ in range(100 * count):
-        if len(cuts) == count:
+    for _ in range(100 * FACE_FREE):
+        if len(cuts) == FACE_FREE:
             break
         scene = scenes[int(rng.integers(len(scenes)))]
         height, width = scene.pixels.shape[:2]

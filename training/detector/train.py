@@ -86,11 +86,11 @@ def load_portraits(folder: Path) -> list[Scene]:
     ]
 
 
-def load_cut_faces(folder: Path, count: int = PASTED_FACES) -> list[CutFace]:
+def load_cut_faces(folder: Path) -> list[CutFace]:
     """Load faces of the training split, from portraits with a box and from scenes, with a narrow rim."""
     known = find(folder) if (folder / "crops.csv").is_file() else find_in_scenes(folder)
     examples = [example for example in known if example.split == "train" and example.face]
-    drawn = np.random.default_rng(0).permutation(len(examples))[:count]
+    drawn = np.random.default_rng(0).permutation(len(examples))[:PASTED_FACES]
     samples = load([examples[number] for number in drawn]).samples
     faces = [margin_crop(sample, RIM) for sample in samples]
     return [CutFace(pixels.copy()) for pixels in faces if min(pixels.shape[:2]) >= SMALLEST_PASTED]
