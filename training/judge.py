@@ -51,7 +51,7 @@ def judge(
         run: Folder of a classifier's converted run; figures and report go there.
         detector: Folder of a detector's converted run.
         serving: The release to compare with, from which a network without a run is taken.
-        out: Folder of the release.
+        out: Folder of the release. If the runs are refused, a release that is already there loses its manifest.
         version: Version of the release.
         reference: Folder of other pictures, on which a classifier must not become worse, either.
 
@@ -84,6 +84,10 @@ def judge(
         except TrainingError as error:  # it can serve without one; Drift then reports that
             print(f"The release has no baseline. {error}")
         digest = file_sha256(out / MANIFEST)
+    else:
+        (out / MANIFEST).unlink(
+            missing_ok=True
+        )  # or the release of an earlier run could be published instead
     for folder in (run, detector):
         if folder:
             track_if_possible(folder, out if passed else None)

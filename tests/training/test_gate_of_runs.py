@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from functions.inference.fetch import open_release
-from functions.inference.release import load_release
+from functions.inference.release import ReleaseError, load_release
 from functions.shared.release_files import BAKED, MANIFEST
 from tests.training.drawn import write_crops, write_tables
 from training import judge
@@ -111,9 +111,11 @@ def test_a_refused_run_gives_no_release(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "release"
+    shutil.copytree(BAKED, out)  # of an earlier run, which passed
     arguments = ["--data", pictures, "--run", worse, "--out", out, "--version", VERSION]
     assert command(judge, monkeypatch, *arguments) == 0
-    assert not out.exists()
+    with pytest.raises(ReleaseError, match="manifest"):
+        load_release(out)
     assert json.loads((worse / GATE).read_text())["passed"] is False
     assert "refused: worse than what serves: accuracy" in capsys.readouterr().out
     assert "worse than what serves: accuracy" in (worse / "report" / "report.html").read_text()
