@@ -20,7 +20,7 @@ from training.files import STATE
 from training.recipe import Recipe, Stage, plain
 from training.run import Batches, State, TrainingSetup, train_stages, warmup_then_cosine
 
-RECIPE = Recipe((Stage(32, 2, 3e-2, 48, None), Stage(32, 3, 1e-2, 48, None)), batch=16, seed=1)
+RECIPE = Recipe((Stage(32, 2, 3e-2, 32, None), Stage(32, 3, 1e-2, 32, None)), batch=16, seed=1)
 WEIGHTS = "small.weights.h5"
 
 
