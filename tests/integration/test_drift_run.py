@@ -314,7 +314,7 @@ def test_a_baseline_to_which_access_is_denied_fails_the_run(s3, drift, store, rn
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
         return objects.read(client, bucket, key)
 
-    monkeypatch.setattr(run, "objects", SimpleNamespace(read=refuse, parse_uri=objects.parse_uri))
+    monkeypatch.setattr(release_files, "read", refuse)
     with pytest.raises(run.BaselineError, match="AccessDenied"):
         drift(BASELINE_URI="", MODEL_URI="s3://records/models/2/")
     assert "compliance/dt=2026-11-21.json" in files(s3)
@@ -621,4 +621,4 @@ def test_an_unreadable_challenger_is_reported(store, drift, rng, challenged):
     report = report_of(drift(**challenged | {"CHALLENGER_URI": "s3://models/models/3.0.0/#ab"}))
 
     assert report["challenge"] is None
-    assert any("challenger s3://models/models/3.0.0/ cannot be read" in note for note in report["notes"])
+    assert any("challenger s3://models/models/3.0.0/#ab cannot be read" in note for note in report["notes"])
