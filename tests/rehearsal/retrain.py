@@ -18,7 +18,7 @@ from training.recipe import Recipe, Stage
 
 RELEASED = ROOT / "training" / "weights" / CLASSIFIER_WEIGHTS
 TOO_LITTLE = Recipe((Stage(96, 1, 2e-3, 48, None),), batch=24, seed=1)
-FINE_TUNING = Recipe((Stage(128, 3, 1e-3, 144, 6),), batch=24, seed=1)
+FINE_TUNING = Recipe((Stage(128, 2, 1e-3, 96, 12),), batch=24, seed=1)
 
 
 def retrain(data: Path, run: Path, recipe: Recipe, out: Path, version: str, **start: Path) -> dict:
