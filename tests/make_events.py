@@ -3,15 +3,23 @@
 import base64
 import hashlib
 import json
-from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote_plus
 
 from tests.alerts import START, delivery, line
 from tests.pictures import draw_face, draw_scene, encode
+from tests.system import ROOT
 
-EVENTS = Path(__file__).parents[1] / "events"
+EVENTS = ROOT / "events"
+CONTEXT = SimpleNamespace(aws_request_id="1")
 HOST = "abcdef1234.execute-api.us-east-1.amazonaws.com"
 BOUNDARY = "------------------------d74496d66958873e"
+
+
+def sample_event(name: str) -> Any:
+    """Return an event of events/ by its name."""
+    return json.loads((EVENTS / f"{name}.json").read_text())
 
 
 def api_event(

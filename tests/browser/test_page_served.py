@@ -2,17 +2,15 @@
 
 import gzip
 import importlib
-import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import requests
 
 from functions.portal import pages
+from tests.make_events import CONTEXT, sample_event
 
-ROOT = Path(__file__).parents[2]
 FILES = Path(pages.__file__).parent / "page"
 SCRIPTS = sorted(path.name for path in FILES.glob("*.js"))
 
@@ -60,9 +58,9 @@ def test_a_script_is_served_for_the_sample_event(monkeypatch):
     for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET", "ALERTS_TABLE"):
         monkeypatch.setenv(name, "a-name")
     handler = importlib.import_module("functions.portal.app").handler
-    event = json.loads((ROOT / "events" / "page-script.json").read_text())
+    event = sample_event("page-script")
 
-    answer = handler(event, SimpleNamespace(aws_request_id="1"))
+    answer = handler(event, CONTEXT)
 
     assert (answer["statusCode"], answer["body"]) == (200, pages.script("main.js").body)
 

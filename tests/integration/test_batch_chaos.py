@@ -10,7 +10,6 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import quote_plus, unquote_plus
 
 import boto3
@@ -27,9 +26,9 @@ from infra.local.stack import deploy, function_configs
 from infra.local.template import REGION, transformed_template
 from tests.integration.faulty_s3 import DENIED, RATES, faulty_s3
 from tests.pictures import draw_face, encode
+from tests.system import ROOT
 from tests.unit.test_decode_refusals import png_header
 
-PROJECT = Path(__file__).parents[2]
 FILES = int(os.environ.get("MASKWATCH_CHAOS_FILES", "300"))
 # More than the template's 5, because faults are more frequent here.
 RECEIVES = 7
@@ -96,7 +95,7 @@ class System:
     def __init__(self, endpoint):
         session = boto3.Session("local", "local", region_name=REGION)
         self.client = lambda service: session.client(service, endpoint_url=endpoint)
-        self.stack = deploy(transformed_template(PROJECT / "template.yaml", {}), {}, self.client)
+        self.stack = deploy(transformed_template(ROOT / "template.yaml", {}), {}, self.client)
         self.uploads, self.results, self.queue, self.dead_letters = (
             self.stack.resources[name].name
             for name in ("UploadsBucket", "ResultsBucket", "UploadsQueue", "UploadsDeadLetters")
@@ -105,7 +104,7 @@ class System:
         self.lines = []
 
     def function(self, endpoint):
-        (config,) = [c for c in function_configs(self.stack, PROJECT, endpoint, "") if "Batch" in c.name]
+        (config,) = [c for c in function_configs(self.stack, ROOT, endpoint, "") if "Batch" in c.name]
         config = dataclasses.replace(config, handler="tests.integration.crashing_batch.handler", timeout=12.0)
         return Function(config, lambda _group, _stream, line: self.lines.append(line))
 

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import boto3
 import numpy as np
@@ -15,8 +14,8 @@ from samtranslator.yaml_helper import yaml_parse
 from infra.local.aws import moto_server
 from infra.local.template import REGION
 from tests.pictures import encode
+from tests.system import ROOT
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, sys
 from pathlib import Path

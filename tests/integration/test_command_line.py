@@ -7,13 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.pictures import draw_face, draw_scene, encode
-
-PROJECT = Path(__file__).parents[2]
+from tests.system import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +21,8 @@ def installed(tmp_path_factory):
     source = folder / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(PROJECT / name, source)
-    shutil.copytree(PROJECT / "maskwatch", source / "maskwatch", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "maskwatch", source / "maskwatch", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     pip = [folder / "venv" / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--retries", "1"]
     done = subprocess.run([*pip, "install", "--quiet", source], check=False, capture_output=True, text=True)

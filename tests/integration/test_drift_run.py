@@ -6,7 +6,6 @@ import itertools
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import boto3
@@ -23,9 +22,9 @@ from functions.shared.contract import LABELS
 from functions.shared.record import parse_record
 from infra.local.aws import moto_server
 from infra.local.logs import embedded_metrics
+from tests.make_events import sample_event
 from tests.records import drawn, parsed, refused
 
-EVENTS = Path(__file__).parents[2] / "events"
 END = datetime(2026, 11, 21, 9, tzinfo=UTC)  # of the sample event
 BASELINE = "baseline/usual.json"
 ENVIRONMENT = {
@@ -118,7 +117,7 @@ def drift(s3, endpoint, monkeypatch, capsys):
         settings = read_settings({**ENVIRONMENT, **environment})
         monkeypatch.setattr(app, "settings", settings)
         capsys.readouterr()
-        event = json.loads((EVENTS / "drift.json").read_text()) if event is None else event
+        event = sample_event("drift") if event is None else event
         left = (
             itertools.chain(seconds, itertools.repeat(0))
             if isinstance(seconds, list)

@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+from tests.system import ROOT
+
 SLOW = {"evidently", "pandas", "scipy", "sklearn", "plotly", "PIL", "ai_edge_litert"}
 
 
@@ -18,7 +18,7 @@ def test_the_handler_imports_no_heavy_modules():
     program = "import sys, functions.drift.app; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=PROJECT,
+        cwd=ROOT,
         env=environment,
         check=True,
         capture_output=True,

@@ -3,7 +3,6 @@
 import base64
 import json
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ from PIL import Image
 
 from functions.inference import predict
 from functions.shared.contract import LABELS
-from tests.make_events import api_event, form, predict_events
+from tests.make_events import api_event, form, predict_events, sample_event
 from tests.pictures import draw_face, encode
 
-EVENTS = Path(__file__).parents[2] / "events"
 FACE = encode(draw_face(), quality=80)
 
 
@@ -24,10 +22,6 @@ def call(event: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
     assert answer["isBase64Encoded"] is False
     headers = {name: ", ".join(values) for name, values in answer["multiValueHeaders"].items()}
     return answer["statusCode"], headers, json.loads(answer["body"] or "{}")
-
-
-def sample(name: str) -> dict[str, Any]:
-    return json.loads((EVENTS / f"{name}.json").read_text())
 
 
 def post(
@@ -53,7 +47,7 @@ def problem(event: dict[str, Any], status: int, slug: str) -> str:
 
 @pytest.mark.parametrize("name", ["predict-json", "predict-data-uri", "predict-binary", "predict-multipart"])
 def test_every_form_is_answered(name: str) -> None:
-    status, headers, body = call(sample(name))
+    status, headers, body = call(sample_event(name))
     assert status == 200
     assert headers["Content-Type"] == "application/json"
     assert headers["Access-Control-Allow-Origin"] == "*"
@@ -77,12 +71,12 @@ def test_every_form_is_answered(name: str) -> None:
 
 def test_every_form_gets_the_same_probabilities() -> None:
     names = ["predict-json", "predict-data-uri", "predict-binary", "predict-multipart"]
-    answers = [call(sample(name))[2]["probabilities"] for name in names]
+    answers = [call(sample_event(name))[2]["probabilities"] for name in names]
     assert all(answer == answers[0] for answer in answers)
 
 
 def test_faces_of_a_scene_are_ordered_by_size() -> None:
-    status, _, body = call(sample("predict-scene"))
+    status, _, body = call(sample_event("predict-scene"))
     assert status == 200
     assert body["classified"] == "face"
     assert body["summary"]["faces"] == len(body["faces"]) == 2  # max_faces is 2, and the scene has four
@@ -96,7 +90,7 @@ def test_faces_of_a_scene_are_ordered_by_size() -> None:
 
 
 def test_without_detection_a_crop_is_classified_as_a_whole() -> None:
-    _, _, body = call(sample("predict-cut-out"))
+    _, _, body = call(sample_event("predict-cut-out"))
     assert (body["classified"], body["faces"]) == ("picture", [])
     assert body["summary"] == {"faces": 0, "mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
 
@@ -116,12 +110,15 @@ def test_an_option_out_of_range_is_400(query: dict[str, str]) -> None:
 
 
 def test_health_has_the_model_version() -> None:
-    assert call(sample("health"))[::2] == (200, {"status": "ok", "model_version": predict.release.version})
+    assert call(sample_event("health"))[::2] == (
+        200,
+        {"status": "ok", "model_version": predict.release.version},
+    )
 
 
 def test_the_sample_events_are_up_to_date() -> None:
     for name, event in predict_events().items():
-        stored = sample(name)
+        stored = sample_event(name)
         assert {**stored, "body": None} == {**event, "body": None}
 
 
@@ -144,7 +141,7 @@ def test_an_empty_body_is_400(body: str | bytes | None) -> None:
 
 
 def test_broken_json_is_400() -> None:
-    assert "not JSON" in problem(sample("predict-broken-json"), 400, "malformed-body")
+    assert "not JSON" in problem(sample_event("predict-broken-json"), 400, "malformed-body")
 
 
 def test_broken_base64_is_400() -> None:
@@ -165,7 +162,7 @@ def test_base64_of_a_text_file_is_422() -> None:
 
 
 def test_a_truncated_jpeg_is_422() -> None:
-    assert "cut short" in problem(sample("predict-truncated"), 422, "unreadable-image")
+    assert "cut short" in problem(sample_event("predict-truncated"), 422, "unreadable-image")
 
 
 def test_an_empty_file_is_422() -> None:
@@ -227,7 +224,7 @@ def test_an_internal_error_is_500_with_details_only_in_the_log(
 
 
 def test_a_prediction_writes_one_line_without_the_picture(capsys: pytest.CaptureFixture[str]) -> None:
-    event = sample("predict-json")
+    event = sample_event("predict-json")
     _, _, body = call(event)
     (line,) = capsys.readouterr().out.splitlines()
     record = json.loads(line)
@@ -239,7 +236,7 @@ def test_a_prediction_writes_one_line_without_the_picture(capsys: pytest.Capture
 
 
 def test_a_refusal_writes_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    call(sample("predict-truncated"))
+    call(sample_event("predict-truncated"))
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["rejected"] == "unreadable-image"
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from functions.shared.release_files import BAKED
+from tests.system import ROOT
 
-ROOT = Path(__file__).parents[2]
 HEAVY = (
     "boto3",
     "botocore",

@@ -3,13 +3,11 @@
 import csv
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from maskwatch.output import COLUMNS
-
-PROJECT = Path(__file__).parents[2]
+from tests.system import ROOT
 
 
 @pytest.fixture
@@ -18,7 +16,7 @@ def score(tmp_path):
         out = tmp_path / "scores.csv"
         done = subprocess.run(
             [sys.executable, "-m", "infra.ops", "score", *arguments, "--url", f"{url}/", "--out", str(out)],
-            cwd=PROJECT,
+            cwd=ROOT,
             check=False,
             capture_output=True,
             text=True,

@@ -6,7 +6,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from functions.alerts.store import Store
 from functions.portal.settings import read_settings
+from maskwatch.cli import main
+from tests.alerts import TABLE, create_table
+from tests.service import prediction, serving
 
 PORTAL = {
     "UPLOADS_BUCKET": "uploads",
@@ -32,7 +36,44 @@ def portal(monkeypatch):
 
 
 @pytest.fixture
-def insights(aws):  # noqa: ARG001 -- sets the environment
-    """The empty bucket for feedback, reports and summaries."""
+def moto(aws):  # noqa: ARG001 -- sets the environment
+    """An empty AWS account in this process."""
     with mock_aws():
-        yield boto3.resource("s3", "us-east-1").create_bucket(Bucket="insights")
+        yield
+
+
+@pytest.fixture
+def insights(moto):  # noqa: ARG001 -- an AWS account
+    """The empty bucket for feedback, reports and summaries."""
+    return boto3.resource("s3").create_bucket(Bucket="insights")
+
+
+@pytest.fixture
+def store(moto):  # noqa: ARG001 -- an AWS account
+    """The empty table of alerts."""
+    return Store(create_table(), TABLE, 40)
+
+
+@pytest.fixture
+def service(monkeypatch):
+    """A fake API that finds a mask, which the `maskwatch` command asks."""
+    with serving() as service:
+        monkeypatch.setenv("MASKWATCH_URL", service.url)
+        monkeypatch.setenv("MASKWATCH_KEY", "secret")
+        service.answer = lambda _: prediction("mask")
+        yield service
+
+
+@pytest.fixture
+def command(capsys, service):  # noqa: ARG001 -- it is asked
+    """Run the `maskwatch` command; return its exit status, its output and its messages."""
+
+    def run(*arguments):
+        try:
+            status = main([*map(str, arguments)])
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run

@@ -6,23 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.dynamodb.models import DynamoDBBackend
 
 from functions.alerts.counts import count_faces
-from functions.alerts.store import Store
 from infra.local.aws import TABLE_WRITES, serialized
-from tests.alerts import START, TABLE, create_table, record
+from tests.alerts import START, TABLE, record
 
 SOURCE = "gate-3"
 
 
 @pytest.fixture
-def store(aws, monkeypatch):  # noqa: ARG001 -- sets the environment
+def store(store, monkeypatch):
     for name in TABLE_WRITES:  # as DynamoDB does them
         monkeypatch.setattr(DynamoDBBackend, name, serialized(getattr(DynamoDBBackend, name)))
-    with mock_aws():
-        yield Store(create_table(), TABLE, 40)
+    return store
 
 
 def counts(store, min_level=0):

@@ -6,14 +6,12 @@ from datetime import UTC, datetime
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.alerts.rules import DEFAULT, Rule, RulesError, parse
-from functions.alerts.store import Store
 from functions.alerts.watch import load_rules
 from infra.ops.alerts import read_file, set_rules
 from infra.ops.errors import OpsError
-from tests.alerts import START, TABLE, create_table, record
+from tests.alerts import START, TABLE, record
 
 GOOD = json.dumps({"default": {"any": True}})
 SHARE = {"share": 0.2, "minutes": 10, "min_faces": 20}
@@ -84,12 +82,6 @@ def test_quiet_hours_may_cross_midnight_in_the_time_zone(hour, quiet):
 
     moment = datetime(2026, 11, 24, hour, 30, tzinfo=UTC).timestamp()
     assert rules.is_quiet(rules.default, moment) is quiet
-
-
-@pytest.fixture
-def store(aws):  # noqa: ARG001 -- sets the environment
-    with mock_aws():
-        yield Store(create_table(), TABLE, 40)
 
 
 def test_a_new_stack_has_the_default_rules(store):

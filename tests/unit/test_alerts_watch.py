@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.alerts.alert import OPEN, OVER
 from functions.alerts.counts import count_faces
 from functions.alerts.rules import parse
 from functions.alerts.store import Store
 from functions.alerts.watch import NOTIFY_TIMEOUT, Watch, WatchError
-from tests.alerts import START, TABLE, create_table, iso, record
+from tests.alerts import START, TABLE, iso, record
 
 RULES = {
     "default": {"share": 0.3, "minutes": 5, "min_faces": 10, "over_minutes": 4, "cool_down_minutes": 10},
@@ -32,15 +31,8 @@ def notified():
 
 
 @pytest.fixture
-def watch(aws, notified):  # noqa: ARG001 -- sets the environment
-    with mock_aws():
-        yield Watch(
-            Store(create_table(), TABLE, 40),
-            parse(json.dumps(RULES)),
-            lambda *_: {},
-            {"people": notified.append},
-            "https://p/",
-        )
+def watch(store, notified):
+    return Watch(store, parse(json.dumps(RULES)), lambda *_: {}, {"people": notified.append}, "https://p/")
 
 
 def bad_minute(start, source="gate", **about):

@@ -1,13 +1,10 @@
 """Items of Distributed Map, as Step Functions documents them, become uploads."""
 
-from pathlib import Path
-
 import pytest
 
 from functions.inference.backfill import parse_batch
 from functions.inference.upload import Upload
 
-ROOT = Path(__file__).parents[2]
 PREFIX = {"reader": "prefix", "bucket": "uploads"}
 INVENTORY = {"reader": "inventory", "bucket": "uploads"}
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from functions.inference.score_upload import Outcome
 from functions.inference.upload import Upload
@@ -50,9 +49,8 @@ def batch(module, monkeypatch):
 
 
 @pytest.fixture
-def dead_letters(aws):  # noqa: ARG001 -- sets the environment
-    with mock_aws():
-        yield boto3.resource("sqs").create_queue(QueueName="dead-letters")
+def dead_letters(moto):  # noqa: ARG001 -- an AWS account
+    return boto3.resource("sqs").create_queue(QueueName="dead-letters")
 
 
 THROTTLED = ClientError({"Error": {"Code": "SlowDown", "Message": "Reduce your rate"}}, "GetObject")

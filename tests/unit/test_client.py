@@ -7,7 +7,6 @@ from threading import Thread
 import boto3
 import pytest
 import urllib3
-from moto import mock_aws
 
 from infra.ops.address import address
 from maskwatch import client as client_module
@@ -196,14 +195,13 @@ def test_csv_is_returned_as_text(client, answers, asked):
     assert asked[0][2]["x-api-key"] == "secret"
 
 
-def test_url_and_key_are_read_from_the_stack(monkeypatch):
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        key = boto3.client("apigateway").create_api_key(name="first", value="s" * 20, enabled=True)
-        outputs = {"ApiUrl": {"Value": "https://api/v1/"}, "ApiKeyId": {"Value": key["id"]}}
-        resources = {"Queue": {"Type": "AWS::SQS::Queue"}}
-        boto3.client("cloudformation").create_stack(
-            StackName="maskwatch-dev", TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs})
-        )
+@pytest.mark.usefixtures("moto")
+def test_url_and_key_are_read_from_the_stack():
+    key = boto3.client("apigateway").create_api_key(name="first", value="s" * 20, enabled=True)
+    outputs = {"ApiUrl": {"Value": "https://api/v1/"}, "ApiKeyId": {"Value": key["id"]}}
+    resources = {"Queue": {"Type": "AWS::SQS::Queue"}}
+    boto3.client("cloudformation").create_stack(
+        StackName="maskwatch-dev", TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs})
+    )
 
-        assert address("maskwatch-dev") == ("https://api/v1/", "s" * 20)
+    assert address("maskwatch-dev") == ("https://api/v1/", "s" * 20)

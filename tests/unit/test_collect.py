@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from infra.ops import collect
 from infra.ops.__main__ import main
@@ -80,9 +79,8 @@ class World:
 
 
 @pytest.fixture
-def world(aws):  # noqa: ARG001 -- sets the environment
-    with mock_aws():
-        yield World()
+def world(moto):  # noqa: ARG001 -- an AWS account
+    return World()
 
 
 @pytest.fixture

@@ -11,19 +11,17 @@ from maskwatch.cli import main
 from maskwatch.draw import COLOURS
 from maskwatch.pictures import MAX_BYTES, scaled_down
 from tests.pictures import draw_face, encode
-from tests.service import prediction, problem, serving
+from tests.service import prediction, problem
 
 TURNED_RIGHT = 6  # as a phone writes it that was held upright
 NOISE = np.random.default_rng(7)
 
 
 @pytest.fixture
-def service(monkeypatch, tmp_path):
+def service(service, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with serving() as service:
-        monkeypatch.setenv("MASKWATCH_URL", service.url)
-        service.answer = lambda _: prediction("mask", box={"left": 30, "top": 40, "width": 60, "height": 80})
-        yield service
+    service.answer = lambda _: prediction("mask", box={"left": 30, "top": 40, "width": 60, "height": 80})
+    return service
 
 
 @pytest.fixture

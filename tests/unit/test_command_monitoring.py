@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from maskwatch.cli import main
-from tests.service import problem, serving
+from tests.service import problem
 
 ID = "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11"
 COUNTS = {"pictures": 7, "faces": 10, "mask": 6, "no_mask": 1, "incorrect": 2, "uncertain": 1}
@@ -23,31 +22,10 @@ FOUND = {
 }
 
 
-@pytest.fixture
-def service(monkeypatch):
-    with serving() as service:
-        monkeypatch.setenv("MASKWATCH_URL", service.url)
-        monkeypatch.setenv("MASKWATCH_KEY", "secret")
-        yield service
-
-
-@pytest.fixture
-def run(capsys):
-    def command(*arguments):
-        try:
-            status = main(arguments)
-        except SystemExit as end:
-            status = end.code
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return command
-
-
-def test_feedback_is_sent_and_confirmed(run, service):
+def test_feedback_is_sent_and_confirmed(command, service):
     service.answer = lambda asked: (202, json.loads(asked.body) | {"time": "2026-11-22T09:00:00.000+00:00"})
 
-    assert run("feedback", ID, "no_mask") == (0, f"Stored: {ID} is no_mask\n", "")
+    assert command("feedback", ID, "no_mask") == (0, f"Stored: {ID} is no_mask\n", "")
 
     (asked,) = service.asked
     assert (asked.method, asked.path) == ("POST", "/v1/feedback")
@@ -55,23 +33,23 @@ def test_feedback_is_sent_and_confirmed(run, service):
     assert asked.headers["x-api-key"] == "secret"
 
 
-def test_refused_feedback_is_reported(run, service):
+def test_refused_feedback_is_reported(command, service):
     service.answer = lambda _: problem("invalid-parameter", 400, "`prediction_id` must be the UUID.")
 
-    assert run("feedback", "7", "mask") == (1, "", "maskwatch: `prediction_id` must be the UUID.\n")
+    assert command("feedback", "7", "mask") == (1, "", "maskwatch: `prediction_id` must be the UUID.\n")
 
 
-def test_an_invalid_label_is_not_sent(run, service):
-    status, _, err = run("feedback", ID, "uncertain")
+def test_an_invalid_label_is_not_sent(command, service):
+    status, _, err = command("feedback", ID, "uncertain")
 
     assert (status, service.asked) == (2, [])
     assert "invalid choice: 'uncertain'" in err
 
 
-def test_compliance_is_a_table_with_shares(run, service):
+def test_compliance_is_a_table_with_shares(command, service):
     service.answer = lambda _: FOUND
 
-    status, out, _ = run("compliance")
+    status, out, _ = command("compliance")
 
     lines = [line.split() for line in out.splitlines()]
     assert status == 0
@@ -83,45 +61,45 @@ def test_compliance_is_a_table_with_shares(run, service):
     assert service.asked[0].query == {}
 
 
-def test_by_hour_the_table_shows_the_hour(run, service):
+def test_by_hour_the_table_shows_the_hour(command, service):
     service.answer = lambda _: FOUND | {"by": "hour"}
 
-    assert run("compliance", "--by", "hour")[1].splitlines()[2].startswith("2026-11-21 00:00 ")
+    assert command("compliance", "--by", "hour")[1].splitlines()[2].startswith("2026-11-21 00:00 ")
 
 
-def test_an_empty_table_says_so(run, service):
+def test_an_empty_table_says_so(command, service):
     nothing = {"total": dict.fromkeys(COUNTS, 0) | dict.fromkeys(SHARES), "rows": [], "as_of": None}
     service.answer = lambda _: FOUND | nothing
 
-    status, out, _ = run("compliance")
+    status, out, _ = command("compliance")
 
     assert status == 0
     assert "nothing was counted" in out
 
 
-def test_compliance_as_json_is_the_answer(run, service):
+def test_compliance_as_json_is_the_answer(command, service):
     service.answer = lambda _: FOUND
 
-    _, out, _ = run("compliance", "--format", "json")
+    _, out, _ = command("compliance", "--format", "json")
 
     assert json.loads(out) == FOUND
 
 
-def test_compliance_as_csv_is_that_of_the_service(run, service):
+def test_compliance_as_csv_is_that_of_the_service(command, service):
     service.answer = lambda _: (200, "time,source\r\n2026-11-20T00:00:00Z,'=1\r\n")
 
-    _, out, _ = run("compliance", "--format", "csv")
+    _, out, _ = command("compliance", "--format", "csv")
 
     assert out.splitlines() == ["time,source", "2026-11-20T00:00:00Z,'=1"]
     assert service.asked[0].query == {"format": "csv"}
 
 
 @pytest.mark.parametrize("form", ["table", "csv"])
-def test_the_request_has_the_range_and_the_source(run, service, form):
+def test_the_request_has_the_range_and_the_source(command, service, form):
     service.answer = lambda _: (200, "time\r\n") if form == "csv" else FOUND
     span = ("--from", "2026-11-20", "--to", "2026-11-22T09", "--by", "hour")
 
-    run("compliance", *span, "--source", "", "--format", form)
+    command("compliance", *span, "--source", "", "--format", form)
 
     result = {"from": "2026-11-20", "to": "2026-11-22T09", "by": "hour", "source": ""}
     assert service.asked[0].query == result | ({"format": "csv"} if form == "csv" else {})
@@ -138,13 +116,13 @@ def test_the_request_has_the_range_and_the_source(run, service, form):
         (["--version"], 0, "0."),
     ],
 )
-def test_a_command_line_without_a_command_lists_the_commands(run, arguments, status, says):
-    exit_status, out, err = run(*arguments)
+def test_a_command_line_without_a_command_lists_the_commands(command, arguments, status, says):
+    exit_status, out, err = command(*arguments)
 
     assert exit_status == status
     assert says in out + err
 
 
-def test_no_help_shows_the_key(run, service):  # noqa: ARG001 -- sets it
+def test_no_help_shows_the_key(command, service):  # noqa: ARG001 -- sets it
     for arguments in (["predict", "--help"], ["feedback", "--help"], ["compliance", "--help"]):
-        assert "secret" not in run(*arguments)[1]
+        assert "secret" not in command(*arguments)[1]

@@ -14,21 +14,11 @@ from threading import Barrier, Event, Thread
 import pytest
 
 from maskwatch import client
-from maskwatch.cli import main
 from maskwatch.output import COLUMNS
 from tests.pictures import draw_face, encode
-from tests.service import prediction, problem, serving
+from tests.service import prediction, problem
 
 FACE = encode(draw_face())
-
-
-@pytest.fixture
-def service(monkeypatch):
-    with serving() as service:
-        monkeypatch.setenv("MASKWATCH_URL", service.url)
-        monkeypatch.setenv("MASKWATCH_KEY", "secret")
-        service.answer = lambda _: prediction("mask")
-        yield service
 
 
 @pytest.fixture
@@ -52,16 +42,8 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(capsys, service, folder):  # noqa: ARG001 -- they say where it asks and where it runs
-    def command(*arguments):
-        try:
-            status = main(["predict", *arguments])
-        except SystemExit as end:
-            status = end.code
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return command
+def run(command, folder):  # noqa: ARG001 -- the working directory
+    return partial(command, "predict")
 
 
 def names_of(service):

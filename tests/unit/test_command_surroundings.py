@@ -8,16 +8,8 @@ import sys
 import pytest
 
 from tests.pictures import draw_face, encode
-from tests.service import prediction, serving
 
 FACE = encode(draw_face())
-
-
-@pytest.fixture
-def service():
-    with serving() as service:
-        service.answer = lambda _: prediction("mask")
-        yield service
 
 
 @pytest.fixture

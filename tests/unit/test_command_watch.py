@@ -11,11 +11,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from maskwatch import watch as watch_module
-from maskwatch.cli import main
 from maskwatch.frames import Frame, name_of
 from maskwatch.video import read
 from tests.pictures import draw_face, encode
-from tests.service import prediction, problem, serving
+from tests.service import prediction, problem
 from tests.videos import WALL, write_video
 
 NOBODY_THERE = prediction()
@@ -25,29 +24,21 @@ PICTURE = Image.new("RGB", (320, 240), WALL)
 
 
 @pytest.fixture
-def service(monkeypatch):
-    with serving() as service:
-        monkeypatch.setenv("MASKWATCH_URL", service.url)
-        monkeypatch.setenv("MASKWATCH_KEY", "secret")
-        monkeypatch.delenv("MASKWATCH_CAMERA", raising=False)
-        monkeypatch.setattr(watch_module, "_MIN_INTERVAL", 0)
-        service.answer = lambda _: prediction("mask")
-        yield service
+def service(service, monkeypatch):
+    monkeypatch.delenv("MASKWATCH_CAMERA", raising=False)
+    monkeypatch.setattr(watch_module, "_MIN_INTERVAL", 0)
+    return service
 
 
 @pytest.fixture
-def run(capsys, service):  # noqa: ARG001 -- says where it asks
+def run(command):
     """Run the command; return its exit status, its events and its messages."""
 
-    def command(*arguments):
-        try:
-            status = main(["watch", *map(str, arguments)])
-        except SystemExit as end:
-            status = end.code
-        said = capsys.readouterr()
-        return status, [json.loads(line) for line in said.out.splitlines()], said.err
+    def watch(*arguments):
+        status, out, err = command("watch", *arguments)
+        return status, [json.loads(line) for line in out.splitlines()], err
 
-    return command
+    return watch
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,9 +27,9 @@ from tests.forged import (
     zeros,
 )
 from tests.pictures import chunk, draw_face, encode
+from tests.system import ROOT
 
 SECONDS = 2.0  # of a processor
-ROOT = Path(__file__).parents[2]
 JPEG = encode(draw_face())
 PNG = encode(draw_face(), "PNG")
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from tests.pictures import chunk, encode
+from tests.system import ROOT
 from tests.unit.test_decode_refusals import png_header
 
-ROOT = Path(__file__).parents[2]
 PEAK = """
 import sys
 from pathlib import Path

@@ -5,26 +5,17 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from infra.ops import destroy, images, purge
 from infra.ops.errors import OpsError
 
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/maskwatch"
 
-
-@pytest.fixture(autouse=True)
-def aws(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    with mock_aws():
-        yield
+pytestmark = pytest.mark.usefixtures("moto")
 
 
 @pytest.fixture
-def pushed():
+def pushed(moto):  # noqa: ARG001 -- an AWS account
     """Push an image; return its digest."""
     ecr = boto3.client("ecr")
     ecr.create_repository(repositoryName="maskwatch")
@@ -82,7 +73,7 @@ def test_images_that_a_stack_runs_are_tagged_and_the_tag_moves(pushed):
 
 
 @pytest.fixture
-def left(monkeypatch):
+def left(moto, monkeypatch):  # noqa: ARG001 -- an AWS account
     """Create the buckets of a deleted stack, one with two versions of an object, and enter the stack's name."""
     s3 = boto3.resource("s3")
     stacks = {"maskwatch-dev-uploads-1": "maskwatch-dev", "maskwatch-dev-2-uploads-1": "maskwatch-dev-2"}

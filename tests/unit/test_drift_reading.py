@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 
 from functions.drift import records
 from functions.drift.records import Reader, values
@@ -25,9 +24,8 @@ def lines():
 
 
 @pytest.fixture
-def bucket(aws):  # noqa: ARG001 -- sets the environment
-    with mock_aws():
-        yield boto3.resource("s3", "us-east-1").create_bucket(Bucket="records")
+def bucket(moto):  # noqa: ARG001 -- an AWS account
+    return boto3.resource("s3").create_bucket(Bucket="records")
 
 
 @pytest.fixture

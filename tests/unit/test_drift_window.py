@@ -1,15 +1,13 @@
 """The event and the environment of Drift."""
 
-import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from functions.drift.settings import read_settings
 from functions.drift.window import Window, parse_window
+from tests.make_events import sample_event
 
-EVENTS = Path(__file__).parents[2] / "events"
 NOW = datetime(2026, 11, 22, 5, 17, 3, 250_000, tzinfo=UTC)
 
 
@@ -29,7 +27,7 @@ def test_an_event_may_set_the_window(to):
 
 @pytest.mark.parametrize("name", ["drift", "drift-window"])
 def test_the_sample_events_contain_valid_windows(name):
-    event = json.loads((EVENTS / f"{name}.json").read_text())
+    event = sample_event(name)
     window = parse_window(event, 24, NOW)
     assert window.end - window.start == timedelta(hours=event.get("hours", 24))
 

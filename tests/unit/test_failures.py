@@ -7,7 +7,7 @@ import pytest
 
 from functions.inference import predict
 from tests.batch import context, load_handler, message, notification
-from tests.make_events import api_event
+from tests.make_events import CONTEXT, api_event
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_an_answer_of_500_is_a_failure_of_its_version(monkeypatch, capsys):
     monkeypatch.setattr(predict, "decode", lambda *_: 1 / 0)
     event = api_event("POST", "/predict", content_type="image/png", body=b"picture")
 
-    answer = predict.handler(event, SimpleNamespace(aws_request_id="1"))
+    answer = predict.handler(event, CONTEXT)
 
     printed = capsys.readouterr().out
     assert answer["statusCode"] == 500
@@ -41,7 +41,7 @@ def test_an_answer_of_500_is_a_failure_of_its_version(monkeypatch, capsys):
 def test_a_refusal_is_not_a_failure(capsys):
     event = api_event("POST", "/predict", content_type="image/png", body=b"no picture")
 
-    answer = predict.handler(event, SimpleNamespace(aws_request_id="1"))
+    answer = predict.handler(event, CONTEXT)
 
     assert answer["statusCode"] in {415, 422}
     assert failures(capsys.readouterr().out) == []

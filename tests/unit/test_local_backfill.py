@@ -8,7 +8,6 @@ import json
 import boto3
 import pytest
 import yaml
-from moto import mock_aws
 
 from infra.local.backfill import run
 from infra.local.errors import ExecutionError, FunctionError
@@ -25,13 +24,12 @@ KNOWN = {
 
 
 @pytest.fixture
-def s3(monkeypatch):
+def s3(moto, monkeypatch):  # noqa: ARG001 -- an AWS account
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "50")  # what S3 lists at once
-    with mock_aws():
-        s3 = boto3.Session("id", "secret", region_name="us-east-1").client("s3")
-        for bucket in ("uploads", "results"):
-            s3.create_bucket(Bucket=bucket)
-        yield s3
+    s3 = boto3.client("s3")
+    for bucket in ("uploads", "results"):
+        s3.create_bucket(Bucket=bucket)
+    return s3
 
 
 @pytest.fixture

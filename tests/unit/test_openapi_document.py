@@ -3,7 +3,6 @@
 import json
 import re
 from fnmatch import fnmatch
-from pathlib import Path
 
 import pytest
 import yaml
@@ -11,8 +10,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from functions.shared import contract
 from functions.shared.problem import PROBLEMS, problem_json
-
-ROOT = Path(__file__).parents[2]
+from tests.system import ROOT
 
 
 @pytest.fixture(scope="module")

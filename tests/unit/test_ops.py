@@ -14,10 +14,10 @@ from moto import mock_aws
 
 import infra.ops
 from infra.ops.__main__ import COMMANDS, main
+from tests.system import ROOT
 
 pytestmark = pytest.mark.usefixtures("aws")
 
-ROOT = Path(__file__).parents[2]
 ASKING_A_STACK = {
     "alerts": ["list"],
     "backfill": ["--prefix", ""],
@@ -152,12 +152,8 @@ LOCAL_OUTPUTS = {
 
 
 @pytest.fixture
-def local_stack(aws):  # noqa: ARG001 -- sets the environment
-    with mock_aws():
-        boto3.client("cloudformation").create_stack(
-            StackName="maskwatch", TemplateBody=json.dumps(LOCAL_OUTPUTS)
-        )
-        yield
+def local_stack(moto):  # noqa: ARG001 -- an AWS account
+    boto3.client("cloudformation").create_stack(StackName="maskwatch", TemplateBody=json.dumps(LOCAL_OUTPUTS))
 
 
 @pytest.mark.usefixtures("local_stack")

@@ -5,7 +5,6 @@ import shutil
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.shared.release_files import BAKED
 from infra.ops import update
@@ -23,13 +22,12 @@ TEMPLATE = json.dumps(
 
 
 @pytest.fixture
-def cloudformation(aws):  # noqa: ARG001 -- sets the environment
-    with mock_aws():
-        client = boto3.client("cloudformation")
-        given = {"ModelUri": "", "CorsOrigin": "https://example.org"}
-        parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
-        client.create_stack(StackName="maskwatch-dev", TemplateBody=TEMPLATE, Parameters=parameters)
-        yield client
+def cloudformation(moto):  # noqa: ARG001 -- an AWS account
+    client = boto3.client("cloudformation")
+    given = {"ModelUri": "", "CorsOrigin": "https://example.org"}
+    parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
+    client.create_stack(StackName="maskwatch-dev", TemplateBody=TEMPLATE, Parameters=parameters)
+    return client
 
 
 def parameters(cloudformation):

@@ -6,14 +6,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from functions.portal.settings import read_settings
+from tests.make_events import CONTEXT, sample_event
+from tests.system import ROOT
 
-ROOT = Path(__file__).parents[2]
 STORES = {
     name: name.lower() for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET", "ALERTS_TABLE")
 }
@@ -30,11 +29,11 @@ def app(monkeypatch):
 @pytest.fixture
 def ask(app):
     def send(event, **changes):
-        event = json.loads((ROOT / "events" / f"{event}.json").read_text()) | changes
+        event = sample_event(event) | changes
         event["multiValueHeaders"] |= {
             "Origin": ["https://example.org"]
         }  # as the page of another site sends it
-        return app.handler(event, SimpleNamespace(aws_request_id="1"))
+        return app.handler(event, CONTEXT)
 
     return send
 
@@ -62,7 +61,7 @@ def test_the_document_names_its_own_stage(ask):
     document = json.loads(ask("openapi")["body"])
     assert document["servers"] == [{"url": "/v1"}]
 
-    event = json.loads((ROOT / "events" / "openapi.json").read_text())
+    event = sample_event("openapi")
     without_stage = event["requestContext"] | {"path": "/openapi.json"}
     assert json.loads(ask("openapi", requestContext=without_stage)["body"])["servers"] == [{"url": "/"}]
 

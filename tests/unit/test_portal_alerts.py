@@ -2,49 +2,44 @@
 
 import json
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
-from moto import mock_aws
 
 from functions.alerts.alert import begin, end
 from functions.alerts.counts import FaceCounts
 from functions.alerts.precision import Precision
 from functions.alerts.rules import DEFAULT, parse
-from functions.alerts.store import Store
 from functions.portal import alerts
 from functions.shared.problem import InputError
-from tests.alerts import START, TABLE, create_table
-from tests.system import ROOT
+from tests.alerts import START
+from tests.make_events import CONTEXT, sample_event
 
 COUNTS = FaceCounts(24, 0, {"mask": 15, "no_mask": 7, "incorrect": 2, "uncertain": 0}, {}, "2.0.0")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def ask(portal):
+def ask(portal, store):
     """Send requests to a handler with alerts of three sources on two days; one alert is over."""
     rules = parse(DEFAULT)
-    with mock_aws():
-        store = Store(create_table(), TABLE, 40)
-        for number, (source, hours) in enumerate((("gate-3", 0), ("", 2), ("ward", 24))):
-            precision = {"no_mask": Precision(0.97, 891, 0.8)}
-            started = START + 3600 * hours
-            alert = begin(
-                str(number), source, started, COUNTS, rules.default, rules.zone, precision, "https://p/"
-            )
-            store.replace_alert(alert, None, START)
-            if source == "gate-3":
-                store.replace_alert(end(alert, started + 600, rules.zone), store.state(source), START)
-        alerts._dynamodb.cache_clear()  # noqa: SLF001 -- another test's client
+    for number, (source, hours) in enumerate((("gate-3", 0), ("", 2), ("ward", 24))):
+        precision = {"no_mask": Precision(0.97, 891, 0.8)}
+        started = START + 3600 * hours
+        alert = begin(
+            str(number), source, started, COUNTS, rules.default, rules.zone, precision, "https://p/"
+        )
+        store.replace_alert(alert, None, START)
+        if source == "gate-3":
+            store.replace_alert(end(alert, started + 600, rules.zone), store.state(source), START)
+    alerts._dynamodb.cache_clear()  # noqa: SLF001 -- another test's client
 
-        def send(**query):
-            event = json.loads((ROOT / "events" / "alerts.json").read_text())
-            event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()}
-            answer = portal.handler(event, SimpleNamespace(aws_request_id="1"))
-            return answer, json.loads(answer["body"])
+    def send(**query):
+        event = sample_event("alerts")
+        event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()}
+        answer = portal.handler(event, CONTEXT)
+        return answer, json.loads(answer["body"])
 
-        yield send
+    return send
 
 
 def test_alerts_of_a_range_are_returned_newest_first(ask):

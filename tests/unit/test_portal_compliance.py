@@ -4,14 +4,12 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tests.make_events import api_event
+from tests.make_events import CONTEXT, api_event, sample_event
 
-ROOT = Path(__file__).parents[2]
 SHARES = ("share_mask", "share_no_mask", "share_incorrect", "share_uncertain")
 
 
@@ -41,7 +39,7 @@ def ask(portal):
     def send(headers=None, **query):
         query = {name.rstrip("_"): value for name, value in query.items()}
         event = api_event("GET", "/compliance", query=query or None, headers=headers)
-        return portal.handler(event, SimpleNamespace(aws_request_id="1"))
+        return portal.handler(event, CONTEXT)
 
     return send
 
@@ -423,6 +421,6 @@ def test_a_damaged_summary_is_an_error_and_not_a_gap(ask, insights):
 @pytest.mark.parametrize("name", ["compliance", "compliance-csv"])
 @pytest.mark.usefixtures("insights")
 def test_the_sample_events_are_answered(portal, name):
-    event = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    event = sample_event(name)
 
-    assert portal.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == 200
+    assert portal.handler(event, CONTEXT)["statusCode"] == 200

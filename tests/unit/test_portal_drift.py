@@ -1,20 +1,18 @@
 """`GET /drift` returns the latest drift report unchanged."""
 
 import json
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from moto import mock_aws
 
-ROOT = Path(__file__).parents[2]
+from tests.make_events import CONTEXT, sample_event
 
 
 @pytest.fixture
 def ask(portal):
     """Send the sample event to the handler."""
-    event = json.loads((ROOT / "events" / "drift-report.json").read_text())
-    return lambda: portal.handler(event, SimpleNamespace(aws_request_id="1"))
+    event = sample_event("drift-report")
+    return lambda: portal.handler(event, CONTEXT)
 
 
 def test_the_report_is_read_from_the_bucket(ask, insights):

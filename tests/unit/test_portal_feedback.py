@@ -2,15 +2,13 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from moto import mock_aws
 
-from tests.make_events import api_event
+from tests.make_events import CONTEXT, api_event, sample_event
 
-ROOT = Path(__file__).parents[2]
 ID = "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11"
 
 
@@ -19,7 +17,7 @@ def say(portal):
     def send(body):
         text = body if isinstance(body, str | None) else json.dumps(body)
         event = api_event("POST", "/feedback", content_type="application/json", body=text)
-        return portal.handler(event, SimpleNamespace(aws_request_id="1"))
+        return portal.handler(event, CONTEXT)
 
     return send
 
@@ -54,7 +52,7 @@ def test_the_id_of_the_api_key_is_stored_and_not_the_key(portal, insights):
     event = api_event("POST", "/feedback", body=json.dumps({"prediction_id": ID, "label": "mask"}))
     event["requestContext"]["identity"] |= {"apiKey": "secret", "apiKeyId": "k-1"}
 
-    assert portal.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == 202
+    assert portal.handler(event, CONTEXT)["statusCode"] == 202
 
     (label,) = kept(insights).values()
     assert label["api_key_id"] == "k-1"
@@ -147,7 +145,7 @@ def test_malformed_feedback_is_refused_with_the_accepted_form_and_not_stored(say
 
 def test_undecodable_bytes_are_refused_as_invalid_json(portal, insights):
     event = api_event("POST", "/feedback", content_type="image/jpeg", body=b"\xff\xd8\xff")
-    answer = portal.handler(event, SimpleNamespace(aws_request_id="1"))
+    answer = portal.handler(event, CONTEXT)
 
     assert answer["statusCode"] == 400
     assert "not JSON" in json.loads(answer["body"])["detail"]
@@ -158,7 +156,7 @@ def test_json_with_another_content_type_is_accepted(portal, insights):
     body = json.dumps({"prediction_id": ID, "label": "mask"}).encode()  # curl -d without a type
     event = api_event("POST", "/feedback", content_type="application/x-www-form-urlencoded", body=body)
 
-    assert portal.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == 202
+    assert portal.handler(event, CONTEXT)["statusCode"] == 202
     assert len(kept(insights)) == 1
 
 
@@ -168,7 +166,7 @@ def test_a_failed_write_is_an_error(say):
 
 
 def test_another_method_is_refused_with_the_allowed_one(portal):
-    answer = portal.handler(api_event("GET", "/feedback"), SimpleNamespace(aws_request_id="1"))
+    answer = portal.handler(api_event("GET", "/feedback"), CONTEXT)
 
     assert answer["statusCode"] == 405
     assert answer["multiValueHeaders"]["Allow"] == ["POST"]
@@ -177,6 +175,6 @@ def test_another_method_is_refused_with_the_allowed_one(portal):
 @pytest.mark.parametrize(("name", "status"), [("feedback", 202), ("feedback-uncertain", 400)])
 @pytest.mark.usefixtures("insights")
 def test_the_sample_events_are_answered(portal, name, status):
-    event = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    event = sample_event(name)
 
-    assert portal.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == status
+    assert portal.handler(event, CONTEXT)["statusCode"] == status

@@ -5,7 +5,6 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from email.header import decode_header, make_header
-from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -13,9 +12,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.make_events import api_event
+from tests.make_events import CONTEXT, api_event, sample_event
 
-ROOT = Path(__file__).parents[2]
 KEYS = [
     "face.jpg",
     "2026/11/gate 3/face.jpg",
@@ -42,7 +40,7 @@ def ask(app):
 
     def send(method, path, resource, body=None, **changes):
         event = api_event(method, path, content_type="application/json", body=body, resource=resource)
-        return app.handler(event | changes, SimpleNamespace(aws_request_id="1"))
+        return app.handler(event | changes, CONTEXT)
 
     return send
 
@@ -252,6 +250,6 @@ def test_another_method_is_refused_with_the_allowed_one(ask):
 @pytest.mark.parametrize(("name", "status"), [("upload", 200), ("upload-heic", 415), ("result", 200)])
 def test_the_sample_events_are_answered(app, results, name, status):
     results.put_object(Key="2026/11/gate 3/face.jpg.json", Body=b"{}")
-    event = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    event = sample_event(name)
 
-    assert app.handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == status
+    assert app.handler(event, CONTEXT)["statusCode"] == status

@@ -56,13 +56,8 @@ def run_hook(monkeypatch):
 
 
 @pytest.fixture
-def buckets(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    with mock_aws():
-        yield {name: boto3.resource("s3").create_bucket(Bucket=name) for name in ("uploads", "results")}
+def buckets(moto):  # noqa: ARG001 -- an AWS account
+    return {name: boto3.resource("s3").create_bucket(Bucket=name) for name in ("uploads", "results")}
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from moto import mock_aws
 
 from functions.promote import verify
 from functions.promote.errors import BusyError, StuckError
@@ -21,7 +20,7 @@ from functions.promote.settings import Settings
 from functions.shared.contract import LABELS
 from functions.shared.release_files import BAKED
 from infra.ops.publish_model import publish
-from tests.conftest import ROOT
+from tests.make_events import sample_event
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/maskwatch/1"
 ROLE = "arn:aws:iam::123456789012:role/maskwatch-execute-dev"
@@ -167,9 +166,8 @@ class Account:
 
 
 @pytest.fixture
-def account(aws, tmp_path):  # noqa: ARG001 -- sets the environment
-    with mock_aws():
-        yield Account(tmp_path)
+def account(moto, tmp_path):  # noqa: ARG001 -- an AWS account
+    return Account(tmp_path)
 
 
 def test_an_approval_causes_one_update_of_one_parameter(account):
@@ -510,7 +508,7 @@ def app(account, monkeypatch):
 
 def test_a_message_returns_to_the_queue_until_its_update_has_ended(app, account):
     arn, uri = account.approved("2.0.0")
-    event = json.loads((ROOT / "events" / "promote.json").read_text())
+    event = sample_event("promote")
     (message,) = event["Records"]
     assert json.loads(message["body"])["detail"]["ModelPackageArn"] == arn
 

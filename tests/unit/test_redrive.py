@@ -5,7 +5,6 @@ from argparse import Namespace
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from infra.ops import redrive
 
@@ -18,11 +17,9 @@ STACK = {
 
 
 @pytest.fixture
-def sqs(aws, monkeypatch):  # noqa: ARG001 -- sets the environment
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def sqs(moto, monkeypatch):  # noqa: ARG001 -- an AWS account
     monkeypatch.setattr(redrive, "_WAIT", 0)
-    with mock_aws():
-        yield boto3.client("sqs")
+    return boto3.client("sqs")
 
 
 @pytest.fixture

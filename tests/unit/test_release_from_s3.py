@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
@@ -17,12 +15,11 @@ URI = "s3://models/releases/7/"
 
 
 @pytest.fixture
-def bucket(aws: None) -> Iterator[Any]:  # noqa: ARG001 -- sets the environment
-    with mock_aws():
-        bucket = boto3.resource("s3").create_bucket(Bucket="models")
-        for file in BAKED.iterdir():
-            bucket.upload_file(str(file), f"releases/7/{file.name}")
-        yield bucket
+def bucket(moto: None) -> Any:  # noqa: ARG001 -- an AWS account
+    bucket = boto3.resource("s3").create_bucket(Bucket="models")
+    for file in BAKED.iterdir():
+        bucket.upload_file(str(file), f"releases/7/{file.name}")
+    return bucket
 
 
 @pytest.mark.usefixtures("bucket")

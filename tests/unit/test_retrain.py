@@ -1,18 +1,16 @@
 """Retrain starts one execution at a time, and none within the cool-down."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.retrain import app
-from tests.conftest import ROOT
+from tests.make_events import sample_event
 
-ALARM = json.loads((ROOT / "events" / "retrain.json").read_text())
+ALARM = sample_event("retrain")
 
 
 class Pipeline:
@@ -95,18 +93,19 @@ def test_concurrent_alarms_start_one_execution(pipeline, monkeypatch):
     assert len(pipeline.executions) == 2
 
 
-def test_the_requests_are_valid_for_sagemaker(aws, monkeypatch):  # noqa: ARG001 -- sets the environment
+@pytest.mark.usefixtures("moto")
+def test_the_requests_are_valid_for_sagemaker(monkeypatch):
     monkeypatch.setenv("PIPELINE", "maskwatch-classifier")
     monkeypatch.setenv("COOL_DOWN_DAYS", "14")
-    with mock_aws():
-        boto3.client("sagemaker").create_pipeline(
-            PipelineName="maskwatch-classifier",
-            PipelineDefinition='{"Version": "2020-12-01", "Steps": []}',
-            ClientRequestToken=32 * "x",
-            RoleArn="arn:aws:iam::123456789012:role/maskwatch-training",
-        )
 
-        first, second = app.handler(ALARM, None), app.handler(ALARM, None)
+    boto3.client("sagemaker").create_pipeline(
+        PipelineName="maskwatch-classifier",
+        PipelineDefinition='{"Version": "2020-12-01", "Steps": []}',
+        ClientRequestToken=32 * "x",
+        RoleArn="arn:aws:iam::123456789012:role/maskwatch-training",
+    )
+
+    first, second = app.handler(ALARM, None), app.handler(ALARM, None)
 
     assert (first["outcome"], second["outcome"]) == ("started", "cooling down")
     assert first["execution"] == second["execution"]

@@ -9,15 +9,14 @@ import itertools
 import json
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.local.template import transform, transformed_template
+from tests.system import ROOT
 
-ROOT = Path(__file__).parents[2]
 INCLUDED = [
     ("Api", "DefinitionBody", "functions/portal/openapi.yaml"),
     ("Backfill", "Definition", "infra/backfill.asl.yaml"),
