@@ -74,7 +74,7 @@ score: $(VENV)/run.stamp ## Score the pictures of DIR=folder with make run (URL=
 	$(BIN)/python -m infra.ops score "$(DIR)" $(if $(STACK),--stack $(STACK)) $(if $(URL),--url $(URL)) $(if $(OUT),--out "$(OUT)")
 
 backfill: $(VENV)/run.stamp ## Score existing objects of the uploads bucket: PREFIX=2026/ or MANIFEST=key (ENV=… or STACK=name)
-	@test -n "$(MANIFEST)" || test "$(origin PREFIX)" != undefined || \
+	@test -n "$(MANIFEST)" || test "$(origin PREFIX)" = "command line" || \
 	  { echo "PREFIX=… or MANIFEST=… is missing; PREFIX= is for everything" >&2; exit 1; }
 	$(BIN)/python -m infra.ops backfill --stack $(ON_STACK) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
 	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--prefix "$(PREFIX)")

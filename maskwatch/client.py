@@ -31,7 +31,7 @@ _RETRIES: Final = urllib3.Retry(
     backoff_factor=0.5,
     backoff_jitter=0.5,
     status_forcelist=(429, 500, 502, 503, 504),  # API Gateway or S3 was too busy, or a function failed
-    allowed_methods=None,  # all of them: every request may safely be repeated
+    allowed_methods=None,  # all of them: every request may be repeated
     raise_on_status=False,
 )
 

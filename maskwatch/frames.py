@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-MAX_WAIT: Final = (
-    30.0  # seconds; maximum wait for a camera or the service, and until everybody counts as gone
-)
+# Seconds; maximum wait for a camera or the service, and until everybody counts as gone.
+MAX_WAIT: Final = 30.0
 _ADDRESSES: Final = ("rtsp://", "rtsps://", "http://", "https://")
 
 

@@ -97,7 +97,7 @@ def encode(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
 
 
 def draw_mjpeg(length: int) -> bytes:
-    """Draw two people with masks who sway in front of a wall, as motion JPEG of 640x480 with `count` frames."""
+    """Draw two people with masks who sway in front of a wall, as motion JPEG of 640x480 with `length` frames."""
     frames = []
     for number in range(length):
         image = Image.new("RGB", (640, 480), (120, 118, 110))

@@ -85,9 +85,8 @@ def judge(
             print(f"The release has no baseline. {error}")
         digest = file_sha256(out / MANIFEST)
     else:
-        (out / MANIFEST).unlink(
-            missing_ok=True
-        )  # or the release of an earlier run could be published instead
+        # Or the release of an earlier run could be published instead.
+        (out / MANIFEST).unlink(missing_ok=True)
     for folder in (run, detector):
         if folder:
             track_if_possible(folder, out if passed else None)
@@ -122,7 +121,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of prepared pictures")
     parser.add_argument("--run", type=Path, help="folder of a classifier's run, or with its model.tar.gz")
     parser.add_argument("--detector", type=Path, help="folder of a detector's run, or with its model.tar.gz")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the release")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder of the release; a refusal makes one that is there unusable",
+    )
     parser.add_argument("--version", required=True)
     parser.add_argument("--serving", default="", help=SERVING_HELP)
     parser.add_argument(

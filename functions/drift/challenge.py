@@ -62,7 +62,7 @@ class Challenge:
 
     Attributes:
         shadow: Whether the challenger runs in shadow mode, on the pictures that the serving release answers.
-        live: The serving release, by its name in reports.
+        live: The serving release; `live` is its key in reports.
         challenger: The challenger.
         agreement: The share of pictures to which both gave the same label; its interval counts the frames of a source
             and minute as one. None if no picture was scored by both.

@@ -89,7 +89,11 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         min_accuracy=settings.min_accuracy,
         challenge=found.challenge,
         notes=(
-            *([notes.on_missing_challenger(settings.challenger_uri)] if challenger == {} else []),
+            *(
+                [notes.on_missing_challenger(settings.challenger_uri.partition("#")[0])]
+                if challenger == {}
+                else []
+            ),
             *([error] if error else [] if info else [notes.on_missing_baseline(uri)]),
             *notes.on_accuracy(found.accuracy, settings.min_accuracy, found.serving_version),
             *notes.on_records(found.counts, found.incomplete, kept),

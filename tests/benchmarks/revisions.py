@@ -3,9 +3,11 @@
 Each answers with its own code and release, on a 640x480 JPEG with one face and with thirty. All alternate in one run.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.benchmarks.__main__ import ROOT, Row, environment, measure_rounds, start
@@ -31,12 +33,19 @@ def compare(tree: Path, folder: Path) -> dict[int, tuple[Row, Row]]:
         for faces in FACES
     }
     every = [row for pair in rows.values() for row in pair]
-    workers = [start(row, folder / row.title, tree if row.title == "earlier" else ROOT) for row in every]
-    measure_rounds(every, workers)
+    with ExitStack() as running:
+        workers = []
+        for row in every:
+            workers.append(start(row, folder / row.title, tree if row.title == "earlier" else ROOT))
+            running.callback(workers[-1].kill)
+        measure_rounds(every, workers)
     return rows
 
 
-def main(revision: str) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("revision", help="of git, such as a tag, with these benchmarks and a release")
+    revision = parser.parse_args().revision
     with tempfile.TemporaryDirectory() as name:
         tree = Path(name) / "tree"
         subprocess.run(
@@ -52,4 +61,4 @@ def main(revision: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

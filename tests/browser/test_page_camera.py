@@ -10,7 +10,7 @@ from tests.browser.answers import face, prediction, problem
 from tests.browser.conftest import FAKE_CAMERA
 from tests.pictures import draw_mjpeg
 
-FILM = """async () => {
+VIDEO = """async () => {
   const element = document.createElement("canvas");
   const pen = element.getContext("2d");
   const recorder = new MediaRecorder(element.captureStream(20), { mimeType: "video/webm" });
@@ -329,7 +329,7 @@ def test_a_camera_that_is_allowed_too_late_is_released(page):
         }"""
     )
     start(page)
-    video = base64.b64decode(page.evaluate(FILM))
+    video = base64.b64decode(page.evaluate(VIDEO))
     page.get_by_label("Choose a video").set_input_files(
         {"name": "gate.webm", "mimeType": "video/webm", "buffer": video}
     )
@@ -348,7 +348,7 @@ def test_after_the_key_is_entered_it_continues(opened, camera_page):
 
 def test_a_video_file_is_played_to_its_end(page):
     answering(page, prediction(face()))
-    video = base64.b64decode(page.evaluate(FILM))
+    video = base64.b64decode(page.evaluate(VIDEO))
     page.get_by_label("Choose a video").set_input_files(
         {"name": "gate.webm", "mimeType": "video/webm", "buffer": video}
     )

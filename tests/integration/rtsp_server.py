@@ -1,6 +1,6 @@
 """A camera for tests: an H.264 video over RTSP with a password, served by Debian's GStreamer and Python.
 
-/usr/bin/python3 tests/integration/rtsp_server.py PORT FILM
+/usr/bin/python3 tests/integration/rtsp_server.py PORT VIDEO
 """
 
 import sys

@@ -37,7 +37,7 @@ def test_a_source_is_evaluated_with_a_model_trained_without_it(
 
     monkeypatch.setattr(module, "train", trained)
     monkeypatch.setattr(module, "predict_logits", logits)
-    monkeypatch.setattr(module, "calibrate", lambda *_: Calibration(2.0, (0.0, 0.0, 0.0)))
+    monkeypatch.setattr(module, "calibrate", lambda *_: Calibration(9.0, (0.0, 0.0, 0.0)))
     result = leave_one_out(dataset, tmp_path, RECIPE)
     assert learned["gate"].isdisjoint({"gate"})
     assert learned["ward"].isdisjoint({"ward"})
@@ -45,7 +45,7 @@ def test_a_source_is_evaluated_with_a_model_trained_without_it(
     for model, other in (("gate", "ward"), ("ward", "gate")):
         assert (model, {other}, {"val"}) in judged  # for the calibration
         assert (model, {model}, {"train", "val", "test"}) in judged
-    confident = 1 / (1 + 2 * np.exp(-9 / 2))
+    confident = 1 / (1 + 2 * np.exp(-9 / 9))
     assert result["sources"]["gate"]["calibration_error"] == pytest.approx(confident - 1 / 3, abs=0.05)
     assert result["trainings"] == 2
     assert result["mean"]["accuracy"] == pytest.approx(1 / 3, abs=0.05)

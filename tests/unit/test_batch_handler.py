@@ -20,8 +20,8 @@ def failed(answer):
 
 
 @dataclass
-class UploadScorer:
-    """A fake uploader; `faults` maps a key to what happens to it."""
+class FakeScorer:
+    """A fake scorer; `faults` maps a key to what happens to it."""
 
     faults: dict = field(default_factory=dict)
     seen: list = field(default_factory=list)
@@ -44,7 +44,7 @@ def module():
 
 @pytest.fixture
 def batch(module, monkeypatch):
-    monkeypatch.setattr(module, "scorer", UploadScorer())
+    monkeypatch.setattr(module, "scorer", FakeScorer())
     return module
 
 

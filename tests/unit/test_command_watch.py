@@ -355,10 +355,10 @@ def test_a_rotated_video_is_watched_upright(tmp_path):
 
 
 def test_a_damaged_video_is_watched_up_to_the_damage(run, service, tmp_path):
-    film_bytes = bytearray(write_video(tmp_path / "a.mkv", [draw_face(320, 240)] * 100).read_bytes())
-    middle = len(film_bytes) // 2
-    film_bytes[middle : middle + 200] = bytes(200)
-    (tmp_path / "a.mkv").write_bytes(film_bytes)
+    damaged = bytearray(write_video(tmp_path / "a.mkv", [draw_face(320, 240)] * 100).read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 200] = bytes(200)
+    (tmp_path / "a.mkv").write_bytes(damaged)
 
     status, events, _ = run(tmp_path / "a.mkv")
 

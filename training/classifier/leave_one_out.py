@@ -3,8 +3,9 @@
 For each source, a short training run without it, calibrated like a release, is evaluated on all its portraits. This
 estimates the accuracy on pictures from elsewhere, which a split within sources cannot. With `--folds`, each run
 leaves out several sources: there are fewer runs, with less data, so the figures are rather too low. Runs start from
-ImageNet, since every trained network has seen all sources. The recipe is `leave_one_out` in params.yaml. `leave-one-
-out.json` has the figures of each source and their mean, which the report of a run shows if the file is in its folder.
+ImageNet, since every trained network has seen all sources. The recipe is `leave_one_out` in params.yaml.
+`leave-one-out.json` has the figures of each source and their mean, which the report of a run shows if the file is in
+its folder.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def leave_one_out(
         fold = sources[number::trainings]
         others = replace(dataset, samples=tuple(s for s in dataset.samples if s.example.source not in fold))
         model = train(others, out / "+".join(fold), recipe, backbone=backbone)
-        size, judged = recipe.stages[-1].size, others.split("val")
-        calibration = calibrate(predict_logits(model, judged, size), one_hot(judged))
+        size, val_samples = recipe.stages[-1].size, others.split("val")
+        calibration = calibrate(predict_logits(model, val_samples, size), one_hot(val_samples))
         for source in fold:
             left_out = [s for s in portraits if s.example.source == source]
             logits = calibrated(predict_logits(model, left_out, size), calibration)
