@@ -19,7 +19,6 @@ import uuid
 from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -34,13 +33,13 @@ from functions.shared.contract import LABELS
 from functions.shared.record import Record
 from infra.local.aws import moto_server
 from tests.alerts import ENVIRONMENT, START, create_table, delivery, line
+from tests.system import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from functions.alerts.alert import Alert
 
-ROOT: Final = Path(__file__).parents[2]
 MANIFEST: Final = json.loads((ROOT / "functions" / "inference" / "model" / "manifest.json").read_text())
 HOURS: Final = 10
 PEOPLE_PER_HOUR: Final = 60

@@ -13,7 +13,6 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 
@@ -23,8 +22,8 @@ from PIL import Image
 
 from infra.local.aws import moto_server
 from tests.pictures import draw_scene, encode
+from tests.system import ROOT
 
-ROOT = Path(__file__).parents[2]
 SIZES = {"12 MP": (4032, 3024), "1080p": (1920, 1080), "thumbnail": (320, 240)}
 BATCH = 10
 ROUNDS = 8

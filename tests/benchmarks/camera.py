@@ -20,8 +20,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.pictures import draw_mjpeg
+from tests.system import ROOT
 
-ROOT = Path(__file__).parents[2]
 COUNT = """() => {
   window.frames = [];
   new MutationObserver(() => window.frames.push(performance.now()))

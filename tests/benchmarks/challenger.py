@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from functions.shared.release_files import BAKED
 from tests.benchmarks.__main__ import FRESH, ROOT, environment
 from tests.make_events import api_event
 from tests.pictures import draw_face, draw_scene, encode
+from tests.releases import copy_release
 
 ROUNDS = 60
 STARTS = 15
@@ -147,9 +147,7 @@ def request(picture, **query):
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
-        release = shutil.copytree(BAKED, Path(name) / "release")
-        manifest = json.loads((release / "manifest.json").read_text()) | {"version": CHALLENGER}
-        (release / "manifest.json").write_text(json.dumps(manifest))
+        release = copy_release(Path(name) / "release", version=CHALLENGER)
         measure_shadow()
         measure_starts(Path(name), release)
         measure_shares(release)

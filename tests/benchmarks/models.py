@@ -1,7 +1,6 @@
 """Write the contenders' inputs, made from the shipped Keras weights: `python -m tests.benchmarks.models FOLDER`."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,10 +11,12 @@ from functions.shared.release_files import BAKED, MANIFEST
 from tests.benchmarks import batch
 from tests.make_events import api_event
 from tests.pictures import draw_face, encode
+from tests.releases import copy_release
+from tests.system import ROOT
 from training.classifier.convert import convert
 from training.classifier.model import Calibration, load_trained, serving_model
 
-WEIGHTS = Path(__file__).parents[2] / "training" / "weights" / "classifier.weights.h5"
+WEIGHTS = ROOT / "training" / "weights" / "classifier.weights.h5"
 
 
 SCENES = {"640x480": (640, 480), "1920x1080": (1920, 1080)}
@@ -40,10 +41,8 @@ def scene(width: int, height: int, rows: int, columns: int, rng: np.random.Gener
 
 def release_without_threshold(folder: Path) -> None:
     """Copy the shipped release with a detection threshold near zero, so that drawn faces are found."""
-    shutil.copytree(BAKED, folder)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["detector"]["min_score"] = 0.001
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    detector = json.loads((BAKED / MANIFEST).read_text())["detector"]
+    copy_release(folder, detector=detector | {"min_score": 0.001})
 
 
 def write_scenes(folder: Path, rng: np.random.Generator) -> None:

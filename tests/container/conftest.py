@@ -16,8 +16,7 @@ import requests
 from moto.server import ThreadedMotoServer
 
 from tests.container.images import IMAGES
-
-PROJECT = Path(__file__).parents[2]
+from tests.system import ROOT
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Sam:
     def run(self, *arguments, timeout=300):
         done = subprocess.run(
             [self._command, *arguments],
-            cwd=PROJECT,
+            cwd=ROOT,
             check=False,
             capture_output=True,
             text=True,
@@ -71,7 +70,7 @@ class Sam:
                 *(self._command, "local", "start-api", "--template", str(self.template)),
                 *("--port", str(port), "--warm-containers", "LAZY"),
             ],
-            cwd=PROJECT,
+            cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -175,7 +174,7 @@ def start(docker, moto):
 @pytest.fixture(scope="session")
 def routes():
     """Return the function that serves a path, from functions/portal/openapi.yaml."""
-    text = (PROJECT / "functions" / "portal" / "openapi.yaml").read_text()
+    text = (ROOT / "functions" / "portal" / "openapi.yaml").read_text()
     found = {}
     for path in re.split(r"(?m)^  (?=/)", text)[1:]:
         found[path.partition(":")[0]] = re.search(r"\$\{(\w+)\.Alias\}", path)[1]

@@ -3,12 +3,11 @@
 import base64
 import json
 import socket
-from pathlib import Path
 
 import pytest
 import requests
 
-PROJECT = Path(__file__).parents[2]
+from tests.system import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def url(sam):
 
 @pytest.fixture(scope="module")
 def picture():
-    event = json.loads((PROJECT / "events" / "predict-binary.json").read_text())
+    event = json.loads((ROOT / "events" / "predict-binary.json").read_text())
     return base64.b64decode(event["body"])
 
 

@@ -1,13 +1,11 @@
 """The image scores objects in S3 for messages of the queue."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from tests.pictures import draw_face, encode
-
-PROJECT = Path(__file__).parents[2]
+from tests.system import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,7 @@ def test_the_sample_event_gets_its_results(invoke, s3):
     s3.put_object(Bucket="uploads", Key="gate 3/face é.jpg", Body=encode(draw_face(400, 500)))
     s3.put_object(Bucket="uploads", Key="damaged.jpg", Body=b"\xff\xd8\xff")
 
-    answer = invoke(json.loads((PROJECT / "events" / "batch-pictures.json").read_text()))
+    answer = invoke(json.loads((ROOT / "events" / "batch-pictures.json").read_text()))
 
     assert answer == {"batchItemFailures": []}
     assert result(s3, "gate 3/face é.jpg")["status"] == "scored"
@@ -44,7 +42,7 @@ def test_the_sample_event_gets_its_results(invoke, s3):
 
 
 def test_a_message_for_an_unreadable_object_returns(invoke):
-    event = json.loads((PROJECT / "events" / "batch-pictures.json").read_text())
+    event = json.loads((ROOT / "events" / "batch-pictures.json").read_text())
     for record in event["Records"]:
         record["body"] = record["body"].replace('"name": "uploads"', '"name": "no-such-bucket"')
 

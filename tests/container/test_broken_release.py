@@ -3,16 +3,14 @@
 import json
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 import requests
 
 from tests.container.images import IMAGES
+from tests.system import ROOT
 
-PROJECT = Path(__file__).parents[2]
-
-BAKED = PROJECT / "functions" / "inference" / "model"
+BAKED = ROOT / "functions" / "inference" / "model"
 
 
 def without_a_file(folder):
@@ -55,7 +53,7 @@ def answer(docker, tmp_path):
         started.append(container)
         address = docker("port", container, "8080/tcp").split()[0]
         url = f"http://{address}/2015-03-31/functions/function/invocations"
-        event = (PROJECT / "events" / "health.json").read_bytes()
+        event = (ROOT / "events" / "health.json").read_bytes()
         for _ in range(40):
             try:
                 stdout = requests.post(url, data=event, timeout=60).text

@@ -2,14 +2,13 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 
 from tests.container.images import IMAGES
+from tests.system import ROOT
 
-PROJECT = Path(__file__).parents[2]
-EVENT = PROJECT / "events" / "drift.json"  # a window that ends on 2026-11-21 at 09:00
+EVENT = ROOT / "events" / "drift.json"  # a window that ends on 2026-11-21 at 09:00
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def s3(moto):
 
 def record(number):
     """A prediction of the release in the image."""
-    manifest = json.loads((PROJECT / "functions" / "inference" / "model" / "manifest.json").read_text())
+    manifest = json.loads((ROOT / "functions" / "inference" / "model" / "manifest.json").read_text())
     share = number / 600
     appearance = ("brightness", "contrast", "sharpness", "saturation", "noise", "blockiness")
     return {

@@ -8,11 +8,10 @@ import pytest
 import yaml
 
 from tests.container.images import IMAGES
-
-PROJECT = Path(__file__).parents[2]
+from tests.system import ROOT
 
 EVENTS = sorted(
-    event for event in (PROJECT / "events").glob("*.json") if "resource" in json.loads(event.read_text())
+    event for event in (ROOT / "events").glob("*.json") if "resource" in json.loads(event.read_text())
 )
 REFUSED = {
     "alerts": 500,  # here and below: there is no such table and no such bucket
@@ -47,7 +46,7 @@ def test_every_event_is_answered(sam, routes, event):
 
 
 def test_the_test_event_of_s3_is_accepted(sam):
-    assert sam.invoke("BatchFunction", PROJECT / "events" / "batch-test.json").answer == {
+    assert sam.invoke("BatchFunction", ROOT / "events" / "batch-test.json").answer == {
         "batchItemFailures": []
     }
 

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import boto3
 import pytest
@@ -17,11 +16,11 @@ from moto import mock_aws
 
 from functions.inference.release import load_release
 from functions.shared.release_files import MANIFEST
+from tests.system import ROOT
 from tests.training.drawn import write_crops, write_tables
 from training.aws.job import JobSpec, run_locally
 from training.errors import TrainingError
 
-PROJECT = Path(__file__).parents[2]
 IMAGE = "maskwatch-training:test"
 STAGE = {"size": 96, "freeze_until_block": 3, "epochs": 2, "learning_rate": 5e-4, "train_samples": 90}
 STAGES = json.dumps([STAGE])
@@ -35,7 +34,7 @@ def image():
     base = os.environ.get("TRAINING_BASE_IMAGE")
     command = ["docker", "build", "--quiet", "--tag", IMAGE, "--file", "training/Dockerfile", "."]
     command += ["--build-arg", f"BASE_IMAGE={base}"] if base else []
-    built = subprocess.run(command, cwd=PROJECT, check=False, capture_output=True, text=True, timeout=1500)
+    built = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=1500)
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     return IMAGE
 
@@ -70,7 +69,7 @@ def serve(release):
     environment = {**os.environ, "MODEL_URI": str(release), "POWERTOOLS_TRACE_DISABLED": "true"}
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=PROJECT,
+        cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,

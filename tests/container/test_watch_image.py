@@ -3,18 +3,18 @@
 import os
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+from tests.system import ROOT
+
 IMAGE = "maskwatch-watch:test"
 
 
 def docker(*arguments):
     return subprocess.run(
         ["docker", *map(str, arguments)],
-        cwd=PROJECT,
+        cwd=ROOT,
         check=False,
         capture_output=True,
         text=True,

@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from functions.shared.release_files import BAKED
+from tests.releases import copy_release
 from tests.system import ROOT
 
 HEAVY = (
@@ -47,9 +46,7 @@ def test_one_answer_imports_no_heavy_modules() -> None:
 
 
 def test_it_answers_with_the_configured_release(tmp_path: Path) -> None:
-    folder = shutil.copytree(BAKED, tmp_path / "release")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "given"}))
+    folder = copy_release(tmp_path / "release", version="given")
     answer = json.loads(start(MODEL_URI=str(folder)).stdout.splitlines()[-1])
     assert json.loads(answer["body"])["model_version"] == "given"
 
@@ -60,7 +57,7 @@ def test_other_origins_may_call_it_as_configured() -> None:
 
 
 def test_it_does_not_start_with_an_invalid_release(tmp_path: Path) -> None:
-    folder = shutil.copytree(BAKED, tmp_path / "release")
+    folder = copy_release(tmp_path / "release")
     (folder / "classifier.tflite").write_bytes(b"something else")
     failed = start(MODEL_URI=str(folder))
     assert failed.returncode != 0

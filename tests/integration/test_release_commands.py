@@ -1,7 +1,6 @@
 """The operator's commands change which release answers in the running system."""
 
 import json
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +9,7 @@ import requests
 
 from functions.shared.release_files import BAKED
 from tests.pictures import draw_face, encode
+from tests.releases import copy_release
 from tests.system import eventually, running
 
 PICTURE = encode(draw_face())
@@ -28,8 +28,7 @@ def publish(own, tmp_path_factory):
     """Return a function that publishes the image's release under another version, with changes to its manifest."""
 
     def make(version, **changes):
-        folder = shutil.copytree(BAKED, tmp_path_factory.mktemp("release") / "release")
-        (folder / "manifest.json").write_text(json.dumps(MANIFEST | {"version": version} | changes))
+        folder = copy_release(tmp_path_factory.mktemp("release"), version=version, **changes)
         done = own.operate("publish-model", str(folder), "--stack", "maskwatch")
         assert done.returncode == 0, done.stderr
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.system import ROOT
 from tests.training import small_mobilenet
 from tests.training.drawn import write_crops
 from tests.training.imports import imported
 from training.classifier.model import build
 from training.files import CLASSIFIER_WEIGHTS
 
-PROJECT = Path(__file__).parents[2]
 TINY = """classifier:
   seed: 1
   batch: 24
@@ -38,10 +38,10 @@ class Checkout:
         self.folder = folder
         hidden = shutil.ignore_patterns("__pycache__")
         for name in ("training", "functions"):
-            shutil.copytree(PROJECT / name, folder / name, ignore=hidden)
-        shutil.copytree(PROJECT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache"))
+            shutil.copytree(ROOT / name, folder / name, ignore=hidden)
+        shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache"))
         for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
-            shutil.copyfile(PROJECT / name, folder / name)
+            shutil.copyfile(ROOT / name, folder / name)
         shutil.copy(small_mobilenet.__file__, folder / "training")
         with (folder / "training" / "classifier" / "model.py").open("a") as model:
             model.write(QUICK)
@@ -140,7 +140,7 @@ def test_another_format_repeats_only_conversion_and_gate_and_metrics_are_compare
 
 @pytest.mark.parametrize("file", ["dvc.yaml", "training/detector/dvc.yaml"])
 def test_every_stage_depends_on_all_the_code_that_it_runs(file: str) -> None:
-    for name, stage in yaml.safe_load((PROJECT / file).read_text())["stages"].items():
+    for name, stage in yaml.safe_load((ROOT / file).read_text())["stages"].items():
         module = stage["cmd"].split()[2]
         named = [Path(dependency) for dependency in stage["deps"]]
         missing = {

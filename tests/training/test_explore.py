@@ -7,10 +7,10 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.pictures import encode
+from tests.system import ROOT
 from tests.training.drawn import draw, write_crops, write_tables
 
-PROJECT = Path(__file__).parents[2]
-NOTEBOOK = PROJECT / "training" / "explore.ipynb"
+NOTEBOOK = ROOT / "training" / "explore.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def run(pictures: Path) -> nbformat.NotebookNode:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PICTURES", str(pictures))
-        patch.setenv("PYTHONPATH", str(PROJECT))
+        patch.setenv("PYTHONPATH", str(ROOT))
         return NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
 
 

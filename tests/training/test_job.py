@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import re
-import shutil
 import tarfile
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import pytest
 from moto import mock_aws
 
 from functions.inference.release import load_release
-from functions.shared.release_files import BAKED, MANIFEST
 from infra.ops.publish_model import AlreadyPublishedError
+from tests.releases import copy_release
 from tests.training.drawn import MOTO
 from training.aws import job
 from training.aws.job import JobSpec
@@ -91,9 +90,7 @@ def left_by(folder, started, **files):
 
 def release(version, scores=(0.9,)):
     def fill(folder):
-        shutil.copytree(BAKED, folder, dirs_exist_ok=True)
-        manifest = json.loads((folder / MANIFEST).read_text())
-        (folder / MANIFEST).write_text(json.dumps({**manifest, "version": version}))
+        copy_release(folder, version=version)
         (folder / "gate.json").write_text(
             json.dumps({"passed": True, "reason": "nowhere worse", "serving_version": "1.0.0"})
         )

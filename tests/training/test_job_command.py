@@ -1,7 +1,6 @@
 """`python -m training.aws.job`, from the command line to the Model Registry, against moto."""
 
 import json
-import shutil
 import tarfile
 
 import boto3
@@ -9,7 +8,7 @@ import pytest
 from moto import mock_aws
 from sagemaker.core.resources import TrainingJob
 
-from functions.shared.release_files import BAKED
+from tests.releases import copy_release
 from tests.training.drawn import MOTO
 from training.aws import job
 
@@ -52,9 +51,7 @@ def command(monkeypatch, capsys):
 
 def leave_a_release(started, folder, version):
     """Write the output of a container whose run passed."""
-    shutil.copytree(BAKED, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
+    copy_release(folder, version=version)
     gate = {"passed": True, "reason": "nowhere worse", "serving_version": "1.0.0"}
     (folder / "gate.json").write_text(json.dumps(gate))
     (folder / "state.json").write_text(json.dumps({"history": [{"stage": 0, "val_macro_f1": 0.9}]}))

@@ -2,10 +2,8 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import boto3
 import pytest
@@ -14,8 +12,10 @@ from moto import mock_aws
 from functions.promote.errors import RefusedError
 from functions.promote.registry import read_package
 from functions.promote.verify import verify
-from functions.shared.release_files import BAKED, MANIFEST
+from functions.shared.release_files import MANIFEST
 from infra.ops.publish_model import publish
+from tests.releases import copy_release
+from tests.system import ROOT
 from tests.training.drawn import MOTO
 from training.files import file_sha256
 
@@ -191,9 +191,8 @@ def filled_in(value, known):
 def test_the_registered_package_has_the_digest_of_the_release_that_passed(steps, tmp_path):
     """A package approved in the console is promoted exactly as the gate passed it, or refused."""
     s3, registry = boto3.client("s3"), boto3.client("sagemaker")
-    folder = shutil.copytree(BAKED, tmp_path / "release")
-    manifest = json.loads((folder / MANIFEST).read_text()) | {"version": "p1q2r3s4t5u6"}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    folder = copy_release(tmp_path / "release", version="p1q2r3s4t5u6")
+    manifest = json.loads((folder / MANIFEST).read_text())
     address = publish(folder, BUCKET, s3)
     known = {
         ID["Get"]: manifest["version"],
@@ -264,7 +263,7 @@ def test_without_a_region_it_says_so_in_one_line(arguments, status, said, monkey
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     done = subprocess.run(
         [sys.executable, "-m", "training.aws.pipeline", *arguments],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         check=False,
         capture_output=True,
         text=True,

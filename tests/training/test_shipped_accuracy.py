@@ -9,12 +9,13 @@ import pytest
 from functions.inference import predict
 from functions.shared.contract import LABELS
 from tests.make_events import api_event
+from tests.system import ROOT
 from training.candidate import Answers
 from training.classifier.dataset import Example, Sample, find
 from training.served import portrait_figures
 
 HANDS = ("aizoo_mafa", "aizoo_wider", "aizoo_wider_val")  # bare faces behind hands, cups and tissues
-REPORT = Path(__file__).parents[2] / "docs" / "model" / "report.json"
+REPORT = ROOT / "docs" / "model" / "report.json"
 
 Answer = tuple[Example, int, dict]  # a test picture, the status and the body
 

@@ -11,8 +11,8 @@ import pytest
 
 from functions.inference.release import load_release
 from functions.shared.release_files import BAKED
+from tests.system import ROOT
 
-ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("MASKWATCH_TFLITE_PYTHON", ROOT / ".venv-tflite" / "bin" / "python"))
 
 # The same lines in both environments, so that only the runtime differs; the pictures are drawn from a seed.

@@ -1,12 +1,12 @@
 """The shipped release was converted from the stored weights."""
 
 import hashlib
-from pathlib import Path
 
 from functions.inference.release import load_release
 from functions.shared.release_files import BAKED
+from tests.system import ROOT
 
-WEIGHTS = Path(__file__).parents[2] / "training" / "weights"
+WEIGHTS = ROOT / "training" / "weights"
 
 
 def test_the_stored_weights_are_those_of_the_shipped_release() -> None:

@@ -8,6 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from functions.shared.release_files import BAKED
+from tests.releases import copy_release
 from training.commit import git_commit
 from training.files import STATE
 from training.tracking import CANDIDATE, NAME, PASSED, client, track, track_if_possible
@@ -57,13 +58,6 @@ def judged(folder: Path, *, passed: bool) -> None:
     (folder / "gate.json").write_text(json.dumps({"passed": passed, "reason": "so it is"}))
     (folder / "report").mkdir()
     (folder / "report" / "confusion.svg").write_text("<svg/>")
-
-
-def release(folder: Path, version: str) -> Path:
-    shutil.copytree(BAKED, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
-    return folder
 
 
 def losses(store: MlflowClient, run_id: str) -> list[tuple[int, float]]:
@@ -145,7 +139,7 @@ def test_another_store_gets_the_whole_run(
 
 def test_figures_plots_and_the_release_are_stored(run: Path, store: MlflowClient, tmp_path: Path) -> None:
     judged(run, passed=True)
-    run_id = track(run, release(tmp_path / "release", "1.1.0"), store)
+    run_id = track(run, copy_release(tmp_path / "release", version="1.1.0"), store)
     result = store.get_run(run_id)
     assert result.data.metrics["test_macro_f1"] == 0.8
     assert result.data.metrics["test_mask_f1"] == 0.93
@@ -165,7 +159,7 @@ def test_a_release_is_registered_once_and_named_by_aliases(
     run: Path, store: MlflowClient, tmp_path: Path
 ) -> None:
     judged(run, passed=True)
-    made = release(tmp_path / "release", "1.1.0")
+    made = copy_release(tmp_path / "release", version="1.1.0")
     track(run, made, store)
     track(run, made, store)
     (version,) = store.search_model_versions(f"name = '{NAME}'")
@@ -178,9 +172,9 @@ def test_a_refused_release_has_only_the_alias_candidate(
     run: Path, store: MlflowClient, tmp_path: Path
 ) -> None:
     judged(run, passed=True)
-    track(run, release(tmp_path / "one", "1.1.0"), store)
+    track(run, copy_release(tmp_path / "one", version="1.1.0"), store)
     (run / "gate.json").write_text(json.dumps({"passed": False, "reason": "worse"}))
-    track(run, release(tmp_path / "two", "1.2.0"), store)
+    track(run, copy_release(tmp_path / "two", version="1.2.0"), store)
     assert store.get_model_version_by_alias(NAME, CANDIDATE).tags["release"] == "1.2.0"
     assert store.get_model_version_by_alias(NAME, PASSED).tags["release"] == "1.1.0"
 

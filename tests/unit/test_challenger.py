@@ -1,7 +1,6 @@
 """A challenger answers its share of the sources, or none in shadow mode, and its failures affect no answer."""
 
 import json
-import shutil
 import time
 from dataclasses import replace
 
@@ -15,8 +14,8 @@ from functions.inference.prediction import PredictOptions
 from functions.inference.record import Recorder
 from functions.inference.release import ReleaseError
 from functions.inference.score import Models
-from functions.shared.release_files import BAKED
 from tests.pictures import draw_face, encode
+from tests.releases import copy_release
 from tests.system import eventually
 from tests.unit.test_upload import PREDICTION
 
@@ -193,10 +192,7 @@ def test_health_reports_the_challenger():
 
 
 def test_a_real_release_can_be_a_challenger(tmp_path):
-    folder = shutil.copytree(BAKED, tmp_path / "release")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "other"}))
-    tested = challenger(100, str(folder))
+    tested = challenger(100, str(copy_release(tmp_path / "release", version="other")))
 
     answer, _ = score_both(PICTURE, SERVING, tested, PredictOptions(), "gate-1")
 

@@ -1,16 +1,15 @@
 """An operator promotes a published release by hand: verified first, and only ModelUri changes."""
 
 import json
-import shutil
 
 import boto3
 import pytest
 
-from functions.shared.release_files import BAKED
 from infra.ops import update
 from infra.ops.__main__ import main
 from infra.ops.errors import OpsError
 from infra.ops.publish_model import publish
+from tests.releases import copy_release
 
 TEMPLATE = json.dumps(
     {
@@ -36,8 +35,7 @@ def parameters(cloudformation):
 
 
 def published(tmp_path):
-    folder = shutil.copytree(BAKED, tmp_path / "release")
-    return publish(folder, "models", boto3.client("s3"))
+    return publish(copy_release(tmp_path / "release"), "models", boto3.client("s3"))
 
 
 def test_a_published_release_is_promoted(cloudformation, tmp_path, capsys):

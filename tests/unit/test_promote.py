@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -18,9 +17,9 @@ from functions.promote.promote import Clients, promote
 from functions.promote.registry import Result
 from functions.promote.settings import Settings
 from functions.shared.contract import LABELS
-from functions.shared.release_files import BAKED
 from infra.ops.publish_model import publish
 from tests.make_events import sample_event
+from tests.releases import copy_release
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/maskwatch/1"
 ROLE = "arn:aws:iam::123456789012:role/maskwatch-execute-dev"
@@ -103,10 +102,7 @@ class Account:
 
     def release(self, version, change=lambda _: None):
         """Publish a release, and return its address; `change` damages it afterwards."""
-        folder = shutil.copytree(BAKED, self.folder / version)
-        manifest = json.loads((folder / "manifest.json").read_text()) | {"version": version}
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-        uri = publish(folder, "models", self.s3)
+        uri = publish(copy_release(self.folder / version, version=version), "models", self.s3)
         change(f"models/{version}/")
         return uri
 

@@ -1,8 +1,6 @@
 """Publishing verifies a release first, uploads the manifest last, and never overwrites a release."""
 
 import hashlib
-import shutil
-from pathlib import Path
 
 import boto3
 import pytest
@@ -10,8 +8,8 @@ from botocore.exceptions import ClientError
 
 from functions.inference.release import ReleaseError, load_release
 from infra.ops.publish_model import AlreadyPublishedError, publish
+from tests.releases import copy_release
 
-BAKED = Path(__file__).parents[2] / "functions" / "inference" / "model"
 BUCKET = "models-bucket"
 
 
@@ -24,7 +22,7 @@ def s3(moto):  # noqa: ARG001 -- an AWS account
 
 @pytest.fixture
 def folder(tmp_path):
-    return Path(shutil.copytree(BAKED, tmp_path / "release"))
+    return copy_release(tmp_path / "release")
 
 
 def keys(s3):

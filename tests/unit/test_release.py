@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,12 @@ from functions.inference.fetch import open_release
 from functions.inference.release import NETWORKS, ReleaseError, load_release
 from functions.shared.contract import LABELS
 from functions.shared.release_files import BAKED
+from tests.releases import alter, copy_release
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(BAKED, tmp_path / "release"))
-
-
-def alter(folder: Path, **members: Any) -> None:
-    path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | members))
+    return copy_release(tmp_path / "release")
 
 
 def test_the_shipped_release_loads(folder: Path) -> None:
