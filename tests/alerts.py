@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import boto3
 
 from functions.shared.record import parse_record
+from tests.system import CREDENTIALS
 
 TABLE = "alerts"
 ENVIRONMENT = {
@@ -17,9 +18,7 @@ ENVIRONMENT = {
     "PAGE_URL": "https://p/",
     "RECORDS_DAYS": "400",
     "STACK_NAME": "maskwatch",
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_DEFAULT_REGION": "us-east-1",
+    **CREDENTIALS,
 }
 START = datetime(2026, 11, 24, 9, tzinfo=UTC).timestamp()
 

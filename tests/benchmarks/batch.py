@@ -22,7 +22,7 @@ from PIL import Image
 
 from infra.local.aws import moto_server
 from tests.pictures import draw_scene, encode
-from tests.system import ROOT
+from tests.system import CREDENTIALS, ROOT
 
 SIZES = {"12 MP": (4032, 3024), "1080p": (1920, 1080), "thumbnail": (320, 240)}
 BATCH = 10
@@ -45,20 +45,15 @@ def picture(width: int, height: int, number: int) -> bytes:
 def measure(rounds: int = ROUNDS, sizes: Sequence[str] = tuple(SIZES)) -> dict[str, dict[str, float]]:
     """Run the worker against a moto server of its own, and return milliseconds per picture by size and contender."""
     with moto_server() as endpoint:
-        credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-        environment = (
-            os.environ
-            | credentials
-            | {
-                "AWS_DEFAULT_REGION": "us-east-1",
-                "AWS_ENDPOINT_URL": endpoint,
-                "DEAD_LETTERS_URL": "unused",
-                "MAX_RECEIVES": "5",
-                "OPENBLAS_NUM_THREADS": "1",
-                "RESULTS_BUCKET": "results",
-                "UPLOADS_BUCKET": "uploads",
-            }
-        )
+        environment = os.environ | {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": endpoint,
+            "DEAD_LETTERS_URL": "unused",
+            "MAX_RECEIVES": "5",
+            "OPENBLAS_NUM_THREADS": "1",
+            "RESULTS_BUCKET": "results",
+            "UPLOADS_BUCKET": "uploads",
+        }
         worker = [sys.executable, "-m", "tests.benchmarks.batch", "worker", str(rounds), *sizes]
         done = subprocess.run(
             worker, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True

@@ -14,6 +14,7 @@ import time
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import boto3
@@ -22,8 +23,8 @@ import numpy as np
 from infra.local.aws import moto_server
 from tests.benchmarks.worker import peak
 from tests.records import drawn
-from tests.system import ROOT
 
+ROOT = Path(__file__).parents[2]
 RECORDS = 1_000_000
 OBJECT = 5_000  # records, some 7 MB before compression
 LABELLED = 1_000  # records with feedback

@@ -47,6 +47,11 @@ def problem(status, slug, detail="Do this instead.", headers=()):
     }
 
 
+def choose(page, *files):
+    """Choose files in the page's view of pictures."""
+    page.get_by_label("Choose pictures").set_input_files(list(files))
+
+
 def file(picture, name="face.jpg", kind="JPEG", **options):
     """A picture as a file for Playwright's file chooser."""
     content = picture if isinstance(picture, bytes) else encode(picture, kind, **options)

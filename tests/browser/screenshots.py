@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.answers import file
+from tests.browser.answers import choose, file
 from tests.pictures import draw_person
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,7 +35,7 @@ def main() -> None:
         context.add_init_script("sessionStorage.setItem('maskwatch-key', 'local')")
         page = context.new_page()
         page.goto(url)
-        page.get_by_label("Choose pictures").set_input_files(file(draw_people(), "entrance.png", "PNG"))
+        choose(page, file(draw_people(), "entrance.png", "PNG"))
         page.wait_for_selector(".words .meta")
         keep(page, DOCS / "page-picture.svg")
 

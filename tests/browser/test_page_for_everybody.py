@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import face, file, prediction
+from tests.browser.answers import choose, face, file, prediction
 from tests.browser.conftest import FAKE_CAMERA
 from tests.browser.test_page_compliance import REPORT, ROWS
 from tests.pictures import draw_face
@@ -24,13 +24,11 @@ def results(page):
         prediction(),
     ]
     page.route("**/predict*", lambda route: route.fulfill(json=answers.pop()))
-    page.get_by_label("Choose pictures").set_input_files(
-        [file(draw_face(), "1.jpg"), file(draw_face(), "2.jpg")]
-    )
+    choose(page, file(draw_face(), "1.jpg"), file(draw_face(), "2.jpg"))
     expect(page.locator(".words .meta")).to_have_count(2)
     page.get_by_text("Right or wrong?").first.click()
     page.route("**/predict*", lambda route: route.abort())
-    page.get_by_label("Choose pictures").set_input_files([file(draw_face(), "3.jpg")])
+    choose(page, file(draw_face(), "3.jpg"))
     expect(page.locator(".refused")).to_be_visible()
 
 

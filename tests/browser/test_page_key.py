@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import file
+from tests.browser.answers import choose, file
 from tests.pictures import draw_face
 
 
@@ -13,9 +13,8 @@ def page(opened):
     return opened(key=None)
 
 
-def choose(page, count=1):
-    pictures = [file(draw_face(), f"{number}.jpg") for number in range(count)]
-    page.get_by_label("Choose pictures").set_input_files(pictures)
+def choose_faces(page, count=1):
+    choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(count)))
 
 
 def give(page, key):
@@ -30,7 +29,7 @@ def stores(page):
 
 
 def test_it_is_asked_for_once_and_the_queue_continues(page):
-    choose(page, 4)
+    choose_faces(page, 4)
     dialog = page.get_by_role("dialog", name="API key")
     expect(dialog).to_contain_text("This service requires a key.")
     give(page, "local")
@@ -40,7 +39,7 @@ def test_it_is_asked_for_once_and_the_queue_continues(page):
 
 
 def test_a_wrong_key_is_reported_and_asked_for_again(page):
-    choose(page)
+    choose_faces(page)
     give(page, "wrong")
     expect(page.get_by_role("dialog")).to_contain_text("The service does not know this key.")
     give(page, " local ")
@@ -49,7 +48,7 @@ def test_a_wrong_key_is_reported_and_asked_for_again(page):
 
 @pytest.mark.parametrize("how", ["Cancel", "Escape"])
 def test_the_dialog_can_be_dismissed(page, how):
-    choose(page)
+    choose_faces(page)
     expect(page.get_by_role("dialog")).to_be_visible()
     if how == "Escape":
         page.keyboard.press("Escape")
@@ -65,14 +64,14 @@ def test_the_dialog_can_be_dismissed(page, how):
 
 
 def test_it_is_kept_only_in_this_tab(page, stack):
-    choose(page)
+    choose_faces(page)
     give(page, "local")
     expect(page.locator(".words .meta")).to_have_count(1)
 
     assert stores(page) == ['{"maskwatch-key":"local"}', "{}", ""]
     assert "local" not in page.get_by_label("Key", exact=True).input_value()
     page.reload()
-    choose(page)
+    choose_faces(page)
     expect(page.locator(".words .meta")).to_have_count(1)
 
     other = page.context.new_page()
@@ -94,7 +93,7 @@ def test_it_is_not_sent_with_page_requests_or_in_urls(page):
     give(page, "local")
     asked = []
     page.on("request", lambda request: asked.append(request))  # noqa: PLW0108 -- Playwright takes no builtin
-    choose(page)
+    choose_faces(page)
     page.get_by_role("button", name="Compliance").click()
     page.wait_for_load_state("networkidle")
 

@@ -6,14 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import face, file, prediction
+from tests.browser.answers import choose, face, file, prediction
 from tests.pictures import draw_face, encode
 
 CELLS = json.loads((Path(__file__).parents[1] / "csv_cells.json").read_text())
-
-
-def choose(page, *files):
-    page.get_by_label("Choose pictures").set_input_files(list(files))
 
 
 def drop(page, *paths):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.answers import face, file, prediction
+from tests.browser.answers import choose, face, file, prediction
 from tests.pictures import draw_face, draw_scene, encode
 
 DROP = """([type, text, name]) => {
@@ -21,10 +21,6 @@ DROP = """([type, text, name]) => {
     : new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true });
   document.querySelector("main").dispatchEvent(event);
 }"""
-
-
-def choose(page, *files):
-    page.get_by_label("Choose pictures").set_input_files(list(files))
 
 
 def cards(page):

@@ -6,12 +6,8 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import face, file, prediction, problem
+from tests.browser.answers import choose, face, file, prediction, problem
 from tests.pictures import draw_face, encode
-
-
-def choose(page, *files):
-    page.get_by_label("Choose pictures").set_input_files(list(files))
 
 
 def problem_text(page):

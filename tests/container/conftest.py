@@ -16,7 +16,7 @@ import requests
 from moto.server import ThreadedMotoServer
 
 from tests.container.images import IMAGES
-from tests.system import ROOT
+from tests.system import CREDENTIALS, ROOT
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,7 @@ def start(docker, moto):
 
     def start_one(function, handler, memory, timeout, **environment):
         environment |= {
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": "us-east-1",
+            **CREDENTIALS,
             "AWS_ENDPOINT_URL": f"http://host.docker.internal:{moto[0]}",
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout),
         }

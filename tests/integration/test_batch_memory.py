@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 from infra.local.aws import moto_server
 from infra.local.template import REGION
 from tests.pictures import encode
-from tests.system import ROOT
+from tests.system import CREDENTIALS, ROOT
 
 PROGRAM = """
 import json, sys
@@ -50,9 +50,7 @@ def test_ten_pictures_of_40_megapixels_fit():
     least = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]["BatchMemory"]["MinValue"]
     with moto_server() as endpoint:
         environment = os.environ | {
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": REGION,
+            **CREDENTIALS,
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(least),
             "DEAD_LETTERS_URL": "unused",

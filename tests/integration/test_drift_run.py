@@ -24,6 +24,7 @@ from infra.local.aws import moto_server
 from infra.local.logs import embedded_metrics
 from tests.make_events import sample_event
 from tests.records import drawn, parsed, refused
+from tests.system import CREDENTIALS
 
 END = datetime(2026, 11, 21, 9, tzinfo=UTC)  # of the sample event
 BASELINE = "baseline/usual.json"
@@ -33,9 +34,7 @@ ENVIRONMENT = {
     "BASELINE_URI": f"s3://insights/{BASELINE}",
     "POWERTOOLS_METRICS_NAMESPACE": "MaskWatch/dev",
     "POWERTOOLS_SERVICE_NAME": "drift",
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_DEFAULT_REGION": "us-east-1",
+    **CREDENTIALS,
 }
 USUAL = [0.6, 0.3, 0.1]
 
