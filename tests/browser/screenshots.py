@@ -97,9 +97,15 @@ def slim(svg: str) -> str:
 def draw_people() -> Image.Image:
     """Four people side by side: two with a mask, one with a bare nose, one without."""
     image = Image.new("RGB", (560, 300), (120, 118, 110))
-    left = 49
-    for kind, side in (("mask", 95), ("no_mask", 120), ("mask", 108), ("incorrect", 72)):
-        image.paste(draw_person(kind, side, side * 5 // 4), (left, 300 - side * 5 // 4))
+    left = 40
+    fair = {"skin": (240, 200, 175), "hair": (120, 80, 40)}
+    for label, side, looks in (
+        ("mask", 95, {}),
+        ("no_mask", 120, fair),
+        ("mask", 108, {}),
+        ("incorrect", 72, {}),
+    ):
+        image.paste(draw_person(label, side, side * 5 // 4, **looks), (left, 300 - side * 5 // 4))
         left += side + 34
     return image.quantize(64).convert("RGB")  # fewer bytes
 
