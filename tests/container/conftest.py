@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -63,11 +64,14 @@ class Sam:
         return Invocation(done.stdout, done.stderr)
 
     @contextmanager
-    def api(self, port):
-        """Serve the API, and yield its URL."""
+    def serve(self, what, path):
+        """Run `sam local start-api` or `start-lambda`, and yield its URL once it answers at `path`."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
         process = subprocess.Popen(
             [
-                *(self._command, "local", "start-api", "--template", str(self.template)),
+                *(self._command, "local", what, "--template", str(self.template)),
                 *("--port", str(port), "--warm-containers", "LAZY"),
             ],
             cwd=ROOT,
@@ -77,9 +81,9 @@ class Sam:
         url = f"http://127.0.0.1:{port}"
         try:
             for _ in range(120):
-                assert process.poll() is None, "sam local start-api ended"
+                assert process.poll() is None, f"sam local {what} ended"
                 try:
-                    if requests.get(f"{url}/health", timeout=30).ok:
+                    if requests.get(f"{url}{path}", timeout=30).status_code < 500:
                         break
                 except requests.ConnectionError:
                     time.sleep(0.5)

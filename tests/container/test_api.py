@@ -2,7 +2,6 @@
 
 import base64
 import json
-import socket
 
 import pytest
 import requests
@@ -12,10 +11,7 @@ from tests.system import ROOT
 
 @pytest.fixture(scope="module")
 def url(sam):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with sam.api(port) as address:
+    with sam.serve("start-api", "/health") as address:
         yield address
 
 

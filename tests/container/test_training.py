@@ -22,7 +22,7 @@ from training.aws.job import JobSpec, run_locally
 from training.errors import TrainingError
 
 IMAGE = "maskwatch-training:test"
-STAGE = {"size": 96, "freeze_until_block": 3, "epochs": 2, "learning_rate": 5e-4, "train_samples": 90}
+STAGE = {"size": 96, "freeze_until_block": 16, "epochs": 1, "learning_rate": 5e-4, "train_samples": 90}
 STAGES = json.dumps([STAGE])
 
 
