@@ -24,6 +24,12 @@ STEPS: Final = 20  # thresholds of confidence in `precision_at`
 BINS: Final = 15  # equally wide bins of confidence, as in Guo et al. 2017
 
 
+def softmax(logits: NDArray[np.floating[Any]]) -> Floats:
+    """Return the probabilities (N, C) of logits (N, C)."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
 def confusion_matrix(actual: Ints, predicted: Ints, classes: int) -> Ints:
     """Return how often class i was predicted as class j, (classes, classes)."""
     return np.bincount(actual * classes + predicted, minlength=classes**2).reshape(classes, classes)

@@ -32,6 +32,7 @@ from training.classifier.train import SMALL, one_hot, predict_logits
 from training.detector.scenes import load_scenes
 from training.disk import replacing
 from training.files import CLASSIFIER_WEIGHTS, CONVERSION, STATE
+from training.metrics import softmax
 from training.run import convert_command
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ def calibrate(logits: NDArray[np.float32], actual: NDArray[np.float32]) -> Calib
         free[:, number, column] = 1
     neutral = found = np.eye(free.shape[2])[0]
     for _ in range(50):
-        scaled = free @ found
-        chance = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        chance /= chance.sum(axis=1, keepdims=True)
+        chance = softmax(free @ found)
         slope = np.einsum("nkp,nk->p", free, chance - actual) + (found - neutral)
         spread = np.einsum("nk,kj->nkj", chance, np.eye(classes)) - chance[:, :, None] * chance[:, None]
         curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(len(found))
@@ -151,8 +150,8 @@ def scenes_of(data: Path) -> list[Scene]:
 
 def convert_run(
     folder: Path,
-    learned: Sequence[Sample],
-    judged: Sequence[Sample],
+    train_faces: Sequence[Sample],
+    val_faces: Sequence[Sample],
     scenes: Sequence[Scene] = (),
     serving: Release | None = None,
 ) -> dict[str, Any]:
@@ -160,25 +159,25 @@ def convert_run(
 
     Args:
         folder: Folder of a finished run.
-        learned: Training pictures.
-        judged: Validation pictures.
+        train_faces: Training pictures.
+        val_faces: Validation pictures.
         scenes: Scenes of both splits, from which the network learns to confirm detections (see evidence.py).
         serving: The release with the detector; default: the one in the image.
     """
     size = json.loads((folder / STATE).read_text())["recipe"]["stages"][-1]["size"]
     model = load_trained(folder / CLASSIFIER_WEIGHTS)
     serving = serving or open_release("")
-    evidence = learn_evidence(model, size, scenes, serving)
-    if not evidence and Classifier(serving.classifier, threads=1).has_face_evidence:
+    layer = learn_evidence(model, size, scenes, serving)
+    if not layer and Classifier(serving.classifier, threads=1).has_face_evidence:
         print(
             "This classifier will not confirm detections, as the serving one does: its pictures have no frames.csv,"
             " or too few scenes in it.",
             file=sys.stderr,
         )
-    files, result = _converted(model, size, learned, judged, evidence)
+    files, result = _converted(model, size, train_faces, val_faces, layer)
     result = {"shipped": _shipped(result), **result}
     if size > SMALL:
-        small_files, small = _converted(model, SMALL, learned, judged, evidence)
+        small_files, small = _converted(model, SMALL, train_faces, val_faces, layer)
         result["small"] = {"shipped": _shipped(small), **small}
         files["small"] = small_files[_shipped(small)]
     for name, file in files.items():
@@ -191,19 +190,21 @@ def convert_run(
 def _converted(
     model: keras.Model,
     size: int,
-    learned: Sequence[Sample],
-    judged: Sequence[Sample],
-    evidence: FaceEvidenceLayer | None,
+    train_faces: Sequence[Sample],
+    val_faces: Sequence[Sample],
+    layer: FaceEvidenceLayer | None,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the TFLite files by format for one input size, and their part of `conversion.json`."""
-    actual = one_hot(judged)
-    logits = predict_logits(model, judged, size)
+    actual = one_hot(val_faces)
+    logits = predict_logits(model, val_faces, size)
     calibration = calibrate(logits, actual)
-    chosen = np.random.default_rng(0).choice(len(learned), min(REPRESENTATIVE, len(learned)), replace=False)
-    pictures = [resize(margin_crop(learned[i], MARGIN), size) for i in chosen]
+    chosen = np.random.default_rng(0).choice(
+        len(train_faces), min(REPRESENTATIVE, len(train_faces)), replace=False
+    )
+    pictures = [resize(margin_crop(train_faces[i], MARGIN), size) for i in chosen]
     accuracy = {"keras": float((calibrated(logits, calibration).argmax(1) == actual.argmax(1)).mean())}
-    files = convert(serving_model(model, size, calibration, evidence), size, pictures)
-    cut = [margin_crop(sample, MARGIN) for sample in judged]
+    files = convert(serving_model(model, size, calibration, layer), size, pictures)
+    cut = [margin_crop(sample, MARGIN) for sample in val_faces]
     for name, file in files.items():
         accuracy[name] = float((probabilities(file, cut, size).argmax(1) == actual.argmax(1)).mean())
     result = {"input_size": size, "calibration": asdict(calibration), "validation_accuracy": accuracy}

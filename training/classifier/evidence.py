@@ -74,11 +74,11 @@ def learn_evidence(
     train, val = (_detected(some, detector, backbone, size) for some in (train_scenes, val_scenes))
     if not train.is_face.any() or train.is_face.all() or not val.is_face.any():
         return None
-    evidence = fit_evidence(train.features, train.log_odds, train.is_face)
-    scores = _sigmoid(val.log_odds + val.features @ evidence.weights + evidence.bias)
+    layer = fit_evidence(train.features, train.log_odds, train.is_face)
+    scores = _sigmoid(val.log_odds + val.features @ layer.weights + layer.bias)
     threshold = _threshold(val.found, scores, val_scenes)
     shift = _logits(np.array([serving.min_detection, threshold])) @ [1, -1]
-    return FaceEvidenceLayer(evidence.weights, evidence.bias + float(shift))
+    return FaceEvidenceLayer(layer.weights, layer.bias + float(shift))
 
 
 def fit_evidence(features: Floats, log_odds: Floats, is_face: NDArray[np.bool_]) -> FaceEvidenceLayer:

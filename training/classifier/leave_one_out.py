@@ -26,7 +26,7 @@ from training.classifier.train import one_hot, predict_logits, train
 from training.disk import explain_full_disk
 from training.errors import TrainingError
 from training.files import LEAVE_ONE_OUT
-from training.metrics import figures
+from training.metrics import figures, softmax
 from training.recipe import PARAMS, read_recipe
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def leave_one_out(
         for source in fold:
             left_out = [s for s in portraits if s.example.source == source]
             logits = calibrated(predict_logits(model, left_out, size), calibration)
-            answer[source] = figures(actual_classes(left_out), _softmax(logits))
+            answer[source] = figures(actual_classes(left_out), softmax(logits))
             print(json.dumps({"source": source, **answer[source]}), flush=True)
     mean = {
         key: float(np.mean([one[key] for one in answer.values()]))
@@ -81,11 +81,6 @@ def leave_one_out(
     result = {"trainings": trainings, "sources": answer, "mean": mean}
     (out / LEAVE_ONE_OUT).write_text(json.dumps(result, indent=1) + "\n")
     return result
-
-
-def _softmax(logits: Any) -> Any:
-    chances = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
-    return chances / chances.sum(axis=1, keepdims=True)
 
 
 def main() -> None:

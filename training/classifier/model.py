@@ -68,27 +68,27 @@ class FaceEvidenceLayer:
 
 
 def serving_model(
-    model: keras.Model, size: int, calibration: Calibration, evidence: FaceEvidenceLayer | None = None
+    model: keras.Model, size: int, calibration: Calibration, layer: FaceEvidenceLayer | None = None
 ) -> keras.Model:
     """Build the graph that ships: RGB 0..255 (N, size, size, 3) → probabilities (N, 3) and projection (N, 16).
 
-    With `evidence`, its value (N, 1) is a third output.
+    With `layer`, a face's evidence (N, 1) is a third output.
 
     Args:
         model: A trained model of `build`.
         size: Side of the input, in pixels.
         calibration: The calibration, which is folded into the last layer's weights.
-        evidence: The layer that tells faces; None if there were no scenes to learn it with.
+        layer: The layer that tells faces; None if there were no scenes to learn it with.
     """
     pixels = keras.Input((size, size, 3), name="pixels")
     features = model.get_layer(BACKBONE)(keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels))
     probabilities = keras.layers.Dense(len(LABELS), activation="softmax", name="probabilities")
     projection = keras.layers.Dense(PROJECTION, use_bias=False, name="projection")
     outputs = [probabilities(features), projection(features)]
-    if evidence:
-        layer = keras.layers.Dense(1, name="face_evidence")
-        outputs.append(layer(features))
-        layer.set_weights([evidence.weights.astype(np.float32)[:, np.newaxis], np.array([evidence.bias])])
+    if layer:
+        face_evidence = keras.layers.Dense(1, name="face_evidence")
+        outputs.append(face_evidence(features))
+        face_evidence.set_weights([layer.weights.astype(np.float32)[:, np.newaxis], np.array([layer.bias])])
     served = keras.Model(pixels, outputs, name="served")
     kernel, bias = model.get_layer("logits").get_weights()
     scale = calibration.temperature

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 from PIL import Image, ImageDraw
 
 from functions.inference.classify import resize
 from functions.shared.contract import LABELS
 from training.classifier.dataset import Dataset, find, load
 from training.classifier.train import predict_logits, train
+from training.metrics import softmax
 from training.recipe import Recipe, Stage
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def find_suspects(
         model = train(divided, out / f"half-{half}", recipe, backbone=backbone)
         half_samples = divided.split("val")
         logits = predict_logits(model, half_samples, recipe.stages[-1].size)
-        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
-        for sample, row in zip(half_samples, chances, strict=True):
+        for sample, row in zip(half_samples, softmax(logits), strict=True):
             chance = float(row[LABELS.index(sample.example.label)])
             if chance < DOUBT:
                 suspects.append(Suspect(sample, chance, LABELS[row.argmax()]))

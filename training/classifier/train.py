@@ -18,7 +18,7 @@ from training.classifier.evaluate import margin_crop, probabilities
 from training.classifier.model import BACKBONE, build, load_trained
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS
-from training.metrics import figures
+from training.metrics import figures, softmax
 from training.recipe import plain
 from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_command, train_stages
 
@@ -117,8 +117,7 @@ def predict_logits(model: keras.Model, samples: Sequence[Sample], size: int) -> 
 
 def validation_scores(logits: NDArray[np.float32], samples: Sequence[Sample]) -> dict[str, float]:
     """Return macro-F1, accuracy, mask-or-not accuracy and loss for logits (N, 3)."""
-    chances = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
-    chances /= chances.sum(axis=1, keepdims=True)
+    chances = softmax(logits)
     actual = one_hot(samples).argmax(axis=1)
     result = figures(actual, chances)
     return {
@@ -155,13 +154,13 @@ def train(
     Raises:
         TrainingError: There are no pictures to train with or to validate; or see `train_stages`.
     """
-    learned, judged = dataset.split("train", scenes=True), dataset.split("val")
-    if not learned or not judged:
+    train_faces, val_faces = dataset.split("train", scenes=True), dataset.split("val")
+    if not train_faces or not val_faces:
         raise TrainingError(
-            f"{len(learned)} pictures to train with and {len(judged)} to validate: both are needed"
+            f"{len(train_faces)} pictures to train with and {len(val_faces)} to validate: both are needed"
         )
 
-    targets = distilled(learned, teacher) if teacher else one_hot(learned)
+    targets = distilled(train_faces, teacher) if teacher else one_hot(train_faces)
 
     def compile_model(model: keras.Model, stage: Stage, schedule: Any) -> None:
         freeze_until(model.get_layer(BACKBONE), stage.freeze_until_block)
@@ -176,12 +175,14 @@ def train(
     network = TrainingSetup(
         CLASSIFIER_WEIGHTS,
         compile_model,
-        lambda stage, seed: batches(learned, targets, stage, recipe, seed),
+        lambda stage, seed: batches(train_faces, targets, stage, recipe, seed),
         lambda model, stage: (
-            validation_scores(predict_logits(model, judged, stage.size), judged)
+            validation_scores(predict_logits(model, val_faces, stage.size), val_faces)
             | {
                 f"{name}_{SMALL}": value
-                for name, value in validation_scores(predict_logits(model, judged, SMALL), judged).items()
+                for name, value in validation_scores(
+                    predict_logits(model, val_faces, SMALL), val_faces
+                ).items()
             }
         ),
         lambda row: float(row["val_macro_f1"]),
