@@ -41,7 +41,7 @@ format: $(VENV)/dev.stamp ## Format the code and apply the linter's fixes
 
 train: $(VENV)/dev.stamp ## Fine-tune on DATA=folder into RUN=folder (resumes); START= to start from ImageNet
 	$(BIN)/python -m training.classifier.train --data $(TRAINED_ON) --out $(RUN) $(START)
-	$(BIN)/python -m training.classifier.convert --data $(TRAINED_ON) --run $(RUN)
+	$(BIN)/python -m training.classifier.convert --data $(TRAINED_ON) --run $(RUN) $(WITH_DETECTOR)
 	$(MAKE) evaluate DATA=$(TRAINED_ON)
 
 train-detector: $(VENV)/dev.stamp ## Train the face detector on DATA=folder with frames.csv into DETECTOR=folder (resumes)

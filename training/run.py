@@ -324,19 +324,22 @@ def train_command(description: str, network: str, train: Callable[..., object]) 
         parser.error(str(error))
 
 
-def convert_command(description: str, convert: Callable[[Path, Path], object]) -> None:
+def convert_command(description: str, convert: Callable[..., object], **folders: str) -> None:
     """Run a command that converts a run.
 
     Args:
         description: Description of the command.
-        convert: Called with the data folder and the run's folder; its result is printed as JSON.
+        convert: Called with the data folder, the run's folder and the other folders; its result is printed as JSON.
+        folders: Help texts of optional arguments for other folders, by name.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see tables.py)")
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
-    options = parser.parse_args()
+    for name, text in folders.items():
+        parser.add_argument(f"--{name}", type=Path, help=text)
+    options = vars(parser.parse_args())
     try:
         with explain_full_disk():
-            print(json.dumps(convert(options.data, options.run), indent=1))
+            print(json.dumps(convert(options.pop("data"), options.pop("run"), **options), indent=1))
     except TrainingError as error:
         parser.error(str(error))

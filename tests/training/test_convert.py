@@ -14,7 +14,7 @@ from training.classifier.convert import calibrate
 from training.classifier.dataset import Dataset
 from training.classifier.model import Calibration, load_trained, serving_model
 from training.files import CLASSIFIER_WEIGHTS as WEIGHTS
-from training.files import CONVERSION, STATE
+from training.files import CONVERSION, DETECTOR, STATE
 
 FORMATS = ["int8", "float16", "float32"]
 
@@ -63,14 +63,14 @@ def test_int8_ships_unless_it_loses_half_a_point(
     """Two hundred validation pictures that Keras gets right, and an int8 file that misses some of them."""
     for name in (WEIGHTS, STATE):
         (tmp_path / name).write_bytes((run / name).read_bytes())
-    judged = [s for s in dataset.split("val") if s.example.label == "mask"][:1] * 1000
+    val_faces = [s for s in dataset.split("val") if s.example.label == "mask"][:1] * 1000
     right = np.tile(np.array([9, 0, 0], np.float32), (1000, 1))
     wrong = right.copy()
     wrong[: round(lost * 1000)] = (0, 9, 0)
     monkeypatch.setattr(convert, "predict_logits", lambda *_: right)
     monkeypatch.setattr(convert, "convert", lambda *_: {"int8": b"i", "float16": b"h", "float32": b"f"})
     monkeypatch.setattr(convert, "probabilities", lambda file, *_: wrong if file == b"i" else right)
-    assert convert.convert_run(tmp_path, dataset.split("train"), judged)["shipped"] == shipped
+    assert convert.convert_run(tmp_path, dataset.split("train"), val_faces)["shipped"] == shipped
 
 
 def test_calibration_finds_the_temperature_and_the_biases() -> None:
@@ -106,13 +106,30 @@ def test_the_file_is_chosen_by_the_calibrated_answers_of_keras(
     """Calibration corrects the bias of these logits; TFLite, which includes it, must not look better than Keras."""
     for name in (WEIGHTS, STATE):
         (tmp_path / name).write_bytes((run / name).read_bytes())
-    judged = [s for s in dataset.split("val") if s.example.label != "incorrect"] * 40
-    actual = np.array([s.example.label == "no_mask" for s in judged])
+    val_faces = [s for s in dataset.split("val") if s.example.label != "incorrect"] * 40
+    actual = np.array([s.example.label == "no_mask" for s in val_faces])
     logits = np.stack(
-        [np.full(len(judged), 2.0), 1.0 + 2.0 * actual - 1.5, np.full(len(judged), -9.0)], axis=1
+        [np.full(len(val_faces), 2.0), 1.0 + 2.0 * actual - 1.5, np.full(len(val_faces), -9.0)], axis=1
     )
     monkeypatch.setattr(convert, "predict_logits", lambda *_: logits.astype(np.float32))
     monkeypatch.setattr(convert, "convert", lambda *_: {"int8": b"i", "float16": b"h", "float32": b"f"})
     monkeypatch.setattr(convert, "probabilities", lambda *_: np.eye(3)[actual.astype(int)])
-    told_of = convert.convert_run(tmp_path, dataset.split("train"), judged)["validation_accuracy"]
-    assert told_of["keras"] == 1
+    accuracy = convert.convert_run(tmp_path, dataset.split("train"), val_faces)["validation_accuracy"]
+    assert accuracy["keras"] == 1
+
+
+def test_the_classifier_learns_to_confirm_the_given_detector(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(convert, "convert_run", lambda *given: given[-1].detector.size)
+    monkeypatch.setattr(
+        "sys.argv", ["convert", "--data", str(drawn), "--run", "run", "--detector", str(tmp_path)]
+    )
+    with pytest.raises(SystemExit):
+        convert.main()
+    assert f"{tmp_path} has no conversion.json: convert the run first" in capsys.readouterr().err
+
+    (tmp_path / DETECTOR).write_bytes(b"a network")
+    (tmp_path / CONVERSION).write_text('{"input_size": 96, "min_score": 0.5}')
+    convert.main()
+    assert capsys.readouterr().out == "96\n"

@@ -24,6 +24,7 @@ from functions.inference.classify import Classifier, resize
 from functions.inference.fetch import open_release
 from functions.inference.release import Network
 from functions.inference.score import MARGIN
+from training.candidate import candidate_release
 from training.classifier.dataset import find, load
 from training.classifier.evaluate import margin_crop
 from training.classifier.evidence import learn_evidence
@@ -137,10 +138,17 @@ def probabilities(file: bytes, pictures: Sequence[NDArray[np.uint8]], size: int)
     return np.array([classifier.classify([pixels])[0].probabilities for pixels in pictures], np.float32)
 
 
-def convert_on(data: Path, run: Path) -> dict[str, Any]:
-    """Convert the weights in `run` with the training and validation pictures of `data`; see `convert_run`."""
+def convert_on(data: Path, run: Path, detector: Path | None) -> dict[str, Any]:
+    """Convert the weights in `run` with the training and validation pictures of `data`; see `convert_run`.
+
+    Args:
+        data: Folder of pictures.
+        run: Folder of a finished run.
+        detector: Folder of a detector's converted run; None for the detector of the release in the image.
+    """
     dataset = load([e for e in find(data) if e.split != "test" and not e.in_scene])
-    return convert_run(run, dataset.split("train"), dataset.split("val"), scenes_of(data))
+    serving = candidate_release(open_release(""), None, detector)
+    return convert_run(run, dataset.split("train"), dataset.split("val"), scenes_of(data), serving)
 
 
 def scenes_of(data: Path) -> list[Scene]:
@@ -218,7 +226,11 @@ def _shipped(result: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Run the command."""
-    convert_command(__doc__, convert_on)
+    convert_command(
+        __doc__,
+        convert_on,
+        detector="folder of the converted detector that the classifier confirms; default: the image's",
+    )
 
 
 if __name__ == "__main__":
