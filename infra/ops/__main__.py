@@ -52,11 +52,12 @@ def main(arguments: list[str] | None = None) -> None:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- another Python lacks it
 
         from infra.ops.errors import OpsError, explain  # noqa: PLC0415
+        from infra.ops.stack import add_stack  # noqa: PLC0415
         from maskwatch.client import ApiError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         sys.exit(f"There is no {error.name} in this Python. {_INSTALLED}")
     own = argparse.ArgumentParser(prog=f"{parser.prog} {chosen.command}", description=module.__doc__)
-    module.add_options(own)
+    getattr(module, "add_options", add_stack)(own)  # a module without it needs only the stack
     options = own.parse_args(chosen.options)
     try:
         module.command(options)

@@ -19,15 +19,11 @@ if TYPE_CHECKING:
 _PAUSE: Final = 2.0  # seconds between polls of an execution
 
 
-class BackfillError(OpsError):
-    """An execution did not succeed; the message is that of Step Functions."""
-
-
 def watch(execution: str, states: Any, bar: Any) -> dict[str, Any]:
     """Wait for the end of an execution, updating a progress bar, and return its output.
 
     Raises:
-        BackfillError: It did not succeed.
+        OpsError: It did not succeed; the message is that of Step Functions.
     """
     while True:
         description = states.describe_execution(executionArn=execution)
@@ -39,7 +35,7 @@ def watch(execution: str, states: Any, bar: Any) -> dict[str, Any]:
             output: dict[str, Any] = json.loads(description["output"])
             return output
         if description["status"] != "RUNNING":
-            raise BackfillError(
+            raise OpsError(
                 ": ".join(
                     filter(None, (description["status"], description.get("error"), description.get("cause")))
                 )

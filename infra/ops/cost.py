@@ -73,10 +73,6 @@ DRIFT_MEMORY: Final = 3008  # MB; see template.yaml
 DRIFT_SECONDS: Final = 20.0  # duration of a run
 
 
-class NoFiguresError(OpsError):
-    """The benchmark's results lack the figures for the tables."""
-
-
 @dataclass(frozen=True)
 class Cost:
     """Cost of `PICTURES` predictions at one memory size, in dollars; `milliseconds` is the billed time of one."""
@@ -268,7 +264,7 @@ def measured(results: str) -> tuple[float, float]:
     """Return the end-to-end time of the handler (p50, milliseconds) and its peak memory (MB) from the benchmark.
 
     Raises:
-        NoFiguresError: No row begins with "handler", or its table has no column for p50 or MB.
+        OpsError: No row begins with "handler", or its table has no column for p50 or MB.
     """
     header: list[str] = []
     for line in results.splitlines():
@@ -280,8 +276,8 @@ def measured(results: str) -> tuple[float, float]:
             try:
                 return _number(row, "p50"), _number(row, "MB")
             except StopIteration as error:
-                raise NoFiguresError("the handler's row has no figure for p50 or for MB") from error
-    raise NoFiguresError("no row for the handler")
+                raise OpsError("the handler's row has no figure for p50 or for MB") from error
+    raise OpsError("no row for the handler")
 
 
 def _number(row: dict[str, str], column: str) -> float:

@@ -8,15 +8,10 @@ import boto3
 from botocore.exceptions import WaiterError
 
 from infra.ops.errors import OpsError
-from infra.ops.stack import add_stack, stack_outputs
+from infra.ops.stack import stack_outputs
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Add the stack."""
-    add_stack(parser)
+    from argparse import Namespace
 
 
 def command(options: Namespace) -> None:

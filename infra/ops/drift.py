@@ -30,10 +30,6 @@ _VERDICTS: Final = {
 _TIMEOUT: Final = 910  # seconds; the function itself may take 900
 
 
-class DriftRunError(OpsError):
-    """The Drift function failed; the message says how."""
-
-
 def run_on_stack(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[str, Any], str]:
     """Run the Drift function of a stack, and download its HTML report to `out`.
 
@@ -41,7 +37,7 @@ def run_on_stack(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[
         The report (JSON), and the S3 URI of the HTML report.
 
     Raises:
-        DriftRunError: The function failed.
+        OpsError: The function failed.
     """
     outputs = outputs_of(stack)
     client = boto3.client("lambda", config=Config(read_timeout=_TIMEOUT, retries={"total_max_attempts": 1}))
@@ -65,13 +61,13 @@ def run(function: str, event: Mapping[str, Any], client: Any) -> dict[str, Any]:
         client: A boto3 client for Lambda that waits for as long as the function may take.
 
     Raises:
-        DriftRunError: The function failed.
+        OpsError: The function failed; the message says how.
     """
     answer = client.invoke(FunctionName=function, Payload=json.dumps(event))
     result: dict[str, Any] = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         reason = result.get("errorMessage", "it crashed, or ran out of time or memory")
-        raise DriftRunError(f"The Drift function failed: {reason}")
+        raise OpsError(f"The Drift function failed: {reason}")
     return result
 
 

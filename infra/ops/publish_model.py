@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 
-class AlreadyPublishedError(OpsError):
-    """The bucket already has a release of this version; a published release never changes."""
-
-
 def publish(folder: Path, bucket: str, s3: Any) -> str:
     """Verify the release in `folder`, upload it, and return its URI for the stack parameter `ModelUri`.
 
@@ -30,12 +26,12 @@ def publish(folder: Path, bucket: str, s3: Any) -> str:
 
     Raises:
         ReleaseError: The release does not verify; nothing was uploaded.
-        AlreadyPublishedError: The bucket already has a release of this version; it was not changed.
+        OpsError: The bucket already has a release of this version; it was not changed.
     """
     release = load_release(folder)
     uri = f"s3://{bucket}/models/{release.version}/"
     prefix = f"models/{release.version}/"
-    refusal = AlreadyPublishedError(f"{uri} is published; give the release another version")
+    refusal = OpsError(f"{uri} is published; give the release another version")
     if s3.list_objects_v2(Bucket=bucket, Prefix=prefix + MANIFEST)["KeyCount"]:
         raise refusal
     for name in release.manifest["files"]:

@@ -8,10 +8,10 @@ import boto3
 from botocore.exceptions import ClientError
 
 from infra.ops.errors import OpsError
-from infra.ops.stack import add_stack, stack_outputs
+from infra.ops.stack import stack_outputs
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
 
 _TAG = "aws:cloudformation:stack-name"  # set by CloudFormation, and kept when the stack is deleted
 
@@ -32,11 +32,6 @@ def _tags(bucket: str, s3: Any) -> dict[str, str]:
         if error.response["Error"]["Code"] != "NoSuchTagSet":
             raise
         return {}
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Add the stack."""
-    add_stack(parser)
 
 
 def command(options: Namespace) -> None:

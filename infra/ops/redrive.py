@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 
-from infra.ops.stack import add_stack, outputs_of
+from infra.ops.stack import outputs_of
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
     from collections.abc import Callable
 
 _WAIT: Final = 2  # seconds; long polling asks all servers of SQS before it reports an empty queue
@@ -51,11 +51,6 @@ def redrive(dead_letters: str, send: Callable[[str], object], sqs: Any) -> Count
 def _reason(attributes: dict[str, Any]) -> str:
     found = (attributes[name]["StringValue"] for name in _ERRORS if name in attributes)
     return next(found, "unknown: the function crashed or timed out")
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Add the stack."""
-    add_stack(parser)
 
 
 def command(options: Namespace) -> None:

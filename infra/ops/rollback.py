@@ -8,18 +8,12 @@ import boto3
 
 from functions.promote.promote import CHALLENGER_URI, MODEL_URI, PREVIOUS_MODEL_URI, changes_to_serve
 from infra.ops.errors import OpsError
-from infra.ops.stack import add_stack
 from infra.ops.update import change_parameters, state_of
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
 
 _UNKNOWN: Final = "none"
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Add the stack."""
-    add_stack(parser)
 
 
 def command(options: Namespace) -> None:

@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from functions.inference.release import load_release
-from infra.ops.publish_model import AlreadyPublishedError
+from infra.ops.errors import OpsError
 from tests.releases import copy_release
 from tests.training.drawn import MOTO
 from training.aws import job
@@ -210,7 +210,7 @@ def test_the_release_of_a_job_is_published_registered_listed_and_approved(sagema
 def test_a_version_is_published_once(sagemaker, started, tmp_path):
     left_by(tmp_path / "model", started, one=release("1.2.0"))
     job.publish_job(started, BUCKET, sagemaker)
-    with pytest.raises(AlreadyPublishedError):
+    with pytest.raises(OpsError, match="is published"):
         job.publish_job(started, BUCKET, sagemaker)
 
 

@@ -15,7 +15,6 @@ from infra.ops.cost import (
     OBJECTS_MONTH,
     QUEUE_BATCH,
     RECORDS_DAYS,
-    NoFiguresError,
     bulk_table,
     by_backfill,
     by_queue,
@@ -27,6 +26,7 @@ from infra.ops.cost import (
     options_table,
     table,
 )
+from infra.ops.errors import OpsError
 
 
 def test_lambda_bills_whole_milliseconds_of_memory():
@@ -78,7 +78,7 @@ def test_figures_are_read_from_the_benchmark():
 
 @pytest.mark.parametrize("results", ["", RESULTS.replace("handler", "other"), RESULTS.replace("131", "-")])
 def test_missing_figures_are_reported(results):
-    with pytest.raises(NoFiguresError):
+    with pytest.raises(OpsError, match=r"no row for the handler|no figure for p50"):
         measured(results)
 
 

@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from infra.ops.drift import DriftRunError, describe, run
+from infra.ops.drift import describe, run
+from infra.ops.errors import OpsError
 
 NOTHING = {"n": 0, "of": 0, "accuracy": None}
 AUDIT = {"n": 1_200, "of": 1_300, "accuracy": {"value": 0.934, "low": 0.918, "high": 0.947}}
@@ -82,5 +83,5 @@ def test_the_function_is_invoked_with_the_window():
     ],
 )
 def test_a_failure_is_reported(payload, reason):
-    with pytest.raises(DriftRunError, match=reason):
+    with pytest.raises(OpsError, match=reason):
         run("drift", {}, Lambda(payload, FunctionError="Unhandled"))

@@ -7,7 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.inference.release import ReleaseError, load_release
-from infra.ops.publish_model import AlreadyPublishedError, publish
+from infra.ops.errors import OpsError
+from infra.ops.publish_model import publish
 from tests.releases import copy_release
 
 BUCKET = "models-bucket"
@@ -57,7 +58,7 @@ def test_a_published_version_is_not_overwritten(s3, folder):
     publish(folder, BUCKET, s3)
     before = {key: s3.head_object(Bucket=BUCKET, Key=key)["LastModified"] for key in keys(s3)}
 
-    with pytest.raises(AlreadyPublishedError, match="give the release another version"):
+    with pytest.raises(OpsError, match="give the release another version"):
         publish(folder, BUCKET, s3)
 
     assert before == {key: s3.head_object(Bucket=BUCKET, Key=key)["LastModified"] for key in keys(s3)}
@@ -72,7 +73,7 @@ def test_of_two_concurrent_publications_one_succeeds(s3, folder):
 
     s3.meta.events.register("before-call.s3.PutObject", other)
 
-    with pytest.raises(AlreadyPublishedError):
+    with pytest.raises(OpsError, match="is published"):
         publish(folder, BUCKET, s3)
 
 
