@@ -16,7 +16,7 @@ _MIN_CLUSTERS: Final = 10  # with a wrong and with a right prediction, to estima
 _Z: Final = 1.959964  # of the normal distribution, two-sided 95%
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledPrediction:
     """A prediction with its actual label.
 

@@ -120,28 +120,22 @@ class Tally:
         """
         if not self.challenger or self.challenger == self.serving:
             return None
-        shadow = bool(self._pairs)
-        pairs = [one for one in audited if one.model_version == self.serving and one.shadow]
-        labelled = {
-            self.serving: pairs if shadow else [one for one in audited if one.model_version == self.serving],
-            self.challenger: [one for one in audited if one.model_version == self.challenger],
-        }
-        hits = {
-            version: [one.predicted == one.actual for one in sample] for version, sample in labelled.items()
-        }
-        if shadow:
-            labelled[self.challenger] = pairs
-            hits[self.challenger] = [one.shadow == one.actual for one in pairs]
-            needed, p = _paired(pairs)
+        serving = [one for one in audited if one.model_version == self.serving]
+        if self._pairs:
+            serving = challenger = [one for one in serving if one.shadow]
+            right = sum(one.shadow == one.actual for one in challenger)
+            needed, p = _paired(serving)
         else:
-            needed, p = _unpaired(labelled[self.serving], labelled[self.challenger])
+            challenger = [one for one in audited if one.model_version == self.challenger]
+            right = sum(one.predicted == one.actual for one in challenger)
+            needed, p = _unpaired(serving, challenger)
         sides = [
-            self._side(version, labelled[version], hits[version], more)
-            for version, more in zip((self.serving, self.challenger), needed, strict=True)
+            self._side(self.serving, serving, sum(one.predicted == one.actual for one in serving), needed[0]),
+            self._side(self.challenger, challenger, right, needed[1]),
         ]
         agreeing, both = sum(n for (a, b), n in self._pairs.items() if a == b), self._pairs.total()
         return Challenge(
-            shadow=shadow,
+            shadow=bool(self._pairs),
             live=sides[0],
             challenger=sides[1],
             agreement=share(agreeing, both, both / max(self._minutes, 1)),
@@ -150,12 +144,10 @@ class Tally:
             verdict=_verdict(sides[0], sides[1], p),
         )
 
-    def _side(
-        self, version: str, labelled: Sequence[LabelledPrediction], hits: Sequence[bool], needed: int
-    ) -> Side:
+    def _side(self, version: str, labelled: Sequence[LabelledPrediction], right: int, needed: int) -> Side:
         times = np.frombuffer(self._times[version], np.float32)
         median, p95 = np.quantile(times, (0.5, 0.95)).round(2).tolist() if len(times) else (None, None)
-        accuracy = share(sum(hits), len(hits), design_effect(labelled)) if labelled else None
+        accuracy = share(right, len(labelled), design_effect(labelled))
         labels = self._labels[version]
         return Side(version, labels.total(), dict(labels), median, p95, len(labelled), accuracy, needed)
 

@@ -134,8 +134,8 @@ def compare(
     pooled = not baseline.sources
     references: dict[str | None, Reference] = {None: baseline.overall} if pooled else {}
     references.update((source, reference) for source, reference in baseline.sources.items())
-    current = _test_samples(_subjects(window, pooled=pooled), references, ALPHA_DAY)
-    daily = [_test_samples(_subjects(day, pooled=pooled), references, ALPHA_DAY) for day in days]
+    current = _test_samples(_subjects(window, pooled=pooled), references)
+    daily = [_test_samples(_subjects(day, pooled=pooled), references) for day in days]
     lasting = _test_lasting([_subjects(day, pooled=pooled) for day in days], references)
     found: list[Finding] = []
     for source, reference in references.items():
@@ -145,9 +145,7 @@ def compare(
             found += _silence(source, reference, window, days)
     new: list[str | None] = [source for source in window if source not in baseline.sources]
     if pooled:  # for information only: validation pictures are not a reference of a source
-        result = _test_samples(
-            _subjects(window, pooled=False), dict.fromkeys(new, baseline.overall), ALPHA_DAY
-        )
+        result = _test_samples(_subjects(window, pooled=False), dict.fromkeys(new, baseline.overall))
         found += [
             one for source in result for one in _findings(source, baseline.overall, result[source], [], None)
         ]
@@ -182,7 +180,7 @@ def _subjects(samples: Mapping[str, Sample], *, pooled: bool) -> Mapping[str | N
 
 
 def _test_samples(
-    samples: Mapping[str | None, Sample], references: Mapping[str | None, Reference], alpha: float
+    samples: Mapping[str | None, Sample], references: Mapping[str | None, Reference]
 ) -> dict[str | None, _TestResults]:
     """Test the samples that have a reference and enough predictions, as one family of tests."""
     compared = {
@@ -195,7 +193,7 @@ def _test_samples(
         for source, found in compared.items()
     }
     limits = {source: _day_limits(references[source]) for source in compared}
-    return _correct(compared, ps, limits, samples, alpha)
+    return _correct(compared, ps, limits, samples, ALPHA_DAY)
 
 
 def _test_lasting(
@@ -287,7 +285,7 @@ def _findings(
         findings.append(
             Finding(
                 source,
-                _feature_of(index),
+                group.partition(" ")[0],
                 TESTS[index].kind,
                 TESTS[index].of,
                 float(abs(results.effects[index])),
@@ -356,13 +354,9 @@ def _sort_key(finding: Finding) -> tuple[bool, bool, str, float]:
 
 
 def _group_of(index: int) -> str:
+    """Return a test's group: `projection`, `label`, or its feature and its statistic with a blank between."""
     test = TESTS[index]
     return {EMBEDDING: PROJECTION, PREDICTION: LABEL}.get(test.kind, f"{test.feature} {test.of}")
-
-
-def _feature_of(index: int) -> str:
-    test = TESTS[index]
-    return {EMBEDDING: PROJECTION, PREDICTION: LABEL}.get(test.kind, test.feature)
 
 
 def _describe(group: str, indexes: Sequence[int], results: _TestResults, reference: Reference) -> str:

@@ -143,33 +143,28 @@ def effects(sample: Sample, reference: Moments) -> Effects:
     kurtosis = (((values - mean) / spread) ** 4).mean(axis=0).clip(1.8, 20)
     p = (reference.counts + shares * n + 0.5) / (reference.counts.sum() + n + 1.5)
     of_reference = max(reference.effective, 1.0)
-    moved = (mean - expected) / deviation
     return Effects(
-        np.concatenate(
-            [
-                moved[_INDEXES],
-                np.log(spread / deviation)[_INDEXES],
-                shares - reference.counts / reference.counts.sum(),
-                [expected[_CONFIDENCE] - mean[_CONFIDENCE]],
-            ]
+        _of_tests(
+            (mean - expected) / deviation,
+            np.log(spread / deviation),
+            shares - reference.counts / reference.counts.sum(),
+            expected - mean,
         ),
-        np.concatenate(
-            [
-                (within / deviation**2 / n)[_INDEXES],
-                ((kurtosis - 1) / (4 * n))[_INDEXES],
-                p * (1 - p) / n,
-                [within[_CONFIDENCE] / n],
-            ]
-        ),
-        np.concatenate(
-            [
-                (of_means / deviation**2)[_INDEXES],
-                ((kurtosis - 1) / (4 * of_reference))[_INDEXES],
-                p * (1 - p) / of_reference,
-                [of_means[_CONFIDENCE]],
-            ]
+        _of_tests(within / deviation**2 / n, (kurtosis - 1) / (4 * n), p * (1 - p) / n, within / n),
+        _of_tests(
+            of_means / deviation**2, (kurtosis - 1) / (4 * of_reference), p * (1 - p) / of_reference, of_means
         ),
     )
+
+
+def _of_tests(
+    means: NDArray[np.float64],
+    spreads: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    drops: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the values of `TESTS`, float64 (tests,), from those of all features and of the labels."""
+    return np.concatenate([means[_INDEXES], spreads[_INDEXES], shares, [drops[_CONFIDENCE]]])
 
 
 def _floored(deviation: NDArray[np.float64], of: NDArray[np.float64] | None = None) -> NDArray[np.float64]:

@@ -20,18 +20,12 @@ INPUTS: Final = (*APPEARANCE, "size", "shape", "faces", "face_side")
 CONFIDENCE: Final = "confidence"
 PROJECTIONS: Final = tuple(f"projection_{number}" for number in range(16))
 FEATURES: Final = (*INPUTS, CONFIDENCE, *PROJECTIONS)
-TITLES: Final[Mapping[str, str]] = {
-    "brightness": "brightness",
-    "contrast": "contrast",
-    "sharpness": "sharpness",
-    "saturation": "saturation",
-    "noise": "noise",
+TITLES: Final[Mapping[str, str]] = {  # of the features whose names are not titles
     "blockiness": "JPEG blockiness",
     "size": "picture size",
     "shape": "width by height",
     "faces": "faces found",
     "face_side": "largest face",
-    "confidence": "confidence",
 }
 _MIN_CORRELATED: Final = 8  # predictions, to estimate their autocorrelation
 _LENGTHS: Final = frozenset({"size", "face_side"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import PurePosixPath
@@ -53,15 +53,6 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prediction:
-    source: str
-    minute: int
-    model_version: str
-    predicted: str
-    uncertain: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Label:
     """The actual label of a prediction, and the API key with which it was sent."""
 
@@ -79,13 +70,16 @@ class FeedbackJoin:
     """
 
     def __init__(self, s3: Any, bucket: str, days: Iterable[date], end: datetime) -> None:
-        """List the labels given on some days; those given before `end` are unknown if their prediction is."""
+        """List the labels given on some days.
+
+        A label given before `end` counts as unknown if its prediction is not among the records.
+        """
         self._s3, self._bucket, self._end = s3, bucket, end.date()
         self._keys: dict[str, list[tuple[date, str]]] = {}
         for day in days:
             for key in list_keys(s3, bucket, f"{FEEDBACK}{day_prefix(day)}"):
                 self._keys.setdefault(PurePosixPath(key).stem, []).append((day, key))
-        self._known: dict[str, _Prediction] = {}
+        self._known: dict[str, LabelledPrediction] = {}  # by id; `actual` is empty until `accuracy` reads it
         self._shadows: dict[str, str] = {}
         self._predictions, self._audits = Counter[str](), Counter[str]()  # by source, and by model version
         self.audited: list[
@@ -113,7 +107,9 @@ class FeedbackJoin:
             predicted = LABELS[label_index(record.body["probabilities"])]
             uncertain = record.body["label"] == UNCERTAIN
             minute = int(record.taken // BURST)
-            self._known[name] = _Prediction(record.source, minute, record.model_version, predicted, uncertain)
+            self._known[name] = LabelledPrediction(
+                record.source, minute, record.model_version, "", predicted, uncertain, audit=False
+            )
 
     def accuracy(self, salt: str, time_left: Callable[[], float]) -> Accuracy:
         """Read the labels about known predictions, and return the figures.
@@ -140,7 +136,9 @@ class FeedbackJoin:
             if label := labels.get(name):
                 of_key[label.api_key] += 1
                 if of_key[label.api_key] <= MAX_LABELS_OF_KEY or not label.api_key:
-                    used.append(_labelled_prediction(self._known[name], label, self._shadows.get(name)))
+                    audit = label.audit and in_audit_sample(name)
+                    known, shadow = self._known[name], self._shadows.get(name)
+                    used.append(replace(known, actual=label.actual, audit=audit, shadow=shadow))
         return self._figures(used, corrupt, unread=len(names) - len(used) - corrupt)
 
     def _figures(self, labelled: Sequence[LabelledPrediction], corrupt: int, unread: int) -> Accuracy:
@@ -167,19 +165,6 @@ class FeedbackJoin:
             corrupt=corrupt,
             unread=max(unread, 0),
         )
-
-
-def _labelled_prediction(prediction: _Prediction, label: Label, shadow: str | None) -> LabelledPrediction:
-    return LabelledPrediction(
-        prediction.source,
-        prediction.minute,
-        prediction.model_version,
-        label.actual,
-        prediction.predicted,
-        prediction.uncertain,
-        label.audit and in_audit_sample(label.prediction_id),
-        shadow,
-    )
 
 
 def _hash(salt: str, name: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from functions.drift.challenge import Challenge, Side
     from functions.drift.compare import Finding
     from functions.drift.features import Sample
-    from functions.drift.report import Report, SourceReport
+    from functions.drift.report import Report
 
 _STYLE: Final = Path(__file__).with_name("report.css")
 _VERDICTS: Final[Mapping[str, str]] = {
@@ -213,24 +213,23 @@ def _sources(report: Report, baseline: Baseline) -> Iterator[str]:
             f"{own.days.count if own.days else 0} days of its own" if own else "no reference of its own"
         )
         status = NO_BASELINE if report.verdict == OTHER_VERSION and not source.predictions else source.status
-        yield _source_row(name, replace(source, status=status), compared)
+        mark = f'<span class="{status.replace(" ", "-")}">{_STATUSES[status]}</span>'
+        yield _row(_where(name), source.predictions, source.effective, source.labels, compared, mark)
     yield "</tbody></table></div>"
 
 
-def _source_row(name: str, source: SourceReport, compared: str) -> str:
-    mark = f'<span class="{source.status.replace(" ", "-")}">{_STATUSES[source.status]}</span>'
-    return _row(_where(name), source.predictions, source.effective, source.labels, compared, mark)
-
-
 def _row(name: str, seen: int, effective: float, labels: Mapping[str, int], compared: str, mark: str) -> str:
+    return (
+        f'<tr><td class="where">{name}</td><td class="number">{seen:,}</td><td class="number">{effective:,.0f}</td>'
+        f'{_label_bar(labels)}<td>{compared}</td><td class="mark">{mark}</td></tr>'
+    )
+
+
+def _label_bar(labels: Mapping[str, int]) -> str:
     total = max(sum(labels.values()), 1)
     parts = {label: labels.get(label, 0) / total for label in LABELS}
     title = ", ".join(f"{_NAMES[label]} {share:.1%}" for label, share in parts.items())
-    return (
-        f'<tr><td class="where">{name}</td><td class="number">{seen:,}</td><td class="number">{effective:,.0f}</td>'
-        f'<td title="{title}">{charts.shares(list(parts.items()), title)}</td><td>{compared}</td>'
-        f'<td class="mark">{mark}</td></tr>'
-    )
+    return f'<td title="{title}">{charts.shares(list(parts.items()), title)}</td>'
 
 
 def _panels(report: Report, window: Mapping[str, Sample], baseline: Baseline) -> Iterator[str]:
@@ -293,16 +292,13 @@ def _challenge(challenge: Challenge | None) -> Iterator[str]:
 
 
 def _side_row(name: str, side: Side) -> str:
-    total = max(side.pictures, 1)
-    parts = {label: side.labels.get(label, 0) / total for label in LABELS}
-    title = ", ".join(f"{_NAMES[label]} {value:.1%}" for label, value in parts.items())
     times = "".join(
         f'<td class="number">{"" if value is None else f"{value:.1f} ms"}</td>'
         for value in (side.median_ms, side.p95_ms)
     )
     return (
         f'<tr><td class="where">{name}, {escape(side.model_version)}</td><td class="number">{side.pictures:,}</td>'
-        f'<td title="{title}">{charts.shares(list(parts.items()), title)}</td>{times}'
+        f"{_label_bar(side.labels)}{times}"
         f'<td class="number">{side.judged:,}</td><td class="number">{_share(side.accuracy)}</td></tr>'
     )
 

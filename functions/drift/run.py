@@ -129,38 +129,32 @@ def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, s
 
 
 def _manifest(s3: Any, uri: str) -> dict[str, Any]:
-    """Return version and metrics from a release's manifest; an empty object if it cannot be read."""
-    try:
-        manifest = json.loads(read_file(s3, file_of_release(uri, MANIFEST)) or b"")
-        return {"version": str(manifest["version"]), "metrics": manifest.get("metrics")}
-    except (ClientError, KeyError, TypeError, ValueError):
-        return {}
+    """Return a release's version, and its confusion matrix on test pictures; empty if its manifest cannot be read.
 
-
-def _confusion(manifest: Mapping[str, Any]) -> tuple[str, list[list[int]]] | None:
-    """Return a release's version and its confusion matrix on test pictures, if the manifest has one.
-
-    Rows are actual labels, columns predicted ones.
+    Rows of the matrix are actual labels, columns predicted ones. It is None if the manifest has none; shares are then
+    not corrected, which the answer of `GET /compliance` shows.
     """
     try:
-        return manifest["version"], manifest["metrics"]["confusion"]
-    except (KeyError, TypeError):
-        return None  # shares are then not corrected, which the answer of `GET /compliance` shows
+        manifest = json.loads(read_file(s3, file_of_release(uri, MANIFEST)) or b"")
+        version, metrics = str(manifest["version"]), manifest.get("metrics")
+    except (ClientError, KeyError, TypeError, ValueError):
+        return {}
+    return {"version": version, "confusion": metrics.get("confusion") if isinstance(metrics, dict) else None}
 
 
 def _write_summaries(
     s3: Any, settings: Settings, found: Gathered, serving: Mapping[str, Any]
 ) -> tuple[list[str], list[Any]]:
     """Write the summaries of completely read days; return their keys, and the days whose summaries were kept."""
-    now, confusion, versions = datetime.now(UTC), _confusion(serving), found.summary.versions()
+    now, versions = datetime.now(UTC), found.summary.versions()
     written, kept = [], []
     for day, rows in found.summary.days().items():
         if day not in found.whole:
             continue
         counts = versions.get(day)
-        known = confusion and counts and counts.most_common(1)[0][0] == confusion[0]
-        matrix = confusion[1] if confusion and known else None
-        key = compliance.write(s3, settings.insights_bucket, day, rows, now, matrix)
+        is_serving = counts and counts.most_common(1)[0][0] == serving.get("version")
+        confusion = serving.get("confusion") if is_serving else None
+        key = compliance.write(s3, settings.insights_bucket, day, rows, now, confusion)
         if key:
             written.append(key)
         else:
