@@ -28,7 +28,7 @@ from maskwatch.source import is_video
 from maskwatch.watch import watch as watch_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _EPILOG: Final = """
 exit status:
@@ -294,25 +294,21 @@ def _text(text: str) -> str:
     return text
 
 
-def _share(text: str) -> float:
-    with suppress(ValueError):
-        if 0 <= (share := float(text)) <= 1:
-            return share
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+def _checked(
+    parse: Callable[[str], float], holds: Callable[[float], bool], what: str
+) -> Callable[[str], float]:
+    def checked(text: str) -> float:
+        with suppress(ValueError):
+            if holds(number := parse(text)):
+                return number
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+
+    return checked
 
 
-def _positive(text: str) -> float:
-    with suppress(ValueError):
-        if 0 < (number := float(text)) < math.inf:
-            return number
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-
-
-def _count(text: str) -> int:
-    with suppress(ValueError):
-        if (count := int(text)) >= 1:
-            return count
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+_share = _checked(float, lambda number: 0 <= number <= 1, "a number from 0 to 1")
+_positive = _checked(float, lambda number: 0 < number < math.inf, "a number above 0")
+_count = _checked(int, lambda number: number >= 1, "a whole number of at least 1")
 
 
 if __name__ == "__main__":

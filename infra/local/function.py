@@ -33,6 +33,7 @@ CONCURRENCY: Final = 2  # processes per function
 MAX_PAYLOAD: Final = 6 * 1024 * 1024  # bytes, Lambda's limit for an event and for an answer
 CANARY_EVERY: Final = 10  # events per event for the canary, as in Canary10Percent…
 CANARY_SECONDS: Final = 5.0  # instead of the strategy's minutes
+WAIT_SECONDS: Final = 29.0  # for a free process; API Gateway waits as long for an answer
 INIT_SECONDS: Final = 60.0  # Lambda allows 10, but this machine may be busy
 
 
@@ -78,23 +79,19 @@ class Version:
         finally:
             self._slots.put(process)
 
-    def invoke(self, event: Any, *, wait: float = 29.0) -> Any:
+    def invoke(self, event: Any) -> Any:
         """Run the handler on an event, and return its answer; both are JSON values.
-
-        Args:
-            event: The event.
-            wait: Seconds to wait for a free process.
 
         Raises:
             RequestTooLargeError: The event exceeds Lambda's limit.
-            TooManyRequestsError: No process became free in time.
+            TooManyRequestsError: No process became free in `WAIT_SECONDS`.
             FunctionError: The handler raised, crashed or timed out, or its answer exceeds Lambda's limit.
         """
         payload = json.dumps(event)
         if len(payload) > MAX_PAYLOAD:
             raise RequestTooLargeError
         try:
-            process = self._slots.get(timeout=wait)
+            process = self._slots.get(timeout=WAIT_SECONDS)
         except queue.Empty:
             raise TooManyRequestsError from None
         try:
@@ -143,13 +140,13 @@ class Function:
         """Kill all processes; events in progress are lost."""
         self._live.stop()
 
-    def invoke(self, event: Any, *, wait: float = 29.0) -> Any:
+    def invoke(self, event: Any) -> Any:
         """Invoke one of the versions; see `Version.invoke`."""
         canary = self._canary
         if canary is None or next(self._events) % CANARY_EVERY:
-            return self._live.invoke(event, wait=wait)
+            return self._live.invoke(event)
         try:
-            answer = canary.invoke(event, wait=wait)
+            answer = canary.invoke(event)
         except FunctionError as error:
             self._fail(str(error))
             raise

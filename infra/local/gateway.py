@@ -18,8 +18,9 @@ import zlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.client import responses as phrases
+from string import capwords
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 from infra.local.errors import (
     FunctionError,
@@ -141,10 +142,8 @@ class Gateway:
         return self._to_response(operation.function.invoke(event), request.headers.get("accept", ""))
 
     def _event(self, request: Request, route: _Route, *, needs_key: bool) -> dict[str, Any]:
-        query = parse_qsl(request.query, keep_blank_values=True)
-        headers = {
-            "-".join(w.capitalize() for w in name.split("-")): v for name, v in request.headers.items()
-        }
+        query = parse_qs(request.query, keep_blank_values=True)
+        headers = {capwords(name, "-"): value for name, value in request.headers.items()}
         identity = {"sourceIp": request.client, "userAgent": request.headers.get("user-agent")}
         if needs_key:
             identity |= {"apiKey": request.headers["x-api-key"], "apiKeyId": "local"}
@@ -157,8 +156,8 @@ class Gateway:
             "httpMethod": request.method,
             "headers": headers,
             "multiValueHeaders": {name: [value] for name, value in headers.items()},
-            "queryStringParameters": dict(query) or None,
-            "multiValueQueryStringParameters": _grouped(query) or None,
+            "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
+            "multiValueQueryStringParameters": query or None,
             "pathParameters": route.parameters(request.path) or None,
             "stageVariables": None,
             "requestContext": {
@@ -298,10 +297,3 @@ def _route(
 def _literal_headers(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the headers that response parameters set to a literal ('…'); the others map a backend's answer."""
     return {name.rpartition(".")[2]: v[1:-1] for name, v in parameters.items() if v[:1] == v[-1:] == "'"}
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for name, value in pairs:
-        grouped.setdefault(name, []).append(value)
-    return grouped

@@ -109,7 +109,7 @@ def test_concurrent_events_run_in_separate_processes(started):
     assert len(set(answers)) == function.CONCURRENCY
 
 
-def test_with_all_processes_busy_an_event_is_throttled_after_a_wait(started):
+def test_with_all_processes_busy_an_event_is_throttled_after_a_wait(started, monkeypatch):
     busy = started("""
         import time
         def handler(event, context):
@@ -120,8 +120,9 @@ def test_with_all_processes_busy_an_event_is_throttled_after_a_wait(started):
         thread.start()
     time.sleep(0.5)
 
+    monkeypatch.setattr(function, "WAIT_SECONDS", 0.1)
     with pytest.raises(TooManyRequestsError):
-        busy.invoke({}, wait=0.1)
+        busy.invoke({})
     for thread in threads:
         thread.join()
 
