@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from functions.alerts.counts import VIOLATIONS
 from functions.alerts.rules import STEPS
+from functions.shared.contract import iso
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,11 +167,6 @@ def from_json(document: Mapping[str, Any]) -> Alert:
     """Return the alert of which `Alert.to_json` returned the document."""
     precision = {label: Precision(**figures) for label, figures in document["precision"].items()}
     return Alert(**{**document, "precision": precision})
-
-
-def iso(time: float) -> str:
-    """Return a Unix time as ISO 8601, UTC, to the second."""
-    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _place(source: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -71,11 +70,6 @@ class FaceCounts:
 def bucket_start(time: float) -> int:
     """Return the start of the bucket that contains a Unix time."""
     return int(time // BUCKET_SECONDS) * BUCKET_SECONDS
-
-
-def bucket_name(start: float) -> str:
-    """Return a bucket's sort key."""
-    return f"{datetime.fromtimestamp(start, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def count_keys(record: Record) -> list[str]:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from functions.alerts.alert import OVER, Alert, from_json
-from functions.alerts.counts import Bucket, bucket_name, bucket_start, count_keys
+from functions.alerts.counts import Bucket, bucket_start, count_keys
 from functions.alerts.rules import DEFAULT
-from functions.shared.contract import ALERTS_PARTITION, alert_sort_key
+from functions.shared.contract import ALERTS_PARTITION, alert_sort_key, iso
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Store:
             is_written = _write_if(
                 self._client.update_item,
                 TableName=self._table,
-                Key=_key(_source_key(source), bucket_name(start)),
+                Key=_key(_source_key(source), iso(start)),
                 UpdateExpression=f"ADD {added} SET expires = :expires, model_version = :version",
                 ConditionExpression=" AND ".join(f"NOT contains(ids, {name})" for name in ids),
                 **({"ExpressionAttributeNames": names} if names else {}),
@@ -109,14 +109,12 @@ class Store:
         return 0
 
     def _ids(self, source: str, start: int) -> set[str]:
-        item = self._get(_source_key(source), bucket_name(start))
+        item = self._get(_source_key(source), iso(start))
         return set(item.get("ids", {}).get("SS", []))
 
     def buckets(self, source: str, first: float, last: float) -> list[Bucket]:
         """Return the buckets of a source that overlap a range of Unix times, in chronological order."""
-        items = self._query(
-            _source_key(source), bucket_name(bucket_start(first)), bucket_name(bucket_start(last))
-        )
+        items = self._query(_source_key(source), iso(bucket_start(first)), iso(bucket_start(last)))
         return [
             Bucket(
                 start=int(datetime.fromisoformat(item["sk"]["S"]).timestamp()),

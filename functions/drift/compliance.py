@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.busiest import Busiest
 from functions.drift.records import OTHERS, day_of
+from functions.drift.window import iso
 from functions.shared.contract import COMPLIANCE_COUNTS, compliance_key, label_of_stay
 from functions.shared.s3 import read
 
@@ -130,7 +131,7 @@ def write(
         return None
     document = {
         "date": day.isoformat(),
-        "written": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "written": iso(now),
         "confusion": confusion,
         "rows": rows,
     }

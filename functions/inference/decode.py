@@ -61,7 +61,8 @@ _COEFFICIENT_BYTES = 2
 _PNG_BITS = 8 * 200_000_000
 _MEMORY = 175_000_000  # leaves enough for the array that is handed on
 _WEBP_MEMORY = 204_000_000  # at its peak there is no such array yet; a phone's 4032x3024 fits
-# A few hundred kilobytes of lossless WebP can ask for Huffman tables of 700 MB. One of two canvases is never touched.
+# A few hundred kilobytes of lossless WebP can ask for Huffman tables of 700 MB. This limit counts both canvases,
+# although only one is ever written.
 _WEBP_ALLOCATED = 240_000_000
 _WORKING_PIXELS = 4_000_000  # of the array that is handed on
 _BAND_PIXELS = 1_000_000  # converted at a time
@@ -95,7 +96,7 @@ class Picture:
     decode_ms: float
 
 
-def decode(data: bytes, *, max_bytes: int = MAX_UPLOAD_BYTES, min_side: int = 448) -> Picture:
+def decode(data: bytes, *, min_side: int = 448) -> Picture:
     """Decode a JPEG, PNG or WebP file, of an animation the first frame.
 
     The pixels must be whole: a picture that its decoder only warns about is refused. Its metadata, and bytes before
@@ -103,7 +104,6 @@ def decode(data: bytes, *, max_bytes: int = MAX_UPLOAD_BYTES, min_side: int = 44
 
     Args:
         data: The file's bytes, from anyone.
-        max_bytes: The largest file that is accepted.
         min_side: A large picture is reduced by a whole factor, as far as both sides stay at least this long,
             and further where it would still have more than 4 megapixels.
 
@@ -111,8 +111,8 @@ def decode(data: bytes, *, max_bytes: int = MAX_UPLOAD_BYTES, min_side: int = 44
         InputError: The file cannot be scored; the detail says why.
     """
     started = time.perf_counter()
-    if len(data) > max_bytes:
-        detail = f"The picture has {len(data):,} bytes; at most {max_bytes:,} are accepted."
+    if len(data) > MAX_UPLOAD_BYTES:
+        detail = f"The picture has {len(data):,} bytes; at most {MAX_UPLOAD_BYTES:,} are accepted."
         raise InputError(TOO_LARGE, detail)
     data = without_front(data)
     file_format = accepted_format(data)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from functions.inference.prediction import PredictOptions
     from functions.inference.release import Release
 
-# Detections that are classified beyond `max_faces`; bounds the cost of a picture made so that they are refused.
+# An attacker can make a picture whose detections are all refused; this limits how many beyond `max_faces` are
+# classified.
 MAX_REFUSED: Final = 20
 MARGIN: Final = 0.45  # added on each side of a face, as a share of its width and height
 

@@ -10,14 +10,9 @@ import random
 from contextlib import suppress
 
 
-def renew() -> None:
-    """Seed Python's random generator."""
-    random.seed()
-
-
 def renew_after_restore() -> None:
-    """Register `renew` with Lambda's runtime; do nothing elsewhere."""
+    """Let Lambda's runtime seed Python's random generator after a restore; do nothing elsewhere."""
     with suppress(ImportError):  # the module exists only in Lambda's base image
         from snapshot_restore_py import register_after_restore  # noqa: PLC0415
 
-        register_after_restore(renew)
+        register_after_restore(random.seed)

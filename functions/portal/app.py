@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 from functions.portal import alerts, compliance, feedback, pages, store, uploads
 from functions.portal.settings import read_settings
 from functions.shared.api import Api
-from functions.shared.contract import MAX_UPLOAD_BYTES, report_key
+from functions.shared.contract import MAX_UPLOAD_BYTES, report_key, result_key
 from functions.shared.problem import NO_REPORT, NO_RESULT, NOT_FOUND, NOT_IN_TIME, InputError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def result() -> Response[str]:
     key = unquote(app.current_event.path_parameters["key"])  # a REST API does not decode it
     if why := uploads.why_no_result(key):
         return app.refuse(NO_RESULT, f"There will be no result for {key!r}. {why}")
-    found = uploads.find_result(key, settings.results_bucket)
+    found = store.read(settings.results_bucket, result_key(key))
     if found is None:
         detail = (
             f"There is no result for {key!r}. It appears within seconds to minutes after the upload. If it does "

@@ -1,4 +1,4 @@
-"""Uploads of pictures that are too large for the API: a presigned POST to S3, and the result that Batch writes."""
+"""Uploads of pictures that are too large for the API: a presigned POST to S3, and the keys of their results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class UploadRequest:
 
 
 @dataclass(frozen=True)
-class Upload:
+class PresignedUpload:
     """A presigned form that a client may POST to S3, with the picture as the last part, named `file`."""
 
     key: str
@@ -66,7 +66,7 @@ def parse(body: bytes) -> UploadRequest:
     return UploadRequest(media_type, read_source(fields.get("source")))
 
 
-def presign(request: UploadRequest, bucket: str) -> Upload:
+def presign(request: UploadRequest, bucket: str) -> PresignedUpload:
     """Presign the upload of one picture of this type, of at most `MAX_UPLOAD_BYTES`, into the bucket."""
     # Virtual-hosted URLs name the region. The global endpoint redirects, and a form POST does not survive that.
     s3 = store.s3(virtual_hosts=True)
@@ -85,7 +85,7 @@ def presign(request: UploadRequest, bucket: str) -> Upload:
         ],
         ExpiresIn=int(_EXPIRY.total_seconds()),
     )
-    return Upload(key, form["url"], form["fields"], now + _EXPIRY)
+    return PresignedUpload(key, form["url"], form["fields"], now + _EXPIRY)
 
 
 def why_no_result(key: str) -> str:
@@ -97,8 +97,3 @@ def why_no_result(key: str) -> str:
     if len(result_key(key).encode()) > MAX_KEY_BYTES:
         return f"The key with .json appended is longer than S3's limit of {MAX_KEY_BYTES:,} bytes."
     return ""
-
-
-def find_result(key: str, bucket: str) -> str | None:
-    """Return the JSON result that Batch wrote for an upload, or None if there is none yet."""
-    return store.read(bucket, result_key(key))

@@ -25,12 +25,10 @@ class StackState:
 
     Attributes:
         arn: ARN of the stack.
-        status: CloudFormation's status, for example UPDATE_COMPLETE.
         parameters: Values by parameter name.
     """
 
     arn: str
-    status: str
     parameters: Mapping[str, str]
 
 
@@ -65,7 +63,7 @@ def read_stack(name: str, cloudformation: Any) -> StackState:
     if status.endswith("_FAILED"):
         raise StuckError(f"{name} is in {status}: continue its rollback in CloudFormation's console")
     parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in found.get("Parameters", [])}
-    return StackState(found["StackId"], status, parameters)
+    return StackState(found["StackId"], parameters)
 
 
 def start_update(

@@ -1,7 +1,8 @@
-"""What the functions, training and the operator's commands agree on: labels, limits, sources and keys in S3."""
+"""What functions, training and the operator's commands agree on: labels, limits, sources, times and keys in S3."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from unicodedata import normalize
 
@@ -107,6 +108,11 @@ def compliance_key(day: date) -> str:
 def report_key(name: str, ending: str) -> str:
     """Return the key of a drift report; `latest` is the name of the newest."""
     return f"{DRIFT_REPORTS}{name}.{ending}"
+
+
+def iso(time: float) -> str:
+    """Return a Unix time as ISO 8601, UTC, to the second."""
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def alert_sort_key(started: str, alert_id: str = "") -> str:

@@ -25,11 +25,11 @@ import boto3
 import numpy as np
 
 from functions.alerts.alert import OPEN
-from functions.alerts.counts import BUCKET_SECONDS, Bucket, bucket_name, bucket_start, count_faces, count_keys
+from functions.alerts.counts import BUCKET_SECONDS, Bucket, bucket_start, count_faces, count_keys
 from functions.alerts.rules import DEFAULT, Rules, parse
 from functions.alerts.store import State, Store
 from functions.alerts.watch import Watch
-from functions.shared.contract import LABELS
+from functions.shared.contract import LABELS, iso
 from functions.shared.record import Record
 from infra.local.aws import moto_server
 from tests.alerts import ENVIRONMENT, START, create_table, delivery, line
@@ -253,7 +253,7 @@ def work(size: int) -> tuple[float, float, float, float]:
         app.store.count("gate", found["gate"], now)
     ((bucket,),) = (page["Items"] for page in pages())
     for start in range(now - 600, now - BUCKET_SECONDS, BUCKET_SECONDS):  # copies of this bucket
-        client.put_item(TableName=table, Item=bucket | {"sk": {"S": bucket_name(start)}})
+        client.put_item(TableName=table, Item=bucket | {"sk": {"S": iso(start)}})
     writes = reads = 0
     for second in range(DELIVERIES):
         event = delivery(lines(second))

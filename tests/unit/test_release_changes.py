@@ -14,7 +14,7 @@ NEW = "s3://models/models/2/#ab"
 
 
 def stack(**parameters):
-    return StackState("arn", "UPDATE_COMPLETE", parameters)
+    return StackState("arn", parameters)
 
 
 def test_the_previous_release_is_stored():

@@ -57,7 +57,6 @@ class Jpeg:
         width: In pixels, as stored.
         height: In pixels, as stored.
         sampling: Horizontal and vertical sampling factors of each component.
-        scans: The number of scans.
         buffered: Whether all coefficients must be kept until the last scan.
         orientation: The orientation by EXIF or XMP.
     """
@@ -67,7 +66,6 @@ class Jpeg:
     width: int
     height: int
     sampling: tuple[tuple[int, int], ...]
-    scans: int
     buffered: bool
     orientation: int
 
@@ -187,7 +185,6 @@ def parse(data: bytes) -> Jpeg:
         width,
         height,
         sampling,
-        state.scans,
         buffered=state.process in _PROGRESSIVE or state.first_scan != len(sampling),
         orientation=orientation(state.exif, state.xmp),
     )
