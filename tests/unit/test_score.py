@@ -140,12 +140,17 @@ class FindsUpright(Finds):
         return self.look(pixels)
 
 
-@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
-def test_a_picture_is_rotated_until_a_face_is_found(quarters: int) -> None:
+def upright_face() -> np.ndarray:
+    """The picture in which `FindsUpright` finds a face."""
     pixels = np.zeros((120, 160, 3), np.uint8)
     pixels[20:60, 30:50, 0] = 255
     pixels[25, 40, 1] = 255
-    sent = np.ascontiguousarray(np.rot90(pixels, quarters))
+    return pixels
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_picture_is_rotated_until_a_face_is_found(quarters: int) -> None:
+    sent = np.ascontiguousarray(np.rot90(upright_face(), quarters))
     height, width = sent.shape[:2]
     classifier = Thinks(MASK)
     prediction = ask(FindsUpright(), classifier, Picture(sent, 2 * width, 2 * height, 1.0))
@@ -156,6 +161,14 @@ def test_a_picture_is_rotated_until_a_face_is_found(quarters: int) -> None:
     assert (found == 255).all()
     assert found.size == (sent[..., 0] == 255).sum()
     assert [crop.shape for crop in classifier.seen] == [(76, 38, 3)]  # upright, with its margin
+
+
+@pytest.mark.parametrize(("quarters", "faces"), [(0, 1), (1, 0), (2, 0), (3, 0)])
+def test_a_face_in_a_rotated_picture_needs_a_higher_score(quarters: int, faces: int) -> None:
+    sent = np.ascontiguousarray(np.rot90(upright_face(), quarters))
+    picture = Picture(sent, sent.shape[1], sent.shape[0], 1.0)
+    classifier = Thinks(BARE, MASK, evidence=(-1.5, 0.0))  # the score of 0.9 becomes 0.67
+    assert len(ask(FindsUpright(), classifier, picture).faces) == faces
 
 
 def test_a_picture_without_a_face_is_not_rotated() -> None:
@@ -241,11 +254,8 @@ def test_a_picture_full_of_refused_detections_costs_little() -> None:
 
 
 def test_if_the_faces_of_a_rotated_picture_are_too_small_it_is_classified_upright() -> None:
-    pixels = np.zeros((120, 160, 3), np.uint8)
-    pixels[20:60, 30:50, 0] = 255
-    pixels[25, 40, 1] = 255
     classifier = Thinks(MASK)
-    sent = Picture(np.ascontiguousarray(np.rot90(pixels)), 120, 160, 1.0)
+    sent = Picture(np.ascontiguousarray(np.rot90(upright_face())), 120, 160, 1.0)
     prediction = ask(FindsUpright(), classifier, sent, min_face=50)
     assert (prediction.faces, prediction.rotated) == ((), 90)
     assert [seen.shape for seen in classifier.seen] == [(120, 160, 3)]
