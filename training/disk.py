@@ -46,6 +46,19 @@ def explain_full_disk() -> Iterator[None]:
         ) from error
 
 
+def require_apart(data: Path, out: Path) -> None:
+    """Check that neither folder contains the other, because a command that replaces `out` would delete `data`.
+
+    Raises:
+        TrainingError: They are the same folder, or one contains the other.
+    """
+    one, other = data.resolve(), out.resolve()
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise TrainingError(
+            f"{out} and the pictures in {data} are in one folder; choose another folder to write"
+        )
+
+
 def require_space(folder: Path, needed: int) -> None:
     """Check that the disk has enough space.
 

@@ -14,6 +14,7 @@ import hashlib
 import json
 import shutil
 import sys
+import tempfile
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from functions.shared.problem import InputError
 from training.candidate import open_serving
 from training.classifier.dataset import Dataset, Sample, find, load, require_labels, summary
 from training.classifier.evaluate import probabilities
-from training.disk import explain_full_disk, require_space
+from training.disk import explain_full_disk, require_apart, require_space
 from training.errors import TrainingError
 from training.gate import FEWEST
 from training.look_alikes import groups, thumbnail
@@ -182,24 +183,26 @@ def write(
     }
     frames = {scene.path: Path("frames", f"{scene.sha256}{scene.path.suffix.lower()}") for scene in scenes}
     require_space(out, sum(path.stat().st_size for path in crops | frames))
-    fresh = out.with_name(f"new-{out.name}")
-    shutil.rmtree(fresh, ignore_errors=True)
-    for source, target in (crops | frames).items():
-        (fresh / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, fresh / target)
-    _write_table(
-        fresh / "crops.csv",
-        ("file", "source", "original", *EDGES),
-        (
-            (crops[e.path], e.source, e.path.relative_to(data), *(e.face.box if e.face else ("",) * 4))
-            for e in (sample.example for sample in portraits)
-        ),
-    )
-    if scenes:
-        _write_scenes(fresh, scenes, frames)
-    (fresh / PREPARED).write_text(json.dumps(report, indent=1) + "\n")
-    shutil.rmtree(out, ignore_errors=True)
-    fresh.rename(out)
+    out = out.resolve()  # a link to a folder stays
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+        fresh = Path(temporary, out.name)
+        for source, target in (crops | frames).items():
+            (fresh / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, fresh / target)
+        _write_table(
+            fresh / "crops.csv",
+            ("file", "source", "original", *EDGES),
+            (
+                (crops[e.path], e.source, e.path.relative_to(data), *(e.face.box if e.face else ("",) * 4))
+                for e in (sample.example for sample in portraits)
+            ),
+        )
+        if scenes:
+            _write_scenes(fresh, scenes, frames)
+        (fresh / PREPARED).write_text(json.dumps(report, indent=1) + "\n")
+        shutil.rmtree(out, ignore_errors=True)
+        fresh.rename(out)
 
 
 def _write_scenes(folder: Path, scenes: Sequence[CheckedScene], frames: dict[Path, Path]) -> None:
@@ -242,8 +245,10 @@ def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None]
         echo: Called with each line of output.
 
     Raises:
-        TrainingError: The pictures are not enough for training, or the disk is too small.
+        TrainingError: The pictures are not enough for training, the disk is too small, `out` contains something
+            else, or one folder contains the other.
     """
+    require_apart(data, out)
     cleaned = clean(load(find(data)))
     scenes, unreadable_scenes, scenes_left_out = check_scenes(data)
     usable = {scene.path for scene in scenes}

@@ -20,7 +20,7 @@ import h5py
 import keras
 import numpy as np
 
-from training.disk import explain_full_disk, replacing
+from training.disk import explain_full_disk, replacing, require_apart
 from training.errors import TrainingError
 from training.files import STATE, file_sha256
 from training.recipe import PARAMS, read_recipe
@@ -311,6 +311,8 @@ def train_command(description: str, network: str, train: Callable[..., object]) 
 
     try:
         with explain_full_disk():
+            if options.replace:
+                require_apart(options.data, options.out)
             train(
                 options.data,
                 options.out,

@@ -282,6 +282,32 @@ def test_a_folder_of_something_else_is_not_overwritten(
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "my only copy"
 
 
+def test_folders_beside_the_output_are_kept(pictures: Path, tmp_path: Path, judge: Network) -> None:
+    data = pictures.rename(tmp_path / "new-out")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "new-linked").mkdir()
+    (tmp_path / "link").symlink_to("linked")
+    before = names(data)
+    for out in ("out", "link"):
+        prepare(data, tmp_path / out, judge, Told())
+        assert content(tmp_path / out) == content(data)
+    assert names(data) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"new-out", "out", "linked", "new-linked", "link"}
+
+
+@pytest.mark.parametrize("out", ["prepared", "prepared/clean", ".", "link"])
+def test_the_output_and_the_pictures_must_be_apart(
+    pictures: Path, tmp_path: Path, judge: Network, out: str
+) -> None:
+    prepare(pictures, tmp_path / "prepared", judge, Told())
+    (tmp_path / "link").symlink_to("prepared")
+    (tmp_path / PREPARED).touch()
+    before = names(tmp_path)
+    with pytest.raises(TrainingError, match="choose another folder to write"):
+        prepare(tmp_path / "prepared", tmp_path / out, judge, Told())
+    assert names(tmp_path) == before
+
+
 def test_a_data_set_that_does_not_fit_on_the_disk_is_refused_at_the_start(
     pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,6 +337,7 @@ def test_if_the_disk_fills_up_the_previous_output_is_kept(
     with pytest.raises(SystemExit):
         module.main()
     assert names(tmp_path / "out") == before
+    assert set(tmp_path.iterdir()) == {pictures, tmp_path / "out"}
 
 
 @pytest.mark.parametrize(

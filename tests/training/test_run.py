@@ -198,6 +198,16 @@ def test_the_option_to_replace_affects_only_a_different_run(uninterrupted: Path,
     assert (tmp_path / WEIGHTS).stat().st_mtime_ns == written
 
 
+def test_a_run_is_not_replaced_where_its_pictures_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(tmp_path / "pictures"), "--out", str(tmp_path), "--replace"]
+    monkeypatch.setattr("sys.argv", ["train", *arguments])
+    with pytest.raises(SystemExit):
+        module.train_command("", "classifier", lambda *_, **__: pytest.fail("it would delete the pictures"))
+    assert "choose another folder to write" in capsys.readouterr().err
+
+
 def test_an_invalid_state_is_reported(tmp_path: Path) -> None:
     (tmp_path / STATE).write_text('{"step": 3}')
     with pytest.raises(TrainingError, match="is not the state of a run"):
