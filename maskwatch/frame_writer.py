@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from maskwatch.draw import draw
+from maskwatch.frames import is_address
 from maskwatch.pictures import UsageError
 
 if TYPE_CHECKING:
@@ -29,18 +30,24 @@ _SHOWN: Final = ("came", "changed", "alert_on")  # events of people who are in t
 _QUALITY: Final = 90  # of a still
 
 
-def open_frame_writer(path: Path, stack: ExitStack) -> FrameWriter:
+def open_frame_writer(path: Path, source: str, stack: ExitStack) -> FrameWriter:
     """Return a function that writes frames to a video, if the file's ending is that of one, or stills to a folder.
 
     Args:
         path: The video or the folder.
+        source: What is watched.
         stack: Closes the video at its end.
 
     Raises:
-        UsageError: The path cannot be written, or looks like a file of another kind.
+        UsageError: The path cannot be written, looks like a file of another kind, is the watched video, or is in the
+            watched folder, whose stills would be scored, too.
     """
+    is_video = path.suffix.lower() in VIDEO_ENDINGS
+    places = (path,) if is_video else (path, *path.resolve().parents)
     try:
-        if path.suffix.lower() in VIDEO_ENDINGS:
+        if not is_address(source) and any(place.exists() and place.samefile(source) for place in places):
+            raise UsageError(f"--draw {path} would write into what is watched, {source}; choose another path")
+        if is_video:
             return _video(path, stack)
         if path.suffix and not path.is_dir():
             raise UsageError(

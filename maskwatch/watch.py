@@ -62,7 +62,7 @@ def watch(
     Raises:
         ApiError: The service refuses all frames, or was never reached.
         SourceError: The source has no frames.
-        UsageError: There is no such source, or `draw_to` cannot be written.
+        UsageError: There is no such source, or `draw_to` cannot be written or is part of it.
     """
     every = is_video(source) and speed is None  # whether no frame may be skipped
     interval = _MIN_INTERVAL if every else 1 / (rate * (speed or 1))
@@ -71,7 +71,7 @@ def watch(
         stack.enter_context(suppress(KeyboardInterrupt))
         with waiting():
             frames = stack.enter_context(closing(frames_of(source, rate, speed, Flag())))
-        draw = open_frame_writer(draw_to, stack) if draw_to else None
+        draw = open_frame_writer(draw_to, source, stack) if draw_to else None
         watcher = _Watcher(
             client, waiting, name, 1 / rate, math.inf if every else MAX_WAIT, alert_after, draw
         )

@@ -291,16 +291,17 @@ def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_sec
         (["text.mp4", "--alert-after", "inf"], 2, "'inf' is not a number above 0"),
         ([".", "--draw", "nowhere/video.mp4"], 2, "nowhere/video.mp4 cannot be written: No such file"),
         (
-            [".", "--draw", "x.avi"],
+            ["empty", "--draw", "x.avi"],
             2,
             "--draw writes .mp4 or .mkv, or stills into a folder; x.avi is neither",
         ),
-        ([".", "--draw", "text.mp4/stills"], 2, "text.mp4/stills cannot be written: Not a directory"),
+        (["empty", "--draw", "text.mp4/stills"], 2, "text.mp4/stills cannot be written: Not a directory"),
     ],
 )
 def test_an_error_is_reported_in_one_line(run, service, tmp_path, monkeypatch, arguments, status, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty").mkdir()
 
     got, events, err = run(*arguments)
 
@@ -400,6 +401,37 @@ def test_events_are_drawn_as_stills(run, service, ten_seconds, tmp_path):
 
     names = sorted(file.name.split("-", 1)[1] for file in (tmp_path / "stills").iterdir())
     assert names == ["came-1.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("source", "draw_to"),
+    [
+        ("a.mp4", "a.mp4"),
+        ("a.mp4", "folder/../a.mp4"),
+        ("link.mp4", "a.mp4"),
+        ("a.mp4", "link.mp4"),
+        ("a.mp4", "hard.mkv"),
+        ("folder", "folder"),
+        ("folder", "folder/seen/today"),
+        ("folder", "linked/seen"),
+        ("linked", "folder"),
+    ],
+)
+def test_what_is_watched_is_not_drawn_over(run, service, ten_seconds, tmp_path, monkeypatch, source, draw_to):
+    monkeypatch.chdir(tmp_path)
+    recording = ten_seconds.read_bytes()
+    (tmp_path / "a.mp4").write_bytes(recording)
+    (tmp_path / "hard.mkv").hardlink_to("a.mp4")
+    (tmp_path / "link.mp4").symlink_to("a.mp4")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "linked").symlink_to("folder")
+
+    status, _, err = run(source, "--draw", draw_to)
+
+    assert (status, service.asked) == (2, [])
+    assert f"--draw {draw_to} would write into what is watched, {source}" in err
+    assert (tmp_path / "a.mp4").read_bytes() == recording
+    assert not any((tmp_path / "folder").iterdir())
 
 
 def test_events_are_printed_even_if_the_disk_is_full(run, ten_seconds, monkeypatch, tmp_path):
