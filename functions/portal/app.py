@@ -119,7 +119,8 @@ def show_compliance() -> Response[str]:
     text = compliance.as_text(compliance.find(selection, settings.insights_bucket, now), selection.form)
     if selection.form == "json":
         return app.respond(200, text, "application/json")
-    name = f"compliance-{selection.first:%Y-%m-%d}-{selection.last:%Y-%m-%d}.csv"
+    first, last = (hour.astimezone(selection.zone) for hour in (selection.first, selection.last))
+    name = f"compliance-{first:%Y-%m-%d}-{last:%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return app.respond(200, text, "text/csv; charset=utf-8", headers)
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DEFAULT_RANGE: Final = timedelta(days=6)  # before the last day
+_HOUR: Final = timedelta(hours=1)
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _DAY: Final = re.compile("[12][0-9]{3}-[0-9]{2}-[0-9]{2}")  # far from the ends of the calendar
 
 
@@ -52,9 +54,15 @@ def _moment(text: str, zone: tzinfo, *, end: bool = False) -> datetime:
     if _DAY.fullmatch(text):
         # Added in local time, since a day may have 23 or 25 hours.
         midnight = moment.replace(tzinfo=zone) + timedelta(days=int(end))
-        midnight = midnight.astimezone(UTC).replace(minute=0)
-        return midnight - timedelta(hours=1) if end else midnight
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if moment != moment.replace(minute=0, second=0, microsecond=0):
+        return _next_hour(midnight) - int(end) * _HOUR
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    hour = _next_hour(moment)
+    if hour != moment and (moment.minute or moment.second or moment.microsecond):
         raise ValueError(text)
-    return moment
+    return hour
+
+
+def _next_hour(moment: datetime) -> datetime:
+    """Return the first whole hour, UTC, from a moment on: an hour belongs to the day of its first minute."""
+    moment = moment.astimezone(UTC)
+    return moment + (_EPOCH - moment) % _HOUR

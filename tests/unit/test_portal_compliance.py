@@ -3,11 +3,12 @@
 import csv
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from functions.portal.compliance import parse
 from tests.make_events import CONTEXT, api_event, sample_event
 
 SHARES = ("share_mask", "share_no_mask", "share_incorrect", "share_uncertain")
@@ -174,6 +175,45 @@ def test_a_day_on_which_clocks_change_has_23_or_25_hours(found, write, day, hour
     assert row["pictures"] == hours
 
 
+QUARTERS = ["Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Chatham"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Africa/Cairo", "America/Havana", *QUARTERS])
+def test_in_every_time_zone_days_are_the_requested_ones_without_gaps(zone):
+    """Clocks change at midnight in Cairo and by half an hour on Lord Howe Island."""
+    next_hour = None
+    for number in range(366):
+        day = f"{date(2026, 1, 1) + timedelta(days=number)}"
+        selection = parse({"from": day, "to": day, "tz": zone}, "", datetime.now(UTC))
+        first, last = selection.first, selection.last
+        assert {f"{hour.astimezone(selection.zone):%Y-%m-%d}" for hour in (first, last)} == {day}
+        assert next_hour in {None, first}
+        next_hour = last + timedelta(hours=1)
+
+
+def test_rows_of_a_zone_with_half_hours_are_whole_days_and_can_be_requested_again(found, write):
+    for day in range(15, 20):
+        write(f"2026-11-{day}", [(hour, "", 1, (1, 0, 0, 0)) for hour in range(24)])
+
+    rows = found(from_="2026-11-16", to="2026-11-17", tz="Asia/Kolkata")["rows"]
+    assert [(row["time"], row["pictures"]) for row in rows] == [
+        ("2026-11-16T00:00:00+05:30", 24),
+        ("2026-11-17T00:00:00+05:30", 24),
+    ]
+    again = found(from_=rows[0]["time"], to="2026-11-17", tz="Asia/Kolkata")
+    assert again["rows"] == rows
+    assert found(from_="2026-11-16T00:00:00+05:45", to="2026-11-17")["from"] == "2026-11-15T19:00:00Z"
+    assert found(from_="2026-11-16T00:30:00+05:30", to="2026-11-17")["from"] == "2026-11-15T19:00:00Z"
+
+
+@pytest.mark.parametrize(("first", "by"), [("2025-11-22", "day"), ("2026-10-23", "hour")])
+@pytest.mark.parametrize("zone", QUARTERS)
+def test_the_longest_range_is_as_long_in_zones_with_parts_of_hours(first, by, zone):
+    query = {"from": first, "to": "2026-11-22", "by": by, "tz": zone}
+    selection = parse(query, "", datetime.now(UTC))
+    assert f"{selection.first.astimezone(selection.zone):%Y-%m-%d}" == first
+
+
 @pytest.mark.parametrize("name", ["Berlin", "../etc/passwd", "Europe/", "", "x" * 500, "\0"])
 @pytest.mark.usefixtures("insights")
 def test_an_unknown_time_zone_is_refused(ask, name):
@@ -289,6 +329,8 @@ def test_hours_are_accepted_in_the_formats_of_browsers_and_databases(found, hour
         ({"to": "2026-02-30"}, "must be days"),
         ({"to": "2026-11-22T24"}, "must be days"),
         ({"to": "2026-11-22T09:30"}, "must be days"),
+        ({"to": "2026-11-22T09:30:00+05:45"}, "must be days"),
+        ({"to": "2026-11-22T09:00:01+05:30"}, "must be days"),
         ({"to": "20261122"}, "must be days"),
         ({"to": "2026-11-22Z"}, "must be days"),
         ({"to": "٢٠٢٦-11-22"}, "must be days"),
@@ -384,6 +426,15 @@ def test_the_csv_has_the_rows_of_the_json(ask, found, write):
     assert answer["multiValueHeaders"]["Content-Disposition"] == [
         'attachment; filename="compliance-2026-11-20-2026-11-20.csv"'
     ]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
+@pytest.mark.usefixtures("insights")
+def test_the_name_of_the_csv_has_the_requested_days(ask, zone):
+    answer = ask(from_="2026-11-20", to="2026-11-21", tz=zone, format="csv")
+
+    (name,) = answer["multiValueHeaders"]["Content-Disposition"]
+    assert name == 'attachment; filename="compliance-2026-11-20-2026-11-21.csv"'
 
 
 @pytest.mark.parametrize(
