@@ -8,9 +8,7 @@ client's picture. The release's manifest contains its SHA-256.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,30 +19,17 @@ from functions.drift.features import to_sample
 from functions.inference.decode import decode
 from functions.inference.prediction import PredictOptions
 from functions.inference.record import to_record
-from functions.inference.release import ReleaseError, load_release
+from functions.inference.release import load_release
 from functions.inference.score import Models, load_models, score
 from functions.shared.problem import InputError
 from functions.shared.release_files import BASELINE, MANIFEST
 from training.classifier.dataset import find, load
+from training.disk import reported
 from training.errors import TrainingError
+from training.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-@dataclass(frozen=True)
-class File:
-    """A picture as a client would send it.
-
-    Attributes:
-        path: The file.
-        source: Its source.
-        label: The label of a portrait; empty for a scene.
-    """
-
-    path: Path
-    source: str
-    label: str
 
 
 def write_baseline(data: Path, release: Path) -> Path:
@@ -55,8 +40,8 @@ def write_baseline(data: Path, release: Path) -> Path:
         TrainingError: There are too few pictures.
     """
     models = load_models(load_release(release), threads=1)
-    files = tqdm(pictures(data, "val"), "scoring", unit=" pictures")
-    records = [record for file in files if (record := record_of(file.path.read_bytes(), models))]
+    paths = tqdm(pictures(data, "val"), "scoring", unit=" pictures")
+    records = [record for path in paths if (record := record_of(path.read_bytes(), models))]
     try:
         baseline = build(models.version, [{"validation": to_sample(records)}])
     except ValueError as error:
@@ -64,23 +49,18 @@ def write_baseline(data: Path, release: Path) -> Path:
     path = release / BASELINE
     path.write_text(baseline.to_json() + "\n")
     manifest = json.loads((release / MANIFEST).read_text())
-    manifest["files"][BASELINE] = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest["files"][BASELINE] = file_sha256(path)
     (release / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     load_release(release)
     return path
 
 
-def pictures(data: Path, split: str) -> list[File]:
+def pictures(data: Path, split: str) -> list[Path]:
     """List the portraits and scenes of a split; see `training.classifier.dataset` for the forms of the folder."""
     examples = find(data)
     if any(not example.split for example in examples):  # a flat folder, which is split by content
         examples = [loaded.example for loaded in load(examples).samples]
-    found = {
-        example.path: File(example.path, example.source, "" if example.in_scene else example.label)
-        for example in examples
-        if example.split == split
-    }
-    return list(found.values())
+    return list(dict.fromkeys(example.path for example in examples if example.split == split))
 
 
 def record_of(file: bytes, models: Models) -> Mapping[str, Any] | None:
@@ -99,10 +79,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--release", type=Path, required=True, help="folder of the release")
     options = parser.parse_args()
-    try:
+    with reported(parser):
         path = write_baseline(options.data, options.release)
-    except (TrainingError, ReleaseError) as error:
-        parser.error(str(error))
     print(f"{path}: {path.stat().st_size:,} bytes")
 
 

@@ -1,4 +1,4 @@
-"""Atomic writes, and checks for a full disk."""
+"""Atomic writes, checks for a full disk, and the report of errors that end a command."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from functions.inference.release import ReleaseError
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -44,6 +46,16 @@ def explain_full_disk() -> Iterator[None]:
         raise TrainingError(
             "the disk is full; make room, then run the same command again to resume"
         ) from error
+
+
+@contextmanager
+def reported(parser: ArgumentParser) -> Iterator[None]:
+    """End the command with the reason if it fails: a TrainingError, a ReleaseError or a full disk."""
+    try:
+        with explain_full_disk():
+            yield
+    except (TrainingError, ReleaseError) as error:
+        parser.error(str(error))
 
 
 def require_apart(data: Path, out: Path) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from functions.inference.fetch import open_release
-from functions.inference.release import ReleaseError
 from functions.shared.release_files import MANIFEST
 from training.baseline import write_baseline
 from training.candidate import candidate_release, open_serving
@@ -23,7 +22,7 @@ from training.classifier import gate as classifier_gate
 from training.classifier.evaluate import evaluate_run
 from training.detector import evaluate as detector_evaluate
 from training.detector import gate as detector_gate
-from training.disk import explain_full_disk
+from training.disk import reported
 from training.errors import TrainingError
 from training.files import GATE, METRICS, REPORT, file_sha256
 from training.gate import SERVING_HELP, as_text
@@ -134,20 +133,15 @@ def main() -> None:
     )
     parser.add_argument("--report", type=Path, help="folder to copy the report and gate.json to")
     options = parser.parse_args()
-    try:
-        with explain_full_disk():
-            run, detector = (
-                folder and unpacked(folder, folder.with_name(f"unpacked-{folder.name}"))
-                for folder in (options.run, options.detector)
-            )
-            serving = open_serving(options.serving)
-            verdict = judge(
-                options.data, run, detector, serving, options.out, options.version, options.reference
-            )
-            if options.report:
-                copy_report(run, detector, verdict, options.report)
-    except (TrainingError, ReleaseError) as error:
-        parser.error(str(error))
+    with reported(parser):
+        run, detector = (
+            folder and unpacked(folder, folder.with_name(f"unpacked-{folder.name}"))
+            for folder in (options.run, options.detector)
+        )
+        serving = open_serving(options.serving)
+        verdict = judge(options.data, run, detector, serving, options.out, options.version, options.reference)
+        if options.report:
+            copy_report(run, detector, verdict, options.report)
     print(f"{'passed' if verdict['passed'] else 'refused'}: {verdict['reason']}")
 
 

@@ -22,13 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.inference.decode import decode
-from functions.inference.release import ReleaseError
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
 from training.candidate import open_serving
 from training.classifier.dataset import Dataset, Sample, find, load, require_labels, summary
 from training.classifier.evaluate import probabilities
-from training.disk import explain_full_disk, require_apart, require_space
+from training.disk import reported, require_apart, require_space
 from training.errors import TrainingError
 from training.gate import FEWEST
 from training.look_alikes import groups, thumbnail
@@ -319,11 +318,8 @@ def main() -> None:
         "--serving", default="", help="release whose classifier finds doubtful labels: a folder or s3://…"
     )
     options = parser.parse_args()
-    try:
-        with explain_full_disk():
-            prepare(options.data, options.out, open_serving(options.serving).classifier)
-    except (TrainingError, ReleaseError) as error:
-        parser.error(str(error))
+    with reported(parser):
+        prepare(options.data, options.out, open_serving(options.serving).classifier)
     print(f"prepared: {options.out}", file=sys.stderr)
 
 

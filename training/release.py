@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.inference.release import SMALL_CLASSIFIER, Release, ReleaseError, load_release
+from functions.inference.release import SMALL_CLASSIFIER, Release, load_release
 from functions.shared.contract import LABELS
 from functions.shared.release_files import BASELINE, MANIFEST
 from training.candidate import candidate_release, open_serving
 from training.commit import git_commit
+from training.disk import reported
 from training.errors import TrainingError
 from training.files import (
     CLASSIFIER_WEIGHTS,
@@ -179,7 +180,7 @@ def main() -> None:
     parser.add_argument("--serving", default="", help=SERVING_HELP)
     parser.add_argument("--despite", default="", help="release although the gate refused; give the reason")
     options = parser.parse_args()
-    try:
+    with reported(parser):
         release = write_release(
             options.out,
             options.version,
@@ -188,8 +189,6 @@ def main() -> None:
             options.detector,
             options.despite,
         )
-    except (TrainingError, ReleaseError) as error:
-        parser.error(str(error))
     print(f"release {release.version} in {options.out}")
 
 

@@ -20,7 +20,7 @@ import h5py
 import keras
 import numpy as np
 
-from training.disk import explain_full_disk, replacing, require_apart
+from training.disk import replacing, reported, require_apart
 from training.errors import TrainingError
 from training.files import STATE, file_sha256
 from training.recipe import PARAMS, read_recipe
@@ -309,21 +309,18 @@ def train_command(description: str, network: str, train: Callable[..., object]) 
     options = parser.parse_args()
     from training.tracking import track_if_possible  # noqa: PLC0415 -- MLflow is slow to import
 
-    try:
-        with explain_full_disk():
-            if options.replace:
-                require_apart(options.data, options.out)
-            train(
-                options.data,
-                options.out,
-                read_recipe(options.params, network, "release" if options.start else "imagenet"),
-                backbone=options.backbone,
-                start=options.start,
-                replace=options.replace,
-                after_epoch=track_if_possible,
-            )
-    except TrainingError as error:
-        parser.error(str(error))
+    with reported(parser):
+        if options.replace:
+            require_apart(options.data, options.out)
+        train(
+            options.data,
+            options.out,
+            read_recipe(options.params, network, "release" if options.start else "imagenet"),
+            backbone=options.backbone,
+            start=options.start,
+            replace=options.replace,
+            after_epoch=track_if_possible,
+        )
 
 
 def convert_command(description: str, convert: Callable[..., object], **folders: str) -> None:
@@ -340,8 +337,5 @@ def convert_command(description: str, convert: Callable[..., object], **folders:
     for name, text in folders.items():
         parser.add_argument(f"--{name}", type=Path, help=text)
     options = vars(parser.parse_args())
-    try:
-        with explain_full_disk():
-            print(json.dumps(convert(options.pop("data"), options.pop("run"), **options), indent=1))
-    except TrainingError as error:
-        parser.error(str(error))
+    with reported(parser):
+        print(json.dumps(convert(options.pop("data"), options.pop("run"), **options), indent=1))

@@ -29,7 +29,7 @@ from training.classifier.evaluate import actual_classes
 from training.detector.evaluate import finder
 from training.detector.metrics import FOUND, NONE, assign, match
 from training.detector.scenes import MIN_FACE, UNLABELLED, load_scenes, to_find
-from training.errors import TrainingError
+from training.disk import reported
 from training.files import SERVED
 from training.metrics import precision_recall_f1
 
@@ -151,11 +151,9 @@ def main() -> None:
         "--aizoo", type=Path, help="face_mask_detection.tflite, to compare with other detectors"
     )
     options = parser.parse_args()
-    try:
+    with reported(parser):
         result = judge_served(options.data, options.release, options.split, options.hands, options.aizoo)
-    except TrainingError as error:
-        parser.error(str(error))
-    (options.out / SERVED).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        (options.out / SERVED).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

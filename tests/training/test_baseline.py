@@ -47,7 +47,7 @@ def without_baseline(folder: Path) -> Path:
 def served(many: Path) -> list[dict]:
     """The records of serving for all validation pictures."""
     models = load_models(open_release(""), threads=1)
-    return [record_of(file.path.read_bytes(), models) for file in pictures(many, "val")]
+    return [record_of(path.read_bytes(), models) for path in pictures(many, "val")]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_its_figures_are_those_of_serving_on_the_validation_pictures(
 
 
 def test_only_validation_pictures_count_in_any_form_of_the_folder(many: Path, tmp_path: Path) -> None:
-    assert {file.path.parts[-3] for file in pictures(many, "val") if file.label} == {"val"}
+    assert {path.parts[-3] for path in pictures(many, "val") if "crops" in path.parts} == {"val"}
     write_crops(tmp_path / "in splits", {"train": 30})
     (tmp_path / "in splits" / "train").rename(tmp_path / "flat")
     assert 0 < len(pictures(tmp_path / "flat", "val")) < 45

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from functions.inference.decode import decode
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
+from training.disk import reported
 from training.errors import TrainingError
 from training.look_alikes import groups
 from training.tables import SPLITS, boxes_in, crop_box, read_crops, read_scenes
@@ -272,10 +273,8 @@ def main() -> None:
     """Print the summary of a data folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    try:
+    with reported(parser):
         print(summary(load(find(parser.parse_args().folder))))
-    except TrainingError as error:
-        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ from tqdm import tqdm
 from functions.inference.classify import Classifier, resize
 from functions.inference.fetch import open_release
 from functions.inference.image_statistics import image_statistics
-from functions.inference.release import ReleaseError
 from functions.shared.contract import LABELS
 from training.candidate import answer, candidate_release, served_figures
 from training.classifier.dataset import find, load
+from training.disk import reported
 from training.errors import TrainingError
 from training.files import METRICS, MISTAKES, PREDICTIONS, SCORES
 from training.metrics import (
@@ -303,7 +303,7 @@ def main() -> None:
     parser.add_argument("--detector", type=Path, help="folder of a detector's run, released together")
     parser.add_argument("--release", default="", help="evaluate this release instead of the run")
     options = parser.parse_args()
-    try:
+    with reported(parser):
         if options.release:
             release = open_release(options.release)
         else:
@@ -311,8 +311,6 @@ def main() -> None:
                 candidate_release(open_release(""), options.run, options.detector), version="unreleased"
             )
         metrics = evaluate_run(options.run, options.data, release)
-    except (TrainingError, ReleaseError) as error:
-        parser.error(str(error))
     print(json.dumps(metrics["overall"], indent=1))
 
 

@@ -23,7 +23,7 @@ from training.classifier.convert import calibrate, calibrated
 from training.classifier.dataset import Dataset, find, load
 from training.classifier.evaluate import actual_classes
 from training.classifier.train import one_hot, predict_logits, train
-from training.disk import explain_full_disk
+from training.disk import reported
 from training.errors import TrainingError
 from training.files import LEAVE_ONE_OUT
 from training.metrics import figures, softmax
@@ -96,13 +96,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.folds is not None and options.folds < 2:
         parser.error("--folds: at least 2, or nothing would be left to train with")
-    try:
-        with explain_full_disk():
-            recipe = read_recipe(options.params, "leave_one_out", "imagenet")
-            dataset = load(find(options.data))
-            answer = leave_one_out(dataset, options.out, recipe, options.backbone, options.folds)
-    except TrainingError as error:
-        parser.error(str(error))
+    with reported(parser):
+        recipe = read_recipe(options.params, "leave_one_out", "imagenet")
+        dataset = load(find(options.data))
+        answer = leave_one_out(dataset, options.out, recipe, options.backbone, options.folds)
     print(json.dumps(answer["mean"]))
 
 

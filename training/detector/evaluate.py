@@ -40,6 +40,7 @@ from training.detector.metrics import (
     served_in,
 )
 from training.detector.scenes import MIN_FACE, UNLABELLED, fingerprint, load_scenes, sides, to_find
+from training.disk import reported
 from training.errors import TrainingError
 from training.files import METRICS
 
@@ -335,11 +336,9 @@ def main() -> None:
         help="release whose classifier confirms and labels the faces; default: the one in the image",
     )
     options = parser.parse_args()
-    try:
+    with reported(parser):
         release = candidate_release(open_release(options.release), None, options.run)
         result = evaluate_run(options.run, options.data, release)
-    except TrainingError as error:
-        parser.error(str(error))
     print(json.dumps(result, indent=1))
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from functions.inference.decode import decode
 from functions.shared.problem import InputError
-from training.errors import TrainingError
+from training.disk import reported
 from training.tables import EDGES, read_crops
 
 if TYPE_CHECKING:
@@ -77,13 +77,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with crops.csv")
     parser.add_argument("--out", type=Path, required=True, help="the table to write")
     options = parser.parse_args()
-    try:
+    with reported(parser):
         rows = read_crops(options.data)
         if not rows:
             parser.error(f"there is no crops.csv with pictures in {options.data}")
         boxes = find_faces(options.data, [file for file in rows if rows[file].cells.get("split") != "test"])
-    except TrainingError as error:
-        parser.error(str(error))
     columns = [name for name in next(iter(rows.values())).cells if name not in EDGES]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("w", newline="") as lines:
