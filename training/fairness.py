@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from functions.inference.decode import decode
 from functions.inference.detect import Detections
-from functions.inference.prediction import PredictOptions
+from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.inference.score import score
 from training.detector.metrics import NONE, assign
 from training.metrics import wilson_interval
+from training.tables import EDGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,10 +51,8 @@ def scenes(folder: Path, models: Models) -> dict[str, Any]:
         rows[row["file"]].append(row)
     outcomes = []
     for file, some in tqdm(rows.items(), desc="scoring", unit=" scenes"):
-        prediction = score(decode((folder / file).read_bytes()), models, PredictOptions(max_faces=400))
-        boxes = np.array(
-            [[float(row[edge]) for edge in ("xmin", "ymin", "xmax", "ymax")] for row in some], np.float32
-        )
+        prediction = score(decode((folder / file).read_bytes()), models, PredictOptions(max_faces=MAX_FACES))
+        boxes = np.array([[float(row[edge]) for edge in EDGES] for row in some], np.float32)
         numbers = assign(detections(prediction.faces), boxes, np.ones(len(some), bool), SAME)
         labels = {
             number: face.classification.label

@@ -3,7 +3,7 @@
 Both score the same test pictures; each figure's difference gets a paired 95% bootstrap interval. A candidate passes
 if
 
-- each overall figure is shown to lose less than `MARGIN`: the lower end of its interval lies above -`MARGIN` (a
+- each overall figure is shown to lose less than `MAX_LOSS`: the lower end of its interval lies above -`MAX_LOSS` (a
   non-inferiority test), so that nothing passes on a test set that is too small to tell;
 - the same holds against the release in the inference image, the floor, so that small losses do not add up;
 - no interval of a class, source or slice lies wholly on the worse side. These are corrected for their number
@@ -13,7 +13,7 @@ if
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ALPHA: Final = 0.05
-MARGIN: Final = 0.02  # largest loss of an overall figure
+MAX_LOSS: Final = 0.02  # largest loss of an overall figure
 FEWEST: Final = 25  # pictures; with fewer, a bootstrap interval is too narrow to decide by
 SERVING_HELP: Final = (
     "release to compare with: a folder, s3://… or stack:NAME; default: the one in the inference image"
@@ -89,7 +89,7 @@ def comparison(
 
 def against_floor(comparisons: Iterable[Comparison]) -> list[Comparison]:
     """Return comparisons with the floor, named as such."""
-    return [Comparison(**{**asdict(one), "figure": f"floor {one.figure}"}) for one in comparisons]
+    return [replace(one, figure=f"floor {one.figure}") for one in comparisons]
 
 
 def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[
             for one in not_shown
         )
         reason = (
-            f"not shown to lose less than {100 * MARGIN:g} points: {intervals}{_pictures_needed(not_shown)}"
+            f"not shown to lose less than {100 * MAX_LOSS:g} points: {intervals}{_pictures_needed(not_shown)}"
         )
     else:
         reason = "nowhere worse than what serves"
@@ -134,7 +134,7 @@ def _pictures_needed(not_shown: Sequence[Comparison]) -> str:
     """Return a sentence on the test set that would decide, since intervals shrink with the root of its size."""
     needed = 0
     for one in not_shown:
-        room = one.candidate - one.serving + MARGIN
+        room = one.candidate - one.serving + MAX_LOSS
         if room <= 0:
             return ""
         needed = max(needed, math.ceil(one.n * ((one.high - one.low) / 2 / room) ** 2))

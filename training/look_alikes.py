@@ -24,7 +24,8 @@ def difference_hash(pixels: NDArray[np.uint8]) -> int:
 def groups(pictures: Sequence[NDArray[np.uint8]]) -> list[int]:
     """Return the group of each picture, RGB (H, W, 3), as the lowest hash in it.
 
-    Pictures within `NEAR` bits of each other, as they are or mirrored, belong to one group, and so do theirs.
+    Pictures within `NEAR` bits of each other, as they are or mirrored, belong to one group.
+    Groups that share a picture are one group.
     """
     own = [difference_hash(pixels) for pixels in pictures]
     mirrored = [difference_hash(pixels[:, ::-1]) for pixels in pictures]

@@ -18,8 +18,7 @@ from functions.inference.detect import Detections, non_maximum_suppression
 from functions.inference.interpreter import Runner
 from functions.inference.release import Network
 from training.detector.evaluate import FALSE_PER_PICTURE
-from training.detector.metrics import average_precision, match, recall_at
-from training.detector.scenes import MIN_FACE, to_find
+from training.detector.metrics import average_precision, match_scenes, recall_at
 from training.detector.teacher import CENTERFACE_SHIFTS
 
 if TYPE_CHECKING:
@@ -106,11 +105,10 @@ def shifted(found: Detections, shifts: tuple[float, float, float, float]) -> Det
 
 def compare(finders: dict[str, Finder], scenes: Sequence[Scene]) -> dict[str, Any]:
     """Return each detector's recall at 0.1 false detections a scene and its average precision, at an IoU of 0.5."""
-    boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
     result = {}
     for name, find in finders.items():
         found = [find(scene.pixels) for scene in tqdm(scenes, desc=name, unit="scene")]
-        matches = match(found, boxes, sought, MIN_FACE)
+        matches = match_scenes(found, scenes)
         result[name] = {
             "faces": int(matches.faces.sum()),
             "recall_at_0.1_false": recall_at(matches, FALSE_PER_PICTURE)[0],

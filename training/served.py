@@ -27,8 +27,8 @@ from training.candidate import answer, served_figures
 from training.classifier.dataset import find, load
 from training.classifier.evaluate import actual_classes
 from training.detector.evaluate import finder
-from training.detector.metrics import FOUND, NONE, assign, match
-from training.detector.scenes import MIN_FACE, UNLABELLED, load_scenes, to_find
+from training.detector.metrics import NONE, assign, match_scenes
+from training.detector.scenes import UNLABELLED, load_scenes, to_find
 from training.disk import reported
 from training.files import SERVED
 from training.metrics import precision_recall_f1
@@ -72,7 +72,7 @@ def scene_figures(scenes: Sequence[Scene], models: Models) -> dict[str, Any]:
             if face != NONE and to_find(scene)[face] and scene.labels[face] != UNLABELLED:
                 predicted = LABELS.index(prediction.faces[number].classification.label)
                 confusion[scene.labels[face], predicted] += 1
-    matches = match(every, [s.boxes for s in scenes], [to_find(s) for s in scenes], MIN_FACE, FOUND)
+    matches = match_scenes(every, scenes)
     precision, recall, f1 = precision_recall_f1(confusion)
     return {
         "scenes": len(scenes),

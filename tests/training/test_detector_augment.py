@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.detector.augment import SMALLEST, CutFace, Faces, Material, compose
+from training.detector.augment import SMALLEST, Faces, Material, compose
 from training.detector.scenes import Scene
 
 BLUE = (0, 0, 255)
@@ -30,7 +30,7 @@ CHANCES = np.array([0.5, 1.0])
 
 
 def drawn(
-    seed: int, cut_faces: tuple[CutFace, ...] = (), portraits: tuple[Scene, ...] = ()
+    seed: int, cut_faces: tuple[np.ndarray, ...] = (), portraits: tuple[Scene, ...] = ()
 ) -> tuple[np.ndarray, Faces]:
     material = Material(SCENES, CHANCES, portraits, cut_faces)
     return compose(material, SIZE, 0.0, np.random.default_rng(seed))
@@ -80,7 +80,7 @@ def test_faces_have_every_size() -> None:
 
 
 def test_pasted_faces_have_boxes_and_cover_no_other_face() -> None:
-    face = CutFace(np.full((50, 40, 3), BLUE, np.uint8))
+    face = np.full((50, 40, 3), BLUE, np.uint8)
     more = sum(len(drawn(seed, (face,))[1].boxes) for seed in range(100))
     assert more > sum(len(drawn(seed)[1].boxes) for seed in range(100)) + 20
 

@@ -58,13 +58,13 @@ def test_nothing_to_find_and_nothing_found() -> None:
     none = np.zeros(0, bool)
     assert assign(found(), boxes(FACE), np.array([True])).tolist() == []
     assert assign(found(FACE), boxes(), none).tolist() == [NONE]
-    assert average_precision(match([found()], [boxes()], [none], 5)) == 0
-    assert recall_at(match([found()], [boxes()], [none], 5), 0.1)[0] == 0
+    assert average_precision(match([found()], [boxes()], [none])) == 0
+    assert recall_at(match([found()], [boxes()], [none]), 0.1)[0] == 0
 
 
 def test_small_and_ignored_faces_do_not_count() -> None:
     tiny = (80.0, 80.0, 83.0, 83.0)
-    result = match([found(FACE, AWAY, tiny)], [boxes(FACE, AWAY)], [np.array([True, False])], min_side=5)
+    result = match([found(FACE, AWAY, tiny)], [boxes(FACE, AWAY)], [np.array([True, False])])
     assert result.right.tolist() == [True]
     assert result.faces.tolist() == [1]
 
@@ -102,7 +102,7 @@ def test_detections_in_an_ignored_region_do_not_count() -> None:
         np.array([[10, 10, 40, 40], [50, 50, 90, 90], [200, 0, 240, 40], [300, 0, 340, 40]], np.float32),
         np.array([0.9, 0.8, 0.7, 0.6], np.float32),
     )
-    result = match([inside], [boxes], [sought], 24)
+    result = match([inside], [boxes], [sought])
     assert (result.right.tolist(), result.faces.tolist()) == ([True, False], [1])
 
 
@@ -117,11 +117,11 @@ def test_the_weighted_bootstrap_equals_matching_the_drawn_scenes_again() -> None
         shown = shown.reshape(-1, 4).astype(np.float32)
         shown[:, 2:] = np.maximum(shown[:, 2:], shown[:, :2] + 30)
         scenes.append((Detections(shown, rng.random(len(shown)).astype(np.float32)), faces, np.ones(3, bool)))
-    every = match(*zip(*scenes, strict=True), 5)
+    every = match(*zip(*scenes, strict=True))
     times = resamples(12, 6)
     for draw, counts in enumerate(times):
         drawn = match(
-            *zip(*[s for s, n in zip(scenes, counts, strict=True) for _ in range(int(n))], strict=True), 5
+            *zip(*[s for s, n in zip(scenes, counts, strict=True) for _ in range(int(n))], strict=True)
         )
         assert average_precisions(every, times)[draw] == pytest.approx(average_precision(drawn))
         assert recalls_at(every, 0.3, times)[draw] == pytest.approx(recall_at(drawn, 0.3)[0])

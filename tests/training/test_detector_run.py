@@ -111,7 +111,7 @@ def test_faces_with_a_box_are_pasted(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "crops.csv").write_text(
         "file,xmin,ymin,xmax,ymax\ncrops/train/mask/portrait_1.jpg,5,6,55,66\ncrops/train/mask/portrait_2.jpg,,,,\n"
     )
-    shapes = [face.pixels.shape for face in load_cut_faces(tmp_path)]
+    shapes = [face.shape for face in load_cut_faces(tmp_path)]
     assert len(shapes) == 7
     assert (68, 56, 3) in shapes  # with a rim
 

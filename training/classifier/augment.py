@@ -58,7 +58,7 @@ def _rotated(image: Image.Image, face: Box | None, rng: np.random.Generator) -> 
         float(np.clip(rng.normal(0, 13), -40, 40)),
         Image.Resampling.BILINEAR,
         center=((left + right) / 2, (top + bottom) / 2),
-        fillcolor=tuple(int(v) for v in rng.integers(0, 256, 3)),
+        fillcolor=any_colour(rng),
     )
 
 
@@ -84,7 +84,7 @@ def _framed(image: Image.Image, face: Box | None, size: int, rng: np.random.Gene
     if rng.random() >= 0.15:
         return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
     width, height = (int(v) for v in size * rng.uniform(0.5, 1, 2))
-    scene = Image.new("RGB", (size, size), tuple(int(v) for v in rng.integers(0, 256, 3)))
+    scene = Image.new("RGB", (size, size), any_colour(rng))
     place = (int(rng.integers(0, size - width + 1)), int(rng.integers(0, size - height + 1)))
     scene.paste(image.resize((width, height), Image.Resampling.BILINEAR, box=box), place)
     return scene
@@ -103,6 +103,11 @@ def _degraded(image: Image.Image, size: int, rng: np.random.Generator) -> Image.
         image.save(file, "JPEG", quality=int(rng.integers(15, 90)))
         image = Image.open(file)
     return image
+
+
+def any_colour(rng: np.random.Generator) -> tuple[int, ...]:
+    """Draw an RGB colour."""
+    return tuple(int(v) for v in rng.integers(0, 256, 3))
 
 
 def coloured(image: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:

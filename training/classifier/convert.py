@@ -29,7 +29,7 @@ from training.classifier.dataset import find, load
 from training.classifier.evaluate import margin_crop
 from training.classifier.evidence import learn_evidence
 from training.classifier.model import Calibration, load_trained, serving_model
-from training.classifier.train import SMALL, one_hot, predict_logits
+from training.classifier.train import SMALL_SIZE, one_hot, predict_logits
 from training.detector.scenes import load_scenes
 from training.disk import replacing
 from training.files import CLASSIFIER_WEIGHTS, CONVERSION, STATE
@@ -184,8 +184,8 @@ def convert_run(
         )
     files, result = _converted(model, size, train_faces, val_faces, layer)
     result = {"shipped": _shipped(result), **result}
-    if size > SMALL:
-        small_files, small = _converted(model, SMALL, train_faces, val_faces, layer)
+    if size > SMALL_SIZE:
+        small_files, small = _converted(model, SMALL_SIZE, train_faces, val_faces, layer)
         result["small"] = {"shipped": _shipped(small), **small}
         files["small"] = small_files[_shipped(small)]
     for name, file in files.items():

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 CONTEXT: Final = 0.8  # margin around a face from a scene, relative to its sides, for augmentation
-MIN_FACE: Final = 20  # decoded pixels; smaller faces in scenes show too little of a mask
+MIN_TRAINED_FACE: Final = 20  # decoded pixels; smaller faces in scenes show too little of a mask
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def _read(examples: list[Example]) -> list[Sample] | str:
         face = (left, top, right, bottom)
         if not example.in_scene:
             samples.append(Sample(example, digest, picture.pixels, face))
-        elif min(right - left, bottom - top) >= MIN_FACE:
+        elif min(right - left, bottom - top) >= MIN_TRAINED_FACE:
             samples.append(Sample(example, digest, *_cut(picture.pixels, face)))
     return samples
 

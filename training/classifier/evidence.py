@@ -18,10 +18,10 @@ from functions.inference.classify import resize
 from functions.inference.detect import Detections, Detector
 from functions.inference.score import crop_with_margin
 from training.classifier.model import BACKBONE, FaceEvidenceLayer
-from training.classifier.train import SMALL
+from training.classifier.train import SMALL_SIZE
 from training.detector.evaluate import FALSE_PER_PICTURE
-from training.detector.metrics import NONE, assign, match, recall_at
-from training.detector.scenes import MIN_FACE, to_find
+from training.detector.metrics import NONE, assign, match_scenes, recall_at
+from training.detector.scenes import to_find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,8 +119,8 @@ def _detected(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model
         is_face.append(faces[counts] != NONE)
         crops += [crop_with_margin(scene.pixels, box) for box in kept.boxes]
     features = np.zeros((len(crops), backbone.output.shape[-1]))
-    small = np.array([max(crop.shape[:2]) <= SMALL < size for crop in crops], bool)
-    for side, members in ((SMALL, np.flatnonzero(small)), (size, np.flatnonzero(~small))):
+    small = np.array([max(crop.shape[:2]) <= SMALL_SIZE < size for crop in crops], bool)
+    for side, members in ((SMALL_SIZE, np.flatnonzero(small)), (size, np.flatnonzero(~small))):
         for start in range(0, len(members), BATCH):
             chosen = members[start : start + BATCH]
             features[chosen] = backbone.predict_on_batch(np.stack([resize(crops[i], side) for i in chosen]))
@@ -134,8 +134,7 @@ def _threshold(found: Sequence[Detections], scores: Floats, scenes: Sequence[Sce
         Detections(one.boxes, part.astype(np.float32))
         for one, part in zip(found, np.split(scores, ends), strict=True)
     ]
-    boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
-    return recall_at(match(confirmed, boxes, sought, MIN_FACE), FALSE_PER_PICTURE)[1]
+    return recall_at(match_scenes(confirmed, scenes), FALSE_PER_PICTURE)[1]
 
 
 def _sigmoid(log_odds: Floats) -> Floats:

@@ -37,7 +37,7 @@ from training.files import GATE
 from training.gate import (
     ALPHA,
     FEWEST,
-    MARGIN,
+    MAX_LOSS,
     OK,
     WORSE,
     Comparison,
@@ -106,7 +106,7 @@ def compare_overall(group: Group) -> list[Comparison]:
     drawn, observed = _counts(group, doubted=True)
     prefix = f"{group.name}: " if group.name else ""
     return [
-        _compared(prefix + name, len(group.actual), figure, drawn, observed, margin=MARGIN)
+        _compared(prefix + name, len(group.actual), figure, drawn, observed, margin=MAX_LOSS)
         for name, figure in {
             "accuracy": _accuracy,
             "mask_or_not_accuracy": _mask_or_not,
@@ -134,7 +134,7 @@ def compare_served(actual: Ints, candidate: Answers, serving: Answers) -> list[C
         n,
         (float(candidate.face_found.mean()), float(serving.face_found.mean())),
         (drawn[:, 1] - drawn[:, 2]) / n,
-        margin=MARGIN,
+        margin=MAX_LOSS,
     )
     return [
         *compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)),
@@ -253,7 +253,7 @@ def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
     )
 
 
-def groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "") -> Iterator[Group]:
+def predict_groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "") -> Iterator[Group]:
     """Yield both models' predictions for the test pictures: unchanged, by source and slice, rotated, with margins.
 
     Raises:
@@ -328,7 +328,7 @@ def judge_run(
     dataset = load_test(data)
     candidate = candidate_release(serving, run, detector)
     networks = candidate.classifier, serving.classifier
-    compared = list(groups(*networks, dataset))
+    compared = list(predict_groups(*networks, dataset))
     samples, actual = dataset.split("test"), compared[0].actual
     answers = [
         answer(release, samples, f"served path, {name}")
@@ -340,7 +340,7 @@ def judge_run(
         lowest = probabilities(floor.classifier, [s.pixels for s in samples], name="floor")
         result += against_floor(compare_overall(Group("", actual, compared[0].candidate, lowest)))
     if reference:
-        result += compare_overall(next(groups(*networks, load_test(reference), "reference")))
+        result += compare_overall(next(predict_groups(*networks, load_test(reference), "reference")))
     scenes = load_scenes(data, ("test",)) if (data / "frames.csv").is_file() and not detector else []
     if scenes:
         result += compare_scenes(candidate, serving, floor, scenes)

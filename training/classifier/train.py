@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 TEACHER_SHARE: Final = 0.2  # of a target, in fine-tuning
 TEACHER_SHARE_WITHOUT_A_LABEL: Final = 0.5  # if a label has no pictures
 SHARES: Final = {"mask": 0.42, "no_mask": 0.38, "incorrect": 0.2}  # of a training epoch
-SMALL: Final = 128  # pixels; input size for small faces in serving, and of every third batch
+SMALL_SIZE: Final = 128  # pixels; input size for small faces in serving, and of every third batch
 CLEAR: Final = 48  # pixels; smaller faces are sampled less, since their noses have only a pixel or two
 
 
@@ -54,7 +54,7 @@ def batches(
 
     def draw(index: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         chosen = drawn[index * batch : (index + 1) * batch]
-        size = stage.size if index % 3 else min(stage.size, SMALL)
+        size = stage.size if index % 3 else min(stage.size, SMALL_SIZE)
         views = [augment(samples[i].pixels, samples[i].face, size, rng) for i in chosen]
         return np.stack(views), targets[chosen]
 
@@ -179,9 +179,9 @@ def train(
         lambda model, stage: (
             validation_scores(predict_logits(model, val_faces, stage.size), val_faces)
             | {
-                f"{name}_{SMALL}": value
+                f"{name}_{SMALL_SIZE}": value
                 for name, value in validation_scores(
-                    predict_logits(model, val_faces, SMALL), val_faces
+                    predict_logits(model, val_faces, SMALL_SIZE), val_faces
                 ).items()
             }
         ),

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from functions.inference.detect import letterbox
-from training.classifier.augment import coloured
+from training.classifier.augment import any_colour, coloured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,13 +40,6 @@ class Faces:
 
 
 @dataclass(frozen=True)
-class CutFace:
-    """A face to paste, with a narrow rim: RGB uint8 (H, W, 3)."""
-
-    pixels: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
 class Material:
     """The material for training pictures.
 
@@ -54,13 +47,13 @@ class Material:
         scenes: Whole scenes.
         cumulated: Cumulative probabilities of drawing them, (scenes,).
         portraits: Scenes of one face.
-        cut_faces: Faces to paste.
+        cut_faces: Faces to paste, with a narrow rim: RGB uint8 (H, W, 3).
     """
 
     scenes: Sequence[Scene]
     cumulated: NDArray[np.float64]
     portraits: Sequence[Scene]
-    cut_faces: Sequence[CutFace]
+    cut_faces: Sequence[NDArray[np.uint8]]
 
     def any_scene(self, rng: np.random.Generator) -> Scene:
         """Draw a scene by its probability."""
@@ -84,7 +77,7 @@ def compose(
     if rng.random() < plain:
         return _plain(material.any_scene(rng), size, rng)
     kind = rng.random()
-    canvas = Image.new("RGB", (size, size), _any_colour(rng))
+    canvas = Image.new("RGB", (size, size), any_colour(rng))
     parts = _parts(canvas, material, kind, rng)
     if material.cut_faces and rng.random() < PASTED:
         for _ in range(int(rng.integers(1, 5))):
@@ -135,10 +128,6 @@ def _mirrored(
     turned = boxes.copy()
     turned[:, [0, 2]] = pixels.shape[1] - boxes[:, [2, 0]]
     return pixels[:, ::-1], turned
-
-
-def _any_colour(rng: np.random.Generator) -> tuple[int, ...]:
-    return tuple(int(v) for v in rng.integers(0, 256, 3))
 
 
 def _tile(
@@ -238,11 +227,13 @@ def _face_free(canvas: Image.Image, scene: Scene, rng: np.random.Generator) -> N
             return
 
 
-def _paste(canvas: Image.Image, face: CutFace, there: Sequence[Faces], rng: np.random.Generator) -> Faces:
+def _paste(
+    canvas: Image.Image, face: NDArray[np.uint8], there: Sequence[Faces], rng: np.random.Generator
+) -> Faces:
     """Paste a face with soft edges where it overlaps no other; return it, or no faces if that fails."""
     size = canvas.width
     height = float(np.exp(rng.uniform(*np.log((18, size * 0.6)))))
-    width = height * face.pixels.shape[1] / face.pixels.shape[0] * float(np.exp(rng.uniform(-0.1, 0.1)))
+    width = height * face.shape[1] / face.shape[0] * float(np.exp(rng.uniform(-0.1, 0.1)))
     width, height = int(max(width, 10)), int(max(height, 10))
     if width >= size or height >= size:
         return _joined([])
@@ -261,7 +252,7 @@ def _paste(canvas: Image.Image, face: CutFace, there: Sequence[Faces], rng: np.r
         draw.rectangle(edge, fill=255)
     mask = mask.filter(ImageFilter.GaussianBlur(rim))
     canvas.paste(
-        Image.fromarray(face.pixels).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0),
+        Image.fromarray(face).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0),
         (left, top),
         mask,
     )
@@ -274,7 +265,7 @@ def _rotated(canvas: Image.Image, faces: Faces, rng: np.random.Generator) -> tup
     """Rotate the picture; each box then bounds the rotated ellipse in the upright box."""
     degrees = float(np.clip(rng.normal(0, 10), -30, 30))
     size = canvas.width
-    turned = canvas.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=_any_colour(rng))
+    turned = canvas.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=any_colour(rng))
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2 - size / 2
     halves = (faces.boxes[:, 2:] - faces.boxes[:, :2]) / 2

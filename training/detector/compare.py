@@ -12,9 +12,17 @@ import numpy as np
 
 from functions.shared.contract import LABELS
 from training.detector.evaluate import certain, find
-from training.detector.metrics import ON_FACE, Matches, average_precisions, match, resamples, served_in
-from training.detector.scenes import MIN_FACE, Scene, to_find
-from training.gate import ALPHA, FEWEST, MARGIN, Comparison, against_floor, comparison
+from training.detector.metrics import (
+    ON_FACE,
+    Matches,
+    average_precisions,
+    match,
+    match_scenes,
+    resamples,
+    served_in,
+)
+from training.detector.scenes import Scene, to_find
+from training.gate import ALPHA, FEWEST, MAX_LOSS, Comparison, against_floor, comparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,15 +51,15 @@ def compare_overall(
         serving: The serving release's detections and threshold.
         scenes: The test scenes.
     """
-    boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
-    times = np.concatenate([np.ones((1, len(scenes))), resamples(len(scenes), PRECISION_DRAWS)])
+    sought = [to_find(scene) for scene in scenes]
+    times = resamples(len(scenes), PRECISION_DRAWS)
     first, second = (
-        average_precisions(match(found, boxes, sought, MIN_FACE), times) for found, _ in (candidate, serving)
+        average_precisions(match_scenes(found, scenes), times) for found, _ in (candidate, serving)
     )
     n = int(sum(one.sum() for one in sought))
     return [
         comparison(
-            "face: ap50", n, (float(first[0]), float(second[0])), first[1:] - second[1:], margin=MARGIN
+            "face: ap50", n, (float(first[0]), float(second[0])), first[1:] - second[1:], margin=MAX_LOSS
         ),
         *_as_served("face", candidate, serving, scenes, sought),
     ]
@@ -68,10 +76,10 @@ def _as_served(
     """Compare recall, and for the whole test set (without `alpha`) also false detections."""
     boxes = [scene.boxes for scene in scenes]
     both = [
-        match([certain(one, score) for one in found], boxes, sought, MIN_FACE, ON_FACE)
+        match([certain(one, score) for one in found], boxes, sought, ON_FACE)
         for found, score in (candidate, serving)
     ]
-    times = np.concatenate([np.ones((1, len(scenes))), resamples(len(scenes), DRAWS)])
+    times = resamples(len(scenes), DRAWS)
     (recall, false), (other_recall, other_false) = (served_in(matches, times) for matches in both)
     n = int(both[0].faces.sum())
     recalls = (float(recall[0]), float(other_recall[0]))
@@ -79,7 +87,7 @@ def _as_served(
         return [comparison(f"{name}: recall", n, recalls, recall[1:] - other_recall[1:], alpha=alpha)]
     doubt = _doubt(both[0], both[1], n)
     return [
-        comparison(f"{name}: recall", n, recalls, recall[1:] - other_recall[1:] + doubt, margin=MARGIN),
+        comparison(f"{name}: recall", n, recalls, recall[1:] - other_recall[1:] + doubt, margin=MAX_LOSS),
         comparison(
             f"{name}: false detections a scene",
             n,

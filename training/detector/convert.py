@@ -16,9 +16,9 @@ from functions.inference.detect import Detector, letterbox
 from functions.inference.release import Network
 from training.classifier.convert import exported, quantized
 from training.detector.evaluate import FALSE_PER_PICTURE, LOWEST_SCORE
-from training.detector.metrics import FOUND, ON_FACE, match, recall_at
+from training.detector.metrics import ON_FACE, match_scenes, recall_at
 from training.detector.model import load_trained, serving_model
-from training.detector.scenes import MIN_FACE, Scene, load_scenes, to_find
+from training.detector.scenes import Scene, load_scenes
 from training.detector.train import SIZE, predict, validation_scores
 from training.disk import replacing
 from training.files import CONVERSION, DETECTOR, DETECTOR_WEIGHTS
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from functions.inference.detect import Detections
-    from training.detector.metrics import Matches
 
 REPRESENTATIVE: Final = 300  # scenes that determine the quantised ranges
 
@@ -68,7 +67,7 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
     val_scenes = [scene for scene in scenes if scene.split == "val"]
     train_scenes = [scene for scene in scenes if scene.split == "train"]
     found = predict(model.predict_on_batch, val_scenes, size, LOWEST_SCORE)
-    result = _matches(found, val_scenes, ON_FACE)
+    result = match_scenes(found, val_scenes, ON_FACE)
     slope, offset = platt(result.scores, result.right)
     graph = serving_model(model, size, slope, offset)
     chosen = np.random.default_rng(0).choice(
@@ -84,7 +83,7 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
         with replacing(folder / name) as fresh:
             fresh.write_bytes(file)
         validation[name] = validation_scores(find_faces(file, size, val_scenes, LOWEST_SCORE), val_scenes)
-    shipped = _matches(find_faces(files[DETECTOR], size, val_scenes, LOWEST_SCORE), val_scenes, FOUND)
+    shipped = match_scenes(find_faces(files[DETECTOR], size, val_scenes, LOWEST_SCORE), val_scenes)
     conversion = {
         "input_size": size,
         "calibration": {"slope": slope, "offset": offset},
@@ -93,11 +92,6 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
     }
     (folder / CONVERSION).write_text(json.dumps(conversion, indent=1) + "\n")
     return conversion
-
-
-def _matches(found: Sequence[Detections], scenes: Sequence[Scene], least: float) -> Matches:
-    boxes, sought = [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes]
-    return match(found, boxes, sought, MIN_FACE, least)
 
 
 def convert_on(data: Path, run: Path) -> dict[str, Any]:

@@ -35,11 +35,12 @@ from training.detector.metrics import (
     average_precision,
     average_precisions,
     match,
+    match_scenes,
     recalls_at,
     resamples,
     served_in,
 )
-from training.detector.scenes import MIN_FACE, UNLABELLED, fingerprint, load_scenes, sides, to_find
+from training.detector.scenes import UNLABELLED, fingerprint, load_scenes, sides, to_find
 from training.disk import reported
 from training.errors import TrainingError
 from training.files import METRICS
@@ -112,7 +113,7 @@ def evaluate(found: Sequence[Found], scenes: Sequence[Scene], release: Release) 
         "scenes": len(scenes),
         "faces": int(sum(one.sum() for one in large)),
         "min_score": min_score,
-        "overall": _with_intervals(every, scenes, large, min_score),
+        "overall": _with_intervals(every, scenes, min_score),
         "labels": {
             label: _label(found, scenes, large, number, min_score) for number, label in enumerate(LABELS)
         },
@@ -145,23 +146,17 @@ def _served(
 ) -> dict[str, float]:
     """Return recall and false detections a scene at the served threshold, for boxes that are on the face."""
     result = [certain(faces, min_score) for faces in found]
-    matches = match(result, [scene.boxes for scene in scenes], sought, MIN_FACE, ON_FACE)
+    matches = match(result, [scene.boxes for scene in scenes], sought, ON_FACE)
     recall, false = served_in(matches, np.ones((1, len(scenes))))
     return {"n": int(matches.faces.sum()), "recall": float(recall[0]), "false_per_picture": float(false[0])}
 
 
-def _with_intervals(
-    found: Sequence[Detections],
-    scenes: Sequence[Scene],
-    sought: Sequence[NDArray[np.bool_]],
-    min_score: float,
-) -> dict[str, Any]:
+def _with_intervals(found: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
     """Return figures with 95% intervals, by a bootstrap over scenes, since faces in one scene are not independent."""
-    boxes = [scene.boxes for scene in scenes]
-    certain_ones = match([certain(one, min_score) for one in found], boxes, sought, MIN_FACE, ON_FACE)
-    halves, on_face = match(found, boxes, sought, MIN_FACE), match(found, boxes, sought, MIN_FACE, ON_FACE)
+    certain_ones = match_scenes([certain(one, min_score) for one in found], scenes, ON_FACE)
+    halves, on_face = match_scenes(found, scenes), match_scenes(found, scenes, ON_FACE)
     # Detections are matched within a scene, so a draw of scenes only changes how often each scene counts.
-    times = np.concatenate([np.ones((1, len(scenes))), resamples(len(scenes), DRAWS)])
+    times = resamples(len(scenes), DRAWS)
     recall, false = served_in(certain_ones, times)
     result: dict[str, Any] = {"n": int(halves.faces.sum())}
     for name, values in {
@@ -199,7 +194,6 @@ def _label(
         as_such,
         [scene.boxes[here] for scene, here in zip(scenes, there, strict=True)],
         [mine[here] for mine, here in zip(sought, there, strict=True)],
-        MIN_FACE,
     )
     detected = _served([one.faces for one in found], scenes, sought, min_score)
     return {"n": int(matches.faces.sum()), "recall": detected["recall"], "ap50": average_precision(matches)}

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from functions.inference.detect import Detections, overlap
+from training.detector.scenes import MIN_FACE, to_find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from training.detector.scenes import Scene
 
     Floats = NDArray[np.float64]
 
@@ -71,36 +74,40 @@ def match(
     found: Sequence[Detections],
     boxes: Sequence[NDArray[np.float32]],
     sought: Sequence[NDArray[np.bool_]],
-    min_side: float,
     least: float = FOUND,
 ) -> Matches:
-    """Match detections with faces, picture by picture.
+    """Match detections with faces, picture by picture; other detections under `MIN_FACE` are ignored, not false.
 
     Args:
         found: The detections in each picture.
         boxes: The boxes of the faces in each picture, (faces, 4).
         sought: Which of them must be found, (faces,); the others are ignored.
-        min_side: Shorter side in pixels below which detections are ignored rather than false.
         least: IoU from which a box has found a face.
     """
     scores, right = [np.zeros(0, np.float32)], [np.zeros(0, bool)]
     pictures = [np.zeros(0, np.intp)]
-    for number, (faces, there, to_find) in enumerate(zip(found, boxes, sought, strict=True)):
-        taken = assign(faces, there, to_find, least)
+    for number, (faces, there, wanted) in enumerate(zip(found, boxes, sought, strict=True)):
+        taken = assign(faces, there, wanted, least)
         hit = taken != NONE
-        correct = hit & np.append(to_find, False)[taken]
-        counts = correct | (~hit & ((faces.boxes[:, 2:] - faces.boxes[:, :2]).min(axis=1) >= min_side))
+        correct = hit & np.append(wanted, False)[taken]
+        counts = correct | (~hit & ((faces.boxes[:, 2:] - faces.boxes[:, :2]).min(axis=1) >= MIN_FACE))
         scores.append(faces.scores[counts])
         right.append(correct[counts])
         pictures.append(np.full(counts.sum(), number))
-    counts_to_find = np.array([to_find.sum() for to_find in sought], np.int64)
+    counts_to_find = np.array([wanted.sum() for wanted in sought], np.int64)
     return Matches(np.concatenate(scores), np.concatenate(right), np.concatenate(pictures), counts_to_find)
 
 
+def match_scenes(found: Sequence[Detections], scenes: Sequence[Scene], least: float = FOUND) -> Matches:
+    """Match detections with the faces of scenes that count in figures; see `match`."""
+    return match(found, [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes], least)
+
+
 def resamples(pictures: int, draws: int) -> Floats:
-    """Return how often each draw of a bootstrap contains each picture, (draws, pictures)."""
+    """Return how often each picture counts: once each, then as in each draw of a bootstrap, (1 + draws, pictures)."""
     chances = np.full(pictures, 1 / pictures)
-    return np.random.default_rng(0).multinomial(pictures, chances, draws).astype(float)
+    drawn = np.random.default_rng(0).multinomial(pictures, chances, draws)
+    return np.concatenate([np.ones((1, pictures)), drawn])
 
 
 def served_in(matches: Matches, times: Floats) -> tuple[Floats, Floats]:

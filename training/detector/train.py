@@ -12,11 +12,11 @@ from functions.inference.detect import Detections, letterbox, read_cells
 from functions.shared.contract import LABELS
 from training.classifier.dataset import find, find_in_scenes, load
 from training.classifier.evaluate import margin_crop
-from training.detector.augment import CutFace, Material, compose
+from training.detector.augment import Material, compose
 from training.detector.evaluate import LOWEST_SCORE
-from training.detector.metrics import average_precision, match, recall_at
+from training.detector.metrics import average_precision, match_scenes, recall_at
 from training.detector.model import build, load_trained
-from training.detector.scenes import MIN_FACE, Scene, fingerprint, load_scenes, to_find
+from training.detector.scenes import Scene, fingerprint, load_scenes
 from training.detector.targets import loss, targets
 from training.errors import TrainingError
 from training.files import DETECTOR_WEIGHTS
@@ -80,20 +80,19 @@ def load_portraits(folder: Path) -> list[Scene]:
             boxes=np.array([sample.face], np.float32),
             labels=np.array([LABELS.index(sample.example.label)]),
             sought=np.array([True]),
-            not_faces=np.zeros((0, 4), np.float32),
         )
         for sample in load(examples).samples
     ]
 
 
-def load_cut_faces(folder: Path) -> list[CutFace]:
+def load_cut_faces(folder: Path) -> list[NDArray[np.uint8]]:
     """Load faces of the training split, from portraits with a box and from scenes, with a narrow rim."""
     known = find(folder) if (folder / "crops.csv").is_file() else find_in_scenes(folder)
     examples = [example for example in known if example.split == "train" and example.face]
     drawn = np.random.default_rng(0).permutation(len(examples))[:PASTED_FACES]
     samples = load([examples[number] for number in drawn]).samples
     faces = [margin_crop(sample, RIM) for sample in samples]
-    return [CutFace(pixels.copy()) for pixels in faces if min(pixels.shape[:2]) >= SMALLEST_PASTED]
+    return [pixels.copy() for pixels in faces if min(pixels.shape[:2]) >= SMALLEST_PASTED]
 
 
 def predict(
@@ -111,7 +110,7 @@ def predict(
 
 def validation_scores(found: Sequence[Detections], scenes: Sequence[Scene]) -> dict[str, float]:
     """Return recall at 0.1 false detections a scene, its threshold, and average precision, for faces that count."""
-    matches = match(found, [s.boxes for s in scenes], [to_find(s) for s in scenes], MIN_FACE)
+    matches = match_scenes(found, scenes)
     recall, threshold = recall_at(matches, 0.1)
     return {"val_recall": recall, "val_threshold": threshold, "val_ap50": average_precision(matches)}
 
