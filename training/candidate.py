@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -22,16 +23,19 @@ from training.files import CONVERSION, DETECTOR, SMALL
 from training.metrics import figures, precision_at, precision_recall_f1
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from functions.inference.decode import Picture
     from functions.inference.release import Release
+    from functions.inference.score import Models
     from training.classifier.dataset import Sample
 
 STACK: Final = "stack:"
+
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True)
@@ -133,25 +137,34 @@ def answer(release: Release, samples: Sequence[Sample], name: str, quarters: int
         name: Name of the progress bar.
         quarters: Quarter turns by which each picture is rotated first.
     """
-    workers = os.cpu_count() or 1
 
-    def part(first: int) -> list[tuple[bool, list[float]]]:
-        models = load_models(release, threads=1)
-        answers = []
-        for sample in samples[first::workers]:
-            picture = _turned(decode(sample.example.path.read_bytes()), quarters)
-            result = score(picture, models, PredictOptions())
-            chances = result.classification.probabilities
-            answers.append((bool(result.faces), [chances[label] for label in LABELS]))
-            bar.update()
-        return answers
+    def one(models: Models, number: int) -> tuple[bool, list[float]]:
+        picture = _turned(decode(samples[number].example.path.read_bytes()), quarters)
+        result = score(picture, models, PredictOptions())
+        chances = result.classification.probabilities
+        return bool(result.faces), [chances[label] for label in LABELS]
 
-    found, probabilities = np.zeros(len(samples), bool), np.zeros((len(samples), len(LABELS)))
-    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(samples), desc=name, unit="picture") as bar:
-        for first, answers in enumerate(pool.map(part, range(workers))):
-            found[first::workers] = [one for one, _ in answers]
-            probabilities[first::workers] = np.reshape([row for _, row in answers], (-1, len(LABELS)))
-    return Answers(found, probabilities)
+    answers = in_threads(lambda: load_models(release, threads=1), one, len(samples), name)
+    found, probabilities = [face for face, _ in answers], [row for _, row in answers]
+    return Answers(np.array(found, bool), np.reshape(probabilities, (-1, len(LABELS))))
+
+
+def in_threads(
+    load: Callable[[], Any], each: Callable[[Any, int], Output], count: int, name: str
+) -> list[Output]:
+    """Return `each(model, number)` of the numbers below `count`, computed on all cores with a progress bar.
+
+    Each thread loads a model of its own, since an interpreter runs one picture at a time.
+    """
+    own = threading.local()
+
+    def run(number: int) -> Output:
+        if not hasattr(own, "model"):
+            own.model = load()
+        return each(own.model, number)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(tqdm(pool.map(run, range(count)), desc=name, total=count, unit="picture"))
 
 
 def _turned(picture: Picture, quarters: int) -> Picture:

@@ -69,7 +69,9 @@ def test_int8_ships_unless_it_loses_half_a_point(
     wrong[: round(lost * 1000)] = (0, 9, 0)
     monkeypatch.setattr(convert, "predict_logits", lambda *_: right)
     monkeypatch.setattr(convert, "convert", lambda *_: {"int8": b"i", "float16": b"h", "float32": b"f"})
-    monkeypatch.setattr(convert, "probabilities", lambda file, *_: wrong if file == b"i" else right)
+    monkeypatch.setattr(
+        convert, "probabilities", lambda network, *_, **__: wrong if network.file == b"i" else right
+    )
     assert convert.convert_run(tmp_path, dataset.split("train"), val_faces)["shipped"] == shipped
 
 
@@ -113,7 +115,7 @@ def test_the_file_is_chosen_by_the_calibrated_answers_of_keras(
     )
     monkeypatch.setattr(convert, "predict_logits", lambda *_: logits.astype(np.float32))
     monkeypatch.setattr(convert, "convert", lambda *_: {"int8": b"i", "float16": b"h", "float32": b"f"})
-    monkeypatch.setattr(convert, "probabilities", lambda *_: np.eye(3)[actual.astype(int)])
+    monkeypatch.setattr(convert, "probabilities", lambda *_, **__: np.eye(3)[actual.astype(int)])
     accuracy = convert.convert_run(tmp_path, dataset.split("train"), val_faces)["validation_accuracy"]
     assert accuracy["keras"] == 1
 

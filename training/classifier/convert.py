@@ -26,7 +26,7 @@ from functions.inference.release import Network
 from functions.inference.score import MARGIN
 from training.candidate import candidate_release
 from training.classifier.dataset import find, load
-from training.classifier.evaluate import margin_crop
+from training.classifier.evaluate import margin_crop, probabilities
 from training.classifier.evidence import learn_evidence
 from training.classifier.model import Calibration, load_trained, serving_model
 from training.classifier.train import SMALL_SIZE, one_hot, predict_logits
@@ -132,12 +132,6 @@ def quantized(saved: str, pictures: Sequence[NDArray[np.uint8]]) -> bytes:
     return bytes(debugger.get_nondebug_quantized_model())
 
 
-def probabilities(file: bytes, pictures: Sequence[NDArray[np.uint8]], size: int) -> NDArray[np.float32]:
-    """Return the probabilities (N, 3) of a TFLite file for RGB pictures (H, W, 3), with the serving code."""
-    classifier = Classifier(Network(file, size), threads=2)
-    return np.array([classifier.classify([pixels])[0].probabilities for pixels in pictures], np.float32)
-
-
 def convert_on(data: Path, run: Path, detector: Path | None) -> dict[str, Any]:
     """Convert the weights in `run` with the training and validation pictures of `data`; see `convert_run`.
 
@@ -214,7 +208,8 @@ def _converted(
     files = convert(serving_model(model, size, calibration, layer), size, pictures)
     cut = [margin_crop(sample, MARGIN) for sample in val_faces]
     for name, file in files.items():
-        accuracy[name] = float((probabilities(file, cut, size).argmax(1) == actual.argmax(1)).mean())
+        predicted = probabilities(Network(file, size), cut, name=name).argmax(1)
+        accuracy[name] = float((predicted == actual.argmax(1)).mean())
     result = {"input_size": size, "calibration": asdict(calibration), "validation_accuracy": accuracy}
     return files, result
 

@@ -12,21 +12,18 @@ import csv
 import hashlib
 import io
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
-from tqdm import tqdm
 
 from functions.inference.classify import Classifier, resize
 from functions.inference.fetch import open_release
 from functions.inference.image_statistics import image_statistics
 from functions.shared.contract import LABELS
-from training.candidate import answer, candidate_release, served_figures
+from training.candidate import answer, candidate_release, in_threads, served_figures
 from training.classifier.dataset import find, load
 from training.disk import reported
 from training.errors import TrainingError
@@ -103,24 +100,15 @@ def probabilities(
     network: Network, pictures: Sequence[Pixels], change: Change | None = None, name: str = "test"
 ) -> NDArray[np.float64]:
     """Return the classifier's probabilities (N, 3) for RGB pictures (H, W, 3), each optionally changed first."""
-    workers = os.cpu_count() or 1
 
-    def part(first: int) -> list[tuple[float, float, float]]:
-        classifier = Classifier(network, threads=1)
-        output = []
-        for number in range(first, len(pictures), workers):
-            pixels = pictures[number]
-            if change:
-                pixels = change(pixels, np.random.default_rng(number))
-            output.append(classifier.classify([pixels])[0].probabilities)
-            bar.update()
-        return output
+    def one(classifier: Classifier, number: int) -> tuple[float, float, float]:
+        pixels = pictures[number]
+        if change:
+            pixels = change(pixels, np.random.default_rng(number))
+        return classifier.classify([pixels])[0].probabilities
 
-    result = np.empty((len(pictures), len(LABELS)))
-    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(pictures), desc=name, unit="picture") as bar:
-        for first, output in enumerate(pool.map(part, range(workers))):
-            result[first::workers] = np.reshape(output, (-1, len(LABELS)))
-    return result
+    output = in_threads(lambda: Classifier(network, threads=1), one, len(pictures), name)
+    return np.reshape(output, (-1, len(LABELS)))
 
 
 def slices(samples: Sequence[Sample]) -> dict[str, dict[str, NDArray[np.bool_]]]:
