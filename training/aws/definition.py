@@ -39,7 +39,7 @@ from sagemaker.mlops.workflow.retry import (
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, StepTypeEnum, TrainingStep
 from sagemaker.train.model_trainer import ModelTrainer
 
-from training.aws.job import METRIC_PATTERNS, NO_TELEMETRY
+from training.aws.job import METRIC_PATTERNS, NO_TELEMETRY, package_request
 from training.candidate import STACK
 from training.files import GATE
 from training.recipe import PARAMS, read_recipe
@@ -207,26 +207,22 @@ def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
     def from_gate(path: str) -> JsonGet:
         return JsonGet(step_name=evaluate.name, property_file=gate, json_path=path)
 
-    source = {"S3Uri": release, "S3DataType": "S3Prefix", "CompressionType": "None"}
-    container = {"Image": spec.image, "ModelDataSource": {"S3DataSource": source}}
+    about = {
+        "version": version,
+        "release": release,
+        "manifest_sha256": from_gate("manifest_sha256"),
+        "training_job": train.properties.TrainingJobName,
+        "dataset": from_gate("data_fingerprint"),
+        "git_commit": from_gate("git_commit"),
+        "gate": from_gate("reason"),
+        "compared_with": from_gate("serving_version"),
+    }
     quality = {"ContentType": "application/json", "S3Uri": Join("/", [*place, "report.json"])}
     register = Register(
         "Register",
         {
-            "ModelPackageGroupName": spec.stack,
-            "InferenceSpecification": {"Containers": [container], "SupportedContentTypes": ["image/jpeg"]},
-            "ModelApprovalStatus": "PendingManualApproval",
+            **package_request(release, spec.image, about, spec.stack),
             "ModelMetrics": {"ModelQuality": {"Statistics": quality}},
-            "CustomerMetadataProperties": {
-                "version": version,
-                "release": release,
-                "manifest_sha256": from_gate("manifest_sha256"),
-                "training_job": train.properties.TrainingJobName,
-                "dataset": from_gate("data_fingerprint"),
-                "git_commit": from_gate("git_commit"),
-                "gate": from_gate("reason"),
-                "compared_with": from_gate("serving_version"),
-            },
         },
     )
     refused = FailStep("Refused", error_message=Join(" ", ["The gate refused the run:", from_gate("reason")]))

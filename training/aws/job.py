@@ -347,16 +347,23 @@ def register(
         group: Group of model packages, which is created if missing.
     """
     ensure_group(group, registry)
-    source = {"S3Uri": uri, "S3DataType": "S3Prefix", "CompressionType": "None"}
-    container = {"Image": image, "ModelDataSource": {"S3DataSource": source}}
     created = registry.create_model_package(
-        ModelPackageGroupName=group,
+        **package_request(uri, image, {key: value[:256] for key, value in about.items()}, group),
         ModelPackageDescription=f"MaskWatch {about['version']}",
-        InferenceSpecification={"Containers": [container], "SupportedContentTypes": ["image/jpeg"]},
-        ModelApprovalStatus="PendingManualApproval",
-        CustomerMetadataProperties={key: value[:256] for key, value in about.items()},
     )
     return dict(registry.describe_model_package(ModelPackageName=created["ModelPackageArn"]))
+
+
+def package_request(uri: Any, image: str, about: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """Return the request of CreateModelPackage; see `register`. The values may be a pipeline's variables."""
+    source = {"S3Uri": uri, "S3DataType": "S3Prefix", "CompressionType": "None"}
+    container = {"Image": image, "ModelDataSource": {"S3DataSource": source}}
+    return {
+        "ModelPackageGroupName": group,
+        "InferenceSpecification": {"Containers": [container], "SupportedContentTypes": ["image/jpeg"]},
+        "ModelApprovalStatus": "PendingManualApproval",
+        "CustomerMetadataProperties": about,
+    }
 
 
 def ensure_group(group: str, registry: Any) -> None:

@@ -54,7 +54,7 @@ def policy(bucket: str, pictures: Sequence[str], stack: str, account: str, regio
         "Write": (["s3:PutObject", "s3:AbortMultipartUpload"], [f"arn:aws:s3:::{bucket}/*"]),
         "Image": (
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
-            [f"arn:aws:ecr:{own}:repository/{repository(stack)}"],
+            [f"arn:aws:ecr:{own}:repository/{resource_name(stack)}"],
         ),
         "Login": (["ecr:GetAuthorizationToken"], ["*"]),
         "Logs": (
@@ -73,7 +73,7 @@ def policy(bucket: str, pictures: Sequence[str], stack: str, account: str, regio
             sagemaker,
         ),
         "Track": (["sagemaker-mlflow:*"], [f"arn:aws:sagemaker:{own}:mlflow-tracking-server/*"]),
-        "PassItself": (["iam:PassRole"], [f"arn:aws:iam::{account}:role/{role_name(stack)}"]),
+        "PassItself": (["iam:PassRole"], [f"arn:aws:iam::{account}:role/{resource_name(stack)}"]),
     }
     return {
         "Version": "2012-10-17",
@@ -87,13 +87,8 @@ def policy(bucket: str, pictures: Sequence[str], stack: str, account: str, regio
 _VERBS = ("Create", "Describe", "Stop")
 
 
-def role_name(stack: str) -> str:
-    """Return the name of the role of a stack's jobs."""
-    return f"{stack}-training"
-
-
-def repository(stack: str) -> str:
-    """Return the name of a stack's ECR repository."""
+def resource_name(stack: str) -> str:
+    """Return the name of a stack's ECR repository, and of the role of its jobs."""
     return f"{stack}-training"
 
 
@@ -101,9 +96,10 @@ def set_up(stack: str, bucket: str, pictures: Sequence[str], aws: boto3.Session)
     """Create what is missing, update the policy, and return the role and the image."""
     account, region = aws.client("sts").get_caller_identity()["Account"], aws.region_name
     ecr, iam = aws.client("ecr"), aws.client("iam")
+    name = resource_name(stack)
     with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
         ecr.create_repository(
-            repositoryName=repository(stack),
+            repositoryName=name,
             imageScanningConfiguration={"scanOnPush": True},
             encryptionConfiguration={"encryptionType": "AES256"},
         )
@@ -119,12 +115,12 @@ def set_up(stack: str, bucket: str, pictures: Sequence[str], aws: boto3.Session)
         ],
     }
     with suppress(iam.exceptions.EntityAlreadyExistsException):
-        iam.create_role(RoleName=role_name(stack), AssumeRolePolicyDocument=json.dumps(trust))
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
     document = json.dumps(policy(bucket, pictures, stack, account, region))
-    iam.put_role_policy(RoleName=role_name(stack), PolicyName="training", PolicyDocument=document)
+    iam.put_role_policy(RoleName=name, PolicyName="training", PolicyDocument=document)
     ensure_group(stack, aws.client("sagemaker"))
-    (found,) = ecr.describe_repositories(repositoryNames=[repository(stack)])["repositories"]
-    return Setup(iam.get_role(RoleName=role_name(stack))["Role"]["Arn"], found["repositoryUri"])
+    (found,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
+    return Setup(iam.get_role(RoleName=name)["Role"]["Arn"], found["repositoryUri"])
 
 
 def main() -> None:
