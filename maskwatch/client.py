@@ -147,12 +147,17 @@ class Client:
     def _request(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
         shown = _NOT_SHOWN.sub("", url)
         try:
-            response = self._http.request(method, url, **content)
+            response = self._http.request(method, url, redirect=False, **content)
         except urllib3.exceptions.HTTPError as error:
             reason = str(getattr(error, "reason", None) or error)
             raise UnreachableError(f"{shown} cannot be reached: {_CONNECTION.sub('', reason)}") from error
-        if response.status < HTTPStatus.BAD_REQUEST:
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return response
+        if (
+            response.status < HTTPStatus.BAD_REQUEST
+        ):  # the key and the picture are only for the address that was set
+            target = _NOT_SHOWN.sub("", response.headers.get("location", "nowhere"))
+            raise UnreachableError(f"{shown} answered with a redirect to {target}: check the address")
         after = 0.0
         with suppress(urllib3.exceptions.InvalidHeader):
             after = _RETRIES.get_retry_after(response) or after

@@ -82,6 +82,40 @@ def test_a_problem_raises_an_error_with_the_service_s_detail(client, answers):
     assert refused.value.kind == "too-small"
 
 
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+@pytest.mark.parametrize("retry", [True, False])
+def test_a_redirect_is_not_followed(status, retry):
+    with serving() as other, serving() as service:
+        other.answer = lambda _: {"label": "mask", "upload": "ok"}
+        client = Client(service.url, "secret", retry=retry)
+        service.answer = lambda asked: (status, "", ("location", f"{other.url}{asked.path}?a=b"))
+        for ask in (
+            client.health,
+            client.compliance_csv,
+            lambda: client.predict(b"picture", source="gate 3"),
+        ):
+            with pytest.raises(UnreachableError, match=f"redirect to {other.url}/.*: check the address"):
+                ask()
+        slot = {"key": "k", "upload": {"url": f"{service.url}/s3", "fields": {}}, "max_bytes": 9}
+        redirect = service.answer
+        service.answer = lambda asked: slot if asked.path.endswith("uploads") else redirect(asked)
+        with pytest.raises(UnreachableError, match="answered with a redirect"):
+            client.upload(b"picture", "image/png")
+        assert other.asked == []
+        assert len(service.asked) == 5
+
+
+@pytest.mark.parametrize(
+    "headers", [[("location", "/v2/health")], [("location", "https://me:hidden@[x")], []]
+)
+def test_a_redirect_to_nowhere_is_reported(headers):
+    with serving() as service:
+        service.answer = lambda _: (302, "", *headers)
+        with pytest.raises(UnreachableError, match="answered with a redirect to") as answer:
+            Client(service.url, "secret").health()
+        assert "hidden" not in str(answer.value)
+
+
 def test_s3_s_refusal_is_read_from_its_xml(client, answers):
     url = f"{client._url}bucket"  # noqa: SLF001
     answer = {"key": "k", "upload": {"url": url, "fields": {"key": "k"}}, "max_bytes": 9}
