@@ -39,7 +39,8 @@ _REPLACED: Final = b"\xef\xbf\xbd"  # U+FFFD, with which the gateway replaces by
 # The start of JSON, optionally after a byte order mark of UTF-8 or UTF-16, or after the gateway's replacement of one.
 _JSON: Final = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff|(?:\xef\xbf\xbd){2})?[\0\s]*+\{")
 _GZIP: Final = (b"\x1f\x8b", b"\x1f" + _REPLACED)
-_FIELDS: Final = re.compile(rb"[\w.%-]++=[\s\x21-\x7e]*+")  # base64 may be wrapped
+# Fields of a form, which may have wrapped base64 and UTF-8 that is not escaped. Pictures have control characters.
+_FIELDS: Final = re.compile(rb"[\w.%\[\]-]++=[\s\x21-\x7e\x80-\xff]*+")
 # Common mistakes with base64: Python's b'…', quotation marks, hexadecimal digits, an address.
 _QUOTED: Final = re.compile(r"""b?(["'])(.*)\1\s*""", re.DOTALL)
 # Blanks before a picture's first bytes, or before text that is not base64; elsewhere, blanks may have been pluses.

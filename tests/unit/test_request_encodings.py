@@ -27,6 +27,7 @@ URLENCODED = "application/x-www-form-urlencoded"
 FORM = "multipart/form-data; boundary=b"
 # The beginnings of files that people take for pictures.
 HEADS = [
+    b"GIF89a=\x01=\x01\xf7", b"BM=\xa0\x00",  # like the name of a field
     b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x3d\xa0\x00\x00WEBPVP8 ", b"GIF89a\xf0", b"BM\xf6\x00",
     b"\x00\x00\x00\x20ftypheic\xf0", b"II*\x00\xf0", b"\x00\x00\x00\x0cjP  \r\n\x87\n",
 ]  # fmt: skip
@@ -187,10 +188,19 @@ def test_sources_are_normalized_to_nfc():
 @given(st.binary(min_size=1, max_size=200), sources, st.booleans(), st.sampled_from(["", "\n", "\r\n"]))
 def test_a_form_without_files_may_have_a_picture_in_base64(image, source, escaped, wrap):
     text = base64.encodebytes(image).decode().replace("\n", wrap)  # as `base64 face.jpg` writes it
-    body = f"image={quote(text, safe='') if escaped else text}&source={quote_plus(source)}"
-    request = read(body.encode(), URLENCODED)
-    assert request.image == image
-    assert request.source == normalize("NFC", source)
+    picture = f"image={quote(text, safe='') if escaped else text}"
+    unescaped = source.replace("%", "%25").replace("&", "%26").replace("+", "%2B")  # as `curl -d` sends it
+    for name in (quote_plus(source), unescaped):
+        for body in (f"{picture}&source={name}", f"source={name}&{picture}"):
+            request = read(body.encode(), URLENCODED)
+            assert (request.image, request.source) == (image, normalize("NFC", source))
+
+
+@pytest.mark.parametrize("as_sent", [bytes, lambda body: body.decode(errors="replace").encode()])
+def test_a_form_in_another_encoding_is_refused_and_not_taken_for_a_picture(as_sent):
+    problem, detail = refusal(as_sent("source=Süd&image=AAAA".encode("cp1252")), URLENCODED, from_text=True)
+    assert problem == INVALID_PARAMETER
+    assert "`source` must be text in UTF-8" in detail
 
 
 def test_an_ampersand_at_the_end_of_a_form_is_ignored():
@@ -203,8 +213,9 @@ def test_an_invalid_number_is_refused():
     assert "must be a number from 0 to 1" in detail
 
 
-def test_a_form_without_a_picture_says_what_is_missing():
-    problem, detail = refusal(b"imageFile=data%3Aimage%2Fjpeg%3Bbase64%2C%2F9j%2F", URLENCODED)
+@pytest.mark.parametrize("name", [b"imageFile", b"image[]", b"image%5B0%5D", b"files[0].data"])
+def test_a_form_without_a_picture_says_what_is_missing(name):
+    problem, detail = refusal(name + b"=data%3Aimage%2Fjpeg%3Bbase64%2C%2F9j%2F", URLENCODED)
     assert problem == INVALID_PARAMETER
     assert "`image`" in detail
 
@@ -220,7 +231,7 @@ def test_base64_instead_of_a_picture_is_named(content_type):
 
 def test_recognising_base64_is_fast():
     started = time.process_time()
-    for body in (b" " * 4_000_000 + b"!", b"A" * 4_000_000 + b"!", b"a=" + b"A" * 4_000_000 + b"\xff"):
+    for body in (b" " * 4_000_000 + b"!", b"A" * 4_000_000 + b"!", b"a=" + b"A" * 4_000_000 + b"\0"):
         read(body, URLENCODED)
     for text in (b"%" * 5_900_000, b" " * 5_900_000, b"' " * 2_900_000):
         assert outcome(b'{"image": "' + text + b'"}', "application/json") == MALFORMED_BASE64
