@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # classified.
 MAX_REFUSED: Final = 20
 # A face in a rotated picture needs a higher score, since six looks more find more that is no face. Chosen on val.
-MIN_ROTATED_SCORE: Final = 0.75
+MIN_ROTATED_SCORE: Final = 0.8
 MARGIN: Final = 0.45  # added on each side of a face, as a share of its width and height
 
 
