@@ -129,7 +129,8 @@ def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
     if not isinstance(image, str):
         detail = "`image` is missing or not a string: give the picture's bytes in base64, or as a data: URI."
         raise InputError(INVALID_PARAMETER, detail)
-    return _from_base64(image), fields
+    blank = {name: None for name, value in fields.items() if isinstance(value, str) and not value.strip()}
+    return _from_base64(image), fields | blank
 
 
 def _from_urlencoded(body: bytes) -> tuple[bytes, dict[str, Any]]:

@@ -328,11 +328,28 @@ def test_booleans_are_accepted_as_python_and_forms_write_them(text):
     assert not read(form({"file": b"x", "detect": text.encode()}, "b"), FORM).options.detect
 
 
-@pytest.mark.parametrize("name", ["source", "min_confidence", "detect", "max_faces", "min_face"])
-def test_an_empty_field_equals_none(name):
-    nothing = read(b"x", "image/jpeg")
-    assert read(b"x", "image/jpeg", {name: ""}) == nothing
-    assert read(form({"file": b"x", name: b""}, "b"), FORM) == nothing
+@pytest.mark.parametrize("name", ["source", "track", "min_confidence", "detect", "max_faces", "min_face"])
+@pytest.mark.parametrize("empty", ["", " ", "\t"])
+def test_an_empty_field_equals_none(name, empty):
+    nothing = read(b"\0\0\0", "image/jpeg")
+    assert read(b"\0\0\0", "image/jpeg", {name: empty}) == nothing
+    assert read(form({"file": b"\0\0\0", name: empty.encode()}, "b"), FORM) == nothing
+    assert read(f"image=AAAA&{name}={quote(empty)}".encode(), URLENCODED) == nothing
+    assert read(json.dumps({"image": "AAAA", name: empty}).encode(), "application/json") == nothing
+
+
+def test_an_empty_field_of_the_body_leaves_that_of_the_query():
+    bodies = [
+        (form({"file": b"\0", "source": b""}, "b"), FORM),
+        (b"image=AAAA&source=", URLENCODED),
+        (b'{"image": "AAAA", "source": ""}', "application/json"),
+    ]
+    assert {read(*body, {"source": "gate-3"}).source for body in bodies} == {"gate-3"}
+
+
+def test_an_empty_field_is_still_refused_if_it_is_unknown():
+    problem, _ = refusal(b'{"image": "AAAA", "min_confidance": ""}', "application/json")
+    assert problem == INVALID_PARAMETER
 
 
 @pytest.mark.parametrize(
