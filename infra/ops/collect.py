@@ -8,13 +8,11 @@ set; if that has splits, pictures are added only to train.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import itertools
 import json
 from collections import Counter
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +23,7 @@ from functions.drift.objects import fetch
 from functions.shared.contract import FEEDBACK, LABELS, PRIVATE_RESULTS, day_prefix, result_key
 from functions.shared.s3 import create_client, error_code, list_keys
 from infra.ops.errors import OpsError
+from infra.ops.files import Row, Table, read_table, write_table
 from infra.ops.stack import add_stack, outputs_of
 from infra.ops.times import utc
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 TABLE: Final = "crops.csv"  # as training reads it, with additional columns
 DOUBTFUL: Final = "doubtful.csv"
+DOUBTFUL_COLUMNS: Final = ("upload", "label", "predicted", "confidence")
 SURE: Final = (
     0.95  # confidence in another label at which a person must check the picture, as in training.prepare
 )
@@ -43,8 +43,6 @@ COLUMNS: Final = (
 )
 _CONCURRENCY: Final = 16
 _DAY: Final = timedelta(days=1)
-
-Row = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ def collect(
 
 def _minute(one: Candidate) -> str:
     """Return an id of the source and minute; one picture per minute is enough."""
-    return f"{one.source} {one.uploaded:%Y-%m-%dT%H:%M}"
+    return f"{one.source} {one.uploaded:%Y-%m-%dT%H:%M}".strip()  # as it is read from the table
 
 
 def _fetch(upload: Mapping[str, str], s3: Any) -> bytes | None:
@@ -205,13 +203,47 @@ def limit_key_share(rows: Sequence[Row], share: float) -> tuple[list[Row], list[
     return kept, surplus
 
 
-def unexpired(rows: Sequence[Row], out: Path, today: str) -> list[Row]:
-    """Delete the pictures whose uploads have expired, and return the rows of the others."""
-    kept = [row for row in rows if not row["delete_after"] or row["delete_after"] >= today]
+def unexpired(rows: Sequence[Row], out: Path, today: date) -> list[Row]:
+    """Delete the pictures whose uploads have expired, and return the rows of the others.
+
+    Raises:
+        OpsError: A row has an invalid day; nothing was deleted.
+    """
+    kept = [row for row in rows if not row["delete_after"] or _last_day(row) >= today]
     for row in rows:
         if row not in kept:
             (out / row["file"]).unlink(missing_ok=True)
     return kept
+
+
+def _last_day(row: Row) -> date:
+    try:
+        return date.fromisoformat(row["delete_after"])
+    except ValueError as error:
+        raise OpsError(
+            f"{TABLE}: delete_after of {row['file']} is {row['delete_after']!r}; it must be a day, such as 2026-12-26"
+        ) from error
+
+
+def _read(path: Path) -> tuple[Table, list[Row], list[Row]]:
+    """Return the table, the rows of the operator's own pictures, and those of collected ones.
+
+    Raises:
+        OpsError: The table is malformed, or a collected picture is not in its folder.
+    """
+    if not path.exists():
+        return Table(), [], []
+    table = read_table(path)
+    ours = not {"minute", "delete_after"}.isdisjoint(table.columns)
+    required = COLUMNS if ours else ("file",)
+    if missing := [name for name in required if name not in table.columns]:
+        raise OpsError(f"{path} has no column {', '.join(missing)}")
+    collected = [row for row in table.rows if row.get("minute")]
+    for row in collected:
+        file = Path(row["file"])
+        if not file.name or file.is_absolute() or ".." in file.parts:
+            raise OpsError(f"{path}: {row['file']!r} is not a file in this folder")
+    return table, [row for row in table.rows if not row.get("minute")], collected
 
 
 def _days_kept(s3: Any, bucket: str) -> int | None:
@@ -256,7 +288,7 @@ def command(options: Namespace) -> None:
     """Collect pictures, and print how many there are and how many were left out.
 
     Raises:
-        OpsError: There is no feedback in the period.
+        OpsError: There is no feedback in the period, or the folder's table is malformed.
     """
     outputs = outputs_of(options.stack)
     s3 = create_client(read_timeout=20, attempts=4, connections=_CONCURRENCY)
@@ -266,21 +298,20 @@ def command(options: Namespace) -> None:
     days = None if options.keep_longer else _days_kept(s3, outputs["UploadsBucket"])
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    table = _read(out / TABLE)
-    others = [row for row in table if not row.get("minute")]  # the operator's own
-    before = [row for row in table if row.get("minute")]
-    rows = before if options.keep_longer else unexpired(before, out, f"{datetime.now(UTC):%Y-%m-%d}")
+    table, others, before = _read(out / TABLE)
+    rows = before if options.keep_longer else unexpired(before, out, datetime.now(UTC).date())
     candidates = list(join(s3, outputs, labels))
     doubtful = [one for one in candidates if one.is_doubtful]
     sound = [one for one in candidates if not one.is_doubtful]
     gathered, left_out = collect(sound, rows, days, out, options.per_source, s3)
     kept, surplus = limit_key_share(gathered, options.key_share)
     for row in surplus:
-        (out / row["file"]).unlink()
+        (out / row["file"]).unlink(missing_ok=True)
     if options.keep_longer:
         kept = [row | {"delete_after": ""} for row in kept]
-    _write(out / TABLE, tuple(dict.fromkeys(itertools.chain(*table, COLUMNS))), [*others, *kept])
-    _write(out / DOUBTFUL, ("upload", "label", "predicted", "confidence"), map(_doubtful_row, doubtful))
+    columns = tuple(dict.fromkeys((*table.columns, *COLUMNS)))
+    write_table(out / TABLE, replace(table, columns=columns, rows=[*others, *kept]))
+    write_table(out / DOUBTFUL, Table(DOUBTFUL_COLUMNS, [_doubtful_row(one) for one in doubtful]))
     left_out["not an upload, or deleted"] = len(labels) - len(candidates)
     left_out["deleted, because its upload has expired"] = len(before) - len(rows)
     left_out["more than --key-share of one API key"] = len(surplus)
@@ -295,18 +326,4 @@ def command(options: Namespace) -> None:
 def _doubtful_row(one: Candidate) -> Row:
     uri = f"s3://{one.upload['bucket']}/{one.upload['key']}"
     values = (uri, one.label.actual, one.predicted, f"{one.confidence:.3f}")
-    return dict(zip(("upload", "label", "predicted", "confidence"), values, strict=True))
-
-
-def _read(table: Path) -> list[Row]:
-    if not table.exists():
-        return []
-    with table.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _write(table: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    with table.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    return dict(zip(DOUBTFUL_COLUMNS, values, strict=True))

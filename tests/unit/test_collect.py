@@ -260,3 +260,68 @@ def test_pictures_are_added_to_train_of_an_existing_data_set_whose_table_is_kept
 def test_missing_feedback_is_reported(world, run):  # noqa: ARG001 -- the stack
     with pytest.raises(SystemExit, match="There is no feedback"):
         run()
+
+
+SPREADSHEETS = {
+    "with a byte order mark": lambda text: "\ufeff" + text,
+    "with semicolons": lambda text: "\ufeff" + text.replace(",", ";"),
+    "with tabs": lambda text: text.replace(",", "\t"),
+    "with empty columns and lines": lambda text: text.replace("\r\n", ",,\r\n") + ",,,,\r\n",
+}
+
+
+@pytest.mark.parametrize("change", SPREADSHEETS.values(), ids=SPREADSHEETS.keys())
+def test_a_table_that_a_spreadsheet_saved_is_continued_in_its_form(world, run, tmp_path, change):
+    path = tmp_path / "crops.csv"
+    (tmp_path / "mask").mkdir()
+    path.write_bytes(change("file,source,age\r\nmask/own.jpg,Tür,41\r\n").encode())
+    one = world.upload("mask", source="gate-1")
+    run()
+    collected = path.read_bytes().decode()
+    delimiter = max(",;\t", key=collected.count)
+    two = world.upload("mask", source="gate-2")
+    run()
+
+    text = path.read_bytes().decode()
+    assert text.startswith(collected)  # nothing but a line is added, and the form is kept
+    assert collected.startswith(change("file,source,age")[:8])
+    rows = csv.DictReader(text.removeprefix("\ufeff").splitlines(), delimiter=delimiter)
+    assert [(row["file"], row["source"], row["age"]) for row in rows] == [
+        ("mask/own.jpg", "Tür", "41"),
+        (f"mask/{one}.jpg", "gate-1", ""),
+        (f"mask/{two}.jpg", "gate-2", ""),
+    ]
+
+
+LAST_DAY = f"{NOW + timedelta(days=30):%Y-%m-%d}"
+DAMAGE = {
+    "an American day": (LAST_DAY, "12/24/2026", "delete_after of mask/.*jpg is '12/24/2026'"),
+    "a German day": (LAST_DAY, "24.12.2025", "delete_after of mask/.*jpg is '24.12.2025'"),
+    "a file above": ("mask/", "../", r"'\.\./.*jpg' is not a file in this folder"),
+    "a file within and above": ("mask/", "mask/../../", "is not a file in this folder"),
+    "an absolute file": ("mask/", "/mask/", "'/mask/.*jpg' is not a file in this folder"),
+    "a column that is missing": ("minute", "hour", "has no column minute"),
+    "a column that is there twice": ("source", "file", "names a column twice"),
+    "a cell too many": ("k1", "k1,k2", "line 3, has more cells than there are columns"),
+    "another encoding": ("gate", "g\udce4te", "is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "reason"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_table_is_named_before_anything_is_deleted(world, run, tmp_path, before, after, reason):
+    world.keep(days=30)
+    world.upload("mask")
+    world.upload("mask")
+    run()
+    path = tmp_path / "crops.csv"
+    header, expired, row = path.read_text().splitlines()
+    lines = (header, expired.replace(LAST_DAY, "2020-01-01"), row)
+    text = "\n".join(line.replace(before, after) if line != lines[1] else line for line in lines)
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    content, files = path.read_bytes(), {*tmp_path.rglob("*")}
+
+    with pytest.raises(SystemExit, match=reason):
+        run()
+
+    assert path.read_bytes() == content
+    assert {*tmp_path.rglob("*")} == files

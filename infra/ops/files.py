@@ -1,0 +1,94 @@
+"""Tables that people edit in spreadsheets, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from infra.ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+DELIMITERS: Final = ",;\t"
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: the names of its columns, its rows by column, and how the file is written."""
+
+    columns: Sequence[str] = ()
+    rows: Sequence[Row] = ()
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+
+def read_table(path: Path) -> Table:
+    """Read a table with a header, as training does. Empty lines are skipped; cells and names are stripped.
+
+    Raises:
+        OpsError: The file is not UTF-8, names a column twice, or has cells that belong to no column.
+    """
+    data = path.read_bytes()
+    try:
+        file = io.StringIO(data.decode("utf-8-sig"), newline="")
+    except UnicodeDecodeError as error:
+        raise OpsError(f"{path} is not UTF-8; save it as CSV UTF-8") from error
+    header = file.readline()
+    delimiter = max(DELIMITERS, key=header.count)
+    names = next(csv.reader([header.rstrip(f"{DELIMITERS} \r\n")], delimiter=delimiter), [])
+    columns = [name.strip() for name in names]
+    if len(set(columns)) < len(columns):
+        raise OpsError(f"{path} names a column twice: {', '.join(columns)}")
+    rows = []
+    reader = csv.reader(file, delimiter=delimiter)
+    for cells in reader:
+        stripped = [cell.strip() for cell in cells]
+        if any(stripped[len(columns) :]):
+            raise OpsError(f"{path}, line {reader.line_num + 1}, has more cells than there are columns")
+        if any(stripped):
+            rows.append(dict.fromkeys(columns, "") | dict(zip(columns, stripped, strict=False)))
+    return Table(columns, rows, delimiter, "utf-8-sig" if data.startswith(codecs.BOM_UTF8) else "utf-8")
+
+
+def write_table(path: Path, table: Table) -> None:
+    """Write a table; a cell that a row lacks stays empty."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, table.columns, restval="", delimiter=table.delimiter)
+    writer.writeheader()
+    writer.writerows(table.rows)
+    write_whole(path, file.getvalue(), table.encoding)
+
+
+def require_writable(path: Path) -> None:
+    """Check that a file can be written, and create its folder.
+
+    Raises:
+        OpsError: There is something else than a file.
+        OSError: The folder cannot be created or written to.
+    """
+    if path.exists() and not path.is_file():
+        raise OpsError(f"{path} is not a file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=path.parent).close()
+
+
+def write_whole(path: Path, text: str, encoding: str = "utf-8") -> None:
+    """Write a file that replaces the old one only once it is complete.
+
+    Bytes of file names that are not UTF-8 are written as escapes.
+    """
+    path = path.resolve()  # a link to a file stays
+    fresh = path.with_name(f".new-{path.name}")
+    try:
+        fresh.write_text(text, encoding, "backslashreplace", newline="")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
