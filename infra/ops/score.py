@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from infra.ops.address import add_api_options, api_of
 from infra.ops.errors import OpsError
+from infra.ops.files import require_writable, write_whole
 from maskwatch.client import ANSWER_LABELS, TYPES, ApiError, Client
 from maskwatch.output import BOM, COLUMNS, Row, csv_cell, scored
 from maskwatch.pictures import ENDINGS, list_pictures
@@ -104,13 +105,16 @@ def command(options: Namespace) -> None:
     """Score a folder, print a summary, and write a table.
 
     Raises:
-        OpsError: The folder has no pictures, or a picture got no result.
+        OpsError: The folder has no pictures, the table cannot be written, or a picture got no result.
     """
+    if not options.folder.is_dir():
+        raise OpsError(f"{options.folder} is not a folder")
     files, left_out = list_pictures(options.folder)
     if not files:
         raise OpsError(f"{options.folder} has no files named {ENDINGS}")
     if left_out:
         print(f"Files left out, not {ENDINGS}: {left_out:,}")
+    require_writable(options.out)  # rather than fail when all is uploaded
     client = Client(*api_of(options), CONNECTIONS)
     rows = {}
     try:
@@ -122,7 +126,7 @@ def command(options: Namespace) -> None:
             rows[row["file"]] = row
     finally:  # also after Ctrl-C
         if rows:
-            options.out.write_text(as_csv(rows.values()), encoding="utf-8", newline="")
+            write_whole(options.out, as_csv(rows.values()))
             print(f"{summary(list(rows.values()))}\n\n{options.out} has a line for each picture.")
     if without := sum(row["status"] in {"refused", "missing"} for row in rows.values()):
         raise OpsError(f"{without} of {len(files)} pictures got no result.")

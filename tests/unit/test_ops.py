@@ -91,7 +91,8 @@ def test_a_missing_profile_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [
-        (["score", "absent/"], "absent has no files named *.jpg"),
+        (["score", "absent/"], "absent is not a folder"),
+        (["score", "infra/"], "infra has no files named *.jpg"),
         (["smoke", "--url", "http://127.0.0.1:9/"], "http://127.0.0.1:9/ failed"),
         (["publish-model", "absent/", "--bucket", "b"], "Not published: absent/manifest.json is missing"),
         (["demo-drift", "absent/"], "absent has 0 pictures"),

@@ -1,8 +1,13 @@
 """`make score` waits for results in any order, and summarizes them."""
 
+import csv
+import os
+
 import pytest
 
 from infra.ops import score
+from infra.ops.__main__ import main
+from infra.ops.files import write_whole
 from infra.ops.score import summary, wait
 
 
@@ -83,3 +88,71 @@ def test_the_table_counts_pictures_faces_and_failures():
     assert ["total", "2", "4"] in table
     assert ["rejected", "2", "damaged"] in table
     assert ["missing", "1"] in table
+
+
+class Accepting(Service):
+    """A fake that takes uploads, and has every result at once."""
+
+    uploads = 0
+
+    def __init__(self, *_):
+        pass
+
+    def health(self):
+        pass
+
+    def upload(self, *_):
+        Accepting.uploads += 1
+        return "key"
+
+    def result(self, _):
+        return scored("mask", 1)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(score, "Client", Accepting)
+    monkeypatch.setattr(Accepting, "uploads", 0)
+    (tmp_path / "photos").mkdir()
+    for name in (b"a.jpg", b"caf\xe9.jpg"):  # an old Windows disk has such names
+        (tmp_path / "photos" / os.fsdecode(name)).write_bytes(b"a picture")
+    return tmp_path / "photos"
+
+
+def test_a_name_that_is_not_utf_8_has_its_line(folder, tmp_path):
+    out = tmp_path / "reports" / "monday.csv"
+
+    main(["score", str(folder), "--out", str(out)])
+
+    with out.open(encoding="utf-8-sig", newline="") as table:
+        found = [(row["file"], row["status"]) for row in csv.DictReader(table)]
+    assert found == [(f"{folder}/a.jpg", "scored"), (f"{folder}/caf\\udce9.jpg", "scored")]
+    assert list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("out", ["photos", "photos/a.jpg/scores.csv", "/dev/null"])
+def test_nothing_is_uploaded_if_the_table_cannot_be_written(folder, tmp_path, out):
+    with pytest.raises(SystemExit) as ended:
+        main(["score", str(folder), "--out", str(tmp_path / out)])
+
+    assert out.removesuffix("/scores.csv") in ended.value.code
+    assert Accepting.uploads == 0
+
+
+@pytest.mark.parametrize("name", ["photo.HEIC", "photo.jpg", "absent"])
+def test_only_a_folder_is_scored(folder, name):
+    if name != "absent":
+        (folder / name).write_bytes(b"a picture")
+    with pytest.raises(SystemExit, match=f"{name} is not a folder"):
+        main(["score", str(folder / name)])
+
+
+def test_a_table_that_cannot_be_completed_leaves_the_old_one(tmp_path):
+    table = tmp_path / "scores.csv"
+    table.write_text("old")
+
+    with pytest.raises(LookupError):
+        write_whole(table, "new", encoding="unknown")
+
+    assert table.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [table]
