@@ -159,7 +159,8 @@ def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
     """Return the path of each picture's annotated copy.
 
     Raises:
-        UsageError: Two copies would have the same path, or the copies' folder contains one of the pictures.
+        UsageError: Two copies would have the same path, or the copies' folder contains one of the pictures or cannot
+            be written.
     """
     copies = [folder / picture.copy for picture in pictures]
     twice = [copy for copy, times in Counter(copies).items() if times > 1]
@@ -172,6 +173,10 @@ def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
             raise UsageError(
                 f"{picture.name} is in {folder}, the folder of the annotated copies; choose another folder for them"
             )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
     return copies
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,8 +26,18 @@ SENT_PIXELS: Final = 4_000_000  # of a scaled-down picture; the service itself u
 ENDINGS: Final = ", ".join(f"*{ending}" for ending in TYPES)
 _QUALITY: Final = 90  # of a JPEG; at SENT_PIXELS even noise then stays under MAX_BYTES
 _EOI: Final = b"\xff\xd9"  # the end marker of JPEG; other formats ignore what follows their end
+# Text and zeros in front of a picture, such as line ends or the header of a part of an MJPEG stream.
+_IN_FRONT: Final = re.compile(
+    rb"\A(?:\xef\xbb\xbf)?[\0\s -~]{0,4096}?(?=\xff\xd8\xff|\x89PNG|RIFF....WEBP)", re.DOTALL
+)
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_CHUNKS: Final = (  # the start of those that have pixels or an orientation
+    *(b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf"),
+    *(b"iTXtXML:com.adobe.xmp\0", b"tEXtRaw profile type ", b"zTXtRaw profile type "),
+)
 _SWAPPED: Final = 5  # from this EXIF orientation on, width and height are swapped
 _ORIENTATION: Final = 0x0112
+Image.MAX_IMAGE_PIXELS = 200_000_000  # those of the largest phone photos; Pillow refuses twice as many
 
 
 class UsageError(Exception):
@@ -121,6 +132,7 @@ def check_jpeg(data: bytes) -> None:
     Raises:
         OSError: It is a damaged JPEG picture.
     """
+    data = _IN_FRONT.sub(b"", data)
     if not data.startswith(b"\xff\xd8"):
         return
     try:  # at an eighth of its size, which is fast; a missing end marker is not damage
@@ -164,6 +176,9 @@ def scale_boxes(answer: Mapping[str, Any], original: tuple[int, int]) -> dict[st
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
+    data = _IN_FRONT.sub(b"", data)
+    if data.startswith(_PNG):
+        data = _without_metadata(data)
     try:
         with Image.open(io.BytesIO(data + _EOI), formats=_FORMATS) as image:
             yield image
@@ -171,6 +186,17 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise OSError(
             f"its {len(data):,} bytes are not a JPEG, PNG or WebP picture that can be read"
         ) from error
+
+
+def _without_metadata(png: bytes) -> bytes:
+    """Remove the metadata of a PNG file, for which Pillow, unlike the service, refuses some."""
+    chunks, start = [_PNG], len(_PNG)
+    while start < len(png):
+        end = start + 12 + int.from_bytes(png[start : start + 4])  # length, name, content, checksum
+        if png.startswith(_PNG_CHUNKS, start + 4):
+            chunks.append(png[start:end])
+        start = end
+    return b"".join(chunks)
 
 
 def _flat(image: Image.Image) -> Image.Image:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
+
+from tqdm import tqdm
 
 from maskwatch.client import ApiError, Client, UnreachableError
 from maskwatch.draw import draw
-from maskwatch.output import Response
+from maskwatch.output import Response, printable
 from maskwatch.pictures import MAX_BYTES, Picture, scale_boxes, scaled_down, upright
 
 if TYPE_CHECKING:
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 FATAL: Final = {"forbidden", "throttled", "invalid-parameter"}  # refusals that all pictures would get
 SIZE: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy avoids
 _QUALITY: Final = 90  # of an annotated JPEG
+_DRAWING: Final = Lock()  # one picture at a time, because the largest phone photos take 2 GB
 
 
 def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path | None) -> Response:
@@ -35,15 +40,19 @@ def score(client: Client, query: Mapping[str, str], picture: Picture, copy: Path
         answer = _predict(client, query, data)
         if "summary" not in answer:
             raise UnreachableError("what answered is not this API: it sent JSON, but no prediction")
-        if copy:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            draw(upright(data), answer).save(copy, quality=_QUALITY)
     except OSError as error:
         return Response(picture.name, None, str(error))
     except ApiError as refusal:
         if isinstance(refusal, UnreachableError) or refusal.kind in FATAL:
             raise
         return Response(picture.name, None, str(refusal), refusal.kind)
+    try:
+        if copy:
+            with _DRAWING:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                draw(upright(data), answer).save(copy, quality=_QUALITY)
+    except OSError as error:  # the answer is still valid
+        tqdm.write(f"maskwatch: {printable(f'{picture.name} could not be drawn: {error}')}", file=sys.stderr)
     return Response(picture.name, answer)
 
 

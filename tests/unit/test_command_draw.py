@@ -2,14 +2,16 @@
 
 import io
 import json
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from functions.inference.decode import decode
 from maskwatch.cli import main
 from maskwatch.draw import COLOURS
-from maskwatch.pictures import MAX_BYTES, scaled_down
+from maskwatch.pictures import MAX_BYTES, scaled_down, upright
 from tests.pictures import draw_face, encode
 from tests.service import prediction, problem
 
@@ -101,13 +103,96 @@ def test_refused_pictures_are_not_drawn(service, place, tmp_path):
     assert [file.name for file in (tmp_path / "drawn").iterdir()] == ["b.jpg"]
 
 
-@pytest.mark.usefixtures("service")
-def test_a_copy_that_cannot_be_written_is_reported(place, capsys):
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_sent(service, place, capsys):
     place("a.jpg", encode(draw_face()))
     place("drawn", b"a file where a folder should be")
 
-    assert main(["predict", "a.jpg", "--draw", "drawn"]) == 1
-    assert "refused: [Errno 17] File exists: 'drawn'" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "a.jpg", "--draw", "drawn"])
+    assert "drawn cannot be written: File exists" in capsys.readouterr().err
+    assert service.asked == []
+
+
+@pytest.mark.usefixtures("service")
+def test_the_answer_is_printed_even_if_it_cannot_be_drawn(place, capsys, tmp_path):
+    place("a.jpg", encode(draw_face()))
+    place("b.jpg", b"a picture that only the service can read")
+    (tmp_path / "drawn" / "a.jpg").mkdir(parents=True)
+
+    assert main(["predict", "a.jpg", "b.jpg", "--draw", "drawn"]) == 0
+
+    out, err = capsys.readouterr()
+    assert "2 pictures: 2 mask" in out
+    assert "maskwatch: a.jpg could not be drawn: [Errno 21] Is a directory: 'drawn/a.jpg'\n" in err
+    assert "maskwatch: b.jpg could not be drawn: its 40 bytes are not a JPEG, PNG or WebP" in err
+
+
+def chunk(name, content, checksum=None):
+    checksum = zlib.crc32(name + content) if checksum is None else checksum
+    return len(content).to_bytes(4) + name + content + checksum.to_bytes(4)
+
+
+LARGE = zlib.compress(bytes(3_000_000))
+FRONTS = {
+    "line-end": b"\r\n",
+    "zeros": bytes(7),
+    "byte-order-mark": b"\xef\xbb\xbf",
+    "mjpeg-part": b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 5\r\n\r\n",
+}
+METADATA = {
+    "checksum": chunk(b"tEXt", b"Comment\0x", checksum=1),
+    "itxt": chunk(b"iTXt", b"Comment\0\1\0\0\0" + LARGE),
+    "ztxt": chunk(b"zTXt", b"Comment\0\0" + LARGE),
+    "iccp": chunk(b"iCCP", b"profile\0\0" + LARGE),
+    "animation": chunk(b"acTL", bytes(3)),
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("front", FRONTS.values(), ids=FRONTS)
+def test_what_the_service_skips_in_front_of_a_picture_does_not_matter(kind, front):
+    data = encode(draw_face(), kind)
+    assert np.array_equal(decode(front + data).pixels, decode(data).pixels)
+    assert upright(front + data) == upright(data)
+    assert scaled_down(front + data)[0] == scaled_down(data)[0]
+
+
+@pytest.mark.parametrize("place_in_file", ["before", "behind"])
+@pytest.mark.parametrize("metadata", METADATA.values(), ids=METADATA)
+def test_metadata_that_the_service_skips_does_not_matter(metadata, place_in_file):
+    exif = Image.Exif()
+    exif[0x0112] = TURNED_RIGHT
+    data = encode(draw_face(), "PNG", exif=exif)
+    at = 33 if place_in_file == "before" else len(data) - 12  # behind IHDR, before IEND
+    odd = data[:at] + metadata + data[at:]
+    assert np.array_equal(decode(odd).pixels, decode(data).pixels)
+    assert upright(odd) == upright(data)
+    assert upright(odd).size == (200, 160)
+
+
+def test_damage_behind_other_bytes_is_found():
+    whole = encode(noise(640, 480))
+    with pytest.raises(OSError, match="damaged or cut short"):
+        scaled_down(b"\n" + whole[: len(whole) // 2])
+
+
+def test_a_thumbnail_in_another_format_is_not_the_picture():
+    with pytest.raises(OSError, match="not a JPEG, PNG or WebP picture"):
+        upright(b"\0\0\0\x18ftypheic" + bytes(12) + encode(draw_face()))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [(12_000, 9_000), (12_240, 16_320)])
+def test_the_largest_photo_of_a_phone_is_sent_scaled(service, place, capsys, size):
+    photo = encode(Image.new("L", size, "grey"))
+    service.answer = lambda asked: (
+        problem("too-many-pixels", 422, "Scale it down.") if asked.body == photo else prediction("mask")
+    )
+    place("a.jpg", photo)
+
+    assert main(["predict", "a.jpg", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["image"] == {"width": size[0], "height": size[1]}
+    assert sent(service.asked[1]).size[0] < 3000
 
 
 def test_a_small_picture_is_sent_unchanged(service, place):
