@@ -300,7 +300,7 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str = 
 
     Raises:
         TrainingError: The job is not finished, or the gate refused its run.
-        AlreadyPublishedError: The version is already published.
+        OpsError: The version is already published.
     """
     if job.training_job_status != "Completed":
         raise TrainingError(f"{job.training_job_name} is {job.training_job_status}: {job.failure_reason}")
