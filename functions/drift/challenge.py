@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any, Final
 
@@ -122,16 +122,15 @@ class Tally:
             return None
         serving = [one for one in audited if one.model_version == self.serving]
         if self._pairs:
-            serving = challenger = [one for one in serving if one.shadow]
-            right = sum(one.shadow == one.actual for one in challenger)
+            serving = [one for one in serving if one.shadow]
+            challenger = [replace(one, predicted=one.shadow) for one in serving if one.shadow]
             needed, p = _paired(serving)
         else:
             challenger = [one for one in audited if one.model_version == self.challenger]
-            right = sum(one.predicted == one.actual for one in challenger)
             needed, p = _unpaired(serving, challenger)
         sides = [
-            self._side(self.serving, serving, sum(one.predicted == one.actual for one in serving), needed[0]),
-            self._side(self.challenger, challenger, right, needed[1]),
+            self._side(self.serving, serving, needed[0]),
+            self._side(self.challenger, challenger, needed[1]),
         ]
         agreeing, both = sum(n for (a, b), n in self._pairs.items() if a == b), self._pairs.total()
         return Challenge(
@@ -144,9 +143,10 @@ class Tally:
             verdict=_verdict(sides[0], sides[1], p),
         )
 
-    def _side(self, version: str, labelled: Sequence[LabelledPrediction], right: int, needed: int) -> Side:
+    def _side(self, version: str, labelled: Sequence[LabelledPrediction], needed: int) -> Side:
         times = np.frombuffer(self._times[version], np.float32)
         median, p95 = np.quantile(times, (0.5, 0.95)).round(2).tolist() if len(times) else (None, None)
+        right = sum(one.predicted == one.actual for one in labelled)
         accuracy = share(right, len(labelled), design_effect(labelled))
         labels = self._labels[version]
         return Side(version, labels.total(), dict(labels), median, p95, len(labelled), accuracy, needed)

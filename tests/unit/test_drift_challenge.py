@@ -130,6 +130,29 @@ def test_there_is_a_verdict_once_there_are_enough_labels(right, count, verdict):
     assert found.live.needed == max(needed - 6000, 0)
 
 
+def test_in_shadow_mode_the_interval_of_each_release_is_that_of_its_own_mistakes(rng):
+    """Both are wrong on 80 of 400 pictures: one of the five of each minute, and all five of every fifth minute."""
+    tally = Tally("1", "2")
+    tally.add(parse_record(shadow_of(drawn(rng, NOON, version="1"), "mask")))
+    pictures = [(minute, frame) for minute in range(80) for frame in range(5)]
+
+    found = tally.result(
+        [
+            judged(
+                minute,
+                "mask",
+                "no_mask" if frame == 0 else "mask",
+                shadow="no_mask" if minute % 5 == 0 else "mask",
+            )
+            for minute, frame in pictures
+        ]
+    )
+
+    assert found.live.accuracy.value == found.challenger.accuracy.value == 0.8
+    widths = [side.accuracy.high - side.accuracy.low for side in (found.live, found.challenger)]
+    assert widths[1] > 1.5 * widths[0]
+
+
 @pytest.mark.parametrize(("won", "verdict"), [(400, BETTER), (100, ALIKE), (0, WORSE)])
 def test_in_shadow_mode_the_discordant_pictures_decide(rng, won, verdict):
     tally = Tally("1", "2")
