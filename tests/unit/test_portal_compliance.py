@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from functions.portal.compliance import parse
+from functions.shared.problem import InputError
 from tests.make_events import CONTEXT, api_event, sample_event
 
 SHARES = ("share_mask", "share_no_mask", "share_incorrect", "share_uncertain")
@@ -364,6 +365,15 @@ def test_the_longest_range_is_answered_completely(found, write, first, last, by)
     write(last, [(23, "", 1, (1, 0, 0, 0))])
 
     assert found(from_=first, to=last, by=by)["total"]["pictures"] == 2
+
+
+@pytest.mark.parametrize(("first", "by"), [("2025-11-21T12", "day"), ("2026-10-22T12", "hour")])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata"])
+def test_the_longest_range_may_begin_at_any_hour(first, by, zone):
+    query = {"from": first, "by": by, "tz": zone}
+    parse(query | {"to": "2026-11-22T11"}, "", datetime.now(UTC))
+    with pytest.raises(InputError, match="days long; ask for at most"):
+        parse(query | {"to": "2026-11-22T13"}, "", datetime.now(UTC))
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
