@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -51,6 +53,8 @@ def explain_full_disk() -> Iterator[None]:
 @contextmanager
 def reported(parser: ArgumentParser) -> Iterator[None]:
     """End the command with the reason if it fails: a TrainingError, a ReleaseError or a full disk."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may not be UTF-8
     try:
         with explain_full_disk():
             yield

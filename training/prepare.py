@@ -228,7 +228,7 @@ def _write_scenes(folder: Path, scenes: Sequence[CheckedScene], frames: dict[Pat
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="") as lines:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(columns)
         table.writerows(rows)

@@ -247,7 +247,7 @@ def write_predictions(
     path: Path, samples: Sequence[Sample], output: NDArray[np.float64], folder: Path
 ) -> None:
     """Write a row per picture: file (relative to `folder`), source, label, answer, and the probabilities."""
-    with path.open("w", newline="") as lines:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as lines:
         rows = csv.writer(lines)
         rows.writerow(["file", "source", "label", "answer", *(f"p_{label}" for label in LABELS)])
         for sample, row in zip(samples, output, strict=True):

@@ -84,7 +84,9 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path)
     options = parser.parse_args()
     suspects = find_suspects(load(find(options.data)), options.out, backbone=options.backbone)
-    with (options.out / "suspects.csv").open("w", newline="") as lines:
+    with (options.out / "suspects.csv").open(
+        "w", encoding="utf-8", errors="backslashreplace", newline=""
+    ) as lines:
         table = csv.writer(lines)
         table.writerow(["number", "sha256", "file", "label", "chance", "guess"])
         for number, suspect in enumerate(suspects):
