@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from maskwatch.client import TYPES
 
@@ -37,6 +37,7 @@ _PNG_CHUNKS: Final = (  # the start of those that have pixels or an orientation
 )
 _SWAPPED: Final = 5  # from this EXIF orientation on, width and height are swapped
 _ORIENTATION: Final = 0x0112
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # 64 MB, since editors write large XMP
 Image.MAX_IMAGE_PIXELS = 200_000_000  # those of the largest phone photos; Pillow refuses twice as many
 
 
