@@ -118,13 +118,13 @@ def list_pictures(folder: Path) -> tuple[list[Path], int]:
 
 
 def upright(data: bytes) -> Image.Image:
-    """Open a picture and apply its EXIF orientation.
+    """Open a picture, apply its EXIF orientation, and convert it to RGB as the service does.
 
     Raises:
         OSError: It is not a readable picture.
     """
     with _opened(data) as image:
-        return ImageOps.exif_transpose(image)
+        return _flat(ImageOps.exif_transpose(image))
 
 
 def check_jpeg(data: bytes) -> None:

@@ -79,7 +79,7 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
             try:
                 data = found[1].read_bytes()
                 check_jpeg(data)
-                image = upright(data).convert("RGB")
+                image = upright(data)
             except OSError as error:
                 warn(f"{found[1]} is skipped: {error}")
             else:

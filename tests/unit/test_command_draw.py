@@ -283,6 +283,22 @@ def test_scaling_keeps_the_brightness_of_16_bits_and_makes_transparent_white():
         assert np.asarray(Image.open(io.BytesIO(smaller))).mean() == pytest.approx(value, abs=1)
 
 
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("value", [0x2000, 0x8000, 0xE000])
+def test_a_copy_has_the_brightness_that_the_service_sees(place, tmp_path, value):
+    clear = np.full((100, 100, 4), (255, 0, 0, 0), np.uint8)
+    pictures = {"grey.png": np.full((100, 100), value, np.uint16), "clear.png": clear}
+    for name, pixels in pictures.items():
+        place(name, encode(Image.fromarray(pixels), "PNG"))
+
+    assert main(["predict", *pictures, "--draw", "drawn"]) == 0
+
+    for name in pictures:
+        expected = decode((tmp_path / name).read_bytes()).pixels[-1, -1]
+        with Image.open(tmp_path / "drawn" / name) as copy:
+            assert copy.getpixel((99, 99)) == tuple(expected)
+
+
 def test_a_damaged_picture_is_not_scaled():
     whole = encode(noise(640, 480))
     middle = len(whole) // 2

@@ -234,6 +234,13 @@ def test_a_picture_in_a_folder_is_sent_unchanged_if_the_api_accepts_it(tmp_path)
     given.close()
 
 
+def test_a_picture_of_16_bits_in_a_folder_keeps_its_brightness(tmp_path):
+    given = frames_of(str(tmp_path), 20, None, Event())
+    (tmp_path / "a.png").write_bytes(encode(Image.fromarray(np.full((90, 90), 0x6000, np.uint16)), "PNG"))
+    assert next(given).to_image().getpixel((45, 45)) == (0x60, 0x60, 0x60)
+    given.close()
+
+
 def test_a_damaged_picture_in_a_folder_is_skipped_and_reported(tmp_path, capsys):
     noise = Image.effect_noise((640, 480), 60).convert("RGB")
     red, green = (
