@@ -98,9 +98,8 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
     source = read_source(query["source"]) or "" if "source" in query else None
     zone = _zone(query.get("tz", "UTC"))
     first, last = parse_range(query, now, zone)
-    days = (
-        last.astimezone(zone) - first.astimezone(zone)
-    ).days + 1  # of local time, as days may have 23 or 25 hours
+    # In local time, since a day may have 23 or 25 hours.
+    days = (last.astimezone(zone) - first.astimezone(zone)).days + 1
     if days > MAX_DAYS[by]:
         detail = f"That range is {days:,} days long; ask for at most {MAX_DAYS[by]} days by {by}"
         raise InputError(INVALID_PARAMETER, f"{detail}{', or by day' if by == 'hour' else ''}.")

@@ -190,10 +190,9 @@ def test_a_form_without_files_may_have_a_picture_in_base64(image, source, escape
     text = base64.encodebytes(image).decode().replace("\n", wrap)  # as `base64 face.jpg` writes it
     picture = f"image={quote(text, safe='') if escaped else text}"
     unescaped = source.replace("%", "%25").replace("&", "%26").replace("+", "%2B")  # as `curl -d` sends it
-    for name in (quote_plus(source), unescaped):
-        for body in (f"{picture}&source={name}", f"source={name}&{picture}"):
-            request = read(body.encode(), URLENCODED)
-            assert (request.image, request.source) == (image, normalize("NFC", source))
+    for body in (f"{picture}&source={quote_plus(source)}", f"source={unescaped}&{picture}"):
+        request = read(body.encode(), URLENCODED)
+        assert (request.image, request.source) == (image, normalize("NFC", source))
 
 
 @pytest.mark.parametrize("as_sent", [bytes, lambda body: body.decode(errors="replace").encode()])
