@@ -15,12 +15,12 @@ LETTERS: Final = {"mask": "white", "no_mask": "white", "incorrect": "black", "un
 
 
 def draw(image: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
-    """Return a copy of an upright RGB picture with a box, a label and its confidence for each face.
+    """Return a copy of an upright picture with a box, a label and its confidence for each face.
 
     A face with a `number`, such as that of a tracked person, shows it. If no face was found, the box is the whole
     picture, to which the label refers.
     """
-    image = image.copy()
+    image = image.convert("RGB")
     canvas = ImageDraw.Draw(image)
     thickness = max(round(max(image.size) / 300), 1)
     font = ImageFont.load_default(max(round(max(image.size) / 45), 10))
