@@ -32,7 +32,10 @@ HEADS = [
     b"\x00\x00\x00\x20ftypheic\xf0", b"II*\x00\xf0", b"\x00\x00\x00\x0cjP  \r\n\x87\n",
 ]  # fmt: skip
 heads = st.sampled_from(HEADS)
-sources = st.text(min_size=1, max_size=MAX_SOURCE).filter(lambda text: text.isprintable() and text.strip())
+names = st.text(
+    st.characters(exclude_characters="\ufffd"), min_size=1, max_size=MAX_SOURCE
+)  # U+FFFD is refused
+sources = names.filter(lambda text: text.isprintable() and text.strip())
 
 
 def read(
