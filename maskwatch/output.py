@@ -114,7 +114,8 @@ FORMS: Final[Mapping[str, Callable[[Iterable[Response], Sequence[str]], Iterator
 def compliance_table(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a table of an answer of GET /compliance, with shares in percent."""
     source = max([len(row["source"]) for row in found["rows"]] + [6])
-    yield f"{'time':16}  {'source':{source}}  pictures     faces" + "".join(
+    time = "time (UTC)" if found["by"] == "hour" else "time"  # days are those of a time zone
+    yield f"{time:16}  {'source':{source}}  pictures     faces" + "".join(
         f"{label:>11}" for label in ANSWER_LABELS
     )
     rows = [*found["rows"], {"time": "total", "source": ""} | found["total"]]

@@ -61,10 +61,12 @@ def test_compliance_is_a_table_with_shares(command, service):
     assert service.asked[0].query == {}
 
 
-def test_by_hour_the_table_shows_the_hour(command, service):
+def test_by_hour_the_table_shows_the_hour_in_utc(command, service):
     service.answer = lambda _: FOUND | {"by": "hour"}
 
-    assert command("compliance", "--by", "hour")[1].splitlines()[2].startswith("2026-11-21 00:00 ")
+    head, _, row, *_ = command("compliance", "--by", "hour", "--tz", "Europe/Berlin")[1].splitlines()
+    assert head.startswith("time (UTC)        source ")
+    assert row.startswith("2026-11-21 00:00  ")
 
 
 def test_an_empty_table_says_so(command, service):
