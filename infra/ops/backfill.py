@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from argparse import ArgumentTypeError
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,11 +69,17 @@ def add_options(parser: ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--prefix", help="pictures whose keys start with this")
     what.add_argument("--manifest", metavar="KEY", help="pictures of this S3 inventory in the results bucket")
-    parser.add_argument("--concurrency", type=int, default=2, help="batches at once (default: %(default)s)")
+    parser.add_argument(
+        "--concurrency", type=_batches, default=2, help="batches at once (default: %(default)s)"
+    )
 
 
 def command(options: Namespace) -> None:
-    """Run a backfill, show its progress, and print the outcomes."""
+    """Run a backfill, show its progress, and print the outcomes.
+
+    Raises:
+        OpsError: No object was found, or the execution did not succeed.
+    """
     machine = outputs_of(options.stack)["Backfill"]
     given = {"prefix": options.prefix} if options.manifest is None else {"manifest": options.manifest}
     states = boto3.client("stepfunctions")
@@ -83,7 +90,18 @@ def command(options: Namespace) -> None:
     with tqdm(unit=" objects") as bar:
         output = watch(execution, states, bar)
     pictures, failures = outcomes(output, boto3.client("s3"))
+    if not pictures and not failures:
+        where = (
+            f"with the prefix {options.prefix!r}" if options.manifest is None else f"in {options.manifest}"
+        )
+        raise OpsError(f"There are no objects {where}.")
     for outcome, number in sorted(pictures.items()):
         print(f"{outcome:10}{number:>14,}")
     for cause, batches in failures.most_common():
         print(f"{batches:,} batches failed: {cause}")
+
+
+def _batches(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:  # Step Functions takes 0 for 10,000
+        raise ArgumentTypeError(f"{text!r} is not a number of batches, at least 1")
+    return int(text)

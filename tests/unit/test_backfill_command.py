@@ -1,0 +1,60 @@
+"""The backfill command refuses a number of batches that means something else, and reports that nothing was found."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from infra.ops import backfill
+from infra.ops.__main__ import main
+
+
+class States:
+    """A fake Step Functions with one execution, which has succeeded."""
+
+    def start_execution(self, **_):
+        return {"executionArn": "arn"}
+
+    def describe_execution(self, **_):
+        return {"status": "SUCCEEDED", "output": json.dumps({})}
+
+    def list_map_runs(self, **_):
+        return {"mapRuns": []}
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run a backfill in which batches have these outcomes."""
+
+    def result(*options, pictures=(), failures=()):
+        monkeypatch.setattr(backfill, "outputs_of", lambda _: {"Backfill": "arn"})
+        monkeypatch.setattr(backfill.boto3, "client", lambda _: States())
+        monkeypatch.setattr(backfill, "outcomes", lambda *_: (Counter(pictures), Counter(failures)))
+        main(["backfill", "--stack", "maskwatch", *options])
+
+    return result
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "two", ""])
+def test_less_than_one_batch_at_once_is_refused(run, capsys, number):
+    with pytest.raises(SystemExit) as ended:
+        run("--prefix", "", "--concurrency", number)
+
+    assert ended.value.code == 2
+    assert f"{number!r} is not a number of batches, at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [(("--prefix", "2026/13/"), "with the prefix '2026/13/'"), (("--manifest", "a.json"), "in a.json")],
+)
+def test_pictures_that_are_not_there_are_reported(run, options, where):
+    with pytest.raises(SystemExit, match=f"There are no objects {where}"):
+        run(*options)
+
+
+@pytest.mark.parametrize("outcome", [{"pictures": ["skipped"]}, {"failures": ["it crashed"]}])
+def test_each_outcome_is_counted(run, capsys, outcome):
+    run("--prefix", "2026/", **outcome)
+
+    assert next(iter(outcome.values()))[0] in capsys.readouterr().out
