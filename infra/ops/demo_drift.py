@@ -34,7 +34,8 @@ from functions.inference.score import load_models, score
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
 from infra.ops.errors import OpsError
-from maskwatch.client import TYPES
+from infra.ops.files import require_writable
+from maskwatch.pictures import list_pictures
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -43,15 +44,20 @@ if TYPE_CHECKING:
     from functions.inference.score import Models
 
 MIN_PICTURES: Final = 100
+_TOO_FEW: Final = f"at least {MIN_PICTURES} are needed."
 _QUALITY: Final = 95  # of a changed JPEG
 _REFERENCE_DAYS, _CHANGED_DAYS = 14, 3
 _DAILY_SHARE: Final = 0.5  # of the pictures, drawn at random for each day
 
 
 def jpeg(file: bytes, change: Callable[[Image.Image], Image.Image], quality: int = _QUALITY) -> bytes:
-    """Return a changed picture as a JPEG."""
+    """Return a changed picture as a JPEG.
+
+    Raises:
+        InputError: Predict refuses the picture.
+    """
     buffer = io.BytesIO()
-    change(Image.open(io.BytesIO(file)).convert("RGB")).save(buffer, "JPEG", quality=quality)
+    change(Image.fromarray(decode(file).pixels)).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
@@ -65,11 +71,12 @@ MIX: Final = "other mix"
 
 
 def scored(files: Sequence[bytes], models: Models, name: str) -> Sample:
-    """Score pictures as Predict does, without those that it refuses."""
+    """Score pictures with a change as Predict does, without those that it refuses."""
     records: list[dict[str, Any]] = []
     for file in tqdm(files, name, unit=" pictures"):
         try:
-            records.append(to_record(score(decode(file), models, PredictOptions()), source=None))
+            picture = decode(CHANGES[name](file))
+            records.append(to_record(score(picture, models, PredictOptions()), source=None))
         except InputError:
             continue
     return to_sample(records)
@@ -153,17 +160,19 @@ def command(options: Namespace) -> None:
     Raises:
         OpsError: There are too few pictures.
     """
-    paths = [path for path in sorted(options.folder.rglob("*")) if path.suffix.lower() in TYPES]
+    paths, _ = list_pictures(options.folder)
     if len(paths) < MIN_PICTURES:
-        raise OpsError(f"{options.folder} has {len(paths)} pictures; at least {MIN_PICTURES} are needed.")
+        raise OpsError(f"{options.folder} has {len(paths)} pictures; {_TOO_FEW}")
+    require_writable(options.out)
     random.Random(0).shuffle(paths)  # noqa: S311
     files = [path.read_bytes() for path in paths[: options.pictures]]
     release = open_release("")
     models = load_models(release, threads=1)
-    samples = {
-        name: scored([change(file) for file in files], models, name) for name, change in CHANGES.items()
-    }
+    samples = {}
+    for name in CHANGES:
+        samples[name] = scored(files, models, name)
+        if samples[name].seen < MIN_PICTURES:
+            raise OpsError(f"Of {len(files)} pictures, {samples[name].seen} can be scored; {_TOO_FEW}")
     report, page = simulate(samples, release.version)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page)
     print(*table(report), "", f"Report: {options.out}", sep="\n")

@@ -14,6 +14,7 @@ from botocore.config import Config
 
 from functions.drift import challenge
 from infra.ops.errors import OpsError
+from infra.ops.files import require_writable
 from infra.ops.stack import add_stack, outputs_of
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def run_on_stack(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[
         The report (JSON), and the S3 URI of the HTML report.
 
     Raises:
-        OpsError: The function failed.
+        OpsError: The report cannot be written, or the function failed.
     """
+    require_writable(out)
     outputs = outputs_of(stack)
     client = boto3.client("lambda", config=Config(read_timeout=_TIMEOUT, retries={"total_max_attempts": 1}))
     answer = run(outputs["DriftFunction"], event, client)
@@ -46,7 +48,6 @@ def run_on_stack(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[
     html, result = (
         next(k for k in answer["written"] if k.endswith(f"report.{kind}")) for kind in ("html", "json")
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     s3.download_file(bucket, html, str(out))
     report: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=result)["Body"].read())
     return report, f"s3://{bucket}/{html}"

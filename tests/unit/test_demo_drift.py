@@ -58,6 +58,43 @@ def test_each_camera_is_listed_with_its_change(monkeypatch) -> None:
     assert page.startswith("<!doctype html>")
 
 
+REFUSED = {"text.jpg": b"text", "cut.jpg": FACE[:500], "empty.jpg": b"", "gif.jpg": b"GIF89a\1\0\1\0"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "pictures" / "folder.jpg").mkdir(parents=True)
+    for name, content in REFUSED.items():
+        (tmp_path / "pictures" / name).write_bytes(content)
+    for number in range(2):
+        (tmp_path / "pictures" / f"{number}.jpg").write_bytes(FACE)
+    return tmp_path / "pictures"
+
+
+def options(folder):
+    return SimpleNamespace(folder=folder, pictures=400, out=folder.parent / "demo.html")
+
+
+def test_pictures_that_predict_refuses_are_left_out(folder, monkeypatch) -> None:
+    seen = {}
+
+    def simulated(samples, _):
+        seen.update(samples)
+        return simulate({"clean": sample(800)}, "1")
+
+    monkeypatch.setattr("functions.drift.html._evidently", lambda *_: [])
+    monkeypatch.setattr(demo_drift, "MIN_PICTURES", 2)
+    monkeypatch.setattr(demo_drift, "simulate", simulated)
+    demo_drift.command(options(folder))
+    assert {name: one.seen for name, one in seen.items()} == dict.fromkeys(CHANGES, 2)
+
+
+def test_too_few_pictures_that_can_be_scored_are_refused(folder, monkeypatch) -> None:
+    monkeypatch.setattr(demo_drift, "MIN_PICTURES", 3)
+    with pytest.raises(demo_drift.OpsError, match="Of 6 pictures, 2 can be scored"):
+        demo_drift.command(options(folder))
+
+
 def test_too_few_pictures_are_refused(tmp_path) -> None:
     with pytest.raises(demo_drift.OpsError, match="0 pictures"):
         demo_drift.command(SimpleNamespace(folder=tmp_path, pictures=400, out=tmp_path / "demo.html"))
