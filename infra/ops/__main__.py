@@ -49,9 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     try:
         module: Any = importlib.import_module(f"infra.ops.{chosen.command.replace('-', '_')}")
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- another Python lacks it
-
-        from infra.ops.errors import OpsError, explain  # noqa: PLC0415
+        from infra.ops.errors import AWS_ERRORS, OpsError, explain  # noqa: PLC0415 -- another Python lacks boto3
         from infra.ops.stack import add_stack  # noqa: PLC0415
         from maskwatch.client import ApiError  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -61,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = own.parse_args(chosen.options)
     try:
         module.command(options)
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         sys.exit(explain(error))
     except (OpsError, ApiError, OSError) as error:
         sys.exit(str(error))

@@ -30,10 +30,11 @@ def address(stack: str) -> tuple[str, str]:
     """Return the URL of a deployed stack's API, and its first key.
 
     Raises:
-        OpsError: The stack does not exist, or is that of `make run`.
+        OpsError: The stack does not exist, has no API, or is that of `make run`.
     """
     outputs = outputs_of(stack)
+    url = outputs["ApiUrl"]
     if "ApiKeyId" not in outputs:
         raise OpsError(f"{stack} is the stack of `make run`: omit --stack, or give its address with --url.")
     key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)
-    return outputs["ApiUrl"], key["value"]
+    return url, key["value"]

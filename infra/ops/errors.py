@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -20,12 +21,15 @@ from botocore.exceptions import (
 _LOCAL: Final = "for the stack of `make run`, paste the export line that it prints"
 
 
+AWS_ERRORS: Final = (BotoCoreError, ClientError, Boto3Error)  # of calls, and of boto3's uploads of files
+
+
 class OpsError(Exception):
     """A command failed; the message says why, and what to do."""
 
 
-def explain(error: BotoCoreError | ClientError) -> str:
-    """Explain in one line why a call to AWS failed, and what to do."""
+def explain(error: Exception) -> str:
+    """Explain in one line why a call to AWS failed with one of `AWS_ERRORS`, and what to do."""
     if isinstance(error, NoRegionError):
         return f"No AWS region is set: export AWS_DEFAULT_REGION=…; {_LOCAL}."
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):

@@ -34,18 +34,32 @@ def existing(stack: str, cloudformation: Any) -> Iterator[None]:
         ) from error
 
 
-def stack_outputs(stack: str, cloudformation: Any) -> dict[str, str]:
-    """Return the outputs of a stack by their names in template.yaml.
+class Outputs(dict[str, str]):
+    """The outputs of a stack by their names in template.yaml; one that is missing raises an OpsError."""
+
+    def __init__(self, stack: str, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self._stack = stack
+
+    def __missing__(self, name: str) -> str:
+        # The local stack has others of its own.
+        named = ", ".join(one for one in sorted(self) if not one.startswith("Attribute"))
+        raise OpsError(f"{self._stack} has no output {name}; it has {named or 'none'}")
+
+
+def stack_outputs(stack: str, cloudformation: Any) -> Outputs:
+    """Return the outputs of a stack.
 
     Raises:
         OpsError: There is no such stack.
     """
     with existing(stack, cloudformation):
         (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+    values = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+    return Outputs(stack, values)
 
 
-def outputs_of(stack: str) -> dict[str, str]:
+def outputs_of(stack: str) -> Outputs:
     """Return the outputs of a stack in the account and region of the environment."""
     return stack_outputs(stack, boto3.client("cloudformation"))
 
@@ -69,9 +83,4 @@ def command(options: Namespace) -> None:
     Raises:
         OpsError: The stack does not exist, or has no such output.
     """
-    outputs = outputs_of(options.stack)
-    if options.name not in outputs:
-        # The local stack has others of its own.
-        named = (name for name in sorted(outputs) if not name.startswith("Attribute"))
-        raise OpsError(f"{options.stack} has no output {options.name}; it has {', '.join(named)}")
-    print(outputs[options.name])
+    print(outputs_of(options.stack)[options.name])

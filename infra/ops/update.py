@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.promote.errors import BusyError, PromoteError
+from functions.promote.promote import MODEL_URI
 from functions.promote.stack import ended_update, read_stack, start_update
 from infra.ops.errors import OpsError
 from infra.ops.stack import existing
@@ -49,13 +50,16 @@ def state_of(stack: str, cloudformation: Any) -> StackState:
     """Return the state of a stack that can be updated now.
 
     Raises:
-        OpsError: There is no such stack, or it cannot be updated now.
+        OpsError: There is no such stack, it is not MaskWatch's, or it cannot be updated now.
     """
     try:
         with existing(stack, cloudformation):
-            return read_stack(stack, cloudformation)
+            state = read_stack(stack, cloudformation)
     except PromoteError as error:
         raise OpsError(str(error)) from error
+    if MODEL_URI not in state.parameters:
+        raise OpsError(f"{stack} is not a stack of MaskWatch: it has no parameter {MODEL_URI}")
+    return state
 
 
 def _has(state: StackState, changes: Mapping[str, str]) -> bool:

@@ -36,9 +36,9 @@ ASKING_A_STACK = {
 }
 
 
-def failure(command):
+def failure(command, stack="absent"):
     with pytest.raises(SystemExit) as ended:
-        main([command, "--stack", "absent", *ASKING_A_STACK[command]])
+        main([command, "--stack", stack, *ASKING_A_STACK[command]])
     message = ended.value.code  # a text, which Python prints to stderr before it exits with 1
     assert isinstance(message, str)
     assert "\n" not in message
@@ -155,6 +155,15 @@ LOCAL_OUTPUTS = {
 @pytest.fixture
 def local_stack(moto):  # noqa: ARG001 -- an AWS account
     boto3.client("cloudformation").create_stack(StackName="maskwatch", TemplateBody=json.dumps(LOCAL_OUTPUTS))
+
+
+@pytest.mark.usefixtures("moto")
+@pytest.mark.parametrize("command", sorted(ASKING_A_STACK.keys() - {"destroy"}))
+def test_a_stack_of_something_else_is_named(command):
+    other = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    boto3.client("cloudformation").create_stack(StackName="other", TemplateBody=json.dumps(other))
+
+    assert failure(command, "other").startswith("other ")
 
 
 @pytest.mark.usefixtures("local_stack")

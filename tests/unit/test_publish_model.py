@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.inference.release import ReleaseError, load_release
+from infra.ops.__main__ import main
 from infra.ops.errors import OpsError
 from infra.ops.publish_model import publish
 from tests.releases import copy_release
@@ -88,6 +89,18 @@ def test_an_interrupted_upload_can_be_repeated(s3, folder):
     s3.meta.events.unregister("before-call.s3.PutObject", fail)
 
     assert publish(folder, BUCKET, s3).startswith("s3://")
+
+
+def test_a_bucket_that_may_not_be_written_to_is_reported_in_one_line(s3, folder, monkeypatch):
+    def deny(model, **_):
+        if model.name == "PutObject":
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "PutObject")
+
+    s3.meta.events.register("before-call.s3.PutObject", deny)
+    monkeypatch.setattr("infra.ops.publish_model.boto3.client", lambda _: s3)
+
+    with pytest.raises(SystemExit, match=r"^Failed to upload .* \(AccessDenied\) .* not you$"):
+        main(["publish-model", str(folder), "--bucket", BUCKET])
 
 
 def test_a_release_that_does_not_verify_is_not_uploaded(s3, folder):

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+from botocore.exceptions import NoRegionError
 from sagemaker.core import image_uris
 from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.resources import TrainingJob
@@ -46,7 +46,7 @@ from sagemaker.train.model_trainer import Mode, ModelTrainer
 
 from functions.inference.release import ReleaseError, load_release
 from functions.shared.release_files import MANIFEST
-from infra.ops.errors import OpsError, explain
+from infra.ops.errors import AWS_ERRORS, OpsError, explain
 from infra.ops.publish_model import publish
 from infra.ops.stack import outputs_of
 from training.candidate import serving_uri
@@ -569,7 +569,7 @@ def main() -> None:
                 print(f"{about['version']:20}{status:24}{about['release']}  {about['gate']}")
     except (TrainingError, OpsError, ReleaseError) as error:
         sys.exit(f"error: {error}")
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         sys.exit(f"error: {explain(error)}")
 
 

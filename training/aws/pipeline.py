@@ -17,9 +17,8 @@ import json
 import sys
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.ops.errors import OpsError, explain
+from infra.ops.errors import AWS_ERRORS, OpsError, explain
 from infra.ops.stack import outputs_of
 from training.aws.job import ensure_group
 from training.errors import TrainingError
@@ -64,7 +63,7 @@ def main() -> None:
             print(pipeline.start(parameters=given).arn)
     except (TrainingError, OpsError) as error:
         sys.exit(f"error: {error}")
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         sys.exit(f"error: {explain(error)}")
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.ops.errors import OpsError, explain
+from infra.ops.errors import AWS_ERRORS, OpsError, explain
 from infra.ops.stack import outputs_of
 from training.aws.job import ensure_group
 
@@ -136,7 +135,7 @@ def main() -> None:
         made = set_up(options.stack, bucket, options.pictures, boto3.Session())
     except OpsError as error:
         sys.exit(f"error: {error}")
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         sys.exit(f"error: {explain(error)}")
     registry = made.image.split("/")[0]
     print(f"ROLE={made.role}\nIMAGE={made.image}:latest")
