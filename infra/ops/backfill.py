@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from argparse import ArgumentTypeError
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ import boto3
 from tqdm import tqdm
 
 from infra.ops.errors import OpsError
+from infra.ops.numbers import positive_count
 from infra.ops.stack import add_stack, outputs_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def add_options(parser: ArgumentParser) -> None:
     what.add_argument("--prefix", help="pictures whose keys start with this")
     what.add_argument("--manifest", metavar="KEY", help="pictures of this S3 inventory in the results bucket")
     parser.add_argument(
-        "--concurrency", type=_batches, default=2, help="batches at once (default: %(default)s)"
+        "--concurrency", type=positive_count, default=2, help="batches at once (default: %(default)s)"
     )
 
 
@@ -99,9 +99,3 @@ def command(options: Namespace) -> None:
         print(f"{outcome:10}{number:>14,}")
     for cause, batches in failures.most_common():
         print(f"{batches:,} batches failed: {cause}")
-
-
-def _batches(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:  # Step Functions takes 0 for 10,000
-        raise ArgumentTypeError(f"{text!r} is not a number of batches, at least 1")
-    return int(text)

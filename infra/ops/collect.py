@@ -24,6 +24,7 @@ from functions.shared.contract import FEEDBACK, LABELS, PRIVATE_RESULTS, day_pre
 from functions.shared.s3 import create_client, error_code, list_keys
 from infra.ops.errors import OpsError
 from infra.ops.files import Row, Table, read_table, write_table
+from infra.ops.numbers import positive_count, positive_share
 from infra.ops.stack import add_stack, outputs_of
 from infra.ops.times import utc
 
@@ -267,13 +268,13 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("collected"), help="folder (default: %(default)s)")
     parser.add_argument(
         "--per-source",
-        type=int,
+        type=positive_count,
         default=200,
         help="maximum number of pictures of a source (default: %(default)s)",
     )
     parser.add_argument(
         "--key-share",
-        type=float,
+        type=positive_share,
         default=0.5,
         help="maximum share of pictures labelled with one API key (default: %(default)s)",
     )

@@ -35,6 +35,7 @@ from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
 from infra.ops.errors import OpsError
 from infra.ops.files import require_writable
+from infra.ops.numbers import positive_count
 from maskwatch.pictures import list_pictures
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ def table(report: Report) -> Iterator[str]:
 def add_options(parser: ArgumentParser) -> None:
     """Add the folder of pictures, and their number."""
     parser.add_argument("folder", type=Path, help="folder of pictures, searched recursively")
-    parser.add_argument("--pictures", type=int, default=400, help="number of pictures (default: %(default)s)")
+    parser.add_argument(
+        "--pictures", type=positive_count, default=400, help="number of pictures (default: %(default)s)"
+    )
     parser.add_argument(
         "--out", type=Path, default=Path(".runs/drift/demo.html"), help="(default: %(default)s)"
     )

@@ -1,4 +1,4 @@
-"""The backfill command refuses a number of batches that means something else, and reports that nothing was found."""
+"""The backfill command prints the outcomes, and reports that nothing was found."""
 
 import json
 from collections import Counter
@@ -33,15 +33,6 @@ def run(monkeypatch):
         main(["backfill", "--stack", "maskwatch", *options])
 
     return result
-
-
-@pytest.mark.parametrize("number", ["0", "-1", "1.5", "two", ""])
-def test_less_than_one_batch_at_once_is_refused(run, capsys, number):
-    with pytest.raises(SystemExit) as ended:
-        run("--prefix", "", "--concurrency", number)
-
-    assert ended.value.code == 2
-    assert f"{number!r} is not a number of batches, at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,24 @@ def test_no_command_chooses_a_stack_by_itself(command, capsys):
     assert "--stack" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "refused"),
+    [
+        ("backfill", "--concurrency", ("0", "-1", "1.5", "two", "")),  # Step Functions takes 0 for 10,000
+        ("collect", "--per-source", ("0", "-1")),
+        ("collect", "--key-share", ("0", "-0.5", "1.1", "50", "nan", "half")),
+        ("demo-drift", "--pictures", ("0", "-5")),
+    ],
+)
+def test_a_number_out_of_range_is_refused(command, option, refused, capsys):
+    for number in refused:
+        with pytest.raises(SystemExit) as ended:
+            main([command, f"{option}={number}"])
+
+        assert ended.value.code == 2
+        assert f"argument {option}: {number!r} is not a" in capsys.readouterr().err
+
+
 def test_a_question_that_cannot_be_answered_ends_the_command(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setattr("infra.ops.cost.command", lambda _: input("Go on? "))
