@@ -122,8 +122,8 @@ class Tally:
             return None
         serving = [one for one in audited if one.model_version == self.serving]
         if self._pairs:
-            serving = [one for one in serving if one.shadow]
             challenger = [replace(one, predicted=one.shadow) for one in serving if one.shadow]
+            serving = [one for one in serving if one.shadow]
             needed, p = _paired(serving)
         else:
             challenger = [one for one in audited if one.model_version == self.challenger]
