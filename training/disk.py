@@ -52,13 +52,13 @@ def explain_full_disk() -> Iterator[None]:
 
 @contextmanager
 def reported(parser: ArgumentParser) -> Iterator[None]:
-    """End the command with the reason if it fails: a TrainingError, a ReleaseError or a full disk."""
+    """End the command with the reason if it fails: a TrainingError, a ReleaseError or an OSError."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may not be UTF-8
     try:
         with explain_full_disk():
             yield
-    except (TrainingError, ReleaseError) as error:
+    except (TrainingError, ReleaseError, OSError) as error:
         parser.error(str(error))
 
 

@@ -1,11 +1,12 @@
 """Writes are atomic, also if the process is killed or the disk is full."""
 
 import errno
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 
-from training.disk import explain_full_disk, replacing, require_space
+from training.disk import explain_full_disk, replacing, reported, require_space
 from training.errors import TrainingError
 
 
@@ -46,6 +47,16 @@ def test_a_full_disk_is_explained(error: OSError) -> None:
 def test_other_errors_are_unchanged() -> None:
     with pytest.raises(PermissionError), explain_full_disk():
         raise PermissionError(errno.EACCES, "no")
+
+
+@pytest.mark.parametrize("error", [TrainingError("no pictures"), OSError(errno.EACCES, "no right", "out")])
+def test_a_command_ends_with_the_reason_in_one_line(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, reported(ArgumentParser()):
+        raise error
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: {error}")
 
 
 def test_space_is_checked_on_the_disk_of_the_folder(tmp_path: Path) -> None:
