@@ -85,9 +85,9 @@ def predict(client: Client, options: argparse.Namespace) -> int:
     pictures, left_out = find(options.pictures)
     copies = _copies(pictures, options.draw) if options.draw else [None] * len(pictures)
     query = {
-        **({"source": options.source} if options.source else {}),
-        **({"min_confidence": str(options.min_confidence)} if options.min_confidence is not None else {}),
-        **({"detect": "false"} if options.no_detect else {}),
+        "source": options.source or None,
+        "min_confidence": options.min_confidence,
+        "detect": "false" if options.no_detect else None,
     }
     names = [picture.name for picture in pictures]
     refused = 0
@@ -128,7 +128,7 @@ def feedback(client: Client, options: argparse.Namespace) -> int:
 def compliance(client: Client, options: argparse.Namespace) -> int:
     """Print compliance by day or by hour."""
     names = ("from", "to", "by", "source", "tz")
-    query = {name: value for name in names if (value := getattr(options, name)) is not None}
+    query = {name: getattr(options, name) for name in names}
     if options.format == "csv":
         print(client.compliance_csv(**query), end="")
         return 0

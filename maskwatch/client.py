@@ -6,10 +6,13 @@ import json
 import re
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import urllib3
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LOCAL: Final = ("http://127.0.0.1:3000/", "local")  # address and key of `make run`
 LABELS: Final = ("mask", "no_mask", "incorrect")
@@ -77,20 +80,23 @@ class Client:
 
     def health(self) -> dict[str, Any]:
         """Return the answer of GET /health."""
-        return self._request_json("GET", "health")
+        return self._request_json("GET", "health", "status")
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
-        return self._request_json("GET", "openapi.json")
+        return self._request_json("GET", "openapi.json", "openapi")
 
-    def predict(self, picture: bytes, media_type: str = _UNTYPED, **query: str) -> dict[str, Any]:
-        """Return the prediction for a picture; `query` holds the options of POST /predict."""
-        return self._request_json("POST", f"predict?{urlencode(query)}", picture, media_type)
+    def predict(
+        self, picture: bytes, media_type: str = _UNTYPED, /, **query: str | float | None
+    ) -> dict[str, Any]:
+        """Return the prediction for a picture; `query` holds the options of POST /predict, None for the default."""
+        return self._request_json("POST", f"predict?{_encode(query)}", "summary", picture, media_type)
 
     def upload(self, picture: bytes, media_type: str, source: str | None = None) -> str:
         """Upload a picture for Batch, and return its key."""
         payload = {"type": media_type} | ({"source": source} if source else {})
-        slot = self._request_json("POST", "uploads", json.dumps(payload).encode(), "application/json")
+        body = json.dumps(payload).encode()
+        slot = self._request_json("POST", "uploads", "upload", body, "application/json")
         if len(picture) > slot["max_bytes"]:
             raise ApiError(f"the file has {len(picture):,} bytes; at most {slot['max_bytes']:,} are accepted")
         parts = {**slot["upload"]["fields"], "file": ("picture", picture, media_type)}
@@ -104,7 +110,7 @@ class Client:
             ApiError: There will be no result, or the service refused the request or cannot be reached.
         """
         try:
-            return self._request_json("GET", f"results/{quote(key)}")
+            return self._request_json("GET", f"results/{quote(key)}", "status")
         except ApiError as refusal:
             if refusal.kind == "no-result" and refusal.after:
                 return None
@@ -119,30 +125,38 @@ class Client:
             audit: Whether the prediction belongs to the audit sample, rather than being chosen by a person.
         """
         payload = {"prediction_id": prediction_id, "label": label} | ({"audit": True} if audit else {})
-        return self._request_json("POST", "feedback", json.dumps(payload).encode(), "application/json")
+        body = json.dumps(payload).encode()
+        return self._request_json("POST", "feedback", "prediction_id", body, "application/json")
 
-    def compliance(self, **query: str) -> dict[str, Any]:
-        """Return the answer of GET /compliance."""
-        return self._request_json("GET", f"compliance?{urlencode(query)}")
+    def compliance(self, **query: str | float | None) -> dict[str, Any]:
+        """Return the answer of GET /compliance; `query` holds its options, None for the default."""
+        return self._request_json("GET", f"compliance?{_encode(query)}", "rows")
 
-    def compliance_csv(self, **query: str) -> str:
+    def compliance_csv(self, **query: str | float | None) -> str:
         """Return the answer of GET /compliance as CSV."""
-        url = f"{self._url}compliance?{urlencode(query | {'format': 'csv'})}"
-        return self._request("GET", url, headers=self._key).data.decode()
+        url = f"{self._url}compliance?{_encode(query | {'format': 'csv'})}"
+        response = self._request("GET", url, headers=self._key)
+        if not response.headers.get("content-type", "").startswith("text/csv"):
+            raise self._not_this_api()
+        return response.data.decode()
 
     def _request_json(
-        self, method: str, path: str, body: bytes | None = None, media_type: str = ""
+        self, method: str, path: str, member: str, body: bytes | None = None, media_type: str = ""
     ) -> dict[str, Any]:
+        """Return the JSON object of an answer, which must have a member of this name."""
         headers = self._key | ({"content-type": media_type} if media_type else {})
         response = self._request(method, self._url + path, body=body, headers=headers)
         try:
             content = response.json()
         except ValueError:
             content = None
-        if not isinstance(content, dict):
-            shown = _NOT_SHOWN.sub("", self._url)
-            raise UnreachableError(f"{shown} answered, but not with JSON of this API: check the address")
+        if not isinstance(content, dict) or content.get(member) is None:
+            raise self._not_this_api()
         return content
+
+    def _not_this_api(self) -> UnreachableError:
+        shown = _NOT_SHOWN.sub("", self._url)
+        return UnreachableError(f"{shown} answered, but not as a MaskWatch API does: check the address")
 
     def _request(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
         shown = _NOT_SHOWN.sub("", url)
@@ -170,3 +184,7 @@ class Client:
         message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
         detail = f"{shown} answered {response.status}: {message[1] if message else text[:300]}"
         raise ApiError(detail, "", response.status, after)
+
+
+def _encode(query: Mapping[str, str | float | None]) -> str:
+    return urlencode({name: value for name, value in query.items() if value is not None})

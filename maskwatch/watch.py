@@ -127,10 +127,10 @@ class _Watcher:
             ApiError: The service refuses all frames, or was never reached.
         """
         person = largest(self._state)
-        query = {"source": self._name, "track": person and f"{self._run}-{person.id}"}
+        track = f"{self._run}-{person.id}" if person else None
         try:
             with self._waiting():
-                answer = self._client.predict(file, **{k: v for k, v in query.items() if v})
+                answer = self._client.predict(file, source=self._name or None, track=track)
         except ApiError as refusal:
             if refusal.status == HTTPStatus.UNPROCESSABLE_ENTITY:
                 self._warn_once(refusal)

@@ -11,7 +11,7 @@ import urllib3
 from infra.ops.address import address
 from maskwatch import client as client_module
 from maskwatch.client import ApiError, Client, UnreachableError
-from tests.service import problem, serving
+from tests.service import prediction, problem, serving
 
 PROBLEM = {
     "type": "urn:maskwatch:problem:too-small",
@@ -19,6 +19,7 @@ PROBLEM = {
     "status": 422,
     "detail": "Send a larger one.",
 }
+PREDICTION = prediction("mask")
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def as_json(body, status=200, content_type="application/json"):
 
 
 def test_requests_have_the_key_and_the_stage(client, answers, asked):
-    answers.append(as_json({"label": "mask"}))
+    answers.append(as_json(PREDICTION))
 
     client.predict(b"picture", "image/png", source="gate 3", min_confidence="0.6")
 
@@ -137,9 +138,9 @@ def test_without_retries_the_error_has_the_retry_after(value, seconds):
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_transient_failure_is_retried(client, answers, asked, status):
-    answers += [(status, "text/html", b"later"), as_json({"status": "scored"})]
+    answers += [(status, "text/html", b"later"), as_json(PREDICTION)]
 
-    assert client.predict(b"picture", "image/png") == {"status": "scored"}
+    assert client.predict(b"picture", "image/png") == PREDICTION
     assert len(asked) == 2
 
 
@@ -201,8 +202,39 @@ def test_the_reason_has_no_names_of_python_classes(monkeypatch):
 def test_an_answer_of_another_server_is_reported(client, answers):
     answers.append((200, "text/html", b"<html>"))
 
-    with pytest.raises(UnreachableError, match="not with JSON"):
+    with pytest.raises(UnreachableError, match="not as a MaskWatch API does"):
         client.health()
+
+
+@pytest.mark.parametrize("content", [{"ok": True}, {"message": None}, [], None, "x"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.health(),
+        lambda client: client.openapi(),
+        lambda client: client.predict(b"picture"),
+        lambda client: client.upload(b"picture", "image/png"),
+        lambda client: client.result("a.jpg"),
+        lambda client: client.feedback("1", "mask"),
+        lambda client: client.compliance(),
+        lambda client: client.compliance_csv(),
+    ],
+)
+def test_json_of_another_server_is_reported(client, answers, ask, content):
+    answers.append(as_json(content))
+    with pytest.raises(UnreachableError, match="/v1/ answered, but not as a MaskWatch API does"):
+        ask(client)
+
+
+def test_options_of_none_are_not_sent(client, answers, asked):
+    answers += [as_json(PREDICTION), as_json({"rows": []}), (200, "text/csv", b"")]
+
+    client.predict(b"picture", source=None, min_confidence=0.0)
+    client.compliance(source=None, by="day")
+    client.compliance_csv(source=None)
+
+    paths = [path.removeprefix("/v1/") for _, path, _ in asked]
+    assert paths == ["predict?min_confidence=0.0", "compliance?by=day", "compliance?format=csv"]
 
 
 def test_without_a_key_there_is_no_header(client, answers, asked):
@@ -214,7 +246,7 @@ def test_without_a_key_there_is_no_header(client, answers, asked):
 
 
 def test_without_a_type_there_is_no_content_type_header(client, answers, asked):
-    answers.append(as_json({"label": "mask"}))
+    answers.append(as_json(PREDICTION))
 
     client.predict(b"picture")
 

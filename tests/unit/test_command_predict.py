@@ -233,7 +233,7 @@ def test_a_url_of_another_server_is_reported(run, service):
     status, _, err = run("photos/a.jpg")
 
     assert status == 1
-    assert "not with JSON of this API: check the address" in err
+    assert "not as a MaskWatch API does: check the address" in err
 
 
 @pytest.mark.parametrize(

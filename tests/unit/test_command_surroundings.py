@@ -125,10 +125,21 @@ def test_an_unreadable_folder_is_reported(run, tmp_path):
 
 
 @pytest.mark.parametrize("content", [{}, [], None, "x", {"message": "Forbidden"}])
-def test_an_answer_of_another_server_gives_one_line(run, service, tmp_path, content):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "a.jpg"),
+        ("feedback", "1", "mask"),
+        ("compliance",),
+        ("compliance", "--format", "csv"),
+        ("watch", "."),
+    ],
+)
+def test_an_answer_of_another_server_gives_one_line(run, service, tmp_path, content, arguments):
     (tmp_path / "a.jpg").write_bytes(FACE)
     service.answer = lambda _: content
-    done = run("predict", "a.jpg")
+    done = run(*arguments)
+    assert done.stdout == b""
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()
     assert "answered" in line
