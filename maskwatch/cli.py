@@ -62,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ApiError, SourceError) as refusal:
         print(f"maskwatch: {printable(_explain(refusal))}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader has gone; keep the interpreter from flushing at exit
+    except OSError as error:  # of the output
+        if not isinstance(error, BrokenPipeError):  # whose reader has gone
+            print(f"maskwatch: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        # Keep the interpreter from flushing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:

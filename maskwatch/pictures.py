@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def find(names: Iterable[str]) -> tuple[list[Picture], int]:
         The pictures, and the number of files in folders that were left out.
 
     Raises:
-        UsageError: A file does not exist, or a folder has no pictures.
+        UsageError: A file does not exist or cannot be reached, or a folder has no pictures.
     """
     pictures, left_out = [], 0
     for name in names:
@@ -87,34 +88,53 @@ def find(names: Iterable[str]) -> tuple[list[Picture], int]:
             raise UsageError("the name of a picture is empty")
         if name == "-":
             pictures.append(Picture(name, Path("stdin.jpg"), None))
-        elif path.is_dir():
+        elif is_folder(name):
             files, others = list_pictures(path)
             if not files:
                 raise UsageError(f"{name} has no files named {ENDINGS}")
             left_out += others
             pictures += [Picture(str(file), file.relative_to(path), file) for file in files]
-        elif path.exists():
+        else:
             copy = path.name if path.suffix.lower() in TYPES else f"{path.name}.jpg"
             pictures.append(Picture(name, Path(copy), path))
-        else:
-            raise UsageError(f"there is no file {name}")
     return pictures, left_out
+
+
+def is_folder(name: str) -> bool:
+    """Return whether there is a folder of this name, rather than a file.
+
+    Raises:
+        UsageError: There is neither, or it cannot be reached.
+    """
+    try:
+        return stat.S_ISDIR(Path(name).stat().st_mode)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {name}") from error
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror}") from error
 
 
 def list_pictures(folder: Path) -> tuple[list[Path], int]:
     """Return the files below a folder that have a picture's ending, sorted, and the number of other files.
 
     Hidden files count as neither. Unreadable folders and broken links count as pictures, so that reading them fails
-    with an error that the caller reports.
+    with an error that the caller reports. Links to folders are followed; a folder is searched once.
     """
     files: list[Path] = []
     closed: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders[:] = (name for name in folders if not name.startswith("."))
+    searched: set[str] = set()
+    for parent, folders, names in os.walk(
+        folder, onerror=lambda error: closed.append(Path(error.filename)), followlinks=True
+    ):
+        if (real := os.path.realpath(parent)) in searched:  # a link that leads back
+            folders.clear()
+            continue
+        searched.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(parent, name) for name in names if not name.startswith("."))
-        files += (path for path in paths if path.is_file() or not path.exists())
+        files += (path for path in paths if os.path.isfile(path) or not os.path.exists(path))  # noqa: PTH110, PTH113 -- raise nothing
     pictures = [path for path in files if path.suffix.lower() in TYPES]
-    return sorted(pictures + [path for path in closed if path.exists()]), len(files) - len(pictures)
+    return sorted(pictures + [path for path in closed if os.path.exists(path)]), len(files) - len(pictures)  # noqa: PTH110
 
 
 def upright(data: bytes) -> Image.Image:

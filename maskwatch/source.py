@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from maskwatch.frames import Frame, SourceError, is_address, is_device, newest, warn
-from maskwatch.pictures import MAX_BYTES, MAX_PIXELS, UsageError, check_jpeg, list_pictures, upright
+from maskwatch.pictures import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    UsageError,
+    check_jpeg,
+    is_folder,
+    list_pictures,
+    upright,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -38,13 +46,10 @@ def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> 
         UsageError: There is no such file, or PyAV is missing.
     """
     if not is_address(source):
-        path = Path(source)
         try:
-            if path.stat() and path.is_dir():
-                next(path.iterdir(), None)
-                return newest(_folder(path, rate, stopped), stopped)
-        except FileNotFoundError as error:
-            raise UsageError(f"there is no file {source}") from error
+            if is_folder(source):
+                next(Path(source).iterdir(), None)
+                return newest(_folder(Path(source), rate, stopped), stopped)
         except OSError as error:
             raise UsageError(f"{source} cannot be read: {error.strerror}") from error
     try:

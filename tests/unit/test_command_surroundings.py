@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.pictures import draw_face, encode
+from tests.service import prediction
+from tests.videos import write_video
 
 FACE = encode(draw_face())
 
@@ -114,6 +117,60 @@ def test_a_broken_link_is_reported(run, tmp_path):
     done = run("predict", ".")
     assert done.stdout.decode().count("refused:") == 2
     assert "3 pictures: 1 mask, 2 refused" in done.stdout.decode()
+
+
+def test_linked_folders_are_searched_once(run, service, tmp_path):
+    for name in ("photos/a.jpg", "elsewhere/b.jpg", "elsewhere/deep/c.jpg", "elsewhere/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(FACE)
+    (tmp_path / "photos" / "linked").symlink_to("../elsewhere")
+    (tmp_path / "photos" / "twice").symlink_to("../elsewhere/deep")
+    (tmp_path / "elsewhere" / "back").symlink_to("../photos")
+    done = run("predict", "photos", "--format", "json")
+    files = [json.loads(line)["file"] for line in done.stdout.decode().splitlines()]
+    assert files == ["photos/a.jpg", "photos/linked/b.jpg", "photos/linked/deep/c.jpg"]
+    assert len(service.asked) == 3
+    assert b"left out" in done.stderr
+    assert done.stderr.strip().endswith(b": 1")
+
+
+@pytest.mark.parametrize("name", [f"{'x' * 300}.jpg", "a.jpg/b.jpg", "loop.jpg"])
+@pytest.mark.parametrize("command", ["predict", "watch"])
+def test_a_name_that_cannot_be_reached_gives_one_line(run, service, tmp_path, command, name):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    done = run(command, name)
+    assert done.returncode == 2
+    assert f"{name} cannot be read: " in done.stderr.decode().splitlines()[-1]
+    assert b"Traceback" not in done.stderr
+    assert not service.asked
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "a.jpg"),
+        ("predict", "a.jpg", "--format", "csv"),
+        ("compliance", "--format", "json"),
+        ("feedback", "1", "mask"),
+        ("watch", "clip.mkv"),
+    ],
+)
+def test_a_full_disk_gives_one_line(service, tmp_path, arguments):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    write_video(tmp_path / "clip.mkv", [draw_face(320, 240)] * 20)
+    service.answer = lambda _: {**prediction("mask"), "rows": []}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "maskwatch.cli", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa: PTH109
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"maskwatch: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="everything may be read by root")
