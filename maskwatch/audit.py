@@ -22,20 +22,31 @@ def in_audit_sample(prediction_id: str) -> bool:
 
 
 def ask_for_labels(client: Client, sample: Sequence[Response]) -> None:
-    """Ask on the terminal for the actual labels and send them; without a terminal, print the commands that would."""
+    """Ask on the terminal for the actual labels and send them; without answers, print the commands that would."""
     if not sample:
         print("maskwatch: none of these pictures is in the audit sample", file=sys.stderr)
+    asking = sys.stdin.isatty()
     for response in sample:
         answer = response.answer or {}
         name = str(answer["prediction_id"])
-        if not sys.stdin.isatty():
-            print(f"audit sample: {response.file}: maskwatch feedback --audit {name} LABEL", file=sys.stderr)
-            continue
-        question = f"{response.file} is in the audit sample; predicted: {answer['label']}. "
-        choices = {str(number): label for number, label in enumerate(LABELS, 1)}
-        offered = ", ".join(f"{number} {label}" for number, label in choices.items())
-        label = choices.get(
-            input(f"{question}What does its largest face show? ({offered}, Enter to skip) ").strip()
-        )
+        question = f"{response.file} is in the audit sample; predicted: {answer['label']}."
+        label = _ask(question) if asking else None
         if label:
             client.feedback(name, label, audit=True)
+        elif label is None:
+            asking = False
+            print(f"audit sample: {response.file}: maskwatch feedback --audit {name} LABEL", file=sys.stderr)
+
+
+def _ask(question: str) -> str | None:
+    """Return the label that is typed, by its number or name; empty to skip, None at the end of the input (Ctrl-D)."""
+    numbers = {str(number): label for number, label in enumerate(LABELS, 1)}
+    offered = ", ".join(f"{number} {label}" for number, label in numbers.items())
+    try:
+        while True:
+            typed = input(f"{question} What does its largest face show? ({offered}, Enter to skip) ").strip()
+            if (label := numbers.get(typed, typed)) in ("", *LABELS):
+                return label
+    except EOFError:
+        print(file=sys.stderr)
+        return None
