@@ -171,8 +171,9 @@ def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
         raise UsageError(
             f"more than one picture would be drawn as {twice[0]}; draw them into separate folders"
         )
+    real = Path(os.path.realpath(folder))  # unlike resolve(), it raises nothing for a link to itself
     for picture in pictures:
-        if picture.path and folder.resolve() in picture.path.resolve().parents:
+        if picture.path and real in Path(os.path.realpath(picture.path)).parents:
             raise UsageError(
                 f"{picture.name} is in {folder}, the folder of the annotated copies; choose another folder for them"
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from maskwatch.draw import draw
@@ -14,7 +16,6 @@ from maskwatch.pictures import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import ExitStack
-    from pathlib import Path
 
     from PIL import Image
 
@@ -43,7 +44,7 @@ def open_frame_writer(path: Path, source: str, stack: ExitStack) -> FrameWriter:
             watched folder, whose stills would be scored, too.
     """
     is_video = path.suffix.lower() in VIDEO_ENDINGS
-    places = (path,) if is_video else (path, *path.resolve().parents)
+    places = (path,) if is_video else (path, *Path(os.path.realpath(path)).parents)
     try:
         if not is_address(source) and any(place.exists() and place.samefile(source) for place in places):
             raise UsageError(f"--draw {path} would write into what is watched, {source}; choose another path")

@@ -50,7 +50,9 @@ def score(
         if copy:
             with _DRAWING:
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                draw(upright(data), answer).save(copy, quality=_QUALITY)
+                drawn = draw(upright(data), answer)
+                copy.unlink(missing_ok=True)  # it may be a link to the picture
+                drawn.save(copy, quality=_QUALITY)
     except OSError as error:  # the answer is still valid
         tqdm.write(f"maskwatch: {printable(f'{picture.name} could not be drawn: {error}')}", file=sys.stderr)
     return Response(picture.name, answer)

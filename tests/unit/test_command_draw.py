@@ -127,6 +127,30 @@ def test_the_answer_is_printed_even_if_it_cannot_be_drawn(place, capsys, tmp_pat
     assert "maskwatch: b.jpg could not be drawn: its 40 bytes are not a JPEG, PNG or WebP" in err
 
 
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_copy_that_is_a_link_does_not_overwrite_the_picture(place, tmp_path, link):
+    place("photos/a.jpg", face := encode(draw_face()))
+    place("drawn/b.jpg", b"")
+    getattr(tmp_path / "drawn" / "a.jpg", link)(tmp_path / "photos" / "a.jpg")
+
+    assert main(["predict", "photos", "--draw", "drawn"]) == 0
+
+    assert (tmp_path / "photos" / "a.jpg").read_bytes() == face
+    assert (tmp_path / "drawn" / "a.jpg").read_bytes() != face
+
+
+@pytest.mark.usefixtures("service")
+def test_a_link_to_itself_is_refused_and_the_others_are_drawn(place, tmp_path, capsys):
+    place("photos/a.jpg", encode(draw_face()))
+    (tmp_path / "photos" / "loop.jpg").symlink_to("loop.jpg")
+
+    assert main(["predict", "photos", "--draw", "drawn"]) == 1
+
+    assert "loop.jpg  refused: " in capsys.readouterr().out
+    assert (tmp_path / "drawn" / "a.jpg").exists()
+
+
 def chunk(name, content, checksum=None):
     checksum = zlib.crc32(name + content) if checksum is None else checksum
     return len(content).to_bytes(4) + name + content + checksum.to_bytes(4)

@@ -295,6 +295,7 @@ def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_sec
             2,
             "--draw writes .mp4 or .mkv, or stills into a folder; x.avi is neither",
         ),
+        (["empty", "--draw", "loop/stills"], 2, "loop/stills cannot be written: "),
         (["empty", "--draw", "text.mp4/stills"], 2, "text.mp4/stills cannot be written: Not a directory"),
     ],
 )
@@ -302,6 +303,7 @@ def test_an_error_is_reported_in_one_line(run, service, tmp_path, monkeypatch, a
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
 
     got, events, err = run(*arguments)
 
