@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -125,12 +126,20 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
                     f"{path} has no column {', '.join(missing)}. Its first line must name the columns; "
                     f"it has: {', '.join(columns) or 'nothing'}"
                 )
+            if repeated := [name for name, times in Counter(filter(None, columns)).items() if times > 1]:
+                raise TrainingError(f"{path} names a column twice: {', '.join(repeated)}")
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             rows = []
             for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    padded = [cell.strip() for cell in cells] + [""] * (len(columns) - len(cells))
-                    rows.append(Row(path, reader.line_num + 1, dict(zip(columns, padded, strict=False))))
+                stripped = [cell.strip() for cell in cells]
+                if any(stripped[len(columns) :]):
+                    raise TrainingError(
+                        f"{path}, line {reader.line_num + 1}, has more cells than there are columns; "
+                        "with decimal commas, separate columns by semicolons"
+                    )
+                if any(stripped):
+                    padded = dict.fromkeys(columns, "") | dict(zip(columns, stripped, strict=False))
+                    rows.append(Row(path, reader.line_num + 1, padded))
     except FileNotFoundError as error:
         raise TrainingError(f"{path} is missing") from error
     except UnicodeDecodeError as error:
@@ -147,7 +156,12 @@ def read_crops(folder: Path) -> dict[str, Row]:
         TrainingError: The table is malformed.
     """
     path = folder / "crops.csv"
-    return {row.text("file"): row for row in read_table(path, ["file"])} if path.is_file() else {}
+    rows: dict[str, Row] = {}
+    for row in read_table(path, ["file"]) if path.is_file() else ():
+        first = rows.setdefault(row.text("file"), row)
+        if first.cells != row.cells:
+            raise row.error("file", f"is described in line {first.line}, too, and differently")
+    return rows
 
 
 def crop_box(row: Row) -> MarkedBox | None:
@@ -186,6 +200,9 @@ def _scene(file: str, rows: Sequence[Row], places: Sequence[MarkedBox]) -> Scene
         if row.choice("split", SPLITS) != split:
             raise row.error("split", f"is {row.cells['split']}, but {split} in line {rows[0].line}")
     faces = tuple(MarkedBox(row.box(), row.choice("label", SCENE_LABELS), row) for row in rows)
+    for one, other in combinations(faces, 2):
+        if one.box == other.box:
+            raise other.row.error("xmin", f"begins the same box as in line {one.row.line}")
     return SceneEntry(file, split, rows[0].cells.get("source", ""), faces, tuple(places))
 
 
@@ -203,6 +220,11 @@ def boxes_in(picture: Picture, marked: Sequence[MarkedBox]) -> NDArray[np.float3
         for edge, value, end in zip(EDGES, one.box, size * 2, strict=True):
             if not -ROUNDING <= value <= end + ROUNDING:
                 raise one.row.error(edge, f"is {value:g}, outside the picture of {size[0]}x{size[1]} pixels")
+        left, top, right, bottom = one.box
+        if min(right, size[0]) <= max(left, 0) or min(bottom, size[1]) <= max(top, 0):
+            raise one.row.error(
+                "xmin", f"leaves nothing of the box in the picture of {size[0]}x{size[1]} pixels"
+            )
     height, width = picture.pixels.shape[:2]
     scale = np.array([width / picture.width, height / picture.height] * 2)
     boxes = np.array([one.box for one in marked], float).reshape(-1, 4) * scale

@@ -10,7 +10,7 @@ from functions.shared.contract import LABELS
 from tests.pictures import encode
 from tests.training.drawn import draw
 from training.errors import TrainingError
-from training.tables import boxes_in, read_scenes
+from training.tables import boxes_in, read_crops, read_scenes
 
 HEADER = "file,split,source,width,height,xmin,ymin,xmax,ymax,label"
 LINES = ["a.jpg,train,gate,320,160,10,40,74,112,mask", "a.jpg,train,gate,320,160,80,40,144,112.5,face"]
@@ -78,6 +78,9 @@ def test_variants_of_spreadsheets_are_read_the_same(tmp_path: Path, change, enco
             "a.jpg,val,gate,320,160,80",
             r"line 3, .* is val, but train in line 2",
         ),
+        (LINES[1], LINES[0], r"line 3, column xmin: begins the same box as in line 2"),
+        (",10,40,74,112,", ",10,5,40,74,112,5,", r"line 2, has more cells than there are columns"),
+        ("source", "label", r"frames.csv names a column twice: label"),
         (HEADER, "", r"frames.csv has no column file, .* it has: nothing"),
     ],
 )
@@ -99,6 +102,13 @@ def test_a_place_in_an_unknown_scene_is_refused(tmp_path: Path) -> None:
         read_scenes(tmp_path)
 
 
+def test_a_portrait_that_is_described_in_two_ways_is_refused(tmp_path: Path) -> None:
+    same = "file,source\na.jpg,gate\nb.jpg,hall\na.jpg,gate\n"
+    assert read_crops(write(tmp_path, same, "crops.csv"))["a.jpg"].cells["source"] == "gate"
+    with pytest.raises(TrainingError, match=r"crops.csv, line 5, column file: is described in line 2, too"):
+        read_crops(write(tmp_path, f"{same}a.jpg,door\n", "crops.csv"))
+
+
 def picture(width: int, height: int) -> Picture:
     return decode(encode(draw(LABELS[0], 0, width, height)))
 
@@ -108,6 +118,11 @@ def picture(width: int, height: int) -> Picture:
     [
         (",74,112,", ",500,112,", r"line 2, column xmax: is 500, outside the picture of 320x160 pixels"),
         (",10,40,", ",-9,40,", r"line 2, column xmin: is -9, outside"),
+        (
+            ",10,40,74,112,",
+            ",320.2,40,321,112,",
+            r"line 2, column xmin: leaves nothing of the box in the picture",
+        ),
         (",320,160,10", ",640,320,10", r"line 2, column width: is 640, but the picture's is 320"),
     ],
 )
