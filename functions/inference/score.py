@@ -123,7 +123,7 @@ def _find(
         large = _by_size(boxes, options.min_face)
         tried = large[:attempts]
         faces = list(islice(_confirmed(view, boxes, tried, models), options.max_faces))
-        sure = view.found.scores >= models.detector.min_score
+        sure = view.found.scores >= _min_score(view, models)
         if faces or (sure.any() and not sure[large].any()):
             return view, faces, detection
         attempts -= len(tried)
@@ -149,6 +149,11 @@ def _views(pixels: NDArray[np.uint8], detector: Detector) -> Iterator[_View]:
     yield from sorted(rotated, key=lambda view: -float(view.found.scores[0]))
     if len(whole.scores) and not detector.has_face(whole):
         yield _View(pixels, 0, whole)
+
+
+def _min_score(view: _View, models: Models) -> float:
+    """Return the score from which a detection in a view is taken for a face."""
+    return max(models.detector.min_score, MIN_ROTATED_SCORE if view.quarters else 0.0)
 
 
 def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -185,11 +190,10 @@ def _confirmed(
     view: _View, boxes: NDArray[np.float32], chosen: Iterable[int], models: Models
 ) -> Iterator[_ClassifiedFace]:
     """Classify the chosen detections of a view in turn, and yield those that the classifier confirms."""
-    least = max(models.detector.min_score, MIN_ROTATED_SCORE if view.quarters else 0.0)
     for number in chosen:
         detected, box = float(view.found.scores[number]), view.found.boxes[number]
         output, score = classify_detection(view.pixels, box, detected, models.classifier)
-        if score >= least:
+        if score >= _min_score(view, models):
             yield _ClassifiedFace(boxes[number], score, output)
 
 

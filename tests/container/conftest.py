@@ -87,6 +87,8 @@ class Sam:
                         break
                 except requests.ConnectionError:
                     time.sleep(0.5)
+            else:
+                pytest.fail(f"sam local {what} does not answer")
             yield url
         finally:
             process.terminate()  # it does not take its containers along on SIGINT

@@ -128,13 +128,18 @@ def test_without_a_face_the_whole_picture_is_classified() -> None:
 class FindsUpright(Finds):
     """A fake detector that finds only a rectangle whose spot is near the upper edge."""
 
+    def __init__(self, score: float = 0.9) -> None:
+        super().__init__()
+        self.score = score
+
     def look(self, pixels: np.ndarray, share: float = 1.0) -> Detections:
         rows, columns = np.nonzero(pixels[..., 0] > 0)
         if len(rows) == 0 or share < 1:
             return NOTHING
         box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
         (spot_row,), _ = np.nonzero(pixels[..., 1] > 0)
-        return Finds(box).found if spot_row - box[1] < 8 else NOTHING
+        found = Detections(np.array([box], np.float32), np.array([self.score], np.float32))
+        return found if spot_row - box[1] < 8 else NOTHING
 
     def detect(self, pixels: np.ndarray) -> Detections:
         return self.look(pixels)
@@ -169,6 +174,11 @@ def test_a_face_in_a_rotated_picture_needs_a_higher_score(quarters: int, faces: 
     picture = Picture(sent, sent.shape[1], sent.shape[0], 1.0)
     classifier = Thinks(BARE, MASK, evidence=(-1.5, 0.0))  # the score of 0.9 becomes 0.67
     assert len(ask(FindsUpright(), classifier, picture).faces) == faces
+
+
+def test_an_unsure_face_that_is_too_small_does_not_rotate_the_answer() -> None:
+    sent = Picture(np.ascontiguousarray(np.rot90(upright_face())), 120, 160, 1.0)
+    assert ask(FindsUpright(score=0.7), Thinks(MASK), sent, min_face=50).rotated == 0
 
 
 def test_a_picture_without_a_face_is_not_rotated() -> None:
