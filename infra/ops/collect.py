@@ -238,7 +238,8 @@ def _read(path: Path) -> tuple[Table, list[Row], list[Row]]:
     ours = not {"minute", "delete_after"}.isdisjoint(table.columns)
     required = COLUMNS if ours else ("file",)
     if missing := [name for name in required if name not in table.columns]:
-        raise OpsError(f"{path} has no column {', '.join(missing)}")
+        marks = "`minute` and `delete_after` mark collected pictures: rename yours, or restore these columns"
+        raise OpsError(f"{path} has no column {', '.join(missing)}{f'; {marks}' if ours else ''}")
     collected = [row for row in table.rows if row.get("minute")]
     for row in collected:
         file = Path(row["file"])

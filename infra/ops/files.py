@@ -5,15 +5,17 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from infra.ops.errors import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 DELIMITERS: Final = ",;\t"
 
@@ -34,27 +36,29 @@ def read_table(path: Path) -> Table:
     """Read a table with a header, as training does. Empty lines are skipped; cells and names are stripped.
 
     Raises:
-        OpsError: The file is not UTF-8, names a column twice, or has cells that belong to no column.
+        OpsError: The file is not UTF-8 or not a table, names a column twice, or has cells that belong to no column.
     """
     data = path.read_bytes()
     try:
         file = io.StringIO(data.decode("utf-8-sig"), newline="")
+        header = file.readline()
+        delimiter = max(DELIMITERS, key=header.count)
+        names = csv.reader([header.rstrip(f"{DELIMITERS} \r\n")], delimiter=delimiter, strict=True)
+        columns = [name.strip() for name in next(names, [])]
+        if twice := [name or "an empty name" for name, number in Counter(columns).items() if number > 1]:
+            raise OpsError(f"{path} names a column twice: {', '.join(twice)}")
+        rows = []
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped[len(columns) :]):
+                raise OpsError(f"{path}, line {reader.line_num + 1}, has more cells than there are columns")
+            if any(stripped):
+                rows.append(dict.fromkeys(columns, "") | dict(zip(columns, stripped, strict=False)))
     except UnicodeDecodeError as error:
         raise OpsError(f"{path} is not UTF-8; save it as CSV UTF-8") from error
-    header = file.readline()
-    delimiter = max(DELIMITERS, key=header.count)
-    names = next(csv.reader([header.rstrip(f"{DELIMITERS} \r\n")], delimiter=delimiter), [])
-    columns = [name.strip() for name in names]
-    if len(set(columns)) < len(columns):
-        raise OpsError(f"{path} names a column twice: {', '.join(columns)}")
-    rows = []
-    reader = csv.reader(file, delimiter=delimiter)
-    for cells in reader:
-        stripped = [cell.strip() for cell in cells]
-        if any(stripped[len(columns) :]):
-            raise OpsError(f"{path}, line {reader.line_num + 1}, has more cells than there are columns")
-        if any(stripped):
-            rows.append(dict.fromkeys(columns, "") | dict(zip(columns, stripped, strict=False)))
+    except csv.Error as error:
+        raise OpsError(f"{path} is not a table: {error}") from error
     return Table(columns, rows, delimiter, "utf-8-sig" if data.startswith(codecs.BOM_UTF8) else "utf-8")
 
 
@@ -74,10 +78,11 @@ def require_writable(path: Path) -> None:
         OpsError: There is something else than a file.
         OSError: The folder cannot be created or written to.
     """
-    if path.exists() and not path.is_file():
+    real = _real(path)
+    if real.is_symlink() or (real.exists() and not real.is_file()):  # still a link: it leads to itself
         raise OpsError(f"{path} is not a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=path.parent).close()
+    real.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=real.parent).close()
 
 
 def write_whole(path: Path, text: str, encoding: str = "utf-8") -> None:
@@ -85,10 +90,15 @@ def write_whole(path: Path, text: str, encoding: str = "utf-8") -> None:
 
     Bytes of file names that are not UTF-8 are written as escapes.
     """
-    path = path.resolve()  # a link to a file stays
+    path = _real(path)  # a link to a file stays
     fresh = path.with_name(f".new-{path.name}")
     try:
         fresh.write_text(text, encoding, "backslashreplace", newline="")
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _real(path: Path) -> Path:
+    """Return the file that links lead to. Path.resolve raises a RuntimeError for a link to itself."""
+    return Path(os.path.realpath(path))

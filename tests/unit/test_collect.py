@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -211,7 +212,8 @@ def test_expired_pictures_are_deleted_unless_keep_longer_is_given(world, run, mo
     world.keep(days=30)
     world.upload("mask")
     files, rows, said = run()
-    assert rows[0]["delete_after"] == f"{NOW + timedelta(days=30):%Y-%m-%d}"
+    uploaded = world.s3.head_object(Bucket=BUCKETS["UploadsBucket"], Key="ward/anna-1.jpg")["LastModified"]
+    assert rows[0]["delete_after"] == f"{uploaded + timedelta(days=30):%Y-%m-%d}"
     assert "--keep-longer" in said
 
     class Later(datetime):
@@ -293,16 +295,19 @@ def test_a_table_that_a_spreadsheet_saved_is_continued_in_its_form(world, run, t
     ]
 
 
-LAST_DAY = f"{NOW + timedelta(days=30):%Y-%m-%d}"
+LAST_DAY = r"\d+-\d+-\d+$"  # the last column
 DAMAGE = {
     "an American day": (LAST_DAY, "12/24/2026", "delete_after of mask/.*jpg is '12/24/2026'"),
     "a German day": (LAST_DAY, "24.12.2025", "delete_after of mask/.*jpg is '24.12.2025'"),
     "a file above": ("mask/", "../", r"'\.\./.*jpg' is not a file in this folder"),
     "a file within and above": ("mask/", "mask/../../", "is not a file in this folder"),
     "an absolute file": ("mask/", "/mask/", "'/mask/.*jpg' is not a file in this folder"),
-    "a column that is missing": ("minute", "hour", "has no column minute"),
-    "a column that is there twice": ("source", "file", "names a column twice"),
+    "a column that is missing": ("minute", "hour", "has no column minute; `minute` and `delete_after` mark"),
+    "a column that is there twice": ("source", "file", "names a column twice: file$"),
+    "two columns without a name": ("sha256,minute", ",", "names a column twice: an empty name$"),
     "a cell too many": ("k1", "k1,k2", "line 3, has more cells than there are columns"),
+    "an unclosed quote": ("k1", '"k1', "crops.csv is not a table"),
+    "a cell that is too long": ("k1", "k" * 131_073, "crops.csv is not a table"),
     "another encoding": ("gate", "g\udce4te", "is not UTF-8"),
 }
 
@@ -315,8 +320,8 @@ def test_a_damaged_table_is_named_before_anything_is_deleted(world, run, tmp_pat
     run()
     path = tmp_path / "crops.csv"
     header, expired, row = path.read_text().splitlines()
-    lines = (header, expired.replace(LAST_DAY, "2020-01-01"), row)
-    text = "\n".join(line.replace(before, after) if line != lines[1] else line for line in lines)
+    lines = (header, re.sub(LAST_DAY, "2020-01-01", expired), row)
+    text = "\n".join(re.sub(before, after, line) if line != lines[1] else line for line in lines)
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     content, files = path.read_bytes(), {*tmp_path.rglob("*")}
 

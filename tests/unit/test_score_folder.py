@@ -130,8 +130,10 @@ def test_a_name_that_is_not_utf_8_has_its_line(folder, tmp_path):
     assert list(out.parent.iterdir()) == [out]
 
 
-@pytest.mark.parametrize("out", ["photos", "photos/a.jpg/scores.csv", "/dev/null"])
+@pytest.mark.parametrize("out", ["photos", "photos/a.jpg/scores.csv", "/dev/null", "loop.csv"])
 def test_nothing_is_uploaded_if_the_table_cannot_be_written(folder, tmp_path, out):
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+
     with pytest.raises(SystemExit) as ended:
         main(["score", str(folder), "--out", str(tmp_path / out)])
 
