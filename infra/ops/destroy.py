@@ -8,7 +8,8 @@ import boto3
 from botocore.exceptions import WaiterError
 
 from infra.ops.errors import OpsError
-from infra.ops.stack import stack_outputs
+from infra.ops.stack import describe, stack_outputs
+from infra.ops.update import require_maskwatch
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -18,9 +19,11 @@ def command(options: Namespace) -> None:
     """Delete the stack and wait. `sam delete` would also delete its images, which other stacks may run.
 
     Raises:
-        OpsError: The stack does not exist, or could not be deleted.
+        OpsError: The stack does not exist, is not MaskWatch's, or could not be deleted.
     """
     cloudformation = boto3.client("cloudformation")
+    parameters = describe(options.stack, cloudformation).get("Parameters", [])
+    require_maskwatch(options.stack, [one["ParameterKey"] for one in parameters])
     outputs = stack_outputs(options.stack, cloudformation)
     cloudformation.delete_stack(StackName=options.stack)
     try:

@@ -47,15 +47,25 @@ class Outputs(dict[str, str]):
         raise OpsError(f"{self._stack} has no output {name}; it has {named or 'none'}")
 
 
-def stack_outputs(stack: str, cloudformation: Any) -> Outputs:
-    """Return the outputs of a stack.
+def describe(stack: str, cloudformation: Any) -> dict[str, Any]:
+    """Return CloudFormation's description of a stack.
 
     Raises:
         OpsError: There is no such stack.
     """
     with existing(stack, cloudformation):
         (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    values = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+    return dict(description)
+
+
+def stack_outputs(stack: str, cloudformation: Any) -> Outputs:
+    """Return the outputs of a stack.
+
+    Raises:
+        OpsError: There is no such stack.
+    """
+    outputs = describe(stack, cloudformation).get("Outputs", [])
+    values = {output["OutputKey"]: output["OutputValue"] for output in outputs}
     return Outputs(stack, values)
 
 

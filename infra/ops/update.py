@@ -14,7 +14,7 @@ from infra.ops.errors import OpsError
 from infra.ops.stack import existing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from functions.promote.stack import StackState
 
@@ -57,9 +57,18 @@ def state_of(stack: str, cloudformation: Any) -> StackState:
             state = read_stack(stack, cloudformation)
     except PromoteError as error:
         raise OpsError(str(error)) from error
-    if MODEL_URI not in state.parameters:
-        raise OpsError(f"{stack} is not a stack of MaskWatch: it has no parameter {MODEL_URI}")
+    require_maskwatch(stack, state.parameters)
     return state
+
+
+def require_maskwatch(stack: str, parameters: Collection[str]) -> None:
+    """Check by the names of its parameters that a stack is MaskWatch's.
+
+    Raises:
+        OpsError: It is not.
+    """
+    if MODEL_URI not in parameters:
+        raise OpsError(f"{stack} is not a stack of MaskWatch: it has no parameter {MODEL_URI}")
 
 
 def _has(state: StackState, changes: Mapping[str, str]) -> bool:

@@ -127,6 +127,7 @@ def test_purge_refuses_an_existing_stack():
 
 def test_destroy_lists_what_remains(capsys):
     template = {
+        "Parameters": {"ModelUri": {"Type": "String", "Default": ""}},
         "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
         "Outputs": {"UploadsBucket": {"Value": "maskwatch-dev-uploads-1"}, "ApiUrl": {"Value": "https://…"}},
     }

@@ -176,12 +176,14 @@ def local_stack(moto):  # noqa: ARG001 -- an AWS account
 
 
 @pytest.mark.usefixtures("moto")
-@pytest.mark.parametrize("command", sorted(ASKING_A_STACK.keys() - {"destroy"}))
+@pytest.mark.parametrize("command", sorted(ASKING_A_STACK))
 def test_a_stack_of_something_else_is_named(command):
     other = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
-    boto3.client("cloudformation").create_stack(StackName="other", TemplateBody=json.dumps(other))
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName="other", TemplateBody=json.dumps(other))
 
     assert failure(command, "other").startswith("other ")
+    assert cloudformation.describe_stacks(StackName="other")["Stacks"]
 
 
 @pytest.mark.usefixtures("local_stack")
