@@ -69,12 +69,13 @@ class FeedbackJoin:
     A label whose prediction is not among the records is never read, so invented labels cannot displace real ones.
     """
 
-    def __init__(self, s3: Any, bucket: str, days: Iterable[date], end: datetime) -> None:
+    def __init__(self, s3: Any, bucket: str, days: Iterable[date], end: datetime, challenger: str) -> None:
         """List the labels given on some days.
 
-        A label given before `end` counts as unknown if its prediction is not among the records.
+        A label given before `end` counts as unknown if its prediction is not among the records. Of the shadow
+        predictions, those by the release `challenger` are compared; an earlier challenger's are not.
         """
-        self._s3, self._bucket, self._end = s3, bucket, end.date()
+        self._s3, self._bucket, self._end, self._challenger = s3, bucket, end.date(), challenger
         self._keys: dict[str, list[tuple[date, str]]] = {}
         for day in days:
             for key in list_keys(s3, bucket, f"{FEEDBACK}{day_prefix(day)}"):
@@ -97,7 +98,7 @@ class FeedbackJoin:
             return
         if record.shadow:
             name = record.body["shadow_of"]
-            if name in self._keys:
+            if name in self._keys and record.model_version == self._challenger:
                 self._shadows[name] = LABELS[label_index(record.body["probabilities"])]
             return
         name = record.body["prediction_id"]

@@ -112,7 +112,9 @@ def gather(
     first = first_day(settings, window)
     earliest, oldest = min(first, window.start), window.end - timedelta(days=LABEL_DAYS)
     latest = min(datetime.now(UTC), window.end + timedelta(days=LABEL_DAYS))
-    join = FeedbackJoin(s3, settings.insights_bucket, _days_backwards(latest, oldest), window.end)
+    join = FeedbackJoin(
+        s3, settings.insights_bucket, _days_backwards(latest, oldest), window.end, versions[1]
+    )
     tally, seen, sampler, summary = Counter[str](), HashSet(), Sampler(known), Compliance()
     hours = Counter[tuple[int, str]]()
     challenge = Tally(*versions)

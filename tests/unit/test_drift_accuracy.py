@@ -35,7 +35,7 @@ def joined(insights):
     """Join predictions, given by id and options, with the feedback."""
 
     def join(*records, time_left=lambda: 1.0):
-        feedback = FeedbackJoin(insights.meta.client, "insights", (TODAY, YESTERDAY), NOON)
+        feedback = FeedbackJoin(insights.meta.client, "insights", (TODAY, YESTERDAY), NOON, "")
         rng = np.random.default_rng(0)
         for name, options in records:
             feedback.add(parse_record(parsed(drawn(rng, NOON, prediction_id=name, **options))))

@@ -20,6 +20,7 @@ from functions.drift.challenge import (
     pairs_needed,
     two_proportions,
 )
+from functions.drift.feedback_join import FeedbackJoin
 from functions.shared.record import parse_record
 from tests.records import drawn, parsed
 
@@ -166,6 +167,23 @@ def test_in_shadow_mode_the_discordant_pictures_decide(rng, won, verdict):
     assert found.verdict == verdict
     assert found.p == mcnemar(100, won)
     assert found.challenger.judged == found.live.judged == len(pairs)
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_challenger_is_not_judged_by_the_shadow_predictions_of_another(insights, rng, version, order):
+    name = "00000000-0000-4000-8000-000000000000"  # in the audit sample
+    label = {"prediction_id": name, "label": "mask", "time": NOON.isoformat(), "audit": True}
+    insights.put_object(Key=f"feedback/dt={NOON.date()}/{name}.json", Body=json.dumps(label).encode())
+    line = drawn(rng, NOON, label="mask", version="1", prediction_id=name)
+    shadows = [shadow_of(line, "no_mask"), shadow_of(line, "mask") | {"model_version": "3"}]
+
+    join = FeedbackJoin(insights.meta.client, "insights", [NOON.date()], NOON, version)
+    for record in (parsed(line), *shadows[::order]):
+        join.add(parse_record(record))
+    join.accuracy("salt", lambda: 1.0)
+
+    assert [one.shadow for one in join.audited] == [{"2": "no_mask", "3": "mask"}[version]]
 
 
 def test_the_tests_agree_with_scipy():
