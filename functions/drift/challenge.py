@@ -61,7 +61,8 @@ class Challenge:
     """The comparison of two releases in a window.
 
     Attributes:
-        shadow: Whether the challenger runs in shadow mode, on the pictures that the serving release answers.
+        shadow: Whether the challenger runs in shadow mode, on the pictures that the serving release answers, by its
+            newest prediction in the window.
         live: The serving release; `live` is its key in reports.
         challenger: The challenger.
         agreement: The share of pictures to which both gave the same label; its interval counts the frames of a source
@@ -95,6 +96,10 @@ class Tally:
         self._labels = {serving: Counter[str](), challenger: Counter[str]()}
         self._times = {serving: array("f"), challenger: array("f")}
         self._pairs = Counter[tuple[str, str]]()
+        self._newest = (
+            0.0,
+            False,
+        )  # the challenger's newest prediction: Unix time, and whether it is a shadow one
 
     def add(self, record: Record) -> None:
         """Count a prediction or a shadow prediction."""
@@ -106,6 +111,8 @@ class Tally:
                 return
             self._pairs[body["live"]["label"], body["label"]] += 1
             self._minutes += self._seen.add(hash((record.source, int(record.taken // BURST))) % 2**64)
+        if record.model_version == self.challenger:
+            self._newest = max(self._newest, (record.time, record.shadow))
         self._labels[record.model_version][body["label"]] += 1
         detect, infer = body.get("DetectTime"), body.get("InferenceTime")
         if isinstance(detect, int | float) and isinstance(infer, int | float):
@@ -121,7 +128,8 @@ class Tally:
         if not self.challenger or self.challenger == self.serving:
             return None
         serving = [one for one in audited if one.model_version == self.serving]
-        if self._pairs:
+        _, shadow = self._newest
+        if shadow:
             challenger = [replace(one, predicted=one.shadow) for one in serving if one.shadow]
             serving = [one for one in serving if one.shadow]
             needed, p = _paired(serving)
@@ -134,7 +142,7 @@ class Tally:
         ]
         agreeing, both = sum(n for (a, b), n in self._pairs.items() if a == b), self._pairs.total()
         return Challenge(
-            shadow=bool(self._pairs),
+            shadow=shadow,
             live=sides[0],
             challenger=sides[1],
             agreement=share(agreeing, both, both / max(self._minutes, 1)),

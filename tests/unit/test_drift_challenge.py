@@ -169,6 +169,29 @@ def test_in_shadow_mode_the_discordant_pictures_decide(rng, won, verdict):
     assert found.challenger.judged == found.live.judged == len(pairs)
 
 
+@pytest.mark.parametrize("shadow", [True, False])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_trial_that_changed_its_mode_is_judged_in_the_newest(rng, shadow, order):
+    tally = Tally("1", "2")
+    lines = [drawn(rng, NOON + timedelta(minutes=m), label="mask", version="1") for m in (0, 30)]
+    shadowed, answered = (lines[1], lines[0]) if shadow else lines
+    records = [shadow_of(shadowed, "mask"), parsed(answered) | {"model_version": "2"}]
+    for record in records[::order]:
+        tally.add(parse_record(record))
+
+    found = tally.result(
+        [
+            *predictions(5400, 6000, "1"),
+            *predictions(5600, 6000, "2"),
+            judged(1, "mask", "mask", shadow="mask"),
+        ]
+    )
+
+    assert found.shadow is shadow
+    assert (found.live.judged, found.challenger.judged) == ((1, 1) if shadow else (6001, 6000))
+    assert found.verdict == (TOO_FEW if shadow else BETTER)
+
+
 @pytest.mark.parametrize("version", ["2", "3"])
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_challenger_is_not_judged_by_the_shadow_predictions_of_another(insights, rng, version, order):
