@@ -82,6 +82,25 @@ def test_a_transient_error_is_retried(page, status, slug):
     assert len(asked) == 3
 
 
+def test_a_picture_that_is_still_retried_is_not_counted_as_refused(page):
+    answers = iter([problem(429, "throttled", headers={"retry-after": "3600"})])
+    page.clock.install()
+    page.route(
+        "**/predict*", lambda route: route.fulfill(**next(answers, None) or {"json": prediction(face())})
+    )
+    choose(page, file(draw_face(), "retried.jpg"))
+    expect(page.locator(".words .busy")).to_have_count(1)
+    choose(page, file(draw_face(), "answered.jpg"))
+    expect(page.locator(".words .meta")).to_have_count(1)
+    expect(page.locator("#totals")).to_have_text("1 of 2 pictures · 1 face · 1 mask")
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Download as CSV").click()
+    assert "retried.jpg" not in downloading.value.path().read_text(encoding="utf-8-sig")
+
+    page.clock.fast_forward("02:00:00")
+    expect(page.locator("#totals")).to_have_text("2 pictures · 2 faces · 2 mask")
+
+
 def test_the_retry_after_of_the_service_is_honoured(page):
     times = []
 

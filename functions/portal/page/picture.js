@@ -62,12 +62,19 @@ function add(files) {
 
 /** Show why a dropped folder could not be read. */
 function addRefused(error) {
-  const refusal = error instanceof ApiError ? error : new ApiError("failed");
-  const result = { name: "Dropped folder", time: new Date(), refusal, card: make("li", { className: "card" }) };
+  const card = make("li", { className: "card" });
+  const result = { name: "Dropped folder", time: new Date(), refusal: asRefusal(error), card };
   results.unshift(result);
-  byId("results").prepend(result.card);
+  byId("results").prepend(card);
   show(result);
   showTotals();
+}
+
+/** The error to show; the page's own faults are logged. */
+function asRefusal(error) {
+  if (error instanceof ApiError) return error;
+  console.error(error);
+  return new ApiError("failed");
 }
 
 async function work() {
@@ -77,8 +84,7 @@ async function work() {
     try {
       await score(result);
     } catch (error) {
-      console.error(error);
-      result.refusal = new ApiError("failed");
+      result.refusal = asRefusal(error);
     }
     if (!results.includes(result)) continue; // it was cleared in the meantime
     show(result);
@@ -87,17 +93,12 @@ async function work() {
   running -= 1;
 }
 
+/** Add the answer to a result. Throws an ApiError; until the last attempt has failed, the result has no refusal. */
 async function score(result) {
-  if (!result.file.size) {
-    result.refusal = new ApiError("empty");
-    return;
-  }
+  if (!result.file.size) throw new ApiError("empty");
   const { blob, scale, size } = await shrink(result.file);
   Object.assign(result, { scale, size, sent: blob, time: new Date() });
-  if (!blob) {
-    result.refusal = new ApiError("too-large");
-    return;
-  }
+  if (!blob) throw new ApiError("too-large");
   for (let tried = 1; ; tried += 1) {
     const started = performance.now();
     try {
@@ -105,9 +106,7 @@ async function score(result) {
       result.took = performance.now() - started;
       return;
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      result.refusal = error;
-      if (!error.retryable || error.kind === "network" || tried === MAX_ATTEMPTS) return;
+      if (!error.retryable || error.kind === "network" || tried === MAX_ATTEMPTS) throw error;
       await pause(1000 * Math.max(error.after, 2 ** tried / 4) * (1 + Math.random() / 2));
     }
   }
@@ -133,7 +132,7 @@ function clear() {
 function showTotals() {
   const answers = results.flatMap(({ answer }) => answer ?? []);
   const count = (label) => answers.reduce((sum, { summary }) => sum + summary[label], 0);
-  const refused = results.filter(({ refusal, answer }) => refusal && !answer).length;
+  const refused = results.filter(({ refusal }) => refusal).length;
   const done = answers.length + refused;
   byId("totals").textContent = [
     (done < results.length ? `${done} of ` : "") + plural(results.length, "picture"),
