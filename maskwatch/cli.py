@@ -62,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ApiError, SourceError) as refusal:
         print(f"maskwatch: {printable(_explain(refusal))}", file=sys.stderr)
         return 1
-    except OSError as error:  # of the output
+    except OSError as error:
+        if error.filename is not None:
+            print(f"maskwatch: {printable(str(error))}", file=sys.stderr)
+            return 1
         if not isinstance(error, BrokenPipeError):  # whose reader has gone
             print(f"maskwatch: the output cannot be written: {error.strerror or error}", file=sys.stderr)
         # Keep the interpreter from flushing at exit.
@@ -162,8 +165,8 @@ def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
     """Return the path of each picture's annotated copy.
 
     Raises:
-        UsageError: Two copies would have the same path, or the copies' folder contains one of the pictures or cannot
-            be written.
+        UsageError: Two copies would have the same path, a copy would replace one of the pictures, or the copies'
+            folder contains one of the pictures or cannot be written.
     """
     copies = [folder / picture.copy for picture in pictures]
     twice = [copy for copy, times in Counter(copies).items() if times > 1]
@@ -177,6 +180,10 @@ def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
             raise UsageError(
                 f"{picture.name} is in {folder}, the folder of the annotated copies; choose another folder for them"
             )
+    originals = {os.path.realpath(picture.path) for picture in pictures if picture.path}
+    for copy in copies:  # a folder among the copies may be a link
+        if os.path.join(os.path.realpath(copy.parent), copy.name) in originals:  # noqa: PTH118
+            raise UsageError(f"{copy} is one of the pictures; choose another folder for the annotated copies")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

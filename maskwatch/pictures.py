@@ -114,25 +114,32 @@ def is_folder(name: str) -> bool:
         raise UsageError(f"{name} cannot be read: {error.strerror}") from error
 
 
-def list_pictures(folder: Path) -> tuple[list[Path], int]:
+def list_pictures(folder: Path, *, follow_links: bool = True) -> tuple[list[Path], int]:
     """Return the files below a folder that have a picture's ending, sorted, and the number of other files.
 
     Hidden files count as neither. Unreadable folders and broken links count as pictures, so that reading them fails
-    with an error that the caller reports. Links to folders are followed; a folder is searched once.
+    with an error that the caller reports. A folder is searched once, by its own path rather than that of a link.
+
+    Args:
+        folder: Where to search.
+        follow_links: Search linked folders, too, unless their own names are hidden.
     """
     files: list[Path] = []
     closed: list[Path] = []
     searched: set[str] = set()
-    for parent, folders, names in os.walk(
-        folder, onerror=lambda error: closed.append(Path(error.filename)), followlinks=True
-    ):
-        if (real := os.path.realpath(parent)) in searched:  # a link that leads back
-            folders.clear()
-            continue
-        searched.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(parent, name) for name in names if not name.startswith("."))
-        files += (path for path in paths if os.path.isfile(path) or not os.path.exists(path))  # noqa: PTH110, PTH113 -- raise nothing
+    tops = [folder]
+    for top in tops:  # links come last
+        for parent, folders, names in os.walk(top, onerror=lambda error: closed.append(Path(error.filename))):
+            if (real := os.path.realpath(parent)) in searched:
+                folders.clear()
+                continue
+            searched.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            if follow_links:
+                links = (path for name in folders if (path := Path(parent, name)).is_symlink())
+                tops += (path for path in links if not Path(os.path.realpath(path)).name.startswith("."))
+            paths = (Path(parent, name) for name in names if not name.startswith("."))
+            files += (path for path in paths if os.path.isfile(path) or not os.path.exists(path))  # noqa: PTH110, PTH113 -- raise nothing
     pictures = [path for path in files if path.suffix.lower() in TYPES]
     return sorted(pictures + [path for path in closed if os.path.exists(path)]), len(files) - len(pictures)  # noqa: PTH110
 

@@ -97,7 +97,7 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
 def _newest_in(folder: Path) -> tuple[int, Path, int] | None:
     """Return when the newest picture changed, its path and its size."""
     found = []
-    for file in list_pictures(folder)[0]:
+    for file in list_pictures(folder, follow_links=False)[0]:  # a link may lead to the stills
         with suppress(OSError):  # it was just removed, or is a broken link
             found.append((file.stat(), file))
     return max(((status.st_ctime_ns, file, status.st_size) for status, file in found), default=None)

@@ -140,6 +140,33 @@ def test_a_copy_that_is_a_link_does_not_overwrite_the_picture(place, tmp_path, l
     assert (tmp_path / "drawn" / "a.jpg").read_bytes() != face
 
 
+def test_a_copy_behind_a_linked_folder_does_not_overwrite_the_picture(service, place, tmp_path, capsys):
+    place("else/b.jpg", face := encode(draw_face()))
+    for folder in ("photos", "drawn"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "linked").symlink_to("../else")
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "photos", "--draw", "drawn"])
+
+    assert "drawn/linked/b.jpg is one of the pictures" in capsys.readouterr().err
+    assert (tmp_path / "else" / "b.jpg").read_bytes() == face
+    assert service.asked == []
+
+
+def test_an_error_of_another_file_names_it(service, place, monkeypatch, capsys):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied", "closed.jpg")
+
+    monkeypatch.setattr("maskwatch.cli.find", refuse)
+    place("a.jpg", encode(draw_face()))
+
+    assert main(["predict", "a.jpg"]) == 1
+
+    assert capsys.readouterr().err == "maskwatch: [Errno 13] Permission denied: 'closed.jpg'\n"
+    assert service.asked == []
+
+
 @pytest.mark.usefixtures("service")
 def test_a_link_to_itself_is_refused_and_the_others_are_drawn(place, tmp_path, capsys):
     place("photos/a.jpg", encode(draw_face()))

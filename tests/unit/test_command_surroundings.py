@@ -134,6 +134,17 @@ def test_linked_folders_are_searched_once(run, service, tmp_path):
     assert done.stderr.strip().endswith(b": 1")
 
 
+def test_a_folder_is_searched_by_its_own_path_and_a_link_to_a_hidden_one_is_not(run, tmp_path):
+    for name in ("p/b/z/1.jpg", "p/.hidden/2.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(FACE)
+    (tmp_path / "p" / "a").mkdir()
+    (tmp_path / "p" / "a" / "link").symlink_to("../b/z")
+    (tmp_path / "p" / "shown").symlink_to(".hidden")
+    done = run("predict", "p", "--format", "json")
+    assert [json.loads(line)["file"] for line in done.stdout.decode().splitlines()] == ["p/b/z/1.jpg"]
+
+
 @pytest.mark.parametrize("name", [f"{'x' * 300}.jpg", "a.jpg/b.jpg", "loop.jpg"])
 @pytest.mark.parametrize("command", ["predict", "watch"])
 def test_a_name_that_cannot_be_reached_gives_one_line(run, service, tmp_path, command, name):
@@ -160,7 +171,10 @@ def test_a_full_disk_gives_one_line(service, tmp_path, arguments):
     (tmp_path / "a.jpg").write_bytes(FACE)
     write_video(tmp_path / "clip.mkv", [draw_face(320, 240)] * 20)
     service.answer = lambda _: {**prediction("mask"), "rows": []}
-    with Path("/dev/full").open("w") as full:
+    device = Path("/dev/full")
+    if not device.exists():
+        pytest.skip("only Linux has /dev/full")
+    with device.open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "maskwatch.cli", *arguments],
             cwd=tmp_path,

@@ -191,6 +191,18 @@ def test_a_camera_that_hangs_is_opened_again(camera, capsys, monkeypatch):
     assert "it sent nothing for too long; trying again" in capsys.readouterr().err
 
 
+def test_stills_behind_a_link_in_the_watched_folder_are_not_frames(tmp_path):
+    for name in ("cam", "stills"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "cam" / "seen").symlink_to("../stills")
+    for shade, name in ((GREEN, "cam/a.png"), (RED, "stills/b.png")):
+        (tmp_path / name).write_bytes(encode(Image.new("RGB", (200, 150), shade), "PNG"))
+
+    given = frames_of(str(tmp_path / "cam"), 20, None, Event())
+    assert colour(next(given)) == GREEN
+    given.close()
+
+
 def test_a_folder_gives_its_newest_complete_picture(tmp_path):
     names = map("{}.png".format, count())
 
