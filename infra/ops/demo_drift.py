@@ -34,9 +34,9 @@ from functions.inference.score import load_models, score
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
 from infra.ops.errors import OpsError
-from infra.ops.files import require_writable
+from infra.ops.files import require_writable, write_whole
 from infra.ops.numbers import positive_count
-from maskwatch.pictures import list_pictures
+from maskwatch.pictures import list_pictures, upright
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -52,20 +52,26 @@ _DAILY_SHARE: Final = 0.5  # of the pictures, drawn at random for each day
 
 
 def jpeg(file: bytes, change: Callable[[Image.Image], Image.Image], quality: int = _QUALITY) -> bytes:
-    """Return a changed picture as a JPEG.
+    """Return a changed picture as a JPEG of the same width and height.
 
     Raises:
         InputError: Predict refuses the picture.
     """
+    decode(file)  # to refuse it; the pixels are those of a smaller picture
     buffer = io.BytesIO()
-    change(Image.fromarray(decode(file).pixels)).save(buffer, "JPEG", quality=quality)
+    change(upright(file)).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def _blurred(image: Image.Image) -> Image.Image:
+    scale = max(min(image.size) // 448, 1)  # by which Predict scales the picture down
+    return image.filter(ImageFilter.GaussianBlur(2 * scale))
 
 
 CHANGES: Final[dict[str, Callable[[bytes], bytes]]] = {
     "clean": lambda file: file,
     "darkened": lambda file: jpeg(file, lambda image: image.point(lambda value: value * 0.6)),
-    "blurred": lambda file: jpeg(file, lambda image: image.filter(ImageFilter.GaussianBlur(2))),
+    "blurred": lambda file: jpeg(file, _blurred),
     "bad JPEG": lambda file: jpeg(file, lambda image: image, 15),
 }
 MIX: Final = "other mix"
@@ -78,7 +84,7 @@ def scored(files: Sequence[bytes], models: Models, name: str) -> Sample:
         try:
             picture = decode(CHANGES[name](file))
             records.append(to_record(score(picture, models, PredictOptions()), source=None))
-        except InputError:
+        except (InputError, OSError):  # of Predict's decoder, or of Pillow
             continue
     return to_sample(records)
 
@@ -163,6 +169,8 @@ def command(options: Namespace) -> None:
     Raises:
         OpsError: There are too few pictures.
     """
+    if options.pictures < MIN_PICTURES:
+        raise OpsError(f"--pictures is {options.pictures}; {_TOO_FEW}")
     paths, _ = list_pictures(options.folder)
     if len(paths) < MIN_PICTURES:
         raise OpsError(f"{options.folder} has {len(paths)} pictures; {_TOO_FEW}")
@@ -177,5 +185,5 @@ def command(options: Namespace) -> None:
         if samples[name].seen < MIN_PICTURES:
             raise OpsError(f"Of {len(files)} pictures, {samples[name].seen} can be scored; {_TOO_FEW}")
     report, page = simulate(samples, release.version)
-    options.out.write_text(page)
+    write_whole(options.out, page)
     print(*table(report), "", f"Report: {options.out}", sep="\n")

@@ -28,6 +28,20 @@ def test_each_change_has_the_effect_of_its_name() -> None:
     assert looks["bad JPEG"]["blockiness"] > looks["clean"]["blockiness"] + 0.1
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_keeps_width_and_height(name) -> None:
+    large = decode(CHANGES[name](encode(draw_face(1_400, 1_000).rotate(90, expand=True))))
+    assert (large.width, large.height) == (1_000, 1_400)
+
+
+def test_a_large_picture_is_blurred_too() -> None:
+    large = encode(Image.open(io.BytesIO(FACE)).resize((1_600, 1_200)), quality=95)
+    sharpness = [
+        image_statistics(decode(one).pixels)["sharpness"] for one in (large, CHANGES["blurred"](large))
+    ]
+    assert sharpness[1] < 0.7 * sharpness[0]
+
+
 def test_a_transparent_picture_can_be_changed_too() -> None:
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((40, 40, 4), np.uint8)).save(buffer, "PNG")
@@ -93,6 +107,11 @@ def test_too_few_pictures_that_can_be_scored_are_refused(folder, monkeypatch) ->
     monkeypatch.setattr(demo_drift, "MIN_PICTURES", 3)
     with pytest.raises(demo_drift.OpsError, match="Of 6 pictures, 2 can be scored"):
         demo_drift.command(options(folder))
+
+
+def test_too_small_a_number_of_pictures_is_refused_at_once(folder) -> None:
+    with pytest.raises(demo_drift.OpsError, match="--pictures is 50; at least 100 are needed"):
+        demo_drift.command(SimpleNamespace(folder=folder, pictures=50, out=folder.parent / "demo.html"))
 
 
 def test_too_few_pictures_are_refused(tmp_path) -> None:
