@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.busiest import Busiest
 from functions.drift.records import OTHERS, day_of
-from functions.drift.window import iso
-from functions.shared.contract import COMPLIANCE_COUNTS, compliance_key, label_of_stay
+from functions.shared.contract import COMPLIANCE_COUNTS, compliance_key, iso, label_of_stay
 from functions.shared.s3 import read
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def write(
         return None
     document = {
         "date": day.isoformat(),
-        "written": iso(now),
+        "written": iso(now.timestamp()),
         "confusion": confusion,
         "rows": rows,
     }

@@ -12,7 +12,7 @@ from functions.drift.compliance import Compliance
 from functions.drift.feedback_join import FeedbackJoin
 from functions.drift.records import Reader
 from functions.drift.sample import HashSet, Sampler
-from functions.drift.window import Window, iso
+from functions.shared.contract import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from functions.drift.features import Sample
     from functions.drift.feedback_join import Accuracy
     from functions.drift.settings import Settings
+    from functions.drift.window import Window
     from functions.shared.record import Record
 
 LABEL_DAYS: Final = 30  # how long after a prediction its label counts
@@ -153,7 +154,7 @@ def gather(
         if reader.incomplete.isdisjoint({day - _DAY, day, day + _DAY})
     }
     complete = [day for day in sorted(whole) if datetime.combine(day + _DAY, time(), UTC) <= window.end]
-    accuracy = join.accuracy(f"{settings.insights_bucket} {iso(window.end)}", time_left)
+    accuracy = join.accuracy(f"{settings.insights_bucket} {iso(window.end.timestamp())}", time_left)
     return Gathered(
         counts=Counts(**tally, unusable=sampler.unusable, **found),
         accuracy=accuracy,

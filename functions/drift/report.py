@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.drift.window import iso
+from functions.shared.contract import iso
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +90,7 @@ class Report:
         """Return the report's JSON document."""
         comparison = self.comparison
         return {
-            "window": {"from": iso(self.window.start), "to": iso(self.window.end)},
+            "window": {"from": iso(self.window.start.timestamp()), "to": iso(self.window.end.timestamp())},
             "verdict": self.verdict,
             "counts": asdict(self.counts),
             "baseline": self.baseline and asdict(self.baseline),

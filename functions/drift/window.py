@@ -35,8 +35,3 @@ def parse_window(event: Mapping[str, Any], usual_hours: int, now: datetime) -> W
         return Window(end - timedelta(hours=hours), end)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"`to` must be a time such as 2026-11-21T09:00:00Z, not {to!r}") from error
-
-
-def iso(time: datetime) -> str:
-    """Return a time in the format of reports."""
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
