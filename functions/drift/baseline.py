@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from functions.drift.effects import MIN_EFFECTIVE, Moments, effects, moments
+from functions.drift.effects import MIN_EFFECTIVE, TESTS, Moments, effects, moments
 from functions.drift.features import CONFIDENCE, FEATURES, merge
 from functions.shared.contract import LABELS
 
@@ -153,7 +153,7 @@ def read(text: str | bytes) -> Baseline:
         _check(payload)
         sources = {name: _read(reference) for name, reference in payload["sources"].items()}
         return Baseline(str(payload["model_version"]), _read(payload["overall"]), sources)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"this is not a baseline: {error}") from error
 
 
@@ -238,21 +238,46 @@ def _rounded(values: NDArray[Any]) -> list[float]:
 
 def _read(payload: Mapping[str, Any]) -> Reference:
     result, days = payload["moments"], payload["days"]
-    return Reference(
+    by_label = len(LABELS), len(FEATURES)
+    reference = Reference(
         count=int(payload["count"]),
         moments=Moments(
             float(result["effective"]),
-            np.array(result["counts"], np.float64),
-            np.array(result["means"], np.float64),
-            np.array(result["variances"], np.float64),
+            _array(result["counts"], np.float64, len(LABELS)),
+            _array(result["means"], np.float64, *by_label),
+            _array(result["variances"], np.float64, *by_label),
         ),
-        quantiles=np.array([payload["quantiles"][feature] for feature in FEATURES], np.float32).T,
-        confidences={label: np.array(values, np.float32) for label, values in payload["confidences"].items()},
+        quantiles=_array(
+            [payload["quantiles"][feature] for feature in FEATURES], np.float32, len(FEATURES), None
+        ).T,
+        confidences={
+            label: _array(values, np.float32, None) for label, values in payload["confidences"].items()
+        },
         days=days
         and Days(
             int(days["count"]),
-            np.array(days["variance"], np.float64),
-            np.array(days["largest"], np.float64),
+            _array(days["variance"], np.float64, len(TESTS)),
+            _array(days["largest"], np.float64, len(TESTS)),
             int(days["longest_silence"]),
         ),
     )
+    found = reference.moments
+    if reference.count <= 0 or not 0 < found.effective < np.inf or found.counts.sum() <= 0:
+        raise ValueError("a reference has no predictions")
+    if min(found.counts.min(), found.variances.min()) < 0:
+        raise ValueError("a count or a variance is negative")
+    if reference.days and (reference.days.count < MIN_DAYS or reference.days.variance.min() < 0):
+        raise ValueError("the days of a reference are too few, or their variance is negative")
+    return reference
+
+
+def _array(values: Any, dtype: Any, *shape: int | None) -> NDArray[Any]:
+    """Return finite numbers as an array that is not empty; None stands for any length."""
+    found = np.array(values, dtype)
+    if found.ndim != len(shape) or not all(
+        given and wanted in {None, given} for wanted, given in zip(shape, found.shape, strict=True)
+    ):
+        raise ValueError(f"an array has the shape {found.shape}")
+    if not np.isfinite(found).all():
+        raise ValueError("a number is not finite")
+    return found

@@ -24,6 +24,7 @@ SIGNIFICANCE: Final = 0.05  # two-sided
 POWER: Final = 0.8  # the probability of detecting `MIN_DIFFERENCE`
 _ASSUMED_ACCURACY: Final = 0.9  # while there are fewer than `_MIN_LABELS` labels
 _MIN_LABELS: Final = 30
+_MAX_MS: Final = 900_000  # Lambda's timeout; a longer time is damaged
 
 TOO_FEW: Final = "too few labels"
 BETTER: Final = "better"
@@ -114,9 +115,10 @@ class Tally:
         if record.model_version == self.challenger:
             self._newest = max(self._newest, (record.time, record.shadow))
         self._labels[record.model_version][body["label"]] += 1
-        detect, infer = body.get("DetectTime"), body.get("InferenceTime")
-        if isinstance(detect, int | float) and isinstance(infer, int | float):
-            self._times[record.model_version].append(detect + infer)
+        times = [body.get(name) for name in ("DetectTime", "InferenceTime")]
+        found = [ms for ms in times if isinstance(ms, int | float) and 0 <= ms < _MAX_MS]
+        if len(found) == len(times):
+            self._times[record.model_version].append(sum(found))
 
     def result(self, audited: Sequence[LabelledPrediction]) -> Challenge | None:
         """Return the comparison; None if there is no challenger.

@@ -110,7 +110,7 @@ def features(record: Mapping[str, Any]) -> tuple[float, ...]:
     `face_side` of the shorter side of the largest face. `face_side` is 0 if there is no face.
 
     Raises:
-        ValueError: A feature is missing or not a number.
+        ValueError: A feature is missing or not a finite number.
     """
     try:
         image, faces = record["image"], record["faces"]
@@ -126,6 +126,8 @@ def features(record: Mapping[str, Any]) -> tuple[float, ...]:
         )
     except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"the record has no features: {error!r}") from error
+    if not all(map(isfinite, measured)):
+        raise ValueError("the record has a feature that is not finite")
     if len(measured) != len(FEATURES):
         raise ValueError(f"the record's projection does not have {len(PROJECTIONS)} numbers")
     return measured

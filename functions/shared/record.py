@@ -57,7 +57,7 @@ def parse_record(value: Any) -> Record | None:
             source, track, faces = "", "", []
         else:
             shadow = "shadow_of" in value
-            name = f"shadow of {value['shadow_of']}" if shadow else value["prediction_id"]
+            name = "shadow of " + value["shadow_of"] if shadow else value["prediction_id"]
             source, track = value["source"] or "", value.get("track") or ""
             faces = [face["label"] for face in value["faces"]]
             if not _has_valid_labels(value, faces):

@@ -1,12 +1,14 @@
 """A baseline is small and represents its predictions accurately."""
 
 import json
+import math
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from functions.drift.baseline import MIN_DAYS, MIN_SAMPLES, build, read
+from functions.drift.effects import TESTS
 from functions.drift.features import CONFIDENCE, FEATURES
 from functions.inference.release import load_release
 from functions.shared.contract import LABELS
@@ -15,6 +17,7 @@ from tests.drift_samples import days, sample
 
 ALL = sample(3000, seed=1)
 RELEASE_DAYS = [{"validation": ALL}]
+WITH_DAYS = build("1", days(4)).to_json()
 
 
 def column(values: np.ndarray, feature: str) -> np.ndarray:
@@ -134,6 +137,42 @@ def test_a_baseline_of_another_version_is_refused(change: dict[str, object]) -> 
     result = json.loads(build("1", RELEASE_DAYS).to_json()) | change
     with pytest.raises(ValueError, match="not a baseline"):
         read(json.dumps(result))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("count",), 0),
+        (("count",), math.inf),
+        (("moments", "effective"), 0),
+        (("moments", "effective"), math.nan),
+        (("moments", "counts"), [0, 0, 0]),
+        (("moments", "counts"), [9, 9]),
+        (("moments", "counts"), [math.nan, 9, 9]),
+        (("moments", "counts"), [-9, 99, 99]),
+        (("moments", "means"), [[0.0] * len(FEATURES)] * 2),
+        (("moments", "means"), [[math.nan] * len(FEATURES)] * 3),
+        (("moments", "variances"), [[1.0] * 3] * 3),
+        (("moments", "variances"), [[-1.0] * len(FEATURES)] * 3),
+        (("quantiles",), {feature: [] for feature in FEATURES}),
+        (("quantiles",), dict.fromkeys(FEATURES, 1.0)),
+        (("quantiles",), {feature: [math.inf] for feature in FEATURES}),
+        (("confidences", "mask"), []),
+        (("confidences", "mask"), [math.nan]),
+        (("days", "count"), 0),
+        (("days", "variance"), [0.1]),
+        (("days", "variance"), [-0.1] * len(TESTS)),
+        (("days", "largest"), [math.nan] * len(TESTS)),
+    ],
+)
+def test_a_damaged_reference_is_refused(path: tuple[str, ...], value: object) -> None:
+    baseline = json.loads(WITH_DAYS)
+    inner = baseline["sources"]["gate-1"]
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    with pytest.raises(ValueError, match="not a baseline"):
+        read(json.dumps(baseline))
 
 
 def test_the_release_in_the_image_has_a_baseline() -> None:

@@ -64,6 +64,21 @@ def test_a_shadow_record_is_read_as_such(rng):
     assert not parse_record(parsed(line)).shadow
 
 
+@pytest.mark.parametrize("name", [None, 1, ["x"], {}])
+def test_a_shadow_record_names_its_prediction(rng, name):
+    assert parse_record(shadow_of(drawn(rng, NOON), "mask") | {"shadow_of": name}) is None
+
+
+@pytest.mark.parametrize("ms", [float("nan"), float("inf"), 1e300, 10**400, -1, "5", None])
+def test_a_damaged_time_is_left_out(rng, ms):
+    tally = Tally("1", "2")
+    tally.add(parse_record(parsed(drawn(rng, NOON, version="2")) | {"DetectTime": ms}))
+
+    found = tally.result([]).challenger
+
+    assert (found.pictures, found.median_ms) == (1, None)
+
+
 @pytest.mark.parametrize(
     "live", [None, {}, {"model_version": 1, "label": "mask"}, {"model_version": "1", "label": "x"}]
 )

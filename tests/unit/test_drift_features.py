@@ -48,6 +48,8 @@ def test_a_picture_without_faces_has_a_face_of_size_0() -> None:
         (("image", "noise"), True),
         (("image", "noise"), math.nan),
         (("image", "width"), 0),
+        (("image",), {**RECORD["image"], "width": 1e200, "height": 1e200}),
+        (("image",), {**RECORD["image"], "width": 1e200, "height": 1e-200}),
         (("image", "width"), -3),
         (("image",), []),
         (("projection",), [0.0] * 15),
