@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from functions.promote.promote import MODEL_URI
 from infra.ops.errors import OpsError
 from infra.ops.promote import verified_address
 from infra.ops.stack import add_stack
-from infra.ops.update import change_parameters
+from infra.ops.update import change_parameters, state_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -23,11 +24,14 @@ def begin(stack: str, version: str, share: float) -> str:
     """Make a release the challenger with a share of the sources in percent, and return its address.
 
     Raises:
-        OpsError: The release must not serve, the stack cannot be updated, or the canary was rolled back.
+        OpsError: The release must not serve, or it serves already; or see `change_parameters`.
     """
     address = verified_address(version, stack)
+    cloudformation = boto3.client("cloudformation")
+    if state_of(stack, cloudformation).parameters[MODEL_URI] == address:
+        raise OpsError(f"{version} is the serving release; name another.")
     changes = {"ChallengerUri": address, "ChallengerShare": f"{share:g}"}
-    change_parameters(stack, changes, boto3.client("cloudformation"))
+    change_parameters(stack, changes, cloudformation)
     return address
 
 

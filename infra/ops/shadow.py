@@ -29,7 +29,7 @@ def command(options: Namespace) -> None:
     """Start the shadow.
 
     Raises:
-        OpsError: The release did not verify, the stack cannot be updated, or the canary was rolled back.
+        OpsError: See `begin`.
     """
     address = begin(options.stack, options.release, 0)
     print(f"{options.release} scores every picture and answers none: ChallengerUri={address}")

@@ -58,6 +58,18 @@ def test_a_broken_release_is_not_promoted(cloudformation, tmp_path):
     assert parameters(cloudformation)["ModelUri"] == ""
 
 
+@pytest.mark.parametrize("command", [("challenge", "10"), ("shadow",)])
+def test_the_serving_release_cannot_be_its_own_challenger(cloudformation, tmp_path, command):
+    version = published(tmp_path).split("/")[-2]
+    main(["promote", version, "--stack", "maskwatch-dev"])
+    before = parameters(cloudformation)
+
+    with pytest.raises(SystemExit, match=f"{version} is the serving release; name another"):
+        main([*command, "--release", version, "--stack", "maskwatch-dev"])
+
+    assert parameters(cloudformation) == before
+
+
 def test_a_release_that_is_not_published_is_named(cloudformation):
     with pytest.raises(SystemExit) as ended:
         main(["promote", "2.2.0", "--stack", "maskwatch-dev"])
