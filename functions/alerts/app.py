@@ -101,7 +101,7 @@ def unpack(event: Mapping[str, Any]) -> tuple[dict[str, list[Record]], int]:
 def _precision(version: str, lowest: Mapping[str, int]) -> dict[str, Precision]:
     try:
         return precision_of(_manifest(), version, lowest)
-    except (BotoCoreError, ClientError, KeyError, TypeError, ValueError):
+    except (BotoCoreError, ClientError, AttributeError, LookupError, TypeError, ValueError):
         logger.exception("the release's test figures cannot be read; the alert is sent without them")
         return {}
 

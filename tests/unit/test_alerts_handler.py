@@ -30,6 +30,23 @@ def test_predictions_are_grouped_by_source_and_other_lines_are_counted_as_unread
     assert unreadable == 2
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"metrics": None},
+        {"metrics": {"served": None}},
+        {"metrics": {"served": {"confusion": [[1]]}}},
+        {"metrics": {"served": {"confusion": None}}},
+        {"metrics": {"served": {"precision_at": None}}},
+        {"metrics": {"served": {"precision_at": {"no_mask": [{"n": 1}]}}}},
+    ],
+)
+def test_an_alert_of_a_release_with_damaged_figures_has_none(app, monkeypatch, more):
+    monkeypatch.setattr(app, "_manifest", lambda: {"version": "2", **more})
+
+    assert app._precision("2", {"no_mask": 17}) == {}  # noqa: SLF001 -- what the handler gives Watch
+
+
 def test_rescored_and_shadow_predictions_are_left_out(app):
     shadow = json.loads(line(START, "no_mask"))
     shadow |= {"shadow_of": shadow.pop("prediction_id"), "live": {"model_version": "1", "label": "mask"}}
