@@ -122,12 +122,12 @@ def begin(
     allowed = (
         "None is allowed there."
         if rule.share == 0
-        else f"The limit is {rule.share:.0%} of at least {rule.min_faces} faces."
+        else f"The limit is {_percent(rule.share)} of at least {rule.min_faces} faces."
     )
     last = f"the last {rule.minutes} minutes" if rule.minutes > 1 else "the last minute"
     message = (
         f"{_place(source)}, {end.astimezone(zone):%d %b %H:%M} ({end.astimezone(zone).tzname()}): in {last} "
-        f"{counts.violations} of {counts.faces} faces ({counts.share:.0%}) wore no proper mask{minimum}: "
+        f"{counts.violations} of {counts.faces} faces ({_percent(counts.share)}) wore no proper mask{minimum}: "
         f"{', '.join(parts)}. {allowed}"
     )
     hour = f"{end:%Y-%m-%dT%H}"
@@ -171,6 +171,10 @@ def from_json(document: Mapping[str, Any]) -> Alert:
 
 def _place(source: str) -> str:
     return source or "A camera without a name"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
 
 
 def _precision_text(precision: Precision | None) -> str:

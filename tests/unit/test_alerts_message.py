@@ -1,6 +1,7 @@
 """An alert has a message with the precision of the model, a subject for SNS and an event that fits the schema."""
 
 import json
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import jsonschema
@@ -44,6 +45,17 @@ def test_the_message_of_a_rule_with_any_says_that_none_is_allowed():
 
     assert alert("", rule=rule).message.startswith("A camera without a name, 24 Nov")
     assert alert("", rule=rule).message.endswith("None is allowed there.")
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.004, "0.4%"), (0.0004, "0.04%"), (0.05, "5%"), (0.1, "10%"), (1.0, "100%")]
+)
+def test_a_small_share_is_not_rounded_to_zero(share, text):
+    counts = replace(COUNTS, faces=1000, labels={"mask": 996, "no_mask": 4, "incorrect": 0, "uncertain": 0})
+    message = begin("id", "", START, counts, replace(RULE, share=share), ZoneInfo("UTC"), {}, "").message
+
+    assert "4 of 1000 faces (0.4%)" in message
+    assert f"The limit is {text} of" in message
 
 
 def test_the_end_gives_the_duration():
