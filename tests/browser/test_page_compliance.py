@@ -353,3 +353,29 @@ def test_an_alert_s_link_leads_to_its_source_and_day(view, stack):
         "source": "gate-3",
     }
     expect(page.get_by_role("textbox", name="From")).to_have_value(f"{TODAY:%Y-%m-%d}")
+
+
+def test_an_alert_s_link_is_followed_in_a_tab_whose_view_is_loaded(view, stack):
+    page, asked = view(alerts=[alert(0, "gate-3"), alert(1, "ward")])
+    go(page, stack)
+    expect(page.locator("#charts .panel h2")).to_have_text(["All sources", "(no source)", "gate-3", "ward"])
+
+    for source in ("ward", "yard"):
+        with page.expect_response("**/compliance?*"):
+            page.goto(f"{stack}#compliance?source={source}&hour={TODAY:%Y-%m-%d}T09")
+        assert (asked[-1]["source"], asked[-1]["from"]) == (source, f"{TODAY:%Y-%m-%d}T00")
+        expect(page.get_by_role("combobox", name="Source")).to_have_value(source)
+    expect(page.get_by_role("textbox", name="From")).to_have_value(f"{TODAY:%Y-%m-%d}")
+
+
+def test_a_loaded_view_stays_as_it_is_when_it_is_shown_again(view, stack):
+    page, asked = view()
+    go(page, stack)
+    expect(page.locator("#charts .panel")).to_have_count(3)
+    with page.expect_response("**/compliance?*"):
+        page.get_by_role("combobox", name="Source").select_option("gate-3")
+    requests = len(asked)
+    page.get_by_role("button", name="Picture").click()
+    page.get_by_role("button", name="Compliance").click()
+    expect(page.get_by_role("combobox", name="Source")).to_have_value("gate-3")
+    assert len(asked) == requests

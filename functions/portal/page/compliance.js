@@ -12,11 +12,8 @@ const UNNAMED = "(no source)";
 let drawn = []; // [place, slots] of each chart
 let latest = null; // the latest request, so that an older, slower answer does not replace its own
 
-/**
- * Initialise the view and load it: for the `source` and the `hour` in the query of an alert's link, or for all sources
- * in the last days.
- */
-export function start(query) {
+/** Initialise the view. */
+export function start() {
   byId("preset").addEventListener("change", () => {
     const custom = byId("preset").value === "custom";
     for (const field of document.querySelectorAll(".dates")) field.hidden = !custom;
@@ -30,12 +27,11 @@ export function start(query) {
   byId("csv").addEventListener("click", download);
   const today = new Date().toISOString().slice(0, 10);
   byId("from").value = byId("to").value = today;
-  applyLink(query);
   new ResizeObserver(redraw).observe(byId("charts"));
-  load();
 }
 
-function applyLink(query) {
+/** Load the view for the `source` and the day of the `hour` in the query of an alert's link, or as it is set. */
+export function open(query) {
   const day = query.get("hour")?.slice(0, 10);
   if (Date.parse(day) > 0) {
     byId("preset").value = "custom";
@@ -43,9 +39,11 @@ function applyLink(query) {
     byId("from").value = byId("to").value = day;
   }
   if (query.has("source")) {
-    addSources([query.get("source")]);
-    byId("source").selectedIndex = 1;
+    const source = query.get("source");
+    addSources([source]);
+    byId("source").selectedIndex = listedSources().indexOf(source) + 1;
   }
+  load();
 }
 
 const showState = (text, bad) => showMessage(byId("compliance-state"), text, bad);
@@ -115,12 +113,14 @@ function show({ rows, ...about }, alerts, chosen) {
   redraw();
 }
 
+/** The sources in the drop-down list, of which the first option is all. */
+const listedSources = () => [...byId("source").options].slice(1).map(({ value }) => value);
+
 /** Add sources to the drop-down list. */
 function addSources(sources) {
-  const choice = byId("source");
-  const known = [...choice.options].slice(1).map(({ value }) => value);
-  for (const value of sources.filter((source) => !known.includes(source))) {
-    choice.append(make("option", { value }, value || UNNAMED));
+  const listed = listedSources();
+  for (const value of sources.filter((source) => !listed.includes(source))) {
+    byId("source").append(make("option", { value }, value || UNNAMED));
   }
 }
 
