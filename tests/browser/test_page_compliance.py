@@ -379,3 +379,16 @@ def test_a_loaded_view_stays_as_it_is_when_it_is_shown_again(view, stack):
     page.get_by_role("button", name="Compliance").click()
     expect(page.get_by_role("combobox", name="Source")).to_have_value("gate-3")
     assert len(asked) == requests
+
+
+def test_alerts_that_are_left_out_are_mentioned(view, stack):
+    page, _ = view()
+    answer = {"truncated": True, "alerts": [alert(0, "gate-3")] * 1000}
+    page.route("**/alerts?*", lambda route: route.fulfill(json=answer))
+    go(page, stack)
+    left_out = page.get_by_text("Only the newest 1,000 alerts are shown; choose fewer days or one source.")
+    expect(left_out).to_be_visible()
+
+    answer["truncated"] = False
+    page.get_by_role("button", name="Show").click()
+    expect(left_out).to_have_count(0)

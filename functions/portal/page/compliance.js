@@ -73,7 +73,7 @@ const load = () => withRange(async (query, chosen) => {
     const found = await requestJson(`compliance?${query}`);
     const alertsQuery = new URLSearchParams(query);
     alertsQuery.delete("by");
-    const { alerts } = await requestJson(`alerts?${alertsQuery}`);
+    const { alerts, truncated } = await requestJson(`alerts?${alertsQuery}`);
     const report = await requestJson("drift").catch((error) => {
       if (error.status === 404) return null;
       throw error;
@@ -81,7 +81,7 @@ const load = () => withRange(async (query, chosen) => {
     if (mine !== latest) return;
     showState();
     byId("trust").replaceChildren(...drawTrust(report));
-    show(found, alerts, chosen);
+    show({ ...found, truncated }, alerts, chosen);
   } catch (error) {
     if (mine === latest) showError(error);
   }
@@ -109,7 +109,7 @@ function show({ rows, ...about }, alerts, chosen) {
   const of = (source) => (each) => each.source === source;
   const groups = sources.map((source) => [source || UNNAMED, rows.filter(of(source)), alerts.filter(of(source))]);
   if (sources.length > 1) groups.unshift([ALL, rows, alerts]);
-  byId("charts").replaceChildren(legend(about), ...groups.map((group) => panel(...group, chosen)));
+  byId("charts").replaceChildren(legend(about, alerts), ...groups.map((group) => panel(...group, chosen)));
   redraw();
 }
 
@@ -124,7 +124,7 @@ function addSources(sources) {
   }
 }
 
-function legend({ as_of: asOf, total, missing = [], partial = [] }) {
+function legend({ as_of: asOf, total, missing = [], partial = [], truncated }, alerts) {
   const lines = [
     asOf ? `As of ${new Date(asOf).toLocaleString()}; times below are UTC.` : "",
     "Faces are counted per frame: a person who stays is counted many times.",
@@ -133,6 +133,8 @@ function legend({ as_of: asOf, total, missing = [], partial = [] }) {
       + LABELS.map((label) => `${total[`people_${label}`]} ${WORDS[label].toLowerCase()}`).join(", ") : "",
     missing.length ? `No counts for ${missing.join(", ")}.` : "",
     partial.length ? `Counted before the day was over: ${partial.join(", ")}.` : "",
+    truncated ? `Only the newest ${alerts.length.toLocaleString("en")} alerts are shown; `
+      + "choose fewer days or one source." : "",
   ];
   return make("div", {},
     make("ul", { className: "keys", "aria-label": "The parts of a bar, from the bottom" },
