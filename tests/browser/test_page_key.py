@@ -63,6 +63,18 @@ def test_the_dialog_can_be_dismissed(page, how):
     expect(page.locator(".words .meta")).to_have_count(1)
 
 
+def test_it_is_asked_for_once_if_the_dialog_is_cancelled(page):
+    choose_faces(page, 8)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#totals")).to_contain_text("8 not scored")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+    page.get_by_role("button", name="Try again").first.click()
+    give(page, "local")
+    expect(page.locator(".words .meta")).to_have_count(1)
+    expect(page.get_by_role("button", name="Try again")).to_have_count(7)
+
+
 def test_it_is_kept_only_in_this_tab(page, stack):
     choose_faces(page)
     give(page, "local")

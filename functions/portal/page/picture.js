@@ -85,12 +85,20 @@ async function work() {
       await score(result);
     } catch (error) {
       result.refusal = asRefusal(error);
+      if (error.status === 403) refuseWaiting(error); // the user did not enter a key, and need not be asked for each
     }
     if (!results.includes(result)) continue; // it was cleared in the meantime
     show(result);
     showTotals();
   }
   running -= 1;
+}
+
+function refuseWaiting(refusal) {
+  for (const result of waiting.splice(0)) {
+    result.refusal = refusal;
+    show(result);
+  }
 }
 
 /** Add the answer to a result. Throws an ApiError; until the last attempt has failed, the result has no refusal. */
