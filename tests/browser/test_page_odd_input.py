@@ -1,6 +1,7 @@
 """The page handles unusual input: folders, empty files, old browsers, unexpected answers."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,20 @@ def test_an_answer_that_is_not_json_does_not_stop_the_others(page, body):
 def test_an_empty_file_is_reported(page):
     choose(page, file(b"", "empty.jpg"))
     expect(refused(page)).to_contain_text("The file is empty.")
+
+
+def test_a_file_that_changed_before_it_is_tried_again_is_reported(page, tmp_path):
+    picture = tmp_path / "face.jpg"
+    picture.write_bytes(encode(draw_face()))
+    page.route("**/predict*", lambda route: route.abort())
+    choose(page, picture)
+    expect(refused(page)).to_contain_text("The service cannot be reached.")
+
+    picture.write_bytes(encode(draw_face(200, 200)))
+    os.utime(picture, (1, 1))  # the browser may compare whole seconds
+    page.get_by_role("button", name="Try again").click()
+    expect(refused(page)).to_have_text("The file has changed or is gone.Choose it again.")
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
 def test_a_picture_that_the_browser_cannot_scale_is_sent_unchanged(opened, stack):

@@ -21,6 +21,7 @@ const MEANING = {
   internal: ["The service failed.", "Try again in a moment; if it keeps failing, tell its operator."],
   "no-pictures": ["There are no pictures in that folder.", "Choose the pictures themselves."],
   empty: ["The file is empty.", "Choose another one, or save it again."],
+  changed: ["The file has changed or is gone.", "Choose it again."],
   unexpected: ["The answer is not from this service.", "Reload the page; a proxy may have changed the answer."],
   failed: ["The page could not handle this file.", "Save it again as JPEG, and retry."],
   network: ["The service cannot be reached.", "Check your connection, then try again."],

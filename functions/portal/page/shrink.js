@@ -1,6 +1,7 @@
 // Scales a picture down where the API does not take it as it is. Browsers hide damage, so the copy of a damaged picture
 // looks sound: whatever may be sent unchanged is.
 
+import { ApiError } from "./api.js";
 import { createCanvas, toJpeg } from "./canvas.js";
 
 const MAX_SIDE = 1920; // pixels of a copy; the detector's input is much smaller
@@ -10,8 +11,9 @@ const ACCEPTED = /^(\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP)/s; // the first bytes of 
 
 /**
  * The picture to send: {blob, size, scale}, `size` as it stands upright, `scale` relative to the file. A copy has at
- * most MAX_SIDE pixels a side. A file that the browser cannot read has no `size` and is sent unchanged, so that the API
- * can say what is wrong with it; if it is too large for that, `blob` is null.
+ * most MAX_SIDE pixels a side. A file that the browser cannot decode has no `size` and is sent unchanged, so that the
+ * API can say what is wrong with it; if it is too large for that, `blob` is null. Throws an ApiError if the file has
+ * changed since it was chosen.
  */
 export async function shrink(file) {
   let bitmap;
@@ -19,6 +21,9 @@ export async function shrink(file) {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
     return await scaled(file, bitmap);
   } catch {
+    await file.slice(0, 1).arrayBuffer().catch(() => {
+      throw new ApiError("changed");
+    });
     return { blob: file.size > MAX_BYTES ? null : file, size: null, scale: 1 };
   } finally {
     bitmap?.close();
