@@ -150,6 +150,16 @@ def test_a_lost_connection_is_reported(page):
     expect(page.locator(".words .meta")).to_have_count(1)
 
 
+def test_the_focus_stays_at_a_picture_that_is_tried_again(page):
+    page.route("**/predict*", lambda route: route.abort())
+    choose(page, file(draw_face()))
+    page.get_by_role("button", name="Try again").press("Enter")
+    expect(page.locator(".card")).to_be_focused()
+    expect(problem_text(page)).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Try again")).to_be_focused()
+
+
 def test_one_refused_picture_does_not_stop_the_others(page):
     choose(page, file(b"no picture", "bad.jpg"), file(draw_face(), "good.jpg"))
     expect(page.locator("#totals")).to_contain_text(re.compile("2 pictures · .* · 1 not scored"))

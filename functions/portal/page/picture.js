@@ -124,6 +124,8 @@ function retry(result) {
   result.refusal = null;
   waiting.push(result);
   show(result);
+  result.card.tabIndex = -1;
+  result.card.focus(); // its button is gone, and keyboard users would start again at the top
   showTotals();
   if (running < CONCURRENCY) work();
 }
