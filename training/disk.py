@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from functions.inference.release import ReleaseError
@@ -16,7 +17,6 @@ from training.errors import TrainingError
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -68,7 +68,8 @@ def require_apart(data: Path, out: Path) -> None:
     Raises:
         TrainingError: They are the same folder, or one contains the other.
     """
-    one, other = data.resolve(), out.resolve()
+    # `Path.resolve` fails for a link to itself.
+    one, other = (Path(os.path.realpath(folder)) for folder in (data, out))
     if one.is_relative_to(other) or other.is_relative_to(one):
         raise TrainingError(
             f"{out} and the pictures in {data} are in one folder; choose another folder to write"

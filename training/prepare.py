@@ -12,6 +12,7 @@ import argparse
 import csv
 import hashlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -182,7 +183,7 @@ def write(
     }
     frames = {scene.path: Path("frames", f"{scene.sha256}{scene.path.suffix.lower()}") for scene in scenes}
     require_space(out, sum(path.stat().st_size for path in crops | frames))
-    out = out.resolve()  # a link to a folder stays
+    out = Path(os.path.realpath(out))  # a link to a folder stays
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
         fresh = Path(temporary, out.name)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from functions.shared.contract import LABELS
+from training.disk import reported
 from training.files import (
     CONVERSION,
     GATE,
@@ -290,7 +291,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument("--detector", type=Path, help="folder of an evaluated detector's run")
     options = parser.parse_args()
-    write_report(options.run, options.out, options.detector)
+    with reported(parser):
+        write_report(options.run, options.out, options.detector)
     print(f"report in {options.out / 'report.html'}")
 
 

@@ -152,6 +152,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     with reported(parser):
+        options.out.mkdir(parents=True, exist_ok=True)
         result = judge_served(options.data, options.release, options.split, options.hands, options.aizoo)
         (options.out / SERVED).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 

