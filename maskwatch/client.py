@@ -167,9 +167,8 @@ class Client:
             raise UnreachableError(f"{shown} cannot be reached: {_CONNECTION.sub('', reason)}") from error
         if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return response
-        if (
-            response.status < HTTPStatus.BAD_REQUEST
-        ):  # the key and the picture are only for the address that was set
+        if response.status < HTTPStatus.BAD_REQUEST:
+            # The key and the picture are only for the address that was set.
             target = _NOT_SHOWN.sub("", response.headers.get("location", "nowhere"))
             raise UnreachableError(f"{shown} answered with a redirect to {target}: check the address")
         after = 0.0

@@ -46,7 +46,7 @@ def client(uri: str | None = None) -> MlflowClient:
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         LOCAL.mkdir(exist_ok=True)
-        uri = f"sqlite:///{LOCAL / 'mlflow.db'}"
+        uri = f"sqlite:///{(LOCAL / 'mlflow.db').absolute()}"  # MLflow keeps a connection for each address
     return MlflowClient(uri)
 
 

@@ -3,6 +3,8 @@
 from infra.ops.smoke import problems
 from tests.service import prediction, problem, serving
 
+ANSWER = prediction("mask") | {"status": "ok", "openapi": "3.0.3", "rows": []}  # to any request
+
 
 def test_the_smoke_test_passes(system):
     assert problems(f"{system.url}/", "local") == []
@@ -22,14 +24,14 @@ def test_an_unreachable_system_is_reported_once():
 
 def test_an_api_that_answers_without_a_key_is_reported():
     with serving() as service:
-        service.answer = lambda _: prediction("mask")
+        service.answer = lambda _: ANSWER
         assert problems(service.url, "local") == ["/predict answered without a key"]
 
 
 def test_a_refusal_for_another_reason_than_the_key_is_reported():
     with serving() as service:
         service.answer = lambda asked: (
-            {} if "x-api-key" in asked.headers else problem("too-small", 422, "Send a larger one.")
+            ANSWER if "x-api-key" in asked.headers else problem("too-small", 422, "Send a larger one.")
         )
         assert problems(service.url, "local") == [
             "/predict without a key was not forbidden, but: Send a larger one."

@@ -14,6 +14,7 @@ from tests.system import ROOT
 
 # Problems that the page finds without a request.
 PAGE_PROBLEMS = {
+    "changed",
     "no-pictures",
     "empty",
     "unexpected",

@@ -105,7 +105,7 @@ def test_provisioned_concurrency_does_not_exceed_its_maximum():
 def test_bulk_scoring_leaves_concurrency_for_serving_in_a_new_account(environment):
     """Of ten concurrent executions, the queue, a backfill and Drift leave half to Predict and Portal."""
     backfill = re.search(
-        r'"--concurrency", type=int, default=(\d+)', (ROOT / "infra/ops/backfill.py").read_text()
+        r'"--concurrency", type=\w+, default=(\d+)', (ROOT / "infra/ops/backfill.py").read_text()
     )
 
     assert read(FOLDER / f"{environment}.yaml")["BatchConcurrency"] + int(backfill[1]) + 1 <= 5
