@@ -52,7 +52,7 @@ class Asked:
 
 @dataclass
 class Service:
-    """Answers a request with `answer(request)`: a document, or status, document or CSV, and headers."""
+    """Answers a request with `answer(request)`: a document, or status, document or text, and headers."""
 
     answer: object = None
     url: str = ""
@@ -76,14 +76,10 @@ def serving():
                 service.asked.append(request)
             answer = service.answer(request)
             status, document, *headers = answer if isinstance(answer, tuple) else (200, answer)
-            is_csv = isinstance(document, str)
-            text = document if is_csv else json.dumps(document)
-            kind = (
-                "text/csv" if is_csv else "application/problem+json" if status >= 400 else "application/json"
-            )
+            text = document if isinstance(document, str) else json.dumps(document)
+            kind = "application/problem+json" if status >= 400 else "application/json"
             self.send_response(status)
-            self.send_header("content-type", kind)
-            for name, value in headers:
+            for name, value in ({"content-type": kind} | dict(headers)).items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(text.encode())))
             self.end_headers()

@@ -9,6 +9,7 @@ from tests.service import problem
 ID = "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11"
 COUNTS = {"pictures": 7, "faces": 10, "mask": 6, "no_mask": 1, "incorrect": 2, "uncertain": 1}
 SHARES = {"share_mask": 0.6, "share_no_mask": 0.1, "share_incorrect": 0.2, "share_uncertain": 0.1}
+CSV = ("content-type", "text/csv")
 FOUND = {
     "from": "2026-11-16T00:00:00Z",
     "to": "2026-11-22T23:00:00Z",
@@ -88,7 +89,7 @@ def test_compliance_as_json_is_the_answer(command, service):
 
 
 def test_compliance_as_csv_is_that_of_the_service(command, service):
-    service.answer = lambda _: (200, "time,source\r\n2026-11-20T00:00:00Z,'=1\r\n")
+    service.answer = lambda _: (200, "time,source\r\n2026-11-20T00:00:00Z,'=1\r\n", CSV)
 
     _, out, _ = command("compliance", "--format", "csv")
 
@@ -98,7 +99,7 @@ def test_compliance_as_csv_is_that_of_the_service(command, service):
 
 @pytest.mark.parametrize("form", ["table", "csv"])
 def test_the_request_has_the_range_and_the_source(command, service, form):
-    service.answer = lambda _: (200, "time\r\n") if form == "csv" else FOUND
+    service.answer = lambda _: (200, "time\r\n", CSV) if form == "csv" else FOUND
     span = ("--from", "2026-11-20", "--to", "2026-11-22T09", "--by", "hour")
 
     command("compliance", *span, "--source", "", "--format", form)
