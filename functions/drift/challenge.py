@@ -97,10 +97,8 @@ class Tally:
         self._labels = {serving: Counter[str](), challenger: Counter[str]()}
         self._times = {serving: array("f"), challenger: array("f")}
         self._pairs = Counter[tuple[str, str]]()
-        self._newest = (
-            0.0,
-            False,
-        )  # the challenger's newest prediction: Unix time, and whether it is a shadow one
+        # Of the challenger's newest prediction: its Unix time, and whether it is a shadow prediction.
+        self._newest = 0.0, False
 
     def add(self, record: Record) -> None:
         """Count a prediction or a shadow prediction."""
