@@ -23,7 +23,6 @@ from infra.local.invocations import UPDATE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-TABLE_WRITES: Final = ("put_item", "update_item", "transact_write_items")
 _DELIVERIES: Final = 3  # attempts: Lambda retries an event twice
 _lock: Final = RLock()
 
@@ -54,7 +53,7 @@ def main() -> None:
     from moto.awslambda.models import LambdaBackend  # noqa: PLC0415 -- seconds to import, not needed by the parent
     from moto.cloudformation import models as cloudformation  # noqa: PLC0415
     from moto.cloudwatch.models import CloudWatchBackend  # noqa: PLC0415
-    from moto.dynamodb.models import DynamoDBBackend  # noqa: PLC0415
+    from moto.dynamodb.responses import DynamoHandler  # noqa: PLC0415
     from moto.events.models import Rule  # noqa: PLC0415
     from moto.firehose.models import FirehoseBackend  # noqa: PLC0415
     from moto.server import ThreadedMotoServer  # noqa: PLC0415
@@ -77,8 +76,8 @@ def main() -> None:
         (Rule, "send_to_targets", _send_to_targets),
         # moto forwards the whole events, under another key; see firehose.py.
         (FirehoseBackend, "send_log_event", _send_log_event),
-        # DynamoDB serialises writes; moto's threads do not.
-        *((DynamoDBBackend, name, serialized(getattr(DynamoDBBackend, name))) for name in TABLE_WRITES),
+        # An item of DynamoDB is written and read as a whole; moto's threads copy items while others change them.
+        (DynamoHandler, "call_action", serialized(DynamoHandler.call_action)),
         # moto starts a container for each function, and does not filter.
         (LambdaBackend, "send_log_event", _send_to_function),
         # moto starts a container for each function; see invocations.py.
