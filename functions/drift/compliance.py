@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.busiest import Busiest
 from functions.drift.records import OTHERS, day_of
-from functions.shared.contract import COMPLIANCE_COUNTS, compliance_key, iso, label_of_stay
+from functions.shared.contract import COMPLIANCE_COUNTS, LABELS, compliance_key, iso, label_of_stay
 from functions.shared.s3 import read
 
 if TYPE_CHECKING:
@@ -106,6 +106,22 @@ class Compliance:
         return found
 
 
+def confusion_of(manifest: Mapping[str, Any]) -> list[list[int]] | None:
+    """Return the confusion matrix on test pictures in a manifest; rows are actual labels, columns predicted ones.
+
+    None if the manifest has none of that shape; shares are then not corrected, which the answer of `GET /compliance`
+    shows.
+    """
+    metrics = manifest.get("metrics")
+    confusion = metrics.get("confusion") if isinstance(metrics, dict) else None
+    if not isinstance(confusion, list) or len(confusion) != len(LABELS):
+        return None
+    is_matrix = all(isinstance(row, list) and len(row) == len(LABELS) for row in confusion)
+    return (
+        confusion if is_matrix and all(type(n) is int and n >= 0 for row in confusion for n in row) else None
+    )
+
+
 def write(
     s3: Any,
     bucket: str,
@@ -122,8 +138,7 @@ def write(
         day: The day, UTC.
         rows: See `Compliance.days`.
         now: The current time.
-        confusion: The confusion matrix on test pictures of the release that scored the day's pictures; rows are
-            actual labels, columns predicted ones. None if it is not known.
+        confusion: The confusion matrix of the release that scored the day's pictures; see `confusion_of`.
     """
     key = compliance_key(day)
     if _pictures(read(s3, bucket, key)) > sum(row["pictures"] for row in rows):

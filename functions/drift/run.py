@@ -129,17 +129,12 @@ def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, s
 
 
 def _manifest(s3: Any, uri: str) -> dict[str, Any]:
-    """Return a release's version, and its confusion matrix on test pictures; empty if its manifest cannot be read.
-
-    Rows of the matrix are actual labels, columns predicted ones. It is None if the manifest has none; shares are then
-    not corrected, which the answer of `GET /compliance` shows.
-    """
+    """Return a release's version, and its confusion matrix on test pictures; empty if its manifest cannot be read."""
     try:
         manifest = json.loads(read_file(s3, file_of_release(uri, MANIFEST)) or b"")
-        version, metrics = str(manifest["version"]), manifest.get("metrics")
+        return {"version": str(manifest["version"]), "confusion": compliance.confusion_of(manifest)}
     except (ClientError, KeyError, TypeError, ValueError):
         return {}
-    return {"version": version, "confusion": metrics.get("confusion") if isinstance(metrics, dict) else None}
 
 
 def _write_summaries(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from functions.drift import compliance
-from functions.drift.compliance import Compliance, write
+from functions.drift.compliance import Compliance, confusion_of, write
 from functions.shared.contract import COMPLIANCE_COUNTS
 from functions.shared.record import parse_record
 from tests.records import drawn, parsed
@@ -99,6 +99,35 @@ def test_pictures_of_a_day_are_counted_by_release():
     for version in ("1", "2", "2"):
         summary.add(parse_record(parsed(drawn(RNG, DAY, version=version))))
     assert summary.versions() == {DAY.date(): {"1": 1, "2": 2}}
+
+
+MATRIX = [[9, 1, 0], [0, 8, 0], [1, 0, 7]]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        ({"confusion": MATRIX}, MATRIX),
+        *(
+            ({"confusion": wrong}, None)
+            for wrong in (
+                None,
+                {},
+                [],
+                [[1]],
+                [[1], [2], [3]],
+                [1, 2, 3],
+                [[1, 2, "3"]] * 3,
+                [[1, 2, -3]] * 3,
+            )
+        ),
+        ({}, None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_only_a_confusion_matrix_of_all_labels_corrects_shares(metrics, expected):
+    assert confusion_of({"version": "1.0.0", "metrics": metrics}) == expected
 
 
 @pytest.mark.usefixtures("insights")
