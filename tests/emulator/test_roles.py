@@ -40,7 +40,7 @@ def test_no_role_needs_more_than_its_stage_s_boundary(everything):
 def bootstrap_policy(name, stack):
     """Return the document of a policy in infra/bootstrap.yaml, for a stack of another name than the stage's.
 
-    Its conditions are on tags that CloudFormation sets, and MiniStack does not.
+    Its conditions are left out: most are on tags of the role, which MiniStack's has not.
     """
     resources = transformed_template(PROJECT / "infra" / "bootstrap.yaml", {"GitHubRepository": "a/b"})[
         "Resources"

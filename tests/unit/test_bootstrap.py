@@ -11,7 +11,9 @@ from tests.conftest import ROOT
 BOOTSTRAP = ROOT / "infra" / "bootstrap.yaml"
 RESOURCES = transformed_template(BOOTSTRAP, {"GitHubRepository": "owner/name"})["Resources"]
 STAGES = ("dev", "staging", "prod")
+STACK = transformed_template(ROOT / "template.yaml", {})["Resources"]
 STAGE = "maskwatch-${!aws:PrincipalTag/stage}"
+KEY_STAGE = "maskwatch-${aws:PrincipalTag/stage}"  # outside Fn::Sub
 
 
 def trust(role):
@@ -71,6 +73,23 @@ def test_a_workflow_changes_the_account_only_through_cloudformation():
     }
 
 
+@pytest.mark.parametrize(
+    ("repository", "is_allowed"),
+    [
+        ("none", True),
+        ("owner/name.py", True),
+        ("owner@12/name@345", True),  # the subject of a repository of after July 2026
+        ("owner@12/name", False),
+        ("https://github.com/owner/name", False),
+        ("owner/name:ref", False),
+    ],
+)
+def test_a_repository_is_named_as_in_the_subject_of_its_tokens(repository, is_allowed):
+    pattern = transformed_template(BOOTSTRAP, {})["Parameters"]["GitHubRepository"]["AllowedPattern"]
+
+    assert bool(re.fullmatch(pattern, repository)) == is_allowed
+
+
 @pytest.mark.parametrize("policy", ["DeployPolicy", "ExecutePolicy", "BoundaryStaging"])
 def test_a_managed_policy_fits_into_6144_characters(policy):
     text = json.dumps(RESOURCES[policy]["Properties"]["PolicyDocument"])
@@ -84,7 +103,11 @@ def test_a_managed_policy_fits_into_6144_characters(policy):
 
 
 def test_no_role_has_all_permissions_on_roles():
-    of_roles = [s for s in statements("ExecutePolicy") if "iam:" in str(s["Action"])]
+    of_roles = [
+        s
+        for s in statements("ExecutePolicy")
+        if "iam:" in str(s["Action"]) and s["Action"] != "iam:CreateServiceLinkedRole"
+    ]
 
     assert {str(s["Resource"]) for s in of_roles} == {
         str({"Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{STAGE}-*"})
@@ -117,12 +140,64 @@ def test_a_boundary_is_limited_to_its_stage_and_cannot_create_roles(stage):
     assert all(
         f"-{stage}" in each["Fn::Sub"] or "CodeDeployHook_*" in each["Fn::Sub"] for each in named["Resource"]
     )
-    assert key["Condition"]["StringEquals"] == {
-        "aws:ResourceTag/aws:cloudformation:stack-name": f"maskwatch-{stage}"
-    }
+    assert key["Condition"]["StringEquals"] == {"aws:ResourceTag/maskwatch-stack": f"maskwatch-{stage}"}
     assert [action for action in actions(name) if action.startswith(("*", "iam:", "sts:"))] == [
         "iam:PassRole"
     ]
+
+
+def test_the_key_has_the_tag_by_which_the_roles_recognise_it():
+    key = STACK["AlarmsKey"]["Properties"]
+    of_keys = {
+        str(s["Action"]): s["Condition"]["StringEquals"]
+        for s in statements("ExecutePolicy")
+        if "key/*" in str(s["Resource"])
+    }
+
+    assert key["Tags"] == [{"Key": "maskwatch-stack", "Value": {"Ref": "AWS::StackName"}}]
+    assert of_keys == {
+        "['kms:PutKeyPolicy', 'kms:ScheduleKeyDeletion']": {"aws:ResourceTag/maskwatch-stack": KEY_STAGE},
+        "kms:TagResource": {"aws:RequestTag/maskwatch-stack": KEY_STAGE},
+    }
+
+
+def test_a_workflow_imports_no_resource_whose_tag_would_then_be_the_stack_s():
+    (creating,) = [
+        s
+        for s in statements("DeployPolicy")
+        if s["Action"] == "cloudformation:CreateChangeSet" and "stack/" in str(s["Resource"])
+    ]
+
+    assert creating["Condition"] == {"Null": {"cloudformation:ImportResourceTypes": True}}
+
+
+def test_a_workflow_reads_every_function_of_the_stack():
+    (reading,) = [s for s in statements("DeployPolicy") if s["Action"] == "lambda:GetFunction"]
+    own_names = [
+        name
+        for each in STACK.values()
+        if each["Type"] == "AWS::Lambda::Function" and (name := each["Properties"].get("FunctionName"))
+    ]
+
+    assert [resource["Fn::Sub"].partition(":function:")[2] for resource in reading["Resource"]] == [
+        f"{STAGE}-*",  # CloudFormation's names begin with the stack's
+        "CodeDeployHook_*",
+    ]
+    assert all("CodeDeployHook_" in str(name) for name in own_names)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "cloudwatch:PutCompositeAlarm",  # "scoped to *" in its documentation
+        "kms:CreateKey",  # has no name yet
+        "wafv2:TagResource",  # CloudFormation tags an ACL that it creates
+    ],
+)
+def test_what_has_no_resource_level_permission_is_allowed_on_all(action):
+    allowed = [s["Resource"] for s in statements("ExecutePolicy") if action in s["Action"]]
+
+    assert "*" in allowed
 
 
 def test_every_role_of_the_stack_has_the_boundary():
@@ -134,7 +209,7 @@ def test_every_role_of_the_stack_has_the_boundary():
 
 
 def test_the_stage_s_role_covers_every_service_of_the_stack():
-    kinds = {each["Type"] for each in transformed_template(ROOT / "template.yaml", {})["Resources"].values()}
+    kinds = {each["Type"] for each in STACK.values()}
     services = {kind.split("::")[1].lower() for kind in kinds}
     named = {"applicationautoscaling": "application-autoscaling", "kinesisfirehose": "firehose"}
     named |= {"stepfunctions": "states"}

@@ -386,6 +386,17 @@ def wrong_retentions(template):
     return sorted(wanted - expires) + kept
 
 
+def rules_of_markers_alone(template):
+    """Name lifecycle rules with nothing but ExpiredObjectDeleteMarker, which CloudFormation refuses and S3 allows."""
+    about = {"Id", "Status", "Prefix", "TagFilters", "ExpiredObjectDeleteMarker"}
+    return [
+        f"{name} {rule['Id']}"
+        for name, bucket in properties(template, "AWS::S3::Bucket").items()
+        for rule in bucket.get("LifecycleConfiguration", {}).get("Rules", [])
+        if not rule.keys() - about
+    ]
+
+
 def schedules_without_failure_alarm(template):
     """Name schedules and scheduled functions without retries, dead-letter queue or alarm."""
     functions, found = properties(template, "AWS::Lambda::Function"), []
@@ -1092,6 +1103,8 @@ RULES = [
      put({"S3Key": {"Rules": [{"Name": "suffix", "Value": ".jpg"}]}},
          *UPLOADS, "NotificationConfiguration", "QueueConfigurations", 0, "Filter")),
     (buckets_with_loops, put({}, "Resources", "ResultsBucket", "Properties", "NotificationConfiguration")),
+    (rules_of_markers_alone,
+     drop(*UPLOADS, "LifecycleConfiguration", "Rules", 1, "AbortIncompleteMultipartUpload")),
     (missing_upload_expiry, drop(*UPLOADS, "LifecycleConfiguration", "Rules", 0)),
     (missing_upload_expiry, put("Disabled", *UPLOADS, "LifecycleConfiguration", "Rules", 0, "Status")),
     (queues_without_alarms, drop("Resources", "UploadsDeadLettersAlarm")),
