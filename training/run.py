@@ -23,6 +23,7 @@ import numpy as np
 from training.disk import replacing, reported, require_apart
 from training.errors import TrainingError
 from training.files import STATE, file_sha256
+from training.memory import keep_freed_memory
 from training.recipe import PARAMS, read_recipe
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def train_stages(
         TrainingError: `out` contains a run with other pictures, starting weights or recipe.
         OSError: The disk is full; the run can be resumed.
     """
+    keep_freed_memory()
     out.mkdir(parents=True, exist_ok=True)
     state = _read_state(out, initial, replace=replace)
     keras.utils.set_random_seed(recipe.seed)
