@@ -162,7 +162,6 @@ def definition(image, network, monkeypatch):
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "SAGEMAKER_VALIDATE_ROLE": "false",
     }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():

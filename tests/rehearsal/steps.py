@@ -34,7 +34,6 @@ def rehearse(system: System, folder: Path) -> Report:
     variables = {
         "AWS_ENDPOINT_URL": system.moto,
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-        "SAGEMAKER_VALIDATE_ROLE": "false",  # moto does not support it
     }
     with patch.dict(os.environ, CREDENTIALS | variables):
         environment, report = set_up(system, folder), Report()

@@ -67,6 +67,8 @@ NO_TELEMETRY: Final = {
     "SchemaVersion": "1.0",
     "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
 }
+# The SDK refuses a role without every right that any job could need, in a VPC for example. Ours has fewer on purpose.
+NO_ROLE_VALIDATION: Final = ("SAGEMAKER_VALIDATE_ROLE", "false")
 # Training prints a JSON line per epoch, from which SageMaker extracts these metrics.
 METRIC_PATTERNS: Final = {
     "train:loss": r'"loss": ([0-9.eE+-]+)',
@@ -146,7 +148,7 @@ def check(spec: JobSpec) -> None:
 
 
 def session(bucket: str = "", *, local: bool = False) -> Session:
-    """Return a session of the SDK that stages code in `bucket`, with telemetry disabled.
+    """Return a session of the SDK that stages code in `bucket`, without telemetry and validation of roles.
 
     Raises:
         NoRegionError: No region is set, and the session is not `local`.
@@ -154,6 +156,7 @@ def session(bucket: str = "", *, local: bool = False) -> Session:
     region = boto3.Session().region_name or ("us-east-1" if local else None)
     if not region:
         raise NoRegionError
+    os.environ.setdefault(*NO_ROLE_VALIDATION)
     return Session(
         boto3.Session(region_name=region),
         default_bucket=bucket or None,
