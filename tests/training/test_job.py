@@ -151,8 +151,9 @@ def test_the_script_gets_hyperparameters_as_arguments_and_missing_packages_insta
     assert described["AlgorithmSpecification"]["TrainingImage"].endswith("tensorflow-training:2.21-cpu-py312")
 
 
-def test_the_container_gets_the_commit_and_the_tracking_uri(sagemaker, tmp_path):
+def test_the_container_gets_the_region_the_commit_and_the_tracking_uri(sagemaker, tmp_path):
     result = job.trainer(SPEC, job.staged_code(tmp_path), sagemaker).environment
+    assert result["AWS_DEFAULT_REGION"] == "us-east-1"  # boto3 does not read AWS_REGION, which SageMaker sets
     assert result["MLFLOW_TRACKING_URI"] == SPEC.mlflow
     assert result["GIT_COMMIT"] == git_commit()
 

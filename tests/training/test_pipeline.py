@@ -90,13 +90,14 @@ def test_an_execution_can_set_pictures_and_the_release_to_compare_with(definitio
     assert {"Stages", "Batch", "Seed", "InstanceType", "TrainingInstanceType"} <= defaults.keys()
 
 
-def test_every_job_has_the_same_image_role_and_tracking(steps):
+def test_every_job_has_the_same_image_role_region_and_tracking(steps):
+    environment = {"AWS_DEFAULT_REGION": "us-east-1", "MLFLOW_TRACKING_URI": MLFLOW}
     for name in ("Prepare", "Evaluate"):
         assert steps[name]["AppSpecification"]["ImageUri"] == IMAGE
         assert steps[name]["RoleArn"] == ROLE
-        assert steps[name]["Environment"] == {"MLFLOW_TRACKING_URI": MLFLOW}
+        assert steps[name]["Environment"] == environment
     assert steps["Train"]["AlgorithmSpecification"]["TrainingImage"] == IMAGE
-    assert steps["Train"]["Environment"] == {"MLFLOW_TRACKING_URI": MLFLOW}
+    assert steps["Train"]["Environment"] == environment
 
 
 def test_preparation_reads_the_input_data(steps):

@@ -111,7 +111,10 @@ def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
     machine = ParameterString("InstanceType", default_value="ml.c7i.2xlarge")
     training_machine = ParameterString("TrainingInstanceType", default_value="ml.c7i.2xlarge")
     version = ExecutionVariables.PIPELINE_EXECUTION_ID
-    environment = {"MLFLOW_TRACKING_URI": spec.mlflow} if spec.mlflow else {}
+    # SageMaker sets only AWS_REGION, which boto3 does not read.
+    environment = {"AWS_DEFAULT_REGION": session.boto_region_name}
+    if spec.mlflow:
+        environment["MLFLOW_TRACKING_URI"] = spec.mlflow
 
     def processor(*command: str) -> Processor:
         return Processor(

@@ -195,7 +195,11 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
         # The project's own image contains all requirements.
         requirements=None if spec.image or local_root else "training/requirements-dlc.txt",
     )
-    environment = {"GIT_COMMIT": git_commit(), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {
+        "AWS_DEFAULT_REGION": sagemaker.boto_region_name,  # SageMaker sets only AWS_REGION, which boto3 does not read
+        "GIT_COMMIT": git_commit(),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
     if spec.mlflow:
         environment["MLFLOW_TRACKING_URI"] = spec.mlflow
     common: dict[str, Any] = {
