@@ -625,6 +625,18 @@ def missing_upload_expiry(template):
     return sorted({"ExpirationInDays", "NoncurrentVersionExpiration"} - ends)
 
 
+def missing_training_picture_expiry(template):
+    """Name prefixes of the models bucket where pictures stay longer than docs/training.md says."""
+    wanted = {("pictures/", None), ("training/prepared/", 7)}
+    rules = template["Resources"]["ModelsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    found = {
+        (rule.get("Prefix"), rule.get("ExpirationInDays"))
+        for rule in rules
+        if rule["Status"] == "Enabled" and rule.get("NoncurrentVersionExpiration") == {"NoncurrentDays": 1}
+    }
+    return sorted(prefix for prefix, _ in wanted - found)
+
+
 def queues_without_alarms(template):
     """Name queues without alarms on dead letters, waiting messages and failures of their function."""
     watched = {
@@ -1107,6 +1119,9 @@ RULES = [
      drop(*UPLOADS, "LifecycleConfiguration", "Rules", 1, "AbortIncompleteMultipartUpload")),
     (missing_upload_expiry, drop(*UPLOADS, "LifecycleConfiguration", "Rules", 0)),
     (missing_upload_expiry, put("Disabled", *UPLOADS, "LifecycleConfiguration", "Rules", 0, "Status")),
+    (missing_training_picture_expiry, drop(*BUCKET, "Properties", "LifecycleConfiguration", "Rules", 1)),
+    (missing_training_picture_expiry,
+     put(90, *BUCKET, "Properties", "LifecycleConfiguration", "Rules", 2, "ExpirationInDays")),
     (queues_without_alarms, drop("Resources", "UploadsDeadLettersAlarm")),
     (queues_without_alarms, drop("Resources", "UploadsAgeAlarm")),
     (queues_without_alarms, drop("Resources", "BatchErrorsAlarm")),
