@@ -39,8 +39,8 @@ training-image: ## Build the training image (BASE_IMAGE=…), and push it if IMA
 	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 	$(if $(findstring .dkr.ecr.,$(IMAGE)),docker push $(IMAGE))
 
-training-setup: $(VENV)/aws-training.stamp ## Create the ECR repository, the role and the package group once (ENV=… or STACK=name)
-	$(BIN)/python -m training.aws.setup --stack $(ON_STACK)
+training-setup: $(VENV)/aws-training.stamp ## Create the ECR repository, the role and the package group once (ENV=… or STACK=name, SETUP_OPTIONS='--vpc …')
+	$(BIN)/python -m training.aws.setup --stack $(ON_STACK) $(SETUP_OPTIONS)
 
 job: $(VENV)/aws-training.stamp ## Train on SageMaker: PICTURES=s3://… ROLE=arn:… (ENV=… or STACK=name, JOB_OPTIONS='--spot …')
 	$(JOB) submit --stack $(ON_STACK) --pictures $(PICTURES) --role $(ROLE) $(JOB_OPTIONS)

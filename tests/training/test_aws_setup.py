@@ -1,11 +1,18 @@
 """The setup command creates the role, repository and package group for training (moto)."""
 
+import subprocess
+
 import boto3
 import pytest
 from moto import mock_aws
+from sagemaker.core.helper.iam_policies import IAM_POLICY_CONFIG
 
+from tests.system import ROOT
 from tests.training.drawn import MOTO
 from training.aws import setup
+
+ACCESS = setup.Access(["pictures"])
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
 
 
 @pytest.fixture
@@ -13,18 +20,23 @@ def made(monkeypatch):
     for name, value in MOTO.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
-        setup.set_up("maskwatch-dev", "models", ["pictures"], boto3.Session())
-        yield setup.set_up("maskwatch-dev", "models", ["pictures"], boto3.Session())  # a second time, too
+        setup.set_up("maskwatch-dev", "models", ACCESS, boto3.Session())
+        yield setup.set_up("maskwatch-dev", "models", ACCESS, boto3.Session())  # a second time, too
+
+
+def allowed():
+    """Return the statements of the role's policy by their names."""
+    document = boto3.client("iam").get_role_policy(RoleName="maskwatch-dev-training", PolicyName="training")
+    return {one["Sid"]: one for one in document["PolicyDocument"]["Statement"]}
 
 
 @pytest.mark.usefixtures("made")
 def test_the_role_can_read_pictures_write_models_and_read_the_serving_release():
-    document = boto3.client("iam").get_role_policy(RoleName="maskwatch-dev-training", PolicyName="training")
-    allowed = {one["Sid"]: one for one in document["PolicyDocument"]["Statement"]}
-    assert "arn:aws:s3:::pictures/*" in allowed["Read"]["Resource"]
-    assert allowed["Write"]["Resource"] == ["arn:aws:s3:::models/*"]
-    assert allowed["WhatServes"]["Resource"][0].endswith(":stack/maskwatch-dev/*")
-    wide = {name for name, one in allowed.items() if one["Resource"] == ["*"]}
+    rights = allowed()
+    assert "arn:aws:s3:::pictures/*" in rights["Read"]["Resource"]
+    assert rights["Write"]["Resource"] == ["arn:aws:s3:::models/*"]
+    assert rights["WhatServes"]["Resource"][0].endswith(":stack/maskwatch-dev/*")
+    wide = {name for name, one in rights.items() if one["Resource"] == ["*"]}
     assert wide == {"Login", "Metrics"}  # which AWS does not narrow down
 
 
@@ -55,3 +67,30 @@ def test_the_command_prints_role_and_image(made, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["setup", "--stack", "maskwatch-dev"])
     setup.main()
     assert capsys.readouterr().out == f"ROLE={made.role}\nIMAGE={made.image}:latest\n"
+
+
+@pytest.mark.usefixtures("made")
+def test_a_key_a_vpc_and_other_buckets_are_allowed_if_named(monkeypatch):
+    before = allowed()
+    monkeypatch.setattr(setup, "outputs_of", lambda _: {"ModelsBucket": "models"})
+    options = ["--pictures", "others", "--key", KEY, "--vpc"]
+    monkeypatch.setattr("sys.argv", ["setup", "--stack", "maskwatch-dev", *options])
+    setup.main()
+    rights = allowed()
+    assert rights.keys() - before.keys() == {"Key", "Vpc"}
+    assert "arn:aws:s3:::others/*" in rights["Read"]["Resource"]
+    assert rights["Key"]["Resource"] == [KEY]
+    assert {"kms:CreateGrant", "kms:Encrypt"} <= set(rights["Key"]["Action"])
+    sdk = IAM_POLICY_CONFIG["training"]["policies"]["ec2_policy"]["Statement"]
+    assert set(rights["Vpc"]["Action"]) == {action for one in sdk for action in one["Action"]}
+
+
+def test_the_target_passes_its_options():
+    recipe = subprocess.run(
+        ["make", "--dry-run", "training-setup", "SETUP_OPTIONS=--vpc"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "training.aws.setup --stack maskwatch-dev --vpc" in recipe

@@ -31,18 +31,37 @@ class Setup:
     image: str
 
 
-def policy(bucket: str, pictures: Sequence[str], stack: str, account: str, region: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Access:
+    """What jobs may use besides the stack's own.
+
+    Attributes:
+        pictures: Buckets of pictures, to read.
+        key: ARN of a KMS key for volumes and outputs; empty for the services' own.
+        vpc: Whether jobs may run in a VPC.
+    """
+
+    pictures: Sequence[str] = ()
+    key: str = ""
+    vpc: bool = False
+
+
+def policy(bucket: str, access: Access, stack: str, account: str, region: str) -> dict[str, Any]:
     """Return the policy of a stack's jobs and pipelines, with only the rights that they need.
 
     Args:
         bucket: The stack's models bucket, to read and write.
-        pictures: Buckets of pictures, to read.
+        access: What else they may use.
         stack: Name of the stack.
         account: AWS account.
         region: AWS region.
     """
     own = f"{region}:{account}"
-    read = [arn for name in (bucket, *pictures) for arn in (f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*")]
+    read = [
+        arn
+        for name in (bucket, *access.pictures)
+        for arn in (f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*")
+    ]
     sagemaker = [
         f"arn:aws:sagemaker:{own}:{kind}/{name}*"
         for kind in ("training-job", "processing-job", "pipeline", "model-package", "model-package-group")
@@ -74,6 +93,10 @@ def policy(bucket: str, pictures: Sequence[str], stack: str, account: str, regio
         "Track": (["sagemaker-mlflow:*"], [f"arn:aws:sagemaker:{own}:mlflow-tracking-server/*"]),
         "PassItself": (["iam:PassRole"], [f"arn:aws:iam::{account}:role/{resource_name(stack)}"]),
     }
+    if access.key:
+        statements["Key"] = ([f"kms:{verb}" for verb in _KEY_VERBS], [access.key])
+    if access.vpc:
+        statements["Vpc"] = ([f"ec2:{verb}" for verb in _VPC_VERBS], ["*"])
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -84,6 +107,19 @@ def policy(bucket: str, pictures: Sequence[str], stack: str, account: str, regio
 
 
 _VERBS = ("Create", "Describe", "Stop")
+# https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html; S3 needs GenerateDataKey.
+_KEY_VERBS = ("CreateGrant", "Decrypt", "Encrypt", "GenerateDataKey")
+_VPC_VERBS = (
+    "CreateNetworkInterface",
+    "CreateNetworkInterfacePermission",
+    "DeleteNetworkInterface",
+    "DeleteNetworkInterfacePermission",
+    "DescribeDhcpOptions",
+    "DescribeNetworkInterfaces",
+    "DescribeSecurityGroups",
+    "DescribeSubnets",
+    "DescribeVpcs",
+)
 
 
 def resource_name(stack: str) -> str:
@@ -91,7 +127,7 @@ def resource_name(stack: str) -> str:
     return f"{stack}-training"
 
 
-def set_up(stack: str, bucket: str, pictures: Sequence[str], aws: boto3.Session) -> Setup:
+def set_up(stack: str, bucket: str, access: Access, aws: boto3.Session) -> Setup:
     """Create what is missing, update the policy, and return the role and the image."""
     account, region = aws.client("sts").get_caller_identity()["Account"], aws.region_name
     ecr, iam = aws.client("ecr"), aws.client("iam")
@@ -115,7 +151,7 @@ def set_up(stack: str, bucket: str, pictures: Sequence[str], aws: boto3.Session)
     }
     with suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-    document = json.dumps(policy(bucket, pictures, stack, account, region))
+    document = json.dumps(policy(bucket, access, stack, account, region))
     iam.put_role_policy(RoleName=name, PolicyName="training", PolicyDocument=document)
     ensure_group(stack, aws.client("sagemaker"))
     (found,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
@@ -129,10 +165,15 @@ def main() -> None:
     )
     parser.add_argument("--stack", required=True, help="stack with the models bucket")
     parser.add_argument("--pictures", nargs="*", default=(), metavar="BUCKET", help="buckets to read from")
+    parser.add_argument(
+        "--key", default="", metavar="ARN", help="of a KMS key (not of its alias), for `job --key`"
+    )
+    parser.add_argument("--vpc", action="store_true", help="allow `job --subnets`")
     options = parser.parse_args()
     try:
         bucket = outputs_of(options.stack)["ModelsBucket"]
-        made = set_up(options.stack, bucket, options.pictures, boto3.Session())
+        access = Access(options.pictures, options.key, options.vpc)
+        made = set_up(options.stack, bucket, access, boto3.Session())
     except OpsError as error:
         sys.exit(f"error: {error}")
     except AWS_ERRORS as error:
