@@ -53,8 +53,13 @@ def test_roles_and_region_come_from_the_environment(job):
     assert "secrets." not in str(job)
 
 
-def test_only_protected_refs_are_deployed():
-    assert BUILD["build"]["if"] == "github.ref_protected"
+def test_the_environments_alone_decide_what_is_deployed():
+    """A job whose condition is false is skipped without an error; `github.ref_protected` is false for many tags."""
+    assert [name for name, job in {**BUILD, "stage": STAGE}.items() if "if" in job] == []
+    assert BUILD["build"]["environment"] == "build"
+    assert {name: job["with"]["environment"] for name, job in BUILD.items() if "with" in job} == {
+        stage: stage for stage in ("dev", "staging", "prod")
+    }
 
 
 def test_a_session_outlasts_the_slowest_canary_and_its_rollback():
