@@ -38,7 +38,7 @@ bootstrap: $(SAM) ## Create what all stacks of the account share; GITHUB=owner/n
 	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset \
 	  $(if $(GITHUB),--parameter-overrides GitHubRepository=$(GITHUB) $(if $(OIDC),OidcProvider=$(OIDC)))
 
-tools: $(SAM) $(VENV)/run.stamp ## Install what deploying needs, without credentials
+tools: $(SAM) $(VENV)/run.stamp ## Install what deploying and the operator's commands need
 
 deploy: $(SAM) ## Build and deploy to AWS (ENV=dev, staging or prod; see infra/parameters)
 	$(SAM_ENV) $(SAM) build --config-env $(ENV)
@@ -57,8 +57,8 @@ deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…) without building
 	    --parameter-overrides file://infra/parameters/$(ENV).yaml PermissionsBoundary=maskwatch-boundary-$(ENV))
 	$(OPS) images keep --stack maskwatch-$(ENV)
 
-smoke: $(VENV)/run.stamp ## Check the deployed stack (ENV=… or STACK=name): health and a prediction
-	$(BIN)/python -m infra.ops smoke --stack $(ON_STACK)
+smoke: $(SAM) ## Check the deployed stack (ENV=… or STACK=name): health and a prediction
+	$(OPS) smoke --stack $(ON_STACK)
 
 destroy: $(SAM) ## Delete the stack (ENV=… or STACK=name), but not its buckets
 	$(OPS) destroy --stack $(ON_STACK)

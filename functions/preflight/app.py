@@ -59,7 +59,7 @@ def _check(group: str, deployment: str) -> None:
 
 def _predict(version: str, _deployment: str) -> None:
     """Check that a picture is scored."""
-    answer = _request(version, "POST", "/predict", {"source": SOURCE}, _picture())
+    answer = _request(version, "POST", "/predict", {"source": SOURCE}, picture())
     if "label" not in answer:
         raise CheckError(f"no prediction: {answer}")
 
@@ -90,7 +90,7 @@ def _batch(version: str, deployment: str) -> None:
     bucket, s3 = os.environ["UPLOADS_BUCKET"], _client("s3")
     for number in range(MAX_UPLOADS):
         key = f"preflight/{deployment}-{number}.png"
-        etag = s3.put_object(Bucket=bucket, Key=key, Body=_picture(), Metadata={"source": SOURCE})["ETag"]
+        etag = s3.put_object(Bucket=bucket, Key=key, Body=picture(), Metadata={"source": SOURCE})["ETag"]
         batch = {"BatchInput": {"reader": "prefix", "bucket": bucket}, "Items": [{"Key": key, "Etag": etag}]}
         answer = _invoke(version, batch)
         if answer != {"skipped": 1}:
@@ -137,7 +137,7 @@ def _client(service: str, timeout: int = 10, attempts: int = 2) -> Any:
     return boto3.client(service, config=config)
 
 
-def _picture() -> bytes:
+def picture() -> bytes:
     """Return a PNG with a gradient."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:

@@ -37,7 +37,7 @@ def test_tools_are_installed_before_credentials_are_requested(job):
     steps = commands(job)
     (credentials,) = [n for n, step in enumerate(steps) if "configure-aws-credentials" in step]
 
-    assert steps.index("make tools") < credentials
+    assert steps.index("make .venv-sam/bin/sam") < credentials
     assert not re.search("pip install|npm install", "\n".join(steps[credentials:]))
 
 
@@ -83,11 +83,17 @@ def test_a_session_outlasts_the_slowest_canary_and_its_rollback():
     assert roles["DeployProd"]["Properties"]["MaxSessionDuration"] >= settings["role-duration-seconds"]
 
 
-def test_jobs_with_credentials_install_by_hash():
-    makefile = (ROOT / "infra" / "deploy.mk").read_text()
+@pytest.mark.parametrize("job", [BUILD["build"], STAGE], ids=["build", "stage"])
+def test_jobs_with_credentials_install_by_hash(job):
+    targets = [step.split()[1] for step in commands(job) if step.startswith("make ")]
+    recipes = subprocess.run(
+        ["make", "--dry-run", "--always-make", *targets], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     requirements = (ROOT / "infra" / "sam" / "requirements.txt").read_text()
 
-    assert "--require-hashes -r infra/sam/requirements.txt" in makefile
+    (installation,) = [line for line in recipes.splitlines() if "pip install" in line]
+    assert "--require-hashes -r infra/sam/requirements.txt" in installation
+    assert ".venv/" not in recipes
     assert requirements.count("--hash=sha256:") >= len(re.findall(r"^\S+==", requirements, re.MULTILINE))
 
 

@@ -150,7 +150,7 @@ def test_another_python_is_told_which_one_to_use(missing):
     script = f"""
 import runpy, sys
 sys.modules[{missing!r}] = None
-sys.argv = ["infra.ops", "smoke"]
+sys.argv = ["infra.ops", "score"]
 runpy.run_module("infra.ops", run_name="__main__")
 """
 
