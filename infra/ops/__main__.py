@@ -10,6 +10,8 @@ import importlib
 import sys
 from typing import Any, Final
 
+from infra.ops.region import use_region
+
 # Each command is the module of its name. Only the chosen one is imported, since some need Evidently, some only boto3.
 COMMANDS: Final = {
     "alerts": "show or set the rules for alerts, or list the alerts",
@@ -47,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="…", help="COMMAND --help lists them")
     chosen = parser.parse_args(arguments)
+    use_region()
     try:
         module: Any = importlib.import_module(f"infra.ops.{chosen.command.replace('-', '_')}")
         from infra.ops.errors import AWS_ERRORS, OpsError, explain  # noqa: PLC0415 -- another Python lacks boto3

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from infra.ops.errors import AWS_ERRORS, OpsError, explain
+from infra.ops.region import use_region
 from infra.ops.stack import outputs_of
 from training.aws.job import ensure_group
 
@@ -130,6 +131,7 @@ def main() -> None:
     parser.add_argument("--stack", required=True, help="stack with the models bucket")
     parser.add_argument("--pictures", nargs="*", default=(), metavar="BUCKET", help="buckets to read from")
     options = parser.parse_args()
+    use_region()
     try:
         bucket = outputs_of(options.stack)["ModelsBucket"]
         made = set_up(options.stack, bucket, options.pictures, boto3.Session())
