@@ -60,10 +60,10 @@ deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…) without building
 smoke: $(SAM) ## Check the deployed stack (ENV=… or STACK=name): health and a prediction
 	$(OPS) smoke --stack $(ON_STACK)
 
-destroy: $(SAM) ## Delete the stack (ENV=… or STACK=name), but not its buckets
+destroy: $(SAM) ## Delete the stack (ENV=… or STACK=name), but not its buckets and its table of alerts and rules
 	$(OPS) destroy --stack $(ON_STACK)
 
-purge: $(SAM) ## Empty and delete the buckets of a deleted stack (ENV=… or STACK=name), after asking for its name
+purge: $(SAM) ## Delete the buckets and the table that a deleted stack left (ENV=… or STACK=name), after asking for its name
 	$(OPS) purge --stack $(ON_STACK)
 
 logs: $(SAM) ## Follow the functions' logs (ENV=… or STACK=name)

@@ -28,7 +28,16 @@ PROBLEM: Final = "urn:maskwatch:problem:"  # prefix of the identifiers in the ta
 _CONNECTION: Final = re.compile(r"^HTTPS?Connection\w*\(.*?\): ")  # prefix of urllib3's reasons
 _UNTYPED: Final = "application/octet-stream"  # the service detects the type from the bytes
 _TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
-_RETRIES: Final = urllib3.Retry(
+
+
+class _Retry(urllib3.Retry):
+    """Retries with pauses of half a minute in all; an answer with Retry-After is left to the caller."""
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: FBT001, FBT002
+        return not has_retry_after and super().is_retry(method, status_code)
+
+
+_RETRIES: Final = _Retry(
     total=6,
     connect=2,
     backoff_factor=0.5,
@@ -64,7 +73,7 @@ class Client:
         url: Base URL of the API.
         key: The API key; empty to send none. Surrounding white space is removed.
         connections: Size of the connection pool: the number of threads that share the client.
-        retry: Whether to retry what may succeed later, for up to a minute, rather than raise at once.
+        retry: Whether to retry what may succeed soon, with pauses of half a minute in all, rather than raise at once.
 
     Raises:
         ApiError: The key has characters that no header can hold.

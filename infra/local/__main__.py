@@ -140,6 +140,7 @@ def _print_addresses(stack: Stack, url: str, endpoint: str) -> None:
     sample, event = (
         shlex.quote(str(PROJECT / "events" / f"{name}.json")) for name in ("predict-json", "health")
     )
+    region = f"AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}"  # AWS CLI and boto3 read one each
     text = f"""
 MaskWatch runs at {url}/ with the API key {KEY!r}. Ctrl-C stops it and deletes its data.
 
@@ -150,7 +151,7 @@ Send it the picture of the sample event (this line works as pasted), or one of y
     .venv/bin/maskwatch predict --url {url} face.jpg
 
 The AWS services are at {endpoint} (moto). The commands below reach them in a shell with this line:
-    export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={REGION}
+    export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local {region}
     aws s3 ls
 
 Copy pictures into the uploads bucket; seconds later the results bucket has their results:

@@ -10,6 +10,8 @@ import importlib
 import sys
 from typing import Any, Final
 
+from infra.ops.region import use_region
+
 # Each command is the module of its name. Only the chosen one is imported, since some need Evidently, some only boto3.
 COMMANDS: Final = {
     "alerts": "show or set the rules for alerts, or list the alerts",
@@ -19,12 +21,12 @@ COMMANDS: Final = {
     "challenge": "let a second release answer a share of the sources, or end that",
     "cost": "print the cost of a million pictures",
     "demo-drift": "score pictures unchanged and changed, and show the drift that is found",
-    "destroy": "delete a stack, except its buckets",
+    "destroy": "delete a stack, except its buckets and its table of alerts and rules",
     "drift": "run the Drift function now, and print its findings",
     "images": "pin the images of a package by digest, or keep those that run",
     "promote": "verify a published release, and make it serve",
     "publish-model": "upload a model release to the models bucket",
-    "purge": "empty and delete the buckets of a deleted stack",
+    "purge": "delete the buckets and the table that a deleted stack left",
     "redrive": "retry failed uploads and failed deliveries to Alerts, and count their errors",
     "rollback": "make the previous release serve again, without a challenger",
     "score": "upload a folder of pictures, wait, and write a table of the results",
@@ -47,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="…", help="COMMAND --help lists them")
     chosen = parser.parse_args(arguments)
+    use_region()
     try:
         module: Any = importlib.import_module(f"infra.ops.{chosen.command.replace('-', '_')}")
         from infra.ops.errors import AWS_ERRORS, OpsError, explain  # noqa: PLC0415 -- another Python lacks boto3

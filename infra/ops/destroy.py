@@ -1,4 +1,4 @@
-"""Delete a stack. Its buckets, with pictures and models, stay until `make purge`."""
+"""Delete a stack. Its buckets, and its table of alerts and rules, stay until `make purge`."""
 
 from __future__ import annotations
 
@@ -32,5 +32,7 @@ def command(options: Namespace) -> None:
         raise OpsError(
             f"{options.stack} is not deleted; CloudFormation's console says why. {error}"
         ) from error
-    buckets = sorted(value for name, value in outputs.items() if name.endswith("Bucket"))
-    print(f"{options.stack} is deleted. These stay until make purge: {', '.join(buckets)}")
+    kept = sorted(
+        value for name, value in outputs.items() if name.endswith("Bucket") or name == "AlertsTable"
+    )
+    print(f"{options.stack} is deleted. These stay until make purge: {', '.join(kept)}")

@@ -1,4 +1,4 @@
-"""Empty and delete the buckets of a deleted stack. Their content cannot be restored."""
+"""Delete the buckets of a deleted stack with their content, and its table of alerts and rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _TAG = "aws:cloudformation:stack-name"  # set by CloudFormation, and kept when the stack is deleted
 
 
-def left_by(stack: str, s3: Any) -> list[str]:
+def buckets_of(stack: str, s3: Any) -> list[str]:
     """Return the names of the buckets that a stack created."""
     return [
         bucket["Name"]
@@ -34,26 +34,37 @@ def _tags(bucket: str, s3: Any) -> dict[str, str]:
         return {}
 
 
+def tables_of(stack: str, dynamodb: Any) -> list[str]:
+    """Return the names of the tables of alerts that a stack created."""
+    pages = dynamodb.get_paginator("list_tables").paginate()
+    return [name for name in pages.search("TableNames[]") if name.startswith(f"{stack}-AlertsTable-")]
+
+
 def command(options: Namespace) -> None:
-    """Ask for confirmation, then delete all versions of all objects, and the buckets.
+    """Ask for confirmation, then delete all versions of all objects, the buckets and the tables.
 
     Raises:
-        OpsError: The stack still exists, left no bucket, or the user did not confirm.
+        OpsError: The stack still exists, left nothing, or the user did not confirm.
     """
     try:
         stack_outputs(options.stack, boto3.client("cloudformation"))
     except OpsError:
         pass
     else:
-        raise OpsError(f"{options.stack} still exists, and its buckets are in use: run make destroy first")
-    buckets = left_by(options.stack, boto3.client("s3"))
-    if not buckets:
-        raise OpsError(f"{options.stack} left no buckets")
-    print("This permanently deletes the content of:", *buckets, sep="\n    ")
+        raise OpsError(f"{options.stack} still exists, and uses its buckets: run make destroy first")
+    buckets = buckets_of(options.stack, boto3.client("s3"))
+    dynamodb = boto3.client("dynamodb")
+    tables = tables_of(options.stack, dynamodb)
+    if not buckets and not tables:
+        raise OpsError(f"{options.stack} left no buckets and no table")
+    print("This permanently deletes the content of:", *buckets, *tables, sep="\n    ")
     if input(f"Type {options.stack} to continue: ") != options.stack:
         raise OpsError("nothing was deleted")
     for name in buckets:
         bucket = boto3.resource("s3").Bucket(name)
         bucket.object_versions.delete()
         bucket.delete()
+        print(f"{name} is deleted")
+    for name in tables:
+        dynamodb.delete_table(TableName=name)
         print(f"{name} is deleted")

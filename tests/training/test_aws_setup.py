@@ -9,7 +9,7 @@ from sagemaker.core.helper.iam_policies import IAM_POLICY_CONFIG
 
 from tests.system import ROOT
 from tests.training.drawn import MOTO
-from training.aws import setup
+from training.aws import job, pipeline, setup
 
 ACCESS = setup.Access(["pictures"])
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
@@ -60,6 +60,18 @@ def test_an_unknown_stack_is_reported_in_one_line(monkeypatch):
     monkeypatch.setattr("sys.argv", ["setup", "--stack", "nowhere"])
     with pytest.raises(SystemExit, match="error: There is no stack named nowhere"):
         setup.main()
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [(job, ["publish", "a-job"]), (pipeline, ["--role", "r", "--image", "i"]), (setup, [])],
+)
+def test_the_region_of_every_command_is_that_of_the_aws_cli(module, arguments, monkeypatch):
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setattr("sys.argv", ["command", *arguments, "--stack", "nowhere"])
+    with pytest.raises(SystemExit, match="There is no stack named nowhere in eu-west-1"):
+        module.main()
 
 
 def test_the_command_prints_role_and_image(made, monkeypatch, capsys):

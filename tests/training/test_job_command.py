@@ -126,5 +126,6 @@ def test_missing_arguments_are_reported_in_one_line(command, arguments, reason):
 
 
 def test_a_missing_region_is_reported(command, monkeypatch):
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
     assert "error: No AWS region is set" in command("list")

@@ -136,6 +136,15 @@ def test_without_retries_the_error_has_the_retry_after(value, seconds):
     assert (refused.value.status, refused.value.after, len(service.asked)) == (429, seconds, 1)
 
 
+def test_a_longer_pause_is_left_to_the_caller(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with serving() as service:
+        service.answer = lambda _: (*problem("not-in-time", 503, "Too much."), ("retry-after", "60"))
+        with pytest.raises(ApiError, match="Too much") as refused:
+            Client(service.url, "secret").compliance()
+    assert (refused.value.after, len(service.asked)) == (60, 1)
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_transient_failure_is_retried(client, answers, asked, status):
     answers += [(status, "text/html", b"later"), as_json(PREDICTION)]

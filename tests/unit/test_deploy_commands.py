@@ -1,4 +1,4 @@
-"""Images are referenced by digest and kept while they run; a deleted stack's buckets are deleted only on request."""
+"""Images are referenced by digest and kept while they run; what a deleted stack left is deleted only on request."""
 
 import json
 from types import SimpleNamespace
@@ -111,8 +111,25 @@ def test_purge_deletes_nothing_unless_the_name_is_typed(left, monkeypatch):
     assert "maskwatch-dev-uploads-1" in left()
 
 
+@pytest.mark.usefixtures("left")
+def test_purge_deletes_the_table_of_the_stack_s_alerts(capsys):
+    dynamodb = boto3.client("dynamodb")
+    for stack in ("maskwatch-dev", "maskwatch-dev-2"):
+        dynamodb.create_table(
+            TableName=f"{stack}-AlertsTable-1A",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    purge.command(OPTIONS)
+
+    assert "    maskwatch-dev-AlertsTable-1A\n" in capsys.readouterr().out
+    assert dynamodb.list_tables()["TableNames"] == ["maskwatch-dev-2-AlertsTable-1A"]
+
+
 def test_purge_reports_that_there_is_nothing():
-    with pytest.raises(OpsError, match="maskwatch-dev left no buckets"):
+    with pytest.raises(OpsError, match="maskwatch-dev left no buckets and no table"):
         purge.command(OPTIONS)
 
 
@@ -129,7 +146,12 @@ def test_destroy_lists_what_remains(capsys):
     template = {
         "Parameters": {"ModelUri": {"Type": "String", "Default": ""}},
         "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
-        "Outputs": {"UploadsBucket": {"Value": "maskwatch-dev-uploads-1"}, "ApiUrl": {"Value": "https://…"}},
+        "Outputs": {
+            "UploadsBucket": {"Value": "maskwatch-dev-uploads-1"},
+            "AlertsTable": {"Value": "maskwatch-dev-AlertsTable-1A"},
+            "RecordsTable": {"Value": "maskwatch_dev.records"},
+            "ApiUrl": {"Value": "https://…"},
+        },
     }
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(StackName="maskwatch-dev", TemplateBody=json.dumps(template))
@@ -137,7 +159,8 @@ def test_destroy_lists_what_remains(capsys):
     destroy.command(OPTIONS)
 
     assert capsys.readouterr().out == (
-        "maskwatch-dev is deleted. These stay until make purge: maskwatch-dev-uploads-1\n"
+        "maskwatch-dev is deleted. These stay until make purge: "
+        "maskwatch-dev-AlertsTable-1A, maskwatch-dev-uploads-1\n"
     )
     with pytest.raises(OpsError, match="no stack named"):
         destroy.command(OPTIONS)

@@ -90,6 +90,15 @@ def test_served_accuracy_equals_the_report(document):
     assert f" {served['accuracy']:.1%} " in text
 
 
+def test_the_figures_of_groups_equal_the_report():
+    groups = REPORT["clients"]["fairness"]["portraits"]["race"]
+    missed = {name: group["missed"]["share"] for name, group in groups.items()}
+    worst = missed.pop("Black")
+
+    said = f"({worst:.0%}; others {100 * min(missed.values()):.0f} to {max(missed.values()):.0%})"
+    assert said in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
 def test_speed_equals_the_benchmark(document):
     text = (ROOT / document).read_text()

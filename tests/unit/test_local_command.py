@@ -11,6 +11,7 @@ def test_commands_name_the_port_and_need_only_the_export_line(capsys):
     _print_addresses(stack, "http://127.0.0.1:3456", "http://127.0.0.1:5000")
 
     before, _, after = capsys.readouterr().out.partition("    export AWS_ENDPOINT_URL=http://127.0.0.1:5000 ")
+    assert " AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n" in after  # whichever is set in the shell
     assert "aws " not in before
     assert "127.0.0.1:5000" not in after
     assert "    make score DIR=photos/ URL=http://127.0.0.1:3456\n" in after

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from functions.portal.compliance import as_text
 from functions.shared import contract
 from functions.shared.problem import PROBLEMS, problem_json
 from tests.system import ROOT
@@ -78,6 +79,15 @@ def test_each_example_fits_its_schema(document):
                         jsonschema.validate(media["example"], {**media["schema"], **components})
                         checked += 1
     assert checked > 3
+
+
+@pytest.mark.parametrize(("form", "rows"), [("json", 8_000), ("csv", 30_000)])
+def test_as_many_rows_of_compliance_as_it_says_fit_into_an_answer(document, form, rows):
+    responses = document["paths"]["/compliance"]["get"]["responses"]
+    example = responses["200"]["content"]["application/json"]["example"]
+
+    assert f"{rows:,}" in responses["400"]["description"]
+    assert as_text(example | {"rows": example["rows"][:1] * rows}, form)
 
 
 def test_limits_and_labels_are_those_of_the_code(document):

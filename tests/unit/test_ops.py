@@ -67,6 +67,13 @@ def test_no_region(monkeypatch, command):
     assert failure(command).startswith("No AWS region is set: export AWS_DEFAULT_REGION")
 
 
+def test_the_region_is_that_of_the_aws_cli(monkeypatch):
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+
+    with mock_aws():
+        assert failure("stack").startswith("There is no stack named absent in eu-west-1")
+
+
 @pytest.mark.parametrize("command", ASKING_A_STACK)
 def test_no_credentials(monkeypatch, command):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

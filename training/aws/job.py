@@ -48,6 +48,7 @@ from functions.inference.release import ReleaseError, load_release
 from functions.shared.release_files import MANIFEST
 from infra.ops.errors import AWS_ERRORS, OpsError, explain
 from infra.ops.publish_model import publish
+from infra.ops.region import use_region
 from infra.ops.stack import outputs_of
 from training.candidate import serving_uri
 from training.commit import git_commit
@@ -558,6 +559,7 @@ def _published(package: Mapping[str, Any], stack: str | None) -> None:
 def main() -> None:
     """Run the command."""
     options = _options()
+    use_region()
     try:
         if options.command == "submit":
             _submit(options)

@@ -19,6 +19,7 @@ import sys
 import boto3
 
 from infra.ops.errors import AWS_ERRORS, OpsError, explain
+from infra.ops.region import use_region
 from infra.ops.stack import outputs_of
 from training.aws.job import ensure_group
 from training.errors import TrainingError
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--no-start", action="store_true", help="create or update only")
     parser.add_argument("--definition", action="store_true", help="print the definition and change nothing")
     options = parser.parse_args()
+    use_region()
     try:
         bucket = outputs_of(options.stack)["ModelsBucket"]
         from training.aws.definition import PipelineSpec, build, session_for  # noqa: PLC0415 -- needs a region

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from infra.ops.errors import AWS_ERRORS, OpsError, explain
+from infra.ops.region import use_region
 from infra.ops.stack import outputs_of
 from training.aws.job import ensure_group
 
@@ -170,6 +171,7 @@ def main() -> None:
     )
     parser.add_argument("--vpc", action="store_true", help="allow `job --subnets`")
     options = parser.parse_args()
+    use_region()
     try:
         bucket = outputs_of(options.stack)["ModelsBucket"]
         access = Access(options.pictures, options.key, options.vpc)

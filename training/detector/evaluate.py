@@ -307,7 +307,7 @@ def evaluate_run(run: Path, data: Path, release: Release) -> Mapping[str, Any]:
     result = {
         **evaluate(found, scenes, release),
         "faces_of_unknown_class": int(
-            sum((scene.sought & (scene.labels == UNLABELLED)).sum() for scene in scenes)
+            sum((to_find(scene) & (scene.labels == UNLABELLED)).sum() for scene in scenes)
         ),
         "model": {
             "sha256": hashlib.sha256(release.detector.file).hexdigest(),
