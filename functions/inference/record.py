@@ -50,7 +50,7 @@ class Recorder:
             request_id: Id of the request or invocation.
             track: The caller's id of the person with the largest face.
             uploaded: When the picture was uploaded to the bucket; None for a picture sent to the API.
-            rescored: Whether another release has scored the same upload before.
+            rescored: Whether another release has scored the same bytes from the same source before.
         """
         count = dict(prediction.summary)
         metrics = {

@@ -132,7 +132,7 @@ class UploadScorer:
         times = {name: getattr(prediction, name) for name in _TIMES}
         content = {"status": "scored", **fields, "prediction": prediction.as_json(), "times": times}
         self._results.write(fetched, before, content, prediction.model_version)
-        rescored = before is not None and before.metadata.get("etag") == fetched.upload.etag
+        rescored = before is not None and self._results.has_counted(before, fetched)
         context = {"source": fields["source"], "request_id": request_id, "uploaded": fetched.uploaded}
         self._recorder.predicted(prediction, rescored=rescored, **context)
         if shadow:
