@@ -73,31 +73,33 @@ def _sampled(frames: Iterable[Frame], rate: float) -> Generator[Frame]:
 
 def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
     """Yield the newest picture of a folder whenever there is a newer one that is completely written."""
-    given = before = None
+    given: tuple[int, Path, int] | None = None
+    before = set[tuple[int, Path, int]]()
     while not stopped.wait(1 / rate):
         if not os.path.isdir(folder):  # noqa: PTH112 -- raises nothing
             raise SourceError(f"{folder} is gone")
-        found = _newest_in(folder)
+        found = _pictures_in(folder)
         # A file that has changed since the last poll may still be growing.
-        if found and found != given and found == before:
-            given = found
+        complete = max(found & before, default=None)
+        before = found
+        if complete and (given is None or complete > given):
+            given = complete
             try:
-                data = found[1].read_bytes()
+                data = complete[1].read_bytes()
                 check_jpeg(data)
                 image = upright(data)
             except OSError as error:
-                warn(f"{found[1]} is skipped: {error}")
+                warn(f"{complete[1]} is skipped: {error}")
             else:
                 fits = len(data) <= MAX_BYTES and image.width * image.height <= MAX_PIXELS
                 image.thumbnail((_SIDE, _SIDE))
                 yield Frame(time.monotonic(), image.copy, file=data if fits else None)
-        before = found
 
 
-def _newest_in(folder: Path) -> tuple[int, Path, int] | None:
-    """Return when the newest picture changed, its path and its size."""
+def _pictures_in(folder: Path) -> set[tuple[int, Path, int]]:
+    """Return when each picture changed, its path and its size."""
     found = []
     for file in list_pictures(folder, follow_links=False)[0]:  # a link may lead to the stills
         with suppress(OSError):  # it was just removed, or is a broken link
             found.append((file.stat(), file))
-    return max(((status.st_ctime_ns, file, status.st_size) for status, file in found), default=None)
+    return {(status.st_ctime_ns, file, status.st_size) for status, file in found}

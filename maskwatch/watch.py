@@ -121,7 +121,7 @@ class _Watcher:
         self._warned = ""
 
     def ask(self, file: bytes) -> Mapping[str, Any] | None:
-        """Return the answer for a frame, empty if the service cannot read it; None after waiting for a retry.
+        """Return the answer for a frame, empty if this one is refused; None after waiting for a retry.
 
         Raises:
             ApiError: The service refuses all frames, or was never reached.
@@ -132,7 +132,7 @@ class _Watcher:
             with self._waiting():
                 answer = self._client.predict(file, source=self._name or None, track=track)
         except ApiError as refusal:
-            if refusal.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            if refusal.status == HTTPStatus.UNPROCESSABLE_ENTITY or refusal.kind == "blocked":
                 self._warn_once(refusal)
                 return {}
             self._wait_out(refusal)

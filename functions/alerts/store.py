@@ -3,7 +3,8 @@
 | pk | sk | item |
 |---|---|---|
 | `source#<name>` | start of a bucket | its face counts, and the ids of the predictions that are counted |
-| `states` | `source#<name>` | the source's last alert, who was notified of it, and when that was last attempted |
+| `states` | `source#<name>` | the source's last alert |
+| `notifications` | start, id, status, listener | every notification not sent yet, and when that was last attempted |
 | `alerts` | start, id | every alert, as `GET /alerts` lists it |
 | `rules` | `current`, `good` | the rules as last set, and the last valid ones |
 """
@@ -26,7 +27,7 @@ from functions.shared.contract import ALERTS_PARTITION, alert_sort_key, iso
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from functions.shared.record import Record
 
@@ -35,20 +36,21 @@ _MAX_PREDICTIONS: Final = 50  # in one update; an expression may have 300 operat
 _COUNT_PREFIX: Final = "n|"  # of the attributes that count faces
 _RULES: Final = "rules"
 _STATES: Final = "states"
+_NOTIFICATIONS: Final = "notifications"
 
 
 @dataclass(frozen=True)
-class State:
-    """A source's last alert.
+class Notification:
+    """A notification that is not sent yet.
 
     Attributes:
-        alert: The alert.
-        notified: Which listeners were notified of which status, see `watch.Watch`.
-        claimed: When an invocation last began to notify listeners, Unix time.
+        alert: The alert, as it began or ended.
+        listener: Whom to notify, see `watch.Watch`.
+        claimed: When an invocation last began to send it, Unix time; 0 for never.
     """
 
     alert: Alert
-    notified: Collection[str]
+    listener: str
     claimed: int
 
 
@@ -129,32 +131,31 @@ class Store:
         ]
 
     # --------------------------------------------------------------------------------------------------- alerts
-    def state(self, source: str) -> State | None:
+    def last_alert(self, source: str) -> Alert | None:
         """Return a source's last alert, or None if there was none recently."""
         item = self._get(_STATES, _source_key(source))
-        return _state(item) if item else None
+        return _alert(item) if item else None
 
-    def states(self) -> list[State]:
+    def last_alerts(self) -> list[Alert]:
         """Return the last alerts of all sources."""
-        return [_state(item) for item in self._query(_STATES, "source#", "source$")]
+        return [_alert(item) for item in self._query(_STATES, "source#", "source$")]
 
-    def replace_alert(self, alert: Alert, before: State | None, now: float) -> bool:
+    def replace_alert(self, alert: Alert, before: Alert | None, now: float, listeners: Iterable[str]) -> bool:
         """Replace a source's last alert, also in the list; return False if another invocation did it first.
-
-        The invocation that replaces it notifies the listeners.
 
         Args:
             alert: The alert that begins or ends.
-            before: The source's state so far.
+            before: The source's last alert so far.
             now: Unix time.
+            listeners: Who is to be notified; these notifications are added in the same transaction.
         """
         expected: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if before:
             expected = {
                 "ConditionExpression": "alert_id = :id AND alert_status = :status",
                 "ExpressionAttributeValues": {
-                    ":id": {"S": before.alert.id},
-                    ":status": {"S": before.alert.status},
+                    ":id": {"S": before.id},
+                    ":status": {"S": before.status},
                 },
             }
         document = {"S": json.dumps(alert.to_json())}
@@ -163,23 +164,30 @@ class Store:
             "alert_id": {"S": alert.id},
             "alert_status": {"S": alert.status},
             "document": document,
-            "claimed": {"N": str(int(now))},
         }
-        if before and before.alert.id == alert.id and before.notified:
-            state["notified"] = {"SS": list(before.notified)}
+        expires = {"N": str(int(now) + 2 * BUCKET_TTL)}
         if alert.status == OVER:  # kept until no old record can arrive any more
-            state["expires"] = {"N": str(int(now) + 2 * BUCKET_TTL)}
+            state["expires"] = expires
         listed = {
             **_key(ALERTS_PARTITION, alert_sort_key(alert.started, alert.id)),
             "document": document,
             "expires": {"N": str(int(now) + self._days * 86_400)},
         }
+        notifications = [
+            {
+                **_notification_key(alert, name),
+                "document": document,
+                "listener": {"S": name},
+                "claimed": {"N": "0"},
+                "expires": expires,
+            }
+            for name in listeners
+        ]
+        puts: list[dict[str, Any]] = [{"Item": state, **expected}]
+        puts += [{"Item": item} for item in (listed, *notifications)]
         try:
             self._client.transact_write_items(
-                TransactItems=[
-                    {"Put": {"TableName": self._table, "Item": state, **expected}},
-                    {"Put": {"TableName": self._table, "Item": listed}},
-                ]
+                TransactItems=[{"Put": {"TableName": self._table, **put}} for put in puts]
             )
         except ClientError as error:
             reasons = error.response.get("CancellationReasons", [])
@@ -199,29 +207,31 @@ class Store:
         )
         return [json.loads(item["document"]["S"]) for item in answer["Items"]]
 
-    def claim(self, state: State, now: float) -> bool:
-        """Reserve a repeated notification for this invocation; return False if another reserved it first."""
-        return self._change(
-            state.alert,
-            "SET claimed = :now",
-            "claimed = :before",
-            {":now": {"N": str(int(now))}, ":before": {"N": str(state.claimed)}},
-        )
+    def notifications(self) -> list[Notification]:
+        """Return the notifications that are not sent yet; those of a source in the order of its changes."""
+        return [
+            Notification(_alert(item), item["listener"]["S"], int(item["claimed"]["N"]))
+            for item in self._query(_NOTIFICATIONS, "0", ":")
+        ]
 
-    def mark_notified(self, alert: Alert, mark: str) -> None:
-        """Remember that a listener was notified of an alert's status."""
-        self._change(alert, "ADD notified :marks", "", {":marks": {"SS": [mark]}})
-
-    def _change(self, alert: Alert, update: str, condition: str, values: Mapping[str, Any]) -> bool:
-        same = "alert_id = :id AND alert_status = :status"
+    def claim(self, notification: Notification, now: float) -> bool:
+        """Reserve a notification for this invocation; return False if another has reserved or sent it."""
         return _write_if(
             self._client.update_item,
             TableName=self._table,
-            Key=_key(_STATES, _source_key(alert.source)),
-            UpdateExpression=update,
-            ConditionExpression=f"{same} AND {condition}" if condition else same,
-            ExpressionAttributeValues={":id": {"S": alert.id}, ":status": {"S": alert.status}, **values},
+            Key=_notification_key(notification.alert, notification.listener),
+            UpdateExpression="SET claimed = :now",
+            ConditionExpression="claimed = :before",
+            ExpressionAttributeValues={
+                ":now": {"N": str(int(now))},
+                ":before": {"N": str(notification.claimed)},
+            },
         )
+
+    def remove(self, notification: Notification) -> None:
+        """Remove a notification that was sent."""
+        key = _notification_key(notification.alert, notification.listener)
+        self._client.delete_item(TableName=self._table, Key=key)
 
     # ---------------------------------------------------------------------------------------------------- rules
     def rules(self) -> tuple[str, str]:
@@ -302,6 +312,9 @@ def _id(key: int) -> str:
     return urlsafe_b64encode(key.to_bytes(8, "big")).decode().rstrip("=")
 
 
-def _state(item: Mapping[str, Any]) -> State:
-    alert = from_json(json.loads(item["document"]["S"]))
-    return State(alert, item.get("notified", {}).get("SS", []), int(item["claimed"]["N"]))
+def _notification_key(alert: Alert, listener: str) -> dict[str, Any]:
+    return _key(_NOTIFICATIONS, f"{alert_sort_key(alert.started, alert.id)}#{alert.status}#{listener}")
+
+
+def _alert(item: Mapping[str, Any]) -> Alert:
+    return from_json(json.loads(item["document"]["S"]))

@@ -1,8 +1,8 @@
 """Counts records, begins and ends alerts, and notifies the listeners once.
 
-Any step may be repeated or run concurrently: counting and changing an alert are conditional writes, and the
-invocation that changes an alert notifies the listeners. If it dies before, the first tick after `NOTIFY_TIMEOUT`
-notifies those that were missed. A failure for one source or listener does not stop the others.
+Any step may be repeated or run concurrently: counting and changing an alert are conditional writes. A change also
+stores its notifications, which the same invocation sends. What it cannot send, each tick tries again after
+`NOTIFY_TIMEOUT`. A failure for one source or listener does not stop the others.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from functions.alerts.decide import find_violation, is_over
 from functions.alerts.rules import DEFAULT, MAX_MINUTES, Rules, RulesError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from functions.alerts.alert import Alert, Precision
     from functions.alerts.rules import Rule
-    from functions.alerts.store import State, Store
+    from functions.alerts.store import Store
     from functions.shared.record import Record
 
 NOTIFY_TIMEOUT: Final = 60.0  # seconds
@@ -45,7 +45,7 @@ class Watch:
         store: The table.
         rules: The rules in force.
         precision: Returns the precision of labels, given a release's version and `FaceCounts.lowest`.
-        listeners: Whom to notify, by name. `State.notified` contains `<status> <name>` for each one notified.
+        listeners: Whom to notify, by name.
         page: URL of the page.
     """
 
@@ -91,12 +91,12 @@ class Watch:
 
     def _begin(self, source: str, rule: Rule, first: float, last: float, now: float) -> None:
         """Begin an alert if a window that overlaps the given Unix times violates the rule."""
-        state = self.store.state(source)
-        if state and state.alert.status == OPEN:
+        last_alert = self.store.last_alert(source)
+        if last_alert and last_alert.status == OPEN:
             return
         length = 60.0 * rule.minutes
         buckets = self.store.buckets(source, first - length, last + length)
-        ended = _unix(state.alert.ended) if state and state.alert.ended else 0.0
+        ended = _unix(last_alert.ended) if last_alert and last_alert.ended else 0.0
         found = find_violation(buckets, self.rules, rule, first, ended)
         if found:
             started, counts = found
@@ -104,49 +104,49 @@ class Watch:
             alert = begin(
                 str(uuid.uuid4()), source, started, counts, rule, self.rules.zone, precision, self.page
             )
-            self._change(alert, state, now)
+            self._change(alert, last_alert, now)
 
     def tick(self, now: float) -> None:
-        """End the alerts that are over at a Unix time, and notify listeners that were missed.
+        """End the alerts that are over at a Unix time, and send the notifications that could not be sent before.
 
         Raises:
             WatchError: This failed for a source; the others were done.
         """
         errors: list[Exception] = []
-        for state in self.store.states():
+        for alert in self.store.last_alerts():
             with _collected(errors):
-                self._notify_missed(state, now)
-            with _collected(errors):
-                self._end(state, now)
+                self._end(alert, now)
+        with _collected(errors):
+            self._notify(now)
         _raise_first(errors)
 
-    def _end(self, state: State, now: float) -> None:
-        alert, rule = state.alert, self.rules.of(state.alert.source)
+    def _end(self, alert: Alert, now: float) -> None:
+        rule = self.rules.of(alert.source)
         if alert.status != OPEN:
             return
         minutes = rule.over_minutes if rule else 0
         buckets = self.store.buckets(alert.source, now - 60 * minutes - BUCKET_SECONDS, now)
         if is_over(buckets, self.rules, rule, _unix(alert.started), now):
-            self._change(end(alert, now, self.rules.zone, has_rule=rule is not None), state, now)
+            self._change(end(alert, now, self.rules.zone, has_rule=rule is not None), alert, now)
 
-    def _change(self, alert: Alert, before: State | None, now: float) -> None:
-        if self.store.replace_alert(alert, before, now):
-            self._notify(alert, self.listeners)
+    def _change(self, alert: Alert, before: Alert | None, now: float) -> None:
+        if self.store.replace_alert(alert, before, now, self.listeners):
+            self._notify(now, alert.source)
 
-    def _notify_missed(self, state: State, now: float) -> None:
-        """Notify the listeners that the invocation that changed the alert did not reach."""
-        if now - state.claimed < NOTIFY_TIMEOUT:
-            return
-        missed = [name for name in self.listeners if f"{state.alert.status} {name}" not in state.notified]
-        if missed and self.store.claim(state, now):
-            self._notify(state.alert, missed)
-
-    def _notify(self, alert: Alert, names: Iterable[str]) -> None:
+    def _notify(self, now: float, only: str | None = None) -> None:
+        """Send notifications, only those of one source if it is given; each listener gets them in order."""
         errors: list[Exception] = []
-        for name in names:
+        unsent = set[tuple[str, str]]()  # sources and listeners whose later notifications wait
+        for notification in self.store.notifications():
+            source, listener = notification.alert.source, notification.listener
+            if (source, listener) in unsent or only not in {None, source}:
+                continue
+            unsent.add((source, listener))
             with _collected(errors):
-                self.listeners[name](alert)
-                self.store.mark_notified(alert, f"{alert.status} {name}")
+                if now - notification.claimed >= NOTIFY_TIMEOUT and self.store.claim(notification, now):
+                    self.listeners[listener](notification.alert)
+                    self.store.remove(notification)
+                    unsent.remove((source, listener))
         _raise_first(errors)
 
 

@@ -12,6 +12,7 @@ from functions.drift import metrics
 from functions.drift.run import BaselineError, run
 from functions.drift.settings import read_settings
 from functions.drift.window import parse_window
+from functions.shared.emf import write_line
 from functions.shared.s3 import create_client
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     result = run(s3, settings, window, lambda: context.get_remaining_time_in_millis() / 1e3 - RESERVE)
     report, seconds = result.report, time.monotonic() - started
     for line in metrics.lines(settings.namespace, settings.service, report, result.new_findings, seconds):
-        print(line)  # noqa: T201 -- standard output is Lambda's log
+        write_line(line)
     for note in report.notes:
         logger.warning(note)
     if result.error:

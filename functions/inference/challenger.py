@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger
 from functions.inference.deadline import call_within
 from functions.inference.fetch import open_release
 from functions.inference.score import Models, load_models, score
-from functions.shared.emf import emf_line
+from functions.shared.emf import emf_line, write_line
 
 if TYPE_CHECKING:
     from functions.inference.decode import Picture
@@ -115,7 +115,7 @@ class Challenger:
         logger.warning(what, challenger=self._uri, error=repr(error))
         members = {"service": os.environ.get("POWERTOOLS_SERVICE_NAME", "local")}
         metrics = {"ChallengerFailures": 1}
-        print(emf_line(self._namespace, time.time(), [list(members)], members, metrics, {}, "Count"))  # noqa: T201 -- Lambda's log
+        write_line(emf_line(self._namespace, time.time(), [list(members)], members, metrics, {}, "Count"))
 
 
 def open_challenger(settings: Settings, timeout: float) -> Challenger | None:

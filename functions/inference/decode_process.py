@@ -21,7 +21,7 @@ from functions.inference.decode import Picture, decode
 from functions.shared.problem import PROBLEMS, UNREADABLE_IMAGE, InputError
 
 CPU_SECONDS: Final = 2  # of processor time for a picture
-WALL_SECONDS: Final = 15.0  # for a decoder that waits; long, because the machine may be busy
+WALL_SECONDS: Final = 30.0  # for an answer; long, because the machine may be busy
 _TRIES: Final = 2
 _PROBLEMS: Final = {problem.slug: problem for problem in PROBLEMS}
 _BUFFER: Final = 1 << 20  # bytes; enough for most pictures' pixels
@@ -39,13 +39,15 @@ class DecodeProcess:
 
         Raises:
             InputError: If the file cannot be scored; the detail says why.
+            OSError: The process cannot be started, or (TimeoutError) did not answer; try again.
         """
         for _ in range(_TRIES):
+            connection = self._connection or self._start()
             try:
-                return self._ask(self._connection or self._start(), data)
-            except TimeoutError:
+                return self._ask(connection, data)
+            except TimeoutError:  # the machine is busy, or was suspended: no fault of the picture
                 self.stop()
-                break
+                raise
             except (EOFError, OSError):  # the process has ended
                 if self.stop() == -signal.SIGPROF:
                     break

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from functions.shared.contract import RECORD_TIME
-from functions.shared.emf import emf_line
+from functions.shared.emf import emf_line, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,11 +26,11 @@ _UNITS = {
 
 
 class Recorder:
-    """Writes the records of one process to standard output."""
+    """Writes the records of one process to standard output. Thread-safe."""
 
     def __init__(self, namespace: str, route: str, model_version: str) -> None:
         self._namespace, self._route, self._model_version = namespace, route, model_version
-        self._cold = True
+        self._lines = itertools.count()  # unlike a flag, it has its first value for one thread only
 
     def predicted(
         self,
@@ -49,7 +50,7 @@ class Recorder:
             request_id: Id of the request or invocation.
             track: The caller's id of the person with the largest face.
             uploaded: When the picture was uploaded to the bucket; None for a picture sent to the API.
-            rescored: Whether another release has scored the same upload before.
+            rescored: Whether another release has scored the same bytes from the same source before.
         """
         count = dict(prediction.summary)
         metrics = {
@@ -108,9 +109,8 @@ class Recorder:
     def _write(
         self, request_id: str, model_version: str, record: Mapping[str, Any], metrics: dict[str, float]
     ) -> None:
-        if self._cold:
+        if next(self._lines) == 0:
             metrics["ColdStart"] = 1
-            self._cold = False
         now = time.time()
         members = {
             RECORD_TIME: datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
@@ -119,7 +119,7 @@ class Recorder:
             "model_version": model_version,
             **record,
         }
-        print(emf_line(self._namespace, now, _DIMENSIONS, members, metrics, _UNITS, "Count"))  # noqa: T201 -- Lambda's log
+        write_line(emf_line(self._namespace, now, _DIMENSIONS, members, metrics, _UNITS, "Count"))
 
 
 def to_record(prediction: Prediction, source: str | None, track: str | None = None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The results bucket: one document per upload, written conditionally.
 
-The object's metadata has the upload's version and ETag, its source and the model, so that one HEAD request shows
-whether the result is current. A repeated delivery changes nothing; if a picture was replaced, the final result is
-that of the last version.
+The object's metadata has the upload's version and ETag, its source, the model and the status, so that one HEAD
+request shows whether the result is current, and whether its people are counted. A repeated delivery changes nothing;
+if a picture was replaced, the final result is that of the last version.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ class ResultStore:
         del metadata["version"]
         return model in versions and result.metadata.items() >= metadata.items()
 
+    def has_counted(self, result: StoredResult, fetched: UploadedObject) -> bool:
+        """Return whether a result of any release has counted the people in the same bytes from the same source."""
+        scored = result.metadata.get("status", "scored") == "scored"  # older results have no status
+        return scored and self.has_same_input(result, fetched, {result.metadata.get("model", "")})
+
     def write(
         self,
         fetched: UploadedObject,
@@ -91,13 +96,14 @@ class ResultStore:
                 **content.get("times", {}),
             },
         }
+        metadata = _metadata(fetched, model_version) | {"status": content["status"]}
         try:
             self._s3.put_object(
                 Bucket=self._bucket,
                 Key=result_key(fetched.upload.key),
                 Body=json.dumps(document).encode(),
                 ContentType="application/json",
-                Metadata=_metadata(fetched, model_version),
+                Metadata=metadata,
                 **({"IfMatch": before.etag} if before else {"IfNoneMatch": "*"}),
             )
         except ClientError as error:
@@ -105,12 +111,12 @@ class ResultStore:
                 raise
             # It may be this one, if S3's first answer was lost and boto3 tried again.
             after = self.find(fetched.upload)
-            if not after or after.metadata != _metadata(fetched, model_version):
+            if not after or after.metadata != metadata:
                 raise
 
 
 def _metadata(fetched: UploadedObject, model_version: str) -> dict[str, str]:
-    """Return a result's metadata; that of a deletion has no ETag, so that the same bytes may be uploaded again."""
+    """Return what identifies the upload; a deletion has no ETag, so that the same bytes may be uploaded again."""
     metadata = {"version": fetched.upload.version or "", "model": model_version}
     if fetched.body is None:
         return metadata

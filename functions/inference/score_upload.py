@@ -75,7 +75,7 @@ class UploadScorer:
         self._s3, self._uploads, self._models, self._recorder = s3, uploads, models, recorder
         self._challenger = challenger
         self._results = ResultStore(s3, results)
-        self._scoring, self._recording = Lock(), Lock()
+        self._scoring = Lock()
         self._decoders = SimpleQueue[DecodeProcess]()
         for _ in range(decoders):
             self._decoders.put(DecodeProcess())
@@ -127,18 +127,16 @@ class UploadScorer:
             problem = problem_json(error.problem, error.detail)
             content = {"status": "rejected", **fields, "problem": problem}
             self._results.write(fetched, before, content, self._models.version)
-            with self._recording:
-                self._recorder.rejected(error.problem, request_id=request_id)
+            self._recorder.rejected(error.problem, request_id=request_id)
             return Outcome.REJECTED
         times = {name: getattr(prediction, name) for name in _TIMES}
         content = {"status": "scored", **fields, "prediction": prediction.as_json(), "times": times}
         self._results.write(fetched, before, content, prediction.model_version)
-        rescored = before is not None and before.metadata.get("etag") == fetched.upload.etag
+        rescored = before is not None and self._results.has_counted(before, fetched)
         context = {"source": fields["source"], "request_id": request_id, "uploaded": fetched.uploaded}
-        with self._recording:
-            self._recorder.predicted(prediction, rescored=rescored, **context)
-            if shadow:
-                self._recorder.shadowed(shadow, prediction, **context)
+        self._recorder.predicted(prediction, rescored=rescored, **context)
+        if shadow:
+            self._recorder.shadowed(shadow, prediction, **context)
         return Outcome.SCORED
 
     def _fetch(self, upload: Upload) -> UploadedObject:

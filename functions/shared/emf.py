@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def emf_line(
     units: Mapping[str, str],
     default_unit: str,
 ) -> str:
-    """Return a line to print.
+    """Return a line for `write_line`.
 
     Args:
         namespace: CloudWatch namespace of the metrics.
@@ -36,3 +37,11 @@ def emf_line(
     }
     about = {"Timestamp": int(timestamp * 1000), "CloudWatchMetrics": [directive]}
     return json.dumps({**members, **metrics, "_aws": about}, separators=(",", ":"))
+
+
+def write_line(line: str) -> None:
+    """Write a line to standard output, which is Lambda's log, in one call.
+
+    `print` writes the line break in a second call, before which another thread may write.
+    """
+    sys.stdout.write(line + "\n")

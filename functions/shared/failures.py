@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import time
 
-from functions.shared.emf import emf_line
+from functions.shared.emf import emf_line, write_line
 
 
 def count_failure() -> None:
-    """Print the metric `Failures`; its alarm rolls back the deployment of the running version."""
+    """Write the metric `Failures`; its alarm rolls back the deployment of the running version."""
     dimensions = {
         "service": os.environ.get("POWERTOOLS_SERVICE_NAME", "local"),
         "version": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "local"),
     }
     namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch")
     line = emf_line(namespace, time.time(), [list(dimensions)], dimensions, {"Failures": 1}, {}, "Count")
-    print(line)  # noqa: T201 -- Lambda's log
+    write_line(line)

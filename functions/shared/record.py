@@ -29,7 +29,8 @@ class Record:
         faces: The label of every face.
         body: The whole record; None for a refusal.
         shadow: Whether it is a shadow prediction.
-        rescored: Whether another release has scored the same upload before, so that its people are counted already.
+        rescored: Whether another release has scored the same bytes from the same source before, so that the people
+            are counted already.
     """
 
     key: int

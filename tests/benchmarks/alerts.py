@@ -17,7 +17,6 @@ import sys
 import time
 import uuid
 from collections import Counter, defaultdict
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +26,7 @@ import numpy as np
 from functions.alerts.alert import OPEN
 from functions.alerts.counts import BUCKET_SECONDS, Bucket, bucket_start, count_faces, count_keys
 from functions.alerts.rules import DEFAULT, Rules, parse
-from functions.alerts.store import State, Store
+from functions.alerts.store import Notification, Store
 from functions.alerts.watch import Watch
 from functions.shared.contract import LABELS, iso
 from functions.shared.record import Record
@@ -36,7 +35,7 @@ from tests.alerts import ENVIRONMENT, START, create_table, delivery, line
 from tests.system import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from functions.alerts.alert import Alert
 
@@ -63,7 +62,8 @@ class Memory(Store):
     def __init__(self) -> None:
         self._seen: set[int] = set()
         self._buckets: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
-        self._states: dict[str, State] = {}
+        self._alerts: dict[str, Alert] = {}
+        self._notifications: list[Notification] = []
 
     def count(self, source: str, records: Any, now: float) -> int:  # noqa: ARG002 -- nothing expires
         fresh = [record for record in records if record.key not in self._seen]
@@ -76,18 +76,31 @@ class Memory(Store):
         starts = range(bucket_start(first), bucket_start(last) + 1, 10)
         return [Bucket(s, self._buckets[source, s], "") for s in starts if (source, s) in self._buckets]
 
-    def state(self, source: str) -> State | None:
-        return self._states.get(source)
+    def last_alert(self, source: str) -> Alert | None:
+        return self._alerts.get(source)
 
-    def states(self) -> list[State]:
-        return list(self._states.values())
+    def last_alerts(self) -> list[Alert]:
+        return list(self._alerts.values())
 
-    def replace_alert(self, alert: Alert, before: State | None, now: float) -> bool:  # noqa: ARG002 -- no concurrency
-        self._states[alert.source] = State(alert, [], int(now))
+    def replace_alert(
+        self,
+        alert: Alert,
+        before: Alert | None,  # noqa: ARG002 -- no concurrency
+        now: float,  # noqa: ARG002 -- nothing expires
+        listeners: Iterable[str],
+    ) -> bool:
+        self._alerts[alert.source] = alert
+        self._notifications += [Notification(alert, name, 0) for name in listeners]
         return True
 
-    def mark_notified(self, alert: Alert, mark: str) -> None:
-        self._states[alert.source] = replace(self._states[alert.source], notified=[mark])
+    def notifications(self) -> list[Notification]:
+        return list(self._notifications)
+
+    def claim(self, notification: Notification, now: float) -> bool:  # noqa: ARG002 -- no concurrency
+        return True
+
+    def remove(self, notification: Notification) -> None:
+        self._notifications.remove(notification)
 
 
 def confidence(answer: str, actual: str, rng: np.random.Generator) -> float:

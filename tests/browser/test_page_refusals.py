@@ -44,6 +44,7 @@ def test_a_refused_file_is_shown_with_the_reason(page, picture, words):
     [
         (400, "malformed-body", "The service could not read the request."),
         (400, "invalid-parameter", "The service does not accept one of the settings."),
+        (403, "blocked", "A firewall refused the request."),
         (413, "too-large", "The file is too large to send."),
         (415, "unsupported-type", "Files of this type cannot be scored."),
         (422, "too-many-pixels", "The picture has too many pixels."),

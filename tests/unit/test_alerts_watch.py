@@ -274,6 +274,25 @@ def test_a_listener_is_not_notified_again_because_another_was_missed(watch, noti
     assert statuses(notified) == statuses(events) == [("gate", OPEN)]
 
 
+def test_a_listener_that_fails_gets_everything_later_in_order_and_the_other_one_at_once(watch, notified):
+    events = []
+    half = replace(watch, listeners={"people": fail, "systems": events.append})
+    with pytest.raises(WatchError):
+        half.process("gate", bad_minute(START), START + 60)
+    with pytest.raises(WatchError):
+        half.tick(START + 360)
+    with pytest.raises(WatchError):
+        half.process("gate", bad_minute(START + 1200), START + 1260)
+    assert statuses(events) == [("gate", OPEN), ("gate", OVER), ("gate", OPEN)]
+
+    for minute in (22, 23):
+        replace(half, listeners={"people": notified.append, "systems": events.append}).tick(
+            START + 60 * minute
+        )
+
+    assert notified == events
+
+
 def test_a_failure_for_one_source_does_not_stop_the_others(watch, notified):
     def notify(alert):
         if alert.source == "a":

@@ -206,9 +206,12 @@ def test_during_a_long_outage_of_the_service_everybody_has_left(run, service, ca
     ]
 
 
-def test_a_picture_that_the_service_cannot_read_is_skipped(run, service, camera):
-    small = problem("too-small", 422, "Send a larger one.")
-    service.answer = lambda _: small if len(service.asked) in {2, 3} else prediction("mask")
+@pytest.mark.parametrize(("slug", "status"), [("too-small", 422), ("blocked", 403)])
+def test_a_picture_that_the_service_cannot_read_or_a_firewall_blocks_is_skipped(
+    run, service, camera, slug, status
+):
+    refused = problem(slug, status, "Send a larger one.")
+    service.answer = lambda _: refused if len(service.asked) in {2, 3} else prediction("mask")
 
     status, events, err = run(camera(*[(i / 5, 1) for i in range(9)]))
 

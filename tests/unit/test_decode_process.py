@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from functions.inference import decode_process as module
 from functions.inference.decode import decode
 from functions.inference.decode_process import CPU_SECONDS, DecodeProcess
 from functions.shared.problem import UNREADABLE_IMAGE, UNSUPPORTED_TYPE, InputError
@@ -44,6 +45,7 @@ def test_it_refuses_as_in_this_process(process) -> None:
 def test_a_file_that_kills_the_decoder_is_refused_and_the_next_is_scored(
     fault: bytes, tries: int, faulty, monkeypatch
 ) -> None:
+    monkeypatch.setattr(module, "WALL_SECONDS", 300)  # the machine may be busy
     started = []
     start = faulty._start  # noqa: SLF001 -- counts processes
     monkeypatch.setattr(faulty, "_start", lambda: started.append(1) or start())
@@ -52,6 +54,22 @@ def test_a_file_that_kills_the_decoder_is_refused_and_the_next_is_scored(
     assert caught.value.problem == UNREADABLE_IMAGE
     assert len(started) == tries
     assert faulty.decode(encode(draw_face())).width == 160
+
+
+def test_a_wait_for_the_decoder_is_no_fault_of_the_picture(process, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "WALL_SECONDS", 0)  # less than the process takes to start
+        with pytest.raises(TimeoutError):
+            process.decode(encode(draw_face()))
+    assert process.decode(encode(draw_face())).width == 160
+
+
+def test_a_process_that_cannot_be_started_is_no_fault_of_the_picture(process, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/missing")
+        with pytest.raises(FileNotFoundError):
+            process.decode(encode(draw_face()))
+    assert process.decode(encode(draw_face())).width == 160
 
 
 def test_stopping_an_ended_process_raises_no_error() -> None:

@@ -10,7 +10,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from functions.portal.compliance import as_text
 from functions.shared import contract
-from functions.shared.problem import PROBLEMS, problem_json
+from functions.shared.problem import BLOCKED, PROBLEMS, problem_json
 from tests.system import ROOT
 
 
@@ -28,6 +28,11 @@ def test_the_gateway_s_answers_are_problems_of_the_table(document):
         assert body["status"] == response["statusCode"], name
         assert body["status"] // 100 == problem.status // 100, name
         assert len(body["detail"]) > 20, name
+
+
+def test_a_refusal_by_a_firewall_is_not_one_of_the_key(document):
+    response = document["x-amazon-apigateway-gateway-responses"]["WAF_FILTERED"]
+    assert problem_json(BLOCKED, "")["type"] in response["responseTemplates"]["application/json"]
 
 
 def test_the_template_and_the_document_have_the_same_routes(document):

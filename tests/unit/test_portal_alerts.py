@@ -28,9 +28,9 @@ def ask(portal, store):
         alert = begin(
             str(number), source, started, COUNTS, rules.default, rules.zone, precision, "https://p/"
         )
-        store.replace_alert(alert, None, START)
+        store.replace_alert(alert, None, START, ())
         if source == "gate-3":
-            store.replace_alert(end(alert, started + 600, rules.zone), store.state(source), START)
+            store.replace_alert(end(alert, started + 600, rules.zone), alert, START, ())
     alerts._dynamodb.cache_clear()  # noqa: SLF001 -- another test's client
 
     def send(**query):

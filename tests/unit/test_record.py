@@ -1,8 +1,10 @@
 """The record of a prediction, and the metrics in it."""
 
 import json
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,6 +100,16 @@ def test_a_refusal_is_counted_by_its_reason(recorder: Recorder, capsys: pytest.C
     line = written(capsys)
     assert line["rejected"] == "too-large"
     assert metrics(line) == {"Rejected": 1, "RejectedTooLarge": 1, "ColdStart": 1}
+
+
+def test_a_line_is_written_in_one_call_so_that_no_other_thread_writes_into_it(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=calls.append))
+    recorder.rejected(TOO_LARGE, request_id="r")
+    (line,) = calls
+    assert line.endswith("}\n")
 
 
 def test_only_the_first_line_of_a_process_is_a_cold_start(

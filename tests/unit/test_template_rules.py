@@ -253,7 +253,7 @@ def wrong_drift_schedule_permissions(template):
 
 def wrong_alerts_permissions(template):
     bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
-    table = ("GetItem", "PutItem", "Query", "UpdateItem")
+    table = ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
     return unneeded_or_missing(template, "AlertsRole", {
         *((f"dynamodb:{action}", "AlertsTable") for action in table),
         ("s3:GetObject", "${ModelsBucket.Arn}/models/*/manifest.json"),

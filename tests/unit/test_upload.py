@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, IncompleteReadError
 from moto import mock_aws
 
 from functions.inference import challenger as module
+from functions.inference import score_upload as upload_module
 from functions.inference.record import Recorder
 from functions.inference.score_upload import Outcome, UploadScorer
 from functions.inference.upload import Upload
@@ -455,6 +456,21 @@ def test_a_record_has_the_upload_time_and_whether_it_was_scored_before(scored, b
     came = buckets.s3.head_object(Bucket="uploads", Key="a.jpg", VersionId=upload.version)["LastModified"]
     assert datetime.fromisoformat(lines[0]["uploaded"]) == came
     assert [line.get("rescored", False) for line in lines] == [False, True, False]
+
+
+@pytest.mark.usefixtures("scored")
+def test_a_picture_whose_people_were_not_counted_for_its_source_is_not_rescored(buckets, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(upload_module, "MAX_UPLOAD_BYTES", 0)  # refuses every picture
+        make_scorer(buckets.s3, "7").score(buckets.drop("a.jpg", source="gate-1"), "r")
+    for source in ("gate-1", "gate-2"):
+        make_scorer(buckets.s3, "8").score(buckets.drop("a.jpg", source=source), "r")
+
+    _, *lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["source"], line.get("rescored", False)) for line in lines] == [
+        ("gate-1", False),
+        ("gate-2", False),
+    ]
 
 
 @pytest.mark.usefixtures("scored")

@@ -16,7 +16,7 @@ from PIL import Image
 from maskwatch import frames as frames_module
 from maskwatch import video
 from maskwatch.frames import Frame, SourceError, newest
-from maskwatch.source import frames_of
+from maskwatch.source import _folder, frames_of
 from tests.pictures import draw_face, draw_mjpeg, encode
 from tests.videos import WALL, room, write_video
 
@@ -233,6 +233,21 @@ def test_a_folder_gives_its_newest_complete_picture(tmp_path):
     old.rename(moved)
     assert colour(next(given)) == WALL
     given.close()
+
+
+def test_a_folder_that_gets_pictures_faster_than_it_is_polled_gives_the_newest_complete_one(tmp_path):
+    polls = 5
+
+    def wait(_seconds):
+        for number in (1, 2):
+            image = Image.new("RGB", (64, 48), (40 * stopped.polls, 80 * number, 0))
+            (tmp_path / f"{stopped.polls}-{number}.png").write_bytes(encode(image, "PNG"))
+        stopped.polls += 1
+        return stopped.polls > polls
+
+    stopped = SimpleNamespace(wait=wait, polls=0)
+    given = [each.to_image().getpixel((0, 0)) for each in _folder(tmp_path, 1, stopped)]
+    assert given == [(40 * poll, 160, 0) for poll in range(polls - 1)]
 
 
 def test_a_picture_in_a_folder_is_sent_unchanged_if_the_api_accepts_it(tmp_path):

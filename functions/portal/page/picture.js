@@ -85,7 +85,7 @@ async function work() {
       await score(result);
     } catch (error) {
       result.refusal = asRefusal(error);
-      if (error.status === 403) refuseWaiting(error); // the user did not enter a key, and need not be asked for each
+      if (error.kind === "forbidden") refuseWaiting(error); // the user did not enter a key, and need not be asked for each
     }
     if (!results.includes(result)) continue; // it was cleared in the meantime
     show(result);
@@ -183,11 +183,11 @@ function frame(result, words) {
 }
 
 function refused(result) {
-  const { message, advice, detail, instance, retryable, status } = result.refusal;
+  const { kind, message, advice, detail, instance, retryable } = result.refusal;
   const said = [detail, instance].filter(Boolean).join(" ");
   const box = make("div", { className: "refused" }, make("strong", {}, message), advice);
   if (said) box.append(make("details", {}, make("summary", {}, "What the service said"), said));
-  if (retryable || status === 403) {
+  if (retryable || kind === "forbidden") {
     box.append(make("button", { type: "button", className: "quiet", onclick: () => retry(result) }, "Try again"));
   }
   return box;
