@@ -42,8 +42,6 @@ def test_each_scene_has_as_many_faces_as_its_row_says(
     rows = [replace(row, times=[]) for row in TABLES["Handler, end to end, by size and faces judged"]]
     assert len(rows) == 6
     alternate(rows, tmp_path)
-    assert rows[0].p50 < rows[2].p50
-    assert rows[3].p50 < rows[5].p50
 
 
 def test_a_fresh_process_is_measured_to_its_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

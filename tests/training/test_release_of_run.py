@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,16 +20,26 @@ from training.files import CLASSIFIER_WEIGHTS as WEIGHTS
 from training.files import CONVERSION, GATE, METRICS, STATE
 from training.release import write_release
 
-
-def gated(run: Path, *, passed: bool = True) -> Path:
-    digest = hashlib.sha256(shipped(run).file).hexdigest()
-    gate = {"passed": passed, "reason": "worse: accuracy", "network_sha256": digest}
-    copy = Path(shutil.copytree(run, Path(tempfile.mkdtemp()) / "run"))  # other tests share the run
-    (copy / GATE).write_text(json.dumps(gate))
-    return copy
+Gated = Callable[..., Path]
 
 
-def test_the_release_loads_and_answers_the_same(evaluated: Path, dataset: Dataset, tmp_path: Path) -> None:
+@pytest.fixture
+def gated(tmp_path_factory: pytest.TempPathFactory) -> Gated:
+    """Return a function that copies a run, which other tests share, and adds the gate's verdict."""
+
+    def copied(run: Path, *, passed: bool = True) -> Path:
+        digest = hashlib.sha256(shipped(run).file).hexdigest()
+        gate = {"passed": passed, "reason": "worse: accuracy", "network_sha256": digest}
+        copy = Path(shutil.copytree(run, tmp_path_factory.mktemp("gated") / "run"))
+        (copy / GATE).write_text(json.dumps(gate))
+        return copy
+
+    return copied
+
+
+def test_the_release_loads_and_answers_the_same(
+    evaluated: Path, gated: Gated, dataset: Dataset, tmp_path: Path
+) -> None:
     written = write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated))
     loaded = load_release(tmp_path)
     assert loaded == written
@@ -41,7 +51,7 @@ def test_the_release_loads_and_answers_the_same(evaluated: Path, dataset: Datase
     assert before.probabilities == after.probabilities
 
 
-def test_the_manifest_has_the_origin(evaluated: Path, tmp_path: Path) -> None:
+def test_the_manifest_has_the_origin(evaluated: Path, gated: Gated, tmp_path: Path) -> None:
     manifest = write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated)).manifest
     assert manifest["labels"] == list(LABELS)
     metrics = json.loads((evaluated / METRICS).read_text())
@@ -52,7 +62,7 @@ def test_the_manifest_has_the_origin(evaluated: Path, tmp_path: Path) -> None:
     assert {"created", "git_commit"} <= manifest.keys()
 
 
-def test_a_detector_that_was_not_trained_is_kept(evaluated: Path, tmp_path: Path) -> None:
+def test_a_detector_that_was_not_trained_is_kept(evaluated: Path, gated: Gated, tmp_path: Path) -> None:
     serving = open_release("")
     written = write_release(tmp_path, "1.2.3", serving, gated(evaluated))
     assert (written.detector, written.min_detection) == (serving.detector, serving.min_detection)
@@ -60,7 +70,7 @@ def test_a_detector_that_was_not_trained_is_kept(evaluated: Path, tmp_path: Path
     assert kept == {key: value for key, value in former.items() if key != "metrics"}  # of both networks
 
 
-def test_one_changed_byte_is_refused(evaluated: Path, tmp_path: Path) -> None:
+def test_one_changed_byte_is_refused(evaluated: Path, gated: Gated, tmp_path: Path) -> None:
     write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated))
     file = tmp_path / "classifier.tflite"
     data = bytearray(file.read_bytes())
@@ -76,7 +86,9 @@ def test_a_run_without_a_verdict_is_not_released(evaluated: Path, tmp_path: Path
         write_release(tmp_path / "out", "1.2.3", open_release(""), run)
 
 
-def test_a_run_that_was_converted_after_the_verdict_is_not_released(evaluated: Path, tmp_path: Path) -> None:
+def test_a_run_that_was_converted_after_the_verdict_is_not_released(
+    evaluated: Path, gated: Gated, tmp_path: Path
+) -> None:
     run = gated(shutil.copytree(evaluated, tmp_path / "run"))
     shipped_file = run / f"{json.loads((run / CONVERSION).read_text())['shipped']}.tflite"
     shipped_file.write_bytes(shipped_file.read_bytes() + b"0")
@@ -84,7 +96,7 @@ def test_a_run_that_was_converted_after_the_verdict_is_not_released(evaluated: P
         write_release(tmp_path / "out", "1.2.3", open_release(""), run)
 
 
-def test_a_refused_run_is_released_only_with_a_reason(evaluated: Path, tmp_path: Path) -> None:
+def test_a_refused_run_is_released_only_with_a_reason(evaluated: Path, gated: Gated, tmp_path: Path) -> None:
     run = gated(shutil.copytree(evaluated, tmp_path / "run"), passed=False)
     with pytest.raises(TrainingError, match=r"the gate refused .*: worse: accuracy"):
         write_release(tmp_path / "out", "1.2.3", open_release(""), run)
@@ -93,7 +105,9 @@ def test_a_refused_run_is_released_only_with_a_reason(evaluated: Path, tmp_path:
     assert written.manifest["released_despite"] == despite
 
 
-def test_a_new_release_does_not_keep_the_previous_baseline(evaluated: Path, tmp_path: Path) -> None:
+def test_a_new_release_does_not_keep_the_previous_baseline(
+    evaluated: Path, gated: Gated, tmp_path: Path
+) -> None:
     (tmp_path / BASELINE).write_text("{}")
     write_release(tmp_path, "1.2.3", open_release(""), gated(evaluated))
     assert not (tmp_path / BASELINE).exists()

@@ -16,96 +16,108 @@ FACE = encode(draw_face())
 
 
 @pytest.fixture
-def run(service, tmp_path):
-    def command(*arguments, key="secret", **environment):
-        variables = {**os.environ, "MASKWATCH_URL": service.url, "MASKWATCH_KEY": key, **environment}
+def run(command, tmp_path, monkeypatch):
+    """Run the command in this process."""
+    monkeypatch.chdir(tmp_path)
+    return command
+
+
+@pytest.fixture
+def start(service, tmp_path):  # noqa: ARG001 -- it is asked
+    """Run the command in a process of its own."""
+
+    def run(*arguments, **environment):
         return subprocess.run(
             [sys.executable, "-m", "maskwatch.cli", *arguments],
             cwd=tmp_path,
-            env=variables | {"PYTHONPATH": os.getcwd()},  # noqa: PTH109
+            env={**os.environ, **environment, "PYTHONPATH": os.getcwd()},  # noqa: PTH109
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
         )
 
-    return command
+    return run
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "latin-1", "utf-8"])
-def test_json_is_json_in_every_locale(run, tmp_path, encoding):
+def test_json_is_json_in_every_locale(start, tmp_path, encoding):
     names = ["München.jpg", "マスク.jpg", "😷.jpg"]
     for name in names:
         (tmp_path / name).write_bytes(FACE)
-    done = run("predict", *names, "--format", "json", PYTHONIOENCODING=encoding)
+    done = start("predict", *names, "--format", "json", PYTHONIOENCODING=encoding)
     lines = done.stdout.decode(encoding).splitlines()
     assert [json.loads(line)["file"] for line in lines] == names
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_csv_is_utf_8_with_a_bom_in_every_locale(run, tmp_path, encoding):
+def test_csv_is_utf_8_with_a_bom_in_every_locale(start, tmp_path, encoding):
     (tmp_path / "München.jpg").write_bytes(FACE)
-    done = run("predict", "München.jpg", "--format", "csv", PYTHONIOENCODING=encoding)
+    done = start("predict", "München.jpg", "--format", "csv", PYTHONIOENCODING=encoding)
     assert done.stdout.startswith(b"\xef\xbb\xbffile,")
     assert "München.jpg" in done.stdout.decode()
 
 
 @pytest.mark.parametrize("key", ["secret\r", "secret\n", " secret\t"])
-def test_blanks_around_the_key_are_ignored(run, service, tmp_path, key):
+def test_blanks_around_the_key_are_ignored(run, service, tmp_path, monkeypatch, key):
+    monkeypatch.setenv("MASKWATCH_KEY", key)
     (tmp_path / "a.jpg").write_bytes(FACE)
-    assert run("predict", "a.jpg", key=key).returncode == 0
+    status, _, _ = run("predict", "a.jpg")
+    assert status == 0
     assert service.asked[0].headers["x-api-key"] == "secret"
 
 
 @pytest.mark.parametrize("key", ["\u2019secret", "sec\nret", "sec ret", "geheim\x07"])
-def test_an_invalid_key_gives_one_line_without_the_key(run, service, tmp_path, key):
+def test_an_invalid_key_gives_one_line_without_the_key(run, service, tmp_path, monkeypatch, key):
+    monkeypatch.setenv("MASKWATCH_KEY", key)
     (tmp_path / "a.jpg").write_bytes(FACE)
-    done = run("predict", "a.jpg", key=key)
-    assert done.returncode == 1
-    (line,) = done.stderr.decode().splitlines()
+    status, _, err = run("predict", "a.jpg")
+    assert status == 1
+    (line,) = err.splitlines()
     assert "API key" in line
     assert "ret" not in line.replace("characters", "")
     assert not service.asked
 
 
-def test_control_characters_are_escaped_in_the_table(run, tmp_path):
+def test_control_characters_are_escaped_in_the_table(start, tmp_path):
     (tmp_path / "a\nb\t\x1b[31m.jpg").write_bytes(FACE)
-    out = run("predict", ".").stdout.decode()
+    out = start("predict", ".").stdout.decode()
     assert "a\\nb\\t\\x1b[31m.jpg  mask" in out
     assert len(out.splitlines()) == 2
 
 
-def test_files_that_are_left_out_are_counted(run, tmp_path):
+def test_files_that_are_left_out_are_counted(start, tmp_path):
     for name in ("a.jpg", "b.jfif", "c.JPE", "photo.heic", "notes.txt", ".hidden"):
         (tmp_path / name).write_bytes(FACE)
-    done = run("predict", ".")
+    done = start("predict", ".")
     assert done.stderr.decode().strip().endswith("*.webp: 2")
     assert "3 pictures" in done.stdout.decode()
 
 
-def test_empty_standard_input_is_reported(run, service):
-    done = run("predict", "-")
+def test_empty_standard_input_is_reported(start, service):
+    done = start("predict", "-")
     assert "refused: nothing came on standard input" in done.stdout.decode()
     assert not service.asked
 
 
 def test_an_empty_file_is_reported(run, tmp_path):
     (tmp_path / "a.jpg").touch()
-    assert "refused: the file is empty" in run("predict", "a.jpg").stdout.decode()
+    _, out, _ = run("predict", "a.jpg")
+    assert "refused: the file is empty" in out
 
 
-def test_an_undecodable_argument_gives_one_line(run, service, tmp_path):
+def test_an_undecodable_argument_gives_one_line(start, service, tmp_path):
     (tmp_path / "a.jpg").write_bytes(FACE)
-    done = run("predict", "a.jpg", "--source", b"S\xfcd", PYTHONUTF8="1")
+    done = start("predict", "a.jpg", "--source", b"S\xfcd", PYTHONUTF8="1")
     assert done.returncode == 2
     assert b"not in the encoding of this terminal" in done.stderr
     assert b"Traceback" not in done.stderr
     assert not service.asked
 
 
-def test_a_file_with_an_undecodable_name_is_scored_and_printed(run, tmp_path):
+def test_a_file_with_an_undecodable_name_is_scored_and_printed(start, tmp_path):
     (tmp_path / os.fsdecode(b"S\xfcd.jpg")).write_bytes(FACE)
     for form in ("json", "table", "csv"):
-        done = run("predict", ".", "--format", form, PYTHONUTF8="1")
+        done = start("predict", ".", "--format", form, PYTHONUTF8="1")
         assert done.returncode == 0
         assert b"S\\udcfcd.jpg" in done.stdout
 
@@ -114,9 +126,9 @@ def test_a_broken_link_is_reported(run, tmp_path):
     (tmp_path / "a.jpg").write_bytes(FACE)
     (tmp_path / "gone.jpg").symlink_to("nothing")
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
-    done = run("predict", ".")
-    assert done.stdout.decode().count("refused:") == 2
-    assert "3 pictures: 1 mask, 2 refused" in done.stdout.decode()
+    _, out, _ = run("predict", ".")
+    assert out.count("refused:") == 2
+    assert "3 pictures: 1 mask, 2 refused" in out
 
 
 def test_linked_folders_are_searched_once(run, service, tmp_path):
@@ -126,12 +138,12 @@ def test_linked_folders_are_searched_once(run, service, tmp_path):
     (tmp_path / "photos" / "linked").symlink_to("../elsewhere")
     (tmp_path / "photos" / "twice").symlink_to("../elsewhere/deep")
     (tmp_path / "elsewhere" / "back").symlink_to("../photos")
-    done = run("predict", "photos", "--format", "json")
-    files = [json.loads(line)["file"] for line in done.stdout.decode().splitlines()]
+    _, out, err = run("predict", "photos", "--format", "json")
+    files = [json.loads(line)["file"] for line in out.splitlines()]
     assert files == ["photos/a.jpg", "photos/linked/b.jpg", "photos/linked/deep/c.jpg"]
     assert len(service.asked) == 3
-    assert b"left out" in done.stderr
-    assert done.stderr.strip().endswith(b": 1")
+    assert "left out" in err
+    assert err.strip().endswith(": 1")
 
 
 def test_a_folder_is_searched_by_its_own_path_and_a_link_to_a_hidden_one_is_not(run, tmp_path):
@@ -141,19 +153,19 @@ def test_a_folder_is_searched_by_its_own_path_and_a_link_to_a_hidden_one_is_not(
     (tmp_path / "p" / "a").mkdir()
     (tmp_path / "p" / "a" / "link").symlink_to("../b/z")
     (tmp_path / "p" / "shown").symlink_to(".hidden")
-    done = run("predict", "p", "--format", "json")
-    assert [json.loads(line)["file"] for line in done.stdout.decode().splitlines()] == ["p/b/z/1.jpg"]
+    _, out, _ = run("predict", "p", "--format", "json")
+    assert [json.loads(line)["file"] for line in out.splitlines()] == ["p/b/z/1.jpg"]
 
 
 @pytest.mark.parametrize("name", [f"{'x' * 300}.jpg", "a.jpg/b.jpg", "loop.jpg"])
-@pytest.mark.parametrize("command", ["predict", "watch"])
-def test_a_name_that_cannot_be_reached_gives_one_line(run, service, tmp_path, command, name):
+@pytest.mark.parametrize("subcommand", ["predict", "watch"])
+def test_a_name_that_cannot_be_reached_gives_one_line(run, service, tmp_path, subcommand, name):
     (tmp_path / "a.jpg").write_bytes(FACE)
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
-    done = run(command, name)
-    assert done.returncode == 2
-    assert f"{name} cannot be read: " in done.stderr.decode().splitlines()[-1]
-    assert b"Traceback" not in done.stderr
+    status, _, err = run(subcommand, name)
+    assert status == 2
+    assert f"{name} cannot be read: " in err.splitlines()[-1]
+    assert "Traceback" not in err
     assert not service.asked
 
 
@@ -188,10 +200,10 @@ def test_a_full_disk_gives_one_line(service, tmp_path, arguments):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="everything may be read by root")
-def test_an_unreadable_folder_is_reported(run, tmp_path):
+def test_an_unreadable_folder_is_reported(start, tmp_path):
     (tmp_path / "a.jpg").write_bytes(FACE)
     (tmp_path / "closed").mkdir(mode=0)
-    done = run("predict", ".")
+    done = start("predict", ".")
     assert "closed  refused: " in done.stdout.decode()
 
 
@@ -209,10 +221,9 @@ def test_an_unreadable_folder_is_reported(run, tmp_path):
 def test_an_answer_of_another_server_gives_one_line(run, service, tmp_path, content, arguments):
     (tmp_path / "a.jpg").write_bytes(FACE)
     service.answer = lambda _: content
-    done = run(*arguments)
-    assert done.stdout == b""
-    assert done.returncode == 1
-    (line,) = done.stderr.decode().splitlines()
+    status, out, err = run(*arguments)
+    assert (status, out) == (1, "")
+    (line,) = err.splitlines()
     assert "answered" in line
     assert "Traceback" not in line
 
@@ -221,6 +232,6 @@ def test_an_answer_of_another_server_gives_one_line(run, service, tmp_path, cont
 def test_a_refusal_that_is_no_problem_document_gives_one_line(run, service, tmp_path, document):
     (tmp_path / "a.jpg").write_bytes(FACE)
     service.answer = lambda _: (407, document)
-    done = run("predict", "a.jpg")
-    assert b"Traceback" not in done.stderr
-    assert b"answered 407" in done.stdout + done.stderr
+    _, out, err = run("predict", "a.jpg")
+    assert "Traceback" not in err
+    assert "answered 407" in out + err

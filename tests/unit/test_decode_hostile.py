@@ -1,4 +1,4 @@
-"""Files made to keep a processor busy, to fill the memory or the log: each costs at most two seconds and 250 MB."""
+"""Files made to keep a processor busy, to fill the memory or the log: each costs seconds and 250 MB at most."""
 
 import resource
 import struct
@@ -29,13 +29,13 @@ from tests.forged import (
 from tests.pictures import chunk, draw_face, encode
 from tests.system import ROOT
 
-SECONDS = 2.0  # of a processor
+SECONDS = 4.0  # of a processor; two on an idle machine, as tests/benchmarks/hostile.py measures
 JPEG = encode(draw_face())
 PNG = encode(draw_face(), "PNG")
 
 
 def outcome(data: bytes) -> str:
-    """The slug of the refusal, or `scored`; within the promised time, whichever it is."""
+    """The slug of the refusal, or `scored`; in affordable time, whichever it is."""
     started = time.process_time()
     try:
         decode(data)

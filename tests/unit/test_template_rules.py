@@ -38,7 +38,7 @@ def source():
 
 @pytest.fixture(scope="module")
 def transformed():
-    return transformed_template(ROOT / "template.yaml", {})
+    return json.loads(json.dumps(transformed_template(ROOT / "template.yaml", {})))  # each alias a copy
 
 
 def of_type(template, name):
@@ -992,25 +992,25 @@ def gateway_responses_without_problem_document(template):
 
 
 def drop(*path):
-    """Return a change to a template that deletes the element at `path`."""
+    """Return `path`, and a change to a template that deletes the element there."""
 
     def change(template):
         for key in path[:-1]:
             template = template[key]
         del template[path[-1]]
 
-    return change
+    return path, change
 
 
 def put(value, *path):
-    """Return a change to a template that sets the element at `path`."""
+    """Return `path`, and a change to a template that sets the element there."""
 
     def change(template):
         for key in path[:-1]:
             template = template[key]
         template[path[-1]] = value
 
-    return change
+    return path, change
 
 
 BUCKET = ("Resources", "ModelsBucket")
@@ -1258,10 +1258,12 @@ def test_there_are_no(check, transformed):
 
 
 @pytest.mark.parametrize(
-    ("check", "change"), RULES, ids=[f"{check.__name__}-{n}" for n, (check, _) in enumerate(RULES)]
+    ("check", "violation"), RULES, ids=[f"{check.__name__}-{n}" for n, (check, _) in enumerate(RULES)]
 )
-def test_a_violation_is_found(check, change, source):
-    broken = copy.deepcopy(source)
+def test_a_violation_is_found(check, violation, source, transformed):
+    (part, name, *_), change = violation
+    passed_through = part == "Resources" and "::Serverless::" not in source[part][name]["Type"]
+    broken = copy.deepcopy(transformed if passed_through else source)  # to transform takes long
     change(broken)
 
-    assert check(transform(broken, {})) != []
+    assert check(broken if passed_through else transform(broken, {})) != []

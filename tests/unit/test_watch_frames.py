@@ -148,11 +148,11 @@ def test_a_camera_over_http_gives_the_current_frame(camera):
     given = frames_of(camera.url, 5, None, Event())
     assert colour(next(given)) == pytest.approx(WALL, abs=6)
 
+    time.sleep(1)  # of an answer that is slow, in which some ten come
     camera.picture = encode(Image.new("RGB", (320, 240), RED))
-    time.sleep(1)
 
-    next(given)  # may have been taken before
-    assert colour(next(given)) == pytest.approx(RED, abs=12)
+    past = takewhile(lambda frame: colour(frame) != pytest.approx(RED, abs=12), islice(given, 50))
+    assert len(list(past)) < 5  # taken before, on their way
     given.close()
 
 
