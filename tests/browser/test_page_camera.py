@@ -109,7 +109,8 @@ def test_no_second_frame_is_sent_before_the_first_is_answered(page):
     page.route("**/predict*", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright takes no builtin
     start(page)
     for sent in range(1, 4):
-        page.wait_for_timeout(500)
+        until(page, lambda sent=sent: len(held) >= sent)
+        page.wait_for_timeout(300)  # in which another would come
         assert len(held) == sent
         held[-1].fulfill(json=prediction(face()))
 
@@ -133,14 +134,13 @@ def test_a_flickering_answer_shows_a_steady_label(page):
         }"""
     )
     start(page)
-    page.wait_for_timeout(4000)
-    assert len(asked) > 15
+    until(page, lambda: len(asked) > 15)
     assert set(page.evaluate("() => window.seen.filter(Boolean)")) == {"✓1 Mask"}
 
     setting(page, "Smoothing", 0)
     setting(page, "Lead", 0)
-    page.wait_for_timeout(2000)
-    assert "✕1 No mask" in page.evaluate("() => window.seen")  # it was this that kept it steady
+    # It was this that kept it steady.
+    until(page, lambda: "✕1 No mask" in page.evaluate("() => window.seen"))
 
 
 def test_settings_can_be_reset(page):
