@@ -1,19 +1,22 @@
 """The local stack of `make run`, on free ports."""
 
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from unittest.mock import patch
 
 import boto3
 import requests
 
+from infra.ops.__main__ import main
 from infra.ops.stack import stack_outputs
 
 ROOT = Path(__file__).parents[1]
@@ -51,17 +54,23 @@ class System:
         return stack_outputs("maskwatch", self.client("cloudformation"))
 
     def operate(self, command, *arguments):
-        """Run an operator's command on it, as make does."""
+        """Run an operator's command on it, and return what its process would; not for threads."""
         environment = own_environment() | CREDENTIALS | {"AWS_ENDPOINT_URL": self.moto}
-        return subprocess.run(
-            [sys.executable, "-m", "infra.ops", command, *arguments],
-            cwd=ROOT,
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        stdout, stderr, status = io.StringIO(), io.StringIO(), 0
+        with (
+            patch.dict(os.environ, environment, clear=True),
+            patch.object(boto3, "DEFAULT_SESSION", None),
+            redirect_stdout(stdout),
+            redirect_stderr(stderr),
+        ):
+            try:
+                main([command, *arguments])
+            except SystemExit as ended:
+                status = ended.code
+                if isinstance(status, str):
+                    print(status, file=stderr)
+                    status = 1
+        return subprocess.CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())
 
 
 def own_environment():

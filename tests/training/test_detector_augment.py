@@ -36,14 +36,19 @@ def drawn(
     return compose(material, SIZE, 0.0, np.random.default_rng(seed))
 
 
+@pytest.fixture(scope="module")
+def pictures() -> list[tuple[np.ndarray, Faces]]:
+    """The pictures of 200 seeds."""
+    return [drawn(seed) for seed in range(200)]
+
+
 def bluish(pixels: np.ndarray) -> np.ndarray:
     red, blue = pixels[..., 0].astype(int), pixels[..., 2].astype(int)
     return blue > red + 20
 
 
-def test_a_picture_is_square_and_contains_its_boxes() -> None:
-    for seed in range(60):
-        pixels, faces = drawn(seed)
+def test_a_picture_is_square_and_contains_its_boxes(pictures: list[tuple[np.ndarray, Faces]]) -> None:
+    for pixels, faces in pictures:
         assert (pixels.shape, pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
         assert faces.boxes.shape == (len(faces.sought), 4)
         assert (faces.boxes >= -0.01).all()
@@ -52,20 +57,18 @@ def test_a_picture_is_square_and_contains_its_boxes() -> None:
         assert (sides >= SMALLEST).all()
 
 
-def test_boxes_contain_the_faces() -> None:
+def test_boxes_contain_the_faces(pictures: list[tuple[np.ndarray, Faces]]) -> None:
     shares = []
-    for seed in range(200):
-        pixels, faces = drawn(seed)
+    for pixels, faces in pictures:
         for left, top, right, bottom in faces.boxes[faces.sought].round().astype(int):
             shares.append(bluish(pixels[top:bottom, left:right]).mean())
     assert len(shares) > 150
     assert np.median(shares) > 0.9  # strong changes of colour hide the odd one
 
 
-def test_every_face_has_a_box() -> None:
+def test_every_face_has_a_box(pictures: list[tuple[np.ndarray, Faces]]) -> None:
     outside = []
-    for seed in range(200):
-        pixels, faces = drawn(seed)
+    for pixels, faces in pictures:
         rest = bluish(pixels)
         for left, top, right, bottom in faces.boxes:
             rest[max(int(top) - 4, 0) : int(bottom) + 5, max(int(left) - 4, 0) : int(right) + 5] = False
@@ -73,16 +76,16 @@ def test_every_face_has_a_box() -> None:
     assert np.median(outside) < 0.01
 
 
-def test_faces_have_every_size() -> None:
-    heights = np.concatenate([drawn(seed)[1].boxes[:, 3] - drawn(seed)[1].boxes[:, 1] for seed in range(150)])
+def test_faces_have_every_size(pictures: list[tuple[np.ndarray, Faces]]) -> None:
+    heights = np.concatenate([faces.boxes[:, 3] - faces.boxes[:, 1] for _, faces in pictures])
     assert np.percentile(heights, 10) < 30
     assert np.percentile(heights, 90) > 90
 
 
-def test_pasted_faces_have_boxes_and_cover_no_other_face() -> None:
+def test_pasted_faces_have_boxes_and_cover_no_other_face(pictures: list[tuple[np.ndarray, Faces]]) -> None:
     face = np.full((50, 40, 3), BLUE, np.uint8)
     more = sum(len(drawn(seed, (face,))[1].boxes) for seed in range(100))
-    assert more > sum(len(drawn(seed)[1].boxes) for seed in range(100)) + 20
+    assert more > sum(len(faces.boxes) for _, faces in pictures[:100]) + 20
 
 
 def test_portraits_fill_the_picture_with_one_face() -> None:
@@ -111,10 +114,10 @@ def test_places_that_look_like_faces_are_included_without_a_box() -> None:
     assert shown(lookalike) > shown(replace(lookalike, not_faces=plain.not_faces)) + 0.05
 
 
-def test_some_pictures_have_no_face_at_all() -> None:
-    empty = [seed for seed in range(200) if not len(drawn(seed)[1].boxes)]
-    assert 0 < len(empty) < 0.4 * 200
-    assert np.median([bluish(drawn(seed)[0]).mean() for seed in empty]) < 0.01
+def test_some_pictures_have_no_face_at_all(pictures: list[tuple[np.ndarray, Faces]]) -> None:
+    empty = [pixels for pixels, faces in pictures if not len(faces.boxes)]
+    assert 0 < len(empty) < 0.4 * len(pictures)
+    assert np.median([bluish(pixels).mean() for pixels in empty]) < 0.01
 
 
 def test_the_same_seed_gives_the_same_picture() -> None:

@@ -15,6 +15,12 @@ from training.metrics import calibration_error, macro_f1
 TRUTH = np.repeat([0, 1, 2], [500, 400, 100])
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    """Most verdicts here are clear."""
+    monkeypatch.setattr(gate, "DRAWS", 2_000)
+
+
 def result(truth, accuracy, seed, confidence=None):
     """Return the probabilities of a model with an accuracy, which is also its confidence unless given."""
     rng = np.random.default_rng(seed)
@@ -118,7 +124,8 @@ def test_figures_equal_those_of_the_metrics():
         )
 
 
-def test_the_interval_equals_a_bootstrap_over_pictures():
+def test_the_interval_equals_a_bootstrap_over_pictures(monkeypatch):
+    monkeypatch.setattr(gate, "DRAWS", 20_000)
     candidate, serving = result(TRUTH, 0.85, seed=2), result(TRUTH, 0.9, seed=1)
     one = compare([group("", TRUTH, candidate, serving)])[0]
     gain = (candidate.argmax(axis=1) == TRUTH).astype(float) - (serving.argmax(axis=1) == TRUTH)
