@@ -23,7 +23,6 @@ LONG_GROUPS = (
     "emulator",
     "test_dvc",
     "test_shipped_detector",
-    "test_release_commands",
     "test_kills",
     "test_run",
     "test_shipped_accuracy",

@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import boto3
+import pytest
 import requests
 
 from infra.ops.__main__ import main
@@ -97,9 +98,38 @@ def running(*arguments):
                 printed += line
             url = re.search(r"runs at (\S+)/ ", printed)[1]
             moto = re.search(r"AWS services are at (\S+) ", printed)[1]
-            yield System(url, moto, printed, process)
+            started = System(url, moto, printed, process)
+            yield started
+            if process.poll() is None:  # no test stopped it with another signal
+                assert stop(started, signal.SIGTERM) == 0
         finally:
             process.send_signal(signal.SIGTERM)
+
+
+def stop(system, number):
+    """Send a signal, check that no process is left and the port is closed, and return the exit status."""
+    children = processes_of(system.process)
+    assert len(children) >= 3, children
+    system.process.send_signal(number)
+    status = system.process.wait(timeout=60)
+    eventually(lambda: not any(children.get(pid) == command for pid, _, command in processes()))
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{system.url}/health", timeout=5)
+    return status
+
+
+def processes_of(parent):
+    """Return the commands of a process's children by their ids."""
+    return {pid: command for pid, parent_id, command in processes() if parent_id == parent.pid}
+
+
+def processes():
+    """Return process id, parent's id and command of every process that is not a zombie."""
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], check=True, capture_output=True, text=True
+    )
+    rows = [line.split(None, 3) for line in listing.stdout.splitlines()]
+    return [(int(row[0]), int(row[1]), row[3]) for row in rows if not row[2].startswith("Z")]
 
 
 def eventually(look, seconds=60):

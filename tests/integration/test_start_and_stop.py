@@ -6,35 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import requests
 
-from tests.system import ROOT, running
-
-
-def processes():
-    """Return process id, parent's id and command of every process that is not a zombie."""
-    listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], check=True, capture_output=True, text=True
-    )
-    rows = [line.split(None, 3) for line in listing.stdout.splitlines()]
-    return [(int(row[0]), int(row[1]), row[3]) for row in rows if not row[2].startswith("Z")]
-
-
-def processes_of(parent):
-    return {pid: command for pid, parent_id, command in processes() if parent_id == parent.pid}
-
-
-def eventually_gone(children):
-    for _ in range(100):
-        left = [pid for pid, _, command in processes() if children.get(pid) == command]
-        if not left:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"still there: {left}")
+from tests.system import ROOT, processes_of, running, stop
 
 
 def test_the_printed_curl_line_works_as_pasted(system):
@@ -54,9 +30,10 @@ def test_it_prints_urls_and_buckets(system):
 
 @pytest.fixture(scope="module")
 def other():
-    """A second system."""
+    """A second system, which an interrupt ends; SIGTERM ends the first, and SIGKILL that of the rehearsal."""
     with running() as started:
         yield started
+        assert stop(started, signal.SIGINT) == 0
 
 
 def test_two_run_side_by_side(system, other, picture):
@@ -65,31 +42,6 @@ def test_two_run_side_by_side(system, other, picture):
     other.client("s3").create_bucket(Bucket="only-in-the-other")
     names = {bucket["Name"] for bucket in system.client("s3").list_buckets()["Buckets"]}
     assert "only-in-the-other" not in names
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_stops_all_processes(number, picture):
-    with running() as started:
-        started.predict(picture, "image/jpeg")
-        children = processes_of(started.process)
-        assert len(children) >= 3, children
-
-        started.process.send_signal(number)
-
-        assert started.process.wait(timeout=30) == 0
-        eventually_gone(children)
-        with pytest.raises(requests.ConnectionError):
-            requests.get(f"{started.url}/health", timeout=5)
-
-
-def test_a_kill_leaves_no_process_behind():
-    with running() as started:
-        children = processes_of(started.process)
-        assert len(children) >= 3, children
-        started.process.kill()
-        started.process.wait()
-
-    eventually_gone(children)
 
 
 def test_a_function_whose_process_dies_gets_a_new_one(other, picture):

@@ -33,13 +33,15 @@ def rehearse(system: System, folder: Path) -> Report:
     """Run all steps, and return the report."""
     variables = {
         "AWS_ENDPOINT_URL": system.moto,
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",  # unavailable: no step reads runs, and a store takes seconds
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     }
     with patch.dict(os.environ, CREDENTIALS | variables):
         environment, report = set_up(system, folder), Report()
         _traffic(environment, report)
         _drift(environment, report)
         _collection(environment, report)
+        refused_training(environment, report)
         address = _retraining(environment, report)
         environment.register_release("candidate", address)
         _trial(environment, report)
@@ -158,8 +160,7 @@ def _collection(environment: Environment, report: Report) -> None:
     )
 
 
-def _retraining(environment: Environment, report: Report) -> str:
-    """Train twice, and return the address of the release that passes the gate."""
+def refused_training(environment: Environment, report: Report) -> None:
     data, folder = environment.folder / PICTURES, environment.folder
     verdict = retrain_too_little(data, folder / "too-little", folder / "refused", "refused")
     report.add(
@@ -168,6 +169,11 @@ def _retraining(environment: Environment, report: Report) -> str:
         reason=verdict["reason"],
         release=(folder / "refused").exists(),
     )
+
+
+def _retraining(environment: Environment, report: Report) -> str:
+    """Train, and return the address of the release that passes the gate."""
+    data, folder = environment.folder / PICTURES, environment.folder
     verdict = retrain(data, folder / "run", FINE_TUNING, folder / "release", "candidate", start=RELEASED)
     overall = verdict["comparisons"][0]
     report.add(
@@ -198,6 +204,7 @@ def _trial(environment: Environment, report: Report) -> None:
         correct=_correct_answers(environment),
         shadows=len(shadows),
         agreeing=sum(record["label"] == record["live"]["label"] for record in shadows),
+        health=environment.health()["challenger"],
     )
 
     output = environment.operate("challenge", "50", "--release", "candidate")
@@ -222,7 +229,7 @@ def _approval(environment: Environment, report: Report, address: str) -> None:
         answered_by=dict(Counter(environment.answers().values())),
         correct=_correct_answers(environment),
         model_uri=environment.parameters()["ModelUri"] == address,
-        challenger=environment.parameters()["ChallengerUri"] or "none",
+        challenger=environment.health().get("challenger", "none"),
         notifications=environment.notifications(),
     )
 
@@ -264,6 +271,13 @@ def _rollback(environment: Environment, report: Report) -> None:
     output = environment.operate("rollback")
     report.add(
         "An operator rolls back to the previous release",
+        command=output,
+        answered_by=dict(Counter(environment.answers().values())),
+    )
+
+    output = environment.operate("promote", "candidate")
+    report.add(
+        "An operator promotes the candidate again",
         command=output,
         answered_by=dict(Counter(environment.answers().values())),
     )

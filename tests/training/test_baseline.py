@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,16 +45,22 @@ def without_baseline(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(many: Path) -> list[dict]:
-    """The records of serving for all validation pictures."""
-    models = load_models(open_release(""), threads=1)
-    return [record_of(path.read_bytes(), models) for path in pictures(many, "val")]
+def served() -> list[dict]:
+    """The records that serving would write for the pictures in `written`."""
+    return []
 
 
 @pytest.fixture(scope="module")
-def written(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(many: Path, served: list[dict], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The baseline in such a copy, of all validation pictures."""
-    return write_baseline(many, without_baseline(tmp_path_factory.mktemp("written") / "release"))
+
+    def recorded(*given: Any) -> dict | None:
+        served.append(record_of(*given))
+        return served[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(baseline, "record_of", recorded)
+        return write_baseline(many, without_baseline(tmp_path_factory.mktemp("written") / "release"))
 
 
 def test_a_release_gets_a_baseline_with_its_checksum_in_the_manifest(

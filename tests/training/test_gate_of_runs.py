@@ -65,6 +65,7 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """The verdicts here are clear; tests/training/test_gate.py tests the statistics."""
     monkeypatch.setattr(gate, "DRAWS", 2_000)
     monkeypatch.setattr(gate, "CALIBRATION_DRAWS", 100)
+    monkeypatch.setattr(gate, "TIMED", 40)
 
 
 def command(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

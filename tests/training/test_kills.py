@@ -66,7 +66,9 @@ def test_kills_change_nothing(
     whole = time.monotonic() - started
     expected = history(tmp_path / "whole")
     assert len(expected) == EPOCHS
-    rng = np.random.default_rng()
+    seed = np.random.SeedSequence().entropy
+    print("seed of the kills:", seed)  # noqa: T201 -- shown with a failure, to repeat it
+    rng = np.random.default_rng(seed)
     killed = finished = 0
     while killed < KILLS or history(tmp_path / f"{finished}"):
         out = tmp_path / f"{finished}"
