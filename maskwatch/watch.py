@@ -132,7 +132,10 @@ class _Watcher:
             with self._waiting():
                 answer = self._client.predict(file, source=self._name or None, track=track)
         except ApiError as refusal:
-            if refusal.status == HTTPStatus.UNPROCESSABLE_ENTITY or refusal.kind == "blocked":
+            # A firewall that blocks the first frame blocks the address, and so all of them.
+            if refusal.status == HTTPStatus.UNPROCESSABLE_ENTITY or (
+                refusal.kind == "blocked" and self._first
+            ):
                 self._warn_once(refusal)
                 return {}
             self._wait_out(refusal)

@@ -219,6 +219,15 @@ def test_a_picture_that_the_service_cannot_read_or_a_firewall_blocks_is_skipped(
     assert err.count("Send a larger one.") == 1
 
 
+def test_a_firewall_that_blocks_the_first_frame_ends_the_command(run, service, camera):
+    service.answer = lambda _: problem("blocked", 403, "Ask the operator.")
+
+    status, events, err = run(camera(*[(i / 5, 1) for i in range(9)]))
+
+    assert (status, events, len(service.asked)) == (1, [], 1)
+    assert "Ask the operator." in err
+
+
 def test_people_in_a_video_stay_during_any_outage_of_the_service(run, service, ten_seconds, monkeypatch):
     monkeypatch.setattr(watch_module.time, "sleep", lambda _: None)
     throttled = (*problem("throttled", 429, "The quota is used up."), ("retry-after", "3600"))
