@@ -1,7 +1,7 @@
 """The results bucket: one document per upload, written conditionally.
 
-The object's metadata has the upload's version and ETag, its source, the model and the status, so that one HEAD
-request shows whether the result is current, and whether its people are counted. A repeated delivery changes nothing;
+The object's metadata has the upload's version and ETag, its source, the model and whether the people are counted, so
+that one HEAD request shows that, and whether the result is current. A repeated delivery changes nothing;
 if a picture was replaced, the final result is that of the last version.
 """
 
@@ -70,9 +70,9 @@ class ResultStore:
         return model in versions and result.metadata.items() >= metadata.items()
 
     def has_counted(self, result: StoredResult, fetched: UploadedObject) -> bool:
-        """Return whether a result of any release has counted the people in the same bytes from the same source."""
-        scored = result.metadata.get("status", "scored") == "scored"  # older results have no status
-        return scored and self.has_same_input(result, fetched, {result.metadata.get("model", "")})
+        """Return whether this result or one before it counted the people in the same bytes from the same source."""
+        counted = result.metadata.get("counted", "yes") == "yes"  # older results do not say
+        return counted and self.has_same_input(result, fetched, {result.metadata.get("model", "")})
 
     def write(
         self,
@@ -96,7 +96,8 @@ class ResultStore:
                 **content.get("times", {}),
             },
         }
-        metadata = _metadata(fetched, model_version) | {"status": content["status"]}
+        counted = content["status"] == "scored" or (before is not None and self.has_counted(before, fetched))
+        metadata = _metadata(fetched, model_version) | {"counted": "yes" if counted else "no"}
         try:
             self._s3.put_object(
                 Bucket=self._bucket,

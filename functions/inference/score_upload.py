@@ -86,6 +86,7 @@ class UploadScorer:
         Raises:
             ClientError: S3 refused the request, or another result was written meanwhile; try again.
             BotoCoreError: S3 was not reached, or a body broke off; try again.
+            OSError: The decoder could not be started, or did not answer; try again.
             ValueError: There can be no result: the bucket is another one, or the key is too long or internal.
         """
         if upload.key.endswith("/"):  # a folder, as S3's console creates it

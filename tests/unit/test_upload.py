@@ -474,6 +474,19 @@ def test_a_picture_whose_people_were_not_counted_for_its_source_is_not_rescored(
 
 
 @pytest.mark.usefixtures("scored")
+def test_a_picture_that_a_release_refuses_in_between_is_counted_once(buckets, capsys, monkeypatch):
+    upload = buckets.drop("a.jpg", source="gate-1")
+    make_scorer(buckets.s3, "7").score(upload, "r")
+    with monkeypatch.context() as patch:
+        patch.setattr(upload_module, "MAX_UPLOAD_BYTES", 0)  # refuses every picture
+        make_scorer(buckets.s3, "8").score(upload, "r")
+    make_scorer(buckets.s3, "9").score(upload, "r")
+
+    first, _, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (first.get("rescored", False), last.get("rescored", False)) == (False, True)
+
+
+@pytest.mark.usefixtures("scored")
 def test_a_challenger_writes_the_results_of_its_sources_once(buckets, capsys):
     scorer = challenged(buckets.s3, Challenger("gate-2", "c.jpg"))
     uploads = [
