@@ -165,9 +165,9 @@ class Store:
             "alert_status": {"S": alert.status},
             "document": document,
         }
-        expires = {"N": str(int(now) + 2 * BUCKET_TTL)}
+        expires = {}
         if alert.status == OVER:  # kept until no old record can arrive any more
-            state["expires"] = expires
+            expires = {"expires": {"N": str(int(now) + 2 * BUCKET_TTL)}}
         listed = {
             **_key(ALERTS_PARTITION, alert_sort_key(alert.started, alert.id)),
             "document": document,
@@ -179,11 +179,11 @@ class Store:
                 "document": document,
                 "listener": {"S": name},
                 "claimed": {"N": "0"},
-                "expires": expires,
+                **expires,
             }
             for name in listeners
         ]
-        puts: list[dict[str, Any]] = [{"Item": state, **expected}]
+        puts: list[dict[str, Any]] = [{"Item": state | expires, **expected}]
         puts += [{"Item": item} for item in (listed, *notifications)]
         try:
             self._client.transact_write_items(
