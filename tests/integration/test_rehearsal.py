@@ -13,16 +13,17 @@ from training.classifier import evaluate, gate
 
 EVERYBODY = len(CAMERAS)
 STEPS = (
-    *("traffic", "past", "drift", "alarm", "collected", "passed", "shadow", "challenge"),
+    *("traffic", "past", "drift", "alarm", "collected", "refused", "passed", "shadow", "challenge"),
     *("approved", "altered", "failing", "rolled_back", "promoted"),
 )
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """The report without the refused training, which tests/training/test_gate_of_runs.py tests."""
+    """The report; tests/training/test_gate_of_runs.py has the training that is refused here."""
     with running(*OPTIONS) as system, pytest.MonkeyPatch.context() as quick:
-        quick.setattr(steps, "refused_training", lambda *_: None)
+        refusal = {"passed": False, "reason": "worse than what serves: accuracy"}
+        quick.setattr(steps, "retrain_too_little", lambda *_: refusal)
         # The verdict is clear, and no step reads the figures of changed pictures.
         quick.setattr(gate, "DRAWS", 2_000)
         quick.setattr(gate, "TIMED", 40)
@@ -69,8 +70,10 @@ def test_uploads_with_feedback_become_training_pictures(evidence):
     assert f"{contradicted} left out: the model confidently predicts another label" in collected["command"]
 
 
-def test_the_gate_passes_a_better_network(evidence):
-    passed = evidence.passed
+def test_a_refused_network_gives_no_release_and_a_better_one_passes(evidence):
+    refused, passed = evidence.refused, evidence.passed
+    assert not refused["passed"]
+    assert not refused["release"]
     assert passed["passed"]
     assert passed["candidate"] > passed["serving"]
 

@@ -41,7 +41,7 @@ def rehearse(system: System, folder: Path) -> Report:
         _traffic(environment, report)
         _drift(environment, report)
         _collection(environment, report)
-        refused_training(environment, report)
+        _refused_training(environment, report)
         address = _retraining(environment, report)
         environment.register_release("candidate", address)
         _trial(environment, report)
@@ -160,7 +160,7 @@ def _collection(environment: Environment, report: Report) -> None:
     )
 
 
-def refused_training(environment: Environment, report: Report) -> None:
+def _refused_training(environment: Environment, report: Report) -> None:
     data, folder = environment.folder / PICTURES, environment.folder
     verdict = retrain_too_little(data, folder / "too-little", folder / "refused", "refused")
     report.add(
