@@ -7,7 +7,7 @@ const MEANING = {
   "malformed-body": ["The service could not read the request.", "Reload the page and try again."],
   "invalid-parameter": ["The service does not accept one of the settings.", "Correct it, or reload the page."],
   forbidden: ["The API key is missing or wrong.", "Enter the key you were given with the button “API key”."],
-  blocked: ["A firewall refused the request.", "Try another picture, or tell the service's operator."],
+  blocked: ["A firewall refused the request.", "If it should not, tell the service's operator."],
   "not-found": ["This service does not offer that.", "It may be an older version; ask its operator."],
   "too-large": ["The file is too large to send.", "Save a smaller copy as JPEG, of less than 4 MB."],
   "unsupported-type": ["Files of this type cannot be scored.", "Save the picture as JPEG, PNG or WebP."],
