@@ -19,6 +19,10 @@ from moto.server import ThreadedMotoServer
 from tests.container.images import IMAGES
 from tests.system import CREDENTIALS, ROOT
 
+BUILD_TIMEOUT = (
+    3000  # seconds; without a cache, and beside the other tests, a build takes a quarter of an hour
+)
+
 
 @dataclass(frozen=True)
 class Invocation:
@@ -107,7 +111,7 @@ def sam(tmp_path_factory):
     sam = Sam(str(Path(command).absolute()), build)
     base = os.environ.get("BASE_IMAGE")
     overrides = ["--parameter-overrides", f"BaseImage={base}"] if base else []
-    sam.run("build", "--build-dir", str(build), *overrides, timeout=600)
+    sam.run("build", "--build-dir", str(build), *overrides, timeout=BUILD_TIMEOUT)
     return sam
 
 

@@ -16,6 +16,7 @@ from moto import mock_aws
 
 from functions.inference.release import load_release
 from functions.shared.release_files import MANIFEST
+from tests.container.conftest import BUILD_TIMEOUT
 from tests.system import ROOT
 from tests.training.drawn import write_crops, write_tables
 from training.aws.job import JobSpec, run_locally
@@ -34,7 +35,9 @@ def image():
     base = os.environ.get("TRAINING_BASE_IMAGE")
     command = ["docker", "build", "--quiet", "--tag", IMAGE, "--file", "training/Dockerfile", "."]
     command += ["--build-arg", f"BASE_IMAGE={base}"] if base else []
-    built = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=1500)
+    built = subprocess.run(
+        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=BUILD_TIMEOUT
+    )
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     return IMAGE
 
@@ -53,7 +56,7 @@ def docker(*arguments):
         check=False,
         capture_output=True,
         text=True,
-        timeout=1500,
+        timeout=BUILD_TIMEOUT,
     )
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.container.conftest import BUILD_TIMEOUT
 from tests.system import ROOT
 
 IMAGE = "maskwatch-watch:test"
@@ -18,7 +19,7 @@ def docker(*arguments):
         check=False,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=BUILD_TIMEOUT,
     )
 
 
