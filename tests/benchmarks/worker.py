@@ -7,6 +7,7 @@ the input, print the process's peak memory in MB.
 # ruff: noqa: PLC0415 -- a contender imports only what it needs
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -34,7 +35,7 @@ def scene(folder: Path, name: str, count: int) -> Call:
     from functions.inference.predict import handler
 
     event = json.loads((folder / f"scene-{name}-{count}.json").read_text())
-    with contextlib.redirect_stdout(None):
+    with contextlib.redirect_stdout(io.StringIO()):
         answer = json.loads(handler(event, None)["body"])
     if answer["summary"]["faces"] != count:
         raise ValueError(f"{answer['summary']['faces']} faces found, {count} expected")

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.pictures import encode
 
 REST = {"mask": ("no_mask", "incorrect"), "no_mask": ("mask", "incorrect"), "incorrect": ("mask", "no_mask")}
@@ -56,3 +58,12 @@ def file(picture, name="face.jpg", kind="JPEG", **options):
     """A picture as a file for Playwright's file chooser."""
     content = picture if isinstance(picture, bytes) else encode(picture, kind, **options)
     return {"name": name, "mimeType": f"image/{kind.lower()}", "buffer": content}
+
+
+def until(page, true):
+    """Wait for a condition in this process while the page runs."""
+    for _ in range(200):
+        if true():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail("it did not come true within ten seconds")

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import face, prediction, problem
+from tests.browser.answers import face, prediction, problem, until
 from tests.browser.conftest import FAKE_CAMERA
 from tests.pictures import draw_mjpeg
 
@@ -65,15 +65,6 @@ def answering(page, *answers):
 
     page.route("**/predict*", answer)
     return asked
-
-
-def until(page, true):
-    """Wait for a condition in this process while the page runs."""
-    for _ in range(200):
-        if true():
-            return
-        page.wait_for_timeout(50)
-    pytest.fail("it did not come true within ten seconds")
 
 
 def setting(page, label, value):

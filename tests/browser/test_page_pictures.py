@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.answers import choose, face, file, prediction
+from tests.browser.answers import choose, face, file, prediction, until
 from tests.pictures import draw_face, draw_scene, encode
 
 DROP = """([type, text, name]) => {
@@ -185,7 +185,8 @@ def test_at_most_three_requests_run_concurrently(page):
 
     expect(page.locator("#totals")).to_contain_text("0 of 5 pictures")
     for done in range(5):
-        page.wait_for_timeout(200)
+        until(page, lambda: len(held) == min(3 + done, 5))  # noqa: B023 -- called at once
+        page.wait_for_timeout(100)  # for one too many
         assert len(held) == min(3 + done, 5)
         held[done].fulfill(json=prediction(face()))
     expect(page.locator("#totals")).to_have_text("5 pictures · 5 faces · 5 mask")
@@ -222,7 +223,7 @@ def test_clearing_removes_results_and_cancels_requests(page):
     page.route("**/predict*", lambda route: held.append(route))  # noqa: PLW0108
     choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(5)))
     expect(cards(page)).to_have_count(5)
-    page.wait_for_timeout(200)
+    until(page, lambda: len(held) == 3)
 
     page.get_by_role("button", name="Clear").click()
     for route in held:
