@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import queue
 import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -62,10 +62,11 @@ class Version:
     def __init__(self, config: FunctionConfig, log: Callable[[str, str, str], None]) -> None:
         self.config = config
         self._log = log
-        # Last in, first out, so that a warm process is used before a new one is started.
-        self._slots: queue.LifoQueue[_Process | None] = queue.LifoQueue()
-        for _ in range(CONCURRENCY):
-            self._slots.put(None)
+        # Its threads take events in their order. If callers waited for a process themselves, a new one could overtake
+        # a waiting one again and again.
+        self._events = ThreadPoolExecutor(CONCURRENCY)
+        self._processes: list[_Process | None] = [None] * CONCURRENCY
+        self._idle = list(range(CONCURRENCY))  # used from its end, so that a warm process is used first
 
     def start(self) -> None:
         """Start one process before the first event.
@@ -73,11 +74,7 @@ class Version:
         Raises:
             FunctionError: The handler's module cannot be imported, or took too long.
         """
-        process = self._slots.get()
-        try:
-            process = process or _Process(self.config, self._log)
-        finally:
-            self._slots.put(process)
+        self._alive(self._idle[-1])
 
     def invoke(self, event: Any) -> Any:
         """Run the handler on an event, and return its answer; both are JSON values.
@@ -90,24 +87,37 @@ class Version:
         payload = json.dumps(event)
         if len(payload) > MAX_PAYLOAD:
             raise RequestTooLargeError
-        try:
-            process = self._slots.get(timeout=WAIT_SECONDS)
-        except queue.Empty:
-            raise TooManyRequestsError from None
-        try:
-            if process is None or not process.alive():
-                process = None
-                process = _Process(self.config, self._log)
-            return process.call(payload)
-        finally:
-            self._slots.put(process if process and process.alive() else None)
+        answer = self._events.submit(self._call, payload)
+        wait([answer], WAIT_SECONDS)
+        if answer.cancel():  # it waits still
+            raise TooManyRequestsError
+        return answer.result()
+
+    def drain(self) -> None:
+        """Wait for all events, then end the processes."""
+        self._events.shutdown()
+        self.stop()
 
     def stop(self) -> None:
         """Kill all processes; events in progress are lost."""
-        for _ in range(CONCURRENCY):
-            with suppress(queue.Empty):
-                if process := self._slots.get(timeout=1):
-                    process.stop()
+        self._events.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            if process:
+                process.stop()
+
+    def _call(self, payload: str) -> Any:
+        index = self._idle.pop()
+        try:
+            return self._alive(index).call(payload)
+        finally:
+            self._idle.append(index)
+
+    def _alive(self, index: int) -> _Process:
+        process = self._processes[index]
+        if process is None or not process.alive():
+            process = self._processes[index] = _Process(self.config, self._log)
+            process.wait_for_init()
+        return process
 
 
 class Function:
@@ -173,8 +183,8 @@ class Function:
             candidate.stop()
             raise FunctionError(self._reason)
         previous, self._live, self._canary = self._live, candidate, None
-        time.sleep(1)  # so that an event on its way to the previous version has got its process
-        previous.stop()
+        time.sleep(1)  # so that an event on its way to the previous version arrives
+        previous.drain()
 
     def _fail(self, reason: str) -> None:
         self._reason = reason
@@ -199,8 +209,10 @@ class _Process:
         theirs.close()
         self._log = partial(log, config.log_group, self._stream)
         Thread(target=self._forward_output, daemon=True).start()
+
+    def wait_for_init(self) -> None:
         try:
-            self._receive(max(INIT_SECONDS, config.timeout))
+            self._receive(max(INIT_SECONDS, self._config.timeout))
         except FunctionError:
             self.stop()
             raise

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from textwrap import dedent
 
 import pytest
@@ -125,6 +126,41 @@ def test_with_all_processes_busy_an_event_is_throttled_after_a_wait(started, mon
         busy.invoke({})
     for thread in threads:
         thread.join()
+
+
+def test_no_event_overtakes_one_that_waits(started, monkeypatch, tmp_path):
+    monkeypatch.setattr(function, "CONCURRENCY", 1)
+    blocks = started(
+        """
+        import os, time
+        handled = []
+        def handler(event, context):
+            handled.append(event["name"])
+            while not os.path.exists(event["until"]):
+                time.sleep(0.01)
+            return handled
+    """,
+        timeout=60.0,
+    )
+    release = tmp_path / "release"
+    waiting = threading.Semaphore(0)
+
+    def told(*arguments):
+        waiting.release()
+        return wait(*arguments)
+
+    def invoke(*names):
+        return [blocks.invoke({"name": name, "until": str(release)}) for name in names]
+
+    monkeypatch.setattr(function, "wait", told)
+    with ThreadPoolExecutor(2) as pool:
+        ends = pool.submit(invoke, "first", "third")  # its thread asks again as soon as it has its answer
+        waiting.acquire()
+        pool.submit(invoke, "second")
+        waiting.acquire()
+        release.touch()
+
+    assert ends.result()[1] == ["first", "second", "third"]
 
 
 def test_output_is_logged(started, lines):
