@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -19,9 +21,11 @@ from functions.shared.contract import API_UPLOADS, result_key
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from functions.inference.upload import Upload, UploadedObject
+
+_CONFLICT_PAUSES: Final = (0.2, 0.6, 1.8)  # seconds
 
 
 @dataclass(frozen=True)
@@ -98,15 +102,17 @@ class ResultStore:
         }
         counted = content["status"] == "scored" or (before is not None and self.has_counted(before, fetched))
         metadata = _metadata(fetched, model_version) | {"counted": "yes" if counted else "no"}
+        put = partial(
+            self._s3.put_object,
+            Bucket=self._bucket,
+            Key=result_key(fetched.upload.key),
+            Body=json.dumps(document).encode(),
+            ContentType="application/json",
+            Metadata=metadata,
+            **({"IfMatch": before.etag} if before else {"IfNoneMatch": "*"}),
+        )
         try:
-            self._s3.put_object(
-                Bucket=self._bucket,
-                Key=result_key(fetched.upload.key),
-                Body=json.dumps(document).encode(),
-                ContentType="application/json",
-                Metadata=metadata,
-                **({"IfMatch": before.etag} if before else {"IfNoneMatch": "*"}),
-            )
+            _retry_conflicts(put)
         except ClientError as error:
             if error_code(error) != "PreconditionFailed":
                 raise
@@ -114,6 +120,20 @@ class ResultStore:
             after = self.find(fetched.upload)
             if not after or after.metadata != metadata:
                 raise
+
+
+def _retry_conflicts(put: Callable[[], object]) -> None:
+    """Write an object; while another write of it is in progress, which boto3 does not retry, wait and try again."""
+    for pause in _CONFLICT_PAUSES:
+        try:
+            put()
+        except ClientError as error:
+            if error_code(error) != "ConditionalRequestConflict":
+                raise
+            time.sleep(pause)
+        else:
+            return
+    put()
 
 
 def _metadata(fetched: UploadedObject, model_version: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Scores uploads: one result document per upload, however often, late or out of order its notifications arrive.
 
 A notification only means that something has changed under a key. The current object is scored, unless the result is
-already about it.
+already about it. The record of a prediction is written first, so that every result has one; a repeated attempt writes
+it again, with the same id.
 """
 
 from __future__ import annotations
@@ -130,14 +131,15 @@ class UploadScorer:
             self._results.write(fetched, before, content, self._models.version)
             self._recorder.rejected(error.problem, request_id=request_id)
             return Outcome.REJECTED
-        times = {name: getattr(prediction, name) for name in _TIMES}
-        content = {"status": "scored", **fields, "prediction": prediction.as_json(), "times": times}
-        self._results.write(fetched, before, content, prediction.model_version)
         rescored = before is not None and self._results.has_counted(before, fetched)
         context = {"source": fields["source"], "request_id": request_id, "uploaded": fetched.uploaded}
+        # Before the result, because the next attempt skips an upload that has one.
         self._recorder.predicted(prediction, rescored=rescored, **context)
         if shadow:
             self._recorder.shadowed(shadow, prediction, **context)
+        times = {name: getattr(prediction, name) for name in _TIMES}
+        content = {"status": "scored", **fields, "prediction": prediction.as_json(), "times": times}
+        self._results.write(fetched, before, content, prediction.model_version)
         return Outcome.SCORED
 
     def _fetch(self, upload: Upload) -> UploadedObject:

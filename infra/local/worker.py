@@ -41,7 +41,9 @@ def main() -> None:
     """Answer events until the other end of the pipe is closed."""
     pipe = Connection(int(sys.argv[1]))
     sys.path.pop(0)  # the project's root, added by `-m`; a handler must see only its own code
-    logging.basicConfig(format="[%(levelname)s]\t%(message)s", stream=sys.stdout)  # as Lambda's runtime does
+    # As Lambda's runtime does: a line is in the log even if the process dies during the event.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a TextIOWrapper
+    logging.basicConfig(format="[%(levelname)s]\t%(message)s", stream=sys.stdout)
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     try:
         handler = getattr(importlib.import_module(module), name)

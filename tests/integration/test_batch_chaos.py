@@ -229,6 +229,16 @@ def test_every_result_is_correct(after, dropped):
             assert result["problem"]["type"] == f"urn:maskwatch:problem:{file.expected}", file.key
 
 
+def test_every_scored_result_has_a_record(after, dropped):
+    scored = [file.key for file in dropped if isinstance(file.expected, int)]
+    records = [json.loads(line) for line in after.lines if '"prediction_id"' in line]
+
+    ids = [after.result(key)["prediction"]["prediction_id"] for key in scored]
+
+    assert len(set(ids)) == len(scored)
+    assert {record["prediction_id"] for record in records} == set(ids)
+
+
 def test_the_dead_letters_are_those_that_can_never_succeed(after, dropped):
     letters = after.receive(after.dead_letters)
 

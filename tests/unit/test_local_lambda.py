@@ -217,6 +217,23 @@ def test_a_crash_is_a_failure_and_the_next_event_is_served(started, end):
     assert fragile.invoke(False) == "served"  # noqa: FBT003 -- an event
 
 
+def test_the_output_of_a_process_that_dies_is_logged(started, lines):
+    fragile = started("""
+        import os
+        def handler(event, context):
+            print("before")
+            os._exit(3)
+    """)
+
+    with pytest.raises(FunctionError, match="exit"):
+        fragile.invoke({})
+    for _ in range(100):
+        if "before" in [line for _, _, line in lines]:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"only {lines} was logged")
+
+
 def test_an_exception_is_a_failure_and_the_process_continues(started):
     raises = started("""
         import os

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, IncompleteReadError
+from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError
 from moto import mock_aws
 
 from functions.inference import challenger as module
+from functions.inference import results as results_module
 from functions.inference import score_upload as upload_module
 from functions.inference.record import Recorder
 from functions.inference.score_upload import Outcome, UploadScorer
@@ -362,6 +363,54 @@ def test_a_result_that_was_written_despite_a_lost_response_counts(scorer, bucket
     assert scorer.score(answer, "request") is Outcome.SCORED
     assert buckets.written() == {"a.jpg.json": 1}
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize(
+    "error", [ReadTimeoutError(endpoint_url="s3"), ClientError({"Error": {"Code": "500"}}, "PutObject")]
+)
+def test_a_result_has_a_record_even_if_writing_it_seemed_to_fail(error, stored, scorer, buckets, capsys):
+    """The next attempt may find the result, skips the upload, and so writes no record."""
+    upload = buckets.drop("a.jpg")
+    with pytest.MonkeyPatch.context() as patch:
+        put = buckets.s3.put_object
+
+        def fail(**arguments):
+            if stored:
+                put(**arguments)
+            raise error
+
+        patch.setattr(buckets.s3, "put_object", fail)
+        with pytest.raises(type(error)):
+            scorer.score(upload, "request")
+
+    assert scorer.score(upload, "request") is (Outcome.SKIPPED if stored else Outcome.SCORED)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["prediction_id"] for line in lines} == {
+        buckets.result("a.jpg")["prediction"]["prediction_id"]
+    }
+    assert not any("rescored" in line for line in lines)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_write_that_meets_another_one_in_progress_is_retried(stored, scorer, buckets, monkeypatch):
+    upload = buckets.drop("a.jpg")
+    put, waited = buckets.s3.put_object, []
+    conflict = ClientError({"Error": {"Code": "ConditionalRequestConflict"}}, "PutObject")
+
+    def fail(**arguments):
+        if len(waited) == 2:
+            return put(**arguments)
+        if stored and not waited:
+            put(**arguments)
+        raise conflict
+
+    monkeypatch.setattr(buckets.s3, "put_object", fail)
+    monkeypatch.setattr(results_module.time, "sleep", waited.append)
+
+    assert scorer.score(upload, "request") is Outcome.SCORED
+    assert len(waited) == 2
+    assert buckets.written() == {"a.jpg.json": 1}
 
 
 def test_folders_are_skipped(scorer, buckets):
