@@ -23,7 +23,7 @@ from functions.inference.challenger import open_challenger
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
 from functions.inference.score import load_models
-from functions.inference.score_upload import UploadScorer
+from functions.inference.score_upload import InvalidKeyError, Outcome, UploadScorer
 from functions.inference.settings import read_batch_settings, read_settings
 from functions.inference.upload import Upload
 from functions.shared.failures import count_failure
@@ -76,11 +76,12 @@ async def _score_message(record: SQSRecord, context: LambdaContext) -> None:
             lambda: [scorer.score(u, context.aws_request_id) for u in parse_uploads(record.body)], context
         )
     except Exception as error:
-        count_failure()
         receives = int(record.attributes.approximate_receive_count)
         logger.warning("upload failed", message_id=record.message_id, receives=receives, error=repr(error))
-        if receives < batch_settings.max_receives:
-            raise
+        if not isinstance(error, InvalidKeyError):  # which no release and no attempt can score
+            count_failure()
+            if receives < batch_settings.max_receives:
+                raise
         _send_to_dead_letters(record, error, context)
 
 
@@ -107,7 +108,7 @@ def _upload(bucket: str, fields: Mapping[str, str]) -> Upload:
 
 
 def _send_to_dead_letters(record: SQSRecord, error: Exception, context: LambdaContext) -> None:
-    """Send a message that failed too often to the dead letters with its error, which SQS would not keep."""
+    """Send a message that is not retried to the dead letters with its error, which SQS would not keep."""
     attributes = {"error": repr(error)[:_MAX_ERROR], "request_id": context.aws_request_id}
     _sqs().send_message(
         QueueUrl=batch_settings.dead_letters_url,
@@ -124,12 +125,19 @@ def _sqs() -> Any:
 
 
 async def _score_items(uploads: Sequence[Upload], context: LambdaContext) -> dict[str, int]:
-    calls = [_run(partial(scorer.score, upload, context.aws_request_id), context) for upload in uploads]
+    calls = [_run(partial(_score_item, upload, context.aws_request_id), context) for upload in uploads]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     if errors:
         raise UnfinishedError(f"{len(errors)} of {len(uploads)} uploads; the first: {errors[0]!r}")
     return dict(Counter(outcome.value for outcome in outcomes if not isinstance(outcome, BaseException)))
+
+
+def _score_item(upload: Upload, request_id: str) -> Outcome:
+    try:
+        return scorer.score(upload, request_id)
+    except InvalidKeyError:
+        return Outcome.INVALID
 
 
 async def _run(call: Callable[[], T], context: LambdaContext) -> T:

@@ -48,6 +48,11 @@ class Outcome(Enum):
     SCORED = "scored"
     REJECTED = "rejected"
     SKIPPED = "skipped"  # it has a result already, or is a folder
+    INVALID = "invalid"  # see `InvalidKeyError`; only a backfill counts it
+
+
+class InvalidKeyError(ValueError):
+    """There can be no result under an upload's key; the message says why."""
 
 
 class UploadScorer:
@@ -88,7 +93,8 @@ class UploadScorer:
             ClientError: S3 refused the request, or another result was written meanwhile; try again.
             BotoCoreError: S3 was not reached, or a body broke off; try again.
             OSError: The decoder could not be started, or did not answer; try again.
-            ValueError: There can be no result: the bucket is another one, or the key is too long or internal.
+            InvalidKeyError: There can be no result, because the key is too long or internal.
+            ValueError: The bucket is another one.
         """
         if upload.key.endswith("/"):  # a folder, as S3's console creates it
             return Outcome.SKIPPED
@@ -115,11 +121,11 @@ class UploadScorer:
         if upload.bucket != self._uploads:
             raise ValueError("the object is not in the uploads bucket")
         if len(result_key(upload.key).encode()) > MAX_KEY_BYTES:
-            raise ValueError(
+            raise InvalidKeyError(
                 f"the key with .json appended is longer than S3's limit of {MAX_KEY_BYTES} bytes"
             )
         if upload.key.startswith(INTERNAL_RESULTS):
-            raise ValueError(f"keys under {', '.join(INTERNAL_RESULTS)} are reserved")
+            raise InvalidKeyError(f"keys under {', '.join(INTERNAL_RESULTS)} are reserved")
 
     def _score(self, fetched: UploadedObject, before: StoredResult | None, request_id: str) -> Outcome:
         fields = _source_fields(fetched.source)

@@ -6,6 +6,7 @@ result is skipped, and a prediction counts once.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,19 +29,25 @@ _ERRORS: Final = (
 def redrive(dead_letters: str, send: Callable[[str], object], sqs: Any) -> Counter[str]:
     """Send the messages of a queue elsewhere; return how many had each error.
 
+    Those that arrive meanwhile stay, because they may be messages that were sent a moment ago and cannot succeed.
+
     Args:
         dead_letters: The URL of the queue.
         send: Sends the body of a message.
         sqs: A boto3 client.
     """
     errors: Counter[str] = Counter()
+    started = time.time() * 1000
     while messages := sqs.receive_message(
         QueueUrl=dead_letters,
         MaxNumberOfMessages=10,
         WaitTimeSeconds=_WAIT,
+        AttributeNames=["SentTimestamp"],
         MessageAttributeNames=[*_ERRORS],
     ).get("Messages"):
         for message in messages:
+            if int(message["Attributes"]["SentTimestamp"]) > started:
+                continue
             send(message["Body"])  # before deleting it, so that it cannot be lost
             sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])
             attributes = message.get("MessageAttributes", {})

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.inference.score_upload import Outcome
+from functions.inference.score_upload import InvalidKeyError, Outcome
 from functions.inference.upload import Upload
 from tests.batch import context, load_handler, message, notification
 
@@ -149,6 +149,17 @@ def test_after_five_receives_a_message_becomes_a_dead_letter_with_its_error(
         assert kept["request_id"] == "request"
 
 
+def test_an_upload_whose_key_cannot_have_a_result_becomes_a_dead_letter_at_once(batch, dead_letters, capsys):
+    batch.scorer.faults["inventory/a.jpg"] = InvalidKeyError("reserved")
+    event = {"Records": [message(0, notification("inventory/a.jpg")), message(1, notification("b.jpg"))]}
+
+    assert failed(batch.handler(event, context())) == []
+
+    (letter,) = dead_letters.receive_messages(MessageAttributeNames=["error"])
+    assert letter.message_attributes["error"]["StringValue"] == "InvalidKeyError('reserved')"
+    assert "Failures" not in capsys.readouterr().out  # the release is not at fault
+
+
 def test_a_long_error_is_truncated(batch, dead_letters):
     batch.scorer.faults["a.jpg"] = RuntimeError("x" * 300_000)
     batch.handler({"Records": [message(0, notification("a.jpg"), 5)]}, context())
@@ -221,6 +232,12 @@ def test_a_backfill_counts_the_outcomes_of_its_items(batch):
     answer = batch.handler(items("a.jpg", "b.jpg", "c.jpg", "d.jpg"), context())
 
     assert answer == {"scored": 2, "rejected": 1, "skipped": 1}
+
+
+def test_a_key_that_cannot_have_a_result_does_not_fail_a_backfill_batch(batch):
+    batch.scorer.faults["inventory/b.jpg"] = InvalidKeyError("reserved")
+
+    assert batch.handler(items("a.jpg", "inventory/b.jpg"), context()) == {"scored": 1, "invalid": 1}
 
 
 def test_a_backfill_batch_with_unfinished_items_fails_after_the_others_are_done(batch):

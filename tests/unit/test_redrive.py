@@ -1,6 +1,7 @@
 """Dead letters are sent to their queue again unchanged, and their errors are printed."""
 
 import json
+import time
 from argparse import Namespace
 
 import boto3
@@ -71,6 +72,23 @@ def test_every_upload_returns_to_its_queue_without_its_error(sqs, queues, stack)
     assert sorted(message["Body"] for message in again) == sorted(sent)
     assert not any("MessageAttributes" in message for message in again)
     assert messages(sqs, queues["uploads-dead"]) == []
+
+
+def test_an_upload_that_becomes_a_dead_letter_again_at_once_is_not_sent_again(sqs, queues):
+    sent = []
+
+    def fail(body):
+        sent.append(body)
+        assert len(sent) < 9  # not for ever
+        time.sleep(0.01)
+        bury(sqs, queues["uploads-dead"], body, error="InvalidKeyError")
+
+    for body in ("1", "2"):
+        bury(sqs, queues["uploads-dead"], body)
+    time.sleep(0.01)
+
+    assert redrive.redrive(queues["uploads-dead"], fail, sqs).total() == 2
+    assert sorted(sent) == ["1", "2"]
 
 
 def test_every_log_delivery_is_sent_to_alerts_again(sqs, queues, stack):

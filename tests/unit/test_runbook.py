@@ -51,4 +51,4 @@ def test_parameters_and_resources_in_the_text_exist():
     known = TEMPLATE["Parameters"].keys() | TEMPLATE["Resources"].keys()
     named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", RUNBOOK))
 
-    assert named - known == {"AccessDenied"}  # an error of S3's
+    assert named - known == {"AccessDenied", "InvalidKeyError"}  # errors of S3 and of Batch

@@ -15,7 +15,7 @@ from functions.inference import challenger as module
 from functions.inference import results as results_module
 from functions.inference import score_upload as upload_module
 from functions.inference.record import Recorder
-from functions.inference.score_upload import Outcome, UploadScorer
+from functions.inference.score_upload import InvalidKeyError, Outcome, UploadScorer
 from functions.inference.upload import Upload
 from functions.shared.contract import INTERNAL_RESULTS, MAX_UPLOAD_BYTES
 from tests.pictures import draw_face, encode
@@ -190,7 +190,7 @@ def test_notifications_of_another_bucket_are_ignored(scorer, buckets):
 
 @pytest.mark.parametrize("prefix", INTERNAL_RESULTS)
 def test_no_upload_overwrites_an_internal_object(prefix, scorer, buckets):
-    with pytest.raises(ValueError, match="are reserved"):
+    with pytest.raises(InvalidKeyError, match="are reserved"):
         scorer.score(buckets.drop(f"{prefix}manifest"), "request")
     assert buckets.written() == {}
 
@@ -420,7 +420,7 @@ def test_folders_are_skipped(scorer, buckets):
 
 def test_a_key_that_leaves_no_room_for_its_result_is_an_error(scorer):
     assert len(("é" * 508 + ".jpg.json").encode()) == 1025
-    with pytest.raises(ValueError, match="1024 bytes"):
+    with pytest.raises(InvalidKeyError, match="1024 bytes"):
         scorer.score(Upload("uploads", "é" * 508 + ".jpg"), "request")
 
 
