@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LABEL_DAYS: Final = 30  # how long after a prediction its label counts
 _MAX_DELAY: Final = timedelta(days=3)  # between a record's time and its arrival
+_MAX_SCORING_DELAY: Final = timedelta(days=30)  # between an upload and its record, as from a backfill
 _LATE_LABELS_TIMEOUT: Final = 60.0  # seconds for reading older records that only late labels are about
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = 3600  # seconds
@@ -120,8 +121,7 @@ def gather(
     hours = Counter[tuple[int, str]]()
     challenge = Tally(*versions)
     reader = Reader(s3, settings.records_bucket, time_left)
-    # The latest first, because older records matter less if time runs out.
-    records = reader.read(_days_backwards(window.end + _MAX_DELAY, earliest - _DAY))
+    records = reader.read(_arrival_days(window, earliest))
     for record in _without_shadows(records, seen, join, challenge, window):
         inside = start <= record.taken < end
         tally["outside"] += not inside
@@ -132,7 +132,7 @@ def gather(
         else:
             if oldest.timestamp() <= record.time < end:
                 join.add(record)
-            if record.taken < earliest.timestamp():
+            if not earliest.timestamp() <= record.taken < (window.end + _DAY).timestamp():
                 continue  # for example, from a backfill
             if not record.rescored:
                 summary.add(record)
@@ -214,14 +214,22 @@ def sample_days(s3: Any, bucket: str, window: Window, model_version: str) -> Seq
     """Return, for each day of a window, samples by source of one release's predictions, to build a baseline."""
     sampler, seen = Sampler(), HashSet()
     start, end = window.start.timestamp(), window.end.timestamp()
-    for record in Reader(s3, bucket, lambda: 1.0).read(
-        _days_backwards(window.end + _MAX_DELAY, window.start - _DAY)
-    ):
+    for record in Reader(s3, bucket, lambda: 1.0).read(_arrival_days(window, window.start)):
         matches = start <= record.taken < end and record.model_version == model_version
         if matches and record.body is not None and not record.shadow and seen.add(record.key):
             sampler.add(record)
     days = sampler.days()
     return [days.get(day, {}) for day in reversed(_days_backwards(window.end - _DAY / 86_400, window.start))]
+
+
+def _arrival_days(window: Window, earliest: datetime) -> list[date]:
+    """Return the days on which records since `earliest` may have arrived.
+
+    The latest first, because older records matter less if time runs out; days after the window last, because few
+    records of the window arrive then.
+    """
+    usual, last = window.end + _MAX_DELAY, min(datetime.now(UTC), window.end + _MAX_SCORING_DELAY)
+    return [*_days_backwards(usual, earliest - _DAY), *_days_backwards(last, usual + _DAY)]
 
 
 def first_day(settings: Settings, window: Window) -> datetime:

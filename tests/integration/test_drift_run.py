@@ -405,6 +405,17 @@ def test_pictures_of_a_backfill_count_at_the_time_of_their_upload(drift, store, 
     ]
 
 
+def test_a_run_on_an_older_window_counts_pictures_that_were_scored_weeks_after_their_upload(
+    drift, store, rng
+):
+    store(list(uploaded(pictures(rng, 30, hours=1), timedelta(days=600))), arrived="2025-04-29")
+
+    found = drift({"to": "2025-04-01", "hours": 24})
+
+    rows = json.loads(found.files["compliance/dt=2025-03-31.json"])["rows"]
+    assert sum(row["pictures"] for row in rows) == 30
+
+
 def test_rescored_pictures_count_once(drift, store, rng):
     lines = pictures(rng, 80)
     again = [
