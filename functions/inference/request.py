@@ -219,7 +219,7 @@ def _from_text(name: str, text: str) -> object:
         return None
     try:
         match name:
-            case "source":
+            case "source" | "track":
                 return text
             case "detect":
                 return {"true": True, "false": False}.get(text.strip().lower(), text)

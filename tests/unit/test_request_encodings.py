@@ -330,6 +330,18 @@ def test_booleans_are_accepted_as_python_and_forms_write_them(text):
     assert not read(form({"file": b"x", "detect": text.encode()}, "b"), FORM).options.detect
 
 
+@pytest.mark.parametrize("name", ["source", "track"])
+@pytest.mark.parametrize("text", ["17", "12345e-3", "nan", "infinity", "12_3", "true"])
+def test_a_name_may_look_like_a_number(name, text):
+    requests = [
+        read(b"x", "image/jpeg", {name: text}),
+        read(form({"file": b"x", name: text.encode()}, "b"), FORM),
+        read(f"image=AAAA&{name}={text}".encode(), URLENCODED),
+        read(json.dumps({"image": "AAAA", name: text}).encode(), "application/json"),
+    ]
+    assert [getattr(request, name) for request in requests] == [text] * 4
+
+
 @pytest.mark.parametrize("name", ["source", "track", "min_confidence", "detect", "max_faces", "min_face"])
 @pytest.mark.parametrize("empty", ["", " ", "\t"])
 def test_an_empty_field_equals_none(name, empty):
