@@ -179,6 +179,16 @@ def test_an_alert_sounds_once_if_sound_is_on(page):
     assert page.evaluate("() => window.tones") == 2  # of one beep
 
 
+def test_an_alert_sounds_if_the_browser_restored_the_box(page):
+    page.evaluate("document.getElementById('sound').checked = true")  # without an event
+    asked = answering(page, prediction(face("no_mask", 0.98)))
+    setting(page, "Alert after", 0)
+    start(page)
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    before = len(asked)
+    until(page, lambda: len(asked) > before + 2)
+
+
 def test_pausing_sends_no_frames_and_resuming_counts_nobody_twice(page):
     asked = answering(page, prediction(face("no_mask", 0.98)))
     setting(page, "Alert after", 4)

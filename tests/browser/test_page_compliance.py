@@ -127,6 +127,16 @@ def test_the_chart_has_an_accessible_table(view, stack):
     )
 
 
+def test_a_browser_does_not_restore_a_range_without_its_dates(view, stack):
+    page, _ = view()
+    go(page, stack)
+    page.get_by_label("Range").select_option("custom")
+    page.goto(f"{stack}health")
+    page.go_back()
+    expect(panel(page, "gate-3")).to_be_visible()
+    expect(page.get_by_label("Range")).to_have_value("7d")
+
+
 def test_the_chosen_range_is_requested(view, stack):
     page, asked = view()
     go(page, stack)

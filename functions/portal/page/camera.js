@@ -45,6 +45,7 @@ function startCamera() {
 }
 
 async function begin(open) {
+  if (byId("sound").checked) enableSound(); // a browser restores the box without an event
   end("Waiting for the picture …");
   const mine = (opening = {});
   try {
