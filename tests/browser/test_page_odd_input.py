@@ -31,9 +31,16 @@ def answer_with(page, **answer):
 
 @pytest.fixture
 def old_page(opened, stack):
-    """The page in a browser like Safari before 16.4."""
+    """The page in a browser like Safari before 16.4, which also knows no `imageOrientation: "from-image"`."""
     page = opened(go=False)
-    page.add_init_script("delete window.OffscreenCanvas")
+    page.add_init_script(
+        """delete window.OffscreenCanvas;
+        const create = createImageBitmap;
+        window.createImageBitmap = async (picture, options) => {
+          if (options?.imageOrientation === "from-image") throw new TypeError("not a valid value");
+          return create(picture, options);
+        };"""
+    )
     page.goto(stack)
     return page
 

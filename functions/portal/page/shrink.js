@@ -18,7 +18,7 @@ const ACCEPTED = /^(\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP)/s; // the first bytes of 
 export async function shrink(file) {
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+    bitmap = await createImageBitmap(file); // upright; old browsers refuse the name of this default
     return await scaled(file, bitmap);
   } catch {
     await file.slice(0, 1).arrayBuffer().catch(() => {
