@@ -12,6 +12,7 @@ from PIL import Image
 from tests.system import ORIGIN
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(400)
 
 
@@ -57,6 +58,7 @@ CASES = [
     ("5 MB picture", lambda jpeg: jpeg + bytes(4_500_000), "image/jpeg", 413, "too-large", "POST /uploads"),
     ("8 MB body", lambda _: os.urandom(8_000_000), "image/jpeg", 413, "too-large", "POST /uploads"),
     ("8 MB of JSON", lambda _: as_json(bytes(6_000_000)), JSON, 413, "too-large", "POST /uploads"),
+    ("3.6 MB in a form", lambda _: as_json(bytes(3_600_000)), FORM, 413, "too-large", "3.3 MB"),
     ("12 MB body", lambda _: bytes(12_000_000), "image/jpeg", 413, "too-large", "POST /uploads"),
     ("missing field", lambda _: '{"source": "gate-3"}', JSON, 400, "invalid-parameter", "`image`"),
     ("wrong type", lambda _: '{"image": 5}', JSON, 400, "invalid-parameter", "`image`"),
