@@ -32,7 +32,10 @@ class Api(APIGatewayRestResolver):
     """
 
     def __init__(self, cors_origin: str, methods: Mapping[str, str]) -> None:
-        super().__init__(cors=CORSConfig(allow_origin=cors_origin, allow_headers=["x-api-key"]))
+        cors = CORSConfig(
+            allow_origin=cors_origin, allow_headers=["x-api-key"], expose_headers=["Retry-After"]
+        )
+        super().__init__(cors=cors)
         self._methods = methods
         self.not_found(self._refuse_unknown_route)
         self.exception_handler(Exception)(self._fail)

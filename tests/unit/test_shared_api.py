@@ -54,6 +54,11 @@ def test_only_the_cors_origin_may_read_answers(api, method, path):
     assert "Access-Control-Allow-Origin" not in headers
 
 
+def test_scripts_of_the_cors_origin_may_read_retry_after(api):
+    _, headers, _ = ask(api, "GET", "/things", Origin="https://example.org")
+    assert headers["Access-Control-Expose-Headers"] == "Retry-After"
+
+
 def test_head_is_answered_like_get_without_the_body(api):
     status, headers, body = ask(api, "HEAD", "/things")
     got_status, got_headers, got_body = ask(api, "GET", "/things")
