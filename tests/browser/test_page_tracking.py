@@ -216,7 +216,16 @@ def test_frames_get_smaller_while_answers_are_slow_and_larger_again(run):
     assert min(sides) == sides[39] == 320
     assert sides[-1] == 960
     assert run(program, [100] * 100)[-1] == 640  # neither
-    assert run(program, ([60] * 9 + [1000]) * 10)[-1] < 640
+    assert run(program, [60, 200, 200] * 30)[-1] < 640
+
+
+def test_single_slow_answers_do_not_make_frames_smaller(run):
+    program = """
+      let pace = $.START;
+      return given.map((ms) => (pace = $.answered(pace, ms)).side);
+    """
+    assert run(program, [20_000] + [100] * 50)[-1] == 640  # the first starts a function, or waits for the key
+    assert run(program, ([100] * 9 + [3000]) * 10)[-1] == 640
 
 
 def test_waits_grow_to_half_a_minute_and_end_with_an_answer(run):

@@ -3,20 +3,22 @@
 const SIDES = [320, 480, 640, 960]; // pixels of a frame's longer side; faces are looked for in 448
 const SLOW = 160; // ms per frame above which smaller ones are sent
 const QUICK = 55; // ms per frame below which larger ones are sent
+const RECENT = 5; // answers whose median decides, so that a single slow one, such as a cold start, does not
 const STEADY = 20; // answers at one size before a larger one is tried
 const MAX_WAIT = 30; // seconds between retries, at most
 
-export const START = { side: 640, took: null, answers: 0, failures: 0, slowdown: 1 };
+export const START = { side: 640, took: [], answers: 0, failures: 0, slowdown: 1 };
 
 /** The pace after an answer that took `ms` milliseconds. */
 export function answered(pace, ms) {
-  const took = pace.took === null ? ms : 0.8 * pace.took + 0.2 * ms;
+  const took = [...pace.took, ms].slice(-RECENT);
+  const median = took.slice().sort((a, b) => a - b)[RECENT >> 1];
   const at = SIDES.indexOf(pace.side);
   let step = 0;
-  if (took > SLOW && pace.answers > 4 && at > 0) step = -1;
-  if (took < QUICK && pace.answers > STEADY && at < SIDES.length - 1) step = 1;
+  if (median > SLOW && took.length === RECENT && at > 0) step = -1;
+  if (median < QUICK && pace.answers > STEADY && at < SIDES.length - 1) step = 1;
   return {
-    side: SIDES[at + step], took: step ? null : took, answers: step ? 0 : pace.answers + 1, failures: 0,
+    side: SIDES[at + step], took: step ? [] : took, answers: step ? 0 : pace.answers + 1, failures: 0,
     slowdown: Math.max(1, pace.slowdown * 0.97), // recovers full speed slowly
   };
 }
