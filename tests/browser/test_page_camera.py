@@ -124,6 +124,7 @@ def test_a_flickering_answer_shows_a_steady_label(page):
           new MutationObserver(look).observe(document.querySelector("#people"), { childList: true });
         }"""
     )
+    setting(page, "Smoothing", 3)  # over several frames, however slowly they come
     start(page)
     until(page, lambda: len(asked) > 15)
     assert set(page.evaluate("() => window.seen.filter(Boolean)")) == {"✓1 Mask"}

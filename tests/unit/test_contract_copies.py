@@ -91,6 +91,13 @@ def test_the_page_and_the_command_line_accept_the_same_endings():
     assert all(re.search(pattern, f"face{ending.upper()}", re.IGNORECASE) for ending in client.TYPES)
 
 
+def test_a_camera_on_the_page_does_not_exceed_the_limit_of_an_address():
+    rate = re.search(r'"maxRate",.+ (\d+)\],', (PAGE / "settings.js").read_text())[1]  # frames a second
+    prod = yaml.safe_load((ROOT / "infra" / "parameters" / "prod.yaml").read_text())
+
+    assert 300 * int(rate) < int(prod["AddressRate"])  # in five minutes
+
+
 def test_both_identify_a_problem_by_its_type():
     kind = problem_json(PROBLEMS[0], "detail")["type"]
 

@@ -5,7 +5,7 @@ import { DEFAULTS } from "./track.js";
 
 const SLIDERS = [
   ["alertAfter", "Alert after this time without a mask", "s", 0, 30, 0.5, 3],
-  ["maxRate", "Frames a second, at most; each is a request", "", 1, 30, 1, 15],
+  ["maxRate", "Frames a second, at most; each is a request", "", 1, 30, 1, 5],
   ["steadiness", "Smoothing of probabilities over", "s", 0, 3, 0.1, DEFAULTS.steadiness],
   ["margin", "Lead of a new label before it takes over", "", 0, 0.9, 0.05, DEFAULTS.margin],
   ["overlap", "Overlap from which two boxes are the same face", "", 0.05, 0.9, 0.05, DEFAULTS.overlap],
