@@ -183,11 +183,11 @@ class Client:
         after = 0.0
         with suppress(urllib3.exceptions.InvalidHeader):
             after = _RETRIES.get_retry_after(response) or after
-        if response.headers.get("content-type", "").startswith("application/problem+json"):
-            with suppress(ValueError, KeyError, TypeError, AttributeError):  # a proxy may have others
-                problem = response.json()
-                kind = problem["type"].removeprefix(PROBLEM)
-                raise ApiError(str(problem["detail"]), kind, response.status, after)
+        # Whatever its content type, since a web ACL sends a problem document as application/json.
+        with suppress(ValueError, KeyError, TypeError, AttributeError):  # a proxy may send anything else
+            problem = response.json()
+            kind = problem["type"].removeprefix(PROBLEM)
+            raise ApiError(str(problem["detail"]), kind, response.status, after)
         text = response.data.decode(errors="replace")
         message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
         detail = f"{shown} answered {response.status}: {message[1] if message else text[:300]}"

@@ -75,8 +75,9 @@ def test_requests_have_the_key_and_the_stage(client, answers, asked):
     assert headers["content-type"] == "image/png"
 
 
-def test_a_problem_raises_an_error_with_the_service_s_detail(client, answers):
-    answers.append(as_json(PROBLEM, 422, "application/problem+json"))
+@pytest.mark.parametrize("content_type", ["application/problem+json", "application/json"])
+def test_a_problem_raises_an_error_with_the_service_s_detail(client, answers, content_type):
+    answers.append(as_json(PROBLEM, 422, content_type))
 
     with pytest.raises(ApiError, match=r"^Send a larger one\.$") as refused:
         client.predict(b"picture", "image/png")

@@ -991,6 +991,16 @@ def gateway_responses_without_problem_document(template):
     ] + ([] if "POST /uploads" in str(responses["REQUEST_TOO_LARGE"]) else ["no other way to upload"])
 
 
+def blocks_that_no_script_can_read(template):
+    allow = {"Name": "access-control-allow-origin", "Value": {"Ref": "CorsOrigin"}}
+    return [
+        rule["Name"]
+        for acl in properties(template, "AWS::WAFv2::WebACL").values()
+        for rule in acl["Rules"]
+        if allow not in rule["Action"]["Block"]["CustomResponse"].get("ResponseHeaders", [])
+    ]
+
+
 def drop(*path):
     """Return `path`, and a change to a template that deletes the element there."""
 
@@ -1248,6 +1258,8 @@ RULES = [
     (gateway_responses_without_problem_document,
      drop(*BODY, "x-amazon-apigateway-gateway-responses", "THROTTLED", "responseParameters",
           "gatewayresponse.header.Cache-Control")),
+    (blocks_that_no_script_can_read,
+     drop("Resources", "WebAcl", "Properties", "Rules", 0, "Action", "Block", "CustomResponse", "ResponseHeaders")),
 ]  # fmt: skip
 CHECKS = list(dict.fromkeys(check for check, _ in RULES))
 
