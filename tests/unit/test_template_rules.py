@@ -660,12 +660,15 @@ def queues_without_alarms(template):
 def untraced_resources(template):
     functions = properties(template, "AWS::Lambda::Function")
     machines = properties(template, "AWS::StepFunctions::StateMachine")
+    return [n for n, p in functions.items() if p.get("TracingConfig") != {"Mode": "Active"}] + [
+        n for n, p in machines.items() if p.get("TracingConfiguration") != {"Enabled": True}
+    ]
+
+
+def stages_with_personal_traces(template):
+    """Name stages whose traces would contain addresses and URLs, and so names of files."""
     stages = properties(template, "AWS::ApiGateway::Stage")
-    return (
-        [n for n, p in functions.items() if p.get("TracingConfig") != {"Mode": "Active"}]
-        + [n for n, p in stages.items() if p.get("TracingEnabled") is not True]
-        + [n for n, p in machines.items() if p.get("TracingConfiguration") != {"Enabled": True}]
-    )
+    return [name for name, stage in stages.items() if stage.get("TracingEnabled")]
 
 
 def operations(template):
@@ -1197,7 +1200,7 @@ RULES = [
     (buckets_deleted_with_the_stack, put("Delete", "Resources", "InsightsBucket", "DeletionPolicy")),
     (routes_without_invoke_permission, drop("Resources", "PortalFunction", "Properties", "Events", "Feedback")),
     (untraced_resources, drop("Globals", "Function", "Tracing")),
-    (untraced_resources, drop(*API, "TracingEnabled")),
+    (stages_with_personal_traces, put(True, *API, "TracingEnabled")),  # noqa: FBT003
     (paid_routes_without_a_key, drop(*BODY, "paths", "/predict", "post", "security")),
     (paid_routes_without_a_key, put({"get": {"x-amazon-apigateway-integration": {}}}, *BODY, "paths", "/new")),
     (open_routes_with_a_key, put([{"apiKey": []}], *BODY, "paths", "/health", "get", "security")),
