@@ -43,6 +43,13 @@ def test_a_section_has_meaning_investigation_and_action(name):
     assert sorted(parts, key=body.index) == parts
 
 
+def test_commands_read_only_the_end_of_a_log():
+    commands = re.findall(r"aws logs (?:tail|filter-log-events) .*", RUNBOOK)
+
+    assert commands
+    assert [command for command in commands if " --since " not in command] == []
+
+
 def test_outputs_in_commands_are_outputs_of_the_stack():
     assert set(re.findall(r"\$\(out (\w+)\)", RUNBOOK)) <= TEMPLATE["Outputs"].keys()
 
