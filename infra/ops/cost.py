@@ -199,8 +199,8 @@ def monitoring_table() -> str:
 def options_table() -> str:
     """Return the Markdown table for the options that are on in prod."""
     note = (
-        f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Lambda keeps a snapshot of every version that was "
-        "published and called within two weeks, and bills three hours of each at least."
+        f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Lambda keeps a snapshot of every version until "
+        "the version is deleted, as a deployment does with the one before, and bills three hours of each at least."
     )
     return "\n".join([*_lines("Options, on in prod", option_items()), "", note])
 

@@ -94,6 +94,17 @@ def buckets_deleted_with_the_stack(template):
     ]
 
 
+def versions_kept_with_a_snapshot(template):
+    """Name versions that stay after a deployment although Lambda charges for their snapshots."""
+    functions = properties(template, "AWS::Lambda::Function")
+    return [
+        name
+        for name, version in of_type(template, "AWS::Lambda::Version").items()
+        if "SnapStart" in functions[version["Properties"]["FunctionName"]["Ref"]]
+        and version["DeletionPolicy"] != "Delete"
+    ]
+
+
 def log_groups_without_retention(template):
     return [n for n, p in properties(template, "AWS::Logs::LogGroup").items() if "RetentionInDays" not in p]
 
@@ -1072,6 +1083,7 @@ RULES = [
                                        "Statement", 0, "Effect")),
     (buckets_deleted_with_the_stack, drop(*BUCKET, "DeletionPolicy")),
     (buckets_deleted_with_the_stack, put("Delete", *BUCKET, "UpdateReplacePolicy")),
+    (versions_kept_with_a_snapshot, drop(*PREDICT, "VersionDeletionPolicy")),
     (log_groups_without_retention, drop("Resources", "PredictLogs", "Properties", "RetentionInDays")),
     (functions_without_own_log_group, drop(*PREDICT, "LoggingConfig")),
     (functions_without_own_log_group, put({"Ref": "PortalLogs"}, *PREDICT, "LoggingConfig", "LogGroup")),
