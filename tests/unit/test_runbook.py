@@ -59,3 +59,16 @@ def test_parameters_and_resources_in_the_text_exist():
     named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", RUNBOOK))
 
     assert named - known == {"AccessDenied", "InvalidKeyError"}  # errors of S3 and of Batch
+
+
+def test_logical_ids_in_commands_are_the_stack_s():
+    assert set(re.findall(r"--logical-resource-id (\w+)", RUNBOOK)) <= TEMPLATE["Resources"].keys()
+
+
+def test_no_advice_lowers_a_default_that_is_the_minimum():
+    lowest = {
+        n for n, p in TEMPLATE["Parameters"].items() if "MinValue" in p and p["Default"] == p["MinValue"]
+    }
+
+    for name in re.findall(r"lower `(\w+)`(?!\s+to\s+\d)", RUNBOOK):
+        assert name not in lowest
