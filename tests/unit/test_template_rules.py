@@ -431,6 +431,21 @@ def schedules_without_failure_alarm(template):
     return found
 
 
+def server_errors_without_alarm_if_requests_are_rare(template):
+    """Name the metric if nobody is notified when the only request in every ten minutes fails."""
+    alarms = [
+        a
+        for a in properties(template, "AWS::CloudWatch::Alarm").values()
+        if a.get("MetricName") == "5XXError" and a.get("AlarmActions")
+    ]
+    noticed = [
+        a
+        for a in alarms
+        if a["EvaluationPeriods"] * a["Period"] // 600 >= a.get("DatapointsToAlarm", a["EvaluationPeriods"])
+    ]
+    return [] if noticed else ["5XXError"]
+
+
 def alarms_with_wrong_missing_data_rule(template):
     """Name alarms on Drift not running, or on drift, that missing data would switch off."""
     alarms = properties(template, "AWS::CloudWatch::Alarm")
@@ -801,7 +816,9 @@ def missing_rollback_alarms(template):
     idle = [
         n
         for n, alarm in properties(template, "AWS::CloudWatch::Alarm").items()
-        if n not in set(itertools.chain(*wired.values())) and (metric(alarm)[1] or metric(alarm)[2])
+        if n not in set(itertools.chain(*wired.values()))
+        and (metric(alarm)[1] or metric(alarm)[2])
+        and "DatapointsToAlarm" not in alarm  # it looks back for hours, and would block the fix
     ]
     deaf = [
         n
@@ -1212,6 +1229,7 @@ RULES = [
     (buckets_deleted_with_the_stack, put("Delete", "Resources", "InsightsBucket", "DeletionPolicy")),
     (routes_without_invoke_permission, drop("Resources", "PortalFunction", "Properties", "Events", "Feedback")),
     (untraced_resources, drop("Globals", "Function", "Tracing")),
+    (server_errors_without_alarm_if_requests_are_rare, drop("Resources", "RepeatedServerErrorsAlarm")),
     (stages_with_personal_traces, put(True, *API, "TracingEnabled")),  # noqa: FBT003
     (paid_routes_without_a_key, drop(*BODY, "paths", "/predict", "post", "security")),
     (paid_routes_without_a_key, put({"get": {"x-amazon-apigateway-integration": {}}}, *BODY, "paths", "/new")),
