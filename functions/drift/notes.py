@@ -52,8 +52,8 @@ def on_records(counts: Counts, incomplete: Collection[date], kept: Collection[da
     if incomplete:
         yield (
             f"Not all records that arrived on {_days(incomplete)} were read. The summaries of these days and of the "
-            "days before and after them were not changed. If time ran out, raise the function's timeout or reduce "
-            "LookbackDays."
+            "days before and after them were not changed. If time ran out, reduce LookbackDays to 7, or raise the "
+            "function's MemorySize in template.yaml, by which Lambda allots processors."
         )
     if kept:
         yield f"The summaries of {_days(kept)} were not changed: they count more pictures than there are now."

@@ -27,6 +27,7 @@ from functions.inference.score_upload import InvalidKeyError, Outcome, UploadSco
 from functions.inference.settings import read_batch_settings, read_settings
 from functions.inference.upload import Upload
 from functions.shared.failures import count_failure
+from functions.shared.redact import without_paths
 from functions.shared.s3 import create_client
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ async def _score_message(record: SQSRecord, context: LambdaContext) -> None:
         )
     except Exception as error:
         receives = int(record.attributes.approximate_receive_count)
-        logger.warning("upload failed", message_id=record.message_id, receives=receives, error=repr(error))
+        text = without_paths(repr(error))
+        logger.warning("upload failed", message_id=record.message_id, receives=receives, error=text)
         if not isinstance(error, InvalidKeyError):  # which no release and no attempt can score
             count_failure()
             if receives < batch_settings.max_receives:
@@ -129,7 +131,8 @@ async def _score_items(uploads: Sequence[Upload], context: LambdaContext) -> dic
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     if errors:
-        raise UnfinishedError(f"{len(errors)} of {len(uploads)} uploads; the first: {errors[0]!r}")
+        first = without_paths(repr(errors[0]))  # Lambda logs what is raised
+        raise UnfinishedError(f"{len(errors)} of {len(uploads)} uploads; the first: {first}")
     return dict(Counter(outcome.value for outcome in outcomes if not isinstance(outcome, BaseException)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools import Logger
@@ -12,6 +13,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 from functions.shared.failures import count_failure
 from functions.shared.fields import single
 from functions.shared.problem import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_json
+from functions.shared.redact import without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +104,8 @@ class Api(APIGatewayRestResolver):
 
     def _fail(self, _: Exception) -> Response[str]:
         """Log the traceback; the client gets only the id to find it by."""
-        logger.exception("request failed", request_id=self.request_id)  # noqa: LOG004 -- called in an except
+        error = without_paths(traceback.format_exc())
+        logger.exception("request failed", request_id=self.request_id, exception=error)  # noqa: LOG004 -- called in an except
         count_failure()
         detail = "The server failed; its log has the error under the id in `instance`. Try again later."
         return self.refuse(INTERNAL, detail)

@@ -27,14 +27,20 @@ def api_of(options: Namespace) -> tuple[str, str]:
 
 
 def address(stack: str) -> tuple[str, str]:
-    """Return the URL of a deployed stack's API, and its first key.
+    """Return the URL of a deployed stack's API, and its first key, or another one if the first is revoked.
 
     Raises:
-        OpsError: The stack does not exist, has no API, or is that of `make run`.
+        OpsError: The stack does not exist, has no API or no enabled key, or is that of `make run`.
     """
     outputs = outputs_of(stack)
     url = outputs["ApiUrl"]
     if "ApiKeyId" not in outputs:
         raise OpsError(f"{stack} is the stack of `make run`: omit --stack, or give its address with --url.")
-    key = boto3.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)
-    return url, key["value"]
+    gateway = boto3.client("apigateway")
+    pages = gateway.get_paginator("get_usage_plan_keys").paginate(usagePlanId=outputs["UsagePlan"])
+    ids = [key["id"] for page in pages for key in page["items"]]
+    for one in sorted(ids, key=lambda one: one != outputs["ApiKeyId"]):
+        key = gateway.get_api_key(apiKey=one, includeValue=True)
+        if key["enabled"]:
+            return url, key["value"]
+    raise OpsError(f"{stack} has no enabled API key; docs/deploy.md#api-keys says how to create one.")

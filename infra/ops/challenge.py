@@ -14,13 +14,13 @@ from functions.promote.promote import MODEL_URI
 from infra.ops.errors import OpsError
 from infra.ops.promote import verified_address
 from infra.ops.stack import add_stack
-from infra.ops.update import change_parameters, state_of
+from infra.ops.update import add_ignore_alarms, change_parameters, state_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 
-def begin(stack: str, version: str, share: float) -> str:
+def begin(stack: str, version: str, share: float, *, ignore_alarms: bool = False) -> str:
     """Make a release the challenger with a share of the sources in percent, and return its address.
 
     Raises:
@@ -31,12 +31,12 @@ def begin(stack: str, version: str, share: float) -> str:
     if state_of(stack, cloudformation).parameters[MODEL_URI] == address:
         raise OpsError(f"{version} is the serving release; name another.")
     changes = {"ChallengerUri": address, "ChallengerShare": f"{share:g}"}
-    change_parameters(stack, changes, cloudformation)
+    change_parameters(stack, changes, cloudformation, ignore_alarms=ignore_alarms)
     return address
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Add the share, the release and the stack."""
+    """Add the share, the release, the stack, and whether alarms are ignored."""
     parser.add_argument(
         "share", type=_percent, help="percentage of the sources that it answers; 0 ends the trial"
     )
@@ -44,6 +44,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--release", metavar="VERSION", help="version of a release in the stack's models bucket"
     )
     add_stack(parser)
+    add_ignore_alarms(parser)
 
 
 def command(options: Namespace) -> None:
@@ -52,13 +53,15 @@ def command(options: Namespace) -> None:
     Raises:
         OpsError: No release is named; or see `begin`.
     """
+    ignore_alarms = options.ignore_alarms
     if options.share == 0:
-        change_parameters(options.stack, {"ChallengerUri": ""}, boto3.client("cloudformation"))
+        cloudformation = boto3.client("cloudformation")
+        change_parameters(options.stack, {"ChallengerUri": ""}, cloudformation, ignore_alarms=ignore_alarms)
         print("The serving release answers all sources.")
         return
     if not options.release:
         raise OpsError("Name the release to try: --release VERSION.")
-    address = begin(options.stack, options.release, options.share)
+    address = begin(options.stack, options.release, options.share, ignore_alarms=ignore_alarms)
     print(f"{options.release} answers {options.share:g}% of the sources: ChallengerUri={address}")
 
 

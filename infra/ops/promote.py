@@ -15,16 +15,17 @@ from functions.promote.promote import changes_to_serve
 from functions.promote.verify import verify
 from infra.ops.errors import OpsError
 from infra.ops.stack import add_stack, outputs_of
-from infra.ops.update import change_parameters, state_of
+from infra.ops.update import add_ignore_alarms, change_parameters, state_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Add the release and the stack."""
+    """Add the release, the stack, and whether alarms are ignored."""
     parser.add_argument("version", help="version of a release in the stack's models bucket")
     add_stack(parser)
+    add_ignore_alarms(parser)
 
 
 def verified_address(version: str, stack: str) -> str:
@@ -49,5 +50,5 @@ def command(options: Namespace) -> None:
     address = verified_address(options.version, options.stack)
     cloudformation = boto3.client("cloudformation")
     changes = changes_to_serve(address, state_of(options.stack, cloudformation))
-    change_parameters(options.stack, changes, cloudformation)
+    change_parameters(options.stack, changes, cloudformation, ignore_alarms=options.ignore_alarms)
     print(f"{options.version} serves: ModelUri={address}")

@@ -17,12 +17,12 @@ _TAG = "aws:cloudformation:stack-name"  # set by CloudFormation, and kept when t
 
 
 def buckets_of(stack: str, s3: Any) -> list[str]:
-    """Return the names of the buckets that a stack created."""
-    return [
-        bucket["Name"]
-        for bucket in s3.list_buckets()["Buckets"]
-        if bucket["Name"].startswith(f"{stack.lower()}-") and _tags(bucket["Name"], s3).get(_TAG) == stack
-    ]
+    """Return the names of the buckets that a stack created in the client's region.
+
+    In another region, a stack of the same name may still exist.
+    """
+    found = s3.list_buckets(Prefix=f"{stack.lower()}-", BucketRegion=s3.meta.region_name)["Buckets"]
+    return [bucket["Name"] for bucket in found if _tags(bucket["Name"], s3).get(_TAG) == stack]
 
 
 def _tags(bucket: str, s3: Any) -> dict[str, str]:
@@ -52,12 +52,14 @@ def command(options: Namespace) -> None:
         pass
     else:
         raise OpsError(f"{options.stack} still exists, and uses its buckets: run make destroy first")
-    buckets = buckets_of(options.stack, boto3.client("s3"))
+    s3 = boto3.client("s3")
+    region = s3.meta.region_name
+    buckets = buckets_of(options.stack, s3)
     dynamodb = boto3.client("dynamodb")
     tables = tables_of(options.stack, dynamodb)
     if not buckets and not tables:
-        raise OpsError(f"{options.stack} left no buckets and no table")
-    print("This permanently deletes the content of:", *buckets, *tables, sep="\n    ")
+        raise OpsError(f"{options.stack} left no buckets and no table in {region}")
+    print(f"This permanently deletes the content of, in {region}:", *buckets, *tables, sep="\n    ")
     if input(f"Type {options.stack} to continue: ") != options.stack:
         raise OpsError("nothing was deleted")
     for name in buckets:

@@ -8,12 +8,19 @@ import boto3
 
 from functions.promote.promote import CHALLENGER_URI, MODEL_URI, PREVIOUS_MODEL_URI, changes_to_serve
 from infra.ops.errors import OpsError
-from infra.ops.update import change_parameters, state_of
+from infra.ops.stack import add_stack
+from infra.ops.update import add_ignore_alarms, change_parameters, state_of
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
 _UNKNOWN: Final = "none"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the stack, and whether alarms are ignored."""
+    add_stack(parser)
+    add_ignore_alarms(parser)
 
 
 def command(options: Namespace) -> None:
@@ -31,5 +38,5 @@ def command(options: Namespace) -> None:
             f"Name a release: .venv/bin/python -m infra.ops promote VERSION --stack {options.stack}"
         )
     changes = changes_to_serve(before, stack) | {CHALLENGER_URI: ""}
-    change_parameters(options.stack, changes, cloudformation)
+    change_parameters(options.stack, changes, cloudformation, ignore_alarms=options.ignore_alarms)
     print(f"{before or 'The release in the image'} serves, without a challenger.")

@@ -14,6 +14,7 @@ from infra.ops.errors import OpsError
 from infra.ops.stack import existing
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Collection, Mapping
 
     from functions.promote.stack import StackState
@@ -21,17 +22,32 @@ if TYPE_CHECKING:
 _PAUSE: Final = 10.0  # seconds between polls
 
 
-def change_parameters(stack: str, changes: Mapping[str, str], cloudformation: Any) -> None:
+def add_ignore_alarms(parser: ArgumentParser) -> None:
+    """Add the option for an update that ends an incident; CodeDeploy starts none while an alarm of the API is on."""
+    parser.add_argument(
+        "--ignore-alarms",
+        action="store_true",
+        help="also while an alarm of the API is on: only the alarms of the new versions roll this update back, and "
+        "each later one until the next deployment",
+    )
+
+
+def change_parameters(
+    stack: str, changes: Mapping[str, str], cloudformation: Any, *, ignore_alarms: bool = False
+) -> None:
     """Update parameters of a stack, and wait for the end of its canary.
 
     Args:
         stack: Name of the stack.
         changes: New values by parameter name; without a difference, there is no update.
         cloudformation: A boto3 client.
+        ignore_alarms: Whether only the alarms of the new versions roll the update back.
 
     Raises:
         OpsError: The stack cannot be updated now, or was rolled back; the message says why.
     """
+    if ignore_alarms:
+        changes = {**changes, "RollbackAlarms": "version"}
     state = state_of(stack, cloudformation)
     if _has(state, changes):
         return

@@ -1,4 +1,4 @@
-"""Neither handler logs any part of a picture, in any encoding, or the API key."""
+"""Neither handler logs any part of a picture, in any encoding, the API key, or the name of a file."""
 
 import base64
 import gzip
@@ -6,11 +6,14 @@ import io
 import itertools
 import json
 import logging
+import time
 from collections.abc import Callable
 from urllib.parse import quote
 
 import numpy as np
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ReadTimeoutError
 from PIL import Image
 
 from functions.inference import predict
@@ -199,6 +202,29 @@ def test_batch_logs_nothing_of_its_input(batch, written: Callable[[], str]) -> N
     assert '"rejected"' in result
     assert "NoneType" in result
     check(result, *pictures.values())
+
+
+def test_no_name_of_a_file_is_logged_if_s3_does_not_answer(
+    batch, written: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _ = batch
+
+    def fail(request: AWSPreparedRequest, **_: object) -> None:
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between botocore's attempts
+    module.s3.meta.events.register_first("before-send.s3", fail)
+    key = "ward-3/jane doe.jpg"
+    items = {"BatchInput": {"reader": "prefix", "bucket": "uploads"}, "Items": [{"Key": key, "Etag": "e1"}]}
+    try:
+        module.handler({"Records": [message(0, notification(key))]}, context())
+        with pytest.raises(module.UnfinishedError) as raised:
+            module.handler(items, context())
+    finally:
+        module.s3.meta.events.unregister("before-send.s3", fail)
+    for text in (written(), str(raised.value)):
+        assert "Read timeout" in text
+        assert "doe" not in text
 
 
 def test_the_check_detects_a_leak() -> None:

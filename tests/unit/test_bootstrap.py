@@ -73,6 +73,12 @@ def test_a_workflow_changes_the_account_only_through_cloudformation():
     }
 
 
+def test_a_workflow_reads_the_keys_for_its_smoke_test_and_nothing_else_of_the_api():
+    (allowed,) = (s["Resource"] for s in statements("DeployPolicy") if s["Action"] == "apigateway:GET")
+
+    assert [arn["Fn::Sub"].rpartition("::")[2] for arn in allowed] == ["/apikeys/*", "/usageplans/*/keys"]
+
+
 @pytest.mark.parametrize(
     ("repository", "is_allowed"),
     [

@@ -9,6 +9,7 @@ import pytest
 import urllib3
 
 from infra.ops.address import address
+from infra.ops.errors import OpsError
 from maskwatch import client as client_module
 from maskwatch.client import ApiError, Client, UnreachableError
 from tests.service import prediction, problem, serving
@@ -273,11 +274,26 @@ def test_csv_is_returned_as_text(client, answers, asked):
 
 @pytest.mark.usefixtures("moto")
 def test_url_and_key_are_read_from_the_stack():
-    key = boto3.client("apigateway").create_api_key(name="first", value="s" * 20, enabled=True)
-    outputs = {"ApiUrl": {"Value": "https://api/v1/"}, "ApiKeyId": {"Value": key["id"]}}
+    gateway = boto3.client("apigateway")
+    plan = gateway.create_usage_plan(name="plan")["id"]
+    keys = {
+        name: gateway.create_api_key(name=name, value=name * 20, enabled=True)["id"]
+        for name in ("o", "s", "t")
+    }
+    for key in keys.values():
+        gateway.create_usage_plan_key(usagePlanId=plan, keyId=key, keyType="API_KEY")
+    values = {"ApiUrl": "https://api/v1/", "ApiKeyId": keys["s"], "UsagePlan": plan}
+    outputs = {name: {"Value": value} for name, value in values.items()}
     resources = {"Queue": {"Type": "AWS::SQS::Queue"}}
     boto3.client("cloudformation").create_stack(
         StackName="maskwatch-dev", TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs})
     )
 
     assert address("maskwatch-dev") == ("https://api/v1/", "s" * 20)
+    for revoked, left in (("s", "o"), ("o", "t")):
+        revocation = [{"op": "replace", "path": "/enabled", "value": "false"}]
+        gateway.update_api_key(apiKey=keys[revoked], patchOperations=revocation)
+        assert address("maskwatch-dev") == ("https://api/v1/", left * 20)
+    gateway.update_api_key(apiKey=keys["t"], patchOperations=revocation)
+    with pytest.raises(OpsError, match="maskwatch-dev has no enabled API key"):
+        address("maskwatch-dev")

@@ -30,10 +30,9 @@ AWS = {  # what these services measure, of what is shown
 }
 
 
-@pytest.fixture(scope="module")
-def body():
-    """The dashboard, with its references replaced by fake values."""
-    known = parameter_values(TEMPLATE, {})
+def dashboard(parameters):
+    """Return the dashboard, with its references replaced by fake values."""
+    known = parameter_values(TEMPLATE, parameters)
     text = resolve(
         TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"],
         known,
@@ -42,6 +41,11 @@ def body():
     left = {name: f"({name})" for name in unresolved(text)}
     assert {name.partition(".")[0] for name in left} <= TEMPLATE["Resources"].keys()
     return json.loads(resolve(text, left, {}))
+
+
+@pytest.fixture(scope="module")
+def body():
+    return dashboard({})
 
 
 @pytest.fixture(scope="module")
@@ -171,13 +175,23 @@ def test_latency_is_shown_by_percentiles(widgets):
     assert {m[-1]["stat"] for m in latency["properties"]["metrics"]} == {"p50", "p90", "p99"}
 
 
-def test_it_shows_every_operator_alarm_that_all_stacks_have(widgets):
-    (alarms,) = [w["properties"]["alarms"] for w in widgets if w["type"] == "alarm"]
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"Alerts": "disabled"},
+        {"PromotionRole": "arn:aws:iam::123456789012:role/r", "RetrainPipeline": "p"},
+    ],
+    ids=["default", "without alerts", "closed loop"],
+)
+def test_it_shows_every_operator_alarm_of_the_stack(parameters):
+    (alarms,) = [w["properties"]["alarms"] for w in dashboard(parameters)["widgets"] if w["type"] == "alarm"]
+    conditions = true_conditions(TEMPLATE, parameter_values(TEMPLATE, parameters))
     rule = str(TEMPLATE["Resources"]["UnwellAlarm"]["Properties"]["AlarmRule"])
     named = {"UnwellAlarm", *re.findall(r"\$\{(\w+)\}", rule)}
 
     assert {a.removeprefix("(").removesuffix(".Arn)") for a in alarms} == {
-        name for name in named if "Condition" not in TEMPLATE["Resources"][name]
+        name for name in named if conditions.get(TEMPLATE["Resources"][name].get("Condition"), True)
     }
 
 

@@ -74,11 +74,17 @@ def test_images_that_a_stack_runs_are_tagged_and_the_tag_moves(pushed):
 
 @pytest.fixture
 def left(moto, monkeypatch):  # noqa: ARG001 -- an AWS account
-    """Create the buckets of a deleted stack, one with two versions of an object, and enter the stack's name."""
+    """Create the buckets of a deleted stack, one with two versions of an object, and enter the stack's name.
+
+    A stack of the same name in another region has a bucket, too.
+    """
     s3 = boto3.resource("s3")
     stacks = {"maskwatch-dev-uploads-1": "maskwatch-dev", "maskwatch-dev-2-uploads-1": "maskwatch-dev-2"}
     for name in (*stacks, "maskwatch-dev-mine"):
         s3.create_bucket(Bucket=name)
+    elsewhere = "maskwatch-dev-uploads-2"
+    s3.create_bucket(Bucket=elsewhere, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    stacks[elsewhere] = "maskwatch-dev"
     # Tags of CloudFormation's own, which nobody else may put, nor moto.
     monkeypatch.setattr(
         purge,
@@ -97,10 +103,11 @@ def left(moto, monkeypatch):  # noqa: ARG001 -- an AWS account
 OPTIONS = SimpleNamespace(stack="maskwatch-dev")
 
 
-def test_purge_deletes_every_version_in_the_stack_s_own_buckets(left):
+def test_purge_deletes_every_version_in_the_stack_s_own_buckets_of_this_region(left, capsys):
     purge.command(OPTIONS)
 
-    assert left() == {"maskwatch-dev-2-uploads-1", "maskwatch-dev-mine"}
+    assert left() == {"maskwatch-dev-2-uploads-1", "maskwatch-dev-mine", "maskwatch-dev-uploads-2"}
+    assert "in us-east-1:" in capsys.readouterr().out
 
 
 def test_purge_deletes_nothing_unless_the_name_is_typed(left, monkeypatch):
@@ -129,7 +136,7 @@ def test_purge_deletes_the_table_of_the_stack_s_alerts(capsys):
 
 
 def test_purge_reports_that_there_is_nothing():
-    with pytest.raises(OpsError, match="maskwatch-dev left no buckets and no table"):
+    with pytest.raises(OpsError, match="maskwatch-dev left no buckets and no table in us-east-1"):
         purge.command(OPTIONS)
 
 

@@ -1,4 +1,4 @@
-"""An operator promotes a published release by hand: verified first, and only ModelUri changes."""
+"""An operator promotes a published release by hand: verified first, and only parameters of releases change."""
 
 import json
 
@@ -11,9 +11,17 @@ from infra.ops.errors import OpsError
 from infra.ops.publish_model import publish
 from tests.releases import copy_release
 
+GIVEN = {
+    "ModelUri": "",
+    "PreviousModelUri": "",
+    "ChallengerUri": "",
+    "ChallengerShare": "0",
+    "RollbackAlarms": "all",
+    "CorsOrigin": "https://example.org",
+}
 TEMPLATE = json.dumps(
     {
-        "Parameters": {name: {"Type": "String"} for name in ("ModelUri", "CorsOrigin")},
+        "Parameters": {name: {"Type": "String"} for name in GIVEN},
         "Resources": {"ModelsBucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "models"}}},
         "Outputs": {"ModelsBucket": {"Value": {"Ref": "ModelsBucket"}}},
     }
@@ -23,8 +31,7 @@ TEMPLATE = json.dumps(
 @pytest.fixture
 def cloudformation(moto):  # noqa: ARG001 -- an AWS account
     client = boto3.client("cloudformation")
-    given = {"ModelUri": "", "CorsOrigin": "https://example.org"}
-    parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
+    parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in GIVEN.items()]
     client.create_stack(StackName="maskwatch-dev", TemplateBody=TEMPLATE, Parameters=parameters)
     return client
 
@@ -44,8 +51,23 @@ def test_a_published_release_is_promoted(cloudformation, tmp_path, capsys):
 
     main(["promote", version, "--stack", "maskwatch-dev"])
 
-    assert parameters(cloudformation) == {"ModelUri": uri, "CorsOrigin": "https://example.org"}
+    assert parameters(cloudformation) == {**GIVEN, "ModelUri": uri}
     assert f"{version} serves" in capsys.readouterr().out
+
+
+def test_in_an_incident_only_the_alarms_of_the_new_version_count(cloudformation, tmp_path):
+    version = published(tmp_path).split("/")[-2]
+
+    for command in (
+        ["promote", version],
+        ["rollback"],
+        ["challenge", "10", "--release", version],
+        ["challenge", "0"],
+    ):
+        main([*command, "--ignore-alarms", "--stack", "maskwatch-dev"])
+
+        assert parameters(cloudformation)["RollbackAlarms"] == "version", command
+        update.change_parameters("maskwatch-dev", GIVEN, cloudformation)
 
 
 def test_a_broken_release_is_not_promoted(cloudformation, tmp_path):

@@ -43,6 +43,13 @@ def test_a_section_has_meaning_investigation_and_action(name):
     assert sorted(parts, key=body.index) == parts
 
 
+def test_commands_read_only_the_end_of_a_log():
+    commands = re.findall(r"aws logs (?:tail|filter-log-events) .*", RUNBOOK)
+
+    assert commands
+    assert [command for command in commands if " --since " not in command] == []
+
+
 def test_outputs_in_commands_are_outputs_of_the_stack():
     assert set(re.findall(r"\$\(out (\w+)\)", RUNBOOK)) <= TEMPLATE["Outputs"].keys()
 
@@ -52,3 +59,16 @@ def test_parameters_and_resources_in_the_text_exist():
     named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", RUNBOOK))
 
     assert named - known == {"AccessDenied", "InvalidKeyError"}  # errors of S3 and of Batch
+
+
+def test_logical_ids_in_commands_are_the_stack_s():
+    assert set(re.findall(r"--logical-resource-id (\w+)", RUNBOOK)) <= TEMPLATE["Resources"].keys()
+
+
+def test_no_advice_lowers_a_default_that_is_the_minimum():
+    lowest = {
+        n for n, p in TEMPLATE["Parameters"].items() if "MinValue" in p and p["Default"] == p["MinValue"]
+    }
+
+    for name in re.findall(r"lower `(\w+)`(?!\s+to\s+\d)", RUNBOOK):
+        assert name not in lowest

@@ -1,11 +1,13 @@
 """Properties of every answer of both API handlers."""
 
+import io
 import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
-from functions.shared.api import Api
+from functions.shared.api import Api, logger
 from functions.shared.problem import TOO_LARGE, InputError
 from tests.make_events import api_event
 
@@ -21,6 +23,10 @@ def api():
     @app.post("/more")
     def more():
         raise InputError(TOO_LARGE, "Send less.")
+
+    @app.get("/slow")
+    def slow():
+        raise ReadTimeoutError(endpoint_url="https://results.s3.amazonaws.com/ward-3/jane-doe.jpg.json")
 
     @app.exception_handler(InputError)
     def refuse(error):
@@ -101,3 +107,17 @@ def test_the_url_may_have_a_stage_or_a_base_path(full_path, resource, prefix):
     event["requestContext"] |= {"path": full_path}
     answer = json.loads(app.resolve(event, None)["body"])
     assert answer == {"path": full_path.removeprefix(prefix) or "/", "prefix": prefix}
+
+
+def test_the_log_of_a_failure_has_the_place_and_the_host_but_no_name_of_a_file(api, monkeypatch):
+    log = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", log)
+
+    status, _, _ = ask(api, "GET", "/slow")
+
+    assert status == 500
+    line = json.loads(log.getvalue())
+    assert line["exception_name"] == "ReadTimeoutError"
+    assert "in slow\n" in line["exception"]
+    assert 'https://results.s3.amazonaws.com/…"' in line["exception"]
+    assert "doe" not in log.getvalue()

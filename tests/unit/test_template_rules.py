@@ -94,6 +94,17 @@ def buckets_deleted_with_the_stack(template):
     ]
 
 
+def versions_kept_with_a_snapshot(template):
+    """Name versions that stay after a deployment although Lambda charges for their snapshots."""
+    functions = properties(template, "AWS::Lambda::Function")
+    return [
+        name
+        for name, version in of_type(template, "AWS::Lambda::Version").items()
+        if "SnapStart" in functions[version["Properties"]["FunctionName"]["Ref"]]
+        and version["DeletionPolicy"] != "Delete"
+    ]
+
+
 def log_groups_without_retention(template):
     return [n for n, p in properties(template, "AWS::Logs::LogGroup").items() if "RetentionInDays" not in p]
 
@@ -420,6 +431,21 @@ def schedules_without_failure_alarm(template):
     return found
 
 
+def server_errors_without_alarm_if_requests_are_rare(template):
+    """Name the metric if nobody is notified when the only request in every ten minutes fails."""
+    alarms = [
+        a
+        for a in properties(template, "AWS::CloudWatch::Alarm").values()
+        if a.get("MetricName") == "5XXError" and a.get("AlarmActions")
+    ]
+    noticed = [
+        a
+        for a in alarms
+        if a["EvaluationPeriods"] * a["Period"] // 600 >= a.get("DatapointsToAlarm", a["EvaluationPeriods"])
+    ]
+    return [] if noticed else ["5XXError"]
+
+
 def alarms_with_wrong_missing_data_rule(template):
     """Name alarms on Drift not running, or on drift, that missing data would switch off."""
     alarms = properties(template, "AWS::CloudWatch::Alarm")
@@ -660,12 +686,15 @@ def queues_without_alarms(template):
 def untraced_resources(template):
     functions = properties(template, "AWS::Lambda::Function")
     machines = properties(template, "AWS::StepFunctions::StateMachine")
+    return [n for n, p in functions.items() if p.get("TracingConfig") != {"Mode": "Active"}] + [
+        n for n, p in machines.items() if p.get("TracingConfiguration") != {"Enabled": True}
+    ]
+
+
+def stages_with_personal_traces(template):
+    """Name stages whose traces would contain addresses and URLs, and so names of files."""
     stages = properties(template, "AWS::ApiGateway::Stage")
-    return (
-        [n for n, p in functions.items() if p.get("TracingConfig") != {"Mode": "Active"}]
-        + [n for n, p in stages.items() if p.get("TracingEnabled") is not True]
-        + [n for n, p in machines.items() if p.get("TracingConfiguration") != {"Enabled": True}]
-    )
+    return [name for name, stage in stages.items() if stage.get("TracingEnabled")]
 
 
 def operations(template):
@@ -787,7 +816,9 @@ def missing_rollback_alarms(template):
     idle = [
         n
         for n, alarm in properties(template, "AWS::CloudWatch::Alarm").items()
-        if n not in set(itertools.chain(*wired.values())) and (metric(alarm)[1] or metric(alarm)[2])
+        if n not in set(itertools.chain(*wired.values()))
+        and (metric(alarm)[1] or metric(alarm)[2])
+        and "DatapointsToAlarm" not in alarm  # it looks back for hours, and would block the fix
     ]
     deaf = [
         n
@@ -1079,6 +1110,7 @@ RULES = [
                                        "Statement", 0, "Effect")),
     (buckets_deleted_with_the_stack, drop(*BUCKET, "DeletionPolicy")),
     (buckets_deleted_with_the_stack, put("Delete", *BUCKET, "UpdateReplacePolicy")),
+    (versions_kept_with_a_snapshot, drop(*PREDICT, "VersionDeletionPolicy")),
     (log_groups_without_retention, drop("Resources", "PredictLogs", "Properties", "RetentionInDays")),
     (functions_without_own_log_group, drop(*PREDICT, "LoggingConfig")),
     (functions_without_own_log_group, put({"Ref": "PortalLogs"}, *PREDICT, "LoggingConfig", "LogGroup")),
@@ -1207,7 +1239,8 @@ RULES = [
     (buckets_deleted_with_the_stack, put("Delete", "Resources", "InsightsBucket", "DeletionPolicy")),
     (routes_without_invoke_permission, drop("Resources", "PortalFunction", "Properties", "Events", "Feedback")),
     (untraced_resources, drop("Globals", "Function", "Tracing")),
-    (untraced_resources, drop(*API, "TracingEnabled")),
+    (server_errors_without_alarm_if_requests_are_rare, drop("Resources", "RepeatedServerErrorsAlarm")),
+    (stages_with_personal_traces, put(True, *API, "TracingEnabled")),  # noqa: FBT003
     (paid_routes_without_a_key, drop(*BODY, "paths", "/predict", "post", "security")),
     (paid_routes_without_a_key, put({"get": {"x-amazon-apigateway-integration": {}}}, *BODY, "paths", "/new")),
     (open_routes_with_a_key, put([{"apiKey": []}], *BODY, "paths", "/health", "get", "security")),
