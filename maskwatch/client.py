@@ -28,6 +28,7 @@ PROBLEM: Final = "urn:maskwatch:problem:"  # prefix of the identifiers in the ta
 _CONNECTION: Final = re.compile(r"^HTTPS?Connection\w*\(.*?\): ")  # prefix of urllib3's reasons
 _UNTYPED: Final = "application/octet-stream"  # the service detects the type from the bytes
 _TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
+_SLOWEST: Final = 10_000  # bytes per second at which a picture may leave a slow uplink
 
 
 class _Retry(urllib3.Retry):
@@ -85,7 +86,7 @@ class Client:
             raise ApiError("the API key contains invalid characters; copy it again", "forbidden")
         self._url, self._key = f"{url.rstrip('/')}/", {"x-api-key": key} if key else {}
         retries = _RETRIES if retry else _RETRIES.new(total=0)
-        self._http = urllib3.PoolManager(maxsize=connections, retries=retries, timeout=_TIMEOUT)
+        self._http = urllib3.PoolManager(maxsize=connections, retries=retries)
 
     def health(self) -> dict[str, Any]:
         """Return the answer of GET /health."""
@@ -109,7 +110,7 @@ class Client:
         if len(picture) > slot["max_bytes"]:
             raise ApiError(f"the file has {len(picture):,} bytes; at most {slot['max_bytes']:,} are accepted")
         parts = {**slot["upload"]["fields"], "file": ("picture", picture, media_type)}
-        self._request("POST", slot["upload"]["url"], fields=parts)
+        self._request("POST", slot["upload"]["url"], len(picture), fields=parts)
         return str(slot["key"])
 
     def result(self, key: str) -> dict[str, Any] | None:
@@ -154,7 +155,7 @@ class Client:
     ) -> dict[str, Any]:
         """Return the JSON object of an answer, which must have a member of this name."""
         headers = self._key | ({"content-type": media_type} if media_type else {})
-        response = self._request(method, self._url + path, body=body, headers=headers)
+        response = self._request(method, self._url + path, len(body or b""), body=body, headers=headers)
         try:
             content = response.json()
         except ValueError:
@@ -167,10 +168,12 @@ class Client:
         shown = _NOT_SHOWN.sub("", self._url)
         return UnreachableError(f"{shown} answered, but not as a MaskWatch API does: check the address")
 
-    def _request(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
+    def _request(self, method: str, url: str, size: int = 0, **content: Any) -> urllib3.BaseHTTPResponse:
         shown = _NOT_SHOWN.sub("", url)
+        # Part of the picture waits in the kernel's buffers when urllib3 begins to wait for the answer.
+        timeout = _TIMEOUT + size / _SLOWEST
         try:
-            response = self._http.request(method, url, redirect=False, **content)
+            response = self._http.request(method, url, redirect=False, timeout=timeout, **content)
         except urllib3.exceptions.HTTPError as error:
             reason = str(getattr(error, "reason", None) or error)
             raise UnreachableError(f"{shown} cannot be reached: {_CONNECTION.sub('', reason)}") from error

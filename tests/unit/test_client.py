@@ -1,6 +1,8 @@
 """The client handles unexpected answers."""
 
 import json
+import socket
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -151,6 +153,47 @@ def test_a_transient_failure_is_retried(client, answers, asked, status):
 
     assert client.predict(b"picture", "image/png") == PREDICTION
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda client, picture: client.predict(picture),
+        lambda client, picture: client.upload(picture, "image/png"),
+    ],
+)
+def test_a_picture_that_leaves_slowly_is_sent_once(monkeypatch, send):
+    monkeypatch.setattr(client_module, "_TIMEOUT", 0.5)
+    with serving() as service:
+        slot = {"key": "k", "upload": {"url": f"{service.url}/s3", "fields": {}}, "max_bytes": 10**8}
+
+        def answer(asked):
+            if asked.path.endswith("uploads"):
+                return slot
+            time.sleep(1)  # as long as the kernel still sends what it has buffered
+            return PREDICTION
+
+        service.answer = answer
+        send(Client(service.url, "secret"), bytes(100_000))
+        assert [len(asked.body) >= 100_000 for asked in service.asked].count(True) == 1
+
+
+def test_a_picture_that_the_kernel_cannot_buffer_has_time_to_leave(monkeypatch):
+    monkeypatch.setattr(client_module, "_TIMEOUT", 0.5)
+
+    def serve():
+        connection, _ = server.accept()
+        with connection:
+            time.sleep(1)
+            received = b""
+            while not received.endswith(b"end"):
+                received = received[-3:] + connection.recv(1_000_000)
+            connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"summary": 1}')
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=serve, daemon=True).start()
+        client = Client(f"http://127.0.0.1:{server.getsockname()[1]}", "secret", retry=False)
+        assert client.predict(bytes(20_000_000) + b"end") == {"summary": 1}
 
 
 def test_a_key_is_encoded_once(client, answers, asked):
