@@ -40,7 +40,7 @@ class _Retry(urllib3.Retry):
 
 _RETRIES: Final = _Retry(
     total=6,
-    connect=2,
+    connect=2,  # until the first answer: the address may be wrong
     backoff_factor=0.5,
     backoff_jitter=0.5,
     status_forcelist=(429, 500, 502, 503, 504),  # API Gateway or S3 was too busy, or a function failed
@@ -62,9 +62,16 @@ class ApiError(Exception):
         super().__init__(detail)
         self.kind, self.status, self.after = kind, status, after
 
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
 
 class UnreachableError(ApiError):
     """There was no answer, or it was not from a MaskWatch API."""
+
+    transient = True
 
 
 class Client:
@@ -85,8 +92,8 @@ class Client:
         if not _KEY.fullmatch(key):
             raise ApiError("the API key contains invalid characters; copy it again", "forbidden")
         self._url, self._key = f"{url.rstrip('/')}/", {"x-api-key": key} if key else {}
-        retries = _RETRIES if retry else _RETRIES.new(total=0)
-        self._http = urllib3.PoolManager(maxsize=connections, retries=retries)
+        self._retries = _RETRIES if retry else _RETRIES.new(total=0)
+        self._http = urllib3.PoolManager(maxsize=connections)
 
     def health(self) -> dict[str, Any]:
         """Return the answer of GET /health."""
@@ -173,10 +180,13 @@ class Client:
         # Part of the picture waits in the kernel's buffers when urllib3 begins to wait for the answer.
         timeout = _TIMEOUT + size / _SLOWEST
         try:
-            response = self._http.request(method, url, redirect=False, timeout=timeout, **content)
+            response = self._http.request(
+                method, url, redirect=False, timeout=timeout, retries=self._retries, **content
+            )
         except urllib3.exceptions.HTTPError as error:
             reason = str(getattr(error, "reason", None) or error)
             raise UnreachableError(f"{shown} cannot be reached: {_CONNECTION.sub('', reason)}") from error
+        self._retries = self._retries.new(connect=None)
         if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return response
         if response.status < HTTPStatus.BAD_REQUEST:

@@ -147,11 +147,7 @@ class _Watcher:
         return answer
 
     def _wait_out(self, refusal: ApiError) -> None:
-        unreachable = isinstance(refusal, UnreachableError)
-        later = unreachable or refusal.status == HTTPStatus.TOO_MANY_REQUESTS
-        if not (later or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR) or (
-            unreachable and not self._first
-        ):
+        if not refusal.transient or (isinstance(refusal, UnreachableError) and not self._first):
             raise refusal
         self._warn_once(refusal)
         self.pace, wait = self.pace.refused(refusal)

@@ -231,6 +231,27 @@ def test_an_unreachable_service_is_reported(monkeypatch):
         Client("http://127.0.0.1:9/", "local").health()
 
 
+def test_a_connection_is_tried_more_often_once_the_address_has_proved_right(client, answers, monkeypatch):
+    attempts = []
+
+    def refuse(*_, **__):
+        attempts.append(1)
+        raise ConnectionRefusedError
+
+    def attempts_without_network():
+        attempts.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("urllib3.util.connection.create_connection", refuse)
+            with pytest.raises(UnreachableError):
+                client.health()
+        return len(attempts)
+
+    assert attempts_without_network() == 3
+    answers.append(as_json({"status": "ok"}))
+    client.health()
+    assert attempts_without_network() == 7
+
+
 def test_a_password_in_the_address_is_not_shown(monkeypatch):
     monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
 
