@@ -272,6 +272,64 @@ def test_the_reason_has_no_names_of_python_classes(monkeypatch):
     )
 
 
+@pytest.fixture
+def proxy(monkeypatch):
+    """A proxy that refuses every connection, and the requests that it received."""
+    received = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self):
+            received.append((self.path, self.headers["proxy-authorization"]))
+            self.send_response_only(502)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(0))
+    for name in ("no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hid%40den@127.0.0.1:{server.server_port}")
+        yield f"http://127.0.0.1:{server.server_port}", received
+        server.shutdown()
+
+
+def test_https_goes_through_the_proxy_of_the_environment(proxy):
+    address, received = proxy
+    with pytest.raises(UnreachableError) as answer:
+        Client("https://api.invalid/v1", "local").health()
+    assert str(answer.value) == (
+        f"https://api.invalid/v1/health cannot be reached through the proxy {address}: "
+        "Tunnel connection failed: 502 Bad Gateway"
+    )
+    assert received == [("api.invalid:443", "Basic bWU6aGlkQGRlbg==")]
+
+
+@pytest.mark.usefixtures("proxy")
+@pytest.mark.parametrize("proxy_address", ["127.0.0.1:9", "http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy_address):
+    monkeypatch.setenv("HTTPS_PROXY", proxy_address)
+    with pytest.raises(UnreachableError, match=f"through the proxy .*{proxy_address}: [^(]*$"):
+        Client("https://api.invalid/v1", "local").health()
+
+
+@pytest.mark.parametrize("url", ["https://me:hidden@api.invalid/v1", "https://api.invalid:443", "https://[x"])
+def test_no_proxy_is_respected(monkeypatch, proxy, url):
+    monkeypatch.setenv("NO_PROXY", "api.invalid")
+    with pytest.raises(UnreachableError, match="health cannot be reached: "):
+        Client(url, "local").health()
+    assert proxy[1] == []
+
+
+def test_plain_http_needs_no_proxy(monkeypatch, proxy):
+    monkeypatch.setenv("HTTP_PROXY", proxy[0])
+    with serving() as service:
+        service.answer = lambda _: {"status": "ok"}
+        Client(service.url, "local").health()
+
+
 def test_an_answer_of_another_server_is_reported(client, answers):
     answers.append((200, "text/html", b"<html>"))
 
