@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
@@ -28,6 +30,7 @@ PROBLEM: Final = "urn:maskwatch:problem:"  # prefix of the identifiers in the ta
 _CONNECTION: Final = re.compile(r"^HTTPS?Connection\w*\(.*?\): ")  # prefix of urllib3's reasons
 _UNTYPED: Final = "application/octet-stream"  # the service detects the type from the bytes
 _TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
+_SLOWEST: Final = 10_000  # bytes per second at which a picture may leave a slow uplink
 
 
 class _Retry(urllib3.Retry):
@@ -39,7 +42,8 @@ class _Retry(urllib3.Retry):
 
 _RETRIES: Final = _Retry(
     total=6,
-    connect=2,
+    connect=2,  # until the first answer: the address may be wrong
+    other=2,  # such as a proxy's refusal; likewise
     backoff_factor=0.5,
     backoff_jitter=0.5,
     status_forcelist=(429, 500, 502, 503, 504),  # API Gateway or S3 was too busy, or a function failed
@@ -61,9 +65,16 @@ class ApiError(Exception):
         super().__init__(detail)
         self.kind, self.status, self.after = kind, status, after
 
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
 
 class UnreachableError(ApiError):
     """There was no answer, or it was not from a MaskWatch API."""
+
+    transient = True
 
 
 class Client:
@@ -84,8 +95,8 @@ class Client:
         if not _KEY.fullmatch(key):
             raise ApiError("the API key contains invalid characters; copy it again", "forbidden")
         self._url, self._key = f"{url.rstrip('/')}/", {"x-api-key": key} if key else {}
-        retries = _RETRIES if retry else _RETRIES.new(total=0)
-        self._http = urllib3.PoolManager(maxsize=connections, retries=retries, timeout=_TIMEOUT)
+        self._retries = _RETRIES if retry else _RETRIES.new(total=0)
+        self._pool = cache(lambda proxy: _pool(proxy, connections))
 
     def health(self) -> dict[str, Any]:
         """Return the answer of GET /health."""
@@ -109,7 +120,7 @@ class Client:
         if len(picture) > slot["max_bytes"]:
             raise ApiError(f"the file has {len(picture):,} bytes; at most {slot['max_bytes']:,} are accepted")
         parts = {**slot["upload"]["fields"], "file": ("picture", picture, media_type)}
-        self._request("POST", slot["upload"]["url"], fields=parts)
+        self._request("POST", slot["upload"]["url"], len(picture), fields=parts)
         return str(slot["key"])
 
     def result(self, key: str) -> dict[str, Any] | None:
@@ -154,7 +165,7 @@ class Client:
     ) -> dict[str, Any]:
         """Return the JSON object of an answer, which must have a member of this name."""
         headers = self._key | ({"content-type": media_type} if media_type else {})
-        response = self._request(method, self._url + path, body=body, headers=headers)
+        response = self._request(method, self._url + path, len(body or b""), body=body, headers=headers)
         try:
             content = response.json()
         except ValueError:
@@ -167,13 +178,24 @@ class Client:
         shown = _NOT_SHOWN.sub("", self._url)
         return UnreachableError(f"{shown} answered, but not as a MaskWatch API does: check the address")
 
-    def _request(self, method: str, url: str, **content: Any) -> urllib3.BaseHTTPResponse:
+    def _request(self, method: str, url: str, size: int = 0, **content: Any) -> urllib3.BaseHTTPResponse:
         shown = _NOT_SHOWN.sub("", url)
+        # Part of the picture waits in the kernel's buffers when urllib3 begins to wait for the answer.
+        timeout = _TIMEOUT + size / _SLOWEST
+        proxy = ""
         try:
-            response = self._http.request(method, url, redirect=False, **content)
+            proxy = _proxy_of(url)
+            response = self._pool(proxy).request(
+                method, url, redirect=False, timeout=timeout, retries=self._retries, **content
+            )
         except urllib3.exceptions.HTTPError as error:
-            reason = str(getattr(error, "reason", None) or error)
-            raise UnreachableError(f"{shown} cannot be reached: {_CONNECTION.sub('', reason)}") from error
+            reason = getattr(error, "reason", None) or error
+            reason = str(getattr(reason, "original_error", reason))  # of a proxy
+            through = f" through the proxy {_NOT_SHOWN.sub('', proxy)}" if proxy else ""
+            raise UnreachableError(
+                f"{shown} cannot be reached{through}: {_CONNECTION.sub('', reason)}"
+            ) from error
+        self._retries = self._retries.new(connect=None, other=None)
         if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return response
         if response.status < HTTPStatus.BAD_REQUEST:
@@ -196,3 +218,20 @@ class Client:
 
 def _encode(query: Mapping[str, str | float | None]) -> str:
     return urlencode({name: value for name, value in query.items() if value is not None})
+
+
+def _proxy_of(url: str) -> str:
+    """Return the proxy for a URL, from HTTPS_PROXY and NO_PROXY or the system's settings; empty for none."""
+    proxy, address = getproxies().get("https", ""), urllib3.util.parse_url(url)
+    # Plain HTTP is for `make run` on this machine, which a proxy cannot reach.
+    if not proxy or address.scheme != "https" or proxy_bypass(address.netloc or ""):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _pool(proxy: str, connections: int) -> urllib3.PoolManager:
+    if not proxy:
+        return urllib3.PoolManager(maxsize=connections)
+    password = unquote(urllib3.util.parse_url(proxy).auth or "")
+    headers = urllib3.make_headers(proxy_basic_auth=password) if password else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, maxsize=connections)

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, Queue
+from queue import Empty, Full, Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
@@ -45,10 +45,11 @@ class Frame:
     file: bytes | None = None
 
 
-def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None]:
+def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None, Frame | None]:
     """Read frames in a thread, and yield the newest on each iteration.
 
-    Yield None after `MAX_WAIT` seconds without a frame. Set `stopped` at the end, which must end `frames`.
+    A frame that is sent to the generator is yielded again if there is no newer one. Yield None after `MAX_WAIT`
+    seconds without a frame. Set `stopped` at the end, which must end `frames`.
     """
     latest: Queue[Frame] = Queue(1)
     errors: list[Exception] = []
@@ -77,8 +78,11 @@ def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None]:
                     given = time.monotonic()
                     yield None
                 continue
-            yield frame
+            again = yield frame
             given = time.monotonic()
+            if again:
+                with suppress(Full):
+                    latest.put_nowait(again)
     finally:
         stopped.set()
         reader.join(timeout=2)  # a thread that waits for a camera ends with the process

@@ -31,7 +31,9 @@ def is_video(source: str) -> bool:
     return not (is_address(source) or is_device(source) or os.path.isdir(source))  # noqa: PTH112 -- raises nothing
 
 
-def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> Generator[Frame | None]:
+def frames_of(
+    source: str, rate: float, speed: float | None, stopped: Event
+) -> Generator[Frame | None, Frame | None]:
     """Yield the frames of a source to score, and None after a long time without a frame.
 
     Args:
@@ -63,7 +65,7 @@ def frames_of(source: str, rate: float, speed: float | None, stopped: Event) -> 
     return newest(video.play(video.read(source), speed, stopped), stopped)
 
 
-def _sampled(frames: Iterable[Frame], rate: float) -> Generator[Frame]:
+def _sampled(frames: Iterable[Frame], rate: float) -> Generator[Frame, Frame | None]:
     due = 0.0
     for frame in frames:
         if frame.time >= due - 1e-6:  # tolerance for rounding errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import time
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
@@ -51,7 +52,7 @@ def watch(
     """Print a line for each event until a video ends or the process is stopped; then everybody leaves.
 
     Args:
-        client: A client of the API that does not retry, because a newer frame is better than a retry.
+        client: A client of the API that does not retry, because a newer frame is better, if there is one.
         source: A video, a camera, or a folder to which pictures are added.
         name: Name of the source in records and events.
         rate: Frames per second to send.
@@ -65,6 +66,7 @@ def watch(
         UsageError: There is no such source, or `draw_to` cannot be written or is part of it.
     """
     every = is_video(source) and speed is None  # whether no frame may be skipped
+    is_folder = os.path.isdir(source)  # noqa: PTH112 -- raises nothing
     interval = _MIN_INTERVAL if every else 1 / (rate * (speed or 1))
     with ExitStack() as stack:
         waiting = stack.enter_context(deferred_signals())
@@ -76,12 +78,16 @@ def watch(
             client, waiting, name, 1 / rate, math.inf if every else MAX_WAIT, alert_after, draw
         )
 
+        unanswered: Frame | None = None
+
         def take() -> Frame | Literal[False] | None:
-            with waiting():
-                return next(frames, _END)
+            with waiting(), suppress(StopIteration):
+                return frames.send(unanswered)
+            return _END
 
         stack.callback(watcher.leave)
         for frame in iter(take, _END):
+            unanswered = None
             if not frame:
                 watcher.leave()
                 continue
@@ -92,6 +98,8 @@ def watch(
                 pass
             if answer:
                 watcher.see(frame, image, answer)
+            elif answer is None and is_folder:  # to which no newer picture may ever be added
+                unanswered = frame
             with waiting():
                 time.sleep(max(interval * watcher.pace.slowdown - (time.monotonic() - started), 0))
 
@@ -147,11 +155,7 @@ class _Watcher:
         return answer
 
     def _wait_out(self, refusal: ApiError) -> None:
-        unreachable = isinstance(refusal, UnreachableError)
-        later = unreachable or refusal.status == HTTPStatus.TOO_MANY_REQUESTS
-        if not (later or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR) or (
-            unreachable and not self._first
-        ):
+        if not refusal.transient or (isinstance(refusal, UnreachableError) and not self._first):
             raise refusal
         self._warn_once(refusal)
         self.pace, wait = self.pace.refused(refusal)

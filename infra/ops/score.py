@@ -51,7 +51,7 @@ def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Itera
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         while waiting and time.monotonic() - latest < timeout:
             chunk = [waiting.popleft() for _ in range(min(_CHUNK, len(waiting)))]
-            results = list(pool.map(client.result, [row["key"] for row in chunk]))
+            results = list(pool.map(lambda row: _result(client, row["key"]), chunk))
             for row, result in zip(chunk, results, strict=True):
                 if result is None:
                     waiting.append(row)
@@ -85,6 +85,15 @@ def as_csv(rows: Iterable[Row]) -> str:
     table.writeheader()
     table.writerows({name: csv_cell(cell) for name, cell in row.items()} for row in rows)
     return file.getvalue()
+
+
+def _result(client: Client, key: str) -> dict[str, Any] | None:
+    try:
+        return client.result(key)
+    except ApiError as refusal:
+        if refusal.transient:  # ending here would make the next run upload, and count, every picture again
+            return None
+        raise
 
 
 def _row(result: Mapping[str, Any]) -> Row:

@@ -1,6 +1,8 @@
 """The client handles unexpected answers."""
 
 import json
+import socket
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -155,6 +157,47 @@ def test_a_transient_failure_is_retried(client, answers, asked, status):
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda client, picture: client.predict(picture),
+        lambda client, picture: client.upload(picture, "image/png"),
+    ],
+)
+def test_a_picture_that_leaves_slowly_is_sent_once(monkeypatch, send):
+    monkeypatch.setattr(client_module, "_TIMEOUT", 0.5)
+    with serving() as service:
+        slot = {"key": "k", "upload": {"url": f"{service.url}/s3", "fields": {}}, "max_bytes": 10**8}
+
+        def answer(asked):
+            if asked.path.endswith("uploads"):
+                return slot
+            time.sleep(1)  # as long as the kernel still sends what it has buffered
+            return PREDICTION
+
+        service.answer = answer
+        send(Client(service.url, "secret"), bytes(100_000))
+        assert [len(asked.body) >= 100_000 for asked in service.asked].count(True) == 1
+
+
+def test_a_picture_that_the_kernel_cannot_buffer_has_time_to_leave(monkeypatch):
+    monkeypatch.setattr(client_module, "_TIMEOUT", 0.5)
+
+    def serve():
+        connection, _ = server.accept()
+        with connection:
+            time.sleep(1)
+            received = b""
+            while not received.endswith(b"end"):
+                received = received[-3:] + connection.recv(1_000_000)
+            connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"summary": 1}')
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=serve, daemon=True).start()
+        client = Client(f"http://127.0.0.1:{server.getsockname()[1]}", "secret", retry=False)
+        assert client.predict(bytes(20_000_000) + b"end") == {"summary": 1}
+
+
 def test_a_key_is_encoded_once(client, answers, asked):
     answers.append(as_json({"status": "scored"}))
 
@@ -190,6 +233,27 @@ def test_an_unreachable_service_is_reported(monkeypatch):
         Client("http://127.0.0.1:9/", "local").health()
 
 
+def test_a_connection_is_tried_more_often_once_the_address_has_proved_right(client, answers, monkeypatch):
+    attempts = []
+
+    def refuse(*_, **__):
+        attempts.append(1)
+        raise ConnectionRefusedError
+
+    def attempts_without_network():
+        attempts.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("urllib3.util.connection.create_connection", refuse)
+            with pytest.raises(UnreachableError):
+                client.health()
+        return len(attempts)
+
+    assert attempts_without_network() == 3
+    answers.append(as_json({"status": "ok"}))
+    client.health()
+    assert attempts_without_network() == 7
+
+
 def test_a_password_in_the_address_is_not_shown(monkeypatch):
     monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
 
@@ -208,6 +272,64 @@ def test_the_reason_has_no_names_of_python_classes(monkeypatch):
         "http://127.0.0.1:9/predict cannot be reached: "
         "Failed to establish a new connection: [Errno 111] Connection refused"
     )
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """A proxy that refuses every connection, and the requests that it received."""
+    received = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self):
+            received.append((self.path, self.headers["proxy-authorization"]))
+            self.send_response_only(502)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(0))
+    for name in ("no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hid%40den@127.0.0.1:{server.server_port}")
+        yield f"http://127.0.0.1:{server.server_port}", received
+        server.shutdown()
+
+
+def test_https_goes_through_the_proxy_of_the_environment(proxy):
+    address, received = proxy
+    with pytest.raises(UnreachableError) as answer:
+        Client("https://api.invalid/v1", "local").health()
+    assert str(answer.value) == (
+        f"https://api.invalid/v1/health cannot be reached through the proxy {address}: "
+        "Tunnel connection failed: 502 Bad Gateway"
+    )
+    assert received == [("api.invalid:443", "Basic bWU6aGlkQGRlbg==")]
+
+
+@pytest.mark.usefixtures("proxy")
+@pytest.mark.parametrize("proxy_address", ["127.0.0.1:9", "http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy_address):
+    monkeypatch.setenv("HTTPS_PROXY", proxy_address)
+    with pytest.raises(UnreachableError, match=f"through the proxy .*{proxy_address}: [^(]*$"):
+        Client("https://api.invalid/v1", "local").health()
+
+
+@pytest.mark.parametrize("url", ["https://me:hidden@api.invalid/v1", "https://api.invalid:443", "https://[x"])
+def test_no_proxy_is_respected(monkeypatch, proxy, url):
+    monkeypatch.setenv("NO_PROXY", "api.invalid")
+    with pytest.raises(UnreachableError, match="health cannot be reached: "):
+        Client(url, "local").health()
+    assert proxy[1] == []
+
+
+def test_plain_http_needs_no_proxy(monkeypatch, proxy):
+    monkeypatch.setenv("HTTP_PROXY", proxy[0])
+    with serving() as service:
+        service.answer = lambda _: {"status": "ok"}
+        Client(service.url, "local").health()
 
 
 def test_an_answer_of_another_server_is_reported(client, answers):

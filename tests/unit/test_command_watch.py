@@ -1,10 +1,11 @@
 """`maskwatch watch` prints an event per line for a video, a folder or a camera."""
 
 import json
+import shutil
 import sys
 from datetime import datetime
 from io import BytesIO
-from threading import Event
+from threading import Event, Timer
 
 import av
 import pytest
@@ -190,6 +191,29 @@ def test_a_refused_camera_frame_is_not_sent_again(run, service, camera):
         "left",
     ]  # though there were seven seconds without an answer
     assert err.splitlines() == ["maskwatch: Busy.", "maskwatch: the service answers again"]
+
+
+def test_a_refused_picture_of_a_folder_is_sent_again(run, service, tmp_path):
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(encode(PICTURE, "PNG"))
+
+    end = Timer(10, shutil.rmtree, (folder,))  # without the folder, the command ends
+
+    def answer(_):
+        if len(service.asked) == 1:
+            return problem("internal", 503, "Busy.")
+        end.cancel()
+        shutil.rmtree(folder)
+        return prediction("mask")
+
+    service.answer = answer
+    end.start()
+    status, _, err = run(folder, "--rate", "50")
+
+    assert (status, len(service.asked)) == (1, 2)
+    assert service.asked[0].body == service.asked[1].body
+    assert "the service answers again" in err
 
 
 def test_during_a_long_outage_of_the_service_everybody_has_left(run, service, camera):

@@ -9,6 +9,7 @@ from infra.ops import score
 from infra.ops.__main__ import main
 from infra.ops.files import write_whole
 from infra.ops.score import summary, wait
+from maskwatch.client import ApiError, UnreachableError
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +59,34 @@ def test_a_result_that_never_comes_is_missing():
     done = {row["key"]: row["status"] for row in wait(service, rows("never", "now"), timeout=0.2)}
 
     assert done == {"now": "scored", "never": "missing"}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [UnreachableError("no network"), ApiError("slow down", status=429), ApiError("busy", status=503)],
+)
+def test_a_failure_that_may_pass_does_not_end_the_wait(failure):
+    class Failing(Service):
+        failures = 3
+
+        def result(self, key):
+            self.failures -= 1
+            if self.failures >= 0:
+                raise failure
+            return super().result(key)
+
+    (row,) = wait(Failing({"a": 0}), rows("a"))
+
+    assert row["status"] == "scored"
+
+
+def test_a_refusal_ends_the_wait():
+    class Refusing:
+        def result(self, _):
+            raise ApiError("no", "forbidden", 403)
+
+    with pytest.raises(ApiError, match="no"):
+        list(wait(Refusing(), rows("a")))
 
 
 def test_without_uploads_there_is_nothing_to_wait_for():

@@ -43,6 +43,23 @@ def test_frames_that_arrive_while_busy_are_dropped():
     assert stopped.is_set()
 
 
+def test_a_frame_is_given_again_if_there_is_no_newer_one():
+    stopped, turn = Event(), Event()
+
+    def camera():
+        yield frame(0)
+        turn.wait(60)
+        yield frame(1)
+
+    given = newest(camera(), stopped)
+    first = next(given)
+    assert given.send(first) is first
+    turn.set()
+    time.sleep(0.5)  # of an answer that is slow
+    assert given.send(first).time == 1
+    assert next(given, None) is None
+
+
 def test_silence_is_reported(monkeypatch):
     monkeypatch.setattr(frames_module, "MAX_WAIT", 0.3)
     stopped = Event()
