@@ -128,7 +128,8 @@ def write(
     day: date,
     rows: Sequence[Mapping[str, Any]],
     now: datetime,
-    confusion: Sequence[Sequence[int]] | None,
+    version: str | None,
+    confusions: Mapping[str | None, Sequence[Sequence[int]] | None],
 ) -> str | None:
     """Write a day's file and return its key; return None if the existing one counts more pictures.
 
@@ -138,15 +139,21 @@ def write(
         day: The day, UTC.
         rows: See `Compliance.days`.
         now: The current time.
-        confusion: The confusion matrix of the release that scored the day's pictures; see `confusion_of`.
+        version: The release that scored most of the day's pictures with faces; None if there are none.
+        confusions: The confusion matrices of known releases by version; see `confusion_of`. The existing file has
+            that of a release that serves no longer.
     """
     key = compliance_key(day)
-    if _pictures(read(s3, bucket, key)) > sum(row["pictures"] for row in rows):
+    existing, pictures = _parse(read(s3, bucket, key))
+    if pictures > sum(row["pictures"] for row in rows):
         return None
+    if existing.get("model_version", version) == version:  # older files name no release
+        confusions = {version: existing.get("confusion"), **confusions}
     document = {
         "date": day.isoformat(),
         "written": iso(now.timestamp()),
-        "confusion": confusion,
+        "model_version": version,
+        "confusion": confusions.get(version),
         "rows": rows,
     }
     body = json.dumps(document, separators=(",", ":")).encode()
@@ -154,9 +161,10 @@ def write(
     return key
 
 
-def _pictures(summary: bytes | None) -> int:
-    """Return the number of pictures in a day's file; 0 if it cannot be parsed, so that it is replaced."""
+def _parse(summary: bytes | None) -> tuple[Mapping[str, Any], int]:
+    """Return a day's file and its number of pictures; nothing if it cannot be parsed, so that it is replaced."""
     try:
-        return sum(int(row["pictures"]) for row in json.loads(summary or b"")["rows"])
+        document = json.loads(summary or b"")
+        return document, sum(int(row["pictures"]) for row in document["rows"])
     except (KeyError, TypeError, ValueError):
-        return 0
+        return {}, 0

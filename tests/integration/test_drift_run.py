@@ -535,14 +535,19 @@ def test_a_second_drift_during_an_earlier_one_is_counted_as_new(drift, store, rn
     assert drift().metrics[("service", "drift"),]["NewFindings"] == 0
 
 
+CONFUSIONS = {
+    "1.0.0": [[9, 1, 0], [0, 8, 0], [1, 0, 7]],
+    "2.0.0": [[8, 0, 0], [0, 8, 0], [0, 0, 8]],
+}
+
+
 @pytest.fixture
 def challenged(s3):
     """Publish two releases; return the settings of the serving one and its challenger."""
     s3.create_bucket(Bucket="models")
-    for version in ("1.0.0", "2.0.0"):
-        s3.put_object(
-            Bucket="models", Key=f"models/{version}/manifest.json", Body=json.dumps({"version": version})
-        )
+    for version, confusion in CONFUSIONS.items():
+        manifest = json.dumps({"version": version, "metrics": {"confusion": confusion}})
+        s3.put_object(Bucket="models", Key=f"models/{version}/manifest.json", Body=manifest)
     uris = {
         name: f"s3://models/models/{version}/#ab"
         for name, version in (("MODEL_URI", "1.0.0"), ("CHALLENGER_URI", "2.0.0"))
@@ -620,3 +625,20 @@ def test_an_unreadable_challenger_is_reported(store, drift, rng, challenged):
 
     assert report["challenge"] is None
     assert any("challenger s3://models/models/3.0.0/ cannot be read" in note for note in report["notes"])
+
+
+def test_a_summary_has_the_confusion_matrix_of_the_release_that_scored_the_day(store, drift, rng, challenged):
+    store(pictures(rng, 30, END - timedelta(days=2), hours=8))
+    store(pictures(rng, 30, END - timedelta(days=1), hours=8, version="2.0.0"))
+    trial = drift(**challenged)
+    promoted = drift(MODEL_URI=challenged["CHALLENGER_URI"])
+
+    for found in (trial, promoted):
+        assert {
+            key: json.loads(text)["confusion"]
+            for key, text in found.files.items()
+            if key.startswith("compliance/")
+        } == {
+            "compliance/dt=2026-11-19.json": CONFUSIONS["1.0.0"],
+            "compliance/dt=2026-11-20.json": CONFUSIONS["2.0.0"],
+        }
