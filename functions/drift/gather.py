@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from functions.drift.challenge import Tally
 from functions.drift.compliance import Compliance
 from functions.drift.feedback_join import FeedbackJoin
-from functions.drift.records import Reader
+from functions.drift.records import OTHERS, Reader, day_of
 from functions.drift.sample import HashSet, Sampler
 from functions.shared.contract import iso
 
@@ -70,6 +70,8 @@ class Gathered:
         labelled_since: The first day whose predictions `accuracy` is about.
         window: Samples of the window by source, of predictions by the baseline's release.
         days: The same for every complete day of the lookback, the latest last.
+        heard: The baseline's sources that sent pictures on each of `days` and, last, in the window, whichever release
+            answered; `OTHERS` stands for all other sources.
         serving_version: The release that made most predictions of the last hour; None if there are none.
         summary: Compliance counts of the lookback.
         whole: The days of `summary` whose records were all read.
@@ -82,6 +84,7 @@ class Gathered:
     labelled_since: date
     window: Mapping[str, Sample]
     days: Sequence[Mapping[str, Sample]]
+    heard: Sequence[Collection[str]]
     serving_version: str | None
     summary: Compliance
     whole: Collection[date]
@@ -118,6 +121,8 @@ def gather(
     )
     tally, seen, sampler, summary = Counter[str](), HashSet(), Sampler(known), Compliance()
     hours = Counter[tuple[int, str]]()
+    heard: dict[date, set[str]] = defaultdict(set)
+    heard_in_window = set[str]()
     challenge = Tally(*versions)
     reader = Reader(s3, settings.records_bucket, time_left)
     # The latest first, because older records matter less if time runs out.
@@ -138,9 +143,12 @@ def gather(
                 summary.add(record)
             if record.taken >= end:
                 continue
+            source = record.source if record.source in known else OTHERS
+            heard[day_of(record.taken)].add(source)
             if record.model_version == model_version:
                 sampler.add(record)
             if inside:
+                heard_in_window.add(source)
                 tally["records"] += 1
                 challenge.add(record)
                 hours[int(record.taken // _HOUR), record.model_version] += 1
@@ -161,6 +169,7 @@ def gather(
         labelled_since=labelled_since,
         window=sampler.between(start, end),
         days=[days.get(day, {}) for day in complete],
+        heard=[*(heard[day] for day in complete), heard_in_window],
         serving_version=_serving_version(hours, challenge.challenger),
         summary=summary,
         whole=whole,

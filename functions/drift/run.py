@@ -73,7 +73,7 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
     versions = serving.get("version", ""), (challenger or {}).get("version", "")
     found = gather(s3, settings, window, version, known, versions, time_left)
     written, kept = _write_summaries(s3, settings, found, [serving, challenger or {}])
-    comparison = compare(found.window, found.days, baseline) if baseline else None
+    comparison = compare(found.window, found.days, baseline, found.heard) if baseline else None
     info = BaselineInfo(uri, baseline.model_version, own=bool(baseline.sources)) if baseline else None
     statuses = comparison.sources if comparison else dict.fromkeys(found.window, NO_BASELINE)
     report = Report(

@@ -642,3 +642,12 @@ def test_a_summary_has_the_confusion_matrix_of_the_release_that_scored_the_day(s
             "compliance/dt=2026-11-19.json": CONFUSIONS["1.0.0"],
             "compliance/dt=2026-11-20.json": CONFUSIONS["2.0.0"],
         }
+
+
+def test_sources_that_the_challenger_answers_are_not_silent(store, drift, rng, challenged):
+    for number, (source, version) in enumerate((("gate-1", "1.0.0"), ("gate-2", "2.0.0"))):
+        store(pictures(rng, 150, hours=96, source=source, version=version), f"stream-{number}")
+
+    found = drift(**challenged)
+
+    assert report_of(found)["findings"] == []
