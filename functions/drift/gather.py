@@ -137,12 +137,9 @@ def gather(
         else:
             if oldest.timestamp() <= record.time < end:
                 join.add(record)
-            if record.taken < earliest.timestamp():
+            _count(record, summary, first)
+            if not earliest.timestamp() <= record.taken < end:
                 continue  # for example, from a backfill
-            if not record.rescored:
-                summary.add(record)
-            if record.taken >= end:
-                continue
             source = record.source if record.source in known else OTHERS
             heard[day_of(record.taken)].add(source)
             if record.model_version == model_version:
@@ -176,6 +173,16 @@ def gather(
         incomplete=frozenset(reader.incomplete),
         challenge=challenge.result(join.audited),
     )
+
+
+def _count(record: Record, summary: Compliance, first: datetime) -> None:
+    """Count a prediction for compliance; on the day before the first only people, whose stays may go on."""
+    if record.rescored:
+        return
+    if record.taken >= first.timestamp():
+        summary.add(record)
+    elif record.taken >= (first - _DAY).timestamp():
+        summary.add_person(record)
 
 
 def _without_shadows(

@@ -96,7 +96,9 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
             ),
             *([error] if error else [] if info else [notes.on_missing_baseline(uri)]),
             *notes.on_accuracy(found.accuracy, settings.min_accuracy, found.serving_version),
-            *notes.on_records(found.counts, found.incomplete, kept),
+            *notes.on_records(
+                found.counts, found.incomplete, kept, found.summary.crowded.intersection(found.whole)
+            ),
             *(
                 notes.on_sources(
                     statuses, found.counts, info.model_version, found.serving_version, own=info.own

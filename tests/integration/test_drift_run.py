@@ -225,6 +225,15 @@ def test_the_summaries_count_every_face_once(drift, store, rng):
     assert {(row["hour"][:13], row["source"]): row["pictures"] for row in rows} == dict(hours)
 
 
+def test_a_stay_that_began_before_the_first_day_does_not_count_again(drift, store, rng):
+    midnight = datetime(2026, 11, 14, tzinfo=UTC)  # of the first day
+    store([drawn(rng, midnight + timedelta(minutes=minute), track="1") for minute in (-1, 0, 1)])
+    store([drawn(rng, midnight, track="2")], "another person")
+
+    (row,) = compliance_rows(drift().files)
+    assert (row["pictures"], row["people"]) == (3, 1)
+
+
 def test_changed_pictures_and_labels_are_drift(drift, store, rng):
     store(pictures(rng, 600) + pictures(rng, 500, source="gate-2", shift=3.0, chances=[0.1, 0.8, 0.1]))
     found = drift()

@@ -94,6 +94,17 @@ def test_people_are_counted_once_per_stay_at_its_start_with_the_label_of_most_fr
     assert sum(row["faces"] for row in rows) == 9
 
 
+def test_the_people_of_one_day_do_not_displace_those_of_another(monkeypatch):
+    monkeypatch.setattr(compliance, "MAX_STAYS", 3)
+    summary, yesterday = Compliance(), DAY - timedelta(days=1)
+    for when, count in ((DAY, 5), (yesterday, 3)):  # the latest are read first
+        for number in range(count):
+            summary.add(parse_record(parsed(drawn(RNG, when, track=f"{when:%d}-{number}"))))
+    people = {day: sum(row["people"] for row in rows) for day, rows in summary.days().items()}
+    assert people == {DAY.date(): 3, yesterday.date(): 3}
+    assert summary.crowded == {DAY.date()}
+
+
 def test_pictures_of_a_day_are_counted_by_release():
     summary = Compliance()
     for version in ("1", "2", "2"):
