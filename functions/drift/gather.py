@@ -42,6 +42,7 @@ class Counts:
         outside: Records outside the window.
         other_versions: Predictions in the window by another release than the baseline's.
         unusable: Predictions that lack a feature.
+        valid: All records read, inside the window or not.
         corrupt: Pieces of text that are not records.
         objects: Objects read.
         damaged: Objects that were truncated or corrupted.
@@ -54,6 +55,7 @@ class Counts:
     outside: int = 0
     other_versions: int = 0
     unusable: int = 0
+    valid: int = 0
     corrupt: int = 0
     objects: int = 0
     damaged: int = 0

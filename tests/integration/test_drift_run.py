@@ -429,6 +429,12 @@ def test_rescored_pictures_count_once(drift, store, rng):
     assert sum(row["pictures"] for row in rows) == 80
 
 
+def test_damage_is_compared_with_the_records_of_the_same_days(drift, store, rng):
+    store([*pictures(rng, 100, END - timedelta(days=3)), "nonsense\n"], arrived="2026-11-18")
+    measured = drift().metrics[("service", "drift"),]
+    assert (measured["Records"], measured["CorruptRecords"]) == (100, 1)
+
+
 def test_damage_is_reported(s3, drift, store, rng):
     lines = pictures(rng, 400)
     bad = ["nonsense\n", lines[200][:300] + "\n", refused(END - timedelta(hours=1))]
