@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.busiest import Busiest
 from functions.drift.records import OTHERS, day_of
-from functions.shared.contract import COMPLIANCE_COUNTS, LABELS, compliance_key, iso, label_of_stay
+from functions.shared.contract import (
+    ANSWER_LABELS,
+    COMPLIANCE_COUNTS,
+    LABELS,
+    compliance_key,
+    iso,
+    label_of_stay,
+)
 from functions.shared.s3 import read
 
 if TYPE_CHECKING:
@@ -18,7 +27,7 @@ if TYPE_CHECKING:
     from functions.shared.record import Record
 
 MAX_SOURCES: Final = 1_000  # the busiest of all days; others are pooled
-MAX_STAYS: Final = 200_000  # further tracks are not counted as people
+MAX_STAYS: Final = 200_000  # of a day; further ones are not counted as people
 _COLUMN: Final = {name: number for number, name in enumerate(COMPLIANCE_COUNTS)}
 _HOUR: Final = 3600  # seconds
 
@@ -39,13 +48,29 @@ class _Row:
         self.versions.update(other.versions)
 
 
+class _Stay:
+    """The frames of a tracked person."""
+
+    __slots__ = ("first", "frames", "source")
+
+    def __init__(self, first: float, source: str) -> None:
+        self.first, self.source = first, intern(source)
+        self.frames = array("I", [0] * len(ANSWER_LABELS))  # by label
+
+
 class Compliance:
-    """Counts pictures, faces, and people in records that have a track."""
+    """Counts pictures, faces, and people in records that have a track.
+
+    Attributes:
+        crowded: Days with more than `MAX_STAYS` people.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[int, _Row]] = defaultdict(dict)  # by source and hour
-        self._stays: dict[tuple[str, str], tuple[float, Counter[str]]] = {}
+        self._stays: dict[int, _Stay] = {}  # by a hash of source and track, which is smaller than both
+        self._begun = Counter[date]()  # stays by the day of the first frame read
         self._busiest = Busiest(MAX_SOURCES)
+        self.crowded = set[date]()
 
     def add(self, record: Record) -> None:
         """Count a prediction in the hour when its picture was taken or uploaded."""
@@ -63,17 +88,26 @@ class Compliance:
             counts[_COLUMN[label]] += 1
         row.minutes |= 1 << int(record.taken % _HOUR // 60)
         row.versions[record.model_version] += 1
-        if record.track:
-            self._count_person(record)
+        self.add_person(record)
 
-    def _count_person(self, record: Record) -> None:
-        """Count a frame of the tracked person, who is the largest face."""
-        name = record.source, record.track
-        if name not in self._stays and len(self._stays) == MAX_STAYS:
+    def add_person(self, record: Record) -> None:
+        """Count a frame of the tracked person, who is the largest face; nothing if there is none.
+
+        Called alone for the day before the first, because a stay that began then must not count on the first.
+        """
+        if not (record.track and record.faces):
             return
-        first, labels = self._stays.get(name, (record.taken, Counter[str]()))
-        labels[record.faces[0]] += 1
-        self._stays[name] = min(first, record.taken), labels
+        key = hash((record.source, record.track))
+        stay = self._stays.get(key)
+        if stay is None:
+            day = day_of(record.taken)
+            if self._begun[day] == MAX_STAYS:
+                self.crowded.add(day)
+                return
+            self._begun[day] += 1
+            stay = self._stays[key] = _Stay(record.taken, record.source)
+        stay.first = min(stay.first, record.taken)
+        stay.frames[ANSWER_LABELS.index(record.faces[0])] += 1
 
     def _pool(self, source: str) -> None:
         for hour, row in self._rows.pop(source, {}).items():
@@ -82,9 +116,10 @@ class Compliance:
     def days(self) -> Mapping[date, Sequence[Mapping[str, Any]]]:
         """Return the rows by day, sorted by hour and source; a person counts in the hour when the stay began."""
         people: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
-        for (source, _), (first, labels) in self._stays.items():
-            kept = source if source in self._rows else OTHERS
-            people[int(first // _HOUR), kept].update(("people", f"people_{label_of_stay(labels)}"))
+        for stay in self._stays.values():
+            kept = stay.source if stay.source in self._rows else OTHERS
+            label = label_of_stay(dict(zip(ANSWER_LABELS, stay.frames, strict=True)))
+            people[int(stay.first // _HOUR), kept].update(("people", f"people_{label}"))
         found: dict[date, list[dict[str, Any]]] = defaultdict(list)
         for source, rows in self._rows.items():
             for hour, row in rows.items():
@@ -128,7 +163,8 @@ def write(
     day: date,
     rows: Sequence[Mapping[str, Any]],
     now: datetime,
-    confusion: Sequence[Sequence[int]] | None,
+    version: str | None,
+    confusions: Mapping[str | None, Sequence[Sequence[int]] | None],
 ) -> str | None:
     """Write a day's file and return its key; return None if the existing one counts more pictures.
 
@@ -138,15 +174,21 @@ def write(
         day: The day, UTC.
         rows: See `Compliance.days`.
         now: The current time.
-        confusion: The confusion matrix of the release that scored the day's pictures; see `confusion_of`.
+        version: The release that scored most of the day's pictures with faces; None if there are none.
+        confusions: The confusion matrices of known releases by version; see `confusion_of`. The existing file has
+            that of a release that serves no longer.
     """
     key = compliance_key(day)
-    if _pictures(read(s3, bucket, key)) > sum(row["pictures"] for row in rows):
+    existing, pictures = _parse(read(s3, bucket, key))
+    if pictures > sum(row["pictures"] for row in rows):
         return None
+    if existing.get("model_version", version) == version:  # older files name no release
+        confusions = {version: existing.get("confusion"), **confusions}
     document = {
         "date": day.isoformat(),
         "written": iso(now.timestamp()),
-        "confusion": confusion,
+        "model_version": version,
+        "confusion": confusions.get(version),
         "rows": rows,
     }
     body = json.dumps(document, separators=(",", ":")).encode()
@@ -154,9 +196,10 @@ def write(
     return key
 
 
-def _pictures(summary: bytes | None) -> int:
-    """Return the number of pictures in a day's file; 0 if it cannot be parsed, so that it is replaced."""
+def _parse(summary: bytes | None) -> tuple[Mapping[str, Any], int]:
+    """Return a day's file and its number of pictures; nothing if it cannot be parsed, so that it is replaced."""
     try:
-        return sum(int(row["pictures"]) for row in json.loads(summary or b"")["rows"])
+        document = json.loads(summary or b"")
+        return document, sum(int(row["pictures"]) for row in document["rows"])
     except (KeyError, TypeError, ValueError):
-        return 0
+        return {}, 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from functions.drift.challenge import Tally
 from functions.drift.compliance import Compliance
 from functions.drift.feedback_join import FeedbackJoin
-from functions.drift.records import Reader
+from functions.drift.records import OTHERS, Reader, day_of
 from functions.drift.sample import HashSet, Sampler
 from functions.shared.contract import iso
 
@@ -43,6 +43,7 @@ class Counts:
         outside: Records outside the window.
         other_versions: Predictions in the window by another release than the baseline's.
         unusable: Predictions that lack a feature.
+        valid: All records read, inside the window or not.
         corrupt: Pieces of text that are not records.
         objects: Objects read.
         damaged: Objects that were truncated or corrupted.
@@ -55,6 +56,7 @@ class Counts:
     outside: int = 0
     other_versions: int = 0
     unusable: int = 0
+    valid: int = 0
     corrupt: int = 0
     objects: int = 0
     damaged: int = 0
@@ -71,6 +73,8 @@ class Gathered:
         labelled_since: The first day whose predictions `accuracy` is about.
         window: Samples of the window by source, of predictions by the baseline's release.
         days: The same for every complete day of the lookback, the latest last.
+        heard: The baseline's sources that sent pictures on each of `days` and, last, in the window, whichever release
+            answered; `OTHERS` stands for all other sources.
         serving_version: The release that made most predictions of the last hour; None if there are none.
         summary: Compliance counts of the lookback.
         whole: The days of `summary` whose records were all read.
@@ -83,6 +87,7 @@ class Gathered:
     labelled_since: date
     window: Mapping[str, Sample]
     days: Sequence[Mapping[str, Sample]]
+    heard: Sequence[Collection[str]]
     serving_version: str | None
     summary: Compliance
     whole: Collection[date]
@@ -119,6 +124,8 @@ def gather(
     )
     tally, seen, sampler, summary = Counter[str](), HashSet(), Sampler(known), Compliance()
     hours = Counter[tuple[int, str]]()
+    heard: dict[date, set[str]] = defaultdict(set)
+    heard_in_window = set[str]()
     challenge = Tally(*versions)
     reader = Reader(s3, settings.records_bucket, time_left)
     records = reader.read(_arrival_days(window, earliest))
@@ -132,15 +139,15 @@ def gather(
         else:
             if oldest.timestamp() <= record.time < end:
                 join.add(record)
-            if not earliest.timestamp() <= record.taken < (window.end + _DAY).timestamp():
+            _count(record, summary, first, window.end + _DAY)
+            if not earliest.timestamp() <= record.taken < end:
                 continue  # for example, from a backfill
-            if not record.rescored:
-                summary.add(record)
-            if record.taken >= end:
-                continue
+            source = record.source if record.source in known else OTHERS
+            heard[day_of(record.taken)].add(source)
             if record.model_version == model_version:
                 sampler.add(record)
             if inside:
+                heard_in_window.add(source)
                 tally["records"] += 1
                 challenge.add(record)
                 hours[int(record.taken // _HOUR), record.model_version] += 1
@@ -161,12 +168,23 @@ def gather(
         labelled_since=labelled_since,
         window=sampler.between(start, end),
         days=[days.get(day, {}) for day in complete],
+        heard=[*(heard[day] for day in complete), heard_in_window],
         serving_version=_serving_version(hours, challenge.challenger),
         summary=summary,
         whole=whole,
         incomplete=frozenset(reader.incomplete),
         challenge=challenge.result(join.audited),
     )
+
+
+def _count(record: Record, summary: Compliance, first: datetime, end: datetime) -> None:
+    """Count a prediction for compliance; on the day before the first only people, whose stays may go on."""
+    if record.rescored or record.taken >= end.timestamp():
+        return
+    if record.taken >= first.timestamp():
+        summary.add(record)
+    elif record.taken >= (first - _DAY).timestamp():
+        summary.add_person(record)
 
 
 def _without_shadows(

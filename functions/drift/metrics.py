@@ -49,7 +49,7 @@ def lines(namespace: str, service: str, report: Report, new_findings: int, secon
         **({"OtherVersion": int(report.verdict == OTHER_VERSION)} if counts.records else {}),
         "NewFindings": new_findings,
         **{name: effects[kind] for kind, name in _EFFECTS.items() if kind in effects},
-        "Records": counts.records,
+        "Records": counts.valid,
         "CorruptRecords": counts.corrupt + counts.damaged,
         **(_accuracy(serving) if serving else {}),
         "UnreadLabels": accuracy.unread,

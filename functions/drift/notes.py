@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from functions.drift.compare import NEW
+from functions.drift.compliance import MAX_STAYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -30,13 +31,16 @@ def on_missing_challenger(uri: str) -> str:
     return f"The manifest of the challenger {uri} cannot be read, so it is not compared with the serving release."
 
 
-def on_records(counts: Counts, incomplete: Collection[date], kept: Collection[date]) -> Iterator[str]:
+def on_records(
+    counts: Counts, incomplete: Collection[date], kept: Collection[date], crowded: Collection[date]
+) -> Iterator[str]:
     """Say what was left out, and why.
 
     Args:
         counts: Counts of what was read.
         incomplete: The arrival days whose records were not all read.
         kept: Days whose summaries were not replaced because they count more pictures.
+        crowded: Days with more tracked people than are counted.
     """
     if not counts.records:
         yield "There is no record in the window. If pictures were scored, check the delivery of records."
@@ -57,6 +61,8 @@ def on_records(counts: Counts, incomplete: Collection[date], kept: Collection[da
         )
     if kept:
         yield f"The summaries of {_days(kept)} were not changed: they count more pictures than there are now."
+    if crowded:
+        yield f"On {_days(crowded)}, only {MAX_STAYS:,} tracked people were counted; there were more."
 
 
 def on_sources(

@@ -38,19 +38,20 @@ class Reader:
         objects: Objects read.
         vanished: Objects deleted between listing and reading.
         damaged: Objects that were truncated or corrupted, so that records at their end are missing.
+        valid: Records read.
         corrupt: Pieces of text that are not records.
         incomplete: The arrival days whose objects were not all read.
     """
 
     def __init__(self, s3: Any, bucket: str, time_left: Callable[[], float]) -> None:
         self._s3, self._bucket, self._time_left = s3, bucket, time_left
-        self.objects = self.vanished = self.damaged = self.corrupt = 0
+        self.objects = self.vanished = self.damaged = self.valid = self.corrupt = 0
         self.incomplete = set[date]()
 
     @property
     def counts(self) -> dict[str, int]:
         """The counts by attribute name."""
-        return {name: getattr(self, name) for name in ("objects", "vanished", "damaged", "corrupt")}
+        return {name: getattr(self, name) for name in ("objects", "vanished", "damaged", "valid", "corrupt")}
 
     def read(self, days: Iterable[date]) -> Iterator[Record]:
         """Yield the records that arrived on some days, day by day, while there is time left."""
@@ -76,6 +77,7 @@ class Reader:
             if record is None:
                 self.corrupt += 1
             else:
+                self.valid += 1
                 yield record
 
     def _inflate(self, data: bytes) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from functions.shared.release_files import BASELINE, MANIFEST, file_of_release, 
 from functions.shared.s3 import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from functions.drift.baseline import Baseline
     from functions.drift.gather import Gathered
@@ -72,8 +72,8 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
     challenger = _manifest(s3, settings.challenger_uri) if settings.challenger_uri else None
     versions = serving.get("version", ""), (challenger or {}).get("version", "")
     found = gather(s3, settings, window, version, known, versions, time_left)
-    written, kept = _write_summaries(s3, settings, found, serving)
-    comparison = compare(found.window, found.days, baseline) if baseline else None
+    written, kept = _write_summaries(s3, settings, found, [serving, challenger or {}])
+    comparison = compare(found.window, found.days, baseline, found.heard) if baseline else None
     info = BaselineInfo(uri, baseline.model_version, own=bool(baseline.sources)) if baseline else None
     statuses = comparison.sources if comparison else dict.fromkeys(found.window, NO_BASELINE)
     report = Report(
@@ -96,7 +96,9 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
             ),
             *([error] if error else [] if info else [notes.on_missing_baseline(uri)]),
             *notes.on_accuracy(found.accuracy, settings.min_accuracy, found.serving_version),
-            *notes.on_records(found.counts, found.incomplete, kept),
+            *notes.on_records(
+                found.counts, found.incomplete, kept, found.summary.crowded.intersection(found.whole)
+            ),
             *(
                 notes.on_sources(
                     statuses, found.counts, info.model_version, found.serving_version, own=info.own
@@ -138,18 +140,18 @@ def _manifest(s3: Any, uri: str) -> dict[str, Any]:
 
 
 def _write_summaries(
-    s3: Any, settings: Settings, found: Gathered, serving: Mapping[str, Any]
+    s3: Any, settings: Settings, found: Gathered, manifests: Sequence[Mapping[str, Any]]
 ) -> tuple[list[str], list[Any]]:
     """Write the summaries of completely read days; return their keys, and the days whose summaries were kept."""
     now, versions = datetime.now(UTC), found.summary.versions()
+    confusions = {manifest["version"]: manifest["confusion"] for manifest in manifests if manifest}
     written, kept = [], []
     for day, rows in found.summary.days().items():
         if day not in found.whole:
             continue
         counts = versions.get(day)
-        is_serving = counts and counts.most_common(1)[0][0] == serving.get("version")
-        confusion = serving.get("confusion") if is_serving else None
-        key = compliance.write(s3, settings.insights_bucket, day, rows, now, confusion)
+        version = counts.most_common(1)[0][0] if counts else None
+        key = compliance.write(s3, settings.insights_bucket, day, rows, now, version, confusions)
         if key:
             written.append(key)
         else:

@@ -239,6 +239,7 @@ def _figures(counted: _Counted) -> dict[str, Any]:
             json.loads(confusion),
         )
         for confusion, of in counted.by_confusion.items()
+        if of["faces"]  # without faces there is nothing to correct
     ]
     found = correct(groups) if all(confusion for _, _, confusion in groups) else None
     corrected: list[float | None] = [value for one in found or () for value in (one.value, one.low, one.high)]

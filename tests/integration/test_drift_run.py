@@ -225,6 +225,15 @@ def test_the_summaries_count_every_face_once(drift, store, rng):
     assert {(row["hour"][:13], row["source"]): row["pictures"] for row in rows} == dict(hours)
 
 
+def test_a_stay_that_began_before_the_first_day_does_not_count_again(drift, store, rng):
+    midnight = datetime(2026, 11, 14, tzinfo=UTC)  # of the first day
+    store([drawn(rng, midnight + timedelta(minutes=minute), track="1") for minute in (-1, 0, 1)])
+    store([drawn(rng, midnight, track="2")], "another person")
+
+    (row,) = compliance_rows(drift().files)
+    assert (row["pictures"], row["people"]) == (3, 1)
+
+
 def test_changed_pictures_and_labels_are_drift(drift, store, rng):
     store(pictures(rng, 600) + pictures(rng, 500, source="gate-2", shift=3.0, chances=[0.1, 0.8, 0.1]))
     found = drift()
@@ -431,6 +440,12 @@ def test_rescored_pictures_count_once(drift, store, rng):
     assert sum(row["pictures"] for row in rows) == 80
 
 
+def test_damage_is_compared_with_the_records_of_the_same_days(drift, store, rng):
+    store([*pictures(rng, 100, END - timedelta(days=3)), "nonsense\n"], arrived="2026-11-18")
+    measured = drift().metrics[("service", "drift"),]
+    assert (measured["Records"], measured["CorruptRecords"]) == (100, 1)
+
+
 def test_damage_is_reported(s3, drift, store, rng):
     lines = pictures(rng, 400)
     bad = ["nonsense\n", lines[200][:300] + "\n", refused(END - timedelta(hours=1))]
@@ -546,14 +561,19 @@ def test_a_second_drift_during_an_earlier_one_is_counted_as_new(drift, store, rn
     assert drift().metrics[("service", "drift"),]["NewFindings"] == 0
 
 
+CONFUSIONS = {
+    "1.0.0": [[9, 1, 0], [0, 8, 0], [1, 0, 7]],
+    "2.0.0": [[8, 0, 0], [0, 8, 0], [0, 0, 8]],
+}
+
+
 @pytest.fixture
 def challenged(s3):
     """Publish two releases; return the settings of the serving one and its challenger."""
     s3.create_bucket(Bucket="models")
-    for version in ("1.0.0", "2.0.0"):
-        s3.put_object(
-            Bucket="models", Key=f"models/{version}/manifest.json", Body=json.dumps({"version": version})
-        )
+    for version, confusion in CONFUSIONS.items():
+        manifest = json.dumps({"version": version, "metrics": {"confusion": confusion}})
+        s3.put_object(Bucket="models", Key=f"models/{version}/manifest.json", Body=manifest)
     uris = {
         name: f"s3://models/models/{version}/#ab"
         for name, version in (("MODEL_URI", "1.0.0"), ("CHALLENGER_URI", "2.0.0"))
@@ -631,3 +651,29 @@ def test_an_unreadable_challenger_is_reported(store, drift, rng, challenged):
 
     assert report["challenge"] is None
     assert any("challenger s3://models/models/3.0.0/ cannot be read" in note for note in report["notes"])
+
+
+def test_a_summary_has_the_confusion_matrix_of_the_release_that_scored_the_day(store, drift, rng, challenged):
+    store(pictures(rng, 30, END - timedelta(days=2), hours=8))
+    store(pictures(rng, 30, END - timedelta(days=1), hours=8, version="2.0.0"))
+    trial = drift(**challenged)
+    promoted = drift(MODEL_URI=challenged["CHALLENGER_URI"])
+
+    for found in (trial, promoted):
+        assert {
+            key: json.loads(text)["confusion"]
+            for key, text in found.files.items()
+            if key.startswith("compliance/")
+        } == {
+            "compliance/dt=2026-11-19.json": CONFUSIONS["1.0.0"],
+            "compliance/dt=2026-11-20.json": CONFUSIONS["2.0.0"],
+        }
+
+
+def test_sources_that_the_challenger_answers_are_not_silent(store, drift, rng, challenged):
+    for number, (source, version) in enumerate((("gate-1", "1.0.0"), ("gate-2", "2.0.0"))):
+        store(pictures(rng, 150, hours=96, source=source, version=version), f"stream-{number}")
+
+    found = drift(**challenged)
+
+    assert report_of(found)["findings"] == []

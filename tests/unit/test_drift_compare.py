@@ -184,6 +184,21 @@ def test_a_known_source_that_sends_nothing_is_silent():
     assert compare(past[-1], past[-1:], baseline).verdict == "ok"
 
 
+def test_a_source_that_only_another_release_answers_is_not_silent():
+    baseline = build("1", [{**one, **other} for one, other in zip(days(14), days(14, "gate-2"), strict=True)])
+    past, both = days(3, seed=5_000), {"gate-1", "gate-2"}
+    assert compare(past[-1], past, baseline, [both] * 4).sources["gate-2"] == "not enough"
+    assert compare(past[-1], past, baseline, [{"gate-1"}] * 3 + [both]).sources["gate-2"] != "silent"
+    assert compare(past[-1], past, baseline, [both] + [{"gate-1"}] * 3).sources["gate-2"] == "silent"
+
+
+def test_days_without_any_record_do_not_make_a_source_silent():
+    baseline = build("1", [{**one, **other} for one, other in zip(days(14), days(14, "gate-2"), strict=True)])
+    before, after = days(1, seed=5_000)[0], days(1, seed=5_001)[0]
+    past = [before | days(1, "gate-2", seed=5_000)[0], {}, {}]
+    assert compare(after, past, baseline).verdict == "ok"
+
+
 def test_a_source_that_sends_nothing_on_weekends_is_not_silent():
     two = days(14, "gate-2")
     week = [

@@ -94,6 +94,17 @@ def test_people_are_counted_once_per_stay_at_its_start_with_the_label_of_most_fr
     assert sum(row["faces"] for row in rows) == 9
 
 
+def test_the_people_of_one_day_do_not_displace_those_of_another(monkeypatch):
+    monkeypatch.setattr(compliance, "MAX_STAYS", 3)
+    summary, yesterday = Compliance(), DAY - timedelta(days=1)
+    for when, count in ((DAY, 5), (yesterday, 3)):  # the latest are read first
+        for number in range(count):
+            summary.add(parse_record(parsed(drawn(RNG, when, track=f"{when:%d}-{number}"))))
+    people = {day: sum(row["people"] for row in rows) for day, rows in summary.days().items()}
+    assert people == {DAY.date(): 3, yesterday.date(): 3}
+    assert summary.crowded == {DAY.date()}
+
+
 def test_pictures_of_a_day_are_counted_by_release():
     summary = Compliance()
     for version in ("1", "2", "2"):
@@ -102,6 +113,7 @@ def test_pictures_of_a_day_are_counted_by_release():
 
 
 MATRIX = [[9, 1, 0], [0, 8, 0], [1, 0, 7]]
+OTHER = [[5, 1, 0], [0, 5, 0], [1, 0, 5]]
 
 
 @pytest.mark.parametrize(
@@ -134,13 +146,16 @@ def test_only_a_confusion_matrix_of_all_labels_corrects_shares(metrics, expected
 def test_a_day_is_written_as_one_object():
     s3 = boto3.client("s3", "us-east-1")
     rows = counted((0, {"label": "mask", "source": "Tor 3 ü"}))[DAY.date()]
-    key = write(s3, "insights", date(2026, 11, 21), rows, DAY + timedelta(hours=5, milliseconds=3), None)
+    key = write(
+        s3, "insights", date(2026, 11, 21), rows, DAY + timedelta(hours=5, milliseconds=3), "2.1.0", {}
+    )
     assert key == "compliance/dt=2026-11-21.json"
     answer = s3.get_object(Bucket="insights", Key=key)
     assert answer["ContentType"] == "application/json"
     assert json.loads(answer["Body"].read()) == {
         "date": "2026-11-21",
         "written": "2026-11-21T05:00:00Z",
+        "model_version": "2.1.0",
         "confusion": None,
         "rows": [row(0, "Tor 3 ü", 1, 1, mask=1, minutes=1)],
     }
@@ -152,7 +167,34 @@ def test_only_a_summary_of_more_pictures_is_kept(existing):
     s3, day = boto3.client("s3", "us-east-1"), DAY.date()
     s3.put_object(Bucket="insights", Key=f"compliance/dt={day}.json", Body=existing)
     few, more = (counted(*[(0, {"label": "mask"})] * count)[day] for count in (1, 2))
-    assert write(s3, "insights", day, few, DAY, None)
-    assert write(s3, "insights", day, more, DAY, None)
-    assert write(s3, "insights", day, few, DAY, None) is None
-    assert write(s3, "insights", day, more, DAY, None)
+    assert write(s3, "insights", day, few, DAY, None, {})
+    assert write(s3, "insights", day, more, DAY, None, {})
+    assert write(s3, "insights", day, few, DAY, None, {}) is None
+    assert write(s3, "insights", day, more, DAY, None, {})
+
+
+@pytest.mark.usefixtures("insights")
+@pytest.mark.parametrize(
+    ("version", "known", "expected"),
+    [
+        ("1", {"2": OTHER}, MATRIX),
+        ("1", {"1": OTHER}, OTHER),
+        ("2", {"2": OTHER}, OTHER),
+        ("3", {"2": OTHER}, None),
+    ],
+)
+def test_a_day_keeps_the_confusion_matrix_of_a_release_that_serves_no_longer(version, known, expected):
+    s3, day = boto3.client("s3", "us-east-1"), DAY.date()
+    rows = counted((0, {}))[day]
+    for release, confusions in (("1", {"1": MATRIX}), (version, known)):
+        key = write(s3, "insights", day, rows, DAY, release, confusions)
+    assert json.loads(s3.get_object(Bucket="insights", Key=key)["Body"].read())["confusion"] == expected
+
+
+@pytest.mark.usefixtures("insights")
+def test_the_confusion_matrix_of_an_older_file_without_a_release_is_kept():
+    s3, day = boto3.client("s3", "us-east-1"), DAY.date()
+    key, rows = f"compliance/dt={day}.json", counted((0, {}))[day]
+    s3.put_object(Bucket="insights", Key=key, Body=json.dumps({"confusion": MATRIX, "rows": rows}).encode())
+    write(s3, "insights", day, rows, DAY, "1", {"2": OTHER})
+    assert json.loads(s3.get_object(Bucket="insights", Key=key)["Body"].read())["confusion"] == MATRIX

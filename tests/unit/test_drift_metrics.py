@@ -67,7 +67,7 @@ def result(report):
 
 
 def test_metrics_of_all_sources_have_the_dimension_service():
-    counts = Counts(records=7, corrupt=2, damaged=1)
+    counts = Counts(records=7, valid=70, corrupt=2, damaged=1)
     measured = result(report(counts=counts, audit=judged(40, 30)))[("service", "drift"),]
     assert 0.5 < measured.pop("AccuracyLow") < 0.75 < measured.pop("AccuracyHigh") < 0.9
     assert measured == {
@@ -78,7 +78,7 @@ def test_metrics_of_all_sources_have_the_dimension_service():
         "EmbeddingDrift": 0.4,
         "PredictionDrift": 0.1,
         "ConfidenceDrop": 0.02,
-        "Records": 7,
+        "Records": 70,
         "CorruptRecords": 3,
         "Accuracy": 0.75,
         "UnreadLabels": 5,

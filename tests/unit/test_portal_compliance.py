@@ -253,6 +253,8 @@ def test_shares_are_corrected_with_the_release_s_confusion_matrix(found, insight
     assert row["corrected_mask_high"] > 0.6
     answer = found(from_="2026-11-20", to="2026-11-21")
     assert (answer["rows"][1]["corrected_mask"], answer["total"]["corrected_mask"]) == (None, None)
+    put("2026-11-21", mask=0, no_mask=0, incorrect=0, minutes=0, confusion=None, faces=0)
+    assert found(from_="2026-11-20", to="2026-11-21")["total"]["corrected_mask"] == 0.5
 
 
 def test_people_are_counted_if_records_have_tracks(found, insights):
