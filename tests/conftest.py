@@ -1,7 +1,9 @@
 """Fixtures for all tests."""
 
+import gc
 import io
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +39,16 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
 
 # A session of boto3 reads megabytes of descriptions of services, and most tests need a session of their own.
 botocore.session.create_loader = cache(botocore.session.create_loader)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Collect no garbage while tests are imported: nearly all that they create stays, and looking takes long."""
+    gc.disable()
+    result = yield
+    gc.freeze()
+    gc.enable()
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this very hook
