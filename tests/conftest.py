@@ -23,6 +23,7 @@ LONG_GROUPS = (
     "training",
     "browser",
     "emulator",
+    "moto",
     "test_dvc",
     "test_shipped_detector",
     "test_kills",
@@ -53,10 +54,10 @@ def pytest_collection() -> Iterator[object]:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for pytest-xdist: by file, by folder, or all that share the running system or the trained model."""
+    """Group tests for pytest-xdist: by file, by folder, or all that share a system, a server or a model."""
     shared = {
         item.path: group
-        for fixture, group in (("trained", "training"), ("system", "system"))
+        for fixture, group in (("trained", "training"), ("system", "system"), ("moto_address", "moto"))
         for item in items
         if fixture in item.fixturenames
     }

@@ -7,7 +7,6 @@ import boto3
 import pytest
 import requests
 
-from infra.local.aws import moto_server
 from infra.local.errors import StackError, TemplateError
 from infra.local.stack import GAPS, deploy
 from infra.local.template import REGION, STACK_NAME, transformed_template
@@ -20,12 +19,6 @@ EVERYTHING_ON = {
     "ReservedConcurrency": "5",
     "RetrainPipeline": "maskwatch-classifier",
 }
-
-
-@pytest.fixture(scope="module")
-def moto():
-    with moto_server() as endpoint:
-        yield endpoint
 
 
 @pytest.fixture
