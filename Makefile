@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser environments check roles format lock train train-detector evaluate release train-baseline bench rehearse clean
+.PHONY: help run test test-browser environments check check-python roles format lock train train-detector evaluate release train-baseline bench rehearse clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -27,7 +27,9 @@ test: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp ## Run every te
 test-browser: $(VENV)/dev.stamp ## Test the page in headless Chromium
 	$(BIN)/python -m pytest tests/browser $(ARGS)
 
-check: $(VENV)/dev.stamp check-infra ## Lint, formatting, types, infrastructure checks
+check: check-python check-infra ## Lint, formatting, types, infrastructure checks
+
+check-python: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

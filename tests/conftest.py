@@ -1,7 +1,9 @@
 """Fixtures for all tests."""
 
+import gc
 import io
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +23,7 @@ LONG_GROUPS = (
     "training",
     "browser",
     "emulator",
+    "moto",
     "test_dvc",
     "test_shipped_detector",
     "test_kills",
@@ -39,12 +42,22 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
 botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Collect no garbage while tests are imported: nearly all that they create stays, and looking takes long."""
+    gc.disable()
+    result = yield
+    gc.freeze()
+    gc.enable()
+    return result
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for pytest-xdist: by file, by folder, or all that share the running system or the trained model."""
+    """Group tests for pytest-xdist: by file, by folder, or all that share a system, a server or a model."""
     shared = {
         item.path: group
-        for fixture, group in (("trained", "training"), ("system", "system"))
+        for fixture, group in (("trained", "training"), ("system", "system"), ("moto_address", "moto"))
         for item in items
         if fixture in item.fixturenames
     }

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.forged import jpeg_of_scans, segment
@@ -22,8 +23,8 @@ HOSTILE = {
 }
 
 
-def mixed_uploads(good: int) -> dict[str, bytes]:
-    """Return `good` good files and the hostile ones by key, in mixed order."""
+def mixed_uploads(good: int, hostile: Iterable[str] = HOSTILE) -> dict[str, bytes]:
+    """Return `good` good files and the named hostile ones by key, in mixed order."""
     files = {f"good/{number}.jpg": _FACE for number in range(good)}
-    files |= {f"bad/{name}.jpg": data for name, data in HOSTILE.items()}
+    files |= {f"bad/{name}.jpg": HOSTILE[name] for name in hostile}
     return {key: files[key] for key in sorted(files, key=lambda key: zlib.crc32(key.encode()))}

@@ -25,6 +25,7 @@ from training.errors import TrainingError
 from training.files import STATE, file_sha256
 from training.memory import keep_freed_memory
 from training.recipe import PARAMS, read_recipe
+from training.tracking import track_if_possible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -309,7 +310,6 @@ def train_command(description: str, network: str, train: Callable[..., object]) 
     )
     parser.add_argument("--params", type=Path, default=PARAMS, help="default: the project's params.yaml")
     options = parser.parse_args()
-    from training.tracking import track_if_possible  # noqa: PLC0415 -- MLflow is slow to import
 
     with reported(parser):
         if options.replace:

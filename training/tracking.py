@@ -19,10 +19,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-
 from functions.shared.release_files import MANIFEST
 from training.commit import git_commit
 from training.disk import reported
@@ -31,7 +27,8 @@ from training.files import CONVERSION, GATE, METRICS, SCORES, STATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlflow.entities import Run
+    from mlflow.entities import DatasetInput, Run
+    from mlflow.tracking import MlflowClient
 
 NAME: Final = "maskwatch"  # of the experiment and of the registered model
 LOCAL: Final = Path(".runs")
@@ -41,6 +38,8 @@ CANDIDATE, PASSED = "candidate", "passed"
 
 def client(uri: str | None = None) -> MlflowClient:
     """Return a client of the store in MLFLOW_TRACKING_URI, or of the local one."""
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415 -- MLflow is slow to import
+
     # 7, the default, delay an epoch for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
@@ -61,6 +60,8 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
     Returns:
         The id of the MLflow run.
     """
+    from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415 -- MLflow is slow to import
+
     store = store or client()
     state = json.loads((run / STATE).read_text())
     result = _run(store, run, state["started"])
@@ -119,12 +120,16 @@ def track_if_possible(run: Path, release: Path | None = None) -> None:
 
 
 def _dataset(state: Mapping[str, Any]) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput  # noqa: PLC0415 -- MLflow is slow to import
+
     digest = state["fingerprint"][:36]  # no more is allowed
     return DatasetInput(Dataset(state["network"], digest, "local", json.dumps({"fingerprint": digest})), [])
 
 
 def _run(store: MlflowClient, run: Path, started: float) -> Run:
     """Return the MLflow run that the folder is linked to, or create one if the store does not have it."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 -- MLflow is slow to import
+
     link = run / LINK
     if link.is_file():
         try:
@@ -139,6 +144,8 @@ def _run(store: MlflowClient, run: Path, started: float) -> Run:
 
 
 def _experiment(store: MlflowClient) -> str:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 -- MLflow is slow to import
+
     found = store.get_experiment_by_name(NAME)
     if found:
         return str(found.experiment_id)

@@ -60,10 +60,12 @@ def test_an_event_is_answered_by_sam_local_invoke(sam):
     assert answer["statusCode"] == 200
 
 
-def test_the_test_event_of_s3_is_accepted(sam):
-    assert sam.invoke("BatchFunction", ROOT / "events" / "batch-test.json").answer == {
-        "batchItemFailures": []
-    }
+def test_the_test_event_of_s3_is_accepted(functions):
+    event = (ROOT / "events" / "batch-test.json").read_bytes()
+
+    answer = json.load(functions.invoke(FunctionName="BatchFunction", Payload=event)["Payload"])
+
+    assert answer == {"batchItemFailures": []}
 
 
 PROBE = """

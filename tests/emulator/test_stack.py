@@ -5,6 +5,7 @@ import json
 from infra.local.template import parameter_values, transformed_template, true_conditions
 from tests.emulator.conftest import RELEASE
 from tests.emulator.template import GAPS, PROJECT
+from tests.template import stack_template
 
 
 def test_the_release_in_the_image_serves_by_default(everything):
@@ -46,7 +47,7 @@ def test_with_every_optional_parameter_all_resources_except_the_gaps_exist(every
 
 
 def test_every_gap_is_a_resource_of_the_template():
-    resources = transformed_template(PROJECT / "template.yaml", {})["Resources"].values()
+    resources = stack_template()["Resources"].values()
     there = {resource["Type"] for resource in resources} | {
         f"{resource['Type']}.{name}" for resource in resources for name in resource["Properties"]
     }

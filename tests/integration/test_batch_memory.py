@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from samtranslator.yaml_helper import yaml_parse
 
-from infra.local.aws import moto_server
 from infra.local.template import REGION
 from tests.pictures import encode
 from tests.system import CREDENTIALS, ROOT
@@ -46,44 +45,43 @@ def pictures():
     return [heavy] * 4 + [progressive] * 3 + [png] * 3
 
 
-def test_ten_pictures_of_40_megapixels_fit():
+def test_ten_pictures_of_40_megapixels_fit(moto):
     least = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]["BatchMemory"]["MinValue"]
-    with moto_server() as endpoint:
-        environment = os.environ | {
-            **CREDENTIALS,
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(least),
-            "DEAD_LETTERS_URL": "unused",
-            "MAX_RECEIVES": "5",
-            "OPENBLAS_NUM_THREADS": "1",
-            "RESULTS_BUCKET": "results",
-            "UPLOADS_BUCKET": "uploads",
-        }
-        s3 = boto3.Session("local", "local", region_name=REGION).client("s3", endpoint_url=endpoint)
-        records = []
-        for bucket in ("uploads", "results"):
-            s3.create_bucket(Bucket=bucket)
-        for number, data in enumerate(pictures()):
-            s3.put_object(Bucket="uploads", Key=f"{number}.jpg", Body=data)
-            notification = {"bucket": {"name": "uploads"}, "object": {"key": f"{number}.jpg"}}
-            attributes = {"ApproximateReceiveCount": "1"}
-            body = json.dumps({"Records": [{"s3": notification}]})
-            records.append({"messageId": str(number), "body": body, "attributes": attributes})
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
-            cwd=ROOT,
-            env=environment,
-            input=json.dumps({"Records": records}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        measured = json.loads(done.stdout.splitlines()[-1])
-        results = [
-            json.loads(s3.get_object(Bucket="results", Key=f"{number}.jpg.json")["Body"].read())
-            for number in range(10)
-        ]
+    environment = os.environ | {
+        **CREDENTIALS,
+        "AWS_ENDPOINT_URL": moto,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(least),
+        "DEAD_LETTERS_URL": "unused",
+        "MAX_RECEIVES": "5",
+        "OPENBLAS_NUM_THREADS": "1",
+        "RESULTS_BUCKET": "results",
+        "UPLOADS_BUCKET": "uploads",
+    }
+    s3 = boto3.Session("local", "local", region_name=REGION).client("s3", endpoint_url=moto)
+    records = []
+    for bucket in ("uploads", "results"):
+        s3.create_bucket(Bucket=bucket)
+    for number, data in enumerate(pictures()):
+        s3.put_object(Bucket="uploads", Key=f"{number}.jpg", Body=data)
+        notification = {"bucket": {"name": "uploads"}, "object": {"key": f"{number}.jpg"}}
+        attributes = {"ApproximateReceiveCount": "1"}
+        body = json.dumps({"Records": [{"s3": notification}]})
+        records.append({"messageId": str(number), "body": body, "attributes": attributes})
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env=environment,
+        input=json.dumps({"Records": records}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout.splitlines()[-1])
+    results = [
+        json.loads(s3.get_object(Bucket="results", Key=f"{number}.jpg.json")["Body"].read())
+        for number in range(10)
+    ]
 
     assert measured["answer"] == {"batchItemFailures": []}
     sizes = [result["prediction"]["image"] for result in results]

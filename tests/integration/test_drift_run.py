@@ -20,7 +20,6 @@ from functions.shared import release_files
 from functions.shared import s3 as objects
 from functions.shared.contract import LABELS
 from functions.shared.record import parse_record
-from infra.local.aws import moto_server
 from infra.local.logs import embedded_metrics
 from tests.make_events import sample_event
 from tests.records import drawn, parsed, refused
@@ -39,15 +38,9 @@ ENVIRONMENT = {
 USUAL = [0.6, 0.3, 0.1]
 
 
-@pytest.fixture(scope="module")
-def endpoint():
-    with moto_server() as address:
-        yield address
-
-
 @pytest.fixture
-def s3(endpoint):
-    client = boto3.Session("local", "local", region_name="us-east-1").client("s3", endpoint_url=endpoint)
+def s3(moto):
+    client = boto3.Session("local", "local", region_name="us-east-1").client("s3", endpoint_url=moto)
     for bucket in ("records", "insights"):
         client.create_bucket(Bucket=bucket)
     yield client
@@ -103,9 +96,9 @@ def stored_baseline(s3, usual):
 
 
 @pytest.fixture
-def drift(s3, endpoint, monkeypatch, capsys):
+def drift(s3, moto, monkeypatch, capsys):
     """Invoke the handler; return its answer, its metrics and the files that it wrote."""
-    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
+    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": moto}.items():
         monkeypatch.setenv(name, value)
     app = importlib.import_module("functions.drift.app")
     monkeypatch.setattr(app, "s3", s3)

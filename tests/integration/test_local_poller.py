@@ -8,17 +8,15 @@ from textwrap import dedent
 import boto3
 import pytest
 
-from infra.local.aws import moto_server
 from infra.local.function import Function, FunctionConfig
 from infra.local.poller import Poller
 from infra.local.template import REGION
 
 
 @pytest.fixture(scope="module")
-def client():
-    with moto_server() as endpoint:
-        session = boto3.Session("local", "local", region_name=REGION)
-        yield lambda service: session.client(service, endpoint_url=endpoint)
+def client(moto):
+    session = boto3.Session("local", "local", region_name=REGION)
+    return lambda service: session.client(service, endpoint_url=moto)
 
 
 class Reading:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.local.template import transformed_template
-from tests.system import ROOT, eventually
+from tests.system import eventually
+from tests.template import stack_template
 
 SCALARS = {"string": (str, type(None)), "int": int, "double": (int, float)}
 
@@ -32,7 +32,7 @@ def stored(system):
 
 @pytest.fixture(scope="module")
 def table():
-    resources = transformed_template(ROOT / "template.yaml", {})["Resources"]
+    resources = stack_template()["Resources"]
     return resources["RecordsTable"]["Properties"]["TableInput"]
 
 

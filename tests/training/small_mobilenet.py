@@ -51,8 +51,8 @@ def small_mobilenet(
 
 @contextmanager
 def step_by_step() -> Iterator[None]:
-    """Train without graphs: tracing a step takes ten seconds, XLA half a minute, a few steps without much less."""
-    plainly = partialmethod(keras.Model.compile, run_eagerly=True, jit_compile=False)
+    """Train without graphs: tracing a step takes ten seconds, a few steps without much less."""
+    plainly = partialmethod(keras.Model.compile, run_eagerly=True)
     with patch.object(keras.Model, "compile", plainly):
         yield
 

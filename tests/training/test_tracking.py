@@ -1,17 +1,22 @@
 """Runs are tracked in MLflow, with a SQLite store."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from mlflow.tracking import MlflowClient
 
 from functions.shared.release_files import BAKED
 from tests.releases import copy_release
 from training.commit import git_commit
 from training.files import STATE
 from training.tracking import CANDIDATE, NAME, PASSED, client, track, track_if_possible
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 HISTORY = [
     {
@@ -112,7 +117,8 @@ def test_an_unavailable_store_does_not_end_training(
 def test_two_instances_can_create_the_experiment_concurrently(
     run: Path, store: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, asked = MlflowClient.get_experiment_by_name, []
+    client_type = type(store)
+    real, asked = client_type.get_experiment_by_name, []
 
     def not_yet(self: MlflowClient, name: str) -> object:
         asked.append(name)
@@ -121,7 +127,7 @@ def test_two_instances_can_create_the_experiment_concurrently(
             return None
         return real(self, name)
 
-    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", not_yet)
+    monkeypatch.setattr(client_type, "get_experiment_by_name", not_yet)
     assert losses(store, track(run, store=store)) == [(0, 1.0), (1, 0.5)]
 
 

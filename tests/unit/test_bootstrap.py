@@ -7,11 +7,12 @@ import pytest
 
 from infra.local.template import transformed_template
 from tests.conftest import ROOT
+from tests.template import stack_template
 
 BOOTSTRAP = ROOT / "infra" / "bootstrap.yaml"
 RESOURCES = transformed_template(BOOTSTRAP, {"GitHubRepository": "owner/name"})["Resources"]
 STAGES = ("dev", "staging", "prod")
-STACK = transformed_template(ROOT / "template.yaml", {})["Resources"]
+STACK = stack_template()["Resources"]
 STAGE = "maskwatch-${!aws:PrincipalTag/stage}"
 KEY_STAGE = "maskwatch-${aws:PrincipalTag/stage}"  # outside Fn::Sub
 

@@ -11,12 +11,12 @@ from functions.inference.challenger import Challenger
 from functions.inference.record import Recorder
 from functions.shared.failures import count_failure
 from functions.shared.problem import TOO_LARGE
-from infra.local.template import parameter_values, resolve, transformed_template, true_conditions, unresolved
+from infra.local.template import parameter_values, resolve, true_conditions, unresolved
 from infra.ops.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
 from tests.records import PREDICTION
-from tests.system import ROOT
+from tests.template import stack_template
 
-TEMPLATE = transformed_template(ROOT / "template.yaml", {})
+TEMPLATE = stack_template()
 OURS = "MaskWatch/maskwatch"
 AWS = {  # what these services measure, of what is shown
     "AWS/ApiGateway": {"5XXError", "4XXError", "Latency", "Count"},

@@ -8,6 +8,7 @@ import yaml
 
 from infra.local.template import transformed_template
 from tests.conftest import ROOT
+from tests.template import stack_template
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 BUILD = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text())["jobs"]
@@ -66,9 +67,7 @@ def test_a_session_outlasts_the_slowest_canary_and_its_rollback():
     (settings,) = [
         step["with"] for step in STAGE["steps"] if "configure-aws-credentials" in step.get("uses", "")
     ]
-    strategies = transformed_template(ROOT / "template.yaml", {})["Parameters"]["DeploymentStrategy"][
-        "AllowedValues"
-    ]
+    strategies = stack_template()["Parameters"]["DeploymentStrategy"]["AllowedValues"]
     steps = {
         name: 60 * int(found[2]) * (100 // int(found[1]) if name.startswith("Linear") else 1)
         for name in strategies

@@ -12,6 +12,7 @@ from samtranslator.yaml_helper import yaml_parse
 from infra.expand import VARIANTS, expand
 from infra.local.template import parameter_values, transformed_template, true_conditions
 from tests.system import ROOT
+from tests.template import stack_template
 
 TEMPLATE = ROOT / "template.yaml"
 
@@ -52,7 +53,7 @@ def test_a_dependency_on_a_resource_that_a_condition_excludes_is_the_only_error(
 
 
 def test_the_stage_depends_on_the_role_of_its_access_log():
-    stage = transformed_template(TEMPLATE, {})["Resources"]["Apiv1Stage"]["Properties"]
+    stage = stack_template()["Resources"]["Apiv1Stage"]["Properties"]
 
     assert stage["Variables"]["LogRole"] == {
         "Fn::If": ["SetApiGatewayLogRole", {"Ref": "ApiGatewayAccount"}, "existing"]
@@ -60,7 +61,7 @@ def test_the_stage_depends_on_the_role_of_its_access_log():
 
 
 def test_every_condition_is_true_and_false_in_some_variant():
-    template = transformed_template(TEMPLATE, {})
+    template = stack_template()
     decided = [
         true_conditions(template, parameter_values(template, parameters)) for parameters in VARIANTS.values()
     ]

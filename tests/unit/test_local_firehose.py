@@ -7,8 +7,7 @@ import pytest
 
 from infra.local.errors import DeliveryError
 from infra.local.firehose import check, filter_of, pack
-from infra.local.template import transformed_template
-from tests.system import ROOT
+from tests.template import stack_template
 
 NOW = datetime(2026, 11, 21, 23, 59, 58, tzinfo=UTC)
 
@@ -16,7 +15,7 @@ NOW = datetime(2026, 11, 21, 23, 59, 58, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def destination():
     """The properties of the stream in template.yaml."""
-    resources = transformed_template(ROOT / "template.yaml", {})["Resources"]
+    resources = stack_template()["Resources"]
     return resources["RecordsStream"]["Properties"]["ExtendedS3DestinationConfiguration"]
 
 

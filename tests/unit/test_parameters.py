@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from infra.expand import TEMPLATE, expand
-from infra.local.template import transformed_template
 from tests.conftest import ROOT
+from tests.template import stack_template
 
 FOLDER = ROOT / "infra" / "parameters"
 CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 ENVIRONMENTS = [name for name in CONFIG if name != "version"]
-DECLARED = transformed_template(TEMPLATE, {})["Parameters"]
+DECLARED = stack_template()["Parameters"]
 KEPT = {"ModelUri", "PreviousModelUri", "ChallengerUri", "ChallengerShare", "PermissionsBoundary"}
 REFUSED = [
     ("BatchConcurrency", 1),

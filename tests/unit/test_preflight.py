@@ -13,8 +13,7 @@ from moto import mock_aws
 from functions.inference import predict
 from functions.inference.score_upload import Outcome
 from functions.preflight import app
-from infra.expand import TEMPLATE
-from infra.local.template import transformed_template
+from tests.template import stack_template
 
 EVENT = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
 SERVICES = ("PREDICT", "BATCH", "PORTAL")
@@ -144,7 +143,7 @@ def test_an_unknown_deployment_group_fails(run_hook):
 
 
 def test_the_timeout_of_the_hook_covers_all_its_calls():
-    resources = transformed_template(TEMPLATE, {})["Resources"]
+    resources = stack_template()["Resources"]
     timeouts = [resources[f"{name}Function"]["Properties"]["Timeout"] for name in ("Batch", "Portal")]
     of_version = (1 + app.MAX_UPLOADS) * (5 + app.VERSION_TIMEOUT)
     # Two attempts at each upload, and at each call of CodeDeploy.

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from infra.local.template import transformed_template
 from tests.system import ROOT
+from tests.template import stack_template
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
-TEMPLATE = transformed_template(ROOT / "template.yaml", {})
+TEMPLATE = stack_template()
 ALARMS = {
     name: resource["Properties"]
     for name, resource in TEMPLATE["Resources"].items()

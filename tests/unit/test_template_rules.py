@@ -14,8 +14,9 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
-from infra.local.template import transform, transformed_template
+from infra.local.template import transform
 from tests.system import ROOT
+from tests.template import stack_template
 
 INCLUDED = [
     ("Api", "DefinitionBody", "functions/portal/openapi.yaml"),
@@ -38,7 +39,7 @@ def source():
 
 @pytest.fixture(scope="module")
 def transformed():
-    return json.loads(json.dumps(transformed_template(ROOT / "template.yaml", {})))  # each alias a copy
+    return json.loads(json.dumps(stack_template()))  # each alias a copy
 
 
 def of_type(template, name):
