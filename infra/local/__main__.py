@@ -10,15 +10,15 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import boto3
 from waitress.server import create_server
 
 from infra.local.aws import moto_server
-from infra.local.backfill import BackfillRunner
-from infra.local.clock import Clock
+from infra.local.backfill import run_executions
+from infra.local.clock import run_schedule
 from infra.local.errors import LocalError
 from infra.local.function import PROJECT, Function
 from infra.local.gateway import MAX_BODY, Gateway, wsgi
@@ -30,7 +30,7 @@ from infra.local.template import REGION, STACK_NAME, transformed_template
 from infra.local.update import Updater
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 KEY: Final = "local"
 
@@ -93,20 +93,12 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
         for mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
             poller = Poller(mapping.properties, by_arn[mapping.properties["FunctionName"]], client)
             cleanup.callback(poller.stop)
-            poller.start()
         for schedule in stack.of_type("AWS::Scheduler::Schedule"):
-            clock = Clock(schedule.properties, by_arn[schedule.properties["Target"]["Arn"]])
-            cleanup.callback(clock.stop)
-            clock.start()
+            target = by_arn[schedule.properties["Target"]["Arn"]]
+            _start(cleanup, run_schedule, schedule.properties, target)
         machine = stack.resources["Backfill"]
-        runner = BackfillRunner(
-            machine.name,
-            machine.properties["Definition"],
-            client,
-            lambda arn, event: by_arn[arn].invoke(event),
-        )
-        cleanup.callback(runner.stop)
-        runner.start()
+        definition, invoke = machine.properties["Definition"], lambda arn, event: by_arn[arn].invoke(event)
+        _start(cleanup, run_executions, machine.name, definition, client, invoke)
         server = create_server(
             wsgi(_gateway(stack, by_arn)),
             sockets=[listener],
@@ -117,6 +109,15 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
         )
         _print_addresses(stack, url.rstrip("/"), endpoint)
         server.run()  # until interrupted
+
+
+def _start(cleanup: ExitStack, loop: Callable[..., None], *arguments: Any) -> None:
+    """Start a loop in its own thread; the cleanup sets the event that is its last argument, and waits for its end."""
+    stopped = Event()
+    thread = Thread(target=loop, args=[*arguments, stopped], daemon=True)
+    thread.start()
+    cleanup.callback(thread.join)
+    cleanup.callback(stopped.set)
 
 
 def _by_arn(stack: Stack, by_name: Mapping[str, Function]) -> dict[str, Function]:

@@ -11,7 +11,7 @@ import gzip
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from threading import Event, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -21,56 +21,38 @@ from infra.local.function import CONCURRENCY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from threading import Event
 
     from infra.local.stack import Client
 
-_PAUSE: Final = 0.5  # seconds between polls for new executions
+_PAUSE: Final = 1.0  # seconds between polls for new executions
 
 
-class BackfillRunner:
-    """Polls moto for executions of a state machine, and runs each in its own thread.
+def run_executions(
+    machine: str,
+    definition: Mapping[str, Any],
+    client: Client,
+    invoke: Callable[[str, Any], Any],
+    stopped: Event,
+) -> None:
+    """Poll moto for executions of a state machine, and run each in its own thread, until `stopped` is set.
 
     Args:
         machine: ARN of the state machine.
         definition: The state machine, with all references resolved.
         client: Returns moto's boto3 client for a service.
         invoke: Invokes the function with an ARN on an event.
+        stopped: Ends the polling; executions in progress end with this process.
     """
+    states, s3, begun = client("stepfunctions"), client("s3"), set[str]()
 
-    def __init__(
-        self, machine: str, definition: Mapping[str, Any], client: Client, invoke: Callable[[str, Any], Any]
-    ) -> None:
-        self._machine, self._definition, self._invoke = machine, definition, invoke
-        self._states, self._s3 = client("stepfunctions"), client("s3")
-        self._begun: set[str] = set()
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        """Start polling."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop polling; executions in progress end with this process."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(_PAUSE):
-            found = self._states.list_executions(stateMachineArn=self._machine, statusFilter="RUNNING")
-            for arn in {execution["executionArn"] for execution in found["executions"]} - self._begun:
-                self._begun.add(arn)
-                Thread(target=self._execute, args=[arn], daemon=True).start()
-
-    def _execute(self, arn: str) -> None:
+    def execute(arn: str) -> None:
         def update(**fields: Any) -> None:
-            self._states.send_task_success(taskToken=arn, output=json.dumps(fields))  # see aws.py
+            states.send_task_success(taskToken=arn, output=json.dumps(fields))  # see aws.py
 
-        payload = json.loads(self._states.describe_execution(executionArn=arn)["input"])
+        payload = json.loads(states.describe_execution(executionArn=arn)["input"])
         try:
-            output = run(
-                self._definition, payload, self._s3, self._invoke, lambda counts: update(items=counts)
-            )
+            output = run(definition, payload, s3, invoke, lambda counts: update(items=counts))
         except ExecutionError as error:
             update(status="FAILED", error=error.error, cause=error.cause)
         except Exception as error:
@@ -78,6 +60,12 @@ class BackfillRunner:
             raise
         else:
             update(status="SUCCEEDED", output=json.dumps(output))
+
+    while not stopped.wait(_PAUSE):
+        found = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+        for arn in {execution["executionArn"] for execution in found["executions"]} - begun:
+            begun.add(arn)
+            Thread(target=execute, args=[arn], daemon=True).start()
 
 
 def run(

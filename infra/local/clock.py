@@ -6,48 +6,33 @@ import json
 import re
 import sys
 from datetime import UTC, datetime
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.errors import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from threading import Event
 
     from infra.local.function import Function
 
+_MINUTE: Final = 60.0  # seconds
 _RATE: Final = re.compile(r"rate\((\d+) minutes?\)")
 _SCHEDULED: Final = "<aws.scheduler.scheduled-time>"
 
 
-class Clock:
-    """Invokes a function at the rate of an `AWS::Scheduler::Schedule`.
+def run_schedule(schedule: Mapping[str, Any], function: Function, stopped: Event) -> None:
+    """Invoke a function at the rate of an `AWS::Scheduler::Schedule` in minutes, until `stopped` is set.
 
     Args:
         schedule: The properties in the template.
         function: The target.
+        stopped: Ends the schedule.
     """
-
-    def __init__(self, schedule: Mapping[str, Any], function: Function) -> None:
-        match = _RATE.fullmatch(schedule["ScheduleExpression"])
-        self._seconds = 60 * int(match[1]) if match else None
-        self._input, self._function = schedule["Target"]["Input"], function
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        """Start the schedule, if its rate is in minutes."""
-        if self._seconds:
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the schedule."""
-        self._stopped.set()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._seconds):
-            now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-            try:
-                self._function.invoke(json.loads(self._input.replace(_SCHEDULED, now)))
-            except LocalError as error:  # the next invocation may succeed
-                print(f"a schedule failed: {error}", file=sys.stderr)
+    match = _RATE.fullmatch(schedule["ScheduleExpression"])
+    while match and not stopped.wait(_MINUTE * int(match[1])):
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        try:
+            function.invoke(json.loads(schedule["Target"]["Input"].replace(_SCHEDULED, now)))
+        except LocalError as error:  # the next invocation may succeed
+            print(f"a schedule failed: {error}", file=sys.stderr)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from infra.local.stack import Client
 
-_PAUSE: Final = 0.5  # seconds between receives from an empty queue
+_PAUSE: Final = 1.0  # seconds between receives from an empty queue
 _MAX_MESSAGES: Final = 10  # SQS's limit per receive
 
 
@@ -39,9 +39,6 @@ class Poller:
         self._url = self._sqs.get_queue_url(QueueName=self._arn.rpartition(":")[2])["QueueUrl"]
         self._stopped = Event()
         self._threads = [Thread(target=self._run, daemon=True) for _ in range(CONCURRENCY)]
-
-    def start(self) -> None:
-        """Start reading."""
         for thread in self._threads:
             thread.start()
 

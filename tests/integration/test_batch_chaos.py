@@ -174,9 +174,8 @@ def after(dropped):
         system.shorten_retries()
         (mapping,) = system.stack.of_type("AWS::Lambda::EventSourceMapping")
         function = system.function(proxy.address)
-        poller = Poller(mapping.properties, function, system.client)
         started = time.monotonic()
-        poller.start()
+        poller = Poller(mapping.properties, function, system.client)
         while system.waiting():
             assert time.monotonic() - started < 3600, f"{system.waiting()} messages are left"
             time.sleep(1)

@@ -36,7 +36,6 @@ class Reading:
         self.function = Function(config, lambda _group, _stream, line: self.lines.append(line))
         mapping = {"EventSourceArn": f"{arn}{names[1]}", "BatchSize": 10}
         self.poller = Poller(mapping, self.function, client)
-        self.poller.start()
 
     def send(self, *bodies):
         for body in bodies:
@@ -136,7 +135,7 @@ def test_after_the_stop_no_message_is_read(reading):
     started = reading(PRINTS.replace("FAILURES", "[]"))
     started.poller.stop()
     started.send("late")
-    threading.Event().wait(1)
+    threading.Event().wait(2)
 
     assert started.left(started.queue) == 1
     assert started.lines == []
