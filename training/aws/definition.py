@@ -5,12 +5,9 @@ Importing it needs an AWS region, since the SDK creates a client when it is impo
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
-from botocore.exceptions import NoRegionError
 from sagemaker.core.processing import Processor
 from sagemaker.core.shapes import (
     CheckpointConfig,
@@ -40,7 +37,7 @@ from sagemaker.mlops.workflow.retry import (
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, StepTypeEnum, TrainingStep
 from sagemaker.train.model_trainer import ModelTrainer
 
-from training.aws.job import METRIC_PATTERNS, NO_ROLE_VALIDATION, NO_TELEMETRY, package_request
+from training.aws.job import METRIC_PATTERNS, NO_TELEMETRY, boto_session, package_request
 from training.candidate import STACK
 from training.files import GATE
 from training.recipe import PARAMS, read_recipe
@@ -276,10 +273,4 @@ def _output(name: str, uri: Any) -> ProcessingOutput:
 
 def session_for(bucket: str) -> PipelineSession:
     """Return a session of the SDK that records calls as steps instead of making them."""
-    region = boto3.Session().region_name
-    if not region:
-        raise NoRegionError
-    os.environ.setdefault(*NO_ROLE_VALIDATION)
-    return PipelineSession(
-        boto3.Session(region_name=region), default_bucket=bucket, sagemaker_config=NO_TELEMETRY
-    )
+    return PipelineSession(boto_session(), default_bucket=bucket, sagemaker_config=NO_TELEMETRY)

@@ -21,7 +21,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -68,8 +68,6 @@ NO_TELEMETRY: Final = {
     "SchemaVersion": "1.0",
     "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
 }
-# The SDK refuses a role without every right that any job could need, in a VPC for example. Ours has fewer on purpose.
-NO_ROLE_VALIDATION: Final = ("SAGEMAKER_VALIDATE_ROLE", "false")
 # Training prints a JSON line per epoch, from which SageMaker extracts these metrics.
 METRIC_PATTERNS: Final = {
     "train:loss": r'"loss": ([0-9.eE+-]+)',
@@ -154,16 +152,27 @@ def session(bucket: str = "", *, local: bool = False) -> Session:
     Raises:
         NoRegionError: No region is set, and the session is not `local`.
     """
-    region = boto3.Session().region_name or ("us-east-1" if local else None)
-    if not region:
-        raise NoRegionError
-    os.environ.setdefault(*NO_ROLE_VALIDATION)
     return Session(
-        boto3.Session(region_name=region),
+        boto_session(local=local),
         default_bucket=bucket or None,
         default_bucket_prefix="training",
         sagemaker_config=NO_TELEMETRY,
     )
+
+
+def boto_session(*, local: bool = False) -> boto3.Session:
+    """Return the boto3 session for a session of the SDK, and turn the SDK's validation of roles off.
+
+    It refuses a role without every right that any job could need, in a VPC for example. Ours has fewer on purpose.
+
+    Raises:
+        NoRegionError: No region is set, and the session is not `local`.
+    """
+    region = boto3.Session().region_name or ("us-east-1" if local else None)
+    if not region:
+        raise NoRegionError
+    os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
+    return boto3.Session(region_name=region)
 
 
 def staged_code(into: Path) -> Path:
@@ -508,29 +517,13 @@ def _spec(options: argparse.Namespace) -> JobSpec:
     bucket = "" if options.local else _bucket(options)
     if not options.local and not options.role:
         raise TrainingError("give --role: the ARN of the role that the job runs as")
-    serving = options.serving
-    if options.stack and not serving:
-        serving = serving_uri(options.stack)
-    return JobSpec(
-        pictures=options.pictures,
-        version=options.version,
-        bucket=bucket,
-        role=options.role,
-        serving=serving,
-        weights=options.weights,
-        image=options.image,
-        hyperparameters={"network": options.network, **_pairs(options.hyperparameter)},
-        instance_type=options.instance_type,
-        instances=options.instances,
-        spot=options.spot,
-        hours=options.hours,
-        volume_gb=options.volume_gb,
-        key=options.key,
-        subnets=options.subnets,
-        security_groups=options.security_groups,
-        tags=_pairs(options.tags),
-        mlflow=options.mlflow,
-    )
+    given = vars(options) | {
+        "bucket": bucket,
+        "serving": options.serving or (serving_uri(options.stack) if options.stack else ""),
+        "hyperparameters": {"network": options.network, **_pairs(options.hyperparameter)},
+        "tags": _pairs(options.tags),
+    }
+    return JobSpec(**{one.name: given[one.name] for one in fields(JobSpec)})
 
 
 def _submit(options: argparse.Namespace) -> None:
