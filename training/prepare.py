@@ -9,7 +9,6 @@ confidently gives another label: they are either difficult, or in the wrong fold
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -32,7 +31,7 @@ from training.disk import reported, require_apart, require_space
 from training.errors import TrainingError
 from training.gate import FEWEST
 from training.look_alikes import groups, thumbnail
-from training.tables import EDGES, IGNORE, SPLITS, boxes_in, read_scenes
+from training.tables import EDGES, IGNORE, SPLITS, boxes_in, read_scenes, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -190,7 +189,7 @@ def write(
         for source, target in (crops | frames).items():
             (fresh / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, fresh / target)
-        _write_table(
+        write_table(
             fresh / "crops.csv",
             ("file", "source", "original", *EDGES),
             (
@@ -213,7 +212,7 @@ def _write_scenes(folder: Path, scenes: Sequence[CheckedScene], frames: dict[Pat
     ) -> Iterable[tuple[SceneEntry, Path, MarkedBox]]:
         return ((s.entry, frames[s.path], marked) for s in scenes for marked in kind(s.entry))
 
-    _write_table(
+    write_table(
         folder / "frames.csv",
         ("file", "split", "source", *EDGES, "label"),
         (
@@ -221,18 +220,11 @@ def _write_scenes(folder: Path, scenes: Sequence[CheckedScene], frames: dict[Pat
             for entry, file, marked in rows(lambda entry: entry.faces)
         ),
     )
-    _write_table(
+    write_table(
         folder / "not_faces.csv",
         ("file", *EDGES),
         ((file, *marked.box) for _, file, marked in rows(lambda entry: entry.not_faces)),
     )
-
-
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as lines:
-        table = csv.writer(lines)
-        table.writerow(columns)
-        table.writerows(rows)
 
 
 def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None] = print) -> dict[str, Any]:
@@ -297,7 +289,7 @@ def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None]
         "warnings": warnings,
     }
     write(data, out, portraits, scenes, report)
-    _write_table(
+    write_table(
         out / DOUBTFUL,
         ("file", "label", "looks_like", "confidence"),
         (

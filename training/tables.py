@@ -1,4 +1,4 @@
-"""Read the tables beside the pictures: `crops.csv`, `frames.csv` and `not_faces.csv`.
+"""Read and write the tables beside the pictures: `crops.csv`, `frames.csv` and `not_faces.csv`.
 
 Columns are separated by commas, semicolons or tabs, in any order; other columns are ignored. Errors name the table,
 the line and the column.
@@ -26,7 +26,7 @@ from functions.shared.contract import LABELS
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -147,6 +147,14 @@ def read_table(path: Path, required: Collection[str]) -> list[Row]:
     except csv.Error as error:
         raise TrainingError(f"{path} is not a table: {error}") from error
     return rows
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table; bytes of file names that are not UTF-8 are written as escapes."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(columns)
+        table.writerows(rows)
 
 
 def read_crops(folder: Path) -> dict[str, Row]:

@@ -8,7 +8,6 @@ and `mistakes.png`, a sheet of the most confident mistakes, which shows people a
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import io
 import json
@@ -35,6 +34,7 @@ from training.metrics import (
     figures,
     precision_recall_f1,
 )
+from training.tables import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -247,20 +247,13 @@ def write_predictions(
     path: Path, samples: Sequence[Sample], output: NDArray[np.float64], folder: Path
 ) -> None:
     """Write a row per picture: file (relative to `folder`), source, label, answer, and the probabilities."""
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as lines:
-        rows = csv.writer(lines)
-        rows.writerow(["file", "source", "label", "answer", *(f"p_{label}" for label in LABELS)])
-        for sample, row in zip(samples, output, strict=True):
-            example = sample.example
-            rows.writerow(
-                [
-                    example.path.relative_to(folder),
-                    example.source,
-                    example.label,
-                    LABELS[row.argmax()],
-                    *map("{:.6f}".format, row),
-                ]
-            )
+    columns = ("file", "source", "label", "answer", *(f"p_{label}" for label in LABELS))
+    examples = (sample.example for sample in samples)
+    rows = (
+        (one.path.relative_to(folder), one.source, one.label, LABELS[p.argmax()], *map("{:.6f}".format, p))
+        for one, p in zip(examples, output, strict=True)
+    )
+    write_table(path, columns, rows)
 
 
 def mistakes_sheet(samples: Sequence[Sample], output: NDArray[np.float64]) -> Image.Image:

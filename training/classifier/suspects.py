@@ -8,7 +8,6 @@ ones; `suspects.csv` lists the files.
 from __future__ import annotations
 
 import argparse
-import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +21,7 @@ from training.classifier.train import predict_logits, train
 from training.disk import reported
 from training.metrics import softmax
 from training.recipe import Recipe, Stage
+from training.tables import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,15 +86,12 @@ def main() -> None:
     options = parser.parse_args()
     with reported(parser):
         suspects = find_suspects(load(find(options.data)), options.out, backbone=options.backbone)
-        with (options.out / "suspects.csv").open(
-            "w", encoding="utf-8", errors="backslashreplace", newline=""
-        ) as lines:
-            table = csv.writer(lines)
-            table.writerow(["number", "sha256", "file", "label", "chance", "guess"])
-            for number, suspect in enumerate(suspects):
-                example = suspect.sample.example
-                row = [number, suspect.sample.sha256, example.path, example.label, f"{suspect.chance:.4f}"]
-                table.writerow([*row, suspect.guess])
+        rows = []
+        for number, one in enumerate(suspects):
+            sample, example = one.sample, one.sample.example
+            rows.append((number, sample.sha256, example.path, example.label, f"{one.chance:.4f}", one.guess))
+        columns = ("number", "sha256", "file", "label", "chance", "guess")
+        write_table(options.out / "suspects.csv", columns, rows)
         contact_sheet(suspects).save(options.out / "suspects.jpg")
     print(f"{len(suspects)} suspects in {options.out}")
 

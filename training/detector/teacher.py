@@ -8,7 +8,6 @@ training can use portraits as scenes, and crop them as serving does.
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from functions.inference.decode import decode
 from functions.shared.problem import InputError
 from training.disk import reported
-from training.tables import EDGES, read_crops
+from training.tables import EDGES, read_crops, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,11 +83,9 @@ def main() -> None:
         boxes = find_faces(options.data, [file for file in rows if rows[file].cells.get("split") != "test"])
         columns = [name for name in next(iter(rows.values())).cells if name not in EDGES]
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("w", encoding="utf-8", newline="") as lines:
-            table = csv.writer(lines)
-            table.writerow([*columns, *EDGES])
-            for file, row in rows.items():
-                table.writerow([*(row.cells[name] for name in columns), *boxes.get(file, ("",) * len(EDGES))])
+        no_box = ("",) * len(EDGES)
+        lines = ((*(row.cells[c] for c in columns), *boxes.get(file, no_box)) for file, row in rows.items())
+        write_table(options.out, (*columns, *EDGES), lines)
     print(f"{len(boxes)} of {len(rows)} crops have a box")
 
 
