@@ -10,7 +10,6 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from tqdm import tqdm
 
 from maskwatch import audit
+from maskwatch.arguments import checked
 from maskwatch.client import LABELS, LOCAL, ApiError, Client, UnreachableError
 from maskwatch.frame_writer import VIDEO_ENDINGS
 from maskwatch.frames import SourceError
@@ -28,7 +28,7 @@ from maskwatch.source import is_video
 from maskwatch.watch import watch as watch_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 _EPILOG: Final = """
 exit status:
@@ -46,15 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may have characters that cannot be printed. CSV is UTF-8, as its byte order mark says.
-        encoding = "utf-8" if getattr(options, "format", "") == "csv" else None
+        encoding = "utf-8" if options.format == "csv" else None
         sys.stdout.reconfigure(errors="backslashreplace", encoding=encoding)
     try:
-        client = Client(
-            options.url,
-            options.key,
-            getattr(options, "connections", 1),
-            retry=getattr(options, "retry", True),
-        )
+        client = Client(options.url, options.key, options.connections, retry=options.retry)
         status: int = options.run(client, options)
         sys.stdout.flush()
     except UsageError as error:
@@ -204,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=version("maskwatch"))
+    parser.set_defaults(connections=1, retry=True, format="")  # of commands without these options
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("predict", parents=[service], help="score pictures")
@@ -310,21 +306,9 @@ def _text(text: str) -> str:
     return text
 
 
-def _checked(
-    parse: Callable[[str], float], holds: Callable[[float], bool], what: str
-) -> Callable[[str], float]:
-    def checked(text: str) -> float:
-        with suppress(ValueError):
-            if holds(number := parse(text)):
-                return number
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-
-    return checked
-
-
-_share = _checked(float, lambda number: 0 <= number <= 1, "a number from 0 to 1")
-_positive = _checked(float, lambda number: 0 < number < math.inf, "a number above 0")
-_count = _checked(int, lambda number: number >= 1, "a whole number of at least 1")
+_share = checked(float, lambda number: 0 <= number <= 1, "a number from 0 to 1")
+_positive = checked(float, lambda number: 0 < number < math.inf, "a number above 0")
+_count = checked(int, lambda number: number >= 1, "a whole number of at least 1")
 
 
 if __name__ == "__main__":

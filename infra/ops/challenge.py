@@ -5,13 +5,13 @@ The release is verified first. A share of 0 ends the trial. The stack's other pa
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 import boto3
 
 from functions.promote.promote import MODEL_URI
 from infra.ops.errors import OpsError
+from infra.ops.numbers import percentage
 from infra.ops.promote import verified_address
 from infra.ops.stack import add_stack
 from infra.ops.update import add_ignore_alarms, change_parameters, state_of
@@ -38,7 +38,7 @@ def begin(stack: str, version: str, share: float, *, ignore_alarms: bool = False
 def add_options(parser: ArgumentParser) -> None:
     """Add the share, the release, the stack, and whether alarms are ignored."""
     parser.add_argument(
-        "share", type=_percent, help="percentage of the sources that it answers; 0 ends the trial"
+        "share", type=percentage, help="percentage of the sources that it answers; 0 ends the trial"
     )
     parser.add_argument(
         "--release", metavar="VERSION", help="version of a release in the stack's models bucket"
@@ -63,13 +63,3 @@ def command(options: Namespace) -> None:
         raise OpsError("Name the release to try: --release VERSION.")
     address = begin(options.stack, options.release, options.share, ignore_alarms=ignore_alarms)
     print(f"{options.release} answers {options.share:g}% of the sources: ChallengerUri={address}")
-
-
-def _percent(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1
-    if not 0 <= share <= 100:
-        raise ArgumentTypeError(f"{text!r} is not a percentage: give a number from 0 to 100")
-    return share

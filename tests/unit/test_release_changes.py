@@ -7,8 +7,8 @@ import pytest
 from functions.promote.promote import changes_to_serve
 from functions.promote.stack import StackState
 from infra.ops import rollback
-from infra.ops.challenge import _percent
 from infra.ops.errors import OpsError
+from infra.ops.numbers import percentage
 
 NEW = "s3://models/models/2/#ab"
 
@@ -45,4 +45,4 @@ def test_a_rollback_without_a_previous_release_says_what_to_do(monkeypatch):
 @pytest.mark.parametrize("text", ["101", "-1", "half", "nan"])
 def test_an_invalid_share_is_refused(text):
     with pytest.raises(ArgumentTypeError, match="is not a percentage"):
-        _percent(text)
+        percentage(text)
