@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +41,8 @@ def keep(stack: str, cloudformation: Any, functions: Any, ecr: Any) -> list[str]
         tag = f"live-{stack}-{resource['LogicalResourceId']}"
         name = _name(repository)
         (image,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageDigest": digest}])["images"]
-        known = ecr.describe_images(repositoryName=name, imageIds=[{"imageDigest": digest}])["imageDetails"][
-            0
-        ]
-        if tag not in known.get("imageTags", []):
-            manifest = {"imageManifest": image["imageManifest"], "imageTag": tag}
-            ecr.put_image(repositoryName=name, **manifest)
+        with suppress(ecr.exceptions.ImageAlreadyExistsException):  # it has the tag already
+            ecr.put_image(repositoryName=name, imageManifest=image["imageManifest"], imageTag=tag)
         tags.append(tag)
     return tags
 
