@@ -260,17 +260,8 @@ def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    context = {
-        "gate": None,
-        "leave_one_out": None,
-        "clients": None,
-        "notes": None,
-        "detector": None,
-        "detector_gate": None,
-        **report,
-        "labels": LABELS,
-        "plots": list(drawn),
-    }
+    optional = ("gate", "leave_one_out", "clients", "notes", "detector", "detector_gate")
+    context = dict.fromkeys(optional) | report | {"labels": LABELS, "plots": list(drawn)}
     card = environment.get_template("model-card.md.jinja").render(context)
     page = environment.get_template("report.html.jinja").render(
         context, pictures=pictures, mistakes=_data_uri(mistakes, "image/png") if mistakes.is_file() else None

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.portal.times import hour_text, parse_range
@@ -58,19 +59,13 @@ def find(selection: AlertsQuery, table: str) -> dict[str, Any]:
         selection: The range and the source.
         table: Name of the DynamoDB table.
     """
-    found: list[dict[str, Any]] = []
-    more = False
-    for document in _documents(selection, table):
-        if selection.source is not None and document["source"] != selection.source:
-            continue
-        if len(found) == MAX_ALERTS:
-            more = True
-            break
-        found.append(document)
+    documents = _documents(selection, table)
+    wanted = (one for one in documents if selection.source in {None, one["source"]})
+    found = list(islice(wanted, MAX_ALERTS))
     return {
         "from": hour_text(selection.first),
         "to": hour_text(selection.last),
-        "truncated": more,
+        "truncated": next(wanted, None) is not None,
         "alerts": found,
     }
 

@@ -5,23 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from boto3.exceptions import Boto3Error
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
-from botocore.exceptions import (
-    ConnectionError as AwsConnectionError,
-)
+from botocore import exceptions as aws
 
 _LOCAL: Final = "for the stack of `make run`, paste the export line that it prints"
 
-
-AWS_ERRORS: Final = (BotoCoreError, ClientError, Boto3Error)  # of calls, and of boto3's uploads of files
+# Of calls, and of boto3's uploads of files.
+AWS_ERRORS: Final = (aws.BotoCoreError, aws.ClientError, Boto3Error)
 
 
 class OpsError(Exception):
@@ -30,13 +19,13 @@ class OpsError(Exception):
 
 def explain(error: Exception) -> str:
     """Explain in one line why a call to AWS failed with one of `AWS_ERRORS`, and what to do."""
-    if isinstance(error, NoRegionError):
+    if isinstance(error, aws.NoRegionError):
         return f"No AWS region is set: export AWS_DEFAULT_REGION=…; {_LOCAL}."
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+    if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
         return f"There are no AWS credentials: run `aws configure`, or export AWS_PROFILE=…; {_LOCAL}."
-    if isinstance(error, ProfileNotFound):
+    if isinstance(error, aws.ProfileNotFound):
         return f"{error}. `aws configure list-profiles` lists the profiles."
     # No connection, no answer in time, or an untrusted certificate.
-    if isinstance(error, (AwsConnectionError, HTTPClientError)):
+    if isinstance(error, (aws.ConnectionError, aws.HTTPClientError)):
         return f"AWS cannot be reached: {' '.join(str(error).split())}"
     return " ".join(str(error).split())

@@ -10,7 +10,7 @@ from infra.ops.errors import OpsError
 from maskwatch.client import ApiError, Client, UnreachableError
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
     from collections.abc import Callable
 
 
@@ -40,9 +40,7 @@ def problems(url: str, key: str) -> list[str]:
     return found
 
 
-def add_options(parser: ArgumentParser) -> None:
-    """Add the API."""
-    add_api_options(parser)
+add_options = add_api_options
 
 
 def command(options: Namespace) -> None:
