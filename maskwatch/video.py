@@ -116,9 +116,8 @@ def _open(source: str) -> InputContainer:
         container = av.open(
             source,
             format="v4l2" if is_device(source) else None,
-            options={"rtsp_transport": "tcp"}
-            if source.lower().startswith("rtsp")
-            else {},  # all of it arrives
+            # Over TCP, all of it arrives.
+            options={"rtsp_transport": "tcp"} if source.lower().startswith("rtsp") else {},
             timeout=(_OPEN_TIMEOUT, _READ_TIMEOUT),
         )
     except (av.FFmpegError, OSError) as error:

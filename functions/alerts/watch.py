@@ -162,9 +162,8 @@ def load_rules(store: Store) -> tuple[Rules, str]:
         try:
             return parse(good), str(error)
         except RulesError:
-            return parse(
-                DEFAULT
-            ), f"{error}; the last good rules cannot be read either, so the default rules are in force"
+            fault = f"{error}; the last good rules cannot be read either, so the default rules are in force"
+            return parse(DEFAULT), fault
     if current != good:
         store.save_good_rules(current)
     return rules, ""

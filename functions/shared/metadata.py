@@ -26,10 +26,7 @@ def decode_source(value: str) -> str | None:
     """
     try:
         return read_source(str(make_header(decode_header(value))))
-    except (
-        MessageError,
-        LookupError,
-        ValueError,
-    ) as error:  # UnicodeError and binascii.Error are ValueErrors
+    # UnicodeError and binascii.Error are ValueErrors.
+    except (MessageError, LookupError, ValueError) as error:
         detail = "`x-amz-meta-source` cannot be decoded. Send ASCII, or UTF-8 as RFC 2047 encodes it."
         raise InputError(INVALID_PARAMETER, detail) from error

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 _PAUSE: Final = 0.5  # seconds between deliveries
 _BATCH: Final = 500  # lines per delivery
-_NOISE: Final = (
-    "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."  # LiteRT has no setting that silences it
-)
+# LiteRT has no setting that silences it.
+_NOISE: Final = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 
 
 class LogForwarder:

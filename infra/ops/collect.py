@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 TABLE: Final = "crops.csv"  # as training reads it, with additional columns
 DOUBTFUL: Final = "doubtful.csv"
 DOUBTFUL_COLUMNS: Final = ("upload", "label", "predicted", "confidence")
-SURE: Final = (
-    0.95  # confidence in another label at which a person must check the picture, as in training.prepare
-)
+# Confidence in another label at which a person must check the picture, as in training.prepare.
+SURE: Final = 0.95
 COLUMNS: Final = (
     *("file", "source", "xmin", "ymin", "xmax", "ymax"),
     *("sha256", "minute", "api_key_id", "delete_after"),

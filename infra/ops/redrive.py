@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WAIT: Final = 2  # seconds; long polling asks all servers of SQS before it reports an empty queue
-_ERRORS: Final = (
-    "error",
-    "ErrorMessage",
-    "ERROR_MESSAGE",
-)  # attributes that Batch, Lambda and Scheduler write
+# Attributes that Batch, Lambda and Scheduler write.
+_ERRORS: Final = ("error", "ErrorMessage", "ERROR_MESSAGE")
 
 
 def redrive(dead_letters: str, send: Callable[[str], object], sqs: Any) -> Counter[str]:

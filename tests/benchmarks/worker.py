@@ -169,10 +169,8 @@ def peak() -> float:
 
 def serve(call: Call) -> None:
     answers = sys.stdout
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-    ):  # the handler writes records
+    # The handler writes records.
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         call()
         print("ready", file=answers, flush=True)
         for _ in sys.stdin:

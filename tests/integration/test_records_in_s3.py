@@ -101,13 +101,8 @@ def test_the_table_has_a_column_for_every_field_of_a_record(system, picture, sto
     serde = table["StorageDescriptor"]["SerdeInfo"]["Parameters"]
     keys = {name: serde.get(f"mapping.{name}", name) for name in columns}
     assert {key for key in scored | refused if key[0].islower()} <= keys.keys()
-    optional = {
-        "shadow_of",
-        "live",
-        "track",
-        "uploaded",
-        "rescored",
-    }  # fields of challengers, tracks and uploads
+    # Fields of challengers, tracks and uploads.
+    optional = {"shadow_of", "live", "track", "uploaded", "rescored"}
     assert columns.keys() - optional == {name for name, key in keys.items() if key in scored | refused}
     for record in (scored, refused):
         for name, column_type in columns.items():

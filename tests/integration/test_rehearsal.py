@@ -98,9 +98,8 @@ def test_an_approved_candidate_serves(evidence):
     approved, shadow = evidence.approved, evidence.shadow
     assert approved["package"].startswith("Approved: promoted: ")
     assert approved["updates"] == 1
-    assert set(approved["notifications"]) == {
-        "maskwatch: model candidate promoted"
-    }  # a message may come twice
+    # A message may come twice.
+    assert set(approved["notifications"]) == {"maskwatch: model candidate promoted"}
     assert approved["answered_by"] == {"candidate": EVERYBODY}
     assert approved["model_uri"]
     assert correct(approved) > correct(shadow) + 5  # people in front of a new camera

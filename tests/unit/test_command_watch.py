@@ -150,12 +150,8 @@ def test_no_time_passes_for_people_while_a_camera_is_disconnected(run, service, 
 
     assert summary(events) == [
         ("came", 1, "no_mask", 0.4),
-        (
-            "alert_on",
-            1,
-            "no_mask",
-            20.6,
-        ),  # of two seconds before the cut, and more than half a second after it
+        # Of two seconds before the cut, and more than half a second after it.
+        ("alert_on", 1, "no_mask", 20.6),
         ("alert_off", 1, "no_mask", 21.8),
         ("left", 1, "no_mask", 21.8),
     ]
@@ -186,10 +182,8 @@ def test_a_refused_camera_frame_is_not_sent_again(run, service, camera):
     _, events, err = run(camera(*[(i / 5 + 7 * (i > 4), 1) for i in range(20)]))
 
     assert len(service.asked) == 20
-    assert [event["event"] for event in events] == [
-        "came",
-        "left",
-    ]  # though there were seven seconds without an answer
+    # Though there were seven seconds without an answer.
+    assert [event["event"] for event in events] == ["came", "left"]
     assert err.splitlines() == ["maskwatch: Busy.", "maskwatch: the service answers again"]
 
 

@@ -30,9 +30,8 @@ def app(monkeypatch):
 def ask(app):
     def send(event, **changes):
         event = sample_event(event) | changes
-        event["multiValueHeaders"] |= {
-            "Origin": ["https://example.org"]
-        }  # as the page of another site sends it
+        # As the page of another site sends it.
+        event["multiValueHeaders"] |= {"Origin": ["https://example.org"]}
         return app.handler(event, CONTEXT)
 
     return send

@@ -228,9 +228,8 @@ def _end_to_end(
     return {
         "n": int(confusion.sum()),
         "accuracy": float(right / total),
-        "accuracy_of_all": float(
-            right / max(int(faces), 1)
-        ),  # a face that is missed is labelled wrongly, too
+        # A face that is missed is labelled wrongly, too.
+        "accuracy_of_all": float(right / max(int(faces), 1)),
         "mask_or_not_accuracy": float((confusion[0, 0] + confusion[1:, 1:].sum()) / total),
         "recall": {
             label: float(confusion[i, i] / max(confusion[i].sum(), 1)) for i, label in enumerate(LABELS)
