@@ -11,8 +11,6 @@ from PIL import Image
 from functions.inference.interpreter import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from functions.inference.release import Network
@@ -54,15 +52,12 @@ class Classifier:
         """Whether the network has an output for `face_evidence`; those of older releases do not."""
         return self._runner.outputs == 3
 
-    def classify(self, pictures: Sequence[NDArray[np.uint8]]) -> list[ClassifierOutput]:
-        """Classify RGB pictures, each uint8 (H, W, 3) of any size.
+    def classify(self, pixels: NDArray[np.uint8]) -> ClassifierOutput:
+        """Classify an RGB picture, uint8 (H, W, 3) of any size.
 
-        Pictures that fit into the input of the small network are classified by it. If the confidence is below
+        A picture that fits into the input of the small network is classified by it. If the confidence is below
         `MIRROR_THRESHOLD`, the probabilities are the mean of those of the picture and its mirror image.
         """
-        return [self._classify(pixels) for pixels in pictures]
-
-    def _classify(self, pixels: NDArray[np.uint8]) -> ClassifierOutput:
         size, runner = self._size, self._runner
         if self._small and max(pixels.shape) <= self._small[0]:
             size, runner = self._small

@@ -81,7 +81,7 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
     started = time.perf_counter()
     view, faces, detection = _find(picture, models, options) if options.detect else (None, [], 0.0)
     whole = view.pixels if view else picture.pixels
-    outputs = [face.output for face in faces] or models.classifier.classify([whole])
+    outputs = [face.output for face in faces] or [models.classifier.classify(whole)]
     finished = time.perf_counter()
     classifications = [_classification(output, options.min_confidence) for output in outputs]
     return Prediction(
@@ -201,7 +201,7 @@ def classify_detection(
     pixels: NDArray[np.uint8], box: NDArray[np.float32], score: float, classifier: Classifier
 ) -> tuple[ClassifierOutput, float]:
     """Classify a detection in RGB (H, W, 3); return the output, and the score with the classifier's evidence."""
-    (output,) = classifier.classify([crop_with_margin(pixels, box)])
+    output = classifier.classify(crop_with_margin(pixels, box))
     return output, add_evidence(score, output.face_evidence)
 
 

@@ -81,7 +81,7 @@ def _score_a_picture(release: Release) -> None:
     try:
         models = load_models(release, threads=1)
         score(Picture(pixels, _SIDE, _SIDE, 0), models, PredictOptions())
-        (result,) = models.classifier.classify([pixels])
+        result = models.classifier.classify(pixels)
     except Exception as error:
         raise RefusedError(f"the release cannot score a picture: {error!r}") from error
     if not abs(sum(result.probabilities) - 1) < _ROUNDING:  # also true if one is NaN

@@ -67,7 +67,7 @@ def classify(folder: Path) -> Call:
 
     classifier = Classifier(open_release("").classifier, threads=1)
     pixels = decode((folder / "picture.jpg").read_bytes()).pixels
-    return lambda: classifier.classify([pixels])
+    return lambda: classifier.classify(pixels)
 
 
 def tflite(folder: Path, name: str) -> Call:
@@ -77,7 +77,7 @@ def tflite(folder: Path, name: str) -> Call:
 
     classifier = Classifier(Network((folder / f"{name}.tflite").read_bytes(), 224), threads=1)
     square = _square(folder)
-    return lambda: classifier.classify([square])
+    return lambda: classifier.classify(square)
 
 
 def onnx(folder: Path) -> Call:

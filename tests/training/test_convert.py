@@ -44,7 +44,7 @@ def test_every_format_agrees_with_keras(run: Path, dataset: Dataset, name: str, 
     )
     unsure = plain.max(axis=1, keepdims=True) < MIRROR_THRESHOLD
     expected = np.where(unsure, (plain + mirrored) / 2, plain)
-    got = classifier.classify(pictures)
+    got = [classifier.classify(pixels) for pixels in pictures]
     assert np.abs(np.array([c.probabilities for c in got]) - expected).max() < tolerance
     distance = np.linalg.norm(np.array([c.projection for c in got]) - projected, axis=1)
     assert (distance / np.linalg.norm(projected, axis=1)).max() < 5 * tolerance

@@ -58,7 +58,7 @@ def test_probabilities_equal_those_of_serving(
     classifier = Classifier(shipped(evaluated), threads=1)
     for row, judged in zip(rows, dataset.split("test"), strict=True):
         assert (row["label"], row["source"]) == (judged.example.label, judged.example.source)
-        served = classifier.classify([judged.pixels])[0].probabilities
+        served = classifier.classify(judged.pixels).probabilities
         assert [float(row[f"p_{label}"]) for label in LABELS] == pytest.approx(served, abs=2e-6)
 
 

@@ -93,7 +93,7 @@ def test_the_converted_file_tells_faces_as_keras_does(trained: Path) -> None:
     pictures = [np.full((96, 96, 3), grey, np.uint8) for grey in (40, 200)]
     classifier = Classifier(Network(convert(served, 96, pictures)["float32"], 96), threads=1)
     assert classifier.has_face_evidence
-    values = [result.face_evidence for result in classifier.classify(pictures)]
+    values = [classifier.classify(pixels).face_evidence for pixels in pictures]
     assert values == pytest.approx(served(np.stack(pictures))[2].numpy()[:, 0].tolist(), rel=1e-3)
 
 
@@ -103,9 +103,7 @@ def test_scenes_are_judged_with_the_scores_that_evidence_gives(serving: Release)
     detector = Detector(serving.detector, LOWEST_SCORE, 1)
     classifier = Classifier(serving.classifier, 1, serving.small_classifier)
     found = detector.detect(pixels)
-    values = [
-        one.face_evidence for one in classifier.classify([crop_with_margin(pixels, b) for b in found.boxes])
-    ]
+    values = [classifier.classify(crop_with_margin(pixels, box)).face_evidence for box in found.boxes]
     assert any(values)
     expected = [
         add_evidence(float(score), value) if score >= serving.min_detection else float(score)

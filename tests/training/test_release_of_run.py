@@ -46,7 +46,7 @@ def test_the_release_loads_and_answers_the_same(
     assert (loaded.version, loaded.classifier.size) == ("1.2.3", 96)
     pixels = dataset.split("test")[0].pixels
     before, after = (
-        Classifier(r, threads=1).classify([pixels])[0] for r in (shipped(evaluated), loaded.classifier)
+        Classifier(r, threads=1).classify(pixels) for r in (shipped(evaluated), loaded.classifier)
     )
     assert before.probabilities == after.probabilities
 

@@ -34,7 +34,7 @@ def pictures(data: Path) -> dict[str, list[Image.Image]]:
 
 
 def result(classifier: Classifier, images: list[Image.Image]) -> np.ndarray:
-    return np.array([c.probabilities for c in classifier.classify([np.asarray(i) for i in images])])
+    return np.array([classifier.classify(np.asarray(image)).probabilities for image in images])
 
 
 @pytest.fixture(scope="module")

@@ -22,25 +22,18 @@ def classifier(release: Release) -> Classifier:
     return Classifier(release.classifier, threads=1)
 
 
-def test_probabilities_sum_to_one(classifier: Classifier) -> None:
-    (result,) = classifier.classify([FACE])
+@pytest.mark.parametrize("pixels", [FACE, np.zeros((50, 40, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)])
+def test_probabilities_sum_to_one(classifier: Classifier, pixels: np.ndarray) -> None:
+    result = classifier.classify(pixels)
     assert all(0 <= p <= 1 for p in result.probabilities)
     assert sum(result.probabilities) == pytest.approx(1, abs=0.005)
 
 
 def test_the_projection_is_sixteen_numbers(classifier: Classifier) -> None:
-    (result,) = classifier.classify([FACE])
+    result = classifier.classify(FACE)
     assert result.projection.shape == (16,)
     assert result.projection.dtype == np.float32
     assert np.isfinite(result.projection).all()
-
-
-def test_a_batch_gives_the_answers_of_its_single_pictures_in_order(classifier: Classifier) -> None:
-    pictures = [FACE, FACE[::-1], np.zeros((50, 40, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)]
-    alone = [classifier.classify([picture])[0] for picture in pictures]
-    for one, other in zip(classifier.classify(pictures), alone, strict=True):
-        assert one.probabilities == other.probabilities
-        assert np.array_equal(one.projection, other.projection)
 
 
 class Sees:
@@ -78,19 +71,19 @@ def test_a_small_face_goes_through_the_small_network(
     runners: dict[int, Sees], shape: tuple[int, int], size: int
 ) -> None:
     both = Classifier(Network(b"", 224), 1, Network(b"", 128))
-    both.classify([np.zeros((*shape, 3), np.uint8)])
+    both.classify(np.zeros((*shape, 3), np.uint8))
     assert [one.shape for one in runners[size].inputs] == [(size, size, 3)]
     assert runners[352 - size].inputs == []
 
 
 def test_without_a_small_network_every_face_goes_through_the_other(runners: dict[int, Sees]) -> None:
-    Classifier(Network(b"", 224), 1).classify([np.zeros((20, 20, 3), np.uint8)])
+    Classifier(Network(b"", 224), 1).classify(np.zeros((20, 20, 3), np.uint8))
     assert [one.shape for one in runners[224].inputs] == [(224, 224, 3)]
 
 
 def test_an_unsure_answer_is_averaged_with_the_mirrored_face(runners: dict[int, Sees]) -> None:
     runners[224].sureness = 0.5
-    (result,) = Classifier(Network(b"", 224), 1).classify([FACE])
+    result = Classifier(Network(b"", 224), 1).classify(FACE)
     plain, mirrored = runners[224].inputs
     assert np.array_equal(mirrored, plain[:, ::-1])
     assert result.probabilities == (0.75, 0.25, 0)
@@ -103,7 +96,7 @@ def test_a_network_with_three_outputs_tells_faces(
 ) -> None:
     runners[224].sureness, runners[224].evidence = sureness, -1.5
     classifier = Classifier(Network(b"", 224), 1)
-    (result,) = classifier.classify([FACE])
+    result = classifier.classify(FACE)
     assert classifier.has_face_evidence
     assert result.face_evidence == -1.5
     assert result.probabilities[0] == pytest.approx(mask)
@@ -112,30 +105,26 @@ def test_a_network_with_three_outputs_tells_faces(
 @pytest.mark.usefixtures("runners")
 def test_a_network_of_an_older_release_does_not_tell_faces() -> None:
     classifier = Classifier(Network(b"", 224), 1)
-    (result,) = classifier.classify([FACE])
+    result = classifier.classify(FACE)
     assert not classifier.has_face_evidence
     assert result.face_evidence == 0
 
 
 def test_a_sure_answer_needs_one_pass(runners: dict[int, Sees]) -> None:
-    Classifier(Network(b"", 224), 1).classify([FACE])
+    Classifier(Network(b"", 224), 1).classify(FACE)
     assert len(runners[224].inputs) == 1
 
 
-def test_no_pictures_give_no_answers(classifier: Classifier) -> None:
-    assert classifier.classify([]) == []
-
-
 def test_answers_do_not_change_with_the_next_call(classifier: Classifier) -> None:
-    (first,) = classifier.classify([FACE])
+    first = classifier.classify(FACE)
     before = first.projection.copy()
-    classifier.classify([255 - FACE])
+    classifier.classify(255 - FACE)
     assert np.array_equal(first.projection, before)
 
 
 def test_threads_do_not_change_the_answer(release: Release, classifier: Classifier) -> None:
-    (one,) = classifier.classify([FACE])
-    (four,) = Classifier(release.classifier, threads=4).classify([FACE])
+    one = classifier.classify(FACE)
+    four = Classifier(release.classifier, threads=4).classify(FACE)
     assert four.probabilities == pytest.approx(one.probabilities, abs=1e-3)
 
 

@@ -430,7 +430,7 @@ def test_an_invalid_release_is_refused_finally(change, digest, reason, account):
 @pytest.mark.parametrize("probabilities", [(float("nan"),) * 3, (2.0, 1.0, 0.0)])
 def test_a_release_with_invalid_probabilities_is_refused(probabilities, account, monkeypatch):
     arn, _ = account.approved("2.0.0")
-    result = [SimpleNamespace(probabilities=probabilities)]
+    result = SimpleNamespace(probabilities=probabilities)
     models = SimpleNamespace(classifier=SimpleNamespace(classify=lambda _: result))
     monkeypatch.setattr(verify, "load_models", lambda *_, **__: models)
     monkeypatch.setattr(verify, "score", lambda *_: None)

@@ -56,11 +56,11 @@ class Thinks:
     def __init__(self, *opinions: tuple[float, ...], evidence: tuple[float, ...] = ()) -> None:
         self.opinions, self.evidence, self.seen = opinions, evidence or (0.0,) * len(opinions), []
 
-    def classify(self, pictures: list[np.ndarray]) -> list[ClassifierOutput]:
-        (pixels,), number = pictures, len(self.seen)
+    def classify(self, pixels: np.ndarray) -> ClassifierOutput:
+        number = len(self.seen)
         self.seen.append(pixels)
         projection = np.full(16, number / 3, np.float32)
-        return [ClassifierOutput(self.opinions[number], projection, self.evidence[number])]
+        return ClassifierOutput(self.opinions[number], projection, self.evidence[number])
 
 
 def ask(detector: Finds, classifier: Thinks, picture: Picture = PICTURE, **options: object) -> Prediction:

@@ -105,7 +105,7 @@ def probabilities(
         pixels = pictures[number]
         if change:
             pixels = change(pixels, np.random.default_rng(number))
-        return classifier.classify([pixels])[0].probabilities
+        return classifier.classify(pixels).probabilities
 
     output = in_threads(lambda: Classifier(network, threads=1), one, len(pictures), name)
     return np.reshape(output, (-1, len(LABELS)))

@@ -296,7 +296,7 @@ def time_both(candidate: Network, serving: Network, dataset: Dataset) -> tuple[F
     for number in range(-10, TIMED):  # the first few warm up
         pixels = samples[number % len(samples)].pixels
         for row, (classifier, size) in enumerate(both):
-            square = [resize(pixels, size)]
+            square = resize(pixels, size)
             started = time.perf_counter()
             classifier.classify(square)
             if number >= 0:
