@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import Future
 from hashlib import blake2b
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools import Logger
 
-from functions.inference.deadline import call_within
 from functions.inference.fetch import open_release
 from functions.inference.score import Models, load_models, score
+from functions.inference.thread import in_thread
 from functions.shared.emf import emf_line, write_line
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from functions.inference.decode import Picture
     from functions.inference.prediction import Prediction, PredictOptions
     from functions.inference.settings import Settings
@@ -68,9 +68,8 @@ class Challenger:
         """
         loading, timeout = self._loading, 0.0
         if loading is None or (loading.done() and not loading.result() and time.monotonic() > self._retry_at):
-            loading, timeout = Future(), self._timeout
-            self._loading = loading
-            Thread(target=self._load_into, args=(loading,), daemon=True).start()
+            loading = self._loading = in_thread(self._open)
+            timeout = self._timeout
         try:
             return loading.result(timeout)
         except TimeoutError:
@@ -85,7 +84,7 @@ class Challenger:
             self._count_failure(TimeoutError("on an earlier picture"), "the challenger is not used")
             return None
         try:
-            return call_within(self._timeout, lambda: score(picture, models, options))
+            return in_thread(lambda: score(picture, models, options)).result(self._timeout)
         except TimeoutError as error:
             self._stuck = True  # its networks may still be running, and are not thread-safe
             self._count_failure(error, "the challenger takes too long and is not used any more")
@@ -103,13 +102,13 @@ class Challenger:
             "shadow": self.in_shadow,
         }
 
-    def _load_into(self, future: Future[Models | None]) -> None:
+    def _open(self) -> Models | None:
         try:
-            future.set_result(load_models(open_release(self._uri), self._threads))
+            return load_models(open_release(self._uri), self._threads)
         except BaseException as error:  # noqa: BLE001 -- a release may fail in any way
             self._retry_at = time.monotonic() + RETRY_SECONDS
             self._count_failure(error, "the challenger cannot be loaded")
-            future.set_result(None)
+            return None
 
     def _count_failure(self, error: BaseException, what: str) -> None:
         logger.warning(what, challenger=self._uri, error=repr(error))

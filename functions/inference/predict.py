@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.inference.challenger import open_challenger, score_both
-from functions.inference.deadline import call_within
 from functions.inference.decode import Picture, decode
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
@@ -13,6 +12,7 @@ from functions.inference.request import parse
 from functions.inference.score import load_models
 from functions.inference.settings import read_settings
 from functions.inference.snapshot import renew_after_restore
+from functions.inference.thread import in_thread
 from functions.shared.api import Api
 from functions.shared.problem import UNREADABLE_IMAGE, InputError
 
@@ -58,7 +58,7 @@ def predict() -> Response[str]:
 def _decode(image: bytes) -> Picture:
     """Decode a picture, or refuse it while there is still time to answer."""
     try:
-        return call_within(DECODE_SECONDS, lambda: decode(image))
+        return in_thread(lambda: decode(image)).result(DECODE_SECONDS)
     except TimeoutError as error:
         detail = f"The decoder took more than {DECODE_SECONDS:.0f} seconds. Save the picture again."
         raise InputError(UNREADABLE_IMAGE, detail) from error

@@ -1,4 +1,4 @@
-"""A call with a time limit."""
+"""A call that its caller need not wait for."""
 
 from __future__ import annotations
 
@@ -12,12 +12,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def call_within(seconds: float, call: Callable[[], T]) -> T:
-    """Return the result of a call; after the time limit, the call continues in its own thread.
-
-    Raises:
-        TimeoutError: The call took longer.
-    """
+def in_thread(call: Callable[[], T]) -> Future[T]:
+    """Start a call in its own thread, and return its future; the call continues if its caller stops waiting."""
     future = Future[T]()
 
     def run() -> None:
@@ -27,4 +23,4 @@ def call_within(seconds: float, call: Callable[[], T]) -> T:
             future.set_exception(error)
 
     Thread(target=run, daemon=True).start()
-    return future.result(max(seconds, 0))
+    return future
