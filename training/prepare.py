@@ -105,8 +105,6 @@ def check_scenes(data: Path) -> tuple[list[CheckedScene], list[tuple[Path, str]]
     Raises:
         TrainingError: A table is malformed, or a box is not in its picture.
     """
-    if not (data / "frames.csv").is_file():
-        return [], [], []
     readable: list[CheckedScene] = []
     unreadable = []
     with ThreadPoolExecutor() as pool:

@@ -182,14 +182,14 @@ def crop_box(row: Row) -> MarkedBox | None:
 
 
 def read_scenes(folder: Path) -> list[SceneEntry]:
-    """Read the scenes of `folder`/frames.csv, in order, with the places in `not_faces.csv` if it exists.
+    """Return the scenes in `folder`/frames.csv, in order, with the places in `not_faces.csv`; none without the table.
 
     Raises:
-        TrainingError: The table is missing or malformed.
+        TrainingError: A table is malformed.
     """
     path = folder / "frames.csv"
     if not path.is_file():
-        raise TrainingError(f"{path} is missing: the detector needs scenes with a box for each face")
+        return []
     by_file: dict[str, list[Row]] = defaultdict(list)
     for row in read_table(path, ["file", "split", *EDGES, "label"]):
         by_file[row.text("file")].append(row)

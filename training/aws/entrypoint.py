@@ -30,7 +30,7 @@ from training.classifier import train as classifier
 from training.classifier.dataset import find, load, require_labels
 from training.detector import convert as detector_convert
 from training.detector import train as detector
-from training.detector.scenes import load_scenes
+from training.detector.scenes import load_scenes, scenes_of
 from training.disk import explain_full_disk
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS, DETECTOR_WEIGHTS, GATE, METRICS, REPORT, STATE
@@ -183,9 +183,8 @@ def fit(
     classifier.train(
         dataset, run, recipe, backbone=backbone, start=begun, teacher=teacher, after_epoch=track_if_possible
     )
-    classifier_convert.convert_run(
-        run, dataset.split("train"), dataset.split("val"), classifier_convert.scenes_of(pictures), serving
-    )
+    scenes = scenes_of(pictures, ("train", "val"))
+    classifier_convert.convert_run(run, dataset.split("train"), dataset.split("val"), scenes, serving)
 
 
 def work(options: argparse.Namespace, at: Places, this: Host) -> None:

@@ -30,7 +30,7 @@ from training.classifier.evaluate import margin_crop, probabilities
 from training.classifier.evidence import learn_evidence
 from training.classifier.model import Calibration, load_trained, serving_model
 from training.classifier.train import SMALL_SIZE, one_hot, predict_logits
-from training.detector.scenes import load_scenes
+from training.detector.scenes import scenes_of
 from training.disk import replacing
 from training.files import CLASSIFIER_WEIGHTS, CONVERSION, STATE
 from training.metrics import softmax
@@ -142,12 +142,8 @@ def convert_on(data: Path, run: Path, detector: Path | None) -> dict[str, Any]:
     """
     dataset = load([e for e in find(data) if e.split != "test" and not e.in_scene])
     serving = candidate_release(open_release(""), None, detector)
-    return convert_run(run, dataset.split("train"), dataset.split("val"), scenes_of(data), serving)
-
-
-def scenes_of(data: Path) -> list[Scene]:
-    """Return the training and validation scenes of a folder; empty without `frames.csv`."""
-    return load_scenes(data, ("train", "val")) if (data / "frames.csv").is_file() else []
+    scenes = scenes_of(data, ("train", "val"))
+    return convert_run(run, dataset.split("train"), dataset.split("val"), scenes, serving)
 
 
 def convert_run(

@@ -106,9 +106,7 @@ def find(folder: Path) -> list[Example]:
         raise TrainingError(f"there is no folder {folder}")
     root = folder / "crops" if (folder / "crops").is_dir() else folder
     in_scenes = find_in_scenes(folder)
-    scenes = (
-        {folder / scene.file for scene in read_scenes(folder)} if (folder / "frames.csv").is_file() else set()
-    )
+    scenes = {folder / scene.file for scene in read_scenes(folder)}
     pictures = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES)
     files = [path for path in pictures if path not in scenes]
     if scenes and not files:
@@ -133,7 +131,7 @@ def find_in_scenes(folder: Path) -> list[Example]:
     """List the faces in `folder`/frames.csv with a label in `LABELS`; empty without that table."""
     return [
         Example(folder / scene.file, scene.split, face.label, scene.source, face, in_scene=True)
-        for scene in (read_scenes(folder) if (folder / "frames.csv").is_file() else ())
+        for scene in read_scenes(folder)
         for face in scene.faces
         if face.label in LABELS
     ]

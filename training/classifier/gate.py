@@ -31,7 +31,7 @@ from training.classifier.evaluate import (
 )
 from training.commit import git_commit
 from training.detector.compare import compare_scenes
-from training.detector.scenes import load_scenes
+from training.detector.scenes import scenes_of
 from training.errors import TrainingError
 from training.files import GATE
 from training.gate import (
@@ -341,7 +341,7 @@ def judge_run(
         result += against_floor(compare_overall(Group("", actual, compared[0].candidate, lowest)))
     if reference:
         result += compare_overall(next(predict_groups(*networks, load_test(reference), "reference")))
-    scenes = load_scenes(data, ("test",)) if (data / "frames.csv").is_file() and not detector else []
+    scenes = [] if detector else scenes_of(data, ("test",))
     if scenes:
         result += compare_scenes(candidate, serving, floor, scenes)
     result.append(compare_latency(*time_both(*networks, dataset)))

@@ -61,10 +61,18 @@ def load_scenes(folder: Path, splits: Sequence[str] = SPLITS) -> list[Scene]:
     Raises:
         TrainingError: The table is missing or malformed, or a picture is unreadable.
     """
+    path = folder / "frames.csv"
+    if not path.is_file():
+        raise TrainingError(f"{path} is missing: the detector needs scenes with a box for each face")
+    return scenes_of(folder, splits)
+
+
+def scenes_of(folder: Path, splits: Sequence[str]) -> list[Scene]:
+    """Load scenes as `load_scenes` does; without `frames.csv`, there are none."""
     entries = [entry for entry in read_scenes(folder) if entry.split in splits]
     with ThreadPoolExecutor() as pool:
         read = pool.map(lambda entry: _read(folder / entry.file, entry), entries)
-        return list(tqdm(read, total=len(entries), desc="reading scenes", unit="file"))
+        return list(tqdm(read, total=len(entries), desc="reading scenes", unit="file", disable=not entries))
 
 
 def _read(path: Path, entry: SceneEntry) -> Scene:
