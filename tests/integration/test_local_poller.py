@@ -29,7 +29,8 @@ class Reading:
         arn = f"arn:aws:sqs:{REGION}:123456789012:"
         policy = {"deadLetterTargetArn": f"{arn}{names[0]}", "maxReceiveCount": 2}
         self.queue = self.sqs.get_queue_url(QueueName=names[1])["QueueUrl"]
-        attributes = {"VisibilityTimeout": "1", "RedrivePolicy": json.dumps(policy)}
+        # As AWS demands, messages are hidden at least as long as the function may run.
+        attributes = {"VisibilityTimeout": "5", "RedrivePolicy": json.dumps(policy)}
         self.sqs.set_queue_attributes(QueueUrl=self.queue, Attributes=attributes)
         (folder / "app.py").write_text(dedent(source))
         config = FunctionConfig("reader", "arn", "app.handler", folder, {}, 5.0, 512, "group")
