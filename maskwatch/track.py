@@ -170,13 +170,7 @@ def _seen(track: Track, face: Face, now: float, settings: Settings) -> Track:
     label = best if smoothed[best] - smoothed[track.label] > settings.margin else track.label
     since = track.since if label == track.label else now
     return replace(
-        track,
-        box=face.box,
-        probabilities=smoothed,
-        label=label,
-        since=since,
-        last=now,
-        seen=track.seen + 1,
+        track, box=face.box, probabilities=smoothed, label=label, since=since, last=now, seen=track.seen + 1
     )
 
 

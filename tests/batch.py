@@ -44,8 +44,7 @@ def context(seconds: float = 60) -> SimpleNamespace:
     """Return a Lambda context with a remaining time."""
     end = time.monotonic() + seconds
     return SimpleNamespace(
-        aws_request_id="request",
-        get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000),
+        aws_request_id="request", get_remaining_time_in_millis=lambda: int((end - time.monotonic()) * 1000)
     )
 
 

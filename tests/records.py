@@ -106,8 +106,5 @@ def parsed(line: str) -> Mapping[str, Any]:
 @contextlib.contextmanager
 def written_at(time: datetime):
     written = io.StringIO()
-    with (
-        patch("functions.inference.record.time.time", time.timestamp),
-        contextlib.redirect_stdout(written),
-    ):
+    with patch("functions.inference.record.time.time", time.timestamp), contextlib.redirect_stdout(written):
         yield written

@@ -153,10 +153,7 @@ class Store:
         if before:
             expected = {
                 "ConditionExpression": "alert_id = :id AND alert_status = :status",
-                "ExpressionAttributeValues": {
-                    ":id": {"S": before.id},
-                    ":status": {"S": before.status},
-                },
+                "ExpressionAttributeValues": {":id": {"S": before.id}, ":status": {"S": before.status}},
             }
         document = {"S": json.dumps(alert.to_json())}
         state = {

@@ -10,7 +10,7 @@ unit).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -111,13 +111,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _TestResults:
-    """The test results of one sample, each (tests,); `significant` means unlikely and large, `p` is corrected."""
+    """The test results of one sample, each (tests,).
+
+    `_corrected` corrects `p`, and sets `significant`, which means unlikely and large.
+    """
 
     effects: NDArray[np.float64]
     p: NDArray[np.float64]
     limits: NDArray[np.float64]
-    significant: NDArray[np.bool_]
     sample: Sample
+    significant: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(len(TESTS), bool))
 
 
 def compare(
@@ -189,24 +192,21 @@ def _test_samples(
     samples: Mapping[str | None, Sample], references: Mapping[str | None, Reference]
 ) -> dict[str | None, _TestResults]:
     """Test the samples that have a reference and enough predictions, as one family of tests."""
-    compared = {
-        source: effects(sample, references[source].moments)
-        for source, sample in samples.items()
-        if source in references and sample.effective >= MIN_EFFECTIVE
-    }
-    ps = {
-        source: _p_values(found.values, found.sampling + found.of_reference, references[source], 1)
-        for source, found in compared.items()
-    }
-    limits = {source: _day_limits(references[source]) for source in compared}
-    return _correct(compared, ps, limits, samples, ALPHA_DAY)
+    tested = {}
+    for source, sample in samples.items():
+        reference = references.get(source)
+        if reference and sample.effective >= MIN_EFFECTIVE:
+            found = effects(sample, reference.moments)
+            limits = np.maximum(_LIMITS, MARGIN * reference.days.largest) if reference.days else _LIMITS
+            tested[source] = _TestResults(found.values, _p_values(found, reference, 1), limits, sample)
+    return _corrected(tested, ALPHA_DAY)
 
 
 def _test_lasting(
     days: Sequence[Mapping[str | None, Sample]], references: Mapping[str | None, Reference]
 ) -> dict[str | None, _TestResults]:
     """Test the mean effect of the last days, for references that know how days differ."""
-    compared, ps, limits, samples = {}, {}, {}, {}
+    tested = {}
     for source, reference in references.items():
         own = [day[source] for day in days if source in day and day[source].effective >= MIN_EFFECTIVE]
         if reference.days and len(own) >= _MIN_LASTING_DAYS:
@@ -216,34 +216,25 @@ def _test_lasting(
                 np.mean([one.sampling for one in each], axis=0) / len(own),
                 np.mean([one.of_reference for one in each], axis=0),
             )
-            compared[source], limits[source], samples[source] = mean, _LIMITS, merge(own)
-            ps[source] = _p_values(mean.values, mean.sampling + mean.of_reference, reference, len(own))
-    return _correct(compared, ps, limits, samples, ALPHA_LASTING)
+            p = _p_values(mean, reference, len(own))
+            tested[source] = _TestResults(mean.values, p, _LIMITS, merge(own))
+    return _corrected(tested, ALPHA_LASTING)
 
 
-def _correct(
-    compared: Mapping[str | None, Effects],
-    ps: Mapping[str | None, NDArray[np.float64]],
-    limits: Mapping[str | None, NDArray[np.float64]],
-    samples: Mapping[str | None, Sample],
-    alpha: float,
-) -> dict[str | None, _TestResults]:
-    if not compared:
+def _corrected(tested: Mapping[str | None, _TestResults], alpha: float) -> dict[str | None, _TestResults]:
+    """Correct the p-values of a family of tests, and set what is significant."""
+    if not tested:
         return {}
-    together = np.concatenate([ps[source] for source in compared])
-    tested = np.isfinite(together)
-    together[tested] = holm(together[tested])
-    results = {}
-    for source, p in zip(compared, np.split(together, len(compared)), strict=True):
-        values = compared[source].values
-        significant = (p < alpha) & (np.abs(values) >= limits[source])
-        results[source] = _TestResults(values, p, limits[source], significant, samples[source])
-    return results
+    together = np.concatenate([one.p for one in tested.values()])
+    known = np.isfinite(together)
+    together[known] = holm(together[known])
+    return {
+        source: replace(one, p=p, significant=(p < alpha) & (np.abs(one.effects) >= one.limits))
+        for (source, one), p in zip(tested.items(), np.split(together, len(tested)), strict=True)
+    }
 
 
-def _p_values(
-    values: NDArray[np.float64], chance: NDArray[np.float64], reference: Reference, days: int
-) -> NDArray[np.float64]:
+def _p_values(found: Effects, reference: Reference, days: int) -> NDArray[np.float64]:
     """Return the p-values of effects in the mean of `days` days without drift, NaN where the variance is unknown.
 
     The variance between days is that of the baseline's days, moderated by the expected one (Smyth 2004); the degrees
@@ -260,13 +251,9 @@ def _p_values(
         between = between * (1 / days + 1 / count)
     else:
         between, tail = _PRIOR / days, norm.sf
-    z = values / np.sqrt(between + chance)
+    z = found.values / np.sqrt(between + found.sampling + found.of_reference)
     p = np.where(_TWO_SIDED, 2 * tail(np.abs(z)), tail(z))
     return p if reference.days else np.where(_IS_PREDICTION, np.nan, p)
-
-
-def _day_limits(reference: Reference) -> NDArray[np.float64]:
-    return np.maximum(_LIMITS, MARGIN * reference.days.largest) if reference.days else _LIMITS
 
 
 def _findings(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import unquote_plus
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -18,23 +16,24 @@ from aws_lambda_powertools.utilities.batch import (
     async_process_partial_response,
 )
 
-from functions.inference import backfill
 from functions.inference.challenger import open_challenger
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
 from functions.inference.score import load_models
 from functions.inference.score_upload import InvalidKeyError, Outcome, UploadScorer
 from functions.inference.settings import read_batch_settings, read_settings
-from functions.inference.upload import Upload
+from functions.inference.upload import parse_batch, parse_uploads
 from functions.shared.failures import count_failure
 from functions.shared.redact import without_paths
 from functions.shared.s3 import create_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.inference.upload import Upload
 
 T = TypeVar("T")
 WORKERS: Final = 10  # concurrent uploads: while one is scored, others are transferred
@@ -67,7 +66,7 @@ class UnfinishedError(Exception):
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Return the messages to redeliver for an SQS event, or the number of each outcome for a backfill's batch."""
     if "Items" in event:
-        return asyncio.run(_score_items(backfill.parse_batch(event), context))
+        return asyncio.run(_score_items(parse_batch(event), context))
     return async_process_partial_response(event, partial(_score_message, context=context), processor, context)
 
 
@@ -85,28 +84,6 @@ async def _score_message(record: SQSRecord, context: LambdaContext) -> None:
             if receives < batch_settings.max_receives:
                 raise
         _send_to_dead_letters(record, error, context)
-
-
-def parse_uploads(body: str) -> list[Upload]:
-    """Return the uploads that a notification from S3 names; none for S3's test event.
-
-    Raises:
-        ValueError: It is not a notification from S3.
-    """
-    message = json.loads(body)
-    try:
-        if message.get("Event") == "s3:TestEvent":
-            return []
-        return [
-            _upload(record["s3"]["bucket"]["name"], record["s3"]["object"]) for record in message["Records"]
-        ]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a message from S3: {error!r}") from error
-
-
-def _upload(bucket: str, fields: Mapping[str, str]) -> Upload:
-    key = unquote_plus(fields["key"])  # keys are URL-encoded, with a plus for a space
-    return Upload(bucket, key, fields.get("versionId"), fields.get("eTag"))
 
 
 def _send_to_dead_letters(record: SQSRecord, error: Exception, context: LambdaContext) -> None:

@@ -42,10 +42,7 @@ def predict() -> Response[str]:
     """Score the picture in the body."""
     event = app.current_event
     request = parse(
-        app.body,
-        event.headers.get("content-type") or "",
-        app.query,
-        from_text=not event.is_base64_encoded,
+        app.body, event.headers.get("content-type") or "", app.query, from_text=not event.is_base64_encoded
     )
     key = request.source or app.request_id
     prediction, shadow = score_both(_decode(request.image), models, challenger, request.options, key)

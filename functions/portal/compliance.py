@@ -233,11 +233,7 @@ def _figures(counted: _Counted) -> dict[str, Any]:
     counts = counted.counts
     faces = counts["faces"]
     groups = [
-        (
-            [of[label] for label in LABELS],
-            float(of["minutes"] or of["faces"]),
-            json.loads(confusion),
-        )
+        ([of[label] for label in LABELS], float(of["minutes"] or of["faces"]), json.loads(confusion))
         for confusion, of in counted.by_confusion.items()
         if of["faces"]  # without faces there is nothing to correct
     ]

@@ -373,10 +373,7 @@ def _notifications(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Return a bucket's notifications to queues in the API's form."""
     return {
         "QueueConfigurations": [
-            {
-                "QueueArn": to_queue["Queue"],
-                "Events": [to_queue["Event"]],
-            }
+            {"QueueArn": to_queue["Queue"], "Events": [to_queue["Event"]]}
             for to_queue in configuration["QueueConfigurations"]
         ]
     }

@@ -78,9 +78,7 @@ CALLS: Final = {
     ),
     "BackfillRole": (
         Calls(
-            "Step Functions sends traces",
-            "*",
-            (*_TRACE, "xray:GetSamplingRules", "xray:GetSamplingTargets"),
+            "Step Functions sends traces", "*", (*_TRACE, "xray:GetSamplingRules", "xray:GetSamplingTargets")
         ),
         Calls("the map lists the uploads", "arn:aws:s3:::{UploadsBucket}", ("s3:ListBucket",)),
         Calls("the map reads an inventory", "arn:aws:s3:::{ResultsBucket}/inventory/x", ("s3:GetObject",)),

@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 EVENTS: Final = Path(__file__).parents[2] / "events"
 # In the results bucket, but not readable by clients.
-_NO_RESULTS: Final = (
-    "backfill/1",
-    "inventory/1",
-    "preflight/1",
-)
+_NO_RESULTS: Final = ("backfill/1", "inventory/1", "preflight/1")
 _SCENE: Final = encode(draw_scene())
 
 
@@ -152,11 +148,7 @@ def alerts(stack: Stack) -> dict[str, Any]:
     with subscribed(stack) as messages:
         stack.client("dynamodb").put_item(
             TableName=stack.outputs["AlertsTable"],
-            Item={
-                "pk": {"S": "rules"},
-                "sk": {"S": "current"},
-                "document": {"S": json.dumps(rules)},
-            },
+            Item={"pk": {"S": "rules"}, "sk": {"S": "current"}, "document": {"S": json.dumps(rules)}},
         )
         version = serving_version(stack)
         seen = [(-2, "mask", source), (-1, "no_mask", source), (0, "mask", other)]

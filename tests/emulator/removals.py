@@ -34,7 +34,7 @@ ITS_JOB: Final = "the function's job"
 UNNOTICED: Final = {  # by role and removal: why the permission is kept
     ("RecordsSenderRole", "firehose:PutRecordBatch on deliverystream/RecordsStream"): (
         "unknown: CloudWatch Logs' documentation grants either PutRecord or all actions, without saying what it calls"
-    ),
+    )
 }
 _PAGE: Final = """# Why each permission is needed
 

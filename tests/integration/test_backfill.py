@@ -80,16 +80,8 @@ def test_objects_of_an_inventory_are_scored(system, buckets, picture):
     rows = io.StringIO()
     csv.writer(rows, quoting=csv.QUOTE_ALL).writerows((uploads, quote_plus(k), "1") for k in keys[:2])
     manifest = {"fileSchema": "Bucket, Key, Size", "files": [{"key": "inventory/data/1.csv.gz"}]}
-    s3.put_object(
-        Bucket=results,
-        Key="inventory/data/1.csv.gz",
-        Body=gzip.compress(rows.getvalue().encode()),
-    )
-    s3.put_object(
-        Bucket=results,
-        Key="inventory/manifest.json",
-        Body=json.dumps(manifest).encode(),
-    )
+    s3.put_object(Bucket=results, Key="inventory/data/1.csv.gz", Body=gzip.compress(rows.getvalue().encode()))
+    s3.put_object(Bucket=results, Key="inventory/manifest.json", Body=json.dumps(manifest).encode())
 
     done = backfill(system, "--manifest", "inventory/manifest.json")
 

@@ -170,11 +170,7 @@ def test_a_usual_day_is_ok(drift, store, say, rng):
     assert latest["window"] == {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"}
     assert latest["verdict"] == "ok"
     assert latest["counts"]["records"] == 1000
-    assert latest["baseline"] == {
-        "uri": f"s3://insights/{BASELINE}",
-        "model_version": "1.0.0",
-        "own": True,
-    }
+    assert latest["baseline"] == {"uri": f"s3://insights/{BASELINE}", "model_version": "1.0.0", "own": True}
     assert latest["notes"] == []
     assert (latest["accuracy"]["chosen"]["n"], latest["accuracy"]["chosen"]["of"]) == (100, 1000)
     assert latest["accuracy"]["chosen"]["accuracy"]["value"] == 0.99
@@ -554,10 +550,7 @@ def test_a_second_drift_during_an_earlier_one_is_counted_as_new(drift, store, rn
     assert drift().metrics[("service", "drift"),]["NewFindings"] == 0
 
 
-CONFUSIONS = {
-    "1.0.0": [[9, 1, 0], [0, 8, 0], [1, 0, 7]],
-    "2.0.0": [[8, 0, 0], [0, 8, 0], [0, 0, 8]],
-}
+CONFUSIONS = {"1.0.0": [[9, 1, 0], [0, 8, 0], [1, 0, 7]], "2.0.0": [[8, 0, 0], [0, 8, 0], [0, 0, 8]]}
 
 
 @pytest.fixture

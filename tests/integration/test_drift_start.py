@@ -17,11 +17,6 @@ def test_the_handler_imports_no_heavy_modules():
     }
     program = "import sys, functions.drift.app; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     )
     assert SLOW.isdisjoint(loaded.stdout.split())

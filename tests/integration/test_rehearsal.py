@@ -83,12 +83,7 @@ def test_a_candidate_is_tried_in_shadow_mode_and_as_a_challenger(evidence):
     assert set(shadow["notifications"]) == {"maskwatch: model candidate waits for your approval"}
     assert shadow["answered_by"] == {before: EVERYBODY}
     assert shadow["shadows"] >= EVERYBODY
-    assert shadow["health"] == {
-        "status": "ok",
-        "model_version": "candidate",
-        "share": 0.0,
-        "shadow": True,
-    }
+    assert shadow["health"] == {"status": "ok", "model_version": "candidate", "share": 0.0, "shadow": True}
     assert set(challenge["answered_by"].values()) == {before, "candidate"}
     assert challenge["same_again"]
     assert f"Release candidate challenges release {before}" in challenge["report"]

@@ -141,10 +141,7 @@ def _collection(environment: Environment, report: Report) -> None:
     own = set(data.rglob("*.jpg"))
     labels = [LABELS[number % len(LABELS)] for number in range(len(CHANGED))]
     opinions = {
-        camera: (
-            environment.label_upload(new_camera(person(label, 100 + number)), camera, label),
-            label,
-        )
+        camera: (environment.label_upload(new_camera(person(label, 100 + number)), camera, label), label)
         for number, (camera, label) in enumerate(zip(CHANGED, labels, strict=True))
     }
     today = datetime.now(UTC).date()

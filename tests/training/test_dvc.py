@@ -142,9 +142,7 @@ def test_changed_pictures_repeat_everything(checkout: Checkout) -> None:
         picture.write_bytes(bytes_before)
 
 
-def test_another_format_repeats_only_conversion_and_gate_and_metrics_are_compared(
-    checkout: Checkout,
-) -> None:
+def test_another_format_repeats_only_conversion_and_gate_and_metrics_are_compared(checkout: Checkout) -> None:
     run = checkout.folder / ".runs" / "classifier"
     trained = (run / "state.json").stat().st_mtime_ns
     shipped = json.loads((run / "conversion.json").read_text())["shipped"]

@@ -109,10 +109,7 @@ def test_hyperparameters_override_the_recipe_and_each_instance_has_its_seed() ->
     [
         ({"stages": "["}, "--stages is not JSON"),
         ({"stages": '[{"size": 96, "depth": 3}]'}, "unexpected keyword argument 'depth'"),
-        (
-            {"stages": STAGES.replace('"epochs": 1', '"epochs": 0')},
-            "cannot train so",
-        ),
+        ({"stages": STAGES.replace('"epochs": 1', '"epochs": 0')}, "cannot train so"),
         ({"stages": "[]"}, "0 stages"),
         ({"batch": 0}, "batch 0"),
     ],

@@ -2,8 +2,7 @@
 
 import pytest
 
-from functions.inference.backfill import parse_batch
-from functions.inference.upload import Upload
+from functions.inference.upload import Upload, parse_batch
 
 PREFIX = {"reader": "prefix", "bucket": "uploads"}
 INVENTORY = {"reader": "inventory", "bucket": "uploads"}

@@ -13,14 +13,7 @@ from maskwatch import audit, client, draw, output, pictures, score
 from tests.system import ROOT
 
 # Problems that the page finds without a request.
-PAGE_PROBLEMS = {
-    "changed",
-    "no-pictures",
-    "empty",
-    "unexpected",
-    "failed",
-    "network",
-}
+PAGE_PROBLEMS = {"changed", "no-pictures", "empty", "unexpected", "failed", "network"}
 PAGE = ROOT / "functions" / "portal" / "page"
 
 

@@ -56,10 +56,7 @@ def test_the_other_mix_swaps_the_shares_of_labels() -> None:
 
 def test_each_camera_is_listed_with_its_change(monkeypatch) -> None:
     monkeypatch.setattr("functions.drift.html._evidently", lambda *_: [])
-    samples = {
-        "clean": sample(800),
-        "darkened": sample(800, shift={"brightness": -2}),
-    }
+    samples = {"clean": sample(800), "darkened": sample(800, shift={"brightness": -2})}
     report, page = simulate(samples, "1")
     lines = list(table(report))
     assert {name: source.status for name, source in report.sources.items()} == {

@@ -291,9 +291,7 @@ def wrong_record_delivery_permissions(template):
         "RecordsWriterRole",
         {(a, "${RecordsBucket.Arn}/*") for a in objects} | {(a, "RecordsBucket") for a in bucket},
     ) + unneeded_or_missing(
-        template,
-        "RecordsSenderRole",
-        {("firehose:PutRecord", stream), ("firehose:PutRecordBatch", stream)},
+        template, "RecordsSenderRole", {("firehose:PutRecord", stream), ("firehose:PutRecordBatch", stream)}
     )
 
 

@@ -46,13 +46,7 @@ def main() -> None:
         from training.aws.definition import PipelineSpec, build, session_for  # noqa: PLC0415 -- needs a region
 
         spec = PipelineSpec(
-            options.stack,
-            bucket,
-            options.role,
-            options.image,
-            options.network,
-            options.mlflow,
-            options.spot,
+            options.stack, bucket, options.role, options.image, options.network, options.mlflow, options.spot
         )
         pipeline = build(spec, session_for(spec.bucket))
         if options.definition:

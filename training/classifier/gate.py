@@ -34,17 +34,7 @@ from training.detector.compare import compare_scenes
 from training.detector.scenes import scenes_of
 from training.errors import TrainingError
 from training.files import GATE
-from training.gate import (
-    ALPHA,
-    FEWEST,
-    MAX_LOSS,
-    OK,
-    WORSE,
-    Comparison,
-    against_floor,
-    comparison,
-    decide,
-)
+from training.gate import ALPHA, FEWEST, MAX_LOSS, OK, WORSE, Comparison, against_floor, comparison, decide
 from training.metrics import calibration_error
 
 if TYPE_CHECKING:
@@ -136,10 +126,7 @@ def compare_served(actual: Ints, candidate: Answers, serving: Answers) -> list[C
         (drawn[:, 1] - drawn[:, 2]) / n,
         margin=MAX_LOSS,
     )
-    return [
-        *compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)),
-        found,
-    ]
+    return [*compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)), found]
 
 
 def _classes(group: Group, alpha: float) -> list[Comparison]:

@@ -40,11 +40,7 @@ CLEAR: Final = 48  # pixels; smaller faces are sampled less, since their noses h
 
 
 def batches(
-    samples: Sequence[Sample],
-    targets: NDArray[np.float32],
-    stage: Stage,
-    recipe: Recipe,
-    seed: Sequence[int],
+    samples: Sequence[Sample], targets: NDArray[np.float32], stage: Stage, recipe: Recipe, seed: Sequence[int]
 ) -> Batches:
     """Return an epoch of augmented pictures, uint8 (batch, size, size, 3), with targets (batch, 3)."""
     batch = recipe.batch

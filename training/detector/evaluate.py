@@ -248,10 +248,7 @@ def _face_free(scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
 
     pictures = {"backgrounds": backgrounds(scenes), "patterns": patterns()}
     return {
-        kind: {
-            "n": len(some),
-            "false_per_picture": sum(count(one) for one in some) / max(len(some), 1),
-        }
+        kind: {"n": len(some), "false_per_picture": sum(count(one) for one in some) / max(len(some), 1)}
         for kind, some in pictures.items()
     }
 

@@ -28,10 +28,7 @@ _OTHERS: Final = (  # compiled when needed, which is rare
     ("a JPEG 2000 picture", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
     ("a JPEG XL picture", rb"\xff\x0a|\0\0\0\x0cJXL "),
     ("a video", rb".{4}(?:ftyp|moov|mdat|wide)"),
-    (
-        "a video",
-        rb"RIFF.{4}AVI |\x1a\x45\xdf\xa3|FLV\x01|\x30\x26\xb2\x75|\0\0\x01\xba|\x47.{187}\x47",
-    ),
+    ("a video", rb"RIFF.{4}AVI |\x1a\x45\xdf\xa3|FLV\x01|\x30\x26\xb2\x75|\0\0\x01\xba|\x47.{187}\x47"),
     ("a video", rb"\0\0\0?\x01[\x09\x27\x40\x42\x46\x67]"),  # H.264, H.265
     ("a JPEG XR picture", rb"II\xbc\x01"),
     ("a GIF picture", rb"GIF8[79]a"),
