@@ -12,7 +12,7 @@ from functions.drift.compliance import Compliance
 from functions.drift.feedback_join import FeedbackJoin
 from functions.drift.records import OTHERS, Reader, day_of
 from functions.drift.sample import HashSet, Sampler
-from functions.shared.contract import iso
+from functions.shared.contract import PREFLIGHT, iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ class Gathered:
         window: Samples of the window by source, of predictions by the baseline's release.
         days: The same for every complete day of the lookback, the latest last.
         heard: The baseline's sources that sent pictures on each of `days` and, last, in the window, whichever release
-            answered; `OTHERS` stands for all other sources.
+            answered; `OTHERS` stands for all other named sources but that of deployments.
         serving_version: The release that made most predictions of the last hour; None if there are none.
         summary: Compliance counts of the lookback.
         whole: The days of `summary` whose records were all read.
@@ -143,11 +143,14 @@ def gather(
             if not earliest.timestamp() <= record.taken < end:
                 continue  # for example, from a backfill
             source = record.source if record.source in known else OTHERS
-            heard[day_of(record.taken)].add(source)
+            # Pictures of a deployment, or of a test without a source, do not show that a site is open.
+            by_camera = record.source in known or record.source not in {"", PREFLIGHT}
+            if by_camera:
+                heard[day_of(record.taken)].add(source)
             if record.model_version == model_version:
                 sampler.add(record)
             if inside:
-                heard_in_window.add(source)
+                heard_in_window.update([source] if by_camera else [])
                 tally["records"] += 1
                 challenge.add(record)
                 hours[int(record.taken // _HOUR), record.model_version] += 1

@@ -83,12 +83,12 @@ async def _score_message(record: SQSRecord, context: LambdaContext) -> None:
             count_failure()
             if receives < batch_settings.max_receives:
                 raise
-        _send_to_dead_letters(record, error, context)
+        _send_to_dead_letters(record, text, context)
 
 
-def _send_to_dead_letters(record: SQSRecord, error: Exception, context: LambdaContext) -> None:
+def _send_to_dead_letters(record: SQSRecord, error: str, context: LambdaContext) -> None:
     """Send a message that is not retried to the dead letters with its error, which SQS would not keep."""
-    attributes = {"error": repr(error)[:_MAX_ERROR], "request_id": context.aws_request_id}
+    attributes = {"error": error[:_MAX_ERROR], "request_id": context.aws_request_id}
     _sqs().send_message(
         QueueUrl=batch_settings.dead_letters_url,
         MessageBody=record.body,

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -82,16 +82,22 @@ class Version:
         Raises:
             RequestTooLargeError: The event exceeds Lambda's limit.
             TooManyRequestsError: No process became free in `WAIT_SECONDS`.
-            FunctionError: The handler raised, crashed or timed out, or its answer exceeds Lambda's limit.
+            FunctionError: The handler raised, crashed or timed out, its answer exceeds Lambda's limit, or the version
+                is stopped.
         """
         payload = json.dumps(event)
         if len(payload) > MAX_PAYLOAD:
             raise RequestTooLargeError
-        answer = self._events.submit(self._call, payload)
-        wait([answer], WAIT_SECONDS)
-        if answer.cancel():  # it waits still
-            raise TooManyRequestsError
-        return answer.result()
+        try:
+            answer = self._events.submit(self._call, payload)
+            try:
+                return answer.result(WAIT_SECONDS)
+            except TimeoutError:
+                if answer.cancel():  # no process has begun with it
+                    raise TooManyRequestsError from None
+                return answer.result()
+        except (CancelledError, RuntimeError) as error:
+            raise FunctionError(f"{self.config.name}: stopped") from error
 
     def drain(self) -> None:
         """Wait for all events, then end the processes."""

@@ -656,6 +656,15 @@ def test_a_summary_has_the_confusion_matrix_of_the_release_that_scored_the_day(s
         }
 
 
+@pytest.mark.parametrize("source", [None, "preflight"])
+def test_pictures_of_a_deployment_do_not_make_the_cameras_of_a_closed_site_silent(store, drift, rng, source):
+    for camera in ("gate-1", "gate-2"):
+        store(pictures(rng, 150, END - timedelta(days=4), source=camera), camera)
+    store(pictures(rng, 150, hours=90, source=source), "tests")
+
+    assert report_of(drift())["findings"] == []
+
+
 def test_sources_that_the_challenger_answers_are_not_silent(store, drift, rng, challenged):
     for number, (source, version) in enumerate((("gate-1", "1.0.0"), ("gate-2", "2.0.0"))):
         store(pictures(rng, 150, hours=96, source=source, version=version), f"stream-{number}")

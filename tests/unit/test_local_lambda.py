@@ -2,7 +2,7 @@
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from textwrap import dedent
 
 import pytest
@@ -128,39 +128,65 @@ def test_with_all_processes_busy_an_event_is_throttled_after_a_wait(started, mon
         thread.join()
 
 
-def test_no_event_overtakes_one_that_waits(started, monkeypatch, tmp_path):
-    monkeypatch.setattr(function, "CONCURRENCY", 1)
-    blocks = started(
-        """
-        import os, time
-        handled = []
-        def handler(event, context):
-            handled.append(event["name"])
-            while not os.path.exists(event["until"]):
-                time.sleep(0.01)
-            return handled
-    """,
-        timeout=60.0,
-    )
-    release = tmp_path / "release"
-    waiting = threading.Semaphore(0)
+@pytest.fixture
+def queued(monkeypatch):
+    """A semaphore that is released for each event that is queued; one process takes them."""
+    released = threading.Semaphore(0)
 
-    def told(*arguments):
-        waiting.release()
-        return wait(*arguments)
+    class Executor(ThreadPoolExecutor):
+        def submit(self, *arguments):
+            future = super().submit(*arguments)
+            released.release()
+            return future
+
+    monkeypatch.setattr(function, "ThreadPoolExecutor", Executor)
+    monkeypatch.setattr(function, "CONCURRENCY", 1)
+    return released
+
+
+BLOCKS = """
+    import os, time
+    handled = []
+    def handler(event, context):
+        handled.append(event["name"])
+        while not os.path.exists(event["until"]):
+            time.sleep(0.01)
+        return handled
+"""
+
+
+def test_no_event_overtakes_one_that_waits(started, queued, tmp_path):
+    blocks, release = started(BLOCKS, timeout=60.0), tmp_path / "release"
 
     def invoke(*names):
         return [blocks.invoke({"name": name, "until": str(release)}) for name in names]
 
-    monkeypatch.setattr(function, "wait", told)
     with ThreadPoolExecutor(2) as pool:
         ends = pool.submit(invoke, "first", "third")  # its thread asks again as soon as it has its answer
-        waiting.acquire()
+        queued.acquire()
         pool.submit(invoke, "second")
-        waiting.acquire()
+        queued.acquire()
         release.touch()
 
     assert ends.result()[1] == ["first", "second", "third"]
+
+
+def test_events_of_a_stopped_function_fail_at_once(started, queued, tmp_path, monkeypatch):
+    monkeypatch.setattr(function, "WAIT_SECONDS", 60.0)
+    blocks = started(BLOCKS, timeout=60.0)
+    with ThreadPoolExecutor(2) as pool:
+        events = [
+            pool.submit(blocks.invoke, {"name": "", "until": str(tmp_path / "never")}) for _ in range(2)
+        ]
+        for _ in events:
+            queued.acquire()
+        while not blocks._live._processes[0]:  # noqa: SLF001 -- a process that is not yet there is not stopped
+            time.sleep(0.01)
+        blocks.stop()
+
+        assert all(isinstance(event.exception(timeout=30), FunctionError) for event in events)
+    with pytest.raises(FunctionError, match="stopped"):
+        blocks.invoke({})
 
 
 def test_output_is_logged(started, lines):

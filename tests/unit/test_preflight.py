@@ -13,6 +13,7 @@ from moto import mock_aws
 from functions.inference import predict
 from functions.inference.score_upload import Outcome
 from functions.preflight import app
+from functions.shared.contract import PREFLIGHT
 from tests.template import stack_template
 
 EVENT = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
@@ -70,7 +71,7 @@ def batch(buckets, monkeypatch):  # noqa: ARG001 -- an S3 client is created at i
 
 def test_predict_scores_a_picture(run_hook, capsys):
     assert run_hook("PREDICT", lambda event: predict.handler(event, CONTEXT)) == "Succeeded"
-    assert '"source":"preflight"' in capsys.readouterr().out
+    assert f'"source":"{PREFLIGHT}"' in capsys.readouterr().out
 
 
 def test_batch_scores_an_object(run_hook, batch, buckets):
