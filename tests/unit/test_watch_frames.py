@@ -60,6 +60,26 @@ def test_a_frame_is_given_again_if_there_is_no_newer_one():
     assert next(given, None) is None
 
 
+def test_a_frame_is_not_given_again_when_there_will_be_no_newer_one():
+    turn = Event()
+
+    def camera():
+        yield frame(0)
+        turn.wait(60)
+        raise SourceError("it is gone")
+
+    given = newest(camera(), Event())
+    first = next(given)
+
+    def send_again():
+        time.sleep(0.1)
+        return given.send(first)
+
+    turn.set()
+    with pytest.raises(SourceError, match="it is gone"):
+        [send_again() for _ in range(300)]
+
+
 def test_silence_is_reported(monkeypatch):
     monkeypatch.setattr(frames_module, "MAX_WAIT", 0.3)
     stopped = Event()
