@@ -45,8 +45,10 @@ class _Retry(urllib3.Retry):
 
 _RETRIES: Final = _Retry(
     total=6,
-    connect=2,  # until the first answer: the address may be wrong
-    other=2,  # such as a proxy's refusal; likewise
+    # Until the first answer, since the address may be wrong, or a firewall may accept connections and say nothing.
+    connect=2,
+    read=2,
+    other=2,  # such as a proxy's refusal
     backoff_factor=0.5,
     backoff_jitter=0.5,
     status_forcelist=(429, 500, 502, 503, 504),  # API Gateway or S3 was too busy, or a function failed
@@ -203,7 +205,7 @@ class Client:
             raise UnreachableError(
                 f"{shown} cannot be reached{through}: {_CONNECTION.sub('', reason)}"
             ) from error
-        self._retries = self._retries.new(connect=None, other=None)
+        self._retries = self._retries.new(connect=None, read=None, other=None)
         if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return response
         if response.status < HTTPStatus.BAD_REQUEST:

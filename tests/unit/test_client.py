@@ -234,17 +234,26 @@ def test_an_unreachable_service_is_reported(monkeypatch):
         Client("http://127.0.0.1:9/", "local").health()
 
 
-def test_a_connection_is_tried_more_often_once_the_address_has_proved_right(client, answers, monkeypatch):
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("urllib3.util.connection.create_connection", ConnectionRefusedError),
+        ("urllib3.connection.HTTPConnection.request", TimeoutError),  # of a firewall that says nothing
+    ],
+)
+def test_a_request_is_tried_more_often_once_the_address_has_proved_right(
+    client, answers, monkeypatch, place, error
+):
     attempts = []
 
-    def refuse(*_, **__):
+    def fail(*_, **__):
         attempts.append(1)
-        raise ConnectionRefusedError
+        raise error
 
     def attempts_without_network():
         attempts.clear()
         with monkeypatch.context() as patch:
-            patch.setattr("urllib3.util.connection.create_connection", refuse)
+            patch.setattr(place, fail)
             with pytest.raises(UnreachableError):
                 client.health()
         return len(attempts)
