@@ -193,7 +193,8 @@ def test_a_refused_picture_of_a_folder_is_sent_again(run, service, tmp_path):
     folder.mkdir()
     (folder / "a.png").write_bytes(encode(PICTURE, "PNG"))
 
-    end = Timer(10, shutil.rmtree, (folder,))  # without the folder, the command ends
+    end = Timer(60, shutil.rmtree, (folder,))  # without the folder, the command ends
+    end.daemon = True
 
     def answer(_):
         if len(service.asked) == 1:
@@ -204,7 +205,10 @@ def test_a_refused_picture_of_a_folder_is_sent_again(run, service, tmp_path):
 
     service.answer = answer
     end.start()
-    status, _, err = run(folder, "--rate", "50")
+    try:
+        status, _, err = run(folder, "--rate", "50")
+    finally:
+        end.cancel()
 
     assert (status, len(service.asked)) == (1, 2)
     assert service.asked[0].body == service.asked[1].body
