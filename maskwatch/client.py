@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote_to_bytes, urlencode
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -25,7 +26,9 @@ TYPES: Final = {
     ".webp": "image/webp",
 }
 _KEY: Final = re.compile("[!-~]*")  # the characters that a header can hold
-_NOT_SHOWN: Final = re.compile(r"(?<=://)[^/?#]*@|[?].*", re.DOTALL)  # of an address: a password, the query
+# Of an address: a password, which may have any character if a person typed it, and the query.
+_NOT_SHOWN: Final = re.compile(r"(?<=://).*@|[?].*", re.DOTALL)
+_NOT_SHOWN_OF_TARGET: Final = re.compile(r"(?<=://)[^/?#]*@|[?].*", re.DOTALL)  # its path may have an @
 PROBLEM: Final = "urn:maskwatch:problem:"  # prefix of the identifiers in the table of /docs
 _CONNECTION: Final = re.compile(r"^HTTPS?Connection\w*\(.*?\): ")  # prefix of urllib3's reasons
 _UNTYPED: Final = "application/octet-stream"  # the service detects the type from the bytes
@@ -42,8 +45,10 @@ class _Retry(urllib3.Retry):
 
 _RETRIES: Final = _Retry(
     total=6,
-    connect=2,  # until the first answer: the address may be wrong
-    other=2,  # such as a proxy's refusal; likewise
+    # Until the first answer, since the address may be wrong, or a firewall may accept connections and say nothing.
+    connect=2,
+    read=2,
+    other=2,  # such as a proxy's refusal
     backoff_factor=0.5,
     backoff_jitter=0.5,
     status_forcelist=(429, 500, 502, 503, 504),  # API Gateway or S3 was too busy, or a function failed
@@ -188,6 +193,11 @@ class Client:
             response = self._pool(proxy).request(
                 method, url, redirect=False, timeout=timeout, retries=self._retries, **content
             )
+        except urllib3.exceptions.LocationParseError:
+            # Its message may have a part of a password.
+            if proxy:
+                raise ApiError("HTTPS_PROXY cannot be parsed") from None
+            raise UnreachableError(f"{shown} cannot be parsed") from None
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
             reason = str(getattr(reason, "original_error", reason))  # of a proxy
@@ -195,12 +205,12 @@ class Client:
             raise UnreachableError(
                 f"{shown} cannot be reached{through}: {_CONNECTION.sub('', reason)}"
             ) from error
-        self._retries = self._retries.new(connect=None, other=None)
+        self._retries = self._retries.new(connect=None, read=None, other=None)
         if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return response
         if response.status < HTTPStatus.BAD_REQUEST:
             # The key and the picture are only for the address that was set.
-            target = _NOT_SHOWN.sub("", response.headers.get("location", "nowhere"))
+            target = _NOT_SHOWN_OF_TARGET.sub("", response.headers.get("location", "nowhere"))
             raise UnreachableError(f"{shown} answered with a redirect to {target}: check the address")
         after = 0.0
         with suppress(urllib3.exceptions.InvalidHeader):
@@ -232,6 +242,9 @@ def _proxy_of(url: str) -> str:
 def _pool(proxy: str, connections: int) -> urllib3.PoolManager:
     if not proxy:
         return urllib3.PoolManager(maxsize=connections)
-    password = unquote(urllib3.util.parse_url(proxy).auth or "")
-    headers = urllib3.make_headers(proxy_basic_auth=password) if password else None
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, maxsize=connections)
+    # urllib3 accepts neither an unencoded / in a password nor, for the header, characters beyond Latin-1.
+    scheme, _, rest = proxy.partition("://")
+    auth, _, host = rest.rpartition("@")
+    password = b64encode(unquote_to_bytes(auth.encode(errors="surrogateescape"))).decode()
+    headers = {"proxy-authorization": f"Basic {password}"} if auth else None
+    return urllib3.ProxyManager(f"{scheme}://{host}", proxy_headers=headers, maxsize=connections)

@@ -48,8 +48,8 @@ class Frame:
 def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None, Frame | None]:
     """Read frames in a thread, and yield the newest on each iteration.
 
-    A frame that is sent to the generator is yielded again if there is no newer one. Yield None after `MAX_WAIT`
-    seconds without a frame. Set `stopped` at the end, which must end `frames`.
+    A frame that is sent to the generator is yielded again if a newer one may come but has not. Yield None after
+    `MAX_WAIT` seconds without a frame. Set `stopped` at the end, which must end `frames`.
     """
     latest: Queue[Frame] = Queue(1)
     errors: list[Exception] = []
@@ -80,7 +80,7 @@ def newest(frames: Iterator[Frame], stopped: Event) -> Generator[Frame | None, F
                 continue
             again = yield frame
             given = time.monotonic()
-            if again:
+            if again and reader.is_alive():
                 with suppress(Full):
                     latest.put_nowait(again)
     finally:

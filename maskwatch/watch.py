@@ -8,6 +8,7 @@ import math
 import os
 import time
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from secrets import token_hex
@@ -99,7 +100,7 @@ def watch(
             if answer:
                 watcher.see(frame, image, answer)
             elif answer is None and is_folder:  # to which no newer picture may ever be added
-                unanswered = frame
+                unanswered = replace(frame, time=time.monotonic())  # the clock of a folder's frames
             with waiting():
                 time.sleep(max(interval * watcher.pace.slowdown - (time.monotonic() - started), 0))
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 CONNECTIONS: Final = 8
 TIMEOUT: Final = 300.0  # seconds without a new result after which the rest counts as missing
-_CHUNK: Final = 64  # results polled per round
 _PAUSE: Final = 1.0  # seconds after a round without results
 
 
@@ -45,12 +44,15 @@ def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterato
 
 
 def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Iterator[Row]:
-    """Yield waiting rows as their results arrive: as `scored` or `rejected`, or as `missing` after a timeout."""
+    """Yield waiting rows as their results arrive: as `scored` or `rejected`, or as `missing` after a timeout.
+
+    The client should not retry, which would delay the timeout.
+    """
     waiting = deque(rows)
     latest = time.monotonic()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         while waiting and time.monotonic() - latest < timeout:
-            chunk = [waiting.popleft() for _ in range(min(_CHUNK, len(waiting)))]
+            chunk = [waiting.popleft() for _ in range(min(CONNECTIONS, len(waiting)))]
             results = list(pool.map(lambda row: _result(client, row["key"]), chunk))
             for row, result in zip(chunk, results, strict=True):
                 if result is None:
@@ -124,14 +126,16 @@ def command(options: Namespace) -> None:
     if left_out:
         print(f"Files left out, not {ENDINGS}: {left_out:,}")
     require_writable(options.out)  # rather than fail when all is uploaded
-    client = Client(*api_of(options), CONNECTIONS)
+    api = api_of(options)
+    client = Client(*api, CONNECTIONS)
     rows = {}
     try:
         client.health()
         for row in tqdm(upload(client, files, options.source), "uploaded", len(files), unit=" pictures"):
             rows[row["file"]] = row
         waiting = [row for row in rows.values() if row["status"] == "waiting"]
-        for row in tqdm(wait(client, waiting), "results", len(waiting), unit=" pictures"):
+        results = wait(Client(*api, CONNECTIONS, retry=False), waiting)
+        for row in tqdm(results, "results", len(waiting), unit=" pictures"):
             rows[row["file"]] = row
     finally:  # also after Ctrl-C
         if rows:

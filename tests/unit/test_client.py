@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -233,17 +234,26 @@ def test_an_unreachable_service_is_reported(monkeypatch):
         Client("http://127.0.0.1:9/", "local").health()
 
 
-def test_a_connection_is_tried_more_often_once_the_address_has_proved_right(client, answers, monkeypatch):
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("urllib3.util.connection.create_connection", ConnectionRefusedError),
+        ("urllib3.connection.HTTPConnection.request", TimeoutError),  # of a firewall that says nothing
+    ],
+)
+def test_a_request_is_tried_more_often_once_the_address_has_proved_right(
+    client, answers, monkeypatch, place, error
+):
     attempts = []
 
-    def refuse(*_, **__):
+    def fail(*_, **__):
         attempts.append(1)
-        raise ConnectionRefusedError
+        raise error
 
     def attempts_without_network():
         attempts.clear()
         with monkeypatch.context() as patch:
-            patch.setattr("urllib3.util.connection.create_connection", refuse)
+            patch.setattr(place, fail)
             with pytest.raises(UnreachableError):
                 client.health()
         return len(attempts)
@@ -254,12 +264,15 @@ def test_a_connection_is_tried_more_often_once_the_address_has_proved_right(clie
     assert attempts_without_network() == 7
 
 
-def test_a_password_in_the_address_is_not_shown(monkeypatch):
+@pytest.mark.parametrize(
+    "password", ["hidden", "hidden/hidden", "hidden?hidden", "hidden#hidden", "12/hidden"]
+)
+def test_a_password_in_the_address_is_not_shown(monkeypatch, password):
     monkeypatch.setattr(client_module, "_RETRIES", urllib3.Retry(connect=0))
 
     with pytest.raises(UnreachableError) as answer:
-        Client("http://me:hidden@127.0.0.1:9/v1", "local").predict(b"", source="gate 3")
-    assert str(answer.value).startswith("http://127.0.0.1:9/v1/predict cannot be reached: ")
+        Client(f"http://127.0.0.1:{password}@127.0.0.1:9/v1", "local").predict(b"", source="gate 3")
+    assert str(answer.value).startswith("http://127.0.0.1:9/v1/predict cannot be ")
     assert "hidden" not in str(answer.value)
 
 
@@ -309,6 +322,40 @@ def test_https_goes_through_the_proxy_of_the_environment(proxy):
     assert received == [("api.invalid:443", "Basic bWU6aGlkQGRlbg==")]
 
 
+@pytest.mark.parametrize(
+    ("password", "sent"),
+    [
+        ("geh€im", "geh€im".encode()),
+        ("g/h?e#i@m", b"g/h?e#i@m"),
+        ("caf\udce9", b"caf\xe9"),
+        ("caf%C3%A9", "café".encode()),
+        ("caf%E9", b"caf\xe9"),
+    ],
+)
+def test_a_proxy_s_password_may_have_any_character(monkeypatch, proxy, password, sent):
+    address, received = proxy
+    monkeypatch.setenv("HTTPS_PROXY", address.replace("://", f"://me:{password}@"))
+    with pytest.raises(UnreachableError):
+        Client("https://api.invalid/v1", "local").health()
+    assert received == [("api.invalid:443", f"Basic {b64encode(b'me:' + sent).decode()}")]
+
+
+@pytest.mark.usefixtures("proxy")
+@pytest.mark.parametrize(
+    ("proxy_address", "says"),
+    [
+        ("http://me:hidden/hidden@127.0.0.1:9", "through the proxy http://127.0.0.1:9: "),
+        ("http://me:hidden@hidden/hidden@127.0.0.1:9", "through the proxy http://127.0.0.1:9: "),
+        ("http://me:hidden", "HTTPS_PROXY cannot be parsed"),  # without a host
+    ],
+)
+def test_a_proxy_s_password_is_not_shown(monkeypatch, proxy_address, says):
+    monkeypatch.setenv("HTTPS_PROXY", proxy_address)
+    with pytest.raises(ApiError, match=says) as answer:
+        Client("https://api.invalid/v1", "local").health()
+    assert "hidden" not in str(answer.value)
+
+
 @pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("proxy_address", ["127.0.0.1:9", "http://127.0.0.1:9", "socks5://127.0.0.1:9"])
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy_address):
@@ -320,7 +367,7 @@ def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy_address):
 @pytest.mark.parametrize("url", ["https://me:hidden@api.invalid/v1", "https://api.invalid:443", "https://[x"])
 def test_no_proxy_is_respected(monkeypatch, proxy, url):
     monkeypatch.setenv("NO_PROXY", "api.invalid")
-    with pytest.raises(UnreachableError, match="health cannot be reached: "):
+    with pytest.raises(UnreachableError, match="health cannot be "):
         Client(url, "local").health()
     assert proxy[1] == []
 

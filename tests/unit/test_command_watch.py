@@ -6,6 +6,7 @@ import sys
 from datetime import datetime
 from io import BytesIO
 from threading import Event, Timer
+from types import SimpleNamespace
 
 import av
 import pytest
@@ -192,7 +193,8 @@ def test_a_refused_picture_of_a_folder_is_sent_again(run, service, tmp_path):
     folder.mkdir()
     (folder / "a.png").write_bytes(encode(PICTURE, "PNG"))
 
-    end = Timer(10, shutil.rmtree, (folder,))  # without the folder, the command ends
+    end = Timer(60, shutil.rmtree, (folder,))  # without the folder, the command ends
+    end.daemon = True
 
     def answer(_):
         if len(service.asked) == 1:
@@ -203,11 +205,39 @@ def test_a_refused_picture_of_a_folder_is_sent_again(run, service, tmp_path):
 
     service.answer = answer
     end.start()
-    status, _, err = run(folder, "--rate", "50")
+    try:
+        status, _, err = run(folder, "--rate", "50")
+    finally:
+        end.cancel()
 
     assert (status, len(service.asked)) == (1, 2)
     assert service.asked[0].body == service.asked[1].body
     assert "the service answers again" in err
+
+
+def test_a_picture_that_is_sent_again_has_the_time_at_which_it_is_sent(run, service, tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    clock.sleep = lambda seconds: setattr(clock, "now", clock.now + seconds)
+
+    def frames(*_):
+        for _ in range(10):
+            again = yield Frame(clock.now, PICTURE.copy)
+            while again:
+                again = yield again
+
+    monkeypatch.setattr(watch_module, "time", clock)
+    monkeypatch.setattr(watch_module, "frames_of", frames)
+    busy = (*problem("internal", 503, "Busy."), ("retry-after", "300"))
+    service.answer = lambda _: busy if len(service.asked) == 6 else BARE
+
+    _, events, _ = run(tmp_path)
+
+    assert summary(events) == [
+        ("came", 1, "no_mask", 0.4),
+        ("left", 1, "no_mask", 0.8),
+        ("came", 2, "no_mask", 301.4),
+        ("left", 2, "no_mask", 301.8),
+    ]
 
 
 def test_during_a_long_outage_of_the_service_everybody_has_left(run, service, camera):

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import time
 
 import pytest
 
@@ -59,6 +60,22 @@ def test_a_result_that_never_comes_is_missing():
     done = {row["key"]: row["status"] for row in wait(service, rows("never", "now"), timeout=0.2)}
 
     assert done == {"now": "scored", "never": "missing"}
+
+
+def test_the_timeout_is_checked_after_few_requests():
+    class Slow(Service):
+        asked = 0
+
+        def result(self, key):
+            self.asked += 1
+            time.sleep(0.2)
+            return super().result(key)
+
+    keys = [f"k{number}" for number in range(64)]
+    service = Slow(dict.fromkeys(keys, 10**9))
+
+    assert {row["status"] for row in wait(service, rows(*keys), timeout=0.1)} == {"missing"}
+    assert service.asked == score.CONNECTIONS
 
 
 @pytest.mark.parametrize(
@@ -124,8 +141,8 @@ class Accepting(Service):
 
     uploads = 0
 
-    def __init__(self, *_):
-        pass
+    def __init__(self, *_, retry=True):
+        self.retry = retry
 
     def health(self):
         pass
@@ -135,6 +152,7 @@ class Accepting(Service):
         return "key"
 
     def result(self, _):
+        assert not self.retry  # which would delay the timeout
         return scored("mask", 1)
 
 

@@ -44,20 +44,41 @@ def test_frames_that_arrive_while_busy_are_dropped():
 
 
 def test_a_frame_is_given_again_if_there_is_no_newer_one():
-    stopped, turn = Event(), Event()
+    stopped, turn, taken = Event(), Event(), Event()
 
     def camera():
         yield frame(0)
         turn.wait(60)
         yield frame(1)
+        taken.set()
 
     given = newest(camera(), stopped)
     first = next(given)
     assert given.send(first) is first
     turn.set()
-    time.sleep(0.5)  # of an answer that is slow
+    taken.wait(60)
     assert given.send(first).time == 1
     assert next(given, None) is None
+
+
+def test_a_frame_is_not_given_again_when_there_will_be_no_newer_one():
+    turn = Event()
+
+    def camera():
+        yield frame(0)
+        turn.wait(60)
+        raise SourceError("it is gone")
+
+    given = newest(camera(), Event())
+    first = next(given)
+
+    def send_again():
+        time.sleep(0.1)
+        return given.send(first)
+
+    turn.set()
+    with pytest.raises(SourceError, match="it is gone"):
+        [send_again() for _ in range(300)]
 
 
 def test_silence_is_reported(monkeypatch):
