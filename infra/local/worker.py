@@ -14,6 +14,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from threading import Thread
 from typing import Any
 
 
@@ -40,6 +41,7 @@ class Context:
 def main() -> None:
     """Answer events until the other end of the pipe is closed."""
     pipe = Connection(int(sys.argv[1]))
+    Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     sys.path.pop(0)  # the project's root, added by `-m`; a handler must see only its own code
     # As Lambda's runtime does: a line is in the log even if the process dies during the event.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a TextIOWrapper
@@ -63,6 +65,13 @@ def main() -> None:
             answer = json.dumps(_failure(error)).encode()
         sys.stdout.flush()
         pipe.send_bytes(answer)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has ended, even during an event, which may wait for moto for minutes."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _failure(error: BaseException) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """The local Lambda runs functions as Lambda does."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -298,3 +301,38 @@ def test_payloads_above_lambda_s_limit_are_refused(started):
 def test_an_answer_that_is_not_json_is_a_failure(started):
     with pytest.raises(FunctionError, match="TypeError"):
         started("def handler(event, context): return object()").invoke({})
+
+
+def test_a_process_ends_with_its_parent_even_during_an_event(tmp_path):
+    handler = """
+        import pathlib, time
+        def handler(event, context):
+            pathlib.Path(event).touch()
+            time.sleep(600)
+    """
+    (tmp_path / "app.py").write_text(dedent(handler))
+    script = f"""
+        import os, time
+        from infra.local.function import Function, FunctionConfig
+        from pathlib import Path
+        from threading import Thread
+        config = FunctionConfig("name", "arn", "app.handler", Path({str(tmp_path)!r}), {{}}, 900.0, 128, "group")
+        function = Function(config, print)
+        function.start()
+        Thread(target=function.invoke, args=["{tmp_path}/begun"], daemon=True).start()
+        while not os.path.exists("{tmp_path}/begun"):
+            time.sleep(0.01)
+        print(function._live._processes[-1]._child.pid, flush=True)
+        os.kill(os.getpid(), 9)
+    """
+    killed = subprocess.run(
+        [sys.executable, "-c", dedent(script)], capture_output=True, text=True, check=False
+    )
+
+    pid = int(killed.stdout)
+    for _ in range(600):
+        if not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("it runs still")
