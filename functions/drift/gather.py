@@ -147,10 +147,11 @@ def gather(
             by_camera = record.source in known or record.source not in {"", PREFLIGHT}
             if by_camera:
                 heard[day_of(record.taken)].add(source)
+                if inside:
+                    heard_in_window.add(source)
             if record.model_version == model_version:
                 sampler.add(record)
             if inside:
-                heard_in_window.update([source] if by_camera else [])
                 tally["records"] += 1
                 challenge.add(record)
                 hours[int(record.taken // _HOUR), record.model_version] += 1

@@ -35,9 +35,7 @@ _REPLACED: Final = "\ufffd"  # replaces bytes that are not UTF-8
 UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
 INTERNAL_RESULTS: Final = ("backfill/", "inventory/")  # prefixes in the results bucket that hold no results
-PREFLIGHT: Final = (
-    "preflight"  # source of a deployment's own pictures; functions/preflight is deployed without this
-)
+PREFLIGHT: Final = "preflight"  # source of a deployment's own pictures; said again in functions/preflight
 PRIVATE_RESULTS: Final = (*INTERNAL_RESULTS, f"{PREFLIGHT}/")  # prefixes whose results no client may read
 AUDIT_SHARE: Final = 0.01  # of all predictions; people are asked to label these
 
