@@ -25,6 +25,7 @@ SAME_FACE: Final = 0.45  # intersection over union above which two boxes are the
 SEARCH_SCALES: Final = (1.0, 0.5)  # of the input's size; the smaller one is for a face that fills the picture
 UNSURE_SCORE: Final = 0.35  # from which the classifier may confirm a detection that is no face by itself
 _PADDING: Final = 128
+_MAX_CELLS: Final = 1_000  # compared with each other; a face has three to seven likely cells
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,11 @@ def read_cells(cells: NDArray[np.float32], size: int, min_score: float) -> Detec
     """
     logit = math.log(min_score / (1 - min_score))
     likely = np.flatnonzero(cells[:, 0] >= logit)
-    likely = likely[np.argsort(-cells[likely, 0], kind="stable")[:MAX_FACES]]
+    likely = likely[np.argsort(-cells[likely, 0], kind="stable")[:_MAX_CELLS]]
     points, strides = _grid(size)
     distances = np.exp(cells[likely, 1:]) * strides[likely]
     boxes = np.concatenate([points[likely] - distances[:, :2], points[likely] + distances[:, 2:]], axis=1)
-    kept = non_maximum_suppression(boxes)
+    kept = non_maximum_suppression(boxes)[:MAX_FACES]
     scores = 1 / (1 + np.exp(-cells[likely[kept], 0]))
     return Detections(boxes[kept], scores.astype(np.float32))
 

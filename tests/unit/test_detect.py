@@ -162,6 +162,18 @@ def test_the_number_of_detections_is_limited() -> None:
     assert len(read_cells(cells, 448, 0.5).scores) <= MAX_FACES
 
 
+def test_each_face_of_a_crowd_is_found_though_it_has_several_cells() -> None:
+    cells = np.full((56**2 + 28**2 + 14**2, 5), -9, np.float32)
+    grid = cells[: 56**2].reshape(56, 56, 5)
+    for row in range(0, 56, 4):  # 196 faces of 16 pixels, each with four cells; the upper rows are clearer
+        for column in range(0, 56, 4):
+            for down in (0, 1):
+                for right in (0, 1):
+                    sides = np.array([0.5 + right, 0.5 + down, 1.5 - right, 1.5 - down])
+                    grid[row + down, column + right] = [5 - row / 16, *np.log(sides)]
+    assert len(read_cells(cells, 448, 0.5).scores) == 14**2
+
+
 def boxes(seed: int, count: int) -> np.ndarray:
     corners = np.random.default_rng(seed).uniform(0, 50, (count, 2))
     return np.concatenate(

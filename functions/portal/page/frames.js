@@ -63,6 +63,8 @@ export function grab(video, side) {
   const scale = Math.min(1, side / Math.max(video.videoWidth, video.videoHeight));
   canvas.width = Math.round(video.videoWidth * scale);
   canvas.height = Math.round(video.videoHeight * scale);
-  canvas.getContext("2d", { alpha: false }).drawImage(video, 0, 0, canvas.width, canvas.height);
+  const context = canvas.getContext("2d", { alpha: false });
+  context.imageSmoothingQuality = "high"; // as for pictures: without it, a large frame loses the nose line
+  context.drawImage(video, 0, 0, canvas.width, canvas.height);
   return toJpeg(canvas, 0.8);
 }
