@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from posixpath import normpath
 from typing import TYPE_CHECKING, Final
 
 from functions.portal import store
@@ -94,6 +95,8 @@ def why_no_result(key: str) -> str:
         return "A key that ends in a slash is a folder, and folders are not scored."
     if key.startswith(PRIVATE_RESULTS):
         return f"Keys under {', '.join(PRIVATE_RESULTS)} are reserved."
+    if normpath(key.lstrip("/")).startswith("../"):
+        return "S3 has no keys whose parts `..` lead out of the bucket."
     if len(result_key(key).encode()) > MAX_KEY_BYTES:
         return f"The key with .json appended is longer than S3's limit of {MAX_KEY_BYTES:,} bytes."
     return ""

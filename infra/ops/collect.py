@@ -27,6 +27,7 @@ from infra.ops.files import Row, Table, read_table, write_table
 from infra.ops.numbers import positive_count, positive_share
 from infra.ops.stack import add_stack, outputs_of
 from infra.ops.times import utc
+from maskwatch.output import csv_cell
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -52,7 +53,7 @@ class Candidate:
     Attributes:
         label: The label.
         upload: The upload as in the result: bucket, key, version and ETag.
-        source: The camera or site; empty if there is none.
+        source: The camera or site, as a cell of the table; empty if there is none.
         predicted: The most probable label.
         confidence: Its probability.
         box: Left, top, width and height of the largest face; None if no face was found.
@@ -109,7 +110,7 @@ def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> It
                 Candidate(
                     label,
                     result["upload"],
-                    result.get("source") or "",
+                    str(csv_cell(result.get("source") or "")),
                     predicted,
                     probabilities[predicted],
                     face and face["box"],
@@ -143,7 +144,7 @@ def collect(
     known = {row[column] for row in rows for column in ("file", "sha256", "minute")}
     for one in candidates:
         suffix = PurePosixPath(one.upload["key"]).suffix.lower()
-        name = f"{folder}{one.label.actual}/{one.label.prediction_id}{suffix}"
+        name = str(csv_cell(f"{folder}{one.label.actual}/{one.label.prediction_id}{suffix}"))
         minute = _minute(one)
         last = None if days is None else one.uploaded + days * _DAY
         if name in known:
@@ -326,5 +327,5 @@ def command(options: Namespace) -> None:
 
 def _doubtful_row(one: Candidate) -> Row:
     uri = f"s3://{one.upload['bucket']}/{one.upload['key']}"
-    values = (uri, one.label.actual, one.predicted, f"{one.confidence:.3f}")
+    values = (str(csv_cell(uri)), one.label.actual, one.predicted, f"{one.confidence:.3f}")
     return dict(zip(DOUBTFUL_COLUMNS, values, strict=True))

@@ -112,6 +112,8 @@ def by_hand() -> Iterator[tuple[str, str, bytes]]:
         face[:2] + segment(0xE1, b"Exif\0\0" + bytes(65_000)) * 370 + face[2:],
     )
     yield "PNG", "150,000 chunks of iCCP", png[:33] + chunk(b"iCCP", bytes(100)) * 150_000 + png[33:]
+    profile = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"z " * 32_768, 9))
+    yield "PNG", "99,000 chunks of EXIF, deflated", png[:33] + profile * 99_000 + png[33:]
     yield "PNG", "99,000 chunks of pixels", png[:33] + chunk(b"IDAT", b"") * 99_000 + png[33:]
     for mode in ("RGB", "RGBA", "I;16"):
         image = (

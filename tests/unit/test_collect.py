@@ -34,13 +34,23 @@ class World:
         self.number = 0
 
     def upload(
-        self, said, *, source="", predicted="mask", confidence=0.9, api_key="k1", body=None, day=NOW, faces=1
+        self,
+        said,
+        *,
+        source="",
+        suffix=".jpg",
+        predicted="mask",
+        confidence=0.9,
+        api_key="k1",
+        body=None,
+        day=NOW,
+        faces=1,
     ):
         """Put a picture, its result, and feedback on it; return the prediction's id."""
         self.number += 1
         prediction = f"00000000-0000-0000-0000-{self.number:012}"
         source = source or f"gate-{self.number}"  # each of another camera, unless a test says so
-        key = f"ward/anna-{self.number}.jpg"
+        key = f"ward/anna-{self.number}{suffix}"
         body = body or f"picture {self.number}".encode()
         put = self.s3.put_object(Bucket=BUCKETS["UploadsBucket"], Key=key, Body=body)
         rest = (1 - confidence) / 2
@@ -170,6 +180,26 @@ def test_a_source_gives_at_most_its_maximum_and_one_picture_per_minute(world, ru
 
     monkeypatch.setattr(collect, "_minute", lambda one: one.label.prediction_id)
     assert len(run("--per-source", "3")[0]) == 3
+
+
+def test_a_spreadsheet_does_not_evaluate_names(world, run, tmp_path, monkeypatch):
+    for _ in range(3):
+        world.upload("mask", source='=HYPERLINK("//x.example")')
+    odd = world.upload("mask", suffix=".x;=1+1")
+    world.upload("no_mask", suffix=".x;=1+1", confidence=0.99)
+
+    files, rows, _ = run()
+    by_source = {row["source"]: row for row in rows}
+    formula = '\'=HYPERLINK("//x.example")'
+    assert by_source.keys() == {formula, "gate-4"}
+    assert by_source[formula]["minute"].startswith(formula)
+    assert by_source["gate-4"]["file"] == f"mask/{odd}.x;'=1+1"
+    assert f"mask/{odd}.x;'=1+1" in files
+    assert "anna-5.x;'=1+1," in (tmp_path / "doubtful.csv").read_text()
+
+    assert run()[1] == rows  # the same minute
+    monkeypatch.setattr(collect, "_minute", lambda one: one.label.prediction_id)
+    assert len(run("--per-source", "2")[1]) == 3  # of the formula's, two
 
 
 def test_the_same_picture_is_collected_once(world, run):

@@ -22,6 +22,7 @@ KEYS = [
     "100%.jpg",
     "a%20b.jpg",
     "a+b=c&d;e?f#g.jpg",
+    "a/../..b/../c.jpg",
     "x" * 1019,
 ]
 
@@ -219,6 +220,8 @@ def test_without_a_result_the_problem_says_when_to_retry(result, results, key):
         ("backfill/1/manifest", "backfill/"),
         ("inventory/a", "inv"),
         ("preflight/a.jpg", "reserved"),
+        ("..%2Fa.jpg", "out of the bucket"),  # S3 answers 400
+        ("a/..%2F%2F..%2Fb.jpg", "out of the bucket"),
     ],
 )
 def test_a_key_that_cannot_have_a_result_is_not_to_be_retried(result, results, key, why):

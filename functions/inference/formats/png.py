@@ -99,8 +99,9 @@ def parse(data: bytes) -> Png:
             exif = exif or data[start : min(end, start + _MAX_METADATA)]
         elif name in (b"iTXt", b"zTXt", b"tEXt"):
             text = data[start : min(end, start + _MAX_METADATA)]
-            xmp = xmp or _xmp(text)
-            exif = exif or _raw_profile(name, text)
+            # Only the first of each is inflated, even if it is unusable: there may be thousands.
+            xmp = _xmp(text) if xmp is None else xmp
+            exif = _raw_profile(name, text) if exif is None else exif
         elif name == b"CgBI":
             detail = "This is a PNG picture in the form of iOS apps (CgBI). Save it as a plain PNG or JPEG picture."
             raise InputError(UNSUPPORTED_TYPE, detail)
@@ -149,7 +150,10 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def _xmp(text: bytes) -> bytes | None:
-    """Return the XMP in an iTXt chunk: keyword, 0, compressed, method, language, 0, translated keyword, 0, text."""
+    """Return the XMP in an iTXt chunk: keyword, 0, compressed, method, language, 0, translated keyword, 0, text.
+
+    None if the chunk has another keyword, and empty if its XMP is unusable.
+    """
     if not text.startswith(b"XML:com.adobe.xmp\0"):
         return None
     compressed, rest = text[18:19], text[20:].split(b"\0", 2)
@@ -158,7 +162,10 @@ def _xmp(text: bytes) -> bytes | None:
 
 
 def _raw_profile(chunk: bytes, text: bytes) -> bytes | None:
-    """Return EXIF in ImageMagick's format: keyword, 0, then name, length and hex digits, deflated in zTXt."""
+    """Return EXIF in ImageMagick's format: keyword, 0, then name, length and hex digits, deflated in zTXt.
+
+    None if the chunk has another keyword, and empty if its EXIF is unusable.
+    """
     keyword, _, content = text.partition(b"\0")
     if keyword not in (b"Raw profile type exif", b"Raw profile type APP1"):
         return None
@@ -167,7 +174,7 @@ def _raw_profile(chunk: bytes, text: bytes) -> bytes | None:
     try:
         return binascii.unhexlify(digits[: len(digits) // 2 * 2])
     except ValueError:
-        return None
+        return b""
 
 
 def _inflate(data: bytes) -> bytes:
