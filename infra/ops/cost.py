@@ -23,6 +23,7 @@ S3_WRITE: Final = 0.005 / 1e3  # dollars a PUT or LIST
 SQS_REQUEST: Final = 0.40 / 1e6  # dollars
 EXPRESS_REQUEST: Final = 1.00 / 1e6  # dollars an execution of an express state machine
 EXPRESS_GB_SECOND: Final = 0.00001667  # dollars, in steps of 64 MB and 100 ms
+STATE_TRANSITION: Final = 0.025 / 1e3  # dollars; one for each execution that a distributed map starts
 # DynamoDB, on demand, since AWS halved it on 2024-11-01; checked on 2026-11-26 against Airbyte's table of 2025-07-21.
 TABLE_WRITE: Final = 0.625 / 1e6  # dollars a write request unit
 TABLE_READ: Final = 0.125 / 1e6  # dollars a read request unit
@@ -125,7 +126,7 @@ def by_backfill(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESS
     return Bulk(
         functions=_functions(pictures, milliseconds, memory, BACKFILL_BATCH),
         storage=pictures * (2 * S3_READ + S3_WRITE) + math.ceil(pictures / 1000) * S3_WRITE,
-        dispatch=batches * (EXPRESS_REQUEST + tenths / 10 * 64 / 1024 * EXPRESS_GB_SECOND),
+        dispatch=batches * (STATE_TRANSITION + EXPRESS_REQUEST + tenths / 10 * 64 / 1024 * EXPRESS_GB_SECOND),
     )
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from infra.ops.cost import measured
+from infra.ops.cost import bulk_table, measured, monitoring_table, options_table, table
 from tests.system import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -106,3 +106,11 @@ def test_speed_equals_the_benchmark(document):
 
     assert f" {measured(RESULTS)[0]:.0f} ms " in row(text, "a request with one face, from event to answer")
     assert f" {start:.0f} ms " in row(text, "a fresh process to its first answer")
+
+
+def test_the_tables_of_costs_are_those_of_make_cost():
+    milliseconds, peak = measured(RESULTS)
+    tables = [table(milliseconds, peak), bulk_table(milliseconds), monitoring_table(), options_table()]
+    said = " ".join((ROOT / "docs" / "benchmarks.md").read_text().split())
+
+    assert [each for each in tables if " ".join(each.split()) not in said] == []
