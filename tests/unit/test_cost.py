@@ -6,10 +6,12 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from functions.drift.feedback_join import MAX_SOURCES
 from infra.ops.cost import (
     ALARM_METRICS,
     ALERTS_MEMORY,
     BACKFILL_BATCH,
+    DRIFT_DAYS,
     DRIFT_MEMORY,
     DRIFT_RUNS,
     OBJECTS_MONTH,
@@ -134,6 +136,7 @@ def test_the_counts_of_metrics_and_alarms_are_the_stack_s():
     assert resources["DriftFunction"]["Properties"]["MemorySize"] == DRIFT_MEMORY
     assert resources["AlertsFunction"]["Properties"]["MemorySize"] == ALERTS_MEMORY
     assert parameters["RecordsDays"]["Default"] == RECORDS_DAYS
+    assert parameters["LookbackDays"]["Default"] + 2 == DRIFT_DAYS
     assert parameters["DriftRate"]["Default"] == "rate(1 hour)"
     assert DRIFT_RUNS == 30 * 24
     assert stream["BufferingHints"]["IntervalInSeconds"] * OBJECTS_MONTH == 30 * 86400
@@ -142,7 +145,7 @@ def test_the_counts_of_metrics_and_alarms_are_the_stack_s():
 def test_monitoring_has_costs_per_picture_and_per_month():
     items = {item.what.split(" ")[0].strip(",:"): item for item in monitoring_items(drift_seconds=10)}
 
-    assert items["Logs"].pictures == pytest.approx(0.8)  # 1.6 GB
+    assert items["Logs"].pictures == pytest.approx(1.125)  # 2.25 GB
     assert items["Firehose"].pictures == pytest.approx(0.145)  # 5 GB
     assert items["S3"].pictures == pytest.approx(0.4 * 0.023 * 400 / 30)
     # A request, 25 GB-milliseconds, a unit written and six read; a minute's look reads two and writes none.
@@ -150,7 +153,10 @@ def test_monitoring_has_costs_per_picture_and_per_month():
         0.2 + 24_857 * 0.0000166667 + 0.625 + 6 * 0.125, abs=1e-4
     )
     assert items["Alerts"].month == pytest.approx(43_200 * (1.45e-6 + 0.024857 * 0.0000166667), rel=1e-4)
-    assert items["Drift"].month == pytest.approx(720 * (0.2e-6 + 10 * 3008 / 1024 * 0.0000166667))
+    # An object every five minutes of nine days is read in each run.
+    assert items["Drift"].month == pytest.approx(
+        720 * (0.2e-6 + 10 * 3008 / 1024 * 0.0000166667 + 9 * 288 * 0.4e-6)
+    )
 
 
 def test_the_table_of_monitoring_adds_up():
@@ -159,6 +165,10 @@ def test_the_table_of_monitoring_adds_up():
     total = [sum(item.pictures for item in items), sum(item.month for item in items)]
 
     assert lines[10] == "| **Total** | **${:,.2f}** | **${:,.2f}** |".format(*total)
+    assert (
+        f"each further source costs $0.30 a month, and as much again while it is among the {MAX_SOURCES} with"
+        in lines[-1]
+    )
 
 
 def test_a_snapshot_has_costs_per_month_and_per_start():
