@@ -679,6 +679,15 @@ def queues_without_alarms(template):
     return sorted(wanted - watched)
 
 
+def policies_that_never_scale_in(template):
+    """Name policies whose metric has no data without traffic, so that the capacity of the peak would stay."""
+    return [
+        name
+        for name, policy in properties(template, "AWS::ApplicationAutoScaling::ScalingPolicy").items()
+        if "FILL(utilization, 0)" not in json.dumps(policy)
+    ]
+
+
 def traced_resources(template):
     """Name what sends X-Ray traces or may: they cost more than the pictures, and those of the API name callers."""
     return [
@@ -1229,6 +1238,9 @@ RULES = [
     (buckets_without_tls_policy, drop("Resources", "RecordsBucketPolicy")),
     (buckets_deleted_with_the_stack, put("Delete", "Resources", "InsightsBucket", "DeletionPolicy")),
     (routes_without_invoke_permission, drop("Resources", "PortalFunction", "Properties", "Events", "Feedback")),
+    (policies_that_never_scale_in,
+     put("utilization", "Resources", "PredictConcurrencyPolicy", "Properties",
+         "TargetTrackingScalingPolicyConfiguration", "CustomizedMetricSpecification", "Metrics", 0, "Expression")),
     (traced_resources, put("Active", "Globals", "Function", "Tracing")),
     (traced_resources, put("xray:PutTraceSegments", *MODEL_POLICY, "Action")),
     (server_errors_without_alarm_if_requests_are_rare, drop("Resources", "RepeatedServerErrorsAlarm")),
