@@ -37,6 +37,7 @@ COMPOSITE_MONTH: Final = 0.50  # dollars a composite alarm
 DASHBOARD_MONTH: Final = 3.00  # dollars
 KEY_MONTH: Final = 1.00  # dollars a customer-managed KMS key
 SNAPSHOT_GB_SECOND: Final = 0.0000015046  # dollars; SnapStart's cache, per GB of a published version's memory
+PROVISIONED_GB_SECOND: Final = 0.0000041667  # dollars; an environment kept warm, x86_64, used or not
 RESTORED_GB: Final = 0.0001397998  # dollars; SnapStart's restore of an environment, per GB of memory
 WEB_ACL_MONTH: Final = 5.00 + 1.00  # dollars a web ACL of one rule
 WEB_ACL_REQUEST: Final = 0.60 / 1e6  # dollars
@@ -185,12 +186,20 @@ def alerts_ms() -> float:
 
 
 def option_items(memory: int = MB_PER_PROCESSOR) -> list[Item]:
-    """Return the cost of the options that are on in prod, with Predict at `memory` MB."""
+    """Return the cost of the options, with Predict at `memory` MB."""
     gigabytes = memory / 1024
     kept, restored = 30 * 86400 * gigabytes * SNAPSHOT_GB_SECOND, STARTS * gigabytes * RESTORED_GB
     return [
-        Item(f"SnapStart: a version kept, {STARTS:,} starts", pictures=restored, month=kept),
-        Item("Web ACL that limits each address", pictures=PICTURES * WEB_ACL_REQUEST, month=WEB_ACL_MONTH),
+        Item(f"SnapStart, on in prod: a version kept, {STARTS:,} starts", pictures=restored, month=kept),
+        Item(
+            "Web ACL that limits each address, on in prod",
+            pictures=PICTURES * WEB_ACL_REQUEST,
+            month=WEB_ACL_MONTH,
+        ),
+        Item(
+            "Provisioned concurrency, instead of SnapStart: each environment",
+            month=30 * 86400 * gigabytes * PROVISIONED_GB_SECOND,
+        ),
     ]
 
 
@@ -213,12 +222,12 @@ def monitoring_table() -> str:
 
 
 def options_table() -> str:
-    """Return the Markdown table for the options that are on in prod."""
+    """Return the Markdown table for the options."""
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Lambda keeps a snapshot of every version until "
         "the version is deleted, as a deployment does with the one before, and bills three hours of each at least."
     )
-    return "\n".join([*_lines("Options, on in prod", option_items()), "", note])
+    return "\n".join([*_lines("Options", option_items()), "", note])
 
 
 def _lines(title: str, items: Iterable[Item]) -> list[str]:

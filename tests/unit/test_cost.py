@@ -171,10 +171,11 @@ def test_the_table_of_monitoring_adds_up():
     )
 
 
-def test_a_snapshot_has_costs_per_month_and_per_start():
-    snapshot, web_acl = option_items(memory=1024)
+def test_the_options_have_costs_per_month_and_per_start():
+    snapshot, web_acl, provisioned = option_items(memory=1024)
 
     assert snapshot.month == pytest.approx(30 * 86400 * 0.0000015046)
     assert snapshot.pictures == pytest.approx(10_000 * 0.0001397998)
     assert (web_acl.pictures, web_acl.month) == (pytest.approx(0.6), 6.0)
-    assert "| SnapStart: a version kept, 10,000 starts | $2.42 | $6.74 |" in options_table()
+    assert provisioned.month == pytest.approx(30 * 86400 * 0.0000041667)
+    assert "| SnapStart, on in prod: a version kept, 10,000 starts | $2.42 | $6.74 |" in options_table()
