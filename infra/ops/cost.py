@@ -23,6 +23,7 @@ S3_WRITE: Final = 0.005 / 1e3  # dollars a PUT or LIST
 SQS_REQUEST: Final = 0.40 / 1e6  # dollars
 EXPRESS_REQUEST: Final = 1.00 / 1e6  # dollars an execution of an express state machine
 EXPRESS_GB_SECOND: Final = 0.00001667  # dollars, in steps of 64 MB and 100 ms
+STATE_TRANSITION: Final = 0.025 / 1e3  # dollars; one for each execution that a distributed map starts
 # DynamoDB, on demand, since AWS halved it on 2024-11-01; checked on 2026-11-26 against Airbyte's table of 2025-07-21.
 TABLE_WRITE: Final = 0.625 / 1e6  # dollars a write request unit
 TABLE_READ: Final = 0.125 / 1e6  # dollars a read request unit
@@ -36,6 +37,7 @@ COMPOSITE_MONTH: Final = 0.50  # dollars a composite alarm
 DASHBOARD_MONTH: Final = 3.00  # dollars
 KEY_MONTH: Final = 1.00  # dollars a customer-managed KMS key
 SNAPSHOT_GB_SECOND: Final = 0.0000015046  # dollars; SnapStart's cache, per GB of a published version's memory
+PROVISIONED_GB_SECOND: Final = 0.0000041667  # dollars; an environment kept warm, x86_64, used or not
 RESTORED_GB: Final = 0.0001397998  # dollars; SnapStart's restore of an environment, per GB of memory
 WEB_ACL_MONTH: Final = 5.00 + 1.00  # dollars a web ACL of one rule
 WEB_ACL_REQUEST: Final = 0.60 / 1e6  # dollars
@@ -53,11 +55,13 @@ BULKS: Final = (1_000_000, 100_000_000)  # pictures
 CONCURRENCIES: Final = (5, 100, 1000)  # concurrent batches
 
 RECORD_BYTES: Final = 1_600  # bytes of a log line with a record of two faces
+REQUEST_BYTES: Final = 350 + 300  # bytes of the API's access log and of Lambda's START, END and REPORT
 STORED_BYTES: Final = 400  # bytes of that record in S3, compressed with others
 RECORDS_DAYS: Final = 400  # days that records are kept; see template.yaml
 FIREHOSE_RECORD: Final = 5_000  # bytes, the minimum that Firehose bills; at worst one picture each
 OBJECTS_MONTH: Final = 30 * 24 * 12  # objects that Firehose writes, one every five minutes; see template.yaml
-METRICS: Final = 2 * 19 + 15 + 3 * 2 + 3  # of two routes, Drift, three sources, Alerts
+SOURCES: Final = 3  # that the baseline knows and people label, each with two metrics
+METRICS: Final = 2 * 19 + 15 + SOURCES * 2 + 3  # of two routes, Drift, the sources, Alerts
 ALARM_METRICS: Final = 34  # metrics that alarms watch; see template.yaml
 STARTS: Final = 10_000  # cold starts of Predict among a million predictions
 ALERTS_MEMORY: Final = 512  # MB; see template.yaml
@@ -71,6 +75,7 @@ MINUTES_MONTH: Final = 30 * 24 * 60  # runs of the schedule that ends alerts
 DRIFT_RUNS: Final = 30 * 24  # a month; see template.yaml
 DRIFT_MEMORY: Final = 3008  # MB; see template.yaml
 DRIFT_SECONDS: Final = 20.0  # duration of a run
+DRIFT_DAYS: Final = 9  # of records that a run reads: LookbackDays, the day before, and today
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def by_backfill(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESS
     return Bulk(
         functions=_functions(pictures, milliseconds, memory, BACKFILL_BATCH),
         storage=pictures * (2 * S3_READ + S3_WRITE) + math.ceil(pictures / 1000) * S3_WRITE,
-        dispatch=batches * (EXPRESS_REQUEST + tenths / 10 * 64 / 1024 * EXPRESS_GB_SECOND),
+        dispatch=batches * (STATE_TRANSITION + EXPRESS_REQUEST + tenths / 10 * 64 / 1024 * EXPRESS_GB_SECOND),
     )
 
 
@@ -146,18 +151,27 @@ class Item:
 def monitoring_items(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
     """Return the cost of monitoring, with runs of Drift that take `drift_seconds`."""
     run = LAMBDA_REQUEST + drift_seconds * DRIFT_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
+    run += DRIFT_DAYS * OBJECTS_MONTH / 30 * S3_READ
     stored = PICTURES * STORED_BYTES / 1e9 * S3_GB_MONTH * RECORDS_DAYS / 30
     delivery = LAMBDA_REQUEST + alerts_ms() / 1e3 * ALERTS_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
     return [
-        Item("Logs: a record of each picture", pictures=PICTURES * RECORD_BYTES / 1e9 * LOGS_GB),
+        Item(
+            "Logs: a record of each picture, and lines of the API and of Lambda",
+            pictures=PICTURES * (RECORD_BYTES + REQUEST_BYTES) / 1e9 * LOGS_GB,
+        ),
         Item(
             "Firehose, at worst a picture at a time", pictures=PICTURES * FIREHOSE_RECORD / 1e9 * FIREHOSE_GB
         ),
         Item(f"S3, {RECORDS_DAYS} days", pictures=stored, month=OBJECTS_MONTH * S3_WRITE),
-        Item(f"{METRICS} metrics, where each is measured in every hour", month=METRICS * METRIC_MONTH),
+        Item(
+            f"{METRICS} metrics with {SOURCES} sources, where each is measured in every hour",
+            month=METRICS * METRIC_MONTH,
+        ),
         Item("Alarms, and the one of them all", month=ALARM_METRICS * ALARM_MONTH + COMPOSITE_MONTH),
         Item("Dashboard, key of the topic", month=DASHBOARD_MONTH + KEY_MONTH),
-        Item(f"Drift, every hour, {drift_seconds:g} s", month=DRIFT_RUNS * run),
+        Item(
+            f"Drift, every hour, {drift_seconds:g} s and {DRIFT_DAYS} days of records", month=DRIFT_RUNS * run
+        ),
         Item(
             "Alerts, at worst a picture at a time",
             pictures=PICTURES * (delivery + ALERTS_WRITES * TABLE_WRITE + ALERTS_READS * TABLE_READ),
@@ -172,12 +186,20 @@ def alerts_ms() -> float:
 
 
 def option_items(memory: int = MB_PER_PROCESSOR) -> list[Item]:
-    """Return the cost of the options that are on in prod, with Predict at `memory` MB."""
+    """Return the cost of the options, with Predict at `memory` MB."""
     gigabytes = memory / 1024
     kept, restored = 30 * 86400 * gigabytes * SNAPSHOT_GB_SECOND, STARTS * gigabytes * RESTORED_GB
     return [
-        Item(f"SnapStart: a version kept, {STARTS:,} starts", pictures=restored, month=kept),
-        Item("Web ACL that limits each address", pictures=PICTURES * WEB_ACL_REQUEST, month=WEB_ACL_MONTH),
+        Item(f"SnapStart, on in prod: a version kept, {STARTS:,} starts", pictures=restored, month=kept),
+        Item(
+            "Web ACL that limits each address, on in prod",
+            pictures=PICTURES * WEB_ACL_REQUEST,
+            month=WEB_ACL_MONTH,
+        ),
+        Item(
+            "Provisioned concurrency, instead of SnapStart: each environment",
+            month=30 * 86400 * gigabytes * PROVISIONED_GB_SECOND,
+        ),
     ]
 
 
@@ -187,8 +209,11 @@ def monitoring_table() -> str:
     pictures, month = sum(item.pictures for item in items), sum(item.month for item in items)
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Metrics are billed for the hours in which they are "
-        "measured, so a stack with little traffic pays a fraction. Not in it: decompression by Firehose (cents a "
-        "million), what Athena scans, messages to more than a thousand subscribers. Alerts takes "
+        f"measured, so a stack with little traffic pays a fraction. After `make baseline`, each further source costs "
+        f"${METRIC_MONTH:.2f} a month, and as much again while it is among the 20 with the most labels. Not in it: "
+        f"labels of 30 days, each of which Drift reads every hour (${1e3 * DRIFT_RUNS * S3_READ:.2f} a month for a "
+        "thousand), the first two yearly rotations of the key ($1.00 a month each), decompression by Firehose (cents "
+        "a million), what Athena scans, messages to more than a thousand subscribers. Alerts takes "
         f"{alerts_ms():.0f} ms, of which {ALERTS_CALLS * TABLE_MS:g} are assumed for DynamoDB's answers; a "
         "stack without alerts does not have this line."
     )
@@ -197,12 +222,12 @@ def monitoring_table() -> str:
 
 
 def options_table() -> str:
-    """Return the Markdown table for the options that are on in prod."""
+    """Return the Markdown table for the options."""
     note = (
         f"Dollars; prices of us-east-1, looked up {PRICES_SEEN}. Lambda keeps a snapshot of every version until "
         "the version is deleted, as a deployment does with the one before, and bills three hours of each at least."
     )
-    return "\n".join([*_lines("Options, on in prod", option_items()), "", note])
+    return "\n".join([*_lines("Options", option_items()), "", note])
 
 
 def _lines(title: str, items: Iterable[Item]) -> list[str]:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from tests.emulator.stack import Stack
 
 _LOG: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
-_TRACE: Final = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 _ARN: Final = f"{REGION}:{ACCOUNT}"
 PIPELINE: Final = "everything-classifier"
 UPDATE_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/maskwatch-execute-dev"
@@ -40,7 +39,6 @@ def _logs(group: str) -> Calls:
     return Calls("Lambda writes the log", stream, _LOG)
 
 
-_TRACING: Final = Calls("Lambda sends traces", "*", _TRACE)
 _MISSING: Final = "S3 answers 404 and not 403 for a missing object"
 
 
@@ -51,7 +49,6 @@ def _missing(bucket: str) -> Calls:
 CALLS: Final = {
     "AlertsRole": (
         _logs("AlertsLogs"),
-        _TRACING,
         _missing("ModelsBucket"),
         Calls(
             "SNS encrypts messages",
@@ -77,9 +74,6 @@ CALLS: Final = {
         ),
     ),
     "BackfillRole": (
-        Calls(
-            "Step Functions sends traces", "*", (*_TRACE, "xray:GetSamplingRules", "xray:GetSamplingTargets")
-        ),
         Calls("the map lists the uploads", "arn:aws:s3:::{UploadsBucket}", ("s3:ListBucket",)),
         Calls("the map reads an inventory", "arn:aws:s3:::{ResultsBucket}/inventory/x", ("s3:GetObject",)),
         Calls("a batch is scored", "{BatchFunctionAliaslive}", ("lambda:InvokeFunction",)),
@@ -102,7 +96,6 @@ CALLS: Final = {
     ),
     "BatchRole": (
         _logs("BatchLogs"),
-        _TRACING,
         Calls(
             "Lambda reads the queue",
             f"arn:aws:sqs:{_ARN}:{{UploadsQueue}}",
@@ -112,7 +105,6 @@ CALLS: Final = {
     ),
     "DriftRole": (
         _logs("DriftLogs"),
-        _TRACING,
         _missing("ModelsBucket"),
         Calls(
             "Lambda stores an event that failed",
@@ -134,7 +126,6 @@ CALLS: Final = {
     ),
     "PortalRole": (
         _logs("PortalLogs"),
-        _TRACING,
         _missing("ResultsBucket"),
         _missing("InsightsBucket"),
         *(
@@ -149,18 +140,16 @@ CALLS: Final = {
     ),
     "PreflightRole": (
         _logs("PreflightLogs"),
-        _TRACING,
         Calls(
             "the deployment is read and its status reported",
             f"arn:aws:codedeploy:{_ARN}:deploymentgroup:ServerlessDeploymentApplication/PredictFunctionDeploymentGroup",
             ("codedeploy:GetDeployment", "codedeploy:PutLifecycleEventHookExecutionStatus"),
         ),
     ),
-    "PredictRole": (_logs("PredictLogs"), _TRACING, _missing("ModelsBucket")),
+    "PredictRole": (_logs("PredictLogs"), _missing("ModelsBucket")),
     "PromoteRole": (
         _logs("PromoteLogs"),
         _missing("ModelsBucket"),
-        _TRACING,
         Calls(
             "Lambda reads the queue",
             f"arn:aws:sqs:{_ARN}:{{PromoteQueue}}",
@@ -197,7 +186,6 @@ CALLS: Final = {
     ),
     "RetrainRole": (
         _logs("RetrainLogs"),
-        _TRACING,
         Calls(
             "the pipeline's executions are listed and started",
             f"arn:aws:sagemaker:{_ARN}:pipeline/{PIPELINE}",

@@ -1,5 +1,6 @@
 """The setup command creates the role, repository and package group for training (moto)."""
 
+import json
 import subprocess
 
 import boto3
@@ -53,6 +54,15 @@ def test_the_repository_and_the_package_group_exist(made):
     assert made.image == repository["repositoryUri"]
     groups = boto3.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
     assert [group["ModelPackageGroupName"] for group in groups] == ["maskwatch-dev"]
+
+
+@pytest.mark.usefixtures("made")
+def test_images_that_lost_their_tag_expire():
+    policy = boto3.client("ecr").get_lifecycle_policy(repositoryName="maskwatch-dev-training")
+    (rule,) = json.loads(policy["lifecyclePolicyText"])["rules"]
+    assert rule["action"] == {"type": "expire"}
+    assert rule["selection"]["tagStatus"] == "untagged"
+    assert (rule["selection"]["countNumber"], rule["selection"]["countUnit"]) == (30, "days")
 
 
 @pytest.mark.usefixtures("made")

@@ -6,10 +6,12 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from functions.drift.feedback_join import MAX_SOURCES
 from infra.ops.cost import (
     ALARM_METRICS,
     ALERTS_MEMORY,
     BACKFILL_BATCH,
+    DRIFT_DAYS,
     DRIFT_MEMORY,
     DRIFT_RUNS,
     OBJECTS_MONTH,
@@ -85,8 +87,9 @@ def test_missing_figures_are_reported(results):
 def test_a_backfill_pays_for_batches_of_fifty():
     bulk = by_backfill(1_000_000, 20, 1024)
 
-    # 20,000 batches of a second each: requests and 0.0625 GB of an express execution; 20,000 GB-seconds of Lambda
-    assert bulk.dispatch == pytest.approx(20_000 * (1e-6 + 0.0625 * 0.00001667))
+    # 20,000 batches of a second each: a transition of the map, and an express execution with 0.0625 GB; 20,000
+    # GB-seconds of Lambda
+    assert bulk.dispatch == pytest.approx(20_000 * (25e-6 + 1e-6 + 0.0625 * 0.00001667))
     assert bulk.functions == pytest.approx(20_000 * 0.2e-6 + 20_000 * 0.0000166667)
     # two reads and a write for each picture, and a listing of each thousand
     assert bulk.storage == pytest.approx(0.8 + 5 + 0.005)
@@ -133,6 +136,7 @@ def test_the_counts_of_metrics_and_alarms_are_the_stack_s():
     assert resources["DriftFunction"]["Properties"]["MemorySize"] == DRIFT_MEMORY
     assert resources["AlertsFunction"]["Properties"]["MemorySize"] == ALERTS_MEMORY
     assert parameters["RecordsDays"]["Default"] == RECORDS_DAYS
+    assert parameters["LookbackDays"]["Default"] + 2 == DRIFT_DAYS
     assert parameters["DriftRate"]["Default"] == "rate(1 hour)"
     assert DRIFT_RUNS == 30 * 24
     assert stream["BufferingHints"]["IntervalInSeconds"] * OBJECTS_MONTH == 30 * 86400
@@ -141,7 +145,7 @@ def test_the_counts_of_metrics_and_alarms_are_the_stack_s():
 def test_monitoring_has_costs_per_picture_and_per_month():
     items = {item.what.split(" ")[0].strip(",:"): item for item in monitoring_items(drift_seconds=10)}
 
-    assert items["Logs"].pictures == pytest.approx(0.8)  # 1.6 GB
+    assert items["Logs"].pictures == pytest.approx(1.125)  # 2.25 GB
     assert items["Firehose"].pictures == pytest.approx(0.145)  # 5 GB
     assert items["S3"].pictures == pytest.approx(0.4 * 0.023 * 400 / 30)
     # A request, 25 GB-milliseconds, a unit written and six read; a minute's look reads two and writes none.
@@ -149,7 +153,10 @@ def test_monitoring_has_costs_per_picture_and_per_month():
         0.2 + 24_857 * 0.0000166667 + 0.625 + 6 * 0.125, abs=1e-4
     )
     assert items["Alerts"].month == pytest.approx(43_200 * (1.45e-6 + 0.024857 * 0.0000166667), rel=1e-4)
-    assert items["Drift"].month == pytest.approx(720 * (0.2e-6 + 10 * 3008 / 1024 * 0.0000166667))
+    # An object every five minutes of nine days is read in each run.
+    assert items["Drift"].month == pytest.approx(
+        720 * (0.2e-6 + 10 * 3008 / 1024 * 0.0000166667 + 9 * 288 * 0.4e-6)
+    )
 
 
 def test_the_table_of_monitoring_adds_up():
@@ -158,12 +165,17 @@ def test_the_table_of_monitoring_adds_up():
     total = [sum(item.pictures for item in items), sum(item.month for item in items)]
 
     assert lines[10] == "| **Total** | **${:,.2f}** | **${:,.2f}** |".format(*total)
+    assert (
+        f"each further source costs $0.30 a month, and as much again while it is among the {MAX_SOURCES} with"
+        in lines[-1]
+    )
 
 
-def test_a_snapshot_has_costs_per_month_and_per_start():
-    snapshot, web_acl = option_items(memory=1024)
+def test_the_options_have_costs_per_month_and_per_start():
+    snapshot, web_acl, provisioned = option_items(memory=1024)
 
     assert snapshot.month == pytest.approx(30 * 86400 * 0.0000015046)
     assert snapshot.pictures == pytest.approx(10_000 * 0.0001397998)
     assert (web_acl.pictures, web_acl.month) == (pytest.approx(0.6), 6.0)
-    assert "| SnapStart: a version kept, 10,000 starts | $2.42 | $6.74 |" in options_table()
+    assert provisioned.month == pytest.approx(30 * 86400 * 0.0000041667)
+    assert "| SnapStart, on in prod: a version kept, 10,000 starts | $2.42 | $6.74 |" in options_table()

@@ -12,7 +12,7 @@ from functions.inference.record import Recorder
 from functions.shared.failures import count_failure
 from functions.shared.problem import TOO_LARGE
 from infra.local.template import parameter_values, resolve, true_conditions, unresolved
-from infra.ops.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST
+from infra.ops.cost import API_REQUEST, LAMBDA_GB_SECOND, LAMBDA_REQUEST, SQS_REQUEST, by_queue
 from tests.records import PREDICTION
 from tests.template import stack_template
 
@@ -210,12 +210,12 @@ def test_expressions_use_metrics_of_their_widget(widgets):
 
 def test_its_prices_and_sizes_are_those_of_the_stack_and_of_make_cost(widgets):
     (cost,) = [w for w in widgets if w["properties"].get("title", "").startswith("Estimated cost")]
-    api, predict, _, in_drift, sqs = written_out(cost)[1]
+    api, predict, _, in_drift, sqs, s3 = written_out(cost)[1]
     drift_memory = TEMPLATE["Resources"]["DriftFunction"]["Properties"]["MemorySize"]
 
-    known = {"FILL": lambda value, _: value, "received": 0, "deleted": 0}
+    known = {"FILL": lambda value, _: value, "received": 0, "deleted": 0, "refused": 0}
     # A million, or a million milliseconds.
-    known |= dict.fromkeys(("pi", "pd", "di", "dd", "calls", "sent"), 1e6)
+    known |= dict.fromkeys(("pi", "pd", "di", "dd", "calls", "sent", "scored"), 1e6)
 
     def dollars(expression):
         return eval(expression, known)  # noqa: S307 -- our own
@@ -225,3 +225,4 @@ def test_its_prices_and_sizes_are_those_of_the_stack_and_of_make_cost(widgets):
     assert dollars(predict) == pytest.approx(1e6 * LAMBDA_REQUEST + 1769 * second)
     assert dollars(in_drift) == pytest.approx(1e6 * LAMBDA_REQUEST + drift_memory * second)
     assert dollars(sqs) == pytest.approx(1e6 * SQS_REQUEST)
+    assert dollars(s3) == pytest.approx(by_queue(1_000_000, 0).storage)

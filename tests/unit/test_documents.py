@@ -6,7 +6,15 @@ import re
 import pytest
 import yaml
 
-from infra.ops.cost import measured
+from infra.ops.cost import (
+    METRIC_MONTH,
+    bulk_table,
+    measured,
+    monitoring_items,
+    monitoring_table,
+    options_table,
+    table,
+)
 from tests.system import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -106,3 +114,21 @@ def test_speed_equals_the_benchmark(document):
 
     assert f" {measured(RESULTS)[0]:.0f} ms " in row(text, "a request with one face, from event to answer")
     assert f" {start:.0f} ms " in row(text, "a fresh process to its first answer")
+
+
+def test_the_tables_of_costs_are_those_of_make_cost():
+    milliseconds, peak = measured(RESULTS)
+    tables = [table(milliseconds, peak), bulk_table(milliseconds), monitoring_table(), options_table()]
+    said = " ".join((ROOT / "docs" / "benchmarks.md").read_text().split())
+
+    assert [each for each in tables if " ".join(each.split()) not in said] == []
+
+
+def test_the_readme_has_the_monthly_cost_of_monitoring_and_of_a_source():
+    month = sum(item.month for item in monitoring_items())
+    said = " ".join((ROOT / "README.md").read_text().split())
+
+    assert (
+        f"up to ${month:.0f} a month with three cameras and ${2 * METRIC_MONTH:.2f} for each further one"
+        in said
+    )

@@ -130,11 +130,8 @@ def statements_with_wildcards(template):
             for statement in policy["PolicyDocument"]["Statement"]:
                 actions = statement["Action"]
                 actions = [actions] if isinstance(actions, str) else actions
-                anywhere = all(action.startswith("xray:") for action in actions) or actions == [
-                    "sagemaker:ListModelPackages"
-                ]
                 if any("*" in action for action in actions) or (
-                    statement["Resource"] == "*" and not anywhere
+                    statement["Resource"] == "*" and actions != ["sagemaker:ListModelPackages"]
                 ):
                     found.append((name, actions))
     return found
@@ -202,7 +199,7 @@ def unneeded_or_missing(template, role, needed):
     granted = {
         (action, named(resource))
         for action, resource in statements(template, role)
-        if not action.startswith("xray:") and action not in {"logs:CreateLogStream", "logs:PutLogEvents"}
+        if action not in {"logs:CreateLogStream", "logs:PutLogEvents"}
     }
     return sorted(granted ^ needed)
 
@@ -682,18 +679,22 @@ def queues_without_alarms(template):
     return sorted(wanted - watched)
 
 
-def untraced_resources(template):
-    functions = properties(template, "AWS::Lambda::Function")
-    machines = properties(template, "AWS::StepFunctions::StateMachine")
-    return [n for n, p in functions.items() if p.get("TracingConfig") != {"Mode": "Active"}] + [
-        n for n, p in machines.items() if p.get("TracingConfiguration") != {"Enabled": True}
+def policies_that_never_scale_in(template):
+    """Name policies whose metric has no data without traffic, so that the capacity of the peak would stay."""
+    return [
+        name
+        for name, policy in properties(template, "AWS::ApplicationAutoScaling::ScalingPolicy").items()
+        if "FILL(utilization, 0)" not in json.dumps(policy)
     ]
 
 
-def stages_with_personal_traces(template):
-    """Name stages whose traces would contain addresses and URLs, and so names of files."""
-    stages = properties(template, "AWS::ApiGateway::Stage")
-    return [name for name, stage in stages.items() if stage.get("TracingEnabled")]
+def traced_resources(template):
+    """Name what sends X-Ray traces or may: they cost more than the pictures, and those of the API name callers."""
+    return [
+        name
+        for name, resource in template["Resources"].items()
+        if re.search("Tracing|xray:", json.dumps(resource.get("Properties", {})))
+    ]
 
 
 def operations(template):
@@ -1055,9 +1056,9 @@ def put(value, *path):
 
 BUCKET = ("Resources", "ModelsBucket")
 PREDICT = ("Resources", "PredictFunction", "Properties")
-MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 1, "PolicyDocument", "Statement", 1)
+MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 1)
 PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE, ALERTS_ROLE, PROMOTE_ROLE, RETRAIN_ROLE = (
-    ("Resources", name, "Properties", "Policies", 1, "PolicyDocument", "Statement")
+    ("Resources", name, "Properties", "Policies", 0, "PolicyDocument", "Statement")
     for name in (
         "PortalRole",
         "BackfillRole",
@@ -1129,7 +1130,7 @@ RULES = [
      put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, *BACKFILL, 1, "Resource")),
     (wrong_backfill_permissions,
      put({"Ref": "PredictFunction.Alias"}, *BACKFILL, 2, "Resource")),
-    (untraced_resources, drop("Resources", "Backfill", "Properties", "TracingConfiguration")),
+    (traced_resources, put({"Enabled": True}, "Resources", "Backfill", "Properties", "TracingConfiguration")),
     (wrong_batch_permissions,
      put("s3:DeleteObject", *BATCH_ROLE, 3, "Action")),
     (wrong_batch_permissions, drop(*BATCH_ROLE, 6)),
@@ -1237,9 +1238,13 @@ RULES = [
     (buckets_without_tls_policy, drop("Resources", "RecordsBucketPolicy")),
     (buckets_deleted_with_the_stack, put("Delete", "Resources", "InsightsBucket", "DeletionPolicy")),
     (routes_without_invoke_permission, drop("Resources", "PortalFunction", "Properties", "Events", "Feedback")),
-    (untraced_resources, drop("Globals", "Function", "Tracing")),
+    (policies_that_never_scale_in,
+     put("utilization", "Resources", "PredictConcurrencyPolicy", "Properties",
+         "TargetTrackingScalingPolicyConfiguration", "CustomizedMetricSpecification", "Metrics", 0, "Expression")),
+    (traced_resources, put("Active", "Globals", "Function", "Tracing")),
+    (traced_resources, put("xray:PutTraceSegments", *MODEL_POLICY, "Action")),
     (server_errors_without_alarm_if_requests_are_rare, drop("Resources", "RepeatedServerErrorsAlarm")),
-    (stages_with_personal_traces, put(True, *API, "TracingEnabled")),  # noqa: FBT003
+    (traced_resources, put(True, *API, "TracingEnabled")),  # noqa: FBT003
     (paid_routes_without_a_key, drop(*BODY, "paths", "/predict", "post", "security")),
     (paid_routes_without_a_key, put({"get": {"x-amazon-apigateway-integration": {}}}, *BODY, "paths", "/new")),
     (open_routes_with_a_key, put([{"apiKey": []}], *BODY, "paths", "/health", "get", "security")),

@@ -1,7 +1,8 @@
 """Set up training on AWS, `make training-setup`: `python -m training.aws.setup --stack maskwatch-dev`.
 
 Creates an ECR repository for the training image, a role for jobs and pipelines, and a group of model packages.
-Existing ones stay, except that the role's policy is updated. Prints the role's ARN and the image's name.
+Existing ones stay, except that the policies of role and repository are updated. Prints the role's ARN and the image's
+name.
 """
 
 from __future__ import annotations
@@ -122,6 +123,18 @@ _VPC_VERBS = (
     "DescribeVpcs",
 )
 
+_REPLACED = {
+    "rulePriority": 1,
+    "description": "images that a push of the same tag replaced",
+    "selection": {
+        "tagStatus": "untagged",
+        "countType": "sinceImagePushed",
+        "countUnit": "days",
+        "countNumber": 30,
+    },
+    "action": {"type": "expire"},
+}
+
 
 def resource_name(stack: str) -> str:
     """Return the name of a stack's ECR repository, and of the role of its jobs."""
@@ -129,7 +142,7 @@ def resource_name(stack: str) -> str:
 
 
 def set_up(stack: str, bucket: str, access: Access, aws: boto3.Session) -> Setup:
-    """Create what is missing, update the policy, and return the role and the image."""
+    """Create what is missing, update the policies, and return the role and the image."""
     account, region = aws.client("sts").get_caller_identity()["Account"], aws.region_name
     ecr, iam = aws.client("ecr"), aws.client("iam")
     name = resource_name(stack)
@@ -139,6 +152,7 @@ def set_up(stack: str, bucket: str, access: Access, aws: boto3.Session) -> Setup
             imageScanningConfiguration={"scanOnPush": True},
             encryptionConfiguration={"encryptionType": "AES256"},
         )
+    ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=json.dumps({"rules": [_REPLACED]}))
     trust = {
         "Version": "2012-10-17",
         "Statement": [
