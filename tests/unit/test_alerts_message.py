@@ -14,7 +14,7 @@ from functions.alerts.precision import Precision, precision_of
 from functions.alerts.rules import parse
 from functions.shared.release_files import BAKED
 from tests.alerts import START
-from tests.schemas import closed
+from tests.schemas import closed, validate
 from tests.system import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "alert-event.schema.json").read_text())
@@ -79,6 +79,10 @@ def test_a_subject_suits_sns(source):
 
 def test_the_link_contains_the_source_and_the_hour():
     assert alert("Tür 3&a").page == "https://p/#compliance?source=T%C3%BCr+3%26a&hour=2026-11-24T09"
+
+
+def test_an_alert_is_as_the_api_documents_it():
+    validate(alert().to_json(), "Alert")
 
 
 def test_an_alert_survives_a_round_trip_through_json():

@@ -86,6 +86,13 @@ def test_each_example_fits_its_schema(document):
     assert checked > 3
 
 
+def test_fields_may_be_added_to_answers_but_not_to_requests(document):
+    schemas = document["components"]["schemas"]
+    assert {
+        name for name, schema in schemas.items() if '"additionalProperties": false' in json.dumps(schema)
+    } == {"PredictRequest", "UploadRequest", "FeedbackRequest"}
+
+
 def test_each_property_has_a_type(document):
     """Generators make an `Object` of one without, which C# cannot compare with `minimum`."""
     for name, schema in document["components"]["schemas"].items():

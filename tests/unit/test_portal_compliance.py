@@ -11,6 +11,7 @@ import pytest
 from functions.portal.compliance import parse
 from functions.shared.problem import InputError
 from tests.make_events import CONTEXT, api_event, sample_event
+from tests.schemas import validate
 
 SHARES = ("share_mask", "share_no_mask", "share_incorrect", "share_uncertain")
 
@@ -51,7 +52,9 @@ def found(ask):
     def get(**query):
         answer = ask(**query)
         assert answer["statusCode"] == 200, answer["body"]
-        return json.loads(answer["body"])
+        result = json.loads(answer["body"])
+        validate(result, "Compliance")
+        return result
 
     return get
 
