@@ -44,6 +44,7 @@ _FORMS: Final = ("json", "csv")
 # Spreadsheets evaluate cells that begin like this. If they separate cells at other characters than commas, a cell may
 # begin in the middle of a value.
 _FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
+_WEIGHT: Final = re.compile(r";\s*q=(0(?:\.\d*)?)\s*(?:;|$)")  # one below 1; without one, it is 1
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
     query = {name: text for name, text in query.items() if text or name == "source"}
     refuse_unknown(query, ("from", "to", "by", "source", "format", "tz"))
     by = _choice(query, "by", tuple(MAX_DAYS))
-    form = _choice(query, "format", _FORMS) if "format" in query or "text/csv" not in accept else "csv"
+    form = _choice({"format": "csv" if _prefers_csv(accept) else "json"} | query, "format", _FORMS)
     source = read_source(query["source"]) or "" if "source" in query else None
     zone = _zone(query.get("tz", "UTC"))
     first, last = parse_range(query, now, zone)
@@ -188,6 +189,16 @@ def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
     if result not in choices:
         raise InputError(INVALID_PARAMETER, f"`{name}` must be {' or '.join(choices)}.")
     return result
+
+
+def _prefers_csv(accept: str) -> bool:
+    """Whether an `Accept` header gives CSV a higher weight than JSON; generated clients list both alike."""
+    weights = {
+        part.partition(";")[0].strip(): float(found[1]) if (found := _WEIGHT.search(part)) else 1.0
+        for part in accept.lower().split(",")
+    }
+    of_json = (weights[name] for name in ("application/json", "application/*", "*/*") if name in weights)
+    return weights.get("text/csv", 0) > next(of_json, 0)
 
 
 def _zone(name: str) -> tzinfo:

@@ -14,6 +14,7 @@ import requests
 from functions.alerts.counts import count_faces
 from functions.alerts.store import Store
 from tests.alerts import line
+from tests.schemas import closed
 from tests.system import ROOT, eventually
 
 SCHEMA = json.loads((ROOT / "docs" / "alert-event.schema.json").read_text())
@@ -117,7 +118,7 @@ def test_a_picture_raises_an_alert_whose_event_fits_its_schema(system, rules, no
 
     (detail,) = eventually(event)
     jsonschema.Draft202012Validator(
-        SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+        closed(SCHEMA), format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     ).validate(detail)
     assert set(detail["precision"]) == {"no_mask", "incorrect"}
 

@@ -12,6 +12,7 @@ from functions.inference import predict
 from functions.shared.contract import LABELS
 from tests.make_events import api_event, form, predict_events, sample_event
 from tests.pictures import draw_face, encode
+from tests.schemas import validate
 
 FACE = encode(draw_face(), quality=80)
 
@@ -78,6 +79,7 @@ def test_every_form_gets_the_same_probabilities() -> None:
 def test_faces_of_a_scene_are_ordered_by_size() -> None:
     status, _, body = call(sample_event("predict-scene"))
     assert status == 200
+    validate(body, "Prediction")
     assert body["classified"] == "face"
     assert body["summary"]["faces"] == len(body["faces"]) == 2  # max_faces is 2, and the scene has four
     widths = [face["box"]["width"] for face in body["faces"]]

@@ -14,6 +14,7 @@ from functions.alerts.precision import Precision, precision_of
 from functions.alerts.rules import parse
 from functions.shared.release_files import BAKED
 from tests.alerts import START
+from tests.schemas import closed, validate
 from tests.system import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "alert-event.schema.json").read_text())
@@ -80,6 +81,10 @@ def test_the_link_contains_the_source_and_the_hour():
     assert alert("Tür 3&a").page == "https://p/#compliance?source=T%C3%BCr+3%26a&hour=2026-11-24T09"
 
 
+def test_an_alert_is_as_the_api_documents_it():
+    validate(alert().to_json(), "Alert")
+
+
 def test_an_alert_survives_a_round_trip_through_json():
     assert from_json(json.loads(json.dumps(alert().to_json()))) == alert()
 
@@ -106,9 +111,19 @@ def test_the_event_fits_its_schema(notified):
     notify_systems(bus, "maskwatch", notified)
 
     detail = json.loads(bus.entries[0]["Detail"])
-    jsonschema.Draft202012Validator(SCHEMA).validate(detail)
+    jsonschema.Draft202012Validator(closed(SCHEMA)).validate(detail)
     assert detail.keys() == SCHEMA["properties"].keys()
     assert bus.message["Message"].endswith("https://p/#compliance?source=gate-3&hour=2026-11-24T09")
+
+
+def test_the_schema_allows_fields_that_are_added_later():
+    bus = Bus()
+    notify_systems(bus, "maskwatch", alert())
+    detail = json.loads(bus.entries[0]["Detail"])
+
+    detail["added"] = detail["labels"]["added"] = detail["precision"]["no_mask"]["added"] = 1
+
+    jsonschema.Draft202012Validator(SCHEMA).validate(detail)
 
 
 def test_an_event_that_is_refused_raises_an_error():

@@ -13,14 +13,15 @@ import pytest
 from functions.drift import html
 from functions.drift.accuracy import LabelledPrediction, figures
 from functions.drift.baseline import build
-from functions.drift.compare import compare
+from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, SILENT, SUSPECTED, compare
 from functions.drift.features import FEATURES
 from functions.drift.feedback_join import Accuracy
 from functions.drift.gather import Counts
 from functions.drift.html import render
-from functions.drift.report import BaselineInfo, Report, SourceReport, verdict_of
+from functions.drift.report import NO_BASELINE, BaselineInfo, Report, SourceReport, verdict_of
 from functions.drift.window import Window
 from tests.drift_samples import days, sample
+from tests.schemas import DOCUMENT, validate
 
 EVIL = "</script><img src=x onerror=alert(1)>&\"'"
 SOURCES = ("gate-1", "", EVIL)
@@ -202,6 +203,26 @@ def test_the_json_has_the_same_findings(changed) -> None:
     }  # fmt: skip
     assert result["window"] == {"from": "2026-11-20T09:00:00Z", "to": "2026-11-21T09:00:00Z"}
     assert (result["accuracy"]["audit"]["n"], result["accuracy"]["min_accuracy"]) == (210, 0.9)
+
+
+@pytest.mark.usefixtures("no_evidently")
+def test_the_json_is_as_the_api_documents_it(changed) -> None:
+    result = json.loads(json.dumps(changed[0].to_json()))
+    validate(result, "Drift")
+    validate(json.loads(json.dumps(reported(usual(), None)[0].to_json())), "Drift")
+    content = DOCUMENT["paths"]["/drift"]["get"]["responses"]["200"]["content"]
+    example = content["application/json"]["example"]
+    assert example.keys() == result.keys()
+    for name in ("window", "counts", "baseline", "accuracy"):
+        assert example[name].keys() == result[name].keys(), name
+    assert example["accuracy"]["chosen"].keys() == result["accuracy"]["chosen"].keys()
+    assert example["findings"][0].keys() == result["findings"][0].keys()
+    assert example["sources"]["gate-3"].keys() == result["sources"][""].keys()
+
+
+def test_the_api_documents_every_status_of_a_source() -> None:
+    text = DOCUMENT["components"]["schemas"]["Drift"]["properties"]["sources"]["description"]
+    assert set(re.findall("`([^`]+)`", text)) == {OK, SUSPECTED, DRIFT, SILENT, NEW, NOT_ENOUGH, NO_BASELINE}
 
 
 def test_the_page_contains_evidently_s_report(changed) -> None:

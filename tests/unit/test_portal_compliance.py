@@ -11,6 +11,7 @@ import pytest
 from functions.portal.compliance import parse
 from functions.shared.problem import InputError
 from tests.make_events import CONTEXT, api_event, sample_event
+from tests.schemas import validate
 
 SHARES = ("share_mask", "share_no_mask", "share_incorrect", "share_uncertain")
 
@@ -51,7 +52,9 @@ def found(ask):
     def get(**query):
         answer = ask(**query)
         assert answer["statusCode"] == 200, answer["body"]
-        return json.loads(answer["body"])
+        result = json.loads(answer["body"])
+        validate(result, "Compliance")
+        return result
 
     return get
 
@@ -416,6 +419,16 @@ def test_a_timeout_is_not_a_client_error(portal, ask, write, monkeypatch):
         ({"format": "csv"}, "*/*", "text/csv; charset=utf-8"),
         ({}, "text/csv", "text/csv; charset=utf-8"),
         ({}, "text/html, text/csv;q=0.9", "text/csv; charset=utf-8"),
+        ({}, "Text/CSV, application/json;q=0.9, */*; q=0.1", "text/csv; charset=utf-8"),
+        ({}, "text/csv, application/json;q=0", "text/csv; charset=utf-8"),
+        ({}, "text/csv, application/json;q=0, */*", "text/csv; charset=utf-8"),
+        ({}, "application/json, application/problem+json, text/csv", "application/json"),
+        ({}, "text/csv, application/json", "application/json"),
+        ({}, "text/csv;q=0.5, application/*;q=0.8", "application/json"),
+        ({}, "text/csv;q=0.5;x=1, */*", "application/json"),
+        ({}, "text/csv;q=0", "application/json"),
+        ({}, "text/csv;q=0.0, text/html", "application/json"),
+        ({}, "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "application/json"),
         ({"format": "json"}, "text/csv", "application/json"),
     ],
 )

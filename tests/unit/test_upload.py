@@ -20,6 +20,7 @@ from functions.inference.upload import Upload
 from functions.shared.contract import INTERNAL_RESULTS, MAX_UPLOAD_BYTES
 from tests.pictures import draw_face, encode
 from tests.records import PREDICTION
+from tests.schemas import validate
 
 FACE = encode(draw_face())
 OTHER_FACE = encode(draw_face(200, 240))
@@ -40,7 +41,9 @@ class Buckets:
         return Upload("uploads", key, put["VersionId"], put["ETag"].strip('"'))
 
     def result(self, key):
-        return json.loads(self.s3.get_object(Bucket="results", Key=f"{key}.json")["Body"].read())
+        result = json.loads(self.s3.get_object(Bucket="results", Key=f"{key}.json")["Body"].read())
+        validate(result, "Result")
+        return result
 
     def written(self):
         """Return how often each result was written."""
