@@ -46,13 +46,14 @@ function accuracy({ audit, chosen, min_accuracy: minAccuracy } = {}) {
 
 const CHALLENGES = {
   "too few labels": ["uncertain", "Two models are compared"],
+  "different sources": ["uncertain", "Two models answer different sources"],
   better: ["mask", "The challenging model is better"],
   worse: ["no_mask", "The challenging model is worse"],
   alike: ["mask", "Both models do equally well"],
 };
 
 /** The serving release and its challenger, side by side. */
-function challenge({ shadow, live: serving, challenger, agreement, verdict }) {
+function challenge({ shadow, live: serving, challenger, agreement, needed, verdict }) {
   const [label, title] = CHALLENGES[verdict] ?? ["uncertain", verdict];
   const rows = [["Serving", serving], ["Challenger", challenger]].map(([name, side]) => make("tr", {},
     make("th", { scope: "row" }, `${name}, ${side.model_version}`),
@@ -63,10 +64,9 @@ function challenge({ shadow, live: serving, challenger, agreement, verdict }) {
       side.accuracy ? `${percent(side.accuracy.value, 1)} of ${side.judged}` : "not known",
     ].map((text) => make("td", {}, text))));
   const head = ["Model", "Pictures", ...LABELS.map((one) => WORDS[one]), "Median time", "Right"];
-  const needed = shadow ? `${challenger.needed}`
-    : `${challenger.needed} of the challenger's pictures and ${serving.needed} of the serving model's`;
   return panel(label, title,
-    make("p", {}, shadow ? "The challenger scores every picture and answers none." : "The challenger answers sources of its own."),
+    make("p", {}, shadow ? "The challenger scores every picture and answers none."
+      : "The challenger answers sources of its own, which may differ more than the models do. Only shadow mode shows which is better."),
     make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Both models" },
       make("table", {}, make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
         make("tbody", {}, ...rows))),
