@@ -558,7 +558,7 @@ def challenged(s3):
     """Publish two releases; return the settings of the serving one and its challenger."""
     s3.create_bucket(Bucket="models")
     for version, confusion in CONFUSIONS.items():
-        manifest = json.dumps({"version": version, "metrics": {"confusion": confusion}})
+        manifest = json.dumps({"version": version, "metrics": {"served": {"confusion": confusion}}})
         s3.put_object(Bucket="models", Key=f"models/{version}/manifest.json", Body=manifest)
     uris = {
         name: f"s3://models/models/{version}/#ab"
