@@ -27,15 +27,22 @@ function drift({ verdict, findings = [], window: { from, to }, counts }) {
     dim(`${formatMinute(from)} to ${formatMinute(to)} UTC · ${plural(counts.records, "record")}`));
 }
 
+const MIN_AUDITED = 30; // labels of the audit sample, to conclude anything
+
 function accuracy({ audit, chosen, min_accuracy: minAccuracy } = {}) {
-  if (audit?.n) {
+  if (audit?.n >= MIN_AUDITED) {
     const { value, low, high } = audit.accuracy;
-    return panel(high < minAccuracy ? "no_mask" : "mask", `${percent(value, 1)} of all answers were right`,
-      make("p", {}, `${percent(low, 1)} to ${percent(high, 1)}, from the audit sample: ${labelledOf(audit)}, drawn at random.`),
+    const [lowest, highest] = audit.bounds;
+    const all = audit.n === audit.of;
+    return panel(high < minAccuracy ? "no_mask" : lowest >= minAccuracy ? "mask" : "uncertain",
+      `${percent(value, 1)} of ${all ? "all answers" : "the labelled audit pictures"} were right`,
+      make("p", {}, `${percent(low, 1)} to ${percent(high, 1)}, from the audit sample: ${labelledOf(audit)}.`
+        + (all ? "" : ` Whatever the others show, ${percent(lowest, 1)} to ${percent(highest, 1)} of the sample are right.`)),
       dim(f1(audit)));
   }
-  if (!chosen?.n) {
-    return panel("uncertain", "Accuracy is not known yet", dim("Send the actual labels of some pictures in the picture view."));
+  if (!(chosen?.n > audit?.n)) {
+    return panel("uncertain", "Accuracy is not known yet", dim(
+      `Label the audit sample in the picture view: ${audit?.n ?? 0} of at least ${MIN_AUDITED} labels are there.`));
   }
   const [low, high] = chosen.bounds;
   return panel("uncertain", `${percent(chosen.accuracy.value, 1)} of the labelled answers were right`,
