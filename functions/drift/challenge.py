@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, replace
-from math import ceil, sqrt
+from math import ceil, comb, log, pi, sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 MIN_DIFFERENCE: Final = 0.02  # of two accuracies, to be detected
 SIGNIFICANCE: Final = 0.05  # two-sided
 POWER: Final = 0.8  # the probability of detecting `MIN_DIFFERENCE`
-_ASSUMED_ACCURACY: Final = 0.9  # while there are fewer than `_MIN_LABELS` labels
-_MIN_LABELS: Final = 30
+_ASSUMED_DISCORDANT: Final = 0.2  # while there are fewer than `_MIN_MINUTES`
+_MIN_MINUTES: Final = 30
 _MAX_MS: Final = 900_000  # Lambda's timeout; a longer time is damaged
 
 TOO_FEW: Final = "too few labels"
 BETTER: Final = "better"
 WORSE: Final = "worse"
 ALIKE: Final = "alike"
+DIFFERENT_SOURCES: Final = "different sources"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,6 @@ class Side:
         p95_ms: The 95th percentile of this time.
         judged: How many labels of the audit sample are about its pictures.
         accuracy: Its accuracy on these; None if there are none.
-        needed: How many more labels are needed for a verdict.
     """
 
     model_version: str
@@ -54,7 +55,6 @@ class Side:
     p95_ms: float | None
     judged: int
     accuracy: Share | None
-    needed: int
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,11 @@ class Challenge:
         agreement: The share of pictures to which both gave the same label; its interval counts the frames of a source
             and minute as one. None if no picture was scored by both.
         disagreements: The serving release's label, the challenger's label, and how often this pair occurred.
-        p: p-value of the hypothesis that both are equally accurate; None if there is nothing to test.
-        verdict: `too few labels` until there are enough to detect `MIN_DIFFERENCE`, because repeated tests would find
-            differences by chance; then whether the challenger is `better`, `worse` or `alike`.
+        p: In shadow mode, the p-value of the hypothesis that both are equally accurate; see `sequential_p`.
+        needed: In shadow mode, how many more labels of the audit sample the verdict `alike` needs.
+        verdict: In shadow mode, `better` or `worse` (the challenger) if `p` is below `SIGNIFICANCE`; otherwise
+            `too few labels`, until there are enough to detect `MIN_DIFFERENCE`, and then `alike`. `different sources`
+            if each release answers sources of its own, which may differ more than the releases do.
     """
 
     shadow: bool
@@ -80,6 +82,7 @@ class Challenge:
     agreement: Share | None
     disagreements: Sequence[tuple[str, str, int]]
     p: float | None
+    needed: int | None
     verdict: str
 
 
@@ -130,111 +133,80 @@ class Tally:
         serving = [one for one in audited if one.model_version == self.serving]
         _, shadow = self._newest
         if shadow:
-            challenger = [replace(one, predicted=one.shadow) for one in serving if one.shadow]
             serving = [one for one in serving if one.shadow]
-            needed, p = _paired(serving)
+            challenger = [replace(one, predicted=one.shadow) for one in serving if one.shadow]
+            p, needed, verdict = _compare(serving)
         else:
             challenger = [one for one in audited if one.model_version == self.challenger]
-            needed, p = _unpaired(serving, challenger)
-        sides = [
-            self._side(self.serving, serving, needed[0]),
-            self._side(self.challenger, challenger, needed[1]),
-        ]
+            p, needed, verdict = None, None, DIFFERENT_SOURCES
         agreeing, both = sum(n for (a, b), n in self._pairs.items() if a == b), self._pairs.total()
         return Challenge(
             shadow=shadow,
-            live=sides[0],
-            challenger=sides[1],
+            live=self._side(self.serving, serving),
+            challenger=self._side(self.challenger, challenger),
             agreement=share(agreeing, both, both / max(self._minutes, 1)),
             disagreements=[(a, b, n) for (a, b), n in self._pairs.most_common() if a != b],
             p=p,
-            verdict=_verdict(sides[0], sides[1], p),
+            needed=needed,
+            verdict=verdict,
         )
 
-    def _side(self, version: str, labelled: Sequence[LabelledPrediction], needed: int) -> Side:
+    def _side(self, version: str, labelled: Sequence[LabelledPrediction]) -> Side:
         times = np.frombuffer(self._times[version], np.float32)
         median, p95 = np.quantile(times, (0.5, 0.95)).round(2).tolist() if len(times) else (None, None)
         right = sum(one.predicted == one.actual for one in labelled)
         accuracy = share(right, len(labelled), design_effect(labelled))
         labels = self._labels[version]
-        return Side(version, labels.total(), dict(labels), median, p95, len(labelled), accuracy, needed)
+        return Side(version, labels.total(), dict(labels), median, p95, len(labelled), accuracy)
 
 
-def _verdict(serving: Side, challenger: Side, p: float | None) -> str:
-    if serving.needed or challenger.needed or p is None or not serving.accuracy or not challenger.accuracy:
-        return TOO_FEW
-    if p >= SIGNIFICANCE:
-        return ALIKE
-    return BETTER if challenger.accuracy.value > serving.accuracy.value else WORSE
+def _compare(pairs: Sequence[LabelledPrediction]) -> tuple[float, int, str]:
+    """Return the p-value, how many more labels are needed, and the verdict on the same pictures.
+
+    The frames of a source and minute show the same people, so they count once: for the release that has more of them
+    right.
+    """
+    balance = Counter[tuple[str, int]]()
+    for one in pairs:
+        balance[one.source, one.minute] += (one.shadow == one.actual) - (one.predicted == one.actual)
+    minutes = len(balance)
+    won = sum(points > 0 for points in balance.values())
+    lost = sum(points < 0 for points in balance.values())
+    p = sequential_p(lost, won)
+    if p < SIGNIFICANCE:
+        return p, 0, BETTER if won > lost else WORSE
+    discordant = (lost + won) / minutes if minutes >= _MIN_MINUTES else _ASSUMED_DISCORDANT
+    missing = max(pairs_needed(discordant) - minutes, 0)
+    needed = ceil(missing * len(pairs) / minutes) if minutes else missing
+    return p, needed, TOO_FEW if needed else ALIKE
 
 
-def _unpaired(
-    serving: Sequence[LabelledPrediction], challenger: Sequence[LabelledPrediction]
-) -> tuple[tuple[int, int], float | None]:
-    """Return how many more labels each release needs, and the p-value of equal accuracy on different sources."""
-    right = [sum(one.predicted == one.actual for one in sample) for sample in (serving, challenger)]
-    effects = [design_effect(sample) for sample in (serving, challenger)]
-    n = [len(sample) / effect for sample, effect in zip((serving, challenger), effects, strict=True)]
-    accuracy = right[0] / len(serving) if len(serving) >= _MIN_LABELS else _ASSUMED_ACCURACY
-    enough = labels_needed(accuracy)
-    needed = [ceil(max(enough - have, 0) * effect) for have, effect in zip(n, effects, strict=True)]
-    if not serving or not challenger:
-        return (needed[0], needed[1]), None
-    p = two_proportions(right[0] / len(serving), n[0], right[1] / len(challenger), n[1])
-    return (needed[0], needed[1]), p
+def sequential_p(lost: int, won: int) -> float:
+    """Return the p-value of equal chances to win and to lose, which repeated looks at growing counts do not inflate.
 
-
-def _paired(pairs: Sequence[LabelledPrediction]) -> tuple[tuple[int, int], float | None]:
-    """Return how many more labels are needed, and the p-value of equal accuracy on the same pictures."""
-    lost = sum(one.predicted == one.actual != one.shadow for one in pairs)
-    won = sum(one.shadow == one.actual != one.predicted for one in pairs)
-    discordant = (lost + won) / len(pairs) if len(pairs) >= _MIN_LABELS else 2 * (1 - _ASSUMED_ACCURACY)
-    effect = design_effect(pairs)
-    needed = ceil(max(pairs_needed(discordant) - len(pairs) / effect, 0) * effect)
-    return (needed, needed), mcnemar(lost, won) if pairs else None
-
-
-def two_proportions(p1: float, n1: float, p2: float, n2: float) -> float:
-    """Return the two-sided p-value of equal shares by the pooled z test (Fleiss, Levin and Paik 2003, ch. 3)."""
-    from scipy.stats import norm  # noqa: PLC0415 -- takes a second to import, and few stacks have a challenger
-
-    pooled = (p1 * n1 + p2 * n2) / (n1 + n2)
-    spread = sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
-    return 1.0 if spread == 0 else float(2 * norm.sf(abs(p1 - p2) / spread))
-
-
-def labels_needed(p: float, difference: float = MIN_DIFFERENCE) -> int:
-    """Return the labels per release that detect `p` against `p - difference` (Fleiss, Levin and Paik 2003, ch. 4)."""
-    other = max(p - difference, 0.0)
-    mean = (p + other) / 2
-    alpha, beta = _quantiles()
-    spread = alpha * sqrt(2 * mean * (1 - mean)) + beta * sqrt(p * (1 - p) + other * (1 - other))
-    return ceil((spread / (p - other)) ** 2) if p > other else 0
-
-
-def mcnemar(lost: int, won: int) -> float:
-    """Return the two-sided p-value of as many pictures lost as won by the exact test (McNemar 1947)."""
-    from scipy.stats import binomtest  # noqa: PLC0415 -- see above
-
-    return float(binomtest(won, lost + won, 0.5).pvalue) if lost + won else 1.0
+    It is the inverse of the likelihood ratio of any chance to win, uniformly distributed, to 1/2. With equal chances,
+    it ever falls below a level with at most that probability (Robbins 1970; Johari et al. 2022).
+    """
+    count = lost + won
+    return min((count + 1) * comb(count, won) / (1 << count), 1.0)
 
 
 def pairs_needed(discordant: float, difference: float = MIN_DIFFERENCE) -> int:
-    """Return the number of pictures, labelled and scored by both, that detects a difference (Connor 1987, eq. 3).
+    """Return the number of independent pairs that detects a difference (Connor 1987, eq. 3).
+
+    The normal quantile of the level is replaced by that at which `sequential_p` reaches it, by Stirling's formula. It
+    depends on the number of pairs, but so little that few steps find both.
 
     Args:
-        discordant: The share of pictures that exactly one release has right.
+        discordant: The share of pairs that exactly one release has right.
         difference: The difference of the two accuracies; at most `discordant`.
     """
     discordant = max(discordant, difference)
-    alpha, beta = _quantiles()
-    return ceil((alpha * sqrt(discordant) + beta * sqrt(discordant - difference**2)) ** 2 / difference**2)
-
-
-def _quantiles() -> tuple[float, float]:
-    from scipy.stats import norm  # noqa: PLC0415 -- see above
-
-    return float(norm.isf(SIGNIFICANCE / 2)), float(norm.isf(1 - POWER))
+    beta, count = NormalDist().inv_cdf(POWER), 1 / discordant
+    for _ in range(10):
+        alpha = sqrt(log(2 * count * discordant / (pi * SIGNIFICANCE**2)))
+        count = (alpha * sqrt(discordant) + beta * sqrt(discordant - difference**2)) ** 2 / difference**2
+    return ceil(count)
 
 
 def describe(challenge: Mapping[str, Any]) -> str:
@@ -251,11 +223,13 @@ def describe(challenge: Mapping[str, Any]) -> str:
         ]
         text += (
             f" On the audit sample, the accuracy of the challenger is {right[0]}, that of the serving release "
-            f"{right[1]}, p = {challenge['p']:.2g}."
+            f"{right[1]}."
         )
+    if challenge["verdict"] == DIFFERENT_SOURCES:
+        return f"{text} Their sources may differ more than the releases do: only shadow mode gives a verdict."
     if challenge["verdict"] != TOO_FEW:
-        return f"{text} The challenger is {challenge['verdict']}."
-    needed = f"{challenger['needed']:,} more labels of the audit sample are needed"
-    if not challenge["shadow"]:
-        needed += f" about the challenger's pictures and {serving['needed']:,} about the serving release's"
-    return f"{text} To detect a difference of {MIN_DIFFERENCE:.0%}, {needed}."
+        return f"{text} The challenger is {challenge['verdict']}, p = {challenge['p']:.2g}."
+    return (
+        f"{text} To detect a difference of {MIN_DIFFERENCE:.0%}, {challenge['needed']:,} more labels of the audit "
+        "sample are needed."
+    )

@@ -142,13 +142,15 @@ class Compliance:
 
 
 def confusion_of(manifest: Mapping[str, Any]) -> list[list[int]] | None:
-    """Return the confusion matrix on test pictures in a manifest; rows are actual labels, columns predicted ones.
+    """Return the confusion matrix of the served path in a manifest; rows are actual labels, columns predicted ones.
 
-    None if the manifest has none of that shape; shares are then not corrected, which the answer of `GET /compliance`
-    shows.
+    That of the detector's scenes is closer to a camera's pictures, but has few masks that are worn wrongly, and a
+    release that keeps its detector has none. None if the manifest has no matrix of that shape; shares are then not
+    corrected, which the answer of `GET /compliance` shows.
     """
     metrics = manifest.get("metrics")
-    confusion = metrics.get("confusion") if isinstance(metrics, dict) else None
+    served = metrics.get("served") if isinstance(metrics, dict) else None
+    confusion = served.get("confusion") if isinstance(served, dict) else None
     if not isinstance(confusion, list) or len(confusion) != len(LABELS):
         return None
     is_matrix = all(isinstance(row, list) and len(row) == len(LABELS) for row in confusion)

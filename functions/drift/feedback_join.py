@@ -122,6 +122,7 @@ class FeedbackJoin:
         names = sorted(self._known, key=lambda name: _hash(salt, name))
         keys = [key for name in names[:MAX_LABELS] for _, key in self._keys[name]]
         labels: dict[str, Label] = {}
+        audited = set[str]()  # a later label, such as a report of a mistake, does not undo the random choice
         corrupt = 0
         for _, body in fetch(self._s3, self._bucket, keys, _CONCURRENCY):
             if time_left() <= 0:
@@ -129,6 +130,8 @@ class FeedbackJoin:
             label = None if body is None else read_label(body)
             corrupt += body is not None and label is None
             if label and label.prediction_id in self._known:
+                if label.audit and in_audit_sample(label.prediction_id):
+                    audited.add(label.prediction_id)
                 kept = labels.setdefault(label.prediction_id, label)
                 if label.time > kept.time:
                     labels[label.prediction_id] = label
@@ -137,9 +140,8 @@ class FeedbackJoin:
             if label := labels.get(name):
                 of_key[label.api_key] += 1
                 if of_key[label.api_key] <= MAX_LABELS_OF_KEY or not label.api_key:
-                    audit = label.audit and in_audit_sample(name)
                     known, shadow = self._known[name], self._shadows.get(name)
-                    used.append(replace(known, actual=label.actual, audit=audit, shadow=shadow))
+                    used.append(replace(known, actual=label.actual, audit=name in audited, shadow=shadow))
         return self._figures(used, corrupt, unread=len(names) - len(used) - corrupt)
 
     def _figures(self, labelled: Sequence[LabelledPrediction], corrupt: int, unread: int) -> Accuracy:

@@ -44,13 +44,14 @@ def lines(namespace: str, service: str, report: Report, new_findings: int, secon
     end, counts, accuracy, comparison = report.window.end, report.counts, report.accuracy, report.comparison
     effects = comparison.effects if comparison else {}
     serving = serving_audit(accuracy, report.serving_version)
+    lost = counts.damaged * max(counts.valid / max(counts.objects, 1), 1)  # as many as other objects have
     overall: dict[str, float] = {
         **({"DriftVerdict": _VERDICTS[report.verdict]} if report.verdict in _VERDICTS else {}),
         **({"OtherVersion": int(report.verdict == OTHER_VERSION)} if counts.records else {}),
         "NewFindings": new_findings,
         **{name: effects[kind] for kind, name in _EFFECTS.items() if kind in effects},
         "Records": counts.valid,
-        "CorruptRecords": counts.corrupt + counts.damaged,
+        "CorruptRecords": counts.corrupt + round(lost),
         **(_accuracy(serving) if serving else {}),
         "UnreadLabels": accuracy.unread,
         "UnknownLabels": accuracy.unknown,

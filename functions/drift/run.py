@@ -131,7 +131,7 @@ def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, s
 
 
 def _manifest(s3: Any, uri: str) -> dict[str, Any]:
-    """Return a release's version, and its confusion matrix on test pictures; empty if its manifest cannot be read."""
+    """Return a release's version and its confusion matrix on the served path; empty if the manifest is unreadable."""
     try:
         manifest = json.loads(read_file(s3, file_of_release(uri, MANIFEST)) or b"")
         return {"version": str(manifest["version"]), "confusion": compliance.confusion_of(manifest)}

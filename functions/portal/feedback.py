@@ -60,7 +60,9 @@ def parse(body: bytes) -> Feedback:
 
 
 def keep(feedback: Feedback, bucket: str, api_key_id: str) -> None:
-    """Store feedback where Drift reads it; it replaces feedback of the same day on the same prediction.
+    """Store feedback where Drift reads it; it replaces feedback of the same day and kind on the same prediction.
+
+    The audit sample has a folder of its own, so that later feedback does not remove a prediction from it.
 
     Args:
         feedback: The actual label.
@@ -68,6 +70,8 @@ def keep(feedback: Feedback, bucket: str, api_key_id: str) -> None:
         api_key_id: The id of the sender's API key, never the key itself; empty if the API requires none. Drift takes
             only a limited number of labels from one key.
     """
-    key = f"{FEEDBACK}{day_prefix(date.fromisoformat(feedback.time[:10]))}{feedback.prediction_id}.json"
+    folder = f"{FEEDBACK}{day_prefix(date.fromisoformat(feedback.time[:10]))}{'audit/' * feedback.audit}"
     body = json.dumps(asdict(feedback) | {"api_key_id": api_key_id}).encode()
-    store.s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+    store.s3().put_object(
+        Bucket=bucket, Key=f"{folder}{feedback.prediction_id}.json", Body=body, ContentType="application/json"
+    )

@@ -25,23 +25,29 @@ REPORT = {
         {"source": None, "words": "all are", "confirmed": False},
     ],
     "counts": {"records": 5120},
-    "accuracy": {"audit": NOTHING | {"n": 412, "of": 430} | JUDGED, "chosen": NOTHING, "min_accuracy": 0.9},
+    "accuracy": {
+        "audit": NOTHING | {"n": 412, "of": 430, "bounds": [0.921, 0.963]} | JUDGED,
+        "chosen": NOTHING,
+        "min_accuracy": 0.9,
+    },
 }
 SIDE = {"model_version": "2.1.0", "pictures": 200, "labels": {"mask": 150, "no_mask": 40, "incorrect": 10}}
-SIDE |= {
-    "median_ms": 14.1,
-    "judged": 50,
-    "accuracy": {"value": 0.94, "low": 0.84, "high": 0.98},
-    "needed": 31,
-}
+SIDE |= {"median_ms": 14.1, "judged": 50, "accuracy": {"value": 0.94, "low": 0.84, "high": 0.98}}
 SHADOW = {
     "shadow": True,
     "live": SIDE,
     "challenger": SIDE
     | {"model_version": "2.2.0", "pictures": 0, "labels": {}, "median_ms": None, "accuracy": None},
     "agreement": {"value": 0.981, "low": 0.95, "high": 0.99},
+    "needed": 31,
     "verdict": "too few labels",
 }
+
+
+def audited(**audit):
+    return REPORT | {"accuracy": REPORT["accuracy"] | {"audit": REPORT["accuracy"]["audit"] | audit}}
+
+
 CHOSEN = {"audit": NOTHING, "chosen": NOTHING | JUDGED | {"n": 412, "of": 5120, "bounds": [0.077, 0.997]}}
 
 
@@ -214,8 +220,19 @@ def test_a_source_may_have_the_name_of_the_option_for_all(view, stack):
         ),
         (
             REPORT,
-            ["✓96.2% of all answers were right", "412 of 430 labelled, drawn at random", "F1: mask 97%"],
+            [
+                "✓96.2% of the labelled audit pictures were right",
+                "93.9% to 97.7%, from the audit sample: 412 of 430 labelled.",
+                "Whatever the others show, 92.1% to 96.3% of the sample are right.",
+                "F1: mask 97%",
+            ],
         ),
+        (
+            audited(n=430, bounds=[0.962, 0.962]),
+            ["✓96.2% of all answers were right", "from the audit sample: 430 of 430 labelled."],
+        ),
+        (audited(of=4000, bounds=[0.099, 0.996]), ["?96.2% of the labelled audit pictures", "9.9% to 99.6%"]),
+        (audited(n=29), ["Accuracy is not known yet", "29 of at least 30 labels are there"]),
         (
             REPORT | {"accuracy": CHOSEN},
             [
@@ -246,8 +263,9 @@ def test_a_source_may_have_the_name_of_the_option_for_all(view, stack):
             ],
         ),
         (
-            REPORT | {"challenge": SHADOW | {"shadow": False, "agreement": None}},
-            ["answers sources of its own", "31 of the challenger's pictures and 31 of the serving model's"],
+            REPORT
+            | {"challenge": SHADOW | {"shadow": False, "agreement": None, "verdict": "different sources"}},
+            ["Two models answer different sources", "Only shadow mode shows which is better."],
         ),
         (REPORT | {"challenge": SHADOW | {"verdict": "better"}}, ["✓The challenging model is better"]),
         (REPORT | {"challenge": SHADOW | {"verdict": "worse"}}, ["✕The challenging model is worse"]),

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 
+from functions.drift.notes import MIN_AUDITED
 from functions.inference.decode import MAX_PIXELS, MIN_SIDE
 from functions.inference.formats.sniff import accepted_format
 from functions.shared import contract
@@ -51,6 +52,7 @@ def test_the_page_knows_the_limit_types_and_labels():
     for file, name in (("dom.js", "WORDS"), ("dom.js", "SIGNS"), ("chart.js", "STACK")):
         assert set(constant(file, name)) == set(contract.ANSWER_LABELS)
     assert set(contract.LABELS) < set(constant("csv.js", "COLUMNS"))
+    assert constant("trust.js", "MIN_AUDITED") == MIN_AUDITED
     assert f"at least {MIN_SIDE} pixels a side" in (PAGE / "api.js").read_text()
 
 

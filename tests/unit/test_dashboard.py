@@ -154,7 +154,7 @@ def test_alarms_watch_existing_metrics(measured):
 @pytest.mark.parametrize(
     "what",
     [
-        *("Pictures", "LabelMask", "5XXError", "Latency", "ColdStart", "ApproximateNumberOfMessagesVisible"),
+        *("Pictures", "5XXError", "Latency", "ColdStart", "ApproximateNumberOfMessagesVisible"),
         *(
             "InputDrift",
             "Accuracy",
@@ -168,6 +168,12 @@ def test_alarms_watch_existing_metrics(measured):
 )
 def test_it_shows_the_main_metrics(widgets, what):
     assert what in {metric[1] for metric in shown(widgets)}
+
+
+def test_labels_of_faces_are_not_those_of_pictures_without_faces(widgets):
+    (labels,) = [w for w in widgets if w["properties"].get("title") == "Labels of faces"]
+    names = {name for _, name, *_ in shown([labels])}
+    assert names == {"FacesMask", "FacesNoMask", "FacesIncorrect", "FacesUncertain"}
 
 
 def test_latency_is_shown_by_percentiles(widgets):

@@ -25,7 +25,8 @@ CHOSEN = "ffffffff-0000-4000-8000-{:012x}"
 def say(insights):
     def put(name, label, day=TODAY, time="2026-11-21T10:00:00.000+00:00", **more):
         body = {"prediction_id": name, "label": label, "time": time} | more
-        insights.put_object(Key=f"feedback/dt={day}/{name}.json", Body=json.dumps(body).encode())
+        folder = "audit/" if more.get("audit") else ""  # as Portal does
+        insights.put_object(Key=f"feedback/dt={day}/{folder}{name}.json", Body=json.dumps(body).encode())
 
     return put
 
@@ -152,6 +153,18 @@ def test_the_audit_sample_is_reported_for_each_release(say, joined):
         "1": (1, 2),
         "1.0.0": (0, 1),
     }
+
+
+@pytest.mark.parametrize("day", [TODAY, YESTERDAY])
+def test_a_prediction_stays_in_the_audit_sample_when_it_is_labelled_again(say, joined, day):
+    """Otherwise reports of mistakes would remove just the wrong ones."""
+    names = [AUDITED.format(number) for number in range(10)]
+    for name in names:
+        say(name, "mask", day, "2026-11-20T09:00:00+00:00", audit=True)
+    for name in names[:3]:
+        say(name, "no_mask")
+    found = joined(*((name, {"label": "mask"}) for name in names))
+    assert (found.audit.n, found.audit.accuracy.value) == (10, 0.7)
 
 
 def test_the_audit_sample_has_its_share_of_all_ids():

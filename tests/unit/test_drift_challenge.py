@@ -5,20 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, chi2_contingency
+from scipy.integrate import quad
 
 from functions.drift.accuracy import LabelledPrediction
 from functions.drift.challenge import (
     ALIKE,
     BETTER,
+    DIFFERENT_SOURCES,
     TOO_FEW,
     WORSE,
     Tally,
     describe,
-    labels_needed,
-    mcnemar,
     pairs_needed,
-    two_proportions,
+    sequential_p,
 )
 from functions.drift.feedback_join import FeedbackJoin
 from functions.shared.record import parse_record
@@ -101,7 +100,7 @@ def test_in_shadow_mode_both_are_compared_on_the_same_pictures(rng):
     assert found.agreement.value == 0.75
     assert found.disagreements == [("mask", "no_mask", 10)]
     assert found.live.median_ms == found.challenger.median_ms == pytest.approx(9.5, abs=0.01)
-    assert (found.verdict, found.p) == (TOO_FEW, None)
+    assert (found.verdict, found.p, found.needed) == (TOO_FEW, 1, pairs_needed(0.2))
 
 
 def test_frames_of_one_minute_give_a_wider_interval_than_as_many_minutes(rng):
@@ -133,17 +132,12 @@ def test_without_a_challenger_there_is_no_comparison():
     assert Tally("1", "1").result([]) is None
 
 
-@pytest.mark.parametrize(
-    ("right", "count", "verdict"),
-    [(5600, 6000, BETTER), (5200, 6000, WORSE), (5402, 6000, ALIKE), (97, 100, TOO_FEW)],
-)
-def test_there_is_a_verdict_once_there_are_enough_labels(right, count, verdict):
-    needed = labels_needed(0.9)
-    found = Tally("1", "2").result([*predictions(5400, 6000, "1"), *predictions(right, count, "2")])
+def test_on_different_sources_there_is_no_verdict():
+    found = Tally("1", "2").result([*predictions(5400, 6000, "1"), *predictions(5990, 6000, "2")])
 
-    assert found.verdict == verdict
-    assert found.challenger.needed == max(needed - count, 0)
-    assert found.live.needed == max(needed - 6000, 0)
+    assert (found.verdict, found.p, found.needed) == (DIFFERENT_SOURCES, None, None)
+    assert [side.accuracy.value for side in (found.live, found.challenger)] == [0.9, 5990 / 6000]
+    assert describe(json.loads(json.dumps(found, default=vars))).endswith("only shadow mode gives a verdict.")
 
 
 def test_in_shadow_mode_the_interval_of_each_release_is_that_of_its_own_mistakes(rng):
@@ -169,19 +163,60 @@ def test_in_shadow_mode_the_interval_of_each_release_is_that_of_its_own_mistakes
     assert widths[1] > 1.5 * widths[0]
 
 
-@pytest.mark.parametrize(("won", "verdict"), [(400, BETTER), (100, ALIKE), (0, WORSE)])
-def test_in_shadow_mode_the_discordant_pictures_decide(rng, won, verdict):
+@pytest.fixture
+def shadowed(rng):
+    """Return a function that compares pairs in shadow mode."""
     tally = Tally("1", "2")
     tally.add(parse_record(shadow_of(drawn(rng, NOON, version="1"), "mask")))
-    pairs = [judged(n, "mask", "mask", shadow="no_mask") for n in range(100)]
-    pairs += [judged(n + 100, "mask", "no_mask", shadow="mask") for n in range(won)]
-    pairs += [judged(n + 1000, "mask", "mask", shadow="mask") for n in range(20_000)]
+    return tally.result
 
-    found = tally.result(pairs)
+
+def pairs(lost, won, others, frames=1):
+    """Predictions of `frames` pictures a minute, all of which the same release has right."""
+    kinds = [("mask", "no_mask")] * lost + [("no_mask", "mask")] * won + [("mask", "mask")] * others
+    return [
+        judged(minute, "mask", predicted, shadow=shadow)
+        for minute, (predicted, shadow) in enumerate(kinds)
+        for _ in range(frames)
+    ]
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+@pytest.mark.parametrize(
+    ("won", "others", "verdict"),
+    [(400, 0, BETTER), (100, 5000, ALIKE), (100, 200, TOO_FEW), (0, 5000, WORSE)],
+)
+def test_in_shadow_mode_the_minutes_decide_in_which_one_release_has_more_right(
+    shadowed, won, others, frames, verdict
+):
+    found = shadowed(pairs(100, won, others, frames))
 
     assert found.verdict == verdict
-    assert found.p == mcnemar(100, won)
-    assert found.challenger.judged == found.live.judged == len(pairs)
+    assert found.p == sequential_p(100, won)
+    assert found.challenger.judged == found.live.judged == (100 + won + others) * frames
+    missing = pairs_needed(0.5) - 400
+    assert found.needed == (missing * frames if verdict == TOO_FEW else 0)
+
+
+def test_a_minute_in_which_each_release_is_right_once_is_undecided(shadowed):
+    both = [
+        judged(minute, "mask", predicted, shadow=shadow)
+        for minute in range(40)
+        for predicted, shadow in (("mask", "no_mask"), ("no_mask", "mask"))
+    ]
+
+    assert shadowed(both).p == 1
+
+
+def test_equal_releases_seldom_get_a_verdict_however_often_one_looks(rng):
+    """Of 300 trials with 300 looks each."""
+    won, lost = (rng.multinomial(3, (0.1, 0.1, 0.8), (300, 300))[..., :2].cumsum(axis=1)).transpose(2, 0, 1)
+    ever = [
+        any(sequential_p(a, b) < 0.05 for a, b in zip(*trial, strict=True))
+        for trial in zip(lost.tolist(), won.tolist(), strict=True)
+    ]
+
+    assert 0.005 < np.mean(ever) <= 0.05
 
 
 @pytest.mark.parametrize("shadow", [True, False])
@@ -195,16 +230,12 @@ def test_a_trial_that_changed_its_mode_is_judged_in_the_newest(rng, shadow, orde
         tally.add(parse_record(record))
 
     found = tally.result(
-        [
-            *predictions(5400, 6000, "1"),
-            *predictions(5600, 6000, "2"),
-            judged(1, "mask", "mask", shadow="mask"),
-        ]
+        [*predictions(54, 60, "1"), *predictions(56, 60, "2"), judged(1, "mask", "mask", shadow="mask")]
     )
 
     assert found.shadow is shadow
-    assert (found.live.judged, found.challenger.judged) == ((1, 1) if shadow else (6001, 6000))
-    assert found.verdict == (TOO_FEW if shadow else BETTER)
+    assert (found.live.judged, found.challenger.judged) == ((1, 1) if shadow else (61, 60))
+    assert found.verdict == (TOO_FEW if shadow else DIFFERENT_SOURCES)
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
@@ -224,38 +255,22 @@ def test_a_challenger_is_not_judged_by_the_shadow_predictions_of_another(insight
     assert [one.shadow for one in join.audited] == [{"2": "no_mask", "3": "mask"}[version]]
 
 
-def test_the_tests_agree_with_scipy():
-    table = [[900, 100], [870, 130]]
-    assert two_proportions(0.9, 1000, 0.87, 1000) == pytest.approx(
-        chi2_contingency(table, correction=False).pvalue
-    )
-    assert mcnemar(5, 20) == binomtest(20, 25).pvalue
-    assert two_proportions(1.0, 50, 1.0, 50) == mcnemar(0, 0) == 1.0
+@pytest.mark.parametrize(("lost", "won"), [(0, 0), (5, 20), (9, 1), (700, 800)])
+def test_the_p_value_is_the_inverse_of_a_mean_likelihood_ratio(lost, won):
+    likelihood, _ = quad(lambda chance: (2 * chance) ** won * (2 - 2 * chance) ** lost, 0, 1, limit=500)
+
+    assert sequential_p(lost, won) == pytest.approx(min(1 / likelihood, 1))
 
 
-def test_the_required_labels_detect_the_difference_with_the_required_power(rng):
-    n = labels_needed(0.9, 0.05)
-    found = [
-        two_proportions(rng.binomial(n, 0.9) / n, n, rng.binomial(n, 0.85) / n, n) < 0.05 for _ in range(2000)
-    ]
-
-    assert n == 686  # from the table of Fleiss, Levin and Paik, without their continuity correction
-    assert np.mean(found) == pytest.approx(0.8, abs=0.04)
-
-
-def test_the_required_pairs_detect_the_difference_with_nearly_the_required_power(rng):
+def test_the_required_pairs_detect_the_difference_with_the_required_power(rng):
     n = pairs_needed(0.15, 0.05)
-    found = []
-    for _ in range(1000):
-        won, lost, _ = rng.multinomial(n, (0.10, 0.05, 0.85))
-        found.append(mcnemar(lost, won) < 0.05)
+    lost, won, _ = rng.multinomial(n, (0.05, 0.10, 0.85), 2000).T
+    found = [sequential_p(a, b) < 0.05 for a, b in zip(lost.tolist(), won.tolist(), strict=True)]
 
-    assert np.mean(found) == pytest.approx(0.78, abs=0.06)  # the exact test has slightly less power
+    assert np.mean(found) == pytest.approx(0.8, abs=0.03)
 
 
-def test_the_description_says_how_many_labels_are_needed():
-    found = Tally("1", "2").result(predictions(90, 100, "1"))
-    text = describe(json.loads(json.dumps(found, default=vars)))
+def test_the_description_says_how_many_labels_are_needed(shadowed):
+    text = describe(json.loads(json.dumps(shadowed(pairs(1, 1, 8)), default=vars)))
 
-    assert f"{labels_needed(0.9):,} more labels" in text
-    assert f"{labels_needed(0.9) - 100:,} about the serving release's" in text
+    assert text.endswith(f"{pairs_needed(0.2) - 10:,} more labels of the audit sample are needed.")

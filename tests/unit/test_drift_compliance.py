@@ -119,9 +119,11 @@ OTHER = [[5, 1, 0], [0, 5, 0], [1, 0, 5]]
 @pytest.mark.parametrize(
     ("metrics", "expected"),
     [
-        ({"confusion": MATRIX}, MATRIX),
+        ({"served": {"confusion": MATRIX}, "confusion": OTHER}, MATRIX),
+        ({"confusion": MATRIX}, None),  # of the classifier alone
+        ({"served": [MATRIX]}, None),
         *(
-            ({"confusion": wrong}, None)
+            ({"served": {"confusion": wrong}}, None)
             for wrong in (
                 None,
                 {},

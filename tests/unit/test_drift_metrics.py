@@ -67,7 +67,7 @@ def result(report):
 
 
 def test_metrics_of_all_sources_have_the_dimension_service():
-    counts = Counts(records=7, valid=70, corrupt=2, damaged=1)
+    counts = Counts(records=7, valid=70, corrupt=2, objects=5, damaged=1)
     measured = result(report(counts=counts, audit=judged(40, 30)))[("service", "drift"),]
     assert 0.5 < measured.pop("AccuracyLow") < 0.75 < measured.pop("AccuracyHigh") < 0.9
     assert measured == {
@@ -79,12 +79,16 @@ def test_metrics_of_all_sources_have_the_dimension_service():
         "PredictionDrift": 0.1,
         "ConfidenceDrop": 0.02,
         "Records": 70,
-        "CorruptRecords": 3,
+        "CorruptRecords": 2 + 14,
         "Accuracy": 0.75,
         "UnreadLabels": 5,
         "UnknownLabels": 4,
         "RunTime": 12.346,
     }
+
+
+def test_an_object_of_which_nothing_can_be_read_counts():
+    assert result(report(counts=Counts(objects=1, damaged=1)))[("service", "drift"),]["CorruptRecords"] == 1
 
 
 def test_each_source_has_metrics():

@@ -71,6 +71,19 @@ def test_only_predictions_of_the_audit_sample_are_accepted_as_audit(say, insight
     assert say({"prediction_id": drawn, "label": "mask", "audit": "yes"})["statusCode"] == 400
 
 
+def test_an_ordinary_label_does_not_replace_one_of_the_audit_sample(say, insights, at):
+    drawn = ID.replace("5f0c8a52", "0000abcd")
+    at("2026-11-22T09:15:00")
+    for audit in (True, False, False):
+        say({"prediction_id": drawn, "label": "mask", "audit": audit})
+
+    day = "feedback/dt=2026-11-22"
+    assert {key: label["audit"] for key, label in kept(insights).items()} == {
+        f"{day}/audit/{drawn}.json": True,
+        f"{day}/{drawn}.json": False,
+    }
+
+
 def test_the_label_has_the_current_time(say, insights):
     result = json.loads(say({"prediction_id": ID, "label": "mask"})["body"])
 

@@ -27,15 +27,22 @@ function drift({ verdict, findings = [], window: { from, to }, counts }) {
     dim(`${formatMinute(from)} to ${formatMinute(to)} UTC · ${plural(counts.records, "record")}`));
 }
 
+const MIN_AUDITED = 30; // labels of the audit sample, to conclude anything
+
 function accuracy({ audit, chosen, min_accuracy: minAccuracy } = {}) {
-  if (audit?.n) {
+  if (audit?.n >= MIN_AUDITED) {
     const { value, low, high } = audit.accuracy;
-    return panel(high < minAccuracy ? "no_mask" : "mask", `${percent(value, 1)} of all answers were right`,
-      make("p", {}, `${percent(low, 1)} to ${percent(high, 1)}, from the audit sample: ${labelledOf(audit)}, drawn at random.`),
+    const [lowest, highest] = audit.bounds;
+    const all = audit.n === audit.of;
+    return panel(high < minAccuracy ? "no_mask" : lowest >= minAccuracy ? "mask" : "uncertain",
+      `${percent(value, 1)} of ${all ? "all answers" : "the labelled audit pictures"} were right`,
+      make("p", {}, `${percent(low, 1)} to ${percent(high, 1)}, from the audit sample: ${labelledOf(audit)}.`
+        + (all ? "" : ` Whatever the others show, ${percent(lowest, 1)} to ${percent(highest, 1)} of the sample are right.`)),
       dim(f1(audit)));
   }
-  if (!chosen?.n) {
-    return panel("uncertain", "Accuracy is not known yet", dim("Send the actual labels of some pictures in the picture view."));
+  if (!(chosen?.n > audit?.n)) {
+    return panel("uncertain", "Accuracy is not known yet", dim(
+      `Label the audit sample in the picture view: ${audit?.n ?? 0} of at least ${MIN_AUDITED} labels are there.`));
   }
   const [low, high] = chosen.bounds;
   return panel("uncertain", `${percent(chosen.accuracy.value, 1)} of the labelled answers were right`,
@@ -46,13 +53,14 @@ function accuracy({ audit, chosen, min_accuracy: minAccuracy } = {}) {
 
 const CHALLENGES = {
   "too few labels": ["uncertain", "Two models are compared"],
+  "different sources": ["uncertain", "Two models answer different sources"],
   better: ["mask", "The challenging model is better"],
   worse: ["no_mask", "The challenging model is worse"],
   alike: ["mask", "Both models do equally well"],
 };
 
 /** The serving release and its challenger, side by side. */
-function challenge({ shadow, live: serving, challenger, agreement, verdict }) {
+function challenge({ shadow, live: serving, challenger, agreement, needed, verdict }) {
   const [label, title] = CHALLENGES[verdict] ?? ["uncertain", verdict];
   const rows = [["Serving", serving], ["Challenger", challenger]].map(([name, side]) => make("tr", {},
     make("th", { scope: "row" }, `${name}, ${side.model_version}`),
@@ -63,10 +71,9 @@ function challenge({ shadow, live: serving, challenger, agreement, verdict }) {
       side.accuracy ? `${percent(side.accuracy.value, 1)} of ${side.judged}` : "not known",
     ].map((text) => make("td", {}, text))));
   const head = ["Model", "Pictures", ...LABELS.map((one) => WORDS[one]), "Median time", "Right"];
-  const needed = shadow ? `${challenger.needed}`
-    : `${challenger.needed} of the challenger's pictures and ${serving.needed} of the serving model's`;
   return panel(label, title,
-    make("p", {}, shadow ? "The challenger scores every picture and answers none." : "The challenger answers sources of its own."),
+    make("p", {}, shadow ? "The challenger scores every picture and answers none."
+      : "The challenger answers sources of its own, which may differ more than the models do. Only shadow mode shows which is better."),
     make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Both models" },
       make("table", {}, make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
         make("tbody", {}, ...rows))),
