@@ -22,16 +22,16 @@ def trust(role):
     return statement
 
 
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
 def statements(policy):
     return RESOURCES[policy]["Properties"]["PolicyDocument"]["Statement"]
 
 
 def actions(policy):
-    return [
-        action
-        for statement in statements(policy)
-        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
-    ]
+    return [action for statement in statements(policy) for action in listed(statement["Action"])]
 
 
 def test_the_lifecycle_rule_keeps_images_that_run():
@@ -56,11 +56,30 @@ def test_only_its_environment_of_the_repository_can_assume_a_stage_s_role(stage)
         assert tags == [{"Key": "stage", "Value": stage}]
 
 
-def test_a_workflow_cannot_change_another_stage():
-    for statement in statements("DeployPolicy"):
-        text = str(statement["Resource"])
-        if "stack/maskwatch" in text or "role/maskwatch" in text or "function:" in text:
-            assert "${!aws:PrincipalTag/stage}" in text
+def test_a_workflow_changes_nothing_of_another_stage_but_tags_of_images():
+    reading = re.compile(r":(Get|List|Describe|BatchGet|GET$)")
+    changed = [
+        str(resource)
+        for statement in statements("DeployPolicy")
+        if not all(reading.search(action) for action in listed(statement["Action"]))
+        for resource in listed(statement["Resource"])
+        if "aws:transform/" not in str(resource)  # AWS's own
+    ]
+
+    assert [resource for resource in changed if "${!aws:PrincipalTag/stage}" not in resource] == [
+        str({"Fn::GetAtt": ["Repository", "Arn"]})
+    ]
+
+
+def test_only_the_build_role_writes_what_every_stage_deploys():
+    (job,) = RESOURCES["Build"]["Properties"]["Policies"]
+    by_build, by_stages = (
+        [s["Resource"] for s in allowed if "s3:PutObject" in listed(s["Action"])]
+        for allowed in (job["PolicyDocument"]["Statement"], statements("DeployPolicy"))
+    )
+
+    assert by_build == [[{"Fn::Sub": f"${{Artifacts.Arn}}/{prefix}/*"} for prefix in ("build", "packages")]]
+    assert by_stages == [{"Fn::Sub": "${Artifacts.Arn}/${!aws:PrincipalTag/stage}/*"}]
 
 
 def test_a_workflow_changes_the_account_only_through_cloudformation():
