@@ -156,7 +156,7 @@ def test_roles_are_created_only_with_the_stage_s_boundary():
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_boundary_is_limited_to_its_stage_and_cannot_create_roles(stage):
     name = f"Boundary{stage.capitalize()}"
-    named, key, _ = statements(name)
+    named, key, anywhere = statements(name)
     others = [f"maskwatch-{other}" for other in STAGES if other != stage]
 
     assert RESOURCES[name]["Properties"]["ManagedPolicyName"] == f"maskwatch-boundary-{stage}"
@@ -164,9 +164,17 @@ def test_a_boundary_is_limited_to_its_stage_and_cannot_create_roles(stage):
         other in str(RESOURCES[name]) or f"execute-{other}" in str(RESOURCES[name]) for other in others
     )
     assert all(
-        f"-{stage}" in each["Fn::Sub"] or "CodeDeployHook_*" in each["Fn::Sub"] for each in named["Resource"]
+        f"-{stage}" in each["Fn::Sub"]
+        or "CodeDeployHook_*" in each["Fn::Sub"]
+        or ":aws:transform/" in each["Fn::Sub"]
+        for each in named["Resource"]
     )
     assert key["Condition"]["StringEquals"] == {"aws:ResourceTag/maskwatch-stack": f"maskwatch-{stage}"}
+    assert {
+        action for action in anywhere["Action"] if f"{action.partition(':')[0]}:*" in named["Action"]
+    } == {
+        "sagemaker:ListModelPackages"  # has no resource-level permissions
+    }
     assert [action for action in actions(name) if action.startswith(("*", "iam:", "sts:"))] == [
         "iam:PassRole"
     ]
@@ -244,10 +252,14 @@ def test_the_stage_s_role_covers_every_service_of_the_stack():
     assert {named.get(service, service) for service in services} <= reached
 
 
-def test_without_a_repository_there_are_no_roles():
+def test_without_a_repository_the_only_role_is_api_gateway_s():
     roles = ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::IAM::OIDCProvider")
+    without = {
+        name: each
+        for name, each in RESOURCES.items()
+        if each.get("Condition") not in {"HasGitHub", "CreateProvider"}
+    }
 
-    for name, resource in RESOURCES.items():
-        assert (resource["Type"] in roles) == (
-            resource.get("Condition") in {"HasGitHub", "CreateProvider"}
-        ), name
+    assert [name for name, each in without.items() if each["Type"] in roles] == ["ApiGatewayLogWriter"]
+    assert {each["Type"] for name, each in RESOURCES.items() if name not in without} == set(roles)
+    assert trust("ApiGatewayLogWriter")["Principal"] == {"Service": "apigateway.amazonaws.com"}
