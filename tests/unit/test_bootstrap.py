@@ -164,10 +164,7 @@ def test_a_boundary_is_limited_to_its_stage_and_cannot_create_roles(stage):
         other in str(RESOURCES[name]) or f"execute-{other}" in str(RESOURCES[name]) for other in others
     )
     assert all(
-        f"-{stage}" in each["Fn::Sub"]
-        or "CodeDeployHook_*" in each["Fn::Sub"]
-        or ":aws:transform/" in each["Fn::Sub"]
-        for each in named["Resource"]
+        f"-{stage}" in each["Fn::Sub"] or ":aws:transform/" in each["Fn::Sub"] for each in named["Resource"]
     )
     assert key["Condition"]["StringEquals"] == {"aws:ResourceTag/maskwatch-stack": f"maskwatch-{stage}"}
     assert {
@@ -215,9 +212,19 @@ def test_a_workflow_reads_every_function_of_the_stack():
 
     assert [resource["Fn::Sub"].partition(":function:")[2] for resource in reading["Resource"]] == [
         f"{STAGE}-*",  # CloudFormation's names begin with the stack's
-        "CodeDeployHook_*",
+        f"CodeDeployHook_{STAGE}",
     ]
-    assert all("CodeDeployHook_" in str(name) for name in own_names)
+    assert own_names == [{"Fn::Sub": "CodeDeployHook_${AWS::StackName}"}]
+
+
+def test_the_stage_s_role_changes_only_functions_of_the_stack():
+    (changing,) = [s for s in statements("ExecutePolicy") if s["Action"] == "lambda:*"]
+
+    assert [resource["Fn::Sub"].partition(":${AWS::AccountId}:")[2] for resource in changing["Resource"]] == [
+        f"function:{STAGE}-*",
+        f"function:CodeDeployHook_{STAGE}",
+        "event-source-mapping:*",  # AWS generates these ids
+    ]
 
 
 @pytest.mark.parametrize(
