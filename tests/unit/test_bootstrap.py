@@ -11,6 +11,7 @@ from tests.template import stack_template
 
 BOOTSTRAP = ROOT / "infra" / "bootstrap.yaml"
 RESOURCES = transformed_template(BOOTSTRAP, {"GitHubRepository": "owner/name"})["Resources"]
+READING = re.compile(r":(Get|List|Describe|BatchGet|GET$)")
 STAGES = ("dev", "staging", "prod")
 STACK = stack_template()["Resources"]
 STAGE = "maskwatch-${!aws:PrincipalTag/stage}"
@@ -57,11 +58,10 @@ def test_only_its_environment_of_the_repository_can_assume_a_stage_s_role(stage)
 
 
 def test_a_workflow_changes_nothing_of_another_stage_but_tags_of_images():
-    reading = re.compile(r":(Get|List|Describe|BatchGet|GET$)")
     changed = [
         str(resource)
         for statement in statements("DeployPolicy")
-        if not all(reading.search(action) for action in listed(statement["Action"]))
+        if not all(READING.search(action) for action in listed(statement["Action"]))
         for resource in listed(statement["Resource"])
         if "aws:transform/" not in str(resource)  # AWS's own
     ]
@@ -239,6 +239,27 @@ def test_what_has_no_resource_level_permission_is_allowed_on_all(action):
     allowed = [s["Resource"] for s in statements("ExecutePolicy") if action in s["Action"]]
 
     assert "*" in allowed
+
+
+def test_the_document_names_the_services_in_which_stages_are_not_separate():
+    changed = {
+        action.partition(":")[0]
+        for s in statements("ExecutePolicy")
+        if s["Resource"] == "*" or "::/*" in str(s["Resource"])
+        for action in listed(s["Action"])
+        if not READING.search(action)
+    }
+    names = {
+        "apigateway": "API Gateway",
+        "application-autoscaling": "Application Auto Scaling",
+        "cloudwatch": "composite alarms",
+        "wafv2": "WAF",
+    }
+    document = (ROOT / "docs" / "deploy.md").read_text()
+    section = document.partition("### An account of its own for `prod`")[2].partition("\n## ")[0]
+
+    assert changed == names.keys() | {"kms", "lambda"}  # these two only create
+    assert [name for name in names.values() if name not in section] == []
 
 
 def test_every_role_of_the_stack_has_the_boundary():
