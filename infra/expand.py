@@ -22,6 +22,7 @@ VARIANTS: Final[dict[str, dict[str, str]]] = {
     "options": {
         "AlarmEmail": "operator@example.org",
         "AlertEmail": "guard@example.org",
+        "ApiGatewayLogRole": "existing",
         "AddressRate": "2000",
         "MonthlyBudget": "0",
         "PermissionsBoundary": "maskwatch-boundary-dev",

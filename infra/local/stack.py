@@ -49,6 +49,7 @@ class Gap:
 _GATEWAY: Final = "moto's CloudFormation fails on the REST API that SAM generates; gateway.py serves it"
 
 GAPS: Final[dict[str, Gap]] = {
+    "AWS::ApiGateway::Account": Gap(_GATEWAY),
     "AWS::ApiGateway::ApiKey": Gap("moto's CloudFormation skips it; the gateway's only key is `local`"),
     "AWS::ApiGateway::Deployment": Gap(_GATEWAY),
     "AWS::ApiGateway::RestApi": Gap(_GATEWAY),

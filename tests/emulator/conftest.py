@@ -78,6 +78,7 @@ def everything(stack):
         "AddressRate": "100",
         "AlarmEmail": "oncall@example.org",
         "AlertEmail": "guard@example.org",
+        "ApiGatewayLogRole": "existing",
         "CorsOrigin": "https://example.org",
         "PermissionsBoundary": "maskwatch-boundary-dev",
         "PromotionRole": UPDATE_ROLE,

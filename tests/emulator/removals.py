@@ -50,7 +50,7 @@ works. `make roles` repeats this and writes this page, and a test compares the t
   This shows that names and resources match, not that the service makes the call.
 - Not shown to be needed: {unnoticed}; the table says why it is kept.
 
-CodeDeploy's role has AWS's managed policy and is not in the table.
+API Gateway's role for access logs and CodeDeploy's role have AWS's managed policies and are not in the table.
 
 | role | permission removed | needed for |
 |---|---|---|

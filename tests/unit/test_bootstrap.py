@@ -267,7 +267,12 @@ def test_every_role_of_the_stack_has_the_boundary():
     roles = {name: each for name, each in stack["Resources"].items() if each["Type"] == "AWS::IAM::Role"}
 
     assert roles
-    assert [name for name, role in roles.items() if "PermissionsBoundary" not in role["Properties"]] == []
+    assert [name for name, role in roles.items() if "PermissionsBoundary" not in role["Properties"]] == [
+        "ApiGatewayLogWriter"
+    ]
+    assert {"Fn::Not": [{"Condition": "HasPermissionsBoundary"}]} in stack["Conditions"][
+        "SetApiGatewayLogRole"
+    ]["Fn::And"]
 
 
 def test_the_stage_s_role_covers_every_service_of_the_stack():
@@ -280,14 +285,15 @@ def test_the_stage_s_role_covers_every_service_of_the_stack():
     assert {named.get(service, service) for service in services} <= reached
 
 
-def test_without_a_repository_the_only_role_is_api_gateway_s():
-    roles = ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::IAM::OIDCProvider")
-    without = {
-        name: each
-        for name, each in RESOURCES.items()
-        if each.get("Condition") not in {"HasGitHub", "CreateProvider"}
-    }
+def test_without_a_repository_there_are_no_roles():
+    roles = (
+        "AWS::IAM::Role",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::OIDCProvider",
+        "AWS::ApiGateway::Account",
+    )
 
-    assert [name for name, each in without.items() if each["Type"] in roles] == ["ApiGatewayLogWriter"]
-    assert {each["Type"] for name, each in RESOURCES.items() if name not in without} == set(roles)
-    assert trust("ApiGatewayLogWriter")["Principal"] == {"Service": "apigateway.amazonaws.com"}
+    for name, resource in RESOURCES.items():
+        assert (resource["Type"] in roles) == (
+            resource.get("Condition") in {"HasGitHub", "CreateProvider"}
+        ), name

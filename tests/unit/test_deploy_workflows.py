@@ -132,10 +132,9 @@ def test_a_deployment_names_its_parameters_and_the_boundary(stage):
             ["GITHUB=owner/name", "OIDC=existing"],
             "--parameter-overrides GitHubRepository=owner/name OidcProvider=existing",
         ),
-        (["LOG_ROLE=existing"], "--parameter-overrides ApiGatewayLogRole=existing"),
     ],
 )
-def test_bootstrap_passes_what_is_named(values, overrides):
+def test_bootstrap_passes_the_repository_and_the_provider(values, overrides):
     recipe = subprocess.run(
         ["make", "--dry-run", "bootstrap", *values], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout

@@ -47,9 +47,17 @@ def test_a_circular_dependency_through_an_included_file_is_found(errors_of):
 
 def test_a_dependency_on_a_resource_that_a_condition_excludes_is_the_only_error(errors_of):
     def depend(resources):
-        resources["Api"]["DependsOn"] = "Budget"
+        resources["Api"]["DependsOn"] = "ApiGatewayAccount"
 
     assert errors_of(depend, "options") == ["E3005"]
+
+
+def test_the_stage_depends_on_the_role_of_its_access_log():
+    stage = stack_template()["Resources"]["Apiv1Stage"]["Properties"]
+
+    assert stage["Variables"]["LogRole"] == {
+        "Fn::If": ["SetApiGatewayLogRole", {"Ref": "ApiGatewayAccount"}, "existing"]
+    }
 
 
 def test_every_condition_is_true_and_false_in_some_variant():
@@ -88,4 +96,4 @@ def test_a_variant_has_no_condition():
     assert "Fn::If" not in text
     assert '"Condition": "' not in text
     assert "WebAclAssociation" in text
-    assert "AWS::Budgets::Budget" not in text
+    assert "ApiGatewayAccount" not in text
