@@ -14,7 +14,7 @@ LOCAL_SAM = $(SAM_ENV) AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) 
 BOOTSTRAP := maskwatch-bootstrap
 OPS := .venv-sam/bin/python -m infra.ops
 SHARED = $(OPS) stack --stack $(BOOTSTRAP)
-INTO = --image-repository $$($(SHARED) Repository) --s3-bucket $$($(SHARED) Artifacts) --s3-prefix $(ENV)
+INTO = --image-repository $$($(SHARED) Repository) --s3-bucket $$($(SHARED) Artifacts)
 # One region for sam and for the project's commands: AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile.
 ifneq ($(AWS_REGION)$(AWS_DEFAULT_REGION),)
 export AWS_REGION := $(or $(AWS_REGION),$(AWS_DEFAULT_REGION))
@@ -43,16 +43,16 @@ tools: $(SAM) $(VENV)/run.stamp ## Install what deploying and the operator's com
 deploy: $(SAM) ## Build and deploy to AWS (ENV=dev, staging or prod; see infra/parameters)
 	$(SAM_ENV) $(SAM) build --config-env $(ENV)
 	$(SHARED) Repository >/dev/null 2>&1 || $(MAKE) bootstrap
-	$(SAM_ENV) $(SAM) deploy --config-env $(ENV) $(INTO)
+	$(SAM_ENV) $(SAM) deploy --config-env $(ENV) $(INTO) --s3-prefix $(ENV)
 	$(OPS) images keep --stack maskwatch-$(ENV)
 
 package: $(SAM) ## Build and push the images once, and write packaged.yaml, which names them by digest
 	$(SAM_ENV) $(SAM) build --config-env $(ENV)
-	$(SAM_ENV) $(SAM) package $(INTO) --output-template-file packaged.yaml
+	$(SAM_ENV) $(SAM) package $(INTO) --s3-prefix build --output-template-file packaged.yaml
 	$(OPS) images pin packaged.yaml
 
 deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…) without building
-	$(SAM_ENV) $(SAM) deploy --template-file packaged.yaml --config-env $(ENV) $(INTO) \
+	$(SAM_ENV) $(SAM) deploy --template-file packaged.yaml --config-env $(ENV) $(INTO) --s3-prefix $(ENV) \
 	  $(if $(EXECUTE_ROLE),--role-arn $(EXECUTE_ROLE) \
 	    --parameter-overrides file://infra/parameters/$(ENV).yaml PermissionsBoundary=maskwatch-boundary-$(ENV))
 	$(OPS) images keep --stack maskwatch-$(ENV)

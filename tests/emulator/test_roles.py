@@ -26,8 +26,10 @@ def test_no_role_needs_more_than_its_stage_s_boundary(everything):
         for result in iam.simulate_principal_policy(
             PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/bounds",
             ActionNames=listed(statement["Action"]),
-            ResourceArns=[  # of CodeDeploy, which MiniStack lacks, there is no name with the stack's in it
-                arn.replace(":ServerlessDeployment", f":{everything.name}-ServerlessDeployment")
+            ResourceArns=[  # MiniStack lacks CodeDeploy, and names log groups unlike CloudFormation
+                arn.replace(":ServerlessDeployment", f":{everything.name}-ServerlessDeployment").replace(
+                    f":/aws/cloudformation/{everything.name}/", f":{everything.name}-"
+                )
                 for arn in listed(statement["Resource"])
             ],
         )["EvaluationResults"]

@@ -11,6 +11,7 @@ from tests.template import stack_template
 
 BOOTSTRAP = ROOT / "infra" / "bootstrap.yaml"
 RESOURCES = transformed_template(BOOTSTRAP, {"GitHubRepository": "owner/name"})["Resources"]
+READING = re.compile(r":(Get|List|Describe|BatchGet|GET$)")
 STAGES = ("dev", "staging", "prod")
 STACK = stack_template()["Resources"]
 STAGE = "maskwatch-${!aws:PrincipalTag/stage}"
@@ -22,16 +23,16 @@ def trust(role):
     return statement
 
 
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
 def statements(policy):
     return RESOURCES[policy]["Properties"]["PolicyDocument"]["Statement"]
 
 
 def actions(policy):
-    return [
-        action
-        for statement in statements(policy)
-        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
-    ]
+    return [action for statement in statements(policy) for action in listed(statement["Action"])]
 
 
 def test_the_lifecycle_rule_keeps_images_that_run():
@@ -56,11 +57,29 @@ def test_only_its_environment_of_the_repository_can_assume_a_stage_s_role(stage)
         assert tags == [{"Key": "stage", "Value": stage}]
 
 
-def test_a_workflow_cannot_change_another_stage():
-    for statement in statements("DeployPolicy"):
-        text = str(statement["Resource"])
-        if "stack/maskwatch" in text or "role/maskwatch" in text or "function:" in text:
-            assert "${!aws:PrincipalTag/stage}" in text
+def test_a_workflow_changes_nothing_of_another_stage_but_tags_of_images():
+    changed = [
+        str(resource)
+        for statement in statements("DeployPolicy")
+        if not all(READING.search(action) for action in listed(statement["Action"]))
+        for resource in listed(statement["Resource"])
+        if "aws:transform/" not in str(resource)  # AWS's own
+    ]
+
+    assert [resource for resource in changed if "${!aws:PrincipalTag/stage}" not in resource] == [
+        str({"Fn::GetAtt": ["Repository", "Arn"]})
+    ]
+
+
+def test_only_the_build_role_writes_what_every_stage_deploys():
+    (job,) = RESOURCES["Build"]["Properties"]["Policies"]
+    by_build, by_stages = (
+        [s["Resource"] for s in allowed if "s3:PutObject" in listed(s["Action"])]
+        for allowed in (job["PolicyDocument"]["Statement"], statements("DeployPolicy"))
+    )
+
+    assert by_build == [[{"Fn::Sub": f"${{Artifacts.Arn}}/{prefix}/*"} for prefix in ("build", "packages")]]
+    assert by_stages == [{"Fn::Sub": "${Artifacts.Arn}/${!aws:PrincipalTag/stage}/*"}]
 
 
 def test_a_workflow_changes_the_account_only_through_cloudformation():
@@ -137,7 +156,7 @@ def test_roles_are_created_only_with_the_stage_s_boundary():
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_boundary_is_limited_to_its_stage_and_cannot_create_roles(stage):
     name = f"Boundary{stage.capitalize()}"
-    named, key, _ = statements(name)
+    named, key, anywhere = statements(name)
     others = [f"maskwatch-{other}" for other in STAGES if other != stage]
 
     assert RESOURCES[name]["Properties"]["ManagedPolicyName"] == f"maskwatch-boundary-{stage}"
@@ -145,9 +164,14 @@ def test_a_boundary_is_limited_to_its_stage_and_cannot_create_roles(stage):
         other in str(RESOURCES[name]) or f"execute-{other}" in str(RESOURCES[name]) for other in others
     )
     assert all(
-        f"-{stage}" in each["Fn::Sub"] or "CodeDeployHook_*" in each["Fn::Sub"] for each in named["Resource"]
+        f"-{stage}" in each["Fn::Sub"] or ":aws:transform/" in each["Fn::Sub"] for each in named["Resource"]
     )
     assert key["Condition"]["StringEquals"] == {"aws:ResourceTag/maskwatch-stack": f"maskwatch-{stage}"}
+    assert {
+        action for action in anywhere["Action"] if f"{action.partition(':')[0]}:*" in named["Action"]
+    } == {
+        "sagemaker:ListModelPackages"  # has no resource-level permissions
+    }
     assert [action for action in actions(name) if action.startswith(("*", "iam:", "sts:"))] == [
         "iam:PassRole"
     ]
@@ -188,9 +212,19 @@ def test_a_workflow_reads_every_function_of_the_stack():
 
     assert [resource["Fn::Sub"].partition(":function:")[2] for resource in reading["Resource"]] == [
         f"{STAGE}-*",  # CloudFormation's names begin with the stack's
-        "CodeDeployHook_*",
+        f"CodeDeployHook_{STAGE}",
     ]
-    assert all("CodeDeployHook_" in str(name) for name in own_names)
+    assert own_names == [{"Fn::Sub": "CodeDeployHook_${AWS::StackName}"}]
+
+
+def test_the_stage_s_role_changes_only_functions_of_the_stack():
+    (changing,) = [s for s in statements("ExecutePolicy") if s["Action"] == "lambda:*"]
+
+    assert [resource["Fn::Sub"].partition(":${AWS::AccountId}:")[2] for resource in changing["Resource"]] == [
+        f"function:{STAGE}-*",
+        f"function:CodeDeployHook_{STAGE}",
+        "event-source-mapping:*",  # AWS generates these ids
+    ]
 
 
 @pytest.mark.parametrize(
@@ -207,12 +241,38 @@ def test_what_has_no_resource_level_permission_is_allowed_on_all(action):
     assert "*" in allowed
 
 
+def test_the_document_names_the_services_in_which_stages_are_not_separate():
+    changed = {
+        action.partition(":")[0]
+        for s in statements("ExecutePolicy")
+        if s["Resource"] == "*" or "::/*" in str(s["Resource"])
+        for action in listed(s["Action"])
+        if not READING.search(action)
+    }
+    names = {
+        "apigateway": "API Gateway",
+        "application-autoscaling": "Application Auto Scaling",
+        "cloudwatch": "composite alarms",
+        "wafv2": "WAF",
+    }
+    document = (ROOT / "docs" / "deploy.md").read_text()
+    section = document.partition("### An account of its own for `prod`")[2].partition("\n## ")[0]
+
+    assert changed == names.keys() | {"kms", "lambda"}  # these two only create
+    assert [name for name in names.values() if name not in section] == []
+
+
 def test_every_role_of_the_stack_has_the_boundary():
     stack = transformed_template(ROOT / "template.yaml", {"PermissionsBoundary": "maskwatch-boundary-dev"})
     roles = {name: each for name, each in stack["Resources"].items() if each["Type"] == "AWS::IAM::Role"}
 
     assert roles
-    assert [name for name, role in roles.items() if "PermissionsBoundary" not in role["Properties"]] == []
+    assert [name for name, role in roles.items() if "PermissionsBoundary" not in role["Properties"]] == [
+        "ApiGatewayLogWriter"
+    ]
+    assert {"Fn::Not": [{"Condition": "HasPermissionsBoundary"}]} in stack["Conditions"][
+        "SetApiGatewayLogRole"
+    ]["Fn::And"]
 
 
 def test_the_stage_s_role_covers_every_service_of_the_stack():
@@ -226,7 +286,12 @@ def test_the_stage_s_role_covers_every_service_of_the_stack():
 
 
 def test_without_a_repository_there_are_no_roles():
-    roles = ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::IAM::OIDCProvider")
+    roles = (
+        "AWS::IAM::Role",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::OIDCProvider",
+        "AWS::ApiGateway::Account",
+    )
 
     for name, resource in RESOURCES.items():
         assert (resource["Type"] in roles) == (

@@ -96,6 +96,19 @@ def test_jobs_with_credentials_install_by_hash(job):
     assert requirements.count("--hash=sha256:") >= len(re.findall(r"^\S+==", requirements, re.MULTILINE))
 
 
+@pytest.mark.parametrize(
+    ("target", "prefix"), [("package", "build"), ("deploy-package", "prod"), ("deploy", "prod")]
+)
+def test_only_a_package_is_put_where_every_stage_finds_it(target, prefix):
+    recipe = subprocess.run(
+        ["make", "--dry-run", target, "ENV=prod"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    (put,) = [step for step in commands(BUILD["build"]) if "s3 cp" in step]
+
+    assert re.findall(r"--s3-prefix (\S+)", recipe) == [prefix]
+    assert "/packages/$GITHUB_RUN_ID.yaml" in put
+
+
 @pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
 def test_a_deployment_names_its_parameters_and_the_boundary(stage):
     recipe = subprocess.run(
