@@ -1,4 +1,4 @@
-"""Fairness: misses and false alarms on bare faces by group of people, with 95% intervals.
+"""Fairness: misses and false alarms on bare faces by group of people, with 95% intervals and tests.
 
 `fairface.csv` (file, race, gender, age) lists portraits; `groups.csv` (file, box, skin_fitzpatrick, gender, age)
 lists faces in scenes. Nobody in them wears a mask: a miss is a face that is not found, a false alarm is one with a
@@ -13,8 +13,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from scipy.stats import fisher_exact
 from tqdm import tqdm
 
+from functions.drift.compare import holm
 from functions.inference.decode import decode
 from functions.inference.detect import Detections
 from functions.inference.prediction import MAX_FACES, PredictOptions
@@ -67,26 +69,45 @@ def scenes(folder: Path, models: Models) -> dict[str, Any]:
 def by_group(
     outcomes: Iterable[tuple[Mapping[str, str], Outcome]], columns: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return, by column and group, the number of faces and the shares of misses and false alarms with intervals."""
+    """Return, by column and group, the number of faces and the shares of misses and false alarms; see `_shares`."""
     result: dict[str, dict[str, list[Outcome]]] = {column: defaultdict(list) for column in columns}
     for row, outcome in outcomes:
         for column in columns:
             result[column][row[column]].append(outcome)
+    return {column: _figures(groups) for column, groups in result.items()}
+
+
+def _figures(groups: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
+    counts = [len(some) for some in groups.values()]
+    missed = _shares([sum(not found for found, _ in some) for some in groups.values()], counts)
+    false_alarm = _shares([sum(alarm for _, alarm in some) for some in groups.values()], counts)
+    rows = zip(groups, counts, missed, false_alarm, strict=True)
     return {
-        column: {
-            group: {
-                "n": len(some),
-                "missed": _share([not found for found, _ in some]),
-                "false_alarm": _share([alarm for _, alarm in some]),
-            }
-            for group, some in sorted(groups.items())
-        }
-        for column, groups in result.items()
+        group: {"n": n, "missed": misses, "false_alarm": alarms} for group, n, misses, alarms in sorted(rows)
     }
 
 
-def _share(hits: list[bool]) -> dict[str, Any]:
-    return {"share": sum(hits) / len(hits), "interval": wilson_interval(sum(hits), len(hits))}
+def _shares(hits: Sequence[int], counts: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the share of each group with its interval, and the p-value of its difference from all other groups."""
+    return [
+        {"share": hit / n, "interval": wilson_interval(hit, n), "p": p}
+        for hit, n, p in zip(hits, counts, against_others(hits, counts), strict=True)
+    ]
+
+
+def against_others(hits: Sequence[int], counts: Sequence[int]) -> list[float]:
+    """Return the p-value of each group's share against that of all other groups together.
+
+    Fisher's exact test, corrected for the number of groups (Holm); two groups are one test.
+    """
+    hit_all, all_ = sum(hits), sum(counts)
+    ps = np.array(
+        [
+            fisher_exact([[hit, n - hit], [hit_all - hit, all_ - n - (hit_all - hit)]]).pvalue
+            for hit, n in zip(hits, counts, strict=True)
+        ]
+    )
+    return list(holm(ps) if len(ps) > 2 else ps)
 
 
 def detections(faces: Sequence[Face]) -> Detections:

@@ -3,8 +3,8 @@
 Both score the same test pictures; each figure's difference gets a paired 95% bootstrap interval. A candidate passes
 if
 
-- each overall figure is shown to lose less than `MAX_LOSS`: the lower end of its interval lies above -`MAX_LOSS` (a
-  non-inferiority test), so that nothing passes on a test set that is too small to tell;
+- each overall figure is shown to lose less than its margin, which is `MAX_LOSS` for shares: the worse end of its
+  interval lies within it (a non-inferiority test), so that nothing passes on a test set that is too small to tell;
 - the same holds against the release in the inference image, the floor, so that small losses do not add up;
 - no interval of a class, source or slice lies wholly on the worse side. These are corrected for their number
   (Bonferroni), since one of many would look worse by chance. Groups of fewer than `FEWEST` pictures do not count.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ALPHA: Final = 0.05
-MAX_LOSS: Final = 0.02  # largest loss of an overall figure
+MAX_LOSS: Final = 0.02  # largest loss of an overall figure that is a share
 FEWEST: Final = 25  # pictures; with fewer, a bootstrap interval is too narrow to decide by
 SERVING_HELP: Final = (
     "release to compare with: a folder, s3://… or stack:NAME; default: the one in the inference image"
@@ -44,6 +44,9 @@ class Comparison:
         low: Lower end of the interval of candidate - serving.
         high: Upper end of the interval.
         verdict: `OK`, `WORSE`, `NOT_SHOWN` to be within the margin, or `TOO_FEW` pictures to decide.
+        margin: Largest loss of an overall figure; 0 for the others.
+        less_is_better: Whether the figure is an error.
+        scenes: Number of scenes that hold the faces; 0 for pictures of one face.
     """
 
     figure: str
@@ -53,6 +56,9 @@ class Comparison:
     low: float
     high: float
     verdict: str
+    margin: float = 0.0
+    less_is_better: bool = False
+    scenes: int = 0
 
 
 def comparison(
@@ -62,8 +68,9 @@ def comparison(
     differences: NDArray[np.float64],
     *,
     alpha: float = ALPHA,
-    margin: float | None = None,
+    margin: float = 0.0,
     less_is_better: bool = False,
+    scenes: int = 0,
 ) -> Comparison:
     """Compare a figure by its bootstrap.
 
@@ -73,8 +80,9 @@ def comparison(
         values: The values of the candidate and of the serving release.
         differences: Candidate - serving in each draw, (draws,).
         alpha: The interval has confidence 1 - alpha.
-        margin: Largest loss, for a non-inferiority test; None to refuse only a significant loss.
+        margin: Largest loss, for a non-inferiority test; 0 to refuse only a significant loss.
         less_is_better: Whether the figure is an error.
+        scenes: Number of scenes that were drawn, if not pictures of one face.
     """
     low, high = (float(end) for end in np.quantile(differences, [alpha / 2, 1 - alpha / 2]))
     best, worst = (-low, -high) if less_is_better else (high, low)
@@ -83,8 +91,8 @@ def comparison(
     elif best < 0:
         verdict = WORSE
     else:
-        verdict = NOT_SHOWN if margin is not None and worst <= -margin else OK
-    return Comparison(figure, n, *values, low, high, verdict)
+        verdict = NOT_SHOWN if margin and worst <= -margin else OK
+    return Comparison(figure, n, *values, low, high, verdict, margin, less_is_better, scenes)
 
 
 def against_floor(comparisons: Iterable[Comparison]) -> list[Comparison]:
@@ -101,17 +109,13 @@ def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[
     worse = [one.figure for one in comparisons if one.verdict == WORSE]
     not_shown = [one for one in comparisons if one.verdict == NOT_SHOWN]
     if first.verdict == TOO_FEW:
-        reason = f"{first.n} test pictures are too few to tell, {FEWEST} are needed"
+        what = "faces in test scenes" if first.scenes else "test pictures"
+        reason = f"{first.n} {what} are too few to tell, {FEWEST} are needed"
     elif worse:
         reason = f"worse than what serves: {'; '.join(worse)}"
     elif not_shown:
-        intervals = "; ".join(
-            f"{one.figure} {100 * one.low:+.1f} to {100 * one.high:+.1f} points on {one.n}"
-            for one in not_shown
-        )
-        reason = (
-            f"not shown to lose less than {100 * MAX_LOSS:g} points: {intervals}{_pictures_needed(not_shown)}"
-        )
+        intervals = "; ".join(_interval(one) for one in not_shown)
+        reason = f"not shown to be within the margin: {intervals}{_pictures_needed(not_shown)}"
     else:
         reason = "nowhere worse than what serves"
     return {
@@ -123,22 +127,39 @@ def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[
     }
 
 
+def _interval(one: Comparison) -> str:
+    if one.less_is_better:
+        return f"{one.figure} {one.low:+.3f} to {one.high:+.3f} on {_size(one)} (at most {one.margin:g} more)"
+    points = f"{100 * one.low:+.1f} to {100 * one.high:+.1f} points"
+    return f"{one.figure} {points} on {_size(one)} (at most {100 * one.margin:g} less)"
+
+
+def _size(one: Comparison) -> str:
+    return f"{one.scenes} scenes" if one.scenes else f"{one.n} pictures"
+
+
 def _resolution(comparisons: Sequence[Comparison]) -> str:
     """Return a sentence on the smallest difference that a test set of this size can show."""
     first = comparisons[0]
     points = 50 * (first.high - first.low)
-    return f"differences of {first.figure} under {points:.1f} points cannot be told from chance on {first.n} pictures"
+    return f"differences of {first.figure} under {points:.1f} points cannot be told from chance on {_size(first)}"
 
 
 def _pictures_needed(not_shown: Sequence[Comparison]) -> str:
     """Return a sentence on the test set that would decide, since intervals shrink with the root of its size."""
-    needed = 0
+    needed = {"pictures": 0, "scenes": 0}
     for one in not_shown:
-        room = one.candidate - one.serving + MAX_LOSS
+        gain, worst = one.candidate - one.serving, one.low
+        if one.less_is_better:
+            gain, worst = -gain, -one.high
+        room = gain + one.margin
         if room <= 0:
             return ""
-        needed = max(needed, math.ceil(one.n * ((one.high - one.low) / 2 / room) ** 2))
-    return f". Some {needed:,} test pictures would show it, if the differences stayed"
+        unit = "scenes" if one.scenes else "pictures"
+        more = ((gain - worst) / room) ** 2
+        needed[unit] = max(needed[unit], math.ceil((one.scenes or one.n) * more))
+    sizes = " and ".join(f"{count:,} test {unit}" for unit, count in needed.items() if count)
+    return f". Some {sizes} would show it, if the differences stayed"
 
 
 def as_text(result: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 STEPS: Final = 20  # thresholds of confidence in `precision_at`
+DRAWS: Final = 1000  # of a bootstrap
 BINS: Final = 15  # equally wide bins of confidence, as in Guo et al. 2017
 
 
@@ -92,6 +93,16 @@ def calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int 
     return float((np.abs(observed - expected) * counts).sum() / max(counts.sum(), 1))
 
 
+def calibration_error_by_chance(confidence: Floats) -> float:
+    """Return the mean `calibration_error` that perfectly calibrated predictions with these confidences would show.
+
+    It is above 0, since each bin deviates by chance (consistency resampling, Bröcker & Smith 2007).
+    """
+    rng = np.random.default_rng(0)
+    draws = (rng.random(len(confidence)) < confidence for _ in range(DRAWS))
+    return float(np.mean([calibration_error(confidence, correct) for correct in draws]))
+
+
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     """Return the 95% interval of a share, which is valid for small counts and shares near 1; (0, 1) for none."""
     found = share(hits, count)
@@ -101,7 +112,7 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
 def bootstrap_interval(figure: Callable[[Ints], float], count: int) -> tuple[float, float]:
     """Return the 95% percentile interval (Efron 1979) of `figure`, a function of the indices that are drawn."""
     rng = np.random.default_rng(0)
-    values = [figure(rng.integers(0, count, count)) for _ in range(1000)]
+    values = [figure(rng.integers(0, count, count)) for _ in range(DRAWS)]
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 

@@ -252,6 +252,23 @@ def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
             figure.savefig(out / f"{name}.svg", metadata={"Date": None})
     pictures = {name: _data_uri(out / f"{name}.svg", "image/svg+xml") for name in drawn}
     mistakes = run / MISTAKES
+    page = _rendered(
+        "report.html.jinja",
+        report,
+        pictures=pictures,
+        mistakes=_data_uri(mistakes, "image/png") if mistakes.is_file() else None,
+    )
+    (out / "model-card.md").write_text(model_card(report))
+    (out / "report.html").write_text(page)
+    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+
+def model_card(report: Mapping[str, Any]) -> str:
+    """Return the model card of the content of a `report.json`, in Markdown."""
+    return _rendered("model-card.md.jinja", report)
+
+
+def _rendered(template: str, report: Mapping[str, Any], **more: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html.jinja"]),
@@ -261,14 +278,8 @@ def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
         keep_trailing_newline=True,
     )
     optional = ("gate", "leave_one_out", "clients", "notes", "detector", "detector_gate")
-    context = dict.fromkeys(optional) | report | {"labels": LABELS, "plots": list(drawn)}
-    card = environment.get_template("model-card.md.jinja").render(context)
-    page = environment.get_template("report.html.jinja").render(
-        context, pictures=pictures, mistakes=_data_uri(mistakes, "image/png") if mistakes.is_file() else None
-    )
-    (out / "model-card.md").write_text(card)
-    (out / "report.html").write_text(page)
-    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    context = {**dict.fromkeys(optional), **report, "labels": LABELS}
+    return environment.get_template(template).render(context, **more)
 
 
 def _data_uri(file: Path, media_type: str) -> str:

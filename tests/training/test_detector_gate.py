@@ -67,6 +67,7 @@ def test_a_detector_that_misses_more_is_refused(judged: Callable[[Finder, Finder
 def test_a_detector_with_more_false_detections_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:
     result = judged(lambda n: found(n, 0.95, wrong=1), lambda n: found(n, 0.95))
     assert "face: false detections a scene" in result["reason"]
+    assert result["resolution"].endswith(f"on {SCENES} scenes")
 
 
 def test_a_detector_that_misses_one_label_is_refused(judged: Callable[[Finder, Finder], dict]) -> None:

@@ -86,6 +86,8 @@ def test_overall_figures_follow_from_the_predictions(metrics: dict, rows: list[d
     for key, (low, high) in overall["intervals_95"].items():
         assert low <= high, key
         assert 0 <= low <= 1
+    assert "calibration_error" not in overall["intervals_95"]
+    assert 0 < overall["calibration_error_by_chance"] < 0.5
 
 
 def test_sources_and_slices_cover_every_picture(metrics: dict) -> None:

@@ -94,6 +94,8 @@ def test_a_test_set_that_is_too_small_passes_nothing():
     said = decide(compare([group("", TRUTH[few], serving, serving)]), {})
     assert said["passed"] is False
     assert said["reason"] == "24 test pictures are too few to tell, 25 are needed"
+    of_faces = [Comparison("face: ap50", 24, 1.0, 1.0, 0.0, 0.0, "too few", scenes=9)]
+    assert decide(of_faces, {})["reason"] == "24 faces in test scenes are too few to tell, 25 are needed"
 
 
 def test_an_overconfident_model_with_the_same_answers_is_refused_for_its_calibration():
@@ -167,10 +169,29 @@ def test_few_pictures_on_which_models_agree_prove_nothing_and_the_reason_says_ho
     said = decide(compare([group("", few, candidate, serving)]), {})
     assert said["passed"] is False
     assert re.match(
-        r"not shown to lose less than 2 points: accuracy -\d\.\d to \+\d\.\d points on 60", said["reason"]
+        r"not shown to be within the margin: accuracy -\d\.\d to \+\d\.\d points on 60 pictures \(at most 2 less\)",
+        said["reason"],
     )
     assert re.search(r"Some \d+ test pictures would show it", said["reason"])
     assert "under 3.3 points cannot be told from chance on 60 pictures" in said["resolution"]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "low", "high", "needed"), [(0.08, -0.01, 0.06, 790), (0.03, -0.12, 0.06, 562)]
+)
+def test_the_reason_gives_an_error_with_its_own_margin_and_direction_and_the_scenes_needed(
+    candidate, low, high, needed
+):
+    found = Comparison("face: ap50", 1042, 0.95, 0.95, -0.01, 0.01, "ok", 0.02, scenes=444)
+    false = Comparison(
+        "face: false", 1042, candidate, 0.06, low, high, "not shown", 0.05, less_is_better=True, scenes=444
+    )
+    said = decide([found, false], {})
+    assert said["reason"] == (
+        f"not shown to be within the margin: face: false {low:+.3f} to {high:+.3f} on 444 scenes (at most 0.05 more)."
+        f" Some {needed} test scenes would show it, if the differences stayed"
+    )
+    assert "under 1.0 points cannot be told from chance on 444 scenes" in said["resolution"]
 
 
 def test_many_pictures_on_which_models_agree_are_enough():
@@ -210,5 +231,8 @@ def test_a_verdict_is_serializable_as_json():
             "low": -0.2,
             "high": -0.1,
             "verdict": "worse",
+            "margin": 0.0,
+            "less_is_better": False,
+            "scenes": 0,
         }
     ]

@@ -8,6 +8,7 @@ from training.metrics import (
     average_precision,
     bootstrap_interval,
     calibration_error,
+    calibration_error_by_chance,
     confusion_matrix,
     figures,
     macro_f1,
@@ -86,6 +87,14 @@ def test_calibration_error_weighs_bins_by_their_count() -> None:
 
 def test_perfect_predictions_have_no_calibration_error() -> None:
     assert calibration_error(np.ones(5), np.ones(5, bool)) == 0
+
+
+def test_calibrated_predictions_have_the_calibration_error_of_chance() -> None:
+    """At one confidence, the error is the mean deviation of a share, and a bootstrap's interval would not hold 0."""
+    confidence = np.full(400, 0.9)
+    deviation = np.sqrt(0.9 * 0.1 / 400) * np.sqrt(2 / np.pi)
+    assert calibration_error_by_chance(confidence) == pytest.approx(deviation, rel=0.05)
+    assert calibration_error_by_chance(np.ones(5)) == 0
 
 
 def test_wilson_intervals_equal_published_examples() -> None:

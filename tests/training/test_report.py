@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from training.report import write_report
+from tests.system import ROOT
+from training.report import model_card, write_report
 
 PLOTS = {"confusion", "curves", "reliability", "sources", "slices", "corruptions", "training"}
 
@@ -77,6 +78,13 @@ def test_the_tables_of_the_model_card_are_complete(report: Path) -> None:
 def test_the_plots_in_the_model_card_exist(report: Path) -> None:
     shown = re.findall(r"!\[[^]]*\]\((.+?)\)", (report / "model-card.md").read_text())
     assert {f"{name}.svg" for name in PLOTS} == set(shown)
+
+
+def test_the_shipped_model_card_is_that_of_the_shipped_report() -> None:
+    folder = ROOT / "docs" / "model"
+    assert (
+        model_card(json.loads((folder / "report.json").read_text())) == (folder / "model-card.md").read_text()
+    )
 
 
 def test_a_run_that_was_not_evaluated_has_no_report(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def _compared(
     observed: Ints,
     *,
     alpha: float = ALPHA,
-    margin: float | None = None,
+    margin: float = 0.0,
 ) -> Comparison:
     values = (float(of(observed.sum(axis=3))[0]), float(of(observed.sum(axis=2))[0]))
     differences = of(drawn.sum(axis=3)) - of(drawn.sum(axis=2))
@@ -237,6 +237,7 @@ def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
         float(low),
         float(high),
         WORSE if low > allowed else OK,
+        less_is_better=True,
     )
 
 

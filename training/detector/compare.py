@@ -59,7 +59,12 @@ def compare_overall(
     n = int(sum(one.sum() for one in sought))
     return [
         comparison(
-            "face: ap50", n, (float(first[0]), float(second[0])), first[1:] - second[1:], margin=MAX_LOSS
+            "face: ap50",
+            n,
+            (float(first[0]), float(second[0])),
+            first[1:] - second[1:],
+            margin=MAX_LOSS,
+            scenes=len(scenes),
         ),
         *_as_served("face", candidate, serving, scenes, sought),
     ]
@@ -83,11 +88,12 @@ def _as_served(
     (recall, false), (other_recall, other_false) = (served_in(matches, times) for matches in both)
     n = int(both[0].faces.sum())
     recalls = (float(recall[0]), float(other_recall[0]))
+    differences = recall[1:] - other_recall[1:]
     if alpha:
-        return [comparison(f"{name}: recall", n, recalls, recall[1:] - other_recall[1:], alpha=alpha)]
-    doubt = _doubt(both[0], both[1], n)
+        return [comparison(f"{name}: recall", n, recalls, differences, alpha=alpha, scenes=len(scenes))]
+    doubted = differences + _doubt(both[0], both[1], n)
     return [
-        comparison(f"{name}: recall", n, recalls, recall[1:] - other_recall[1:] + doubt, margin=MAX_LOSS),
+        comparison(f"{name}: recall", n, recalls, doubted, margin=MAX_LOSS, scenes=len(scenes)),
         comparison(
             f"{name}: false detections a scene",
             n,
@@ -95,6 +101,7 @@ def _as_served(
             false[1:] - other_false[1:],
             margin=FALSE_MARGIN,
             less_is_better=True,
+            scenes=len(scenes),
         ),
     ]
 
