@@ -693,10 +693,13 @@ def missing_scaling_policies(template):
 
 def traced_resources(template):
     """Name what sends X-Ray traces or may: they cost more than the pictures, and those of the API name callers."""
+    off = '"TracingConfiguration": {"Enabled": false}'  # state machines keep tracing if a template stops naming it
+    texts = {n: json.dumps(resource.get("Properties", {})) for n, resource in template["Resources"].items()}
+    machines = properties(template, "AWS::StepFunctions::StateMachine")
     return [
         name
-        for name, resource in template["Resources"].items()
-        if re.search("Tracing|xray:", json.dumps(resource.get("Properties", {})))
+        for name, text in texts.items()
+        if re.search("Tracing|xray:", text.replace(off, "")) or (name in machines and off not in text)
     ]
 
 
@@ -1135,6 +1138,7 @@ RULES = [
     (wrong_backfill_permissions,
      put({"Ref": "PredictFunction.Alias"}, *BACKFILL, 2, "Resource")),
     (traced_resources, put({"Enabled": True}, "Resources", "Backfill", "Properties", "TracingConfiguration")),
+    (traced_resources, drop("Resources", "Backfill", "Properties", "TracingConfiguration")),
     (wrong_batch_permissions,
      put("s3:DeleteObject", *BATCH_ROLE, 3, "Action")),
     (wrong_batch_permissions, drop(*BATCH_ROLE, 6)),
