@@ -235,11 +235,13 @@ def describe(challenge: Mapping[str, Any]) -> str:
             f" On the audit sample, the accuracy of the challenger is {right[0]}, that of the serving release "
             f"{right[1]}."
         )
-    if challenge["verdict"] == DIFFERENT_SOURCES:
+    if not challenge["shadow"]:
         return f"{text} Their sources may differ more than the releases do: only shadow mode gives a verdict."
     if challenge["verdict"] != TOO_FEW:
         return f"{text} The challenger is {challenge['verdict']}, p = {challenge['p']:.2g}."
-    return (
-        f"{text} To detect a difference of {MIN_DIFFERENCE:.0%}, {challenge['needed']:,} more labels of the audit "
-        "sample are needed."
-    )
+    if needed := challenge.get("needed"):  # not in reports of earlier versions
+        text += (
+            f" To detect a difference of {MIN_DIFFERENCE:.0%}, {needed:,} more labels of the audit sample are"
+        )
+        text += " needed."
+    return text

@@ -294,3 +294,13 @@ def test_the_description_says_how_many_labels_are_needed(shadowed):
     text = describe(json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))), default=vars)))
 
     assert text.endswith(f"{pairs_needed(0.2) - 10:,} more labels of the audit sample are needed.")
+
+
+@pytest.mark.parametrize("verdict", [TOO_FEW, BETTER])
+def test_reports_of_earlier_versions_are_described(shadowed, verdict):
+    """They say for each release how many labels are needed, and have verdicts on different sources."""
+    report = json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))), default=vars)) | {"verdict": verdict}
+    del report["needed"]
+
+    assert "needed" not in describe(report)
+    assert describe(report | {"shadow": False}).endswith("only shadow mode gives a verdict.")
