@@ -95,14 +95,10 @@ def buckets_deleted_with_the_stack(template):
     ]
 
 
-def versions_kept_with_a_snapshot(template):
-    """Name versions that stay after a deployment although Lambda charges for their snapshots."""
-    functions = properties(template, "AWS::Lambda::Function")
+def kept_versions(template):
+    """Name versions that stay after a rollback, so that Lambda refuses to publish the same image again."""
     return [
-        name
-        for name, version in of_type(template, "AWS::Lambda::Version").items()
-        if "SnapStart" in functions[version["Properties"]["FunctionName"]["Ref"]]
-        and version["DeletionPolicy"] != "Delete"
+        n for n, r in of_type(template, "AWS::Lambda::Version").items() if r["DeletionPolicy"] != "Delete"
     ]
 
 
@@ -1110,7 +1106,8 @@ RULES = [
                                        "Statement", 0, "Effect")),
     (buckets_deleted_with_the_stack, drop(*BUCKET, "DeletionPolicy")),
     (buckets_deleted_with_the_stack, put("Delete", *BUCKET, "UpdateReplacePolicy")),
-    (versions_kept_with_a_snapshot, drop(*PREDICT, "VersionDeletionPolicy")),
+    (kept_versions, drop(*PREDICT, "VersionDeletionPolicy")),
+    (kept_versions, drop("Resources", "PortalFunction", "Properties", "VersionDeletionPolicy")),
     (log_groups_without_retention, drop("Resources", "PredictLogs", "Properties", "RetentionInDays")),
     (functions_without_own_log_group, drop(*PREDICT, "LoggingConfig")),
     (functions_without_own_log_group, put({"Ref": "PortalLogs"}, *PREDICT, "LoggingConfig", "LogGroup")),
