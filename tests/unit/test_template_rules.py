@@ -797,12 +797,20 @@ def routes_without_invoke_permission(template):
     ]
 
 
-def aliases_without_canary(template):
+def aliases_without_codedeploy(template):
     return [
         n
         for n, r in of_type(template, "AWS::Lambda::Alias").items()
         if "CodeDeployLambdaAliasUpdate" not in r.get("UpdatePolicy", {})
     ]
+
+
+def wrong_deployments_of_the_page(template):
+    """Name deployments in which page and scripts are of two releases, or with alarms, which could only block them."""
+    group = template["Resources"]["PortalFunctionDeploymentGroup"]["Properties"]
+    at_once = group["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "AllAtOnce"}
+    # CloudFormation removes the alarms of an earlier template only if the configuration is there and empty.
+    return [] if at_once and group.get("AlarmConfiguration") == {} else ["PortalFunctionDeploymentGroup"]
 
 
 def missing_rollback_alarms(template):
@@ -826,7 +834,6 @@ def missing_rollback_alarms(template):
     needed = {
         "PredictFunctionDeploymentGroup": versions
         | {("Duration", False), ("Throttles", False), ("5XXError", False)},
-        "PortalFunctionDeploymentGroup": versions | {("5XXError", False)},
         "BatchFunctionDeploymentGroup": versions,
     }
     missing = [
@@ -851,7 +858,8 @@ def alarms_that_block_a_fix(template):
     alarms = properties(template, "AWS::CloudWatch::Alarm")
     return [
         name
-        for group in properties(template, "AWS::CodeDeploy::DeploymentGroup").values()
+        for n, group in properties(template, "AWS::CodeDeploy::DeploymentGroup").items()
+        if n != "PortalFunctionDeploymentGroup"
         for name in rollback_alarms(group, fixing=True) or ["no alarm at all"]
         if name not in alarms or not all(of_version for _, of_version in watched(alarms[name]))
     ]
@@ -1093,7 +1101,7 @@ DESTINATION = (*STREAM, "ExtendedS3DestinationConfiguration")
 TABLE = ("Resources", "RecordsTable", "Properties", "TableInput")
 PUBLISHERS = ("Resources", "AlarmsTopicPolicy", "Properties", "PolicyDocument", "Statement")
 API = ("Resources", "Api", "Properties")
-PORTAL_ALARMS = ("Resources", "PortalFunction", "Properties", "DeploymentPreference", "Alarms")
+PAGE_DEPLOYMENT = ("Resources", "PortalFunction", "Properties", "DeploymentPreference")
 HOOK = ("Resources", "Preflight", "Properties", "Environment", "Variables")
 BODY = (*API, "DefinitionBody")
 ANOTHER_ALIAS = {"Fn::Sub": "arn:aws:lambda:path/functions/${PredictFunction.Arn}/invocations"}
@@ -1258,20 +1266,22 @@ RULES = [
     (integrations_without_alias,
      put(ANOTHER_ALIAS, *BODY, "paths", "/predict", "post", "x-amazon-apigateway-integration", "uri")),
     (routes_without_invoke_permission, drop(*PREDICT, "Events", "Health")),
-    (aliases_without_canary, drop(*PREDICT, "DeploymentPreference")),
+    (aliases_without_codedeploy, drop(*PREDICT, "DeploymentPreference")),
+    (wrong_deployments_of_the_page, put({"Ref": "DeploymentStrategy"}, *PAGE_DEPLOYMENT, "Type")),
+    (wrong_deployments_of_the_page, put([{"Ref": "ApiServerErrorsAlarm"}], *PAGE_DEPLOYMENT, "Alarms")),
+    (wrong_deployments_of_the_page, drop(*PAGE_DEPLOYMENT, "Alarms")),
     (missing_rollback_alarms, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 0)),
     (missing_rollback_alarms, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 3)),
-    (missing_rollback_alarms, put([{"Ref": "PortalVersionAlarm"}], *PORTAL_ALARMS)),
     (missing_rollback_alarms, put([], *BATCH, "DeploymentPreference", "Alarms")),
     (missing_rollback_alarms, drop("Resources", "BatchVersionAlarm", "Properties", "Metrics", 2)),
     (missing_rollback_alarms,
      drop("Resources", "PredictVersionAlarm", "Properties", "Metrics", 1, "MetricStat", "Metric", "Dimensions", 2)),
     (alarms_that_block_a_fix,
-     put([{"Ref": "PortalVersionAlarm"}, {"Ref": "ApiServerErrorsAlarm"}], *PORTAL_ALARMS)),
+     put([{"Ref": "ApiServerErrorsAlarm"}], *PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 1)),
     (alarms_that_block_a_fix, put([{"Ref": "BatchErrorsAlarm"}], *BATCH, "DeploymentPreference", "Alarms")),
     (aliases_without_preflight, drop(*PREDICT, "DeploymentPreference", "Hooks")),
     (aliases_without_preflight, drop(*BATCH, "DeploymentPreference", "Hooks")),
-    (aliases_without_preflight, drop("Resources", "PortalFunction", "Properties", "DeploymentPreference", "Hooks")),
+    (aliases_without_preflight, drop(*PAGE_DEPLOYMENT, "Hooks")),
     (functions_unknown_to_preflight, drop(*HOOK, "BATCH")),
     (functions_unknown_to_preflight, put({"Ref": "PredictFunction.Version"}, *HOOK, "PORTAL", "Fn::Join", 1, 1)),
     (settings_missing_from_version_description, put({"Fn::Sub": "${PredictMemory}"}, *PREDICT, "VersionDescription")),
