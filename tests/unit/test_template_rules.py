@@ -14,6 +14,7 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from functions.shared.contract import FEEDBACK
 from infra.local.template import transform
 from tests.system import ROOT
 from tests.template import stack_template
@@ -349,20 +350,23 @@ def streams_with_wrong_processing(template):
 
 
 def tables_with_wrong_partitions(template):
-    """Name tables whose projected partitions differ from Firehose's prefix, or start too late."""
+    """Name tables whose projected partitions differ from the keys of their objects, or start too late."""
     (stream,) = properties(template, "AWS::KinesisFirehose::DeliveryStream").values()
-    bucket = stream["ExtendedS3DestinationConfiguration"]["BucketARN"]["Fn::GetAtt"][0]
+    folders = {
+        "RecordsTable": f"${{{stream['ExtendedS3DestinationConfiguration']['BucketARN']['Fn::GetAtt'][0]}}}/",
+        "FeedbackTable": f"${{InsightsBucket}}/{FEEDBACK}",
+    }
     wanted = {
         "projection.enabled": "true",
         "projection.dt.type": "date",
         "projection.dt.format": "yyyy-MM-dd",
         "projection.dt.range": {"Fn::Sub": "NOW-${RecordsDays}DAYS,NOW"},
-        "storage.location.template": {"Fn::Sub": f"s3://${{{bucket}}}/dt=${{!dt}}/"},
     }
     return [
         name
         for name, table in properties(template, "AWS::Glue::Table").items()
-        if not wanted.items() <= table["TableInput"]["Parameters"].items()
+        if not wanted.items() <= (parameters := table["TableInput"]["Parameters"]).items()
+        or parameters["storage.location.template"] != {"Fn::Sub": f"s3://{folders[name]}dt=${{!dt}}/"}
         or table["TableInput"]["PartitionKeys"] != [{"Name": "dt", "Type": "string"}]
     ]
 
@@ -1212,7 +1216,7 @@ RULES = [
     (streams_with_wrong_processing, drop(*DESTINATION, "CloudWatchLoggingOptions")),
     (streams_with_wrong_processing, drop(*STREAM, "DeliveryStreamEncryptionConfigurationInput")),
     (tables_with_wrong_partitions, put("2026-01-01,NOW", *TABLE, "Parameters", "projection.dt.range")),
-    (tables_with_wrong_partitions, drop(*TABLE, "Parameters", "storage.location.template")),
+    (tables_with_wrong_partitions, put("s3://bucket/", *TABLE, "Parameters", "storage.location.template")),
     (tables_with_wrong_partitions, put([], *TABLE, "PartitionKeys")),
     (wrong_retentions, drop(*RECORDS, "LifecycleConfiguration", "Rules", 0)),
     (wrong_retentions, put(99999, *RECORDS, "LifecycleConfiguration", "Rules", 0, "ExpirationInDays")),
