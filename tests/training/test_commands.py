@@ -25,7 +25,7 @@ COMMANDS = {
     "training.detector.train": ("--data", "--out"),
     "training.judge": ("--data", "--run", "--out", "--version"),
     "training.prepare": ("--data", "--out"),
-    "training.release": ("--run", "--out", "--version"),
+    "training.release": ("--data", "--run", "--out", "--weights", "--version"),
     "training.report": ("--run", "--out"),
     "training.served": ("--data", "--out"),
     "training.tracking": ("--run",),
