@@ -253,3 +253,19 @@ def test_a_target_without_its_pictures_names_what_is_missing(target, missing):
     assert done.returncode == 2
     assert missing in done.stderr
     assert "is missing" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["judge", "serve"])
+def test_a_target_fails_without_a_release_of_runs_that_passed(target, tmp_path):
+    (tmp_path / "python").symlink_to("/bin/true")  # as judge ends after a refusal, too
+    stamps = [f"--old-file=.venv/{name}.stamp" for name in ("run", "dev")]
+    done = subprocess.run(
+        ["make", *stamps, target, f"BIN={tmp_path}", f"RELEASE={tmp_path}/release"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2
+    assert "has no release: make judge writes one if the runs pass the gate" in done.stderr
