@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -257,7 +258,7 @@ def test_a_target_without_its_pictures_names_what_is_missing(target, missing):
 
 @pytest.mark.parametrize("target", ["judge", "serve"])
 def test_a_target_fails_without_a_release_of_runs_that_passed(target, tmp_path):
-    (tmp_path / "python").symlink_to("/bin/true")  # as judge ends after a refusal, too
+    (tmp_path / "python").symlink_to(shutil.which("true"))  # as judge ends after a refusal, too
     stamps = [f"--old-file=.venv/{name}.stamp" for name in ("run", "dev")]
     done = subprocess.run(
         ["make", *stamps, target, f"BIN={tmp_path}", f"RELEASE={tmp_path}/release"],
