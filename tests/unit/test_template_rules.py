@@ -664,7 +664,7 @@ def queues_without_alarms(template):
     watched = {
         (a["MetricName"], str(d["Value"]))
         for a in properties(template, "AWS::CloudWatch::Alarm").values()
-        if "MetricName" in a and len(a["Dimensions"]) == 1
+        if "MetricName" in a and len(a.get("Dimensions", [])) == 1
         for d in a["Dimensions"]
     }
     wanted = set()
@@ -873,7 +873,7 @@ def watched(alarm):
     """Return the metrics of an alarm, each with whether it is limited to one version."""
     queries = [q["MetricStat"]["Metric"] for q in alarm.get("Metrics", []) if "MetricStat" in q] or [alarm]
     return {
-        (q["MetricName"], bool({d["Name"] for d in q["Dimensions"]} & {"ExecutedVersion", "version"}))
+        (q["MetricName"], bool({d["Name"] for d in q.get("Dimensions", [])} & {"ExecutedVersion", "version"}))
         for q in queries
     }
 
@@ -881,7 +881,7 @@ def watched(alarm):
 def metric(alarm):
     """Return an alarm's metric, whether it is limited to the executed version, and whether it concerns a release."""
     queries = [q["MetricStat"]["Metric"] for q in alarm.get("Metrics", []) if "MetricStat" in q] or [alarm]
-    dimensions = {d["Name"] for d in queries[0]["Dimensions"]}
+    dimensions = {d["Name"] for d in queries[0].get("Dimensions", [])}
     return queries[0]["MetricName"], "ExecutedVersion" in dimensions, bool(dimensions & {"Resource", "Stage"})
 
 
