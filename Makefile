@@ -57,9 +57,8 @@ evaluate: $(VENV)/dev.stamp ## Evaluate the TFLite file of RUN on the test pictu
 
 release: $(VENV)/dev.stamp ## Write the release of the evaluated RUN (and DETECTOR, if there), VERSION=…, with DATA's baseline, into the image's folder
 	@test -d "$(DATA)" || { echo "DATA=folder is missing: name the pictures of the training, such as $(PREPARED)" >&2; exit 1; }
-	$(BIN)/python -m training.release $(RUNS) --out functions/inference/model --version $(VERSION) $(if $(DESPITE),--despite "$(DESPITE)")
-	$(MAKE) train-baseline
-	cp $(wildcard $(RUN)/classifier.weights.h5) $(wildcard $(DETECTOR)/detector.weights.h5) training/weights/
+	$(BIN)/python -m training.release --data $(DATA) $(RUNS) --out functions/inference/model --weights training/weights \
+	  --version $(VERSION) $(if $(DESPITE),--despite "$(DESPITE)")
 
 train-baseline: $(VENV)/dev.stamp ## Write the drift baseline into the release MODEL=folder, from DATA's validation pictures
 	$(BIN)/python -m training.baseline --data $(DATA) --release $(MODEL)

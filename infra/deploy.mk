@@ -57,8 +57,8 @@ deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…) without building
 	    --parameter-overrides file://infra/parameters/$(ENV).yaml PermissionsBoundary=maskwatch-boundary-$(ENV))
 	$(OPS) images keep --stack maskwatch-$(ENV)
 
-smoke: $(SAM) ## Check the deployed stack (ENV=… or STACK=name): health and a prediction
-	$(OPS) smoke --stack $(ON_STACK)
+smoke: $(SAM) ## Check the deployed stack (ENV=… or STACK=name), or the API at URL=…: health and a prediction
+	$(OPS) smoke $(if $(URL),--url $(URL),--stack $(ON_STACK))
 
 destroy: $(SAM) ## Delete the stack (ENV=… or STACK=name), but not its buckets and its table of alerts and rules
 	$(OPS) destroy --stack $(ON_STACK)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from functions.drift.baseline import build
+from functions.drift.baseline import MIN_SAMPLES, build
 from functions.drift.features import to_sample
 from functions.inference.decode import decode
 from functions.inference.prediction import PredictOptions
@@ -42,10 +42,11 @@ def write_baseline(data: Path, release: Path) -> Path:
     models = load_models(load_release(release), threads=1)
     paths = tqdm(pictures(data, "val"), "scoring", unit=" pictures")
     records = [record for path in paths if (record := record_of(path.read_bytes(), models))]
-    try:
-        baseline = build(models.version, [{"validation": to_sample(records)}])
-    except ValueError as error:
-        raise TrainingError(f"{data}: {error}") from error
+    if len(records) < MIN_SAMPLES:
+        raise TrainingError(
+            f"{data} has {len(records)} validation pictures; a baseline needs at least {MIN_SAMPLES}"
+        )
+    baseline = build(models.version, [{"validation": to_sample(records)}])
     path = release / BASELINE
     path.write_text(baseline.to_json() + "\n")
     manifest = json.loads((release / MANIFEST).read_text())
@@ -53,6 +54,14 @@ def write_baseline(data: Path, release: Path) -> Path:
     (release / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     load_release(release)
     return path
+
+
+def write_baseline_if_possible(data: Path, release: Path) -> None:
+    """Call `write_baseline`, but only print its errors: a release can serve without one, which Drift then reports."""
+    try:
+        write_baseline(data, release)
+    except TrainingError as error:
+        print(f"The release has no baseline. {error}")
 
 
 def pictures(data: Path, split: str) -> list[Path]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.inference.fetch import open_release
 from functions.shared.release_files import MANIFEST
-from training.baseline import write_baseline
+from training.baseline import write_baseline_if_possible
 from training.candidate import candidate_release, open_serving
 from training.classifier import gate as classifier_gate
 from training.classifier.evaluate import evaluate_run
@@ -78,10 +78,7 @@ def judge(
     passed, digest = all(gate["passed"] for gate in gates), ""
     if passed:
         write_release(out, version, serving, run, detector)
-        try:
-            write_baseline(data, out)
-        except TrainingError as error:  # it can serve without one; Drift then reports that
-            print(f"The release has no baseline. {error}")
+        write_baseline_if_possible(data, out)
         digest = file_sha256(out / MANIFEST)
     else:
         # Or the release of an earlier run could be published instead.
@@ -142,7 +139,8 @@ def main() -> None:
         verdict = judge(options.data, run, detector, serving, options.out, options.version, options.reference)
         if options.report:
             copy_report(run, detector, verdict, options.report)
-    print(f"{'passed' if verdict['passed'] else 'refused'}: {verdict['reason']}")
+    if run and detector:  # the verdict on one is the last line already
+        print(f"{'passed' if verdict['passed'] else 'refused'}: {verdict['reason']}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Write a model release: `python -m training.release --run RUN --out FOLDER --version 1.0.0`.
+"""Write a model release: `python -m training.release --data FOLDER --run RUN --out FOLDER --weights FOLDER …`.
 
-Takes the files of `convert` and `evaluate` from runs that passed their gate. The manifest contains the SHA-256 of
-each file. `training.baseline` then adds the baseline for drift.
+Takes the files of `convert` and `evaluate` from runs that passed their gate, and copies the weights from which they
+were converted. The manifest contains the SHA-256 of each file. If there are enough validation pictures, the release
+gets a baseline for drift.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from functions.inference.release import SMALL_CLASSIFIER, Release, load_release
 from functions.shared.contract import LABELS
 from functions.shared.release_files import BASELINE, MANIFEST
+from training.baseline import write_baseline_if_possible
 from training.candidate import candidate_release, open_serving
 from training.commit import git_commit
 from training.disk import reported
@@ -173,9 +176,11 @@ def _input(size: int) -> dict[str, Any]:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of prepared pictures")
     parser.add_argument("--run", type=Path, help="folder of a classifier's run")
     parser.add_argument("--detector", type=Path, help="folder of a detector's run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the release")
+    parser.add_argument("--weights", type=Path, required=True, help="folder to copy the runs' weights to")
     parser.add_argument("--version", required=True)
     parser.add_argument("--serving", default="", help=SERVING_HELP)
     parser.add_argument("--despite", default="", help="release although the gate refused; give the reason")
@@ -189,6 +194,10 @@ def main() -> None:
             options.detector,
             options.despite,
         )
+        for run, weights in ((options.run, CLASSIFIER_WEIGHTS), (options.detector, DETECTOR_WEIGHTS)):
+            if run:
+                shutil.copy(run / weights, options.weights)
+        write_baseline_if_possible(options.data, options.out)
     print(f"release {release.version} in {options.out}")
 
 

@@ -4,6 +4,8 @@ RELEASE ?= .runs/release
 REFERENCE ?=
 VERSION ?= $(shell date -u +%Y.%m.%d-%H%M)
 IMAGE ?= maskwatch-training:latest
+REQUIRE_RELEASE = @test -f $(RELEASE)/manifest.json || \
+  { echo "$(RELEASE) has no release: make judge writes one if the runs pass the gate" >&2; exit 1; }
 JOB := $(BIN)/python -m training.aws.job
 
 .PHONY: prepare judge leave-one-out training-setup serve mlflow repro dvc-remote training-image job job-local pipeline
@@ -14,6 +16,7 @@ prepare: $(VENV)/dev.stamp ## Check the pictures in DATA=folder and copy what is
 judge: $(VENV)/dev.stamp ## Compare RUN (and DETECTOR, if there) with the image's release, or that of STACK=name; write VERSION=… to RELEASE if it passes
 	$(BIN)/python -m training.judge --data $(PREPARED) $(RUNS) --out $(RELEASE) --version $(VERSION) \
 	  $(if $(STACK),--serving stack:$(STACK)) $(if $(REFERENCE),--reference $(REFERENCE))
+	$(REQUIRE_RELEASE)
 
 leave-one-out: $(VENV)/dev.stamp ## Train a short run without each source of DATA, and evaluate on that source
 	$(BIN)/python -m training.classifier.leave_one_out --data $(DATA) --out .runs/leave-one-out $(if $(FOLDS),--folds $(FOLDS)) \
@@ -22,6 +25,7 @@ leave-one-out: $(VENV)/dev.stamp ## Train a short run without each source of DAT
 	cp .runs/leave-one-out/leave-one-out.json $(RUN)/
 
 serve: $(VENV)/run.stamp ## Like `make run`, with the model release in RELEASE=folder
+	$(REQUIRE_RELEASE)
 	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000) --parameter ModelUri=$(abspath $(RELEASE))
 
 mlflow: $(VENV)/dev.stamp ## Show the tracked training runs on http://127.0.0.1:5000

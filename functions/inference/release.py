@@ -90,7 +90,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         version = manifest["version"]
         _ = [manifest[kind]["file"] for kind in inputs], manifest["files"].items()
     except FileNotFoundError as error:
-        raise ReleaseError(f"{path} is missing") from error
+        raise ReleaseError(f"{path} is missing; training writes it if the runs pass the gate") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReleaseError(f"{path} is not a release manifest: {error!r}") from error
     if not (isinstance(version, str) and _VERSION.fullmatch(version)):

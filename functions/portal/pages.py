@@ -26,7 +26,7 @@ _OPENAPI_FILE: Final = Path(__file__).parent / "openapi.yaml"
 _STYLE: Final = '<link rel="stylesheet" href="page/style.css">'
 _BASE: Final = '<base href="./">'
 _HEADERS: Final = {
-    "Cache-Control": "no-cache",  # revalidated every time, so that a page never mixes two releases
+    "Cache-Control": "no-cache",  # revalidated every time, so that the page uses no script of an earlier release
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Strict-Transport-Security": "max-age=31536000",

@@ -33,14 +33,16 @@ def address(stack: str) -> tuple[str, str]:
         OpsError: The stack does not exist, has no API or no enabled key, or is that of `make run`.
     """
     outputs = outputs_of(stack)
-    url = outputs["ApiUrl"]
-    if "ApiKeyId" not in outputs:
-        raise OpsError(f"{stack} is the stack of `make run`: omit --stack, or give its address with --url.")
+    if "ApiKeyId" not in outputs and "UploadsBucket" in outputs:
+        raise OpsError(
+            f"{stack} is the stack of `make run`, whose API is at the address that it prints: give that with --url "
+            "(URL=… of `make`) instead of the stack."
+        )
     gateway = boto3.client("apigateway")
     pages = gateway.get_paginator("get_usage_plan_keys").paginate(usagePlanId=outputs["UsagePlan"])
     ids = [key["id"] for page in pages for key in page["items"]]
     for one in sorted(ids, key=lambda one: one != outputs["ApiKeyId"]):
         key = gateway.get_api_key(apiKey=one, includeValue=True)
         if key["enabled"]:
-            return url, key["value"]
+            return outputs["ApiUrl"], key["value"]
     raise OpsError(f"{stack} has no enabled API key; docs/deploy.md#api-keys says how to create one.")

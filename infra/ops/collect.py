@@ -326,6 +326,10 @@ def command(options: Namespace) -> None:
     counts = Counter(PurePosixPath(row["file"]).parent.name for row in kept)
     print(f"{len(kept)} pictures in {out}: {', '.join(f'{counts[one]} {one}' for one in LABELS)}")
     print(*(f"{number:6} left out: {reason}" for reason, number in left_out.items() if number), sep="\n")
+    if days is None and not options.keep_longer:
+        print(
+            "Uploads do not expire in this stack, so no picture has a day in delete_after; delete them yourself."
+        )
     if first := min((row["delete_after"] for row in kept if row["delete_after"]), default=""):
         print(f"The first of them expires after {first}: run this again then, or use --keep-longer.")
 

@@ -62,7 +62,7 @@ FIREHOSE_RECORD: Final = 5_000  # bytes, the minimum that Firehose bills; at wor
 OBJECTS_MONTH: Final = 30 * 24 * 12  # objects that Firehose writes, one every five minutes; see template.yaml
 SOURCES: Final = 3  # that the baseline knows and people label, each with two metrics
 METRICS: Final = 2 * 15 + 15 + SOURCES * 2 + 3  # of two routes, Drift, the sources, Alerts
-ALARM_METRICS: Final = 34  # metrics that alarms watch; see template.yaml
+ALARM_METRICS: Final = 32  # metrics that alarms watch; see template.yaml
 STARTS: Final = 10_000  # cold starts of Predict among a million predictions
 ALERTS_MEMORY: Final = 512  # MB; see template.yaml
 # A delivery of one picture, of a camera with a picture a second: `python -m tests.benchmarks.alerts deliveries`

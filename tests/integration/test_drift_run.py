@@ -379,6 +379,21 @@ def test_records_count_by_their_time_and_not_by_their_arrival(drift, store, rng)
     }
 
 
+def test_records_that_are_copied_from_the_log_count_on_their_days_and_once(s3, drift, store, rng):
+    """As the runbook does it, for RecordsMissingAlarm: lines under the last day of the gap."""
+    lines = pictures(rng, 48, datetime(2026, 11, 21, tzinfo=UTC), hours=48)
+    store(lines[:10])
+    s3.put_object(
+        Bucket="records", Key="dt=2026-11-20/recovered-PredictLogs.json", Body="".join(lines).encode()
+    )
+
+    found = drift({"to": "2026-11-21T00:00:00Z"})
+
+    for day in ("2026-11-19", "2026-11-20"):
+        rows = json.loads(found.files[f"compliance/dt={day}.json"])["rows"]
+        assert sum(row["pictures"] for row in rows) == 24
+
+
 def uploaded(lines, ago, **more):
     """Yield records of pictures that were uploaded some time before they were scored."""
     for line in lines:

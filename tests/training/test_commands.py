@@ -1,5 +1,6 @@
 """Commands that fail end with one line that says why."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +26,7 @@ COMMANDS = {
     "training.detector.train": ("--data", "--out"),
     "training.judge": ("--data", "--run", "--out", "--version"),
     "training.prepare": ("--data", "--out"),
-    "training.release": ("--run", "--out", "--version"),
+    "training.release": ("--data", "--run", "--out", "--weights", "--version"),
     "training.report": ("--run", "--out"),
     "training.served": ("--data", "--out"),
     "training.tracking": ("--run",),
@@ -39,6 +40,16 @@ def test_every_command_is_listed() -> None:
         if "\ndef main() -> None:" in file.read_text(encoding="utf-8") and file.parent.name != "aws"
     }
     assert found == COMMANDS.keys()
+
+
+def test_commands_in_the_documents_have_the_options_that_they_need() -> None:
+    text = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md"))
+    found = re.findall(r"\.venv/bin/python -m (training[\w.]*)([^`\n#]*)", text)
+    assert {name for name, _ in found} & COMMANDS.keys()
+    missing = [
+        (name, option) for name, given in found for option in COMMANDS.get(name, ()) if option not in given
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -13,6 +13,7 @@ from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
 from functions.shared.contract import LABELS
 from functions.shared.release_files import BASELINE
+from training import release
 from training.candidate import shipped
 from training.classifier.dataset import Dataset
 from training.errors import TrainingError
@@ -68,6 +69,26 @@ def test_a_detector_that_was_not_trained_is_kept(evaluated: Path, gated: Gated, 
     assert (written.detector, written.min_detection) == (serving.detector, serving.min_detection)
     kept, former = written.manifest["detector"], serving.manifest["detector"]
     assert kept == {key: value for key, value in former.items() if key != "metrics"}  # of both networks
+
+
+def test_too_few_validation_pictures_give_a_release_without_a_baseline_and_its_weights(
+    evaluated: Path,
+    gated: Gated,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, run = tmp_path / "out", gated(evaluated)
+    (tmp_path / "weights").mkdir()
+    given = {"data": drawn, "run": run, "out": out, "weights": tmp_path / "weights", "version": "1.2.3"}
+    monkeypatch.setattr("sys.argv", ["it", *(f"--{name}={value}" for name, value in given.items())])
+    release.main()
+    loaded = load_release(out)
+    assert BASELINE not in loaded.manifest["files"]
+    copied = (tmp_path / "weights" / WEIGHTS).read_bytes()
+    assert hashlib.sha256(copied).hexdigest() == loaded.manifest["trained_weights"]["sha256"]
+    assert "validation pictures; a baseline needs at least 200" in capsys.readouterr().out
 
 
 def test_one_changed_byte_is_refused(evaluated: Path, gated: Gated, tmp_path: Path) -> None:

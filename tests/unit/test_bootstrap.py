@@ -192,6 +192,13 @@ def test_the_key_has_the_tag_by_which_the_roles_recognise_it():
     }
 
 
+def test_the_description_of_a_key_from_before_the_tag_can_change():
+    (allowed,) = [s for s in statements("ExecutePolicy") if "kms:UpdateKeyDescription" in s["Action"]]
+
+    assert allowed["Resource"] == "*"
+    assert "Condition" not in allowed
+
+
 def test_a_workflow_imports_no_resource_whose_tag_would_then_be_the_stack_s():
     (creating,) = [
         s

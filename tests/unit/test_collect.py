@@ -127,6 +127,7 @@ def test_a_label_and_its_upload_become_a_picture_of_that_label(world, run, tmp_p
     assert by_file[f"mask/{two}.jpg"]["xmin"] == ""
     assert "2 pictures" in said
     assert "anna" not in str(rows)  # a key may name a person
+    assert "Uploads do not expire in this stack" in said
 
 
 def test_the_last_label_within_the_range_counts(world, run):

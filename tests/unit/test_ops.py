@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -173,7 +174,7 @@ runpy.run_module("infra.ops", run_name="__main__")
 
 LOCAL_OUTPUTS = {
     "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
-    "Outputs": {name: {"Value": name} for name in ("ApiUrl", "Attribute0", "UploadsBucket")},
+    "Outputs": {name: {"Value": name} for name in ("Attribute0", "ResultsBucket", "UploadsBucket")},
 }
 
 
@@ -195,7 +196,7 @@ def test_a_stack_of_something_else_is_named(command):
 
 @pytest.mark.usefixtures("local_stack")
 def test_an_unknown_output_lists_those_of_the_template_alone():
-    with pytest.raises(SystemExit, match=r"it has ApiUrl, UploadsBucket$"):
+    with pytest.raises(SystemExit, match=r"it has ResultsBucket, UploadsBucket$"):
         main(["stack", "--stack", "maskwatch", "Bucket"])
 
 
@@ -204,7 +205,7 @@ def test_an_unknown_output_lists_those_of_the_template_alone():
 def test_the_local_stack_has_an_address_instead_of_a_key(arguments, monkeypatch):
     monkeypatch.setattr("infra.ops.score.list_pictures", lambda _: ([Path("face.jpg")], 0))
 
-    with pytest.raises(SystemExit, match="maskwatch is the stack of `make run`: omit --stack"):
+    with pytest.raises(SystemExit, match=r"maskwatch is the stack of `make run`.* give that with --url"):
         main([*arguments, "--stack", "maskwatch"])
 
 
@@ -253,3 +254,19 @@ def test_a_target_without_its_pictures_names_what_is_missing(target, missing):
     assert done.returncode == 2
     assert missing in done.stderr
     assert "is missing" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["judge", "serve"])
+def test_a_target_fails_without_a_release_of_runs_that_passed(target, tmp_path):
+    (tmp_path / "python").symlink_to(shutil.which("true"))  # as judge ends after a refusal, too
+    stamps = [f"--old-file=.venv/{name}.stamp" for name in ("run", "dev")]
+    done = subprocess.run(
+        ["make", *stamps, target, f"BIN={tmp_path}", f"RELEASE={tmp_path}/release"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2
+    assert "has no release: make judge writes one if the runs pass the gate" in done.stderr

@@ -8,6 +8,7 @@ import pytest
 from moto import mock_aws
 
 from tests.make_events import CONTEXT, api_event, sample_event
+from tests.template import stack_template
 
 ID = "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11"
 
@@ -46,6 +47,15 @@ def test_a_label_is_stored_by_day_and_prediction(say, insights, at, label):
     result = {"prediction_id": ID, "label": label, "time": "2026-11-22T09:15:00.250+00:00", "audit": False}
     assert (answer["statusCode"], json.loads(answer["body"])) == (202, result)
     assert kept(insights) == {f"feedback/dt=2026-11-22/{ID}.json": result | {"api_key_id": ""}}
+
+
+def test_the_table_has_a_column_for_every_field(say, insights):
+    say({"prediction_id": ID, "label": "mask"})
+
+    table = stack_template()["Resources"]["FeedbackTable"]["Properties"]["TableInput"]
+    columns = {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+    (label,) = kept(insights).values()
+    assert columns == {name: {str: "string", bool: "boolean"}[type(value)] for name, value in label.items()}
 
 
 def test_the_id_of_the_api_key_is_stored_and_not_the_key(portal, insights):

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from functions.shared.contract import FEEDBACK
 from infra.local.template import transform
 from tests.system import ROOT
 from tests.template import stack_template
@@ -95,14 +96,10 @@ def buckets_deleted_with_the_stack(template):
     ]
 
 
-def versions_kept_with_a_snapshot(template):
-    """Name versions that stay after a deployment although Lambda charges for their snapshots."""
-    functions = properties(template, "AWS::Lambda::Function")
+def kept_versions(template):
+    """Name versions that stay after a rollback, so that Lambda refuses to publish the same image again."""
     return [
-        name
-        for name, version in of_type(template, "AWS::Lambda::Version").items()
-        if "SnapStart" in functions[version["Properties"]["FunctionName"]["Ref"]]
-        and version["DeletionPolicy"] != "Delete"
+        n for n, r in of_type(template, "AWS::Lambda::Version").items() if r["DeletionPolicy"] != "Delete"
     ]
 
 
@@ -353,20 +350,23 @@ def streams_with_wrong_processing(template):
 
 
 def tables_with_wrong_partitions(template):
-    """Name tables whose projected partitions differ from Firehose's prefix, or start too late."""
+    """Name tables whose projected partitions differ from the keys of their objects, or start too late."""
     (stream,) = properties(template, "AWS::KinesisFirehose::DeliveryStream").values()
-    bucket = stream["ExtendedS3DestinationConfiguration"]["BucketARN"]["Fn::GetAtt"][0]
+    folders = {
+        "RecordsTable": f"${{{stream['ExtendedS3DestinationConfiguration']['BucketARN']['Fn::GetAtt'][0]}}}/",
+        "FeedbackTable": f"${{InsightsBucket}}/{FEEDBACK}",
+    }
     wanted = {
         "projection.enabled": "true",
         "projection.dt.type": "date",
         "projection.dt.format": "yyyy-MM-dd",
         "projection.dt.range": {"Fn::Sub": "NOW-${RecordsDays}DAYS,NOW"},
-        "storage.location.template": {"Fn::Sub": f"s3://${{{bucket}}}/dt=${{!dt}}/"},
     }
     return [
         name
         for name, table in properties(template, "AWS::Glue::Table").items()
-        if not wanted.items() <= table["TableInput"]["Parameters"].items()
+        if not wanted.items() <= (parameters := table["TableInput"]["Parameters"]).items()
+        or parameters["storage.location.template"] != {"Fn::Sub": f"s3://{folders[name]}dt=${{!dt}}/"}
         or table["TableInput"]["PartitionKeys"] != [{"Name": "dt", "Type": "string"}]
     ]
 
@@ -664,7 +664,7 @@ def queues_without_alarms(template):
     watched = {
         (a["MetricName"], str(d["Value"]))
         for a in properties(template, "AWS::CloudWatch::Alarm").values()
-        if "MetricName" in a and len(a["Dimensions"]) == 1
+        if "MetricName" in a and len(a.get("Dimensions", [])) == 1
         for d in a["Dimensions"]
     }
     wanted = set()
@@ -807,12 +807,20 @@ def routes_without_invoke_permission(template):
     ]
 
 
-def aliases_without_canary(template):
+def aliases_without_codedeploy(template):
     return [
         n
         for n, r in of_type(template, "AWS::Lambda::Alias").items()
         if "CodeDeployLambdaAliasUpdate" not in r.get("UpdatePolicy", {})
     ]
+
+
+def wrong_deployments_of_the_page(template):
+    """Name deployments in which page and scripts are of two releases, or with alarms, which could only block them."""
+    group = template["Resources"]["PortalFunctionDeploymentGroup"]["Properties"]
+    at_once = group["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "AllAtOnce"}
+    # CloudFormation removes the alarms of an earlier template only if the configuration is there and empty.
+    return [] if at_once and group.get("AlarmConfiguration") == {} else ["PortalFunctionDeploymentGroup"]
 
 
 def missing_rollback_alarms(template):
@@ -836,7 +844,6 @@ def missing_rollback_alarms(template):
     needed = {
         "PredictFunctionDeploymentGroup": versions
         | {("Duration", False), ("Throttles", False), ("5XXError", False)},
-        "PortalFunctionDeploymentGroup": versions | {("5XXError", False)},
         "BatchFunctionDeploymentGroup": versions,
     }
     missing = [
@@ -861,7 +868,8 @@ def alarms_that_block_a_fix(template):
     alarms = properties(template, "AWS::CloudWatch::Alarm")
     return [
         name
-        for group in properties(template, "AWS::CodeDeploy::DeploymentGroup").values()
+        for n, group in properties(template, "AWS::CodeDeploy::DeploymentGroup").items()
+        if n != "PortalFunctionDeploymentGroup"
         for name in rollback_alarms(group, fixing=True) or ["no alarm at all"]
         if name not in alarms or not all(of_version for _, of_version in watched(alarms[name]))
     ]
@@ -871,7 +879,7 @@ def watched(alarm):
     """Return the metrics of an alarm, each with whether it is limited to one version."""
     queries = [q["MetricStat"]["Metric"] for q in alarm.get("Metrics", []) if "MetricStat" in q] or [alarm]
     return {
-        (q["MetricName"], bool({d["Name"] for d in q["Dimensions"]} & {"ExecutedVersion", "version"}))
+        (q["MetricName"], bool({d["Name"] for d in q.get("Dimensions", [])} & {"ExecutedVersion", "version"}))
         for q in queries
     }
 
@@ -879,7 +887,7 @@ def watched(alarm):
 def metric(alarm):
     """Return an alarm's metric, whether it is limited to the executed version, and whether it concerns a release."""
     queries = [q["MetricStat"]["Metric"] for q in alarm.get("Metrics", []) if "MetricStat" in q] or [alarm]
-    dimensions = {d["Name"] for d in queries[0]["Dimensions"]}
+    dimensions = {d["Name"] for d in queries[0].get("Dimensions", [])}
     return queries[0]["MetricName"], "ExecutedVersion" in dimensions, bool(dimensions & {"Resource", "Stage"})
 
 
@@ -1104,7 +1112,7 @@ DESTINATION = (*STREAM, "ExtendedS3DestinationConfiguration")
 TABLE = ("Resources", "RecordsTable", "Properties", "TableInput")
 PUBLISHERS = ("Resources", "AlarmsTopicPolicy", "Properties", "PolicyDocument", "Statement")
 API = ("Resources", "Api", "Properties")
-PORTAL_ALARMS = ("Resources", "PortalFunction", "Properties", "DeploymentPreference", "Alarms")
+PAGE_DEPLOYMENT = ("Resources", "PortalFunction", "Properties", "DeploymentPreference")
 HOOK = ("Resources", "Preflight", "Properties", "Environment", "Variables")
 BODY = (*API, "DefinitionBody")
 ANOTHER_ALIAS = {"Fn::Sub": "arn:aws:lambda:path/functions/${PredictFunction.Arn}/invocations"}
@@ -1117,7 +1125,8 @@ RULES = [
                                        "Statement", 0, "Effect")),
     (buckets_deleted_with_the_stack, drop(*BUCKET, "DeletionPolicy")),
     (buckets_deleted_with_the_stack, put("Delete", *BUCKET, "UpdateReplacePolicy")),
-    (versions_kept_with_a_snapshot, drop(*PREDICT, "VersionDeletionPolicy")),
+    (kept_versions, drop(*PREDICT, "VersionDeletionPolicy")),
+    (kept_versions, drop("Resources", "PortalFunction", "Properties", "VersionDeletionPolicy")),
     (log_groups_without_retention, drop("Resources", "PredictLogs", "Properties", "RetentionInDays")),
     (functions_without_own_log_group, drop(*PREDICT, "LoggingConfig")),
     (functions_without_own_log_group, put({"Ref": "PortalLogs"}, *PREDICT, "LoggingConfig", "LogGroup")),
@@ -1215,7 +1224,7 @@ RULES = [
     (streams_with_wrong_processing, drop(*DESTINATION, "CloudWatchLoggingOptions")),
     (streams_with_wrong_processing, drop(*STREAM, "DeliveryStreamEncryptionConfigurationInput")),
     (tables_with_wrong_partitions, put("2026-01-01,NOW", *TABLE, "Parameters", "projection.dt.range")),
-    (tables_with_wrong_partitions, drop(*TABLE, "Parameters", "storage.location.template")),
+    (tables_with_wrong_partitions, put("s3://bucket/", *TABLE, "Parameters", "storage.location.template")),
     (tables_with_wrong_partitions, put([], *TABLE, "PartitionKeys")),
     (wrong_retentions, drop(*RECORDS, "LifecycleConfiguration", "Rules", 0)),
     (wrong_retentions, put(99999, *RECORDS, "LifecycleConfiguration", "Rules", 0, "ExpirationInDays")),
@@ -1271,20 +1280,22 @@ RULES = [
     (integrations_without_alias,
      put(ANOTHER_ALIAS, *BODY, "paths", "/predict", "post", "x-amazon-apigateway-integration", "uri")),
     (routes_without_invoke_permission, drop(*PREDICT, "Events", "Health")),
-    (aliases_without_canary, drop(*PREDICT, "DeploymentPreference")),
+    (aliases_without_codedeploy, drop(*PREDICT, "DeploymentPreference")),
+    (wrong_deployments_of_the_page, put({"Ref": "DeploymentStrategy"}, *PAGE_DEPLOYMENT, "Type")),
+    (wrong_deployments_of_the_page, put([{"Ref": "ApiServerErrorsAlarm"}], *PAGE_DEPLOYMENT, "Alarms")),
+    (wrong_deployments_of_the_page, drop(*PAGE_DEPLOYMENT, "Alarms")),
     (missing_rollback_alarms, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 0)),
     (missing_rollback_alarms, drop(*PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 2, 3)),
-    (missing_rollback_alarms, put([{"Ref": "PortalVersionAlarm"}], *PORTAL_ALARMS)),
     (missing_rollback_alarms, put([], *BATCH, "DeploymentPreference", "Alarms")),
     (missing_rollback_alarms, drop("Resources", "BatchVersionAlarm", "Properties", "Metrics", 2)),
     (missing_rollback_alarms,
      drop("Resources", "PredictVersionAlarm", "Properties", "Metrics", 1, "MetricStat", "Metric", "Dimensions", 2)),
     (alarms_that_block_a_fix,
-     put([{"Ref": "PortalVersionAlarm"}, {"Ref": "ApiServerErrorsAlarm"}], *PORTAL_ALARMS)),
+     put([{"Ref": "ApiServerErrorsAlarm"}], *PREDICT, "DeploymentPreference", "Alarms", "Fn::If", 1)),
     (alarms_that_block_a_fix, put([{"Ref": "BatchErrorsAlarm"}], *BATCH, "DeploymentPreference", "Alarms")),
     (aliases_without_preflight, drop(*PREDICT, "DeploymentPreference", "Hooks")),
     (aliases_without_preflight, drop(*BATCH, "DeploymentPreference", "Hooks")),
-    (aliases_without_preflight, drop("Resources", "PortalFunction", "Properties", "DeploymentPreference", "Hooks")),
+    (aliases_without_preflight, drop(*PAGE_DEPLOYMENT, "Hooks")),
     (functions_unknown_to_preflight, drop(*HOOK, "BATCH")),
     (functions_unknown_to_preflight, put({"Ref": "PredictFunction.Version"}, *HOOK, "PORTAL", "Fn::Join", 1, 1)),
     (settings_missing_from_version_description, put({"Fn::Sub": "${PredictMemory}"}, *PREDICT, "VersionDescription")),
