@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, replace
-from math import ceil, comb, log, pi, sqrt
+from math import ceil, log, pi, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,14 +15,14 @@ from functions.drift.accuracy import Share, design_effect, share
 from functions.drift.sample import BURST, HashSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from functions.drift.accuracy import LabelledPrediction
     from functions.shared.record import Record
 
 MIN_DIFFERENCE: Final = 0.02  # of two accuracies, to be detected
 SIGNIFICANCE: Final = 0.05  # two-sided
-POWER: Final = 0.8  # the probability of detecting `MIN_DIFFERENCE`
+POWER: Final = 0.8  # the probability of detecting `MIN_DIFFERENCE`, at least
 _ASSUMED_DISCORDANT: Final = 0.2  # while there are fewer than `_MIN_MINUTES`
 _MIN_MINUTES: Final = 30
 _MAX_MS: Final = 900_000  # Lambda's timeout; a longer time is damaged
@@ -69,7 +69,8 @@ class Challenge:
         agreement: The share of pictures to which both gave the same label; its interval counts the frames of a source
             and minute as one. None if no picture was scored by both.
         disagreements: The serving release's label, the challenger's label, and how often this pair occurred.
-        p: In shadow mode, the p-value of the hypothesis that both are equally accurate; see `sequential_p`.
+        p: In shadow mode, the smallest p-value until now of the hypothesis that both are equally accurate; see
+            `sequential_p`.
         needed: In shadow mode, how many more labels of the audit sample the verdict `alike` needs.
         verdict: In shadow mode, `better` or `worse` (the challenger) if `p` is below `SIGNIFICANCE`; otherwise
             `too few labels`, until there are enough to detect `MIN_DIFFERENCE`, and then `alike`. `different sources`
@@ -164,38 +165,47 @@ def _compare(pairs: Sequence[LabelledPrediction]) -> tuple[float, int, str]:
     """Return the p-value, how many more labels are needed, and the verdict on the same pictures.
 
     The frames of a source and minute show the same people, so they count once: for the release that has more of them
-    right.
+    right. Minutes are compared in order of time. Labels that come late change this order, so with them the bound on
+    false positives is approximate.
     """
     balance = Counter[tuple[str, int]]()
     for one in pairs:
         balance[one.source, one.minute] += (one.shadow == one.actual) - (one.predicted == one.actual)
     minutes = len(balance)
-    won = sum(points > 0 for points in balance.values())
-    lost = sum(points < 0 for points in balance.values())
-    p = sequential_p(lost, won)
+    in_order = sorted(balance, key=lambda one: (one[1], one[0]))
+    wins = [balance[one] > 0 for one in in_order if balance[one]]
+    p, better = sequential_p(wins)
     if p < SIGNIFICANCE:
-        return p, 0, BETTER if won > lost else WORSE
-    discordant = (lost + won) / minutes if minutes >= _MIN_MINUTES else _ASSUMED_DISCORDANT
+        return p, 0, BETTER if better else WORSE
+    discordant = len(wins) / minutes if minutes >= _MIN_MINUTES else _ASSUMED_DISCORDANT
     missing = max(pairs_needed(discordant) - minutes, 0)
     needed = ceil(missing * len(pairs) / minutes) if minutes else missing
     return p, needed, TOO_FEW if needed else ALIKE
 
 
-def sequential_p(lost: int, won: int) -> float:
-    """Return the p-value of equal chances to win and to lose, which repeated looks at growing counts do not inflate.
+def sequential_p(wins: Iterable[bool]) -> tuple[float, bool]:
+    """Return the smallest p-value after any win or loss, and whether there were more wins than losses then.
 
-    It is the inverse of the likelihood ratio of any chance to win, uniformly distributed, to 1/2. With equal chances,
-    it ever falls below a level with at most that probability (Robbins 1970; Johari et al. 2022).
+    It tests equal chances to win and to lose: after n wins and losses, it is (n + 1) C(n, wins) / 2^n, the inverse of
+    the likelihood ratio of any chance to win, uniformly distributed, to 1/2. With equal chances, it ever falls below
+    a level with at most that probability (Robbins 1970; Johari et al. 2022).
     """
-    count = lost + won
-    return min((count + 1) * comb(count, won) / (1 << count), 1.0)
+    counts = {True: 0, False: 0}
+    p, smallest, better = 1.0, 1.0, False
+    for count, won in enumerate(wins, start=1):
+        counts[won] += 1
+        p *= (count + 1) / (2 * counts[won])
+        if p < smallest:
+            smallest, better = p, counts[True] > counts[False]
+    return smallest, better
 
 
 def pairs_needed(discordant: float, difference: float = MIN_DIFFERENCE) -> int:
-    """Return the number of independent pairs that detects a difference (Connor 1987, eq. 3).
+    """Return a number of independent pairs that is enough to detect a difference (Connor 1987, eq. 3).
 
-    The normal quantile of the level is replaced by that at which `sequential_p` reaches it, by Stirling's formula. It
-    depends on the number of pairs, but so little that few steps find both.
+    It is that of a test after the last pair, while `sequential_p` may detect the difference after any. The normal
+    quantile of the level is replaced by that at which the p-value reaches it, by Stirling's formula. It depends on
+    the number of pairs, but so little that few steps find both.
 
     Args:
         discordant: The share of pairs that exactly one release has right.
@@ -225,11 +235,13 @@ def describe(challenge: Mapping[str, Any]) -> str:
             f" On the audit sample, the accuracy of the challenger is {right[0]}, that of the serving release "
             f"{right[1]}."
         )
-    if challenge["verdict"] == DIFFERENT_SOURCES:
+    if not challenge["shadow"]:
         return f"{text} Their sources may differ more than the releases do: only shadow mode gives a verdict."
     if challenge["verdict"] != TOO_FEW:
         return f"{text} The challenger is {challenge['verdict']}, p = {challenge['p']:.2g}."
-    return (
-        f"{text} To detect a difference of {MIN_DIFFERENCE:.0%}, {challenge['needed']:,} more labels of the audit "
-        "sample are needed."
-    )
+    if needed := challenge.get("needed"):  # not in reports of earlier versions
+        text += (
+            f" To detect a difference of {MIN_DIFFERENCE:.0%}, {needed:,} more labels of the audit sample are"
+        )
+        text += " needed."
+    return text

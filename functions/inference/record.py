@@ -55,7 +55,6 @@ class Recorder:
         count = dict(prediction.summary)
         metrics = {
             "Pictures": 1,
-            _metric("Label", prediction.classification.label): 1,
             "Faces": count.pop("faces"),
             **{_metric("Faces", label): number for label, number in count.items()},
             "Confidence": prediction.classification.confidence,

@@ -240,7 +240,12 @@ def _read(path: Path) -> tuple[Table, list[Row], list[Row]]:
     if missing := [name for name in required if name not in table.columns]:
         marks = "`minute` and `delete_after` mark collected pictures: rename yours, or restore these columns"
         raise OpsError(f"{path} has no column {', '.join(missing)}{f'; {marks}' if ours else ''}")
-    collected = [row for row in table.rows if row.get("minute")]
+    # Earlier versions wrote formulas as they were; `csv_cell` does not change a cell twice.
+    collected = [
+        row | {name: str(csv_cell(row[name])) for name in ("source", "minute")}
+        for row in table.rows
+        if row.get("minute")
+    ]
     for row in collected:
         file = Path(row["file"])
         if not file.name or file.is_absolute() or ".." in file.parts:

@@ -57,7 +57,7 @@ def test_the_repository_and_the_package_group_exist(made):
 
 
 @pytest.mark.usefixtures("made")
-def test_images_that_lost_their_tag_expire():
+def test_images_without_a_tag_expire():
     policy = boto3.client("ecr").get_lifecycle_policy(repositoryName="maskwatch-dev-training")
     (rule,) = json.loads(policy["lifecyclePolicyText"])["rules"]
     assert rule["action"] == {"type": "expire"}

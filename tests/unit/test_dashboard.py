@@ -105,8 +105,7 @@ def measured(capsys):
     recorder = Recorder(OURS, "/predict", "7")
     recorder.predicted(PREDICTION, source="gate-3", request_id="r")
     recorder.rejected(TOO_LARGE, request_id="r")
-    of_faces = {f"Faces{label}" for label in ("Mask", "NoMask", "Incorrect", "Uncertain")}
-    names = {f"Label{label}" for label in ("Mask", "NoMask", "Incorrect", "Uncertain")} | of_faces
+    names = {f"Faces{label}" for label in ("Mask", "NoMask", "Incorrect", "Uncertain")}
     for line in capsys.readouterr().out.splitlines():
         (directive,) = json.loads(line)["_aws"]["CloudWatchMetrics"]
         assert ["route"] in directive["Dimensions"]

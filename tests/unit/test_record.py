@@ -77,7 +77,6 @@ def test_its_metrics_are_in_the_embedded_metric_format(
     assert abs(line["_aws"]["Timestamp"] - datetime.fromisoformat(line["time"]).timestamp() * 1000) < 2
     assert metrics(line) == {
         "Pictures": 1,
-        "LabelNoMask": 1,
         "Faces": 2,
         "FacesMask": 0,
         "FacesNoMask": 1,

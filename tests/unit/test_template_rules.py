@@ -679,21 +679,27 @@ def queues_without_alarms(template):
     return sorted(wanted - watched)
 
 
-def policies_that_never_scale_in(template):
-    """Name policies whose metric has no data without traffic, so that the capacity of the peak would stay."""
-    return [
-        name
-        for name, policy in properties(template, "AWS::ApplicationAutoScaling::ScalingPolicy").items()
-        if "FILL(utilization, 0)" not in json.dumps(policy)
-    ]
+def missing_scaling_policies(template):
+    """Name missing and other policies than these: one only scales out, the other scales in where there is no data."""
+    found = {
+        (
+            policy["TargetTrackingScalingPolicyConfiguration"].get("DisableScaleIn", False),
+            "FILL(utilization, 0)" in json.dumps(policy),
+        )
+        for policy in properties(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values()
+    }
+    return sorted(found ^ {(True, False), (False, True)})
 
 
 def traced_resources(template):
     """Name what sends X-Ray traces or may: they cost more than the pictures, and those of the API name callers."""
+    off = '"TracingConfiguration": {"Enabled": false}'  # state machines keep tracing if a template stops naming it
+    texts = {n: json.dumps(resource.get("Properties", {})) for n, resource in template["Resources"].items()}
+    machines = properties(template, "AWS::StepFunctions::StateMachine")
     return [
         name
-        for name, resource in template["Resources"].items()
-        if re.search("Tracing|xray:", json.dumps(resource.get("Properties", {})))
+        for name, text in texts.items()
+        if re.search("Tracing|xray:", text.replace(off, "")) or (name in machines and off not in text)
     ]
 
 
@@ -1081,6 +1087,7 @@ UPLOADS, QUEUE, DEAD_LETTERS, BATCH = (
     ("Resources", name, "Properties")
     for name in ("UploadsBucket", "UploadsQueue", "UploadsDeadLetters", "BatchFunction")
 )
+TRACKING = ("Properties", "TargetTrackingScalingPolicyConfiguration")
 MAPPING = (*BATCH, "Events", "Uploads", "Properties")
 SENDERS = ("Resources", "UploadsQueuePolicy", "Properties", "PolicyDocument", "Statement")
 RECORDS_ROLE, SENDER_ROLE, SCHEDULE_ROLE = (
@@ -1140,6 +1147,7 @@ RULES = [
     (wrong_backfill_permissions,
      put({"Ref": "PredictFunction.Alias"}, *BACKFILL, 2, "Resource")),
     (traced_resources, put({"Enabled": True}, "Resources", "Backfill", "Properties", "TracingConfiguration")),
+    (traced_resources, drop("Resources", "Backfill", "Properties", "TracingConfiguration")),
     (wrong_batch_permissions,
      put("s3:DeleteObject", *BATCH_ROLE, 3, "Action")),
     (wrong_batch_permissions, drop(*BATCH_ROLE, 6)),
@@ -1247,9 +1255,11 @@ RULES = [
     (buckets_without_tls_policy, drop("Resources", "RecordsBucketPolicy")),
     (buckets_deleted_with_the_stack, put("Delete", "Resources", "InsightsBucket", "DeletionPolicy")),
     (routes_without_invoke_permission, drop("Resources", "PortalFunction", "Properties", "Events", "Feedback")),
-    (policies_that_never_scale_in,
-     put("utilization", "Resources", "PredictConcurrencyPolicy", "Properties",
-         "TargetTrackingScalingPolicyConfiguration", "CustomizedMetricSpecification", "Metrics", 0, "Expression")),
+    (missing_scaling_policies, drop("Resources", "PredictConcurrencyPolicy")),
+    (missing_scaling_policies, drop("Resources", "PredictConcurrencyPolicy", *TRACKING, "DisableScaleIn")),
+    (missing_scaling_policies,
+     put("utilization", "Resources", "PredictScaleInPolicy", *TRACKING,
+         "CustomizedMetricSpecification", "Metrics", 0, "Expression")),
     (traced_resources, put("Active", "Globals", "Function", "Tracing")),
     (traced_resources, put("xray:PutTraceSegments", *MODEL_POLICY, "Action")),
     (server_errors_without_alarm_if_requests_are_rare, drop("Resources", "RepeatedServerErrorsAlarm")),

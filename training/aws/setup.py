@@ -123,9 +123,9 @@ _VPC_VERBS = (
     "DescribeVpcs",
 )
 
-_REPLACED = {
+_UNTAGGED = {
     "rulePriority": 1,
-    "description": "images that a push of the same tag replaced",
+    "description": "images without a tag, such as those whose tag a later push took",
     "selection": {
         "tagStatus": "untagged",
         "countType": "sinceImagePushed",
@@ -152,7 +152,7 @@ def set_up(stack: str, bucket: str, access: Access, aws: boto3.Session) -> Setup
             imageScanningConfiguration={"scanOnPush": True},
             encryptionConfiguration={"encryptionType": "AES256"},
         )
-    ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=json.dumps({"rules": [_REPLACED]}))
+    ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=json.dumps({"rules": [_UNTAGGED]}))
     trust = {
         "Version": "2012-10-17",
         "Statement": [

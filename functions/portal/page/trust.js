@@ -37,7 +37,7 @@ function accuracy({ audit, chosen, min_accuracy: minAccuracy } = {}) {
     return panel(high < minAccuracy ? "no_mask" : lowest >= minAccuracy ? "mask" : "uncertain",
       `${percent(value, 1)} of ${all ? "all answers" : "the labelled audit pictures"} were right`,
       make("p", {}, `${percent(low, 1)} to ${percent(high, 1)}, from the audit sample: ${labelledOf(audit)}.`
-        + (all ? "" : ` Whatever the others show, ${percent(lowest, 1)} to ${percent(highest, 1)} of the sample are right.`)),
+        + (all ? "" : ` Whatever the others show, ${percent(lowest, 1)} to ${percent(highest, 1)} of the sample were right.`)),
       dim(f1(audit)));
   }
   if (!(chosen?.n > audit?.n)) {
@@ -79,7 +79,7 @@ function challenge({ shadow, live: serving, challenger, agreement, needed, verdi
         make("tbody", {}, ...rows))),
     dim([
       agreement ? `Both give ${percent(agreement.value, 1)} of the pictures the same label.` : "",
-      verdict === "too few labels" ? `To detect a difference of two points, label ${needed} more of the audit sample.` : "",
+      needed ? `To detect a difference of two points, label ${needed} more of the audit sample.` : "",
     ].filter(Boolean).join(" ")));
 }
 
