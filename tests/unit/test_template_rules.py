@@ -693,14 +693,17 @@ def missing_scaling_policies(template):
 
 def traced_resources(template):
     """Name what sends X-Ray traces or may: they cost more than the pictures, and those of the API name callers."""
-    off = '"TracingConfiguration": {"Enabled": false}'  # state machines keep tracing if a template stops naming it
-    texts = {n: json.dumps(resource.get("Properties", {})) for n, resource in template["Resources"].items()}
-    machines = properties(template, "AWS::StepFunctions::StateMachine")
+    off = {
+        "AWS::ApiGateway::Stage": ("TracingEnabled", False),
+        "AWS::Lambda::Function": ("TracingConfig", {"Mode": "PassThrough"}),
+        "AWS::StepFunctions::StateMachine": ("TracingConfiguration", {"Enabled": False}),
+    }
     return [
         name
-        for name, text in texts.items()
-        if re.search("Tracing|xray:", text.replace(off, "")) or (name in machines and off not in text)
-    ]
+        for kind, (key, value) in off.items()
+        for name, found in properties(template, kind).items()
+        if found.get(key) != value
+    ] + [name for name, resource in template["Resources"].items() if "xray:" in json.dumps(resource)]
 
 
 def operations(template):
@@ -1260,10 +1263,10 @@ RULES = [
     (missing_scaling_policies,
      put("utilization", "Resources", "PredictScaleInPolicy", *TRACKING,
          "CustomizedMetricSpecification", "Metrics", 0, "Expression")),
-    (traced_resources, put("Active", "Globals", "Function", "Tracing")),
+    (traced_resources, drop("Globals", "Function", "Tracing")),
     (traced_resources, put("xray:PutTraceSegments", *MODEL_POLICY, "Action")),
     (server_errors_without_alarm_if_requests_are_rare, drop("Resources", "RepeatedServerErrorsAlarm")),
-    (traced_resources, put(True, *API, "TracingEnabled")),  # noqa: FBT003
+    (traced_resources, drop(*API, "TracingEnabled")),
     (paid_routes_without_a_key, drop(*BODY, "paths", "/predict", "post", "security")),
     (paid_routes_without_a_key, put({"get": {"x-amazon-apigateway-integration": {}}}, *BODY, "paths", "/new")),
     (open_routes_with_a_key, put([{"apiKey": []}], *BODY, "paths", "/health", "get", "security")),
