@@ -33,10 +33,11 @@ sam-invoke: $(SAM) ## Run a built image on an event (FUNCTION=PredictFunction EV
 sam-api: $(SAM) ## Serve the built images on http://127.0.0.1:3000 (PORT=…)
 	$(LOCAL_SAM) local start-api --port $(or $(PORT),3000) --warm-containers LAZY
 
-bootstrap: $(SAM) ## Create what all stacks of the account share; GITHUB=owner/name also lets its workflows deploy (OIDC=existing)
+bootstrap: $(SAM) ## Create what all stacks of the account share; GITHUB=owner/name also lets its workflows deploy (OIDC=existing, LOG_ROLE=existing)
 	$(SAM_ENV) $(SAM) deploy --template-file infra/bootstrap.yaml --stack-name $(BOOTSTRAP) --resolve-s3 \
 	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset \
-	  $(if $(GITHUB),--parameter-overrides GitHubRepository=$(GITHUB) $(if $(OIDC),OidcProvider=$(OIDC)))
+	  $(if $(GITHUB),--parameter-overrides GitHubRepository=$(GITHUB) $(if $(OIDC),OidcProvider=$(OIDC)) \
+	    $(if $(LOG_ROLE),ApiGatewayLogRole=$(LOG_ROLE)))
 
 tools: $(SAM) $(VENV)/run.stamp ## Install what deploying and the operator's commands need
 

@@ -139,7 +139,7 @@ def main() -> None:
         verdict = judge(options.data, run, detector, serving, options.out, options.version, options.reference)
         if options.report:
             copy_report(run, detector, verdict, options.report)
-    if run and detector:  # the verdict on one is the last line already
+    if run and detector:  # the verdict on one was printed already
         print(f"{'passed' if verdict['passed'] else 'refused'}: {verdict['reason']}")
 
 
