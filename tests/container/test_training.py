@@ -237,7 +237,7 @@ def test_every_step_of_the_pipeline_finds_the_output_of_the_previous_one(
     if network == "detector":  # three faces to judge by
         assert (gate["passed"], gate["reason"]) == (
             False,
-            "3 test pictures are too few to tell, 25 are needed",
+            "3 faces in test scenes are too few to tell, 25 are needed",
         )
         return
     assert is_right(gate, tmp_path / "models-bucket" / "models" / "abc123", "abc123")
