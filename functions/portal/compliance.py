@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from functions.portal import store
+from functions.portal import buckets
 from functions.portal.correction import correct
 from functions.portal.times import hour_text, parse_range
 from functions.shared.contract import ANSWER_LABELS, COMPLIANCE_COUNTS, LABELS, compliance_key, read_source
@@ -223,11 +223,11 @@ def _summaries(selection: ComplianceQuery, bucket: str) -> Iterator[tuple[date, 
     count = (selection.last.date() - selection.first.date()).days + 1
     days = [selection.first.date() + timedelta(day) for day in range(count)]
     until = time.monotonic() + _TIMEOUT
-    store.s3()  # created here, since threads must not create it concurrently
-    with ThreadPoolExecutor(store.CONNECTIONS) as pool:
+    buckets.s3()  # created here, since threads must not create it concurrently
+    with ThreadPoolExecutor(buckets.CONNECTIONS) as pool:
         for start in range(0, count, _CHUNK):
             chunk = days[start : start + _CHUNK]
-            texts = pool.map(lambda day: store.read(bucket, compliance_key(day)), chunk)
+            texts = pool.map(lambda day: buckets.read(bucket, compliance_key(day)), chunk)
             for day, text in zip(chunk, texts, strict=True):
                 yield day, None if text is None else json.loads(text)
             if time.monotonic() > until and chunk[-1] != days[-1]:
