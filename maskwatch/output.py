@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 COLUMNS: Final = (
-    *("file", "status", "label", "confidence", "faces"),
-    *(f"faces_{label}" for label in ANSWER_LABELS),
-    *("detail", "model_version", "prediction_id"),
-)
+    "file", "status", "label", "confidence", "faces", *(f"faces_{label}" for label in ANSWER_LABELS),
+    "detail", "model_version", "prediction_id",
+)  # fmt: skip
 BOM: Final = "\ufeff"  # Excel recognises UTF-8 by it
 # The start of what a spreadsheet would evaluate, in a cell or after a character at which some spreadsheets split
 # cells.

@@ -33,9 +33,9 @@ _IN_FRONT: Final = re.compile(
 )
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS: Final = (  # the start of those that have pixels or an orientation
-    *(b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf"),
-    *(b"iTXtXML:com.adobe.xmp\0", b"tEXtRaw profile type ", b"zTXtRaw profile type "),
-)
+    b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf",
+    b"iTXtXML:com.adobe.xmp\0", b"tEXtRaw profile type ", b"zTXtRaw profile type ",
+)  # fmt: skip
 _SWAPPED: Final = 5  # from this EXIF orientation on, width and height are swapped
 _ORIENTATION: Final = 0x0112
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # 64 MB, since editors write large XMP
