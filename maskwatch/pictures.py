@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")  # those that the service accepts
-MAX_BYTES: Final = 4_400_000  # the API's limit
+# The API's limit. A copy: pip installs no functions/; tests/unit/test_contract_copies.py compares.
+MAX_BYTES: Final = 4_400_000
 MAX_PIXELS: Final = 12_200_000  # that the API accepts in any file of MAX_BYTES
 SENT_PIXELS: Final = 4_000_000  # of a scaled-down picture; the service itself uses no more of a larger one
 ENDINGS: Final = ", ".join(f"*{ending}" for ending in TYPES)

@@ -43,7 +43,7 @@ _LATE: Final = timedelta(hours=1)  # after the end of a day nearly all its recor
 _FORMS: Final = ("json", "csv")
 # Spreadsheets evaluate cells that begin like this. If they separate cells at other characters than commas, a cell may
 # begin in the middle of a value.
-_FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
+FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
 _WEIGHT: Final = re.compile(r";\s*q=(0(?:\.\d*)?)\s*(?:;|$)")  # one below 1; without one, it is 1
 
 
@@ -173,7 +173,7 @@ def as_text(found: Mapping[str, Any], form: str) -> str:
         file.write("\ufeff")  # Excel recognises UTF-8 by it
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
-        table.writerows(row | {"source": _FORMULA.sub("'", row["source"])} for row in found["rows"])
+        table.writerows(row | {"source": FORMULA.sub("'", row["source"])} for row in found["rows"])
         text = file.getvalue()
     else:
         text = json.dumps(found)
