@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from maskwatch.client import Client
     from maskwatch.output import Response
 
+# A copy: pip installs no functions/; tests/unit/test_contract_copies.py compares.
 _SHARE: Final = 0.01  # of all predictions
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOCAL: Final = ("http://127.0.0.1:3000/", "local")  # address and key of `make run`
+# Copies: pip installs no functions/; tests/unit/test_contract_copies.py compares.
 LABELS: Final = ("mask", "no_mask", "incorrect")
 ANSWER_LABELS: Final = (*LABELS, "uncertain")  # possible labels of an answer
 TYPES: Final = {

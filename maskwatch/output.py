@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 COLUMNS: Final = (
-    *("file", "status", "label", "confidence", "faces"),
-    *(f"faces_{label}" for label in ANSWER_LABELS),
-    *("detail", "model_version", "prediction_id"),
-)
+    "file", "status", "label", "confidence", "faces", *(f"faces_{label}" for label in ANSWER_LABELS),
+    "detail", "model_version", "prediction_id",
+)  # fmt: skip
 BOM: Final = "\ufeff"  # Excel recognises UTF-8 by it
 # The start of what a spreadsheet would evaluate, in a cell or after a character at which some spreadsheets split
-# cells.
-_FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
+# cells. A copy: pip installs no functions/; tests/unit/test_contract_copies.py compares.
+FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
 
 Row = dict[str, Any]  # by column
 
@@ -144,7 +143,7 @@ def _line(cells: Sequence[Any]) -> str:
 
 def csv_cell(value: object) -> object:
     """Return a value as a CSV cell that no spreadsheet evaluates; numbers stay as they are."""
-    return _FORMULA.sub("'", value) if isinstance(value, str) else value
+    return FORMULA.sub("'", value) if isinstance(value, str) else value
 
 
 def printable(text: str) -> str:

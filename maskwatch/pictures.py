@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")  # those that the service accepts
-MAX_BYTES: Final = 4_400_000  # the API's limit
+# The API's limit. A copy: pip installs no functions/; tests/unit/test_contract_copies.py compares.
+MAX_BYTES: Final = 4_400_000
 MAX_PIXELS: Final = 12_200_000  # that the API accepts in any file of MAX_BYTES
 SENT_PIXELS: Final = 4_000_000  # of a scaled-down picture; the service itself uses no more of a larger one
 ENDINGS: Final = ", ".join(f"*{ending}" for ending in TYPES)
@@ -33,9 +34,9 @@ _IN_FRONT: Final = re.compile(
 )
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS: Final = (  # the start of those that have pixels or an orientation
-    *(b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf"),
-    *(b"iTXtXML:com.adobe.xmp\0", b"tEXtRaw profile type ", b"zTXtRaw profile type "),
-)
+    b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf",
+    b"iTXtXML:com.adobe.xmp\0", b"tEXtRaw profile type ", b"zTXtRaw profile type ",
+)  # fmt: skip
 _SWAPPED: Final = 5  # from this EXIF orientation on, width and height are swapped
 _ORIENTATION: Final = 0x0112
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # 64 MB, since editors write large XMP

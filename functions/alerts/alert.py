@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from functions.alerts.counts import VIOLATIONS
+from functions.alerts.precision import Precision
 from functions.alerts.rules import STEPS
 from functions.shared.contract import iso
 
@@ -22,21 +23,6 @@ OPEN: Final = "open"
 OVER: Final = "over"
 _DESCRIPTIONS: Final = {"no_mask": "without a mask", "incorrect": "with a mask worn wrongly"}
 _MAX_SUBJECT: Final = 100  # ASCII characters, SNS's limit
-
-
-@dataclass(frozen=True)
-class Precision:
-    """The precision of a label on a release's test pictures.
-
-    Attributes:
-        value: The share of predictions that were right, 0 to 1.
-        n: How many test faces got this label.
-        min_confidence: Only predictions of at least this confidence are included.
-    """
-
-    value: float
-    n: int
-    min_confidence: float
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.alerts.alert import Precision
+    from functions.alerts.precision import Precision
     from functions.shared.record import Record
 
 _CONFIG: Final = Config(

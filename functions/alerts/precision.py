@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from functions.alerts.alert import Precision
 from functions.alerts.counts import VIOLATIONS
 from functions.alerts.rules import STEPS
 from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The precision of a label on a release's test pictures.
+
+    Attributes:
+        value: The share of predictions that were right, 0 to 1.
+        n: How many test faces got this label.
+        min_confidence: Only predictions of at least this confidence are included.
+    """
+
+    value: float
+    n: int
+    min_confidence: float
 
 
 def precision_of(

@@ -21,7 +21,8 @@ from functions.alerts.rules import DEFAULT, MAX_MINUTES, Rules, RulesError, pars
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from functions.alerts.alert import Alert, Precision
+    from functions.alerts.alert import Alert
+    from functions.alerts.precision import Precision
     from functions.alerts.rules import Rule
     from functions.alerts.store import Store
     from functions.shared.record import Record

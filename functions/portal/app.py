@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from functions.portal import alerts, compliance, feedback, pages, store, uploads
+from functions.portal import alerts, buckets, compliance, feedback, pages, uploads
 from functions.portal.settings import read_settings
 from functions.shared.api import Api
 from functions.shared.contract import MAX_UPLOAD_BYTES, report_key, result_key
@@ -90,7 +90,7 @@ def result() -> Response[str]:
     key = unquote(app.current_event.path_parameters["key"])  # a REST API does not decode it
     if why := uploads.why_no_result(key):
         return app.refuse(NO_RESULT, f"There will be no result for {key!r}. {why}")
-    found = store.read(settings.results_bucket, result_key(key))
+    found = buckets.read(settings.results_bucket, result_key(key))
     if found is None:
         detail = (
             f"There is no result for {key!r}. It appears within seconds to minutes after the upload. If it does "
@@ -128,7 +128,7 @@ def show_compliance() -> Response[str]:
 @app.get("/drift")
 def show_drift() -> Response[str]:
     """Answer with the latest drift report."""
-    found = store.read(settings.insights_bucket, report_key("latest", "json"))
+    found = buckets.read(settings.insights_bucket, report_key("latest", "json"))
     if found is None:
         detail = "There is no drift report yet. It appears after the first run of Drift, which is scheduled."
         return app.refuse(NO_REPORT, detail)

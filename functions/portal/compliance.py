@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from functions.portal import store
+from functions.portal import buckets
 from functions.portal.correction import correct
 from functions.portal.times import hour_text, parse_range
 from functions.shared.contract import ANSWER_LABELS, COMPLIANCE_COUNTS, LABELS, compliance_key, read_source
@@ -43,7 +43,7 @@ _LATE: Final = timedelta(hours=1)  # after the end of a day nearly all its recor
 _FORMS: Final = ("json", "csv")
 # Spreadsheets evaluate cells that begin like this. If they separate cells at other characters than commas, a cell may
 # begin in the middle of a value.
-_FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
+FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
 _WEIGHT: Final = re.compile(r";\s*q=(0(?:\.\d*)?)\s*(?:;|$)")  # one below 1; without one, it is 1
 
 
@@ -173,7 +173,7 @@ def as_text(found: Mapping[str, Any], form: str) -> str:
         file.write("\ufeff")  # Excel recognises UTF-8 by it
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
-        table.writerows(row | {"source": _FORMULA.sub("'", row["source"])} for row in found["rows"])
+        table.writerows(row | {"source": FORMULA.sub("'", row["source"])} for row in found["rows"])
         text = file.getvalue()
     else:
         text = json.dumps(found)
@@ -223,11 +223,11 @@ def _summaries(selection: ComplianceQuery, bucket: str) -> Iterator[tuple[date, 
     count = (selection.last.date() - selection.first.date()).days + 1
     days = [selection.first.date() + timedelta(day) for day in range(count)]
     until = time.monotonic() + _TIMEOUT
-    store.s3()  # created here, since threads must not create it concurrently
-    with ThreadPoolExecutor(store.CONNECTIONS) as pool:
+    buckets.s3()  # created here, since threads must not create it concurrently
+    with ThreadPoolExecutor(buckets.CONNECTIONS) as pool:
         for start in range(0, count, _CHUNK):
             chunk = days[start : start + _CHUNK]
-            texts = pool.map(lambda day: store.read(bucket, compliance_key(day)), chunk)
+            texts = pool.map(lambda day: buckets.read(bucket, compliance_key(day)), chunk)
             for day, text in zip(chunk, texts, strict=True):
                 yield day, None if text is None else json.loads(text)
             if time.monotonic() > until and chunk[-1] != days[-1]:

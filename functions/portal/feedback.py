@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from functions.portal import store
+from functions.portal import buckets
 from functions.shared.contract import FEEDBACK, LABELS, day_prefix, in_audit_sample
 from functions.shared.fields import read_json, refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, InputError
@@ -72,6 +72,6 @@ def keep(feedback: Feedback, bucket: str, api_key_id: str) -> None:
     """
     folder = f"{FEEDBACK}{day_prefix(date.fromisoformat(feedback.time[:10]))}{'audit/' * feedback.audit}"
     body = json.dumps(asdict(feedback) | {"api_key_id": api_key_id}).encode()
-    store.s3().put_object(
+    buckets.s3().put_object(
         Bucket=bucket, Key=f"{folder}{feedback.prediction_id}.json", Body=body, ContentType="application/json"
     )

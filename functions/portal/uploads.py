@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from posixpath import normpath
 from typing import TYPE_CHECKING, Final
 
-from functions.portal import store
+from functions.portal import buckets
 from functions.shared.contract import (
     API_UPLOADS,
     MAX_KEY_BYTES,
@@ -70,7 +70,7 @@ def parse(body: bytes) -> UploadRequest:
 def presign(request: UploadRequest, bucket: str) -> PresignedUpload:
     """Presign the upload of one picture of this type, of at most `MAX_UPLOAD_BYTES`, into the bucket."""
     # Virtual-hosted URLs name the region. The global endpoint redirects, and a form POST does not survive that.
-    s3 = store.s3(virtual_hosts=True)
+    s3 = buckets.s3(virtual_hosts=True)
     now = datetime.now(UTC)
     key = f"{API_UPLOADS}{now:%Y/%m/%d}/{uuid.uuid4()}{UPLOAD_TYPES[request.type]}"
     fields = {"Content-Type": request.type}

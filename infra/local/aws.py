@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
@@ -21,7 +22,9 @@ from infra.local.firehose import filter_of, pack
 from infra.local.invocations import UPDATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+Client = Callable[[str], Any]  # from the name of a service to moto's boto3 client for it
 
 _DELIVERIES: Final = 3  # attempts: Lambda retries an event twice
 _lock: Final = RLock()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from threading import Event
 
-    from infra.local.stack import Client
+    from infra.local.aws import Client
 
 _PAUSE: Final = 1.0  # seconds between polls for new executions
 

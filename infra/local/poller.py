@@ -17,7 +17,7 @@ from infra.local.template import REGION
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from infra.local.stack import Client
+    from infra.local.aws import Client
 
 _PAUSE: Final = 1.0  # seconds between receives from an empty queue
 _MAX_MESSAGES: Final = 10  # SQS's limit per receive

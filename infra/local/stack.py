@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.local import firehose
 from infra.local.errors import DeliveryError, StackError
 from infra.local.function import FunctionConfig
+from infra.local.gaps import GAPS
 from infra.local.template import (
-    ACCOUNT,
     REGION,
     STACK_NAME,
+    function_arn,
     parameter_values,
     resolve,
     true_conditions,
@@ -23,122 +22,10 @@ from infra.local.template import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-Client = Callable[[str], Any]  # from the name of a service to its boto3 client
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A resource type or property that moto's CloudFormation does not support.
-
-    Attributes:
-        reason: Why it is not needed locally, or what takes its place.
-        complete: Adds it by API call. Called with the clients, the resource's name and its resolved properties; for a
-            property, with its resource's name and its value.
-        ref: Returns the value of `Ref`; default: the logical id.
-        arn: Returns the value of `GetAtt … Arn`, given that of `Ref` and the properties; default: "<logical id>.Arn".
-    """
-
-    reason: str
-    complete: Callable[[Client, str, Any], Any] | None = None
-    ref: Callable[[Mapping[str, Any]], str] | None = None
-    arn: Callable[[str, Mapping[str, Any]], str] | None = None
-
-
-_GATEWAY: Final = "moto's CloudFormation fails on the REST API that SAM generates; gateway.py serves it"
-
-GAPS: Final[dict[str, Gap]] = {
-    "AWS::ApiGateway::Account": Gap(_GATEWAY),
-    "AWS::ApiGateway::ApiKey": Gap("moto's CloudFormation skips it; the gateway's only key is `local`"),
-    "AWS::ApiGateway::Deployment": Gap(_GATEWAY),
-    "AWS::ApiGateway::RestApi": Gap(_GATEWAY),
-    "AWS::ApiGateway::Stage": Gap(_GATEWAY, ref=lambda properties: properties["StageName"]),
-    "AWS::ApiGateway::UsagePlan": Gap("throttle and quota are API Gateway's own; nothing is counted locally"),
-    "AWS::ApiGateway::UsagePlanKey": Gap("see AWS::ApiGateway::UsagePlan"),
-    "AWS::ApplicationAutoScaling::ScalableTarget": Gap("a function has a fixed number of processes here"),
-    "AWS::ApplicationAutoScaling::ScalingPolicy": Gap("see AWS::ApplicationAutoScaling::ScalableTarget"),
-    "AWS::Budgets::Budget": Gap("nothing is paid for here"),
-    "AWS::CloudWatch::Alarm": Gap(
-        "moto's CloudFormation skips it",
-        complete=lambda client, name, properties: client("cloudwatch").put_metric_alarm(
-            **{"AlarmName": f"{STACK_NAME}-{name}", **_numbers(properties)}
-        ),
-        arn=lambda name, _: f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{STACK_NAME}-{name}",
-    ),
-    "AWS::CloudWatch::CompositeAlarm": Gap("moto has none, and leaves alarms in the state they are set to"),
-    "AWS::CodeDeploy::Application": Gap("one version runs here: there is no traffic to move"),
-    "AWS::CodeDeploy::DeploymentGroup": Gap("see AWS::CodeDeploy::Application"),
-    "AWS::Events::Rule": Gap(
-        "moto's CloudFormation would create it before the ARNs in its pattern are known",
-        complete=lambda client, name, properties: _put_rule(client("events"), name, properties),
-    ),
-    "AWS::Glue::Database": Gap("there is no Athena here; the records are files of lines of JSON"),
-    "AWS::Glue::Table": Gap("see AWS::Glue::Database"),
-    "AWS::KMS::Key.Tags": Gap("moto's CloudFormation fails on them; roles are not enforced here"),
-    "AWS::KinesisFirehose::DeliveryStream": Gap(
-        "moto's CloudFormation does not know it; see firehose.py",
-        complete=lambda client, _, properties: _create_stream(client("firehose"), properties),
-        ref=lambda properties: properties["DeliveryStreamName"],
-        arn=lambda name, _: f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{name}",
-    ),
-    "AWS::Lambda::Alias": Gap(
-        "moto's CloudFormation fails on it",
-        ref=lambda properties: _function_arn(f"{properties['FunctionName']}:{properties['Name']}"),
-    ),
-    "AWS::Lambda::EventSourceMapping": Gap(
-        "moto would start the function in Docker; poller.py reads the queue"
-    ),
-    "AWS::Lambda::Permission": Gap("names an alias, which moto lacks; permissions are not enforced here"),
-    "AWS::Lambda::Version": Gap("moto fails on a version of an image; the working tree is what runs"),
-    "AWS::Lambda::Function.Code": Gap("the code is the working tree; moto would look for a bucket"),
-    "AWS::Logs::LogStream": Gap("moto's CloudFormation does not know it; Firehose writes no errors here"),
-    "AWS::Logs::SubscriptionFilter": Gap(
-        "moto's CloudFormation does not know it",
-        complete=lambda client, name, properties: _subscribe(client("logs"), name, properties),
-    ),
-    "AWS::S3::Bucket.CorsConfiguration": Gap(
-        "skipped by moto's CloudFormation",
-        complete=lambda client, bucket, value: client("s3").put_bucket_cors(
-            Bucket=bucket, CORSConfiguration=_cors(value)
-        ),
-    ),
-    "AWS::S3::Bucket.InventoryConfigurations": Gap(
-        "skipped by moto's CloudFormation, which makes no inventories"
-    ),
-    "AWS::S3::Bucket.LifecycleConfiguration": Gap("skipped by moto's CloudFormation; nothing lives so long"),
-    "AWS::S3::Bucket.NotificationConfiguration": Gap(
-        "skipped by moto's CloudFormation",
-        complete=lambda client, bucket, value: client("s3").put_bucket_notification_configuration(
-            Bucket=bucket, NotificationConfiguration=_notifications(value)
-        ),
-    ),
-    "AWS::S3::Bucket.OwnershipControls": Gap("skipped by moto's CloudFormation; there is one account here"),
-    "AWS::S3::Bucket.PublicAccessBlockConfiguration": Gap(
-        "skipped by moto's CloudFormation",
-        complete=lambda client, bucket, value: client("s3").put_public_access_block(
-            Bucket=bucket, PublicAccessBlockConfiguration=value
-        ),
-    ),
-    "AWS::S3::Bucket.VersioningConfiguration": Gap(
-        "skipped by moto's CloudFormation",
-        complete=lambda client, bucket, value: client("s3").put_bucket_versioning(
-            Bucket=bucket, VersioningConfiguration=value
-        ),
-    ),
-    "AWS::S3::BucketPolicy": Gap("moto ignores conditions: TlsOnly would refuse everybody"),
-    "AWS::Scheduler::Schedule": Gap("clock.py runs those of minutes; `make drift` does what the other would"),
-    "AWS::SNS::TopicPolicy": Gap("moto's CloudFormation does not support it; policies are not enforced here"),
-    "AWS::SQS::QueuePolicy": Gap("moto's CloudFormation does not support it; policies are not enforced here"),
-    "AWS::StepFunctions::StateMachine.Definition": Gap(
-        "moto's CloudFormation knows only DefinitionString; backfill.py runs it",
-        complete=lambda client, arn, value: client("stepfunctions").update_state_machine(
-            stateMachineArn=arn, definition=json.dumps(value)
-        ),
-    ),
-    "AWS::WAFv2::WebACL": Gap("nothing is counted locally"),
-    "AWS::WAFv2::WebACLAssociation": Gap("the web ACL is the account's, not the stack's"),
-}
+    from infra.local.aws import Client
 
 
 @dataclass(frozen=True)
@@ -181,22 +68,22 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
         for name, resource in template["Resources"].items()
         if conditions.get(resource.get("Condition"), True)
     }
-    listed = {name for name, resource in declared.items() if resource["Type"] in GAPS}
+    unsupported = {name for name, resource in declared.items() if resource["Type"] in GAPS}
 
     outputs = {
         name: {key: part for key, part in output.items() if key != "Condition"}
         for name, output in resolve(template.get("Outputs", {}), known, conditions).items()
         if conditions.get(output.get("Condition"), True)
-        and not listed & {reference.partition(".")[0] for reference in unresolved(output)}
+        and not unsupported & {reference.partition(".")[0] for reference in unresolved(output)}
     }
     values = {name: known[name] for name in template.get("Parameters", {})}
-    attributes = _put_into_moto(declared, listed, outputs, values, client)
-    for name in listed:
+    attributes = _put_into_moto(declared, unsupported, outputs, values, client)
+    for name in unsupported:
         gap, properties = GAPS[declared[name]["Type"]], declared[name].get("Properties", {})
         attributes[name] = gap.ref(resolve(properties, attributes, {})) if gap.ref else name
         if gap.arn:
             attributes[f"{name}.Arn"] = gap.arn(attributes[name], resolve(properties, attributes, {}))
-    attributes |= _stand_ins(declared.values(), listed, attributes)
+    attributes |= _stand_ins(declared.values(), unsupported, attributes)
 
     resources = {}
     for name, resource in declared.items():
@@ -208,8 +95,8 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
     return Stack(resources, attributes)
 
 
-def resolved(template: Mapping[str, Any], parameters: Mapping[str, str], stack: Stack) -> Stack:
-    """Return a deployed stack's properties with other parameters; the resources themselves stay the same."""
+def with_parameters(stack: Stack, template: Mapping[str, Any], parameters: Mapping[str, str]) -> Stack:
+    """Return a deployed stack with the properties that other parameters give to its resources."""
     known = {**parameter_values(template, parameters), **stack.attributes}
     conditions = true_conditions(template, known)
     resources = {}
@@ -244,7 +131,7 @@ def function_configs(stack: Stack, project: Path, endpoint: str, url: str) -> li
         variables = properties.get("Environment", {}).get("Variables", {})
         config = FunctionConfig(
             name=function.name,
-            arn=_function_arn(function.name),
+            arn=function_arn(function.name),
             handler=handler,
             code=project / properties["Code"].get("S3Key", "."),
             environment={
@@ -261,14 +148,16 @@ def function_configs(stack: Stack, project: Path, endpoint: str, url: str) -> li
 
 def _put_into_moto(
     resources: Mapping[str, Any],
-    listed: set[str],
+    unsupported: set[str],
     outputs: Mapping[str, Any],
     parameters: Mapping[str, str],
     client: Client,
 ) -> dict[str, Any]:
     """Create the stack; return the physical ids, and the attributes that the template references."""
-    stand_ins = {name: name for name in listed} | _stand_ins(resources.values(), listed, {})
-    taken = {name: _taken(resources[name], listed, stand_ins) for name in resources if name not in listed}
+    stand_ins = {name: name for name in unsupported} | _stand_ins(resources.values(), unsupported, {})
+    taken = {
+        name: _taken(resources[name], unsupported, stand_ins) for name in resources if name not in unsupported
+    }
     references = {
         reference
         for reference in unresolved(list(resources.values()))
@@ -302,7 +191,7 @@ def _put_into_moto(
     }
     if missing := sorted(taken.keys() - names.keys()):
         raise StackError(
-            "neither supported by moto's CloudFormation nor in GAPS in infra/local/stack.py: "
+            "neither supported by moto's CloudFormation nor in GAPS in infra/local/gaps.py: "
             + ", ".join(f"{name} ({taken[name]['Type']})" for name in missing)
         )
     (stack,) = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
@@ -310,7 +199,9 @@ def _put_into_moto(
     return names | {output["Description"]: values[key] for key, output in attributes.items()}
 
 
-def _taken(resource: Mapping[str, Any], listed: set[str], stand_ins: Mapping[str, Any]) -> dict[str, Any]:
+def _taken(
+    resource: Mapping[str, Any], unsupported: set[str], stand_ins: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the part of a resource that moto supports."""
     properties = {
         name: value
@@ -320,15 +211,17 @@ def _taken(resource: Mapping[str, Any], listed: set[str], stand_ins: Mapping[str
     if resource["Type"] == "AWS::Lambda::Function":
         properties["Code"] = {"ImageUri": "local"}
     depends = resource.get("DependsOn", [])
-    depends = [name for name in ([depends] if isinstance(depends, str) else depends) if name not in listed]
+    depends = [
+        name for name in ([depends] if isinstance(depends, str) else depends) if name not in unsupported
+    ]
     taken = {"Type": resource["Type"], "Properties": properties, "DependsOn": depends}
     return dict(resolve(taken, stand_ins, {}))
 
 
-def _stand_ins(values: Iterable[Any], listed: set[str], known: Mapping[str, Any]) -> dict[str, str]:
+def _stand_ins(values: Iterable[Any], unsupported: set[str], known: Mapping[str, Any]) -> dict[str, str]:
     """Return a value, its own name, for each attribute of a resource that moto lacks."""
     references = unresolved(list(values))
-    return {name: name for name in references if name.partition(".")[0] in listed and name not in known}
+    return {name: name for name in references if name.partition(".")[0] in unsupported and name not in known}
 
 
 def _complete(name: str, resource: Resource, client: Client) -> None:
@@ -340,49 +233,3 @@ def _complete(name: str, resource: Resource, client: Client) -> None:
                 gap.complete(client, owner, value)
             except (BotoCoreError, ClientError, DeliveryError) as error:
                 raise StackError(f"{name}: the local stack does not take {kind}: {error}") from error
-
-
-def _create_stream(client: Any, properties: Mapping[str, Any]) -> None:
-    firehose.check(properties["ExtendedS3DestinationConfiguration"])
-    client.create_delivery_stream(**properties)
-
-
-def _put_rule(client: Any, name: str, properties: Mapping[str, Any]) -> None:
-    about = {key: value for key, value in properties.items() if key != "Targets"}
-    if "EventPattern" in about:
-        about["EventPattern"] = json.dumps(about["EventPattern"])
-    client.put_rule(Name=name, **about)
-    client.put_targets(Rule=name, Targets=properties["Targets"])
-
-
-def _subscribe(client: Any, name: str, properties: Mapping[str, Any]) -> None:
-    firehose.filter_of(properties["FilterPattern"])
-    client.put_subscription_filter(
-        filterName=name, **{key[0].lower() + key[1:]: value for key, value in properties.items()}
-    )
-
-
-def _cors(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a bucket's CORS rules in the API's form."""
-    renamed = {"MaxAge": "MaxAgeSeconds"}
-    rules = configuration["CorsRules"]
-    return {"CORSRules": [{renamed.get(name, name): value for name, value in rule.items()} for rule in rules]}
-
-
-def _notifications(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a bucket's notifications to queues in the API's form."""
-    return {
-        "QueueConfigurations": [
-            {"QueueArn": to_queue["Queue"], "Events": [to_queue["Event"]]}
-            for to_queue in configuration["QueueConfigurations"]
-        ]
-    }
-
-
-def _numbers(alarm: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an alarm's properties in the API's form: a threshold from a parameter is still a string."""
-    return {**alarm, "Threshold": float(alarm["Threshold"])}
-
-
-def _function_arn(name: str) -> str:
-    return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"

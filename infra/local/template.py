@@ -192,3 +192,8 @@ def _called(function: str, argument: Any, known: Mapping[str, Any]) -> Any:
         case "Fn::FindInMap", [table, row, column]:
             return known[f"Mappings.{table}"][row][column]
     raise TemplateError(f"the local stack does not support the intrinsic function {function}")
+
+
+def function_arn(name: str) -> str:
+    """Return the ARN of a function, or of an alias: `function:alias`."""
+    return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from infra.local.errors import LocalError
 from infra.local.function import CANARY_SECONDS, PROJECT
-from infra.local.stack import function_configs, resolved
+from infra.local.stack import function_configs, with_parameters
 from infra.local.template import transformed_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from infra.local.aws import Client
     from infra.local.function import Function, FunctionConfig
-    from infra.local.stack import Client, Stack
+    from infra.local.stack import Stack
 
 
 class Updater:
@@ -46,7 +47,7 @@ class Updater:
             try:
                 template = transformed_template(PROJECT / "template.yaml", parameters)
                 configs = function_configs(
-                    resolved(template, parameters, self._stack), PROJECT, *self._addresses
+                    with_parameters(self._stack, template, parameters), PROJECT, *self._addresses
                 )
             except LocalError as error:
                 return str(error)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _MAX_LISTED: Final = 50  # alerts
 
 
-def set_rules(store: Store, text: str) -> Iterator[str]:
-    """Put rules in force; yield lines with the difference and the sources in them that sent nothing recently.
+def set_rules(store: Store, text: str) -> list[str]:
+    """Put rules in force; return lines with the difference and the sources in them that sent nothing recently.
 
     Raises:
         OpsError: The rules are malformed, or somebody else has just set others; nothing was changed.
@@ -40,11 +40,14 @@ def set_rules(store: Store, text: str) -> Iterator[str]:
         raise OpsError(
             "Somebody else has just set rules. Check them with `alerts show`, then set yours again."
         )
-    yield from difflib.unified_diff(before.splitlines(), text.splitlines(), "before", "now", lineterm="")
-    yield "These rules are in force from the next picture on."
+    difference = difflib.unified_diff(before.splitlines(), text.splitlines(), "before", "now", lineterm="")
+    lines = [*difference, "These rules are in force from the next picture on."]
     unseen = [name for name, rule in rules.sources.items() if rule and not store.is_active(name)]
     if unseen:
-        yield f"No picture came within a day from {', '.join(unseen)}: are these the names that the cameras send?"
+        lines.append(
+            f"No picture came within a day from {', '.join(unseen)}: are these the names that the cameras send?"
+        )
+    return lines
 
 
 def read_file(file: Path) -> str:
@@ -100,8 +103,7 @@ def command(options: Namespace) -> None:
         raise OpsError(f"{options.stack} raises no alerts: deploy it with the parameter Alerts=enabled.")
     store = Store(boto3.client("dynamodb"), outputs["AlertsTable"], days=0)
     if options.action == "set":
-        for line in set_rules(store, read_file(options.file)):
-            print(line)
+        print("\n".join(set_rules(store, read_file(options.file))))
     elif options.action == "show":
         print(current_rules(store))
     else:

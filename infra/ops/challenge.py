@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from functions.promote.promote import MODEL_URI
+from functions.promote.promote import CHALLENGER_URI, MODEL_URI
 from infra.ops.errors import OpsError
 from infra.ops.numbers import percentage
 from infra.ops.promote import verified_address
@@ -30,7 +30,7 @@ def begin(stack: str, version: str, share: float, *, ignore_alarms: bool = False
     cloudformation = boto3.client("cloudformation")
     if state_of(stack, cloudformation).parameters[MODEL_URI] == address:
         raise OpsError(f"{version} is the serving release; name another.")
-    changes = {"ChallengerUri": address, "ChallengerShare": f"{share:g}"}
+    changes = {CHALLENGER_URI: address, "ChallengerShare": f"{share:g}"}
     change_parameters(stack, changes, cloudformation, ignore_alarms=ignore_alarms)
     return address
 
@@ -56,7 +56,7 @@ def command(options: Namespace) -> None:
     ignore_alarms = options.ignore_alarms
     if options.share == 0:
         cloudformation = boto3.client("cloudformation")
-        change_parameters(options.stack, {"ChallengerUri": ""}, cloudformation, ignore_alarms=ignore_alarms)
+        change_parameters(options.stack, {CHALLENGER_URI: ""}, cloudformation, ignore_alarms=ignore_alarms)
         print("The serving release answers all sources.")
         return
     if not options.release:

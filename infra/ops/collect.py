@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,8 +22,9 @@ from functions.drift.feedback_join import Label, read_label
 from functions.drift.objects import fetch
 from functions.shared.contract import FEEDBACK, LABELS, PRIVATE_RESULTS, day_prefix, result_key
 from functions.shared.s3 import create_client, error_code, list_keys
+from infra.ops.collected import COLUMNS, TABLE, limit_key_share, read_rows, unexpired
 from infra.ops.errors import OpsError
-from infra.ops.files import Row, Table, read_table, write_table
+from infra.ops.files import Row, Table, write_table
 from infra.ops.numbers import positive_count, positive_share
 from infra.ops.stack import add_stack, outputs_of
 from infra.ops.times import utc
@@ -33,15 +34,10 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-TABLE: Final = "crops.csv"  # as training reads it, with additional columns
 DOUBTFUL: Final = "doubtful.csv"
 DOUBTFUL_COLUMNS: Final = ("upload", "label", "predicted", "confidence")
 # Confidence in another label at which a person must check the picture, as in training.prepare.
 SURE: Final = 0.95
-COLUMNS: Final = (
-    *("file", "source", "xmin", "ymin", "xmax", "ymax"),
-    *("sha256", "minute", "api_key_id", "delete_after"),
-)
 _CONCURRENCY: Final = 16
 _DAY: Final = timedelta(days=1)
 
@@ -192,67 +188,6 @@ def _edges(box: Mapping[str, int] | None) -> tuple[str, str, str, str]:
     return str(left), str(top), str(left + box["width"]), str(top + box["height"])
 
 
-def limit_key_share(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:
-    """Return rows of which no API key labelled more than a share, and the surplus rows, the last first."""
-    kept, surplus = list(rows), list[Row]()
-    while kept:
-        key, number = Counter(row["api_key_id"] for row in kept).most_common(1)[0]
-        if number <= share * len(kept):
-            break
-        last = max(index for index, row in enumerate(kept) if row["api_key_id"] == key)
-        surplus.append(kept.pop(last))
-    return kept, surplus
-
-
-def unexpired(rows: Sequence[Row], out: Path, today: date) -> list[Row]:
-    """Delete the pictures whose uploads have expired, and return the rows of the others.
-
-    Raises:
-        OpsError: A row has an invalid day; nothing was deleted.
-    """
-    kept = [row for row in rows if not row["delete_after"] or _last_day(row) >= today]
-    for row in rows:
-        if row not in kept:
-            (out / row["file"]).unlink(missing_ok=True)
-    return kept
-
-
-def _last_day(row: Row) -> date:
-    try:
-        return date.fromisoformat(row["delete_after"])
-    except ValueError as error:
-        raise OpsError(
-            f"{TABLE}: delete_after of {row['file']} is {row['delete_after']!r}; it must be a day, such as 2026-12-26"
-        ) from error
-
-
-def _read(path: Path) -> tuple[Table, list[Row], list[Row]]:
-    """Return the table, the rows of the operator's own pictures, and those of collected ones.
-
-    Raises:
-        OpsError: The table is malformed, or a collected picture is not in its folder.
-    """
-    if not path.exists():
-        return Table(), [], []
-    table = read_table(path)
-    ours = not {"minute", "delete_after"}.isdisjoint(table.columns)
-    required = COLUMNS if ours else ("file",)
-    if missing := [name for name in required if name not in table.columns]:
-        marks = "`minute` and `delete_after` mark collected pictures: rename yours, or restore these columns"
-        raise OpsError(f"{path} has no column {', '.join(missing)}{f'; {marks}' if ours else ''}")
-    # Earlier versions wrote formulas as they were; `csv_cell` does not change a cell twice.
-    collected = [
-        row | {name: str(csv_cell(row[name])) for name in ("source", "minute")}
-        for row in table.rows
-        if row.get("minute")
-    ]
-    for row in collected:
-        file = Path(row["file"])
-        if not file.name or file.is_absolute() or ".." in file.parts:
-            raise OpsError(f"{path}: {row['file']!r} is not a file in this folder")
-    return table, [row for row in table.rows if not row.get("minute")], collected
-
-
 def _days_kept(s3: Any, bucket: str) -> int | None:
     """Return how many days the bucket keeps an upload; None if uploads do not expire."""
     try:
@@ -305,7 +240,7 @@ def command(options: Namespace) -> None:
     days = None if options.keep_longer else _days_kept(s3, outputs["UploadsBucket"])
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    table, others, before = _read(out / TABLE)
+    table, others, before = read_rows(out / TABLE)
     rows = before if options.keep_longer else unexpired(before, out, datetime.now(UTC).date())
     candidates = list(join(s3, outputs, labels))
     doubtful = [one for one in candidates if one.is_doubtful]
@@ -323,8 +258,12 @@ def command(options: Namespace) -> None:
     left_out["deleted, because its upload has expired"] = len(before) - len(rows)
     left_out["more than --key-share of one API key"] = len(surplus)
     left_out[f"the model confidently predicts another label: check {out / DOUBTFUL}"] = len(doubtful)
+    _print_summary(kept, left_out, days, options)
+
+
+def _print_summary(kept: Sequence[Row], left_out: Counter[str], days: int | None, options: Namespace) -> None:
     counts = Counter(PurePosixPath(row["file"]).parent.name for row in kept)
-    print(f"{len(kept)} pictures in {out}: {', '.join(f'{counts[one]} {one}' for one in LABELS)}")
+    print(f"{len(kept)} pictures in {options.out}: {', '.join(f'{counts[one]} {one}' for one in LABELS)}")
     print(*(f"{number:6} left out: {reason}" for reason, number in left_out.items() if number), sep="\n")
     if days is None and not options.keep_longer:
         print(

@@ -13,6 +13,8 @@ import boto3
 from botocore.config import Config
 
 from functions.drift import challenge
+from functions.drift.compare import DRIFT, NOT_ENOUGH, OK
+from functions.drift.report import NO_BASELINE, OTHER_VERSION
 from infra.ops.errors import OpsError
 from infra.ops.files import require_writable
 from infra.ops.stack import add_stack, outputs_of
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _VERDICTS: Final = {
-    "ok": "No drift",
-    "drift": "Drift",
-    "not enough": "Too few predictions",
-    "no baseline": "No baseline",
-    "other version": "The baseline is of another release than the serving one",
+    OK: "No drift",
+    DRIFT: "Drift",
+    NOT_ENOUGH: "Too few predictions",
+    NO_BASELINE: "No baseline",
+    OTHER_VERSION: "The baseline is of another release than the serving one",
 }
 _TIMEOUT: Final = 910  # seconds; the function itself may take 900
 

@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from functions.drift.settings import read_settings
 from functions.inference import predict
-from functions.portal import feedback, store
+from functions.portal import buckets, feedback
 from functions.shared.contract import LABELS
 from tests.make_events import api_event
 
@@ -70,7 +70,7 @@ def joined(answers, lines, monkeypatch):
     with mock_aws():
         s3 = boto3.client("s3", "us-east-1")
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-        store.s3.cache_clear()
+        buckets.s3.cache_clear()
         monkeypatch.setattr(app, "s3", s3)
         monkeypatch.setattr(app, "settings", read_settings())
         for bucket in ("records", "insights"):
@@ -82,7 +82,7 @@ def joined(answers, lines, monkeypatch):
             feedback.keep(feedback.parse(json.dumps(said).encode()), "insights", "")
         app.handler({}, SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000))
         latest = s3.get_object(Bucket="insights", Key="drift/latest.json")["Body"].read()
-    store.s3.cache_clear()
+    buckets.s3.cache_clear()
     return json.loads(latest)["accuracy"]
 
 

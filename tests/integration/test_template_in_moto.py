@@ -8,7 +8,8 @@ import requests
 
 from infra.expand import TEMPLATE
 from infra.local.errors import StackError, TemplateError
-from infra.local.stack import GAPS, deploy
+from infra.local.gaps import GAPS
+from infra.local.stack import deploy
 from infra.local.template import REGION, STACK_NAME, transformed_template
 from tests.template import stack_template
 

@@ -31,7 +31,7 @@ def portal(monkeypatch):
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may hold another test's credentials
     portal = importlib.import_module("functions.portal.app")
     monkeypatch.setattr(portal, "settings", read_settings())  # another test may have imported it before
-    portal.store.s3.cache_clear()
+    portal.buckets.s3.cache_clear()
     return portal
 
 

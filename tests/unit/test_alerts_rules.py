@@ -108,7 +108,7 @@ def test_an_item_without_text_leaves_the_last_good_rules_in_force_and_can_be_rep
 
     rules, fault = load_rules(store)
     assert (rules, "not JSON" in fault) == (parse(GOOD), True)
-    assert list(set_rules(store, DEFAULT))
+    assert set_rules(store, DEFAULT)
     assert load_rules(store) == (parse(DEFAULT), "")
 
 
@@ -125,9 +125,9 @@ def test_the_default_rules_are_in_force_if_the_last_good_ones_are_not_valid_eith
 def test_setting_rules_prints_the_difference(store):
     mine = json.dumps({"default": None, "sources": {"ward": {"any": True}}}, indent=1)
     theirs = json.dumps({"default": None, "sources": {"gate": {"any": True}}}, indent=1)
-    list(set_rules(store, theirs))
+    set_rules(store, theirs)
 
-    printed = list(set_rules(store, mine))
+    printed = set_rules(store, mine)
 
     assert '-  "gate": {' in printed
     assert '+  "ward": {' in printed
@@ -135,11 +135,11 @@ def test_setting_rules_prints_the_difference(store):
 
 def test_one_of_two_concurrent_edits_is_refused(store, monkeypatch):
     before = store.rules()
-    list(set_rules(store, GOOD))
+    set_rules(store, GOOD)
     monkeypatch.setattr(store, "rules", lambda: before)
 
     with pytest.raises(OpsError, match="Somebody else has just set rules"):
-        list(set_rules(store, '{"default": null}'))
+        set_rules(store, '{"default": null}')
 
     monkeypatch.undo()
     assert store.rules()[0] == GOOD
@@ -159,7 +159,7 @@ def test_setting_rules_names_sources_that_sent_nothing(store):
     store.count("ward-3", [record(START, "mask", source="ward-3")], START)
     rules = {"default": None, "sources": {"ward-3": {"any": True}, "ward3": {"any": True}, "yard": None}}
 
-    printed = list(set_rules(store, json.dumps(rules)))
+    printed = set_rules(store, json.dumps(rules))
 
     assert printed[-1] == (
         "No picture came within a day from ward3: are these the names that the cameras send?"

@@ -1,4 +1,4 @@
-"""The page's and the command line's copies of functions/shared/contract are equal to it."""
+"""The page's and the command line's copies of the functions' constants are equal to them."""
 
 import re
 
@@ -8,6 +8,7 @@ import yaml
 from functions.drift.notes import MIN_AUDITED
 from functions.inference.decode import MAX_PIXELS, MIN_SIDE
 from functions.inference.formats.sniff import accepted_format
+from functions.portal import compliance
 from functions.shared import contract
 from functions.shared.problem import PROBLEMS, problem_json
 from maskwatch import audit, client, draw, output, pictures, score
@@ -30,6 +31,7 @@ def test_the_command_line_knows_the_limit_types_and_labels():
     assert contract.UPLOAD_TYPES.items() <= {(kind, ending) for ending, kind in client.TYPES.items()}
     assert (client.LABELS, client.ANSWER_LABELS) == (contract.LABELS, contract.ANSWER_LABELS)
     assert draw.COLOURS.keys() == draw.LETTERS.keys() == set(contract.ANSWER_LABELS)
+    assert output.FORMULA == compliance.FORMULA
     assert {f"faces_{label}" for label in contract.ANSWER_LABELS} <= set(output.COLUMNS)
 
 

@@ -34,7 +34,7 @@ def updated(monkeypatch):
         functions = {name: Function(name, together, fails=name in failing) for name in ("Predict", "Batch")}
         configs = [SimpleNamespace(name=name, environment={}, release="new") for name in functions]
         monkeypatch.setattr(update, "transformed_template", lambda *_: {})
-        monkeypatch.setattr(update, "resolved", lambda *_: None)
+        monkeypatch.setattr(update, "with_parameters", lambda *_: None)
         monkeypatch.setattr(update, "function_configs", lambda *_: configs)
         aliases = [SimpleNamespace(properties={"FunctionName": name}) for name in functions]
         stack = SimpleNamespace(of_type=lambda _: aliases)
