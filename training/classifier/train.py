@@ -16,11 +16,12 @@ from training.classifier.augment import augment
 from training.classifier.dataset import find, load, require_labels, summary
 from training.classifier.evaluate import margin_crop, probabilities
 from training.classifier.model import BACKBONE, build, load_trained
+from training.commands import train_command
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS
 from training.metrics import figures, softmax
 from training.recipe import plain
-from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_command, train_stages
+from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

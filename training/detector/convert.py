@@ -15,6 +15,7 @@ import tensorflow as tf
 from functions.inference.detect import Detector, letterbox
 from functions.inference.release import Network
 from training.classifier.convert import exported, quantized
+from training.commands import convert_command
 from training.detector.evaluate import FALSE_PER_PICTURE, LOWEST_SCORE
 from training.detector.metrics import ON_FACE, match_scenes, recall_at
 from training.detector.model import load_trained, serving_model
@@ -22,7 +23,6 @@ from training.detector.scenes import Scene, load_scenes
 from training.detector.train import SIZE, predict, validation_scores
 from training.disk import replacing
 from training.files import CONVERSION, DETECTOR, DETECTOR_WEIGHTS
-from training.run import convert_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

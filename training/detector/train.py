@@ -12,6 +12,7 @@ from functions.inference.detect import Detections, letterbox, read_cells
 from functions.shared.contract import LABELS
 from training.classifier.dataset import find, find_in_scenes, load
 from training.classifier.evaluate import margin_crop
+from training.commands import train_command
 from training.detector.augment import Material, compose
 from training.detector.evaluate import LOWEST_SCORE
 from training.detector.metrics import average_precision, match_scenes, recall_at
@@ -21,7 +22,7 @@ from training.detector.targets import loss, targets
 from training.errors import TrainingError
 from training.files import DETECTOR_WEIGHTS
 from training.recipe import plain
-from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_command, train_stages
+from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
