@@ -163,18 +163,18 @@ def train(
             loss,
         )
 
-    network = TrainingSetup(
-        DETECTOR_WEIGHTS,
-        compile_model,
-        lambda stage, seed: batches(material, stage, recipe.batch, seed),
-        lambda model, _: validation_scores(
+    setup = TrainingSetup(
+        weights=DETECTOR_WEIGHTS,
+        compile=compile_model,
+        batches=lambda stage, seed: batches(material, stage, recipe.batch, seed),
+        validate=lambda model, _: validation_scores(
             predict(model.predict_on_batch, val_scenes, SIZE, LOWEST_SCORE), val_scenes
         ),
         # The last epoch, at the lowest learning rate, since differences in validation are only noise.
-        lambda row: float(row["epoch"]),
+        score=lambda row: float(row["epoch"]),
     )
     return train_stages(
-        network,
+        setup,
         lambda: load_trained(start) if start else build(backbone),
         out,
         State("detector", fingerprint(scenes), checksum(start or backbone), plain(recipe)),
