@@ -104,11 +104,11 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _pairs(result: Sequence[str]) -> dict[str, str]:
-    for one in result:
+def _pairs(pairs: Sequence[str]) -> dict[str, str]:
+    for one in pairs:
         if "=" not in one:
             raise TrainingError(f"{one!r} is not of the form name=value")
-    return dict(one.split("=", 1) for one in result)
+    return dict(one.split("=", 1) for one in pairs)
 
 
 def _bucket(options: argparse.Namespace) -> str:

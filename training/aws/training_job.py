@@ -254,8 +254,8 @@ def best_release(folder: Path) -> Path:
     return max(found, key=_validation_score)
 
 
-def _validation_score(release: Path) -> float:
-    history = json.loads((release / STATE).read_text())["history"]
+def _validation_score(folder: Path) -> float:
+    history = json.loads((folder / STATE).read_text())["history"]
     last = history[-1]["stage"]
     return float(max(row.get("val_macro_f1", row.get("val_ap50")) for row in history if row["stage"] == last))
 
@@ -272,25 +272,25 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str = 
     s3 = sagemaker.boto_session.client("s3")
     place = urlsplit(job.model_artifacts.s3_model_artifacts)
     with tempfile.TemporaryDirectory() as temporary:
-        archive, folder = Path(temporary, "model.tar.gz"), Path(temporary, "model")
+        archive, output = Path(temporary, "model.tar.gz"), Path(temporary, "model")
         s3.download_file(place.netloc, place.path.lstrip("/"), str(archive))
         with tarfile.open(archive) as files:
-            files.extractall(folder, filter="data")
-        release = best_release(folder)
-        uri, _, digest = publish(release, bucket, s3).partition("#")
-        result = load_release(release)
-        gate = json.loads((release / GATE).read_text())
+            files.extractall(output, filter="data")
+        folder = best_release(output)
+        uri, _, digest = publish(folder, bucket, s3).partition("#")
+        release = load_release(folder)
+        gate = json.loads((folder / GATE).read_text())
     return register(
         uri,
         str(job.algorithm_specification.training_image),
         {
-            "version": result.version,
+            "version": release.version,
             "release": uri,
             "manifest_sha256": digest,
             "training_job": str(job.training_job_name),
-            "dataset": result.manifest["dataset"]["fingerprint"],
-            "git_commit": result.manifest["git_commit"],
-            "macro_f1": f"{result.manifest['metrics']['macro_f1']:.4f}",
+            "dataset": release.manifest["dataset"]["fingerprint"],
+            "git_commit": release.manifest["git_commit"],
+            "macro_f1": f"{release.manifest['metrics']['macro_f1']:.4f}",
             "gate": gate["reason"],
             "compared_with": gate["serving_version"],
         },

@@ -210,8 +210,8 @@ def _converted(
     return files, result
 
 
-def _shipped(result: Mapping[str, Any]) -> str:
-    accuracy = result["validation_accuracy"]
+def _shipped(conversion: Mapping[str, Any]) -> str:
+    accuracy = conversion["validation_accuracy"]
     return "int8" if accuracy["int8"] >= accuracy["keras"] - ALLOWED_LOSS else "float16"
 
 

@@ -67,8 +67,8 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
     val_scenes = [scene for scene in scenes if scene.split == "val"]
     train_scenes = [scene for scene in scenes if scene.split == "train"]
     found = predict(model.predict_on_batch, val_scenes, size, LOWEST_SCORE)
-    result = match_scenes(found, val_scenes, ON_FACE)
-    slope, offset = platt(result.scores, result.right)
+    matches = match_scenes(found, val_scenes, ON_FACE)
+    slope, offset = platt(matches.scores, matches.right)
     graph = serving_model(model, size, slope, offset)
     chosen = np.random.default_rng(0).choice(
         len(train_scenes), min(REPRESENTATIVE, len(train_scenes)), replace=False
