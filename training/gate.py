@@ -162,10 +162,10 @@ def _pictures_needed(not_shown: Sequence[Comparison]) -> str:
     return f". Some {sizes} would show it, if the differences stayed"
 
 
-def as_text(result: Mapping[str, Any]) -> str:
+def as_text(gate: Mapping[str, Any]) -> str:
     """Return a gate's JSON as a table that ends in the verdict."""
     lines = [
         f"{one['verdict']:10}{one['figure']:45}{one['n']:>6}{one['candidate']:9.4f}{one['serving']:9.4f}"
-        for one in result["comparisons"]
+        for one in gate["comparisons"]
     ]
-    return "\n".join([*lines, f"{'passed' if result['passed'] else 'refused'}: {result['reason']}"])
+    return "\n".join([*lines, f"{'passed' if gate['passed'] else 'refused'}: {gate['reason']}"])

@@ -75,10 +75,10 @@ def read_recipe(path: Path, network: str, start: str) -> Recipe:
         TrainingError: A parameter is missing, unknown or invalid.
     """
     try:
-        result = yaml.safe_load(path.read_text())[network]
-        recipe = recipe_from(result[f"from_{start}"], result["batch"], result["seed"])
+        params = yaml.safe_load(path.read_text())[network]
+        recipe = recipe_from(params[f"from_{start}"], params["batch"], params["seed"])
         weights = {
-            str(source): float(weight) for source, weight in result.get("bare_face_weights", {}).items()
+            str(source): float(weight) for source, weight in params.get("bare_face_weights", {}).items()
         }
     except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise TrainingError(f"{path}: invalid training parameters: {error!r}") from error

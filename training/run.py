@@ -7,28 +7,25 @@ seeds everything random in it. So a killed run repeats at most one epoch, and en
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import h5py
 import keras
 import numpy as np
 
-from training.disk import replacing, reported, require_apart
+from training.disk import replacing
 from training.errors import TrainingError
 from training.files import STATE, file_sha256
 from training.memory import keep_freed_memory
-from training.recipe import PARAMS, read_recipe
-from training.tracking import track_if_possible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from training.recipe import Recipe, Stage
 
@@ -74,6 +71,13 @@ class TrainingSetup:
     batches: Callable[[Stage, Sequence[int]], keras.utils.PyDataset]
     validate: Callable[[keras.Model, Stage], Mapping[str, float]]
     score: Callable[[Mapping[str, Any]], float]
+
+
+class _Position(NamedTuple):
+    """The numbers of the next stage and epoch."""
+
+    stage: int
+    epoch: int
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -123,14 +127,14 @@ def train_stages(
     keras.utils.set_random_seed(recipe.seed)
     model = build()
     finished = out / setup.weights
-    if _position(setup, state.history, recipe.stages)[0] == len(recipe.stages) and _readable(finished):
+    if _position(setup, state.history, recipe.stages).stage == len(recipe.stages) and _readable(finished):
         print(f"{out} contains this run, finished", flush=True)
         model.load_weights(finished)
         return model
     while state.history and not all(_readable(path) for path in _needed(setup, out, state.history)):
         state.history.pop()  # its checkpoint is missing, for example because a spot instance ended during the upload
     for number, stage in enumerate(recipe.stages):
-        if _position(setup, state.history, recipe.stages)[0] > number:
+        if _position(setup, state.history, recipe.stages).stage > number:
             continue
         _run_stage(setup, model, out, state, recipe, stage, number, after_epoch)
     if state.history:
@@ -154,7 +158,7 @@ def _run_stage(
     number: int,
     after_epoch: Callable[[Path], object],
 ) -> None:
-    epoch = _position(setup, state.history, recipe.stages)[1]
+    epoch = _position(setup, state.history, recipe.stages).epoch
     if state.history and not epoch:
         model.load_weights(_best(setup, out, state.history))
     steps = len(setup.batches(stage, [recipe.seed, number, 0]))
@@ -162,15 +166,14 @@ def _run_stage(
     if epoch:
         model.optimizer.build(model.trainable_variables)  # otherwise its state would not be loaded
         model.load_weights(_checkpoint(out, state.history[-1]))
-    while _position(setup, state.history, recipe.stages)[0] == number:
-        epoch = _position(setup, state.history, recipe.stages)[1]
-        _seed_dropout(model, recipe.seed, number, epoch)
+    while (position := _position(setup, state.history, recipe.stages)).stage == number:
+        _seed_dropout(model, recipe.seed, number, position.epoch)
         fitted = model.fit(
-            setup.batches(stage, [recipe.seed, number, epoch]),
+            setup.batches(stage, [recipe.seed, number, position.epoch]),
             shuffle=False,
             verbose=1 if sys.stdout.isatty() else 0,
         ).history
-        row = {"stage": number, "epoch": epoch, **{key: values[-1] for key, values in fitted.items()}}
+        row = position._asdict() | {key: values[-1] for key, values in fitted.items()}
         row |= setup.validate(model, stage)
         row["ended"] = time.time()
         print(json.dumps(row), flush=True)
@@ -206,15 +209,14 @@ def checksum(weights: Path | None) -> str:
 
 def _position(
     setup: TrainingSetup, history: Sequence[Mapping[str, Any]], stages: Sequence[Stage]
-) -> tuple[int, int]:
-    """Return the numbers of the next stage and epoch."""
+) -> _Position:
     if not history:
-        return 0, 0
+        return _Position(0, 0)
     number = int(history[-1]["stage"])
     rows = [row for row in history if row["stage"] == number]
     stale = len(rows) - 1 - _best_index(setup, rows)
     over = len(rows) >= stages[number].epochs or stale >= stages[number].patience
-    return (number + 1, 0) if over else (number, len(rows))
+    return _Position(number + 1, 0) if over else _Position(number, len(rows))
 
 
 def _best_index(setup: TrainingSetup, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -286,58 +288,3 @@ def _write_state(out: Path, state: State) -> None:
     """Replace the state atomically."""
     with replacing(out / STATE) as fresh:
         fresh.write_text(json.dumps(asdict(state), indent=1))
-
-
-def train_command(description: str, network: str, train: Callable[..., object]) -> None:
-    """Run a command that trains a network.
-
-    Args:
-        description: Description of the command.
-        network: `classifier` or `detector`, whose recipe is read from the parameters.
-        train: Called with the data folder, the run's folder and the recipe, and with the keyword arguments
-            `backbone`, `start`, `replace` and `after_epoch`.
-    """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see tables.py)")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the run, which is resumed if it exists"
-    )
-    begin = parser.add_mutually_exclusive_group()
-    begin.add_argument("--backbone", type=Path, help="MobileNetV2 weights; default: Keras' download")
-    begin.add_argument("--start", type=Path, help=f"weights of a trained {network} to fine-tune instead")
-    parser.add_argument(
-        "--replace", action="store_true", help="replace another run in --out, rather than refuse"
-    )
-    parser.add_argument("--params", type=Path, default=PARAMS, help="default: the project's params.yaml")
-    options = parser.parse_args()
-
-    with reported(parser):
-        if options.replace:
-            require_apart(options.data, options.out)
-        train(
-            options.data,
-            options.out,
-            read_recipe(options.params, network, "release" if options.start else "imagenet"),
-            backbone=options.backbone,
-            start=options.start,
-            replace=options.replace,
-            after_epoch=track_if_possible,
-        )
-
-
-def convert_command(description: str, convert: Callable[..., object], **folders: str) -> None:
-    """Run a command that converts a run.
-
-    Args:
-        description: Description of the command.
-        convert: Called with the data folder, the run's folder and the other folders; its result is printed as JSON.
-        folders: Help texts of optional arguments for other folders, by name.
-    """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see tables.py)")
-    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training run")
-    for name, text in folders.items():
-        parser.add_argument(f"--{name}", type=Path, help=text)
-    options = vars(parser.parse_args())
-    with reported(parser):
-        print(json.dumps(convert(options.pop("data"), options.pop("run"), **options), indent=1))

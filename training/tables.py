@@ -109,6 +109,9 @@ class SceneEntry:
 def read_table(path: Path, required: Collection[str]) -> list[Row]:
     """Read a table with a header. Empty lines are skipped; cells and column names are stripped.
 
+    `infra.ops.files.read_table` reads the same tables. Neither can use the other: a SageMaker job gets no `infra/`
+    (see `staged_code`), and `infra` does not import `training`.
+
     Args:
         path: A UTF-8 file, with or without a byte order mark.
         required: Required columns.

@@ -33,7 +33,9 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table with a header, as training does. Empty lines are skipped; cells and names are stripped.
+    """Read a table with a header. Empty lines are skipped; cells and column names are stripped.
+
+    `training.tables.read_table` reads the same tables, and says why they are two.
 
     Raises:
         OpsError: The file is not UTF-8 or not a table, names a column twice, or has cells that belong to no column.

@@ -19,7 +19,7 @@ from functions.shared.release_files import MANIFEST
 from tests.container.conftest import BUILD_TIMEOUT
 from tests.system import ROOT
 from tests.training.drawn import write_crops, write_tables
-from training.aws.job import JobSpec, run_locally
+from training.aws.training_job import JobSpec, run_locally
 from training.errors import TrainingError
 
 IMAGE = "maskwatch-training:test"

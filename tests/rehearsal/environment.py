@@ -15,7 +15,7 @@ from infra.ops.update import change_parameters
 from maskwatch.client import Client
 from tests.pictures import draw_face, encode
 from tests.system import System, eventually
-from training.aws.job import approve, register
+from training.aws.registry import approve, register
 
 STACK = "maskwatch"
 PIPELINE = f"{STACK}-classifier"

@@ -15,8 +15,10 @@ from functions.inference.release import load_release
 from infra.ops.errors import OpsError
 from tests.releases import copy_release
 from tests.training.drawn import MOTO
-from training.aws import job
-from training.aws.job import JobSpec
+from training.aws import training_job
+from training.aws.registry import approve, register, registered
+from training.aws.sessions import session
+from training.aws.training_job import JobSpec
 from training.commit import git_commit
 from training.errors import TrainingError
 
@@ -48,13 +50,13 @@ def sagemaker():
         for name, value in MOTO.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield job.session(BUCKET)
+        yield session(BUCKET)
 
 
 @pytest.fixture(scope="module")
 def started(sagemaker):
     """A job that uses every option; moto's jobs are completed at once."""
-    submitted = job.submit(SPEC, sagemaker)
+    submitted = training_job.submit(SPEC, sagemaker)
     submitted.refresh()
     return submitted
 
@@ -71,7 +73,7 @@ def keys(prefix):
 
 
 def status(registry, version):
-    found = [p for p in job.registered(registry) if p["CustomerMetadataProperties"]["version"] == version]
+    found = [p for p in registered(registry) if p["CustomerMetadataProperties"]["version"] == version]
     return [package["ModelApprovalStatus"] for package in found]
 
 
@@ -152,7 +154,7 @@ def test_the_script_gets_hyperparameters_as_arguments_and_missing_packages_insta
 
 
 def test_the_container_gets_the_region_the_commit_and_the_tracking_uri(sagemaker, tmp_path):
-    result = job.trainer(SPEC, job.staged_code(tmp_path), sagemaker).environment
+    result = training_job.trainer(SPEC, training_job.staged_code(tmp_path), sagemaker).environment
     assert result["AWS_DEFAULT_REGION"] == "us-east-1"  # boto3 does not read AWS_REGION, which SageMaker sets
     assert result["MLFLOW_TRACKING_URI"] == SPEC.mlflow
     assert result["GIT_COMMIT"] == git_commit()
@@ -161,7 +163,9 @@ def test_the_container_gets_the_region_the_commit_and_the_tracking_uri(sagemaker
 def test_the_metric_definitions_match_the_lines_of_training():
     row = {"stage": 0, "epoch": 1, "accuracy": 0.5, "loss": 0.25, "val_macro_f1": 0.75, "val_accuracy": 0.8}
     line = json.dumps({**row, "val_mask_or_not": 0.9, "val_loss": 1e-05, "val_recall": 0.7, "val_ap50": 0.6})
-    assert {name: float(re.search(regex, line)[1]) for name, regex in job.METRIC_PATTERNS.items()} == {
+    assert {
+        name: float(re.search(regex, line)[1]) for name, regex in training_job.METRIC_PATTERNS.items()
+    } == {
         "train:loss": 0.25,
         "validation:loss": 1e-05,
         "validation:macro_f1": 0.75,
@@ -176,7 +180,7 @@ def test_the_project_s_image_needs_no_installation(sagemaker):
     spec = JobSpec(
         "s3://p/", "1.1.0", BUCKET, SPEC.role, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/m:1"
     )
-    name = job.submit(spec, sagemaker).training_job_name
+    name = training_job.submit(spec, sagemaker).training_job_name
     result = boto3.client("sagemaker").describe_training_job(TrainingJobName=name)
     assert result["AlgorithmSpecification"]["TrainingImage"] == spec.image
     assert not result.get("VpcConfig")
@@ -187,7 +191,7 @@ def test_the_project_s_image_needs_no_installation(sagemaker):
 def test_the_release_of_a_job_is_published_registered_listed_and_approved(sagemaker, started, tmp_path):
     left_by(tmp_path / "model", started, one=release("1.1.0"))
 
-    package = job.publish_job(started, BUCKET, sagemaker)
+    package = training_job.publish_job(started, BUCKET, sagemaker)
 
     about = package["CustomerMetadataProperties"]
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
@@ -204,15 +208,15 @@ def test_the_release_of_a_job_is_published_registered_listed_and_approved(sagema
 
     registry = boto3.client("sagemaker")
     assert status(registry, "1.1.0") == ["PendingManualApproval"]
-    job.approve("1.1.0", registry)
+    approve("1.1.0", registry)
     assert status(registry, "1.1.0") == ["Approved"]
 
 
 def test_a_version_is_published_once(sagemaker, started, tmp_path):
     left_by(tmp_path / "model", started, one=release("1.2.0"))
-    job.publish_job(started, BUCKET, sagemaker)
+    training_job.publish_job(started, BUCKET, sagemaker)
     with pytest.raises(OpsError, match="is published"):
-        job.publish_job(started, BUCKET, sagemaker)
+        training_job.publish_job(started, BUCKET, sagemaker)
 
 
 def test_of_several_instances_the_best_by_validation_is_published(sagemaker, started, tmp_path):
@@ -222,23 +226,26 @@ def test_of_several_instances_the_best_by_validation_is_published(sagemaker, sta
         **{"seed-1": release("1.3.0-a", (0.9, 0.8)), "seed-2": release("1.3.0-b", (0.7, 0.98))},
         **{"seed-3": refused},
     )
-    assert job.publish_job(started, BUCKET, sagemaker)["CustomerMetadataProperties"]["version"] == "1.3.0-b"
+    assert (
+        training_job.publish_job(started, BUCKET, sagemaker)["CustomerMetadataProperties"]["version"]
+        == "1.3.0-b"
+    )
 
 
 def test_a_run_that_the_gate_refused_is_not_published(sagemaker, started, tmp_path):
     before = len(keys("models/"))
     left_by(tmp_path / "model", started, one=refused)
     with pytest.raises(TrainingError, match="worse: class mask: f1"):
-        job.publish_job(started, BUCKET, sagemaker)
+        training_job.publish_job(started, BUCKET, sagemaker)
     assert len(keys("models/")) == before
 
 
 @pytest.mark.usefixtures("sagemaker")
 def test_an_unknown_version_is_not_approved():
     registry = boto3.client("sagemaker")
-    job.register("s3://b/models/1/", "image", {"version": "1.0.0"}, registry)
+    register("s3://b/models/1/", "image", {"version": "1.0.0"}, registry)
     with pytest.raises(TrainingError, match=r"no release 9\.9 is registered"):
-        job.approve("9.9", registry)
+        approve("9.9", registry)
 
 
 @pytest.mark.parametrize(
@@ -255,11 +262,11 @@ def test_an_unknown_version_is_not_approved():
 def test_invalid_specifications_are_refused_before_the_start(sagemaker, changed, reason):
     before = len(keys("training/"))
     with pytest.raises(TrainingError, match=reason):
-        job.submit(dataclasses.replace(SPEC, **changed), sagemaker)
+        training_job.submit(dataclasses.replace(SPEC, **changed), sagemaker)
     assert len(keys("training/")) == before
 
 
 def test_a_gpu_instance_gets_the_gpu_image(sagemaker, tmp_path):
     spec = dataclasses.replace(SPEC, instance_type="ml.g5.xlarge")
-    image = job.trainer(spec, job.staged_code(tmp_path), sagemaker).training_image
+    image = training_job.trainer(spec, training_job.staged_code(tmp_path), sagemaker).training_image
     assert re.search(r"tensorflow-training:2\.\d+-gpu", image)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from training import run as module
+from training.commands import train_command
 from training.errors import TrainingError
 from training.files import STATE
 from training.recipe import Recipe, Stage, plain
@@ -204,7 +205,7 @@ def test_a_run_is_not_replaced_where_its_pictures_are(
     arguments = ["--data", str(tmp_path / "pictures"), "--out", str(tmp_path), "--replace"]
     monkeypatch.setattr("sys.argv", ["train", *arguments])
     with pytest.raises(SystemExit):
-        module.train_command("", "classifier", lambda *_, **__: pytest.fail("it would delete the pictures"))
+        train_command("", "classifier", lambda *_, **__: pytest.fail("it would delete the pictures"))
     assert "choose another folder to write" in capsys.readouterr().err
 
 

@@ -37,7 +37,9 @@ from sagemaker.mlops.workflow.retry import (
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, StepTypeEnum, TrainingStep
 from sagemaker.train.model_trainer import ModelTrainer
 
-from training.aws.job import METRIC_PATTERNS, NO_TELEMETRY, boto_session, package_request
+from training.aws.registry import package_request
+from training.aws.sessions import NO_TELEMETRY, boto_session
+from training.aws.training_job import METRIC_PATTERNS
 from training.candidate import STACK
 from training.files import GATE
 from training.recipe import PARAMS, read_recipe

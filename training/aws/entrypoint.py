@@ -93,19 +93,19 @@ def host(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Host:
     if "SM_CURRENT_HOST_RANK" in environment:
         return Host(int(environment["SM_CURRENT_HOST_RANK"]), int(environment["SM_HOST_COUNT"]))
     try:
-        result = json.loads((ml / "input" / "config" / "resourceconfig.json").read_text())
+        resources = json.loads((ml / "input" / "config" / "resourceconfig.json").read_text())
     except FileNotFoundError:
         return Host(0, 1)
-    return Host(sorted(result["hosts"]).index(result["current_host"]), len(result["hosts"]))
+    return Host(sorted(resources["hosts"]).index(resources["current_host"]), len(resources["hosts"]))
 
 
 def hyperparameters(ml: Path = ML) -> list[str]:
     """Return the contract's hyperparameters as arguments, without the SDK's own (sagemaker_…)."""
     try:
-        result = json.loads((ml / "input" / "config" / "hyperparameters.json").read_text())
+        values = json.loads((ml / "input" / "config" / "hyperparameters.json").read_text())
     except FileNotFoundError:
         return []
-    arguments = [(f"--{key}", value) for key, value in result.items() if not key.startswith("sagemaker_")]
+    arguments = [(f"--{key}", value) for key, value in values.items() if not key.startswith("sagemaker_")]
     return [part for pair in arguments for part in pair]
 
 

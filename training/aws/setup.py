@@ -19,7 +19,7 @@ import boto3
 from infra.ops.errors import AWS_ERRORS, OpsError, explain
 from infra.ops.region import use_region
 from infra.ops.stack import outputs_of
-from training.aws.job import ensure_group
+from training.aws.registry import ensure_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

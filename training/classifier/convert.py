@@ -30,11 +30,11 @@ from training.classifier.evaluate import margin_crop, probabilities
 from training.classifier.evidence import learn_evidence
 from training.classifier.model import Calibration, load_trained, serving_model
 from training.classifier.train import SMALL_SIZE, one_hot, predict_logits
+from training.commands import convert_command
 from training.detector.scenes import scenes_of
 from training.disk import replacing
 from training.files import CLASSIFIER_WEIGHTS, CONVERSION, STATE
 from training.metrics import softmax
-from training.run import convert_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -210,8 +210,8 @@ def _converted(
     return files, result
 
 
-def _shipped(result: Mapping[str, Any]) -> str:
-    accuracy = result["validation_accuracy"]
+def _shipped(conversion: Mapping[str, Any]) -> str:
+    accuracy = conversion["validation_accuracy"]
     return "int8" if accuracy["int8"] >= accuracy["keras"] - ALLOWED_LOSS else "float16"
 
 

@@ -151,8 +151,8 @@ def _counts(group: Group, *, doubted: bool = False) -> tuple[Ints, Ints]:
     `doubted` adds half a picture that only the candidate gets right, and half a one that only serving gets right
     (after Agresti & Min 2005); otherwise a few pictures on which two networks happen to agree would prove them equal.
     """
-    result = (group.actual, group.candidate.argmax(axis=1), group.serving.argmax(axis=1))
-    kinds = np.ravel_multi_index(result, (CLASSES,) * 3)
+    classes = (group.actual, group.candidate.argmax(axis=1), group.serving.argmax(axis=1))
+    kinds = np.ravel_multi_index(classes, (CLASSES,) * 3)
     observed = np.bincount(kinds, minlength=CLASSES**3)
     total = len(group.actual)
     expected = observed.reshape((CLASSES,) * 3).astype(float)
@@ -206,8 +206,8 @@ def _f1(confusion: Ints) -> tuple[Floats, Floats]:
 def _calibration(group: Group) -> Comparison:
     """Compare the calibration error, of which less is better."""
 
-    def errors(result: Floats) -> Callable[[Ints], float]:
-        confidence, correct = result.max(axis=1), result.argmax(axis=1) == group.actual
+    def errors(chances: Floats) -> Callable[[Ints], float]:
+        confidence, correct = chances.max(axis=1), chances.argmax(axis=1) == group.actual
         return lambda drawn: calibration_error(confidence[drawn], correct[drawn])
 
     n, rng = len(group.actual), np.random.default_rng(0)

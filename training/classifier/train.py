@@ -16,11 +16,12 @@ from training.classifier.augment import augment
 from training.classifier.dataset import find, load, require_labels, summary
 from training.classifier.evaluate import margin_crop, probabilities
 from training.classifier.model import BACKBONE, build, load_trained
+from training.commands import train_command
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS
 from training.metrics import figures, softmax
 from training.recipe import plain
-from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_command, train_stages
+from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -168,23 +169,20 @@ def train(
             metrics=["accuracy"],
         )
 
-    network = TrainingSetup(
-        CLASSIFIER_WEIGHTS,
-        compile_model,
-        lambda stage, seed: batches(train_faces, targets, stage, recipe, seed),
-        lambda model, stage: (
-            validation_scores(predict_logits(model, val_faces, stage.size), val_faces)
-            | {
-                f"{name}_{SMALL_SIZE}": value
-                for name, value in validation_scores(
-                    predict_logits(model, val_faces, SMALL_SIZE), val_faces
-                ).items()
-            }
-        ),
-        lambda row: float(row["val_macro_f1"]),
+    def validate(model: keras.Model, stage: Stage) -> dict[str, float]:
+        full = validation_scores(predict_logits(model, val_faces, stage.size), val_faces)
+        small = validation_scores(predict_logits(model, val_faces, SMALL_SIZE), val_faces)
+        return full | {f"{name}_{SMALL_SIZE}": value for name, value in small.items()}
+
+    setup = TrainingSetup(
+        weights=CLASSIFIER_WEIGHTS,
+        compile=compile_model,
+        batches=lambda stage, seed: batches(train_faces, targets, stage, recipe, seed),
+        validate=validate,
+        score=lambda row: float(row["val_macro_f1"]),
     )
     return train_stages(
-        network,
+        setup,
         lambda: load_trained(start) if start else build(backbone),
         out,
         State("classifier", dataset.fingerprint, checksum(start or backbone), plain(recipe)),

@@ -15,6 +15,7 @@ import tensorflow as tf
 from functions.inference.detect import Detector, letterbox
 from functions.inference.release import Network
 from training.classifier.convert import exported, quantized
+from training.commands import convert_command
 from training.detector.evaluate import FALSE_PER_PICTURE, LOWEST_SCORE
 from training.detector.metrics import ON_FACE, match_scenes, recall_at
 from training.detector.model import load_trained, serving_model
@@ -22,7 +23,6 @@ from training.detector.scenes import Scene, load_scenes
 from training.detector.train import SIZE, predict, validation_scores
 from training.disk import replacing
 from training.files import CONVERSION, DETECTOR, DETECTOR_WEIGHTS
-from training.run import convert_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,8 +67,8 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
     val_scenes = [scene for scene in scenes if scene.split == "val"]
     train_scenes = [scene for scene in scenes if scene.split == "train"]
     found = predict(model.predict_on_batch, val_scenes, size, LOWEST_SCORE)
-    result = match_scenes(found, val_scenes, ON_FACE)
-    slope, offset = platt(result.scores, result.right)
+    matches = match_scenes(found, val_scenes, ON_FACE)
+    slope, offset = platt(matches.scores, matches.right)
     graph = serving_model(model, size, slope, offset)
     chosen = np.random.default_rng(0).choice(
         len(train_scenes), min(REPRESENTATIVE, len(train_scenes)), replace=False

@@ -145,8 +145,8 @@ def _served(
     min_score: float,
 ) -> dict[str, float]:
     """Return recall and false detections a scene at the served threshold, for boxes that are on the face."""
-    result = [certain(faces, min_score) for faces in found]
-    matches = match(result, [scene.boxes for scene in scenes], sought, ON_FACE)
+    certain_ones = [certain(faces, min_score) for faces in found]
+    matches = match(certain_ones, [scene.boxes for scene in scenes], sought, ON_FACE)
     recall, false = served_in(matches, np.ones((1, len(scenes))))
     return {"n": int(matches.faces.sum()), "recall": float(recall[0]), "false_per_picture": float(false[0])}
 

@@ -12,6 +12,7 @@ from functions.inference.detect import Detections, letterbox, read_cells
 from functions.shared.contract import LABELS
 from training.classifier.dataset import find, find_in_scenes, load
 from training.classifier.evaluate import margin_crop
+from training.commands import train_command
 from training.detector.augment import Material, compose
 from training.detector.evaluate import LOWEST_SCORE
 from training.detector.metrics import average_precision, match_scenes, recall_at
@@ -21,7 +22,7 @@ from training.detector.targets import loss, targets
 from training.errors import TrainingError
 from training.files import DETECTOR_WEIGHTS
 from training.recipe import plain
-from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_command, train_stages
+from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -162,18 +163,18 @@ def train(
             loss,
         )
 
-    network = TrainingSetup(
-        DETECTOR_WEIGHTS,
-        compile_model,
-        lambda stage, seed: batches(material, stage, recipe.batch, seed),
-        lambda model, _: validation_scores(
+    setup = TrainingSetup(
+        weights=DETECTOR_WEIGHTS,
+        compile=compile_model,
+        batches=lambda stage, seed: batches(material, stage, recipe.batch, seed),
+        validate=lambda model, _: validation_scores(
             predict(model.predict_on_batch, val_scenes, SIZE, LOWEST_SCORE), val_scenes
         ),
         # The last epoch, at the lowest learning rate, since differences in validation are only noise.
-        lambda row: float(row["epoch"]),
+        score=lambda row: float(row["epoch"]),
     )
     return train_stages(
-        network,
+        setup,
         lambda: load_trained(start) if start else build(backbone),
         out,
         State("detector", fingerprint(scenes), checksum(start or backbone), plain(recipe)),
