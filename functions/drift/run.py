@@ -76,11 +76,17 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         BotoCoreError: S3 was not reached.
     """
     uri, baseline, error = _find_baseline(s3, settings)
-    version, known = (baseline.model_version, baseline.sources) if baseline else (None, {})
     serving = _read_release(s3, settings.model_uri)
     challenger = _read_release(s3, settings.challenger_uri) if settings.challenger_uri else None
-    versions = serving.version if serving else "", challenger.version if challenger else ""
-    found = gather(s3, settings, window, version, known, versions, time_left)
+    found = gather(
+        s3,
+        settings,
+        window,
+        baseline,
+        serving.version if serving else "",
+        challenger.version if challenger else "",
+        time_left,
+    )
     written, kept = _write_summaries(s3, settings, found, [one for one in (serving, challenger) if one])
     comparison = compare(found.window, found.days, baseline, found.heard) if baseline else None
     info = BaselineInfo(uri, baseline.model_version, own=bool(baseline.sources)) if baseline else None
