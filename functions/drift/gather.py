@@ -177,7 +177,7 @@ def gather(
         if reader.incomplete.isdisjoint({day - _DAY, day, day + _DAY})
     }
     complete = [day for day in sorted(whole) if datetime.combine(day + _DAY, time(), UTC) <= window.end]
-    accuracy = join.accuracy(f"{settings.insights_bucket} {iso(window.end.timestamp())}", time_left)
+    accuracy, audited = join.accuracy(f"{settings.insights_bucket} {iso(window.end.timestamp())}", time_left)
     return Gathered(
         counts=Counts(**tally, unusable=sampler.unusable, **found),
         accuracy=accuracy,
@@ -189,7 +189,7 @@ def gather(
         summary=summary,
         whole=whole,
         incomplete=frozenset(reader.incomplete),
-        challenge=challenge.result(join.audited),
+        challenge=challenge.result(audited),
     )
 
 
