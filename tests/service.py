@@ -33,9 +33,9 @@ def prediction(*labels, width=640, height=480, box=None):
     }
 
 
-def problem(slug, status, detail):
+def problem(identifier, status, detail):
     """Return a refusal: its status and its document."""
-    kind = f"urn:maskwatch:problem:{slug}"
+    kind = f"urn:maskwatch:problem:{identifier}"
     return status, {"type": kind, "title": "T", "status": status, "detail": detail}
 
 

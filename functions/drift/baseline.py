@@ -237,15 +237,15 @@ def _rounded(values: NDArray[Any]) -> list[float]:
 
 
 def _read(payload: Mapping[str, Any]) -> Reference:
-    result, days = payload["moments"], payload["days"]
+    given, days = payload["moments"], payload["days"]
     by_label = len(LABELS), len(FEATURES)
     reference = Reference(
         count=int(payload["count"]),
         moments=Moments(
-            float(result["effective"]),
-            _array(result["counts"], np.float64, len(LABELS)),
-            _array(result["means"], np.float64, *by_label),
-            _array(result["variances"], np.float64, *by_label),
+            float(given["effective"]),
+            _array(given["counts"], np.float64, len(LABELS)),
+            _array(given["means"], np.float64, *by_label),
+            _array(given["variances"], np.float64, *by_label),
         ),
         quantiles=_array(
             [payload["quantiles"][feature] for feature in FEATURES], np.float32, len(FEATURES), None

@@ -83,9 +83,6 @@ class FeedbackJoin:
         self._known: dict[str, LabelledPrediction] = {}  # by id; `actual` is empty until `accuracy` reads it
         self._shadows: dict[str, str] = {}
         self._predictions, self._audits = Counter[str](), Counter[str]()  # by source, and by model version
-        self.audited: list[
-            LabelledPrediction
-        ] = []  # the labelled predictions of the audit sample, set by `accuracy`
 
     @property
     def pending(self) -> bool:
@@ -112,8 +109,10 @@ class FeedbackJoin:
                 record.source, minute, record.model_version, "", predicted, uncertain, audit=False
             )
 
-    def accuracy(self, salt: str, time_left: Callable[[], float]) -> Accuracy:
-        """Read the labels about known predictions, and return the figures.
+    def accuracy(
+        self, salt: str, time_left: Callable[[], float]
+    ) -> tuple[Accuracy, list[LabelledPrediction]]:
+        """Read the labels; return the figures, and the labelled predictions of the audit sample.
 
         Args:
             salt: Seeds the choice of the labels that are left out if there are too many.
@@ -144,8 +143,10 @@ class FeedbackJoin:
                     used.append(replace(known, actual=label.actual, audit=name in audited, shadow=shadow))
         return self._figures(used, corrupt, unread=len(names) - len(used) - corrupt)
 
-    def _figures(self, labelled: Sequence[LabelledPrediction], corrupt: int, unread: int) -> Accuracy:
-        self.audited = audited = [one for one in labelled if one.audit]
+    def _figures(
+        self, labelled: Sequence[LabelledPrediction], corrupt: int, unread: int
+    ) -> tuple[Accuracy, list[LabelledPrediction]]:
+        audited = [one for one in labelled if one.audit]
         labels = Counter(one.source for one in labelled)
         busiest = sorted(labels, key=lambda source: (-labels[source], source))[:MAX_SOURCES]
         unknown = sum(
@@ -153,7 +154,7 @@ class FeedbackJoin:
             for name, keys in self._keys.items()
             if name not in self._known
         )
-        return Accuracy(
+        accuracy = Accuracy(
             chosen=figures(labelled, self._predictions.total()),
             audit=figures(audited, self._audits.total()),
             sources={
@@ -168,6 +169,7 @@ class FeedbackJoin:
             corrupt=corrupt,
             unread=max(unread, 0),
         )
+        return accuracy, audited
 
 
 def _hash(salt: str, name: str) -> bytes:

@@ -17,6 +17,7 @@ from functions.shared.contract import PREFLIGHT, iso
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from functions.drift.baseline import Baseline
     from functions.drift.challenge import Challenge
     from functions.drift.features import Sample
     from functions.drift.feedback_join import Accuracy
@@ -95,13 +96,34 @@ class Gathered:
     challenge: Challenge | None
 
 
+class _Heard:
+    """The sources that sent pictures, by day and in the window; see `Gathered.heard`."""
+
+    def __init__(self, known: Collection[str]) -> None:
+        self._known = known
+        self._days: dict[date, set[str]] = defaultdict(set)
+        self.in_window = set[str]()
+
+    def add(self, record: Record, *, inside: bool) -> None:
+        # Pictures of a deployment, or of a test without a source, do not show that a site is open.
+        if record.source not in self._known and record.source in {"", PREFLIGHT}:
+            return
+        source = record.source if record.source in self._known else OTHERS
+        self._days[day_of(record.taken)].add(source)
+        if inside:
+            self.in_window.add(source)
+
+    def on(self, day: date) -> Collection[str]:
+        return self._days[day]
+
+
 def gather(
     s3: Any,
     settings: Settings,
     window: Window,
-    model_version: str | None,
-    known: Collection[str],
-    versions: tuple[str, str],
+    baseline: Baseline | None,
+    serving: str,
+    challenger: str,
     time_left: Callable[[], float],
 ) -> Gathered:
     """Read the records and the feedback of the window and of the lookback.
@@ -110,23 +132,19 @@ def gather(
         s3: A boto3 client.
         settings: The configuration.
         window: The window.
-        model_version: The baseline's release; None for no samples.
-        known: The baseline's sources, which are kept however many others there are.
-        versions: The versions of the serving release and of its challenger; the latter is empty if there is none.
+        baseline: The baseline, whose sources are kept however many others there are; None for no samples.
+        serving: The version of the serving release; empty if it is not known.
+        challenger: The version of its challenger; empty if there is none.
         time_left: Returns the seconds left for reading; when they are over, reading ends.
     """
     start, end = window.start.timestamp(), window.end.timestamp()
     first = first_day(settings, window)
     earliest, oldest = min(first, window.start), window.end - timedelta(days=LABEL_DAYS)
     latest = min(datetime.now(UTC), window.end + timedelta(days=LABEL_DAYS))
-    join = FeedbackJoin(
-        s3, settings.insights_bucket, _days_backwards(latest, oldest), window.end, versions[1]
-    )
+    join = FeedbackJoin(s3, settings.insights_bucket, _days_backwards(latest, oldest), window.end, challenger)
+    model_version, known = (baseline.model_version, baseline.sources) if baseline else (None, {})
     tally, seen, sampler, summary = Counter[str](), HashSet(), Sampler(known), Compliance()
-    hours = Counter[tuple[int, str]]()
-    heard: dict[date, set[str]] = defaultdict(set)
-    heard_in_window = set[str]()
-    challenge = Tally(*versions)
+    hours, heard, challenge = Counter[tuple[int, str]](), _Heard(known), Tally(serving, challenger)
     reader = Reader(s3, settings.records_bucket, time_left)
     records = reader.read(_arrival_days(window, earliest))
     for record in _without_shadows(records, seen, join, challenge, window):
@@ -142,13 +160,7 @@ def gather(
             _count(record, summary, first, window.end + _DAY)
             if not earliest.timestamp() <= record.taken < end:
                 continue  # for example, from a backfill
-            source = record.source if record.source in known else OTHERS
-            # Pictures of a deployment, or of a test without a source, do not show that a site is open.
-            by_camera = record.source in known or record.source not in {"", PREFLIGHT}
-            if by_camera:
-                heard[day_of(record.taken)].add(source)
-                if inside:
-                    heard_in_window.add(source)
+            heard.add(record, inside=inside)
             if record.model_version == model_version:
                 sampler.add(record)
             if inside:
@@ -165,19 +177,19 @@ def gather(
         if reader.incomplete.isdisjoint({day - _DAY, day, day + _DAY})
     }
     complete = [day for day in sorted(whole) if datetime.combine(day + _DAY, time(), UTC) <= window.end]
-    accuracy = join.accuracy(f"{settings.insights_bucket} {iso(window.end.timestamp())}", time_left)
+    accuracy, audited = join.accuracy(f"{settings.insights_bucket} {iso(window.end.timestamp())}", time_left)
     return Gathered(
         counts=Counts(**tally, unusable=sampler.unusable, **found),
         accuracy=accuracy,
         labelled_since=labelled_since,
         window=sampler.between(start, end),
         days=[days.get(day, {}) for day in complete],
-        heard=[*(heard[day] for day in complete), heard_in_window],
+        heard=[*map(heard.on, complete), heard.in_window],
         serving_version=_serving_version(hours, challenge.challenger),
         summary=summary,
         whole=whole,
         incomplete=frozenset(reader.incomplete),
-        challenge=challenge.result(join.audited),
+        challenge=challenge.result(audited),
     )
 
 

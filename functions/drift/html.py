@@ -320,23 +320,23 @@ def _accuracy(report: Report) -> Iterator[str]:
     rows = [
         ("Audit sample, all releases", accuracy.audit),
         *(
-            (f"Audit sample, release {escape(name)}", result)
-            for name, result in accuracy.model_versions.items()
+            (f"Audit sample, release {escape(name)}", figures)
+            for name, figures in accuracy.model_versions.items()
         ),
         ("All labels, all sources", accuracy.chosen),
-        *((f"All labels, {_where(name)}", result) for name, result in accuracy.sources.items()),
+        *((f"All labels, {_where(name)}", figures) for name, figures in accuracy.sources.items()),
     ]
-    for name, result in rows:
-        yield _accuracy_row(name, result)
+    for name, figures in rows:
+        yield _accuracy_row(name, figures)
     yield "</tbody></table></div>"
 
 
-def _accuracy_row(name: str, result: Figures) -> str:
-    cells = "".join(f'<td class="number">{_share(result.f1[label])}</td>' for label in LABELS)
-    bounds = f"{result.bounds[0]:.1%} to {result.bounds[1]:.1%}" if result.bounds else ""
+def _accuracy_row(name: str, figures: Figures) -> str:
+    cells = "".join(f'<td class="number">{_share(figures.f1[label])}</td>' for label in LABELS)
+    bounds = f"{figures.bounds[0]:.1%} to {figures.bounds[1]:.1%}" if figures.bounds else ""
     return (
-        f'<tr><td class="where">{name}</td><td class="number">{result.n:,} of {result.of:,}</td>'
-        f'<td class="number">{_share(result.accuracy)}</td><td class="number">{bounds}</td>{cells}</tr>'
+        f'<tr><td class="where">{name}</td><td class="number">{figures.n:,} of {figures.of:,}</td>'
+        f'<td class="number">{_share(figures.accuracy)}</td><td class="number">{bounds}</td>{cells}</tr>'
     )
 
 

@@ -20,7 +20,8 @@ from functions.shared.release_files import BASELINE, MANIFEST, file_of_release, 
 from functions.shared.s3 import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import date
 
     from functions.drift.baseline import Baseline
     from functions.drift.gather import Gathered
@@ -32,6 +33,14 @@ _BAKED_NAME: Final = "of the release in the image"  # in place of a URI
 
 class BaselineError(RuntimeError):
     """The baseline cannot be read; the message says which, and why."""
+
+
+@dataclass(frozen=True)
+class _Release:
+    """A release's version, and its confusion matrix on the served path."""
+
+    version: str
+    confusion: list[list[int]] | None
 
 
 @dataclass(frozen=True)
@@ -67,12 +76,18 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         BotoCoreError: S3 was not reached.
     """
     uri, baseline, error = _find_baseline(s3, settings)
-    version, known = (baseline.model_version, baseline.sources) if baseline else (None, {})
-    serving = _manifest(s3, settings.model_uri)
-    challenger = _manifest(s3, settings.challenger_uri) if settings.challenger_uri else None
-    versions = serving.get("version", ""), (challenger or {}).get("version", "")
-    found = gather(s3, settings, window, version, known, versions, time_left)
-    written, kept = _write_summaries(s3, settings, found, [serving, challenger or {}])
+    serving = _read_release(s3, settings.model_uri)
+    challenger = _read_release(s3, settings.challenger_uri) if settings.challenger_uri else None
+    found = gather(
+        s3,
+        settings,
+        window,
+        baseline,
+        serving.version if serving else "",
+        challenger.version if challenger else "",
+        time_left,
+    )
+    written, kept = _write_summaries(s3, settings, found, [one for one in (serving, challenger) if one])
     comparison = compare(found.window, found.days, baseline, found.heard) if baseline else None
     info = BaselineInfo(uri, baseline.model_version, own=bool(baseline.sources)) if baseline else None
     statuses = comparison.sources if comparison else dict.fromkeys(found.window, NO_BASELINE)
@@ -88,25 +103,7 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         labelled_since=found.labelled_since,
         min_accuracy=settings.min_accuracy,
         challenge=found.challenge,
-        notes=(
-            *(
-                [notes.on_missing_challenger(settings.challenger_uri.partition("#")[0])]
-                if challenger == {}
-                else []
-            ),
-            *([error] if error else [] if info else [notes.on_missing_baseline(uri)]),
-            *notes.on_accuracy(found.accuracy, settings.min_accuracy, found.serving_version),
-            *notes.on_records(
-                found.counts, found.incomplete, kept, found.summary.crowded.intersection(found.whole)
-            ),
-            *(
-                notes.on_sources(
-                    statuses, found.counts, info.model_version, found.serving_version, own=info.own
-                )
-                if info
-                else ()
-            ),
-        ),
+        notes=tuple(_notes(settings, found, kept, challenger, uri, error, info, statuses)),
     )
     latest = _read_latest(s3, settings.insights_bucket)
     html = render(report, found.window, baseline)
@@ -130,21 +127,21 @@ def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, s
         return name, None, f"The baseline {name} cannot be read: {error}"
 
 
-def _manifest(s3: Any, uri: str) -> dict[str, Any]:
-    """Return a release's version and its confusion matrix on the served path; empty if the manifest is unreadable."""
+def _read_release(s3: Any, uri: str) -> _Release | None:
+    """Return what the manifest of a release says; None if it is unreadable."""
     try:
         manifest = json.loads(read_file(s3, file_of_release(uri, MANIFEST)) or b"")
-        return {"version": str(manifest["version"]), "confusion": compliance.confusion_of(manifest)}
+        return _Release(str(manifest["version"]), compliance.confusion_of(manifest))
     except (ClientError, KeyError, TypeError, ValueError):
-        return {}
+        return None
 
 
 def _write_summaries(
-    s3: Any, settings: Settings, found: Gathered, manifests: Sequence[Mapping[str, Any]]
-) -> tuple[list[str], list[Any]]:
+    s3: Any, settings: Settings, found: Gathered, releases: Sequence[_Release]
+) -> tuple[list[str], list[date]]:
     """Write the summaries of completely read days; return their keys, and the days whose summaries were kept."""
     now, versions = datetime.now(UTC), found.summary.versions()
-    confusions = {manifest["version"]: manifest["confusion"] for manifest in manifests if manifest}
+    confusions: dict[str | None, Any] = {release.version: release.confusion for release in releases}
     written, kept = [], []
     for day, rows in found.summary.days().items():
         if day not in found.whole:
@@ -157,6 +154,31 @@ def _write_summaries(
         else:
             kept.append(day)
     return written, kept
+
+
+def _notes(
+    settings: Settings,
+    found: Gathered,
+    kept: Collection[date],
+    challenger: _Release | None,
+    uri: str,
+    error: str,
+    info: BaselineInfo | None,
+    statuses: Mapping[str, str],
+) -> Iterator[str]:
+    if settings.challenger_uri and challenger is None:
+        yield notes.on_missing_challenger(settings.challenger_uri.partition("#")[0])
+    if error:
+        yield error
+    elif not info:
+        yield notes.on_missing_baseline(uri)
+    yield from notes.on_accuracy(found.accuracy, settings.min_accuracy, found.serving_version)
+    crowded = found.summary.crowded.intersection(found.whole)
+    yield from notes.on_records(found.counts, found.incomplete, kept, crowded)
+    if info:
+        yield from notes.on_sources(
+            statuses, found.counts, info.model_version, found.serving_version, own=info.own
+        )
 
 
 def _sources(found: Gathered, statuses: Mapping[str, str]) -> dict[str, SourceReport]:
@@ -180,9 +202,8 @@ def _read_latest(s3: Any, bucket: str) -> Mapping[str, Any]:
     return latest if isinstance(latest, dict) else {}
 
 
-def _write_report(
-    s3: Any, bucket: str, report: Report, html: str, latest: Mapping[str, Any]
-) -> Iterator[str]:
+def _write_report(s3: Any, bucket: str, report: Report, html: str, latest: Mapping[str, Any]) -> list[str]:
+    """Write the report, also as the latest unless that is of a later window; return the keys."""
     names = [f"{report.window.end:%Y%m%dT%H%M%SZ}/report"]
     if not _is_later(latest, report):
         names.append("latest")
@@ -190,11 +211,13 @@ def _write_report(
         "html": (html, "text/html; charset=utf-8"),
         "json": (json.dumps(report.to_json(), allow_nan=False), "application/json"),
     }
+    keys = []
     for name in names:
         for ending, (text, media_type) in documents.items():
             key = report_key(name, ending)
             s3.put_object(Bucket=bucket, Key=key, Body=text.encode(errors="replace"), ContentType=media_type)
-            yield key
+            keys.append(key)
+    return keys
 
 
 def _is_later(latest: Mapping[str, Any], report: Report) -> bool:

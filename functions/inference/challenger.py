@@ -6,7 +6,6 @@ is logged and counted, and the serving release answers.
 
 from __future__ import annotations
 
-import os
 import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -38,12 +37,16 @@ class Challenger:
         share: Percentage of the sources that it answers; 0 for shadow mode.
         threads: Threads per inference.
         namespace: Namespace of the CloudWatch metrics.
+        service: Value of the metrics' dimension `service`.
         timeout: Seconds that one picture waits for it, also for loading.
     """
 
-    def __init__(self, uri: str, share: float, threads: int, namespace: str, timeout: float) -> None:
+    def __init__(
+        self, uri: str, share: float, threads: int, namespace: str, service: str, timeout: float
+    ) -> None:
         self.share = share
-        self._uri, self._threads, self._namespace, self._timeout = uri, threads, namespace, timeout
+        self._uri, self._threads, self._timeout = uri, threads, timeout
+        self._namespace, self._service = namespace, service
         self._loading: Future[Models | None] | None = None  # a result of None means that loading failed
         self._retry_at = 0.0
         self._stuck = False
@@ -112,7 +115,7 @@ class Challenger:
 
     def _count_failure(self, error: BaseException, what: str) -> None:
         logger.warning(what, challenger=self._uri, error=repr(error))
-        members = {"service": os.environ.get("POWERTOOLS_SERVICE_NAME", "local")}
+        members = {"service": self._service}
         metrics = {"ChallengerFailures": 1}
         write_line(emf_line(self._namespace, time.time(), [list(members)], members, metrics, {}, "Count"))
 
@@ -122,7 +125,12 @@ def open_challenger(settings: Settings, timeout: float) -> Challenger | None:
     if not settings.challenger_uri:
         return None
     return Challenger(
-        settings.challenger_uri, settings.challenger_share, settings.threads, settings.namespace, timeout
+        settings.challenger_uri,
+        settings.challenger_share,
+        settings.threads,
+        settings.namespace,
+        settings.service,
+        timeout,
     )
 
 

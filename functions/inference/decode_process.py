@@ -23,7 +23,7 @@ from functions.shared.problem import PROBLEMS, UNREADABLE_IMAGE, InputError
 CPU_SECONDS: Final = 2  # of processor time for a picture
 WALL_SECONDS: Final = 30.0  # for an answer; long, because the machine may be busy
 _TRIES: Final = 2
-_PROBLEMS: Final = {problem.slug: problem for problem in PROBLEMS}
+_PROBLEMS: Final = {problem.identifier: problem for problem in PROBLEMS}
 _BUFFER: Final = 1 << 20  # bytes; enough for most pictures' pixels
 
 
@@ -106,7 +106,7 @@ def serve(connection: Connection) -> None:
         try:
             picture = decode(data)
         except InputError as error:
-            answer = {"problem": error.problem.slug, "detail": error.detail}
+            answer = {"problem": error.problem.identifier, "detail": error.detail}
             connection.send_bytes(json.dumps(answer).encode())
             continue
         about = {"width": picture.width, "height": picture.height, "decode_ms": picture.decode_ms}

@@ -101,8 +101,8 @@ class Recorder:
         self._write(
             request_id,
             self._model_version,
-            {"rejected": problem.slug},
-            {"Rejected": 1, _metric("Rejected", problem.slug): 1},
+            {"rejected": problem.identifier},
+            {"Rejected": 1, _metric("Rejected", problem.identifier): 1},
         )
 
     def _write(

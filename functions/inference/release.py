@@ -108,12 +108,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _network(manifest: Mapping[str, Any], kind: str, files: Mapping[str, bytes]) -> Network:
-    result = manifest[kind]
-    if result["file"] not in files:
-        raise ReleaseError(f"{MANIFEST}: no checksum for {result['file']}")
-    if files[result["file"]][4:8] != _TFLITE:
-        raise ReleaseError(f"{result['file']} is not a TFLite file")
-    return Network(files[result["file"]], result["input"]["size"])
+    entry = manifest[kind]
+    if entry["file"] not in files:
+        raise ReleaseError(f"{MANIFEST}: no checksum for {entry['file']}")
+    if files[entry["file"]][4:8] != _TFLITE:
+        raise ReleaseError(f"{entry['file']} is not a TFLite file")
+    return Network(files[entry["file"]], entry["input"]["size"])
 
 
 def _verified(folder: Path, name: str, digest: str) -> bytes:

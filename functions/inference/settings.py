@@ -23,6 +23,7 @@ class Settings:
         challenger_share: Percentage of the sources that the challenger answers; 0 for shadow mode.
         cors_origin: The origin that CORS allows; "*" for all.
         namespace: Namespace of the CloudWatch metrics.
+        service: Value of the metrics' dimension `service`.
         threads: Threads per inference.
     """
 
@@ -31,6 +32,7 @@ class Settings:
     challenger_share: float
     cors_origin: str
     namespace: str
+    service: str
     threads: int
 
 
@@ -71,6 +73,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         challenger_share=float(share),
         cors_origin=environment.get("CORS_ORIGIN", "*"),
         namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch"),
+        service=environment.get("POWERTOOLS_SERVICE_NAME", "local"),
         threads=min(max(round(memory / _MB_PER_CPU), 1), _MAX_CPUS),
     )
 

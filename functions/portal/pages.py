@@ -99,7 +99,7 @@ def openapi_document(prefix: str) -> dict[str, Any]:
     document: dict[str, Any] = _without_gateway(_document_of_api())
     document["servers"] = [{"url": prefix or "/"}]
     document["paths"] = {path.replace("+}", "}"): item for path, item in document["paths"].items()}
-    rows = (f"| {problem.status} | `{problem.slug}` | {problem.title} |" for problem in PROBLEMS)
+    rows = (f"| {problem.status} | `{problem.identifier}` | {problem.title} |" for problem in PROBLEMS)
     table = "\n".join(["| Status | Identifier | Meaning |", "|---|---|---|", *rows])
     document["info"]["description"] += f"\n\nRefusals are problems as of RFC 9457:\n\n{table}"
     return document

@@ -26,10 +26,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[di
     for message in event["Records"]:
         arn = json.loads(message["body"])["detail"]["ModelPackageArn"]
         try:
-            result = promote(arn, settings, clients)
+            conclusion = promote(arn, settings, clients)
         except BusyError as error:
             logger.info("approval waits", package=arn, reason=str(error))
             waiting.append({"itemIdentifier": message["messageId"]})
         else:
-            logger.info("approval processed", package=arn, result=result)
+            logger.info("approval processed", package=arn, result=conclusion)
     return {"batchItemFailures": waiting}

@@ -11,10 +11,10 @@ from functions.promote.registry import (
     APPROVED,
     PENDING,
     REJECTED,
-    Result,
+    Conclusion,
     newer_approval,
     read_package,
-    record,
+    write_conclusion,
 )
 from functions.promote.stack import ended_update, read_stack, start_update
 from functions.promote.verify import verify
@@ -39,12 +39,12 @@ class Clients:
     sns: Any
 
 
-def promote(arn: str, settings: Settings, clients: Clients) -> Result | None:
-    """Advance an approval by one step; return its result, or None if there is nothing to do.
+def promote(arn: str, settings: Settings, clients: Clients) -> Conclusion | None:
+    """Advance an approval by one step; return its conclusion, or None if there is nothing to do.
 
     Calls may be repeated, late, out of order and concurrent. Promote keeps no state: CloudFormation's events have the
-    approval's token and show its update, and the package's metadata has the result. People are notified of packages
-    that wait for approval, of results, and of approvals that were withdrawn too late.
+    approval's token and show its update, and the package's metadata has the conclusion. People are notified of
+    packages that wait for approval, of conclusions, and of approvals that were withdrawn too late.
 
     Args:
         arn: ARN of the package.
@@ -61,56 +61,58 @@ def promote(arn: str, settings: Settings, clients: Clients) -> Result | None:
         text = f"The gate's verdict: {gate}. What it was compared with: {other}"
         _notify(package, "waits for your approval", text, settings, clients)
         return None
-    withdrawn = package.status == REJECTED and not (package.result and package.result.is_final)
-    if not withdrawn and (package.status != APPROVED or package.result):
-        return package.result
+    withdrawn = package.status == REJECTED and not (package.conclusion and package.conclusion.is_final)
+    if not withdrawn and (package.status != APPROVED or package.conclusion):
+        return package.conclusion
     try:
         concluded = (_withdraw if withdrawn else _advance)(package, settings, clients)
     except RefusedError as error:
-        concluded = Result.REFUSED, str(error)
+        concluded = Conclusion.REFUSED, str(error)
     if concluded is None:
         return None
-    result, text = concluded
-    _notify(package, result.value, text, settings, clients)
-    record(package, result, f"{result.value}: {text}", clients.sagemaker)
-    return result
+    conclusion, text = concluded
+    _notify(package, conclusion.value, text, settings, clients)
+    write_conclusion(package, conclusion, f"{conclusion.value}: {text}", clients.sagemaker)
+    return conclusion
 
 
-def _advance(package: Package, settings: Settings, clients: Clients) -> tuple[Result, str]:
+def _advance(package: Package, settings: Settings, clients: Clients) -> tuple[Conclusion, str]:
     stack = read_stack(settings.stack, clients.cloudformation)
-    if ended := _update_result(package, stack, clients):
+    if ended := _conclusion_of_update(package, stack, clients):
         return ended
     if newer := newer_approval(package, clients.sagemaker):
-        return Result.SUPERSEDED, f"number {newer.number} of the group was approved after it"
+        return Conclusion.SUPERSEDED, f"number {newer.number} of the group was approved after it"
     uri = verify(package.release, package.metadata.get("version", ""), package.digest, clients.s3)
     if stack.parameters[MODEL_URI] == uri:
-        return Result.PROMOTED, f"{package.release} serves already"
+        return Conclusion.PROMOTED, f"{package.release} serves already"
     changes = changes_to_serve(uri, stack)
     start_update(stack, changes, _token(package), clients.cloudformation, settings.role)
     raise BusyError(f"the update to {uri} has begun")
 
 
-def _withdraw(package: Package, settings: Settings, clients: Clients) -> tuple[Result, str] | None:
+def _withdraw(package: Package, settings: Settings, clients: Clients) -> tuple[Conclusion, str] | None:
     """Conclude an approval that a person withdrew; return None if nothing had been done for it."""
-    if not package.result:
+    if not package.conclusion:
         stack = read_stack(settings.stack, clients.cloudformation)
-        ended = _update_result(package, stack, clients)
-        if ended is None or ended[0] is not Result.PROMOTED:
+        ended = _conclusion_of_update(package, stack, clients)
+        if ended is None or ended[0] is not Conclusion.PROMOTED:
             return ended
     return (
-        Result.WITHDRAWN,
+        Conclusion.WITHDRAWN,
         "the serving release was not changed; `python -m infra.ops rollback` restores the previous one",
     )
 
 
-def _update_result(package: Package, stack: StackState, clients: Clients) -> tuple[Result, str] | None:
-    """Return the result of an approval's update; None if there was none."""
+def _conclusion_of_update(
+    package: Package, stack: StackState, clients: Clients
+) -> tuple[Conclusion, str] | None:
+    """Return the conclusion of an approval's update; None if there was none."""
     update = ended_update(stack, _token(package), package.created, clients.cloudformation)
     if update is None:
         return None
     if update.succeeded:
-        return Result.PROMOTED, f"{package.release} serves"
-    return Result.ROLLED_BACK, f"the previous release serves again. {update.reason}"
+        return Conclusion.PROMOTED, f"{package.release} serves"
+    return Conclusion.ROLLED_BACK, f"the previous release serves again. {update.reason}"
 
 
 def _token(package: Package) -> str:

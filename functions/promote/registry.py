@@ -1,4 +1,4 @@
-"""Model packages in SageMaker's Model Registry, and the results of promotions in their metadata."""
+"""Model packages in SageMaker's Model Registry, and the conclusions of promotions in their metadata."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PENDING: Final = "PendingManualApproval"
 REJECTED: Final = "Rejected"
 _MAX_DESCRIPTION: Final = 1024  # characters, SageMaker's limit
 # Names of metadata, whose values may only contain letters, digits, spaces and _.:/=+-@.
-_RESULT, _APPROVED_AT, _CONCLUDED_AT = "promotion", "promotion_approved_at", "promotion_concluded_at"
+_CONCLUSION, _APPROVED_AT, _CONCLUDED_AT = "promotion", "promotion_approved_at", "promotion_concluded_at"
 
 
-class Result(StrEnum):
-    """The result of an approval."""
+class Conclusion(StrEnum):
+    """How an approval ended."""
 
     PROMOTED = "promoted"
     SUPERSEDED = "superseded"  # by a later approval
@@ -30,7 +30,7 @@ class Result(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether the release must be approved again before another attempt."""
-        return self in {Result.REFUSED, Result.ROLLED_BACK, Result.WITHDRAWN}
+        return self in {Conclusion.REFUSED, Conclusion.ROLLED_BACK, Conclusion.WITHDRAWN}
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Package:
     description: str
 
     @property
-    def result(self) -> Result | None:
-        """The result of its last approval; None if it has no approval or one without a result yet."""
-        if _RESULT not in self.metadata:
+    def conclusion(self) -> Conclusion | None:
+        """The conclusion of its last approval; None if it has no approval or one without a conclusion yet."""
+        if _CONCLUSION not in self.metadata:
             return None
-        result = Result(self.metadata[_RESULT])
-        return None if result.is_final and self.status == APPROVED else result
+        conclusion = Conclusion(self.metadata[_CONCLUSION])
+        return None if conclusion.is_final and self.status == APPROVED else conclusion
 
     @property
     def attempt(self) -> str:
@@ -76,8 +76,8 @@ class Package:
 
     @property
     def approved_at(self) -> datetime:
-        """When it was approved; kept in the metadata with the result, because writing that changes `modified`."""
-        return datetime.fromisoformat(self.metadata[_APPROVED_AT]) if self.result else self.modified
+        """When it was approved; kept in the metadata with the conclusion, because writing that changes `modified`."""
+        return datetime.fromisoformat(self.metadata[_APPROVED_AT]) if self.conclusion else self.modified
 
 
 def read_package(arn: str, sagemaker: Any) -> Package:
@@ -122,23 +122,23 @@ def _approved(group: str, sagemaker: Any) -> Iterator[Package]:
             yield read_package(found["ModelPackageArn"], sagemaker)
 
 
-def record(package: Package, result: Result, text: str, sagemaker: Any) -> None:
-    """Write the result of an approval into its package; set the status to rejected if the result is final.
+def write_conclusion(package: Package, conclusion: Conclusion, text: str, sagemaker: Any) -> None:
+    """Write the conclusion of an approval into its package; set the status to rejected if the conclusion is final.
 
     Args:
         package: The package.
-        result: The result.
-        text: The result for people, appended to the description.
+        conclusion: The conclusion.
+        text: The conclusion for people, appended to the description.
         sagemaker: A boto3 client.
     """
     fields = {
-        _RESULT: result.value,
+        _CONCLUSION: conclusion.value,
         _APPROVED_AT: package.approved_at.isoformat(),
         _CONCLUDED_AT: datetime.now(UTC).isoformat(),
     }
     sagemaker.update_model_package(
         ModelPackageArn=package.arn,
-        ModelApprovalStatus=REJECTED if result.is_final else APPROVED,
+        ModelApprovalStatus=REJECTED if conclusion.is_final else APPROVED,
         ApprovalDescription=f"{package.description} {text}".strip()[-_MAX_DESCRIPTION:],
         CustomerMetadataProperties={**package.metadata, **fields},  # moto drops what is not given
     )

@@ -10,6 +10,7 @@ from functions.shared.emf import emf_line, write_line
 
 def count_failure() -> None:
     """Write the metric `Failures`; its alarm rolls back the deployment of the running version."""
+    # Read here, since both API handlers and Batch call this and have no settings in common.
     dimensions = {
         "service": os.environ.get("POWERTOOLS_SERVICE_NAME", "local"),
         "version": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "local"),

@@ -10,7 +10,7 @@ from typing import Any
 class Problem:
     """One kind of refusal: a stable identifier, its HTTP status and a short title."""
 
-    slug: str
+    identifier: str
     status: int
     title: str
 
@@ -55,7 +55,7 @@ def problem_json(problem: Problem, detail: str, *, instance: str | None = None) 
         instance: A URI for this occurrence; its log lines contain the same id.
     """
     body = {
-        "type": f"urn:maskwatch:problem:{problem.slug}",
+        "type": f"urn:maskwatch:problem:{problem.identifier}",
         "title": problem.title,
         "status": problem.status,
         "detail": detail,

@@ -56,7 +56,7 @@ def measure_shadow() -> None:
     serving = load_models(open_release(""), 1)
     score(picture, serving, options)
     alone = peak()
-    challenger = Challenger(str(BAKED), 0, 1, "Benchmark", timeout=60)
+    challenger = Challenger(str(BAKED), 0, 1, "Benchmark", "predict", timeout=60)
     challenged = challenger.load()
     score(picture, challenged, options)
     both = peak()

@@ -64,7 +64,7 @@ try:
     decode(data)
     outcome = "scored"
 except InputError as error:
-    outcome = error.problem.slug
+    outcome = error.problem.identifier
 print(time.process_time() - started, (status("VmHWM") - before) / 1024, outcome)
 """
 

@@ -39,9 +39,14 @@ def prediction(*faces, size=(640, 480)):
     }
 
 
-def problem(status, slug, detail="Do this instead.", headers=()):
+def problem(status, identifier, detail="Do this instead.", headers=()):
     """Arguments of `Route.fulfill` for a problem document."""
-    body = {"type": f"urn:maskwatch:problem:{slug}", "title": "A title", "status": status, "detail": detail}
+    body = {
+        "type": f"urn:maskwatch:problem:{identifier}",
+        "title": "A title",
+        "status": status,
+        "detail": detail,
+    }
     return {
         "status": status,
         "headers": {"content-type": "application/problem+json", **dict(headers)},

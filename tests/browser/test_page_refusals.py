@@ -40,7 +40,7 @@ def test_a_refused_file_is_shown_with_the_reason(page, picture, words):
 
 
 @pytest.mark.parametrize(
-    ("status", "slug", "words"),
+    ("status", "identifier", "words"),
     [
         (400, "malformed-body", "The service could not read the request."),
         (400, "invalid-parameter", "The service does not accept one of the settings."),
@@ -52,8 +52,8 @@ def test_a_refused_file_is_shown_with_the_reason(page, picture, words):
         (418, "something-new", "The service could not read the request."),
     ],
 )
-def test_every_problem_has_a_message_and_the_service_s_detail(page, status, slug, words):
-    page.route("**/predict*", lambda route: route.fulfill(**problem(status, slug, "In detail.")))
+def test_every_problem_has_a_message_and_the_service_s_detail(page, status, identifier, words):
+    page.route("**/predict*", lambda route: route.fulfill(**problem(status, identifier, "In detail.")))
     choose(page, file(draw_face()))
     expect(problem_text(page)).to_contain_text(words)
     page.get_by_text("What the service said").click()
@@ -66,14 +66,14 @@ def test_an_answer_that_is_no_problem_document_is_reported(page):
     expect(problem_text(page)).to_contain_text("The file is too large to send.")
 
 
-@pytest.mark.parametrize(("status", "slug"), [(429, "throttled"), (500, "internal"), (504, "internal")])
-def test_a_transient_error_is_retried(page, status, slug):
+@pytest.mark.parametrize(("status", "identifier"), [(429, "throttled"), (500, "internal"), (504, "internal")])
+def test_a_transient_error_is_retried(page, status, identifier):
     asked = []
 
     def answer(route):
         asked.append(route)
         if len(asked) < 3:
-            route.fulfill(**problem(status, slug))
+            route.fulfill(**problem(status, identifier))
         else:
             route.fulfill(json=prediction(face()))
 
@@ -120,15 +120,15 @@ def test_the_retry_after_of_the_service_is_honoured(page):
 
 
 @pytest.mark.parametrize(
-    ("status", "slug", "words"),
+    ("status", "identifier", "words"),
     [
         (429, "throttled", "The service is too busy, or this month's quota is used up."),
         (500, "internal", "The service failed."),
     ],
 )
-def test_a_lasting_error_is_shown_and_can_be_retried_by_hand(page, status, slug, words):
+def test_a_lasting_error_is_shown_and_can_be_retried_by_hand(page, status, identifier, words):
     page.clock.install()
-    page.route("**/predict*", lambda route: route.fulfill(**problem(status, slug)))
+    page.route("**/predict*", lambda route: route.fulfill(**problem(status, identifier)))
     choose(page, file(draw_face()))
     for _ in range(40):
         page.clock.run_for(500)

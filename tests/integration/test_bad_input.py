@@ -33,7 +33,7 @@ def fifty_megapixels(_):
 
 
 CASES = [
-    # name, body (made from the picture), content type, status, slug, a word of the detail
+    # name, body (made from the picture), content type, status, identifier, a word of the detail
     ("empty body", lambda _: b"", JSON, 400, "malformed-body", "empty"),
     ("no body, no type", lambda _: b"", None, 400, "malformed-body", "empty"),
     ("broken JSON", lambda _: '{"image": ', JSON, 400, "malformed-body", "not JSON"),
@@ -74,26 +74,28 @@ CASES = [
 ]
 
 
-def assert_problem(answer, status, slug, word):
+def assert_problem(answer, status, identifier, word):
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["access-control-allow-origin"] == "*"
     problem = answer.json()
     assert (answer.status_code, problem["status"], problem["type"].rpartition(":")[2]) == (
         status,
         status,
-        slug,
+        identifier,
     )
     assert word in problem["detail"]
     assert problem["title"]
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "status", "slug", "word"),
+    ("body", "content_type", "status", "identifier", "word"),
     [case[1:] for case in CASES],
     ids=[case[0] for case in CASES],
 )
-def test_invalid_pictures_and_bodies_are_refused(system, picture, body, content_type, status, slug, word):
-    assert_problem(system.predict(body(picture), content_type), status, slug, word)
+def test_invalid_pictures_and_bodies_are_refused(
+    system, picture, body, content_type, status, identifier, word
+):
+    assert_problem(system.predict(body(picture), content_type), status, identifier, word)
 
 
 @pytest.mark.parametrize("key", [None, "wrong", "local "], ids=["no key", "wrong key", "nearly"])

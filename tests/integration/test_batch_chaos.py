@@ -48,7 +48,7 @@ JUNK = "not JSON"
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """An upload, and its expected result: the number of a face, the slug of a problem, or none."""
+    """An upload, and its expected result: the number of a face, the identifier of a problem, or none."""
 
     key: str
     data: bytes
@@ -60,7 +60,9 @@ class File:
 def files():
     few = FILES // 60
     made = [
-        File(f"{kind}/{n}{end}", data, slug) for kind, (end, data, slug) in BAD.items() for n in range(few)
+        File(f"{kind}/{n}{end}", data, identifier)
+        for kind, (end, data, identifier) in BAD.items()
+        for n in range(few)
     ]
     made += [File(f"a folder {n}/", b"", None) for n in range(few)]
     made += [File(f"deleted/{n}.jpg", FACES[0], "gone", deleted=True) for n in range(few)]

@@ -35,10 +35,10 @@ def post_json(**fields: object) -> dict[str, Any]:
     return post(json.dumps(fields))
 
 
-def problem(event: dict[str, Any], status: int, slug: str) -> str:
+def problem(event: dict[str, Any], status: int, identifier: str) -> str:
     """Check that an answer has the expected problem, and return its detail."""
     got, headers, body = call(event)
-    assert (got, body["type"]) == (status, f"urn:maskwatch:problem:{slug}")
+    assert (got, body["type"]) == (status, f"urn:maskwatch:problem:{identifier}")
     assert body["status"] == status
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["Access-Control-Allow-Origin"] == "*"

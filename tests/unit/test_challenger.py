@@ -43,7 +43,7 @@ def loads(monkeypatch):
 
 
 def challenger(share, uri="s3://bucket/models/2/#ab", timeout=TIMEOUT):
-    return Challenger(uri, share, 1, "Test", timeout)
+    return Challenger(uri, share, 1, "Test", "predict", timeout)
 
 
 def ask(tested, key="gate-1"):

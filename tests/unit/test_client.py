@@ -215,14 +215,16 @@ def test_a_lasting_failure_is_raised_after_the_retries(client, answers, asked):
     assert len(asked) == 7
 
 
-@pytest.mark.parametrize(("slug", "headers"), [("no-result", ()), ("not-found", [("retry-after", "2")])])
-def test_only_a_pending_result_is_none(slug, headers):
+@pytest.mark.parametrize(
+    ("identifier", "headers"), [("no-result", ()), ("not-found", [("retry-after", "2")])]
+)
+def test_only_a_pending_result_is_none(identifier, headers):
     with serving() as service:
         client = Client(service.url, "secret")
         service.answer = lambda _: (*problem("no-result", 404, "Not yet."), ("retry-after", "2"))
         assert client.result("a.jpg") is None
 
-        service.answer = lambda _: (*problem(slug, 404, "Never."), *headers)
+        service.answer = lambda _: (*problem(identifier, 404, "Never."), *headers)
         with pytest.raises(ApiError, match="Never"):
             client.result("a.jpg")
 

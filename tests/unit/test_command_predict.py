@@ -199,7 +199,7 @@ def test_a_file_that_cannot_be_read_is_refused(run):
 
 
 @pytest.mark.parametrize(
-    ("slug", "status", "hint"),
+    ("identifier", "status", "hint"),
     [
         ("forbidden", 403, " Set MASKWATCH_KEY or --key."),
         ("invalid-parameter", 400, ""),
@@ -207,10 +207,10 @@ def test_a_file_that_cannot_be_read_is_refused(run):
     ],
 )
 def test_a_refusal_that_applies_to_every_picture_ends_the_command(
-    run, service, slug, status, hint, monkeypatch
+    run, service, identifier, status, hint, monkeypatch
 ):
     monkeypatch.setattr(client, "_RETRIES", client._RETRIES.new(total=0))  # noqa: SLF001 -- not to wait
-    service.answer = lambda _: problem(slug, status, "Send the key of this stack.")
+    service.answer = lambda _: problem(identifier, status, "Send the key of this stack.")
 
     exit_status, out, err = run("photos", "--connections", "1")
 

@@ -254,11 +254,11 @@ def test_during_a_long_outage_of_the_service_everybody_has_left(run, service, ca
     ]
 
 
-@pytest.mark.parametrize(("slug", "status"), [("too-small", 422), ("blocked", 403)])
+@pytest.mark.parametrize(("identifier", "status"), [("too-small", 422), ("blocked", 403)])
 def test_a_picture_that_the_service_cannot_read_or_a_firewall_blocks_is_skipped(
-    run, service, camera, slug, status
+    run, service, camera, identifier, status
 ):
-    refused = problem(slug, status, "Send a larger one.")
+    refused = problem(identifier, status, "Send a larger one.")
     service.answer = lambda _: refused if len(service.asked) in {2, 3} else prediction("mask")
 
     status, events, err = run(camera(*[(i / 5, 1) for i in range(9)]))
@@ -287,7 +287,7 @@ def test_people_in_a_video_stay_during_any_outage_of_the_service(run, service, t
 
 
 @pytest.mark.parametrize(
-    ("slug", "status", "hint"),
+    ("identifier", "status", "hint"),
     [
         ("forbidden", 403, " Set MASKWATCH_KEY or --key."),
         ("invalid-parameter", 400, ""),
@@ -295,9 +295,9 @@ def test_people_in_a_video_stay_during_any_outage_of_the_service(run, service, t
     ],
 )
 def test_a_refusal_that_applies_to_every_frame_ends_the_command(
-    run, service, ten_seconds, slug, status, hint
+    run, service, ten_seconds, identifier, status, hint
 ):
-    service.answer = lambda _: problem(slug, status, "Do it right.")
+    service.answer = lambda _: problem(identifier, status, "Do it right.")
 
     assert run(ten_seconds) == (1, [], f"maskwatch: Do it right.{hint}\n")
     assert len(service.asked) == 1

@@ -103,9 +103,9 @@ def test_both_identify_a_problem_by_its_type():
 
 
 def test_the_problems_that_they_distinguish_are_in_the_table():
-    slugs = {problem.slug for problem in PROBLEMS}
+    identifiers = {problem.identifier for problem in PROBLEMS}
     meaning = re.search(r"const MEANING = {(.+?)\n};", (PAGE / "api.js").read_text(), re.DOTALL)[1]
     of_the_page = set(re.findall(r'^  "?([a-z0-9-]+)"?:', meaning, re.MULTILINE))
 
-    assert slugs >= score.FATAL | score.SIZE
-    assert of_the_page - PAGE_PROBLEMS <= slugs
+    assert identifiers >= score.FATAL | score.SIZE
+    assert of_the_page - PAGE_PROBLEMS <= identifiers

@@ -116,7 +116,7 @@ def measured(capsys):
         *drift._EFFECTS.values(),  # noqa: SLF001 -- one place has the names
     }
     of_alerts = {"BadRules", "AlertRecords", "UnreadAlertRecords"}
-    Challenger("nowhere", 0, 1, OURS, timeout=60).load()
+    Challenger("nowhere", 0, 1, OURS, "predict", timeout=60).load()
     count_failure()
     found = {"route": names, "service": of_drift | of_alerts}
     for line in map(json.loads, capsys.readouterr().out.splitlines()):

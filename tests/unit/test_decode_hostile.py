@@ -24,13 +24,13 @@ PNG = encode(draw_face(), "PNG")
 
 
 def outcome(data: bytes) -> str:
-    """The slug of the refusal, or `scored`; in affordable time, whichever it is."""
+    """The identifier of the refusal, or `scored`; in affordable time, whichever it is."""
     started = time.process_time()
     try:
         decode(data)
         said = "scored"
     except InputError as error:
-        said = error.problem.slug
+        said = error.problem.identifier
     assert time.process_time() - started < SECONDS
     return said
 

@@ -30,7 +30,7 @@ before = status("VmRSS")
 try:
     said = "{0.width}x{0.height}".format(decode(data))
 except InputError as rejected:
-    said = rejected.problem.slug
+    said = rejected.problem.identifier
 print((status("VmHWM") - before) // 1024, said)
 """
 

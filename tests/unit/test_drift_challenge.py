@@ -256,9 +256,9 @@ def test_a_challenger_is_not_judged_by_the_shadow_predictions_of_another(insight
     join = FeedbackJoin(insights.meta.client, "insights", [NOON.date()], NOON, version)
     for record in (parsed(line), *shadows[::order]):
         join.add(parse_record(record))
-    join.accuracy("salt", lambda: 1.0)
+    _, audited = join.accuracy("salt", lambda: 1.0)
 
-    assert [one.shadow for one in join.audited] == [{"2": "no_mask", "3": "mask"}[version]]
+    assert [one.shadow for one in audited] == [{"2": "no_mask", "3": "mask"}[version]]
 
 
 @pytest.mark.parametrize("chance", [0.5, 0.8])

@@ -4,10 +4,10 @@ from functions.shared import problem
 from functions.shared.problem import PROBLEMS, TOO_LARGE, Problem, problem_json
 
 
-def test_the_table_is_complete_and_its_slugs_are_unique() -> None:
+def test_the_table_is_complete_and_its_identifiers_are_unique() -> None:
     declared = {value for value in vars(problem).values() if isinstance(value, Problem)}
     assert declared == set(PROBLEMS)
-    assert len({row.slug for row in PROBLEMS}) == len(PROBLEMS)
+    assert len({row.identifier for row in PROBLEMS}) == len(PROBLEMS)
 
 
 def test_a_problem_has_the_members_of_rfc_9457() -> None:

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from functions.promote import verify
 from functions.promote.errors import BusyError, StuckError
 from functions.promote.promote import Clients, promote
-from functions.promote.registry import Result
+from functions.promote.registry import Conclusion
 from functions.promote.settings import Settings
 from functions.shared.contract import LABELS
 from infra.ops.publish_model import publish
@@ -143,7 +143,7 @@ class Account:
         return self.sagemaker.describe_model_package(ModelPackageName=arn)
 
     def promote(self, arn):
-        """Call `promote` once; return its result, or "busy"."""
+        """Call `promote` once; return its conclusion, or "busy"."""
         try:
             return promote(arn, self.settings, self.clients)
         except BusyError:
@@ -177,7 +177,7 @@ def test_an_approval_causes_one_update_of_one_parameter(account):
     assert update["Parameters"] == [{"ParameterKey": "ModelUri", "ParameterValue": uri}, *kept]
     assert account.promote(arn) == "busy"  # the canary is in progress
     account.cloudformation.end()
-    assert account.promote(arn) == Result.PROMOTED
+    assert account.promote(arn) == Conclusion.PROMOTED
 
     assert account.served == [uri]
     package = account.package(arn)
@@ -226,7 +226,7 @@ def test_concurrent_events_cause_one_update(account):
         assert set(pool.map(account.promote, [arn] * 8)) == {"busy"}
     account.cloudformation.end()
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(account.promote, [arn] * 8)) == {Result.PROMOTED}
+        assert set(pool.map(account.promote, [arn] * 8)) == {Conclusion.PROMOTED}
 
     assert account.served == [uri]
 
@@ -238,7 +238,7 @@ def test_a_late_event_changes_nothing_even_after_a_rollback(account):
     account.promote(arn)
     account.cloudformation.parameters["ModelUri"] = "s3://models/models/before/"
 
-    assert account.promote(arn) == Result.PROMOTED
+    assert account.promote(arn) == Conclusion.PROMOTED
 
     assert account.served == [uri]
     assert len(account.subjects()) == 1
@@ -251,7 +251,7 @@ def test_an_older_approval_that_arrives_late_is_superseded(account):
     account.cloudformation.end()
     account.promote(new)
 
-    assert account.promote(old) == Result.SUPERSEDED
+    assert account.promote(old) == Conclusion.SUPERSEDED
 
     assert account.served == [uri]
     assert account.package(old)["ModelApprovalStatus"] == "Approved"
@@ -261,7 +261,7 @@ def test_an_older_approval_is_superseded_by_one_not_yet_processed(account):
     old, _ = account.approved("2.0.0")
     new, uri = account.approved("2.1.0")
 
-    assert account.promote(old) == Result.SUPERSEDED
+    assert account.promote(old) == Conclusion.SUPERSEDED
     account.promote(new)
 
     assert account.served == [uri]
@@ -272,7 +272,7 @@ def test_the_time_of_approval_decides_and_not_the_package_number(account):
     account.approve(second)
     account.approve(first)
 
-    assert account.promote(second) == Result.SUPERSEDED
+    assert account.promote(second) == Conclusion.SUPERSEDED
     account.promote(first)
 
     assert "models/2.0.0/" in account.served[0]
@@ -307,7 +307,7 @@ def test_a_release_that_serves_already_causes_no_update(account):
     arn, uri = account.approved("2.0.0")
     account.cloudformation.parameters["ModelUri"] = uri
 
-    assert account.promote(arn) == Result.PROMOTED
+    assert account.promote(arn) == Conclusion.PROMOTED
     assert account.served == []
 
 
@@ -329,29 +329,31 @@ def test_a_superseded_package_is_promoted_after_it_is_rejected_and_approved_agai
     account.subjects()
 
     account.reject(old)
-    assert account.promote(old) == Result.WITHDRAWN
-    assert account.promote(old) == Result.WITHDRAWN
+    assert account.promote(old) == Conclusion.WITHDRAWN
+    assert account.promote(old) == Conclusion.WITHDRAWN
     assert account.subjects() == ["maskwatch: model 2.0.0 withdrawn"]
     account.approve(old)
     assert account.promote(old) == "busy"
     account.cloudformation.end()
 
-    assert account.promote(old) == Result.PROMOTED
+    assert account.promote(old) == Conclusion.PROMOTED
     assert account.served == [other, uri]
 
 
-@pytest.mark.parametrize(("failure", "result"), [("", Result.WITHDRAWN), ("alarm", Result.ROLLED_BACK)])
-def test_a_package_rejected_during_the_canary_is_reported(failure, result, account):
+@pytest.mark.parametrize(
+    ("failure", "conclusion"), [("", Conclusion.WITHDRAWN), ("alarm", Conclusion.ROLLED_BACK)]
+)
+def test_a_package_rejected_during_the_canary_is_reported(failure, conclusion, account):
     arn, uri = account.approved("2.0.0")
     account.promote(arn)
     account.reject(arn)
 
     assert account.promote(arn) == "busy"
     account.cloudformation.end(failure)
-    assert account.promote(arn) == result
+    assert account.promote(arn) == conclusion
 
     assert account.served == [uri]
-    assert account.subjects() == [f"maskwatch: model 2.0.0 {result}"]
+    assert account.subjects() == [f"maskwatch: model 2.0.0 {conclusion}"]
     assert account.package(arn)["ModelApprovalStatus"] == "Rejected"
 
 
@@ -366,7 +368,7 @@ def test_a_package_without_a_release_is_refused_and_does_not_block_others(accoun
         ModelApprovalStatus="Approved",
     )["ModelPackageArn"]
 
-    assert account.promote(by_hand) == Result.REFUSED
+    assert account.promote(by_hand) == Conclusion.REFUSED
     account.promote(arn)
 
     assert account.served == [uri]
@@ -379,7 +381,7 @@ def test_a_release_at_an_invalid_or_unreadable_address_is_refused(location, acco
     arn = account.register("2.0.0", location)
     account.approve(arn)
 
-    assert account.promote(arn) == Result.REFUSED
+    assert account.promote(arn) == Conclusion.REFUSED
 
     assert location in account.package(arn)["ApprovalDescription"]
     assert account.served == []
@@ -417,8 +419,8 @@ def test_an_invalid_release_is_refused_finally(change, digest, reason, account):
     arn = account.register("2.0.0", account.release("2.0.0", change), digest=digest)
     account.approve(arn)
 
-    assert account.promote(arn) == Result.REFUSED
-    assert account.promote(arn) == Result.REFUSED
+    assert account.promote(arn) == Conclusion.REFUSED
+    assert account.promote(arn) == Conclusion.REFUSED
 
     assert account.served == []
     package = account.package(arn)
@@ -435,7 +437,7 @@ def test_a_release_with_invalid_probabilities_is_refused(probabilities, account,
     monkeypatch.setattr(verify, "load_models", lambda *_, **__: models)
     monkeypatch.setattr(verify, "score", lambda *_: None)
 
-    assert account.promote(arn) == Result.REFUSED
+    assert account.promote(arn) == Conclusion.REFUSED
     assert account.served == []
 
 
@@ -443,7 +445,7 @@ def test_a_release_that_cannot_score_is_refused(account, monkeypatch):
     arn, _ = account.approved("2.0.0")
     monkeypatch.setattr(verify, "score", lambda *_: 1 / 0)
 
-    assert account.promote(arn) == Result.REFUSED
+    assert account.promote(arn) == Conclusion.REFUSED
     assert "cannot score a picture" in account.package(arn)["ApprovalDescription"]
 
 
@@ -465,8 +467,8 @@ def test_a_rolled_back_package_is_rejected_and_can_be_approved_again(account):
     account.promote(arn)
     account.cloudformation.end(failure="CodeDeploy rolled back: PredictVersionAlarm")
 
-    assert account.promote(arn) == Result.ROLLED_BACK
-    assert account.promote(arn) == Result.ROLLED_BACK  # a repeated event
+    assert account.promote(arn) == Conclusion.ROLLED_BACK
+    assert account.promote(arn) == Conclusion.ROLLED_BACK  # a repeated event
     package = account.package(arn)
     assert package["ModelApprovalStatus"] == "Rejected"
     assert "CodeDeploy rolled back: PredictVersionAlarm" in package["ApprovalDescription"]
@@ -478,7 +480,7 @@ def test_a_rolled_back_package_is_rejected_and_can_be_approved_again(account):
     assert account.promote(arn) == "busy"
     assert account.promote(arn) == "busy"
     account.cloudformation.end()
-    assert account.promote(arn) == Result.PROMOTED
+    assert account.promote(arn) == Conclusion.PROMOTED
     assert account.served == [uri, uri]
 
 

@@ -6,7 +6,7 @@ from functions.inference.settings import BatchSettings, Settings, read_batch_set
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
-    assert read_settings({}) == Settings("", "", 0.0, "*", "MaskWatch", 1)
+    assert read_settings({}) == Settings("", "", 0.0, "*", "MaskWatch", "local", 1)
 
 
 def test_the_environment_is_read() -> None:
@@ -16,10 +16,11 @@ def test_the_environment_is_read() -> None:
         "CHALLENGER_SHARE": "12.5",
         "CORS_ORIGIN": "https://example.com",
         "POWERTOOLS_METRICS_NAMESPACE": "Mine",
+        "POWERTOOLS_SERVICE_NAME": "predict",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3538",
     }
     assert read_settings(environment) == Settings(
-        "s3://models/7/", "s3://models/8/", 12.5, "https://example.com", "Mine", 2
+        "s3://models/7/", "s3://models/8/", 12.5, "https://example.com", "Mine", "predict", 2
     )
 
 

@@ -109,7 +109,7 @@ def test_a_picture_gets_a_result(scorer, buckets):
 
 
 @pytest.mark.parametrize(
-    ("data", "slug"),
+    ("data", "identifier"),
     [
         (b"", "unreadable-image"),
         (b"Dear Sir or Madam,", "unreadable-image"),
@@ -118,7 +118,7 @@ def test_a_picture_gets_a_result(scorer, buckets):
         (encode(draw_face(31, 31)), "too-small"),
     ],
 )
-def test_an_unusable_picture_gets_a_result_with_the_reason(data, slug, scorer, buckets, scored):
+def test_an_unusable_picture_gets_a_result_with_the_reason(data, identifier, scorer, buckets, scored):
     answer = buckets.drop("a.jpg", data, source="gate-3")
 
     assert scorer.score(answer, "request") is Outcome.REJECTED
@@ -126,7 +126,7 @@ def test_an_unusable_picture_gets_a_result_with_the_reason(data, slug, scorer, b
     result = buckets.result("a.jpg")
     assert result["status"] == "rejected"
     assert result["source"] == "gate-3"
-    assert result["problem"]["type"] == f"urn:maskwatch:problem:{slug}"
+    assert result["problem"]["type"] == f"urn:maskwatch:problem:{identifier}"
     assert result["problem"]["detail"]
     assert result["upload"]["etag"] == answer.etag
     assert "prediction" not in result

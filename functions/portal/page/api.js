@@ -49,8 +49,10 @@ export class ApiError extends Error {
 async function refusal(answer) {
   const { status, headers } = answer;
   const { type = "", detail, instance } = (await answer.json().catch(() => null)) ?? {};
-  const slug = String(type).replace("urn:maskwatch:problem:", "");
-  const kind = Object.hasOwn(MEANING, slug) ? slug : BY_STATUS[status] ?? (status < 500 ? "malformed-body" : "internal");
+  const identifier = String(type).replace("urn:maskwatch:problem:", "");
+  const kind = Object.hasOwn(MEANING, identifier)
+    ? identifier
+    : BY_STATUS[status] ?? (status < 500 ? "malformed-body" : "internal");
   return new ApiError(kind, { status, detail, instance, after: Number(headers.get("retry-after")) || 0 });
 }
 
