@@ -1,9 +1,10 @@
-"""The table of alerts in moto, and records for it."""
+"""The table of alerts in moto, records for it, and a queue for notifications."""
 
 import base64
 import gzip
 import json
 import uuid
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import boto3
@@ -87,3 +88,37 @@ def delivery(lines):
     return {
         "awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(message).encode(), mtime=0)).decode()}
     }
+
+
+@contextmanager
+def subscribed(client, topic):
+    """Subscribe a queue to the topic and the bus of alerts; yield a function that returns the messages so far.
+
+    `client` makes a client of a service.
+    """
+    sqs, sns, events = (client(service) for service in ("sqs", "sns", "events"))
+    name = f"messages-{uuid.uuid4()}"
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    services = {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
+    statement = {"Effect": "Allow", "Principal": services, "Action": "sqs:SendMessage", "Resource": arn}
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"Statement": [statement]})})
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["maskwatch"]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    received = []
+
+    def messages():
+        while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            received.extend(json.loads(message["Body"]) for message in found)
+            for message in found:
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return received
+
+    try:
+        yield messages
+    finally:
+        sns.unsubscribe(SubscriptionArn=subscription)
+        events.remove_targets(Rule=name, Ids=["queue"])
+        events.delete_rule(Name=name)
+        sqs.delete_queue(QueueUrl=queue)

@@ -146,14 +146,15 @@ def test_csv_can_be_downloaded_while_charts_load(page):
     expect(page.locator("#charts")).to_contain_text("Nothing was seen in this range")
 
 
-@pytest.mark.parametrize("key", ["’local", "lo cal", "schlüssel"])  # noqa: RUF001 -- as word processors write it
-def test_an_invalid_key_is_reported(opened, key):
+def test_an_invalid_key_is_reported(opened):
     page = opened(key=None)
     page.get_by_role("button", name="API key").click()
-    page.get_by_label("Key", exact=True).fill(key)
-    page.locator("#key-form").evaluate("form => form.requestSubmit()")
-    expect(page.locator("#key-why")).to_contain_text("contains invalid characters")
-    assert page.evaluate("sessionStorage.length") == 0
+    for key in ("’local", "lo cal", "schlüssel"):  # noqa: RUF001 -- as word processors write it
+        page.locator("#key-why").evaluate("why => { why.textContent = ''; }")
+        page.get_by_label("Key", exact=True).fill(key)
+        page.locator("#key-form").evaluate("form => form.requestSubmit()")
+        expect(page.locator("#key-why"), key).to_contain_text("contains invalid characters")
+        assert page.evaluate("sessionStorage.length") == 0, key
 
 
 @pytest.mark.parametrize("name", ["constructor", "__proto__", "toString", "valueOf"])
@@ -163,11 +164,11 @@ def test_the_url_fragment_selects_the_view_by_default_the_first(opened, name):
     expect(page).to_have_title("Picture – MaskWatch")  # noqa: RUF001 -- as the page writes it
 
 
-@pytest.mark.parametrize(("text", "cell"), CELLS)
-def test_formulas_in_csv_are_escaped(page, text, cell):
-    found = page.evaluate("async (text) => (await import('./page/csv.js')).cell(text)", text)
-    quoted = '"' + cell.replace('"', '""') + '"'
-    assert found in {cell, quoted}
+def test_formulas_in_csv_are_escaped(page):
+    program = "async (texts) => { const { cell } = await import('./page/csv.js'); return texts.map(cell); }"
+    found = page.evaluate(program, [text for text, _ in CELLS])
+    for shown, (text, cell) in zip(found, CELLS, strict=True):
+        assert shown in {cell, '"' + cell.replace('"', '""') + '"'}, text
 
 
 def test_csv_has_a_bom(page):

@@ -1,7 +1,6 @@
 """The page is served small, with a strict policy, cacheable and under any stage."""
 
 import gzip
-import importlib
 import re
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 import requests
 
 from functions.portal import pages
-from tests.make_events import CONTEXT, sample_event
 
 FILES = Path(pages.__file__).parent / "page"
 SCRIPTS = sorted(path.name for path in FILES.glob("*.js"))
@@ -54,17 +52,6 @@ def test_a_script_has_its_type_and_is_cached(stack, name):
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
 
 
-def test_a_script_is_served_for_the_sample_event(monkeypatch):
-    for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET", "ALERTS_TABLE"):
-        monkeypatch.setenv(name, "a-name")
-    handler = importlib.import_module("functions.portal.app").handler
-    event = sample_event("page-script")
-
-    answer = handler(event, CONTEXT)
-
-    assert (answer["statusCode"], answer["body"]) == (200, pages.script("main.js").body)
-
-
 def test_the_page_is_cached(stack):
     tag = requests.get(stack, timeout=30).headers["ETag"]
     assert requests.get(stack, headers={"If-None-Match": tag}, timeout=30).status_code == 304
@@ -83,8 +70,7 @@ def test_the_compressed_page_is_smaller_than_35_kb(stack):
     assert sum(len(gzip.compress(part)) for part in parts) < 35_000
 
 
-def test_it_works_under_a_stage():
-    assert '<base href="/v1/">' in pages.front_page("/v1").body
+def test_the_stage_is_escaped():
     assert "&quot;" in pages.front_page('/"').body
 
 

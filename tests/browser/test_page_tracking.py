@@ -104,22 +104,6 @@ def test_the_command_line_and_the_page_track_crowds_identically(run, seed):
             assert chances == pytest.approx(own, abs=1e-12)
 
 
-def test_a_flickering_label_is_smoothed(run):
-    raw = ["mask", "mask", "mask", *(["no_mask", "mask"] * 20)]
-    frames = [[i / 10, [face(label, 0.9)]] for i, label in enumerate(raw)]
-
-    assert changes(raw) == 40
-    assert labels(follow(run, frames)) == ["mask"] * len(raw)
-    assert changes(labels(follow(run, frames, steadiness=0, margin=0))) == 40  # it is this that does it
-
-
-def test_a_real_change_is_shown_within_a_second(run):
-    frames = [[i / 10, [face("mask" if i < 20 else "no_mask", 0.95)]] for i in range(40)]
-    shown = labels(follow(run, frames))
-    assert changes(shown) == 1
-    assert 21 <= shown.index("no_mask") <= 30
-
-
 @pytest.mark.parametrize("rate", [2, 10, 30])
 def test_a_change_takes_equally_long_at_any_frame_rate(run, rate):
     frames = [[i / rate, [face("mask" if i < 5 * rate else "no_mask")]] for i in range(10 * rate)]
@@ -143,53 +127,12 @@ def test_smoothed_values_are_probabilities(run):
         assert sum(answer["people"][0]["probabilities"].values()) == pytest.approx(1)
 
 
-def test_people_who_pass_each_other_keep_their_ids(run):
-    frames = []
-    for i in range(20):
-        left, right = (0.05 * i, 0, 0.2, 0.2), (0.9 - 0.05 * i, 0.15, 0.2, 0.2)
-        pair = [face("mask", box=left), face("no_mask", box=right)]
-        frames.append([i / 10, pair if i % 2 else pair[::-1]])
-    answers = follow(run, frames)
-
-    named = [{person["id"]: person["label"] for person in answer["people"]} for answer in answers]
-    assert all(names == named[0] for names in named)
-    assert answers[-1]["counts"] == {"people": 2, "mask": 1, "no_mask": 1, "incorrect": 0}
-
-
 def test_a_face_with_little_overlap_is_another_person(run):
     beside = [
         [i / 10, [face(box=(0 if i < 10 else 80, 0, 100, 100))]] for i in range(30)
     ]  # a ninth is shared
     assert follow(run, beside)[-1]["counts"]["people"] == 2
     assert follow(run, beside, overlap=0.05)[-1]["counts"]["people"] == 1
-
-
-def test_a_person_hidden_for_a_moment_is_not_counted_again(run):
-    frames = [[i / 10, [] if 10 <= i < 16 else [face()]] for i in range(30)]
-    assert follow(run, frames)[-1]["counts"]["people"] == 1
-
-
-def test_a_later_face_at_the_same_place_is_another_person(run):
-    frames = [[i / 10, [] if 10 <= i < 25 else [face("mask" if i < 10 else "no_mask")]] for i in range(40)]
-    assert follow(run, frames)[-1]["counts"] == {"people": 2, "mask": 1, "no_mask": 1, "incorrect": 0}
-
-
-def test_a_detection_in_one_frame_is_not_a_person(run):
-    frames = [[i, [face()] if i % 3 == 0 else []] for i in range(30)]
-    assert follow(run, frames)[-1]["counts"]["people"] == 0
-
-
-def test_taking_a_mask_off_briefly_raises_no_alert(run):
-    long = [[i / 10, [face("no_mask", 0.99)]] for i in range(30)]
-    assert [bool(answer["bare"]) for answer in follow(run, long)].index(True) == 11
-
-    briefly = [[i / 10, [face("no_mask" if i % 15 > 7 else "mask", 0.99)]] for i in range(90)]
-    assert not any(answer["bare"] for answer in follow(run, briefly))
-
-
-def test_a_person_who_has_left_raises_no_alert(run):
-    frames = [[i / 10, [face("no_mask", 0.99)] if i < 20 else []] for i in range(40)]
-    assert follow(run, frames)[-1]["bare"] == []
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from infra.local.template import ACCOUNT, REGION
-from tests.alerts import delivery, line
+from tests.alerts import delivery, line, subscribed
 from tests.emulator.stack import wait_for
 from tests.pictures import draw_face, draw_scene, encode
 from tests.records import drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.emulator.stack import Stack
 
@@ -145,7 +145,7 @@ def alerts(stack: Stack) -> dict[str, Any]:
     source, other, now = f"gate-{uuid.uuid4()}", f"ward-{uuid.uuid4()}", _now().timestamp()
     rule = {"any": True, "over_minutes": 1}
     rules = {"default": None, "sources": {source: rule, other: rule}}
-    with subscribed(stack) as messages:
+    with subscribed(stack.client, stack.outputs["AlertsTopic"]) as messages:
         stack.client("dynamodb").put_item(
             TableName=stack.outputs["AlertsTable"],
             Item={"pk": {"S": "rules"}, "sk": {"S": "current"}, "document": {"S": json.dumps(rules)}},
@@ -171,38 +171,6 @@ def alerts(stack: Stack) -> dict[str, Any]:
         "precision": [list(each["precision"]) for each in mine],
         "of the other": [each["status"] for each in events if each["source"] == other],
     }
-
-
-@contextmanager
-def subscribed(stack: Stack) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Subscribe a queue to the topic and the bus of alerts; yield a function that returns the messages so far."""
-    sqs, sns, events = (stack.client(service) for service in ("sqs", "sns", "events"))
-    name = f"messages-{uuid.uuid4()}"
-    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    services = {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
-    statement = {"Effect": "Allow", "Principal": services, "Action": "sqs:SendMessage", "Resource": arn}
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"Statement": [statement]})})
-    topic = stack.outputs["AlertsTopic"]
-    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
-    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["maskwatch"]}))
-    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-    received: list[dict[str, Any]] = []
-
-    def messages() -> list[dict[str, Any]]:
-        while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-            received.extend(json.loads(message["Body"]) for message in found)
-            for message in found:
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return received
-
-    try:
-        yield messages
-    finally:
-        sns.unsubscribe(SubscriptionArn=subscription)
-        events.remove_targets(Rule=name, Ids=["queue"])
-        events.delete_rule(Name=name)
-        sqs.delete_queue(QueueUrl=queue)
 
 
 def write_records(stack: Stack, count: int) -> None:

@@ -13,7 +13,7 @@ import requests
 
 from functions.alerts.counts import count_faces
 from functions.alerts.store import Store
-from tests.alerts import line
+from tests.alerts import line, subscribed
 from tests.schemas import closed
 from tests.system import ROOT, eventually
 
@@ -36,25 +36,8 @@ def rules(system, tmp_path_factory):
 @pytest.fixture
 def notified(system):
     """Messages in a queue that is subscribed to the topic and to the events on the bus."""
-    sqs, name = system.client("sqs"), f"notified-{uuid.uuid4()}"
-    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    system.client("sns").subscribe(TopicArn=system.outputs["AlertsTopic"], Protocol="sqs", Endpoint=arn)
-    events = system.client("events")
-    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["maskwatch"]}))
-    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-    received = []
-
-    def messages():
-        while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-            received.extend(json.loads(message["Body"]) for message in found)
-            for message in found:
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return received
-
-    yield messages
-    events.remove_targets(Rule=name, Ids=["queue"])
-    events.delete_rule(Name=name)
+    with subscribed(system.client, system.outputs["AlertsTopic"]) as messages:
+        yield messages
 
 
 def alerts(system, source):

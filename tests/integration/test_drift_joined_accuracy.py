@@ -21,7 +21,7 @@ from functions.portal import buckets, feedback
 from functions.shared.contract import LABELS
 from tests.make_events import api_event
 
-EVERY = 4  # one in so many test pictures, by source and label
+EVERY = 12  # one in so many test pictures, by source and label
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def answered(data, rows):
     with redirect_stdout(io.StringIO()) as lines:
         for row in rows:
             image = base64.b64encode((data / row["file"]).read_bytes()).decode()
-            body = {"image": image, "detect": False, "source": row["source"], "min_confidence": 0.6}
+            body = {"image": image, "detect": False, "source": row["source"], "min_confidence": 0.8}
             event = api_event("POST", "/predict", content_type="application/json", body=json.dumps(body))
             answer = predict.handler(event, None)
             if answer["statusCode"] == 200:
@@ -88,7 +88,7 @@ def joined(answers, lines, monkeypatch):
 
 def test_the_reported_accuracy_is_that_of_the_pictures(answered, result):
     answers, _ = answered
-    assert len(answers) > 500
+    assert len(answers) > 150
     guesses = [max(LABELS, key=answer["probabilities"].get) for _, answer in answers]
     right = [row["label"] == guess for (row, _), guess in zip(answers, guesses, strict=True)]
     overall = result["chosen"]

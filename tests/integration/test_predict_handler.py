@@ -70,12 +70,6 @@ def test_every_form_is_answered(name: str) -> None:
     assert body["model_version"] == predict.release.version
 
 
-def test_every_form_gets_the_same_probabilities() -> None:
-    names = ["predict-json", "predict-data-uri", "predict-binary", "predict-multipart"]
-    answers = [call(sample_event(name))[2]["probabilities"] for name in names]
-    assert all(answer == answers[0] for answer in answers)
-
-
 def test_faces_of_a_scene_are_ordered_by_size() -> None:
     status, _, body = call(sample_event("predict-scene"))
     assert status == 200
@@ -126,7 +120,7 @@ def test_the_sample_events_are_up_to_date() -> None:
 
 def test_an_unsure_answer_is_uncertain() -> None:
     _, _, body = call(post(FACE, "image/jpeg", query={"min_confidence": "1"}))
-    assert body["label"] == ("uncertain" if body["confidence"] < 1 else body["label"])
+    assert body["label"] == "uncertain"
     assert call(post_json(image=base64.b64encode(FACE).decode(), min_confidence=0))[2]["label"] in LABELS
 
 
@@ -137,30 +131,8 @@ def test_a_picture_with_a_wrong_type_is_scored(content_type: str | None) -> None
     assert call(post(FACE, content_type))[0] == 200
 
 
-@pytest.mark.parametrize("body", [None, "", b""])
-def test_an_empty_body_is_400(body: str | bytes | None) -> None:
-    assert "empty" in problem(post(body), 400, "malformed-body")
-
-
 def test_broken_json_is_400() -> None:
     assert "not JSON" in problem(sample_event("predict-broken-json"), 400, "malformed-body")
-
-
-def test_broken_base64_is_400() -> None:
-    assert "base64" in problem(post_json(image="&&&&"), 400, "malformed-base64")
-
-
-def test_a_missing_field_is_400() -> None:
-    assert "`image` is missing" in problem(post_json(picture="abcd"), 400, "invalid-parameter")
-
-
-def test_a_field_of_the_wrong_type_is_400() -> None:
-    assert "`image` is missing or not a string" in problem(post_json(image=[1]), 400, "invalid-parameter")
-
-
-def test_base64_of_a_text_file_is_422() -> None:
-    text = base64.b64encode(b"It was a dark and stormy night.").decode()
-    assert "not a picture" in problem(post_json(image=text), 422, "unreadable-image")
 
 
 def test_a_truncated_jpeg_is_422() -> None:
@@ -170,22 +142,6 @@ def test_a_truncated_jpeg_is_422() -> None:
 def test_an_empty_file_is_422() -> None:
     event = post(form({"file": b""}, "b"), "multipart/form-data; boundary=b")
     assert "0 bytes" in problem(event, 422, "unreadable-image")
-
-
-def test_heic_is_415_and_says_what_is_accepted() -> None:
-    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
-    detail = problem(post(heic, "image/heic"), 415, "unsupported-type")
-    assert detail == "This is a HEIC picture. Send a JPEG, PNG or WebP picture."
-
-
-def test_another_type_of_body_is_415() -> None:
-    assert "text/plain" in problem(post("hello", "text/plain"), 415, "unsupported-type")
-
-
-def test_a_too_large_picture_is_413_with_the_limit_and_uploads() -> None:
-    detail = problem(post(FACE + bytes(5_000_000), "image/jpeg"), 413, "too-large")
-    assert "4,400,000" in detail
-    assert "POST /uploads" in detail
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,17 @@
 """`make score` scores a folder with the running system, and writes a table and a CSV file."""
 
 import csv
-import subprocess
-import sys
 
 import pytest
 
 from maskwatch.output import COLUMNS
-from tests.system import ROOT
 
 
 @pytest.fixture
-def score(tmp_path):
+def score(system, tmp_path):
     def run(url, *arguments):
         out = tmp_path / "scores.csv"
-        done = subprocess.run(
-            [sys.executable, "-m", "infra.ops", "score", *arguments, "--url", f"{url}/", "--out", str(out)],
-            cwd=ROOT,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = system.operate("score", *arguments, "--url", f"{url}/", "--out", str(out))
         return done, list(csv.DictReader(out.open(encoding="utf-8-sig"))) if out.exists() else None
 
     return run

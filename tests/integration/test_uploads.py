@@ -59,13 +59,6 @@ def test_a_result_is_found_for_any_key(system, client, picture, key):
     assert eventually(lambda: client.result(key))["upload"]["key"] == key
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "uploads"), ("GET", "results/a/b.jpg")])
-def test_uploads_and_results_require_a_key(system, method, path):
-    answer = requests.request(method, f"{system.url}/{path}", json={"type": "image/jpeg"}, timeout=60)
-
-    assert answer.status_code == 403
-
-
 def test_other_origins_may_use_both(system):
     origin = {"Origin": "https://example.org"}
     preflight = origin | {"Access-Control-Request-Method": "POST"}

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from functions.portal import pages
 from functions.portal.settings import read_settings
 from tests.make_events import CONTEXT, sample_event
 from tests.system import ROOT
@@ -50,6 +51,12 @@ def test_pages_load_nothing_from_other_hosts(event, ask):
     page = re.sub(r"<script>[^<]{100000}.*?</script>", "", answer["body"], flags=re.DOTALL)
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)
     assert "default-src 'none'" in header(answer, "Content-Security-Policy")
+
+
+def test_a_script_is_served(ask):
+    answer = ask("page-script")
+
+    assert (answer["statusCode"], answer["body"]) == (200, pages.script("main.js").body)
 
 
 def test_the_documentation_loads_the_document_from_the_same_path(ask):
