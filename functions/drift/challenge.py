@@ -240,8 +240,6 @@ def describe(challenge: Mapping[str, Any]) -> str:
     if challenge["verdict"] != TOO_FEW:
         return f"{text} The challenger is {challenge['verdict']}, p = {challenge['p']:.2g}."
     if needed := challenge.get("needed"):  # not in reports of earlier versions
-        text += (
-            f" To detect a difference of {MIN_DIFFERENCE:.0%}, {needed:,} more labels of the audit sample are"
-        )
-        text += " needed."
+        detect = f"To detect a difference of {MIN_DIFFERENCE:.0%}"
+        return f"{text} {detect}, {needed:,} more labels of the audit sample are needed."
     return text

@@ -12,6 +12,7 @@ from infra.ops.cost import (
     measured,
     monitoring_items,
     monitoring_table,
+    option_items,
     options_table,
     table,
 )
@@ -122,6 +123,17 @@ def test_the_tables_of_costs_are_those_of_make_cost():
     said = " ".join((ROOT / "docs" / "benchmarks.md").read_text().split())
 
     assert [each for each in tables if " ".join(each.split()) not in said] == []
+
+
+def test_the_readme_has_the_cost_of_what_is_on_in_prod():
+    on = [item for item in option_items() if "on in prod" in item.what]
+    pictures, month = sum(item.pictures for item in on), sum(item.month for item in on)
+    said = " ".join((ROOT / "README.md").read_text().split())
+
+    assert (
+        f"on in `prod`, add {['no', 'one', 'two', 'three'][round(pictures)]}, and ${month:.0f} a month"
+        in said
+    )
 
 
 def test_the_readme_has_the_monthly_cost_of_monitoring_and_of_a_source():
