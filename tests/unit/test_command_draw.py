@@ -248,14 +248,6 @@ def test_the_largest_photo_of_a_phone_is_sent_scaled(service, place, capsys, siz
     assert sent(service.asked[1]).size[0] < 3000
 
 
-def test_a_small_picture_is_sent_unchanged(service, place):
-    place("a.jpg", face := encode(draw_face()))
-
-    main(["predict", "a.jpg"])
-
-    assert [asked.body for asked in service.asked] == [face]
-
-
 @pytest.mark.parametrize("lying", [False, True])
 def test_a_large_picture_is_sent_scaled_and_its_boxes_are_in_original_pixels(
     service, place, tmp_path, capsys, lying
