@@ -1,14 +1,13 @@
 """The setup command creates the role, repository and package group for training (moto)."""
 
 import json
-import subprocess
 
 import boto3
 import pytest
 from moto import mock_aws
 from sagemaker.core.helper.iam_policies import IAM_POLICY_CONFIG
 
-from tests.system import ROOT
+from tests.system import recipe
 from tests.training.drawn import MOTO
 from training.aws import job, pipeline, setup
 
@@ -108,11 +107,5 @@ def test_a_key_a_vpc_and_other_buckets_are_allowed_if_named(monkeypatch):
 
 
 def test_the_target_passes_its_options():
-    recipe = subprocess.run(
-        ["make", "--dry-run", "training-setup", "SETUP_OPTIONS=--vpc"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert "training.aws.setup --stack maskwatch-dev --vpc" in recipe
+    commands = recipe("training-setup", "SETUP_OPTIONS=--vpc")
+    assert "training.aws.setup --stack maskwatch-dev --vpc" in commands

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import boto3
 import pytest
@@ -15,7 +13,7 @@ from functions.promote.verify import verify
 from functions.shared.release_files import MANIFEST
 from infra.ops.publish_model import publish
 from tests.releases import copy_release
-from tests.system import ROOT
+from tests.system import python
 from tests.training.drawn import MOTO
 from training.files import file_sha256
 
@@ -262,12 +260,6 @@ def test_without_a_region_it_says_so_in_one_line(arguments, status, said, monkey
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    done = subprocess.run(
-        [sys.executable, "-m", "training.aws.pipeline", *arguments],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = python("-m", "training.aws.pipeline", *arguments)
     assert done.returncode == status
     assert (done.stdout + done.stderr).startswith(said)

@@ -5,8 +5,6 @@ import errno
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from functions.inference.fetch import open_release
 from functions.inference.release import Network
 from functions.shared.contract import LABELS
 from tests.pictures import encode
-from tests.system import ROOT
+from tests.system import python
 from tests.training.drawn import draw, write_crops, write_tables
 from training import prepare as module
 from training.classifier.dataset import find, load
@@ -349,16 +347,7 @@ def test_pictures_whose_names_are_not_utf_8_are_copied_and_printed(pictures: Pat
     portrait, cut = (train / os.fsdecode(name) for name in (b"caf\xe9.jpg", b"cut\xe9.jpg"))
     (train / "train_2.jpg").rename(portrait)
     cut.write_bytes(b"not a picture")
-    command = [
-        sys.executable,
-        "-m",
-        "training.prepare",
-        "--data",
-        str(pictures),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    done = python("-m", "training.prepare", "--data", pictures, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert r"cut\udce9.jpg: " in done.stdout
     with (tmp_path / "out" / "crops.csv").open(encoding="utf-8", newline="") as lines:

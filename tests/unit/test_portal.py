@@ -2,16 +2,13 @@
 
 import importlib
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from functions.portal.settings import read_settings
 from tests.make_events import CONTEXT, sample_event
-from tests.system import ROOT
+from tests.system import python
 
 STORES = {
     name: name.lower() for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET", "ALERTS_TABLE")
@@ -111,15 +108,7 @@ def test_the_handler_imports_no_heavy_modules():
         "import sys, functions.portal.app;"
         "print([name for name in ('boto3', 'pydantic', 'numpy') if name in sys.modules])"
     )
-    said = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=os.environ | STORES,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert said.stdout.strip() == "[]"
+    assert python("-c", program, **STORES).stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", STORES)
