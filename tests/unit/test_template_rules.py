@@ -9,6 +9,8 @@ import itertools
 import json
 import re
 from collections import Counter
+from functools import reduce
+from operator import getitem, setitem
 
 import pytest
 import yaml
@@ -986,20 +988,9 @@ def too_long_version_descriptions(template):
 def fixed_names(template):
     """Name resources whose names a second stack of the account would also use."""
     keys = (
-        "BucketName",
-        "StateMachineName",
-        "FunctionName",
-        "RoleName",
-        "LogGroupName",
-        "AlarmName",
-        "Name",
-        "UsagePlanName",
-        "DeliveryStreamName",
-        "DashboardName",
-        "TopicName",
-        "QueueName",
-        "DatabaseInput",
-    )
+        "BucketName", "StateMachineName", "FunctionName", "RoleName", "LogGroupName", "AlarmName", "Name",
+        "UsagePlanName", "DeliveryStreamName", "DashboardName", "TopicName", "QueueName", "DatabaseInput",
+    )  # fmt: skip
     owned = {
         "AWS::S3::Bucket", "AWS::Lambda::Function", "AWS::IAM::Role", "AWS::Logs::LogGroup",
         "AWS::CloudWatch::Alarm", "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan",
@@ -1051,72 +1042,59 @@ def blocks_that_no_script_can_read(template):
 
 def drop(*path):
     """Return `path`, and a change to a template that deletes the element there."""
-
-    def change(template):
-        for key in path[:-1]:
-            template = template[key]
-        del template[path[-1]]
-
-    return path, change
+    return path, lambda template: reduce(getitem, path[:-1], template).pop(path[-1])
 
 
 def put(value, *path):
     """Return `path`, and a change to a template that sets the element there."""
+    return path, lambda template: setitem(reduce(getitem, path[:-1], template), path[-1], value)
 
-    def change(template):
-        for key in path[:-1]:
-            template = template[key]
-        template[path[-1]] = value
 
-    return path, change
+def of(name, *path):
+    """Return the path of a resource's property."""
+    return ("Resources", name, "Properties", *path)
+
+
+def policy_of(name):
+    """Return the path of the statements of a role's first policy."""
+    return of(name, "Policies", 0, "PolicyDocument", "Statement")
 
 
 BUCKET = ("Resources", "ModelsBucket")
-PREDICT = ("Resources", "PredictFunction", "Properties")
-MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 1)
-PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE, ALERTS_ROLE, PROMOTE_ROLE, RETRAIN_ROLE = (
-    ("Resources", name, "Properties", "Policies", 0, "PolicyDocument", "Statement")
-    for name in (
-        "PortalRole",
-        "BackfillRole",
-        "BatchRole",
-        "DriftRole",
-        "AlertsRole",
-        "PromoteRole",
-        "RetrainRole",
-    )
-)
-UPLOADS, QUEUE, DEAD_LETTERS, BATCH = (
-    ("Resources", name, "Properties")
-    for name in ("UploadsBucket", "UploadsQueue", "UploadsDeadLetters", "BatchFunction")
-)
+PREDICT = of("PredictFunction")
+MODEL_POLICY = (*policy_of("PredictRole"), 1)
+PORTAL = policy_of("PortalRole")
+BACKFILL = policy_of("BackfillRole")
+BATCH_ROLE = policy_of("BatchRole")
+DRIFT_ROLE = policy_of("DriftRole")
+ALERTS_ROLE = policy_of("AlertsRole")
+PROMOTE_ROLE = policy_of("PromoteRole")
+RETRAIN_ROLE = policy_of("RetrainRole")
+RECORDS_ROLE = policy_of("RecordsWriterRole")
+SENDER_ROLE = policy_of("RecordsSenderRole")
+SCHEDULE_ROLE = policy_of("DriftScheduleRole")
+UPLOADS = of("UploadsBucket")
+QUEUE = of("UploadsQueue")
+DEAD_LETTERS = of("UploadsDeadLetters")
+BATCH = of("BatchFunction")
 TRACKING = ("Properties", "TargetTrackingScalingPolicyConfiguration")
 MAPPING = (*BATCH, "Events", "Uploads", "Properties")
-SENDERS = ("Resources", "UploadsQueuePolicy", "Properties", "PolicyDocument", "Statement")
-RECORDS_ROLE, SENDER_ROLE, SCHEDULE_ROLE = (
-    ("Resources", name, "Properties", "Policies", 0, "PolicyDocument", "Statement")
-    for name in ("RecordsWriterRole", "RecordsSenderRole", "DriftScheduleRole")
-)
-STREAM, SUBSCRIPTION, INSIGHTS, RECORDS, SCHEDULE, DRIFT, TOPIC, KEY, UNWELL = (
-    ("Resources", name, "Properties")
-    for name in (
-        *(
-            "RecordsStream",
-            "PredictRecords",
-            "InsightsBucket",
-            "RecordsBucket",
-            "DriftSchedule",
-            "DriftFunction",
-        ),
-        *("AlarmsTopic", "AlarmsKey", "UnwellAlarm"),
-    )
-)
+SENDERS = of("UploadsQueuePolicy", "PolicyDocument", "Statement")
+STREAM = of("RecordsStream")
+SUBSCRIPTION = of("PredictRecords")
+INSIGHTS = of("InsightsBucket")
+RECORDS = of("RecordsBucket")
+SCHEDULE = of("DriftSchedule")
+DRIFT = of("DriftFunction")
+TOPIC = of("AlarmsTopic")
+KEY = of("AlarmsKey")
+UNWELL = of("UnwellAlarm")
 DESTINATION = (*STREAM, "ExtendedS3DestinationConfiguration")
-TABLE = ("Resources", "RecordsTable", "Properties", "TableInput")
-PUBLISHERS = ("Resources", "AlarmsTopicPolicy", "Properties", "PolicyDocument", "Statement")
-API = ("Resources", "Api", "Properties")
-PAGE_DEPLOYMENT = ("Resources", "PortalFunction", "Properties", "DeploymentPreference")
-HOOK = ("Resources", "Preflight", "Properties", "Environment", "Variables")
+TABLE = of("RecordsTable", "TableInput")
+PUBLISHERS = of("AlarmsTopicPolicy", "PolicyDocument", "Statement")
+API = of("Api")
+PAGE_DEPLOYMENT = of("PortalFunction", "DeploymentPreference")
+HOOK = of("Preflight", "Environment", "Variables")
 BODY = (*API, "DefinitionBody")
 ANOTHER_ALIAS = {"Fn::Sub": "arn:aws:lambda:path/functions/${PredictFunction.Arn}/invocations"}
 RULES = [
