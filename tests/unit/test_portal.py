@@ -1,6 +1,5 @@
 """The portal's pages are self-contained and work under any base path."""
 
-import importlib
 import json
 import re
 
@@ -16,20 +15,12 @@ STORES = {
 
 
 @pytest.fixture
-def app(monkeypatch):
-    """The handler's module, which reads the environment on import."""
-    for name, store in STORES.items():
-        monkeypatch.setenv(name, store)
-    return importlib.import_module("functions.portal.app")
-
-
-@pytest.fixture
-def ask(app):
+def ask(portal):
     def send(event, **changes):
         event = sample_event(event) | changes
         # As the page of another site sends it.
         event["multiValueHeaders"] |= {"Origin": ["https://example.org"]}
-        return app.handler(event, CONTEXT)
+        return portal.handler(event, CONTEXT)
 
     return send
 
@@ -93,8 +84,8 @@ def test_a_wrong_method_and_a_wrong_path_have_different_problems(ask):
     assert header(wrong_path, "Access-Control-Allow-Origin") == "*"
 
 
-def test_an_internal_error_reveals_nothing_to_the_client(app, ask, monkeypatch):
-    monkeypatch.setattr(app.pages, "docs_page", lambda: 1 / 0)
+def test_an_internal_error_reveals_nothing_to_the_client(portal, ask, monkeypatch):
+    monkeypatch.setattr(portal.pages, "docs_page", lambda: 1 / 0)
 
     answer = ask("docs")
 
