@@ -5,7 +5,6 @@ import re
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.promote.errors import RefusedError
 from functions.promote.registry import read_package
@@ -14,7 +13,7 @@ from functions.shared.release_files import MANIFEST
 from infra.ops.publish_model import publish
 from tests.releases import copy_release
 from tests.system import python
-from tests.training.drawn import MOTO
+from tests.training.drawn import moto_account
 from training.files import file_sha256
 
 BUCKET = "models-bucket"
@@ -26,9 +25,7 @@ ID = {"Get": "Execution.PipelineExecutionId"}
 
 @pytest.fixture(scope="module")
 def pipeline():
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in MOTO.items():
-            patch.setenv(name, value)
+    with moto_account():
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         from training.aws.definition import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
 

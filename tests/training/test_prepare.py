@@ -321,7 +321,7 @@ def test_a_data_set_that_does_not_fit_on_the_disk_is_refused_at_the_start(
 
 
 def test_if_the_disk_fills_up_the_previous_output_is_kept(
-    pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, tmp_path: Path, judge: Network, command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(pictures, tmp_path / "out", judge, Told())
     before = names(tmp_path / "out")
@@ -334,10 +334,7 @@ def test_if_the_disk_fills_up_the_previous_output_is_kept(
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfile", full)
-    arguments = ["prepare", "--data", str(pictures), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr("sys.argv", arguments)
-    with pytest.raises(SystemExit):
-        module.main()
+    assert command(module, "--data", pictures, "--out", tmp_path / "out")
     assert names(tmp_path / "out") == before
     assert set(tmp_path.iterdir()) == {pictures, tmp_path / "out"}
 
@@ -359,17 +356,9 @@ def test_pictures_whose_names_are_not_utf_8_are_copied_and_printed(pictures: Pat
     ("folder", "reason"), [("empty", "expected <split>/<label>/*.jpg"), ("absent", "there is no folder")]
 )
 def test_errors_are_reported_in_one_line(
-    folder: str,
-    reason: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    folder: str, reason: str, tmp_path: Path, command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if folder == "empty":
         (tmp_path / "empty").mkdir()
-    arguments = ["prepare", "--data", str(tmp_path / folder), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr("sys.argv", arguments)
-    with pytest.raises(SystemExit) as ended:
-        module.main()
-    assert ended.value.code == 2
+    assert command(module, "--data", tmp_path / folder, "--out", tmp_path / "out") == 2
     assert reason in capsys.readouterr().err.splitlines()[-1]
