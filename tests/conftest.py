@@ -1,7 +1,6 @@
 """Fixtures for all tests."""
 
 import gc
-import io
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -12,6 +11,7 @@ import botocore.session
 import pytest
 from PIL import Image
 
+from tests.pictures import encode
 from tests.system import ROOT, running
 
 # The groups that take longest start first, so that no process waits for another's last one. A process gets its next
@@ -101,11 +101,7 @@ def system():
 def picture():
     """A JPEG of 160 x 120 pixels that is not blank."""
     gradient = Image.linear_gradient("L").resize((160, 120))
-    file = io.BytesIO()
-    Image.merge("RGB", (gradient, gradient.transpose(Image.Transpose.ROTATE_180), gradient)).save(
-        file, "JPEG"
-    )
-    return file.getvalue()
+    return encode(Image.merge("RGB", (gradient, gradient.transpose(Image.Transpose.ROTATE_180), gradient)))
 
 
 @pytest.fixture

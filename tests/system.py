@@ -74,6 +74,24 @@ class System:
         return subprocess.CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())
 
 
+def python(*arguments, **environment):
+    """Run this Python in the project's folder with additional environment variables."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def recipe(*arguments):
+    """Return the commands that `make` would run."""
+    command = ["make", "--dry-run", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 def own_environment():
     """Return this process's environment without variables that select another account or endpoint."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

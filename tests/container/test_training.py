@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import boto3
 import pytest
@@ -17,7 +16,7 @@ from moto import mock_aws
 from functions.inference.release import load_release
 from functions.shared.release_files import MANIFEST
 from tests.container.conftest import BUILD_TIMEOUT
-from tests.system import ROOT
+from tests.system import ROOT, python
 from tests.training.drawn import write_crops, write_tables
 from training.aws.training_job import JobSpec, run_locally
 from training.errors import TrainingError
@@ -69,15 +68,7 @@ def serve(release):
         " 'invoked_function_arn': 'a', 'get_remaining_time_in_millis': lambda self: 9999})();"
         "print(json.dumps(handler(event, context)))"
     )
-    environment = {**os.environ, "MODEL_URI": str(release), "POWERTOOLS_TRACE_DISABLED": "true"}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", program, MODEL_URI=str(release), POWERTOOLS_TRACE_DISABLED="true")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["statusCode"] == 200, answer

@@ -1,7 +1,6 @@
 """Every kind of invalid request has its own answer, which says what to do."""
 
 import base64
-import io
 import json
 import os
 
@@ -9,6 +8,7 @@ import pytest
 import requests
 from PIL import Image
 
+from tests.pictures import encode
 from tests.system import ORIGIN
 
 JSON = "application/json"
@@ -17,9 +17,7 @@ HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(400)
 
 
 def png(width, height):
-    file = io.BytesIO()
-    Image.new("L", (width, height)).save(file, "PNG", optimize=False)
-    return file.getvalue()
+    return encode(Image.new("L", (width, height)), "PNG", optimize=False)
 
 
 def as_json(data, **fields):

@@ -590,12 +590,7 @@ def report_of(found):
 
 
 def pictures_counted(found):
-    return sum(
-        row["pictures"]
-        for name, text in found.files.items()
-        if name.startswith("compliance/")
-        for row in json.loads(text)["rows"]
-    )
+    return sum(row["pictures"] for row in compliance_rows(found.files))
 
 
 def shadow_of(line, label):

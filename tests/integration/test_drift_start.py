@@ -1,22 +1,17 @@
 """Drift starts within Lambda's ten seconds, without the modules that only a run needs."""
 
-import os
-import subprocess
-import sys
-
-from tests.system import ROOT
+from tests.system import python
 
 SLOW = {"evidently", "pandas", "scipy", "sklearn", "plotly", "PIL", "ai_edge_litert"}
 
 
 def test_the_handler_imports_no_heavy_modules():
-    environment = os.environ | {
+    environment = {
         "RECORDS_BUCKET": "records",
         "INSIGHTS_BUCKET": "insights",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     program = "import sys, functions.drift.app; print(*{name.partition('.')[0] for name in sys.modules})"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
-    )
+    loaded = python("-c", program, **environment)
+    assert loaded.returncode == 0, loaded.stderr
     assert SLOW.isdisjoint(loaded.stdout.split())

@@ -5,12 +5,11 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.system import ROOT, processes_of, running, stop
+from tests.system import processes_of, python, running, stop
 
 
 def test_the_printed_curl_line_works_as_pasted(system):
@@ -63,8 +62,7 @@ def test_concurrent_requests_are_all_answered(system, picture):
 
 
 def start(*arguments):
-    command = [sys.executable, "-m", "infra.local", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
+    return python("-m", "infra.local", *arguments)
 
 
 def test_a_port_in_use_is_reported():

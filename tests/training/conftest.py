@@ -29,6 +29,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
 
 
+@pytest.fixture
+def command(monkeypatch):
+    """Run a module's command with arguments, and return its exit status or its message."""
+
+    def run(module, *arguments):
+        monkeypatch.setattr("sys.argv", ["command", *map(str, arguments)])
+        try:
+            module.main()
+        except SystemExit as ended:
+            return ended.code or 0
+        return 0
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder: crops in all splits and labels, scenes, tables."""

@@ -1,8 +1,11 @@
 """A small data folder of drawn faces in the format that training reads."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
+from moto import mock_aws
 from PIL import Image, ImageDraw
 
 from functions.shared.contract import LABELS
@@ -16,6 +19,15 @@ MOTO = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+
+
+@contextmanager
+def moto_account():
+    """An empty AWS account in this process and its environment; yields what changes that further."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in MOTO.items():
+            patch.setenv(name, value)
+        yield patch
 
 
 def draw(label: str, seed: int, width: int = 64, height: int = 72) -> Image.Image:

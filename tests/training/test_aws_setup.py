@@ -1,15 +1,13 @@
 """The setup command creates the role, repository and package group for training (moto)."""
 
 import json
-import subprocess
 
 import boto3
 import pytest
-from moto import mock_aws
 from sagemaker.core.helper.iam_policies import IAM_POLICY_CONFIG
 
-from tests.system import ROOT
-from tests.training.drawn import MOTO
+from tests.system import recipe
+from tests.training.drawn import moto_account
 from training.aws import job, pipeline, setup
 
 ACCESS = setup.Access(["pictures"])
@@ -17,10 +15,8 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
 
 
 @pytest.fixture
-def made(monkeypatch):
-    for name, value in MOTO.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
+def made():
+    with moto_account():
         setup.set_up("maskwatch-dev", "models", ACCESS, boto3.Session())
         yield setup.set_up("maskwatch-dev", "models", ACCESS, boto3.Session())  # a second time, too
 
@@ -66,10 +62,8 @@ def test_images_without_a_tag_expire():
 
 
 @pytest.mark.usefixtures("made")
-def test_an_unknown_stack_is_reported_in_one_line(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["setup", "--stack", "nowhere"])
-    with pytest.raises(SystemExit, match="error: There is no stack named nowhere"):
-        setup.main()
+def test_an_unknown_stack_is_reported_in_one_line(command):
+    assert "error: There is no stack named nowhere" in command(setup, "--stack", "nowhere")
 
 
 @pytest.mark.usefixtures("made")
@@ -77,27 +71,24 @@ def test_an_unknown_stack_is_reported_in_one_line(monkeypatch):
     ("module", "arguments"),
     [(job, ["publish", "a-job"]), (pipeline, ["--role", "r", "--image", "i"]), (setup, [])],
 )
-def test_the_region_of_every_command_is_that_of_the_aws_cli(module, arguments, monkeypatch):
+def test_the_region_of_every_command_is_that_of_the_aws_cli(module, arguments, command, monkeypatch):
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setattr("sys.argv", ["command", *arguments, "--stack", "nowhere"])
-    with pytest.raises(SystemExit, match="There is no stack named nowhere in eu-west-1"):
-        module.main()
+    said = command(module, *arguments, "--stack", "nowhere")
+    assert "There is no stack named nowhere in eu-west-1" in said
 
 
-def test_the_command_prints_role_and_image(made, monkeypatch, capsys):
+def test_the_command_prints_role_and_image(made, command, monkeypatch, capsys):
     monkeypatch.setattr(setup, "outputs_of", lambda _: {"ModelsBucket": "models"})
-    monkeypatch.setattr("sys.argv", ["setup", "--stack", "maskwatch-dev"])
-    setup.main()
+    assert command(setup, "--stack", "maskwatch-dev") == 0
     assert capsys.readouterr().out == f"ROLE={made.role}\nIMAGE={made.image}:latest\n"
 
 
 @pytest.mark.usefixtures("made")
-def test_a_key_a_vpc_and_other_buckets_are_allowed_if_named(monkeypatch):
+def test_a_key_a_vpc_and_other_buckets_are_allowed_if_named(command, monkeypatch):
     before = allowed()
     monkeypatch.setattr(setup, "outputs_of", lambda _: {"ModelsBucket": "models"})
     options = ["--pictures", "others", "--key", KEY, "--vpc"]
-    monkeypatch.setattr("sys.argv", ["setup", "--stack", "maskwatch-dev", *options])
-    setup.main()
+    assert command(setup, "--stack", "maskwatch-dev", *options) == 0
     rights = allowed()
     assert rights.keys() - before.keys() == {"Key", "Vpc"}
     assert "arn:aws:s3:::others/*" in rights["Read"]["Resource"]
@@ -108,11 +99,5 @@ def test_a_key_a_vpc_and_other_buckets_are_allowed_if_named(monkeypatch):
 
 
 def test_the_target_passes_its_options():
-    recipe = subprocess.run(
-        ["make", "--dry-run", "training-setup", "SETUP_OPTIONS=--vpc"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert "training.aws.setup --stack maskwatch-dev --vpc" in recipe
+    commands = recipe("training-setup", "SETUP_OPTIONS=--vpc")
+    assert "training.aws.setup --stack maskwatch-dev --vpc" in commands

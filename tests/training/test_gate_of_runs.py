@@ -68,15 +68,6 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "TIMED", 40)
 
 
-def command(module: object, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr("sys.argv", ["it", *map(str, arguments)])
-    try:
-        module.main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
-
-
 def test_the_serving_model_passes_against_itself(same: Path, pictures: Path) -> None:
     said = judge_run(same, pictures, open_release(""), open_release(""))
     assert said == json.loads((same / GATE).read_text())
@@ -90,11 +81,11 @@ def test_the_serving_model_passes_against_itself(same: Path, pictures: Path) -> 
 
 
 def test_a_run_that_passes_becomes_a_valid_release(
-    same: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    same: Path, pictures: Path, tmp_path: Path, command
 ) -> None:
     out, report = tmp_path / "release", tmp_path / "report"
     arguments = ["--data", pictures, "--run", same, "--out", out, "--report", report, "--version", VERSION]
-    assert command(judge, monkeypatch, *arguments) == 0
+    assert command(judge, *arguments) == 0
     release, serving = load_release(out), open_release("")
     assert release.version == VERSION
     assert (release.classifier, release.detector) == (serving.classifier, serving.detector)
@@ -105,16 +96,12 @@ def test_a_run_that_passes_becomes_a_valid_release(
 
 
 def test_a_refused_run_gives_no_release(
-    worse: Path,
-    pictures: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    worse: Path, pictures: Path, tmp_path: Path, command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "release"
     shutil.copytree(BAKED, out)  # of an earlier run, which passed
     arguments = ["--data", pictures, "--run", worse, "--out", out, "--version", VERSION]
-    assert command(judge, monkeypatch, *arguments) == 0
+    assert command(judge, *arguments) == 0
     with pytest.raises(ReleaseError, match="manifest"):
         load_release(out)
     assert json.loads((worse / GATE).read_text())["passed"] is False

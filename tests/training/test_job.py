@@ -4,17 +4,15 @@ import dataclasses
 import hashlib
 import json
 import re
-import tarfile
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.inference.release import load_release
 from infra.ops.errors import OpsError
-from tests.releases import copy_release
-from tests.training.drawn import MOTO
+from tests.training.drawn import moto_account
+from tests.training.jobs import left_by, release
 from training.aws import training_job
 from training.aws.registry import approve, register, registered
 from training.aws.sessions import session
@@ -46,9 +44,7 @@ SPEC = JobSpec(
 
 @pytest.fixture(scope="module")
 def sagemaker():
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in MOTO.items():
-            patch.setenv(name, value)
+    with moto_account():
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         yield session(BUCKET)
 
@@ -75,31 +71,6 @@ def keys(prefix):
 def status(registry, version):
     found = [p for p in registered(registry) if p["CustomerMetadataProperties"]["version"] == version]
     return [package["ModelApprovalStatus"] for package in found]
-
-
-def left_by(folder, started, **files):
-    """Put an archive of folders at the job's model address; a function fills each folder."""
-    for name, fill in files.items():
-        (folder / name).mkdir(parents=True)
-        fill(folder / name)
-    archive = folder.with_suffix(".tar.gz")
-    with tarfile.open(archive, "w:gz") as files_:
-        for path in folder.iterdir():
-            files_.add(path, path.name)
-    place = started.model_artifacts.s3_model_artifacts.removeprefix(f"s3://{BUCKET}/")
-    boto3.client("s3").upload_file(str(archive), BUCKET, place)
-
-
-def release(version, scores=(0.9,)):
-    def fill(folder):
-        copy_release(folder, version=version)
-        (folder / "gate.json").write_text(
-            json.dumps({"passed": True, "reason": "nowhere worse", "serving_version": "1.0.0"})
-        )
-        history = [{"stage": 0, "val_macro_f1": score} for score in scores]
-        (folder / "state.json").write_text(json.dumps({"history": history}))
-
-    return fill
 
 
 def refused(folder):

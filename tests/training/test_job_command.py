@@ -1,15 +1,11 @@
 """`python -m training.aws.job`, from the command line to the Model Registry, against moto."""
 
-import json
-import tarfile
-
 import boto3
 import pytest
-from moto import mock_aws
 from sagemaker.core.resources import TrainingJob
 
-from tests.releases import copy_release
-from tests.training.drawn import MOTO
+from tests.training.drawn import moto_account
+from tests.training.jobs import left_by, release
 from training.aws import job
 
 STACK = """
@@ -23,9 +19,7 @@ SUBMIT = ["submit", "--stack", "maskwatch-dev", "--role", ROLE, "--pictures", "s
 
 @pytest.fixture(scope="module", autouse=True)
 def aws():
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in MOTO.items():
-            patch.setenv(name, value)
+    with moto_account() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         result = [{"ParameterKey": "ModelUri", "ParameterValue": "s3://models-of-the-stack/models/1.0.0/"}]
         boto3.client("cloudformation").create_stack(
@@ -49,25 +43,12 @@ def command(monkeypatch, capsys):
     return run
 
 
-def leave_a_release(started, folder, version):
-    """Write the output of a container whose run passed."""
-    copy_release(folder, version=version)
-    gate = {"passed": True, "reason": "nowhere worse", "serving_version": "1.0.0"}
-    (folder / "gate.json").write_text(json.dumps(gate))
-    (folder / "state.json").write_text(json.dumps({"history": [{"stage": 0, "val_macro_f1": 0.9}]}))
-    archive = folder.with_suffix(".tar.gz")
-    with tarfile.open(archive, "w:gz") as files:
-        files.add(folder, ".")
-    bucket, _, key = started.model_artifacts.s3_model_artifacts.removeprefix("s3://").partition("/")
-    boto3.client("s3").upload_file(str(archive), bucket, key)
-
-
 def test_one_command_ends_with_a_release_that_waits_for_approval(command, monkeypatch, tmp_path):
     wait = TrainingJob.wait
 
     def waiting(started, **options):
         started.refresh()
-        leave_a_release(started, tmp_path / "left", "1.1.0")
+        left_by(tmp_path / "left", started, **{".": release("1.1.0")})
         wait(started, **options)
 
     monkeypatch.setattr(TrainingJob, "wait", waiting)
@@ -94,7 +75,7 @@ def test_a_job_that_is_not_waited_for_is_described_and_published_later(command, 
     name = said.split()[1]
     assert f"then: python -m training.aws.job publish {name} --stack maskwatch-dev" in said
     assert command("describe", name).startswith(f"{name}: Completed, ")
-    leave_a_release(TrainingJob.get(name), tmp_path / "left", "1.2.0")
+    left_by(tmp_path / "left", TrainingJob.get(name), **{".": release("1.2.0")})
     assert "published s3://models-of-the-stack/models/1.2.0/" in command(
         "publish", name, "--stack", "maskwatch-dev"
     )

@@ -18,16 +18,23 @@ from training.recipe import PARAMS, Recipe, Stage, read_recipe
 RECIPE = Recipe((Stage(96, 1, 1e-3, 60, None),), 24, 1)
 
 
-def test_a_source_is_evaluated_with_a_model_trained_without_it(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learned = {}
+@pytest.fixture
+def learned(monkeypatch):
+    """The sources that each fake training saw, by the name of what it left out."""
+    sources = {}
 
     def trained(others: Dataset, out: Path, _: Recipe, *, backbone: Path | None) -> str:
         assert backbone is None
-        learned[out.name] = {s.example.source for s in others.samples}
+        sources[out.name] = {s.example.source for s in others.samples}
         return out.name
 
+    monkeypatch.setattr(module, "train", trained)
+    return sources
+
+
+def test_a_source_is_evaluated_with_a_model_trained_without_it(
+    dataset: Dataset, learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judged = []
 
     def logits(model: str, samples: list, _: int) -> np.ndarray:
@@ -35,7 +42,6 @@ def test_a_source_is_evaluated_with_a_model_trained_without_it(
         judged.append((model, {s.example.source for s in samples}, {s.example.split for s in samples}))
         return np.tile(np.float32([9, 0, 0]), (len(samples), 1))
 
-    monkeypatch.setattr(module, "train", trained)
     monkeypatch.setattr(module, "predict_logits", logits)
     monkeypatch.setattr(module, "calibrate", lambda *_: Calibration(9.0, (0.0, 0.0, 0.0)))
     result = leave_one_out(dataset, tmp_path, RECIPE)
@@ -53,7 +59,7 @@ def test_a_source_is_evaluated_with_a_model_trained_without_it(
 
 
 def test_a_fold_of_sources_is_left_out_together(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["a", "b", "c"]
     samples = tuple(
@@ -62,14 +68,6 @@ def test_a_fold_of_sources_is_left_out_together(
         for s in dataset.portraits
         if s.example.source == "gate"
     )
-    learned = {}
-
-    def trained(others: Dataset, out: Path, _: Recipe, *, backbone: Path | None) -> str:
-        assert backbone is None
-        learned[out.name] = {s.example.source for s in others.samples}
-        return out.name
-
-    monkeypatch.setattr(module, "train", trained)
     monkeypatch.setattr(
         module, "predict_logits", lambda _model, left_out, _size: np.eye(3)[[0] * len(left_out)]
     )

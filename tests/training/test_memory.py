@@ -1,9 +1,10 @@
 """Training does not fault the same memory in again at every step."""
 
-import subprocess
 import sys
 
 import pytest
+
+from tests.system import python
 
 STEPS = """
 import resource, sys
@@ -25,7 +26,8 @@ print(returned, faults())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc has mallopt")
 def test_freed_memory_is_kept_for_the_next_step():
-    done = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
+    done = python("-c", STEPS)
+    assert done.returncode == 0, done.stderr
     returned, kept = map(int, done.stdout.split())
 
     assert kept < returned / 10

@@ -2,12 +2,9 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.promote.errors import RefusedError
 from functions.promote.registry import read_package
@@ -15,8 +12,8 @@ from functions.promote.verify import verify
 from functions.shared.release_files import MANIFEST
 from infra.ops.publish_model import publish
 from tests.releases import copy_release
-from tests.system import ROOT
-from tests.training.drawn import MOTO
+from tests.system import python
+from tests.training.drawn import moto_account
 from training.files import file_sha256
 
 BUCKET = "models-bucket"
@@ -28,9 +25,7 @@ ID = {"Get": "Execution.PipelineExecutionId"}
 
 @pytest.fixture(scope="module")
 def pipeline():
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in MOTO.items():
-            patch.setenv(name, value)
+    with moto_account():
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         from training.aws.definition import PipelineSpec, build, session_for  # noqa: PLC0415 -- asks for a region
 
@@ -262,12 +257,6 @@ def test_without_a_region_it_says_so_in_one_line(arguments, status, said, monkey
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    done = subprocess.run(
-        [sys.executable, "-m", "training.aws.pipeline", *arguments],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = python("-m", "training.aws.pipeline", *arguments)
     assert done.returncode == status
     assert (done.stdout + done.stderr).startswith(said)

@@ -5,8 +5,6 @@ import errno
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from functions.inference.fetch import open_release
 from functions.inference.release import Network
 from functions.shared.contract import LABELS
 from tests.pictures import encode
-from tests.system import ROOT
+from tests.system import python
 from tests.training.drawn import draw, write_crops, write_tables
 from training import prepare as module
 from training.classifier.dataset import find, load
@@ -323,7 +321,7 @@ def test_a_data_set_that_does_not_fit_on_the_disk_is_refused_at_the_start(
 
 
 def test_if_the_disk_fills_up_the_previous_output_is_kept(
-    pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, tmp_path: Path, judge: Network, command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(pictures, tmp_path / "out", judge, Told())
     before = names(tmp_path / "out")
@@ -336,10 +334,7 @@ def test_if_the_disk_fills_up_the_previous_output_is_kept(
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfile", full)
-    arguments = ["prepare", "--data", str(pictures), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr("sys.argv", arguments)
-    with pytest.raises(SystemExit):
-        module.main()
+    assert command(module, "--data", pictures, "--out", tmp_path / "out")
     assert names(tmp_path / "out") == before
     assert set(tmp_path.iterdir()) == {pictures, tmp_path / "out"}
 
@@ -349,16 +344,7 @@ def test_pictures_whose_names_are_not_utf_8_are_copied_and_printed(pictures: Pat
     portrait, cut = (train / os.fsdecode(name) for name in (b"caf\xe9.jpg", b"cut\xe9.jpg"))
     (train / "train_2.jpg").rename(portrait)
     cut.write_bytes(b"not a picture")
-    command = [
-        sys.executable,
-        "-m",
-        "training.prepare",
-        "--data",
-        str(pictures),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    done = python("-m", "training.prepare", "--data", pictures, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert r"cut\udce9.jpg: " in done.stdout
     with (tmp_path / "out" / "crops.csv").open(encoding="utf-8", newline="") as lines:
@@ -370,17 +356,9 @@ def test_pictures_whose_names_are_not_utf_8_are_copied_and_printed(pictures: Pat
     ("folder", "reason"), [("empty", "expected <split>/<label>/*.jpg"), ("absent", "there is no folder")]
 )
 def test_errors_are_reported_in_one_line(
-    folder: str,
-    reason: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    folder: str, reason: str, tmp_path: Path, command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if folder == "empty":
         (tmp_path / "empty").mkdir()
-    arguments = ["prepare", "--data", str(tmp_path / folder), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr("sys.argv", arguments)
-    with pytest.raises(SystemExit) as ended:
-        module.main()
-    assert ended.value.code == 2
+    assert command(module, "--data", tmp_path / folder, "--out", tmp_path / "out") == 2
     assert reason in capsys.readouterr().err.splitlines()[-1]

@@ -72,18 +72,12 @@ def test_a_detector_that_was_not_trained_is_kept(evaluated: Path, gated: Gated, 
 
 
 def test_too_few_validation_pictures_give_a_release_without_a_baseline_and_its_weights(
-    evaluated: Path,
-    gated: Gated,
-    drawn: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    evaluated: Path, gated: Gated, drawn: Path, tmp_path: Path, command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, run = tmp_path / "out", gated(evaluated)
     (tmp_path / "weights").mkdir()
     given = {"data": drawn, "run": run, "out": out, "weights": tmp_path / "weights", "version": "1.2.3"}
-    monkeypatch.setattr("sys.argv", ["it", *(f"--{name}={value}" for name, value in given.items())])
-    release.main()
+    assert command(release, *(f"--{name}={value}" for name, value in given.items())) == 0
     loaded = load_release(out)
     assert BASELINE not in loaded.manifest["files"]
     copied = (tmp_path / "weights" / WEIGHTS).read_bytes()

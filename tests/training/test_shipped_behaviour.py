@@ -1,6 +1,5 @@
 """Behavioural tests of the shipped classifier: invariances, expected changes, and minimum recall."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from functions.inference.decode import decode
 from functions.inference.release import load_release
 from functions.shared.contract import LABELS
 from functions.shared.release_files import BAKED
+from tests.pictures import encode
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -44,9 +44,7 @@ def before(classifier: Classifier, pictures: dict[str, list[Image.Image]]) -> di
 
 
 def saved(image: Image.Image, quality: int) -> Image.Image:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality)
-    return Image.fromarray(decode(file.getvalue()).pixels)
+    return Image.fromarray(decode(encode(image, quality=quality)).pixels)
 
 
 SAME: dict[str, Change] = {

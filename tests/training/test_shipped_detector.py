@@ -1,6 +1,5 @@
 """Minimum figures of the shipped detector on real scenes, through the serving code."""
 
-import io
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +14,7 @@ from functions.inference.detect import overlap
 from functions.inference.prediction import Prediction, PredictOptions
 from functions.inference.score import score
 from tests.make_events import api_event
+from tests.pictures import encode
 from training.detector import evaluate as detector_evaluate
 from training.detector.evaluate import evaluate, find
 from training.detector.scenes import Scene, load_scenes
@@ -64,9 +64,7 @@ def test_a_face_that_is_found_gets_its_label(metrics: dict) -> None:
 
 
 def answered(image: Image.Image, **options: object) -> Prediction:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=95, **options)
-    return score(decode(file.getvalue()), predict.models, PredictOptions())
+    return score(decode(encode(image, quality=95, **options)), predict.models, PredictOptions())
 
 
 def boxes(prediction: Prediction) -> np.ndarray:

@@ -37,12 +37,10 @@ def test_if_no_face_is_found_a_larger_size_is_tried() -> None:
 
 
 def test_the_table_is_crops_csv_with_boxes(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    drawn: Path, tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(teacher, "CenterFace", Finds)
-    table = tmp_path / "crops.csv"
-    monkeypatch.setattr("sys.argv", ["teacher", "--data", str(drawn), "--out", str(table)])
-    teacher.main()
+    assert command(teacher, "--data", drawn, "--out", tmp_path / "crops.csv") == 0
     rows = read_crops(tmp_path)
     assert len(rows) == 84
     boxed = {file for file, row in rows.items() if crop_box(row)}
@@ -53,12 +51,8 @@ def test_the_table_is_crops_csv_with_boxes(
 
 
 def test_a_folder_without_the_table_is_reported_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        "sys.argv", ["teacher", "--data", str(tmp_path), "--out", str(tmp_path / "crops.csv")]
-    )
-    with pytest.raises(SystemExit):
-        teacher.main()
+    assert command(teacher, "--data", tmp_path, "--out", tmp_path / "crops.csv")
     assert f"error: there is no crops.csv with pictures in {tmp_path}" in capsys.readouterr().err
     assert not (tmp_path / "crops.csv").exists()

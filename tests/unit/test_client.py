@@ -379,6 +379,7 @@ def test_plain_http_needs_no_proxy(monkeypatch, proxy):
     with serving() as service:
         service.answer = lambda _: {"status": "ok"}
         Client(service.url, "local").health()
+    assert len(service.asked) == 1
 
 
 def test_an_answer_of_another_server_is_reported(client, answers):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from functions.shared.contract import in_audit_sample
+from functions.shared.contract import AUDIT_SHARE, in_audit_sample
 from maskwatch import audit
 from maskwatch.output import Response
 from tests.system import ROOT
@@ -26,6 +26,8 @@ class Client:
 def test_the_sample_is_that_of_the_service():
     rng = np.random.default_rng(0)
     ids = [str(uuid.UUID(bytes=rng.bytes(16), version=4)) for _ in range(5_000)]
+    edge = int(AUDIT_SHARE * 2**32)
+    ids += [f"{first:08x}-0000-4000-8000-000000000000" for first in (0, edge - 1, edge + 1)]
     assert [audit.in_audit_sample(name) for name in ids] == [in_audit_sample(name) for name in ids]
     assert any(map(audit.in_audit_sample, ids))
     script = (ROOT / "functions" / "portal" / "page" / "picture.js").read_text()

@@ -262,13 +262,6 @@ def test_an_invalid_command_line_is_reported_and_nothing_is_sent(run, service, a
     assert says in err
 
 
-def test_an_undecodable_file_name_is_printed_escaped(run, folder):
-    (folder / os.fsdecode(b"t\xfcr.jpg")).write_bytes(FACE)
-    for form in ("table", "json", "csv"):
-        status, out, _ = run(os.fsdecode(b"t\xfcr.jpg"), "--format", form)
-        assert (status, "t\\udcfcr.jpg" in out) == (0, True)
-
-
 def read(screen):
     """Return the output since the last call; empty if the terminal was closed."""
     with suppress(OSError):

@@ -116,8 +116,8 @@ def test_an_undecodable_argument_gives_one_line(start, service, tmp_path):
 
 def test_a_file_with_an_undecodable_name_is_scored_and_printed(start, tmp_path):
     (tmp_path / os.fsdecode(b"S\xfcd.jpg")).write_bytes(FACE)
-    for form in ("json", "table", "csv"):
-        done = start("predict", ".", "--format", form, PYTHONUTF8="1")
+    for form, path in (("json", "."), ("table", b"S\xfcd.jpg"), ("csv", ".")):
+        done = start("predict", path, "--format", form, PYTHONUTF8="1")
         assert done.returncode == 0
         assert b"S\\udcfcd.jpg" in done.stdout
 

@@ -11,7 +11,7 @@ from functions.inference.formats.sniff import accepted_format
 from functions.portal import compliance
 from functions.shared import contract
 from functions.shared.problem import PROBLEMS, problem_json
-from maskwatch import audit, client, draw, output, pictures, score
+from maskwatch import client, draw, output, pictures, score
 from tests.system import ROOT
 
 # Problems that the page finds without a request.
@@ -37,15 +37,6 @@ def test_the_command_line_knows_the_limit_types_and_labels():
 
 def test_the_command_line_sends_no_more_pixels_than_the_service_accepts():
     assert pictures.SENT_PIXELS <= MAX_PIXELS
-
-
-@pytest.mark.parametrize(
-    "first", [0, int(contract.AUDIT_SHARE * 2**32) - 1, int(contract.AUDIT_SHARE * 2**32) + 1]
-)
-def test_the_command_line_and_the_service_use_the_same_audit_sample(first):
-    prediction = f"{first:08x}-0000-4000-8000-000000000000"
-
-    assert audit.in_audit_sample(prediction) == contract.in_audit_sample(prediction)
 
 
 def test_the_page_knows_the_limit_types_and_labels():

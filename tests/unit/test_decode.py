@@ -1,6 +1,5 @@
 """`decode` reads every accepted kind of picture."""
 
-import io
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -195,9 +194,3 @@ def test_threads_do_not_affect_each_other() -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(decode, files * 4))
     assert all(np.array_equal(p.pixels, alone[i % len(files)]) for i, p in enumerate(together))
-
-
-def test_multi_picture_file_gives_its_first_picture() -> None:
-    first, second = io.BytesIO(), draw_face(80, 100)
-    draw_face().save(first, "MPO", save_all=True, append_images=[second], quality=95)
-    assert difference(decode(first.getvalue()).pixels) < 3

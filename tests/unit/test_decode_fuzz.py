@@ -20,7 +20,7 @@ from PIL import Image
 from functions.inference.decode import MAX_PIXELS, MIN_SIDE, decode
 from functions.shared.problem import InputError
 from tests.forged import jpeg_of_scans
-from tests.pictures import draw_face, encode
+from tests.pictures import chunk, draw_face, encode
 
 FACE = draw_face(64, 80)
 EXIF = Image.Exif()
@@ -128,9 +128,8 @@ def test_png_headers_that_claim_any_size(
     size: tuple[int, int], depth: int, colour: int, interlace: int
 ) -> None:
     header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlace)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(2000))), (b"IEND", b"")]
-    written = (struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks)
-    judge(b"\x89PNG\r\n\x1a\n" + b"".join(written))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(2000)))
+    judge(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b""))
 
 
 @thoroughly

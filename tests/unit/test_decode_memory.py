@@ -1,7 +1,6 @@
 """No accepted picture costs more than 200 MiB."""
 
 import struct
-import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.pictures import chunk, encode
-from tests.system import ROOT
+from tests.system import python
 from tests.unit.test_decode_refusals import png_header
 
 PEAK = """
@@ -39,9 +38,9 @@ def peak(file: bytes, folder: Path) -> tuple[int, str]:
     """Return the additional MiB that a fresh process needs to decode a file, and the outcome."""
     (folder / "warm-up.png").write_bytes(encode(Image.new("RGB", (64, 64)), "PNG"))
     (folder / "picture").write_bytes(file)
-    command = [sys.executable, "-c", PEAK, folder / "warm-up.png", folder / "picture"]
-    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    mebibytes, said = output.split()
+    done = python("-c", PEAK, folder / "warm-up.png", folder / "picture")
+    assert done.returncode == 0, done.stderr
+    mebibytes, said = done.stdout.split()
     return int(mebibytes), said
 
 

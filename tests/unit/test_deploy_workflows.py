@@ -1,13 +1,13 @@
 """The workflows build once, deploy what was built, and have credentials only while they need them."""
 
 import re
-import subprocess
 
 import pytest
 import yaml
 
 from infra.local.template import transformed_template
 from tests.conftest import ROOT
+from tests.system import recipe
 from tests.template import stack_template
 
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -85,9 +85,7 @@ def test_a_session_outlasts_the_slowest_canary_and_its_rollback():
 @pytest.mark.parametrize("job", [BUILD["build"], STAGE], ids=["build", "stage"])
 def test_jobs_with_credentials_install_by_hash(job):
     targets = [step.split()[1] for step in commands(job) if step.startswith("make ")]
-    recipes = subprocess.run(
-        ["make", "--dry-run", "--always-make", *targets], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    recipes = recipe("--always-make", *targets)
     requirements = (ROOT / "infra" / "sam" / "requirements.txt").read_text()
 
     (installation,) = [line for line in recipes.splitlines() if "pip install" in line]
@@ -100,27 +98,19 @@ def test_jobs_with_credentials_install_by_hash(job):
     ("target", "prefix"), [("package", "build"), ("deploy-package", "prod"), ("deploy", "prod")]
 )
 def test_only_a_package_is_put_where_every_stage_finds_it(target, prefix):
-    recipe = subprocess.run(
-        ["make", "--dry-run", target, "ENV=prod"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    recipes = recipe(target, "ENV=prod")
     (put,) = [step for step in commands(BUILD["build"]) if "s3 cp" in step]
 
-    assert re.findall(r"--s3-prefix (\S+)", recipe) == [prefix]
+    assert re.findall(r"--s3-prefix (\S+)", recipes) == [prefix]
     assert "/packages/$GITHUB_RUN_ID.yaml" in put
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
 def test_a_deployment_names_its_parameters_and_the_boundary(stage):
-    recipe = subprocess.run(
-        ["make", "--dry-run", "deploy-package", f"ENV={stage}", "EXECUTE_ROLE=role"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    recipes = recipe("deploy-package", f"ENV={stage}", "EXECUTE_ROLE=role")
 
     overrides = f"file://infra/parameters/{stage}.yaml PermissionsBoundary=maskwatch-boundary-{stage}"
-    assert f"--role-arn role --parameter-overrides {overrides}" in " ".join(recipe.split())
+    assert f"--role-arn role --parameter-overrides {overrides}" in " ".join(recipes.split())
 
 
 @pytest.mark.parametrize(
@@ -135,9 +125,7 @@ def test_a_deployment_names_its_parameters_and_the_boundary(stage):
     ],
 )
 def test_bootstrap_passes_the_repository_and_the_provider(values, overrides):
-    recipe = subprocess.run(
-        ["make", "--dry-run", "bootstrap", *values], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    recipes = recipe("bootstrap", *values)
 
-    flags = " ".join(recipe.replace("\\", "").split()).partition("--no-fail-on-empty-changeset")[2].strip()
+    flags = " ".join(recipes.replace("\\", "").split()).partition("--no-fail-on-empty-changeset")[2].strip()
     assert flags == overrides

@@ -1,7 +1,5 @@
 """Each image statistic measures one property, and every picture has all of them."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -9,6 +7,7 @@ from PIL import Image, ImageFilter
 from functions.drift.features import APPEARANCE
 from functions.inference.decode import decode
 from functions.inference.image_statistics import image_statistics
+from tests.pictures import encode
 
 
 def scene(seed: int = 0, width: int = 320, height: int = 240) -> Image.Image:
@@ -20,9 +19,7 @@ def scene(seed: int = 0, width: int = 320, height: int = 240) -> Image.Image:
 
 
 def saved(image: Image.Image, quality: int) -> np.ndarray:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return decode(buffer.getvalue()).pixels
+    return decode(encode(image, quality=quality)).pixels
 
 
 def of(image: Image.Image) -> dict[str, float]:

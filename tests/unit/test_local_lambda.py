@@ -1,7 +1,5 @@
 """The local Lambda runs functions as Lambda does."""
 
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +11,7 @@ import pytest
 from infra.local import function
 from infra.local.errors import FunctionError, RequestTooLargeError, TooManyRequestsError
 from infra.local.function import Function, FunctionConfig
+from tests.system import python
 
 
 @pytest.fixture
@@ -325,9 +324,7 @@ def test_a_process_ends_with_its_parent_even_during_an_event(tmp_path):
         print(function._live._processes[-1]._child.pid, flush=True)
         os.kill(os.getpid(), 9)
     """
-    killed = subprocess.run(
-        [sys.executable, "-c", dedent(script)], capture_output=True, text=True, check=False
-    )
+    killed = python("-c", dedent(script))
 
     pid = int(killed.stdout)
     for _ in range(600):

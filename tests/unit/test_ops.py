@@ -6,7 +6,6 @@ import json
 import pkgutil
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import boto3
@@ -15,7 +14,7 @@ from moto import mock_aws
 
 import infra.ops
 from infra.ops.__main__ import COMMANDS, main
-from tests.system import ROOT
+from tests.system import ROOT, python, recipe
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -162,9 +161,7 @@ sys.argv = ["infra.ops", "score"]
 runpy.run_module("infra.ops", run_name="__main__")
 """
 
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True
-    )
+    done = python("-c", script)
 
     assert done.returncode == 1
     assert done.stderr.startswith(f"There is no {missing}")
@@ -229,16 +226,10 @@ def test_the_local_stack_has_an_address_instead_of_a_key(arguments, monkeypatch)
     ],
 )
 def test_every_target_about_a_stack_takes_its_name(target):
-    recipe = subprocess.run(
-        ["make", "--dry-run", target, "STACK=maskwatch-prod"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    commands = recipe(target, "STACK=maskwatch-prod")
 
-    assert "maskwatch-prod" in recipe
-    assert "maskwatch-dev" not in recipe
+    assert "maskwatch-prod" in commands
+    assert "maskwatch-dev" not in commands
 
 
 @pytest.mark.parametrize(("target", "missing"), [("backfill", "PREFIX="), ("score", "DIR=")])

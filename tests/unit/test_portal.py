@@ -1,18 +1,14 @@
 """The portal's pages are self-contained and work under any base path."""
 
-import importlib
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from functions.portal import pages
 from functions.portal.settings import read_settings
 from tests.make_events import CONTEXT, sample_event
-from tests.system import ROOT
+from tests.system import python
 
 STORES = {
     name: name.lower() for name in ("UPLOADS_BUCKET", "RESULTS_BUCKET", "INSIGHTS_BUCKET", "ALERTS_TABLE")
@@ -20,20 +16,12 @@ STORES = {
 
 
 @pytest.fixture
-def app(monkeypatch):
-    """The handler's module, which reads the environment on import."""
-    for name, store in STORES.items():
-        monkeypatch.setenv(name, store)
-    return importlib.import_module("functions.portal.app")
-
-
-@pytest.fixture
-def ask(app):
+def ask(portal):
     def send(event, **changes):
         event = sample_event(event) | changes
         # As the page of another site sends it.
         event["multiValueHeaders"] |= {"Origin": ["https://example.org"]}
-        return app.handler(event, CONTEXT)
+        return portal.handler(event, CONTEXT)
 
     return send
 
@@ -103,8 +91,8 @@ def test_a_wrong_method_and_a_wrong_path_have_different_problems(ask):
     assert header(wrong_path, "Access-Control-Allow-Origin") == "*"
 
 
-def test_an_internal_error_reveals_nothing_to_the_client(app, ask, monkeypatch):
-    monkeypatch.setattr(app.pages, "docs_page", lambda: 1 / 0)
+def test_an_internal_error_reveals_nothing_to_the_client(portal, ask, monkeypatch):
+    monkeypatch.setattr(portal.pages, "docs_page", lambda: 1 / 0)
 
     answer = ask("docs")
 
@@ -118,15 +106,7 @@ def test_the_handler_imports_no_heavy_modules():
         "import sys, functions.portal.app;"
         "print([name for name in ('boto3', 'pydantic', 'numpy') if name in sys.modules])"
     )
-    said = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=os.environ | STORES,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert said.stdout.strip() == "[]"
+    assert python("-c", program, **STORES).stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", STORES)

@@ -1,7 +1,6 @@
 """Parsing a request does not import the model runtime."""
 
-import subprocess
-import sys
+from tests.system import python
 
 
 def test_parsing_a_request_imports_no_runtime() -> None:
@@ -9,7 +8,5 @@ def test_parsing_a_request_imports_no_runtime() -> None:
         "import sys; import functions.inference.request;"
         "print(*(name for name in sys.modules if name.partition('.')[0] in {'ai_edge_litert', 'tflite_runtime'}))"
     )
-    printed = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-    assert printed.split() == []
+    done = python("-c", program)
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr

@@ -9,6 +9,8 @@ import itertools
 import json
 import re
 from collections import Counter
+from functools import reduce
+from operator import getitem, setitem
 
 import pytest
 import yaml
@@ -157,9 +159,12 @@ def statements(template, role):
     ]
 
 
-def wrong_portal_permissions(template):
-    """Signed forms and requests for results use the role's permissions."""
-    return unneeded_or_missing(template, "PortalRole", {
+ACCOUNT = "${AWS::Region}:${AWS::AccountId}"
+REGISTRY = f"arn:${{AWS::Partition}}:sagemaker:{ACCOUNT}:model-package/${{AWS::StackName}}/*"
+PIPELINE = f"arn:${{AWS::Partition}}:sagemaker:{ACCOUNT}:pipeline/${{RetrainPipeline}}"
+DELIVERY = f"arn:${{AWS::Partition}}:firehose:{ACCOUNT}:deliverystream/${{AWS::StackName}}-records"
+PERMISSIONS = {
+    "PortalRole": {  # whose permissions signed forms and requests for results use
         ("s3:PutObject", "${UploadsBucket.Arn}/api/*"),
         ("s3:GetObject", "${ResultsBucket.Arn}/*.json"),
         ("s3:ListBucket", "ResultsBucket"),
@@ -168,41 +173,21 @@ def wrong_portal_permissions(template):
         ("s3:GetObject", "${InsightsBucket.Arn}/drift/latest.json"),
         ("s3:ListBucket", "InsightsBucket"),
         ("dynamodb:Query", "AlertsTable"),
-    })  # fmt: skip
-
-
-def private_results_readable_by_clients(template):
-    """Name prefixes of the results bucket that hold no result of an upload and that a client could ask for."""
-    denied = {
-        resource["Fn::Sub"].partition("/")[2]
-        for policy in template["Resources"]["PortalRole"]["Properties"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-        if (statement["Effect"], statement["Action"]) == ("Deny", "s3:GetObject")
-        for resource in statement["Resource"]
-    }
-    return sorted({"backfill/*", "inventory/*", "preflight/*"} - denied)
-
-
-def unneeded_or_missing(template, role, needed):
-    """Return the actions, with their resources, in which a role differs from what it needs."""
-
-    def named(resource):
-        if resource.startswith("{'Fn::GetAtt'"):
-            return re.search(r"'(\w+)', 'Arn'", resource)[1]
-        if resource.startswith("{'Ref'"):
-            return re.search(r"'([\w:]+)'}", resource)[1]
-        return resource.removeprefix("{'Fn::Sub': '").removesuffix("'}")
-
-    granted = {
-        (action, named(resource))
-        for action, resource in statements(template, role)
-        if action not in {"logs:CreateLogStream", "logs:PutLogEvents"}
-    }
-    return sorted(granted ^ needed)
-
-
-def wrong_drift_permissions(template):
-    return unneeded_or_missing(template, "DriftRole", {
+    },
+    "BatchRole": {
+        ("s3:GetObject", "${ModelsBucket.Arn}/models/*"),
+        ("s3:ListBucket", "ModelsBucket"),
+        ("s3:GetObject", "${UploadsBucket.Arn}/*"),
+        ("s3:ListBucket", "UploadsBucket"),
+        ("s3:GetObject", "${ResultsBucket.Arn}/*"),
+        ("s3:PutObject", "${ResultsBucket.Arn}/*"),
+        ("s3:ListBucket", "ResultsBucket"),
+        ("sqs:ReceiveMessage", "UploadsQueue"),
+        ("sqs:DeleteMessage", "UploadsQueue"),
+        ("sqs:GetQueueAttributes", "UploadsQueue"),
+        ("sqs:SendMessage", "UploadsDeadLetters"),
+    },
+    "DriftRole": {
         ("s3:GetObject", "${RecordsBucket.Arn}/dt=*"),
         ("s3:GetObject", "${InsightsBucket.Arn}/feedback/*"),
         ("s3:GetObject", "${InsightsBucket.Arn}/baseline/*"),
@@ -215,78 +200,97 @@ def wrong_drift_permissions(template):
         ("s3:PutObject", "${InsightsBucket.Arn}/compliance/*"),
         ("s3:PutObject", "${InsightsBucket.Arn}/drift/*"),
         ("sqs:SendMessage", "DriftDeadLetters"),
-    })  # fmt: skip
-
-
-def wrong_promote_permissions(template):
-    registry = (
-        "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:model-package/${AWS::StackName}/*"
-    )
-    transforms = "arn:${AWS::Partition}:cloudformation:${AWS::Region}:aws:transform/*"
-    return unneeded_or_missing(template, "PromoteRole", {
+    },
+    "DriftScheduleRole": {
+        ("lambda:InvokeFunction", "DriftFunction"),
+        ("sqs:SendMessage", "DriftDeadLetters"),
+    },
+    "PromoteRole": {
         ("s3:GetObject", "${ModelsBucket.Arn}/models/*"),
         ("s3:ListBucket", "ModelsBucket"),
         ("sqs:ReceiveMessage", "PromoteQueue"),
         ("sqs:DeleteMessage", "PromoteQueue"),
         ("sqs:GetQueueAttributes", "PromoteQueue"),
-        ("sagemaker:DescribeModelPackage", registry),
-        ("sagemaker:UpdateModelPackage", registry),
+        ("sagemaker:DescribeModelPackage", REGISTRY),
+        ("sagemaker:UpdateModelPackage", REGISTRY),
         ("sagemaker:ListModelPackages", "*"),
         ("cloudformation:DescribeStacks", "AWS::StackId"),
         ("cloudformation:DescribeStackEvents", "AWS::StackId"),
         ("cloudformation:UpdateStack", "AWS::StackId"),
-        ("cloudformation:CreateChangeSet", transforms),
+        (
+            "cloudformation:CreateChangeSet",
+            "arn:${AWS::Partition}:cloudformation:${AWS::Region}:aws:transform/*",
+        ),
         ("iam:PassRole", "PromotionRole"),
         ("sns:Publish", "AlarmsTopic"),
         ("kms:Decrypt", "AlarmsKey"),
         ("kms:GenerateDataKey", "AlarmsKey"),
-    })  # fmt: skip
-
-
-def wrong_retrain_permissions(template):
-    pipeline = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:pipeline/${RetrainPipeline}"
-    return unneeded_or_missing(template, "RetrainRole", {
-        ("sagemaker:ListPipelineExecutions", pipeline),
-        ("sagemaker:StartPipelineExecution", pipeline),
+    },
+    "RetrainRole": {
+        ("sagemaker:ListPipelineExecutions", PIPELINE),
+        ("sagemaker:StartPipelineExecution", PIPELINE),
         ("sqs:SendMessage", "RetrainDeadLetters"),
-    })  # fmt: skip
-
-
-def wrong_drift_schedule_permissions(template):
-    needed = {("lambda:InvokeFunction", "DriftFunction"), ("sqs:SendMessage", "DriftDeadLetters")}
-    return unneeded_or_missing(template, "DriftScheduleRole", needed)
-
-
-def wrong_alerts_permissions(template):
-    bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
-    table = ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
-    return unneeded_or_missing(template, "AlertsRole", {
-        *((f"dynamodb:{action}", "AlertsTable") for action in table),
+    },
+    "AlertsRole": {
+        ("dynamodb:DeleteItem", "AlertsTable"),
+        ("dynamodb:GetItem", "AlertsTable"),
+        ("dynamodb:PutItem", "AlertsTable"),
+        ("dynamodb:Query", "AlertsTable"),
+        ("dynamodb:UpdateItem", "AlertsTable"),
         ("s3:GetObject", "${ModelsBucket.Arn}/models/*/manifest.json"),
         ("s3:ListBucket", "ModelsBucket"),
         ("sns:Publish", "AlertsTopic"),
         ("kms:Decrypt", "AlarmsKey"),
         ("kms:GenerateDataKey", "AlarmsKey"),
-        ("events:PutEvents", bus),
+        ("events:PutEvents", f"arn:${{AWS::Partition}}:events:{ACCOUNT}:event-bus/default"),
         ("sqs:SendMessage", "AlertsDeadLetters"),
-    }) + unneeded_or_missing(template, "AlertsScheduleRole", {
+    },
+    "AlertsScheduleRole": {
         ("lambda:InvokeFunction", "AlertsFunction"),
         ("sqs:SendMessage", "AlertsDeadLetters"),
-    })  # fmt: skip
+    },
+    "RecordsWriterRole": {
+        ("s3:AbortMultipartUpload", "${RecordsBucket.Arn}/*"),
+        ("s3:GetObject", "${RecordsBucket.Arn}/*"),
+        ("s3:PutObject", "${RecordsBucket.Arn}/*"),
+        ("s3:GetBucketLocation", "RecordsBucket"),
+        ("s3:ListBucket", "RecordsBucket"),
+        ("s3:ListBucketMultipartUploads", "RecordsBucket"),
+    },
+    "RecordsSenderRole": {("firehose:PutRecord", DELIVERY), ("firehose:PutRecordBatch", DELIVERY)},
+}
 
 
-def wrong_record_delivery_permissions(template):
-    account = "${AWS::Partition}:firehose:${AWS::Region}:${AWS::AccountId}"
-    stream = f"arn:{account}:deliverystream/${{AWS::StackName}}-records"
-    objects = {"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}
-    bucket = {"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}
-    return unneeded_or_missing(
-        template,
-        "RecordsWriterRole",
-        {(a, "${RecordsBucket.Arn}/*") for a in objects} | {(a, "RecordsBucket") for a in bucket},
-    ) + unneeded_or_missing(
-        template, "RecordsSenderRole", {("firehose:PutRecord", stream), ("firehose:PutRecordBatch", stream)}
-    )
+def wrong_permissions(template):
+    """Return roles, with actions and resources, where a role differs from what it needs."""
+
+    def named(resource):
+        if resource.startswith("{'Fn::GetAtt'"):
+            return re.search(r"'(\w+)', 'Arn'", resource)[1]
+        if resource.startswith("{'Ref'"):
+            return re.search(r"'([\w:]+)'}", resource)[1]
+        return resource.removeprefix("{'Fn::Sub': '").removesuffix("'}")
+
+    granted = {
+        (role, action, named(resource))
+        for role in PERMISSIONS
+        for action, resource in statements(template, role)
+        if action not in {"logs:CreateLogStream", "logs:PutLogEvents"}
+    }
+    needed = {(role, *permission) for role, permissions in PERMISSIONS.items() for permission in permissions}
+    return sorted(granted ^ needed)
+
+
+def private_results_readable_by_clients(template):
+    """Name prefixes of the results bucket that hold no result of an upload and that a client could ask for."""
+    denied = {
+        resource["Fn::Sub"].partition("/")[2]
+        for policy in template["Resources"]["PortalRole"]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if (statement["Effect"], statement["Action"]) == ("Deny", "s3:GetObject")
+        for resource in statement["Resource"]
+    }
+    return sorted({"backfill/*", "inventory/*", "preflight/*"} - denied)
 
 
 def roles_open_to_other_accounts(template):
@@ -517,22 +521,6 @@ def wrong_backfill_permissions(template):
         or (action == "s3:PutObject" and "ResultsBucket.Arn}/backfill/*" not in resource)
         or (action == "lambda:InvokeFunction" and resource != "{'Ref': 'BatchFunctionAliaslive'}")
     ]
-
-
-def wrong_batch_permissions(template):
-    return unneeded_or_missing(template, "BatchRole", {
-        ("s3:GetObject", "${ModelsBucket.Arn}/models/*"),
-        ("s3:ListBucket", "ModelsBucket"),
-        ("s3:GetObject", "${UploadsBucket.Arn}/*"),
-        ("s3:ListBucket", "UploadsBucket"),
-        ("s3:GetObject", "${ResultsBucket.Arn}/*"),
-        ("s3:PutObject", "${ResultsBucket.Arn}/*"),
-        ("s3:ListBucket", "ResultsBucket"),
-        ("sqs:ReceiveMessage", "UploadsQueue"),
-        ("sqs:DeleteMessage", "UploadsQueue"),
-        ("sqs:GetQueueAttributes", "UploadsQueue"),
-        ("sqs:SendMessage", "UploadsDeadLetters"),
-    })  # fmt: skip
 
 
 def queue_mappings(template):
@@ -986,20 +974,9 @@ def too_long_version_descriptions(template):
 def fixed_names(template):
     """Name resources whose names a second stack of the account would also use."""
     keys = (
-        "BucketName",
-        "StateMachineName",
-        "FunctionName",
-        "RoleName",
-        "LogGroupName",
-        "AlarmName",
-        "Name",
-        "UsagePlanName",
-        "DeliveryStreamName",
-        "DashboardName",
-        "TopicName",
-        "QueueName",
-        "DatabaseInput",
-    )
+        "BucketName", "StateMachineName", "FunctionName", "RoleName", "LogGroupName", "AlarmName", "Name",
+        "UsagePlanName", "DeliveryStreamName", "DashboardName", "TopicName", "QueueName", "DatabaseInput",
+    )  # fmt: skip
     owned = {
         "AWS::S3::Bucket", "AWS::Lambda::Function", "AWS::IAM::Role", "AWS::Logs::LogGroup",
         "AWS::CloudWatch::Alarm", "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan",
@@ -1051,72 +1028,59 @@ def blocks_that_no_script_can_read(template):
 
 def drop(*path):
     """Return `path`, and a change to a template that deletes the element there."""
-
-    def change(template):
-        for key in path[:-1]:
-            template = template[key]
-        del template[path[-1]]
-
-    return path, change
+    return path, lambda template: reduce(getitem, path[:-1], template).pop(path[-1])
 
 
 def put(value, *path):
     """Return `path`, and a change to a template that sets the element there."""
+    return path, lambda template: setitem(reduce(getitem, path[:-1], template), path[-1], value)
 
-    def change(template):
-        for key in path[:-1]:
-            template = template[key]
-        template[path[-1]] = value
 
-    return path, change
+def of(name, *path):
+    """Return the path of a resource's property."""
+    return ("Resources", name, "Properties", *path)
+
+
+def policy_of(name):
+    """Return the path of the statements of a role's first policy."""
+    return of(name, "Policies", 0, "PolicyDocument", "Statement")
 
 
 BUCKET = ("Resources", "ModelsBucket")
-PREDICT = ("Resources", "PredictFunction", "Properties")
-MODEL_POLICY = ("Resources", "PredictRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 1)
-PORTAL, BACKFILL, BATCH_ROLE, DRIFT_ROLE, ALERTS_ROLE, PROMOTE_ROLE, RETRAIN_ROLE = (
-    ("Resources", name, "Properties", "Policies", 0, "PolicyDocument", "Statement")
-    for name in (
-        "PortalRole",
-        "BackfillRole",
-        "BatchRole",
-        "DriftRole",
-        "AlertsRole",
-        "PromoteRole",
-        "RetrainRole",
-    )
-)
-UPLOADS, QUEUE, DEAD_LETTERS, BATCH = (
-    ("Resources", name, "Properties")
-    for name in ("UploadsBucket", "UploadsQueue", "UploadsDeadLetters", "BatchFunction")
-)
+PREDICT = of("PredictFunction")
+MODEL_POLICY = (*policy_of("PredictRole"), 1)
+PORTAL = policy_of("PortalRole")
+BACKFILL = policy_of("BackfillRole")
+BATCH_ROLE = policy_of("BatchRole")
+DRIFT_ROLE = policy_of("DriftRole")
+ALERTS_ROLE = policy_of("AlertsRole")
+PROMOTE_ROLE = policy_of("PromoteRole")
+RETRAIN_ROLE = policy_of("RetrainRole")
+RECORDS_ROLE = policy_of("RecordsWriterRole")
+SENDER_ROLE = policy_of("RecordsSenderRole")
+SCHEDULE_ROLE = policy_of("DriftScheduleRole")
+UPLOADS = of("UploadsBucket")
+QUEUE = of("UploadsQueue")
+DEAD_LETTERS = of("UploadsDeadLetters")
+BATCH = of("BatchFunction")
 TRACKING = ("Properties", "TargetTrackingScalingPolicyConfiguration")
 MAPPING = (*BATCH, "Events", "Uploads", "Properties")
-SENDERS = ("Resources", "UploadsQueuePolicy", "Properties", "PolicyDocument", "Statement")
-RECORDS_ROLE, SENDER_ROLE, SCHEDULE_ROLE = (
-    ("Resources", name, "Properties", "Policies", 0, "PolicyDocument", "Statement")
-    for name in ("RecordsWriterRole", "RecordsSenderRole", "DriftScheduleRole")
-)
-STREAM, SUBSCRIPTION, INSIGHTS, RECORDS, SCHEDULE, DRIFT, TOPIC, KEY, UNWELL = (
-    ("Resources", name, "Properties")
-    for name in (
-        *(
-            "RecordsStream",
-            "PredictRecords",
-            "InsightsBucket",
-            "RecordsBucket",
-            "DriftSchedule",
-            "DriftFunction",
-        ),
-        *("AlarmsTopic", "AlarmsKey", "UnwellAlarm"),
-    )
-)
+SENDERS = of("UploadsQueuePolicy", "PolicyDocument", "Statement")
+STREAM = of("RecordsStream")
+SUBSCRIPTION = of("PredictRecords")
+INSIGHTS = of("InsightsBucket")
+RECORDS = of("RecordsBucket")
+SCHEDULE = of("DriftSchedule")
+DRIFT = of("DriftFunction")
+TOPIC = of("AlarmsTopic")
+KEY = of("AlarmsKey")
+UNWELL = of("UnwellAlarm")
 DESTINATION = (*STREAM, "ExtendedS3DestinationConfiguration")
-TABLE = ("Resources", "RecordsTable", "Properties", "TableInput")
-PUBLISHERS = ("Resources", "AlarmsTopicPolicy", "Properties", "PolicyDocument", "Statement")
-API = ("Resources", "Api", "Properties")
-PAGE_DEPLOYMENT = ("Resources", "PortalFunction", "Properties", "DeploymentPreference")
-HOOK = ("Resources", "Preflight", "Properties", "Environment", "Variables")
+TABLE = of("RecordsTable", "TableInput")
+PUBLISHERS = of("AlarmsTopicPolicy", "PolicyDocument", "Statement")
+API = of("Api")
+PAGE_DEPLOYMENT = of("PortalFunction", "DeploymentPreference")
+HOOK = of("Preflight", "Environment", "Variables")
 BODY = (*API, "DefinitionBody")
 ANOTHER_ALIAS = {"Fn::Sub": "arn:aws:lambda:path/functions/${PredictFunction.Arn}/invocations"}
 RULES = [
@@ -1138,11 +1102,11 @@ RULES = [
     (statements_with_wildcards, put("*", *MODEL_POLICY, "Resource")),
     (functions_with_managed_policies,
      put(["AmazonS3FullAccess"], "Resources", "PredictRole", "Properties", "ManagedPolicyArns")),
-    (wrong_portal_permissions,
+    (wrong_permissions,
      put({"Fn::Sub": "${UploadsBucket.Arn}/*"}, *PORTAL, 1, "Resource")),
-    (wrong_portal_permissions,
+    (wrong_permissions,
      put("s3:DeleteObject", *PORTAL, 2, "Action")),
-    (wrong_portal_permissions, drop(*PORTAL, 4)),
+    (wrong_permissions, drop(*PORTAL, 4)),
     (private_results_readable_by_clients, drop(*PORTAL, 3)),
     (private_results_readable_by_clients, drop(*PORTAL, 3, "Resource", 1)),
     (wrong_backfill_permissions,
@@ -1151,10 +1115,10 @@ RULES = [
      put({"Ref": "PredictFunction.Alias"}, *BACKFILL, 2, "Resource")),
     (traced_resources, put({"Enabled": True}, "Resources", "Backfill", "Properties", "TracingConfiguration")),
     (traced_resources, drop("Resources", "Backfill", "Properties", "TracingConfiguration")),
-    (wrong_batch_permissions,
+    (wrong_permissions,
      put("s3:DeleteObject", *BATCH_ROLE, 3, "Action")),
-    (wrong_batch_permissions, drop(*BATCH_ROLE, 6)),
-    (wrong_batch_permissions,
+    (wrong_permissions, drop(*BATCH_ROLE, 6)),
+    (wrong_permissions,
      put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *BATCH_ROLE, 5, "Resource")),
     (queues_with_wrong_delivery_settings, drop(*QUEUE, "RedrivePolicy")),
     (queues_with_wrong_delivery_settings, put(1, *QUEUE, "RedrivePolicy", "maxReceiveCount")),
@@ -1187,30 +1151,30 @@ RULES = [
     (queues_without_alarms, drop("Resources", "UploadsDeadLettersAlarm")),
     (queues_without_alarms, drop("Resources", "UploadsAgeAlarm")),
     (queues_without_alarms, drop("Resources", "BatchErrorsAlarm")),
-    (wrong_portal_permissions,
+    (wrong_permissions,
      put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *PORTAL, 5, "Resource")),
-    (wrong_drift_permissions,
+    (wrong_permissions,
      put({"Fn::Sub": "${InsightsBucket.Arn}/*"}, *DRIFT_ROLE, 3, "Resource")),
-    (wrong_drift_permissions, put({"Fn::Sub": "${RecordsBucket.Arn}/*"}, *DRIFT_ROLE, 1, "Resource", 0)),
-    (wrong_drift_permissions, drop(*DRIFT_ROLE, 2)),
-    (wrong_alerts_permissions, drop(*ALERTS_ROLE, 4)),
-    (wrong_alerts_permissions,
+    (wrong_permissions, put({"Fn::Sub": "${RecordsBucket.Arn}/*"}, *DRIFT_ROLE, 1, "Resource", 0)),
+    (wrong_permissions, drop(*DRIFT_ROLE, 2)),
+    (wrong_permissions, drop(*ALERTS_ROLE, 4)),
+    (wrong_permissions,
      put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *ALERTS_ROLE, 2, "Resource")),
-    (wrong_promote_permissions,
+    (wrong_permissions,
      put({"Fn::Sub": "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/*"},
          *PROMOTE_ROLE, 6, "Resource")),
-    (wrong_promote_permissions, put("*", *PROMOTE_ROLE, 8, "Resource")),
-    (wrong_retrain_permissions, put("*", *RETRAIN_ROLE, 1, "Resource")),
+    (wrong_permissions, put("*", *PROMOTE_ROLE, 8, "Resource")),
+    (wrong_permissions, put("*", *RETRAIN_ROLE, 1, "Resource")),
     (queues_with_wrong_delivery_settings,
      put(5, "Resources", "PromoteQueue", "Properties", "RedrivePolicy", "maxReceiveCount")),
     (queues_without_alarms, drop("Resources", "PromoteDeadLettersAlarm")),
     (open_queue_statements,
      drop("Resources", "PromoteQueuePolicy", "Properties", "PolicyDocument", "Statement", 0, "Condition")),
-    (wrong_drift_schedule_permissions,
+    (wrong_permissions,
      put({"Fn::GetAtt": ["PredictFunction", "Arn"]}, *SCHEDULE_ROLE, 0, "Resource")),
-    (wrong_record_delivery_permissions,
+    (wrong_permissions,
      put({"Fn::Sub": "${ModelsBucket.Arn}/*"}, *RECORDS_ROLE, 0, "Resource")),
-    (wrong_record_delivery_permissions,
+    (wrong_permissions,
      put("firehose:DeleteDeliveryStream", *SENDER_ROLE, 0, "Action", 0)),
     (roles_open_to_other_accounts, drop("Resources", "RecordsSenderRole", "Properties", "AssumeRolePolicyDocument",
                                     "Statement", 0, "Condition")),
