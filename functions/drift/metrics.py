@@ -80,4 +80,4 @@ def _accuracy(figures: Figures) -> dict[str, float]:
 
 
 def _line(namespace: str, end: datetime, dimensions: Mapping[str, str], measured: Mapping[str, float]) -> str:
-    return emf_line(namespace, end.timestamp(), [list(dimensions)], dimensions, measured, _UNITS, "None")
+    return emf_line(namespace, end.timestamp(), list(dimensions), dimensions, measured, _UNITS, "None")

@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 from functions.inference.fetch import open_release
 from functions.inference.score import Models, load_models, score
 from functions.inference.thread import in_thread
-from functions.shared.emf import emf_line, write_line
+from functions.shared.emf import write_counts
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -115,9 +115,7 @@ class Challenger:
 
     def _count_failure(self, error: BaseException, what: str) -> None:
         logger.warning(what, challenger=self._uri, error=repr(error))
-        members = {"service": self._service}
-        metrics = {"ChallengerFailures": 1}
-        write_line(emf_line(self._namespace, time.time(), [list(members)], members, metrics, {}, "Count"))
+        write_counts(self._namespace, {"service": self._service}, {"ChallengerFailures": 1})
 
 
 def open_challenger(settings: Settings, timeout: float) -> Challenger | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from functions.inference.prediction import Prediction
     from functions.shared.problem import Problem
 
-_DIMENSIONS = [["route"]]  # few, because every combination of values is a metric with a price
+_DIMENSIONS = ["route"]  # few, because every combination of values is a metric with a price
 _UNITS = {
     "DecodeTime": "Milliseconds",
     "DetectTime": "Milliseconds",
@@ -118,7 +118,7 @@ class Recorder:
             "model_version": model_version,
             **record,
         }
-        write_line(emf_line(self._namespace, now, _DIMENSIONS, members, metrics, _UNITS, "Count"))
+        write_line(emf_line(self._namespace, now, _DIMENSIONS, members, metrics, _UNITS))
 
 
 def to_record(prediction: Prediction, source: str | None, track: str | None = None) -> dict[str, Any]:
