@@ -72,13 +72,7 @@ class Watch:
     def process(self, source: str, records: Sequence[Record], now: float) -> int:
         """Count the predictions of a source, and begin an alert if they violate its rule.
 
-        Args:
-            source: The camera or site.
-            records: Its predictions, some of which may have been delivered before.
-            now: Unix time.
-
-        Returns:
-            How many were not counted before.
+        Some may have been delivered before; return how many were not counted before. `now` is a Unix time.
         """
         records = [record for record in records if now - MAX_RECORD_AGE < record.taken < now + MAX_CLOCK_SKEW]
         counted = self.store.count(source, records, now)

@@ -170,15 +170,9 @@ def write(
 ) -> str | None:
     """Write a day's file and return its key; return None if the existing one counts more pictures.
 
-    Args:
-        s3: A boto3 client.
-        bucket: Name of the insights bucket.
-        day: The day, UTC.
-        rows: See `Compliance.days`.
-        now: The current time.
-        version: The release that scored most of the day's pictures with faces; None if there are none.
-        confusions: The confusion matrices of known releases by version; see `confusion_of`. The existing file has
-            that of a release that serves no longer.
+    The rows are those of `Compliance.days`, and `version` is the release that scored most of the day's pictures with
+    faces, None if there are none. `confusions` has the matrices of known releases, see `confusion_of`; the existing
+    file has that of a release that serves no longer.
     """
     key = compliance_key(day)
     existing, pictures = _parse(read(s3, bucket, key))

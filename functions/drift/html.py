@@ -78,13 +78,7 @@ details.addEventListener("toggle", async () => {
 
 
 def render(report: Report, window: Mapping[str, Sample], baseline: Baseline | None) -> str:
-    """Return the page.
-
-    Args:
-        report: The report.
-        window: The samples that were compared, by source.
-        baseline: The baseline; None if there is none.
-    """
+    """Return the page of a report; `window` has the samples that were compared, by source."""
     body = [*_head(report), *_notes(report.notes)]
     if baseline and report.comparison:
         body += [*_findings(report), *_sources(report, baseline), *_panels(report, window, baseline)]

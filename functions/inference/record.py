@@ -44,13 +44,8 @@ class Recorder:
     ) -> None:
         """Write the record of a prediction.
 
-        Args:
-            prediction: The prediction.
-            source: The camera or site.
-            request_id: Id of the request or invocation.
-            track: The caller's id of the person with the largest face.
-            uploaded: When the picture was uploaded to the bucket; None for a picture sent to the API.
-            rescored: Whether another release has scored the same bytes from the same source before.
+        `uploaded` is when the picture was uploaded to the bucket, None for one sent to the API; `rescored` is whether
+        another release has scored the same bytes from the same source before.
         """
         count = dict(prediction.summary)
         metrics = {

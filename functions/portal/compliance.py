@@ -82,12 +82,7 @@ class _Counted:
 
 
 def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQuery:
-    """Parse the parameters of a request.
-
-    Args:
-        query: The query string.
-        accept: The `Accept` header.
-        now: The current time, UTC; without `to`, the range ends with this day.
+    """Parse the query string and `Accept` header of a request; without `to`, the range ends with the day of `now`.
 
     Raises:
         InputError: A parameter is malformed, or the range is too long; the detail shows the right form.
@@ -112,11 +107,6 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
 
     `as_of` is the time of the oldest summary used. `missing` lists past days (UTC) without a summary; `partial` lists
     days whose summary was written before the day was over.
-
-    Args:
-        selection: The range, the source and the span of a row.
-        bucket: The bucket of the summaries.
-        now: The current time, UTC.
 
     Raises:
         InputError: The answer would have too many rows, or the range cannot be counted in time.

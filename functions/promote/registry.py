@@ -125,11 +125,7 @@ def _approved(group: str, sagemaker: Any) -> Iterator[Package]:
 def write_conclusion(package: Package, conclusion: Conclusion, text: str, sagemaker: Any) -> None:
     """Write the conclusion of an approval into its package; set the status to rejected if the conclusion is final.
 
-    Args:
-        package: The package.
-        conclusion: The conclusion.
-        text: The conclusion for people, appended to the description.
-        sagemaker: A boto3 client.
+    The text, which is for people, is appended to the description.
     """
     fields = {
         _CONCLUSION: conclusion.value,
