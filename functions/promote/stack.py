@@ -21,12 +21,7 @@ _DONE: Final = "UPDATE_COMPLETE"
 
 @dataclass(frozen=True)
 class StackState:
-    """A stack at one moment.
-
-    Attributes:
-        arn: ARN of the stack.
-        parameters: Values by parameter name.
-    """
+    """A stack at one moment: its ARN, and the values of its parameters by name."""
 
     arn: str
     parameters: Mapping[str, str]
