@@ -109,11 +109,14 @@ def openapi_document(prefix: str) -> dict[str, Any]:
     for item in document["paths"].values():
         for operation in item.values():
             refusals = {
-                status: {"description": text, "content": _PROBLEM}
+                status: {"description": text}
                 for status, text in _REFUSALS.items()
                 if status != "403" or "security" in operation
             }
-            operation["responses"] = dict(sorted((operation["responses"] | refusals).items()))
+            responses = operation["responses"] = dict(sorted((operation["responses"] | refusals).items()))
+            for status, response in responses.items():
+                if status >= "400":
+                    response.setdefault("content", _PROBLEM)
     document["paths"] = {path.replace("+}", "}"): item for path, item in document["paths"].items()}
     rows = (f"| {problem.status} | `{problem.identifier}` | {problem.title} |" for problem in PROBLEMS)
     table = "\n".join(["| Status | Identifier | Meaning |", "|---|---|---|", *rows])
