@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Number = TypeVar("Number", int, float)
-
 
 def checked(
-    parse: Callable[[str], Number], holds: Callable[[Number], bool], what: str
-) -> Callable[[str], Number]:
+    parse: Callable[[str], float], holds: Callable[[float], bool], what: str
+) -> Callable[[str], float]:
     """Return a type for `add_argument`: numbers for which something holds; `what` describes them in the refusal."""
 
-    def check(text: str) -> Number:
+    def check(text: str) -> float:
         with suppress(ValueError):
             if holds(number := parse(text)):
                 return number

@@ -145,10 +145,7 @@ class Client:
     def feedback(self, prediction_id: str, label: str, *, audit: bool = False) -> dict[str, Any]:
         """Send the actual label of a prediction; if there are several, the last counts.
 
-        Args:
-            prediction_id: The id in the answer.
-            label: The actual label.
-            audit: Whether the prediction belongs to the audit sample, rather than being chosen by a person.
+        `audit` is whether the prediction belongs to the audit sample, rather than being chosen by a person.
         """
         payload = {"prediction_id": prediction_id, "label": label} | ({"audit": True} if audit else {})
         body = json.dumps(payload).encode()

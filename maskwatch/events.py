@@ -28,11 +28,7 @@ def update(
 ) -> tuple[WatchState, list[Event]]:
     """Return the state after one more frame, and the events.
 
-    Args:
-        state: The state after the previous frame.
-        faces: The faces in this frame.
-        now: Time of the frame in seconds.
-        alert_after: Seconds without a mask after which an alert for a person begins.
+    Both times are in seconds: that of the frame, and that without a mask after which an alert for a person begins.
     """
     known = follow(state.known, faces, now)
     alerted = frozenset(track.id for track in without_mask(known, now, alert_after))

@@ -32,12 +32,9 @@ _QUALITY: Final = 90  # of a still
 
 
 def open_frame_writer(path: Path, source: str, stack: ExitStack) -> FrameWriter:
-    """Return a function that writes frames to a video, if the file's ending is that of one, or stills to a folder.
+    """Return a function that writes frames to a video, if the path's ending is that of one, or stills to a folder.
 
-    Args:
-        path: The video or the folder.
-        source: What is watched.
-        stack: Closes the video at its end.
+    The end of `stack` closes the video. The source is what is watched.
 
     Raises:
         UsageError: The path cannot be written, looks like a file of another kind, is the watched video, or is in the

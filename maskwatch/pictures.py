@@ -119,11 +119,8 @@ def list_pictures(folder: Path, *, follow_links: bool = True) -> tuple[list[Path
     """Return the files below a folder that have a picture's ending, sorted, and the number of other files.
 
     Hidden files count as neither. Unreadable folders and broken links count as pictures, so that reading them fails
-    with an error that the caller reports. A folder is searched once, by its own path rather than that of a link.
-
-    Args:
-        folder: Where to search.
-        follow_links: Search linked folders, too, unless their own names are hidden.
+    with an error that the caller reports. A folder is searched once, by its own path rather than that of a link. With
+    `follow_links`, linked folders are searched, too, unless their own names are hidden.
     """
     files: list[Path] = []
     closed: list[Path] = []

@@ -26,13 +26,9 @@ _DRAWING: Final = Lock()  # one picture at a time, because the largest phone pho
 def score(
     client: Client, query: Mapping[str, str | float | None], picture: Picture, copy: Path | None
 ) -> Response:
-    """Score one picture, and draw the answer.
+    """Score one picture with options of POST /predict, and draw the answer on a copy, if there is a path for it.
 
-    Args:
-        client: The API's client.
-        query: Options of POST /predict.
-        picture: The picture; if it is larger than the API accepts, a smaller copy is sent.
-        copy: Path for the annotated copy; None for no copy.
+    If the picture is larger than the API accepts, a smaller copy is sent.
 
     Raises:
         ApiError: The API refused in a way that would affect every other picture, too.

@@ -86,17 +86,9 @@ def begin(
     precision: Mapping[str, Precision],
     page: str,
 ) -> Alert:
-    """Return a new, open alert.
+    """Return a new, open alert about a window that violates a rule.
 
-    Args:
-        alert_id: A unique id.
-        source: The camera or site.
-        started: The end of the window, Unix time.
-        counts: The faces in the window.
-        rule: The rule that they violate.
-        zone: The time zone of the times in the message.
-        precision: Precision by label, from the release's manifest.
-        page: URL of the page.
+    The window ended at `started`, a Unix time. The message has its times in `zone`, and the precision by label.
     """
     end = datetime.fromtimestamp(started, UTC)
     minimum = f" with at least {rule.min_level / STEPS:.0%} confidence" if rule.min_level else ""

@@ -22,7 +22,7 @@ from functions.alerts.precision import precision_of
 from functions.alerts.settings import read_settings
 from functions.alerts.store import Store
 from functions.alerts.watch import Watch, load_rules
-from functions.shared.emf import emf_line, write_line
+from functions.shared.emf import write_counts
 from functions.shared.record import parse_record
 from functions.shared.release_files import MANIFEST, file_of_release, read_file
 from functions.shared.s3 import create_client
@@ -69,11 +69,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
         else:
             watch.tick(datetime.fromisoformat(event["time"]).timestamp())
     finally:
-        metrics = {"BadRules": int(bool(fault)), "AlertRecords": counted, "UnreadAlertRecords": unreadable}
-        line = emf_line(
-            settings.namespace, time.time(), [["service"]], {"service": "alerts"}, metrics, {}, "Count"
-        )
-        write_line(line)
+        counts = {"BadRules": int(bool(fault)), "AlertRecords": counted, "UnreadAlertRecords": unreadable}
+        write_counts(settings.namespace, {"service": "alerts"}, counts)
     return {"counted": counted, "unreadable": unreadable}
 
 

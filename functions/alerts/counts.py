@@ -89,11 +89,9 @@ def count_keys(record: Record) -> list[str]:
 
 
 def count_faces(buckets: Iterable[Bucket], min_level: int) -> FaceCounts:
-    """Add buckets up.
+    """Add up buckets of one source, which are in chronological order.
 
-    Args:
-        buckets: The buckets of one source in chronological order.
-        min_level: The confidence, in steps of `1 / STEPS`, below which a label is uncertain.
+    Below the confidence `min_level`, in steps of `1 / STEPS`, a label is uncertain.
     """
     labels, lowest = Counter[str](), dict[str, int]()
     stays: dict[str, Counter[str]] = defaultdict(Counter)

@@ -40,7 +40,7 @@ def find_violation(
     return None
 
 
-def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule | None, started: float, now: float) -> bool:
+def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule, started: float, now: float) -> bool:
     """Return whether an alert is over: for `over_minutes`, the share was below the rule's, or faces were few.
 
     Few means fewer than half the faces per minute that the rule needs for an alert. Otherwise a single person without
@@ -50,12 +50,10 @@ def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule | None, started:
     Args:
         buckets: The source's buckets in chronological order.
         rules: The document that contains the rule.
-        rule: The source's rule; None if it was removed, which ends the alert.
+        rule: The source's rule.
         started: When the alert began, Unix time.
         now: Unix time.
     """
-    if rule is None:
-        return True
     since = now - 60 * rule.over_minutes
     if started > since:
         return False

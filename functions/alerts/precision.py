@@ -34,12 +34,8 @@ def precision_of(
     """Return the precision of each violating label in `lowest`, measured on the served path.
 
     If the manifest has precision by confidence, it is that of test faces of at least the lowest confidence in the
-    window, otherwise that of all test faces. A manifest of another release, or without figures, gives none.
-
-    Args:
-        manifest: The manifest of a release.
-        version: The version of the release that made the predictions.
-        lowest: The lowest confidence by label, in steps of `1 / STEPS`.
+    window, otherwise that of all test faces. A manifest of another release than `version`, or without figures, gives
+    none. `lowest` is the lowest confidence by label, in steps of `1 / STEPS`.
     """
     if manifest.get("version") != version:
         return {}

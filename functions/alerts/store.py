@@ -55,13 +55,7 @@ class Notification:
 
 
 class Store:
-    """The table of a stack.
-
-    Args:
-        client: A boto3 client of DynamoDB.
-        table: Name of the table.
-        days: How many days alerts are kept.
-    """
+    """The table of a stack; `client` is boto3's of DynamoDB, and alerts are kept for `days`."""
 
     def __init__(self, client: Any, table: str, days: int) -> None:
         self._client, self._table, self._days = client, table, days
@@ -106,13 +100,10 @@ class Store:
             )
             if is_written:
                 return len(left)
-            counted = self._ids(source, start)
+            item = self._get(_source_key(source), iso(start))
+            counted = set(item.get("ids", {}).get("SS", []))
             left = {name: record for name, record in left.items() if name not in counted}
         return 0
-
-    def _ids(self, source: str, start: int) -> set[str]:
-        item = self._get(_source_key(source), iso(start))
-        return set(item.get("ids", {}).get("SS", []))
 
     def buckets(self, source: str, first: float, last: float) -> list[Bucket]:
         """Return the buckets of a source that overlap a range of Unix times, in chronological order."""
@@ -143,11 +134,7 @@ class Store:
     def replace_alert(self, alert: Alert, before: Alert | None, now: float, listeners: Iterable[str]) -> bool:
         """Replace a source's last alert, also in the list; return False if another invocation did it first.
 
-        Args:
-            alert: The alert that begins or ends.
-            before: The source's last alert so far.
-            now: Unix time.
-            listeners: Who is to be notified; these notifications are added in the same transaction.
+        `before` is the source's last alert so far. Notifications for the listeners are added in the same transaction.
         """
         expected: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if before:

@@ -72,13 +72,7 @@ class Watch:
     def process(self, source: str, records: Sequence[Record], now: float) -> int:
         """Count the predictions of a source, and begin an alert if they violate its rule.
 
-        Args:
-            source: The camera or site.
-            records: Its predictions, some of which may have been delivered before.
-            now: Unix time.
-
-        Returns:
-            How many were not counted before.
+        Some may have been delivered before; return how many were not counted before. `now` is a Unix time.
         """
         records = [record for record in records if now - MAX_RECORD_AGE < record.taken < now + MAX_CLOCK_SKEW]
         counted = self.store.count(source, records, now)
@@ -122,13 +116,13 @@ class Watch:
         _raise_first(errors)
 
     def _end(self, alert: Alert, now: float) -> None:
-        rule = self.rules.of(alert.source)
         if alert.status != OPEN:
             return
-        minutes = rule.over_minutes if rule else 0
-        buckets = self.store.buckets(alert.source, now - 60 * minutes - BUCKET_SECONDS, now)
-        if is_over(buckets, self.rules, rule, _unix(alert.started), now):
-            self._change(end(alert, now, self.rules.zone, has_rule=rule is not None), alert, now)
+        if rule := self.rules.of(alert.source):
+            buckets = self.store.buckets(alert.source, now - 60 * rule.over_minutes - BUCKET_SECONDS, now)
+            if not is_over(buckets, self.rules, rule, _unix(alert.started), now):
+                return
+        self._change(end(alert, now, self.rules.zone, has_rule=rule is not None), alert, now)
 
     def _change(self, alert: Alert, before: Alert | None, now: float) -> None:
         if self.store.replace_alert(alert, before, now, self.listeners):

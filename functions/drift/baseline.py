@@ -113,11 +113,9 @@ class Baseline:
 
 
 def build(model_version: str, days: Sequence[Mapping[str, Sample]]) -> Baseline:
-    """Build a baseline from the predictions of a good period.
+    """Build a baseline from a release's predictions of a good period: samples by source, for each day.
 
-    Args:
-        model_version: The release that made them.
-        days: Samples by source, for each day. A release's validation pictures are one day of one source.
+    A release's validation pictures are one day of one source.
 
     Raises:
         ValueError: There are too few predictions.

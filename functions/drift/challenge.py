@@ -88,12 +88,7 @@ class Challenge:
 
 
 class Tally:
-    """Counts the answers of two releases in the window.
-
-    Args:
-        serving: Version of the serving release.
-        challenger: Version of the challenger; empty if there is none.
-    """
+    """Counts the answers of two versions in the window; the challenger's is empty if there is none."""
 
     def __init__(self, serving: str, challenger: str) -> None:
         self.serving, self.challenger = serving, challenger
@@ -123,11 +118,9 @@ class Tally:
             self._times[record.model_version].append(sum(found))
 
     def result(self, audited: Sequence[LabelledPrediction]) -> Challenge | None:
-        """Return the comparison; None if there is no challenger.
+        """Return the comparison, with labelled predictions of the audit sample; None if there is no challenger.
 
-        Args:
-            audited: The labelled predictions of the audit sample. Other labels are biased: people report mistakes of
-                the release whose answers they see.
+        Other labels are biased: people report mistakes of the release whose answers they see.
         """
         if not self.challenger or self.challenger == self.serving:
             return None

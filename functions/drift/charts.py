@@ -21,11 +21,7 @@ def histogram(
 ) -> str:
     """Draw the histograms of reference (an area) and current values (a line), as shares.
 
-    Args:
-        reference: Values of the baseline.
-        current: Values of the window.
-        title: Text for screen readers.
-        ends: Labels of the left and the right end of the axis, see `bounds`.
+    The title is for screen readers; `ends` are the labels of the left and the right end of the axis, see `bounds`.
     """
     low, high = bounds(reference, current)
     areas = [

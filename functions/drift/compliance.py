@@ -148,15 +148,13 @@ def confusion_of(manifest: Mapping[str, Any]) -> list[list[int]] | None:
     release that keeps its detector has none. None if the manifest has no matrix of that shape; shares are then not
     corrected, which the answer of `GET /compliance` shows.
     """
-    metrics = manifest.get("metrics")
-    served = metrics.get("served") if isinstance(metrics, dict) else None
-    confusion = served.get("confusion") if isinstance(served, dict) else None
-    if not isinstance(confusion, list) or len(confusion) != len(LABELS):
+    try:
+        confusion: list[list[int]] = manifest["metrics"]["served"]["confusion"]
+        has_shape = [len(row) for row in confusion] == [len(LABELS)] * len(LABELS)
+        are_counts = all(type(n) is int and n >= 0 for row in confusion for n in row)
+    except (KeyError, TypeError):
         return None
-    is_matrix = all(isinstance(row, list) and len(row) == len(LABELS) for row in confusion)
-    return (
-        confusion if is_matrix and all(type(n) is int and n >= 0 for row in confusion for n in row) else None
-    )
+    return confusion if has_shape and are_counts else None
 
 
 def write(
@@ -170,15 +168,9 @@ def write(
 ) -> str | None:
     """Write a day's file and return its key; return None if the existing one counts more pictures.
 
-    Args:
-        s3: A boto3 client.
-        bucket: Name of the insights bucket.
-        day: The day, UTC.
-        rows: See `Compliance.days`.
-        now: The current time.
-        version: The release that scored most of the day's pictures with faces; None if there are none.
-        confusions: The confusion matrices of known releases by version; see `confusion_of`. The existing file has
-            that of a release that serves no longer.
+    The rows are those of `Compliance.days`, and `version` is the release that scored most of the day's pictures with
+    faces, None if there are none. `confusions` has the matrices of known releases, see `confusion_of`; the existing
+    file has that of a release that serves no longer.
     """
     key = compliance_key(day)
     existing, pictures = _parse(read(s3, bucket, key))

@@ -170,9 +170,7 @@ def _of_tests(
 def _floored(deviation: NDArray[np.float64], of: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Return standard deviations of at least their floors, float64 (features,).
 
-    Args:
-        deviation: The standard deviations.
-        of: The standard deviations from which the floor of the projections is computed (default: `deviation`).
+    The floor of the projections is computed from `of` (default: `deviation`).
     """
     floors = np.array([_FLOORS.get(feature, _FLOOR_OF_APPEARANCE) for feature in FEATURES])
     usual = float(np.median((deviation if of is None else of)[_PROJECTIONS]))

@@ -114,9 +114,8 @@ class FeedbackJoin:
     ) -> tuple[Accuracy, list[LabelledPrediction]]:
         """Read the labels; return the figures, and the labelled predictions of the audit sample.
 
-        Args:
-            salt: Seeds the choice of the labels that are left out if there are too many.
-            time_left: Returns the seconds left for reading.
+        `salt` seeds the choice of labels that are left out if there are too many; `time_left` returns the seconds
+        left for reading.
         """
         names = sorted(self._known, key=lambda name: _hash(salt, name))
         keys = [key for name in names[:MAX_LABELS] for _, key in self._keys[name]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.drift.challenge import Tally
@@ -47,7 +47,7 @@ class Counts:
         valid: All records read, inside the window or not.
         corrupt: Pieces of text that are not records.
         objects: Objects read.
-        damaged: Objects that were truncated or corrupted.
+        damaged: Objects that were truncated or corrupted, so that records at their end are missing.
         vanished: Objects that were deleted between listing and reading.
     """
 
@@ -101,7 +101,7 @@ class _Heard:
 
     def __init__(self, known: Collection[str]) -> None:
         self._known = known
-        self._days: dict[date, set[str]] = defaultdict(set)
+        self.days: dict[date, set[str]] = defaultdict(set)
         self.in_window = set[str]()
 
     def add(self, record: Record, *, inside: bool) -> None:
@@ -109,12 +109,9 @@ class _Heard:
         if record.source not in self._known and record.source in {"", PREFLIGHT}:
             return
         source = record.source if record.source in self._known else OTHERS
-        self._days[day_of(record.taken)].add(source)
+        self.days[day_of(record.taken)].add(source)
         if inside:
             self.in_window.add(source)
-
-    def on(self, day: date) -> Collection[str]:
-        return self._days[day]
 
 
 def gather(
@@ -138,7 +135,7 @@ def gather(
         time_left: Returns the seconds left for reading; when they are over, reading ends.
     """
     start, end = window.start.timestamp(), window.end.timestamp()
-    first = first_day(settings, window)
+    first = _midnight(window.end - timedelta(days=settings.lookback_days))
     earliest, oldest = min(first, window.start), window.end - timedelta(days=LABEL_DAYS)
     latest = min(datetime.now(UTC), window.end + timedelta(days=LABEL_DAYS))
     join = FeedbackJoin(s3, settings.insights_bucket, _days_backwards(latest, oldest), window.end, challenger)
@@ -176,7 +173,7 @@ def gather(
         for day in _days_backwards(window.end, first)
         if reader.incomplete.isdisjoint({day - _DAY, day, day + _DAY})
     }
-    complete = [day for day in sorted(whole) if datetime.combine(day + _DAY, time(), UTC) <= window.end]
+    complete = [day for day in sorted(whole) if _midnight(day + _DAY) <= window.end]
     accuracy, audited = join.accuracy(f"{settings.insights_bucket} {iso(window.end.timestamp())}", time_left)
     return Gathered(
         counts=Counts(**tally, unusable=sampler.unusable, **found),
@@ -184,7 +181,7 @@ def gather(
         labelled_since=labelled_since,
         window=sampler.between(start, end),
         days=[days.get(day, {}) for day in complete],
-        heard=[*map(heard.on, complete), heard.in_window],
+        heard=[*(heard.days[day] for day in complete), heard.in_window],
         serving_version=_serving_version(hours, challenge.challenger),
         summary=summary,
         whole=whole,
@@ -266,10 +263,9 @@ def _arrival_days(window: Window, earliest: datetime) -> list[date]:
     return [*_days_backwards(usual, earliest - _DAY), *_days_backwards(last, usual + _DAY)]
 
 
-def first_day(settings: Settings, window: Window) -> datetime:
-    """Return the start of the first day of the lookback."""
-    day = (window.end - timedelta(days=settings.lookback_days)).date()
-    return datetime.combine(day, time(), UTC)
+def _midnight(day: date) -> datetime:
+    """Return the start of a day (UTC), or of the day of a time."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _days_backwards(latest: datetime, earliest: datetime) -> list[date]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from functions.drift.accuracy import Figures, Share
     from functions.drift.baseline import Baseline, Reference
     from functions.drift.challenge import Challenge, Side
-    from functions.drift.compare import Finding
+    from functions.drift.compare import Comparison, Finding
     from functions.drift.features import Sample
     from functions.drift.report import Report
 
@@ -78,16 +78,11 @@ details.addEventListener("toggle", async () => {
 
 
 def render(report: Report, window: Mapping[str, Sample], baseline: Baseline | None) -> str:
-    """Return the page.
-
-    Args:
-        report: The report.
-        window: The samples that were compared, by source.
-        baseline: The baseline; None if there is none.
-    """
+    """Return the page of a report; `window` has the samples that were compared, by source."""
     body = [*_head(report), *_notes(report.notes)]
-    if baseline and report.comparison:
-        body += [*_findings(report), *_sources(report, baseline), *_panels(report, window, baseline)]
+    if baseline and (comparison := report.comparison):
+        body += [*_findings(comparison, report.verdict), *_sources(report, baseline)]
+        body += _panels(comparison.findings, window, baseline)
     body += [*_challenge(report.challenge), *_accuracy(report)]
     together = merge(window.values())
     if baseline and together.effective >= MIN_EFFECTIVE:
@@ -140,16 +135,12 @@ def _notes(notes: Iterable[str]) -> Iterator[str]:
         yield f'<ul class="box notes">{items}</ul>'
 
 
-def _findings(report: Report) -> Iterator[str]:
-    comparison = report.comparison
+def _findings(comparison: Comparison, verdict: str) -> Iterator[str]:
     yield "<h2>What has changed</h2>"
-    if not comparison or not comparison.findings:
-        tests = comparison.tests if comparison else 0
-        none = f"None of {tests:,} comparisons shows a change that is both unlikely and large."
-        why = (
-            _NOT_COMPARED if report.verdict == OTHER_VERSION else "There are too few predictions to compare."
-        )
-        yield f"<p>{none if tests else why}</p>"
+    if not comparison.findings:
+        none = f"None of {comparison.tests:,} comparisons shows a change that is both unlikely and large."
+        why = _NOT_COMPARED if verdict == OTHER_VERSION else "There are too few predictions to compare."
+        yield f"<p>{none if comparison.tests else why}</p>"
         return
     yield (
         "<p>A finding is confirmed, and raises the alarm, if two days or the mean of the last days show it. Findings "
@@ -232,9 +223,8 @@ def _label_bar(labels: Mapping[str, int]) -> str:
     return f'<td title="{title}">{charts.shares(list(parts.items()), title)}</td>'
 
 
-def _panels(report: Report, window: Mapping[str, Sample], baseline: Baseline) -> Iterator[str]:
+def _panels(findings: Iterable[Finding], window: Mapping[str, Sample], baseline: Baseline) -> Iterator[str]:
     """Draw the features of each source with findings, and of all sources pooled if no source has a reference."""
-    findings = report.comparison.findings if report.comparison else ()
     drawn: list[tuple[str | None, Sample, Reference, list[str]]] = []
     if not baseline.sources and window:
         drawn.append((None, merge(window.values()), baseline.overall, [*INPUTS, CONFIDENCE]))

@@ -32,14 +32,9 @@ _NO_SOURCE: Final = "(none)"  # a dimension must not be empty
 
 
 def lines(namespace: str, service: str, report: Report, new_findings: int, seconds: float) -> list[str]:
-    """Return a line for all sources together, and one for each source.
+    """Return a line for all sources together, with the duration of the run in seconds, and one for each source.
 
-    Args:
-        namespace: Namespace of the metrics.
-        service: Value of the dimension `service`.
-        report: The report of the run.
-        new_findings: New drifts while an earlier one continues, which the drift alarm alone would not show.
-        seconds: Duration of the run.
+    `new_findings` are new drifts while an earlier one continues, which the drift alarm alone would not show.
     """
     end, counts, accuracy, comparison = report.window.end, report.counts, report.accuracy, report.comparison
     effects = comparison.effects if comparison else {}
@@ -80,4 +75,4 @@ def _accuracy(figures: Figures) -> dict[str, float]:
 
 
 def _line(namespace: str, end: datetime, dimensions: Mapping[str, str], measured: Mapping[str, float]) -> str:
-    return emf_line(namespace, end.timestamp(), [list(dimensions)], dimensions, measured, _UNITS, "None")
+    return emf_line(namespace, end.timestamp(), list(dimensions), dimensions, measured, _UNITS, "None")

@@ -36,11 +36,7 @@ def on_records(
 ) -> Iterator[str]:
     """Say what was left out, and why.
 
-    Args:
-        counts: Counts of what was read.
-        incomplete: The arrival days whose records were not all read.
-        kept: Days whose summaries were not replaced because they count more pictures.
-        crowded: Days with more tracked people than are counted.
+    `incomplete` are arrival days, `kept` and `crowded` days of summaries.
     """
     if not counts.records:
         yield "There is no record in the window. If pictures were scored, check the delivery of records."
@@ -73,15 +69,7 @@ def on_sources(
     *,
     own: bool,
 ) -> Iterator[str]:
-    """Say what is compared with what.
-
-    Args:
-        statuses: Status by source.
-        counts: Counts of what was read.
-        baseline_version: The baseline's release.
-        serving_version: The serving release.
-        own: Whether the baseline is of the stack's own sources.
-    """
+    """Say what is compared with what; `own` is whether the baseline is of the stack's own sources."""
     if serving_version not in {None, baseline_version}:
         yield (
             f"Release {serving_version} serves, but the baseline is of release {baseline_version}: "
@@ -111,13 +99,7 @@ def on_sources(
 
 
 def on_accuracy(accuracy: Accuracy, min_accuracy: float, serving_version: str | None) -> Iterator[str]:
-    """Say which feedback does not count, and whether the accuracy is too low.
-
-    Args:
-        accuracy: Accuracy by feedback.
-        min_accuracy: The lowest acceptable accuracy.
-        serving_version: The serving release.
-    """
+    """Say which feedback does not count, and whether the accuracy is too low."""
     if accuracy.unknown:
         yield f"Labels about predictions that are not among the records: {accuracy.unknown:,}."
     if accuracy.corrupt:

@@ -32,14 +32,9 @@ _decode: Final = json.JSONDecoder().raw_decode
 
 
 class Reader:
-    """Reads the records of a bucket, and counts what was damaged.
+    """Reads the records of a bucket, and counts what was damaged, see `gather.Counts`.
 
     Attributes:
-        objects: Objects read.
-        vanished: Objects deleted between listing and reading.
-        damaged: Objects that were truncated or corrupted, so that records at their end are missing.
-        valid: Records read.
-        corrupt: Pieces of text that are not records.
         incomplete: The arrival days whose objects were not all read.
     """
 

@@ -64,12 +64,7 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
     """Read the records, and write the summaries of the days and the report as HTML and JSON.
 
     If the baseline cannot be read, summaries and accuracy are written anyway; `RunResult.error` has the reason.
-
-    Args:
-        s3: A boto3 client.
-        settings: The configuration.
-        window: The window that is compared with the baseline.
-        time_left: Returns the seconds left for reading; when they are over, reading ends.
+    `time_left` returns the seconds left for reading; when they are over, reading ends.
 
     Raises:
         ClientError: S3 refused the request.

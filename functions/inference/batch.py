@@ -23,8 +23,7 @@ from functions.inference.score import load_models
 from functions.inference.score_upload import InvalidKeyError, Outcome, UploadScorer
 from functions.inference.settings import read_batch_settings, read_settings
 from functions.inference.upload import parse_batch, parse_uploads
-from functions.shared.failures import count_failure
-from functions.shared.redact import without_paths
+from functions.shared.failures import count_failure, without_paths
 from functions.shared.s3 import create_client
 
 if TYPE_CHECKING:

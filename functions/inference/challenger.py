@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 from functions.inference.fetch import open_release
 from functions.inference.score import Models, load_models, score
 from functions.inference.thread import in_thread
-from functions.shared.emf import emf_line, write_line
+from functions.shared.emf import write_counts
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -30,23 +30,16 @@ logger = Logger(serialize_stacktrace=False)
 
 
 class Challenger:
-    """A release that is loaded when it is first needed. Not thread-safe.
+    """The challenger that the settings name, which is loaded when it is first needed. Not thread-safe.
 
     Args:
-        uri: The release, see `open_release`.
-        share: Percentage of the sources that it answers; 0 for shadow mode.
-        threads: Threads per inference.
-        namespace: Namespace of the CloudWatch metrics.
-        service: Value of the metrics' dimension `service`.
+        settings: The configuration.
         timeout: Seconds that one picture waits for it, also for loading.
     """
 
-    def __init__(
-        self, uri: str, share: float, threads: int, namespace: str, service: str, timeout: float
-    ) -> None:
-        self.share = share
-        self._uri, self._threads, self._timeout = uri, threads, timeout
-        self._namespace, self._service = namespace, service
+    def __init__(self, settings: Settings, timeout: float) -> None:
+        self._settings, self._timeout = settings, timeout
+        self._uri, self._share = settings.challenger_uri, settings.challenger_share
         self._loading: Future[Models | None] | None = None  # a result of None means that loading failed
         self._retry_at = 0.0
         self._stuck = False
@@ -54,7 +47,7 @@ class Challenger:
     @property
     def in_shadow(self) -> bool:
         """Whether it is in shadow mode."""
-        return self.share == 0
+        return self._share == 0
 
     def answers(self, key: str) -> bool:
         """Return whether it answers the pictures of a source.
@@ -62,7 +55,7 @@ class Challenger:
         The hash includes the release, so that different challengers get different sources.
         """
         name = f"{self._uri} {key}".encode(errors="surrogatepass")
-        return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") < self.share / 100 * 2**64
+        return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") < self._share / 100 * 2**64
 
     def load(self) -> Models | None:
         """Return the loaded release; None if it cannot be loaded or is not loaded yet.
@@ -101,13 +94,13 @@ class Challenger:
         return {
             "status": "ok" if models and not self._stuck else "failed",
             "model_version": models.version if models else None,
-            "share": self.share,
+            "share": self._share,
             "shadow": self.in_shadow,
         }
 
     def _open(self) -> Models | None:
         try:
-            return load_models(open_release(self._uri), self._threads)
+            return load_models(open_release(self._uri), self._settings.threads)
         except BaseException as error:  # noqa: BLE001 -- a release may fail in any way
             self._retry_at = time.monotonic() + RETRY_SECONDS
             self._count_failure(error, "the challenger cannot be loaded")
@@ -115,23 +108,12 @@ class Challenger:
 
     def _count_failure(self, error: BaseException, what: str) -> None:
         logger.warning(what, challenger=self._uri, error=repr(error))
-        members = {"service": self._service}
-        metrics = {"ChallengerFailures": 1}
-        write_line(emf_line(self._namespace, time.time(), [list(members)], members, metrics, {}, "Count"))
+        write_counts(self._settings.namespace, {"service": self._settings.service}, {"ChallengerFailures": 1})
 
 
 def open_challenger(settings: Settings, timeout: float) -> Challenger | None:
     """Return the challenger that the settings name, not loaded yet; None if they name none."""
-    if not settings.challenger_uri:
-        return None
-    return Challenger(
-        settings.challenger_uri,
-        settings.challenger_share,
-        settings.threads,
-        settings.namespace,
-        settings.service,
-        timeout,
-    )
+    return Challenger(settings, timeout) if settings.challenger_uri else None
 
 
 def score_both(
@@ -139,12 +121,7 @@ def score_both(
 ) -> tuple[Prediction, Prediction | None]:
     """Return the answer, and the shadow prediction if the challenger is in shadow mode.
 
-    Args:
-        picture: The picture.
-        serving: The serving release.
-        challenger: The challenger; None if there is none.
-        options: How the picture is scored.
-        key: Decides which release answers; the source, or another id if there is none.
+    `key` decides which release answers: the source, or another id if there is none.
     """
     if challenger is None:
         return score(picture, serving, options), None

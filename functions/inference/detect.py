@@ -122,11 +122,7 @@ class Detector:
     def __init__(self, network: Network, min_score: float, threads: int, unsure_score: float = 1.0) -> None:
         """Load the network.
 
-        Args:
-            network: The detector.
-            min_score: The score from which a detection is taken for a face.
-            threads: Number of threads per inference.
-            unsure_score: A lower score, from which unsure detections are returned too.
+        From `min_score` on, a detection is taken for a face; from the lower `unsure_score` on, it is returned too.
         """
         self._size, self.min_score = network.size, min_score
         self._unsure_score = min(unsure_score, min_score)

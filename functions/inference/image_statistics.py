@@ -18,15 +18,12 @@ _FLAT: Final = 0.05  # of 255; steps below it are too small to compare
 
 
 def image_statistics(pixels: NDArray[np.uint8]) -> dict[str, float]:
-    """Return six statistics by name; values are on a scale where white is 1.
+    """Return six statistics of RGB (H, W, 3), each side at least 32, by name; on their scale, white is 1.
 
     Four are computed from every n-th pixel of the whole picture: brightness and contrast are the mean and the
     standard deviation of the grey values, sharpness is the standard deviation of their Laplacian, and saturation is
     the mean saturation. Two are computed from the centre crop: noise is the mean absolute mixed second difference,
     clipped at `EDGE` to exclude edges, and blockiness shows how visible JPEG's blocks are.
-
-    Args:
-        pixels: RGB (H, W, 3), each side at least 32.
     """
     height, width = pixels.shape[:2]
     step = max(math.ceil(math.sqrt(height * width) / SAMPLED_SIDE), 1)
@@ -52,8 +49,7 @@ def image_statistics(pixels: NDArray[np.uint8]) -> dict[str, float]:
 def _blockiness(steps: NDArray[np.float64]) -> float:
     """Return how much larger steps of grey values are at the edges of JPEG blocks than within them, 0 to 1.
 
-    Args:
-        steps: Mean height of the step from each column (or row) of pixels to the next, (n,).
+    `steps` (n,) are the mean heights of the steps from each column (or row) of pixels to the next.
     """
     # Wherever the first block begins.
     by_phase = steps[: len(steps) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=0)

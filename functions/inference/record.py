@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from functions.inference.prediction import Prediction
     from functions.shared.problem import Problem
 
-_DIMENSIONS = [["route"]]  # few, because every combination of values is a metric with a price
+_DIMENSIONS = ["route"]  # few, because every combination of values is a metric with a price
 _UNITS = {
     "DecodeTime": "Milliseconds",
     "DetectTime": "Milliseconds",
@@ -44,13 +44,8 @@ class Recorder:
     ) -> None:
         """Write the record of a prediction.
 
-        Args:
-            prediction: The prediction.
-            source: The camera or site.
-            request_id: Id of the request or invocation.
-            track: The caller's id of the person with the largest face.
-            uploaded: When the picture was uploaded to the bucket; None for a picture sent to the API.
-            rescored: Whether another release has scored the same bytes from the same source before.
+        `uploaded` is when the picture was uploaded to the bucket, None for one sent to the API; `rescored` is whether
+        another release has scored the same bytes from the same source before.
         """
         count = dict(prediction.summary)
         metrics = {
@@ -118,7 +113,7 @@ class Recorder:
             "model_version": model_version,
             **record,
         }
-        write_line(emf_line(self._namespace, now, _DIMENSIONS, members, metrics, _UNITS, "Count"))
+        write_line(emf_line(self._namespace, now, _DIMENSIONS, members, metrics, _UNITS))
 
 
 def to_record(prediction: Prediction, source: str | None, track: str | None = None) -> dict[str, Any]:

@@ -70,11 +70,7 @@ class Request:
 def parse(body: bytes, content_type: str, query: Mapping[str, str], *, from_text: bool) -> Request:
     """Parse a request; a field of the body takes precedence over the same one in the query.
 
-    Args:
-        body: The body as it was received.
-        content_type: The header; may be empty.
-        query: The parameters.
-        from_text: Whether the gateway treated the body as text, so that bytes that are not UTF-8 are lost.
+    `from_text` is whether the gateway treated the body as text, so that bytes that are not UTF-8 are lost.
 
     Raises:
         InputError: If the request is malformed; the detail says what to change.

@@ -37,12 +37,7 @@ class StoredResult:
 
 
 class ResultStore:
-    """The results bucket. Thread-safe.
-
-    Args:
-        s3: A boto3 client.
-        bucket: Name of the bucket.
-    """
+    """The results bucket. Thread-safe."""
 
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket

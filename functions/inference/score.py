@@ -157,12 +157,9 @@ def _min_score(view: _View, models: Models) -> float:
 
 
 def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return boxes (faces, 4) of a rotated picture in pixels of the original.
+    """Return boxes (faces, 4: left, top, right, bottom) of a rotated picture in pixels of the original.
 
-    Args:
-        boxes: Left, top, right, bottom in pixels of the rotated picture.
-        quarters: Clockwise quarter turns of the rotated picture.
-        size: Width and height of the rotated picture.
+    It was rotated by clockwise quarter turns; `size` is its width and height.
     """
     width, height = size
     for _ in range(quarters):

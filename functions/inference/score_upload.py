@@ -58,14 +58,7 @@ class InvalidKeyError(ValueError):
 class UploadScorer:
     """Scores the uploads of one bucket with a release and its challenger. Thread-safe.
 
-    Args:
-        s3: A boto3 client.
-        uploads: Name of the uploads bucket.
-        results: Name of the results bucket.
-        models: The serving release.
-        recorder: Writes the records.
-        decoders: How many pictures may be decoded concurrently; each may take 200 MiB.
-        challenger: The challenger; None if there is none.
+    `uploads` and `results` name buckets. At most `decoders` pictures are decoded concurrently; each may take 200 MiB.
     """
 
     def __init__(

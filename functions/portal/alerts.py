@@ -37,11 +37,7 @@ class AlertsQuery:
 
 
 def parse(query: Mapping[str, str], now: datetime) -> AlertsQuery:
-    """Parse the query string of a request.
-
-    Args:
-        query: The query string.
-        now: The current time, UTC; without `to`, the range ends with this day.
+    """Parse the query string of a request; without `to`, the range ends with the day of `now`.
 
     Raises:
         InputError: A parameter is malformed; the detail shows the right form.
@@ -53,12 +49,7 @@ def parse(query: Mapping[str, str], now: datetime) -> AlertsQuery:
 
 
 def find(selection: AlertsQuery, table: str) -> dict[str, Any]:
-    """Return the alerts that began in a range, newest first.
-
-    Args:
-        selection: The range and the source.
-        table: Name of the DynamoDB table.
-    """
+    """Return the alerts that began in a range, newest first, from a DynamoDB table."""
     documents = _documents(selection, table)
     wanted = (one for one in documents if selection.source in {None, one["source"]})
     found = list(islice(wanted, MAX_ALERTS))

@@ -26,7 +26,7 @@ from functions.shared.fields import refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, NOT_IN_TIME, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from functions.shared.problem import Problem
 
@@ -40,7 +40,6 @@ _MAX_ANSWER: Final = 6_000_000  # characters, escaped twice as in Lambda's paylo
 _TIMEOUT: Final = 12.0  # seconds, of the function's own 20
 _CHUNK: Final = 32  # summaries in memory at once; with a thousand sources, one is some megabytes
 _LATE: Final = timedelta(hours=1)  # after the end of a day nearly all its records have arrived
-_FORMS: Final = ("json", "csv")
 # Spreadsheets evaluate cells that begin like this. If they separate cells at other characters than commas, a cell may
 # begin in the middle of a value.
 FORMULA: Final = re.compile(r'(?:^|(?<=[,;|\t"]))(?=\s*[-=+@＝＋－＠])')  # noqa: RUF001 -- full-width signs count, too
@@ -82,12 +81,7 @@ class _Counted:
 
 
 def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQuery:
-    """Parse the parameters of a request.
-
-    Args:
-        query: The query string.
-        accept: The `Accept` header.
-        now: The current time, UTC; without `to`, the range ends with this day.
+    """Parse the query string and `Accept` header of a request; without `to`, the range ends with the day of `now`.
 
     Raises:
         InputError: A parameter is malformed, or the range is too long; the detail shows the right form.
@@ -95,7 +89,7 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
     query = {name: text for name, text in query.items() if text or name == "source"}
     refuse_unknown(query, ("from", "to", "by", "source", "format", "tz"))
     by = _choice(query, "by", tuple(MAX_DAYS))
-    form = _choice({"format": "csv" if _prefers_csv(accept) else "json"} | query, "format", _FORMS)
+    form = _choice({"format": "csv" if _prefers_csv(accept) else "json"} | query, "format", ("json", "csv"))
     source = read_source(query["source"]) or "" if "source" in query else None
     zone = _zone(query.get("tz", "UTC"))
     first, last = parse_range(query, now, zone)
@@ -112,11 +106,6 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
 
     `as_of` is the time of the oldest summary used. `missing` lists past days (UTC) without a summary; `partial` lists
     days whose summary was written before the day was over.
-
-    Args:
-        selection: The range, the source and the span of a row.
-        bucket: The bucket of the summaries.
-        now: The current time, UTC.
 
     Raises:
         InputError: The answer would have too many rows, or the range cannot be counted in time.
@@ -138,13 +127,14 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
     for counted in rows.values():
         for confusion, counts in counted.by_confusion.items():
             total.add(counts, confusion)
+    oldest = min((at for at in written.values() if at), default=None)
     ends = {day: datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1) for day in written}
     return {
         "from": first,
         "to": last,
         "by": selection.by,
         "tz": str(selection.zone),
-        "as_of": _oldest(written.values()),
+        "as_of": oldest and hour_text(oldest),
         "missing": [
             day.isoformat() for day, at in written.items() if at is None and ends[day] + _LATE <= now
         ],
@@ -155,11 +145,6 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
         ],
         "total": _figures(total),
     }
-
-
-def _oldest(written: Iterable[datetime | None]) -> str | None:
-    found = min((at for at in written if at), default=None)
-    return hour_text(found) if found else None
 
 
 def as_text(found: Mapping[str, Any], form: str) -> str:

@@ -32,6 +32,14 @@ _HEADERS: Final = {
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
 }
+_REFUSALS: Final = {  # of every route; 403 of those that need a key
+    "403": "The header x-api-key is missing, or the key is not valid; or a firewall refused the request (`blocked`).",
+    "429": "Too many requests a second, or the key's monthly quota is used up.",
+    "500": "The service failed; the same request may succeed a moment later.",
+    "502": "The service failed before it could answer.",
+    "504": "The service took too long; the same request may succeed a moment later.",
+}
+_PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,20 @@ def docs_page() -> Document:
 
 
 def openapi_document(prefix: str) -> dict[str, Any]:
-    """Return the OpenAPI document for callers: with their base URL, and without API Gateway's extensions."""
+    """Return the OpenAPI document for callers: their base URL, all refusals, no extensions of API Gateway."""
     document: dict[str, Any] = _without_gateway(_document_of_api())
     document["servers"] = [{"url": prefix or "/"}]
+    for item in document["paths"].values():
+        for operation in item.values():
+            refusals = {
+                status: {"description": text}
+                for status, text in _REFUSALS.items()
+                if status != "403" or "security" in operation
+            }
+            responses = operation["responses"] = dict(sorted((operation["responses"] | refusals).items()))
+            for status, response in responses.items():
+                if status >= "400":
+                    response.setdefault("content", _PROBLEM)
     document["paths"] = {path.replace("+}", "}"): item for path, item in document["paths"].items()}
     rows = (f"| {problem.status} | `{problem.identifier}` | {problem.title} |" for problem in PROBLEMS)
     table = "\n".join(["| Status | Identifier | Meaning |", "|---|---|---|", *rows])

@@ -46,11 +46,6 @@ def promote(arn: str, settings: Settings, clients: Clients) -> Conclusion | None
     approval's token and show its update, and the package's metadata has the conclusion. People are notified of
     packages that wait for approval, of conclusions, and of approvals that were withdrawn too late.
 
-    Args:
-        arn: ARN of the package.
-        settings: The configuration.
-        clients: boto3 clients.
-
     Raises:
         BusyError: An update is in progress, perhaps its own; try again when it has ended.
         StuckError: The stack cannot be updated.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 APPROVED: Final = "Approved"
 PENDING: Final = "PendingManualApproval"
@@ -104,32 +104,24 @@ def read_package(arn: str, sagemaker: Any) -> Package:
 
 def newer_approval(package: Package, sagemaker: Any) -> Package | None:
     """Return a package of the group that was approved later, whether it was promoted already or not; None if none."""
-    for other in _approved(package.group, sagemaker):
-        if (other.approved_at, other.number) > (package.approved_at, package.number):
-            return other
-    return None
-
-
-def _approved(group: str, sagemaker: Any) -> Iterator[Package]:
     pages = sagemaker.get_paginator("list_model_packages").paginate(
-        ModelPackageGroupName=group,
+        ModelPackageGroupName=package.group,
         ModelApprovalStatus=APPROVED,
         SortBy="CreationTime",
         SortOrder="Descending",
     )
     for page in pages:
         for found in page["ModelPackageSummaryList"]:
-            yield read_package(found["ModelPackageArn"], sagemaker)
+            other = read_package(found["ModelPackageArn"], sagemaker)
+            if (other.approved_at, other.number) > (package.approved_at, package.number):
+                return other
+    return None
 
 
 def write_conclusion(package: Package, conclusion: Conclusion, text: str, sagemaker: Any) -> None:
     """Write the conclusion of an approval into its package; set the status to rejected if the conclusion is final.
 
-    Args:
-        package: The package.
-        conclusion: The conclusion.
-        text: The conclusion for people, appended to the description.
-        sagemaker: A boto3 client.
+    The text, which is for people, is appended to the description.
     """
     fields = {
         _CONCLUSION: conclusion.value,

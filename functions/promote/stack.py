@@ -21,12 +21,7 @@ _DONE: Final = "UPDATE_COMPLETE"
 
 @dataclass(frozen=True)
 class StackState:
-    """A stack at one moment.
-
-    Attributes:
-        arn: ARN of the stack.
-        parameters: Values by parameter name.
-    """
+    """A stack at one moment: its ARN, and the values of its parameters by name."""
 
     arn: str
     parameters: Mapping[str, str]
@@ -46,11 +41,7 @@ class Update:
 
 
 def read_stack(name: str, cloudformation: Any) -> StackState:
-    """Return the state of a stack that is not being updated.
-
-    Args:
-        name: Name or ARN of the stack.
-        cloudformation: A boto3 client.
+    """Return the state of a stack, named by name or ARN, that is not being updated.
 
     Raises:
         BusyError: It is being updated.
@@ -108,11 +99,7 @@ def start_update(
 def ended_update(stack: StackState, token: str, since: datetime, cloudformation: Any) -> Update | None:
     """Return the update with a token; None if there was none. The stack must not be in an update.
 
-    Args:
-        stack: The stack.
-        token: Token of the update.
-        since: The earliest time when it can have started; older events are not read.
-        cloudformation: A boto3 client.
+    `since` is the earliest time when it can have started; older events are not read.
     """
     events = []
     for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack.arn):

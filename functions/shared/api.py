@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 
-from functions.shared.failures import count_failure
+from functions.shared.failures import count_failure, without_paths
 from functions.shared.fields import single
 from functions.shared.problem import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_json
-from functions.shared.redact import without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,18 +14,18 @@ if TYPE_CHECKING:
 def emf_line(
     namespace: str,
     timestamp: float,
-    dimensions: Sequence[Sequence[str]],
+    dimensions: Sequence[str],
     members: Mapping[str, Any],
     metrics: Mapping[str, float],
     units: Mapping[str, str],
-    default_unit: str,
+    default_unit: str = "Count",
 ) -> str:
     """Return a line for `write_line`.
 
     Args:
         namespace: CloudWatch namespace of the metrics.
         timestamp: Time of the metrics, Unix seconds.
-        dimensions: Names of members, one list for each set of dimensions.
+        dimensions: Names of the members that are dimensions.
         members: Other members, written before the metrics in this order.
         metrics: Values by metric name.
         units: Units by metric name, where they differ from `default_unit`.
@@ -32,11 +33,16 @@ def emf_line(
     """
     directive = {
         "Namespace": namespace,
-        "Dimensions": dimensions,
+        "Dimensions": [dimensions],
         "Metrics": [{"Name": name, "Unit": units.get(name, default_unit)} for name in metrics],
     }
     about = {"Timestamp": int(timestamp * 1000), "CloudWatchMetrics": [directive]}
     return json.dumps({**members, **metrics, "_aws": about}, separators=(",", ":"))
+
+
+def write_counts(namespace: str, dimensions: Mapping[str, str], counts: Mapping[str, int]) -> None:
+    """Write a line with counts by metric name, and nothing else but their dimensions."""
+    write_line(emf_line(namespace, time.time(), list(dimensions), dimensions, counts, {}))
 
 
 def write_line(line: str) -> None:

@@ -47,13 +47,7 @@ class InputError(Exception):
 
 
 def problem_json(problem: Problem, detail: str, *, instance: str | None = None) -> dict[str, Any]:
-    """Return an `application/problem+json` body.
-
-    Args:
-        problem: The row of the table.
-        detail: What is wrong with this request, and how to fix it.
-        instance: A URI for this occurrence; its log lines contain the same id.
-    """
+    """Return an `application/problem+json` body; `instance` is a URI with the id that the log lines contain."""
     body = {
         "type": f"urn:maskwatch:problem:{problem.identifier}",
         "title": problem.title,

@@ -15,9 +15,7 @@ BASELINE: Final = "baseline.json"
 def file_of_release(release: str, name: str) -> str:
     """Return the address of a file of a release.
 
-    Args:
-        release: A folder, s3://bucket/prefix/ with or without the manifest's checksum, or empty for `BAKED`.
-        name: Name of the file.
+    The release is a folder, s3://bucket/prefix/ with or without the manifest's checksum, or empty for `BAKED`.
     """
     return f"{release.partition('#')[0].rstrip('/') or BAKED}/{name}"
 

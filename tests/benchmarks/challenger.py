@@ -27,6 +27,7 @@ from functions.inference.decode import decode
 from functions.inference.fetch import open_release
 from functions.inference.prediction import PredictOptions
 from functions.inference.score import load_models, score
+from functions.inference.settings import read_settings
 from functions.shared.release_files import BAKED
 from tests.benchmarks.__main__ import FRESH, ROOT, environment
 from tests.make_events import api_event
@@ -56,7 +57,7 @@ def measure_shadow() -> None:
     serving = load_models(open_release(""), 1)
     score(picture, serving, options)
     alone = peak()
-    challenger = Challenger(str(BAKED), 0, 1, "Benchmark", "predict", timeout=60)
+    challenger = Challenger(read_settings({"CHALLENGER_URI": str(BAKED)}), timeout=60)
     challenged = challenger.load()
     score(picture, challenged, options)
     both = peak()

@@ -14,6 +14,7 @@ from functions.inference.prediction import PredictOptions
 from functions.inference.record import Recorder
 from functions.inference.release import ReleaseError
 from functions.inference.score import Models
+from functions.inference.settings import read_settings
 from tests.pictures import draw_face, encode
 from tests.releases import copy_release
 from tests.system import eventually
@@ -43,7 +44,7 @@ def loads(monkeypatch):
 
 
 def challenger(share, uri="s3://bucket/models/2/#ab", timeout=TIMEOUT):
-    return Challenger(uri, share, 1, "Test", "predict", timeout)
+    return Challenger(read_settings({"CHALLENGER_URI": uri, "CHALLENGER_SHARE": str(share)}), timeout)
 
 
 def ask(tested, key="gate-1"):

@@ -9,6 +9,7 @@ import pytest
 from functions.drift import metrics as drift
 from functions.inference.challenger import Challenger
 from functions.inference.record import Recorder
+from functions.inference.settings import read_settings
 from functions.shared.failures import count_failure
 from functions.shared.problem import TOO_LARGE
 from infra.local.template import parameter_values, resolve, true_conditions, unresolved
@@ -116,7 +117,8 @@ def measured(capsys):
         *drift._EFFECTS.values(),  # noqa: SLF001 -- one place has the names
     }
     of_alerts = {"BadRules", "AlertRecords", "UnreadAlertRecords"}
-    Challenger("nowhere", 0, 1, OURS, "predict", timeout=60).load()
+    settings = {"CHALLENGER_URI": "nowhere", "POWERTOOLS_METRICS_NAMESPACE": OURS}
+    Challenger(read_settings(settings), timeout=60).load()
     count_failure()
     found = {"route": names, "service": of_drift | of_alerts}
     for line in map(json.loads, capsys.readouterr().out.splitlines()):

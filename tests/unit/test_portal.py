@@ -70,6 +70,15 @@ def test_the_document_has_the_table_of_problems_and_no_gateway_extensions(ask):
     assert "| 422 | `too-small` |" in json.loads(body)["info"]["description"]
 
 
+def test_every_route_of_the_document_has_the_common_refusals_and_403_if_it_needs_a_key(ask):
+    for item in json.loads(ask("openapi")["body"])["paths"].values():
+        for operation in item.values():
+            assert operation["responses"].keys() >= {"429", "500", "502", "504"}
+            assert ("403" in operation["responses"]) == ("security" in operation)
+            for status, response in operation["responses"].items():
+                assert ("application/problem+json" in response["content"]) == (status >= "400")
+
+
 def test_the_document_s_paths_are_openapi_s(ask):
     paths = json.loads(ask("openapi")["body"])["paths"]
     assert "/results/{key}" in paths
