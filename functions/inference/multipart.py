@@ -39,22 +39,24 @@ def parse_form(body: bytes, content_type: str) -> list[Part]:
     pieces = re.split(line_end + delimiter + rb"(?=--|[ \t]*" + line_end + b")", line_end + body)
     closing = next((number for number, piece in enumerate(pieces) if piece.startswith(b"--")), None)
     if closing is None:
-        raise InputError(MALFORMED_BODY, "The form is cut short: its closing boundary is missing.")
-    return [_part(piece.lstrip(b" \t"), line_end) for piece in pieces[1:closing]]
+        is_there = b"--" + boundary + b"--" in body
+        detail = "must be on a line of its own" if is_there else "is missing: the form is cut short"
+        raise InputError(MALFORMED_BODY, f"The form's closing boundary {detail}.")
+    return [_part(piece.lstrip(b" \t")) for piece in pieces[1:closing]]
 
 
-def _part(piece: bytes, line_end: bytes) -> Part:
-    head, blank, content = piece.partition(line_end * 2)
+def _part(piece: bytes) -> Part:
+    head, *content = re.split(rb"\r?\n\r?\n", piece, maxsplit=1)
     headers = {}
-    for line in _FOLD.sub(b" ", head).split(line_end):
+    for line in _FOLD.sub(b" ", head).splitlines():
         field, _, value = line.partition(b":")
         headers[field.strip().lower()] = value
     name = _parameters(headers.get(b"content-disposition", b"")).get("name")
-    if not blank or name is None:
+    if not content or name is None:
         detail = "A part of the form has no Content-Disposition header with a name."
         raise InputError(MALFORMED_BODY, detail)
     encoding = headers.get(b"content-transfer-encoding", b"").strip().lower().decode(errors="replace")
-    return Part(name.decode(errors="replace"), _decoded(content, encoding))
+    return Part(name.decode(errors="replace"), _decoded(content[0], encoding))
 
 
 def _decoded(content: bytes, encoding: str) -> bytes:

@@ -40,13 +40,17 @@ _REPLACED: Final = b"\xef\xbf\xbd"  # U+FFFD, with which the gateway replaces by
 _JSON: Final = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff|(?:\xef\xbf\xbd){2})?[\0\s]*+\{")
 _GZIP: Final = (b"\x1f\x8b", b"\x1f" + _REPLACED)
 # Fields of a form, which may have wrapped base64 and UTF-8 that is not escaped. Pictures have control characters.
-_FIELDS: Final = re.compile(rb"[\w.%\[\]-]++=[\s\x21-\x7e\x80-\xff]*+")
+_FIELDS: Final = re.compile(rb"""&?[^\0-\x20"&'<=>\\{}\x7f-\xff]{1,200}+=[\s\x21-\x7e\x80-\xff]*+""")
+_FORM_PART: Final = re.compile(
+    rb"\s*+--[^\r\n]{1,200}\r?\n(?:[^\r\n]{1,200}\r?\n){0,5}content-disposition:\s*form-data", re.IGNORECASE
+)
 # Common mistakes with base64: Python's b'…', quotation marks, hexadecimal digits, an address.
 _QUOTED: Final = re.compile(r"""b?(["'])(.*)\1\s*""", re.DOTALL)
 # Blanks before a picture's first bytes, or before text that is not base64; elsewhere, blanks may have been pluses.
 _IN_FRONT: Final = re.compile(r"""\A\s++(?=b?["']|[a-z]+:|\\?/9j|%2F9j|iVBOR|UklGR)""")
 _HEXADECIMAL: Final = re.compile(r"(?:0x)?(?:ffd8ff|89504e47|52494646)[0-9a-f\s]*", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"(?:https?|file|blob|s3)://?|blob:|[A-Za-z]:\\", re.IGNORECASE)
+_NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=_ -]")
 _BASE64: Final = re.compile(rb"(?:data:[^,]{,99},)?[A-Za-z0-9+/_=\-\s]{64,}+")
 
 
@@ -100,13 +104,21 @@ def _read_body(
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the picture's bytes and the other fields."""
     is_form = media_type == "multipart/form-data"
-    # JSON is recognised by type or content: many clients send it as text, and no picture begins like JSON.
-    if media_type == "application/json" or (not is_form and _JSON.match(body)):
+    # JSON is recognised by type or content: many clients send it as text, and no picture begins like JSON. Without
+    # the field, JSON sent as a picture is another service's answer, which decoding names.
+    is_json = _JSON.match(body) and (b'"image"' in body or not media_type.startswith("image/"))
+    if media_type == "application/json" or (is_json and not is_form):
         return _from_json(body)
-    if media_type == _URLENCODED and _FIELDS.fullmatch(body):
+    if media_type in _UNTYPED and _FIELDS.fullmatch(body):
         return _from_urlencoded(body)
     if not (is_form or media_type in _UNTYPED or media_type.startswith("image/")):
         raise InputError(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
+    if not is_form and _FORM_PART.match(
+        body
+    ):  # its picture could be found, but its other fields would be lost
+        typed = f"its Content-Type is {media_type}" if media_type else "it has no Content-Type"
+        detail = f"The body is a form, but {typed}. Let your HTTP library set it, with the boundary."
+        raise InputError(UNSUPPORTED_TYPE, detail)
     if from_text and _REPLACED in body:
         sent = f"sent as {media_type}" if media_type else "sent without a Content-Type"
         detail = f"API Gateway treats a picture {sent} as text, which destroys it. {_FORMS}"
@@ -173,7 +185,7 @@ def _from_base64(text: str) -> bytes:
     if _HEXADECIMAL.fullmatch(text):
         raise InputError(MALFORMED_BASE64, "`image` is in hexadecimal digits. Send its bytes in base64.")
     text = "".join(_IN_FRONT.sub("", text, 1).splitlines())
-    if " " in text:
+    if " " in text and not _NOT_BASE64.search(text):
         text = _with_lost_pluses(text)
     text = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:

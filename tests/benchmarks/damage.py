@@ -1,6 +1,6 @@
 """How much damage is noticed, and what that costs: `python -m tests.benchmarks.damage` prints two tables.
 
-Test pictures of DATA (drawn ones if it has none) are saved in each format, and damaged at random places in five ways.
+Test pictures of DATA (drawn ones if it has none) are saved in each format, and damaged at random places in six ways.
 Pillow alone is compared with `decode`. For damage that is not noticed, the table counts how often the label
 differs from that of the undamaged picture.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DATA: Final = Path(os.environ.get("DATA", "../shared/data"))
-FILES: Final = 2000
+FILES: Final = 2160
 PACKET: Final = 1460  # bytes
 MIN_WIDTH: Final = 160  # pixels; smaller pictures are hardly more than a packet
 FORMS: Final[Mapping[str, tuple[str, dict[str, object]]]] = {
@@ -38,6 +38,7 @@ FORMS: Final[Mapping[str, tuple[str, dict[str, object]]]] = {
     "progressive JPEG": ("JPEG", {"quality": 85, "progressive": True}),
     "PNG": ("PNG", {}),
     "lossy WebP": ("WEBP", {"quality": 85}),
+    "lossless WebP": ("WEBP", {"lossless": True}),
 }
 SIZES: Final = {"640x480": (640, 480), "12 MP": (4032, 3024)}
 CALLS: Final = 60
@@ -50,6 +51,7 @@ def _overwrite(data: bytes, place: int, junk: bytes) -> bytes:
 DAMAGES: Final[Mapping[str, Callable[[bytes, int, np.random.Generator], bytes]]] = {
     "a packet lost": lambda data, place, _: data[:place] + data[place + PACKET :],
     "a packet of zeros": lambda data, place, _: _overwrite(data, place, bytes(PACKET)),
+    "3 bytes lost": lambda data, place, _: data[:place] + data[place + 3 :],
     "cut short": lambda data, place, _: data[:place],
     "16 random bytes": lambda data, place, rng: _overwrite(data, place, rng.bytes(16)),
     "one bit": lambda data, place, rng: _overwrite(

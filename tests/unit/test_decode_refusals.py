@@ -105,6 +105,7 @@ def webp_header(width: int, height: int) -> bytes:
         (b"RIFF\0\1\0\0AVI LIST", "a video"),
         (b"\0\0\0\1\x67\x42\0\x1e", "a video"),
         ((b"\x47" + bytes(187)) * 3, "a video"),
+        (b"GIF89a" + bytes(182) + b"G", "a GIF picture"),
         (b"FLV\1\5\0\0\0\t", "a video"),
         (bytes(128) + b"DICM\2\0\0\0", "a DICOM picture"),
         (b"\0\5\x16\7\0\2\0\0Mac OS X        ", "what macOS notes about a file (._name), not the file"),
@@ -175,6 +176,12 @@ def test_a_file_that_was_converted_as_text_is_named(kind: str, spoil) -> None:
 )
 def test_a_file_with_converted_characters_or_line_ends_is_named(kind: str, spoil) -> None:
     assert "read as text" in refusal(spoil(encode(draw_face(), kind))).detail
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_file_without_its_zeros_and_line_ends_is_named(kind: str) -> None:
+    """As `curl -d @face.jpg` sends it."""
+    assert "read as text" in refusal(encode(draw_face(), kind).translate(None, b"\0\r\n")).detail
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

@@ -278,6 +278,8 @@ def test_an_empty_file_part_is_an_empty_picture() -> None:
         (form({"file": IMAGE}, "b"), "multipart/form-data; boundary=", MALFORMED_BODY, "boundary"),
         (form({"file": IMAGE}, "b"), "multipart/form-data; boundary=other", MALFORMED_BODY, "cut short"),
         (form({"file": IMAGE}, "b")[:-6], "multipart/form-data; boundary=b", MALFORMED_BODY, "cut short"),
+        (form({"file": IMAGE}, "b").replace(b"\r\n--b--", b"--b--"), "multipart/form-data; boundary=b",
+         MALFORMED_BODY, "on a line of its own"),
         (b"--b\r\n\r\n\r\n--b--\r\n", "multipart/form-data; boundary=b", MALFORMED_BODY, "Content-Disposition"),
         (b"--b--\r\n", "multipart/form-data; boundary=b", INVALID_PARAMETER, "0 parts"),
         (form({"picture": IMAGE}, "b"), "multipart/form-data; boundary=b", INVALID_PARAMETER, "named `file`"),

@@ -22,7 +22,9 @@ from functions.shared.problem import (
     Problem,
 )
 from tests.make_events import form
+from tests.pictures import draw_face, encode
 
+PICTURE = encode(draw_face())
 URLENCODED = "application/x-www-form-urlencoded"
 FORM = "multipart/form-data; boundary=b"
 # The beginnings of files that people take for pictures.
@@ -136,6 +138,9 @@ def test_base64_is_read_in_quotes_prefixes_and_escapes(image, wrap):
         ("file:///tmp/face.jpg", "an address"),
         (b"\xff\xd8\xff\xe0".hex() * 9, "hexadecimal"),
         ("[object Object]", "not base64"),
+        (PICTURE.decode("utf-8", "replace"), "not base64"),
+        (PICTURE.decode("latin-1"), "not base64"),
+        (str(PICTURE), "not base64"),
     ],
 )
 def test_a_value_that_is_not_base64_is_named(text, detail):
@@ -222,6 +227,33 @@ def test_a_form_without_a_picture_says_what_is_missing(name):
     assert "`image`" in detail
 
 
+@pytest.mark.parametrize("content_type", ["", "application/octet-stream", URLENCODED])
+@pytest.mark.parametrize("first", ["", "&", "ctl00$x=&", "my+field=&", "*x=&"])
+def test_a_form_without_files_is_recognised_by_its_content(content_type, first):
+    """requests.post(url, data="…") sends no type."""
+    body = f"{first}source=gate-3&image=AAAA".encode()
+    if "=" in first:
+        problem, detail = refusal(body, content_type)
+        assert problem == INVALID_PARAMETER
+        assert "no parameter" in detail
+    else:
+        assert read(body, content_type).source == "gate-3"
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "", URLENCODED, "application/octet-stream"])
+@pytest.mark.parametrize(
+    "parts", [{"file": PICTURE, "source": b"gate-3"}, {"source": b"gate-3", "file": PICTURE}]
+)
+def test_a_form_with_another_type_is_refused_with_the_reason(content_type, parts):
+    problem, detail = refusal(form(parts, "b"), content_type)
+    assert problem == UNSUPPORTED_TYPE
+    assert detail.startswith("The body is a form, but")
+
+
+def test_json_without_the_field_that_is_sent_as_a_picture_is_left_to_decoding():
+    assert read(b'{"status": "error"}', "image/jpeg").image == b'{"status": "error"}'
+
+
 @pytest.mark.parametrize("content_type", ["image/jpeg", "", URLENCODED, "application/octet-stream"])
 def test_base64_instead_of_a_picture_is_named(content_type):
     text = base64.b64encode(bytes(range(256)) * 2)
@@ -264,6 +296,11 @@ def test_json_may_begin_with_a_byte_order_mark(encoding, content_type):
 def test_lines_of_a_form_may_end_in_lf(image, line_end):
     head = b'--b\nContent-Disposition: form-data; name="file"\n\n'.replace(b"\n", line_end)
     assert read(head + image + line_end + b"--b--" + line_end, FORM).image == image
+
+
+def test_lines_of_a_part_may_end_otherwise_than_those_of_the_boundary():
+    head = b'--b\r\nContent-Disposition: form-data; name="file"\nContent-Type: image/jpeg\n\n'
+    assert read(head + b"x\r\n--b--\r\n", FORM).image == b"x"
 
 
 @pytest.mark.parametrize("written", ["boundary = b", 'boundary= "b"', 'charset=utf-8 ;boundary="b" '])

@@ -27,11 +27,11 @@ _OTHERS: Final = (  # compiled when needed, which is rare
     ("a HEIC picture", _BOX + rb"(?:hei|hev|mif1|msf1)"),
     ("a JPEG 2000 picture", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
     ("a JPEG XL picture", rb"\xff\x0a|\0\0\0\x0cJXL "),
+    ("a GIF picture", rb"GIF8[79]a"),  # before MPEG-TS, whose packets begin with G, too
     ("a video", rb".{4}(?:ftyp|moov|mdat|wide)"),
     ("a video", rb"RIFF.{4}AVI |\x1a\x45\xdf\xa3|FLV\x01|\x30\x26\xb2\x75|\0\0\x01\xba|\x47.{187}\x47"),
     ("a video", rb"\0\0\0?\x01[\x09\x27\x40\x42\x46\x67]"),  # H.264, H.265
     ("a JPEG XR picture", rb"II\xbc\x01"),
-    ("a GIF picture", rb"GIF8[79]a"),
     ("a BMP picture", rb"BM.{4}\0{4}"),
     ("a PNM picture", rb"P[1-7]\s"),
     ("a camera raw file (CR2)", rb"II\*\0.{4}CR"),
@@ -73,9 +73,11 @@ _OTHERS: Final = (  # compiled when needed, which is rare
     ("an XML document", rb"(?:\xef\xbb\xbf)?\s*<\?xml"),
     ("a JSON document", rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]])"),
 )
-# The first bytes of pictures that were converted to ASCII or seven bits, or to other line ends.
+# The first bytes of pictures that were converted to ASCII or seven bits, or to other line ends; or all bytes, without
+# those that `curl -d @face.jpg` leaves out.
 _AS_TEXT: Final = re.compile(
     rb"\?{4}..(?:JFIF|Exif)\0|\x7fX\x7f[\x60-\x6f]|[?\t]PNG\r?\n|\x89PNG(?!\r\n\x1a\n)"
+    rb"|(?:\xff\xd8\xff|RIFF)[^\0\r\n]{500,}+\Z"
 )
 _LINE_ENDS: Final = 4  # all of them are CR LF by chance in one of four billion files
 _CONTROLS: Final = re.compile(rb"[\0-\x08\x0e-\x1f]")  # do not occur in text
