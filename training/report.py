@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STYLE: Final = TEMPLATES / "plots.mplstyle"
+CARD: Final = "model-card.md"
 
 # Distinguishable for colour-blind people, too (Okabe & Ito 2008).
 COLOURS: Final = {"mask": "#0072B2", "no_mask": "#D55E00", "incorrect": "#009E73"}
@@ -258,7 +259,7 @@ def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
         pictures=pictures,
         mistakes=_data_uri(mistakes, "image/png") if mistakes.is_file() else None,
     )
-    (out / "model-card.md").write_text(model_card(report))
+    (out / CARD).write_text(model_card(report))
     (out / "report.html").write_text(page)
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
@@ -289,10 +290,15 @@ def _data_uri(file: Path, media_type: str) -> str:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="folder of an evaluated run")
+    of = parser.add_mutually_exclusive_group(required=True)
+    of.add_argument("--run", type=Path, help="folder of an evaluated run")
+    of.add_argument("--report", type=Path, help="a report.json, of which only the model card is written anew")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument("--detector", type=Path, help="folder of an evaluated detector's run")
     options = parser.parse_args()
+    if options.report:
+        (options.out / CARD).write_text(model_card(json.loads(options.report.read_text())))
+        return
     with reported(parser):
         write_report(options.run, options.out, options.detector)
     print(f"report in {options.out / 'report.html'}")

@@ -37,7 +37,7 @@ class Api(APIGatewayRestResolver):
             allow_origin=cors_origin, allow_headers=["x-api-key"], expose_headers=["Retry-After"]
         )
         super().__init__(cors=cors)
-        self._methods = methods
+        self.methods = methods
         self.not_found(self._refuse_unknown_route)
         self.exception_handler(Exception)(self._fail)
 
@@ -95,7 +95,7 @@ class Api(APIGatewayRestResolver):
 
     def _refuse_unknown_route(self, _: NotFoundError) -> Response[str]:
         resource = self.current_event.resource
-        method = self._methods.get(resource)
+        method = self.methods.get(resource)
         if method and method != self.current_event.http_method:
             allowed = "GET, HEAD" if method == "GET" else method
             return self.refuse(METHOD_NOT_ALLOWED, f"Use {method} {resource}.", {"Allow": allowed})

@@ -1,6 +1,7 @@
 """A decoder that hangs is stopped, and the next picture gets a new one."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_it_decodes_as_in_this_process(process) -> None:
     for file in (encode(draw_face()), encode(draw_face(4000, 3000)), encode(draw_face().convert("L"), "PNG")):
         apart, here = process.decode(file), decode(file)
         assert np.array_equal(apart.pixels, here.pixels)
-        assert (apart.width, apart.height) == (here.width, here.height)
+        assert replace(apart, pixels=None, decode_ms=0) == replace(here, pixels=None, decode_ms=0)
         assert apart.decode_ms > 0
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+from functions.shared.contract import MAX_PREDICT_BYTES
 from infra.ops.cost import (
     METRIC_MONTH,
     bulk_table,
@@ -75,6 +76,14 @@ def test_defaults_of_parameters_are_correct(document):
     named += re.findall(r"^\| `([A-Z]\w+)` \| `?([\w.() ]*?)`? \|", text, re.MULTILINE)
 
     assert {name: value for name, value in named if value != DEFAULTS.get(name, value)} == {}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_limits_of_a_request_are_those_of_the_code(document):
+    in_base64_twice = MAX_PREDICT_BYTES * 3 / 4
+    limits = {f"{limit / 1e6:.1f}" for limit in (MAX_PREDICT_BYTES, in_base64_twice)}
+
+    assert set(re.findall(r"\b([2-9]\.\d) MB", document.read_text())) <= limits
 
 
 def test_the_readme_has_at_most_200_lines():

@@ -52,6 +52,18 @@ def test_the_template_and_the_document_have_the_same_routes(document):
     assert documented == routes
 
 
+def test_the_portal_and_the_documentation_have_the_routes_of_the_document(document, portal):
+    of_portal = {
+        path: item for path, item in document["paths"].items() if "PortalFunction" in json.dumps(item)
+    }
+    assert portal.app.methods == {
+        path: method.upper() for path, item in of_portal.items() for method in item.keys() & {"get", "post"}
+    }
+    text = (ROOT / "docs" / "api.md").read_text()
+    shown = {path: path.replace("{file}", "*").replace("+}", "}") for path in document["paths"]}
+    assert [path for path in shown if f"{shown[path]}`" not in text] == []
+
+
 def test_every_binary_type_is_one_of_the_gateway(document):
     binary = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]["Api"]["Properties"][
         "BinaryMediaTypes"

@@ -56,6 +56,11 @@ def test_the_defaults_are_the_template_s():
     }
 
 
+def test_every_parameter_is_in_a_group_of_the_console():
+    groups = stack_template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert sorted(name for group in groups for name in group["Parameters"]) == sorted(DECLARED)
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_parameter_has_a_valid_value(environment):
     assert refused(read(FOLDER / f"{environment}.yaml")) == []

@@ -23,7 +23,16 @@ def description(alarm):
 
 
 def test_each_alarm_has_its_section_and_each_section_its_alarm():
-    assert sorted(SECTIONS) == sorted(ALARMS)
+    assert SECTIONS.keys() ^ ALARMS.keys() == set()
+
+
+def test_the_runbook_names_widgets_of_the_dashboard():
+    titles = re.findall(r'"title": "(.+?)"', (ROOT / "infra" / "dashboard.yaml").read_text())
+    sentences = re.findall(r"[^.:]*on the dashboard", RUNBOOK)
+
+    assert {name for sentence in sentences for name in re.findall(r'"(.+?)"', sentence)} - set(
+        titles
+    ) == set()
 
 
 @pytest.mark.parametrize("name", ALARMS)

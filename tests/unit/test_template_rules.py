@@ -956,13 +956,12 @@ def too_long_version_descriptions(template):
 
     def longest(name):
         parameter = parameters[name]
-        values = [
-            parameter.get("MaxLength", 64 if "[0-9a-f]{64}" in parameter.get("AllowedPattern", "") else 0)
-            * "x",
-            str(parameter.get("MaxValue", "")),
-            str(parameter["Default"]),
-        ]
-        return max(map(len, [*values, *map(str, parameter.get("AllowedValues", []))]))
+        if "MaxLength" in parameter:
+            return parameter["MaxLength"]
+        if "[0-9a-f]{64}" in parameter.get("AllowedPattern", ""):
+            return 64
+        highest = [parameter["MaxValue"]] if "MaxValue" in parameter else []
+        return max(len(str(value)) for value in parameter.get("AllowedValues", highest) or ["x" * 257])
 
     return [
         n

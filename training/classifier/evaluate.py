@@ -113,7 +113,7 @@ def probabilities(
 
 
 def slices(samples: Sequence[Sample]) -> dict[str, dict[str, NDArray[np.bool_]]]:
-    """Return masks (N,) of the samples in each slice of each group."""
+    """Return masks (N,) of the samples in each slice of each group; the gate compares releases by slice, too."""
     looks = [image_statistics(resize(s.pixels, 224)) for s in samples]
     brightness, sharpness = (np.array([look[key] for look in looks]) for key in ("brightness", "sharpness"))
     sides = np.array([s.pixels.shape[:2] for s in samples])
