@@ -106,6 +106,41 @@ def test_no_second_frame_is_sent_before_the_first_is_answered(page):
         held[-1].fulfill(json=prediction(face()))
 
 
+def test_the_title_says_that_the_camera_is_not_watched_in_another_view(page):
+    answering(page, prediction(face()))
+    start(page)
+    expect(page.locator("#people li")).to_have_count(1)
+    expect(page).to_have_title(re.compile("^Camera . MaskWatch"))
+    page.get_by_role("button", name="Compliance").click()
+    expect(page).to_have_title(re.compile("^Camera not watched"))
+    page.get_by_role("button", name="Camera", exact=True).click()
+    expect(page).to_have_title(re.compile("^Camera . MaskWatch"))
+
+
+def test_an_alert_and_boxes_end_when_the_service_does_not_answer(page):
+    answers = [prediction(face("no_mask", 0.98))] * 8 + [
+        problem(503, "internal", headers={"retry-after": "60"})
+    ]
+    answering(page, *answers)
+    setting(page, "Alert after", 0)
+    start(page)
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    expect(page.locator("#state")).to_contain_text("Trying again in")
+    expect(page.get_by_role("alert")).to_be_empty()
+    expect(page.locator("#marks .box")).to_have_count(0)
+
+
+def test_an_alert_that_a_browser_translates_is_announced_once(page):
+    asked = answering(page, prediction(face("no_mask", 0.98)))
+    setting(page, "Alert after", 0)
+    start(page)
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    page.evaluate("() => (document.querySelector('#alert').textContent = 'Seit 0 s ohne Maske: 1')")
+    seen = len(asked)
+    until(page, lambda: len(asked) > seen + 3)
+    expect(page.get_by_role("alert")).to_have_text("Seit 0 s ohne Maske: 1")
+
+
 def test_no_more_frames_per_second_are_sent_than_set(page):
     asked = answering(page, prediction(face()))
     setting(page, "Frames a second", 2)

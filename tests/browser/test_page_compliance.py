@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import problem
+from tests.browser.answers import problem, until
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 NOTHING = {"n": 0, "of": 0, "accuracy": None, "bounds": None, "f1": {}}
@@ -203,6 +203,24 @@ def test_a_source_may_have_the_name_of_the_option_for_all(view, stack):
     with page.expect_response("**/compliance?*"):
         page.get_by_role("combobox", name="Source").select_option(index=0)
     assert "source" not in asked[-1]
+
+
+def test_an_answer_for_other_dates_does_not_replace_the_message_about_wrong_ones(view, stack):
+    page, _ = view()
+    held = []
+    page.route("**/alerts?*", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright takes no builtin
+    go(page, stack)
+    until(page, lambda: held)
+    page.get_by_label("Range").select_option("custom")
+    page.get_by_label("From", exact=True).fill("2026-11-20")
+    page.get_by_label("To", exact=True).fill("2026-11-10")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#compliance-state")).to_contain_text("The first day is after the last")
+    with page.expect_response("**/drift"):
+        held[0].fulfill(json={"alerts": []})
+    page.wait_for_timeout(200)
+    expect(page.locator("#compliance-state")).to_contain_text("The first day is after the last")
+    expect(page.locator("#charts .panel")).to_have_count(0)
 
 
 @pytest.mark.parametrize(

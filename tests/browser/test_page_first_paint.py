@@ -28,6 +28,21 @@ def test_it_is_rendered_before_scripts_arrive(opened, stack):
         route.abort()
 
 
+def test_a_script_that_does_not_arrive_is_reported(opened, stack):
+    page = opened(go=False)
+    page.route("**/page/csv.js", lambda route: route.fulfill(status=429))
+    page.goto(stack)
+    late = page.get_by_text("This page has not loaded completely. Reload it.")
+    expect(late).to_be_hidden()
+    expect(late).to_be_visible(timeout=30_000)
+
+    page.unroute("**/page/csv.js")
+    page.reload()
+    expect(page.locator("#picture")).not_to_have_attribute("inert", "")
+    page.wait_for_timeout(9_000)  # longer than it takes to appear
+    expect(late).to_be_hidden()
+
+
 def test_it_requests_no_other_host_and_no_missing_file(opened, stack):
     page = opened(go=False)
     asked = []

@@ -1,5 +1,7 @@
 """The page asks for the API key when the service requires it, and keeps it only in the tab."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -25,6 +27,17 @@ def give(page, key):
 def stores(page):
     return page.evaluate(
         "() => [JSON.stringify(sessionStorage), JSON.stringify(localStorage), document.cookie]"
+    )
+
+
+def test_the_dialog_says_why_it_asks_to_screen_readers_too(page):
+    choose_faces(page)
+    dialog = page.get_by_role("dialog", name="API key")
+    expect(dialog).to_have_accessible_description("This service requires a key.")
+    give(page, "wröng")
+    expect(dialog.get_by_role("alert")).to_contain_text("invalid characters")
+    expect(page.get_by_label("Key", exact=True)).to_have_accessible_description(
+        re.compile("invalid characters")
     )
 
 

@@ -50,6 +50,44 @@ def test_several_pictures_are_scored_separately(page):
     expect(words).to_contain_text(re.compile(r"Model \d\S* · \d+ ms · \d+:\d\d"))
 
 
+def turned(kind, **metadata):
+    """A picture of 160 by 200 pixels that stands upright once it is turned by a quarter."""
+    return file(draw_face(), f"turned.{kind.lower()}", kind, **metadata)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        turned("JPEG", xmp=b'<rdf:Description tiff:Orientation="6"/>'),
+        turned("JPEG", xmp=b"<tiff:Orientation>6</tiff:Orientation>"),
+        turned("WEBP", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"),
+    ],
+    ids=["attribute", "element", "WebP"],
+)
+def test_the_service_sees_a_picture_as_the_browser_shows_it(page, picture):
+    with page.expect_response("**/predict*") as asked:
+        choose(page, picture)
+    assert asked.value.json()["image"] == {"width": 160, "height": 200}
+
+
+def test_a_face_s_tag_does_not_leave_the_picture_on_a_phone(page):
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.route("**/predict*", lambda route: route.fulfill(json=prediction(face(box=(430, 100, 100, 150)))))
+    choose(page, file(draw_scene(width=640, height=480)))
+    expect(page.locator(".tag")).to_be_visible()
+    tag, picture = page.locator(".tag").bounding_box(), page.locator(".frame").bounding_box()
+    assert tag["x"] + tag["width"] <= picture["x"] + picture["width"] + 1
+
+
+def test_all_faces_are_printed(page):
+    page.route("**/predict*", lambda route: route.fulfill(json=prediction(*[face()] * 9)))
+    choose(page, file(draw_face()))
+    expect(page.locator(".faces > li")).to_have_count(9)
+    page.emulate_media(media="print")
+    cut = page.locator(".faces").evaluate("(list) => list.scrollHeight > list.clientHeight + 1")
+    assert not cut
+
+
 def test_boxes_are_over_the_faces(page):
     page.set_viewport_size({"width": 1400, "height": 1000})
     answer = prediction(face("mask", box=(160, 120, 320, 240)), face("incorrect", 0.7, (0, 0, 64, 48)))

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import choose, face, file, prediction, problem
+from tests.browser.answers import choose, face, file, prediction, problem, until
 from tests.pictures import draw_face, encode
 
 
@@ -149,6 +149,52 @@ def test_a_lost_connection_is_reported(page):
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".words .meta")).to_have_count(1)
+
+
+def test_a_connection_that_is_lost_for_a_moment_refuses_no_picture(page):
+    failures = iter(range(4))
+    page.route("**/predict*", lambda r: r.continue_() if next(failures, None) is None else r.abort())
+    choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(3)))
+    expect(page.locator(".words .meta")).to_have_count(3)
+
+
+def test_all_refused_pictures_are_tried_again_at_once(page):
+    page.context.set_offline(True)
+    choose(page, file(draw_face(), "1.jpg"), file(draw_face(), "2.jpg"), file(b"no picture", "bad.jpg"))
+    expect(problem_text(page)).to_have_count(3)
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try all again").click()
+    expect(page.locator(".words .meta")).to_have_count(2)
+    expect(page.get_by_role("button", name="Try all again")).to_be_hidden()
+
+
+def test_a_request_without_an_answer_is_given_up(page):
+    asked = []
+    page.clock.install()
+    page.route("**/predict*", lambda route: asked.append(route))  # noqa: PLW0108 -- Playwright takes no builtin
+    choose(page, file(draw_face()))
+    for tried in range(1, 5):
+        until(page, lambda tried=tried: len(asked) == tried)
+        page.clock.run_for(45_000)
+    expect(problem_text(page)).to_contain_text("The service cannot be reached.")
+
+
+def test_a_cleared_picture_is_no_longer_sent(page):
+    asked = []
+
+    def answer(route):
+        asked.append(route)
+        route.fulfill(**problem(503, "internal"))
+
+    page.clock.install()
+    page.route("**/predict*", answer)
+    choose(page, file(draw_face()))
+    until(page, lambda: asked)
+    page.get_by_role("button", name="Clear").click()
+    page.clock.run_for(60_000)
+    choose(page, file(draw_face(), "next.jpg"))
+    until(page, lambda: len(asked) == 2)
+    expect(page.locator(".card h2")).to_have_text(["next.jpg"])
 
 
 def test_the_focus_stays_at_a_picture_that_is_tried_again(page):

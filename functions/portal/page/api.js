@@ -2,6 +2,9 @@
 
 import { askForKey, key } from "./key.js";
 
+const PATIENCE = 35_000; // ms; API Gateway gives up after 29 s
+const SLOWEST = 20; // bytes per ms of an upload
+
 // By problem identifier: what happened, and what to do about it.
 const MEANING = {
   "malformed-body": ["The service could not read the request.", "Reload the page and try again."],
@@ -56,6 +59,21 @@ async function refusal(answer) {
   return new ApiError(kind, { status, detail, instance, after: Number(headers.get("retry-after")) || 0 });
 }
 
+/** Fetch, and give up if there is no answer for too long. */
+async function fetchPatiently(path, { signal, ...options }) {
+  const abort = new AbortController();
+  const giveUp = () => abort.abort();
+  if (signal?.aborted) giveUp();
+  signal?.addEventListener("abort", giveUp);
+  const timer = setTimeout(giveUp, PATIENCE + (options.body?.size ?? 0) / SLOWEST);
+  try {
+    return await fetch(path, { ...options, signal: abort.signal });
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
+  }
+}
+
 /**
  * Send a request; resolves to the Response. Asks the user for a key if the service requires one.
  * Throws an ApiError, or the reason that `signal` was aborted with.
@@ -66,7 +84,8 @@ export async function request(path, { body, type, signal } = {}) {
     const headers = { ...(used && { "x-api-key": used }), ...(type && { "content-type": type }) };
     let answer;
     try {
-      answer = await fetch(path, { method: body ? "POST" : "GET", headers, body, signal, cache: "no-store" });
+      const method = body ? "POST" : "GET";
+      answer = await fetchPatiently(path, { method, headers, body, signal, cache: "no-store" });
     } catch (error) {
       if (signal?.aborted) throw error;
       throw new ApiError("network");

@@ -79,11 +79,15 @@ function end(why = "", bad = false) {
   run?.abort.abort();
   run = opening = null;
   close(video);
+  showNobody();
+  showControls();
+  showMessage(byId("state"), why, bad);
+}
+
+function showNobody() {
   byId("marks").replaceChildren();
   byId("people").replaceChildren();
   showAlert([]);
-  showControls();
-  showMessage(byId("state"), why, bad);
 }
 
 function setPaused(paused) {
@@ -109,6 +113,7 @@ async function listCameras() {
 
 async function watch(mine) {
   while (mine === run) {
+    if (!mine.paused) document.title = `${isLooking(mine) ? "Camera" : "Camera not watched"} – MaskWatch`;
     if (!isLooking(mine) || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
       await idle(mine, 100);
       continue;
@@ -128,6 +133,7 @@ async function watch(mine) {
       }
       const { pace, wait } = refused(mine.pace, error);
       mine.pace = pace;
+      showNobody(); // what was seen before may be over
       showMessage(byId("state"), `${error.message} Trying again in ${Math.ceil(wait)} s.`, true);
       await idle(mine, wait * 1000);
     }
@@ -196,9 +202,11 @@ function showPeople(mine, now) {
   }
 }
 
+const told = {}; // the last text by id; the browser may have translated what the element has
+
 /** Set the text of a live region only if it changed, since screen readers read every assignment aloud. */
 function update(id, text) {
-  if (byId(id).textContent !== text) byId(id).textContent = text;
+  if (told[id] !== text) byId(id).textContent = told[id] = text;
 }
 
 function showAlert(unmasked) {

@@ -52,6 +52,7 @@ const showState = (text, bad) => showMessage(byId("compliance-state"), text, bad
 async function withRange(work) {
   const chosen = chooseRange(byId("preset").value, byId("from").value, byId("to").value, Date.now());
   if (!chosen) {
+    latest = null; // an answer that is still to come is for other dates
     showState("The first day is after the last, or one is missing. Correct them.", true);
     return;
   }
@@ -130,7 +131,7 @@ function legend({ as_of: asOf, total, missing = [], partial = [], truncated }, a
     "Faces are counted per frame: a person who stays is counted many times.",
     corrected(total),
     total?.people ? `${plural(total.people, "person", "people")} were followed, each counted once per stay: `
-      + LABELS.map((label) => `${total[`people_${label}`]} ${WORDS[label].toLowerCase()}`).join(", ") : "",
+      + LABELS.map((label) => `${total[`people_${label}`]} ${WORDS[label].toLowerCase()}`).join(", ") + "." : "",
     missing.length ? `No counts for ${missing.join(", ")}.` : "",
     partial.length ? `Counted before the day was over: ${partial.join(", ")}.` : "",
     truncated ? `Only the newest ${alerts.length.toLocaleString("en")} alerts are shown; `

@@ -28,10 +28,9 @@ export const percent = (share, digits = 0) => `${(share * 100).toFixed(digits)}%
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** Show a message in an element, or hide the element if there is none. */
+/** Show a message in an element, or none. The element is never hidden, since screen readers would miss the message. */
 export function showMessage(element, text = "", bad = false) {
   element.textContent = text;
-  element.hidden = !text;
   element.classList.toggle("bad", bad);
 }
 

@@ -16,7 +16,7 @@ function box({ box: { left, top, width, height }, label, confidence, number }, s
   const words = room ? ` ${WORDS[label]} ${percent(confidence)}` : "";
   const tag = make("span", { className: "tag" }, `${name}${SIGNS[label]}${words}`);
   tag.classList.toggle("under", top / size.height < 0.06);
-  tag.classList.toggle("back", left / size.width > 0.75);
+  tag.classList.toggle("back", (left + width / 2) / size.width > 0.5); // so that it does not leave the picture
   const style = {
     left: percent(left / size.width, 2), top: percent(top / size.height, 2),
     width: percent(width / size.width, 2), height: percent(height / size.height, 2),

@@ -29,6 +29,10 @@ export function start() {
     const done = results.filter(({ answer, refusal }) => answer || refusal);
     save("maskwatch.csv", new Blob([asCsv(done.reverse())], { type: "text/csv" }));
   });
+  byId("again").addEventListener("click", () => {
+    results.filter(mayRetry).reverse().forEach(retry);
+    byId("export").focus(); // the button is gone
+  });
   byId("clear").addEventListener("click", clear);
 }
 
@@ -50,7 +54,8 @@ function takeDropsAndPastes() {
 
 function add(files) {
   for (const file of files) {
-    const result = { name: file.name, file, time: new Date(), card: make("li", { className: "card" }) };
+    const card = make("li", { className: "card" });
+    const result = { name: file.name, file, time: new Date(), card, abort: new AbortController() };
     results.unshift(result);
     waiting.push(result);
     byId("results").prepend(result.card);
@@ -84,10 +89,10 @@ async function work() {
     try {
       await score(result);
     } catch (error) {
+      if (result.abort.signal.aborted) continue; // it was cleared
       result.refusal = asRefusal(error);
       if (error.kind === "forbidden") refuseWaiting(error); // the user did not enter a key, and need not be asked for each
     }
-    if (!results.includes(result)) continue; // it was cleared in the meantime
     show(result);
     showTotals();
   }
@@ -110,29 +115,33 @@ async function score(result) {
   for (let tried = 1; ; tried += 1) {
     const started = performance.now();
     try {
-      result.answer = await predict(blob, SOURCE);
+      result.answer = await predict(blob, SOURCE, { signal: result.abort.signal });
       result.took = performance.now() - started;
       return;
     } catch (error) {
-      if (!error.retryable || error.kind === "network" || tried === MAX_ATTEMPTS) throw error;
+      if (!error.retryable || tried === MAX_ATTEMPTS) throw error;
       await pause(1000 * Math.max(error.after, 2 ** tried / 4) * (1 + Math.random() / 2));
+      result.abort.signal.throwIfAborted();
     }
   }
 }
+
+const mayRetry = ({ refusal }) => refusal?.retryable || refusal?.kind === "forbidden";
 
 function retry(result) {
   result.refusal = null;
   waiting.push(result);
   show(result);
-  result.card.tabIndex = -1;
-  result.card.focus(); // its button is gone, and keyboard users would start again at the top
   showTotals();
   if (running < CONCURRENCY) work();
 }
 
 function clear() {
   waiting.length = 0;
-  for (const { preview } of results) URL.revokeObjectURL(preview);
+  for (const { preview, abort } of results) {
+    abort?.abort();
+    URL.revokeObjectURL(preview);
+  }
   results = [];
   byId("results").replaceChildren();
   showTotals();
@@ -151,6 +160,7 @@ function showTotals() {
     ...(refused ? [`${refused} not scored`] : []),
   ].join(" · ");
   byId("session").hidden = !results.length;
+  byId("again").hidden = results.filter(mayRetry).length < 2;
   byId("legend").hidden = results.length > 0;
   byId("drop").classList.toggle("slim", results.length > 0);
 }
@@ -183,12 +193,17 @@ function frame(result, words) {
 }
 
 function refused(result) {
-  const { kind, message, advice, detail, instance, retryable } = result.refusal;
+  const { message, advice, detail, instance } = result.refusal;
   const said = [detail, instance].filter(Boolean).join(" ");
   const box = make("div", { className: "refused" }, make("strong", {}, message), advice);
   if (said) box.append(make("details", {}, make("summary", {}, "What the service said"), said));
-  if (retryable || kind === "forbidden") {
-    box.append(make("button", { type: "button", className: "quiet", onclick: () => retry(result) }, "Try again"));
+  if (mayRetry(result)) {
+    const onclick = () => {
+      retry(result);
+      result.card.tabIndex = -1;
+      result.card.focus(); // the button is gone, and keyboard users would start again at the top
+    };
+    box.append(make("button", { type: "button", className: "quiet", onclick }, "Try again"));
   }
   return box;
 }

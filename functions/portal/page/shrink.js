@@ -32,7 +32,7 @@ export async function shrink(file) {
 
 async function scaled(file, bitmap) {
   const fits = file.size <= MAX_BYTES && bitmap.width * bitmap.height <= MAX_PIXELS;
-  if (fits && await isAccepted(file)) {
+  if (fits && await isAccepted(file) && !await isTurnedByService(file)) {
     return { blob: file, size: { width: bitmap.width, height: bitmap.height }, scale: 1 };
   }
   const scale = Math.min(1, MAX_SIDE / Math.max(bitmap.width, bitmap.height));
@@ -49,4 +49,11 @@ async function scaled(file, bitmap) {
 
 async function isAccepted(file) {
   return ACCEPTED.test(String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer())));
+}
+
+/** Whether the service may turn a picture that browsers show as it is, so that its boxes would be in wrong places. */
+async function isTurnedByService(file) {
+  const start = new TextDecoder("latin1").decode(await file.slice(0, 65_536).arrayBuffer());
+  const isWebpWithMetadata = start.slice(8, 16) === "WEBPVP8X" && start.charCodeAt(20) & 0x0c; // EXIF or XMP
+  return isWebpWithMetadata || /tiff:Orientation\s*(?:>|=\s*["'])\s*[2-8]/.test(start);
 }
