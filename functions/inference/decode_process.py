@@ -91,8 +91,8 @@ class DecodeProcess:
         answer = json.loads(connection.recv_bytes())
         if "problem" in answer:
             raise InputError(_PROBLEMS[answer["problem"]], answer["detail"])
-        pixels = np.frombuffer(connection.recv_bytes(), np.uint8).reshape(answer["shape"])
-        return Picture(pixels, answer["width"], answer["height"], answer["decode_ms"])
+        pixels = np.frombuffer(connection.recv_bytes(), np.uint8).reshape(answer["pixels"])
+        return Picture(**answer | {"pixels": pixels})
 
 
 def serve(connection: Connection) -> None:
@@ -109,8 +109,8 @@ def serve(connection: Connection) -> None:
             answer = {"problem": error.problem.identifier, "detail": error.detail}
             connection.send_bytes(json.dumps(answer).encode())
             continue
-        about = {"width": picture.width, "height": picture.height, "decode_ms": picture.decode_ms}
-        connection.send_bytes(json.dumps({**about, "shape": picture.pixels.shape}).encode())
+        about = vars(picture) | {"pixels": picture.pixels.shape}
+        connection.send_bytes(json.dumps(about).encode())
         connection.send_bytes(np.ascontiguousarray(picture.pixels).data.cast("B"))
 
 

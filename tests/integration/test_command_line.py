@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from functions.shared.contract import MAX_PREDICT_BYTES
 from tests.pictures import draw_face, draw_scene, encode
 from tests.system import ROOT
 
@@ -102,7 +103,7 @@ def test_standard_input_is_scored_like_a_file(maskwatch, photos):
 
 def test_a_picture_over_the_limit_is_scored(maskwatch, tmp_path):
     scene = encode(draw_scene().resize((4000, 2000)), "PNG", compress_level=0)
-    assert len(scene) > 4_400_000
+    assert len(scene) > MAX_PREDICT_BYTES
     (tmp_path / "large.png").write_bytes(scene)
 
     done = maskwatch("predict", "large.png", "--format", "json")

@@ -301,7 +301,7 @@ def test_a_large_file_that_is_no_picture_is_not_sent(service, place, capsys):
 
     assert main(["predict", "a.jpg"]) == 1
     assert service.asked == []
-    assert "its 4,400,001 bytes are not a JPEG, PNG or WebP picture" in capsys.readouterr().out
+    assert f"its {MAX_BYTES + 1:,} bytes are not a JPEG, PNG or WebP picture" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])

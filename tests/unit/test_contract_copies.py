@@ -46,7 +46,9 @@ def test_the_page_knows_the_limit_types_and_labels():
         assert set(constant(file, name)) == set(contract.ANSWER_LABELS)
     assert set(contract.LABELS) < set(constant("csv.js", "COLUMNS"))
     assert constant("trust.js", "MIN_AUDITED") == MIN_AUDITED
-    assert f"at least {MIN_SIDE} pixels a side" in (PAGE / "api.js").read_text()
+    advice = (PAGE / "api.js").read_text()
+    assert f"at least {MIN_SIDE} pixels a side" in advice
+    assert int(re.search(r"of less than (\d+) MB", advice)[1]) * 1e6 <= contract.MAX_PREDICT_BYTES
 
 
 @pytest.mark.parametrize(

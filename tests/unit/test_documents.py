@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from functions.shared.contract import MAX_PREDICT_BYTES
+from functions.shared.contract import MAX_PREDICT_BYTES, MAX_UPLOAD_BYTES
 from infra.ops.cost import (
     METRIC_MONTH,
     bulk_table,
@@ -81,9 +81,15 @@ def test_defaults_of_parameters_are_correct(document):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_limits_of_a_request_are_those_of_the_code(document):
     in_base64_twice = MAX_PREDICT_BYTES * 3 / 4
-    limits = {f"{limit / 1e6:.1f}" for limit in (MAX_PREDICT_BYTES, in_base64_twice)}
+    limits = {f"{limit / 1e6:.2g}" for limit in (MAX_PREDICT_BYTES, in_base64_twice)}
 
-    assert set(re.findall(r"\b([2-9]\.\d) MB", document.read_text())) <= limits
+    assert set(re.findall(r"(?<![\d.,])([2-9](?:\.\d)?)\sMB", document.read_text())) <= limits
+
+
+def test_the_tables_of_limits_have_those_of_the_code():
+    bytes_row = f"| bytes | {MAX_PREDICT_BYTES:,} through the API, {MAX_UPLOAD_BYTES:,} as an upload |"
+    assert bytes_row in (ROOT / "docs" / "pictures.md").read_text()
+    assert f"{MAX_UPLOAD_BYTES / 1e6:.2g} MB an upload" in (ROOT / "docs" / "threat-model.md").read_text()
 
 
 def test_the_readme_has_at_most_200_lines():

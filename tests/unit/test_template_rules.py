@@ -1269,6 +1269,7 @@ RULES = [
     (unpublishable_version_descriptions,
      put({"Fn::Sub": "${ModelUri} ${ReservedConcurrency}"}, *PREDICT, "VersionDescription")),
     (too_long_version_descriptions, put({"Fn::Sub": 4 * "${ModelUri} "}, *PREDICT, "VersionDescription")),
+    (too_long_version_descriptions, put({"Fn::Sub": "${PromotionRole}"}, *PREDICT, "VersionDescription")),
     (fixed_names, put("models", *BUCKET, "Properties", "BucketName")),
     (fixed_names, put("predict", *PREDICT, "FunctionName")),
     (fixed_names, put("records", *STREAM, "DeliveryStreamName")),
