@@ -303,6 +303,15 @@ def test_lines_of_a_part_may_end_otherwise_than_those_of_the_boundary():
     assert read(head + b"x\r\n--b--\r\n", FORM).image == b"x"
 
 
+@pytest.mark.parametrize(("first", "second"), [(b"", b"\r\n"), (b"\n", b"\r\n"), (b"\r\n", b"\n")])
+def test_a_field_behind_a_boundary_that_is_not_recognised_is_not_dropped(first, second):
+    file = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + PICTURE + first
+    source = b"--b" + second + b'Content-Disposition: form-data; name="source"\r\n\r\ngate-3\r\n--b--\r\n'
+    problem, detail = refusal(file + source, FORM)
+    assert problem == MALFORMED_BODY
+    assert "on a line of its own" in detail
+
+
 @pytest.mark.parametrize("written", ["boundary = b", 'boundary= "b"', 'charset=utf-8 ;boundary="b" '])
 def test_blanks_around_the_boundary_are_ignored(written):
     assert read(form({"file": b"x"}, "b"), f"multipart/form-data; {written}").image == b"x"
