@@ -141,6 +141,7 @@ def test_base64_is_read_in_quotes_prefixes_and_escapes(image, wrap):
         (PICTURE.decode("utf-8", "replace"), "not base64"),
         (PICTURE.decode("latin-1"), "not base64"),
         (str(PICTURE), "not base64"),
+        ("-----BEGIN CERTIFICATE-----\n/9j/\n-----END CERTIFICATE-----\n", "not base64"),
     ],
 )
 def test_a_value_that_is_not_base64_is_named(text, detail):
