@@ -38,10 +38,13 @@ def parse_form(body: bytes, content_type: str) -> list[Part]:
     line_end = opening[1] or b"\r\n"
     pieces = re.split(line_end + delimiter + rb"(?=--|[ \t]*" + line_end + b")", line_end + body)
     closing = next((number for number, piece in enumerate(pieces) if piece.startswith(b"--")), None)
+    # A boundary inside of a part would make the fields behind it part of the picture, and lose them without a word.
+    if any(re.search(delimiter + rb"(?:--|[ \t]*\r?\n)", piece) for piece in pieces[1:closing]):
+        detail = "Each boundary of the form must be on a line of its own, and these lines must end alike."
+        raise InputError(MALFORMED_BODY, detail)
     if closing is None:
-        is_there = b"--" + boundary + b"--" in body
-        detail = "must be on a line of its own" if is_there else "is missing: the form is cut short"
-        raise InputError(MALFORMED_BODY, f"The form's closing boundary {detail}.")
+        detail = "The form's closing boundary is missing: the form is cut short."
+        raise InputError(MALFORMED_BODY, detail)
     return [_part(piece.lstrip(b" \t")) for piece in pieces[1:closing]]
 
 

@@ -50,7 +50,7 @@ _QUOTED: Final = re.compile(r"""b?(["'])(.*)\1\s*""", re.DOTALL)
 _IN_FRONT: Final = re.compile(r"""\A\s++(?=b?["']|[a-z]+:|\\?/9j|%2F9j|iVBOR|UklGR)""")
 _HEXADECIMAL: Final = re.compile(r"(?:0x)?(?:ffd8ff|89504e47|52494646)[0-9a-f\s]*", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"(?:https?|file|blob|s3)://?|blob:|[A-Za-z]:\\", re.IGNORECASE)
-_NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=_ -]")
+_NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/=_ -]|-----BEGIN ")
 _BASE64: Final = re.compile(rb"(?:data:[^,]{,99},)?[A-Za-z0-9+/_=\-\s]{64,}+")
 
 
@@ -113,9 +113,8 @@ def _read_body(
         return _from_urlencoded(body)
     if not (is_form or media_type in _UNTYPED or media_type.startswith("image/")):
         raise InputError(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
-    if not is_form and _FORM_PART.match(
-        body
-    ):  # its picture could be found, but its other fields would be lost
+    # The picture in such a form could be found, but its other fields would be lost.
+    if not is_form and _FORM_PART.match(body):
         typed = f"its Content-Type is {media_type}" if media_type else "it has no Content-Type"
         detail = f"The body is a form, but {typed}. Let your HTTP library set it, with the boundary."
         raise InputError(UNSUPPORTED_TYPE, detail)

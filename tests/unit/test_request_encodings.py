@@ -141,6 +141,7 @@ def test_base64_is_read_in_quotes_prefixes_and_escapes(image, wrap):
         (PICTURE.decode("utf-8", "replace"), "not base64"),
         (PICTURE.decode("latin-1"), "not base64"),
         (str(PICTURE), "not base64"),
+        ("-----BEGIN CERTIFICATE-----\n/9j/\n-----END CERTIFICATE-----\n", "not base64"),
     ],
 )
 def test_a_value_that_is_not_base64_is_named(text, detail):
@@ -301,6 +302,15 @@ def test_lines_of_a_form_may_end_in_lf(image, line_end):
 def test_lines_of_a_part_may_end_otherwise_than_those_of_the_boundary():
     head = b'--b\r\nContent-Disposition: form-data; name="file"\nContent-Type: image/jpeg\n\n'
     assert read(head + b"x\r\n--b--\r\n", FORM).image == b"x"
+
+
+@pytest.mark.parametrize(("first", "second"), [(b"", b"\r\n"), (b"\n", b"\r\n"), (b"\r\n", b"\n")])
+def test_a_field_behind_a_boundary_that_is_not_recognised_is_not_dropped(first, second):
+    file = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + PICTURE + first
+    source = b"--b" + second + b'Content-Disposition: form-data; name="source"\r\n\r\ngate-3\r\n--b--\r\n'
+    problem, detail = refusal(file + source, FORM)
+    assert problem == MALFORMED_BODY
+    assert "on a line of its own" in detail
 
 
 @pytest.mark.parametrize("written", ["boundary = b", 'boundary= "b"', 'charset=utf-8 ;boundary="b" '])
