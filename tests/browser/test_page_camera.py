@@ -116,6 +116,10 @@ def test_the_title_says_that_the_camera_is_not_watched_in_another_view(page):
     page.get_by_role("button", name="Camera", exact=True).click()
     expect(page).to_have_title(re.compile("^Camera . MaskWatch"))
 
+    page.get_by_role("button", name="Compliance").click()
+    page.evaluate("() => document.querySelector('#video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))")
+    expect(page).to_have_title(re.compile("^Camera stopped"))
+
 
 def test_an_alert_and_boxes_end_when_the_service_does_not_answer(page):
     answers = [prediction(face("no_mask", 0.98))] * 8 + [

@@ -76,6 +76,7 @@ async function begin(open) {
 
 /** Stop, release the camera and show the reason. The counts stay. */
 function end(why = "", bad = false) {
+  if (run && !run.paused && !isLooking(run)) document.title = "Camera stopped – MaskWatch"; // who looks sees `why`
   run?.abort.abort();
   run = opening = null;
   close(video);
