@@ -31,11 +31,13 @@ class Bucket:
         start: Unix time.
         counts: Faces by key, see `count_keys`.
         model_version: The release that made the last prediction.
+        written: When predictions were added last, Unix time; later than `start` by how late they came.
     """
 
     start: int
     counts: Mapping[str, int]
     model_version: str
+    written: float
 
 
 @dataclass(frozen=True)

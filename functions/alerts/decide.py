@@ -40,6 +40,16 @@ def find_violation(
     return None
 
 
+def counted_until(buckets: Sequence[Bucket], rule: Rule, now: float) -> float:
+    """Return the Unix time up to which a source's pictures are counted: before `now` while they are scored late.
+
+    A source that sent nothing for `over_minutes` is silent, and not late.
+    """
+    if not buckets or buckets[-1].written < now - 60 * rule.over_minutes:
+        return now
+    return now - max(buckets[-1].written - (buckets[-1].start + BUCKET_SECONDS), 0)
+
+
 def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule, started: float, now: float) -> bool:
     """Return whether an alert is over: for `over_minutes`, the share was below the rule's, or faces were few.
 
@@ -52,7 +62,7 @@ def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule, started: float,
         rules: The document that contains the rule.
         rule: The source's rule.
         started: When the alert began, Unix time.
-        now: Unix time.
+        now: Unix time up to which pictures are counted.
     """
     since = now - 60 * rule.over_minutes
     if started > since:

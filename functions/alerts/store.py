@@ -117,6 +117,7 @@ class Store:
                     if name.startswith(_COUNT_PREFIX)
                 },
                 model_version=item["model_version"]["S"],
+                written=int(item["expires"]["N"]) - BUCKET_TTL,
             )
             for item in items
         ]

@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from functions.alerts.alert import OPEN, begin, end
-from functions.alerts.counts import BUCKET_SECONDS, VIOLATIONS
-from functions.alerts.decide import find_violation, is_over
+from functions.alerts.counts import VIOLATIONS
+from functions.alerts.decide import counted_until, find_violation, is_over
 from functions.alerts.rules import DEFAULT, MAX_MINUTES, Rules, RulesError, parse
 
 if TYPE_CHECKING:
@@ -118,11 +118,14 @@ class Watch:
     def _end(self, alert: Alert, now: float) -> None:
         if alert.status != OPEN:
             return
+        ended = now
         if rule := self.rules.of(alert.source):
-            buckets = self.store.buckets(alert.source, now - 60 * rule.over_minutes - BUCKET_SECONDS, now)
-            if not is_over(buckets, self.rules, rule, _unix(alert.started), now):
+            started = _unix(alert.started)
+            buckets = self.store.buckets(alert.source, max(started, now - MAX_RECORD_AGE), now)
+            ended = counted_until(buckets, rule, now)
+            if not is_over(buckets, self.rules, rule, started, ended):
                 return
-        self._change(end(alert, now, self.rules.zone, has_rule=rule is not None), alert, now)
+        self._change(end(alert, ended, self.rules.zone, has_rule=rule is not None), alert, now)
 
     def _change(self, alert: Alert, before: Alert | None, now: float) -> None:
         if self.store.replace_alert(alert, before, now, self.listeners):

@@ -74,7 +74,7 @@ class Memory(Store):
 
     def buckets(self, source: str, first: float, last: float) -> list[Bucket]:
         starts = range(bucket_start(first), bucket_start(last) + 1, 10)
-        return [Bucket(s, self._buckets[source, s], "") for s in starts if (source, s) in self._buckets]
+        return [Bucket(s, self._buckets[source, s], "", s) for s in starts if (source, s) in self._buckets]
 
     def last_alert(self, source: str) -> Alert | None:
         return self._alerts.get(source)

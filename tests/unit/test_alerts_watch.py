@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import replace
+from datetime import datetime
 
 import boto3
 import pytest
@@ -64,6 +65,20 @@ def test_too_large_a_share_begins_one_alert_which_ends_after_over_minutes(watch,
     assert statuses(notified) == [("gate", OPEN), ("gate", OVER)]
     assert notified[0].id == notified[1].id
     assert (notified[1].started, notified[1].ended) == ("2026-11-24T09:00:50Z", "2026-11-24T09:06:00Z")
+
+
+@pytest.mark.parametrize("late", [6, 15, 40])
+def test_a_violation_that_is_counted_late_is_one_alert_which_ends_in_the_pictures_time(watch, notified, late):
+    """For example, while a large upload keeps Batch busy."""
+    for minute in range(late + 30):
+        now = START + 60 * (minute + 1)
+        taken = now - 60 * late
+        if START < taken <= START + 60 * 20:
+            watch.process("gate", bad_minute(taken - 60), now)
+        watch.tick(now)
+
+    assert statuses(notified) == [("gate", OPEN), ("gate", OVER)]
+    assert START + 60 * 20 < datetime.fromisoformat(notified[1].ended).timestamp() <= now
 
 
 def test_few_faces_or_a_small_share_begin_no_alert(watch, notified):
