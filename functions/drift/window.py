@@ -32,6 +32,9 @@ def parse_window(event: Mapping[str, Any], usual_hours: int, now: datetime) -> W
     try:
         end = now if to is None else datetime.fromisoformat(to)
         end = (end if end.tzinfo else end.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
-        return Window(end - timedelta(hours=hours), end)
+        window = Window(end - timedelta(hours=hours), end)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"`to` must be a time such as 2026-11-21T09:00:00Z, not {to!r}") from error
+    if end > now:  # its report would stay the latest until then
+        raise ValueError(f"`to` must not be in the future; {to!r} is UTC unless it names a zone")
+    return window

@@ -42,6 +42,14 @@ def test_an_invalid_time_is_refused(event):
         parse_window(event, 24, NOW)
 
 
+def test_a_time_in_the_future_is_refused():
+    """Its report would be the latest until then."""
+    with pytest.raises(
+        ValueError, match="must not be in the future; '2026-11-22T14:00:00' is UTC unless it names a zone"
+    ):
+        parse_window({"to": "2026-11-22T14:00:00"}, 24, NOW)
+
+
 @pytest.mark.parametrize("hours", [0, -1, "24", None, float("nan"), float("inf"), 1e9])
 def test_an_invalid_length_is_refused(hours):
     with pytest.raises(ValueError, match="`hours` must be a number above 0"):
