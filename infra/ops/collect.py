@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -138,31 +139,35 @@ def collect(
     folder = "train/" if (out / "train").is_dir() else ""  # validation and test pictures are not changed
     taken = Counter(row["source"] for row in rows)
     known = {row[column] for row in rows for column in ("file", "sha256", "minute")}
-    for one in candidates:
-        suffix = PurePosixPath(one.upload["key"]).suffix.lower()
-        name = str(csv_cell(f"{folder}{one.label.actual}/{one.label.prediction_id}{suffix}"))
-        minute = _minute(one)
-        last = None if days is None else one.uploaded + days * _DAY
-        if name in known:
-            left_out["collected before"] += 1
-        elif last and last < datetime.now(UTC):
-            left_out["older than UploadsDays"] += 1
-        elif taken[one.source] >= per_source:
-            left_out["more than --per-source of a source"] += 1
-        elif minute in known:
-            left_out["of a source's same minute"] += 1
-        elif (picture := _fetch(one.upload, s3)) is None:
-            left_out["replaced or deleted since it was scored"] += 1
-        elif (digest := hashlib.sha256(picture).hexdigest()) in known:
-            left_out["the same picture"] += 1
-        else:
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            (out / name).write_bytes(picture)
-            known |= {name, minute, digest}
-            taken[one.source] += 1
-            delete_after = f"{last:%Y-%m-%d}" if last else ""
-            values = (name, one.source, *_edges(one.box), digest, minute, one.label.api_key, delete_after)
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
+    with ExitStack() as unfinished:  # nothing would ever delete a picture without a row
+        for one in candidates:
+            suffix = PurePosixPath(one.upload["key"]).suffix.lower()
+            name = str(csv_cell(f"{folder}{one.label.actual}/{one.label.prediction_id}{suffix}"))
+            minute = _minute(one)
+            last = None if days is None else one.uploaded + days * _DAY
+            if name in known:
+                left_out["collected before"] += 1
+            elif last and last < datetime.now(UTC):
+                left_out["older than UploadsDays"] += 1
+            elif taken[one.source] >= per_source:
+                left_out["more than --per-source of a source"] += 1
+            elif minute in known:
+                left_out["of a source's same minute"] += 1
+            elif (picture := _fetch(one.upload, s3)) is None:
+                left_out["replaced or deleted since it was scored"] += 1
+            elif (digest := hashlib.sha256(picture).hexdigest()) in known:
+                left_out["the same picture"] += 1
+            else:
+                path = out / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                unfinished.callback(path.unlink, missing_ok=True)
+                path.write_bytes(picture)
+                known |= {name, minute, digest}
+                taken[one.source] += 1
+                delete_after = f"{last:%Y-%m-%d}" if last else ""
+                values = (name, one.source, *_edges(one.box), digest, minute, one.label.api_key, delete_after)
+                rows.append(dict(zip(COLUMNS, values, strict=True)))
+        unfinished.pop_all()
     return rows, left_out
 
 

@@ -242,6 +242,24 @@ def test_a_deleted_or_replaced_picture_is_skipped(world, run):
     assert run()[0] == []
 
 
+def test_an_interrupted_run_leaves_no_picture_without_a_row(world, run, tmp_path, monkeypatch):
+    world.upload("mask")
+    world.upload("mask")
+    fetched = []
+
+    def interrupted(*_):
+        if fetched:
+            raise KeyboardInterrupt
+        fetched.append(b"a picture")
+        return fetched[0]
+
+    monkeypatch.setattr(collect, "_fetch", interrupted)
+    with pytest.raises(SystemExit):
+        run()
+    assert fetched
+    assert list(tmp_path.glob("*/*")) == []
+
+
 def test_expired_pictures_are_deleted_unless_keep_longer_is_given(world, run, monkeypatch):
     world.keep(days=30)
     world.upload("mask")
