@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+_QUALITY: Final = 90  # of a JPEG
 # The colours of the page, which colour-blind people can tell apart.
 COLOURS: Final = {"mask": "#0072B2", "no_mask": "#C24400", "incorrect": "#E69F00", "uncertain": "#66717C"}
 LETTERS: Final = {"mask": "white", "no_mask": "white", "incorrect": "black", "uncertain": "white"}
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Write a drawn picture in the format of the path's ending.
+
+    Raises:
+        OSError: It cannot be written whole; Pillow alone takes a part for a success where a disk is full.
+    """
+    file = io.BytesIO()
+    image.save(file, Image.registered_extensions()[path.suffix.lower()], quality=_QUALITY)
+    path.write_bytes(file.getvalue())
 
 
 def draw(image: Image.Image, answer: Mapping[str, Any]) -> Image.Image:

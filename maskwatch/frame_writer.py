@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from maskwatch.draw import draw
+from maskwatch.draw import draw, save
 from maskwatch.frames import is_address
 from maskwatch.pictures import UsageError
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 VIDEO_ENDINGS: Final = (".mp4", ".mkv")
 _TICK: Final = Fraction(1, 1000)  # seconds; unit of the times in a video
 _SHOWN: Final = ("came", "changed", "alert_on")  # events of people who are in the picture
-_QUALITY: Final = 90  # of a still
 
 
 def open_frame_writer(path: Path, source: str, stack: ExitStack) -> FrameWriter:
@@ -62,7 +61,7 @@ def _write_stills(folder: Path, image: Image.Image, tracks: Iterable[Track], eve
         if event["event"] in _SHOWN:
             now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
             still = folder / f"{now}-{event['event']}-{event['person']}.jpg"
-            _annotate(image, tracks).save(still, quality=_QUALITY)
+            save(_annotate(image, tracks), still)
 
 
 def _video(path: Path, stack: ExitStack) -> FrameWriter:

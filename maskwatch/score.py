@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tqdm import tqdm
 
 from maskwatch.client import ApiError, Client, UnreachableError
-from maskwatch.draw import draw
+from maskwatch.draw import draw, save
 from maskwatch.output import Response, printable
 from maskwatch.pictures import MAX_BYTES, Picture, scale_boxes, scaled_down, upright
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FATAL: Final = {"forbidden", "throttled", "invalid-parameter"}  # refusals that all pictures would get
 SIZE: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy avoids
-_QUALITY: Final = 90  # of an annotated JPEG
 _DRAWING: Final = Lock()  # one picture at a time, because the largest phone photos take 2 GB
 
 
@@ -48,7 +47,7 @@ def score(
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 drawn = draw(upright(data), answer)
                 copy.unlink(missing_ok=True)  # it may be a link to the picture
-                drawn.save(copy, quality=_QUALITY)
+                save(drawn, copy)
     except OSError as error:  # the answer is still valid
         tqdm.write(f"maskwatch: {printable(f'{picture.name} could not be drawn: {error}')}", file=sys.stderr)
     return Response(picture.name, answer)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import zlib
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from functions.inference.decode import decode
 from maskwatch.cli import main
-from maskwatch.draw import COLOURS
+from maskwatch.draw import COLOURS, save
 from maskwatch.pictures import MAX_BYTES, scaled_down, upright
 from tests.pictures import chunk, draw_face, encode
 from tests.service import prediction, problem
@@ -345,3 +346,13 @@ def test_a_damaged_picture_is_not_scaled():
             scaled_down(damaged)
     for sound in (whole, whole[:-2], whole + bytes(99), whole + b"a video" * 99, whole + whole):
         assert scaled_down(sound)[1] == (640, 480)
+
+
+def test_a_copy_that_the_disk_has_no_room_for_is_an_error(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save(noise(110, 90), tmp_path / "a.jpg")  # one write, which Pillow does not repeat
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
