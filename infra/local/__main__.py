@@ -103,6 +103,8 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
             wsgi(_gateway(stack, by_arn)),
             sockets=[listener],
             threads=8,
+            connection_limit=1000,  # silent ones count, too
+            channel_timeout=30,
             ident=None,
             recv_bytes=65536,
             inbuf_overflow=2 * MAX_BODY,  # bodies stay in memory

@@ -140,6 +140,7 @@ def command(options: Namespace) -> None:
     finally:  # also after Ctrl-C
         if rows:
             write_whole(options.out, as_csv(rows.values()))
-            print(f"{summary(list(rows.values()))}\n\n{options.out} has a line for each picture.")
+            lines = f"a line for {len(rows):,} of {len(files):,} pictures"
+            print(f"{summary(list(rows.values()))}\n\n{options.out} has {lines}.")
     if without := sum(row["status"] in {"refused", "missing"} for row in rows.values()):
         raise OpsError(f"{without} of {len(files)} pictures got no result.")
