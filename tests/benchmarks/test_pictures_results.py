@@ -11,12 +11,12 @@ from tests.pictures import draw_face, encode
 
 
 def test_damage_is_counted_by_format_and_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(damage, "FILES", 25)
+    monkeypatch.setattr(damage, "FILES", 36)
     monkeypatch.setattr(damage, "pictures", lambda: [draw_face(320, 400)])
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in damage.damage().splitlines()[2:]]
     table = {name: cells for name, *cells in rows}
     assert list(table) == [*damage.FORMS, *damage.DAMAGES, "all"]
-    assert table["all"][0] == "25"
+    assert table["all"][0] == "36"
     assert table["PNG"][2] == table["cut short"][2] == "100.0%"
 
 

@@ -117,7 +117,9 @@ def test_the_title_says_that_the_camera_is_not_watched_in_another_view(page):
     expect(page).to_have_title(re.compile("^Camera . MaskWatch"))
 
     page.get_by_role("button", name="Compliance").click()
-    page.evaluate("() => document.querySelector('#video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))")
+    page.evaluate(
+        "() => document.querySelector('#video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))"
+    )
     expect(page).to_have_title(re.compile("^Camera stopped"))
 
 
