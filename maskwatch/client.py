@@ -34,14 +34,24 @@ PROBLEM: Final = "urn:maskwatch:problem:"  # prefix of the identifiers in the ta
 _CONNECTION: Final = re.compile(r"^HTTPS?Connection\w*\(.*?\): ")  # prefix of urllib3's reasons
 _UNTYPED: Final = "application/octet-stream"  # the service detects the type from the bytes
 _TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
+_LONGEST_PAUSE: Final = 5.0  # seconds; the retries below pause no more than half a minute in all
 _SLOWEST: Final = 10_000  # bytes per second at which a picture may leave a slow uplink
 
 
 class _Retry(urllib3.Retry):
-    """Retries with pauses of half a minute in all; an answer with Retry-After is left to the caller."""
+    """Retries with pauses of half a minute in all; an answer with a long Retry-After is left to the caller."""
 
-    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: FBT001, FBT002
-        return not has_retry_after and super().is_retry(method, status_code)
+    def increment(self, *request: Any, **outcome: Any) -> _Retry:
+        response = outcome.get("response")
+        if response is not None and (self.get_retry_after(response) or 0) > _LONGEST_PAUSE:
+            raise urllib3.exceptions.MaxRetryError(outcome["_pool"], response.url)
+        return super().increment(*request, **outcome)
+
+    def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
+        try:
+            return super().get_retry_after(response)
+        except urllib3.exceptions.InvalidHeader:
+            return None
 
 
 _RETRIES: Final = _Retry(

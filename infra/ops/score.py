@@ -18,6 +18,7 @@ from infra.ops.files import require_writable, write_whole
 from maskwatch.client import ANSWER_LABELS, TYPES, ApiError, Client
 from maskwatch.output import BOM, COLUMNS, Row, csv_cell, scored
 from maskwatch.pictures import ENDINGS, list_pictures
+from maskwatch.score import FATAL
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -29,13 +30,19 @@ _PAUSE: Final = 1.0  # seconds after a round without results
 
 
 def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterator[Row]:
-    """Upload files, and yield a row for each: its status is `waiting`, or `refused` with the reason in `detail`."""
+    """Upload files, and yield a row for each: its status is `waiting`, or `refused` with the reason in `detail`.
+
+    Raises:
+        ApiError: The service refuses them all, such as for a wrong key or an exhausted quota.
+    """
 
     def one(path: Path) -> Row:
         row = {"file": str(path)}
         try:
             key = client.upload(path.read_bytes(), TYPES[path.suffix.lower()], source)
         except (OSError, ApiError) as error:
+            if isinstance(error, ApiError) and error.kind in FATAL:
+                raise
             return row | {"status": "refused", "detail": str(error)}
         return row | {"status": "waiting", "key": key}
 

@@ -141,6 +141,17 @@ def test_without_retries_the_error_has_the_retry_after(value, seconds):
     assert (refused.value.status, refused.value.after, len(service.asked)) == (429, seconds, 1)
 
 
+def test_a_short_pause_is_made(monkeypatch):
+    """As a proxy or a load balancer asks for it, whose server starts again."""
+    paused = []
+    monkeypatch.setattr("time.sleep", paused.append)
+    with serving() as service:
+        answers = [(*problem("internal", 503, "Later."), ("retry-after", "1"))] * 4
+        service.answer = lambda _: answers.pop() if answers else {"status": "ok"}
+        assert Client(service.url, "secret").health() == {"status": "ok"}
+    assert paused == [1] * 4
+
+
 def test_a_longer_pause_is_left_to_the_caller(monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: None)
     with serving() as service:

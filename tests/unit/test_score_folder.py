@@ -166,6 +166,27 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "photos"
 
 
+@pytest.mark.parametrize("kind", ["throttled", "forbidden"])
+def test_a_refusal_of_all_pictures_ends_the_uploads_with_its_reason(folder, tmp_path, monkeypatch, kind):
+    def upload(*_):
+        Accepting.uploads += 1
+        if Accepting.uploads > 1:
+            time.sleep(0.05)  # in which the others are cancelled
+            raise ApiError("The quota of the key is used up.", kind, 429)
+        return "key"
+
+    monkeypatch.setattr(score, "CONNECTIONS", 1)
+    monkeypatch.setattr(Accepting, "upload", upload)
+    for number in range(50):
+        (folder / f"{number}.jpg").write_bytes(b"a picture")
+    out = tmp_path / "scores.csv"
+    with pytest.raises(SystemExit, match="The quota of the key is used up"):
+        main(["score", str(folder), "--out", str(out)])
+    assert Accepting.uploads < 52
+    with out.open(encoding="utf-8-sig", newline="") as table:
+        assert [row["status"] for row in csv.DictReader(table)] == ["waiting"]
+
+
 def test_a_name_that_is_not_utf_8_has_its_line(folder, tmp_path):
     out = tmp_path / "reports" / "monday.csv"
 
