@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from threading import Event
 
 _SIDE: Final = 1920  # pixels of the longer side of a picture
+_REST: Final = (
+    4  # times the duration of a poll until the next: a large folder takes a fifth of a processor at most
+)
+_File = tuple[int, int, int, int]  # device, inode, time of the content in ns, size: the same after a move
 
 
 def is_video(source: str) -> bool:
@@ -74,34 +78,40 @@ def _sampled(frames: Iterable[Frame], rate: float) -> Generator[Frame, Frame | N
 
 
 def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
-    """Yield the newest picture of a folder whenever there is a newer one that is completely written."""
-    given: tuple[int, Path, int] | None = None
-    before = set[tuple[int, Path, int]]()
-    while not stopped.wait(1 / rate):
+    """Yield the newest picture of a folder whenever there is a new one that is completely written."""
+    before, done = set[_File](), set[_File]()
+    took = 0.0
+    while not stopped.wait(max(1 / rate, _REST * took)):
+        started = time.monotonic()
         if not os.path.isdir(folder):  # noqa: PTH112 -- raises nothing
             raise SourceError(f"{folder} is gone")
         found = _pictures_in(folder)
+        took = time.monotonic() - started
         # A file that has changed since the last poll may still be growing.
-        complete = max(found & before, default=None)
-        before = found
-        if complete and (given is None or complete > given):
-            given = complete
+        complete = found.keys() & before
+        before = set(found)
+        # Not by time alone: backups and moves change that of old pictures, and clocks are set back.
+        _, path = max((found[file] for file in complete - done), default=(0, None))
+        done = complete
+        if path:
             try:
-                data = complete[1].read_bytes()
+                data = path.read_bytes()
                 check_jpeg(data)
                 image = upright(data)
             except OSError as error:
-                warn(f"{complete[1]} is skipped: {error}")
+                warn(f"{path} is skipped: {error}")
             else:
                 fits = len(data) <= MAX_BYTES and image.width * image.height <= MAX_PIXELS
                 image.thumbnail((_SIDE, _SIDE))
                 yield Frame(time.monotonic(), image.copy, file=data if fits else None)
 
 
-def _pictures_in(folder: Path) -> set[tuple[int, Path, int]]:
-    """Return when each picture changed, its path and its size."""
-    found = []
-    for file in list_pictures(folder, follow_links=False)[0]:  # a link may lead to the stills
+def _pictures_in(folder: Path) -> dict[_File, tuple[int, Path]]:
+    """Return when each picture changed last in any way, and its path."""
+    found = {}
+    for path in list_pictures(folder, follow_links=False)[0]:  # a link may lead to the stills
         with suppress(OSError):  # it was just removed, or is a broken link
-            found.append((file.stat(), file))
-    return {(status.st_ctime_ns, file, status.st_size) for status, file in found}
+            status = path.stat()
+            file = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+            found[file] = (status.st_ctime_ns, path)
+    return found

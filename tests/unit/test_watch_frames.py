@@ -288,6 +288,44 @@ def test_a_folder_that_gets_pictures_faster_than_it_is_polled_gives_the_newest_c
     assert given == [(40 * poll, 160, 0) for poll in range(polls - 1)]
 
 
+def test_a_backup_or_a_move_of_old_pictures_sends_none(tmp_path):
+    files = [tmp_path / f"{number}.png" for number in range(6)]
+
+    def disturb(_seconds):
+        stopped.polls += 1
+        for number, file in enumerate(files) if stopped.polls == 4 else ():
+            file.chmod(0o640)
+            (tmp_path / "backup").mkdir(exist_ok=True)
+            (tmp_path / "backup" / file.name).hardlink_to(file)
+            file.rename(tmp_path / f"renamed-{number}.png")
+        return stopped.polls > 8
+
+    for number, file in enumerate(files):
+        file.write_bytes(encode(Image.new("RGB", (200, 150), (40 * number, 0, 0)), "PNG"))
+    stopped = SimpleNamespace(wait=disturb, polls=0)
+    assert [colour(each) for each in _folder(tmp_path, 1, stopped)] == [(200, 0, 0)]
+
+
+def test_pictures_after_the_clock_was_set_back_are_sent(tmp_path, monkeypatch):
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(
+            encode(Image.new("RGB", (200, 150), (40 * number, 0, 0)), "PNG")
+        )
+    times = [9_000, 1_000, 1_001]  # of the folder's pictures, as they come
+
+    def in_folder(folder):
+        there = min(1 + stopped.polls // 3, 3)
+        return {(0, n, 0, 0): (times[n], folder / f"{n}.png") for n in range(there)}
+
+    def wait(_seconds):
+        stopped.polls += 1
+        return stopped.polls > 12
+
+    monkeypatch.setattr("maskwatch.source._pictures_in", in_folder)
+    stopped = SimpleNamespace(wait=wait, polls=0)
+    assert [colour(each) for each in _folder(tmp_path, 1, stopped)] == [(0, 0, 0), (40, 0, 0), (80, 0, 0)]
+
+
 def test_a_picture_in_a_folder_is_sent_unchanged_if_the_api_accepts_it(tmp_path):
     given = frames_of(str(tmp_path), 20, None, Event())
     for name, size, as_it_is in (("a.png", (3000, 4000), True), ("b.png", (4000, 4000), False)):
