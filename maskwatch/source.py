@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from threading import Event
 
 _SIDE: Final = 1920  # pixels of the longer side of a picture
-_REST: Final = (
-    4  # times the duration of a poll until the next: a large folder takes a fifth of a processor at most
-)
+# Times the duration of a poll until the next, so that a large folder takes a fifth of a processor.
+_REST: Final = 4
 _File = tuple[int, int, int, int]  # device, inode, time of the content in ns, size: the same after a move
 
 
@@ -92,7 +91,7 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
         before = set(found)
         # Not by time alone: backups and moves change that of old pictures, and clocks are set back.
         _, path = max((found[file] for file in complete - done), default=(0, None))
-        done = complete
+        done = complete or done  # a share that is away for a moment has no files
         if path:
             try:
                 data = path.read_bytes()

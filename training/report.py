@@ -290,16 +290,18 @@ def _data_uri(file: Path, media_type: str) -> str:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    of = parser.add_mutually_exclusive_group(required=True)
-    of.add_argument("--run", type=Path, help="folder of an evaluated run")
-    of.add_argument("--report", type=Path, help="a report.json, of which only the model card is written anew")
+    subject = parser.add_mutually_exclusive_group(required=True)
+    subject.add_argument("--run", type=Path, help="folder of an evaluated run")
+    subject.add_argument(
+        "--report", type=Path, help="a report.json, of which only the model card is written anew"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument("--detector", type=Path, help="folder of an evaluated detector's run")
     options = parser.parse_args()
-    if options.report:
-        (options.out / CARD).write_text(model_card(json.loads(options.report.read_text())))
-        return
     with reported(parser):
+        if options.report:
+            (options.out / CARD).write_text(model_card(json.loads(options.report.read_text())))
+            return
         write_report(options.run, options.out, options.detector)
     print(f"report in {options.out / 'report.html'}")
 

@@ -306,6 +306,20 @@ def test_a_backup_or_a_move_of_old_pictures_sends_none(tmp_path):
     assert [colour(each) for each in _folder(tmp_path, 1, stopped)] == [(200, 0, 0)]
 
 
+def test_a_folder_that_is_empty_for_a_moment_sends_no_old_picture(tmp_path, monkeypatch):
+    """As a share of another machine may be."""
+    (tmp_path / "0.png").write_bytes(encode(Image.new("RGB", (200, 150), RED), "PNG"))
+
+    def wait(_seconds):
+        stopped.polls += 1
+        return stopped.polls > 10
+
+    here = {(0, 0, 0, 0): (1, tmp_path / "0.png")}
+    monkeypatch.setattr("maskwatch.source._pictures_in", lambda _: {} if stopped.polls == 5 else here)
+    stopped = SimpleNamespace(wait=wait, polls=0)
+    assert [colour(each) for each in _folder(tmp_path, 1, stopped)] == [RED]
+
+
 def test_pictures_after_the_clock_was_set_back_are_sent(tmp_path, monkeypatch):
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(

@@ -59,7 +59,7 @@ async function refusal(answer) {
   return new ApiError(kind, { status, detail, instance, after: Number(headers.get("retry-after")) || 0 });
 }
 
-/** Fetch, and give up if there is no answer for too long. */
+/** Fetch, and give up if there is no answer for too long. Old browsers lack AbortSignal.any. */
 async function fetchPatiently(path, { signal, ...options }) {
   const abort = new AbortController();
   const giveUp = () => abort.abort();

@@ -203,11 +203,11 @@ function showPeople(mine, now) {
   }
 }
 
-const told = {}; // the last text by id; the browser may have translated what the element has
+const lastTexts = {}; // by id; the browser may have translated what the element has
 
 /** Set the text of a live region only if it changed, since screen readers read every assignment aloud. */
 function update(id, text) {
-  if (told[id] !== text) byId(id).textContent = told[id] = text;
+  if (lastTexts[id] !== text) byId(id).textContent = lastTexts[id] = text;
 }
 
 function showAlert(unmasked) {
