@@ -66,14 +66,13 @@ train-baseline: $(VENV)/dev.stamp ## Write the drift baseline into the release M
 environments: $(VENV)/test.stamp .venv-tflite/stamp .venv-emulator/stamp .venv-checks/stamp .venv-sam/bin/sam ## Install everything for checks and tests
 
 bench: $(VENV)/test.stamp .venv-tflite/stamp ## Measure speed and memory into tests/benchmarks/RESULTS.md
-	$(BIN)/pip install --quiet -e '.[bench]'
+	infra/install.sh $(VENV) -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks
 
 rehearse: $(VENV)/test.stamp ## Rehearse drift, retraining, trial, approval, refusal and rollback of a model on this machine
 	$(BIN)/python -m tests.rehearsal
 
 lock: $(VENV)/dev.stamp ## Pin the deployed packages with hashes
-	$(BIN)/pip install --quiet uv
 	for folder in functions/*/ training/ infra/sam/; do \
 	  [ ! -f $$folder/requirements.in ] || $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 	    --no-emit-index-url --python-version 3.11 $$folder/requirements.in -o $$folder/requirements.txt; \
@@ -82,32 +81,35 @@ lock: $(VENV)/dev.stamp ## Pin the deployed packages with hashes
 clean: ## Remove what make made
 	rm -rf $(VENV) .venv-* .aws-sam .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/run.stamp: functions/inference/requirements.txt functions/portal/requirements.txt pyproject.toml
+$(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check $(foreach file,$(filter %.txt,$^),-r $(file))
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local]'
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/run.stamp: functions/inference/requirements.txt functions/portal/requirements.txt pyproject.toml | $(BIN)/uv
+	infra/install.sh $(VENV) $(foreach file,$(filter %.txt,$^),-r $(file))
+	infra/install.sh $(VENV) -e '.[local]'
 	touch $@
 
 $(VENV)/drift.stamp: $(VENV)/run.stamp  # separate, because Evidently is 700 MB that `make run` does not need
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,drift]'
+	infra/install.sh $(VENV) -e '.[local,drift]'
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/aws-training.stamp
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training,aws-training,drift]'
+	infra/install.sh $(VENV) -e '.[local,dev,training,aws-training,drift]'
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training]'
+	infra/install.sh $(VENV) -e '.[local,dev,training]'
 	touch $@
 
-.venv-tflite/stamp:  # the runtime's predecessor, which requires Python 3.11 and numpy 1
-	@if python3.11 -m venv .venv-tflite; then .venv-tflite/bin/pip install --quiet --disable-pip-version-check \
-	  tflite-runtime==2.14.0 numpy==1.26.4 pillow simplejpeg; else echo "SKIPPED: tflite-runtime needs python3.11"; fi
+.venv-tflite/stamp: | $(BIN)/uv  # the runtime's predecessor, which requires Python 3.11 and numpy 1
+	@if python3.11 -m venv .venv-tflite; then infra/install.sh .venv-tflite tflite-runtime==2.14.0 numpy==1.26.4 pillow simplejpeg; \
+	  else echo "SKIPPED: tflite-runtime needs python3.11"; fi
 	@mkdir -p $(@D) && touch $@
 
-.venv-emulator/stamp: Makefile  # an emulator of AWS, for tests/emulator; separate, because it pins botocore
-	@if $(PYTHON) -m venv .venv-emulator && .venv-emulator/bin/pip install --quiet --disable-pip-version-check \
-	  ministack==1.5.33; then :; else echo "SKIPPED: MiniStack cannot be installed here"; rm -rf .venv-emulator; fi
+.venv-emulator/stamp: Makefile | $(BIN)/uv  # an emulator of AWS, for tests/emulator; separate, because it pins botocore
+	@if $(PYTHON) -m venv .venv-emulator && infra/install.sh .venv-emulator ministack==1.5.33; then :; \
+	  else echo "SKIPPED: MiniStack cannot be installed here"; rm -rf .venv-emulator; fi
 	@mkdir -p $(@D) && touch $@
 
 include infra/deploy.mk

@@ -115,7 +115,7 @@ cost: $(VENV)/run.stamp ## Print what a million pictures cost, from tests/benchm
 	$(PYTHON) -m venv .venv-sam
 	.venv-sam/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r infra/sam/requirements.txt
 
-.venv-checks/stamp: infra/deploy.mk
+.venv-checks/stamp: infra/deploy.mk | $(BIN)/uv
 	$(PYTHON) -m venv .venv-checks
-	.venv-checks/bin/pip install --quiet --disable-pip-version-check checkov==$(CHECKOV_VERSION) zizmor==$(ZIZMOR_VERSION)
+	infra/install.sh .venv-checks checkov==$(CHECKOV_VERSION) zizmor==$(ZIZMOR_VERSION)
 	touch $@

@@ -57,5 +57,5 @@ pipeline: $(VENV)/aws-training.stamp ## Create or update the SageMaker pipeline 
 	  $(PIPELINE_OPTIONS)
 
 $(VENV)/aws-training.stamp: $(VENV)/dev.stamp
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev,training,aws-training]'
+	infra/install.sh $(VENV) -e '.[local,dev,training,aws-training]'
 	touch $@

@@ -1,0 +1,32 @@
+import subprocess
+
+import pytest
+
+from tests.template import ROOT
+
+
+@pytest.fixture
+def installed_by(tmp_path):
+    """A function: with a uv that exits like this, which installer got these packages."""
+
+    def install(exit_of_uv, *packages):
+        for command, code in ((".venv/bin/uv", exit_of_uv), (".venv-other/bin/pip", 0)):
+            path = tmp_path / command
+            path.parent.mkdir(parents=True)
+            path.write_text(f'#!/bin/sh\nprintf "%s\\n" {path.name} "$@" > installed\nexit {code}\n')
+            path.chmod(0o755)
+        command = [ROOT / "infra" / "install.sh", ".venv-other", *packages]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        installer, *arguments = (tmp_path / "installed").read_text().splitlines()
+        assert arguments[-len(packages) :] == list(packages)
+        return installer
+
+    return install
+
+
+def test_uv_installs_the_packages(installed_by):
+    assert installed_by(0, "-e", ".[local,dev]") == "uv"
+
+
+def test_pip_installs_the_packages_if_uv_cannot(installed_by):
+    assert installed_by(2, "-e", ".[local,dev]") == "pip"
