@@ -37,6 +37,13 @@ def test_the_role_can_read_pictures_write_models_and_read_the_serving_release():
     assert wide == {"Login", "Metrics"}  # which AWS does not narrow down
 
 
+def test_rights_in_govcloud_name_its_partition():
+    document = setup.policy("models", ACCESS, "maskwatch-dev", "123456789012", "us-gov-west-1")
+    resources = {name for statement in document["Statement"] for name in statement["Resource"]} - {"*"}
+    assert resources
+    assert {name.split(":")[1] for name in resources} == {"aws-us-gov"}
+
+
 def test_only_sagemaker_of_this_account_can_assume_the_role(made):
     role = boto3.client("iam").get_role(RoleName="maskwatch-dev-training")["Role"]
     assert made.role == role["Arn"]

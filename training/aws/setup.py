@@ -58,31 +58,28 @@ def policy(bucket: str, access: Access, stack: str, account: str, region: str) -
         account: AWS account.
         region: AWS region.
     """
+    prefix = f"arn:{boto3.Session().get_partition_for_region(region)}"  # arn:aws-cn in China
     own = f"{region}:{account}"
-    read = [
-        arn
-        for name in (bucket, *access.pictures)
-        for arn in (f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*")
-    ]
+    buckets = [f"{prefix}:s3:::{name}" for name in (bucket, *access.pictures)]
     sagemaker = [
-        f"arn:aws:sagemaker:{own}:{kind}/{name}*"
+        f"{prefix}:sagemaker:{own}:{kind}/{name}*"
         for kind in ("training-job", "processing-job", "pipeline", "model-package", "model-package-group")
         for name in (stack, "maskwatch", "pipelines-")
     ]
     statements: dict[str, tuple[list[str], list[str]]] = {
-        "Read": (["s3:GetObject", "s3:ListBucket"], read),
-        "Write": (["s3:PutObject", "s3:AbortMultipartUpload"], [f"arn:aws:s3:::{bucket}/*"]),
+        "Read": (["s3:GetObject", "s3:ListBucket"], [*buckets, *(f"{arn}/*" for arn in buckets)]),
+        "Write": (["s3:PutObject", "s3:AbortMultipartUpload"], [f"{prefix}:s3:::{bucket}/*"]),
         "Image": (
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
-            [f"arn:aws:ecr:{own}:repository/{resource_name(stack)}"],
+            [f"{prefix}:ecr:{own}:repository/{resource_name(stack)}"],
         ),
         "Login": (["ecr:GetAuthorizationToken"], ["*"]),
         "Logs": (
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
-            [f"arn:aws:logs:{own}:log-group:/aws/sagemaker/*"],
+            [f"{prefix}:logs:{own}:log-group:/aws/sagemaker/*"],
         ),
         "Metrics": (["cloudwatch:PutMetricData"], ["*"]),
-        "WhatServes": (["cloudformation:DescribeStacks"], [f"arn:aws:cloudformation:{own}:stack/{stack}/*"]),
+        "WhatServes": (["cloudformation:DescribeStacks"], [f"{prefix}:cloudformation:{own}:stack/{stack}/*"]),
         "Steps": (
             [
                 *(f"sagemaker:{verb}{kind}" for kind in ("TrainingJob", "ProcessingJob") for verb in _VERBS),
@@ -92,8 +89,8 @@ def policy(bucket: str, access: Access, stack: str, account: str, region: str) -
             ],
             sagemaker,
         ),
-        "Track": (["sagemaker-mlflow:*"], [f"arn:aws:sagemaker:{own}:mlflow-tracking-server/*"]),
-        "PassItself": (["iam:PassRole"], [f"arn:aws:iam::{account}:role/{resource_name(stack)}"]),
+        "Track": (["sagemaker-mlflow:*"], [f"{prefix}:sagemaker:{own}:mlflow-tracking-server/*"]),
+        "PassItself": (["iam:PassRole"], [f"{prefix}:iam::{account}:role/{resource_name(stack)}"]),
     }
     if access.key:
         statements["Key"] = ([f"kms:{verb}" for verb in _KEY_VERBS], [access.key])
