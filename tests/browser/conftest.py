@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from tests.system import running
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (  # no sandbox: tests may run as root; and not a word to anybody outside
     "--no-sandbox",
@@ -20,9 +22,10 @@ FAKE_CAMERA = "--use-fake-device-for-media-stream"
 
 
 @pytest.fixture(scope="session")
-def stack(system):
-    """The URL of the running system."""
-    return f"{system.url}/"
+def stack():
+    """The URL of a running system without data, so not of the one that integration tests share."""
+    with running() as system:
+        yield f"{system.url}/"
 
 
 # Playwright keeps an event loop in this thread: past the file, no other test could start one.
