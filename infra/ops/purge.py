@@ -21,7 +21,8 @@ def buckets_of(stack: str, s3: Any) -> list[str]:
 
     In another region, a stack of the same name may still exist.
     """
-    found = s3.list_buckets(Prefix=f"{stack.lower()}-", BucketRegion=s3.meta.region_name)["Buckets"]
+    start = stack.lower()[:20]  # CloudFormation shortens a long name
+    found = s3.list_buckets(Prefix=start, BucketRegion=s3.meta.region_name)["Buckets"]
     return [bucket["Name"] for bucket in found if _tags(bucket["Name"], s3).get(_TAG) == stack]
 
 

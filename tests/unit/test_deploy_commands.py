@@ -110,6 +110,14 @@ def test_purge_deletes_every_version_in_the_stack_s_own_buckets_of_this_region(l
     assert "in us-east-1:" in capsys.readouterr().out
 
 
+def test_purge_finds_buckets_with_a_shortened_name(moto, monkeypatch):  # noqa: ARG001 -- an AWS account
+    stack, bucket = "maskwatch-of-the-hospital-at-the-river", "maskwatch-of-the-hospital-at-the-r-uploads-1"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    monkeypatch.setattr(purge, "_tags", lambda *_: {"aws:cloudformation:stack-name": stack})
+
+    assert purge.buckets_of(stack, boto3.client("s3")) == [bucket]
+
+
 def test_purge_deletes_nothing_unless_the_name_is_typed(left, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda _: "yes")
 
