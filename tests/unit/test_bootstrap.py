@@ -2,8 +2,10 @@
 
 import json
 import re
+from fnmatch import fnmatchcase
 
 import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from infra.local.template import transformed_template
 from tests.conftest import ROOT
@@ -121,11 +123,11 @@ def test_a_managed_policy_fits_into_6144_characters(policy):
     text = json.dumps(RESOURCES[policy]["Properties"]["PolicyDocument"])
     text = (
         text.replace('{"Fn::Sub": "', "")
-        .replace("${AWS::Partition}", "aws")
+        .replace("${AWS::Partition}", "aws-us-gov")
         .replace("${AWS::AccountId}", 12 * "1")
     )
 
-    assert len(re.sub(r"\s", "", text.replace("${AWS::Region}", "ap-southeast-2"))) <= 6144
+    assert len(re.sub(r"\s", "", text.replace("${AWS::Region}", "us-gov-west-1"))) <= 6144
 
 
 def test_no_role_has_all_permissions_on_roles():
@@ -177,6 +179,20 @@ def test_a_boundary_is_limited_to_its_stage_and_cannot_create_roles(stage):
     ]
 
 
+def test_a_workflow_s_stack_can_tag_what_cloudformation_tags():
+    """The stack's own tags can change later, too."""
+    types = {resource["Type"] for resource in STACK.values()}
+    schemas = [PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", name).schema for name in types]
+    needed = {action for schema in schemas for action in schema.get("tagging", {}).get("permissions", ())}
+
+    assert "budgets:TagResource" in needed
+    assert [
+        action
+        for action in sorted(needed - {"s3:DeleteBucketTagging"})  # to IAM, that is s3:PutBucketTagging
+        if not any(fnmatchcase(action, allowed) for allowed in actions("ExecutePolicy"))
+    ] == []
+
+
 def test_the_key_has_the_tag_by_which_the_roles_recognise_it():
     key = STACK["AlarmsKey"]["Properties"]
     of_keys = {
@@ -187,7 +203,9 @@ def test_the_key_has_the_tag_by_which_the_roles_recognise_it():
 
     assert key["Tags"] == [{"Key": "maskwatch-stack", "Value": {"Ref": "AWS::StackName"}}]
     assert of_keys == {
-        "['kms:PutKeyPolicy', 'kms:ScheduleKeyDeletion']": {"aws:ResourceTag/maskwatch-stack": KEY_STAGE},
+        "['kms:PutKeyPolicy', 'kms:ScheduleKeyDeletion', 'kms:TagResource', 'kms:UntagResource']": {
+            "aws:ResourceTag/maskwatch-stack": KEY_STAGE
+        },
         "kms:TagResource": {"aws:RequestTag/maskwatch-stack": KEY_STAGE},
     }
 
