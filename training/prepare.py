@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,13 +24,23 @@ from functions.inference.decode import decode
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
 from training.candidate import open_serving
-from training.classifier.dataset import Dataset, Sample, find, load, require_labels, summary
+from training.classifier.dataset import (
+    SUFFIXES,
+    Dataset,
+    Example,
+    Sample,
+    crops_root,
+    find,
+    load,
+    require_labels,
+    summary,
+)
 from training.classifier.evaluate import probabilities
 from training.disk import reported, require_apart, require_space
 from training.errors import TrainingError
 from training.gate import FEWEST
 from training.look_alikes import groups, thumbnail
-from training.tables import EDGES, IGNORE, SPLITS, boxes_in, read_scenes, write_table
+from training.tables import EDGES, IGNORE, SPLITS, boxes_in, read_crops, read_scenes, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -159,6 +168,26 @@ def swapped_folders(samples: Sequence[Sample], found: Sequence[tuple[Sample, str
     ]
 
 
+def unused(data: Path, examples: Sequence[Example]) -> list[str]:
+    """Return a warning for each kind of file that is no picture, and for rows of `crops.csv` without a picture."""
+    root = crops_root(data)
+    others = Counter(
+        path.suffix
+        for label in LABELS
+        for path in {*root.glob(f"{label}/**/*"), *root.glob(f"*/{label}/**/*")}
+        if path.is_file() and path.suffix.lower() not in SUFFIXES and not path.name.startswith(".")
+    )
+    warnings = [
+        f"{number} files *{suffix} are not used: pictures are {', '.join(sorted(SUFFIXES))}"
+        for suffix, number in others.items()
+    ]
+    pictures = {example.path for example in examples}
+    rows = [name for name in read_crops(data) if not {data / name, root / name} & pictures]
+    if rows:
+        warnings.append(f"{len(rows)} rows of crops.csv name no picture, such as {', '.join(rows[:3])}")
+    return warnings
+
+
 def write(
     data: Path, out: Path, portraits: Sequence[Sample], scenes: Sequence[CheckedScene], report: dict[str, Any]
 ) -> None:
@@ -182,8 +211,9 @@ def write(
     require_space(out, sum(path.stat().st_size for path in crops | frames))
     out = Path(os.path.realpath(out))  # a link to a folder stays
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
-        fresh = Path(temporary, out.name)
+    fresh = out.with_name(f".{out.name}-unfinished")
+    shutil.rmtree(fresh, ignore_errors=True)  # of a call that was killed
+    try:
         for source, target in (crops | frames).items():
             (fresh / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, fresh / target)
@@ -200,6 +230,8 @@ def write(
         (fresh / PREPARED).write_text(json.dumps(report, indent=1) + "\n")
         shutil.rmtree(out, ignore_errors=True)
         fresh.rename(out)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _write_scenes(folder: Path, scenes: Sequence[CheckedScene], frames: dict[Path, Path]) -> None:
@@ -239,7 +271,8 @@ def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None]
             else, or one folder contains the other.
     """
     require_apart(data, out)
-    cleaned = clean(load(find(data)))
+    examples = find(data)
+    cleaned = clean(load(examples))
     scenes, unreadable_scenes, scenes_left_out = check_scenes(data)
     usable = {scene.path for scene in scenes}
     dataset = replace(
@@ -256,7 +289,7 @@ def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None]
     labels = require_labels(dataset) if dataset.portraits or not scenes else LABELS
     portraits = dataset.portraits
     found = doubtful(portraits, checker)
-    warnings = swapped_folders(portraits, found)
+    warnings = [*unused(data, examples), *swapped_folders(portraits, found)]
     if missing := [label for label in LABELS if label not in labels]:
         warnings.append(
             f"there are no pictures of {', '.join(missing)}: training uses the serving model's answers instead,"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PARAMS: Final = Path(__file__).parents[1] / "params.yaml"
+BLOCKS: Final = 16  # inverted-residual blocks of MobileNetV2 after the first
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,17 @@ def read_recipe(path: Path, network: str, start: str) -> Recipe:
     """
     try:
         params = yaml.safe_load(path.read_text())[network]
+        if unknown := sorted(
+            set(params) - {"seed", "batch", "bare_face_weights", "from_imagenet", "from_release"}
+        ):
+            raise TrainingError(f"{path}: {network} has unknown parameters: {', '.join(unknown)}")
         recipe = recipe_from(params[f"from_{start}"], params["batch"], params["seed"])
         weights = {
             str(source): float(weight) for source, weight in params.get("bare_face_weights", {}).items()
         }
     except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise TrainingError(f"{path}: invalid training parameters: {error!r}") from error
-    if min(weights.values(), default=1) <= 0:
+    if not all(0 < weight < math.inf for weight in weights.values()):
         raise TrainingError(f"{path}: {network}.bare_face_weights must be above 0: {weights}")
     return replace(recipe, bare_face_weights=weights)
 
@@ -95,12 +101,27 @@ def recipe_from(stages: Sequence[Mapping[str, Any]], batch: int, seed: int) -> R
     """
     try:
         recipe = Recipe(tuple(Stage(**stage) for stage in stages), batch, seed)
-        for stage in recipe.stages:
-            numbers = (stage.epochs, stage.learning_rate, stage.patience, stage.train_samples)
-            if not 32 <= stage.size <= 1024 or stage.size % 32 or min(numbers) <= 0:
-                raise TrainingError(f"cannot train so: {stage}; a size is a multiple of 32, up to 1024")
     except TypeError as error:
         raise TrainingError(f"stages {stages}: {error}") from error
+    _require_numbers({"batch": batch, "seed": seed})
     if not recipe.stages or batch < 1 or seed < 0:
         raise TrainingError(f"cannot train so: {len(stages)} stages, batch {batch}, seed {seed}")
+    for stage in recipe.stages:
+        _require_numbers({name: value for name, value in asdict(stage).items() if value is not None})
+        positive = (stage.epochs, stage.learning_rate, stage.patience, stage.train_samples // batch)
+        blocks = stage.freeze_until_block or 0
+        if not 32 <= stage.size <= 1024 or stage.size % 32 or min(positive) <= 0 or not 0 <= blocks <= BLOCKS:
+            raise TrainingError(
+                f"cannot train so: {stage}; a size is a multiple of 32, up to 1024, train_samples is at least"
+                f" the batch, {batch}, and there are {BLOCKS} blocks"
+            )
     return recipe
+
+
+def _require_numbers(parameters: Mapping[str, Any]) -> None:
+    """Refuse text, which `4e-4` is in YAML, and fractions of what is counted."""
+    for name, value in parameters.items():
+        whole = name not in {"learning_rate", "plain"}
+        if type(value) not in ((int,) if whole else (int, float)) or not math.isfinite(value):
+            wanted = "a whole number" if whole else "a number, such as 4.0e-4"
+            raise TrainingError(f"{name} is {value!r}; it must be {wanted}")

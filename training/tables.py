@@ -61,6 +61,10 @@ class Row:
             raise self.error(column, "is empty")
         return self.cells[column]
 
+    def file(self) -> str:
+        """Return the path in the column `file`, which may have the separators of Windows."""
+        return self.text("file").replace("\\", "/")
+
     def choice(self, column: str, choices: Sequence[str]) -> str:
         """Return a cell that must be one of several words."""
         if self.cells[column] not in choices:
@@ -169,7 +173,7 @@ def read_crops(folder: Path) -> dict[str, Row]:
     path = folder / "crops.csv"
     rows: dict[str, Row] = {}
     for row in read_table(path, ["file"]) if path.is_file() else ():
-        first = rows.setdefault(row.text("file"), row)
+        first = rows.setdefault(row.file(), row)
         if first.cells != row.cells:
             raise row.error("file", f"is described in line {first.line}, too, and differently")
     return rows
@@ -195,13 +199,13 @@ def read_scenes(folder: Path) -> list[SceneEntry]:
         return []
     by_file: dict[str, list[Row]] = defaultdict(list)
     for row in read_table(path, ["file", "split", *EDGES, "label"]):
-        by_file[row.text("file")].append(row)
+        by_file[row.file()].append(row)
     places: dict[str, list[MarkedBox]] = defaultdict(list)
     table = folder / "not_faces.csv"
     for row in read_table(table, ["file", *EDGES]) if table.is_file() else ():
-        if row.text("file") not in by_file:
+        if row.file() not in by_file:
             raise row.error("file", f"{row.cells['file']} is not a scene of frames.csv")
-        places[row.cells["file"]].append(MarkedBox(row.box(), "", row))
+        places[row.file()].append(MarkedBox(row.box(), "", row))
     return [_scene(file, rows, places[file]) for file, rows in by_file.items()]
 
 
@@ -221,7 +225,7 @@ def boxes_in(picture: Picture, marked: Sequence[MarkedBox]) -> NDArray[np.float3
     """Return boxes (n, 4) in the decoded pixels of a picture, which may be fewer than those of the original.
 
     Raises:
-        TrainingError: A box lies outside the picture, or its row has another picture size.
+        TrainingError: A box lies outside the picture or is not in pixels, or its row has another picture size.
     """
     for one in marked:
         size = (picture.width, picture.height)
@@ -232,6 +236,8 @@ def boxes_in(picture: Picture, marked: Sequence[MarkedBox]) -> NDArray[np.float3
             if not -ROUNDING <= value <= end + ROUNDING:
                 raise one.row.error(edge, f"is {value:g}, outside the picture of {size[0]}x{size[1]} pixels")
         left, top, right, bottom = one.box
+        if max(one.box) <= 1:
+            raise one.row.error("xmax", f"is {right:g}, as of shares of a side; boxes are in pixels")
         if min(right, size[0]) <= max(left, 0) or min(bottom, size[1]) <= max(top, 0):
             raise one.row.error(
                 "xmin", f"leaves nothing of the box in the picture of {size[0]}x{size[1]} pixels"

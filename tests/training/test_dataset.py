@@ -140,6 +140,13 @@ def test_the_fingerprint_depends_on_content_and_labels_not_paths(tmp_path: Path)
     assert load(find(tmp_path / "b")).fingerprint != before
 
 
+def test_the_fingerprint_depends_on_sources_by_which_training_samples(tmp_path: Path) -> None:
+    write_crops(tmp_path, {"train": 2, "val": 1})
+    before = load(find(tmp_path)).fingerprint
+    (tmp_path / "crops.csv").write_text("file,source\ntrain/mask/train_0.jpg,gate\n")
+    assert load(find(tmp_path)).fingerprint != before
+
+
 def test_the_summary_counts(tmp_path: Path) -> None:
     write_crops(tmp_path, {"train": 2, "val": 2})
     shutil.copy(tmp_path / "train" / "mask" / "train_0.jpg", tmp_path / "val" / "mask" / "same.jpg")

@@ -16,6 +16,7 @@ from tests.training.drawn import write_crops
 from tests.training.imports import imported
 from training.classifier.model import build
 from training.files import CLASSIFIER_WEIGHTS
+from training.recipe import PARAMS
 
 TINY = """classifier:
   seed: 1
@@ -169,3 +170,13 @@ def test_every_stage_depends_on_all_the_code_that_it_runs(file: str) -> None:
             if not any(path == one or one in path.parents for one in named)
         }
         assert not missing, f"{name} does not name {missing}"
+
+
+@pytest.mark.parametrize(
+    ("file", "network"), [("dvc.yaml", "classifier"), ("training/detector/dvc.yaml", "detector")]
+)
+def test_training_depends_on_all_its_parameters(file: str, network: str) -> None:
+    stages = yaml.safe_load((ROOT / file).read_text())["stages"].values()
+    (named,) = [stage["params"] for stage in stages if "params" in stage]
+    used = yaml.safe_load(PARAMS.read_text())[network].keys() - {"from_imagenet"}
+    assert set(named) == {f"{network}.{name}" for name in used}

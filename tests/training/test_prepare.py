@@ -97,6 +97,31 @@ def test_unreadable_files_are_left_out_and_reported(pictures: Path, tmp_path: Pa
     assert content(tmp_path / "out") == content(pictures)
 
 
+def test_other_files_and_rows_without_a_picture_are_reported(
+    pictures: Path, tmp_path: Path, judge: Network
+) -> None:
+    folder = pictures / "crops" / "train" / "mask"
+    for name in ("a.bmp", "b.bmp", "c.HEIC", ".DS_Store"):
+        (folder / name).write_bytes(b"")
+    with (pictures / "crops.csv").open("a") as table:
+        table.write("mask/gone.jpg,gate\n")
+    warnings = prepare(pictures, tmp_path / "out", judge, Told())["warnings"]
+    assert [line for line in warnings if "files" in line] == [
+        "2 files *.bmp are not used: pictures are .jpeg, .jpg, .png, .webp",
+        "1 files *.HEIC are not used: pictures are .jpeg, .jpg, .png, .webp",
+    ]
+    assert "1 rows of crops.csv name no picture, such as mask/gone.jpg" in warnings
+
+
+def test_what_a_killed_call_left_is_removed(pictures: Path, tmp_path: Path, judge: Network) -> None:
+    left = tmp_path / ".out-unfinished" / "crops"
+    left.mkdir(parents=True)
+    (left / "old.jpg").write_bytes(b"")
+    prepare(pictures, tmp_path / "out", judge, Told())
+    assert set(tmp_path.iterdir()) == {pictures, tmp_path / "out"}
+    assert not [*(tmp_path / "out").rglob("old.jpg")]
+
+
 def test_a_duplicate_in_two_splits_is_kept_in_test(pictures: Path, tmp_path: Path, judge: Network) -> None:
     crops = pictures / "crops"
     shutil.copy(crops / "test" / "mask" / "test_2.jpg", crops / "train" / "mask" / "leak.jpg")

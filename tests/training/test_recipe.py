@@ -18,7 +18,7 @@ def test_params_yaml_has_a_recipe_for_each_network_and_start(network: str, start
     assert recipe.batch > 0
 
 
-@pytest.mark.parametrize("weights", ["[1]", "{gate: many}", "{gate: 0}"])
+@pytest.mark.parametrize("weights", ["[1]", "{gate: many}", "{gate: 0}", "{gate: .nan}"])
 def test_weights_of_bare_faces_are_numbers_above_0(tmp_path: Path, weights: str) -> None:
     text = PARAMS.read_text().splitlines()
     changed = [f"  bare_face_weights: {weights}" if "bare_face_weights" in line else line for line in text]
@@ -43,11 +43,28 @@ def test_incomplete_parameters_are_refused(tmp_path: Path, text: str) -> None:
         {"learning_rate": -1.0},
         {"patience": 0},
         {"train_samples": 0},
+        {"train_samples": 63},
+        {"freeze_until_block": 17},
     ],
 )
 def test_invalid_numbers_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(TrainingError, match="cannot train so"):
         recipe_from([GOOD | wrong], 64, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"learning_rate": "4e-4"}, {"epochs": 2.5}, {"plain": float("nan")}])
+def test_what_is_no_number_or_a_fraction_is_named(wrong: dict[str, object]) -> None:
+    (name,) = wrong
+    with pytest.raises(TrainingError, match=f"{name} is .*; it must be"):
+        recipe_from([GOOD | wrong], 64, 1)
+    with pytest.raises(TrainingError, match=r"batch is 64\.5; it must be a whole number"):
+        recipe_from([GOOD], 64.5, 1)
+
+
+def test_a_misspelt_parameter_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text().replace("bare_face_weights", "bare_faces"))
+    with pytest.raises(TrainingError, match="unknown parameters: bare_faces"):
+        read_recipe(tmp_path / "params.yaml", "classifier", "release")
 
 
 def test_an_unknown_key_is_refused() -> None:

@@ -102,6 +102,11 @@ def test_a_place_in_an_unknown_scene_is_refused(tmp_path: Path) -> None:
         read_scenes(tmp_path)
 
 
+def test_separators_of_windows_are_understood(tmp_path: Path) -> None:
+    (tmp_path / "crops.csv").write_text("file,source\nmask\\a.jpg,gate\n")
+    assert list(read_crops(tmp_path)) == ["mask/a.jpg"]
+
+
 def test_a_portrait_that_is_described_in_two_ways_is_refused(tmp_path: Path) -> None:
     same = "file,source\na.jpg,gate\nb.jpg,hall\na.jpg,gate\n"
     assert read_crops(write(tmp_path, same, "crops.csv"))["a.jpg"].cells["source"] == "gate"
@@ -118,6 +123,7 @@ def picture(width: int, height: int) -> Picture:
     [
         (",74,112,", ",500,112,", r"line 2, column xmax: is 500, outside the picture of 320x160 pixels"),
         (",10,40,", ",-9,40,", r"line 2, column xmin: is -9, outside"),
+        (",10,40,74,112,", ",0.1,0.2,0.3,0.9,", r"line 2, column xmax: is 0.3, as of shares of a side"),
         (
             ",10,40,74,112,",
             ",320.2,40,321,112,",

@@ -88,12 +88,18 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of content, split, label and face of all samples, independent of paths and order."""
+        """SHA-256 of content, split, label, source and face of all samples, independent of paths and order."""
         lines = sorted(
             f"{s.sha256} {s.example.split} {s.example.label} {s.example.face and s.example.face.box}"
+            f" {s.example.source}"
             for s in self.samples
         )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def crops_root(folder: Path) -> Path:
+    """Return the folder of the portraits in a folder of pictures."""
+    return folder / "crops" if (folder / "crops").is_dir() else folder
 
 
 def find(folder: Path) -> list[Example]:
@@ -104,7 +110,7 @@ def find(folder: Path) -> list[Example]:
     """
     if not folder.is_dir():
         raise TrainingError(f"there is no folder {folder}")
-    root = folder / "crops" if (folder / "crops").is_dir() else folder
+    root = crops_root(folder)
     in_scenes = find_in_scenes(folder)
     scenes = {folder / scene.file for scene in read_scenes(folder)}
     pictures = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES)
