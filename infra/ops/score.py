@@ -53,25 +53,28 @@ def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterato
 def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Iterator[Row]:
     """Yield waiting rows as their results arrive: as `scored` or `rejected`, or as `missing` after a timeout.
 
+    A missing one names the latest refusal, such as for an exhausted quota.
     The client should not retry, which would delay the timeout.
     """
     waiting = deque(rows)
-    latest = time.monotonic()
+    latest, refusal = time.monotonic(), ""
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         while waiting and time.monotonic() - latest < timeout:
             chunk = [waiting.popleft() for _ in range(min(CONNECTIONS, len(waiting)))]
             results = list(pool.map(lambda row: _result(client, row["key"]), chunk))
             for row, result in zip(chunk, results, strict=True):
-                if result is None:
-                    waiting.append(row)
-                else:
+                if isinstance(result, dict):
                     yield row | _row(result)
-            if any(results):
+                else:
+                    waiting.append(row)
+                    refusal = f"; {result}" if result else refusal
+            if any(isinstance(result, dict) for result in results):
                 latest = time.monotonic()
             else:
                 time.sleep(_PAUSE)
     for row in waiting:
-        yield row | {"status": "missing", "detail": f"no result for {timeout:.0f} seconds; it may still come"}
+        detail = f"no result for {timeout:.0f} seconds; it may still come{refusal}"
+        yield row | {"status": "missing", "detail": detail}
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -96,12 +99,12 @@ def as_csv(rows: Iterable[Row]) -> str:
     return file.getvalue()
 
 
-def _result(client: Client, key: str) -> dict[str, Any] | None:
+def _result(client: Client, key: str) -> dict[str, Any] | ApiError | None:
     try:
         return client.result(key)
     except ApiError as refusal:
         if refusal.transient:  # ending here would make the next run upload, and count, every picture again
-            return None
+            return refusal
         raise
 
 

@@ -97,6 +97,16 @@ def test_a_failure_that_may_pass_does_not_end_the_wait(failure):
     assert row["status"] == "scored"
 
 
+def test_a_missing_result_names_why_the_service_gave_none():
+    class Exhausted(Service):
+        def result(self, _key):
+            raise ApiError("The month's quota is used up.", status=429)
+
+    (row,) = wait(Exhausted({}), rows("a"), timeout=0.1)
+
+    assert row["detail"] == "no result for 0 seconds; it may still come; The month's quota is used up."
+
+
 def test_a_refusal_ends_the_wait():
     class Refusing:
         def result(self, _):
