@@ -72,7 +72,7 @@ def camera(source: str, stopped: Event) -> Iterator[Frame]:
 def _camera(source: str, container: InputContainer, stopped: Event) -> Iterator[Frame]:
     name, failures = name_of(source), 0
     for opened in count(1):
-        why = f"{name}: the stream ended"
+        reason = f"{name}: the stream ended"
         try:
             with container:
                 stream = container.streams.video[0]
@@ -86,27 +86,27 @@ def _camera(source: str, container: InputContainer, stopped: Event) -> Iterator[
                     if stopped.is_set():
                         return
         except (av.FFmpegError, OSError) as error:
-            why = f"{name}: {_reason(error)}"
-        again, failures = _reopen(source, why, failures, stopped)
+            reason = f"{name}: {_reason(error)}"
+        again, failures = _reopen(source, reason, failures, stopped)
         if again is None:
             return
         container = again
 
 
-def _reopen(source: str, why: str, failures: int, stopped: Event) -> tuple[InputContainer | None, int]:
+def _reopen(source: str, reason: str, failures: int, stopped: Event) -> tuple[InputContainer | None, int]:
     """Open a camera again with exponential backoff up to `MAX_WAIT`; return None when stopped."""
-    said = ""
+    warned = ""
     while True:
-        if why != said:
-            warn(f"{why}; trying again")
-        said = why
+        if reason != warned:
+            warn(f"{reason}; trying again")
+        warned = reason
         if stopped.wait(min(2.0 ** min(failures, 10), MAX_WAIT)):
             return None, failures
         failures += 1
         try:
             return _open(source), failures
         except SourceError as error:
-            why = str(error)
+            reason = str(error)
 
 
 def _open(source: str) -> InputContainer:

@@ -179,7 +179,7 @@ def unused(data: Path, examples: Sequence[Example]) -> list[str]:
     )
     warnings = [
         f"{number} files *{suffix} are not used: pictures are {', '.join(sorted(SUFFIXES))}"
-        for suffix, number in others.items()
+        for suffix, number in sorted(others.items())
     ]
     pictures = {example.path for example in examples}
     rows = [name for name in read_crops(data) if not {data / name, root / name} & pictures]

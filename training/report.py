@@ -123,14 +123,19 @@ def _thinned(
 def _reliability(actual: NDArray[np.int64], probabilities: NDArray[np.float64], error: float) -> Figure:
     figure = Figure((4.2, 4.4))
     axes, histogram = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    said, was, counts = reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == actual)
+    confidences, accuracies, counts = reliability(
+        probabilities.max(axis=1), probabilities.argmax(axis=1) == actual
+    )
     filled = counts > 0
     low, high = np.transpose(
-        [wilson_interval(round(a * n), n) for a, n in zip(was[filled], counts[filled].tolist(), strict=True)]
+        [
+            wilson_interval(round(a * n), n)
+            for a, n in zip(accuracies[filled], counts[filled].tolist(), strict=True)
+        ]
     )
     axes.plot([0, 1], [0, 1], color=_PALE, linewidth=0.8, linestyle=":")
-    axes.vlines(said[filled], low, high, color=COLOURS["mask"], alpha=0.4)
-    axes.plot(said[filled], was[filled], "o-", color=COLOURS["mask"], markersize=4)
+    axes.vlines(confidences[filled], low, high, color=COLOURS["mask"], alpha=0.4)
+    axes.plot(confidences[filled], accuracies[filled], "o-", color=COLOURS["mask"], markersize=4)
     axes.set(ylabel="share that was right", ylim=(0, 1.02), title=f"Calibration error {error:.3f}")
     histogram.bar(
         (np.arange(len(counts)) + 0.5) / len(counts), counts, 0.9 / len(counts), color=COLOURS["mask"]

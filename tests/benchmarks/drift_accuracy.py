@@ -72,11 +72,11 @@ def main() -> None:
                 held[place] += found.accuracy.low <= actual <= found.accuracy.high
             low, high = figures(chosen, total).bounds or (0.0, 1.0)
             bounded += low <= actual <= high
-        said = [
+        cells = [
             f"{100 * one / sites:+.1f} points | {count / sites:.1%}"
             for one, count in zip(off, held, strict=True)
         ]
-        print(f"| {name} | {said[0]} | {said[1]} | {bounded / sites:.1%} |", flush=True)  # noqa: T201
+        print(f"| {name} | {cells[0]} | {cells[1]} | {bounded / sites:.1%} |", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -67,8 +67,8 @@ def release(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stack(defaults, release):
     """The same stack after an update to a release in S3."""
-    said = operate(defaults, "publish-model", str(release))
-    return update(defaults, ModelUri=said.rpartition("ModelUri=")[2].strip())
+    output = operate(defaults, "publish-model", str(release))
+    return update(defaults, ModelUri=output.rpartition("ModelUri=")[2].strip())
 
 
 @pytest.fixture(scope="session")
@@ -90,8 +90,8 @@ def everything(stack):
     made = deploy(stack.emulator, "everything", parameters, stack.standin)
     jobs.write_records(made, 300)
     now = datetime.now(UTC)
-    said = operate(made, "baseline", "--from", f"{now - timedelta(days=1)}", "--to", f"{now}")
-    return update(made, BaselineUri=said.rpartition("BaselineUri=")[2].strip())
+    output = operate(made, "baseline", "--from", f"{now - timedelta(days=1)}", "--to", f"{now}")
+    return update(made, BaselineUri=output.rpartition("BaselineUri=")[2].strip())
 
 
 @pytest.fixture(scope="session")

@@ -76,9 +76,9 @@ def test_promote_makes_an_approved_release_serve(limited, release):
     operate(limited, "publish-model", str(release))
 
     assert jobs.approve(limited, "models/9.9.9/") == "waits"
-    assert wait_for(lambda: (said := jobs.approve(limited, "models/9.9.9/")) != "waits" and said).startswith(
-        "promoted: "
-    )
+    assert wait_for(
+        lambda: (answer := jobs.approve(limited, "models/9.9.9/")) != "waits" and answer
+    ).startswith("promoted: ")
 
     assert jobs.serving_version(limited) == "9.9.9"
     (found,) = limited.client("cloudformation").describe_stacks(StackName=limited.name)["Stacks"]

@@ -31,11 +31,11 @@ def test_training_reads_uploads_with_feedback(system, tmp_path):
         f"{today + timedelta(days=2):%Y-%m-%d}",
     )
 
-    said = system.operate(
+    output = system.operate(
         "collect", "--stack", "maskwatch", *span, "--out", str(tmp_path), "--key-share", "1"
     )
 
-    assert said.returncode == 0, said.stderr
+    assert output.returncode == 0, output.stderr
     sure = {label: max(result["probabilities"].values()) >= 0.95 for label, result in judged.items()}
     wrong = {label for label, result in judged.items() if result["label"] != label and sure[label]}
     own = {result["prediction_id"]: label for label, result in judged.items() if label not in wrong}

@@ -78,8 +78,8 @@ def joined(answers, lines, monkeypatch):
         key = f"dt={datetime.now(UTC):%Y-%m-%d}/stream-1.gz"
         s3.put_object(Bucket="records", Key=key, Body=gzip.compress(lines.encode()))
         for row, answer in answers:
-            said = {"prediction_id": answer["prediction_id"], "label": row["label"]}
-            feedback.keep(feedback.parse(json.dumps(said).encode()), "insights", "")
+            body = {"prediction_id": answer["prediction_id"], "label": row["label"]}
+            feedback.keep(feedback.parse(json.dumps(body).encode()), "insights", "")
         app.handler({}, SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000))
         latest = s3.get_object(Bucket="insights", Key="drift/latest.json")["Body"].read()
     buckets.s3.cache_clear()

@@ -26,10 +26,10 @@ class Watching:
     """A running command, and its output so far."""
 
     def __init__(self, process):
-        self.process, self.events, self.said = process, [], []
+        self.process, self.events, self.output = process, [], []
         self._readers = [
             Thread(target=lambda: self.events.extend(map(json.loads, process.stdout))),
-            Thread(target=lambda: self.said.extend(process.stderr)),
+            Thread(target=lambda: self.output.extend(process.stderr)),
         ]
         for reader in self._readers:
             reader.start()
@@ -95,7 +95,7 @@ def test_people_in_a_video_are_counted_correctly(watching, tmp_path):
     ]
     assert watched.events[-1]["so_far"] == {"people": 3, "mask": 2, "incorrect": 0, "no_mask": 1}
     assert len(list((tmp_path / "stills").iterdir())) == 4
-    assert watched.said == []
+    assert watched.output == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -116,7 +116,7 @@ def test_a_folder_is_watched_until_a_signal(watching, tmp_path, how):
 
     eventually(fill)
     (tmp_path / "broken.jpg").write_bytes(b"JPEG")
-    eventually(lambda: any("broken.jpg is skipped" in line for line in watched.said))
+    eventually(lambda: any("broken.jpg is skipped" in line for line in watched.output))
 
     assert watched.stop(how) == 0
     assert watched.happened() == ["came", "left"]
@@ -157,14 +157,14 @@ def test_a_camera_is_watched_through_five_disconnections(watching, tmp_path, rts
     address = f"rtsp://viewer:{PASSWORD}@127.0.0.1:{rtsp_port}/camera"
 
     def was_back(times):
-        return sum("is back" in line for line in watched.said) == times
+        return sum("is back" in line for line in watched.output) == times
 
     with camera(rtsp_port, video):
         eventually(lambda: listens(rtsp_port))
         watched = watching(MASKWATCH_CAMERA=address)
         eventually(lambda: watched.events or watched.process.poll() is not None)
     for cut in range(1, 6):
-        eventually(lambda cut=cut: sum("trying again" in line for line in watched.said) >= cut)
+        eventually(lambda cut=cut: sum("trying again" in line for line in watched.output) >= cut)
         with camera(rtsp_port, video):
             eventually(lambda cut=cut: was_back(cut))
             time.sleep(1)  # time for some frames
@@ -172,7 +172,7 @@ def test_a_camera_is_watched_through_five_disconnections(watching, tmp_path, rts
     assert watched.stop() == 0
     assert watched.happened() == ["came", "left"]  # one person, who was in view all the time
     assert watched.events[-1]["stayed"] > 4
-    assert PASSWORD not in "".join(watched.said) + json.dumps(watched.events)
+    assert PASSWORD not in "".join(watched.output) + json.dumps(watched.events)
 
 
 def listens(port):

@@ -80,8 +80,8 @@ def test_an_unknown_stack_is_reported_in_one_line(command):
 )
 def test_the_region_of_every_command_is_that_of_the_aws_cli(module, arguments, command, monkeypatch):
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    said = command(module, *arguments, "--stack", "nowhere")
-    assert "There is no stack named nowhere in eu-west-1" in said
+    output = command(module, *arguments, "--stack", "nowhere")
+    assert "There is no stack named nowhere in eu-west-1" in output
 
 
 def test_the_command_prints_role_and_image(made, command, monkeypatch, capsys):

@@ -89,8 +89,8 @@ def test_calibration_finds_the_temperature_and_the_biases() -> None:
 
 @pytest.mark.parametrize("scale", [-3, 0, 50])
 def test_calibration_on_a_few_pictures_stays_finite(scale: float) -> None:
-    truth = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
-    found = calibrate(scale * truth, truth)
+    actual = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
+    found = calibrate(scale * actual, actual)
     assert 0 < found.temperature <= 20
     assert np.abs(found.biases).max() < 5
 

@@ -75,10 +75,10 @@ def test_the_order_is_kept_with_any_number_of_workers(
 
 
 def test_overall_figures_follow_from_the_predictions(metrics: dict, rows: list[dict[str, str]]) -> None:
-    truth = np.array([LABELS.index(row["label"]) for row in rows])
+    actual = np.array([LABELS.index(row["label"]) for row in rows])
     result = np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows])
     overall = metrics["overall"]
-    expected = figures(truth, result)
+    expected = figures(actual, result)
     assert overall["confusion"] == expected.pop("confusion")
     assert {key: overall[key] for key in expected} == pytest.approx(expected, abs=1e-5)
     assert overall["n"] == 18

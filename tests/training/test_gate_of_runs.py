@@ -69,13 +69,13 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_serving_model_passes_against_itself(same: Path, pictures: Path) -> None:
-    said = judge_run(same, pictures, open_release(""), open_release(""))
-    assert said == json.loads((same / GATE).read_text())
-    assert (said["passed"], said["reason"]) == (True, "nowhere worse than what serves")
-    judged = [one for one in said["comparisons"] if one["figure"] != "latency_ms"]
+    decision = judge_run(same, pictures, open_release(""), open_release(""))
+    assert decision == json.loads((same / GATE).read_text())
+    assert (decision["passed"], decision["reason"]) == (True, "nowhere worse than what serves")
+    judged = [one for one in decision["comparisons"] if one["figure"] != "latency_ms"]
     assert {(one["low"], one["high"]) for one in judged} == {(0.0, 0.0)}
     assert {"accuracy", "class incorrect: f1", "source -: accuracy", "turned upside down: accuracy"} <= {
-        one["figure"] for one in said["comparisons"]
+        one["figure"] for one in decision["comparisons"]
     }
     assert {"face: recall", "face: false detections a scene"} <= {one["figure"] for one in judged}
 
@@ -90,9 +90,9 @@ def test_a_run_that_passes_becomes_a_valid_release(
     assert release.version == VERSION
     assert (release.classifier, release.detector) == (serving.classifier, serving.detector)
     assert "nowhere worse than what serves" in (report / "report.html").read_text()
-    said = json.loads((report / GATE).read_text())
-    assert said["passed"] is True
-    assert said["manifest_sha256"] == file_sha256(out / MANIFEST)
+    decision = json.loads((report / GATE).read_text())
+    assert decision["passed"] is True
+    assert decision["manifest_sha256"] == file_sha256(out / MANIFEST)
 
 
 def test_a_refused_run_gives_no_release(

@@ -54,12 +54,12 @@ def test_one_command_ends_with_a_release_that_waits_for_approval(command, monkey
     monkeypatch.setattr(TrainingJob, "wait", waiting)
     boto3.client("logs").create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
 
-    said = command(*SUBMIT, "--version", "1.1.0")
+    output = command(*SUBMIT, "--version", "1.1.0")
 
-    assert "published s3://models-of-the-stack/models/1.1.0/; nowhere worse" in said
+    assert "published s3://models-of-the-stack/models/1.1.0/; nowhere worse" in output
     assert (
         "registered, PendingManualApproval; then: python -m training.aws.job approve 1.1.0 --stack maskwatch-dev"
-        in said
+        in output
     )
     assert "PendingManualApproval" in command("list", "--stack", "maskwatch-dev")
     assert "Approved" in command("approve", "1.1.0", "--stack", "maskwatch-dev")
@@ -71,9 +71,9 @@ def test_one_command_ends_with_a_release_that_waits_for_approval(command, monkey
 
 
 def test_a_job_that_is_not_waited_for_is_described_and_published_later(command, tmp_path):
-    said = command(*SUBMIT, "--version", "1.2.0", "--no-wait", "--spot", "--hyperparameter", "seed=7")
-    name = said.split()[1]
-    assert f"then: python -m training.aws.job publish {name} --stack maskwatch-dev" in said
+    output = command(*SUBMIT, "--version", "1.2.0", "--no-wait", "--spot", "--hyperparameter", "seed=7")
+    name = output.split()[1]
+    assert f"then: python -m training.aws.job publish {name} --stack maskwatch-dev" in output
     assert command("describe", name).startswith(f"{name}: Completed, ")
     left_by(tmp_path / "left", TrainingJob.get(name), **{".": release("1.2.0")})
     assert "published s3://models-of-the-stack/models/1.2.0/" in command(
@@ -101,9 +101,9 @@ def test_the_stack_s_serving_release_is_the_reference(command):
     ],
 )
 def test_missing_arguments_are_reported_in_one_line(command, arguments, reason):
-    said = command(*arguments)
-    assert reason in said
-    assert len(said.splitlines()) == 1
+    output = command(*arguments)
+    assert reason in output
+    assert len(output.splitlines()) == 1
 
 
 def test_a_missing_region_is_reported(command, monkeypatch):

@@ -19,18 +19,18 @@ from training.metrics import (
     wilson_interval,
 )
 
-TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2])
-GUESS = np.array([0, 0, 0, 1, 1, 2, 2, 0])
+ACTUAL = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+PREDICTED = np.array([0, 0, 0, 1, 1, 2, 2, 0])
 POSITIVE = np.array([True, False, True, False])
 SCORE = np.array([0.9, 0.8, 0.7, 0.1])
 
 
 def test_the_confusion_matrix_has_actual_labels_in_rows() -> None:
-    assert confusion_matrix(TRUTH, GUESS, 3).tolist() == [[3, 1, 0], [0, 1, 1], [1, 0, 1]]
+    assert confusion_matrix(ACTUAL, PREDICTED, 3).tolist() == [[3, 1, 0], [0, 1, 1], [1, 0, 1]]
 
 
 def test_precision_recall_and_f1_of_each_class() -> None:
-    precision, recall, f1 = precision_recall_f1(confusion_matrix(TRUTH, GUESS, 3))
+    precision, recall, f1 = precision_recall_f1(confusion_matrix(ACTUAL, PREDICTED, 3))
     assert precision == pytest.approx([3 / 4, 1 / 2, 1 / 2])
     assert recall == pytest.approx([3 / 4, 1 / 2, 1 / 2])
     assert f1 == pytest.approx([3 / 4, 1 / 2, 1 / 2])
@@ -73,10 +73,10 @@ def test_average_precision_by_hand() -> None:
 
 def test_reliability_bins_confidence() -> None:
     confidence = np.array([0.55, 0.6, 0.95, 1.0])
-    said, was, counts = reliability(confidence, np.array([True, False, True, True]), bins=10)
+    confidences, accuracies, counts = reliability(confidence, np.array([True, False, True, True]), bins=10)
     assert counts.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
-    assert (said[5], was[5]) == pytest.approx((0.575, 0.5))
-    assert (said[9], was[9]) == pytest.approx((0.975, 1))
+    assert (confidences[5], accuracies[5]) == pytest.approx((0.575, 0.5))
+    assert (confidences[9], accuracies[9]) == pytest.approx((0.975, 1))
 
 
 def test_calibration_error_weighs_bins_by_their_count() -> None:
@@ -112,14 +112,19 @@ def test_bootstrap_interval_is_that_of_a_share() -> None:
 
 def test_figures_of_a_group() -> None:
     result = np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.1, 0.3, 0.6], [0.6, 0.4, 0.0]])
-    said = figures(np.array([0, 1, 2, 1]), result)
-    assert said["n"] == 4
-    assert said["accuracy"] == 0.5
-    assert said["mask_or_not_accuracy"] == 0.75  # no_mask called incorrect is right about the mask
-    assert said["confusion"] == [[1, 0, 0], [1, 0, 1], [0, 0, 1]]
-    assert said["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
+    overall = figures(np.array([0, 1, 2, 1]), result)
+    assert overall["n"] == 4
+    assert overall["accuracy"] == 0.5
+    assert overall["mask_or_not_accuracy"] == 0.75  # no_mask called incorrect is right about the mask
+    assert overall["confusion"] == [[1, 0, 0], [1, 0, 1], [0, 0, 1]]
+    assert overall["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
 
 
 def test_figures_of_an_empty_group_are_empty() -> None:
-    said = figures(np.array([], np.int64), np.empty((0, 3)))
-    assert (said["n"], said["accuracy"], said["macro_f1"], said["calibration_error"]) == (0, 0, 0, 0)
+    overall = figures(np.array([], np.int64), np.empty((0, 3)))
+    assert (overall["n"], overall["accuracy"], overall["macro_f1"], overall["calibration_error"]) == (
+        0,
+        0,
+        0,
+        0,
+    )

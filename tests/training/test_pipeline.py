@@ -247,16 +247,16 @@ def test_it_is_created_updated_and_started(pipeline):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "output"),
     [
         (["--help"], 0, "usage: "),
         (["--stack", "s", "--role", ROLE, "--image", IMAGE], 1, "error: No AWS region is set"),
     ],
 )
-def test_without_a_region_it_says_so_in_one_line(arguments, status, said, monkeypatch):
+def test_without_a_region_it_says_so_in_one_line(arguments, status, output, monkeypatch):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     done = python("-m", "training.aws.pipeline", *arguments)
     assert done.returncode == status
-    assert (done.stdout + done.stderr).startswith(said)
+    assert (done.stdout + done.stderr).startswith(output)

@@ -28,11 +28,11 @@ classifier = classify.Classifier(load_release(BAKED).classifier, threads=1)
 rng = np.random.RandomState(0)
 grids = [rng.randint(0, 256, (6, 6, 3)).astype(np.uint8) for _ in range(24)]
 pictures = [np.asarray(Image.fromarray(grid).resize((150, 180), Image.Resampling.BICUBIC)) for grid in grids]
-told = [classifier.classify(pixels) for pixels in pictures]
+results = [classifier.classify(pixels) for pixels in pictures]
 module = interpreter.Interpreter.__module__.partition(".")[0]
 print(json.dumps({
     "runtime": module, "version": importlib.metadata.version(module),
-    "probabilities": [c.probabilities for c in told], "projections": [c.projection.tolist() for c in told],
+    "probabilities": [c.probabilities for c in results], "projections": [c.projection.tolist() for c in results],
 }))
 """
 

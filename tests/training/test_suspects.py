@@ -18,7 +18,7 @@ def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
 ) -> None:
     """Fake training: the model knows the true labels, and must not predict pictures it was trained on."""
     crops = [s for s in dataset.samples if not s.example.in_scene]
-    truth = {s.sha256: s.example.label for s in crops}
+    actual = {s.sha256: s.example.label for s in crops}
     wrong = crops[0]
     relabelled = replace(wrong, example=replace(wrong.example, label="no_mask"))
     judged: list[str] = []
@@ -29,7 +29,7 @@ def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
     def predict_logits(seen: set[str], samples: list, _: int) -> np.ndarray:
         judged.extend(s.sha256 for s in samples)
         assert not seen & {s.sha256 for s in samples}
-        return np.array([5 * np.eye(3)[LABELS.index(truth[s.sha256])] for s in samples])
+        return np.array([5 * np.eye(3)[LABELS.index(actual[s.sha256])] for s in samples])
 
     monkeypatch.setattr(suspects, "train", train)
     monkeypatch.setattr(suspects, "predict_logits", predict_logits)
@@ -38,7 +38,7 @@ def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
         tmp_path,
         recipe=Recipe((Stage(96, 1, 1e-3, 60, None),), 24, 1),
     )
-    assert [(s.sample.sha256, s.guess) for s in found] == [(wrong.sha256, truth[wrong.sha256])]
+    assert [(s.sample.sha256, s.guess) for s in found] == [(wrong.sha256, actual[wrong.sha256])]
     assert found[0].chance < 0.05
     assert sorted(judged) == sorted(s.sha256 for s in crops)
 

@@ -73,7 +73,7 @@ def command(capsys, service):  # noqa: ARG001 -- it is asked
             status = main([*map(str, arguments)])
         except SystemExit as end:
             status = end.code
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        output = capsys.readouterr()
+        return status, output.out, output.err
 
     return run

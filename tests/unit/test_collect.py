@@ -35,7 +35,7 @@ class World:
 
     def upload(
         self,
-        said,
+        actual,
         *,
         source="",
         suffix=".jpg",
@@ -67,7 +67,7 @@ class World:
             "upload": {"bucket": BUCKETS["UploadsBucket"], "key": key, "etag": put["ETag"].strip('"')},
         }
         self.put("ResultsBucket", f"{key}.json", result)
-        self.say(prediction, said, api_key, day)
+        self.say(prediction, actual, api_key, day)
         return prediction
 
     def say(self, prediction, label, api_key="k1", time=NOW):
@@ -116,7 +116,7 @@ def run(tmp_path, capsys):
 def test_a_label_and_its_upload_become_a_picture_of_that_label(world, run, tmp_path):
     one, two = world.upload("no_mask", source="gate-3"), world.upload("mask", faces=0)
 
-    files, rows, said = run()
+    files, rows, output = run()
 
     assert files == [f"mask/{two}.jpg", f"no_mask/{one}.jpg"]
     assert (tmp_path / "no_mask" / f"{one}.jpg").read_bytes() == b"picture 1"
@@ -125,9 +125,9 @@ def test_a_label_and_its_upload_become_a_picture_of_that_label(world, run, tmp_p
     assert edges == ["10", "20", "40", "60"]
     assert by_file[f"no_mask/{one}.jpg"]["source"] == "gate-3"
     assert by_file[f"mask/{two}.jpg"]["xmin"] == ""
-    assert "2 pictures" in said
+    assert "2 pictures" in output
     assert "anna" not in str(rows)  # a key may name a person
-    assert "Uploads do not expire in this stack" in said
+    assert "Uploads do not expire in this stack" in output
 
 
 def test_the_last_label_within_the_range_counts(world, run):
@@ -161,7 +161,7 @@ def test_a_label_that_a_sure_model_contradicts_is_listed_for_review(world, run, 
     world.upload("no_mask", predicted="mask", confidence=0.99)
     unsure = world.upload("no_mask", predicted="mask", confidence=0.7)
 
-    files, _, said = run()
+    files, _, output = run()
 
     assert files == [f"no_mask/{unsure}.jpg"]
     (doubt,) = csv.DictReader((tmp_path / "doubtful.csv").read_text().splitlines())
@@ -171,7 +171,7 @@ def test_a_label_that_a_sure_model_contradicts_is_listed_for_review(world, run, 
         "predicted": "mask",
         "confidence": "0.990",
     }
-    assert "1 left out: the model confidently predicts another label" in said
+    assert "1 left out: the model confidently predicts another label" in output
 
 
 def test_a_source_gives_at_most_its_maximum_and_one_picture_per_minute(world, run, monkeypatch):
@@ -227,10 +227,10 @@ def test_no_api_key_gives_more_than_the_key_share(share, expected, world, run):
 def test_labels_of_a_single_key_are_collected_only_with_key_share_1(world, run):
     world.upload("mask")
 
-    files, _, said = run("--key-share", "0.5")
+    files, _, output = run("--key-share", "0.5")
 
     assert files == []
-    assert "more than --key-share of one API key" in said
+    assert "more than --key-share of one API key" in output
 
 
 def test_a_deleted_or_replaced_picture_is_skipped(world, run):
@@ -263,10 +263,10 @@ def test_an_interrupted_run_leaves_no_picture_without_a_row(world, run, tmp_path
 def test_expired_pictures_are_deleted_unless_keep_longer_is_given(world, run, monkeypatch):
     world.keep(days=30)
     world.upload("mask")
-    files, rows, said = run()
+    files, rows, output = run()
     uploaded = world.s3.head_object(Bucket=BUCKETS["UploadsBucket"], Key="ward/anna-1.jpg")["LastModified"]
     assert rows[0]["delete_after"] == f"{uploaded + timedelta(days=30):%Y-%m-%d}"
-    assert "--keep-longer" in said
+    assert "--keep-longer" in output
 
     class Later(datetime):
         @classmethod
@@ -274,11 +274,11 @@ def test_expired_pictures_are_deleted_unless_keep_longer_is_given(world, run, mo
             return datetime.now(zone) + timedelta(days=32)
 
     monkeypatch.setattr(collect, "datetime", Later)
-    files, rows, said = run()
+    files, rows, output = run()
 
     assert (files, rows) == ([], [])
-    assert "deleted, because its upload has expired" in said
-    assert "older than UploadsDays" in said  # S3 itself may take a day more
+    assert "deleted, because its upload has expired" in output
+    assert "older than UploadsDays" in output  # S3 itself may take a day more
 
     assert len(run("--keep-longer")[0]) == 1
     assert [row["delete_after"] for row in run("--keep-longer")[1]] == [""]
@@ -301,14 +301,14 @@ def test_pictures_are_added_to_train_of_an_existing_data_set_whose_table_is_kept
     world.keep(days=30)
     one = world.upload("incorrect")
 
-    _, rows, said = run()
+    _, rows, output = run()
 
     assert (tmp_path / "train" / "incorrect" / f"{one}.jpg").exists()
     assert [(row["file"], row["source"], row["age"]) for row in rows] == [
         ("train/mask/own.jpg", "gate-9", "41"),
         (f"train/incorrect/{one}.jpg", "gate-1", ""),
     ]
-    assert "1 pictures in" in said
+    assert "1 pictures in" in output
 
 
 def test_missing_feedback_is_reported(world, run):  # noqa: ARG001 -- the stack

@@ -115,9 +115,9 @@ def test_a_damaged_table_is_reported_as_damage(kind: str) -> None:
     for table in (b"\xff\xdb", b"\xff\xc4"):
         start = data.index(table) + 4
         damaged = (data[:place] + b"\x99" + data[place + 1 :] for place in range(start, start + 18))
-        said = [refused_as_damaged(file) for file in damaged if not is_scored(file)]
-        assert said
-        assert all(said)
+        reasons = [refused_as_damaged(file) for file in damaged if not is_scored(file)]
+        assert reasons
+        assert all(reasons)
 
 
 def png_of(rows: list[bytes], height: int, colour: int, interlaced: int = 0) -> bytes:

@@ -28,11 +28,11 @@ def outcome(data: bytes) -> str:
     started = time.process_time()
     try:
         decode(data)
-        said = "scored"
+        result = "scored"
     except InputError as error:
-        said = error.problem.identifier
+        result = error.problem.identifier
     assert time.process_time() - started < SECONDS
-    return said
+    return result
 
 
 def exif_of(tags: int) -> bytes:

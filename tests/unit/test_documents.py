@@ -119,8 +119,8 @@ def test_the_figures_of_groups_equal_the_report():
     missed = {name: group["missed"]["share"] for name, group in groups.items()}
     worst = missed.pop("Black")
 
-    said = f"({worst:.0%}; others {100 * min(missed.values()):.0f} to {max(missed.values()):.0%})"
-    assert said in (ROOT / "README.md").read_text()
+    text = f"({worst:.0%}; others {100 * min(missed.values()):.0f} to {max(missed.values()):.0%})"
+    assert text in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
@@ -135,27 +135,27 @@ def test_speed_equals_the_benchmark(document):
 def test_the_tables_of_costs_are_those_of_make_cost():
     milliseconds, peak = measured(RESULTS)
     tables = [table(milliseconds, peak), bulk_table(milliseconds), monitoring_table(), options_table()]
-    said = " ".join((ROOT / "docs" / "benchmarks.md").read_text().split())
+    text = " ".join((ROOT / "docs" / "benchmarks.md").read_text().split())
 
-    assert [each for each in tables if " ".join(each.split()) not in said] == []
+    assert [each for each in tables if " ".join(each.split()) not in text] == []
 
 
 def test_the_readme_has_the_cost_of_what_is_on_in_prod():
     on = [item for item in option_items() if "on in prod" in item.what]
     pictures, month = sum(item.pictures for item in on), sum(item.month for item in on)
-    said = " ".join((ROOT / "README.md").read_text().split())
+    text = " ".join((ROOT / "README.md").read_text().split())
 
     assert (
         f"on in `prod`, add {['no', 'one', 'two', 'three'][round(pictures)]}, and ${month:.0f} a month"
-        in said
+        in text
     )
 
 
 def test_the_readme_has_the_monthly_cost_of_monitoring_and_of_a_source():
     month = sum(item.month for item in monitoring_items())
-    said = " ".join((ROOT / "README.md").read_text().split())
+    text = " ".join((ROOT / "README.md").read_text().split())
 
     assert (
         f"up to ${month:.0f} a month with three cameras and ${2 * METRIC_MONTH:.2f} for each further one"
-        in said
+        in text
     )

@@ -38,8 +38,8 @@ def updated(monkeypatch):
         monkeypatch.setattr(update, "function_configs", lambda *_: configs)
         aliases = [SimpleNamespace(properties={"FunctionName": name}) for name in functions]
         stack = SimpleNamespace(of_type=lambda _: aliases)
-        said = update.Updater(stack, functions, "moto", "url", Mock()).update({})
-        return {name: function.config.release for name, function in functions.items()}, said
+        result = update.Updater(stack, functions, "moto", "url", Mock()).update({})
+        return {name: function.config.release for name, function in functions.items()}, result
 
     return run
 

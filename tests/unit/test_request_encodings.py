@@ -145,9 +145,9 @@ def test_base64_is_read_in_quotes_prefixes_and_escapes(image, wrap):
     ],
 )
 def test_a_value_that_is_not_base64_is_named(text, detail):
-    problem, said = refusal(json.dumps({"image": text}).encode(), "application/json")
+    problem, refused = refusal(json.dumps({"image": text}).encode(), "application/json")
     assert problem == MALFORMED_BASE64
-    assert detail in said
+    assert detail in refused
 
 
 @pytest.mark.parametrize(
@@ -345,9 +345,9 @@ def test_a_part_with_an_unknown_encoding_is_refused(encoding, content, detail):
     head = (
         f"--b\r\nContent-Disposition: form-data; name=file\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     )
-    problem, said = refusal(f"{head}{content}\r\n--b--\r\n".encode(), FORM)
+    problem, refused = refusal(f"{head}{content}\r\n--b--\r\n".encode(), FORM)
     assert problem == MALFORMED_BODY
-    assert detail in said
+    assert detail in refused
 
 
 @given(sources, st.sampled_from(["cp1252", "latin-1", "shift_jis", "utf-16-le"]))

@@ -207,10 +207,10 @@ def test_a_camera_is_opened_again_after_each_disconnection(camera, capsys):
         assert seen.opened == opened
     given.close()
 
-    said = capsys.readouterr().err
-    assert said.count("trying again") == 2
-    assert said.count("is back") == 2
-    assert "hidden" not in said
+    output = capsys.readouterr().err
+    assert output.count("trying again") == 2
+    assert output.count("is back") == 2
+    assert "hidden" not in output
     assert camera.asked == 3
 
 
@@ -363,14 +363,14 @@ def test_a_damaged_picture_in_a_folder_is_skipped_and_reported(tmp_path, capsys)
     red, green = (
         encode(Image.blend(noise, Image.new("RGB", noise.size, shade), 0.5)) for shade in (RED, GREEN)
     )
-    given, seen, said = frames_of(str(tmp_path), 20, None, Event()), [], ""
+    given, seen, output = frames_of(str(tmp_path), 20, None, Event()), [], ""
     Path(tmp_path, "gone.jpg").symlink_to("nowhere")
     Path(tmp_path, "damaged.jpg").write_bytes(red[:9000] + red[9000 + 1460 :])
     looker = Thread(target=lambda: seen.append(next(given)))
     looker.start()
-    while "damaged.jpg is skipped: it is damaged" not in said:
+    while "damaged.jpg is skipped: it is damaged" not in output:
         time.sleep(0.05)
-        said += capsys.readouterr().err
+        output += capsys.readouterr().err
     Path(tmp_path, "whole.jpg").write_bytes(green)
     looker.join()
     red, green, _ = seen[0].to_image().resize((1, 1)).getpixel((0, 0))
