@@ -86,14 +86,14 @@ def drawn(
     )
     recorder = Recorder("MaskWatch", "/predict", version)
     with written_at(time) as written:
-        recorder.predicted(prediction, source=source, request_id=rng.bytes(8).hex(), track=track)
+        recorder.write_prediction(prediction, source=source, request_id=rng.bytes(8).hex(), track=track)
     return written.getvalue()
 
 
 def refused(time: datetime) -> str:
     """Return the line of a refused request."""
     with written_at(time) as written:
-        Recorder("MaskWatch", "/predict", VERSION).rejected(TOO_LARGE, request_id="r")
+        Recorder("MaskWatch", "/predict", VERSION).write_refusal(TOO_LARGE, request_id="r")
     return written.getvalue()
 
 

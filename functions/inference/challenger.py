@@ -39,7 +39,7 @@ class Challenger:
 
     def __init__(self, settings: Settings, timeout: float) -> None:
         self._settings, self._timeout = settings, timeout
-        self._uri, self._share = settings.challenger_uri, settings.challenger_share
+        self._uri, self._percentage = settings.challenger_uri, settings.challenger_share
         self._loading: Future[Models | None] | None = None  # a result of None means that loading failed
         self._retry_at = 0.0
         self._stuck = False
@@ -47,7 +47,7 @@ class Challenger:
     @property
     def in_shadow(self) -> bool:
         """Whether it is in shadow mode."""
-        return self._share == 0
+        return self._percentage == 0
 
     def answers(self, key: str) -> bool:
         """Return whether it answers the pictures of a source.
@@ -55,7 +55,8 @@ class Challenger:
         The hash includes the release, so that different challengers get different sources.
         """
         name = f"{self._uri} {key}".encode(errors="surrogatepass")
-        return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") < self._share / 100 * 2**64
+        position = int.from_bytes(blake2b(name, digest_size=8).digest(), "big") / 2**64  # uniform from 0 to 1
+        return position < self._percentage / 100
 
     def load(self) -> Models | None:
         """Return the loaded release; None if it cannot be loaded or is not loaded yet.
@@ -94,7 +95,7 @@ class Challenger:
         return {
             "status": "ok" if models and not self._stuck else "failed",
             "model_version": models.version if models else None,
-            "share": self._share,
+            "share": self._percentage,
             "shadow": self.in_shadow,
         }
 

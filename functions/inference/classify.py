@@ -44,8 +44,8 @@ class Classifier:
     """The classifier of a release. Not thread-safe."""
 
     def __init__(self, network: Network, threads: int, small: Network | None = None) -> None:
-        self._size, self._runner = network.size, Runner(network, threads)
-        self._small = (small.size, Runner(small, threads)) if small else None
+        self._runner = Runner(network, threads)
+        self._small_runner = Runner(small, threads) if small else None
 
     @property
     def has_face_evidence(self) -> bool:
@@ -58,14 +58,15 @@ class Classifier:
         A picture that fits into the input of the small network is classified by it. If the confidence is below
         `MIRROR_THRESHOLD`, the probabilities are the mean of those of the picture and its mirror image.
         """
-        size, runner = self._size, self._runner
-        if self._small and max(pixels.shape) <= self._small[0]:
-            size, runner = self._small
-        square = resize(pixels, size)
+        runner = self._runner
+        if self._small_runner and max(pixels.shape[:2]) <= self._small_runner.size:
+            runner = self._small_runner
+        square = resize(pixels, runner.size)
         *evidence, probabilities, projection = runner.run(square)
         if probabilities.max() < MIRROR_THRESHOLD:
-            probabilities = (probabilities + runner.run(square[:, ::-1])[-2]) / 2
+            *_, mirrored, _ = runner.run(square[:, ::-1])
+            probabilities = (probabilities + mirrored) / 2
         mask, no_mask, incorrect = probabilities.tolist()
         return ClassifierOutput(
-            (mask, no_mask, incorrect), projection, sum(float(one[0]) for one in evidence)
+            (mask, no_mask, incorrect), projection, float(evidence[0][0]) if evidence else 0.0
         )

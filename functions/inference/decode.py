@@ -58,13 +58,13 @@ _PIXEL_BYTES = 4
 _WEBP_PIXEL_BYTES = 16
 _COEFFICIENT_BYTES = 2
 # 40 megapixels of 8-bit RGBA, and more; twice as much takes two seconds to inflate.
-_PNG_BITS = 8 * 200_000_000
-_MEMORY = 175_000_000  # leaves enough for the array that is handed on
-_WEBP_MEMORY = 204_000_000  # at its peak there is no such array yet; a phone's 4032x3024 fits
+_MAX_PNG_BITS = 8 * 200_000_000
+_MAX_DECODER_BYTES = 175_000_000  # the rest of the 200 MiB is for the returned array
+_MAX_WEBP_BYTES = 204_000_000  # at its peak there is no such array yet; a phone's 4032x3024 fits
 # A few hundred kilobytes of lossless WebP can ask for Huffman tables of 700 MB. This limit counts both canvases,
 # although only one is ever written.
-_WEBP_ALLOCATED = 240_000_000
-_WORKING_PIXELS = 4_000_000  # of the array that is handed on
+_MAX_WEBP_ALLOCATED_BYTES = 240_000_000
+_MAX_RETURNED_PIXELS = 4_000_000
 _BAND_PIXELS = 1_000_000  # converted at a time
 
 _UPRIGHT: Final[Mapping[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]]] = {  # by EXIF orientation
@@ -156,7 +156,7 @@ _Read = tuple["NDArray[np.uint8]", tuple[int, int], int]  # pixels, size as stor
 def _read_jpeg(data: bytes, min_side: int) -> _Read:
     picture = jpeg.parse(data)
     size = picture.width, picture.height
-    coefficients = (_MEMORY - 3 * len(data)) // _COEFFICIENT_BYTES
+    coefficients = (_MAX_DECODER_BYTES - 3 * len(data)) // _COEFFICIENT_BYTES
     _check_size(size, int(coefficients / picture.samples) if picture.buffered else MAX_PIXELS)
     scale = _scale(*size, min_side)
     coarse = max(power for power in (1, 2, 4, 8) if power <= scale)  # the decoder reduces at no cost
@@ -170,8 +170,10 @@ def _read_jpeg(data: bytes, min_side: int) -> _Read:
 def _read_png(data: bytes, min_side: int) -> _Read:
     picture = png.parse(data)
     size = picture.width, picture.height
-    _check_size(size, min((_MEMORY - 3 * len(data)) // _PIXEL_BYTES, _PNG_BITS // picture.pixel_bits))
-    image = _loaded(picture.file, PNG)
+    _check_size(
+        size, min((_MAX_DECODER_BYTES - 3 * len(data)) // _PIXEL_BYTES, _MAX_PNG_BITS // picture.pixel_bits)
+    )
+    image = _load_image(picture.file, PNG)
     # Pillow leaves missing rows black without an error. Two rows, because in an interlaced file either may be last.
     last_rows = np.asarray(image.crop((0, image.height - 2, *image.size))).reshape(2, -1)
     if not last_rows.any(axis=1).all() and not picture.has_all_rows():
@@ -185,15 +187,15 @@ def _read_webp(data: bytes, min_side: int) -> _Read:
     picture = webp.parse(data)
     size = picture.width, picture.height
     # Before it is opened, since that allocates the canvases.
-    _check_size(size, (_WEBP_MEMORY - 2 * len(data)) // _WEBP_PIXEL_BYTES)
-    with limit_memory(_WEBP_ALLOCATED + _PIXEL_BYTES * picture.width * picture.height):
+    _check_size(size, (_MAX_WEBP_BYTES - 2 * len(data)) // _WEBP_PIXEL_BYTES)
+    with limit_memory(_MAX_WEBP_ALLOCATED_BYTES + _PIXEL_BYTES * picture.width * picture.height):
         # Before the picture itself is decoded, so that only one is in memory.
         if _is_decoded(picture.cut_short()):
             raise DamagedError("the decoder does not need all bytes")
-        return _array(_loaded(picture.file, "WEBP"), min_side), size, picture.orientation
+        return _array(_load_image(picture.file, "WEBP"), min_side), size, picture.orientation
 
 
-def _loaded(file: bytes, kind: str) -> Image.Image:
+def _load_image(file: bytes, kind: str) -> Image.Image:
     image: Image.Image = Image.open(io.BytesIO(file), formats=(kind,))
     image.load()
     return image
@@ -201,7 +203,7 @@ def _loaded(file: bytes, kind: str) -> Image.Image:
 
 def _is_decoded(webp_file: bytes) -> bool:
     try:
-        _loaded(webp_file, "WEBP")
+        _load_image(webp_file, "WEBP")
     except (OSError, EOFError, MemoryError):
         return False
     return True
@@ -228,7 +230,7 @@ def _check_size(size: tuple[int, int], limit: int) -> None:
 
 
 def _scale(width: int, height: int, min_side: int) -> int:
-    return max(min(width, height) // min_side, math.ceil(math.sqrt(width * height / _WORKING_PIXELS)), 1)
+    return max(min(width, height) // min_side, math.ceil(math.sqrt(width * height / _MAX_RETURNED_PIXELS)), 1)
 
 
 def _reduced_rgb(image: Image.Image, scale: int) -> Image.Image:

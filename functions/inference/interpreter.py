@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """An interpreter with a network. Not thread-safe."""
+    """An interpreter with a network, whose input has `size` pixels a side. Not thread-safe."""
 
     def __init__(self, network: Network, threads: int) -> None:
+        self.size = network.size
         self._interpreter = Interpreter(model_content=network.file, num_threads=threads)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]

@@ -46,9 +46,11 @@ def predict() -> Response[str]:
     )
     key = request.source or app.request_id
     prediction, shadow = score_both(_decode(request.image), models, challenger, request.options, key)
-    recorder.predicted(prediction, source=request.source, request_id=app.request_id, track=request.track)
+    recorder.write_prediction(
+        prediction, source=request.source, request_id=app.request_id, track=request.track
+    )
     if shadow:
-        recorder.shadowed(shadow, prediction, source=request.source, request_id=app.request_id)
+        recorder.write_shadow(shadow, prediction, source=request.source, request_id=app.request_id)
     return app.respond_json(prediction.as_json())
 
 
@@ -71,5 +73,5 @@ def health() -> Response[str]:
 @app.exception_handler(InputError)  # type: ignore[untyped-decorator]
 def refuse(rejected: InputError) -> Response[str]:
     """Answer with a problem document."""
-    recorder.rejected(rejected.problem, request_id=app.request_id)
+    recorder.write_refusal(rejected.problem, request_id=app.request_id)
     return app.refuse(rejected.problem, rejected.detail)

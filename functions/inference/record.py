@@ -32,7 +32,7 @@ class Recorder:
         self._namespace, self._route, self._model_version = namespace, route, model_version
         self._lines = itertools.count()  # unlike a flag, it has its first value for one thread only
 
-    def predicted(
+    def write_prediction(
         self,
         prediction: Prediction,
         *,
@@ -64,7 +64,7 @@ class Recorder:
         }
         self._write(request_id, prediction.model_version, record, metrics)
 
-    def shadowed(
+    def write_shadow(
         self,
         shadow: Prediction,
         answer: Prediction,
@@ -91,7 +91,7 @@ class Recorder:
         agrees = shadow.classification.label == answer.classification.label
         self._write(request_id, shadow.model_version, record, {"Shadows": 1, "ShadowsAgreeing": int(agrees)})
 
-    def rejected(self, problem: Problem, *, request_id: str) -> None:
+    def write_refusal(self, problem: Problem, *, request_id: str) -> None:
         """Write the record of a refusal."""
         self._write(
             request_id,

@@ -59,12 +59,12 @@ class _View:
     Attributes:
         pixels: RGB (H, W, 3).
         quarters: Clockwise quarter turns from the original.
-        found: The faces, and unsure detections, in these pixels.
+        detections: The faces, and unsure detections, in these pixels.
     """
 
     pixels: NDArray[np.uint8]
     quarters: int
-    found: Detections
+    detections: Detections
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,10 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
     """Detect the faces in a picture and classify each; classify the whole picture if there is none."""
     started = time.perf_counter()
     view, faces, detection = _find(picture, models, options) if options.detect else (None, [], 0.0)
-    whole = view.pixels if view else picture.pixels
-    outputs = [face.output for face in faces] or [models.classifier.classify(whole)]
+    if faces:
+        outputs = [face.output for face in faces]
+    else:
+        outputs = [models.classifier.classify(view.pixels if view else picture.pixels)]
     finished = time.perf_counter()
     classifications = [_classification(output, options.min_confidence) for output in outputs]
     return Prediction(
@@ -89,7 +91,9 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
         classification=classifications[0],
         faces=tuple(
             Face(_box(face.box), round(face.score, 4), classification)
-            for face, classification in zip(faces, classifications, strict=False)
+            for face, classification in zip(
+                faces, classifications, strict=False
+            )  # one more if there is no face
         ),
         rotated=90 * view.quarters if view else 0,
         width=picture.width,
@@ -112,8 +116,8 @@ def _find(
         The view, None if it has no face; the faces that are large enough; and the seconds that detection took.
     """
     views, detection = _views(picture.pixels, models.detector), 0.0
-    attempts = options.max_faces + MAX_REFUSED
-    while attempts:
+    classifications_left = options.max_faces + MAX_REFUSED
+    while classifications_left:
         started = time.perf_counter()
         view = next(views, None)
         detection += time.perf_counter() - started
@@ -121,12 +125,13 @@ def _find(
             break
         boxes = _in_picture(view, picture)
         large = _by_size(boxes, options.min_face)
-        tried = large[:attempts]
-        faces = list(islice(_confirmed(view, boxes, tried, models), options.max_faces))
-        sure = view.found.scores >= _min_score(view, models)
-        if faces or (sure.any() and not sure[large].any()):
+        tried = large[:classifications_left]
+        faces = list(islice(_confirm(view, boxes, tried, models), options.max_faces))
+        sure = view.detections.scores >= _min_score(view, models)
+        has_only_small_faces = sure.any() and not sure[large].any()
+        if faces or has_only_small_faces:
             return view, faces, detection
-        attempts -= len(tried)
+        classifications_left -= len(tried)
     return None, [], detection
 
 
@@ -136,19 +141,19 @@ def _views(pixels: NDArray[np.uint8], detector: Detector) -> Iterator[_View]:
     The last is the picture as it is, if it has only unsure detections.
     """
     searches = detector.searches(pixels)
-    whole = next(searches)
-    for found in chain([whole], searches):
-        if detector.has_face(found):
-            yield _View(pixels, 0, found)
+    full_size = next(searches)
+    for detections in chain([full_size], searches):
+        if detector.has_face(detections):
+            yield _View(pixels, 0, detections)
     rotated = []
     for quarters in (1, 2, 3):
         turned = np.ascontiguousarray(np.rot90(pixels, -quarters))
-        found = detector.detect(turned)
-        if detector.has_face(found):
-            rotated.append(_View(turned, quarters, found))
-    yield from sorted(rotated, key=lambda view: -float(view.found.scores[0]))
-    if len(whole.scores) and not detector.has_face(whole):
-        yield _View(pixels, 0, whole)
+        detections = detector.detect(turned)
+        if detector.has_face(detections):
+            rotated.append(_View(turned, quarters, detections))
+    yield from sorted(rotated, key=lambda view: -float(view.detections.scores[0]))
+    if len(full_size.scores) and not detector.has_face(full_size):
+        yield _View(pixels, 0, full_size)
 
 
 def _min_score(view: _View, models: Models) -> float:
@@ -172,7 +177,7 @@ def rotate_back(boxes: NDArray[np.float32], quarters: int, size: tuple[int, int]
 def _in_picture(view: _View, picture: Picture) -> NDArray[np.float32]:
     """Return the boxes (faces, 4) of a view in pixels of the upright picture."""
     height, width = picture.pixels.shape[:2]
-    boxes = rotate_back(view.found.boxes, view.quarters, view.pixels.shape[1::-1])
+    boxes = rotate_back(view.detections.boxes, view.quarters, view.pixels.shape[1::-1])
     return np.asarray(boxes * np.array([picture.width / width, picture.height / height] * 2, np.float32))
 
 
@@ -183,12 +188,12 @@ def _by_size(boxes: NDArray[np.float32], min_face: int) -> NDArray[np.intp]:
     return np.asarray(order[sides.min(axis=1)[order] >= min_face])
 
 
-def _confirmed(
+def _confirm(
     view: _View, boxes: NDArray[np.float32], chosen: Iterable[int], models: Models
 ) -> Iterator[_ClassifiedFace]:
     """Classify the chosen detections of a view in turn, and yield those that the classifier confirms."""
     for number in chosen:
-        detected, box = float(view.found.scores[number]), view.found.boxes[number]
+        detected, box = float(view.detections.scores[number]), view.detections.boxes[number]
         output, score = classify_detection(view.pixels, box, detected, models.classifier)
         if score >= _min_score(view, models):
             yield _ClassifiedFace(boxes[number], score, output)

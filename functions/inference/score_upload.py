@@ -128,14 +128,14 @@ class UploadScorer:
             problem = problem_json(error.problem, error.detail)
             content = {"status": "rejected", **fields, "problem": problem}
             self._results.write(fetched, before, content, self._models.version)
-            self._recorder.rejected(error.problem, request_id=request_id)
+            self._recorder.write_refusal(error.problem, request_id=request_id)
             return Outcome.REJECTED
         rescored = before is not None and self._results.has_counted(before, fetched)
         context = {"source": fields["source"], "request_id": request_id, "uploaded": fetched.uploaded}
         # Before the result, because the next attempt skips an upload that has one.
-        self._recorder.predicted(prediction, rescored=rescored, **context)
+        self._recorder.write_prediction(prediction, rescored=rescored, **context)
         if shadow:
-            self._recorder.shadowed(shadow, prediction, **context)
+            self._recorder.write_shadow(shadow, prediction, **context)
         times = {name: getattr(prediction, name) for name in _TIMES}
         content = {"status": "scored", **fields, "prediction": prediction.as_json(), "times": times}
         self._results.write(fetched, before, content, prediction.model_version)

@@ -36,7 +36,7 @@ def put_records(system: System, day: date, seen: Mapping[str, Sequence[Predictio
         for minute, number in enumerate(rng.integers(len(predictions), size=PICTURES)):
             prediction = replace(predictions[number], id=str(uuid.uuid4()))
             with written_at(datetime.combine(day, time(9, minute), UTC)) as written:
-                recorder.predicted(prediction, source=camera, request_id="rehearsal")
+                recorder.write_prediction(prediction, source=camera, request_id="rehearsal")
             lines.append(written.getvalue())
     body = gzip.compress("".join(lines).encode())
     system.client("s3").put_object(

@@ -198,7 +198,7 @@ def test_a_real_release_can_be_a_challenger(tmp_path):
 def test_a_shadow_answer_is_not_recorded_as_a_prediction(capsys):
     shadow = replace(PREDICTION, id="its own", model_version="2")
 
-    Recorder("Test", "/predict", "1").shadowed(shadow, PREDICTION, source="gate-1", request_id="r")
+    Recorder("Test", "/predict", "1").write_shadow(shadow, PREDICTION, source="gate-1", request_id="r")
 
     record = json.loads(capsys.readouterr().out)
     assert next(iter(record)) == "time"

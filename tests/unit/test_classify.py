@@ -36,11 +36,11 @@ def test_the_projection_is_sixteen_numbers(classifier: Classifier) -> None:
     assert np.isfinite(result.projection).all()
 
 
-class Sees:
+class FakeRunner:
     """A fake network that records its input, and answers with the given probability of a mask."""
 
-    def __init__(self, sureness: float = 0.99, evidence: float | None = None) -> None:
-        self.sureness, self.evidence, self.inputs = sureness, evidence, []
+    def __init__(self, sureness: float = 0.99, evidence: float | None = None, size: int = 224) -> None:
+        self.sureness, self.evidence, self.size, self.inputs = sureness, evidence, size, []
 
     @property
     def outputs(self) -> int:
@@ -58,8 +58,8 @@ class Sees:
 
 
 @pytest.fixture
-def runners(monkeypatch: pytest.MonkeyPatch) -> dict[int, Sees]:
-    made = {224: Sees(), 128: Sees()}
+def runners(monkeypatch: pytest.MonkeyPatch) -> dict[int, FakeRunner]:
+    made = {size: FakeRunner(size=size) for size in (224, 128)}
     monkeypatch.setattr(classify, "Runner", lambda network, _: made[network.size])
     return made
 
@@ -68,7 +68,7 @@ def runners(monkeypatch: pytest.MonkeyPatch) -> dict[int, Sees]:
     ("shape", "size"), [((128, 90), 128), ((20, 30), 128), ((129, 90), 224), ((50, 400), 224)]
 )
 def test_a_small_face_goes_through_the_small_network(
-    runners: dict[int, Sees], shape: tuple[int, int], size: int
+    runners: dict[int, FakeRunner], shape: tuple[int, int], size: int
 ) -> None:
     both = Classifier(Network(b"", 224), 1, Network(b"", 128))
     both.classify(np.zeros((*shape, 3), np.uint8))
@@ -76,12 +76,12 @@ def test_a_small_face_goes_through_the_small_network(
     assert runners[352 - size].inputs == []
 
 
-def test_without_a_small_network_every_face_goes_through_the_other(runners: dict[int, Sees]) -> None:
+def test_without_a_small_network_every_face_goes_through_the_other(runners: dict[int, FakeRunner]) -> None:
     Classifier(Network(b"", 224), 1).classify(np.zeros((20, 20, 3), np.uint8))
     assert [one.shape for one in runners[224].inputs] == [(224, 224, 3)]
 
 
-def test_an_unsure_answer_is_averaged_with_the_mirrored_face(runners: dict[int, Sees]) -> None:
+def test_an_unsure_answer_is_averaged_with_the_mirrored_face(runners: dict[int, FakeRunner]) -> None:
     runners[224].sureness = 0.5
     result = Classifier(Network(b"", 224), 1).classify(FACE)
     plain, mirrored = runners[224].inputs
@@ -92,7 +92,7 @@ def test_an_unsure_answer_is_averaged_with_the_mirrored_face(runners: dict[int, 
 
 @pytest.mark.parametrize(("sureness", "mask"), [(0.99, 0.99), (0.5, 0.75)])
 def test_a_network_with_three_outputs_tells_faces(
-    runners: dict[int, Sees], sureness: float, mask: float
+    runners: dict[int, FakeRunner], sureness: float, mask: float
 ) -> None:
     runners[224].sureness, runners[224].evidence = sureness, -1.5
     classifier = Classifier(Network(b"", 224), 1)
@@ -110,7 +110,7 @@ def test_a_network_of_an_older_release_does_not_tell_faces() -> None:
     assert result.face_evidence == 0
 
 
-def test_a_sure_answer_needs_one_pass(runners: dict[int, Sees]) -> None:
+def test_a_sure_answer_needs_one_pass(runners: dict[int, FakeRunner]) -> None:
     Classifier(Network(b"", 224), 1).classify(FACE)
     assert len(runners[224].inputs) == 1
 

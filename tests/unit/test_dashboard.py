@@ -104,8 +104,8 @@ def test_every_figure_has_a_title_a_region_and_its_axes_named(widgets):
 def measured(capsys):
     """Names and dimensions of the metrics that the functions write."""
     recorder = Recorder(OURS, "/predict", "7")
-    recorder.predicted(PREDICTION, source="gate-3", request_id="r")
-    recorder.rejected(TOO_LARGE, request_id="r")
+    recorder.write_prediction(PREDICTION, source="gate-3", request_id="r")
+    recorder.write_refusal(TOO_LARGE, request_id="r")
     names = {f"Faces{label}" for label in ("Mask", "NoMask", "Incorrect", "Uncertain")}
     for line in capsys.readouterr().out.splitlines():
         (directive,) = json.loads(line)["_aws"]["CloudWatchMetrics"]

@@ -44,7 +44,7 @@ def metrics(line: dict) -> dict[str, float]:
 
 
 def test_a_prediction_is_one_line_of_json(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
-    recorder.predicted(SEEN, source="gate-3", request_id="r")
+    recorder.write_prediction(SEEN, source="gate-3", request_id="r")
     line = written(capsys)
     expected = {
         "prediction_id": SEEN.id,
@@ -68,7 +68,7 @@ def test_a_prediction_is_one_line_of_json(recorder: Recorder, capsys: pytest.Cap
 def test_its_metrics_are_in_the_embedded_metric_format(
     recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recorder.predicted(SEEN, source=None, request_id="r")
+    recorder.write_prediction(SEEN, source=None, request_id="r")
     line = written(capsys)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "MaskWatch"
@@ -95,7 +95,7 @@ def test_its_metrics_are_in_the_embedded_metric_format(
 
 
 def test_a_refusal_is_counted_by_its_reason(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
-    recorder.rejected(TOO_LARGE, request_id="r")
+    recorder.write_refusal(TOO_LARGE, request_id="r")
     line = written(capsys)
     assert line["rejected"] == "too-large"
     assert metrics(line) == {"Rejected": 1, "RejectedTooLarge": 1, "ColdStart": 1}
@@ -106,7 +106,7 @@ def test_a_line_is_written_in_one_call_so_that_no_other_thread_writes_into_it(
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=calls.append))
-    recorder.rejected(TOO_LARGE, request_id="r")
+    recorder.write_refusal(TOO_LARGE, request_id="r")
     (line,) = calls
     assert line.endswith("}\n")
 
@@ -114,20 +114,20 @@ def test_a_line_is_written_in_one_call_so_that_no_other_thread_writes_into_it(
 def test_only_the_first_line_of_a_process_is_a_cold_start(
     recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recorder.predicted(SEEN, source=None, request_id="r")
+    recorder.write_prediction(SEEN, source=None, request_id="r")
     written(capsys)
-    recorder.predicted(SEEN, source=None, request_id="r")
+    recorder.write_prediction(SEEN, source=None, request_id="r")
     assert "ColdStart" not in written(capsys)
 
 
 def test_a_source_cannot_forge_a_line(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
-    recorder.predicted(SEEN, source='x"}\u2028\r\n{"_aws"', request_id="r")
+    recorder.write_prediction(SEEN, source='x"}\u2028\r\n{"_aws"', request_id="r")
     assert written(capsys)["source"] == 'x"}\u2028\r\n{"_aws"'
 
 
 def test_only_predictions_with_a_track_record_it(recorder: Recorder, capsys: pytest.CaptureFixture[str]):
-    recorder.predicted(SEEN, source="gate-3", request_id="1", track="person-7")
-    recorder.predicted(SEEN, source="gate-3", request_id="2")
+    recorder.write_prediction(SEEN, source="gate-3", request_id="1", track="person-7")
+    recorder.write_prediction(SEEN, source="gate-3", request_id="2")
 
     tracked, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert tracked["track"] == "person-7"
