@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from functions.inference.fetch import open_release
 from functions.inference.image_statistics import image_statistics
 from functions.shared.contract import LABELS
 from training.candidate import answer, candidate_release, in_threads, served_figures
+from training.classifier.augment import compressed
 from training.classifier.dataset import find, load
 from training.disk import reported
 from training.errors import TrainingError
@@ -61,12 +61,7 @@ def _noisy(deviation: float) -> Change:
 
 
 def _compressed(quality: int) -> Change:
-    def change(pixels: Pixels, _: np.random.Generator) -> Pixels:
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-        return np.asarray(Image.open(file))
-
-    return change
+    return lambda pixels, _: np.asarray(compressed(Image.fromarray(pixels), quality))
 
 
 def _darkened(share: float) -> Change:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from functions.inference.detect import letterbox
-from training.classifier.augment import any_colour, coloured
+from training.classifier.augment import any_colour, coloured, compressed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -285,7 +284,5 @@ def _degraded(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     if rng.random() < 0.1:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.6)))
     if rng.random() < 0.2:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=int(rng.integers(20, 90)))
-        image = Image.open(file)
+        image = compressed(image, int(rng.integers(20, 90)))
     return image
