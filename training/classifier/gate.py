@@ -21,11 +21,10 @@ from functions.inference.classify import Classifier, resize
 from functions.shared.contract import LABELS
 from training.candidate import Answers, answer, candidate_release
 from training.classifier.evaluate import (
-    MARGINS,
     TURNS,
     actual_classes,
+    faces_with_margins,
     load_test,
-    margin_crop,
     probabilities,
     slices,
 )
@@ -270,10 +269,8 @@ def predict_groups(candidate: Network, serving: Network, dataset: Dataset, name:
             yield Group(part, actual[chosen], whole.candidate[chosen], whole.serving[chosen])
     for turn, change in TURNS.items():
         yield group(f"turned {turn}", actual, pictures, change)
-    faces = [s for s in dataset.split("test", scenes=True) if s.example.in_scene]
-    for margin in MARGINS if faces else ():
-        cut = [margin_crop(face, margin) for face in faces]
-        yield group(f"margin {margin:.0%}", actual_classes(faces), cut)
+    for margin, classes, faces in faces_with_margins(dataset):
+        yield group(f"margin {margin}", classes, faces)
 
 
 def time_both(candidate: Network, serving: Network, dataset: Dataset) -> tuple[Floats, Floats]:
