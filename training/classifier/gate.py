@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -226,18 +226,9 @@ def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(candidate), (CALIBRATION_DRAWS, len(candidate)))
     first, second = (np.median(times[draws], axis=1) for times in (candidate, serving))
-    low, high = np.quantile(first - second, [ALPHA / 2, 1 - ALPHA / 2])
-    allowed = SLOWER * float(np.median(serving))
-    return Comparison(
-        "latency_ms",
-        len(candidate),
-        float(np.median(candidate)),
-        float(np.median(serving)),
-        float(low),
-        float(high),
-        WORSE if low > allowed else OK,
-        less_is_better=True,
-    )
+    medians = (float(np.median(candidate)), float(np.median(serving)))
+    result = comparison("latency_ms", len(candidate), medians, first - second, less_is_better=True)
+    return replace(result, verdict=WORSE if result.low > SLOWER * result.serving else OK)
 
 
 def predict_groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "") -> Iterator[Group]:
