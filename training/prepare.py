@@ -34,7 +34,7 @@ from training.look_alikes import groups, last_splits, thumbnail
 from training.tables import EDGES, IGNORE, SPLITS, boxes_in, read_scenes, write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -212,14 +212,13 @@ def _write_scenes(folder: Path, scenes: Sequence[CheckedScene], frames: dict[Pat
     )
 
 
-def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None] = print) -> dict[str, Any]:
+def prepare(data: Path, out: Path, checker: Network) -> dict[str, Any]:
     """Check `data`, write the usable pictures to `out`, and return the content of `prepared.json`.
 
     Args:
         data: A folder of pictures.
         out: Folder to write; replaced if it is from an earlier call.
         checker: A classifier that finds doubtful labels.
-        echo: Called with each line of output.
 
     Raises:
         TrainingError: The pictures are not enough for training, the disk is too small, `out` contains something
@@ -237,9 +236,9 @@ def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None]
         unreadable=tuple({*cleaned.dataset.unreadable, *unreadable_scenes}),
     )
     left_out = [*cleaned.left_out, *scenes_left_out]
-    echo(summary(dataset))
+    print(summary(dataset))
     for path, reason in left_out:
-        echo(f"left out: {path} {reason}")
+        print(f"left out: {path} {reason}")
     labels = require_labels(dataset) if dataset.portraits or not scenes else LABELS
     portraits = dataset.portraits
     found = doubtful(portraits, checker)
@@ -260,7 +259,7 @@ def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None]
         if given and number < FEWEST
     ]
     for line in [*warnings, *([f"{len(found)} doubtful labels in {out / DOUBTFUL}"] if found else [])]:
-        echo(line)
+        print(line)
     report = {
         "fingerprint": dataset.fingerprint,
         "pictures": {
