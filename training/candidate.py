@@ -205,6 +205,17 @@ def served_figures(
             **of(np.ones(len(actual), bool)),
             "precision_at": dict(zip(LABELS, precision_at(actual, answers.probabilities), strict=True)),
         },
+        **by_part(of, sources, slices),
+    }
+
+
+def by_part(
+    of: Callable[[NDArray[np.bool_]], dict[str, Any]],
+    sources: NDArray[np.str_],
+    slices: Mapping[str, Mapping[str, NDArray[np.bool_]]],
+) -> dict[str, dict[str, Any]]:
+    """Return figures `of` each mask (N,): by source, and by group and slice, without empty slices."""
+    return {
         "sources": {str(name): of(sources == name) for name in np.unique(sources)},
         "slices": {
             group: {name: of(chosen) for name, chosen in members.items() if chosen.any()}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
+
+from training.tables import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +44,14 @@ def groups(pictures: Sequence[NDArray[np.uint8]]) -> list[int]:
             lowest[np.isin(lowest, joined)] = joined[0]
     group = dict(zip(hashes.tolist(), lowest.tolist(), strict=True))
     return [group[one] for one in own]
+
+
+def last_splits(splits: Sequence[str], groups: Sequence[int]) -> list[str]:
+    """Return, for each picture, the last of `SPLITS` that has a picture of its group."""
+    of_group: dict[int, set[str]] = defaultdict(set)
+    for split, group in zip(splits, groups, strict=True):
+        of_group[group].add(split)
+    return [max(of_group[group], key=SPLITS.index) for group in groups]
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -39,17 +39,17 @@ from training.classifier.evaluate import probabilities
 from training.disk import reported, require_apart, require_space
 from training.errors import TrainingError
 from training.gate import FEWEST
-from training.look_alikes import groups, thumbnail
+from training.look_alikes import groups, last_splits, thumbnail
 from training.tables import EDGES, IGNORE, SPLITS, boxes_in, read_crops, read_scenes, write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from functions.inference.release import Network
-    from training.tables import MarkedBox, SceneEntry
+    from training.tables import SceneEntry
 
 PREPARED: Final = "prepared.json"
 DOUBTFUL: Final = "doubtful.csv"
@@ -80,29 +80,24 @@ def clean(dataset: Dataset) -> Cleaned:
     Of near-duplicates in several splits, those in test stay, else those in val.
     """
     portraits = dataset.portraits
-    alike = groups([s.pixels for s in portraits])
-    labels, seen = defaultdict(set), defaultdict(set)
-    for sample, group in zip(portraits, alike, strict=True):
+    last = last_splits([s.example.split for s in portraits], groups([s.pixels for s in portraits]))
+    labels = defaultdict(set)
+    for sample in portraits:
         labels[sample.sha256].add(sample.example.label)
-        seen[group].add(sample.example.split)
     kept: dict[str, Sample] = {}
     left_out = []
-    in_turn = sorted(
-        zip(portraits, alike, strict=True), key=lambda pair: -SPLITS.index(pair[0].example.split)
-    )
-    for sample, group in in_turn:
-        judging = max(seen[group], key=SPLITS.index)
+    in_turn = sorted(zip(portraits, last, strict=True), key=lambda pair: -SPLITS.index(pair[0].example.split))
+    for sample, split in in_turn:
         path = sample.example.path
         if len(labels[sample.sha256]) > 1:
             left_out.append((path, f"is there as {' and as '.join(sorted(labels[sample.sha256]))}"))
         elif sample.sha256 in kept:
             left_out.append((path, f"is a copy of {kept[sample.sha256].example.path}"))
-        elif judging != sample.example.split:
-            left_out.append((path, f"looks like a picture of {judging}"))
+        elif split != sample.example.split:
+            left_out.append((path, f"looks like a picture of {split}"))
         else:
             kept[sample.sha256] = sample
-    stays = {id(s) for s in kept.values()}
-    samples = tuple(s for s in dataset.samples if s.example.in_scene or id(s) in stays)
+    samples = tuple(s for s in dataset.samples if s.example.in_scene or kept.get(s.sha256) is s)
     return Cleaned(replace(dataset, samples=samples), tuple(left_out))
 
 
@@ -122,17 +117,13 @@ def check_scenes(data: Path) -> tuple[list[CheckedScene], list[tuple[Path, str]]
                 readable.append(scene)
             else:
                 unreadable.append(scene)
-    alike = groups([scene.thumbnail for scene in readable])
-    seen = defaultdict(set)
-    for scene, group in zip(readable, alike, strict=True):
-        seen[group].add(scene.entry.split)
-    judging = [max(seen[group], key=SPLITS.index) for group in alike]
-    kept = [scene for scene, split in zip(readable, judging, strict=True) if scene.entry.split == split]
-    left_out = [
-        (scene.path, f"looks like a scene of {split}")
-        for scene, split in zip(readable, judging, strict=True)
-        if scene.entry.split != split
-    ]
+    last = last_splits([s.entry.split for s in readable], groups([s.thumbnail for s in readable]))
+    kept, left_out = [], []
+    for scene, split in zip(readable, last, strict=True):
+        if scene.entry.split == split:
+            kept.append(scene)
+        else:
+            left_out.append((scene.path, f"looks like a scene of {split}"))
     return kept, unreadable, left_out
 
 
@@ -236,35 +227,30 @@ def write(
 
 def _write_scenes(folder: Path, scenes: Sequence[CheckedScene], frames: dict[Path, Path]) -> None:
     """Write `frames.csv` and `not_faces.csv` with all lines for these scenes."""
-
-    def rows(
-        kind: Callable[[SceneEntry], Sequence[MarkedBox]],
-    ) -> Iterable[tuple[SceneEntry, Path, MarkedBox]]:
-        return ((s.entry, frames[s.path], marked) for s in scenes for marked in kind(s.entry))
-
+    entries = [(frames[scene.path], scene.entry) for scene in scenes]
     write_table(
         folder / "frames.csv",
         ("file", "split", "source", *EDGES, "label"),
         (
-            (file, entry.split, entry.source, *marked.box, marked.label)
-            for entry, file, marked in rows(lambda entry: entry.faces)
+            (file, entry.split, entry.source, *face.box, face.label)
+            for file, entry in entries
+            for face in entry.faces
         ),
     )
     write_table(
         folder / "not_faces.csv",
         ("file", *EDGES),
-        ((file, *marked.box) for _, file, marked in rows(lambda entry: entry.not_faces)),
+        ((file, *place.box) for file, entry in entries for place in entry.not_faces),
     )
 
 
-def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None] = print) -> dict[str, Any]:
+def prepare(data: Path, out: Path, checker: Network) -> dict[str, Any]:
     """Check `data`, write the usable pictures to `out`, and return the content of `prepared.json`.
 
     Args:
         data: A folder of pictures.
         out: Folder to write; replaced if it is from an earlier call.
         checker: A classifier that finds doubtful labels.
-        echo: Called with each line of output.
 
     Raises:
         TrainingError: The pictures are not enough for training, the disk is too small, `out` contains something
@@ -283,9 +269,9 @@ def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None]
         unreadable=tuple({*cleaned.dataset.unreadable, *unreadable_scenes}),
     )
     left_out = [*cleaned.left_out, *scenes_left_out]
-    echo(summary(dataset))
+    print(summary(dataset))
     for path, reason in left_out:
-        echo(f"left out: {path} {reason}")
+        print(f"left out: {path} {reason}")
     labels = require_labels(dataset) if dataset.portraits or not scenes else LABELS
     portraits = dataset.portraits
     found = doubtful(portraits, checker)
@@ -306,7 +292,7 @@ def prepare(data: Path, out: Path, checker: Network, echo: Callable[[str], None]
         if given and number < FEWEST
     ]
     for line in [*warnings, *([f"{len(found)} doubtful labels in {out / DOUBTFUL}"] if found else [])]:
-        echo(line)
+        print(line)
     report = {
         "fingerprint": dataset.fingerprint,
         "pictures": {

@@ -75,8 +75,8 @@ class Row:
         """Return a cell that must be a number."""
         try:
             value = float(self.text(column).replace(",", "."))  # a decimal comma, in tables with semicolons
-        except ValueError as error:
-            raise self.error(column, f"is {self.cells[column]!r}; it must be a number of pixels") from error
+        except ValueError:
+            value = math.nan
         if not math.isfinite(value):
             raise self.error(column, f"is {self.cells[column]!r}; it must be a number of pixels")
         return value

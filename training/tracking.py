@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from functions.shared.release_files import MANIFEST
 from training.commit import git_commit
 from training.disk import reported
-from training.files import CONVERSION, GATE, METRICS, SCORES, STATE
+from training.files import CONVERSION, GATE, METRICS, REPORT, SCORES, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,7 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
         **({"gate": gate["reason"]} if gate else {}),
     }
     # MLflow's parameters are immutable; these are the same on every call.
-    params = {k: str(v) for k, v in state["recipe"].items()}
+    params = [Param(key, str(value)) for key, value in state["recipe"].items()]
     known = len(store.get_metric_history(run_id, "epoch"))
     metrics = [
         Metric(key, float(value), round(1000 * row["ended"]), step)
@@ -88,19 +88,14 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
     metrics += [Metric(f"test_{key}", value, now, 0) for key, value in _read(run / SCORES).items()]
     if gate:
         metrics.append(Metric("gate_passed", float(gate["passed"]), now, 0))
-    store.log_batch(
-        run_id,
-        metrics=metrics,
-        params=[Param(k, v) for k, v in params.items()],
-        tags=[RunTag(k, v) for k, v in tags.items()],
-    )
+    store.log_batch(run_id, metrics, params, [RunTag(key, value) for key, value in tags.items()])
     if not (result.inputs and result.inputs.dataset_inputs):
         store.log_inputs(run_id, [_dataset(state)])
     for name in (METRICS, GATE, CONVERSION):
         if (run / name).is_file():
             store.log_artifact(run_id, str(run / name))
-    if (run / "report").is_dir():
-        store.log_artifacts(run_id, str(run / "report"), "report")
+    if (run / REPORT).is_dir():
+        store.log_artifacts(run_id, str(run / REPORT), REPORT)
     if release:
         _register(store, run_id, release, gate)
     if gate:

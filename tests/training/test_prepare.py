@@ -38,19 +38,6 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-class Output:
-    """The printed lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, line: str) -> None:
-        self.lines.append(line)
-
-    def __contains__(self, part: str) -> bool:
-        return part in "\n".join(self.lines)
-
-
 def names(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
@@ -64,7 +51,7 @@ def content(folder: Path) -> list[tuple]:
 
 
 def test_good_pictures_are_copied_unchanged(pictures: Path, tmp_path: Path, judge: Network) -> None:
-    report = prepare(pictures, tmp_path / "out", judge, Output())
+    report = prepare(pictures, tmp_path / "out", judge)
     assert content(tmp_path / "out") == content(pictures)
     assert report["fingerprint"] == load(find(tmp_path / "out")).fingerprint
     assert report["pictures"]["train"] == dict.fromkeys(LABELS, 4)
@@ -72,8 +59,8 @@ def test_good_pictures_are_copied_unchanged(pictures: Path, tmp_path: Path, judg
 
 
 def test_preparing_what_is_prepared_changes_nothing(pictures: Path, tmp_path: Path, judge: Network) -> None:
-    prepare(pictures, tmp_path / "once", judge, Output())
-    prepare(tmp_path / "once", tmp_path / "twice", judge, Output())
+    prepare(pictures, tmp_path / "once", judge)
+    prepare(tmp_path / "once", tmp_path / "twice", judge)
     assert names(tmp_path / "twice") == names(tmp_path / "once")
 
 
@@ -83,17 +70,18 @@ def test_a_flat_folder_gets_its_splits(tmp_path: Path, judge: Network) -> None:
         for number in range(40):
             picture = encode(draw(label, number), "PNG")
             (tmp_path / "flat" / label / f"{number}.png").write_bytes(picture)
-    prepare(tmp_path / "flat", tmp_path / "out", judge, Output())
+    prepare(tmp_path / "flat", tmp_path / "out", judge)
     assert {e.split for e in find(tmp_path / "out")} == {"train", "val", "test"}
 
 
-def test_unreadable_files_are_left_out_and_reported(pictures: Path, tmp_path: Path, judge: Network) -> None:
+def test_unreadable_files_are_left_out_and_reported(
+    pictures: Path, tmp_path: Path, judge: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
     (pictures / "crops" / "train" / "mask" / "cut.jpg").write_bytes(encode(draw("mask", 9))[:200])
     (pictures / "crops" / "train" / "mask" / "notes.jpg").write_text("not a picture")
-    result = Output()
-    report = prepare(pictures, tmp_path / "out", judge, result)
+    report = prepare(pictures, tmp_path / "out", judge)
     assert {Path(name).name for name in report["unreadable"]} == {"cut.jpg", "notes.jpg"}
-    assert "cut.jpg: " in result
+    assert "cut.jpg: " in capsys.readouterr().out
     assert content(tmp_path / "out") == content(pictures)
 
 
@@ -105,7 +93,7 @@ def test_other_files_and_rows_without_a_picture_are_reported(
         (folder / name).write_bytes(b"")
     with (pictures / "crops.csv").open("a") as table:
         table.write("mask/gone.jpg,gate\n")
-    warnings = prepare(pictures, tmp_path / "out", judge, Output())["warnings"]
+    warnings = prepare(pictures, tmp_path / "out", judge)["warnings"]
     assert [line for line in warnings if "files" in line] == [
         "1 files *.HEIC are not used: pictures are .jpeg, .jpg, .png, .webp",
         "2 files *.bmp are not used: pictures are .jpeg, .jpg, .png, .webp",
@@ -117,26 +105,26 @@ def test_what_a_killed_call_left_is_removed(pictures: Path, tmp_path: Path, judg
     left = tmp_path / ".out-unfinished" / "crops"
     left.mkdir(parents=True)
     (left / "old.jpg").write_bytes(b"")
-    prepare(pictures, tmp_path / "out", judge, Output())
+    prepare(pictures, tmp_path / "out", judge)
     assert set(tmp_path.iterdir()) == {pictures, tmp_path / "out"}
     assert not [*(tmp_path / "out").rglob("old.jpg")]
 
 
-def test_a_duplicate_in_two_splits_is_kept_in_test(pictures: Path, tmp_path: Path, judge: Network) -> None:
+def test_a_duplicate_in_two_splits_is_kept_in_test(
+    pictures: Path, tmp_path: Path, judge: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
     crops = pictures / "crops"
     shutil.copy(crops / "test" / "mask" / "test_2.jpg", crops / "train" / "mask" / "leak.jpg")
-    result = Output()
-    report = prepare(pictures, tmp_path / "out", judge, result)
+    report = prepare(pictures, tmp_path / "out", judge)
     assert list(report["left_out"]) == ["crops/train/mask/leak.jpg"]
-    assert "leak.jpg is a copy of" in result
+    assert "leak.jpg is a copy of" in capsys.readouterr().out
     assert report["pictures"]["test"]["mask"] == 3
 
 
 def test_a_re_encoded_duplicate_is_noticed(pictures: Path, tmp_path: Path, judge: Network) -> None:
     crops = pictures / "crops"
     (crops / "train" / "no_mask" / "leak.jpg").write_bytes(encode(draw("no_mask", 1002), quality=95))
-    result = Output()
-    report = prepare(pictures, tmp_path / "out", judge, result)
+    report = prepare(pictures, tmp_path / "out", judge)
     assert report["left_out"] == {"crops/train/no_mask/leak.jpg": "looks like a picture of val"}
 
 
@@ -151,7 +139,7 @@ def test_a_resized_or_mirrored_duplicate_is_noticed(
         else picture.resize((48, 54))
     )
     (pictures / "crops" / "train" / "no_mask" / "leak.jpg").write_bytes(encode(turned, quality=60))
-    report = prepare(pictures, tmp_path / "out", judge, Output())
+    report = prepare(pictures, tmp_path / "out", judge)
     assert report["left_out"] == {"crops/train/no_mask/leak.jpg": "looks like a picture of test"}
 
 
@@ -162,7 +150,7 @@ def test_every_line_about_a_scene_is_kept(pictures: Path, tmp_path: Path, judge:
         table.read_text().replace("112,no_mask", "112,face").replace("112,incorrect", "112,ignore")
     )
     (pictures / "not_faces.csv").write_text("file,xmin,ymin,xmax,ymax\nframes/test.jpg,200,10,240,39.5\n")
-    prepare(pictures, tmp_path / "out", judge, Output())
+    prepare(pictures, tmp_path / "out", judge)
     before, after = load_scenes(pictures), load_scenes(tmp_path / "out")
     assert fingerprint(after) == fingerprint(before)
     assert [len(scene.boxes) for scene in after] == [4, 4]
@@ -177,14 +165,14 @@ def test_a_scene_that_looks_like_one_of_another_split_is_left_out(
         )
     with (pictures / "frames.csv").open("a") as table:
         table.write("frames/leak.jpg,train,street,300,150,10,40,70,105,mask\n")
-    report = prepare(pictures, tmp_path / "out", judge, Output())
+    report = prepare(pictures, tmp_path / "out", judge)
     assert report["left_out"] == {"frames/leak.jpg": "looks like a scene of test"}
     assert report["scenes"] == {"train": 1, "test": 1}
 
 
 def test_an_unreadable_scene_is_left_out_and_reported(pictures: Path, tmp_path: Path, judge: Network) -> None:
     (pictures / "frames" / "train.jpg").write_bytes(b"nothing")
-    report = prepare(pictures, tmp_path / "out", judge, Output())
+    report = prepare(pictures, tmp_path / "out", judge)
     assert list(report["unreadable"]) == ["frames/train.jpg"]
     assert [scene.split for scene in load_scenes(tmp_path / "out")] == ["test"]
 
@@ -193,7 +181,7 @@ def test_the_boxes_of_portraits_are_kept(pictures: Path, tmp_path: Path, judge: 
     (pictures / "crops.csv").write_text(
         "file,source,xmin,ymin,xmax,ymax\ncrops/train/mask/train_2.jpg,gate,10,12,50,60\n"
     )
-    prepare(pictures, tmp_path / "out", judge, Output())
+    prepare(pictures, tmp_path / "out", judge)
     assert content(tmp_path / "out") == content(pictures)
     assert sum(s.face is not None for s in load(find(tmp_path / "out")).portraits) == 1
 
@@ -201,7 +189,7 @@ def test_the_boxes_of_portraits_are_kept(pictures: Path, tmp_path: Path, judge: 
 def test_a_picture_with_two_labels_is_in_neither(pictures: Path, tmp_path: Path, judge: Network) -> None:
     crops = pictures / "crops"
     shutil.copy(crops / "train" / "mask" / "train_2.jpg", crops / "train" / "no_mask" / "other.jpg")
-    report = prepare(pictures, tmp_path / "out", judge, Output())
+    report = prepare(pictures, tmp_path / "out", judge)
     assert set(report["left_out"].values()) == {"is there as mask and as no_mask"}
     assert len(report["left_out"]) == 2
 
@@ -214,7 +202,7 @@ def test_a_label_that_is_missing_is_refused_with_the_counts(
     with pytest.raises(
         TrainingError, match=r"val has no incorrect \(in all, 10 mask, 10 no_mask, 7 incorrect"
     ):
-        prepare(pictures, tmp_path / "out", judge, Output())
+        prepare(pictures, tmp_path / "out", judge)
     assert not (tmp_path / "out").exists()
 
 
@@ -223,31 +211,34 @@ def test_one_class_alone_is_refused(tmp_path: Path, judge: Network) -> None:
     for number in range(30):
         (tmp_path / "flat" / "mask" / f"{number}.jpg").write_bytes(encode(draw("mask", number)))
     with pytest.raises(TrainingError, match=r"at least two labels are needed \(in all, 30 mask, 0 no_mask"):
-        prepare(tmp_path / "flat", tmp_path / "out", judge, Output())
+        prepare(tmp_path / "flat", tmp_path / "out", judge)
 
 
-def test_two_labels_are_enough_with_a_note(pictures: Path, tmp_path: Path, judge: Network) -> None:
+def test_two_labels_are_enough_with_a_note(
+    pictures: Path, tmp_path: Path, judge: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
     for split in ("train", "val", "test"):
         shutil.rmtree(pictures / "crops" / split / "incorrect")
-    result = Output()
-    report = prepare(pictures, tmp_path / "out", judge, result)
+    report = prepare(pictures, tmp_path / "out", judge)
     assert report["pictures"]["train"] == {"mask": 4, "no_mask": 4}
-    assert "there are no pictures of incorrect: training uses the serving model's answers instead" in result
+    assert (
+        "there are no pictures of incorrect: training uses the serving model's answers instead"
+        in capsys.readouterr().out
+    )
 
 
 def test_too_few_test_pictures_for_the_gate_are_reported(
-    pictures: Path, tmp_path: Path, judge: Network
+    pictures: Path, tmp_path: Path, judge: Network, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = Output()
-    report = prepare(pictures, tmp_path / "out", judge, result)
+    report = prepare(pictures, tmp_path / "out", judge)
     warning = "9 test pictures: the gate needs at least 25, so no release can pass"
     assert warning in report["warnings"]
-    assert warning in result
+    assert warning in capsys.readouterr().out
 
 
 def test_enough_test_pictures_give_no_warning(tmp_path: Path, judge: Network) -> None:
     write_crops(tmp_path / "pictures" / "crops", {"train": 1, "val": 1, "test": 9})
-    report = prepare(tmp_path / "pictures", tmp_path / "out", judge, Output())
+    report = prepare(tmp_path / "pictures", tmp_path / "out", judge)
     assert report["pictures"]["test"] == {"mask": 9, "no_mask": 9, "incorrect": 9}
     assert report["warnings"] == []
 
@@ -257,11 +248,15 @@ def test_folders_with_other_names_are_named(tmp_path: Path, judge: Network) -> N
         (tmp_path / "pictures" / name).mkdir(parents=True)
         (tmp_path / "pictures" / name / "1.jpg").write_bytes(encode(draw("mask", 1)))
     with pytest.raises(TrainingError, match="found pictures in: with_mask, without_mask"):
-        prepare(tmp_path / "pictures", tmp_path / "out", judge, Output())
+        prepare(tmp_path / "pictures", tmp_path / "out", judge)
 
 
 def test_labels_that_the_serving_model_doubts_are_listed(
-    pictures: Path, tmp_path: Path, judge: Network, monkeypatch: pytest.MonkeyPatch
+    pictures: Path,
+    tmp_path: Path,
+    judge: Network,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def stand_in(_: Network, shown: list[np.ndarray], **__: str) -> np.ndarray:
         result = np.tile([0.5, 0.3, 0.2], (len(shown), 1))
@@ -269,29 +264,29 @@ def test_labels_that_the_serving_model_doubts_are_listed(
         return result
 
     monkeypatch.setattr(module, "probabilities", stand_in)
-    result = Output()
-    report = prepare(pictures, tmp_path / "out", judge, result)
+    report = prepare(pictures, tmp_path / "out", judge)
     with (tmp_path / "out" / DOUBTFUL).open(newline="") as lines:
         (row,) = csv.DictReader(lines)
     assert (row["label"], row["looks_like"], row["confidence"]) == ("incorrect", "mask", "0.9800")
     assert (pictures / row["file"]).is_file()
     assert report["doubtful_labels"] == 1
-    assert "1 doubtful labels in" in result
+    assert "1 doubtful labels in" in capsys.readouterr().out
 
 
-def test_folders_whose_names_were_swapped_are_suspected(tmp_path: Path, judge: Network) -> None:
+def test_folders_whose_names_were_swapped_are_suspected(
+    tmp_path: Path, judge: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_crops(tmp_path / "p", {"train": 8, "val": 3, "test": 3})
     for split in ("train", "val", "test"):
         folder = tmp_path / "p" / split
         (folder / "mask").rename(folder / "away")
         (folder / "no_mask").rename(folder / "mask")
         (folder / "away").rename(folder / "no_mask")
-    result = Output()
-    report = prepare(tmp_path / "p", tmp_path / "out", judge, result)
+    report = prepare(tmp_path / "p", tmp_path / "out", judge)
     assert any(
         "pictures of no_mask look like mask: is the folder named right?" in w for w in report["warnings"]
     )
-    assert "is the folder named right?" in result
+    assert "is the folder named right?" in capsys.readouterr().out
 
 
 def test_a_few_doubtful_labels_give_no_warning(pictures: Path) -> None:
@@ -305,7 +300,7 @@ def test_a_folder_of_something_else_is_not_overwritten(
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("my only copy")
     with pytest.raises(TrainingError, match="thesis contains something else"):
-        prepare(pictures, tmp_path / "thesis", judge, Output())
+        prepare(pictures, tmp_path / "thesis", judge)
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "my only copy"
 
 
@@ -316,7 +311,7 @@ def test_folders_beside_the_output_are_kept(pictures: Path, tmp_path: Path, judg
     (tmp_path / "link").symlink_to("linked")
     before = names(data)
     for out in ("out", "link"):
-        prepare(data, tmp_path / out, judge, Output())
+        prepare(data, tmp_path / out, judge)
         assert content(tmp_path / out) == content(data)
     assert names(data) == before
     assert {path.name for path in tmp_path.iterdir()} == {"new-out", "out", "linked", "new-linked", "link"}
@@ -326,12 +321,12 @@ def test_folders_beside_the_output_are_kept(pictures: Path, tmp_path: Path, judg
 def test_the_output_and_the_pictures_must_be_apart(
     pictures: Path, tmp_path: Path, judge: Network, out: str
 ) -> None:
-    prepare(pictures, tmp_path / "prepared", judge, Output())
+    prepare(pictures, tmp_path / "prepared", judge)
     (tmp_path / "link").symlink_to("prepared")
     (tmp_path / PREPARED).touch()
     before = names(tmp_path)
     with pytest.raises(TrainingError, match="choose another folder to write"):
-        prepare(tmp_path / "prepared", tmp_path / out, judge, Output())
+        prepare(tmp_path / "prepared", tmp_path / out, judge)
     assert names(tmp_path) == before
 
 
@@ -341,14 +336,14 @@ def test_a_data_set_that_does_not_fit_on_the_disk_is_refused_at_the_start(
     usage = namedtuple("usage", "total used free")  # noqa: PYI024 -- as shutil's
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**9, 10**9, 10))
     with pytest.raises(TrainingError, match=r"out needs \d+ MB, 0 MB are free"):
-        prepare(pictures, tmp_path / "out", judge, Output())
+        prepare(pictures, tmp_path / "out", judge)
     assert not (tmp_path / "out").exists()
 
 
 def test_if_the_disk_fills_up_the_previous_output_is_kept(
     pictures: Path, tmp_path: Path, judge: Network, command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare(pictures, tmp_path / "out", judge, Output())
+    prepare(pictures, tmp_path / "out", judge)
     before = names(tmp_path / "out")
     copies = 0
 

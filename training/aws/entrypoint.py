@@ -30,7 +30,7 @@ from training.classifier import train as classifier
 from training.classifier.dataset import find, load, require_labels
 from training.detector import convert as detector_convert
 from training.detector import train as detector
-from training.detector.scenes import load_scenes, scenes_of
+from training.detector.scenes import scenes_of
 from training.disk import explain_full_disk
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS, DETECTOR_WEIGHTS, GATE, METRICS, REPORT, STATE
@@ -175,7 +175,7 @@ def fit(
     backbone = None if begun else file
     if network == "detector":
         detector.train(pictures, run, recipe, backbone=backbone, start=begun, after_epoch=track_if_possible)
-        detector_convert.convert_run(run, load_scenes(pictures, ("train", "val")), detector.SIZE)
+        detector_convert.convert_on(pictures, run)
         return
     dataset = load(find(pictures))
     require_labels(dataset)

@@ -19,7 +19,7 @@ import sys
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from sagemaker.core.resources import TrainingJob
@@ -35,7 +35,9 @@ from training.candidate import serving_uri
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from sagemaker.core.helper.session_helper import Session
 
 
 def _described(job: TrainingJob) -> str:
@@ -145,10 +147,11 @@ def _submit(options: argparse.Namespace) -> None:
         print(f"then: python -m training.aws.job publish {job.training_job_name} {where}")
         return
     job.wait(logs=True)
-    _published(publish_job(job, spec.bucket, sagemaker, options.stack or GROUP), options.stack)
+    _publish(job, spec.bucket, sagemaker, options.stack)
 
 
-def _published(package: Mapping[str, Any], stack: str | None) -> None:
+def _publish(job: TrainingJob, bucket: str, sagemaker: Session, stack: str | None) -> None:
+    package = publish_job(job, bucket, sagemaker, stack or GROUP)
     about = package["CustomerMetadataProperties"]
     approve = f"approve {about['version']}" + (f" --stack {stack}" if stack else "")
     print(f"published {about['release']}; {about['gate']}")
@@ -168,7 +171,7 @@ def main() -> None:
             bucket = _bucket(options)
             sagemaker = session(bucket)
             job = TrainingJob.get(options.job, session=sagemaker.boto_session)
-            _published(publish_job(job, bucket, sagemaker, options.stack or GROUP), options.stack)
+            _publish(job, bucket, sagemaker, options.stack)
         elif options.command == "approve":
             print(f"{approve(options.version, boto3.client('sagemaker'), options.stack)}: Approved")
         else:

@@ -99,10 +99,15 @@ def _degraded(image: Image.Image, size: int, rng: np.random.Generator) -> Image.
     if rng.random() < 0.15:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2.2) * size / 128))
     if rng.random() < 0.25:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=int(rng.integers(15, 90)))
-        image = Image.open(file)
+        image = compressed(image, int(rng.integers(15, 90)))
     return image
+
+
+def compressed(image: Image.Image, quality: int) -> Image.Image:
+    """Return an image as JPEG of this quality shows it."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file)
 
 
 def any_colour(rng: np.random.Generator) -> tuple[int, ...]:

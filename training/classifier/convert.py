@@ -37,7 +37,7 @@ from training.files import CLASSIFIER_WEIGHTS, CONVERSION, STATE
 from training.metrics import softmax
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -173,11 +173,10 @@ def convert_run(
             file=sys.stderr,
         )
     files, result = _converted(model, size, train_faces, val_faces, layer)
-    result = {"shipped": _shipped(result), **result}
     if size > SMALL_SIZE:
         small_files, small = _converted(model, SMALL_SIZE, train_faces, val_faces, layer)
-        result["small"] = {"shipped": _shipped(small), **small}
-        files["small"] = small_files[_shipped(small)]
+        result["small"] = small
+        files["small"] = small_files[small["shipped"]]
     for name, file in files.items():
         with replacing(folder / f"{name}.tflite") as fresh:
             fresh.write_bytes(file)
@@ -206,13 +205,12 @@ def _converted(
     for name, file in files.items():
         predicted = probabilities(Network(file, size), cut, name=name).argmax(1)
         accuracy[name] = float((predicted == actual.argmax(1)).mean())
-    result = {"input_size": size, "calibration": asdict(calibration), "validation_accuracy": accuracy}
-    return files, result
-
-
-def _shipped(conversion: Mapping[str, Any]) -> str:
-    accuracy = conversion["validation_accuracy"]
-    return "int8" if accuracy["int8"] >= accuracy["keras"] - ALLOWED_LOSS else "float16"
+    return files, {
+        "shipped": "int8" if accuracy["int8"] >= accuracy["keras"] - ALLOWED_LOSS else "float16",
+        "input_size": size,
+        "calibration": asdict(calibration),
+        "validation_accuracy": accuracy,
+    }
 
 
 def main() -> None:

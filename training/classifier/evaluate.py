@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,8 @@ from functions.inference.classify import Classifier, resize
 from functions.inference.fetch import open_release
 from functions.inference.image_statistics import image_statistics
 from functions.shared.contract import LABELS
-from training.candidate import answer, candidate_release, in_threads, served_figures
+from training.candidate import answer, by_part, candidate_release, in_threads, served_figures
+from training.classifier.augment import compressed
 from training.classifier.dataset import find, load
 from training.disk import reported
 from training.errors import TrainingError
@@ -61,12 +61,7 @@ def _noisy(deviation: float) -> Change:
 
 
 def _compressed(quality: int) -> Change:
-    def change(pixels: Pixels, _: np.random.Generator) -> Pixels:
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-        return np.asarray(Image.open(file))
-
-    return change
+    return lambda pixels, _: np.asarray(compressed(Image.fromarray(pixels), quality))
 
 
 def _darkened(share: float) -> Change:
@@ -169,22 +164,17 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
     output = probabilities(network, pictures)
     sources = np.array([s.example.source or "-" for s in samples])
     sliced = slices(samples)
-    grouped = {
-        group: {
-            name: figures(actual[chosen], output[chosen]) for name, chosen in members.items() if chosen.any()
-        }
-        for group, members in sliced.items()
+    parts = by_part(lambda chosen: figures(actual[chosen], output[chosen]), sources, sliced)
+    parts["slices"]["turned"] = dict(_changed(network, actual, pictures, TURNS))
+    parts["slices"]["margin around the face"] = {
+        name: figures(classes, probabilities(network, faces, name=f"margin {name}"))
+        for name, classes, faces in faces_with_margins(dataset)
     }
-    grouped["turned"] = dict(_changed(network, actual, pictures, TURNS))
     squares = [resize(p, network.size) for p in pictures]
     return {
         "overall": _overall(actual, output),
         "served": served_figures(answer(release, samples, "served path"), actual, sources, sliced),
-        "sources": {
-            str(name): figures(actual[sources == name], output[sources == name])
-            for name in np.unique(sources)
-        },
-        "slices": grouped | {"margin around the face": dict(_margins(network, dataset))},
+        **parts,
         "corruptions": {
             kind: dict(_changed(network, actual, squares, levels)) for kind, levels in CORRUPTIONS.items()
         },
@@ -235,13 +225,11 @@ def _changed(
         yield name, figures(actual, probabilities(network, pictures, change, name))
 
 
-def _margins(network: Network, dataset: Dataset) -> Iterator[tuple[str, dict[str, Any]]]:
+def faces_with_margins(dataset: Dataset) -> Iterator[tuple[str, NDArray[np.int64], list[Pixels]]]:
+    """Yield, for each margin, its name, and the classes (N,) and crops of the faces in test scenes, if any."""
     faces = [s for s in dataset.split("test", scenes=True) if s.example.in_scene]
-    actual = actual_classes(faces)
     for margin in MARGINS if faces else ():
-        name = f"{margin:.0%}"
-        cut = [margin_crop(face, margin) for face in faces]
-        yield name, figures(actual, probabilities(network, cut, name=f"margin {name}"))
+        yield f"{margin:.0%}", actual_classes(faces), [margin_crop(face, margin) for face in faces]
 
 
 def write_predictions(

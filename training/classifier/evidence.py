@@ -17,7 +17,7 @@ from tqdm import tqdm
 from functions.inference.classify import resize
 from functions.inference.detect import Detections, Detector
 from functions.inference.score import crop_with_margin
-from training.classifier.model import BACKBONE, FaceEvidenceLayer
+from training.classifier.model import FaceEvidenceLayer
 from training.classifier.train import SMALL_SIZE
 from training.detector.evaluate import FALSE_PER_PICTURE
 from training.detector.metrics import NONE, assign, match_scenes, recall_at
@@ -63,9 +63,7 @@ def learn_evidence(
         serving: The release with the detector.
     """
     detector = Detector(serving.detector, serving.min_detection, 2, LOWEST_SCORE)
-    inputs = keras.Input((None, None, 3))
-    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
-    backbone = keras.Model(inputs, model.get_layer(BACKBONE)(scaled))
+    backbone = keras.Model(model.input, model.get_layer("dropout").input)
     train_scenes, val_scenes = (
         [scene for scene in scenes if scene.split == split] for split in ("train", "val")
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,11 +21,10 @@ from functions.inference.classify import Classifier, resize
 from functions.shared.contract import LABELS
 from training.candidate import Answers, answer, candidate_release
 from training.classifier.evaluate import (
-    MARGINS,
     TURNS,
     actual_classes,
+    faces_with_margins,
     load_test,
-    margin_crop,
     probabilities,
     slices,
 )
@@ -227,18 +226,9 @@ def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(candidate), (CALIBRATION_DRAWS, len(candidate)))
     first, second = (np.median(times[draws], axis=1) for times in (candidate, serving))
-    low, high = np.quantile(first - second, [ALPHA / 2, 1 - ALPHA / 2])
-    allowed = SLOWER * float(np.median(serving))
-    return Comparison(
-        "latency_ms",
-        len(candidate),
-        float(np.median(candidate)),
-        float(np.median(serving)),
-        float(low),
-        float(high),
-        WORSE if low > allowed else OK,
-        less_is_better=True,
-    )
+    medians = (float(np.median(candidate)), float(np.median(serving)))
+    result = comparison("latency_ms", len(candidate), medians, first - second, less_is_better=True)
+    return replace(result, verdict=WORSE if result.low > SLOWER * result.serving else OK)
 
 
 def predict_groups(candidate: Network, serving: Network, dataset: Dataset, name: str = "") -> Iterator[Group]:
@@ -270,10 +260,8 @@ def predict_groups(candidate: Network, serving: Network, dataset: Dataset, name:
             yield Group(part, actual[chosen], whole.candidate[chosen], whole.serving[chosen])
     for turn, change in TURNS.items():
         yield group(f"turned {turn}", actual, pictures, change)
-    faces = [s for s in dataset.split("test", scenes=True) if s.example.in_scene]
-    for margin in MARGINS if faces else ():
-        cut = [margin_crop(face, margin) for face in faces]
-        yield group(f"margin {margin:.0%}", actual_classes(faces), cut)
+    for margin, classes, faces in faces_with_margins(dataset):
+        yield group(f"margin {margin}", classes, faces)
 
 
 def time_both(candidate: Network, serving: Network, dataset: Dataset) -> tuple[Floats, Floats]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from functions.inference.detect import letterbox
-from training.classifier.augment import any_colour, coloured
+from training.classifier.augment import any_colour, coloured, compressed
+from training.detector.scenes import overlaps_any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,10 +219,8 @@ def _face_free(canvas: Image.Image, scene: Scene, rng: np.random.Generator) -> N
     for _ in range(20):
         side = rng.uniform(0.2, 0.8, 2) * min(width, height)
         left, top = rng.uniform(0, 1, 2) * (np.array([width, height]) - side)
-        overlap = np.minimum(scene.boxes[:, 2:], [left + side[0], top + side[1]])
-        overlap = overlap - np.maximum(scene.boxes[:, :2], [left, top])
-        if not (overlap > 0).all(axis=1).any():
-            place = (left, top, left + side[0], top + side[1])
+        place = (left, top, left + side[0], top + side[1])
+        if not overlaps_any(scene.boxes, place):
             canvas.paste(Image.fromarray(scene.pixels).resize(canvas.size, Image.Resampling.BILINEAR, place))
             return
 
@@ -238,9 +236,7 @@ def _paste(
     if width >= size or height >= size:
         return _joined([])
     left, top = int(rng.integers(0, size - width)), int(rng.integers(0, size - height))
-    others = _joined(there).boxes
-    overlap = np.minimum(others[:, 2:], [left + width, top + height]) - np.maximum(others[:, :2], [left, top])
-    if (overlap > 0).all(axis=1).any():
+    if overlaps_any(_joined(there).boxes, (left, top, left + width, top + height)):
         return _joined([])
     rim = 0.5 * float(rng.uniform(0.02, 0.12)) * min(width, height)
     mask = Image.new("L", (width, height))
@@ -285,7 +281,5 @@ def _degraded(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     if rng.random() < 0.1:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.6)))
     if rng.random() < 0.2:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=int(rng.integers(20, 90)))
-        image = Image.open(file)
+        image = compressed(image, int(rng.integers(20, 90)))
     return image

@@ -16,8 +16,8 @@ from functions.inference.detect import Detector, letterbox
 from functions.inference.release import Network
 from training.classifier.convert import exported, quantized
 from training.commands import convert_command
-from training.detector.evaluate import FALSE_PER_PICTURE, LOWEST_SCORE
-from training.detector.metrics import ON_FACE, match_scenes, recall_at
+from training.detector.evaluate import LOWEST_SCORE
+from training.detector.metrics import ON_FACE, match_scenes
 from training.detector.model import load_trained, serving_model
 from training.detector.scenes import Scene, load_scenes
 from training.detector.train import SIZE, predict, validation_scores
@@ -83,11 +83,10 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
         with replacing(folder / name) as fresh:
             fresh.write_bytes(file)
         validation[name] = validation_scores(find_faces(file, size, val_scenes, LOWEST_SCORE), val_scenes)
-    shipped = match_scenes(find_faces(files[DETECTOR], size, val_scenes, LOWEST_SCORE), val_scenes)
     conversion = {
         "input_size": size,
         "calibration": {"slope": slope, "offset": offset},
-        "min_score": min(max(round(recall_at(shipped, FALSE_PER_PICTURE)[1], 4), 0.01), 0.99),
+        "min_score": min(max(round(validation[DETECTOR]["val_threshold"], 4), 0.01), 0.99),
         "validation": validation,
     }
     (folder / CONVERSION).write_text(json.dumps(conversion, indent=1) + "\n")

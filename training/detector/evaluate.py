@@ -40,7 +40,7 @@ from training.detector.metrics import (
     resamples,
     served_in,
 )
-from training.detector.scenes import UNLABELLED, fingerprint, load_scenes, sides, to_find
+from training.detector.scenes import UNLABELLED, fingerprint, load_scenes, overlaps_any, sides, to_find
 from training.disk import reported
 from training.errors import TrainingError
 from training.files import METRICS
@@ -264,9 +264,7 @@ def backgrounds(scenes: Sequence[Scene]) -> list[NDArray[np.uint8]]:
         height, width = scene.pixels.shape[:2]
         h, w = (int(v) for v in rng.uniform(0.5, 0.9, 2) * (height, width))
         top, left = int(rng.integers(0, height - h)), int(rng.integers(0, width - w))
-        low = np.maximum(scene.boxes[:, :2], (left, top))
-        high = np.minimum(scene.boxes[:, 2:], (left + w, top + h))
-        if not (high > low).all(axis=1).any():
+        if not overlaps_any(scene.boxes, (left, top, left + w, top + h)):
             cuts.append(scene.pixels[top : top + h, left : left + w])
     return cuts
 

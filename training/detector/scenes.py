@@ -105,6 +105,12 @@ def to_find(scene: Scene) -> NDArray[np.bool_]:
     return np.asarray(scene.sought & (sides(scene) >= MIN_FACE))
 
 
+def overlaps_any(boxes: NDArray[np.float32], region: tuple[float, float, float, float]) -> bool:
+    """Return whether a region (left, top, right, bottom) overlaps any of the boxes (n, 4)."""
+    low, high = np.maximum(boxes[:, :2], region[:2]), np.minimum(boxes[:, 2:], region[2:])
+    return bool((high > low).all(axis=1).any())
+
+
 def fingerprint(scenes: Iterable[Scene]) -> str:
     """Return the SHA-256 of content, split, boxes and labels of all scenes, independent of paths and order."""
     lines = sorted(

@@ -48,13 +48,11 @@ def _claim(
 ) -> None:
     """Set the targets of the cells around a box's centre, at least one however small the box is."""
     rows, columns = (_near(centres, box[axis], box[axis + 2], stride) for axis in (1, 0))
-    top, left = centres[rows] - box[1], centres[columns] - box[0]
-    bottom, right = box[3] - centres[rows], box[2] - centres[columns]
-    (across, down), (from_right, from_bottom) = np.meshgrid(left, top), np.meshgrid(right, bottom)
-    distances = np.stack([across, down, from_right, from_bottom], axis=-1) / stride
+    x, y = np.meshgrid(centres[columns], centres[rows])
+    distances = np.stack([x - box[0], y - box[1], box[2] - x, box[3] - y], axis=-1) / stride
     claimed = np.ix_(rows, columns)
     level[claimed] = np.concatenate(
-        [np.full((*across.shape, 1), FACE), np.log(distances.clip(SMALLEST_DISTANCE))], axis=-1
+        [np.full((*x.shape, 1), FACE), np.log(distances.clip(SMALLEST_DISTANCE))], axis=-1
     )
 
 

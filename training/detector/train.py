@@ -14,7 +14,7 @@ from training.classifier.dataset import find, find_in_scenes, load
 from training.classifier.evaluate import margin_crop
 from training.commands import train_command
 from training.detector.augment import Material, compose
-from training.detector.evaluate import LOWEST_SCORE
+from training.detector.evaluate import FALSE_PER_PICTURE, LOWEST_SCORE
 from training.detector.metrics import average_precision, match_scenes, recall_at
 from training.detector.model import build, load_trained
 from training.detector.scenes import Scene, fingerprint, load_scenes
@@ -112,7 +112,7 @@ def predict(
 def validation_scores(found: Sequence[Detections], scenes: Sequence[Scene]) -> dict[str, float]:
     """Return recall at 0.1 false detections a scene, its threshold, and average precision, for faces that count."""
     matches = match_scenes(found, scenes)
-    recall, threshold = recall_at(matches, 0.1)
+    recall, threshold = recall_at(matches, FALSE_PER_PICTURE)
     return {"val_recall": recall, "val_threshold": threshold, "val_ap50": average_precision(matches)}
 
 
