@@ -63,8 +63,6 @@ def main() -> None:
     from moto.sqs import models as sqs  # noqa: PLC0415
     from moto.stepfunctions.models import StepFunctionBackend  # noqa: PLC0415
 
-    for name, replacement in _OF_EXECUTIONS.items():
-        setattr(StepFunctionBackend, name, replacement)
     for owner, name, replacement in (
         # For every message, moto checks the age of all waiting messages, which is slow with thousands.
         (sqs, "unix_time_millis", lambda: time.time() * 1000),
@@ -85,6 +83,11 @@ def main() -> None:
         (LambdaBackend, "send_log_event", _send_to_function),
         # moto starts a container for each function; see invocations.py.
         (LambdaBackend, "invoke", _invoke),
+        # moto does not run executions; backfill.py does, and reports progress by `send_task_success`, which moto
+        # ignores: the token is the execution's ARN, the output the fields to set.
+        (StepFunctionBackend, "send_task_success", _update_execution),
+        (StepFunctionBackend, "list_map_runs", _map_runs),
+        (StepFunctionBackend, "describe_map_run", _map_run),
     ):
         setattr(owner, name, replacement)
 
@@ -253,10 +256,6 @@ def _invoke(
     return answer.content
 
 
-# moto does not run executions; backfill.py does, and reports progress by `send_task_success`, which moto ignores: the
-# token is the execution's ARN, the output the fields to set. An execution's only map run has the same ARN.
-
-
 def _update_execution(backend: Any, arn: str, output: str) -> None:
     vars(backend.describe_execution(arn)).update(json.loads(output), stop_date=datetime.now(UTC))
 
@@ -267,6 +266,7 @@ def _map_runs(backend: Any, arn: str) -> dict[str, Any]:
 
 
 def _map_run(backend: Any, arn: str) -> dict[str, Any]:
+    """Return the description of an execution's only map run, which has the same ARN."""
     execution = backend.describe_execution(arn)
     return {
         "mapRunArn": arn,
@@ -276,12 +276,6 @@ def _map_run(backend: Any, arn: str) -> dict[str, Any]:
         "itemCounts": execution.items,
     }
 
-
-_OF_EXECUTIONS = {
-    "send_task_success": _update_execution,
-    "list_map_runs": _map_runs,
-    "describe_map_run": _map_run,
-}
 
 if __name__ == "__main__":
     main()
