@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.local.errors import DeliveryError, StackError
+from infra.local.errors import StackError
 from infra.local.function import FunctionConfig
 from infra.local.gaps import GAPS
 from infra.local.template import (
@@ -231,5 +231,5 @@ def _complete(name: str, resource: Resource, client: Client) -> None:
         if gap and gap.complete:
             try:
                 gap.complete(client, owner, value)
-            except (BotoCoreError, ClientError, DeliveryError) as error:
+            except (BotoCoreError, ClientError, StackError) as error:
                 raise StackError(f"{name}: the local stack does not take {kind}: {error}") from error
