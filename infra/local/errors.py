@@ -31,7 +31,3 @@ class ExecutionError(LocalError):
     def __init__(self, error: str, cause: str) -> None:
         super().__init__(f"{error}: {cause}")
         self.error, self.cause = error, cause
-
-
-class UnsupportedMediaTypeError(LocalError):
-    """A body has a Content-Encoding that API Gateway does not support."""

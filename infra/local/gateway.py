@@ -22,13 +22,7 @@ from urllib.parse import parse_qs
 from werkzeug import Request, Response
 from werkzeug.datastructures import Headers
 
-from infra.local.errors import (
-    FunctionError,
-    RequestTooLargeError,
-    StackError,
-    TooManyRequestsError,
-    UnsupportedMediaTypeError,
-)
+from infra.local.errors import FunctionError, RequestTooLargeError, StackError, TooManyRequestsError
 from infra.local.template import ACCOUNT
 
 if TYPE_CHECKING:
@@ -101,20 +95,19 @@ class Gateway:
             return self._refuse("INTEGRATION_TIMEOUT")
         except RequestTooLargeError:
             return self._refuse("REQUEST_TOO_LARGE")
-        except UnsupportedMediaTypeError:
-            return self._refuse("UNSUPPORTED_MEDIA_TYPE")
 
     def _answer(self, request: Request) -> Response:
         path = _path(request)
         route = next((route for route in self._routes if route.pattern.fullmatch(path)), None)
-        if route is None:
-            return self._refuse("MISSING_AUTHENTICATION_TOKEN")
-        operation = route.operations.get(request.method) or route.operations.get(_ANY)
-        if operation is None:
+        operations = route.operations if route else {}
+        operation = operations.get(request.method) or operations.get(_ANY)
+        if route is None or operation is None:
             return self._refuse("MISSING_AUTHENTICATION_TOKEN")
         if operation.needs_key and request.headers.get("x-api-key") not in self._keys:
             return self._refuse("INVALID_API_KEY")
         body = _decompressed(request)
+        if body is None:
+            return self._refuse("UNSUPPORTED_MEDIA_TYPE")
         if len(body) > MAX_BODY:
             return self._refuse("REQUEST_TOO_LARGE")
         if operation.function is None:
@@ -203,23 +196,22 @@ class Gateway:
         return not self._binary_types.isdisjoint({sent, f"{sent.partition('/')[0]}/*", "*/*"})
 
 
-def _decompressed(request: Request) -> bytes:
+def _decompressed(request: Request) -> bytes | None:
     """Return the decompressed body, as API Gateway passes it on if the API has a `minimumCompressionSize`.
 
-    Raises:
-        UnsupportedMediaTypeError: The body does not have the coding in its header, or that is not supported.
+    None if the body does not have the coding in its header, or that is not supported.
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     body = request.get_data()
     if coding == "identity":
         return body
     if coding not in _WINDOW_BITS:
-        raise UnsupportedMediaTypeError(coding)
+        return None
     try:
         # Limited to one byte over MAX_BODY, since a megabyte may decompress to a gigabyte.
         return zlib.decompressobj(_WINDOW_BITS[coding]).decompress(body, MAX_BODY + 1)
-    except zlib.error as error:
-        raise UnsupportedMediaTypeError(f"not {coding}: {error}") from error
+    except zlib.error:
+        return None
 
 
 def wsgi(gateway: Gateway) -> WSGIApplication:
@@ -248,17 +240,14 @@ def _route(
     operations = {}
     for method in _METHODS & item.keys():
         integration = item[method].get("x-amazon-apigateway-integration", {})
-        function = None
-        match integration.get("type"):
-            case "aws_proxy":
-                arn = integration["uri"].rpartition("/functions/")[2].removesuffix("/invocations")
-                if arn not in functions:
-                    raise StackError(f"{method} {path} calls {arn}, which is not a function of this stack")
-                function = functions[arn]
-            case "mock":
-                pass
-            case other:
-                raise StackError(f"{method} {path}: integrations of type {other} are not supported locally")
+        kind, function = integration.get("type"), None
+        if kind == "aws_proxy":
+            arn = integration["uri"].rpartition("/functions/")[2].removesuffix("/invocations")
+            if arn not in functions:
+                raise StackError(f"{method} {path} calls {arn}, which is not a function of this stack")
+            function = functions[arn]
+        elif kind != "mock":
+            raise StackError(f"{method} {path}: integrations of type {kind} are not supported locally")
         security = item[method].get("security", definition.get("security", []))
         name = method if method == _ANY else method.upper()
         operations[name] = _Operation(bool(security), function, integration)
