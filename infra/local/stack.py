@@ -61,7 +61,6 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
         StackError: A resource is neither supported by moto nor in `GAPS`, or moto refuses it.
     """
     known: dict[str, Any] = dict(parameter_values(template, parameters))
-    known |= {f"Mappings.{name}": table for name, table in template.get("Mappings", {}).items()}
     conditions = true_conditions(template, known)
     declared = {
         name: resolve(resource, known, conditions)
