@@ -79,7 +79,7 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
         log = LogForwarder(client)
         cleanup.callback(log.stop)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        functions = [Function(config, log.put) for config in function_configs(stack, PROJECT, endpoint, url)]
+        functions = [Function(config, log.put) for config in function_configs(stack, endpoint, url)]
         for function in functions:
             cleanup.callback(function.stop)
         with ThreadPoolExecutor() as pool:
