@@ -9,8 +9,8 @@ EVENT ?= events/predict-json.json
 ENV ?= dev
 ON_STACK = $(or $(STACK),maskwatch-$(ENV))
 MODEL ?= functions/inference/model
-SAM_ENV := SAM_CLI_TELEMETRY=0
-LOCAL_SAM = $(SAM_ENV) AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) $(SAM)
+export SAM_CLI_TELEMETRY := 0
+LOCAL_SAM = AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) $(SAM)
 BOOTSTRAP := maskwatch-bootstrap
 OPS := .venv-sam/bin/python -m infra.ops
 SHARED = $(OPS) stack --stack $(BOOTSTRAP)
@@ -34,7 +34,7 @@ sam-api: $(SAM) ## Serve the built images on http://127.0.0.1:3000 (PORT=…)
 	$(LOCAL_SAM) local start-api --port $(or $(PORT),3000) --warm-containers LAZY
 
 bootstrap: $(SAM) ## Create what all stacks of the account share; GITHUB=owner/name also lets its workflows deploy (OIDC=existing, LOG_ROLE=existing)
-	$(SAM_ENV) $(SAM) deploy --template-file infra/bootstrap.yaml --stack-name $(BOOTSTRAP) --resolve-s3 \
+	$(SAM) deploy --template-file infra/bootstrap.yaml --stack-name $(BOOTSTRAP) --resolve-s3 \
 	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset \
 	  $(if $(GITHUB),--parameter-overrides GitHubRepository=$(GITHUB) $(if $(OIDC),OidcProvider=$(OIDC)) \
 	    $(if $(LOG_ROLE),ApiGatewayLogRole=$(LOG_ROLE)))
@@ -42,18 +42,18 @@ bootstrap: $(SAM) ## Create what all stacks of the account share; GITHUB=owner/n
 tools: $(SAM) $(VENV)/run.stamp ## Install what deploying and the operator's commands need
 
 deploy: $(SAM) ## Build and deploy to AWS (ENV=dev, staging or prod; see infra/parameters)
-	$(SAM_ENV) $(SAM) build --config-env $(ENV)
+	$(SAM) build --config-env $(ENV)
 	$(SHARED) Repository >/dev/null 2>&1 || $(MAKE) bootstrap
-	$(SAM_ENV) $(SAM) deploy --config-env $(ENV) $(INTO) --s3-prefix $(ENV)
+	$(SAM) deploy --config-env $(ENV) $(INTO) --s3-prefix $(ENV)
 	$(OPS) images keep --stack maskwatch-$(ENV)
 
 package: $(SAM) ## Build and push the images once, and write packaged.yaml, which names them by digest
-	$(SAM_ENV) $(SAM) build --config-env $(ENV)
-	$(SAM_ENV) $(SAM) package $(INTO) --s3-prefix build --output-template-file packaged.yaml
+	$(SAM) build --config-env $(ENV)
+	$(SAM) package $(INTO) --s3-prefix build --output-template-file packaged.yaml
 	$(OPS) images pin packaged.yaml
 
 deploy-package: $(SAM) ## Deploy packaged.yaml (ENV=…) without building
-	$(SAM_ENV) $(SAM) deploy --template-file packaged.yaml --config-env $(ENV) $(INTO) --s3-prefix $(ENV) \
+	$(SAM) deploy --template-file packaged.yaml --config-env $(ENV) $(INTO) --s3-prefix $(ENV) \
 	  $(if $(EXECUTE_ROLE),--role-arn $(EXECUTE_ROLE) \
 	    --parameter-overrides file://infra/parameters/$(ENV).yaml PermissionsBoundary=maskwatch-boundary-$(ENV))
 	$(OPS) images keep --stack maskwatch-$(ENV)
@@ -68,7 +68,7 @@ purge: $(SAM) ## Delete the buckets and the table that a deleted stack left (ENV
 	$(OPS) purge --stack $(ON_STACK)
 
 logs: $(SAM) ## Follow the functions' logs (ENV=… or STACK=name)
-	$(SAM_ENV) $(SAM) logs --stack-name $(ON_STACK) --tail
+	$(SAM) logs --stack-name $(ON_STACK) --tail
 
 score: $(VENV)/run.stamp ## Score the pictures of DIR=folder with make run (URL=…), or with STACK=name; writes OUT=scores.csv
 	@test -d "$(DIR)" || { echo "DIR=folder is missing: name the folder of pictures" >&2; exit 1; }

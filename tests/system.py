@@ -18,7 +18,6 @@ import pytest
 import requests
 
 from infra.ops.__main__ import main
-from infra.ops.stack import stack_outputs
 
 ROOT = Path(__file__).parents[1]
 ORIGIN = {"origin": "https://example.org"}
@@ -52,7 +51,8 @@ class System:
     @cached_property
     def outputs(self):
         """The outputs of the stack by name."""
-        return stack_outputs("maskwatch", self.client("cloudformation"))
+        (stack,) = self.client("cloudformation").describe_stacks(StackName="maskwatch")["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def operate(self, command, *arguments):
         """Run an operator's command on it, and return what its process would; not for threads."""

@@ -11,7 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from waitress.server import create_server
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 KEY: Final = "local"
 
 
-def main() -> int:
-    """Run until interrupted; return the exit status."""
+def main() -> None:
+    """Run until interrupted; exit with 1 and the reason if the stack cannot start."""
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
     parser.add_argument("--port", type=int, default=3000, help="port of the API; 0 for any free one")
     parser.add_argument(
@@ -50,19 +50,18 @@ def main() -> int:
     parameters = dict(given.split("=", 1) for given in options.parameter)
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         listener = socket.create_server(("127.0.0.1", options.port))
     except OSError as error:
-        return _failed(f"port {options.port}: {error.strerror}. Choose another: make run PORT=3001")
+        sys.exit(f"cannot start: port {options.port}: {error.strerror}. Choose another: make run PORT=3001")
     try:
         with listener:
             _run(listener, parameters)
     except LocalError as error:
-        return _failed(str(error))
+        sys.exit(f"cannot start: {error}")
     except KeyboardInterrupt:
         pass
-    return 0
 
 
 def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
@@ -80,7 +79,7 @@ def _run(listener: socket.socket, parameters: dict[str, str]) -> None:
         log = LogForwarder(client)
         cleanup.callback(log.stop)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        functions = [Function(config, log.put) for config in function_configs(stack, PROJECT, endpoint, url)]
+        functions = [Function(config, log.put) for config in function_configs(stack, endpoint, url)]
         for function in functions:
             cleanup.callback(function.stop)
         with ThreadPoolExecutor() as pool:
@@ -178,14 +177,5 @@ Log groups:{groups}
     print(text, flush=True)
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _failed(reason: str) -> int:
-    print(f"cannot start: {reason}", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,14 +9,14 @@ import logging
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final
+
+import requests
 
 from infra.local.firehose import filter_of, pack
 from infra.local.invocations import UPDATE
@@ -63,8 +63,6 @@ def main() -> None:
     from moto.sqs import models as sqs  # noqa: PLC0415
     from moto.stepfunctions.models import StepFunctionBackend  # noqa: PLC0415
 
-    for name, replacement in _OF_EXECUTIONS.items():
-        setattr(StepFunctionBackend, name, replacement)
     for owner, name, replacement in (
         # For every message, moto checks the age of all waiting messages, which is slow with thousands.
         (sqs, "unix_time_millis", lambda: time.time() * 1000),
@@ -85,6 +83,11 @@ def main() -> None:
         (LambdaBackend, "send_log_event", _send_to_function),
         # moto starts a container for each function; see invocations.py.
         (LambdaBackend, "invoke", _invoke),
+        # moto does not run executions; backfill.py does, and reports progress by `send_task_success`, which moto
+        # ignores: the token is the execution's ARN, the output the fields to set.
+        (StepFunctionBackend, "send_task_success", _update_execution),
+        (StepFunctionBackend, "list_map_runs", _map_runs),
+        (StepFunctionBackend, "describe_map_run", _map_run),
     ):
         setattr(owner, name, replacement)
 
@@ -208,10 +211,8 @@ def _update_stack(
         stack.events[-1].client_request_token = token
 
     def deploy() -> None:
-        call = urllib.request.Request(f"{sys.argv[1]}/{UPDATE}", data=json.dumps(values).encode())  # noqa: S310 -- our own
-        try:
-            with urllib.request.urlopen(call) as answer:  # noqa: S310 -- no timeout, because a canary takes minutes
-                reason = json.loads(answer.read())
+        try:  # without a timeout, because a canary takes minutes
+            reason = requests.post(f"{sys.argv[1]}/{UPDATE}", json=values, timeout=None).json()  # noqa: S113
         except (OSError, ValueError) as error:
             reason = repr(error)
         if reason:
@@ -239,27 +240,20 @@ def _invoke(
     from moto.awslambda.exceptions import LambdaClientError, UnknownFunctionException  # noqa: PLC0415
 
     name = function.partition(":function:")[2] or function  # an ARN, or `name:alias`; one version runs here
-    event = (body.encode() if isinstance(body, str) else body) or b"{}"
-    request = urllib.request.Request(f"{sys.argv[1]}/{name.partition(':')[0]}", data=event)  # noqa: S310 -- our own
-    request.add_header("x-amz-invocation-type", headers.get("x-amz-invocation-type", "RequestResponse"))
-    try:
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 -- no timeout, because a function has its own
-            if error := answer.headers.get("x-amz-function-error"):
-                response_headers["x-amz-function-error"] = error
-            payload: bytes = answer.read()
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            raise UnknownFunctionException(function) from error
+    kind = {"x-amz-invocation-type": headers.get("x-amz-invocation-type", "RequestResponse")}
+    url = f"{sys.argv[1]}/{name.partition(':')[0]}"
+    answer = requests.post(url, body or "{}", headers=kind, timeout=None)  # noqa: S113 -- a function has its own
+    if answer.status_code == 404:
+        raise UnknownFunctionException(function)
+    if not answer.ok:
         kinds = {413: "RequestTooLargeException", 429: "TooManyRequestsException"}
-        refusal = LambdaClientError(kinds.get(error.code, "ServiceException"), error.read().decode())
-        refusal.code = error.code
-        raise refusal from error
-    response_headers["Content-Length"] = str(len(payload))
-    return payload
-
-
-# moto does not run executions; backfill.py does, and reports progress by `send_task_success`, which moto ignores: the
-# token is the execution's ARN, the output the fields to set. An execution's only map run has the same ARN.
+        refusal = LambdaClientError(kinds.get(answer.status_code, "ServiceException"), answer.text)
+        refusal.code = answer.status_code
+        raise refusal
+    if error := answer.headers.get("x-amz-function-error"):
+        response_headers["x-amz-function-error"] = error
+    response_headers["Content-Length"] = str(len(answer.content))
+    return answer.content
 
 
 def _update_execution(backend: Any, arn: str, output: str) -> None:
@@ -272,6 +266,7 @@ def _map_runs(backend: Any, arn: str) -> dict[str, Any]:
 
 
 def _map_run(backend: Any, arn: str) -> dict[str, Any]:
+    """Return the description of an execution's only map run, which has the same ARN."""
     execution = backend.describe_execution(arn)
     return {
         "mapRunArn": arn,
@@ -281,12 +276,6 @@ def _map_run(backend: Any, arn: str) -> dict[str, Any]:
         "itemCounts": execution.items,
     }
 
-
-_OF_EXECUTIONS = {
-    "send_task_success": _update_execution,
-    "list_map_runs": _map_runs,
-    "describe_map_run": _map_run,
-}
 
 if __name__ == "__main__":
     main()

@@ -13,10 +13,6 @@ class StackError(LocalError):
     """The template, or the API in it, contains something that is not supported locally; the message says what."""
 
 
-class DeliveryError(LocalError):
-    """A stream or a subscription contains something that the local Firehose does not support."""
-
-
 class FunctionError(LocalError):
     """A function raised, crashed or timed out; the message is for the log, not for the client."""
 
@@ -35,7 +31,3 @@ class ExecutionError(LocalError):
     def __init__(self, error: str, cause: str) -> None:
         super().__init__(f"{error}: {cause}")
         self.error, self.cause = error, cause
-
-
-class UnsupportedMediaTypeError(LocalError):
-    """A body has a Content-Encoding that API Gateway does not support."""

@@ -14,7 +14,7 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.local.errors import DeliveryError
+from infra.local.errors import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -46,25 +46,25 @@ def check(destination: Mapping[str, Any]) -> None:
         destination: The stream's `ExtendedS3DestinationConfiguration`.
 
     Raises:
-        DeliveryError: It has a setting that is not supported.
+        StackError: It has a setting that is not supported.
     """
     if destination.get("ProcessingConfiguration") != {"Enabled": True, "Processors": _PROCESSORS}:
-        raise DeliveryError("only the processors that unwrap log events are supported here")
+        raise StackError("only the processors that unwrap log events are supported here")
     if destination.get("CompressionFormat") != "GZIP":
-        raise DeliveryError("only GZIP is supported here")
+        raise StackError("only GZIP is supported here")
     if not _TIMESTAMP.search(destination.get("Prefix", "")):
-        raise DeliveryError("only a prefix with !{timestamp:…} is supported here")
+        raise StackError("only a prefix with !{timestamp:…} is supported here")
 
 
 def filter_of(pattern: str) -> Callable[[str], bool]:
     """Return the predicate for a subscription filter's pattern.
 
     Raises:
-        DeliveryError: The pattern is not of the form `{ $.name = "*" }`.
+        StackError: The pattern is not of the form `{ $.name = "*" }`.
     """
     match = _PATTERN.fullmatch(pattern)
     if not match:
-        raise DeliveryError(f'only filter patterns like {{ $.name = "*" }} are supported here, not {pattern}')
+        raise StackError(f'only filter patterns like {{ $.name = "*" }} are supported here, not {pattern}')
 
     def has_field(message: str) -> bool:
         try:

@@ -49,7 +49,9 @@ GAPS: Final[dict[str, Gap]] = {
     "AWS::CloudWatch::Alarm": Gap(
         "moto's CloudFormation skips it",
         complete=lambda client, name, properties: client("cloudwatch").put_metric_alarm(
-            **{"AlarmName": f"{STACK_NAME}-{name}", **_numbers(properties)}
+            AlarmName=f"{STACK_NAME}-{name}",
+            # A threshold from a parameter is still a string.
+            **{**properties, "Threshold": float(properties["Threshold"])},
         ),
         arn=lambda name, _: f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{STACK_NAME}-{name}",
     ),
@@ -163,8 +165,3 @@ def _notifications(configuration: Mapping[str, Any]) -> dict[str, Any]:
             for to_queue in configuration["QueueConfigurations"]
         ]
     }
-
-
-def _numbers(alarm: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an alarm's properties in the API's form: a threshold from a parameter is still a string."""
-    return {**alarm, "Threshold": float(alarm["Threshold"])}

@@ -8,31 +8,26 @@ access logs.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 import sys
 import time
 import uuid
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.client import responses as phrases
-from string import capwords
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
-from infra.local.errors import (
-    FunctionError,
-    RequestTooLargeError,
-    StackError,
-    TooManyRequestsError,
-    UnsupportedMediaTypeError,
-)
+from werkzeug import Request, Response
+from werkzeug.datastructures import Headers
+
+from infra.local.errors import FunctionError, RequestTooLargeError, StackError, TooManyRequestsError
 from infra.local.template import ACCOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
+    from wsgiref.types import WSGIApplication
 
     from infra.local.function import Function
 
@@ -48,27 +43,6 @@ _DEFAULTS: Final = {  # default status and message of the gateway responses that
     "REQUEST_TOO_LARGE": (413, "Request Entity Too Large"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type"),
 }
-
-
-@dataclass(frozen=True)
-class Request:
-    """An HTTP request, with header names in lower case."""
-
-    method: str
-    path: str  # as sent, still percent-encoded
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-    client: str = "127.0.0.1"
-
-
-@dataclass(frozen=True)
-class Response:
-    """An HTTP response."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -121,44 +95,45 @@ class Gateway:
             return self._refuse("INTEGRATION_TIMEOUT")
         except RequestTooLargeError:
             return self._refuse("REQUEST_TOO_LARGE")
-        except UnsupportedMediaTypeError:
-            return self._refuse("UNSUPPORTED_MEDIA_TYPE")
 
     def _answer(self, request: Request) -> Response:
-        route = next((route for route in self._routes if route.pattern.fullmatch(request.path)), None)
-        if route is None:
-            return self._refuse("MISSING_AUTHENTICATION_TOKEN")
-        operation = route.operations.get(request.method) or route.operations.get(_ANY)
-        if operation is None:
+        path = _path(request)
+        route = next((route for route in self._routes if route.pattern.fullmatch(path)), None)
+        operations = route.operations if route else {}
+        operation = operations.get(request.method) or operations.get(_ANY)
+        if route is None or operation is None:
             return self._refuse("MISSING_AUTHENTICATION_TOKEN")
         if operation.needs_key and request.headers.get("x-api-key") not in self._keys:
             return self._refuse("INVALID_API_KEY")
         body = _decompressed(request)
+        if body is None:
+            return self._refuse("UNSUPPORTED_MEDIA_TYPE")
         if len(body) > MAX_BODY:
             return self._refuse("REQUEST_TOO_LARGE")
         if operation.function is None:
             return self._mock(operation.integration)
-        event = self._event(replace(request, body=body), route, needs_key=operation.needs_key)
+        event = self._event(request, body, route, needs_key=operation.needs_key)
         return self._to_response(operation.function.invoke(event), request.headers.get("accept", ""))
 
-    def _event(self, request: Request, route: _Route, *, needs_key: bool) -> dict[str, Any]:
-        query = parse_qs(request.query, keep_blank_values=True)
-        headers = {capwords(name, "-"): value for name, value in request.headers.items()}
-        identity = {"sourceIp": request.client, "userAgent": request.headers.get("user-agent")}
+    def _event(self, request: Request, content: bytes, route: _Route, *, needs_key: bool) -> dict[str, Any]:
+        path = _path(request)
+        query = parse_qs(request.environ["QUERY_STRING"], keep_blank_values=True)
+        headers = {name: value for name, value in request.headers.items() if name != "Content-Length"}
+        identity = {"sourceIp": request.remote_addr, "userAgent": request.headers.get("user-agent")}
         if needs_key:
             identity |= {"apiKey": request.headers["x-api-key"], "apiKeyId": "local"}
         now = time.time()
         is_binary = self._is_binary(request.headers.get("content-type", ""))
-        body = base64.b64encode(request.body).decode() if is_binary else request.body.decode(errors="replace")
+        body = base64.b64encode(content).decode() if is_binary else content.decode(errors="replace")
         return {
             "resource": route.path,
-            "path": request.path,  # a REST API decodes neither this nor the parameters in it; an HTTP API does
+            "path": path,  # a REST API decodes neither this nor the parameters in it; an HTTP API does
             "httpMethod": request.method,
             "headers": headers,
             "multiValueHeaders": {name: [value] for name, value in headers.items()},
             "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
             "multiValueQueryStringParameters": query or None,
-            "pathParameters": route.parameters(request.path) or None,
+            "pathParameters": route.parameters(path) or None,
             "stageVariables": None,
             "requestContext": {
                 "accountId": ACCOUNT,
@@ -168,7 +143,7 @@ class Gateway:
                 "extendedRequestId": str(uuid.uuid4()),
                 "httpMethod": request.method,
                 "identity": identity,
-                "path": request.path,  # without the stage, as under a domain of one's own
+                "path": path,  # without the stage, as under a domain of one's own
                 "protocol": "HTTP/1.1",
                 "requestId": str(uuid.uuid4()),
                 "requestTime": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
@@ -184,24 +159,22 @@ class Gateway:
     def _to_response(self, answer: Any, accept: str) -> Response:
         """Turn a function's answer into an HTTP response; a malformed answer counts as the function's failure."""
         try:
-            headers = [(str(k), str(v)) for k, v in (answer.get("headers") or {}).items()]
-            headers += [(k, v) for k, vs in (answer.get("multiValueHeaders") or {}).items() for v in vs]
+            headers = Headers(answer.get("headers"))
+            headers.extend(answer.get("multiValueHeaders") or {})
+            headers.setdefault("Content-Type", "application/json")
             body = (answer.get("body") or "").encode()
             if answer.get("isBase64Encoded") and self._is_binary(accept.partition(",")[0]):
                 body = base64.b64decode(body, validate=True)
-            status = int(answer["statusCode"])
-        except (AttributeError, KeyError, TypeError, ValueError, binascii.Error) as error:
+            return Response(body, int(answer["statusCode"]), headers)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise FunctionError(f"API Gateway cannot use this answer: {error!r}") from error
-        if not any(name.lower() == "content-type" for name, _ in headers):
-            headers.append(("Content-Type", "application/json"))
-        return Response(status, headers, body)
 
     def _mock(self, integration: Mapping[str, Any]) -> Response:
         answer = integration["responses"]["default"]
         parameters = answer.get("responseParameters", {})
         body = answer.get("responseTemplates", {}).get("application/json", "")
         headers = {"Content-Type": "application/json", **_literal_headers(parameters)}
-        return Response(int(answer["statusCode"]), list(headers.items()), body.encode())
+        return Response(body, int(answer["statusCode"]), headers)
 
     def _refuse(self, kind: str) -> Response:
         status, message = _DEFAULTS[kind]
@@ -216,56 +189,49 @@ class Gateway:
             "Content-Type": "application/json",
             **_literal_headers(response.get("responseParameters", {})),
         }
-        return Response(int(response.get("statusCode", status)), list(headers.items()), body.encode())
+        return Response(body, int(response.get("statusCode", status)), headers)
 
     def _is_binary(self, media_type: str) -> bool:
         sent = media_type.partition(";")[0].strip().lower()
         return not self._binary_types.isdisjoint({sent, f"{sent.partition('/')[0]}/*", "*/*"})
 
 
-def _decompressed(request: Request) -> bytes:
+def _decompressed(request: Request) -> bytes | None:
     """Return the decompressed body, as API Gateway passes it on if the API has a `minimumCompressionSize`.
 
-    Raises:
-        UnsupportedMediaTypeError: The body does not have the coding in its header, or that is not supported.
+    None if the body does not have the coding in its header, or that is not supported.
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower()
+    body = request.get_data()
     if coding == "identity":
-        return request.body
+        return body
     if coding not in _WINDOW_BITS:
-        raise UnsupportedMediaTypeError(coding)
+        return None
     try:
         # Limited to one byte over MAX_BODY, since a megabyte may decompress to a gigabyte.
-        return zlib.decompressobj(_WINDOW_BITS[coding]).decompress(request.body, MAX_BODY + 1)
-    except zlib.error as error:
-        raise UnsupportedMediaTypeError(f"not {coding}: {error}") from error
+        return zlib.decompressobj(_WINDOW_BITS[coding]).decompress(body, MAX_BODY + 1)
+    except zlib.error:
+        return None
 
 
-def wsgi(gateway: Gateway) -> Callable[..., Iterable[bytes]]:
+def wsgi(gateway: Gateway) -> WSGIApplication:
     """Return the gateway as a WSGI application, which logs its requests to standard error."""
 
-    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    @Request.application
+    def application(request: Request) -> Response:
         started = time.perf_counter()
-        headers = {k[5:].replace("_", "-").lower(): v for k, v in environ.items() if k.startswith("HTTP_")}
-        if environ.get("CONTENT_TYPE"):
-            headers["content-type"] = environ["CONTENT_TYPE"]
-        path = environ["REQUEST_URI"].partition("?")[0]
-        response = gateway.answer(
-            Request(
-                method=environ["REQUEST_METHOD"],
-                path=path,
-                query=environ["QUERY_STRING"],
-                headers=headers,
-                body=environ["wsgi.input"].read(),
-                client=environ["REMOTE_ADDR"],
-            )
-        )
+        response = gateway.answer(request)
         milliseconds = (time.perf_counter() - started) * 1000
-        print(f"{environ['REQUEST_METHOD']} {path} {response.status} {milliseconds:.1f} ms", file=sys.stderr)
-        start_response(f"{response.status} {phrases.get(response.status, '')}", response.headers)
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body]
+        line = f"{request.method} {_path(request)} {response.status_code} {milliseconds:.1f} ms"
+        print(line, file=sys.stderr)
+        return response
 
     return application
+
+
+def _path(request: Request) -> str:
+    """Return the path as it was sent, still percent-encoded."""
+    return str(request.environ["REQUEST_URI"].partition("?")[0])
 
 
 def _route(
@@ -274,17 +240,14 @@ def _route(
     operations = {}
     for method in _METHODS & item.keys():
         integration = item[method].get("x-amazon-apigateway-integration", {})
-        function = None
-        match integration.get("type"):
-            case "aws_proxy":
-                arn = integration["uri"].rpartition("/functions/")[2].removesuffix("/invocations")
-                if arn not in functions:
-                    raise StackError(f"{method} {path} calls {arn}, which is not a function of this stack")
-                function = functions[arn]
-            case "mock":
-                pass
-            case other:
-                raise StackError(f"{method} {path}: integrations of type {other} are not supported locally")
+        kind, function = integration.get("type"), None
+        if kind == "aws_proxy":
+            arn = integration["uri"].rpartition("/functions/")[2].removesuffix("/invocations")
+            if arn not in functions:
+                raise StackError(f"{method} {path} calls {arn}, which is not a function of this stack")
+            function = functions[arn]
+        elif kind != "mock":
+            raise StackError(f"{method} {path}: integrations of type {kind} are not supported locally")
         security = item[method].get("security", definition.get("security", []))
         name = method if method == _ANY else method.upper()
         operations[name] = _Operation(bool(security), function, integration)

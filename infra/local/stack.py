@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.local.errors import DeliveryError, StackError
-from infra.local.function import FunctionConfig
+from infra.local.errors import StackError
+from infra.local.function import PROJECT, FunctionConfig
 from infra.local.gaps import GAPS
 from infra.local.template import (
     REGION,
@@ -23,7 +23,6 @@ from infra.local.template import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from infra.local.aws import Client
 
@@ -61,7 +60,6 @@ def deploy(template: Mapping[str, Any], parameters: Mapping[str, str], client: C
         StackError: A resource is neither supported by moto nor in `GAPS`, or moto refuses it.
     """
     known: dict[str, Any] = dict(parameter_values(template, parameters))
-    known |= {f"Mappings.{name}": table for name, table in template.get("Mappings", {}).items()}
     conditions = true_conditions(template, known)
     declared = {
         name: resolve(resource, known, conditions)
@@ -106,12 +104,11 @@ def with_parameters(stack: Stack, template: Mapping[str, Any], parameters: Mappi
     return Stack(resources, stack.attributes)
 
 
-def function_configs(stack: Stack, project: Path, endpoint: str, url: str) -> list[FunctionConfig]:
+def function_configs(stack: Stack, endpoint: str, url: str) -> list[FunctionConfig]:
     """Return the configuration of every function, except CodeDeploy's hook, since there is no CodeDeploy here.
 
     Args:
         stack: The result of `deploy`.
-        project: The template's folder.
         endpoint: moto's URL, for the functions' AWS clients.
         url: The local API's URL, which replaces the one on AWS in environment variables.
 
@@ -133,7 +130,7 @@ def function_configs(stack: Stack, project: Path, endpoint: str, url: str) -> li
             name=function.name,
             arn=function_arn(function.name),
             handler=handler,
-            code=project / properties["Code"].get("S3Key", "."),
+            code=PROJECT / properties["Code"].get("S3Key", "."),
             environment={
                 "AWS_ENDPOINT_URL": endpoint,
                 **{k: str(v).replace(on_aws, url) for k, v in variables.items()},
@@ -231,5 +228,5 @@ def _complete(name: str, resource: Resource, client: Client) -> None:
         if gap and gap.complete:
             try:
                 gap.complete(client, owner, value)
-            except (BotoCoreError, ClientError, DeliveryError) as error:
+            except (BotoCoreError, ClientError, StackError) as error:
                 raise StackError(f"{name}: the local stack does not take {kind}: {error}") from error

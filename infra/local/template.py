@@ -130,7 +130,7 @@ def resolve(  # noqa: PLR0911 -- one for each form
         case dict() if len(value) == 1 and next(iter(value)).startswith("Fn::"):
             function, argument = next(iter(value.items()))
             argument = resolve(argument, known, conditions)
-            return {function: argument} if unresolved(argument) else _called(function, argument, known)
+            return {function: argument} if unresolved(argument) else _called(function, argument)
         case dict():
             items = ((key, resolve(item, known, conditions)) for key, item in value.items())
             return {key: item for key, item in items if item is not _NO_VALUE}
@@ -181,7 +181,7 @@ def _substituted(argument: Any, known: Mapping[str, Any], conditions: Mapping[st
     return {"Fn::Sub": text} if _VARIABLE.search(text) else text.replace("${!", "${")
 
 
-def _called(function: str, argument: Any, known: Mapping[str, Any]) -> Any:
+def _called(function: str, argument: Any) -> Any:
     match function, argument:
         case "Fn::Join", [separator, parts]:
             return separator.join(str(part) for part in parts)
@@ -189,8 +189,6 @@ def _called(function: str, argument: Any, known: Mapping[str, Any]) -> Any:
             return text.split(separator)
         case "Fn::Select", [index, items]:
             return items[int(index)]
-        case "Fn::FindInMap", [table, row, column]:
-            return known[f"Mappings.{table}"][row][column]
     raise TemplateError(f"the local stack does not support the intrinsic function {function}")
 
 

@@ -46,9 +46,8 @@ class Updater:
         with self._lock:
             try:
                 template = transformed_template(PROJECT / "template.yaml", parameters)
-                configs = function_configs(
-                    with_parameters(self._stack, template, parameters), PROJECT, *self._addresses
-                )
+                updated = with_parameters(self._stack, template, parameters)
+                configs = function_configs(updated, *self._addresses)
             except LocalError as error:
                 return str(error)
             before = {name: function.config for name, function in self._functions.items()}

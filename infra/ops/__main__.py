@@ -62,10 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = own.parse_args(chosen.options)
     try:
         module.command(options)
-    except AWS_ERRORS as error:
+    except (OpsError, ApiError, OSError, *AWS_ERRORS) as error:
         sys.exit(explain(error))
-    except (OpsError, ApiError, OSError) as error:
-        sys.exit(str(error))
     except (EOFError, KeyboardInterrupt):  # EOF where nobody can answer a question
         sys.exit("Stopped.")
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 from tqdm import tqdm
 
+from infra.ops.arguments import positive_count
 from infra.ops.errors import OpsError
-from infra.ops.numbers import positive_count
 from infra.ops.stack import add_stack, outputs_of
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from functions.drift.effects import MIN_EFFECTIVE
 from functions.drift.gather import sample_days
 from functions.drift.window import Window
 from functions.shared.release_files import MANIFEST, file_of_release, read_file
+from infra.ops.arguments import utc
 from infra.ops.errors import OpsError
 from infra.ops.stack import add_stack, outputs_of
-from infra.ops.times import utc
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import boto3
 
 from functions.promote.promote import CHALLENGER_URI, MODEL_URI
+from infra.ops.arguments import percentage
 from infra.ops.errors import OpsError
-from infra.ops.numbers import percentage
 from infra.ops.promote import verified_address
 from infra.ops.stack import add_stack
 from infra.ops.update import add_ignore_alarms, change_parameters, state_of

@@ -23,12 +23,11 @@ from functions.drift.feedback_join import Label, read_label
 from functions.drift.objects import fetch
 from functions.shared.contract import FEEDBACK, LABELS, PRIVATE_RESULTS, day_prefix, result_key
 from functions.shared.s3 import create_client, error_code, list_keys
+from infra.ops.arguments import positive_count, positive_share, utc
 from infra.ops.collected import COLUMNS, TABLE, limit_key_share, read_rows, unexpired
 from infra.ops.errors import OpsError
 from infra.ops.files import Row, Table, write_table
-from infra.ops.numbers import positive_count, positive_share
 from infra.ops.stack import add_stack, outputs_of
-from infra.ops.times import utc
 from maskwatch.output import csv_cell
 
 if TYPE_CHECKING:

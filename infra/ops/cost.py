@@ -78,26 +78,21 @@ DRIFT_SECONDS: Final = 20.0  # duration of a run
 DRIFT_DAYS: Final = 9  # of records that a run reads: LookbackDays, the day before, and today
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Cost of `PICTURES` predictions at one memory size, in dollars; `milliseconds` is the billed time of one."""
-
-    memory: int
-    milliseconds: int
-    api_gateway: float
-    functions: float
+def lambda_cost(
+    memory: int, milliseconds: float, invocations: int = 1, architecture: str = "x86_64"
+) -> float:
+    """Return the dollars for Lambda invocations that together take `milliseconds`, at a memory size in MB."""
+    gigabyte_seconds = milliseconds / 1000 * memory / 1024
+    return invocations * LAMBDA_REQUEST + gigabyte_seconds * LAMBDA_GB_SECOND[architecture]
 
 
-def cost(milliseconds: float, memory: int, architecture: str = "x86_64") -> Cost:
-    """Return the cost of predictions that take `milliseconds` on one whole processor.
+def billed_ms(milliseconds: float, memory: int) -> int:
+    """Return the billed time of a prediction that takes `milliseconds` on one whole processor.
 
-    With less memory than a whole processor comes with, they take proportionally longer, since a prediction computes
-    on one thread. With more, they are assumed not to be faster.
+    With less memory than a whole processor comes with, it takes proportionally longer, since a prediction computes
+    on one thread. With more, it is assumed not to be faster.
     """
-    billed = math.ceil(milliseconds * max(1.0, MB_PER_PROCESSOR / memory))
-    gigabyte_seconds = billed / 1000 * memory / 1024
-    one = LAMBDA_REQUEST + gigabyte_seconds * LAMBDA_GB_SECOND[architecture]
-    return Cost(memory, billed, PICTURES * API_REQUEST, PICTURES * one)
+    return math.ceil(milliseconds * max(1.0, MB_PER_PROCESSOR / memory))
 
 
 @dataclass(frozen=True)
@@ -117,26 +112,21 @@ class Bulk:
 def by_queue(pictures: int, milliseconds: float) -> Bulk:
     """Return the cost of uploads: a message from S3 for each, received and deleted in batches."""
     return Bulk(
-        functions=_functions(pictures, milliseconds, MB_PER_PROCESSOR, QUEUE_BATCH),
+        functions=lambda_cost(MB_PER_PROCESSOR, pictures * milliseconds, math.ceil(pictures / QUEUE_BATCH)),
         storage=pictures * (2 * S3_READ + S3_WRITE),  # look for a result, read the picture, write the result
         dispatch=pictures * SQS_REQUEST * (1 + 2 / QUEUE_BATCH),
     )
 
 
-def by_backfill(pictures: int, milliseconds: float, memory: int = MB_PER_PROCESSOR) -> Bulk:
+def by_backfill(pictures: int, milliseconds: float) -> Bulk:
     """Return the cost of a backfill: a listing, and an express execution for each batch."""
     batches = math.ceil(pictures / BACKFILL_BATCH)
     tenths = math.ceil(BACKFILL_BATCH * milliseconds / 100)  # tenths of a second per batch
     return Bulk(
-        functions=_functions(pictures, milliseconds, memory, BACKFILL_BATCH),
+        functions=lambda_cost(MB_PER_PROCESSOR, pictures * milliseconds, batches),
         storage=pictures * (2 * S3_READ + S3_WRITE) + math.ceil(pictures / 1000) * S3_WRITE,
         dispatch=batches * (STATE_TRANSITION + EXPRESS_REQUEST + tenths / 10 * 64 / 1024 * EXPRESS_GB_SECOND),
     )
-
-
-def _functions(pictures: int, milliseconds: float, memory: int, batch: int) -> float:
-    gigabyte_seconds = pictures * milliseconds / 1000 * memory / 1024
-    return math.ceil(pictures / batch) * LAMBDA_REQUEST + gigabyte_seconds * LAMBDA_GB_SECOND["x86_64"]
 
 
 @dataclass(frozen=True)
@@ -148,12 +138,11 @@ class Item:
     month: float = 0.0
 
 
-def monitoring_items(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
-    """Return the cost of monitoring, with runs of Drift that take `drift_seconds`."""
-    run = LAMBDA_REQUEST + drift_seconds * DRIFT_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
-    run += DRIFT_DAYS * OBJECTS_MONTH / 30 * S3_READ
+def monitoring_items() -> list[Item]:
+    """Return the cost of monitoring."""
+    run = lambda_cost(DRIFT_MEMORY, DRIFT_SECONDS * 1e3) + DRIFT_DAYS * OBJECTS_MONTH / 30 * S3_READ
     stored = PICTURES * STORED_BYTES / 1e9 * S3_GB_MONTH * RECORDS_DAYS / 30
-    delivery = LAMBDA_REQUEST + alerts_ms() / 1e3 * ALERTS_MEMORY / 1024 * LAMBDA_GB_SECOND["x86_64"]
+    delivery = lambda_cost(ALERTS_MEMORY, alerts_ms())
     return [
         Item(
             "Logs: a record of each picture, and lines of the API and of Lambda",
@@ -170,7 +159,7 @@ def monitoring_items(drift_seconds: float = DRIFT_SECONDS) -> list[Item]:
         Item("Alarms, and the one of them all", month=ALARM_METRICS * ALARM_MONTH + COMPOSITE_MONTH),
         Item("Dashboard, key of the topic", month=DASHBOARD_MONTH + KEY_MONTH),
         Item(
-            f"Drift, every hour, {drift_seconds:g} s and {DRIFT_DAYS} days of records", month=DRIFT_RUNS * run
+            f"Drift, every hour, {DRIFT_SECONDS:g} s and {DRIFT_DAYS} days of records", month=DRIFT_RUNS * run
         ),
         Item(
             "Alerts, at worst a picture at a time",
@@ -185,9 +174,9 @@ def alerts_ms() -> float:
     return ALERTS_PROCESSOR_MS * MB_PER_PROCESSOR / ALERTS_MEMORY + ALERTS_CALLS * TABLE_MS
 
 
-def option_items(memory: int = MB_PER_PROCESSOR) -> list[Item]:
-    """Return the cost of the options, with Predict at `memory` MB."""
-    gigabytes = memory / 1024
+def option_items() -> list[Item]:
+    """Return the cost of the options."""
+    gigabytes = MB_PER_PROCESSOR / 1024  # Predict's default
     kept, restored = 30 * 86400 * gigabytes * SNAPSHOT_GB_SECOND, STARTS * gigabytes * RESTORED_GB
     return [
         Item(f"SnapStart, on in prod: a version kept, {STARTS:,} starts", pictures=restored, month=kept),
@@ -263,7 +252,7 @@ def bulk_table(milliseconds: float) -> str:
 
 def table(milliseconds: float, peak: float) -> str:
     """Return the Markdown table for predictions of `milliseconds` that need `peak` MB of memory."""
-    rekognition = PICTURES * REKOGNITION_IMAGE
+    gateway, rekognition = PICTURES * API_REQUEST, PICTURES * REKOGNITION_IMAGE
     lines = [
         "| Memory | Billed | API Gateway | Lambda x86_64 | Lambda arm64 | Total | Rekognition |",
         "|---:|---:|---:|---:|---:|---:|---:|",
@@ -271,11 +260,14 @@ def table(milliseconds: float, peak: float) -> str:
     for memory in MEMORY_SIZES:
         if peak > memory:
             continue
-        x86, arm = cost(milliseconds, memory), cost(milliseconds, memory, "arm64")
-        total = x86.api_gateway + x86.functions
+        billed = billed_ms(milliseconds, memory)
+        x86, arm = (
+            lambda_cost(memory, PICTURES * billed, PICTURES, architecture)
+            for architecture in LAMBDA_GB_SECOND
+        )
         lines.append(
-            f"| {memory} MB | {x86.milliseconds} ms | ${x86.api_gateway:.2f} | ${x86.functions:.2f} "
-            f"| ${arm.functions:.2f} | **${total:.2f}** | ${rekognition:,.0f} |"
+            f"| {memory} MB | {billed} ms | ${gateway:.2f} | ${x86:.2f} | ${arm:.2f} | **${gateway + x86:.2f}** "
+            f"| ${rekognition:,.0f} |"
         )
     note = (
         f"Dollars a million pictures; prices of us-east-1, looked up {PRICES_SEEN}. Measured: {milliseconds:g} ms "

@@ -33,9 +33,9 @@ from functions.inference.record import to_record
 from functions.inference.score import load_models, score
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
+from infra.ops.arguments import positive_count
 from infra.ops.errors import OpsError
 from infra.ops.files import require_writable, write_whole
-from infra.ops.numbers import positive_count
 from maskwatch.pictures import list_pictures, upright
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import boto3
 from botocore.exceptions import WaiterError
 
 from infra.ops.errors import OpsError
-from infra.ops.stack import describe, stack_outputs
+from infra.ops.stack import describe
 from infra.ops.update import require_maskwatch
 
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ def command(options: Namespace) -> None:
         OpsError: The stack does not exist, is not MaskWatch's, or could not be deleted.
     """
     cloudformation = boto3.client("cloudformation")
-    parameters = describe(options.stack, cloudformation).get("Parameters", [])
-    require_maskwatch(options.stack, [one["ParameterKey"] for one in parameters])
-    outputs = stack_outputs(options.stack, cloudformation)
+    stack = describe(options.stack, cloudformation)
+    require_maskwatch(options.stack, [one["ParameterKey"] for one in stack.get("Parameters", [])])
     cloudformation.delete_stack(StackName=options.stack)
     try:
         cloudformation.get_waiter("stack_delete_complete").wait(StackName=options.stack)
@@ -33,6 +32,8 @@ def command(options: Namespace) -> None:
             f"{options.stack} is not deleted; CloudFormation's console says why. {error}"
         ) from error
     kept = sorted(
-        value for name, value in outputs.items() if name.endswith("Bucket") or name == "AlertsTable"
+        output["OutputValue"]
+        for output in stack.get("Outputs", [])
+        if output["OutputKey"].endswith("Bucket") or output["OutputKey"] == "AlertsTable"
     )
     print(f"{options.stack} is deleted. These stay until make purge: {', '.join(kept)}")

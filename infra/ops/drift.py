@@ -33,28 +33,6 @@ _VERDICTS: Final = {
 _TIMEOUT: Final = 910  # seconds; the function itself may take 900
 
 
-def run_on_stack(stack: str, event: Mapping[str, Any], out: Path) -> tuple[dict[str, Any], str]:
-    """Run the Drift function of a stack, and download its HTML report to `out`.
-
-    Returns:
-        The report (JSON), and the S3 URI of the HTML report.
-
-    Raises:
-        OpsError: The report cannot be written, or the function failed.
-    """
-    require_writable(out)
-    outputs = outputs_of(stack)
-    client = boto3.client("lambda", config=Config(read_timeout=_TIMEOUT, retries={"total_max_attempts": 1}))
-    answer = run(outputs["DriftFunction"], event, client)
-    bucket, s3 = outputs["InsightsBucket"], boto3.client("s3")
-    html, result = (
-        next(k for k in answer["written"] if k.endswith(f"report.{kind}")) for kind in ("html", "json")
-    )
-    s3.download_file(bucket, html, str(out))
-    report: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=result)["Body"].read())
-    return report, f"s3://{bucket}/{html}"
-
-
 def run(function: str, event: Mapping[str, Any], client: Any) -> dict[str, Any]:
     """Invoke the function and return its answer.
 
@@ -116,7 +94,20 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace) -> None:
-    """Run the function, print its findings, and download its report."""
+    """Run the function, print its findings, and download its report.
+
+    Raises:
+        OpsError: The report cannot be written, or the function failed.
+    """
+    require_writable(options.out)
+    outputs = outputs_of(options.stack)
+    client = boto3.client("lambda", config=Config(read_timeout=_TIMEOUT, retries={"total_max_attempts": 1}))
     event = {name: value for name in ("to", "hours") if (value := vars(options)[name]) is not None}
-    report, where = run_on_stack(options.stack, event, options.out)
-    print(*describe(report), "", f"Report: {options.out} ({where})", sep="\n")
+    answer = run(outputs["DriftFunction"], event, client)
+    bucket, s3 = outputs["InsightsBucket"], boto3.client("s3")
+    html, result = (
+        next(k for k in answer["written"] if k.endswith(f"report.{kind}")) for kind in ("html", "json")
+    )
+    s3.download_file(bucket, html, str(options.out))
+    report = json.loads(s3.get_object(Bucket=bucket, Key=result)["Body"].read())
+    print(*describe(report), "", f"Report: {options.out} (s3://{bucket}/{html})", sep="\n")

@@ -18,7 +18,7 @@ class OpsError(Exception):
 
 
 def explain(error: Exception) -> str:
-    """Explain in one line why a call to AWS failed with one of `AWS_ERRORS`, and what to do."""
+    """Return an error's message; if it is one of `AWS_ERRORS`, in one line that says what to do."""
     if isinstance(error, aws.NoRegionError):
         return f"No AWS region is set: export AWS_DEFAULT_REGION=…; {_LOCAL}."
     if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
@@ -28,4 +28,4 @@ def explain(error: Exception) -> str:
     # No connection, no answer in time, or an untrusted certificate.
     if isinstance(error, (aws.ConnectionError, aws.HTTPClientError)):
         return f"AWS cannot be reached: {' '.join(str(error).split())}"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) if isinstance(error, AWS_ERRORS) else str(error)

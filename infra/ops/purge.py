@@ -8,7 +8,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from infra.ops.errors import OpsError
-from infra.ops.stack import stack_outputs
+from infra.ops.stack import outputs_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -48,7 +48,7 @@ def command(options: Namespace) -> None:
         OpsError: The stack still exists, left nothing, or the user did not confirm.
     """
     try:
-        stack_outputs(options.stack, boto3.client("cloudformation"))
+        outputs_of(options.stack)
     except OpsError:
         pass
     else:

@@ -58,20 +58,14 @@ def describe(stack: str, cloudformation: Any) -> dict[str, Any]:
     return dict(description)
 
 
-def stack_outputs(stack: str, cloudformation: Any) -> Outputs:
-    """Return the outputs of a stack.
+def outputs_of(stack: str) -> Outputs:
+    """Return the outputs of a stack in the account and region of the environment.
 
     Raises:
         OpsError: There is no such stack.
     """
-    outputs = describe(stack, cloudformation).get("Outputs", [])
-    values = {output["OutputKey"]: output["OutputValue"] for output in outputs}
-    return Outputs(stack, values)
-
-
-def outputs_of(stack: str) -> Outputs:
-    """Return the outputs of a stack in the account and region of the environment."""
-    return stack_outputs(stack, boto3.client("cloudformation"))
+    outputs = describe(stack, boto3.client("cloudformation")).get("Outputs", [])
+    return Outputs(stack, {output["OutputKey"]: output["OutputValue"] for output in outputs})
 
 
 def add_stack(parser: ArgumentParser) -> None:

@@ -106,7 +106,7 @@ class System:
         self.lines = []
 
     def function(self, endpoint):
-        (config,) = [c for c in function_configs(self.stack, ROOT, endpoint, "") if "Batch" in c.name]
+        (config,) = [c for c in function_configs(self.stack, endpoint, "") if "Batch" in c.name]
         config = dataclasses.replace(config, handler="tests.integration.crashing_batch.handler", timeout=12.0)
         return Function(config, lambda _group, _stream, line: self.lines.append(line))
 

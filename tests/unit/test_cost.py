@@ -17,10 +17,11 @@ from infra.ops.cost import (
     OBJECTS_MONTH,
     QUEUE_BATCH,
     RECORDS_DAYS,
+    billed_ms,
     bulk_table,
     by_backfill,
     by_queue,
-    cost,
+    lambda_cost,
     measured,
     monitoring_items,
     monitoring_table,
@@ -31,27 +32,30 @@ from infra.ops.cost import (
 from infra.ops.errors import OpsError
 
 
-def test_lambda_bills_whole_milliseconds_of_memory():
-    assert cost(10, 1769).milliseconds == 10
-    assert cost(10.1, 1769).milliseconds == 11
+def test_lambda_bills_whole_milliseconds():
+    assert billed_ms(10, 1769) == 10
+    assert billed_ms(10.1, 1769) == 11
+
+
+def test_lambda_bills_memory_by_time_and_every_request():
     # 1 GB for 100 ms a picture: 100,000 GB-seconds at 0.0000166667, and 0.20 for the requests
-    assert cost(100 * 1024 / 1769, 1024).functions == pytest.approx(100_000 * 0.0000166667 + 0.20)
+    assert lambda_cost(1024, 100e6, 1_000_000) == pytest.approx(100_000 * 0.0000166667 + 0.20)
 
 
 def test_less_memory_takes_longer_in_proportion():
-    assert cost(10, 884.5).milliseconds == 20
+    assert billed_ms(10, 884.5) == 20
 
 
 def test_more_than_one_processor_makes_it_no_faster():
-    assert cost(10, 3538).milliseconds == 10
+    assert billed_ms(10, 3538) == 10
 
 
 def test_the_gateway_costs_the_same_at_every_size():
-    assert cost(10, 512).api_gateway == cost(10, 1769).api_gateway == pytest.approx(3.50)
+    assert table(10, 200).count(" ms | $3.50 |") == 3
 
 
 def test_arm_is_cheaper():
-    assert cost(10, 1769, "arm64").functions < cost(10, 1769).functions
+    assert lambda_cost(1769, 10, architecture="arm64") < lambda_cost(1769, 10)
 
 
 def test_the_table_has_a_row_for_each_size_that_is_enough():
@@ -85,12 +89,12 @@ def test_missing_figures_are_reported(results):
 
 
 def test_a_backfill_pays_for_batches_of_fifty():
-    bulk = by_backfill(1_000_000, 20, 1024)
+    bulk = by_backfill(1_000_000, 20)
 
-    # 20,000 batches of a second each: a transition of the map, and an express execution with 0.0625 GB; 20,000
-    # GB-seconds of Lambda
+    # 20,000 batches of a second each: a transition of the map, and an express execution with 0.0625 GB; a request
+    # and a processor's memory of Lambda
     assert bulk.dispatch == pytest.approx(20_000 * (25e-6 + 1e-6 + 0.0625 * 0.00001667))
-    assert bulk.functions == pytest.approx(20_000 * 0.2e-6 + 20_000 * 0.0000166667)
+    assert bulk.functions == pytest.approx(20_000 * (0.2e-6 + 1769 / 1024 * 0.0000166667))
     # two reads and a write for each picture, and a listing of each thousand
     assert bulk.storage == pytest.approx(0.8 + 5 + 0.005)
     assert bulk.total == pytest.approx(bulk.dispatch + bulk.functions + bulk.storage)
@@ -143,7 +147,7 @@ def test_the_counts_of_metrics_and_alarms_are_the_stack_s():
 
 
 def test_monitoring_has_costs_per_picture_and_per_month():
-    items = {item.what.split(" ")[0].strip(",:"): item for item in monitoring_items(drift_seconds=10)}
+    items = {item.what.split(" ")[0].strip(",:"): item for item in monitoring_items()}
 
     assert items["Logs"].pictures == pytest.approx(1.125)  # 2.25 GB
     assert items["Firehose"].pictures == pytest.approx(0.145)  # 5 GB
@@ -155,7 +159,7 @@ def test_monitoring_has_costs_per_picture_and_per_month():
     assert items["Alerts"].month == pytest.approx(43_200 * (1.45e-6 + 0.024857 * 0.0000166667), rel=1e-4)
     # An object every five minutes of nine days is read in each run.
     assert items["Drift"].month == pytest.approx(
-        720 * (0.2e-6 + 10 * 3008 / 1024 * 0.0000166667 + 9 * 288 * 0.4e-6)
+        720 * (0.2e-6 + 20 * 3008 / 1024 * 0.0000166667 + 9 * 288 * 0.4e-6)
     )
 
 
@@ -172,10 +176,10 @@ def test_the_table_of_monitoring_adds_up():
 
 
 def test_the_options_have_costs_per_month_and_per_start():
-    snapshot, web_acl, provisioned = option_items(memory=1024)
+    snapshot, web_acl, provisioned = option_items()
 
-    assert snapshot.month == pytest.approx(30 * 86400 * 0.0000015046)
-    assert snapshot.pictures == pytest.approx(10_000 * 0.0001397998)
+    assert snapshot.month == pytest.approx(30 * 86400 * 1769 / 1024 * 0.0000015046)
+    assert snapshot.pictures == pytest.approx(10_000 * 1769 / 1024 * 0.0001397998)
     assert (web_acl.pictures, web_acl.month) == (pytest.approx(0.6), 6.0)
-    assert provisioned.month == pytest.approx(30 * 86400 * 0.0000041667)
+    assert provisioned.month == pytest.approx(30 * 86400 * 1769 / 1024 * 0.0000041667)
     assert "| SnapStart, on in prod: a version kept, 10,000 starts | $2.42 | $6.74 |" in options_table()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.local.errors import DeliveryError
+from infra.local.errors import StackError
 from infra.local.firehose import check, filter_of, pack
 from tests.template import stack_template
 
@@ -39,7 +39,7 @@ def test_a_subscription_filter_selects_events_with_the_field(message, passes):
 
 @pytest.mark.parametrize("pattern", ["", "ERROR", '{ $.route = "batch" }', '{ $.a = "*" || $.b = "*" }'])
 def test_unsupported_patterns_are_refused(pattern):
-    with pytest.raises(DeliveryError, match="filter patterns"):
+    with pytest.raises(StackError, match="filter patterns"):
         filter_of(pattern)
 
 
@@ -72,5 +72,5 @@ def test_the_stack_uses_only_supported_properties(destination):
     ids=lambda change: next(iter(change)),
 )
 def test_a_stream_with_unsupported_properties_is_refused(destination, change):
-    with pytest.raises(DeliveryError):
+    with pytest.raises(StackError):
         check({**destination, **change})

@@ -6,9 +6,10 @@ import json
 import zlib
 
 import pytest
+from werkzeug import Request
 
 from infra.local.errors import FunctionError, RequestTooLargeError, StackError, TooManyRequestsError
-from infra.local.gateway import MAX_BODY, Gateway, Request
+from infra.local.gateway import MAX_BODY, Gateway
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f:live"
 PROXY = {
@@ -73,7 +74,8 @@ def ask(function):
     gateway = Gateway(DEFINITION, "v1", {ARN: function}, keys={"secret"})
 
     def send(method, path, headers=(), body=b"", query=""):
-        return gateway.answer(Request(method, path, query, dict(headers), body))
+        request = Request.from_values(path, query_string=query, method=method, headers=headers, data=body)
+        return gateway.answer(request)
 
     return send
 
@@ -83,7 +85,7 @@ def test_the_event_contains_the_request(ask, function):
 
     event = function.event
     assert (event["httpMethod"], event["path"], event["resource"]) == ("GET", "/open", "/open")
-    assert event["headers"] == {"Accept": "text/html", "X-Thing": "a"}
+    assert event["headers"] == {"Accept": "text/html", "Host": "localhost", "X-Thing": "a"}
     assert event["queryStringParameters"] == {"n": "2", "text": "a b"}
     assert event["multiValueQueryStringParameters"] == {"n": ["1", "2"], "text": ["a b"]}
     assert event["requestContext"]["stage"] == "v1"
@@ -126,13 +128,13 @@ def test_a_compressed_body_is_decompressed(ask, function, coding, compress):
 
 @pytest.mark.parametrize(("coding", "body"), [("br", b"x"), ("gzip", b"not so"), ("deflate", b"not so")])
 def test_a_body_with_an_unknown_encoding_does_not_reach_the_function(ask, function, coding, body):
-    assert ask("POST", "/paid", {"x-api-key": "secret", "content-encoding": coding}, body).status >= 400
+    assert ask("POST", "/paid", {"x-api-key": "secret", "content-encoding": coding}, body).status_code >= 400
     assert function.event is None
 
 
 def test_a_body_that_decompresses_above_the_limit_is_too_large(ask, function):
     headers = {"x-api-key": "secret", "content-encoding": "gzip"}
-    assert ask("POST", "/paid", headers, gzip.compress(bytes(100 * MAX_BODY))).status == 413
+    assert ask("POST", "/paid", headers, gzip.compress(bytes(100 * MAX_BODY))).status_code == 413
     assert function.event is None
 
 
@@ -145,49 +147,50 @@ def test_the_answer_is_returned(ask, function):
     }
     answer = ask("GET", "/open")
 
-    assert (answer.status, answer.body) == (201, b"made")
-    assert answer.headers == [
+    assert (answer.status_code, answer.data) == (201, b"made")
+    assert answer.headers.to_wsgi_list() == [
         ("Location", "/x"),
         ("Vary", "a"),
         ("Vary", "b"),
         ("Content-Type", "application/json"),
+        ("Content-Length", "4"),
     ]
 
 
 def test_a_binary_answer_is_decoded_if_the_client_accepts_it(ask, function):
     function.answer = {"statusCode": 200, "body": base64.b64encode(b"\xff").decode(), "isBase64Encoded": True}
 
-    assert ask("GET", "/open", {"accept": "image/jpeg"}).body == b"\xff"
-    assert ask("GET", "/open", {"accept": "text/html"}).body == b"/w=="
+    assert ask("GET", "/open", {"accept": "image/jpeg"}).data == b"\xff"
+    assert ask("GET", "/open", {"accept": "text/html"}).data == b"/w=="
 
 
 @pytest.mark.parametrize("key", [None, "", "Secret", "secret "])
 def test_a_route_that_requires_a_key_refuses_requests_without_one(ask, function, key):
     answer = ask("POST", "/paid", {"x-api-key": key} if key is not None else {})
 
-    assert (answer.status, answer.body) == (403, b'{"fallback": true}')
+    assert (answer.status_code, answer.data) == (403, b'{"fallback": true}')
     assert function.event is None
 
 
 def test_an_unknown_path_gets_the_gateway_response(ask):
     for method, path in [("GET", "/nothing"), ("PUT", "/open"), ("GET", "/any/7/8"), ("GET", "/openx")]:
         answer = ask(method, path)
-        assert answer.status == 404
-        assert answer.headers == [("Content-Type", "application/problem+json")]
-        assert json.loads(answer.body) == {"detail": "Missing Authentication Token"}
+        assert answer.status_code == 404
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert json.loads(answer.data) == {"detail": "Missing Authentication Token"}
 
 
 def test_a_mock_integration_answers_without_a_function(ask, function):
     answer = ask("OPTIONS", "/paid")
 
-    assert (answer.status, function.event) == (204, None)
-    assert ("Access-Control-Max-Age", "600") in answer.headers
+    assert (answer.status_code, function.event) == (204, None)
+    assert answer.headers["Access-Control-Max-Age"] == "600"
 
 
 def test_a_body_above_the_limit_does_not_reach_the_function(ask, function):
     answer = ask("POST", "/paid", {"x-api-key": "secret"}, bytes(MAX_BODY + 1))
 
-    assert (answer.status, function.event) == (413, None)
+    assert (answer.status_code, function.event) == (413, None)
 
 
 @pytest.mark.parametrize(
@@ -206,8 +209,8 @@ def test_if_the_function_fails_the_gateway_answers(ask, function, answer, status
 
     response = ask("GET", "/open")
 
-    assert response.status == status
-    assert b"secret" not in response.body
+    assert response.status_code == status
+    assert b"secret" not in response.data
 
 
 def test_an_unsupported_definition_is_refused():

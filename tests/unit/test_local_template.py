@@ -5,7 +5,7 @@ import pytest
 from infra.local.errors import TemplateError
 from infra.local.template import resolve, transformed_template, true_conditions, unresolved
 
-KNOWN = {"Stage": "v1", "Table": "t-1", "Table.Arn": "arn:t-1", "Mappings.Sizes": {"small": {"memory": 512}}}
+KNOWN = {"Stage": "v1", "Table": "t-1", "Table.Arn": "arn:t-1"}
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,6 @@ KNOWN = {"Stage": "v1", "Table": "t-1", "Table.Arn": "arn:t-1", "Mappings.Sizes"
         ({"Fn::Sub": ["${a}-${Stage}", {"a": {"Ref": "Table"}}]}, "t-1-v1"),
         ({"Fn::Join": [":", ["a", {"Ref": "Stage"}]]}, "a:v1"),
         ({"Fn::Select": ["1", {"Fn::Split": ["-", {"Ref": "Table"}]}]}, "1"),
-        ({"Fn::FindInMap": ["Sizes", "small", "memory"]}, 512),
         ({"Fn::If": ["Yes", "a", "b"]}, "a"),
         ({"Fn::If": ["No", "a", {"Ref": "Stage"}]}, "v1"),
         ({"keep": 1, "drop": {"Ref": "AWS::NoValue"}}, {"keep": 1}),

@@ -7,8 +7,8 @@ import pytest
 from functions.promote.promote import changes_to_serve
 from functions.promote.stack import StackState
 from infra.ops import rollback
+from infra.ops.arguments import percentage
 from infra.ops.errors import OpsError
-from infra.ops.numbers import percentage
 
 NEW = "s3://models/models/2/#ab"
 

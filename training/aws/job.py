@@ -178,9 +178,7 @@ def main() -> None:
             for package in registered(boto3.client("sagemaker"), options.stack):
                 about, status = package["CustomerMetadataProperties"], package["ModelApprovalStatus"]
                 print(f"{about['version']:20}{status:24}{about['release']}  {about['gate']}")
-    except (TrainingError, OpsError, ReleaseError) as error:
-        sys.exit(f"error: {error}")
-    except AWS_ERRORS as error:
+    except (TrainingError, OpsError, ReleaseError, *AWS_ERRORS) as error:
         sys.exit(f"error: {explain(error)}")
 
 

@@ -57,9 +57,7 @@ def main() -> None:
         if not options.no_start:
             given = {"InputData": options.pictures} if options.pictures else {}
             print(pipeline.start(parameters=given).arn)
-    except (TrainingError, OpsError) as error:
-        sys.exit(f"error: {error}")
-    except AWS_ERRORS as error:
+    except (TrainingError, OpsError, *AWS_ERRORS) as error:
         sys.exit(f"error: {explain(error)}")
 
 

@@ -187,9 +187,7 @@ def main() -> None:
         bucket = outputs_of(options.stack)["ModelsBucket"]
         access = Access(options.pictures, options.key, options.vpc)
         made = set_up(options.stack, bucket, access, boto3.Session())
-    except OpsError as error:
-        sys.exit(f"error: {error}")
-    except AWS_ERRORS as error:
+    except (OpsError, *AWS_ERRORS) as error:
         sys.exit(f"error: {explain(error)}")
     registry = made.image.split("/")[0]
     print(f"ROLE={made.role}\nIMAGE={made.image}:latest")
