@@ -1,4 +1,5 @@
 import subprocess
+import sys
 
 import pytest
 
@@ -30,3 +31,16 @@ def test_uv_installs_the_packages(installed_by):
 
 def test_pip_installs_the_packages_if_uv_cannot(installed_by):
     assert installed_by(2, "-e", ".[local,dev]") == "pip"
+
+
+def test_another_python_is_refused_before_it_makes_an_environment(tmp_path):
+    code = "import sys; sys.version_info = (3, 14); exec(sys.argv[1])"
+    python = tmp_path / "python3.14"
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{code}' \"$2\"\n")
+    python.chmod(0o755)
+    command = ["make", f"VENV={tmp_path}/venv", f"PYTHON={python}", f"{tmp_path}/venv/bin/uv"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert "MaskWatch needs Python 3.11 to 3.13: set PYTHON=" in done.stderr
+    assert not (tmp_path / "venv").exists()
