@@ -21,6 +21,7 @@ from training.recipe import PARAMS
 TINY = """classifier:
   seed: 1
   batch: 24
+  bare_face_weights: {gate: 2.0}
   from_release:
     - {size: 160, freeze_until_block: null, epochs: 1, learning_rate: 1.0e-3, train_samples: 24}
 """
