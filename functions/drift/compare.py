@@ -127,7 +127,7 @@ def compare(
     window: Mapping[str, Sample],
     days: Sequence[Mapping[str, Sample]],
     baseline: Baseline,
-    heard: Sequence[Collection[str]] | None = None,
+    active_sources: Sequence[Collection[str]] | None = None,
 ) -> Comparison:
     """Compare each source with its own reference, or all sources pooled with the baseline if no source has one.
 
@@ -135,10 +135,10 @@ def compare(
         window: Samples of the window by source.
         days: The same for each complete day before the window's end, the latest last.
         baseline: A baseline of the same model version.
-        heard: The sources that sent pictures on each day and, last, in the window; None if all of them were answered
-            by the baseline's release, so that they are those of `days` and `window`.
+        active_sources: The sources that sent pictures on each day and, last, in the window; None if all of them
+            were answered by the baseline's release, so that they are those of `days` and `window`.
     """
-    heard = (heard or [*days, window])[-DAYS - 1 :]
+    active_sources = (active_sources or [*days, window])[-DAYS - 1 :]
     days = days[-DAYS:]
     pooled = not baseline.sources
     references: dict[str | None, Reference] = {None: baseline.overall} if pooled else {}
@@ -151,7 +151,7 @@ def compare(
         own = [day.get(source) for day in daily]
         found += _findings(source, reference, current.get(source), own, lasting.get(source))
         if source is not None:
-            found += _silence(source, reference, heard)
+            found += _silence(source, reference, active_sources)
     new: list[str | None] = [source for source in window if source not in baseline.sources]
     if pooled:  # for information only: validation pictures are not a reference of a source
         result = _test_samples(_subjects(window, pooled=False), dict.fromkeys(new, baseline.overall))
@@ -298,9 +298,9 @@ def _agreeing_days(index: int, effect: float, daily: Sequence[_TestResults | Non
     return sum(agree) if any(agree[-CONFIRMING_DAYS:]) else 0
 
 
-def _silence(source: str, reference: Reference, heard: Sequence[Collection[str]]) -> list[Finding]:
+def _silence(source: str, reference: Reference, active_sources: Sequence[Collection[str]]) -> list[Finding]:
     """Return a finding if a source is silent while others send; days without any record do not count."""
-    *days, window = heard
+    *days, window = active_sources
     usual = reference.days.longest_silence if reference.days else 0
     days = [day for day in days if day]
     silent = next((number for number, day in enumerate(reversed(days)) if source in day), len(days))

@@ -74,11 +74,11 @@ class Gathered:
         labelled_since: The first day whose predictions `accuracy` is about.
         window: Samples of the window by source, of predictions by the baseline's release.
         days: The same for every complete day of the lookback, the latest last.
-        heard: The baseline's sources that sent pictures on each of `days` and, last, in the window, whichever release
-            answered; `OTHERS` stands for all other named sources but that of deployments.
+        active_sources: The baseline's sources that sent pictures on each of `days` and, last, in the window,
+            whichever release answered; `OTHERS` stands for all other named sources but that of deployments.
         serving_version: The release that made most predictions of the last hour; None if there are none.
         summary: Compliance counts of the lookback.
-        whole: The days of `summary` whose records were all read.
+        complete_days: The days of `summary` whose records were all read.
         incomplete: The arrival days whose records were not all read.
         challenge: The challenger's comparison; None if there is no challenger.
     """
@@ -88,16 +88,16 @@ class Gathered:
     labelled_since: date
     window: Mapping[str, Sample]
     days: Sequence[Mapping[str, Sample]]
-    heard: Sequence[Collection[str]]
+    active_sources: Sequence[Collection[str]]
     serving_version: str | None
     summary: Compliance
-    whole: Collection[date]
+    complete_days: Collection[date]
     incomplete: Collection[date]
     challenge: Challenge | None
 
 
-class _Heard:
-    """The sources that sent pictures, by day and in the window; see `Gathered.heard`."""
+class _ActiveSources:
+    """The sources that sent pictures, by day and in the window; see `Gathered.active_sources`."""
 
     def __init__(self, known: Collection[str]) -> None:
         self._known = known
@@ -136,55 +136,64 @@ def gather(
     """
     start, end = window.start.timestamp(), window.end.timestamp()
     first = _midnight(window.end - timedelta(days=settings.lookback_days))
-    earliest, oldest = min(first, window.start), window.end - timedelta(days=LABEL_DAYS)
+    earliest = min(first, window.start)
+    oldest_labelled = window.end - timedelta(days=LABEL_DAYS)
     latest = min(datetime.now(UTC), window.end + timedelta(days=LABEL_DAYS))
-    join = FeedbackJoin(s3, settings.insights_bucket, _days_backwards(latest, oldest), window.end, challenger)
-    model_version, known = (baseline.model_version, baseline.sources) if baseline else (None, {})
-    tally, seen, sampler, summary = Counter[str](), HashSet(), Sampler(known), Compliance()
-    hours, heard, challenge = Counter[tuple[int, str]](), _Heard(known), Tally(serving, challenger)
+    feedback_days = _days_backwards(latest, oldest_labelled)
+    join = FeedbackJoin(s3, settings.insights_bucket, feedback_days, window.end, challenger)
+    model_version, references = (baseline.model_version, baseline.sources) if baseline else (None, {})
+    counts = Counter[str]()
+    hours = Counter[tuple[int, str]]()
+    read_keys = HashSet()
+    sampler = Sampler(references)
+    active_sources = _ActiveSources(references)
+    summary = Compliance()
+    challenge = Tally(serving, challenger)
     reader = Reader(s3, settings.records_bucket, time_left)
     records = reader.read(_arrival_days(window, earliest))
-    for record in _without_shadows(records, seen, join, challenge, window):
+    for record in _without_shadows(records, read_keys, join, challenge, window):
         inside = start <= record.taken < end
-        tally["outside"] += not inside
-        if not seen.add(record.key):
-            tally["duplicates"] += 1
+        if not inside:
+            counts["outside"] += 1
+        if not read_keys.add(record.key):
+            counts["duplicates"] += 1
         elif record.body is None:
-            tally["rejected"] += inside
+            counts["rejected"] += inside
         else:
-            if oldest.timestamp() <= record.time < end:
+            if oldest_labelled.timestamp() <= record.time < end:
                 join.add(record)
             _count(record, summary, first, window.end + _DAY)
             if not earliest.timestamp() <= record.taken < end:
                 continue  # for example, from a backfill
-            heard.add(record, inside=inside)
+            active_sources.add(record, inside=inside)
             if record.model_version == model_version:
                 sampler.add(record)
             if inside:
-                tally["records"] += 1
+                counts["records"] += 1
                 challenge.add(record)
                 hours[int(record.taken // _HOUR), record.model_version] += 1
-                tally["other_versions"] += model_version not in {None, record.model_version}
-    labelled_since = _read_late_labels(join, reader, seen, (earliest - _DAY).date(), oldest, time_left)
-    found = reader.counts
-    days = sampler.days()
-    whole = {
+                counts["other_versions"] += model_version not in {None, record.model_version}
+    labelled_since = _read_late_labels(
+        join, reader, read_keys, (earliest - _DAY).date(), oldest_labelled, time_left
+    )
+    samples = sampler.days()
+    complete_days = {
         day
         for day in _days_backwards(window.end, first)
         if reader.incomplete.isdisjoint({day - _DAY, day, day + _DAY})
     }
-    complete = [day for day in sorted(whole) if _midnight(day + _DAY) <= window.end]
+    compared_days = [day for day in sorted(complete_days) if _midnight(day + _DAY) <= window.end]
     accuracy, audited = join.accuracy(f"{settings.insights_bucket} {iso(window.end.timestamp())}", time_left)
     return Gathered(
-        counts=Counts(**tally, unusable=sampler.unusable, **found),
+        counts=Counts(**counts, unusable=sampler.unusable, **reader.counts),
         accuracy=accuracy,
         labelled_since=labelled_since,
         window=sampler.between(start, end),
-        days=[days.get(day, {}) for day in complete],
-        heard=[*(heard.days[day] for day in complete), heard.in_window],
+        days=[samples.get(day, {}) for day in compared_days],
+        active_sources=[*(active_sources.days[day] for day in compared_days), active_sources.in_window],
         serving_version=_serving_version(hours, challenge.challenger),
         summary=summary,
-        whole=whole,
+        complete_days=complete_days,
         incomplete=frozenset(reader.incomplete),
         challenge=challenge.result(audited),
     )
@@ -201,13 +210,13 @@ def _count(record: Record, summary: Compliance, first: datetime, end: datetime) 
 
 
 def _without_shadows(
-    records: Iterable[Record], seen: HashSet, join: FeedbackJoin, challenge: Tally, window: Window
+    records: Iterable[Record], read_keys: HashSet, join: FeedbackJoin, challenge: Tally, window: Window
 ) -> Iterator[Record]:
     """Yield the records of answers and refusals; count shadow predictions instead of yielding them."""
     for record in records:
         if not record.shadow:
             yield record
-        elif seen.add(record.key):
+        elif read_keys.add(record.key):
             if record.time < window.end.timestamp():
                 join.add(record)
             if window.start.timestamp() <= record.taken < window.end.timestamp():
@@ -217,24 +226,24 @@ def _without_shadows(
 def _read_late_labels(
     join: FeedbackJoin,
     reader: Reader,
-    seen: HashSet,
+    read_keys: HashSet,
     since: date,
-    oldest: datetime,
+    oldest_labelled: datetime,
     time_left: Callable[[], float],
 ) -> date:
     """Read earlier days while there are labels whose prediction was not found; return the first day read."""
     until = time_left() - _LATE_LABELS_TIMEOUT
-    while join.pending and since > oldest.date() and time_left() > max(until, 0):
+    while join.pending and since > oldest_labelled.date() and time_left() > max(until, 0):
         since -= _DAY
         for record in reader.read([since]):
-            if record.time >= oldest.timestamp() and seen.add(record.key):
+            if record.time >= oldest_labelled.timestamp() and read_keys.add(record.key):
                 join.add(record)
     return since
 
 
 def _serving_version(hours: Mapping[tuple[int, str], int], challenger: str) -> str | None:
     """Return the release other than the challenger that made most predictions of the last hour."""
-    hours = {of: count for of, count in hours.items() if of[1] != challenger}
+    hours = {(hour, version): count for (hour, version), count in hours.items() if version != challenger}
     if not hours:
         return None
     latest = max(hour for hour, _ in hours)

@@ -44,6 +44,25 @@ class _Release:
 
 
 @dataclass(frozen=True)
+class _Inputs:
+    """What a run compares with.
+
+    Attributes:
+        baseline_uri: The baseline's location.
+        baseline: The baseline; None if there is none, or it cannot be read.
+        baseline_error: Why the baseline cannot be read; empty if it was read or there is none.
+        serving: The serving release; None if its manifest is unreadable.
+        challenger: Its challenger; None if there is none, or its manifest is unreadable.
+    """
+
+    baseline_uri: str
+    baseline: Baseline | None
+    baseline_error: str
+    serving: _Release | None
+    challenger: _Release | None
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The result of a run.
 
@@ -70,10 +89,13 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         ClientError: S3 refused the request.
         BotoCoreError: S3 was not reached.
     """
-    uri, baseline, error = _find_baseline(s3, settings)
-    serving = _read_release(s3, settings.model_uri)
-    challenger = _read_release(s3, settings.challenger_uri) if settings.challenger_uri else None
-    found = gather(
+    inputs = _Inputs(
+        *_find_baseline(s3, settings),
+        serving=_read_release(s3, settings.model_uri),
+        challenger=_read_release(s3, settings.challenger_uri) if settings.challenger_uri else None,
+    )
+    baseline, serving, challenger = inputs.baseline, inputs.serving, inputs.challenger
+    gathered = gather(
         s3,
         settings,
         window,
@@ -82,28 +104,31 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         challenger.version if challenger else "",
         time_left,
     )
-    written, kept = _write_summaries(s3, settings, found, [one for one in (serving, challenger) if one])
-    comparison = compare(found.window, found.days, baseline, found.heard) if baseline else None
-    info = BaselineInfo(uri, baseline.model_version, own=bool(baseline.sources)) if baseline else None
-    statuses = comparison.sources if comparison else dict.fromkeys(found.window, NO_BASELINE)
+    releases = [release for release in (serving, challenger) if release]
+    written, kept = _write_summaries(s3, settings, gathered, releases)
+    comparison, info = None, None
+    if baseline:
+        comparison = compare(gathered.window, gathered.days, baseline, gathered.active_sources)
+        info = BaselineInfo(inputs.baseline_uri, baseline.model_version, own=bool(baseline.sources))
+    statuses = comparison.sources if comparison else dict.fromkeys(gathered.window, NO_BASELINE)
     report = Report(
         window=window,
-        verdict=verdict_of(comparison, info, found.serving_version),
-        counts=found.counts,
+        verdict=verdict_of(comparison, info, gathered.serving_version),
+        counts=gathered.counts,
         baseline=info,
-        serving_version=found.serving_version,
+        serving_version=gathered.serving_version,
         comparison=comparison,
-        sources=_sources(found, statuses),
-        accuracy=found.accuracy,
-        labelled_since=found.labelled_since,
+        sources=_sources(gathered, statuses),
+        accuracy=gathered.accuracy,
+        labelled_since=gathered.labelled_since,
         min_accuracy=settings.min_accuracy,
-        challenge=found.challenge,
-        notes=tuple(_notes(settings, found, kept, challenger, uri, error, info, statuses)),
+        challenge=gathered.challenge,
+        notes=tuple(_notes(settings, inputs, gathered, kept, statuses)),
     )
     latest = _read_latest(s3, settings.insights_bucket)
-    html = render(report, found.window, baseline)
+    html = render(report, gathered.window, baseline)
     written += _write_report(s3, settings.insights_bucket, report, html, latest)
-    return RunResult(report, _new_findings(report, latest), tuple(written), error)
+    return RunResult(report, _new_findings(report, latest), tuple(written), inputs.baseline_error)
 
 
 def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, str]:
@@ -132,14 +157,14 @@ def _read_release(s3: Any, uri: str) -> _Release | None:
 
 
 def _write_summaries(
-    s3: Any, settings: Settings, found: Gathered, releases: Sequence[_Release]
+    s3: Any, settings: Settings, gathered: Gathered, releases: Sequence[_Release]
 ) -> tuple[list[str], list[date]]:
     """Write the summaries of completely read days; return their keys, and the days whose summaries were kept."""
-    now, versions = datetime.now(UTC), found.summary.versions()
+    now, versions = datetime.now(UTC), gathered.summary.versions()
     confusions: dict[str | None, Any] = {release.version: release.confusion for release in releases}
     written, kept = [], []
-    for day, rows in found.summary.days().items():
-        if day not in found.whole:
+    for day, rows in gathered.summary.days().items():
+        if day not in gathered.complete_days:
             continue
         counts = versions.get(day)
         version = counts.most_common(1)[0][0] if counts else None
@@ -153,33 +178,33 @@ def _write_summaries(
 
 def _notes(
     settings: Settings,
-    found: Gathered,
+    inputs: _Inputs,
+    gathered: Gathered,
     kept: Collection[date],
-    challenger: _Release | None,
-    uri: str,
-    error: str,
-    info: BaselineInfo | None,
     statuses: Mapping[str, str],
 ) -> Iterator[str]:
-    if settings.challenger_uri and challenger is None:
+    """Yield the report's notes; `kept` are the days whose summaries were kept, `statuses` those of the sources."""
+    baseline = inputs.baseline
+    if settings.challenger_uri and inputs.challenger is None:
         yield notes.on_missing_challenger(settings.challenger_uri.partition("#")[0])
-    if error:
-        yield error
-    elif not info:
-        yield notes.on_missing_baseline(uri)
-    yield from notes.on_accuracy(found.accuracy, settings.min_accuracy, found.serving_version)
-    crowded = found.summary.crowded.intersection(found.whole)
-    yield from notes.on_records(found.counts, found.incomplete, kept, crowded)
-    if info:
+    if inputs.baseline_error:
+        yield inputs.baseline_error
+    elif not baseline:
+        yield notes.on_missing_baseline(inputs.baseline_uri)
+    yield from notes.on_accuracy(gathered.accuracy, settings.min_accuracy, gathered.serving_version)
+    crowded = gathered.summary.crowded.intersection(gathered.complete_days)
+    yield from notes.on_records(gathered.counts, gathered.incomplete, kept, crowded)
+    if baseline:
+        own = bool(baseline.sources)
         yield from notes.on_sources(
-            statuses, found.counts, info.model_version, found.serving_version, own=info.own
+            statuses, gathered.counts, baseline.model_version, gathered.serving_version, own=own
         )
 
 
-def _sources(found: Gathered, statuses: Mapping[str, str]) -> dict[str, SourceReport]:
+def _sources(gathered: Gathered, statuses: Mapping[str, str]) -> dict[str, SourceReport]:
     sources = {}
-    for name in (*found.window, *(name for name in statuses if name not in found.window)):
-        sample = found.window.get(name)
+    for name in (*gathered.window, *(name for name in statuses if name not in gathered.window)):
+        sample = gathered.window.get(name)
         sources[name] = (
             SourceReport(statuses[name], sample.seen, sample.effective, sample.label_counts())
             if sample

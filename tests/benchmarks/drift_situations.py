@@ -118,10 +118,10 @@ def gathered(situation: Situation) -> tuple[Gathered, str]:
         labelled_since=date(2026, 10, 24),
         window=window,
         days=days[last - DAYS : last],
-        heard=[*days[last - DAYS : last], window],
+        active_sources=[*days[last - DAYS : last], window],
         serving_version=version,
         summary=Compliance(),
-        whole=(),
+        complete_days=(),
         incomplete=(),
         challenge=None,
     )
