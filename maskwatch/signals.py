@@ -25,7 +25,7 @@ def deferred_signals() -> Iterator[Callable[[], AbstractContextManager[None]]]:
             raise KeyboardInterrupt
 
     @contextmanager
-    def waiting() -> Iterator[None]:
+    def interruptible() -> Iterator[None]:
         nonlocal waits
         waits = True
         try:
@@ -37,7 +37,7 @@ def deferred_signals() -> Iterator[Callable[[], AbstractContextManager[None]]]:
 
     before = {each: signal.signal(each, handle) for each in _SIGNALS}
     try:
-        yield waiting
+        yield interruptible
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -66,42 +66,48 @@ def watch(
         SourceError: The source has no frames.
         UsageError: There is no such source, or `draw_to` cannot be written or is part of it.
     """
-    every = is_video(source) and speed is None  # whether no frame may be skipped
+    sends_every_frame = is_video(source) and speed is None
     is_folder = os.path.isdir(source)  # noqa: PTH112 -- raises nothing
-    interval = _MIN_INTERVAL if every else 1 / (rate * (speed or 1))
+    interval = _MIN_INTERVAL if sends_every_frame else 1 / (rate * (speed or 1))
     with ExitStack() as stack:
-        waiting = stack.enter_context(deferred_signals())
+        interruptible = stack.enter_context(deferred_signals())
         stack.enter_context(suppress(KeyboardInterrupt))
-        with waiting():
+        with interruptible():
             frames = stack.enter_context(closing(frames_of(source, rate, speed, Flag())))
         draw = open_frame_writer(draw_to, source, stack) if draw_to else None
         watcher = _Watcher(
-            client, waiting, name, 1 / rate, math.inf if every else MAX_WAIT, alert_after, draw
+            client,
+            interruptible,
+            name,
+            1 / rate,
+            math.inf if sends_every_frame else MAX_WAIT,
+            alert_after,
+            draw,
         )
 
         unanswered: Frame | None = None
 
         def take() -> Frame | Literal[False] | None:
-            with waiting(), suppress(StopIteration):
+            with interruptible(), suppress(StopIteration):
                 return frames.send(unanswered)
             return _END
 
-        stack.callback(watcher.leave)
+        stack.callback(watcher.end_stays)
         for frame in iter(take, _END):
             unanswered = None
             if not frame:
-                watcher.leave()
+                watcher.end_stays()
                 continue
             started = time.monotonic()
             image = frame.to_image()
             file = frame.file or _encode(image)
-            while (answer := watcher.ask(file)) is None and every:
+            while (answer := watcher.ask(file)) is None and sends_every_frame:
                 pass
             if answer:
-                watcher.see(frame, image, answer)
+                watcher.process(frame, image, answer)
             elif answer is None and is_folder:  # to which no newer picture may ever be added
                 unanswered = replace(frame, time=time.monotonic())  # the clock of a folder's frames
-            with waiting():
+            with interruptible():
                 time.sleep(max(interval * watcher.pace.slowdown - (time.monotonic() - started), 0))
 
 
@@ -111,14 +117,14 @@ class _Watcher:
     def __init__(
         self,
         client: Client,
-        waiting: Callable[[], AbstractContextManager[None]],
+        interruptible: Callable[[], AbstractContextManager[None]],
         name: str | None,
         interval: float,
         max_gap: float,
         alert_after: float,
         draw: FrameWriter | None,
     ) -> None:
-        self._client, self._waiting, self._name = client, waiting, name
+        self._client, self._interruptible, self._name = client, interruptible, name
         self._interval, self._alert_after, self._draw = interval, alert_after, draw
         self._max_gap = max_gap  # seconds of waiting or interruption after which everybody has left
         self._run = token_hex(3)  # distinguishes the stays of two runs
@@ -138,7 +144,7 @@ class _Watcher:
         person = largest(self._state)
         track = f"{self._run}-{person.id}" if person else None
         try:
-            with self._waiting():
+            with self._interruptible():
                 answer = self._client.predict(file, source=self._name or None, track=track)
         except ApiError as refusal:
             # A firewall that blocks the first frame blocks the address, and so all of them.
@@ -162,8 +168,8 @@ class _Watcher:
         self.pace, wait = self.pace.refused(refusal)
         self._waited += wait
         if self._waited > self._max_gap:
-            self.leave()
-        with self._waiting():
+            self.end_stays()
+        with self._interruptible():
             time.sleep(wait)
 
     def _warn_once(self, refusal: ApiError) -> None:
@@ -171,13 +177,13 @@ class _Watcher:
             warn(str(refusal))
         self._warned = str(refusal)
 
-    def see(self, frame: Frame, image: Image.Image, answer: Mapping[str, Any]) -> None:
+    def process(self, frame: Frame, image: Image.Image, answer: Mapping[str, Any]) -> None:
         """Track people over one more frame, and print the events."""
         first, last = self._first or frame, self._last or frame
         if self._waited or frame.opened != last.opened:
             gap = frame.time - last.time
             if gap > self._max_gap:
-                self.leave()
+                self.end_stays()
             else:
                 self._missed += max(gap - self._interval, 0)
         self._first, self._last, self._waited = first, frame, 0.0
@@ -200,7 +206,7 @@ class _Watcher:
                 warn(f"drawing stopped: {error}")
                 self._draw = None
 
-    def leave(self) -> None:
+    def end_stays(self) -> None:
         """End all stays, and print the events."""
         self._state, events = leave(self._state)
         self._print(events)

@@ -59,7 +59,7 @@ def test_a_result_is_found_for_any_key(system, client, picture, key):
     assert eventually(lambda: client.result(key))["upload"]["key"] == key
 
 
-def test_other_origins_may_use_both(system):
+def test_browsers_of_other_origins_may_upload_and_read_results(system):
     origin = {"Origin": "https://example.org"}
     preflight = origin | {"Access-Control-Request-Method": "POST"}
     upload = requests.post(

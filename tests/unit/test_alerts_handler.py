@@ -41,7 +41,7 @@ def test_predictions_are_grouped_by_source_and_other_lines_are_counted_as_unread
         {"metrics": {"served": {"precision_at": {"no_mask": [{"n": 1}]}}}},
     ],
 )
-def test_an_alert_of_a_release_with_damaged_figures_has_none(app, monkeypatch, more):
+def test_an_alert_of_a_release_with_damaged_figures_names_no_precision(app, monkeypatch, more):
     monkeypatch.setattr(app, "_manifest", lambda: {"version": "2", **more})
 
     assert app._precision("2", {"no_mask": 17}) == {}  # noqa: SLF001 -- what the handler gives Watch

@@ -229,7 +229,7 @@ def test_a_lasting_failure_is_raised_after_the_retries(client, answers, asked):
 @pytest.mark.parametrize(
     ("identifier", "headers"), [("no-result", ()), ("not-found", [("retry-after", "2")])]
 )
-def test_only_a_pending_result_is_none(identifier, headers):
+def test_a_result_is_none_only_while_it_is_pending(identifier, headers):
     with serving() as service:
         client = Client(service.url, "secret")
         service.answer = lambda _: (*problem("no-result", 404, "Not yet."), ("retry-after", "2"))
@@ -378,7 +378,7 @@ def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy_address):
 
 
 @pytest.mark.parametrize("url", ["https://me:hidden@api.invalid/v1", "https://api.invalid:443", "https://[x"])
-def test_no_proxy_is_respected(monkeypatch, proxy, url):
+def test_the_variable_no_proxy_is_respected(monkeypatch, proxy, url):
     monkeypatch.setenv("NO_PROXY", "api.invalid")
     with pytest.raises(UnreachableError, match="health cannot be "):
         Client(url, "local").health()

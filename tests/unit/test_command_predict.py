@@ -81,7 +81,7 @@ def test_all_files_of_a_folder_with_a_picture_s_ending_are_scored(run, service):
     assert out.splitlines()[-2:] == ["4 pictures: 4 mask", "4 faces: 4 mask"]
 
 
-def test_a_file_is_scored_with_any_name(run, service):
+def test_a_named_file_is_sent_whatever_its_suffix(run, service):
     assert run("photos/notes.txt")[0] == 0
     assert names_of(service) == ["notes.txt"]
 

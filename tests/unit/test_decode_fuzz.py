@@ -68,7 +68,7 @@ def kibibytes(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def judge(data: bytes) -> None:
+def assert_decoded_or_refused(data: bytes) -> None:
     picture = None
     with suppress(InputError):
         picture = decode(data)
@@ -84,15 +84,15 @@ def judge(data: bytes) -> None:
 
 @thoroughly
 @given(magic=st.sampled_from([b"", *MAGICS]), rest=st.binary(max_size=400))
-def test_random_bytes(magic: bytes, rest: bytes) -> None:
-    judge(magic + rest)
+def test_random_bytes_are_decoded_or_refused(magic: bytes, rest: bytes) -> None:
+    assert_decoded_or_refused(magic + rest)
 
 
 @thoroughly
 @given(file=st.sampled_from(sorted(FILES)), kept=st.floats(0, 1))
-def test_truncations(file: str, kept: float) -> None:
+def test_truncated_files_are_decoded_or_refused(file: str, kept: float) -> None:
     data = FILES[file]
-    judge(data[: int(len(data) * kept)])
+    assert_decoded_or_refused(data[: int(len(data) * kept)])
 
 
 @thoroughly
@@ -100,21 +100,23 @@ def test_truncations(file: str, kept: float) -> None:
     file=st.sampled_from(sorted(FILES)),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), min_size=1, max_size=20),
 )
-def test_bit_flips(file: str, flips: list[tuple[float, int]]) -> None:
+def test_files_with_flipped_bits_are_decoded_or_refused(file: str, flips: list[tuple[float, int]]) -> None:
     data = bytearray(FILES[file])
     for place, bit in flips:
         data[int(place * len(data))] ^= 1 << bit
-    judge(bytes(data))
+    assert_decoded_or_refused(bytes(data))
 
 
 @thoroughly
 @given(
     file=st.sampled_from(sorted(FILES)), place=st.integers(0, 600), junk=st.binary(min_size=1, max_size=40)
 )
-def test_insertions_and_overwritten_headers(file: str, place: int, junk: bytes) -> None:
+def test_files_with_inserted_or_overwritten_bytes_are_decoded_or_refused(
+    file: str, place: int, junk: bytes
+) -> None:
     data = FILES[file]
-    judge(data[:place] + junk + data[place:])
-    judge(data[:place] + junk + data[place + len(junk) :])
+    assert_decoded_or_refused(data[:place] + junk + data[place:])
+    assert_decoded_or_refused(data[:place] + junk + data[place + len(junk) :])
 
 
 @thoroughly
@@ -124,26 +126,26 @@ def test_insertions_and_overwritten_headers(file: str, place: int, junk: bytes) 
     colour=st.sampled_from([0, 2, 3, 4, 6]),
     interlace=st.integers(0, 1),
 )
-def test_png_headers_that_claim_any_size(
+def test_a_png_that_claims_any_size_is_decoded_or_refused(
     size: tuple[int, int], depth: int, colour: int, interlace: int
 ) -> None:
     header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlace)
     pixels = chunk(b"IDAT", zlib.compress(bytes(2000)))
-    judge(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b""))
+    assert_decoded_or_refused(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b""))
 
 
 @thoroughly
 @given(width=st.integers(0, 65535), height=st.integers(0, 65535), marker=st.sampled_from([0xC0, 0xC1, 0xC2]))
-def test_jpeg_headers_that_claim_any_size(width: int, height: int, marker: int) -> None:
+def test_a_jpeg_that_claims_any_size_is_decoded_or_refused(width: int, height: int, marker: int) -> None:
     data = FILES["jpeg"]
     start = data.index(b"\xff\xc0")
     claim = bytes([0xFF, marker]) + data[start + 2 : start + 5] + struct.pack(">HH", height, width)
-    judge(data[:start] + claim + data[start + 9 :])
+    assert_decoded_or_refused(data[:start] + claim + data[start + 9 :])
 
 
 @thoroughly
 @given(width=st.integers(1, 2**24), height=st.integers(1, 2**24), flags=st.integers(0, 255))
-def test_webp_headers_that_claim_any_canvas(width: int, height: int, flags: int) -> None:
+def test_a_webp_that_claims_any_canvas_is_decoded_or_refused(width: int, height: int, flags: int) -> None:
     data = FILES["lossless webp"]
     size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    judge(data[:20] + bytes([flags]) + data[21:24] + size + data[30:])
+    assert_decoded_or_refused(data[:20] + bytes([flags]) + data[21:24] + size + data[30:])

@@ -67,11 +67,11 @@ def test_any_bytes(data, size):
 
 @given(st.sampled_from(sorted(json.loads(LINES[0]))), ANYTHING)
 @settings(max_examples=500, deadline=None)
-def test_any_value_in_a_record(member, value):
+def test_a_record_with_any_value_is_read_within_limits_or_left_out(member, value):
     record = parse_record(json.loads(LINES[0]) | {member: value})
     assert record is None or (record.source.isprintable() and 0 <= record.key < 2**64)
 
 
 @given(ANYTHING)
-def test_any_value_for_a_record(value):
+def test_any_value_in_place_of_a_record_is_left_out(value):
     assert parse_record(value) is None
