@@ -145,17 +145,15 @@ def test_the_readme_has_the_cost_of_what_is_on_in_prod():
     pictures, month = sum(item.pictures for item in on), sum(item.month for item in on)
     text = " ".join((ROOT / "README.md").read_text().split())
 
-    assert (
-        f"on in `prod`, add {['no', 'one', 'two', 'three'][round(pictures)]}, and ${month:.0f} a month"
-        in text
-    )
+    assert f"on in `prod`, add ${pictures:.0f} per million and ${month:.0f} a month." in text
 
 
-def test_the_readme_has_the_monthly_cost_of_monitoring_and_of_a_source():
+def test_the_readme_has_the_cost_of_monitoring_and_of_a_source():
+    pictures = sum(item.pictures for item in monitoring_items())
     month = sum(item.month for item in monitoring_items())
     text = " ".join((ROOT / "README.md").read_text().split())
 
     assert (
-        f"up to ${month:.0f} a month with three cameras and ${2 * METRIC_MONTH:.2f} for each further one"
-        in text
+        f"Monitoring adds ${pictures:.0f} per million pictures, and up to ${month:.0f} a month for three cameras; "
+        f"each further camera adds ${2 * METRIC_MONTH:.2f} a month." in text
     )
