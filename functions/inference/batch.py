@@ -78,7 +78,7 @@ async def _score_message(record: SQSRecord, context: LambdaContext) -> None:
         receives = int(record.attributes.approximate_receive_count)
         text = without_paths(repr(error))
         logger.warning("upload failed", message_id=record.message_id, receives=receives, error=text)
-        if not isinstance(error, InvalidKeyError):  # its key is invalid, so retrying cannot help
+        if not isinstance(error, InvalidKeyError):  # the upload's key is invalid, so retrying cannot help
             count_failure()
             if receives < batch_settings.max_receives:
                 raise

@@ -91,9 +91,8 @@ def score(picture: Picture, models: Models, options: PredictOptions) -> Predicti
         classification=classifications[0],
         faces=tuple(
             Face(_box(face.box), round(face.score, 4), classification)
-            for face, classification in zip(
-                faces, classifications, strict=False
-            )  # one more if there is no face
+            # A picture without a face has a classification, too.
+            for face, classification in zip(faces, classifications, strict=False)
         ),
         rotated=90 * view.quarters if view else 0,
         width=picture.width,
