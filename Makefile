@@ -109,7 +109,7 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 	@mkdir -p $(@D) && touch $@
 
 .venv-emulator/stamp: Makefile | $(BIN)/uv  # an emulator of AWS, for tests/emulator; separate, because it pins botocore
-	@if $(PYTHON) -m venv .venv-emulator && infra/install.sh .venv-emulator ministack==1.5.33; then :; \
+	@if $(BIN)/python -m venv .venv-emulator && infra/install.sh .venv-emulator ministack==1.5.33; then :; \
 	  else echo "SKIPPED: MiniStack cannot be installed here"; rm -rf .venv-emulator; fi
 	@mkdir -p $(@D) && touch $@
 

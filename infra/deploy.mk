@@ -111,11 +111,11 @@ check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template
 cost: $(VENV)/run.stamp ## Print what a million pictures cost, from tests/benchmarks/RESULTS.md
 	$(BIN)/python -m infra.ops cost
 
-.venv-sam/bin/sam:  # pinned by hash, since it runs with credentials; --no-deps, since pip refuses extras with hashes
-	$(PYTHON) -m venv .venv-sam
+.venv-sam/bin/sam: | $(BIN)/uv  # pinned by hash, since it runs with credentials; --no-deps, since pip refuses extras with hashes
+	$(BIN)/python -m venv --clear .venv-sam
 	.venv-sam/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r infra/sam/requirements.txt
 
 .venv-checks/stamp: infra/deploy.mk | $(BIN)/uv
-	$(PYTHON) -m venv .venv-checks
+	$(BIN)/python -m venv --clear .venv-checks
 	infra/install.sh .venv-checks checkov==$(CHECKOV_VERSION) zizmor==$(ZIZMOR_VERSION)
 	touch $@

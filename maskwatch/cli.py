@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explain(error: ApiError | SourceError) -> str:
     """Return why the command failed and, if an option of it is to blame, which one."""
     reason = str(error).rstrip(".")
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return f"{reason}. Set SSL_CERT_FILE to your network's certificates (docs/command-line.md)."
     if isinstance(error, UnreachableError):
         return f"{reason}. Is `make run` running? Else set MASKWATCH_URL or --url."
     if isinstance(error, ApiError) and error.kind == "forbidden":
@@ -131,7 +133,7 @@ def compliance(client: Client, options: argparse.Namespace) -> int:
     names = ("from", "to", "by", "source", "tz")
     query = {name: getattr(options, name) for name in names}
     if options.format == "csv":
-        print(client.compliance_csv(**query), end="")
+        print(client.compliance_csv(**query).replace("\r\n", "\n"), end="")  # Windows adds the "\r" again
         return 0
     found = client.compliance(**query)
     print("\n".join(compliance_table(found)) if options.format == "table" else json.dumps(found))
@@ -169,21 +171,31 @@ def _copies(pictures: Sequence[Picture], folder: Path) -> list[Path]:
         raise UsageError(
             f"more than one picture would be drawn as {twice[0]}; draw them into separate folders"
         )
-    real = Path(os.path.realpath(folder))  # unlike resolve(), it raises nothing for a link to itself
+    # By device and inode: one folder has several names on a disk that ignores case, as on macOS.
+    into = _identity(folder)
     for picture in pictures:
-        if picture.path and real in Path(os.path.realpath(picture.path)).parents:
+        if picture.path and into and into in map(_identity, Path(os.path.realpath(picture.path)).parents):
             raise UsageError(
                 f"{picture.name} is in {folder}, the folder of the annotated copies; choose another folder for them"
             )
-    originals = {os.path.realpath(picture.path) for picture in pictures if picture.path}
+    real = (Path(os.path.realpath(picture.path)) for picture in pictures if picture.path)
+    originals = {(_identity(path.parent), path.name) for path in real}
     for copy in copies:  # a folder among the copies may be a link
-        if os.path.join(os.path.realpath(copy.parent), copy.name) in originals:  # noqa: PTH118
+        if (_identity(copy.parent), copy.name) in originals:
             raise UsageError(f"{copy} is one of the pictures; choose another folder for the annotated copies")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
     return copies
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -103,7 +103,8 @@ def running(*arguments):
     process = subprocess.Popen(
         [sys.executable, "-m", "infra.local", "--port", "0", *arguments],
         cwd=ROOT,
-        env=own_environment(),
+        # Nothing leaves this machine, so that a company's proxy does not matter.
+        env=own_environment() | {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -28,8 +28,8 @@ serve: $(VENV)/run.stamp ## Like `make run`, with the model release in RELEASE=f
 	$(REQUIRE_RELEASE)
 	@exec $(BIN)/python -m infra.local --port $(or $(PORT),3000) --parameter ModelUri=$(abspath $(RELEASE))
 
-mlflow: $(VENV)/dev.stamp ## Show the tracked training runs on http://127.0.0.1:5000
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///.runs/mlflow.db --port 5000
+mlflow: $(VENV)/dev.stamp ## Show the tracked training runs on http://127.0.0.1:5001 (PORT=…)
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///.runs/mlflow.db --port $(or $(PORT),5001)
 
 repro: $(VENV)/aws-training.stamp ## Repeat with DVC the steps whose inputs changed: prepare, train, convert, evaluate
 	PATH="$(abspath $(BIN)):$$PATH" dvc repro

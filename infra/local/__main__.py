@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import shlex
 import signal
 import socket
@@ -51,6 +52,7 @@ def main() -> None:
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "*"  # everything is on this machine
     try:
         listener = socket.create_server(("127.0.0.1", options.port))
     except OSError as error:
@@ -153,7 +155,7 @@ Send it the picture of the sample event (this line works as pasted), or one of y
     .venv/bin/maskwatch predict --url {url} face.jpg
 
 The AWS services are at {endpoint} (moto). The commands below reach them in a shell with this line:
-    export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local {region}
+    export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local NO_PROXY=127.0.0.1 {region}
     aws s3 ls
 
 Copy pictures into the uploads bucket; seconds later the results bucket has their results:

@@ -281,6 +281,7 @@ class _Process:
             "AWS_SECRET_ACCESS_KEY": "local",
             "LAMBDA_TASK_ROOT": str(config.code),
             "LANG": "en_US.UTF-8",
+            "NO_PROXY": "*",  # macOS has a proxy without variables
             "PATH": os.defpath,
             "PYTHONPATH": str(config.code),
             "TZ": ":UTC",

@@ -34,9 +34,10 @@ fi
 # SageMaker's local mode starts its containers with Compose.
 docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || { may_install && install docker-compose; } || true
 
+limit=$(command -v timeout || command -v gtimeout || true) # macOS has none
 if [ -z "${BASE_IMAGE:-}" ]; then
   BASE_IMAGE=$(sed -n 's/^ARG BASE_IMAGE=//p' functions/inference/Dockerfile)
-  if ! docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 && ! timeout 300 docker pull -q "$BASE_IMAGE"; then
+  if ! docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 && ! ${limit:+"$limit" 300} docker pull -q "$BASE_IMAGE"; then
     BASE_IMAGE=$STAND_IN
     export TRAINING_BASE_IMAGE=$STAND_IN
     if ! docker image inspect "$BASE_IMAGE" >/dev/null 2>&1; then

@@ -1,5 +1,6 @@
 """The client handles unexpected answers."""
 
+import errno
 import json
 import socket
 import time
@@ -296,7 +297,7 @@ def test_the_reason_has_no_names_of_python_classes(monkeypatch):
         Client("http://127.0.0.1:9", "local").predict(b"", source="gate 3")
     assert str(answer.value) == (
         "http://127.0.0.1:9/predict cannot be reached: "
-        "Failed to establish a new connection: [Errno 111] Connection refused"
+        f"Failed to establish a new connection: [Errno {errno.ECONNREFUSED}] Connection refused"
     )
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import resource
 import zlib
 
@@ -152,6 +153,20 @@ def test_a_copy_behind_a_linked_folder_does_not_overwrite_the_picture(service, p
 
     assert "drawn/linked/b.jpg is one of the pictures" in capsys.readouterr().err
     assert (tmp_path / "else" / "b.jpg").read_bytes() == face
+    assert service.asked == []
+
+
+def test_a_second_name_of_the_pictures_folder_is_refused(service, place, tmp_path, monkeypatch, capsys):
+    """On a disk that ignores case, as on macOS, `realpath` gives `Photos` and `photos` for one folder."""
+    place("photos/a.jpg", face := encode(draw_face()))
+    (tmp_path / "Photos").symlink_to("photos")
+    monkeypatch.setattr("os.path.realpath", os.path.abspath)
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "photos", "--draw", "Photos"])
+
+    assert "is in Photos, the folder of the annotated copies" in capsys.readouterr().err
+    assert (tmp_path / "photos" / "a.jpg").read_bytes() == face
     assert service.asked == []
 
 

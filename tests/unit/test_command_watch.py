@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from maskwatch import watch as watch_module
+from maskwatch.client import Client, UnreachableError
 from maskwatch.frames import Frame, name_of
 from maskwatch.video import read
 from tests.pictures import draw_face, encode
@@ -324,6 +325,19 @@ def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_sec
     assert err.startswith("maskwatch: http://127.0.0.1:9/predict cannot be reached")
     assert err.endswith(". Is `make run` running? Else set MASKWATCH_URL or --url.\n")
     assert err.count("\n") == 1
+
+
+def test_an_untrusted_certificate_is_reported_with_the_variable_that_helps(run, ten_seconds, monkeypatch):
+    reason = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
+
+    def refuse(*_, **__):
+        raise UnreachableError(reason)
+
+    monkeypatch.setattr(Client, "predict", refuse)
+
+    _, _, err = run(ten_seconds)
+
+    assert err.startswith(f"maskwatch: {reason}. Set SSL_CERT_FILE")
 
 
 @pytest.mark.parametrize(

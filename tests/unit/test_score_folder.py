@@ -2,6 +2,7 @@
 
 import csv
 import os
+import sys
 import time
 
 import pytest
@@ -171,8 +172,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(score, "Client", Accepting)
     monkeypatch.setattr(Accepting, "uploads", 0)
     (tmp_path / "photos").mkdir()
-    for name in (b"a.jpg", b"caf\xe9.jpg"):  # an old Windows disk has such names
-        (tmp_path / "photos" / os.fsdecode(name)).write_bytes(b"a picture")
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "photos" / name).write_bytes(b"a picture")
     return tmp_path / "photos"
 
 
@@ -197,7 +198,9 @@ def test_a_refusal_of_all_pictures_ends_the_uploads_with_its_reason(folder, tmp_
         assert [row["status"] for row in csv.DictReader(table)] == ["waiting"]
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its disks refuse names that are not UTF-8")
 def test_a_name_that_is_not_utf_8_has_its_line(folder, tmp_path):
+    (folder / "b.jpg").rename(folder / os.fsdecode(b"caf\xe9.jpg"))  # an old Windows disk has such names
     out = tmp_path / "reports" / "monday.csv"
 
     main(["score", str(folder), "--out", str(out)])
