@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from functions.promote.errors import BusyError, RefusedError
 from functions.promote.registry import (
@@ -16,17 +16,20 @@ from functions.promote.registry import (
     read_package,
     write_conclusion,
 )
-from functions.promote.stack import ended_update, read_stack, start_update
+from functions.promote.stack import (
+    CHALLENGER_URI,
+    MODEL_URI,
+    PREVIOUS_MODEL_URI,
+    ended_update,
+    read_stack,
+    start_update,
+)
 from functions.promote.verify import verify
 
 if TYPE_CHECKING:
     from functions.promote.registry import Package
     from functions.promote.settings import Settings
     from functions.promote.stack import StackState
-
-MODEL_URI: Final = "ModelUri"  # parameters of the stack
-CHALLENGER_URI: Final = "ChallengerUri"
-PREVIOUS_MODEL_URI: Final = "PreviousModelUri"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+MODEL_URI: Final = "ModelUri"  # names of parameters
+CHALLENGER_URI: Final = "ChallengerUri"
+PREVIOUS_MODEL_URI: Final = "PreviousModelUri"
 # The template contains roles and a transform.
 _CAPABILITIES: Final = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 _BUSY: Final = "_IN_PROGRESS"

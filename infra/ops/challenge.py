@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from functions.promote.promote import CHALLENGER_URI, MODEL_URI
+from functions.promote.stack import CHALLENGER_URI, MODEL_URI
 from infra.ops.arguments import percentage
 from infra.ops.errors import OpsError
 from infra.ops.promote import verified_address

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 
-from functions.promote.promote import CHALLENGER_URI, MODEL_URI, PREVIOUS_MODEL_URI, changes_to_serve
+from functions.promote.promote import changes_to_serve
+from functions.promote.stack import CHALLENGER_URI, MODEL_URI, PREVIOUS_MODEL_URI
 from infra.ops.errors import OpsError
 from infra.ops.stack import add_stack
 from infra.ops.update import add_ignore_alarms, change_parameters, state_of

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.promote.errors import BusyError, PromoteError
-from functions.promote.promote import MODEL_URI
-from functions.promote.stack import ended_update, read_stack, start_update
+from functions.promote.stack import MODEL_URI, ended_update, read_stack, start_update
 from infra.ops.errors import OpsError
 from infra.ops.stack import existing
 

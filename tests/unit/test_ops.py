@@ -4,8 +4,10 @@ import importlib
 import io
 import json
 import pkgutil
+import re
 import shutil
 import subprocess
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import boto3
@@ -18,6 +20,7 @@ from tests.system import ROOT, python, recipe
 
 pytestmark = pytest.mark.usefixtures("aws")
 
+MAKEFILE = (ROOT / "infra" / "deploy.mk").read_text()
 ASKING_A_STACK = {
     "alerts": ["list"],
     "backfill": ["--prefix", ""],
@@ -52,6 +55,31 @@ def test_every_module_with_a_command_is_listed():
     }
 
     assert with_command == {name.replace("-", "_") for name in COMMANDS}
+
+
+@pytest.fixture(scope="module")
+def unpinned():
+    """The modules that are not of the packages in infra/sam/requirements.txt."""
+    text = (ROOT / "infra" / "sam" / "requirements.txt").read_text()
+    pinned = {*re.findall(r"(?m)^([\w.-]+)==", text), "maskwatch"}
+    packages = packages_distributions().items()
+    return [
+        module
+        for module, names in packages
+        if not pinned & {re.sub("[-_.]+", "-", name.lower()) for name in names}
+    ]
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"\$\(OPS\) ([\w-]+)", MAKEFILE))))
+def test_a_command_that_make_runs_in_the_pinned_environment_needs_no_other_package(command, unpinned):
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(sys.argv.pop().split()));"  # None forbids the import
+        "from infra.ops.__main__ import main; main()"
+    )
+    done = python("-c", program, command, "--help", " ".join(unpinned))
+
+    assert done.returncode == 0, done.stderr
+    assert f"python -m infra.ops {command}" in done.stdout
 
 
 @pytest.mark.parametrize("command", ASKING_A_STACK)
