@@ -7,11 +7,19 @@ import subprocess
 
 
 def git_commit() -> str:
-    """Return GIT_COMMIT, which containers set, else the checked-out commit, else `unknown`."""
+    """Return GIT_COMMIT, which containers set, else the checked-out commit, else `unknown`.
+
+    It ends in `-dirty` if tracked files were changed, since nobody could repeat such a run from the commit.
+    """
     if "GIT_COMMIT" in os.environ:
         return os.environ["GIT_COMMIT"]
     try:
-        result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
+        result = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError:
         return "unknown"
     return result.stdout.strip() or "unknown"

@@ -39,7 +39,7 @@ dvc-remote: $(VENV)/aws-training.stamp ## Set the stack's bucket as the remote o
 	  s3://$$($(BIN)/python -m infra.ops stack --stack $(ON_STACK) ModelsBucket)/dvc
 
 training-image: ## Build the training image (BASE_IMAGE=…), and push it if IMAGE=… names a registry
-	docker build --platform linux/amd64 --provenance=false --file training/Dockerfile --tag $(IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \
+	docker build --platform linux/amd64 --provenance=false --file training/Dockerfile --tag $(IMAGE) --build-arg GIT_COMMIT=$$(git describe --always --abbrev=40 --dirty --exclude='*') \
 	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 	$(if $(findstring .dkr.ecr.,$(IMAGE)),docker push $(IMAGE))
 
