@@ -72,9 +72,9 @@ bench: $(VENV)/test.stamp .venv-tflite/stamp ## Measure speed and memory into te
 rehearse: $(VENV)/test.stamp ## Rehearse drift, retraining, trial, approval, refusal and rollback of a model on this machine
 	$(BIN)/python -m tests.rehearsal
 
-lock: $(VENV)/dev.stamp ## Pin the deployed packages with hashes
+lock: $(VENV)/dev.stamp ## Pin the deployed packages with hashes (UPGRADE=1 for the newest versions)
 	for folder in functions/*/ training/ infra/sam/; do \
-	  [ ! -f $$folder/requirements.in ] || $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+	  [ ! -f $$folder/requirements.in ] || $(BIN)/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --generate-hashes --no-header \
 	    --no-emit-index-url --python-version 3.11 $$folder/requirements.in -o $$folder/requirements.txt; \
 	done
 
