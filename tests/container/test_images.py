@@ -64,6 +64,18 @@ def test_the_compiler_and_the_delegates_of_litert_are_left_out(docker):
     assert not [name for name in names if "webgpu" in name.lower()]
 
 
+@pytest.mark.parametrize("image", sorted(set(IMAGES.values())))
+def test_scanners_are_told_of_the_packages_that_are_there_and_the_licence_is(docker, image):
+    program = (
+        "import pathlib; from importlib.metadata import distributions; print("
+        "[package.name for package in distributions(path=['.'])"
+        " if not any(file.suffix in ('.py', '.so') and file.locate().exists() for file in package.files)],"
+        " pathlib.Path('LICENSE').is_file())"
+    )
+
+    assert docker("run", "--rm", "--entrypoint", "python", image, "-c", program).strip() == "[] True"
+
+
 def test_training_and_weights_are_left_out(docker):
     names = docker("run", "--rm", "--entrypoint", "find", IMAGES["PredictFunction"], "functions").split()
 
