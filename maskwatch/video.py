@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _SIDE: Final = 960  # pixels of the longer side of a frame; the detector sees 448
 _OPEN_TIMEOUT: Final = 8.0  # seconds, during which signals are not handled
 _READ_TIMEOUT: Final = 10.0
+_RESTART: Final = 1.0  # seconds; a recording whose clock goes back further is of several parts
+_RESUMED: Final = 0.1  # seconds between the last frame of a part and the first of the next
 _WAITED: Final = 0.005  # seconds; a longer read means that the camera had no packet ready
 _BEHIND: Final = 2.0  # seconds without such a wait after which packets are skipped
 
@@ -42,19 +44,29 @@ def read(source: str) -> Iterator[Frame]:
         stream.thread_type = "AUTO"
         start = latest = None
         for picture in _decode(container.demux(stream)):
-            if picture.time is None or (latest is not None and picture.time <= latest):
+            if picture.time is None:
                 continue
-            latest = picture.time
-            start = latest if start is None else start
-            yield _frame(picture, latest - start, stream.sample_aspect_ratio)
+            if start is None or latest is None:
+                start = picture.time
+            elif (
+                picture.time - start <= latest - _RESTART
+            ):  # it goes on as if the clock had not been set back
+                start = picture.time - latest - _RESUMED
+            elif picture.time - start <= latest:
+                continue
+            latest = picture.time - start
+            yield _frame(picture, latest, stream.sample_aspect_ratio)
     if latest is None:
         raise SourceError(f"{name_of(source)} has no readable picture")
 
 
 def play(frames: Iterable[Frame], speed: float, stopped: Event) -> Iterator[Frame]:
-    """Yield each frame of a video at its time, sped up by a factor."""
-    start = time.monotonic()
+    """Yield each frame of a video at its time, sped up by a factor; gaps of over `MAX_WAIT` seconds are skipped."""
+    start, last = time.monotonic(), 0.0
     for frame in frames:
+        if frame.time - last > MAX_WAIT:
+            start -= (frame.time - last) / speed
+        last = frame.time
         if stopped.wait(max(start + frame.time / speed - time.monotonic(), 0)):
             return
         yield frame

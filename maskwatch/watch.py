@@ -126,7 +126,7 @@ class _Watcher:
     ) -> None:
         self._client, self._interruptible, self._name = client, interruptible, name
         self._interval, self._alert_after, self._draw = interval, alert_after, draw
-        self._max_gap = max_gap  # seconds of waiting or interruption after which everybody has left
+        self._max_gap = max_gap  # seconds of waiting for the service after which everybody has left
         self._run = token_hex(3)  # distinguishes the stays of two runs
         self._state, self.pace = WatchState(), Pace()
         self._first: Frame | None = None  # the first frame that was answered
@@ -180,12 +180,11 @@ class _Watcher:
     def process(self, frame: Frame, image: Image.Image, answer: Mapping[str, Any]) -> None:
         """Track people over one more frame, and print the events."""
         first, last = self._first or frame, self._last or frame
-        if self._waited or frame.opened != last.opened:
-            gap = frame.time - last.time
-            if gap > self._max_gap:
-                self.end_stays()
-            else:
-                self._missed += max(gap - self._interval, 0)
+        gap = frame.time - last.time
+        if gap > MAX_WAIT:  # also in a recording of movements only
+            self.end_stays()
+        elif self._waited or frame.opened != last.opened:
+            self._missed += max(gap - self._interval, 0)
         self._first, self._last, self._waited = first, frame, 0.0
         now = frame.time - self._missed
         size = answer["image"]

@@ -170,6 +170,23 @@ def test_people_have_left_after_a_long_disconnection(run, camera):
     ]  # fmt: skip
 
 
+def test_people_have_left_at_a_gap_of_a_recording(run, service, ten_seconds, monkeypatch):
+    times = [0, 0.2, 0.4, 0.6, 3600, 3600.2, 3600.4]
+    frames = [Frame(when, PICTURE.copy) for when in times]
+    monkeypatch.setattr(watch_module, "frames_of", lambda *_: (frame for frame in frames))
+    service.answer = lambda _: BARE
+
+    _, events, _ = run(ten_seconds)
+
+    assert [(event["event"], event["person"]) for event in events] == [
+        ("came", 1),
+        ("left", 1),
+        ("came", 2),
+        ("left", 2),
+    ]
+    assert max(event.get("stayed", 0) for event in events) < 1
+
+
 def test_people_have_left_after_a_long_silence(run, service, camera):
     _, events, _ = run(camera(*[(i / 5, 1) for i in range(10)], None, None))
 

@@ -392,6 +392,23 @@ def test_a_deleted_folder_ends_the_command(tmp_path):
         next(given)
 
 
+def test_a_recording_of_joined_parts_is_read_whole(tmp_path):
+    part = Path(write_video(tmp_path / "part.ts", [Image.new("RGB", (64, 48), RED)] * 20)).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(part * 2)
+
+    times = [each.time for each in video.read(str(tmp_path / "joined.ts"))]
+
+    assert len(times) == 40
+    assert all(0 < later - earlier < 0.2 for earlier, later in pairwise(times))
+
+
+def test_a_gap_of_a_recording_is_not_waited_out():
+    stopped = Event()
+    frames = map(frame, (0, 0.1, 100_000, 100_000.1))
+
+    assert [each.time for each in video.play(frames, 10, stopped)] == [0, 0.1, 100_000, 100_000.1]
+
+
 def test_motion_jpeg_is_read_as_a_video(tmp_path):
     (tmp_path / "video.mjpeg").write_bytes(draw_mjpeg(50))
     times = [frame.time for frame in frames_of(str(tmp_path / "video.mjpeg"), 5, None, Event())]
