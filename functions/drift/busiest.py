@@ -3,42 +3,66 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_CANDIDATES: Final = 10  # names that are counted without a place, for each place
+
 
 class Busiest:
-    """Counts names in bounded memory: Space-Saving (Metwally, Agrawal and El Abbadi 2005).
+    """Gives a limited number of places to the most frequent names, in bounded memory.
 
-    A new name replaces the rarest and inherits its count, so a name that makes up more than 1 / `limit` of the stream
-    is never lost.
+    A name gets a free place, or that of the rarest once it was counted more than twice as often. Were once enough, as
+    in Space-Saving, names of like frequency would take turns, and none would keep its place. Names without a place
+    are counted as by Misra and Gries (1982): too low, if there are very many.
     """
 
     def __init__(self, limit: int, always: Iterable[str] = ()) -> None:
         self._limit, self._always = limit, frozenset(always)
         self._counts: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []  # counts that may be outdated, never too large
+        self._candidates: dict[str, int] = {}
 
     def add(self, name: str) -> str | None:
-        """Count a name; return the name that it replaced, if any. Names in `always` are never replaced."""
+        """Count a name; return the name that has no place now, which may be `name`, or None.
+
+        Names in `always` need no place.
+        """
         if name in self._always:
             return None
         if name in self._counts:
             self._counts[name] += 1
             return None
-        displaced, count = None, 0
-        if len(self._counts) == self._limit:
-            displaced, count = self._rarest()
-            del self._counts[displaced]
-        self._counts[name] = count + 1
-        heapq.heappush(self._heap, (count + 1, name))
-        return displaced
+        if len(self._counts) < self._limit:
+            self._place(name, 1)
+            return None
+        count = self._count_candidate(name)
+        if count <= 2 * self._heap[0][0]:
+            return name
+        rarest = self._rarest()
+        if count <= 2 * self._counts[rarest]:
+            return name
+        heapq.heappop(self._heap)
+        del self._counts[rarest], self._candidates[name]
+        self._place(name, count)
+        return rarest
 
-    def _rarest(self) -> tuple[str, int]:
-        while True:
-            count, name = heapq.heappop(self._heap)
-            if (current := self._counts[name]) == count:
-                return name, count
-            heapq.heappush(self._heap, (current, name))
+    def _place(self, name: str, count: int) -> None:
+        self._counts[name] = count
+        heapq.heappush(self._heap, (count, name))
+
+    def _count_candidate(self, name: str) -> int:
+        if name not in self._candidates and len(self._candidates) == _CANDIDATES * self._limit:
+            self._candidates = {other: count - 1 for other, count in self._candidates.items() if count > 1}
+            return 0
+        self._candidates[name] = self._candidates.get(name, 0) + 1
+        return self._candidates[name]
+
+    def _rarest(self) -> str:
+        """Return the rarest name, whose count is now the first of the heap."""
+        while self._heap[0][0] != self._counts[self._heap[0][1]]:
+            name = self._heap[0][1]
+            heapq.heapreplace(self._heap, (self._counts[name], name))
+        return self._heap[0][1]

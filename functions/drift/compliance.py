@@ -74,11 +74,12 @@ class Compliance:
 
     def add(self, record: Record) -> None:
         """Count a prediction in the hour when its picture was taken or uploaded."""
-        displaced = self._busiest.add(record.source)
-        if displaced is not None:
-            self._pool(displaced)
+        left_out = self._busiest.add(record.source)
+        if left_out is not None:
+            self._pool(left_out)
+        source = OTHERS if left_out == record.source else record.source
         hour = int(record.taken // _HOUR)
-        row = self._rows[record.source].setdefault(hour, _Row())
+        row = self._rows[source].setdefault(hour, _Row())
         counts = row.counts
         counts[0] += 1
         if not record.faces:

@@ -76,9 +76,11 @@ class Sampler:
 
     def add(self, record: Record) -> None:
         """Add a prediction."""
-        displaced = self._busiest.add(record.source)
-        if displaced is not None:
-            self._sources.pop(displaced, None)
+        left_out = self._busiest.add(record.source)
+        if left_out is not None:
+            self._sources.pop(left_out, None)
+        if left_out == record.source:
+            return
         bursts = self._sources.setdefault(record.source, {})
         minute = int(record.taken // BURST)
         burst = bursts.get(minute)

@@ -88,6 +88,24 @@ def test_the_busiest_names_survive_any_number_of_others():
     assert len(names) == 5
 
 
+@pytest.mark.parametrize("cameras", [5, 6, 12, 60])
+def test_cameras_of_like_frequency_keep_their_places(monkeypatch, cameras):
+    monkeypatch.setattr(sample, "MAX_SOURCES", 5)
+    minutes = [
+        made(1, f"camera-{n}", start=NOON + timedelta(minutes=m)) for m in range(60) for n in range(cameras)
+    ]
+    found = sampled(record for records in minutes for record in records).between(*DAY)
+    assert [len(each.labels) for each in found.values()] == [60] * 5
+
+
+def test_a_name_that_becomes_frequent_gets_the_place_of_a_rare_one():
+    busiest = Busiest(2)
+    for name in ("early", "rare"):
+        assert busiest.add(name) is None
+    assert [busiest.add("early") for _ in range(9)] == [None] * 9
+    assert [busiest.add("late") for _ in range(4)] == ["late", "late", "rare", None]
+
+
 def test_without_records_there_are_no_samples():
     assert Sampler().between(*DAY) == {}
     assert Sampler().days() == {}
