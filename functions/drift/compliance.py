@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import operator
 from array import array
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime
+from itertools import chain
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +32,7 @@ MAX_SOURCES: Final = 1_000  # the busiest of all days; others are pooled
 MAX_STAYS: Final = 200_000  # of a day; further ones are not counted as people
 _COLUMN: Final = {name: number for number, name in enumerate(COMPLIANCE_COUNTS)}
 _HOUR: Final = 3600  # seconds
+_BREAK: Final = 3600  # seconds without a frame over midnight that end a stay
 
 
 class _Row:
@@ -51,10 +54,10 @@ class _Row:
 class _Stay:
     """The frames of a tracked person."""
 
-    __slots__ = ("first", "frames", "source")
+    __slots__ = ("first", "frames", "last", "source")
 
     def __init__(self, first: float, source: str) -> None:
-        self.first, self.source = first, intern(source)
+        self.first, self.last, self.source = first, first, intern(source)
         self.frames = array("I", [0] * len(ANSWER_LABELS))  # by label
 
 
@@ -67,8 +70,8 @@ class Compliance:
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[int, _Row]] = defaultdict(dict)  # by source and hour
-        self._stays: dict[int, _Stay] = {}  # by a hash of source and track, which is smaller than both
-        self._begun = Counter[date]()  # stays by the day of the first frame read
+        # By day, and by a hash of source and track, which is smaller than both.
+        self._stays: dict[date, dict[int, _Stay]] = defaultdict(dict)
         self._busiest = Busiest(MAX_SOURCES)
         self.crowded = set[date]()
 
@@ -98,16 +101,15 @@ class Compliance:
         """
         if not (record.track and record.faces):
             return
-        key = hash((record.source, record.track))
-        stay = self._stays.get(key)
+        key, day = hash((record.source, record.track)), day_of(record.taken)
+        stays = self._stays[day]
+        stay = stays.get(key)
         if stay is None:
-            day = day_of(record.taken)
-            if self._begun[day] == MAX_STAYS:
+            if len(stays) == MAX_STAYS:
                 self.crowded.add(day)
                 return
-            self._begun[day] += 1
-            stay = self._stays[key] = _Stay(record.taken, record.source)
-        stay.first = min(stay.first, record.taken)
+            stay = stays[key] = _Stay(record.taken, record.source)
+        stay.first, stay.last = min(stay.first, record.taken), max(stay.last, record.taken)
         stay.frames[ANSWER_LABELS.index(record.faces[0])] += 1
 
     def _pool(self, source: str) -> None:
@@ -116,8 +118,9 @@ class Compliance:
 
     def days(self) -> Mapping[date, Sequence[Mapping[str, Any]]]:
         """Return the rows by day, sorted by hour and source; a person counts in the hour when the stay began."""
+        self._join_over_midnight()
         people: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
-        for stay in self._stays.values():
+        for stay in chain.from_iterable(stays.values() for stays in self._stays.values()):
             kept = stay.source if stay.source in self._rows else OTHERS
             label = label_of_stay(dict(zip(ANSWER_LABELS, stay.frames, strict=True)))
             people[int(stay.first // _HOUR), kept].update(("people", f"people_{label}"))
@@ -132,6 +135,21 @@ class Compliance:
             day: sorted(rows, key=lambda row: (row["hour"], row["source"]))
             for day, rows in sorted(found.items())
         }
+
+    def _join_over_midnight(self) -> None:
+        """Join each stay with one of the day before that ended shortly before; else its track was used again."""
+        before: dict[int, _Stay] = {}
+        for _, stays in sorted(self._stays.items()):
+            joined = {}
+            for key, stay in list(stays.items()):
+                joined[key] = stay
+                earlier = before.get(key)
+                if earlier and stay.first - earlier.last < _BREAK:
+                    earlier.last = stay.last
+                    earlier.frames = array("I", map(operator.add, earlier.frames, stay.frames))
+                    joined[key] = earlier
+                    del stays[key]
+            before = joined
 
     def versions(self) -> Mapping[date, Counter[str]]:
         """Return the number of pictures with faces by day and release."""
