@@ -80,11 +80,11 @@ backfill: $(VENV)/run.stamp ## Score existing objects of the uploads bucket: PRE
 	$(BIN)/python -m infra.ops backfill --stack $(ON_STACK) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
 	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--prefix "$(PREFIX)")
 
-redrive: $(VENV)/run.stamp ## Send dead letters to their queues again (ENV=… or STACK=name), and print their errors
-	$(BIN)/python -m infra.ops redrive --stack $(ON_STACK)
+redrive: $(SAM) ## Send dead letters to their queues again (ENV=… or STACK=name), and print their errors
+	$(OPS) redrive --stack $(ON_STACK)
 
-publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=… or STACK=name)
-	$(BIN)/python -m infra.ops publish-model $(MODEL) --stack $(ON_STACK)
+publish-model: $(SAM) ## Upload the release MODEL=folder to the stack's models bucket (ENV=… or STACK=name)
+	$(OPS) publish-model $(MODEL) --stack $(ON_STACK)
 
 drift: $(VENV)/drift.stamp ## Run Drift now, and print its findings (ENV=… or STACK=name; TO=time HOURS=24)
 	$(BIN)/python -m infra.ops drift --stack $(ON_STACK) $(if $(TO),--to $(TO)) $(if $(HOURS),--hours $(HOURS))
