@@ -111,8 +111,9 @@ check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template
 cost: $(VENV)/run.stamp ## Print what a million pictures cost, from tests/benchmarks/RESULTS.md
 	$(BIN)/python -m infra.ops cost
 
-.venv-sam/bin/sam: | $(BIN)/uv  # pinned by hash, since it runs with credentials; --no-deps, since pip refuses extras with hashes
-	$(BIN)/python -m venv --clear .venv-sam
+.venv-sam/bin/sam:  # pinned by hash, since it runs with credentials; --no-deps, since pip refuses extras with hashes
+	$(CHECK_PYTHON)
+	$(PYTHON) -m venv --clear .venv-sam
 	.venv-sam/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r infra/sam/requirements.txt
 
 .venv-checks/stamp: infra/deploy.mk | $(BIN)/uv

@@ -37,17 +37,18 @@ def test_pip_installs_the_packages_if_uv_cannot(installed_by):
     assert installed_by(2, "-e", ".[local,dev]") == "pip"
 
 
-def test_another_python_is_refused_before_it_makes_an_environment(tmp_path):
+@pytest.mark.parametrize("target", [".venv/bin/uv", ".venv-sam/bin/sam"])
+def test_another_python_is_refused_before_it_makes_an_environment(tmp_path, target):
     code = "import sys; sys.version_info = (3, 14); exec(sys.argv[1])"
     python = tmp_path / "python3.14"
     python.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{code}' \"$2\"\n")
     python.chmod(0o755)
-    command = ["make", f"VENV={tmp_path}/venv", f"PYTHON={python}", f"{tmp_path}/venv/bin/uv"]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    command = ["make", "-f", ROOT / "Makefile", "-I", ROOT, f"PYTHON={python}", target]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
 
     assert done.returncode == 2
     assert "MaskWatch needs Python 3.11 to 3.13: set PYTHON=" in done.stderr
-    assert not (tmp_path / "venv").exists()
+    assert not list(tmp_path.glob(".venv*"))
 
 
 @pytest.mark.parametrize(
