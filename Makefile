@@ -11,6 +11,7 @@ WITH_DETECTOR = $(if $(wildcard $(DETECTOR)/conversion.json),--detector $(DETECT
 JOBS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
+CHECK_PYTHON = @$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("MaskWatch needs Python 3.11 to 3.13: set PYTHON=python3.12, for example")'
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-browser environments check check-python roles format lock train train-detector evaluate release train-baseline bench rehearse clean
@@ -73,7 +74,7 @@ rehearse: $(VENV)/test.stamp ## Rehearse drift, retraining, trial, approval, ref
 	$(BIN)/python -m tests.rehearsal
 
 lock: $(VENV)/dev.stamp ## Pin the deployed packages with hashes (UPGRADE=1 for the newest versions)
-	for folder in functions/*/ training/ infra/sam/; do \
+	for folder in functions/*/ training/ docs/watch/ infra/sam/; do \
 	  [ ! -f $$folder/requirements.in ] || $(BIN)/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --generate-hashes --no-header \
 	    --no-emit-index-url --python-version 3.11 $$folder/requirements.in -o $$folder/requirements.txt; \
 	done
@@ -82,7 +83,7 @@ clean: ## Remove what make made
 	rm -rf $(VENV) .venv-* .aws-sam .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/uv:
-	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("MaskWatch needs Python 3.11 to 3.13: set PYTHON=python3.12, for example")'
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 

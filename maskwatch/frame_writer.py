@@ -74,7 +74,10 @@ def _video(path: Path, stack: ExitStack) -> FrameWriter:
     # Fragmented, so that the video can be played even if the process is killed.
     options = {"movflags": "frag_keyframe+empty_moov"} if path.suffix.lower() == ".mp4" else {}
     file = av.open(str(path), "w", options=options)
-    stream = file.add_stream("libx264", options={"preset": "veryfast", "tune": "zerolatency"})
+    if "libx264" in av.codecs_available:  # under the GPL, so not in every FFmpeg
+        stream = file.add_stream("libx264", options={"preset": "veryfast", "tune": "zerolatency"})
+    else:
+        stream = file.add_stream("mpeg4", options={"qmax": "5"})  # the default, 31, is blurred
     stream.pix_fmt, stream.codec_context.time_base = "yuv420p", _TICK
     size: tuple[int, int] | None = None
 

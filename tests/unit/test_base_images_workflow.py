@@ -42,7 +42,9 @@ def repository(tmp_path):
     git("clone", "-q", tmp_path / "origin", folder, folder=tmp_path)
     for name in tracked:
         path = ROOT / name
-        if name.endswith((".yaml", "Dockerfile")) and path.is_file() and NAMED.search(path.read_text()):
+        if path.is_file() and (
+            name.endswith("Dockerfile") or (name.endswith(".yaml") and NAMED.search(path.read_text()))
+        ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(path.read_text())
     git("add", ".", folder=folder)
@@ -84,11 +86,15 @@ def pinned(folder, ref):
 
 
 def test_every_file_that_names_an_image_gets_its_digest(repository):
-    assert len(git("ls-files", folder=repository).splitlines()) == 6
+    names = git("ls-files", folder=repository).splitlines()
+    assert len(names) == 7
     calls = run_job(repository)
     digests = pinned(repository, "origin/base-images")
     assert all(len(of) == 1 and "" not in of for of in digests.values())
     assert len(set.union(*digests.values())) == len(IMAGES)
+    for name in names:
+        text = git("show", f"origin/base-images:{name}", folder=repository)
+        assert name.endswith(".yaml") or re.search(r"^ARG BASE_IMAGE=.+@sha256:", text, re.MULTILINE), name
     assert "workflow run ci.yml --ref base-images" in calls
     assert "pr create --fill --head base-images" in calls
 

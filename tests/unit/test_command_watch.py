@@ -474,10 +474,13 @@ def test_at_a_given_speed_frames_are_skipped_when_there_is_no_time(run, service,
     assert events[-1]["event"] == "left"
 
 
-def test_results_are_drawn_as_a_video(run, ten_seconds, tmp_path):
+@pytest.mark.parametrize(("missing", "codec"), [(set(), "h264"), ({"libx264"}, "mpeg4")])
+def test_results_are_drawn_as_a_video(run, ten_seconds, tmp_path, monkeypatch, missing, codec):
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - missing)
     run(ten_seconds, "--draw", tmp_path / "drawn.mp4")
 
     with av.open(str(tmp_path / "drawn.mp4")) as drawn:
+        assert drawn.streams.video[0].codec.canonical_name == codec
         pictures = list(drawn.decode(video=0))
     assert [round(picture.time, 1) for picture in pictures] == [i / 5 for i in range(50)]
     image = pictures[10].to_image()

@@ -82,6 +82,11 @@ def test_a_command_that_make_runs_in_the_pinned_environment_needs_no_other_packa
     assert f"python -m infra.ops {command}" in done.stdout
 
 
+@pytest.mark.parametrize("target", ["publish-model", "redrive"])
+def test_a_target_that_needs_only_boto3_runs_in_the_pinned_environment(target):
+    assert f".venv-sam/bin/python -m infra.ops {target}" in recipe(target)
+
+
 @pytest.mark.parametrize("command", ASKING_A_STACK)
 def test_a_missing_stack_is_named(command):
     with mock_aws():
