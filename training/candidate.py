@@ -64,8 +64,9 @@ def serving_uri(stack: str) -> str:
         (described,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     except (BotoCoreError, ClientError) as error:
         raise TrainingError(f"what the stack {stack} serves cannot be found out: {error}") from error
-    parameters = {one["ParameterKey"]: one["ParameterValue"] for one in described.get("Parameters", [])}
-    return str(parameters.get("ModelUri", ""))
+    parameters = described.get("Parameters", [])
+    values = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in parameters}
+    return str(values.get("ModelUri", ""))
 
 
 def open_serving(address: str) -> Release:
@@ -138,13 +139,13 @@ def answer(release: Release, samples: Sequence[Sample], name: str, quarters: int
         quarters: Quarter turns by which each picture is rotated first.
     """
 
-    def one(models: Models, number: int) -> tuple[bool, list[float]]:
+    def score_portrait(models: Models, number: int) -> tuple[bool, list[float]]:
         picture = _turned(decode(samples[number].example.path.read_bytes()), quarters)
         result = score(picture, models, PredictOptions())
         chances = result.classification.probabilities
         return bool(result.faces), [chances[label] for label in LABELS]
 
-    answers = in_threads(lambda: load_models(release, threads=1), one, len(samples), name)
+    answers = in_threads(lambda: load_models(release, threads=1), score_portrait, len(samples), name)
     found, probabilities = [face for face, _ in answers], [row for _, row in answers]
     return Answers(np.array(found, bool), np.reshape(probabilities, (-1, len(LABELS))))
 

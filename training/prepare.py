@@ -145,7 +145,7 @@ def doubtful(samples: Sequence[Sample], judge: Network) -> list[tuple[Sample, st
         predicted = LABELS[row.argmax()]
         if predicted != sample.example.label and row.max() >= SURE:
             found.append((sample, predicted, float(row.max())))
-    return sorted(found, key=lambda one: -one[2])
+    return sorted(found, key=lambda entry: -entry[2])
 
 
 def swapped_folders(samples: Sequence[Sample], found: Sequence[tuple[Sample, str, float]]) -> list[str]:

@@ -103,7 +103,8 @@ def judge_served(
     """
     opened = open_release(release)
     models = load_models(opened, threads=1)
-    samples = load([one for one in find(data) if one.split == split and not one.in_scene]).portraits
+    examples = [example for example in find(data) if example.split == split and not example.in_scene]
+    samples = load(examples).portraits
     some = samples[:: max(len(samples) // TURNED, 1)]
     scenes = load_scenes(data, (split,))
     result: dict[str, Any] = {

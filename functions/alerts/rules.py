@@ -190,7 +190,7 @@ def _quiet_hours(value: Any, path: str) -> tuple[tuple[time, time], ...]:
         match = _HOURS.fullmatch(text) if isinstance(text, str) else None
         if not match:
             raise RulesError(f"`{path}[{number}]` must be of the form 22:00-06:00, not {json.dumps(text)}")
-        start, end = (time.fromisoformat(one) for one in text.split("-"))
+        start, end = (time.fromisoformat(part) for part in text.split("-"))
         if start == end:
             raise RulesError(f"`{path}[{number}]` is empty; for no alerts use null as the rule")
         found.append((start, end))

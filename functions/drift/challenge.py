@@ -124,14 +124,14 @@ class Tally:
         """
         if not self.challenger or self.challenger == self.serving:
             return None
-        serving = [one for one in audited if one.model_version == self.serving]
+        serving = [prediction for prediction in audited if prediction.model_version == self.serving]
         _, shadow = self._newest
         if shadow:
-            serving = [one for one in serving if one.shadow]
-            challenger = [replace(one, predicted=one.shadow) for one in serving if one.shadow]
+            serving = [prediction for prediction in serving if prediction.shadow]
+            challenger = [replace(pair, predicted=pair.shadow) for pair in serving if pair.shadow]
             p, needed, verdict = _compare(serving)
         else:
-            challenger = [one for one in audited if one.model_version == self.challenger]
+            challenger = [prediction for prediction in audited if prediction.model_version == self.challenger]
             p, needed, verdict = None, None, DIFFERENT_SOURCES
         agreeing, both = sum(n for (a, b), n in self._pairs.items() if a == b), self._pairs.total()
         return Challenge(
@@ -148,7 +148,7 @@ class Tally:
     def _side(self, version: str, labelled: Sequence[LabelledPrediction]) -> Side:
         times = np.frombuffer(self._times[version], np.float32)
         median, p95 = np.quantile(times, (0.5, 0.95)).round(2).tolist() if len(times) else (None, None)
-        right = sum(one.predicted == one.actual for one in labelled)
+        right = sum(prediction.predicted == prediction.actual for prediction in labelled)
         accuracy = share(right, len(labelled), design_effect(labelled))
         labels = self._labels[version]
         return Side(version, labels.total(), dict(labels), median, p95, len(labelled), accuracy)
@@ -162,11 +162,11 @@ def _compare(pairs: Sequence[LabelledPrediction]) -> tuple[float, int, str]:
     false positives is approximate.
     """
     balance = Counter[tuple[str, int]]()
-    for one in pairs:
-        balance[one.source, one.minute] += (one.shadow == one.actual) - (one.predicted == one.actual)
+    for pair in pairs:
+        balance[pair.source, pair.minute] += (pair.shadow == pair.actual) - (pair.predicted == pair.actual)
     minutes = len(balance)
-    in_order = sorted(balance, key=lambda one: (one[1], one[0]))
-    wins = [balance[one] > 0 for one in in_order if balance[one]]
+    in_order = sorted(balance, key=lambda cluster: (cluster[1], cluster[0]))
+    wins = [balance[cluster] > 0 for cluster in in_order if balance[cluster]]
     p, better = sequential_p(wins)
     if p < SIGNIFICANCE:
         return p, 0, BETTER if better else WORSE

@@ -155,9 +155,8 @@ def compare(
     new: list[str | None] = [source for source in window if source not in baseline.sources]
     if pooled:  # for information only: validation pictures are not a reference of a source
         result = _test_samples(_subjects(window, pooled=False), dict.fromkeys(new, baseline.overall))
-        found += [
-            one for source in result for one in _findings(source, baseline.overall, result[source], [], None)
-        ]
+        for subject, results in result.items():
+            found += _findings(subject, baseline.overall, results, [], None)
     sources = {
         source: NEW if source in new else _status(source, found, tested=source in current)
         for source in {**window, **baseline.sources}
@@ -212,9 +211,9 @@ def _test_lasting(
         if reference.days and len(own) >= _MIN_LASTING_DAYS:
             each = [effects(sample, reference.moments) for sample in own]
             mean = Effects(
-                np.mean([one.values for one in each], axis=0),
-                np.mean([one.sampling for one in each], axis=0) / len(own),
-                np.mean([one.of_reference for one in each], axis=0),
+                np.mean([day.values for day in each], axis=0),
+                np.mean([day.sampling for day in each], axis=0) / len(own),
+                np.mean([day.of_reference for day in each], axis=0),
             )
             p = _p_values(mean, reference, len(own))
             tested[source] = _TestResults(mean.values, p, _LIMITS, merge(own))
@@ -225,12 +224,12 @@ def _corrected(tested: Mapping[str | None, _TestResults], alpha: float) -> dict[
     """Correct the p-values of a family of tests, and set what is significant."""
     if not tested:
         return {}
-    together = np.concatenate([one.p for one in tested.values()])
+    together = np.concatenate([results.p for results in tested.values()])
     known = np.isfinite(together)
     together[known] = holm(together[known])
     return {
-        source: replace(one, p=p, significant=(p < alpha) & (np.abs(one.effects) >= one.limits))
-        for (source, one), p in zip(tested.items(), np.split(together, len(tested)), strict=True)
+        source: replace(results, p=p, significant=(p < alpha) & (np.abs(results.effects) >= results.limits))
+        for (source, results), p in zip(tested.items(), np.split(together, len(tested)), strict=True)
     }
 
 
@@ -264,17 +263,17 @@ def _findings(
     lasting: _TestResults | None,
 ) -> list[Finding]:
     """Return the findings of the window, the last two days and the mean of the days; related tests as one finding."""
-    groups: dict[str, list[tuple[int, _TestResults]]] = {}
+    groups: dict[str, dict[int, _TestResults]] = {}
     for index in range(len(TESTS)):
         for results in (current, lasting, *daily[-CONFIRMING_DAYS:][::-1]):
             if results and results.significant[index]:
-                groups.setdefault(_group_of(index), []).append((index, results))
+                groups.setdefault(_group_of(index), {})[index] = results
                 break
     findings = []
     for group, members in groups.items():
-        index, results = max(members, key=lambda one: abs(one[1].effects[one[0]] / one[1].limits[one[0]]))
-        indexes = [one for one, _ in members]
-        agreeing = max(_agreeing_days(test, result.effects[test], daily) for test, result in members)
+        index = max(members, key=lambda test: abs(members[test].effects[test] / members[test].limits[test]))
+        results = members[index]
+        agreeing = max(_agreeing_days(test, result.effects[test], daily) for test, result in members.items())
         findings.append(
             Finding(
                 source,
@@ -285,8 +284,8 @@ def _findings(
                 float(results.limits[index]),
                 float(results.p[index]),
                 agreeing,
-                bool(lasting and any(lasting.significant[one] for one in indexes)),
-                _describe(group, indexes, results, reference),
+                bool(lasting and any(lasting.significant[test] for test in members)),
+                _describe(group, [*members], results, reference),
             )
         )
     return findings

@@ -43,7 +43,7 @@ class _Row:
         self.versions = Counter[str]()
 
     def add(self, other: _Row) -> None:
-        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        self.counts = [count + more for count, more in zip(self.counts, other.counts, strict=True)]
         self.minutes |= other.minutes
         self.versions.update(other.versions)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from functions.drift import challenge as challenges
 from functions.drift import charts, evidently_report
-from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, PROJECTION, SILENT, SUSPECTED
+from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, SILENT, SUSPECTED
 from functions.drift.effects import CONFIDENCE_DROP, MIN_EFFECTIVE, PREDICTION, SPREAD
 from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, TITLES, format_value, merge
 from functions.drift.notes import low_accuracy
@@ -229,7 +229,8 @@ def _panels(findings: Iterable[Finding], window: Mapping[str, Sample], baseline:
     if not baseline.sources and window:
         drawn.append((None, merge(window.values()), baseline.overall, [*INPUTS, CONFIDENCE]))
     for name, sample in window.items():
-        changed = [one.feature for one in findings if one.source == name and one.feature in FEATURES]
+        own = [finding.feature for finding in findings if finding.source == name]
+        changed = [feature for feature in own if feature in FEATURES]
         reference = baseline.sources.get(name, baseline.overall)
         if changed:
             drawn.append((name, sample, reference, list(dict.fromkeys(changed))[:_MAX_PANELS]))
@@ -240,10 +241,10 @@ def _panels(findings: Iterable[Finding], window: Mapping[str, Sample], baseline:
         '<span><i class="reference"></i>baseline</span><span><i class="current"></i>this window</span></div>'
     )
     for where, sample, reference, features in drawn:
-        found = {one.feature for one in findings if one.source == where and one.feature != PROJECTION}
+        changed_features = {finding.feature for finding in findings if finding.source == where}
         yield f'<h3>{_where(where)}</h3><div class="panels">'
         for feature in features:
-            yield _panel(sample, reference, feature, changed=feature in found)
+            yield _panel(sample, reference, feature, changed=feature in changed_features)
         yield "</div>"
 
 

@@ -95,7 +95,7 @@ class Report:
             "counts": asdict(self.counts),
             "baseline": self.baseline and asdict(self.baseline),
             "serving_version": self.serving_version,
-            "findings": [_finding(one) for one in comparison.findings] if comparison else [],
+            "findings": [_finding(finding) for finding in comparison.findings] if comparison else [],
             "effects": {kind: round(size, 4) for kind, size in comparison.effects.items()}
             if comparison
             else {},

@@ -251,9 +251,7 @@ def _new_findings(report: Report, latest: Mapping[str, Any]) -> int:
     """Return the number of confirmed findings that the newest report lacks, if that one has drift already."""
     if latest.get("verdict") != DRIFT or not report.comparison or _is_later(latest, report):
         return 0
-    before = {
-        (one.get("source"), one.get("feature")) for one in latest.get("findings", []) if one.get("confirmed")
-    }
-    return sum(
-        one.confirmed and (one.source, one.feature) not in before for one in report.comparison.findings
-    )
+    earlier = [finding for finding in latest.get("findings", []) if finding.get("confirmed")]
+    known = {(finding.get("source"), finding.get("feature")) for finding in earlier}
+    confirmed = [finding for finding in report.comparison.findings if finding.confirmed]
+    return sum((finding.source, finding.feature) not in known for finding in confirmed)

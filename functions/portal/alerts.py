@@ -51,7 +51,7 @@ def parse(query: Mapping[str, str], now: datetime) -> AlertsQuery:
 def find(selection: AlertsQuery, table: str) -> dict[str, Any]:
     """Return the alerts that began in a range, newest first, from a DynamoDB table."""
     documents = _documents(selection, table)
-    wanted = (one for one in documents if selection.source in {None, one["source"]})
+    wanted = (alert for alert in documents if selection.source in {None, alert["source"]})
     found = list(islice(wanted, MAX_ALERTS))
     return {
         "from": hour_text(selection.first),

@@ -233,9 +233,10 @@ def _figures(counted: _Counted) -> dict[str, Any]:
         for confusion, of in counted.by_confusion.items()
         if of["faces"]  # without faces there is nothing to correct
     ]
-    found = correct(groups) if all(confusion for _, _, confusion in groups) else None
-    corrected: list[float | None] = [value for one in found or () for value in (one.value, one.low, one.high)]
-    corrected = corrected or [None] * len(_CORRECTED)
+    shares = correct(groups) if all(confusion for _, _, confusion in groups) else None
+    corrected: list[float | None] = [None] * len(_CORRECTED)
+    if shares:
+        corrected = [value for share in shares for value in (share.value, share.low, share.high)]
     return (
         {name: counts[name] for name in COMPLIANCE_COUNTS}
         | {f"share_{label}": round(counts[label] / faces, 4) if faces else None for label in ANSWER_LABELS}

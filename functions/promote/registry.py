@@ -86,7 +86,7 @@ def read_package(arn: str, sagemaker: Any) -> Package:
     metadata = found.get("CustomerMetadataProperties", {})
     # May be missing if registered by hand.
     containers = found.get("InferenceSpecification", {}).get("Containers", [])
-    sources = (one.get("ModelDataSource", {}).get("S3DataSource", {}) for one in containers)
+    sources = (container.get("ModelDataSource", {}).get("S3DataSource", {}) for container in containers)
     created = found["CreationTime"]
     return Package(
         arn=arn,

@@ -199,10 +199,10 @@ def _update_stack(
             message=f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
         )
     values = {
-        one["ParameterKey"]: stack.parameters[one["ParameterKey"]]
-        if one.get("UsePreviousValue")
-        else one["ParameterValue"]
-        for one in parameters
+        parameter["ParameterKey"]: stack.parameters[parameter["ParameterKey"]]
+        if parameter.get("UsePreviousValue")
+        else parameter["ParameterValue"]
+        for parameter in parameters
     }
     token = request.values.get("ClientRequestToken")
 

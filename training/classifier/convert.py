@@ -106,7 +106,9 @@ def exported(graph: keras.Model) -> Iterator[str]:
     """Export a graph for inference to a temporary SavedModel, once for all formats, since that takes longest."""
     archive = keras.export.ExportArchive()
     archive.track(graph)
-    inputs = [keras.InputSpec(dtype=one.dtype, shape=one.shape, name=one.name) for one in graph.inputs]
+    inputs = [
+        keras.InputSpec(dtype=tensor.dtype, shape=tensor.shape, name=tensor.name) for tensor in graph.inputs
+    ]
     archive.add_endpoint("serve", partial(graph, training=False), inputs)
     with TemporaryDirectory() as folder:
         archive.write_out(folder, verbose=False)

@@ -97,13 +97,13 @@ def probabilities(
 ) -> NDArray[np.float64]:
     """Return the classifier's probabilities (N, 3) for RGB pictures (H, W, 3), each optionally changed first."""
 
-    def one(classifier: Classifier, number: int) -> tuple[float, float, float]:
+    def classify(classifier: Classifier, number: int) -> tuple[float, float, float]:
         pixels = pictures[number]
         if change:
             pixels = change(pixels, np.random.default_rng(number))
         return classifier.classify(pixels).probabilities
 
-    output = in_threads(lambda: Classifier(network, threads=1), one, len(pictures), name)
+    output = in_threads(lambda: Classifier(network, threads=1), classify, len(pictures), name)
     return np.reshape(output, (-1, len(LABELS)))
 
 
@@ -239,8 +239,8 @@ def write_predictions(
     columns = ("file", "source", "label", "answer", *(f"p_{label}" for label in LABELS))
     examples = (sample.example for sample in samples)
     rows = (
-        (one.path.relative_to(folder), one.source, one.label, LABELS[p.argmax()], *map("{:.6f}".format, p))
-        for one, p in zip(examples, output, strict=True)
+        (e.path.relative_to(folder), e.source, e.label, LABELS[p.argmax()], *map("{:.6f}".format, p))
+        for e, p in zip(examples, output, strict=True)
     )
     write_table(path, columns, rows)
 

@@ -127,10 +127,10 @@ def _detected(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model
 
 def _threshold(found: Sequence[Detections], scores: Floats, scenes: Sequence[Scene]) -> float:
     """Return the threshold of confirmed scores, (N,) in the order of the detections, for 0.1 false ones a scene."""
-    ends = np.cumsum([len(one.scores) for one in found])[:-1]
+    ends = np.cumsum([len(detections.scores) for detections in found])[:-1]
     confirmed = [
-        Detections(one.boxes, part.astype(np.float32))
-        for one, part in zip(found, np.split(scores, ends), strict=True)
+        Detections(detections.boxes, part.astype(np.float32))
+        for detections, part in zip(found, np.split(scores, ends), strict=True)
     ]
     return recall_at(match_scenes(confirmed, scenes), FALSE_PER_PICTURE)[1]
 

@@ -252,9 +252,9 @@ def predict_groups(candidate: Network, serving: Network, dataset: Dataset, name:
     whole = group(name, actual, pictures)
     yield whole
     sources = np.array([s.example.source or "-" for s in samples])
-    parts = {f"source {one}": sources == one for one in np.unique(sources)}
-    for slice_, members in slices(samples).items():
-        parts |= {f"{slice_} {one}": chosen for one, chosen in members.items()}
+    parts = {f"source {source}": sources == source for source in np.unique(sources)}
+    for grouping, members in slices(samples).items():
+        parts |= {f"{grouping} {slice_}": chosen for slice_, chosen in members.items()}
     for part, chosen in parts.items():
         if chosen.any():
             yield Group(part, actual[chosen], whole.candidate[chosen], whole.serving[chosen])
@@ -333,7 +333,7 @@ def judge_run(
             if reference
             else "not given: how much was forgotten of other pictures is unknown",
             # As a string, like all metadata of a model package.
-            "macro_f1": next(f"{one.candidate:.4f}" for one in result if one.figure == "macro_f1"),
+            "macro_f1": next(f"{row.candidate:.4f}" for row in result if row.figure == "macro_f1"),
         },
     )
     (run / GATE).write_text(json.dumps(document, indent=1) + "\n")

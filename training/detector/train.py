@@ -70,7 +70,9 @@ def chances(scenes: Sequence[Scene]) -> NDArray[np.float64]:
 def load_portraits(folder: Path) -> list[Scene]:
     """Load the portraits of the training split with a box, as scenes of one face."""
     known = find(folder) if (folder / "crops.csv").is_file() else []
-    examples = [one for one in known if one.split == "train" and one.face and not one.in_scene]
+    examples = [
+        example for example in known if example.split == "train" and example.face and not example.in_scene
+    ]
     return [
         Scene(
             path=sample.example.path,
