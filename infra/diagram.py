@@ -109,8 +109,8 @@ def _allowed(owner: str, role: Mapping[str, Any]) -> Iterator[Arrow]:
 
 
 def _references(resource: Mapping[str, Any], key: str) -> list[str]:
-    found = unresolved(resource.get("Properties", {}).get(key, {}))
-    return [reference.partition(".")[0] for reference in found]
+    references = unresolved(resource.get("Properties", {}).get(key, {}))
+    return [reference.partition(".")[0] for reference in references]
 
 
 def _title(name: str) -> str:

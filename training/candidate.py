@@ -146,8 +146,8 @@ def answer(release: Release, samples: Sequence[Sample], name: str, quarters: int
         return bool(result.faces), [chances[label] for label in LABELS]
 
     answers = in_threads(lambda: load_models(release, threads=1), score_portrait, len(samples), name)
-    found, probabilities = [face for face, _ in answers], [row for _, row in answers]
-    return Answers(np.array(found, bool), np.reshape(probabilities, (-1, len(LABELS))))
+    face_found, probabilities = [face for face, _ in answers], [row for _, row in answers]
+    return Answers(np.array(face_found, bool), np.reshape(probabilities, (-1, len(LABELS))))
 
 
 def in_threads(

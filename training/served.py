@@ -66,9 +66,9 @@ def scene_figures(scenes: Sequence[Scene], models: Models) -> dict[str, Any]:
     confusion = np.zeros((len(LABELS), len(LABELS)), int)
     for scene in tqdm(scenes, desc="scoring", unit=" scenes"):
         prediction = score(decode(scene.path.read_bytes()), models, PredictOptions(max_faces=MAX_FACES))
-        found = fairness.detections(prediction.faces)
-        every.append(found)
-        for number, face in enumerate(assign(found, scene.boxes, to_find(scene))):
+        detections = fairness.detections(prediction.faces)
+        every.append(detections)
+        for number, face in enumerate(assign(detections, scene.boxes, to_find(scene))):
             if face != NONE and to_find(scene)[face] and scene.labels[face] != UNLABELLED:
                 predicted = LABELS.index(prediction.faces[number].classification.label)
                 confusion[scene.labels[face], predicted] += 1

@@ -155,12 +155,12 @@ def _object(value: Any, path: str, known: Collection[str]) -> dict[str, Any]:
 
 
 def _unique_fields(pairs: list[tuple[str, T]]) -> dict[str, T]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         double = next(name for name in names if names.count(name) > 1)
         raise RulesError(f"`{double}` is given twice")
-    return found
+    return fields
 
 
 def _number(value: Any, path: str, least: float, most: float) -> float:
@@ -185,7 +185,7 @@ def _confidence_step(value: Any, path: str) -> int:
 def _quiet_hours(value: Any, path: str) -> tuple[tuple[time, time], ...]:
     if not isinstance(value, list):
         raise RulesError(f'`{path}` must be a list such as ["22:00-06:00"]')
-    found = []
+    ranges = []
     for number, text in enumerate(value):
         match = _HOURS.fullmatch(text) if isinstance(text, str) else None
         if not match:
@@ -193,8 +193,8 @@ def _quiet_hours(value: Any, path: str) -> tuple[tuple[time, time], ...]:
         start, end = (time.fromisoformat(part) for part in text.split("-"))
         if start == end:
             raise RulesError(f"`{path}[{number}]` is empty; for no alerts use null as the rule")
-        found.append((start, end))
-    return tuple(found)
+        ranges.append((start, end))
+    return tuple(ranges)
 
 
 def _zone(name: Any) -> tzinfo:

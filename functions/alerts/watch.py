@@ -92,9 +92,9 @@ class Watch:
         length = 60.0 * rule.minutes
         buckets = self.store.buckets(source, first - length, last + length)
         ended = _unix(last_alert.ended) if last_alert and last_alert.ended else 0.0
-        found = find_violation(buckets, self.rules, rule, first, ended)
-        if found:
-            started, counts = found
+        violation = find_violation(buckets, self.rules, rule, first, ended)
+        if violation:
+            started, counts = violation
             precision = self.precision(counts.model_version, counts.lowest)
             alert = begin(
                 str(uuid.uuid4()), source, started, counts, rule, self.rules.zone, precision, self.page

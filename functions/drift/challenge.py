@@ -113,9 +113,9 @@ class Tally:
             self._newest = max(self._newest, (record.time, record.shadow))
         self._labels[record.model_version][body["label"]] += 1
         times = [body.get(name) for name in ("DetectTime", "InferenceTime")]
-        found = [ms for ms in times if isinstance(ms, int | float) and 0 <= ms < _MAX_MS]
-        if len(found) == len(times):
-            self._times[record.model_version].append(sum(found))
+        measured = [ms for ms in times if isinstance(ms, int | float) and 0 <= ms < _MAX_MS]
+        if len(measured) == len(times):
+            self._times[record.model_version].append(sum(measured))
 
     def result(self, audited: Sequence[LabelledPrediction]) -> Challenge | None:
         """Return the comparison, with labelled predictions of the audit sample; None if there is no challenger.

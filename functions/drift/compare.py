@@ -146,27 +146,27 @@ def compare(
     current = _test_samples(_subjects(window, pooled=pooled), references)
     daily = [_test_samples(_subjects(day, pooled=pooled), references) for day in days]
     lasting = _test_lasting([_subjects(day, pooled=pooled) for day in days], references)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for source, reference in references.items():
         own = [day.get(source) for day in daily]
-        found += _findings(source, reference, current.get(source), own, lasting.get(source))
+        findings += _findings(source, reference, current.get(source), own, lasting.get(source))
         if source is not None:
-            found += _silence(source, reference, active_sources)
+            findings += _silence(source, reference, active_sources)
     new: list[str | None] = [source for source in window if source not in baseline.sources]
     if pooled:  # for information only: validation pictures are not a reference of a source
         result = _test_samples(_subjects(window, pooled=False), dict.fromkeys(new, baseline.overall))
         for subject, results in result.items():
-            found += _findings(subject, baseline.overall, results, [], None)
+            findings += _findings(subject, baseline.overall, results, [], None)
     sources = {
-        source: NEW if source in new else _status(source, found, tested=source in current)
+        source: NEW if source in new else _status(source, findings, tested=source in current)
         for source in {**window, **baseline.sources}
     }
-    confirmed = any(finding.confirmed for finding in found)
+    confirmed = any(finding.confirmed for finding in findings)
     return Comparison(
         verdict=DRIFT if confirmed else OK if current else NOT_ENOUGH,
         sources=sources,
         effects=_largest_effects(current),
-        findings=tuple(sorted(found, key=_sort_key)),
+        findings=tuple(sorted(findings, key=_sort_key)),
         tests=sum(int(np.isfinite(results.p).sum()) for results in current.values()),
         days=len(days),
     )
@@ -195,9 +195,9 @@ def _test_samples(
     for source, sample in samples.items():
         reference = references.get(source)
         if reference and sample.effective >= MIN_EFFECTIVE:
-            found = effects(sample, reference.moments)
+            changes = effects(sample, reference.moments)
             limits = np.maximum(_LIMITS, MARGIN * reference.days.largest) if reference.days else _LIMITS
-            tested[source] = _TestResults(found.values, _p_values(found, reference, 1), limits, sample)
+            tested[source] = _TestResults(changes.values, _p_values(changes, reference, 1), limits, sample)
     return _corrected(tested, ALPHA_DAY)
 
 
@@ -209,11 +209,11 @@ def _test_lasting(
     for source, reference in references.items():
         own = [day[source] for day in days if source in day and day[source].effective >= MIN_EFFECTIVE]
         if reference.days and len(own) >= _MIN_LASTING_DAYS:
-            each = [effects(sample, reference.moments) for sample in own]
+            daily_effects = [effects(sample, reference.moments) for sample in own]
             mean = Effects(
-                np.mean([day.values for day in each], axis=0),
-                np.mean([day.sampling for day in each], axis=0) / len(own),
-                np.mean([day.of_reference for day in each], axis=0),
+                np.mean([day.values for day in daily_effects], axis=0),
+                np.mean([day.sampling for day in daily_effects], axis=0) / len(own),
+                np.mean([day.of_reference for day in daily_effects], axis=0),
             )
             p = _p_values(mean, reference, len(own))
             tested[source] = _TestResults(mean.values, p, _LIMITS, merge(own))
@@ -233,7 +233,7 @@ def _corrected(tested: Mapping[str | None, _TestResults], alpha: float) -> dict[
     }
 
 
-def _p_values(found: Effects, reference: Reference, days: int) -> NDArray[np.float64]:
+def _p_values(changes: Effects, reference: Reference, days: int) -> NDArray[np.float64]:
     """Return the p-values of effects in the mean of `days` days without drift, NaN where the variance is unknown.
 
     The variance between days is that of the baseline's days, moderated by the expected one (Smyth 2004); the degrees
@@ -250,7 +250,7 @@ def _p_values(found: Effects, reference: Reference, days: int) -> NDArray[np.flo
         between = between * (1 / days + 1 / count)
     else:
         between, tail = _PRIOR / days, norm.sf
-    z = found.values / np.sqrt(between + found.sampling + found.of_reference)
+    z = changes.values / np.sqrt(between + changes.sampling + changes.of_reference)
     p = np.where(_TWO_SIDED, 2 * tail(np.abs(z)), tail(z))
     return p if reference.days else np.where(_IS_PREDICTION, np.nan, p)
 

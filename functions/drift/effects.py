@@ -175,5 +175,5 @@ def _floored(deviation: NDArray[np.float64], of: NDArray[np.float64] | None = No
     floors = np.array([_FLOORS.get(feature, _FLOOR_OF_APPEARANCE) for feature in FEATURES])
     usual = float(np.median((deviation if of is None else of)[_PROJECTIONS]))
     floors[_PROJECTIONS] = max(_FLOOR_OF_PROJECTION * usual, 1e-3)
-    found: NDArray[np.float64] = np.maximum(deviation, floors)
-    return found
+    floored: NDArray[np.float64] = np.maximum(deviation, floors)
+    return floored

@@ -96,13 +96,13 @@ class Sampler:
     def between(self, start: float, end: float) -> Mapping[str, Sample]:
         """Return the samples by source, busiest first, from the minute of one Unix time up to that of another."""
         first, last = int(start // BURST), -int(-end // BURST)
-        found = {}
+        samples = {}
         for source, bursts in self._sources.items():
             minutes = sorted(bursts)
             chosen = minutes[bisect_left(minutes, first) : bisect_left(minutes, last)]
             if chosen:
-                found[source] = _sample([bursts[minute] for minute in chosen])
-        return dict(sorted(found.items(), key=lambda item: (-item[1].seen, item[0])))
+                samples[source] = _sample([bursts[minute] for minute in chosen])
+        return dict(sorted(samples.items(), key=lambda item: (-item[1].seen, item[0])))
 
     def days(self) -> Mapping[date, Mapping[str, Sample]]:
         """Return the samples by source for each day (UTC), in order."""

@@ -121,7 +121,7 @@ def _verified(folder: Path, name: str, digest: str) -> bytes:
         data = (folder / name).read_bytes()
     except OSError as error:
         raise ReleaseError(f"{folder / name} is named in the manifest but cannot be read") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != digest:
-        raise ReleaseError(f"{folder / name}: sha256 is {found}, the manifest says {digest}")
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != digest:
+        raise ReleaseError(f"{folder / name}: sha256 is {actual}, the manifest says {digest}")
     return data

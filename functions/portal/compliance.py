@@ -147,7 +147,7 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
     }
 
 
-def as_text(found: Mapping[str, Any], form: str) -> str:
+def as_text(answer: Mapping[str, Any], form: str) -> str:
     """Serialise the answer as JSON or CSV.
 
     Raises:
@@ -158,13 +158,14 @@ def as_text(found: Mapping[str, Any], form: str) -> str:
         file.write("\ufeff")  # Excel recognises UTF-8 by it
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
-        table.writerows(row | {"source": FORMULA.sub("'", row["source"])} for row in found["rows"])
+        table.writerows(row | {"source": FORMULA.sub("'", row["source"])} for row in answer["rows"])
         text = file.getvalue()
     else:
-        text = json.dumps(found)
+        text = json.dumps(answer)
     if len(json.dumps(text)) > _MAX_ANSWER:
         raise _too_much(
-            f"The answer would have {len(found['rows']):,} rows, which is too many at once", INVALID_PARAMETER
+            f"The answer would have {len(answer['rows']):,} rows, which is too many at once",
+            INVALID_PARAMETER,
         )
     return text
 
@@ -179,7 +180,7 @@ def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
 def _prefers_csv(accept: str) -> bool:
     """Whether an `Accept` header gives CSV a higher weight than JSON; generated clients list both alike."""
     weights = {
-        part.partition(";")[0].strip(): float(found[1]) if (found := _WEIGHT.search(part)) else 1.0
+        part.partition(";")[0].strip(): float(weight[1]) if (weight := _WEIGHT.search(part)) else 1.0
         for part in accept.lower().split(",")
     }
     of_json = (weights[name] for name in ("application/json", "application/*", "*/*") if name in weights)

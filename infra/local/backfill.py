@@ -62,8 +62,8 @@ def run_executions(
             update(status="SUCCEEDED", output=json.dumps(output))
 
     while not stopped.wait(_PAUSE):
-        found = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
-        for arn in {execution["executionArn"] for execution in found["executions"]} - begun:
+        running = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+        for arn in {execution["executionArn"] for execution in running["executions"]} - begun:
             begun.add(arn)
             Thread(target=execute, args=[arn], daemon=True).start()
 
@@ -89,10 +89,10 @@ def run(
     """
     state = definition["States"]["ScoreInventory" if "manifest" in payload else "ScorePrefix"]
     reader, batcher = state["ItemReader"]["Parameters"], state["ItemBatcher"]
-    found = _listed(s3, reader["Bucket"], payload.get("prefix", ""))
+    objects = _listed(s3, reader["Bucket"], payload.get("prefix", ""))
     if "manifest" in payload:
-        found = _inventoried(s3, reader["Bucket"], payload["manifest"])
-    items, size = list(found), batcher["MaxItemsPerBatch"]
+        objects = _inventoried(s3, reader["Bucket"], payload["manifest"])
+    items, size = list(objects), batcher["MaxItemsPerBatch"]
     function = state["ItemProcessor"]["States"]["Score"]["Parameters"]["FunctionName"]
     counts = {"total": len(items), "succeeded": 0, "failed": 0}
     results: dict[str, list[Any]] = {"SUCCEEDED": [], "FAILED": []}

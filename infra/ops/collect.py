@@ -95,7 +95,7 @@ def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> It
         for item in page.get("Contents", [])
         if not item["Key"].startswith(PRIVATE_RESULTS)
     }
-    found = []
+    candidates = []
     for key, body in fetch(s3, outputs["ResultsBucket"], times, _CONCURRENCY):
         result = json.loads(body) if body else {}
         prediction = result.get("prediction", {})
@@ -103,7 +103,7 @@ def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> It
             probabilities = prediction["probabilities"]
             predicted = max(LABELS, key=lambda name: probabilities[name])
             face = next(iter(prediction["faces"]), None)
-            found.append(
+            candidates.append(
                 Candidate(
                     label,
                     result["upload"],
@@ -115,7 +115,7 @@ def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> It
                 )
             )
     yield from sorted(
-        found, key=lambda candidate: hashlib.sha256(candidate.label.prediction_id.encode()).digest()
+        candidates, key=lambda candidate: hashlib.sha256(candidate.label.prediction_id.encode()).digest()
     )
 
 

@@ -57,8 +57,8 @@ def registered(registry: Any, group: str = GROUP) -> list[dict[str, Any]]:
     pages = registry.get_paginator("list_model_packages").paginate(
         ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
     )
-    found = [package["ModelPackageArn"] for page in pages for package in page["ModelPackageSummaryList"]]
-    return [registry.describe_model_package(ModelPackageName=arn) for arn in found]
+    arns = [package["ModelPackageArn"] for page in pages for package in page["ModelPackageSummaryList"]]
+    return [registry.describe_model_package(ModelPackageName=arn) for arn in arns]
 
 
 def approve(version: str, registry: Any, group: str = GROUP) -> str:

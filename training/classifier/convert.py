@@ -67,18 +67,18 @@ def calibrate(logits: NDArray[np.float32], actual: NDArray[np.float32]) -> Calib
     free[:, :, 0] = logits
     for column, number in enumerate(present[1:], start=1):
         free[:, number, column] = 1
-    neutral = found = np.eye(free.shape[2])[0]
+    neutral = parameters = np.eye(free.shape[2])[0]
     for _ in range(50):
-        chance = softmax(free @ found)
-        slope = np.einsum("nkp,nk->p", free, chance - actual) + (found - neutral)
+        chance = softmax(free @ parameters)
+        slope = np.einsum("nkp,nk->p", free, chance - actual) + (parameters - neutral)
         spread = np.einsum("nk,kj->nkj", chance, np.eye(classes)) - chance[:, :, None] * chance[:, None]
-        curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(len(found))
+        curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(len(parameters))
         step = np.linalg.solve(curvature, slope)
         length = max(float(np.linalg.norm(step)), 0.5)
-        found = found - step * (0.5 / length)  # at most half a unit: Newton overshoots when far off
+        parameters = parameters - step * (0.5 / length)  # at most half a unit: Newton overshoots when far off
     biases = np.zeros(classes)
-    biases[present[1:]] = found[1:]
-    return Calibration(1 / max(float(found[0]), 0.05), tuple(biases.tolist()))
+    biases[present[1:]] = parameters[1:]
+    return Calibration(1 / max(float(parameters[0]), 0.05), tuple(biases.tolist()))
 
 
 def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:

@@ -118,14 +118,14 @@ def compare_served(actual: Ints, candidate: Answers, serving: Answers) -> list[C
     n = len(actual)
     doubted = counts + (0 if np.array_equal(candidate.face_found, serving.face_found) else (0, 0.5, 0.5, 0))
     drawn = np.random.default_rng(0).multinomial(n, doubted / doubted.sum(), DRAWS)
-    found = comparison(
+    faces = comparison(
         "served: face_found",
         n,
         (float(candidate.face_found.mean()), float(serving.face_found.mean())),
         (drawn[:, 1] - drawn[:, 2]) / n,
         margin=MAX_LOSS,
     )
-    return [*compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)), found]
+    return [*compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)), faces]
 
 
 def _classes(group: Group, alpha: float) -> list[Comparison]:
