@@ -34,7 +34,7 @@ def find_violation(
             continue
         window = [bucket for bucket in awake[: last + 1] if bucket.start >= end - 60 * rule.minutes]
         counts = count_faces(window, rule.min_level)
-        if counts.violations and counts.faces >= rule.min_faces and counts.share >= rule.share:
+        if counts.violations and counts.faces >= rule.min_faces and counts.share >= rule.min_share:
             return end, counts
     return None
 
@@ -69,6 +69,6 @@ def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule, started: float,
     recent = [bucket for bucket in buckets if bucket.start + BUCKET_SECONDS > since]
     awake = [bucket for bucket in recent if not rules.is_quiet(rule, bucket.start)]
     counts = count_faces(awake, rule.min_level)
-    if rule.share and 2 * counts.faces * rule.minutes < rule.min_faces * rule.over_minutes:
+    if rule.min_share and 2 * counts.faces * rule.minutes < rule.min_faces * rule.over_minutes:
         return True
-    return not counts.violations or counts.share < rule.share
+    return not counts.violations or counts.share < rule.min_share

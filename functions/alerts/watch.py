@@ -76,11 +76,11 @@ class Watch:
         """
         records = [record for record in records if now - MAX_RECORD_AGE < record.taken < now + MAX_CLOCK_SKEW]
         counted = self.store.count(source, records, now)
-        rule = self.rules.of(source)
+        rule = self.rules.rule_for(source)
         times = [record.taken for record in records if record.taken > now - MAX_ALERT_AGE]
         if rule is None or not times:
             return counted
-        if rule.share or any(label in VIOLATIONS for record in records for label in record.faces):
+        if rule.min_share or any(label in VIOLATIONS for record in records for label in record.faces):
             self._begin(source, rule, min(times), max(times), now)
         return counted
 
@@ -94,10 +94,17 @@ class Watch:
         ended = _unix(last_alert.ended) if last_alert and last_alert.ended else 0.0
         violation = find_violation(buckets, self.rules, rule, first, ended)
         if violation:
-            started, counts = violation
+            window_end, counts = violation
             precision = self.precision(counts.model_version, counts.lowest)
             alert = begin(
-                str(uuid.uuid4()), source, started, counts, rule, self.rules.zone, precision, self.page
+                str(uuid.uuid4()),
+                source,
+                window_end=window_end,
+                counts=counts,
+                rule=rule,
+                precision=precision,
+                zone=self.rules.zone,
+                page=self.page,
             )
             self._change(alert, last_alert, now)
 
@@ -119,7 +126,7 @@ class Watch:
         if alert.status != OPEN:
             return
         ended = now
-        if rule := self.rules.of(alert.source):
+        if rule := self.rules.rule_for(alert.source):
             started = _unix(alert.started)
             buckets = self.store.buckets(alert.source, max(started, now - MAX_RECORD_AGE), now)
             ended = counted_until(buckets, rule, now)
