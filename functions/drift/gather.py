@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.drift.challenge import Tally
+from functions.drift.challenge import AnswerCounts
 from functions.drift.compliance import Compliance
 from functions.drift.feedback_join import FeedbackJoin
 from functions.drift.records import OTHERS, Reader, day_of
@@ -148,7 +148,7 @@ def gather(
     sampler = Sampler(references)
     active_sources = _ActiveSources(references)
     summary = Compliance()
-    challenge = Tally(serving, challenger)
+    challenge = AnswerCounts(serving, challenger)
     reader = Reader(s3, settings.records_bucket, time_left)
     records = reader.read(_arrival_days(window, earliest))
     for record in _without_shadows(records, read_keys, join, challenge, window):
@@ -210,7 +210,7 @@ def _count(record: Record, summary: Compliance, first: datetime, end: datetime) 
 
 
 def _without_shadows(
-    records: Iterable[Record], read_keys: HashSet, join: FeedbackJoin, challenge: Tally, window: Window
+    records: Iterable[Record], read_keys: HashSet, join: FeedbackJoin, challenge: AnswerCounts, window: Window
 ) -> Iterator[Record]:
     """Yield the records of answers and refusals; count shadow predictions instead of yielding them."""
     for record in records:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from functions.drift.accuracy import Figures, Share
     from functions.drift.baseline import Baseline, Reference
-    from functions.drift.challenge import Challenge, Side
+    from functions.drift.challenge import Challenge, ReleaseStatistics
     from functions.drift.compare import Comparison, Finding
     from functions.drift.features import Sample
     from functions.drift.report import Report
@@ -267,13 +266,13 @@ def _challenge(challenge: Challenge | None) -> Iterator[str]:
     if challenge is None:
         return
     yield (
-        f"<h2>The challenger</h2><p>{escape(challenges.describe(asdict(challenge)))}</p>"
+        f"<h2>The challenger</h2><p>{escape(challenges.describe(challenge.to_json()))}</p>"
         '<div class="box"><table><thead><tr><th>Release</th><th class="number">Pictures</th><th>Labels</th>'
         '<th class="number">Median</th><th class="number">p95</th><th class="number">Labelled</th>'
         '<th class="number">Accuracy</th></tr></thead><tbody>'
     )
-    yield _side_row("serving", challenge.live)
-    yield _side_row("challenger", challenge.challenger)
+    yield _release_row("serving", challenge.serving)
+    yield _release_row("challenger", challenge.challenger)
     yield "</tbody></table></div>"
     if challenge.disagreements:
         pairs = (
@@ -282,15 +281,15 @@ def _challenge(challenge: Challenge | None) -> Iterator[str]:
         yield f"<p>Where they differ, the challenger answers {'; '.join(pairs)}.</p>"
 
 
-def _side_row(name: str, side: Side) -> str:
+def _release_row(name: str, release: ReleaseStatistics) -> str:
     times = "".join(
         f'<td class="number">{"" if value is None else f"{value:.1f} ms"}</td>'
-        for value in (side.median_ms, side.p95_ms)
+        for value in (release.median_ms, release.p95_ms)
     )
     return (
-        f'<tr><td class="where">{name}, {escape(side.model_version)}</td><td class="number">{side.pictures:,}</td>'
-        f"{_label_bar(side.labels)}{times}"
-        f'<td class="number">{side.judged:,}</td><td class="number">{_share(side.accuracy)}</td></tr>'
+        f'<tr><td class="where">{name}, {escape(release.model_version)}</td>'
+        f'<td class="number">{release.pictures:,}</td>{_label_bar(release.labels)}{times}'
+        f'<td class="number">{release.judged:,}</td><td class="number">{_share(release.accuracy)}</td></tr>'
     )
 
 

@@ -110,7 +110,7 @@ class Report:
                 "min_accuracy": self.min_accuracy,
                 **asdict(self.accuracy),
             },
-            "challenge": self.challenge and asdict(self.challenge),
+            "challenge": self.challenge and self.challenge.to_json(),
             "notes": list(self.notes),
         }
 
