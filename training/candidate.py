@@ -190,7 +190,7 @@ def served_figures(
         slices: Masks (N,) by group and slice.
     """
 
-    def of(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+    def figures_of(chosen: NDArray[np.bool_]) -> dict[str, Any]:
         result = figures(actual[chosen], answers.probabilities[chosen])
         precision, recall, f1 = precision_recall_f1(np.array(result["confusion"]))
         return {
@@ -203,23 +203,23 @@ def served_figures(
 
     return {
         "overall": {
-            **of(np.ones(len(actual), bool)),
+            **figures_of(np.ones(len(actual), bool)),
             "precision_at": dict(zip(LABELS, precision_at(actual, answers.probabilities), strict=True)),
         },
-        **by_part(of, sources, slices),
+        **by_part(figures_of, sources, slices),
     }
 
 
 def by_part(
-    of: Callable[[NDArray[np.bool_]], dict[str, Any]],
+    figures_of: Callable[[NDArray[np.bool_]], dict[str, Any]],
     sources: NDArray[np.str_],
     slices: Mapping[str, Mapping[str, NDArray[np.bool_]]],
 ) -> dict[str, dict[str, Any]]:
-    """Return figures `of` each mask (N,): by source, and by group and slice, without empty slices."""
+    """Return `figures_of` each mask (N,): by source, and by group and slice, without empty slices."""
     return {
-        "sources": {str(name): of(sources == name) for name in np.unique(sources)},
+        "sources": {str(name): figures_of(sources == name) for name in np.unique(sources)},
         "slices": {
-            group: {name: of(chosen) for name, chosen in members.items() if chosen.any()}
+            group: {name: figures_of(chosen) for name, chosen in members.items() if chosen.any()}
             for group, members in slices.items()
         },
     }

@@ -78,8 +78,8 @@ class Figures:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def figures(labelled: Sequence[LabelledPrediction], of: int) -> Figures:
-    """Return the figures of labelled predictions; `of` is the number of all predictions."""
+def figures(labelled: Sequence[LabelledPrediction], total: int) -> Figures:
+    """Return the figures of labelled predictions; `total` is the number of all predictions."""
     pairs = Counter((prediction.actual, prediction.predicted) for prediction in labelled)
     confusion = tuple(tuple(pairs[actual, predicted] for predicted in LABELS) for actual in LABELS)
     n = len(labelled)
@@ -90,9 +90,9 @@ def figures(labelled: Sequence[LabelledPrediction], of: int) -> Figures:
     effect = design_effect(labelled)
     return Figures(
         n=n,
-        of=of,
+        of=total,
         accuracy=share(right, n, effect),
-        bounds=(right / of, (right + of - n) / of) if of else None,
+        bounds=(right / total, (right + total - n) / total) if total else None,
         precision={label: share(hits[label], predicted[label], effect) for label in LABELS},
         recall={label: share(hits[label], actual[label], effect) for label in LABELS},
         f1={

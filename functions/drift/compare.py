@@ -62,7 +62,7 @@ class Finding:
         feature: One of the features, `label` for the proportions of labels, `projection` for the network's embedding,
             or `records` for a silent source.
         kind: One of `KINDS`, or `silent`.
-        of: The statistic: `mean`, `spread`, or `share` of labels; `days` for a silent source.
+        statistic: `mean`, `spread`, or `share` of labels; `days` for a silent source; its key in reports is `of`.
         effect: The size of the difference in the unit of its kind, see `Test.limit`; days for a silent source.
         limit: The effect at which the difference is large.
         p: p-value, corrected for the number of tests.
@@ -74,7 +74,7 @@ class Finding:
     source: str | None
     feature: str
     kind: str
-    of: str
+    statistic: str
     effect: float
     limit: float
     p: float
@@ -279,7 +279,7 @@ def _findings(
                 source,
                 group.partition(" ")[0],
                 TESTS[index].kind,
-                TESTS[index].of,
+                TESTS[index].statistic,
                 float(abs(results.effects[index])),
                 float(results.limits[index]),
                 float(results.p[index]),
@@ -349,7 +349,7 @@ def _sort_key(finding: Finding) -> tuple[bool, bool, str, float]:
 def _group_of(index: int) -> str:
     """Return a test's group: `projection`, `label`, or its feature and its statistic with a blank between."""
     test = TESTS[index]
-    return {EMBEDDING: PROJECTION, PREDICTION: LABEL}.get(test.kind, f"{test.feature} {test.of}")
+    return {EMBEDDING: PROJECTION, PREDICTION: LABEL}.get(test.kind, f"{test.feature} {test.statistic}")
 
 
 def _describe(group: str, indexes: Sequence[int], results: _TestResults, reference: Reference) -> str:
@@ -361,8 +361,8 @@ def _describe(group: str, indexes: Sequence[int], results: _TestResults, referen
     elif group == LABEL:
         text = f"the proportions of labels have changed: {_describe_labels(sample, reference)}"
     else:
-        text = _describe_change(test.feature, test.of, results.effects[indexes[0]], sample, reference)
-    return f"{text} ({sample.effective:,.0f} independent predictions of {sample.seen:,})"
+        text = _describe_change(test.feature, test.statistic, results.effects[indexes[0]], sample, reference)
+    return f"{text} ({sample.effective:,.0f} independent predictions of {sample.predictions:,})"
 
 
 def _describe_labels(sample: Sample, reference: Reference) -> str:
@@ -371,13 +371,15 @@ def _describe_labels(sample: Sample, reference: Reference) -> str:
     return ", ".join(f"{label} {counts[label] / was:.0%} → {current[label] / is_:.0%}" for label in LABELS)
 
 
-def _describe_change(feature: str, of: str, effect: float, sample: Sample, reference: Reference) -> str:
+def _describe_change(
+    feature: str, statistic: str, effect: float, sample: Sample, reference: Reference
+) -> str:
     index = FEATURES.index(feature)
     moments = reference.moments
     shares = np.bincount(sample.labels, minlength=len(LABELS)) / len(sample.labels)
     expected = float(shares @ moments.means[:, index])
     title = TITLES.get(feature, feature)
-    if of == SPREAD:
+    if statistic == SPREAD:
         return f"{title} is spread {'more' if effect > 0 else 'less'} widely, by {abs(np.expm1(effect)):.0%}"
     current = float(sample.values[:, index].mean())
     if feature == CONFIDENCE:

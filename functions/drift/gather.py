@@ -252,11 +252,11 @@ def _serving_version(hours: Mapping[tuple[int, str], int], challenger: str) -> s
 
 def sample_days(s3: Any, bucket: str, window: Window, model_version: str) -> Sequence[Mapping[str, Sample]]:
     """Return, for each day of a window, samples by source of one release's predictions, to build a baseline."""
-    sampler, seen = Sampler(), HashSet()
+    sampler, read_keys = Sampler(), HashSet()
     start, end = window.start.timestamp(), window.end.timestamp()
     for record in Reader(s3, bucket, lambda: 1.0).read(_arrival_days(window, window.start)):
         matches = start <= record.taken < end and record.model_version == model_version
-        if matches and record.body is not None and not record.shadow and seen.add(record.key):
+        if matches and record.body is not None and not record.shadow and read_keys.add(record.key):
             sampler.add(record)
     days = sampler.days()
     return [days.get(day, {}) for day in reversed(_days_backwards(window.end - _DAY / 86_400, window.start))]

@@ -177,7 +177,7 @@ def _amount(finding: Finding) -> str:
         return f'{finding.effect:.0f} <span class="unit">days</span>'
     if finding.kind in {PREDICTION, CONFIDENCE_DROP}:
         return f'{finding.effect * 100:.1f} <span class="unit">points</span>'
-    if finding.of == SPREAD:
+    if finding.statistic == SPREAD:
         return f'{np.expm1(finding.effect):.0%} <span class="unit">of the spread</span>'
     return f'{finding.effect:.2f} <span class="unit">SD</span>'
 
@@ -208,9 +208,9 @@ def _sources(report: Report, baseline: Baseline) -> Iterator[str]:
     yield "</tbody></table></div>"
 
 
-def _row(name: str, seen: int, effective: float, labels: Mapping[str, int], compared: str, mark: str) -> str:
+def _row(name: str, count: int, effective: float, labels: Mapping[str, int], compared: str, mark: str) -> str:
     return (
-        f'<tr><td class="where">{name}</td><td class="number">{seen:,}</td><td class="number">{effective:,.0f}</td>'
+        f'<tr><td class="where">{name}</td><td class="number">{count:,}</td><td class="number">{effective:,.0f}</td>'
         f'{_label_bar(labels)}<td>{compared}</td><td class="mark">{mark}</td></tr>'
     )
 

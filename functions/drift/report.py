@@ -128,4 +128,5 @@ def verdict_of(
 
 def _finding(finding: Finding) -> dict[str, Any]:
     result = asdict(finding)
+    result["of"] = result.pop("statistic")
     return result | {"effect": round(finding.effect, 4), "confirmed": finding.confirmed}

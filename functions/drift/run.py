@@ -206,7 +206,7 @@ def _sources(gathered: Gathered, statuses: Mapping[str, str]) -> dict[str, Sourc
     for name in (*gathered.window, *(name for name in statuses if name not in gathered.window)):
         sample = gathered.window.get(name)
         sources[name] = (
-            SourceReport(statuses[name], sample.seen, sample.effective, sample.label_counts())
+            SourceReport(statuses[name], sample.predictions, sample.effective, sample.label_counts())
             if sample
             else SourceReport(statuses[name], 0, 0.0, {})
         )

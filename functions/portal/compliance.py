@@ -230,9 +230,9 @@ def _figures(counted: _Counted) -> dict[str, Any]:
     counts = counted.counts
     faces = counts["faces"]
     groups = [
-        ([of[label] for label in LABELS], float(of["minutes"] or of["faces"]), json.loads(confusion))
-        for confusion, of in counted.by_confusion.items()
-        if of["faces"]  # without faces there is nothing to correct
+        ([part[label] for label in LABELS], float(part["minutes"] or part["faces"]), json.loads(confusion))
+        for confusion, part in counted.by_confusion.items()
+        if part["faces"]  # without faces there is nothing to correct
     ]
     shares = correct(groups) if all(confusion for _, _, confusion in groups) else None
     corrected: list[float | None] = [None] * len(_CORRECTED)

@@ -121,10 +121,10 @@ def served_in(matches: Matches, times: Floats) -> tuple[Floats, Floats]:
         Recall and false detections a picture, both (draws,).
     """
     sums = [
-        np.bincount(matches.picture[of], minlength=len(matches.faces))
-        for of in (matches.right, ~matches.right)
+        np.bincount(matches.picture[mask], minlength=len(matches.faces))
+        for mask in (matches.right, ~matches.right)
     ]
-    right, wrong = (times @ of for of in sums)
+    right, wrong = (times @ counts for counts in sums)
     return right / (times @ matches.faces).clip(1e-9), wrong / times.sum(axis=1).clip(1e-9)
 
 
