@@ -111,7 +111,7 @@ def follow(known: Known, faces: Sequence[Face], now: float, settings: Settings =
     gone = Counter(known.gone)
     for track in known.tracks:
         if track.id in matched:
-            tracks.append(_seen(track, faces[matched[track.id]], now, settings))
+            tracks.append(_update_track(track, faces[matched[track.id]], now, settings))
         elif now - track.last <= settings.patience:
             tracks.append(track)
         elif track.seen >= settings.sightings:
@@ -160,7 +160,7 @@ def _match(tracks: Sequence[Track], faces: Sequence[Face], min_overlap: float) -
     return matched
 
 
-def _seen(track: Track, face: Face, now: float, settings: Settings) -> Track:
+def _update_track(track: Track, face: Face, now: float, settings: Settings) -> Track:
     # Weighted by time rather than by frame, so that smoothing does not depend on the frame rate.
     weight = 1 - math.exp(-(now - track.last) / settings.steadiness) if settings.steadiness > 0 else 1
     smoothed = {

@@ -64,7 +64,7 @@ class Watch:
         """
         counted, errors = 0, list[Exception]()
         for source, records in by_source.items():
-            with _collected(errors):
+            with _collect_error(errors):
                 counted += self.process(source, records, now)
         _raise_first(errors)
         return counted
@@ -116,9 +116,9 @@ class Watch:
         """
         errors: list[Exception] = []
         for alert in self.store.last_alerts():
-            with _collected(errors):
+            with _collect_error(errors):
                 self._end(alert, now)
-        with _collected(errors):
+        with _collect_error(errors):
             self._notify(now)
         _raise_first(errors)
 
@@ -147,7 +147,7 @@ class Watch:
             if (source, listener) in unsent or only not in {None, source}:
                 continue
             unsent.add((source, listener))
-            with _collected(errors):
+            with _collect_error(errors):
                 if now - notification.claimed >= NOTIFY_TIMEOUT and self.store.claim(notification, now):
                     self.listeners[listener](notification.alert)
                     self.store.remove(notification)
@@ -175,7 +175,7 @@ def load_rules(store: Store) -> tuple[Rules, str]:
 
 
 @contextmanager
-def _collected(errors: list[Exception]) -> Iterator[None]:
+def _collect_error(errors: list[Exception]) -> Iterator[None]:
     """Collect an error, which `_raise_first` raises after the others were processed."""
     try:
         yield

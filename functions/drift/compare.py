@@ -113,7 +113,7 @@ class Comparison:
 class _TestResults:
     """The test results of one sample, each (tests,).
 
-    `_corrected` corrects `p`, and sets `significant`, which means unlikely and large.
+    `_correct` corrects `p`, and sets `significant`, which means unlikely and large.
     """
 
     effects: NDArray[np.float64]
@@ -198,7 +198,7 @@ def _test_samples(
             changes = effects(sample, reference.moments)
             limits = np.maximum(_LIMITS, MARGIN * reference.days.largest) if reference.days else _LIMITS
             tested[source] = _TestResults(changes.values, _p_values(changes, reference, 1), limits, sample)
-    return _corrected(tested, ALPHA_DAY)
+    return _correct(tested, ALPHA_DAY)
 
 
 def _test_lasting(
@@ -217,10 +217,10 @@ def _test_lasting(
             )
             p = _p_values(mean, reference, len(own))
             tested[source] = _TestResults(mean.values, p, _LIMITS, merge(own))
-    return _corrected(tested, ALPHA_LASTING)
+    return _correct(tested, ALPHA_LASTING)
 
 
-def _corrected(tested: Mapping[str | None, _TestResults], alpha: float) -> dict[str | None, _TestResults]:
+def _correct(tested: Mapping[str | None, _TestResults], alpha: float) -> dict[str | None, _TestResults]:
     """Correct the p-values of a family of tests, and set what is significant."""
     if not tested:
         return {}

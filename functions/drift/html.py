@@ -152,14 +152,14 @@ def _findings(comparison: Comparison, verdict: str) -> Iterator[str]:
         words = finding.words[0].upper() + finding.words[1:]
         yield (
             f'<tr><td class="where">{_where(finding.source)}</td><td class="words">{escape(words)}.</td>'
-            f"<td>{_confirmed(finding, comparison.days)}</td>"
+            f"<td>{_confirmation(finding, comparison.days)}</td>"
             f'<td class="number">{_amount(finding)}</td><td>{charts.meter(finding.effect, finding.limit)}</td>'
             f'<td class="number">{"&lt; 0.0001" if finding.p < 1e-4 else f"{finding.p:.4f}"}</td></tr>'
         )
     yield "</tbody></table></div>"
 
 
-def _confirmed(finding: Finding, days: int) -> str:
+def _confirmation(finding: Finding, days: int) -> str:
     evidence = f"{finding.days} of {days} days" if finding.days else "only the window"
     if finding.lasting:
         evidence = f"the mean of {days} days" + (f", {evidence}" if finding.days else "")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sagemaker.core.helper.session_helper import Session
 
 
-def _described(job: TrainingJob) -> str:
+def _describe(job: TrainingJob) -> str:
     figures = {m.metric_name: m.value for m in job.final_metric_data_list or []}
     lines = [f"{job.training_job_name}: {job.training_job_status}, {job.secondary_status}"]
     lines += [f"  {name} {value:.4f}" for name, value in figures.items()]
@@ -166,7 +166,7 @@ def main() -> None:
         if options.command == "submit":
             _submit(options)
         elif options.command == "describe":
-            print(_described(TrainingJob.get(options.job, session=session().boto_session)))
+            print(_describe(TrainingJob.get(options.job, session=session().boto_session)))
         elif options.command == "publish":
             bucket = _bucket(options)
             sagemaker = session(bucket)

@@ -174,9 +174,9 @@ def convert_run(
             " or too few scenes in it.",
             file=sys.stderr,
         )
-    files, result = _converted(model, size, train_faces, val_faces, layer)
+    files, result = _convert_size(model, size, train_faces, val_faces, layer)
     if size > SMALL_SIZE:
-        small_files, small = _converted(model, SMALL_SIZE, train_faces, val_faces, layer)
+        small_files, small = _convert_size(model, SMALL_SIZE, train_faces, val_faces, layer)
         result["small"] = small
         files["small"] = small_files[small["shipped"]]
     for name, file in files.items():
@@ -186,7 +186,7 @@ def convert_run(
     return result
 
 
-def _converted(
+def _convert_size(
     model: keras.Model,
     size: int,
     train_faces: Sequence[Sample],

@@ -130,7 +130,7 @@ def find(folder: Path) -> list[Example]:
             f"{root}: expected <split>/<label>/*.jpg or <label>/*.jpg with the labels {', '.join(LABELS)}"
             f" and the splits {', '.join(SPLITS)}; found pictures in: {', '.join(folders[:12]) or 'nothing'}"
         )
-    return _described(examples, folder, root) + in_scenes
+    return _add_crops(examples, folder, root) + in_scenes
 
 
 def find_in_scenes(folder: Path) -> list[Example]:
@@ -143,7 +143,7 @@ def find_in_scenes(folder: Path) -> list[Example]:
     ]
 
 
-def _described(examples: Sequence[Example], folder: Path, root: Path) -> list[Example]:
+def _add_crops(examples: Sequence[Example], folder: Path, root: Path) -> list[Example]:
     """Add the sources and boxes in `crops.csv`, whose paths are relative to `folder` or to `root`."""
     rows = read_crops(folder)
     described = []

@@ -165,7 +165,7 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
     sources = np.array([s.example.source or "-" for s in samples])
     sliced = slices(samples)
     parts = by_part(lambda chosen: figures(actual[chosen], output[chosen]), sources, sliced)
-    parts["slices"]["turned"] = dict(_changed(network, actual, pictures, TURNS))
+    parts["slices"]["turned"] = dict(_by_change(network, actual, pictures, TURNS))
     parts["slices"]["margin around the face"] = {
         name: figures(classes, probabilities(network, faces, name=f"margin {name}"))
         for name, classes, faces in faces_with_margins(dataset)
@@ -176,7 +176,7 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
         "served": served_figures(answer(release, samples, "served path"), actual, sources, sliced),
         **parts,
         "corruptions": {
-            kind: dict(_changed(network, actual, squares, levels)) for kind, levels in CORRUPTIONS.items()
+            kind: dict(_by_change(network, actual, squares, levels)) for kind, levels in CORRUPTIONS.items()
         },
         "model": {
             "version": release.version,
@@ -218,7 +218,7 @@ def _overall(actual: NDArray[np.int64], output: NDArray[np.float64]) -> dict[str
     return overall | {"classes": classes, "intervals_95": intervals, "calibration_error_by_chance": by_chance}
 
 
-def _changed(
+def _by_change(
     network: Network, actual: NDArray[np.int64], pictures: Sequence[Pixels], changes: Mapping[str, Change]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, change in changes.items():

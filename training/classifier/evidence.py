@@ -40,7 +40,7 @@ BATCH: Final = 64
 
 
 @dataclass(frozen=True)
-class _Detected:
+class _Examples:
     """The detections in scenes: features (N, features), and log-odds and whether each is a face, both (N,)."""
 
     detections: tuple[Detections, ...]
@@ -69,7 +69,7 @@ def learn_evidence(
     )
     if not train_scenes or len(val_scenes) < FEWEST_SCENES:
         return None
-    train, val = (_detected(some, detector, backbone, size) for some in (train_scenes, val_scenes))
+    train, val = (_detect(some, detector, backbone, size) for some in (train_scenes, val_scenes))
     if not train.is_face.any() or train.is_face.all() or not val.is_face.any():
         return None
     layer = fit_evidence(train.features, train.log_odds, train.is_face)
@@ -103,7 +103,7 @@ def fit_evidence(features: Floats, log_odds: Floats, is_face: NDArray[np.bool_])
     return FaceEvidenceLayer(weights, float(coefficients[-1] - weights @ mean))
 
 
-def _detected(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model, size: int) -> _Detected:
+def _detect(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model, size: int) -> _Examples:
     """Detect faces in scenes, without those to be ignored, and compute the features of their crops."""
     every, log_odds, is_face, crops = [], [np.zeros(0)], [np.zeros(0, bool)], []
     for scene in tqdm(scenes, desc="finding faces", unit="scene"):
@@ -122,7 +122,7 @@ def _detected(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model
         for start in range(0, len(members), BATCH):
             chosen = members[start : start + BATCH]
             features[chosen] = backbone.predict_on_batch(np.stack([resize(crops[i], side) for i in chosen]))
-    return _Detected(tuple(every), features, np.concatenate(log_odds), np.concatenate(is_face))
+    return _Examples(tuple(every), features, np.concatenate(log_odds), np.concatenate(is_face))
 
 
 def _threshold(detections: Sequence[Detections], scores: Floats, scenes: Sequence[Scene]) -> float:

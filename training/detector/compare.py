@@ -66,11 +66,11 @@ def compare_overall(
             margin=MAX_LOSS,
             scenes=len(scenes),
         ),
-        *_as_served("face", candidate, serving, scenes, sought),
+        *_compare_served("face", candidate, serving, scenes, sought),
     ]
 
 
-def _as_served(
+def _compare_served(
     name: str,
     candidate: tuple[Sequence[Detections], float],
     serving: tuple[Sequence[Detections], float],
@@ -140,7 +140,7 @@ def compare_scenes(
     tests = max(sum(sum(int(mask.sum()) for mask in masks) >= FEWEST for masks in sought.values()), 1)
     result = compare_overall(ours, theirs, scenes)
     for name, masks in sought.items():
-        result += _as_served(name, ours, theirs, scenes, masks, ALPHA / tests)
+        result += _compare_served(name, ours, theirs, scenes, masks, ALPHA / tests)
     if floor != serving:
         result += against_floor(compare_overall(ours, detect(floor), scenes))
     return result

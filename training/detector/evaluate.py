@@ -118,7 +118,9 @@ def evaluate(answers: Sequence[SceneAnswer], scenes: Sequence[Scene], release: R
             label: _label(answers, scenes, large, number, min_score) for number, label in enumerate(LABELS)
         },
         "sources": {
-            source: _served(_chosen(detections, here), _chosen(scenes, here), _chosen(large, here), min_score)
+            source: _figures(
+                _chosen(detections, here), _chosen(scenes, here), _chosen(large, here), min_score
+            )
             for source in sorted({scene.source for scene in scenes})
             for here in [[scene.source == source for scene in scenes]]
         },
@@ -138,7 +140,7 @@ def certain(faces: Detections, min_score: float) -> Detections:
     return Detections(faces.boxes[kept], faces.scores[kept])
 
 
-def _served(
+def _figures(
     detections: Sequence[Detections],
     scenes: Sequence[Scene],
     sought: Sequence[NDArray[np.bool_]],
@@ -199,7 +201,7 @@ def _label(
         [scene.boxes[here] for scene, here in zip(scenes, there, strict=True)],
         [mine[here] for mine, here in zip(sought, there, strict=True)],
     )
-    detected = _served([answer.faces for answer in answers], scenes, sought, min_score)
+    detected = _figures([answer.faces for answer in answers], scenes, sought, min_score)
     return {"n": int(matches.faces.sum()), "recall": detected["recall"], "ap50": average_precision(matches)}
 
 
@@ -208,7 +210,7 @@ def _sizes(detections: Sequence[Detections], scenes: Sequence[Scene], min_score:
     result = {}
     for low, high in pairwise(SIZES):
         sought = [scene.sought & (sides(scene) >= low) & (sides(scene) < high) for scene in scenes]
-        figures = _served(detections, scenes, sought, min_score)
+        figures = _figures(detections, scenes, sought, min_score)
         name = f"{low}-{high}" if high < SIZES[-1] else f"{low} and more"
         result[name] = {"n": figures["n"], "recall": figures["recall"]}
     return result
