@@ -302,23 +302,12 @@ def _silence(source: str, reference: Reference, active_sources: Sequence[Collect
     *days, window = active_sources
     usual = reference.days.longest_silence if reference.days else 0
     days = [day for day in days if day]
-    silent = next((number for number, day in enumerate(reversed(days)) if source in day), len(days))
-    if not window or source in window or silent <= usual:
+    gap = next((number for number, day in enumerate(reversed(days)) if source in day), len(days))
+    if not window or source in window or gap <= usual:
         return []
-    words = f"no record arrived for {silent} whole day{'s' * (silent > 1)}; in the baseline never more than {usual}"
+    words = f"no record arrived for {gap} whole day{'s' * (gap > 1)}; in the baseline never more than {usual}"
     return [
-        Finding(
-            source,
-            SILENCE,
-            SILENT,
-            "days",
-            silent,
-            usual + 1,
-            0.0,
-            silent - usual,
-            lasting=False,
-            words=words,
-        )
+        Finding(source, SILENCE, SILENT, "days", gap, usual + 1, 0.0, gap - usual, lasting=False, words=words)
     ]
 
 

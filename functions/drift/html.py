@@ -189,14 +189,8 @@ def _sources(report: Report, baseline: Baseline) -> Iterator[str]:
         '<th class="number">Predictions</th><th class="number">Independent</th><th>Labels</th><th>Compared with</th>'
         "<th>Status</th></tr></thead><tbody>"
     )
-    yield _row(
-        "Baseline",
-        baseline.overall.count,
-        baseline.overall.moments.effective,
-        baseline.overall.label_counts(),
-        "",
-        "",
-    )
+    overall = baseline.overall
+    yield _row("Baseline", overall.count, overall.moments.effective, overall.label_counts(), "", "")
     for name, source in report.sources.items():
         own = baseline.sources.get(name)
         compared = (

@@ -95,15 +95,9 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         challenger=_read_release(s3, settings.challenger_uri) if settings.challenger_uri else None,
     )
     baseline, serving, challenger = inputs.baseline, inputs.serving, inputs.challenger
-    gathered = gather(
-        s3,
-        settings,
-        window,
-        baseline,
-        serving.version if serving else "",
-        challenger.version if challenger else "",
-        time_left,
-    )
+    serving_version = serving.version if serving else ""
+    challenger_version = challenger.version if challenger else ""
+    gathered = gather(s3, settings, window, baseline, serving_version, challenger_version, time_left)
     releases = [release for release in (serving, challenger) if release]
     written, kept = _write_summaries(s3, settings, gathered, releases)
     comparison, info = None, None

@@ -61,14 +61,14 @@ FACE_FREE: Final = 200  # backgrounds cropped from scenes
 
 
 @dataclass(frozen=True)
-class SceneAnswer:
+class Answer:
     """The detections in a scene, with the probabilities (faces, 3) of the labels."""
 
     faces: Detections
     probabilities: NDArray[np.float64]
 
 
-def finder(release: Release) -> Callable[[NDArray[np.uint8]], SceneAnswer]:
+def finder(release: Release) -> Callable[[NDArray[np.uint8]], Answer]:
     """Return a function that detects all faces in RGB (H, W, 3), down to `LOWEST_SCORE`, and classifies them.
 
     As in serving, the classifier's evidence is added to detections from `UNSURE_SCORE`; the others keep the
@@ -78,7 +78,7 @@ def finder(release: Release) -> Callable[[NDArray[np.uint8]], SceneAnswer]:
     detector = Detector(release.detector, LOWEST_SCORE, threads=2)
     classifier = Classifier(release.classifier, 2, release.small_classifier)
 
-    def find_in(pixels: NDArray[np.uint8]) -> SceneAnswer:
+    def find_in(pixels: NDArray[np.uint8]) -> Answer:
         faces = detector.detect(pixels)
         classified = [
             classify_detection(pixels, box, score, classifier)
@@ -88,18 +88,18 @@ def finder(release: Release) -> Callable[[NDArray[np.uint8]], SceneAnswer]:
         scores = np.where(faces.scores >= unsure, confirmed, faces.scores)
         order = np.argsort(-scores, kind="stable")
         probabilities = np.array([output.probabilities for output, _ in classified]).reshape(-1, len(LABELS))
-        return SceneAnswer(Detections(faces.boxes[order], scores[order]), probabilities[order])
+        return Answer(Detections(faces.boxes[order], scores[order]), probabilities[order])
 
     return find_in
 
 
-def find(release: Release, scenes: Sequence[Scene]) -> list[SceneAnswer]:
+def find(release: Release, scenes: Sequence[Scene]) -> list[Answer]:
     """Detect and classify the faces in all scenes; see `finder`."""
     find_in = finder(release)
     return [find_in(scene.pixels) for scene in tqdm(scenes, desc="finding faces", unit="scene")]
 
 
-def evaluate(answers: Sequence[SceneAnswer], scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
+def evaluate(answers: Sequence[Answer], scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
     """Return the content of `metrics.json` for scenes.
 
     Args:
@@ -113,14 +113,12 @@ def evaluate(answers: Sequence[SceneAnswer], scenes: Sequence[Scene], release: R
         "scenes": len(scenes),
         "faces": int(sum(mask.sum() for mask in large)),
         "min_score": min_score,
-        "overall": _with_intervals(detections, scenes, min_score),
+        "overall": _overall(detections, scenes, min_score),
         "labels": {
             label: _label(answers, scenes, large, number, min_score) for number, label in enumerate(LABELS)
         },
         "sources": {
-            source: _figures(
-                _chosen(detections, here), _chosen(scenes, here), _chosen(large, here), min_score
-            )
+            source: _figures(_pick(detections, here), _pick(scenes, here), _pick(large, here), min_score)
             for source in sorted({scene.source for scene in scenes})
             for here in [[scene.source == source for scene in scenes]]
         },
@@ -130,7 +128,7 @@ def evaluate(answers: Sequence[SceneAnswer], scenes: Sequence[Scene], release: R
     }
 
 
-def _chosen(values: Sequence[Any], here: Sequence[bool]) -> list[Any]:
+def _pick(values: Sequence[Any], here: Sequence[bool]) -> list[Any]:
     return [value for value, chosen in zip(values, here, strict=True) if chosen]
 
 
@@ -153,9 +151,7 @@ def _figures(
     return {"n": int(matches.faces.sum()), "recall": float(recall[0]), "false_per_picture": float(false[0])}
 
 
-def _with_intervals(
-    detections: Sequence[Detections], scenes: Sequence[Scene], min_score: float
-) -> dict[str, Any]:
+def _overall(detections: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
     """Return figures with 95% intervals, by a bootstrap over scenes, since faces in one scene are not independent."""
     certain_ones = match_scenes([certain(faces, min_score) for faces in detections], scenes, ON_FACE)
     halves, on_face = match_scenes(detections, scenes), match_scenes(detections, scenes, ON_FACE)
@@ -176,7 +172,7 @@ def _with_intervals(
 
 
 def _label(
-    answers: Sequence[SceneAnswer],
+    answers: Sequence[Answer],
     scenes: Sequence[Scene],
     large: Sequence[NDArray[np.bool_]],
     number: int,
@@ -217,10 +213,7 @@ def _sizes(detections: Sequence[Detections], scenes: Sequence[Scene], min_score:
 
 
 def _end_to_end(
-    answers: Sequence[SceneAnswer],
-    scenes: Sequence[Scene],
-    large: Sequence[NDArray[np.bool_]],
-    min_score: float,
+    answers: Sequence[Answer], scenes: Sequence[Scene], large: Sequence[NDArray[np.bool_]], min_score: float
 ) -> dict[str, Any]:
     """Return the confusion matrix (actual, predicted) of the faces found, and figures from it."""
     confusion = np.zeros((len(LABELS), len(LABELS)), int)
