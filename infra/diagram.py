@@ -88,7 +88,7 @@ def _arrows(resources: Mapping[str, Any]) -> Iterator[Arrow]:
             text = "dead letters" if part == "RedrivePolicy" else ""
             yield from ((name, reference, text) for reference in _references(resource, part))
         for role in _references(resource, "Role") + _references(resource, "RoleArn"):
-            yield from _allowed(name, resources[role])
+            yield from _arrows_of_role(name, resources[role])
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             (queue,) = _references(resource, "EventSourceArn")
             yield from ((queue, reference, "") for reference in _references(resource, "FunctionName"))
@@ -97,7 +97,7 @@ def _arrows(resources: Mapping[str, Any]) -> Iterator[Arrow]:
             yield from ((writers[group], to, "records") for to in _references(resource, "DestinationArn"))
 
 
-def _allowed(owner: str, role: Mapping[str, Any]) -> Iterator[Arrow]:
+def _arrows_of_role(owner: str, role: Mapping[str, Any]) -> Iterator[Arrow]:
     for policy in role["Properties"].get("Policies", []):
         for statement in policy["PolicyDocument"]["Statement"]:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
@@ -109,8 +109,8 @@ def _allowed(owner: str, role: Mapping[str, Any]) -> Iterator[Arrow]:
 
 
 def _references(resource: Mapping[str, Any], key: str) -> list[str]:
-    found = unresolved(resource.get("Properties", {}).get(key, {}))
-    return [reference.partition(".")[0] for reference in found]
+    references = unresolved(resource.get("Properties", {}).get(key, {}))
+    return [reference.partition(".")[0] for reference in references]
 
 
 def _title(name: str) -> str:

@@ -135,8 +135,8 @@ def compliance(client: Client, options: argparse.Namespace) -> int:
     if options.format == "csv":
         print(client.compliance_csv(**query).replace("\r\n", "\n"), end="")  # Windows adds the "\r" again
         return 0
-    found = client.compliance(**query)
-    print("\n".join(compliance_table(found)) if options.format == "table" else json.dumps(found))
+    answer = client.compliance(**query)
+    print("\n".join(compliance_table(answer)) if options.format == "table" else json.dumps(answer))
     return 0
 
 

@@ -110,29 +110,29 @@ FORMS: Final[Mapping[str, Callable[[Iterable[Response], Sequence[str]], Iterator
 }
 
 
-def compliance_table(found: Mapping[str, Any]) -> Iterator[str]:
+def compliance_table(answer: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a table of an answer of GET /compliance, with shares in percent."""
-    source = max([len(row["source"]) for row in found["rows"]] + [6])
-    time = "time (UTC)" if found["by"] == "hour" else "time"  # days are those of a time zone
+    source = max([len(row["source"]) for row in answer["rows"]] + [6])
+    time = "time (UTC)" if answer["by"] == "hour" else "time"  # days are those of a time zone
     yield f"{time:16}  {'source':{source}}  pictures     faces" + "".join(
         f"{label:>11}" for label in ANSWER_LABELS
     )
-    rows = [*found["rows"], {"time": "total", "source": ""} | found["total"]]
+    rows = [*answer["rows"], {"time": "total", "source": ""} | answer["total"]]
     for row in rows:
         shares = [row[f"share_{label}"] for label in ANSWER_LABELS]
         numbers = "".join(f"{'' if share is None else format(share, '.1%'):>11}" for share in shares)
-        time = row["time"][: 10 if found["by"] == "day" else 16].replace("T", " ")
+        time = row["time"][: 10 if answer["by"] == "day" else 16].replace("T", " ")
         yield f"{time:16}  {row['source']:{source}}  {row['pictures']:8,}  {row['faces']:8,}{numbers}"
-    corrected = found["total"].get("corrected_mask")
+    corrected = answer["total"].get("corrected_mask")
     if corrected is not None:
-        low, high = (found["total"][f"corrected_mask_{end}"] for end in ("low", "high"))
+        low, high = (answer["total"][f"corrected_mask_{end}"] for end in ("low", "high"))
         yield f"corrected for the model's errors: {corrected:.1%} wore a mask (95% interval {low:.1%} to {high:.1%})"
-    if people := found["total"].get("people"):
-        yield f"people, counted once per stay: {people:,}, of whom {found['total']['people_mask']:,} wore a mask"
+    if people := answer["total"].get("people"):
+        yield f"people, counted once per stay: {people:,}, of whom {answer['total']['people_mask']:,} wore a mask"
     for days, why in (("missing", "not counted"), ("partial", "counted before the day was over")):
-        if found.get(days):
-            yield f"{why}: {', '.join(found[days])}"
-    yield f"as of {found['as_of'] or 'never: nothing was counted in this range'}"
+        if answer.get(days):
+            yield f"{why}: {', '.join(answer[days])}"
+    yield f"as of {answer['as_of'] or 'never: nothing was counted in this range'}"
 
 
 def _line(cells: Sequence[Any]) -> str:

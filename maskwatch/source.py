@@ -84,13 +84,13 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
         started = time.monotonic()
         if not os.path.isdir(folder):  # noqa: PTH112 -- raises nothing
             raise SourceError(f"{folder} is gone")
-        found = _pictures_in(folder)
+        pictures = _pictures_in(folder)
         took = time.monotonic() - started
         # A file that has changed since the last poll may still be growing.
-        complete = found.keys() & before
-        before = set(found)
+        complete = pictures.keys() & before
+        before = set(pictures)
         # Not by time alone: backups and moves change that of old pictures, and clocks are set back.
-        _, path = max((found[file] for file in complete - done), default=(0, None))
+        _, path = max((pictures[file] for file in complete - done), default=(0, None))
         done = complete or done  # a share that is away for a moment has no files
         if path:
             try:
@@ -107,10 +107,10 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
 
 def _pictures_in(folder: Path) -> dict[_File, tuple[int, Path]]:
     """Return when each picture changed last in any way, and its path."""
-    found = {}
+    pictures = {}
     for path in list_pictures(folder, follow_links=False)[0]:  # a link may lead to the stills
         with suppress(OSError):  # it was just removed, or is a broken link
             status = path.stat()
             file = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-            found[file] = (status.st_ctime_ns, path)
-    return found
+            pictures[file] = (status.st_ctime_ns, path)
+    return pictures

@@ -106,17 +106,17 @@ def overlap(a: Mapping[str, float], b: Mapping[str, float]) -> float:
 
 def follow(known: Known, faces: Sequence[Face], now: float, settings: Settings = DEFAULTS) -> Known:
     """Return the state after one more frame; `now` is in seconds, infinite to end all tracks."""
-    found = _match(known.tracks, faces, settings.overlap)
+    matched = _match(known.tracks, faces, settings.overlap)
     tracks = []
     gone = Counter(known.gone)
     for track in known.tracks:
-        if track.id in found:
-            tracks.append(_seen(track, faces[found[track.id]], now, settings))
+        if track.id in matched:
+            tracks.append(_update_track(track, faces[matched[track.id]], now, settings))
         elif now - track.last <= settings.patience:
             tracks.append(track)
         elif track.seen >= settings.sightings:
             gone[track.label] += 1
-    taken = set(found.values())
+    taken = set(matched.values())
     new = [face for i, face in enumerate(faces) if i not in taken]
     for number, face in enumerate(new, known.next):
         label = _likeliest(face.probabilities)
@@ -149,18 +149,18 @@ def without_mask(known: Known, now: float, after: float, settings: Settings = DE
 def _match(tracks: Sequence[Track], faces: Sequence[Face], min_overlap: float) -> dict[int, int]:
     """Match faces to tracks greedily, best overlap first: indices of faces by ids of tracks."""
     shares = [(overlap(track.box, face.box), track.id, i) for track in tracks for i, face in enumerate(faces)]
-    found: dict[int, int] = {}
+    matched: dict[int, int] = {}
     taken = set()
     for share, track_id, i in sorted(shares, key=lambda pair: -pair[0]):
         if share < min_overlap:
             break
-        if track_id not in found and i not in taken:
-            found[track_id] = i
+        if track_id not in matched and i not in taken:
+            matched[track_id] = i
             taken.add(i)
-    return found
+    return matched
 
 
-def _seen(track: Track, face: Face, now: float, settings: Settings) -> Track:
+def _update_track(track: Track, face: Face, now: float, settings: Settings) -> Track:
     # Weighted by time rather than by frame, so that smoothing does not depend on the frame rate.
     weight = 1 - math.exp(-(now - track.last) / settings.steadiness) if settings.steadiness > 0 else 1
     smoothed = {

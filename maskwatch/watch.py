@@ -190,7 +190,7 @@ class _Watcher:
         size = answer["image"]
         faces = [
             Face(
-                {side: face["box"][side] / size[whole] for side, whole in _SIDES.items()},
+                {side: face["box"][side] / size[dimension] for side, dimension in _SIDES.items()},
                 face["probabilities"],
             )
             for face in answer["faces"]

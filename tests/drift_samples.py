@@ -18,7 +18,7 @@ def sample(
     labels: Mapping[str, float] = MIX,
     shift: Mapping[str, float] | None = None,
     unsure: float = 0.0,
-    seen: int | None = None,
+    predictions: int | None = None,
 ) -> Sample:
     """Draw predictions.
 
@@ -28,7 +28,7 @@ def sample(
         labels: Share of each label.
         shift: Shift of each feature, in standard deviations.
         unsure: How much every confidence is reduced.
-        seen: Value of `Sample.seen` (default: `count`).
+        predictions: Value of `Sample.predictions` (default: `count`).
     """
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(count, len(FEATURES)))
@@ -39,7 +39,7 @@ def sample(
     for feature, by in (shift or {}).items():
         values[:, FEATURES.index(feature)] += by
     indexes = np.array([LABELS.index(label) for label in drawn], np.int8)
-    return Sample(values.astype(np.float32), indexes, seen or count, float(count))
+    return Sample(values.astype(np.float32), indexes, predictions or count, float(count))
 
 
 def days(

@@ -64,8 +64,9 @@ def serving_uri(stack: str) -> str:
         (described,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     except (BotoCoreError, ClientError) as error:
         raise TrainingError(f"what the stack {stack} serves cannot be found out: {error}") from error
-    parameters = {one["ParameterKey"]: one["ParameterValue"] for one in described.get("Parameters", [])}
-    return str(parameters.get("ModelUri", ""))
+    parameters = described.get("Parameters", [])
+    values = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in parameters}
+    return str(values.get("ModelUri", ""))
 
 
 def open_serving(address: str) -> Release:
@@ -138,15 +139,15 @@ def answer(release: Release, samples: Sequence[Sample], name: str, quarters: int
         quarters: Quarter turns by which each picture is rotated first.
     """
 
-    def one(models: Models, number: int) -> tuple[bool, list[float]]:
+    def score_portrait(models: Models, number: int) -> tuple[bool, list[float]]:
         picture = _turned(decode(samples[number].example.path.read_bytes()), quarters)
         result = score(picture, models, PredictOptions())
         chances = result.classification.probabilities
         return bool(result.faces), [chances[label] for label in LABELS]
 
-    answers = in_threads(lambda: load_models(release, threads=1), one, len(samples), name)
-    found, probabilities = [face for face, _ in answers], [row for _, row in answers]
-    return Answers(np.array(found, bool), np.reshape(probabilities, (-1, len(LABELS))))
+    answers = in_threads(lambda: load_models(release, threads=1), score_portrait, len(samples), name)
+    face_found, probabilities = [face for face, _ in answers], [row for _, row in answers]
+    return Answers(np.array(face_found, bool), np.reshape(probabilities, (-1, len(LABELS))))
 
 
 def in_threads(
@@ -189,7 +190,7 @@ def served_figures(
         slices: Masks (N,) by group and slice.
     """
 
-    def of(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+    def figures_of(chosen: NDArray[np.bool_]) -> dict[str, Any]:
         result = figures(actual[chosen], answers.probabilities[chosen])
         precision, recall, f1 = precision_recall_f1(np.array(result["confusion"]))
         return {
@@ -202,23 +203,23 @@ def served_figures(
 
     return {
         "overall": {
-            **of(np.ones(len(actual), bool)),
+            **figures_of(np.ones(len(actual), bool)),
             "precision_at": dict(zip(LABELS, precision_at(actual, answers.probabilities), strict=True)),
         },
-        **by_part(of, sources, slices),
+        **by_part(figures_of, sources, slices),
     }
 
 
 def by_part(
-    of: Callable[[NDArray[np.bool_]], dict[str, Any]],
+    figures_of: Callable[[NDArray[np.bool_]], dict[str, Any]],
     sources: NDArray[np.str_],
     slices: Mapping[str, Mapping[str, NDArray[np.bool_]]],
 ) -> dict[str, dict[str, Any]]:
-    """Return figures `of` each mask (N,): by source, and by group and slice, without empty slices."""
+    """Return `figures_of` each mask (N,): by source, and by group and slice, without empty slices."""
     return {
-        "sources": {str(name): of(sources == name) for name in np.unique(sources)},
+        "sources": {str(name): figures_of(sources == name) for name in np.unique(sources)},
         "slices": {
-            group: {name: of(chosen) for name, chosen in members.items() if chosen.any()}
+            group: {name: figures_of(chosen) for name, chosen in members.items() if chosen.any()}
             for group, members in slices.items()
         },
     }

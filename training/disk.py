@@ -69,8 +69,8 @@ def require_apart(data: Path, out: Path) -> None:
         TrainingError: They are the same folder, or one contains the other.
     """
     # `Path.resolve` fails for a link to itself.
-    one, other = (Path(os.path.realpath(folder)) for folder in (data, out))
-    if one.is_relative_to(other) or other.is_relative_to(one):
+    first, second = (Path(os.path.realpath(folder)) for folder in (data, out))
+    if first.is_relative_to(second) or second.is_relative_to(first):
         raise TrainingError(
             f"{out} and the pictures in {data} are in one folder; choose another folder to write"
         )

@@ -97,7 +97,7 @@ def comparison(
 
 def against_floor(comparisons: Iterable[Comparison]) -> list[Comparison]:
     """Return comparisons with the floor, named as such."""
-    return [replace(one, figure=f"floor {one.figure}") for one in comparisons]
+    return [replace(result, figure=f"floor {result.figure}") for result in comparisons]
 
 
 def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[str, Any]:
@@ -106,15 +106,15 @@ def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[
     The first comparison must be that of the whole test set.
     """
     first = comparisons[0]
-    worse = [one.figure for one in comparisons if one.verdict == WORSE]
-    not_shown = [one for one in comparisons if one.verdict == NOT_SHOWN]
+    worse = [result.figure for result in comparisons if result.verdict == WORSE]
+    not_shown = [result for result in comparisons if result.verdict == NOT_SHOWN]
     if first.verdict == TOO_FEW:
         what = "faces in test scenes" if first.scenes else "test pictures"
         reason = f"{first.n} {what} are too few to tell, {FEWEST} are needed"
     elif worse:
         reason = f"worse than what serves: {'; '.join(worse)}"
     elif not_shown:
-        intervals = "; ".join(_interval(one) for one in not_shown)
+        intervals = "; ".join(_interval(result) for result in not_shown)
         reason = f"not shown to be within the margin: {intervals}{_pictures_needed(not_shown)}"
     else:
         reason = "nowhere worse than what serves"
@@ -123,19 +123,21 @@ def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[
         "reason": reason,
         "resolution": _resolution(comparisons),
         **about,
-        "comparisons": [asdict(one) for one in comparisons],
+        "comparisons": [asdict(result) for result in comparisons],
     }
 
 
-def _interval(one: Comparison) -> str:
-    if one.less_is_better:
-        return f"{one.figure} {one.low:+.3f} to {one.high:+.3f} on {_size(one)} (at most {one.margin:g} more)"
-    points = f"{100 * one.low:+.1f} to {100 * one.high:+.1f} points"
-    return f"{one.figure} {points} on {_size(one)} (at most {100 * one.margin:g} less)"
+def _interval(result: Comparison) -> str:
+    low, high, margin = result.low, result.high, result.margin
+    if result.less_is_better:
+        interval, limit = f"{low:+.3f} to {high:+.3f}", f"{margin:g} more"
+    else:
+        interval, limit = f"{100 * low:+.1f} to {100 * high:+.1f} points", f"{100 * margin:g} less"
+    return f"{result.figure} {interval} on {_size(result)} (at most {limit})"
 
 
-def _size(one: Comparison) -> str:
-    return f"{one.scenes} scenes" if one.scenes else f"{one.n} pictures"
+def _size(result: Comparison) -> str:
+    return f"{result.scenes} scenes" if result.scenes else f"{result.n} pictures"
 
 
 def _resolution(comparisons: Sequence[Comparison]) -> str:
@@ -148,16 +150,16 @@ def _resolution(comparisons: Sequence[Comparison]) -> str:
 def _pictures_needed(not_shown: Sequence[Comparison]) -> str:
     """Return a sentence on the test set that would decide, since intervals shrink with the root of its size."""
     needed = {"pictures": 0, "scenes": 0}
-    for one in not_shown:
-        gain, worst = one.candidate - one.serving, one.low
-        if one.less_is_better:
-            gain, worst = -gain, -one.high
-        room = gain + one.margin
+    for result in not_shown:
+        gain, worst = result.candidate - result.serving, result.low
+        if result.less_is_better:
+            gain, worst = -gain, -result.high
+        room = gain + result.margin
         if room <= 0:
             return ""
-        unit = "scenes" if one.scenes else "pictures"
+        unit = "scenes" if result.scenes else "pictures"
         more = ((gain - worst) / room) ** 2
-        needed[unit] = max(needed[unit], math.ceil((one.scenes or one.n) * more))
+        needed[unit] = max(needed[unit], math.ceil((result.scenes or result.n) * more))
     sizes = " and ".join(f"{count:,} test {unit}" for unit, count in needed.items() if count)
     return f". Some {sizes} would show it, if the differences stayed"
 
@@ -165,7 +167,7 @@ def _pictures_needed(not_shown: Sequence[Comparison]) -> str:
 def as_text(gate: Mapping[str, Any]) -> str:
     """Return a gate's JSON as a table that ends in the verdict."""
     lines = [
-        f"{one['verdict']:10}{one['figure']:45}{one['n']:>6}{one['candidate']:9.4f}{one['serving']:9.4f}"
-        for one in gate["comparisons"]
+        f"{row['verdict']:10}{row['figure']:45}{row['n']:>6}{row['candidate']:9.4f}{row['serving']:9.4f}"
+        for row in gate["comparisons"]
     ]
     return "\n".join([*lines, f"{'passed' if gate['passed'] else 'refused'}: {gate['reason']}"])

@@ -35,15 +35,15 @@ def groups(pictures: Sequence[NDArray[np.uint8]]) -> list[int]:
     hashes, first = np.unique(np.array(own, np.uint64), return_index=True)
     turned = np.array(mirrored, np.uint64)[first]
     lowest = hashes.copy()
-    for number, one in enumerate(hashes):
+    for number, hash_ in enumerate(hashes):
         distance = np.minimum(
-            np.bitwise_count(hashes[number:] ^ one), np.bitwise_count(turned[number:] ^ one)
+            np.bitwise_count(hashes[number:] ^ hash_), np.bitwise_count(turned[number:] ^ hash_)
         )
         joined = np.unique(lowest[number + np.flatnonzero(distance <= NEAR)])
         if len(joined) > 1:
             lowest[np.isin(lowest, joined)] = joined[0]
     group = dict(zip(hashes.tolist(), lowest.tolist(), strict=True))
-    return [group[one] for one in own]
+    return [group[hash_] for hash_ in own]
 
 
 def last_splits(splits: Sequence[str], groups: Sequence[int]) -> list[str]:

@@ -105,8 +105,8 @@ def calibration_error_by_chance(confidence: Floats) -> float:
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     """Return the 95% interval of a share, which is valid for small counts and shares near 1; (0, 1) for none."""
-    found = share(hits, count)
-    return (found.low, found.high) if found else (0.0, 1.0)
+    interval = share(hits, count)
+    return (interval.low, interval.high) if interval else (0.0, 1.0)
 
 
 def bootstrap_interval(figure: Callable[[Ints], float], count: int) -> tuple[float, float]:

@@ -54,8 +54,8 @@ def centerface() -> Finder:
 
     def find(pixels: NDArray[np.uint8]) -> Detections:
         network.in_shape = pixels.shape[1::-1]
-        found, _ = network(pixels, threshold=LOWEST_SCORE)
-        return shifted(Detections(found[:, :4], found[:, 4]), CENTERFACE_SHIFTS)
+        faces, _ = network(pixels, threshold=LOWEST_SCORE)
+        return shifted(Detections(faces[:, :4], faces[:, 4]), CENTERFACE_SHIFTS)
 
     return find
 
@@ -97,18 +97,19 @@ def aizoo_anchors() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return np.concatenate(centres).astype(np.float32), np.concatenate(sides).astype(np.float32)
 
 
-def shifted(found: Detections, shifts: tuple[float, float, float, float]) -> Detections:
+def shifted(detections: Detections, shifts: tuple[float, float, float, float]) -> Detections:
     """Return detections with their edges shifted, relative to the boxes' sides."""
-    extents = np.tile(found.boxes[:, 2:] - found.boxes[:, :2], 2)
-    return Detections((found.boxes + np.array(shifts, np.float32) * extents).astype(np.float32), found.scores)
+    boxes = detections.boxes
+    moved = boxes + np.array(shifts, np.float32) * np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    return Detections(moved.astype(np.float32), detections.scores)
 
 
 def compare(finders: dict[str, Finder], scenes: Sequence[Scene]) -> dict[str, Any]:
     """Return each detector's recall at 0.1 false detections a scene and its average precision, at an IoU of 0.5."""
     result = {}
     for name, find in finders.items():
-        found = [find(scene.pixels) for scene in tqdm(scenes, desc=name, unit="scene")]
-        matches = match_scenes(found, scenes)
+        detections = [find(scene.pixels) for scene in tqdm(scenes, desc=name, unit="scene")]
+        matches = match_scenes(detections, scenes)
         result[name] = {
             "faces": int(matches.faces.sum()),
             "recall_at_0.1_false": recall_at(matches, FALSE_PER_PICTURE)[0],

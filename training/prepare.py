@@ -140,18 +140,18 @@ def _check(path: Path, entry: SceneEntry) -> CheckedScene | tuple[Path, str]:
 def doubtful(samples: Sequence[Sample], judge: Network) -> list[tuple[Sample, str, float]]:
     """Return pictures to which the classifier gives another label with confidence, most confident first."""
     result = probabilities(judge, [s.pixels for s in samples], name="checking labels")
-    found = []
+    doubts = []
     for sample, row in zip(samples, result, strict=True):
         predicted = LABELS[row.argmax()]
         if predicted != sample.example.label and row.max() >= SURE:
-            found.append((sample, predicted, float(row.max())))
-    return sorted(found, key=lambda one: -one[2])
+            doubts.append((sample, predicted, float(row.max())))
+    return sorted(doubts, key=lambda entry: -entry[2])
 
 
-def swapped_folders(samples: Sequence[Sample], found: Sequence[tuple[Sample, str, float]]) -> list[str]:
+def swapped_folders(samples: Sequence[Sample], doubts: Sequence[tuple[Sample, str, float]]) -> list[str]:
     """Return a warning for each label for most of whose pictures the classifier is sure of one other label."""
     counts = Counter(s.example.label for s in samples)
-    pairs = Counter((s.example.label, predicted) for s, predicted, _ in found)
+    pairs = Counter((s.example.label, predicted) for s, predicted, _ in doubts)
     return [
         f"{number} of {counts[label]} pictures of {label} look like {predicted}: is the folder named right?"
         for (label, predicted), number in pairs.items()
@@ -274,8 +274,8 @@ def prepare(data: Path, out: Path, checker: Network) -> dict[str, Any]:
         print(f"left out: {path} {reason}")
     labels = require_labels(dataset) if dataset.portraits or not scenes else LABELS
     portraits = dataset.portraits
-    found = doubtful(portraits, checker)
-    warnings = [*unused(data, examples), *swapped_folders(portraits, found)]
+    doubts = doubtful(portraits, checker)
+    warnings = [*unused(data, examples), *swapped_folders(portraits, doubts)]
     if missing := [label for label in LABELS if label not in labels]:
         warnings.append(
             f"there are no pictures of {', '.join(missing)}: training uses the serving model's answers instead,"
@@ -291,7 +291,7 @@ def prepare(data: Path, out: Path, checker: Network) -> dict[str, Any]:
         for what, given, number in tests
         if given and number < FEWEST
     ]
-    for line in [*warnings, *([f"{len(found)} doubtful labels in {out / DOUBTFUL}"] if found else [])]:
+    for line in [*warnings, *([f"{len(doubts)} doubtful labels in {out / DOUBTFUL}"] if doubts else [])]:
         print(line)
     report = {
         "fingerprint": dataset.fingerprint,
@@ -302,7 +302,7 @@ def prepare(data: Path, out: Path, checker: Network) -> dict[str, Any]:
         "scenes": dict(Counter(scene.entry.split for scene in scenes)),
         "unreadable": {str(path.relative_to(data)): reason for path, reason in dataset.unreadable},
         "left_out": {str(path.relative_to(data)): reason for path, reason in left_out},
-        "doubtful_labels": len(found),
+        "doubtful_labels": len(doubts),
         "warnings": warnings,
     }
     write(data, out, portraits, scenes, report)
@@ -311,7 +311,7 @@ def prepare(data: Path, out: Path, checker: Network) -> dict[str, Any]:
         ("file", "label", "looks_like", "confidence"),
         (
             (s.example.path.relative_to(data), s.example.label, predicted, f"{confidence:.4f}")
-            for s, predicted, confidence in found
+            for s, predicted, confidence in doubts
         ),
     )
     return report

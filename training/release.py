@@ -120,7 +120,7 @@ def _require_passed(run: Path, network: Network, despite: str) -> None:
         raise TrainingError(f"the gate refused {run}: {gate['reason']}")
 
 
-def _learned(run: Path, weights: str) -> dict[str, Any]:
+def _about_training(run: Path, weights: str) -> dict[str, Any]:
     """Return the manifest's description of a network's training."""
     state = _read(run / STATE)
     return {
@@ -133,14 +133,14 @@ def _learned(run: Path, weights: str) -> dict[str, Any]:
 def _about_classifier(run: Path) -> dict[str, Any]:
     conversion, metrics = _read(run / CONVERSION), _read(run / METRICS)
     return {
-        "classifier": _converted(conversion),
-        **({SMALL_CLASSIFIER: _converted(conversion["small"])} if "small" in conversion else {}),
-        **_learned(run, CLASSIFIER_WEIGHTS),
+        "classifier": _about_conversion(conversion),
+        **({SMALL_CLASSIFIER: _about_conversion(conversion["small"])} if "small" in conversion else {}),
+        **_about_training(run, CLASSIFIER_WEIGHTS),
         "metrics": {**metrics["overall"], "served": metrics["served"]["overall"]},
     }
 
 
-def _converted(conversion: Mapping[str, Any]) -> dict[str, Any]:
+def _about_conversion(conversion: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "input": _input(conversion["input_size"]),
         "quantization": conversion["shipped"],
@@ -155,7 +155,7 @@ def _about_detector(run: Path) -> dict[str, Any]:
         "quantization": "int8",
         "calibration": conversion["calibration"],
         "min_score": conversion["min_score"],
-        **_learned(run, DETECTOR_WEIGHTS),
+        **_about_training(run, DETECTOR_WEIGHTS),
         "metrics": {**metrics["overall"], "labels": metrics["labels"], "end_to_end": metrics["end_to_end"]},
     }
 

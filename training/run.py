@@ -40,8 +40,8 @@ class State:
     Attributes:
         network: `classifier` or `detector`.
         fingerprint: Fingerprint of the data set.
-        starting_weights: See `checksum`.
-        recipe: See `plain`.
+        starting_weights: SHA-256 of the file with the starting weights, or `IMAGENET`.
+        recipe: The recipe as JSON types.
         started: Start time, in seconds since 1970.
         history: The figures of each epoch, with its `stage` and `epoch`, counted from 0, and the time it `ended`.
     """
@@ -133,10 +133,8 @@ def train_stages(
         return model
     while state.history and not all(_readable(path) for path in _needed(setup, out, state.history)):
         state.history.pop()  # its checkpoint is missing, for example because a spot instance ended during the upload
-    for number, stage in enumerate(recipe.stages):
-        if _position(setup, state.history, recipe.stages).stage > number:
-            continue
-        _run_stage(setup, model, out, state, recipe, stage, number, after_epoch)
+    for number in range(_position(setup, state.history, recipe.stages).stage, len(recipe.stages)):
+        _run_stage(setup, model, out, state, recipe, number, after_epoch)
     if state.history:
         model.load_weights(_best(setup, out, state.history))
     # Without the optimizer, which triples the file size.
@@ -154,10 +152,11 @@ def _run_stage(
     out: Path,
     state: State,
     recipe: Recipe,
-    stage: Stage,
     number: int,
     after_epoch: Callable[[Path], object],
 ) -> None:
+    """Train the rest of a stage, from its last epoch or else from the best one of the stage before."""
+    stage = recipe.stages[number]
     epoch = _position(setup, state.history, recipe.stages).epoch
     if state.history and not epoch:
         model.load_weights(_best(setup, out, state.history))

@@ -66,9 +66,9 @@ def scene_figures(scenes: Sequence[Scene], models: Models) -> dict[str, Any]:
     confusion = np.zeros((len(LABELS), len(LABELS)), int)
     for scene in tqdm(scenes, desc="scoring", unit=" scenes"):
         prediction = score(decode(scene.path.read_bytes()), models, PredictOptions(max_faces=MAX_FACES))
-        found = fairness.detections(prediction.faces)
-        every.append(found)
-        for number, face in enumerate(assign(found, scene.boxes, to_find(scene))):
+        detections = fairness.detections(prediction.faces)
+        every.append(detections)
+        for number, face in enumerate(assign(detections, scene.boxes, to_find(scene))):
             if face != NONE and to_find(scene)[face] and scene.labels[face] != UNLABELLED:
                 predicted = LABELS.index(prediction.faces[number].classification.label)
                 confusion[scene.labels[face], predicted] += 1
@@ -103,7 +103,8 @@ def judge_served(
     """
     opened = open_release(release)
     models = load_models(opened, threads=1)
-    samples = load([one for one in find(data) if one.split == split and not one.in_scene]).portraits
+    examples = [example for example in find(data) if example.split == split and not example.in_scene]
+    samples = load(examples).portraits
     some = samples[:: max(len(samples) // TURNED, 1)]
     scenes = load_scenes(data, (split,))
     result: dict[str, Any] = {

@@ -215,9 +215,9 @@ def _scene(file: str, rows: Sequence[Row], places: Sequence[MarkedBox]) -> Scene
         if row.choice("split", SPLITS) != split:
             raise row.error("split", f"is {row.cells['split']}, but {split} in line {rows[0].line}")
     faces = tuple(MarkedBox(row.box(), row.choice("label", SCENE_LABELS), row) for row in rows)
-    for one, other in combinations(faces, 2):
-        if one.box == other.box:
-            raise other.row.error("xmin", f"begins the same box as in line {one.row.line}")
+    for face, other in combinations(faces, 2):
+        if face.box == other.box:
+            raise other.row.error("xmin", f"begins the same box as in line {face.row.line}")
     return SceneEntry(file, split, rows[0].cells.get("source", ""), faces, tuple(places))
 
 
@@ -227,22 +227,22 @@ def boxes_in(picture: Picture, marked: Sequence[MarkedBox]) -> NDArray[np.float3
     Raises:
         TrainingError: A box lies outside the picture or is not in pixels, or its row has another picture size.
     """
-    for one in marked:
+    for mark in marked:
         size = (picture.width, picture.height)
         for column, pixels in zip(("width", "height"), size, strict=True):
-            if one.row.cells.get(column) and one.row.number(column) != pixels:
-                raise one.row.error(column, f"is {one.row.cells[column]}, but the picture's is {pixels}")
-        for edge, value, end in zip(EDGES, one.box, size * 2, strict=True):
+            if mark.row.cells.get(column) and mark.row.number(column) != pixels:
+                raise mark.row.error(column, f"is {mark.row.cells[column]}, but the picture's is {pixels}")
+        for edge, value, end in zip(EDGES, mark.box, size * 2, strict=True):
             if not -ROUNDING <= value <= end + ROUNDING:
-                raise one.row.error(edge, f"is {value:g}, outside the picture of {size[0]}x{size[1]} pixels")
-        left, top, right, bottom = one.box
-        if max(one.box) <= 1:
-            raise one.row.error("xmax", f"is {right:g}, as of shares of a side; boxes are in pixels")
+                raise mark.row.error(edge, f"is {value:g}, outside the picture of {size[0]}x{size[1]} pixels")
+        left, top, right, bottom = mark.box
+        if max(mark.box) <= 1:
+            raise mark.row.error("xmax", f"is {right:g}, as of shares of a side; boxes are in pixels")
         if min(right, size[0]) <= max(left, 0) or min(bottom, size[1]) <= max(top, 0):
-            raise one.row.error(
+            raise mark.row.error(
                 "xmin", f"leaves nothing of the box in the picture of {size[0]}x{size[1]} pixels"
             )
     height, width = picture.pixels.shape[:2]
     scale = np.array([width / picture.width, height / picture.height] * 2)
-    boxes = np.array([one.box for one in marked], float).reshape(-1, 4) * scale
+    boxes = np.array([mark.box for mark in marked], float).reshape(-1, 4) * scale
     return np.asarray(boxes.clip(0, (width, height, width, height)), np.float32)

@@ -141,16 +141,16 @@ def _run(store: MlflowClient, run: Path, started: float) -> Run:
 def _experiment(store: MlflowClient) -> str:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 -- MLflow is slow to import
 
-    found = store.get_experiment_by_name(NAME)
-    if found:
-        return str(found.experiment_id)
+    experiment = store.get_experiment_by_name(NAME)
+    if experiment:
+        return str(experiment.experiment_id)
     local = store.tracking_uri.startswith("sqlite:")
     place = Path(store.tracking_uri.removeprefix("sqlite:///")).absolute().parent / "mlflow"
     try:
         return str(store.create_experiment(NAME, artifact_location=place.as_uri() if local else None))
     except MlflowException:
-        if found := store.get_experiment_by_name(NAME):  # another instance created it concurrently
-            return str(found.experiment_id)
+        if experiment := store.get_experiment_by_name(NAME):  # another instance created it concurrently
+            return str(experiment.experiment_id)
         raise
 
 

@@ -79,18 +79,42 @@ class Alert:
 def begin(
     alert_id: str,
     source: str,
-    started: float,
+    *,
+    window_end: float,
     counts: FaceCounts,
     rule: Rule,
-    zone: tzinfo,
     precision: Mapping[str, Precision],
+    zone: tzinfo,
     page: str,
 ) -> Alert:
     """Return a new, open alert about a window that violates a rule.
 
-    The window ended at `started`, a Unix time. The message has its times in `zone`, and the precision by label.
+    The window ended at `window_end`, a Unix time. The message has its times in `zone`, and the precision by label.
     """
-    end = datetime.fromtimestamp(started, UTC)
+    hour = f"{datetime.fromtimestamp(window_end, UTC):%Y-%m-%dT%H}"
+    return Alert(
+        id=alert_id,
+        status=OPEN,
+        source=source,
+        started=iso(window_end),
+        ended=None,
+        minutes=rule.minutes,
+        faces=counts.faces,
+        people=counts.people,
+        labels=counts.labels,
+        share=round(counts.share, 4),
+        min_share=rule.min_share,
+        min_confidence=rule.min_level / STEPS,
+        model_version=counts.model_version,
+        precision=precision,
+        message=_message(source, datetime.fromtimestamp(window_end, zone), counts, rule, precision),
+        page=f"{page}#compliance?{urlencode({'source': source, 'hour': hour})}",
+    )
+
+
+def _message(
+    source: str, end: datetime, counts: FaceCounts, rule: Rule, precision: Mapping[str, Precision]
+) -> str:
     minimum = f" with at least {rule.min_level / STEPS:.0%} confidence" if rule.min_level else ""
     parts = [
         f"{counts.labels[label]} {_DESCRIPTIONS[label]}{_precision_text(precision.get(label))}"
@@ -99,33 +123,14 @@ def begin(
     ]
     allowed = (
         "None is allowed there."
-        if rule.share == 0
-        else f"The limit is {_percent(rule.share)} of at least {rule.min_faces} faces."
+        if rule.min_share == 0
+        else f"The limit is {_percent(rule.min_share)} of at least {rule.min_faces} faces."
     )
     last = f"the last {rule.minutes} minutes" if rule.minutes > 1 else "the last minute"
-    message = (
-        f"{_place(source)}, {end.astimezone(zone):%d %b %H:%M} ({end.astimezone(zone).tzname()}): in {last} "
+    return (
+        f"{_place(source)}, {end:%d %b %H:%M} ({end.tzname()}): in {last} "
         f"{counts.violations} of {counts.faces} faces ({_percent(counts.share)}) wore no proper mask{minimum}: "
         f"{', '.join(parts)}. {allowed}"
-    )
-    hour = f"{end:%Y-%m-%dT%H}"
-    return Alert(
-        id=alert_id,
-        status=OPEN,
-        source=source,
-        started=iso(started),
-        ended=None,
-        minutes=rule.minutes,
-        faces=counts.faces,
-        people=counts.people,
-        labels=counts.labels,
-        share=round(counts.share, 4),
-        min_share=rule.share,
-        min_confidence=rule.min_level / STEPS,
-        model_version=counts.model_version,
-        precision=precision,
-        message=message,
-        page=f"{page}#compliance?{urlencode({'source': source, 'hour': hour})}",
     )
 
 

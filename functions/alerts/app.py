@@ -81,18 +81,18 @@ def unpack(event: Mapping[str, Any]) -> tuple[dict[str, list[Record]], int]:
     """
     packed = base64.b64decode(event["awslogs"]["data"])
     delivery = json.loads(zlib.decompress(packed, wbits=31))
-    found: dict[str, list[Record]] = defaultdict(list)
+    by_source: dict[str, list[Record]] = defaultdict(list)
     unreadable = 0
     for line in delivery["logEvents"] if delivery["messageType"] == "DATA_MESSAGE" else ():
         try:
             record = parse_record(json.loads(line["message"]))
             if record and record.body is not None and not (record.shadow or record.rescored):
                 count_keys(record)  # raises if the record cannot be counted
-                found[record.source].append(record)
+                by_source[record.source].append(record)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             record = None
         unreadable += record is None
-    return found, unreadable
+    return by_source, unreadable
 
 
 def _precision(version: str, lowest: Mapping[str, int]) -> dict[str, Precision]:

@@ -27,15 +27,14 @@ def find_violation(
         since: Time of the oldest new record.
         ended: When the source's last alert ended, 0 if there was none; earlier faces do not count again.
     """
-    awake = [one for one in buckets if one.start >= ended and not rules.is_quiet(rule, one.start)]
-    for last, bucket in enumerate(awake):
-        end = bucket.start + BUCKET_SECONDS
+    awake = [bucket for bucket in buckets if bucket.start >= ended and not rules.is_quiet(rule, bucket.start)]
+    for last, newest in enumerate(awake):
+        end = newest.start + BUCKET_SECONDS
         if end <= since or end <= ended + 60 * rule.cool_down_minutes:
             continue
-        counts = count_faces(
-            [one for one in awake[: last + 1] if one.start >= end - 60 * rule.minutes], rule.min_level
-        )
-        if counts.violations and counts.faces >= rule.min_faces and counts.share >= rule.share:
+        window = [bucket for bucket in awake[: last + 1] if bucket.start >= end - 60 * rule.minutes]
+        counts = count_faces(window, rule.min_level)
+        if counts.violations and counts.faces >= rule.min_faces and counts.share >= rule.min_share:
             return end, counts
     return None
 
@@ -67,10 +66,9 @@ def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule, started: float,
     since = now - 60 * rule.over_minutes
     if started > since:
         return False
-    awake = [
-        one for one in buckets if one.start + BUCKET_SECONDS > since and not rules.is_quiet(rule, one.start)
-    ]
+    recent = [bucket for bucket in buckets if bucket.start + BUCKET_SECONDS > since]
+    awake = [bucket for bucket in recent if not rules.is_quiet(rule, bucket.start)]
     counts = count_faces(awake, rule.min_level)
-    if rule.share and 2 * counts.faces * rule.minutes < rule.min_faces * rule.over_minutes:
+    if rule.min_share and 2 * counts.faces * rule.minutes < rule.min_faces * rule.over_minutes:
         return True
-    return not counts.violations or counts.share < rule.share
+    return not counts.violations or counts.share < rule.min_share

@@ -40,7 +40,7 @@ def precision_of(
     if manifest.get("version") != version:
         return {}
     served = manifest.get("metrics", {}).get("served", {})
-    found = {}
+    precision = {}
     for label in VIOLATIONS:
         if label not in lowest:
             continue
@@ -51,10 +51,10 @@ def precision_of(
         ]
         if rows:
             row = max(rows, key=lambda row: row["min_confidence"])
-            found[label] = Precision(row["right"] / row["n"], row["n"], row["min_confidence"])
+            precision[label] = Precision(row["right"] / row["n"], row["n"], row["min_confidence"])
         elif "confusion" in served:
             column = LABELS.index(label)
             n = sum(row[column] for row in served["confusion"])
             if n:
-                found[label] = Precision(served["confusion"][column][column] / n, n, 0.0)
-    return found
+                precision[label] = Precision(served["confusion"][column][column] / n, n, 0.0)
+    return precision

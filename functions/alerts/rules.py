@@ -42,7 +42,7 @@ class Rule:
     """When an alert about a source begins and ends.
 
     Attributes:
-        share: The share of faces without a proper mask at which an alert begins; 0 if a single face is enough.
+        min_share: The share of faces without a proper mask at which an alert begins; 0 if a single face is enough.
         minutes: The length of the window in which faces are counted.
         min_faces: How many faces a window must contain.
         min_level: The confidence, in steps of `1 / STEPS`, below which a face's label counts as uncertain.
@@ -51,7 +51,7 @@ class Rule:
         over_minutes: How long the rule must not be violated before an alert ends.
     """
 
-    share: float
+    min_share: float
     minutes: int
     min_faces: int
     min_level: int
@@ -74,7 +74,7 @@ class Rules:
     default: Rule | None
     sources: Mapping[str, Rule | None]
 
-    def of(self, source: str) -> Rule | None:
+    def rule_for(self, source: str) -> Rule | None:
         """Return the rule of a source, or None for no alerts."""
         return self.sources.get(source, self.default)
 
@@ -122,19 +122,19 @@ def _rule(value: Any, path: str) -> Rule | None:
             raise RulesError(f"`{path}.any` must be true or false")
         if both := [name for name in _SHARE if name in fields]:
             raise RulesError(f"`{path}` has `any`, so it takes no `{both[0]}`: a single face is enough")
-        share, minutes, min_faces = 0.0, 1, 1
+        min_share, minutes, min_faces = 0.0, 1, 1
     else:
         if missing := [name for name in _SHARE if name not in fields]:
             raise RulesError(
                 f"`{path}.{missing[0]}` is missing; a rule has {', '.join(_SHARE)}, or any: true"
             )
-        share = _number(fields["share"], f"{path}.share", 0, 1)
-        if share == 0:
+        min_share = _number(fields["share"], f"{path}.share", 0, 1)
+        if min_share == 0:
             raise RulesError(f"`{path}.share` must be more than 0; for a single face say any: true")
         minutes = _integer(fields["minutes"], f"{path}.minutes", 1, MAX_MINUTES)
         min_faces = _integer(fields["min_faces"], f"{path}.min_faces", 1, 1_000_000)
     return Rule(
-        share=share,
+        min_share=min_share,
         minutes=minutes,
         min_faces=min_faces,
         min_level=_confidence_step(fields.get("min_confidence", 0), f"{path}.min_confidence"),
@@ -155,12 +155,12 @@ def _object(value: Any, path: str, known: Collection[str]) -> dict[str, Any]:
 
 
 def _unique_fields(pairs: list[tuple[str, T]]) -> dict[str, T]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         double = next(name for name in names if names.count(name) > 1)
         raise RulesError(f"`{double}` is given twice")
-    return found
+    return fields
 
 
 def _number(value: Any, path: str, least: float, most: float) -> float:
@@ -185,16 +185,16 @@ def _confidence_step(value: Any, path: str) -> int:
 def _quiet_hours(value: Any, path: str) -> tuple[tuple[time, time], ...]:
     if not isinstance(value, list):
         raise RulesError(f'`{path}` must be a list such as ["22:00-06:00"]')
-    found = []
+    ranges = []
     for number, text in enumerate(value):
         match = _HOURS.fullmatch(text) if isinstance(text, str) else None
         if not match:
             raise RulesError(f"`{path}[{number}]` must be of the form 22:00-06:00, not {json.dumps(text)}")
-        start, end = (time.fromisoformat(one) for one in text.split("-"))
+        start, end = (time.fromisoformat(part) for part in text.split("-"))
         if start == end:
             raise RulesError(f"`{path}[{number}]` is empty; for no alerts use null as the rule")
-        found.append((start, end))
-    return tuple(found)
+        ranges.append((start, end))
+    return tuple(ranges)
 
 
 def _zone(name: Any) -> tzinfo:

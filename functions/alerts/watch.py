@@ -64,7 +64,7 @@ class Watch:
         """
         counted, errors = 0, list[Exception]()
         for source, records in by_source.items():
-            with _collected(errors):
+            with _collect_error(errors):
                 counted += self.process(source, records, now)
         _raise_first(errors)
         return counted
@@ -76,11 +76,11 @@ class Watch:
         """
         records = [record for record in records if now - MAX_RECORD_AGE < record.taken < now + MAX_CLOCK_SKEW]
         counted = self.store.count(source, records, now)
-        rule = self.rules.of(source)
+        rule = self.rules.rule_for(source)
         times = [record.taken for record in records if record.taken > now - MAX_ALERT_AGE]
         if rule is None or not times:
             return counted
-        if rule.share or any(label in VIOLATIONS for record in records for label in record.faces):
+        if rule.min_share or any(label in VIOLATIONS for record in records for label in record.faces):
             self._begin(source, rule, min(times), max(times), now)
         return counted
 
@@ -92,12 +92,19 @@ class Watch:
         length = 60.0 * rule.minutes
         buckets = self.store.buckets(source, first - length, last + length)
         ended = _unix(last_alert.ended) if last_alert and last_alert.ended else 0.0
-        found = find_violation(buckets, self.rules, rule, first, ended)
-        if found:
-            started, counts = found
+        violation = find_violation(buckets, self.rules, rule, first, ended)
+        if violation:
+            window_end, counts = violation
             precision = self.precision(counts.model_version, counts.lowest)
             alert = begin(
-                str(uuid.uuid4()), source, started, counts, rule, self.rules.zone, precision, self.page
+                str(uuid.uuid4()),
+                source,
+                window_end=window_end,
+                counts=counts,
+                rule=rule,
+                precision=precision,
+                zone=self.rules.zone,
+                page=self.page,
             )
             self._change(alert, last_alert, now)
 
@@ -109,9 +116,9 @@ class Watch:
         """
         errors: list[Exception] = []
         for alert in self.store.last_alerts():
-            with _collected(errors):
+            with _collect_error(errors):
                 self._end(alert, now)
-        with _collected(errors):
+        with _collect_error(errors):
             self._notify(now)
         _raise_first(errors)
 
@@ -119,7 +126,7 @@ class Watch:
         if alert.status != OPEN:
             return
         ended = now
-        if rule := self.rules.of(alert.source):
+        if rule := self.rules.rule_for(alert.source):
             started = _unix(alert.started)
             buckets = self.store.buckets(alert.source, max(started, now - MAX_RECORD_AGE), now)
             ended = counted_until(buckets, rule, now)
@@ -140,7 +147,7 @@ class Watch:
             if (source, listener) in unsent or only not in {None, source}:
                 continue
             unsent.add((source, listener))
-            with _collected(errors):
+            with _collect_error(errors):
                 if now - notification.claimed >= NOTIFY_TIMEOUT and self.store.claim(notification, now):
                     self.listeners[listener](notification.alert)
                     self.store.remove(notification)
@@ -168,7 +175,7 @@ def load_rules(store: Store) -> tuple[Rules, str]:
 
 
 @contextmanager
-def _collected(errors: list[Exception]) -> Iterator[None]:
+def _collect_error(errors: list[Exception]) -> Iterator[None]:
     """Collect an error, which `_raise_first` raises after the others were processed."""
     try:
         yield

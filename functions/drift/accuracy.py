@@ -78,9 +78,9 @@ class Figures:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def figures(labelled: Sequence[LabelledPrediction], of: int) -> Figures:
-    """Return the figures of labelled predictions; `of` is the number of all predictions."""
-    pairs = Counter((one.actual, one.predicted) for one in labelled)
+def figures(labelled: Sequence[LabelledPrediction], total: int) -> Figures:
+    """Return the figures of labelled predictions; `total` is the number of all predictions."""
+    pairs = Counter((prediction.actual, prediction.predicted) for prediction in labelled)
     confusion = tuple(tuple(pairs[actual, predicted] for predicted in LABELS) for actual in LABELS)
     n = len(labelled)
     hits = {label: confusion[i][i] for i, label in enumerate(LABELS)}
@@ -90,9 +90,9 @@ def figures(labelled: Sequence[LabelledPrediction], of: int) -> Figures:
     effect = design_effect(labelled)
     return Figures(
         n=n,
-        of=of,
+        of=total,
         accuracy=share(right, n, effect),
-        bounds=(right / of, (right + of - n) / of) if of else None,
+        bounds=(right / total, (right + total - n) / total) if total else None,
         precision={label: share(hits[label], predicted[label], effect) for label in LABELS},
         recall={label: share(hits[label], actual[label], effect) for label in LABELS},
         f1={
@@ -101,7 +101,7 @@ def figures(labelled: Sequence[LabelledPrediction], of: int) -> Figures:
             else None
             for label in LABELS
         },
-        uncertain=share(sum(one.uncertain for one in labelled), n, effect),
+        uncertain=share(sum(prediction.uncertain for prediction in labelled), n, effect),
         confusion=confusion,
     )
 
@@ -113,19 +113,20 @@ def design_effect(labelled: Sequence[LabelledPrediction]) -> float:
     prediction to estimate how alike their members are, the members of each are assumed to be identical.
     """
     sizes, hits = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
-    for one in labelled:
-        cluster = one.source, one.minute
+    for prediction in labelled:
+        cluster = prediction.source, prediction.minute
         sizes[cluster] += 1
-        hits[cluster] += one.actual == one.predicted
+        hits[cluster] += prediction.actual == prediction.predicted
     n, count = len(labelled), len(sizes)
     if count == n or count < 2:
         return float(max(n, 1)) if count == 1 else 1.0
     p = hits.total() / n
-    wrong = sum(hits[one] < size for one, size in sizes.items())
+    wrong = sum(hits[cluster] < size for cluster, size in sizes.items())
     right = sum(number > 0 for number in hits.values())
     if min(wrong, right) < _MIN_CLUSTERS:
         return sum(size**2 for size in sizes.values()) / n
-    between = count / (count - 1) * sum((hits[one] - p * size) ** 2 for one, size in sizes.items()) / n**2
+    squares = sum((hits[cluster] - p * size) ** 2 for cluster, size in sizes.items())
+    between = count / (count - 1) * squares / n**2
     return max(between / (p * (1 - p) / n), 1.0)
 
 

@@ -41,9 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.warning(note)
     if result.error:
         raise BaselineError(result.error)
-    found = report.to_json()
+    document = report.to_json()
     return {
         "verdict": report.verdict,
         "written": list(result.written),
-        **{name: found[name] for name in ("window", "counts", "notes")},
+        **{name: document[name] for name in ("window", "counts", "notes")},
     }

@@ -169,16 +169,16 @@ def _reference_of_days(samples: Sequence[Sample | None]) -> Reference | None:
     leave_one_out = [
         effects(day, moments(merge(usable[:index] + usable[index + 1 :]))) for index, day in enumerate(usable)
     ]
-    found = np.array([each.values for each in leave_one_out])
-    sampling = np.array([each.sampling + each.of_reference for each in leave_one_out])
+    daily_effects = np.array([day.values for day in leave_one_out])
+    sampling = np.array([day.sampling + day.of_reference for day in leave_one_out])
     # The method of moments (DerSimonian and Laird 1986). A day minus the mean of the n - 1 others has 1 + 1/(n - 1)
     # times the variance of a day.
-    excess = np.maximum((found**2 - sampling).mean(axis=0), 0) / (1 + 1 / (len(usable) - 1))
+    excess = np.maximum((daily_effects**2 - sampling).mean(axis=0), 0) / (1 + 1 / (len(usable) - 1))
     silence = longest = 0
     for sample in samples:
         silence = 0 if sample else silence + 1
         longest = max(longest, silence)
-    days = Days(len(usable), excess, np.abs(found).max(axis=0), longest)
+    days = Days(len(usable), excess, np.abs(daily_effects).max(axis=0), longest)
     return _reference(pooled, days, _PART_STEPS)
 
 
@@ -259,10 +259,10 @@ def _read(payload: Mapping[str, Any]) -> Reference:
             int(days["longest_silence"]),
         ),
     )
-    found = reference.moments
-    if reference.count <= 0 or not 0 < found.effective < np.inf or found.counts.sum() <= 0:
+    own = reference.moments
+    if reference.count <= 0 or not 0 < own.effective < np.inf or own.counts.sum() <= 0:
         raise ValueError("a reference has no predictions")
-    if min(found.counts.min(), found.variances.min()) < 0:
+    if min(own.counts.min(), own.variances.min()) < 0:
         raise ValueError("a count or a variance is negative")
     if reference.days and (reference.days.count < MIN_DAYS or reference.days.variance.min() < 0):
         raise ValueError("the days of a reference are too few, or their variance is negative")
@@ -271,11 +271,11 @@ def _read(payload: Mapping[str, Any]) -> Reference:
 
 def _array(values: Any, dtype: Any, *shape: int | None) -> NDArray[Any]:
     """Return finite numbers as an array that is not empty; None stands for any length."""
-    found = np.array(values, dtype)
-    if found.ndim != len(shape) or not all(
-        given and wanted in {None, given} for wanted, given in zip(shape, found.shape, strict=True)
+    array = np.array(values, dtype)
+    if array.ndim != len(shape) or not all(
+        given and wanted in {None, given} for wanted, given in zip(shape, array.shape, strict=True)
     ):
-        raise ValueError(f"an array has the shape {found.shape}")
-    if not np.isfinite(found).all():
+        raise ValueError(f"an array has the shape {array.shape}")
+    if not np.isfinite(array).all():
         raise ValueError("a number is not finite")
-    return found
+    return array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import ceil, log, pi, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +35,7 @@ DIFFERENT_SOURCES: Final = "different sources"
 
 
 @dataclass(frozen=True)
-class Side:
+class ReleaseStatistics:
     """One of the two releases in the window.
 
     Attributes:
@@ -44,7 +44,7 @@ class Side:
         labels: Its answers by label (of the largest face).
         median_ms: Median time of detection and classification; None if there are no pictures.
         p95_ms: The 95th percentile of this time.
-        judged: How many labels of the audit sample are about its pictures.
+        judged: How many of its pictures have a label of the audit sample.
         accuracy: Its accuracy on these; None if there are none.
     """
 
@@ -64,7 +64,7 @@ class Challenge:
     Attributes:
         shadow: Whether the challenger runs in shadow mode, on the pictures that the serving release answers, by its
             newest prediction in the window.
-        live: The serving release; `live` is its key in reports.
+        serving: The serving release.
         challenger: The challenger.
         agreement: The share of pictures to which both gave the same label; its interval counts the frames of a source
             and minute as one. None if no picture was scored by both.
@@ -78,21 +78,26 @@ class Challenge:
     """
 
     shadow: bool
-    live: Side
-    challenger: Side
+    serving: ReleaseStatistics
+    challenger: ReleaseStatistics
     agreement: Share | None
     disagreements: Sequence[tuple[str, str, int]]
     p: float | None
     needed: int | None
     verdict: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison's JSON in a report, where the key of the serving release is `live`."""
+        document = asdict(self)
+        return document | {"live": document.pop("serving")}
 
-class Tally:
+
+class AnswerCounts:
     """Counts the answers of two versions in the window; the challenger's is empty if there is none."""
 
     def __init__(self, serving: str, challenger: str) -> None:
         self.serving, self.challenger = serving, challenger
-        self._seen, self._minutes = HashSet(), 0
+        self._read_minutes, self._minutes = HashSet(), 0
         self._labels = {serving: Counter[str](), challenger: Counter[str]()}
         self._times = {serving: array("f"), challenger: array("f")}
         self._pairs = Counter[tuple[str, str]]()
@@ -108,14 +113,14 @@ class Tally:
             if body["live"]["model_version"] != self.serving:
                 return
             self._pairs[body["live"]["label"], body["label"]] += 1
-            self._minutes += self._seen.add(hash((record.source, int(record.taken // BURST))) % 2**64)
+            self._minutes += self._read_minutes.add(hash((record.source, int(record.taken // BURST))) % 2**64)
         if record.model_version == self.challenger:
             self._newest = max(self._newest, (record.time, record.shadow))
         self._labels[record.model_version][body["label"]] += 1
         times = [body.get(name) for name in ("DetectTime", "InferenceTime")]
-        found = [ms for ms in times if isinstance(ms, int | float) and 0 <= ms < _MAX_MS]
-        if len(found) == len(times):
-            self._times[record.model_version].append(sum(found))
+        measured = [ms for ms in times if isinstance(ms, int | float) and 0 <= ms < _MAX_MS]
+        if len(measured) == len(times):
+            self._times[record.model_version].append(sum(measured))
 
     def result(self, audited: Sequence[LabelledPrediction]) -> Challenge | None:
         """Return the comparison, with labelled predictions of the audit sample; None if there is no challenger.
@@ -124,20 +129,20 @@ class Tally:
         """
         if not self.challenger or self.challenger == self.serving:
             return None
-        serving = [one for one in audited if one.model_version == self.serving]
+        serving = [prediction for prediction in audited if prediction.model_version == self.serving]
         _, shadow = self._newest
         if shadow:
-            serving = [one for one in serving if one.shadow]
-            challenger = [replace(one, predicted=one.shadow) for one in serving if one.shadow]
+            serving = [prediction for prediction in serving if prediction.shadow]
+            challenger = [replace(pair, predicted=pair.shadow) for pair in serving if pair.shadow]
             p, needed, verdict = _compare(serving)
         else:
-            challenger = [one for one in audited if one.model_version == self.challenger]
+            challenger = [prediction for prediction in audited if prediction.model_version == self.challenger]
             p, needed, verdict = None, None, DIFFERENT_SOURCES
         agreeing, both = sum(n for (a, b), n in self._pairs.items() if a == b), self._pairs.total()
         return Challenge(
             shadow=shadow,
-            live=self._side(self.serving, serving),
-            challenger=self._side(self.challenger, challenger),
+            serving=self._statistics(self.serving, serving),
+            challenger=self._statistics(self.challenger, challenger),
             agreement=share(agreeing, both, both / max(self._minutes, 1)),
             disagreements=[(a, b, n) for (a, b), n in self._pairs.most_common() if a != b],
             p=p,
@@ -145,13 +150,13 @@ class Tally:
             verdict=verdict,
         )
 
-    def _side(self, version: str, labelled: Sequence[LabelledPrediction]) -> Side:
+    def _statistics(self, version: str, labelled: Sequence[LabelledPrediction]) -> ReleaseStatistics:
         times = np.frombuffer(self._times[version], np.float32)
         median, p95 = np.quantile(times, (0.5, 0.95)).round(2).tolist() if len(times) else (None, None)
-        right = sum(one.predicted == one.actual for one in labelled)
+        right = sum(prediction.predicted == prediction.actual for prediction in labelled)
         accuracy = share(right, len(labelled), design_effect(labelled))
         labels = self._labels[version]
-        return Side(version, labels.total(), dict(labels), median, p95, len(labelled), accuracy)
+        return ReleaseStatistics(version, labels.total(), dict(labels), median, p95, len(labelled), accuracy)
 
 
 def _compare(pairs: Sequence[LabelledPrediction]) -> tuple[float, int, str]:
@@ -162,11 +167,11 @@ def _compare(pairs: Sequence[LabelledPrediction]) -> tuple[float, int, str]:
     false positives is approximate.
     """
     balance = Counter[tuple[str, int]]()
-    for one in pairs:
-        balance[one.source, one.minute] += (one.shadow == one.actual) - (one.predicted == one.actual)
+    for pair in pairs:
+        balance[pair.source, pair.minute] += (pair.shadow == pair.actual) - (pair.predicted == pair.actual)
     minutes = len(balance)
-    in_order = sorted(balance, key=lambda one: (one[1], one[0]))
-    wins = [balance[one] > 0 for one in in_order if balance[one]]
+    in_order = sorted(balance, key=lambda cluster: (cluster[1], cluster[0]))
+    wins = [balance[cluster] > 0 for cluster in in_order if balance[cluster]]
     p, better = sequential_p(wins)
     if p < SIGNIFICANCE:
         return p, 0, BETTER if better else WORSE

@@ -62,7 +62,7 @@ class Finding:
         feature: One of the features, `label` for the proportions of labels, `projection` for the network's embedding,
             or `records` for a silent source.
         kind: One of `KINDS`, or `silent`.
-        of: The statistic: `mean`, `spread`, or `share` of labels; `days` for a silent source.
+        statistic: `mean`, `spread`, or `share` of labels; `days` for a silent source; its key in reports is `of`.
         effect: The size of the difference in the unit of its kind, see `Test.limit`; days for a silent source.
         limit: The effect at which the difference is large.
         p: p-value, corrected for the number of tests.
@@ -74,7 +74,7 @@ class Finding:
     source: str | None
     feature: str
     kind: str
-    of: str
+    statistic: str
     effect: float
     limit: float
     p: float
@@ -113,7 +113,7 @@ class Comparison:
 class _TestResults:
     """The test results of one sample, each (tests,).
 
-    `_corrected` corrects `p`, and sets `significant`, which means unlikely and large.
+    `_correct` corrects `p`, and sets `significant`, which means unlikely and large.
     """
 
     effects: NDArray[np.float64]
@@ -146,28 +146,27 @@ def compare(
     current = _test_samples(_subjects(window, pooled=pooled), references)
     daily = [_test_samples(_subjects(day, pooled=pooled), references) for day in days]
     lasting = _test_lasting([_subjects(day, pooled=pooled) for day in days], references)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for source, reference in references.items():
         own = [day.get(source) for day in daily]
-        found += _findings(source, reference, current.get(source), own, lasting.get(source))
+        findings += _findings(source, reference, current.get(source), own, lasting.get(source))
         if source is not None:
-            found += _silence(source, reference, active_sources)
+            findings += _silence(source, reference, active_sources)
     new: list[str | None] = [source for source in window if source not in baseline.sources]
     if pooled:  # for information only: validation pictures are not a reference of a source
         result = _test_samples(_subjects(window, pooled=False), dict.fromkeys(new, baseline.overall))
-        found += [
-            one for source in result for one in _findings(source, baseline.overall, result[source], [], None)
-        ]
+        for subject, results in result.items():
+            findings += _findings(subject, baseline.overall, results, [], None)
     sources = {
-        source: NEW if source in new else _status(source, found, tested=source in current)
+        source: NEW if source in new else _status(source, findings, tested=source in current)
         for source in {**window, **baseline.sources}
     }
-    confirmed = any(finding.confirmed for finding in found)
+    confirmed = any(finding.confirmed for finding in findings)
     return Comparison(
         verdict=DRIFT if confirmed else OK if current else NOT_ENOUGH,
         sources=sources,
         effects=_largest_effects(current),
-        findings=tuple(sorted(found, key=_sort_key)),
+        findings=tuple(sorted(findings, key=_sort_key)),
         tests=sum(int(np.isfinite(results.p).sum()) for results in current.values()),
         days=len(days),
     )
@@ -196,10 +195,10 @@ def _test_samples(
     for source, sample in samples.items():
         reference = references.get(source)
         if reference and sample.effective >= MIN_EFFECTIVE:
-            found = effects(sample, reference.moments)
+            changes = effects(sample, reference.moments)
             limits = np.maximum(_LIMITS, MARGIN * reference.days.largest) if reference.days else _LIMITS
-            tested[source] = _TestResults(found.values, _p_values(found, reference, 1), limits, sample)
-    return _corrected(tested, ALPHA_DAY)
+            tested[source] = _TestResults(changes.values, _p_values(changes, reference, 1), limits, sample)
+    return _correct(tested, ALPHA_DAY)
 
 
 def _test_lasting(
@@ -210,31 +209,31 @@ def _test_lasting(
     for source, reference in references.items():
         own = [day[source] for day in days if source in day and day[source].effective >= MIN_EFFECTIVE]
         if reference.days and len(own) >= _MIN_LASTING_DAYS:
-            each = [effects(sample, reference.moments) for sample in own]
+            daily_effects = [effects(sample, reference.moments) for sample in own]
             mean = Effects(
-                np.mean([one.values for one in each], axis=0),
-                np.mean([one.sampling for one in each], axis=0) / len(own),
-                np.mean([one.of_reference for one in each], axis=0),
+                np.mean([day.values for day in daily_effects], axis=0),
+                np.mean([day.sampling for day in daily_effects], axis=0) / len(own),
+                np.mean([day.of_reference for day in daily_effects], axis=0),
             )
             p = _p_values(mean, reference, len(own))
             tested[source] = _TestResults(mean.values, p, _LIMITS, merge(own))
-    return _corrected(tested, ALPHA_LASTING)
+    return _correct(tested, ALPHA_LASTING)
 
 
-def _corrected(tested: Mapping[str | None, _TestResults], alpha: float) -> dict[str | None, _TestResults]:
+def _correct(tested: Mapping[str | None, _TestResults], alpha: float) -> dict[str | None, _TestResults]:
     """Correct the p-values of a family of tests, and set what is significant."""
     if not tested:
         return {}
-    together = np.concatenate([one.p for one in tested.values()])
+    together = np.concatenate([results.p for results in tested.values()])
     known = np.isfinite(together)
     together[known] = holm(together[known])
     return {
-        source: replace(one, p=p, significant=(p < alpha) & (np.abs(one.effects) >= one.limits))
-        for (source, one), p in zip(tested.items(), np.split(together, len(tested)), strict=True)
+        source: replace(results, p=p, significant=(p < alpha) & (np.abs(results.effects) >= results.limits))
+        for (source, results), p in zip(tested.items(), np.split(together, len(tested)), strict=True)
     }
 
 
-def _p_values(found: Effects, reference: Reference, days: int) -> NDArray[np.float64]:
+def _p_values(changes: Effects, reference: Reference, days: int) -> NDArray[np.float64]:
     """Return the p-values of effects in the mean of `days` days without drift, NaN where the variance is unknown.
 
     The variance between days is that of the baseline's days, moderated by the expected one (Smyth 2004); the degrees
@@ -251,7 +250,7 @@ def _p_values(found: Effects, reference: Reference, days: int) -> NDArray[np.flo
         between = between * (1 / days + 1 / count)
     else:
         between, tail = _PRIOR / days, norm.sf
-    z = found.values / np.sqrt(between + found.sampling + found.of_reference)
+    z = changes.values / np.sqrt(between + changes.sampling + changes.of_reference)
     p = np.where(_TWO_SIDED, 2 * tail(np.abs(z)), tail(z))
     return p if reference.days else np.where(_IS_PREDICTION, np.nan, p)
 
@@ -264,29 +263,29 @@ def _findings(
     lasting: _TestResults | None,
 ) -> list[Finding]:
     """Return the findings of the window, the last two days and the mean of the days; related tests as one finding."""
-    groups: dict[str, list[tuple[int, _TestResults]]] = {}
+    groups: dict[str, dict[int, _TestResults]] = {}
     for index in range(len(TESTS)):
         for results in (current, lasting, *daily[-CONFIRMING_DAYS:][::-1]):
             if results and results.significant[index]:
-                groups.setdefault(_group_of(index), []).append((index, results))
+                groups.setdefault(_group_of(index), {})[index] = results
                 break
     findings = []
     for group, members in groups.items():
-        index, results = max(members, key=lambda one: abs(one[1].effects[one[0]] / one[1].limits[one[0]]))
-        indexes = [one for one, _ in members]
-        agreeing = max(_agreeing_days(test, result.effects[test], daily) for test, result in members)
+        index = max(members, key=lambda test: abs(members[test].effects[test] / members[test].limits[test]))
+        results = members[index]
+        agreeing = max(_agreeing_days(test, result.effects[test], daily) for test, result in members.items())
         findings.append(
             Finding(
                 source,
                 group.partition(" ")[0],
                 TESTS[index].kind,
-                TESTS[index].of,
+                TESTS[index].statistic,
                 float(abs(results.effects[index])),
                 float(results.limits[index]),
                 float(results.p[index]),
                 agreeing,
-                bool(lasting and any(lasting.significant[one] for one in indexes)),
-                _describe(group, indexes, results, reference),
+                bool(lasting and any(lasting.significant[test] for test in members)),
+                _describe(group, [*members], results, reference),
             )
         )
     return findings
@@ -303,23 +302,12 @@ def _silence(source: str, reference: Reference, active_sources: Sequence[Collect
     *days, window = active_sources
     usual = reference.days.longest_silence if reference.days else 0
     days = [day for day in days if day]
-    silent = next((number for number, day in enumerate(reversed(days)) if source in day), len(days))
-    if not window or source in window or silent <= usual:
+    gap = next((number for number, day in enumerate(reversed(days)) if source in day), len(days))
+    if not window or source in window or gap <= usual:
         return []
-    words = f"no record arrived for {silent} whole day{'s' * (silent > 1)}; in the baseline never more than {usual}"
+    words = f"no record arrived for {gap} whole day{'s' * (gap > 1)}; in the baseline never more than {usual}"
     return [
-        Finding(
-            source,
-            SILENCE,
-            SILENT,
-            "days",
-            silent,
-            usual + 1,
-            0.0,
-            silent - usual,
-            lasting=False,
-            words=words,
-        )
+        Finding(source, SILENCE, SILENT, "days", gap, usual + 1, 0.0, gap - usual, lasting=False, words=words)
     ]
 
 
@@ -350,7 +338,7 @@ def _sort_key(finding: Finding) -> tuple[bool, bool, str, float]:
 def _group_of(index: int) -> str:
     """Return a test's group: `projection`, `label`, or its feature and its statistic with a blank between."""
     test = TESTS[index]
-    return {EMBEDDING: PROJECTION, PREDICTION: LABEL}.get(test.kind, f"{test.feature} {test.of}")
+    return {EMBEDDING: PROJECTION, PREDICTION: LABEL}.get(test.kind, f"{test.feature} {test.statistic}")
 
 
 def _describe(group: str, indexes: Sequence[int], results: _TestResults, reference: Reference) -> str:
@@ -362,8 +350,8 @@ def _describe(group: str, indexes: Sequence[int], results: _TestResults, referen
     elif group == LABEL:
         text = f"the proportions of labels have changed: {_describe_labels(sample, reference)}"
     else:
-        text = _describe_change(test.feature, test.of, results.effects[indexes[0]], sample, reference)
-    return f"{text} ({sample.effective:,.0f} independent predictions of {sample.seen:,})"
+        text = _describe_change(test.feature, test.statistic, results.effects[indexes[0]], sample, reference)
+    return f"{text} ({sample.effective:,.0f} independent predictions of {sample.predictions:,})"
 
 
 def _describe_labels(sample: Sample, reference: Reference) -> str:
@@ -372,13 +360,15 @@ def _describe_labels(sample: Sample, reference: Reference) -> str:
     return ", ".join(f"{label} {counts[label] / was:.0%} → {current[label] / is_:.0%}" for label in LABELS)
 
 
-def _describe_change(feature: str, of: str, effect: float, sample: Sample, reference: Reference) -> str:
+def _describe_change(
+    feature: str, statistic: str, effect: float, sample: Sample, reference: Reference
+) -> str:
     index = FEATURES.index(feature)
     moments = reference.moments
     shares = np.bincount(sample.labels, minlength=len(LABELS)) / len(sample.labels)
     expected = float(shares @ moments.means[:, index])
     title = TITLES.get(feature, feature)
-    if of == SPREAD:
+    if statistic == SPREAD:
         return f"{title} is spread {'more' if effect > 0 else 'less'} widely, by {abs(np.expm1(effect)):.0%}"
     current = float(sample.values[:, index].mean())
     if feature == CONFIDENCE:

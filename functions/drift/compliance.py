@@ -46,7 +46,7 @@ class _Row:
         self.versions = Counter[str]()
 
     def add(self, other: _Row) -> None:
-        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        self.counts = [count + more for count, more in zip(self.counts, other.counts, strict=True)]
         self.minutes |= other.minutes
         self.versions.update(other.versions)
 
@@ -124,16 +124,16 @@ class Compliance:
             kept = stay.source if stay.source in self._rows else OTHERS
             label = label_of_stay(dict(zip(ANSWER_LABELS, stay.frames, strict=True)))
             people[int(stay.first // _HOUR), kept].update(("people", f"people_{label}"))
-        found: dict[date, list[dict[str, Any]]] = defaultdict(list)
+        by_day: dict[date, list[dict[str, Any]]] = defaultdict(list)
         for source, rows in self._rows.items():
             for hour, row in rows.items():
                 counts = dict(zip(COMPLIANCE_COUNTS, row.counts, strict=True))
                 counts |= {"minutes": row.minutes.bit_count()} | people[hour, source]
                 time = f"{datetime.fromtimestamp(hour * _HOUR, UTC):%Y-%m-%dT%H:00:00Z}"
-                found[day_of(hour * _HOUR)].append({"hour": time, "source": source} | counts)
+                by_day[day_of(hour * _HOUR)].append({"hour": time, "source": source} | counts)
         return {
             day: sorted(rows, key=lambda row: (row["hour"], row["source"]))
-            for day, rows in sorted(found.items())
+            for day, rows in sorted(by_day.items())
         }
 
     def _join_over_midnight(self) -> None:
@@ -153,11 +153,11 @@ class Compliance:
 
     def versions(self) -> Mapping[date, Counter[str]]:
         """Return the number of pictures with faces by day and release."""
-        found: dict[date, Counter[str]] = defaultdict(Counter)
+        by_day: dict[date, Counter[str]] = defaultdict(Counter)
         for rows in self._rows.values():
             for hour, row in rows.items():
-                found[day_of(hour * _HOUR)].update(row.versions)
-        return found
+                by_day[day_of(hour * _HOUR)].update(row.versions)
+        return by_day
 
 
 def confusion_of(manifest: Mapping[str, Any]) -> list[list[int]] | None:

@@ -46,7 +46,7 @@ class Test:
     Attributes:
         feature: One of the features, or a label.
         kind: One of `KINDS`.
-        of: The statistic: `mean`, `spread` or `share`.
+        statistic: `mean`, `spread` or `share`.
         limit: The effect at which a difference is large: for a mean, in standard deviations of the reference; for a
             spread, the natural logarithm of the ratio; for a share and for the confidence, the difference.
         between_days: The expected standard deviation of the effect between days without drift.
@@ -54,7 +54,7 @@ class Test:
 
     feature: str
     kind: str
-    of: str
+    statistic: str
     limit: float
     between_days: float
 
@@ -167,13 +167,13 @@ def _of_tests(
     return np.concatenate([means[_INDEXES], spreads[_INDEXES], shares, [drops[_CONFIDENCE]]])
 
 
-def _floored(deviation: NDArray[np.float64], of: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def _floored(deviation: NDArray[np.float64], base: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Return standard deviations of at least their floors, float64 (features,).
 
-    The floor of the projections is computed from `of` (default: `deviation`).
+    The floor of the projections is computed from `base` (default: `deviation`).
     """
     floors = np.array([_FLOORS.get(feature, _FLOOR_OF_APPEARANCE) for feature in FEATURES])
-    usual = float(np.median((deviation if of is None else of)[_PROJECTIONS]))
+    usual = float(np.median((deviation if base is None else base)[_PROJECTIONS]))
     floors[_PROJECTIONS] = max(_FLOOR_OF_PROJECTION * usual, 1e-3)
-    found: NDArray[np.float64] = np.maximum(deviation, floors)
-    return found
+    floored: NDArray[np.float64] = np.maximum(deviation, floors)
+    return floored

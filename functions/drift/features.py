@@ -38,13 +38,13 @@ class Sample:
     Attributes:
         values: Their features, float32 (n, len(FEATURES)).
         labels: The most probable label of each, as its index in `LABELS`, int8 (n,).
-        seen: How many predictions the sample was drawn from.
+        predictions: How many predictions the sample was drawn from.
         effective: The effective number of independent predictions, see `effective_number`.
     """
 
     values: NDArray[np.float32]
     labels: NDArray[np.int8]
-    seen: int
+    predictions: int
     effective: float
 
     def label_counts(self) -> dict[str, int]:
@@ -72,7 +72,7 @@ def merge(samples: Iterable[Sample]) -> Sample:
     return Sample(
         np.concatenate([part.values for part in parts]),
         np.concatenate([part.labels for part in parts]),
-        sum(part.seen for part in parts),
+        sum(part.predictions for part in parts),
         sum(part.effective for part in parts),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -145,9 +145,14 @@ class FeedbackJoin:
     def _figures(
         self, labelled: Sequence[LabelledPrediction], corrupt: int, unread: int
     ) -> tuple[Accuracy, list[LabelledPrediction]]:
-        audited = [one for one in labelled if one.audit]
-        labels = Counter(one.source for one in labelled)
-        busiest = sorted(labels, key=lambda source: (-labels[source], source))[:MAX_SOURCES]
+        audited = [prediction for prediction in labelled if prediction.audit]
+        by_source = defaultdict[str, list[LabelledPrediction]](list)
+        for prediction in labelled:
+            by_source[prediction.source].append(prediction)
+        by_release = defaultdict[str, list[LabelledPrediction]](list)
+        for prediction in audited:
+            by_release[prediction.model_version].append(prediction)
+        busiest = sorted(by_source, key=lambda source: (-len(by_source[source]), source))[:MAX_SOURCES]
         unknown = sum(
             any(day <= self._end for day, _ in keys)
             for name, keys in self._keys.items()
@@ -156,14 +161,8 @@ class FeedbackJoin:
         accuracy = Accuracy(
             chosen=figures(labelled, self._predictions.total()),
             audit=figures(audited, self._audits.total()),
-            sources={
-                name: figures([one for one in labelled if one.source == name], self._predictions[name])
-                for name in busiest
-            },
-            model_versions={
-                name: figures([one for one in audited if one.model_version == name], self._audits[name])
-                for name in sorted(self._audits)
-            },
+            sources={name: figures(by_source[name], self._predictions[name]) for name in busiest},
+            model_versions={name: figures(by_release[name], n) for name, n in sorted(self._audits.items())},
             unknown=unknown,
             corrupt=corrupt,
             unread=max(unread, 0),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.drift.challenge import Tally
+from functions.drift.challenge import AnswerCounts
 from functions.drift.compliance import Compliance
 from functions.drift.feedback_join import FeedbackJoin
 from functions.drift.records import OTHERS, Reader, day_of
@@ -148,7 +148,7 @@ def gather(
     sampler = Sampler(references)
     active_sources = _ActiveSources(references)
     summary = Compliance()
-    challenge = Tally(serving, challenger)
+    challenge = AnswerCounts(serving, challenger)
     reader = Reader(s3, settings.records_bucket, time_left)
     records = reader.read(_arrival_days(window, earliest))
     for record in _without_shadows(records, read_keys, join, challenge, window):
@@ -210,7 +210,7 @@ def _count(record: Record, summary: Compliance, first: datetime, end: datetime) 
 
 
 def _without_shadows(
-    records: Iterable[Record], read_keys: HashSet, join: FeedbackJoin, challenge: Tally, window: Window
+    records: Iterable[Record], read_keys: HashSet, join: FeedbackJoin, challenge: AnswerCounts, window: Window
 ) -> Iterator[Record]:
     """Yield the records of answers and refusals; count shadow predictions instead of yielding them."""
     for record in records:
@@ -252,11 +252,11 @@ def _serving_version(hours: Mapping[tuple[int, str], int], challenger: str) -> s
 
 def sample_days(s3: Any, bucket: str, window: Window, model_version: str) -> Sequence[Mapping[str, Sample]]:
     """Return, for each day of a window, samples by source of one release's predictions, to build a baseline."""
-    sampler, seen = Sampler(), HashSet()
+    sampler, read_keys = Sampler(), HashSet()
     start, end = window.start.timestamp(), window.end.timestamp()
     for record in Reader(s3, bucket, lambda: 1.0).read(_arrival_days(window, window.start)):
         matches = start <= record.taken < end and record.model_version == model_version
-        if matches and record.body is not None and not record.shadow and seen.add(record.key):
+        if matches and record.body is not None and not record.shadow and read_keys.add(record.key):
             sampler.add(record)
     days = sampler.days()
     return [days.get(day, {}) for day in reversed(_days_backwards(window.end - _DAY / 86_400, window.start))]

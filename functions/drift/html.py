@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,7 +10,7 @@ import numpy as np
 
 from functions.drift import challenge as challenges
 from functions.drift import charts, evidently_report
-from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, PROJECTION, SILENT, SUSPECTED
+from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, SILENT, SUSPECTED
 from functions.drift.effects import CONFIDENCE_DROP, MIN_EFFECTIVE, PREDICTION, SPREAD
 from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, TITLES, format_value, merge
 from functions.drift.notes import low_accuracy
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from functions.drift.accuracy import Figures, Share
     from functions.drift.baseline import Baseline, Reference
-    from functions.drift.challenge import Challenge, Side
+    from functions.drift.challenge import Challenge, ReleaseStatistics
     from functions.drift.compare import Comparison, Finding
     from functions.drift.features import Sample
     from functions.drift.report import Report
@@ -153,14 +152,14 @@ def _findings(comparison: Comparison, verdict: str) -> Iterator[str]:
         words = finding.words[0].upper() + finding.words[1:]
         yield (
             f'<tr><td class="where">{_where(finding.source)}</td><td class="words">{escape(words)}.</td>'
-            f"<td>{_confirmed(finding, comparison.days)}</td>"
+            f"<td>{_confirmation(finding, comparison.days)}</td>"
             f'<td class="number">{_amount(finding)}</td><td>{charts.meter(finding.effect, finding.limit)}</td>'
             f'<td class="number">{"&lt; 0.0001" if finding.p < 1e-4 else f"{finding.p:.4f}"}</td></tr>'
         )
     yield "</tbody></table></div>"
 
 
-def _confirmed(finding: Finding, days: int) -> str:
+def _confirmation(finding: Finding, days: int) -> str:
     evidence = f"{finding.days} of {days} days" if finding.days else "only the window"
     if finding.lasting:
         evidence = f"the mean of {days} days" + (f", {evidence}" if finding.days else "")
@@ -178,7 +177,7 @@ def _amount(finding: Finding) -> str:
         return f'{finding.effect:.0f} <span class="unit">days</span>'
     if finding.kind in {PREDICTION, CONFIDENCE_DROP}:
         return f'{finding.effect * 100:.1f} <span class="unit">points</span>'
-    if finding.of == SPREAD:
+    if finding.statistic == SPREAD:
         return f'{np.expm1(finding.effect):.0%} <span class="unit">of the spread</span>'
     return f'{finding.effect:.2f} <span class="unit">SD</span>'
 
@@ -190,14 +189,8 @@ def _sources(report: Report, baseline: Baseline) -> Iterator[str]:
         '<th class="number">Predictions</th><th class="number">Independent</th><th>Labels</th><th>Compared with</th>'
         "<th>Status</th></tr></thead><tbody>"
     )
-    yield _row(
-        "Baseline",
-        baseline.overall.count,
-        baseline.overall.moments.effective,
-        baseline.overall.label_counts(),
-        "",
-        "",
-    )
+    overall = baseline.overall
+    yield _row("Baseline", overall.count, overall.moments.effective, overall.label_counts(), "", "")
     for name, source in report.sources.items():
         own = baseline.sources.get(name)
         compared = (
@@ -209,9 +202,9 @@ def _sources(report: Report, baseline: Baseline) -> Iterator[str]:
     yield "</tbody></table></div>"
 
 
-def _row(name: str, seen: int, effective: float, labels: Mapping[str, int], compared: str, mark: str) -> str:
+def _row(name: str, count: int, effective: float, labels: Mapping[str, int], compared: str, mark: str) -> str:
     return (
-        f'<tr><td class="where">{name}</td><td class="number">{seen:,}</td><td class="number">{effective:,.0f}</td>'
+        f'<tr><td class="where">{name}</td><td class="number">{count:,}</td><td class="number">{effective:,.0f}</td>'
         f'{_label_bar(labels)}<td>{compared}</td><td class="mark">{mark}</td></tr>'
     )
 
@@ -229,7 +222,8 @@ def _panels(findings: Iterable[Finding], window: Mapping[str, Sample], baseline:
     if not baseline.sources and window:
         drawn.append((None, merge(window.values()), baseline.overall, [*INPUTS, CONFIDENCE]))
     for name, sample in window.items():
-        changed = [one.feature for one in findings if one.source == name and one.feature in FEATURES]
+        own = [finding.feature for finding in findings if finding.source == name]
+        changed = [feature for feature in own if feature in FEATURES]
         reference = baseline.sources.get(name, baseline.overall)
         if changed:
             drawn.append((name, sample, reference, list(dict.fromkeys(changed))[:_MAX_PANELS]))
@@ -240,10 +234,10 @@ def _panels(findings: Iterable[Finding], window: Mapping[str, Sample], baseline:
         '<span><i class="reference"></i>baseline</span><span><i class="current"></i>this window</span></div>'
     )
     for where, sample, reference, features in drawn:
-        found = {one.feature for one in findings if one.source == where and one.feature != PROJECTION}
+        changed_features = {finding.feature for finding in findings if finding.source == where}
         yield f'<h3>{_where(where)}</h3><div class="panels">'
         for feature in features:
-            yield _panel(sample, reference, feature, changed=feature in found)
+            yield _panel(sample, reference, feature, changed=feature in changed_features)
         yield "</div>"
 
 
@@ -266,13 +260,13 @@ def _challenge(challenge: Challenge | None) -> Iterator[str]:
     if challenge is None:
         return
     yield (
-        f"<h2>The challenger</h2><p>{escape(challenges.describe(asdict(challenge)))}</p>"
+        f"<h2>The challenger</h2><p>{escape(challenges.describe(challenge.to_json()))}</p>"
         '<div class="box"><table><thead><tr><th>Release</th><th class="number">Pictures</th><th>Labels</th>'
         '<th class="number">Median</th><th class="number">p95</th><th class="number">Labelled</th>'
         '<th class="number">Accuracy</th></tr></thead><tbody>'
     )
-    yield _side_row("serving", challenge.live)
-    yield _side_row("challenger", challenge.challenger)
+    yield _release_row("serving", challenge.serving)
+    yield _release_row("challenger", challenge.challenger)
     yield "</tbody></table></div>"
     if challenge.disagreements:
         pairs = (
@@ -281,15 +275,15 @@ def _challenge(challenge: Challenge | None) -> Iterator[str]:
         yield f"<p>Where they differ, the challenger answers {'; '.join(pairs)}.</p>"
 
 
-def _side_row(name: str, side: Side) -> str:
+def _release_row(name: str, release: ReleaseStatistics) -> str:
     times = "".join(
         f'<td class="number">{"" if value is None else f"{value:.1f} ms"}</td>'
-        for value in (side.median_ms, side.p95_ms)
+        for value in (release.median_ms, release.p95_ms)
     )
     return (
-        f'<tr><td class="where">{name}, {escape(side.model_version)}</td><td class="number">{side.pictures:,}</td>'
-        f"{_label_bar(side.labels)}{times}"
-        f'<td class="number">{side.judged:,}</td><td class="number">{_share(side.accuracy)}</td></tr>'
+        f'<tr><td class="where">{name}, {escape(release.model_version)}</td>'
+        f'<td class="number">{release.pictures:,}</td>{_label_bar(release.labels)}{times}'
+        f'<td class="number">{release.judged:,}</td><td class="number">{_share(release.accuracy)}</td></tr>'
     )
 
 

@@ -119,8 +119,8 @@ def on_accuracy(accuracy: Accuracy, min_accuracy: float, serving_version: str | 
 
 def serving_audit(accuracy: Accuracy, serving_version: str | None) -> Figures | None:
     """Return the audit figures of the serving release, if they have enough labels to conclude anything."""
-    found = accuracy.model_versions.get(serving_version or "")
-    return found if found and found.n >= MIN_AUDITED else None
+    figures = accuracy.model_versions.get(serving_version or "")
+    return figures if figures and figures.n >= MIN_AUDITED else None
 
 
 def low_accuracy(accuracy: Accuracy, min_accuracy: float, serving_version: str | None) -> Share | None:

@@ -95,7 +95,7 @@ class Report:
             "counts": asdict(self.counts),
             "baseline": self.baseline and asdict(self.baseline),
             "serving_version": self.serving_version,
-            "findings": [_finding(one) for one in comparison.findings] if comparison else [],
+            "findings": [_finding(finding) for finding in comparison.findings] if comparison else [],
             "effects": {kind: round(size, 4) for kind, size in comparison.effects.items()}
             if comparison
             else {},
@@ -110,7 +110,7 @@ class Report:
                 "min_accuracy": self.min_accuracy,
                 **asdict(self.accuracy),
             },
-            "challenge": self.challenge and asdict(self.challenge),
+            "challenge": self.challenge and self.challenge.to_json(),
             "notes": list(self.notes),
         }
 
@@ -128,4 +128,5 @@ def verdict_of(
 
 def _finding(finding: Finding) -> dict[str, Any]:
     result = asdict(finding)
+    result["of"] = result.pop("statistic")
     return result | {"effect": round(finding.effect, 4), "confirmed": finding.confirmed}

@@ -95,15 +95,9 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
         challenger=_read_release(s3, settings.challenger_uri) if settings.challenger_uri else None,
     )
     baseline, serving, challenger = inputs.baseline, inputs.serving, inputs.challenger
-    gathered = gather(
-        s3,
-        settings,
-        window,
-        baseline,
-        serving.version if serving else "",
-        challenger.version if challenger else "",
-        time_left,
-    )
+    serving_version = serving.version if serving else ""
+    challenger_version = challenger.version if challenger else ""
+    gathered = gather(s3, settings, window, baseline, serving_version, challenger_version, time_left)
     releases = [release for release in (serving, challenger) if release]
     written, kept = _write_summaries(s3, settings, gathered, releases)
     comparison, info = None, None
@@ -206,7 +200,7 @@ def _sources(gathered: Gathered, statuses: Mapping[str, str]) -> dict[str, Sourc
     for name in (*gathered.window, *(name for name in statuses if name not in gathered.window)):
         sample = gathered.window.get(name)
         sources[name] = (
-            SourceReport(statuses[name], sample.seen, sample.effective, sample.label_counts())
+            SourceReport(statuses[name], sample.predictions, sample.effective, sample.label_counts())
             if sample
             else SourceReport(statuses[name], 0, 0.0, {})
         )
@@ -251,9 +245,7 @@ def _new_findings(report: Report, latest: Mapping[str, Any]) -> int:
     """Return the number of confirmed findings that the newest report lacks, if that one has drift already."""
     if latest.get("verdict") != DRIFT or not report.comparison or _is_later(latest, report):
         return 0
-    before = {
-        (one.get("source"), one.get("feature")) for one in latest.get("findings", []) if one.get("confirmed")
-    }
-    return sum(
-        one.confirmed and (one.source, one.feature) not in before for one in report.comparison.findings
-    )
+    earlier = [finding for finding in latest.get("findings", []) if finding.get("confirmed")]
+    known = {(finding.get("source"), finding.get("feature")) for finding in earlier}
+    confirmed = [finding for finding in report.comparison.findings if finding.confirmed]
+    return sum((finding.source, finding.feature) not in known for finding in confirmed)

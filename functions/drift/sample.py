@@ -52,10 +52,10 @@ class HashSet:
 class _Burst:
     """The predictions of one source in one minute: their number, and the one with the smallest key."""
 
-    __slots__ = ("key", "label", "seen", "values")
+    __slots__ = ("count", "key", "label", "values")
 
     def __init__(self) -> None:
-        self.seen, self.key = 0, 1 << 64
+        self.count, self.key = 0, 1 << 64
         self.values, self.label = b"", -1
 
 
@@ -92,19 +92,19 @@ class Sampler:
                 self.unusable += 1
                 return
             burst.key, (burst.values, burst.label) = record.key, row
-        burst.seen += 1
+        burst.count += 1
         bursts[minute] = burst
 
     def between(self, start: float, end: float) -> Mapping[str, Sample]:
         """Return the samples by source, busiest first, from the minute of one Unix time up to that of another."""
         first, last = int(start // BURST), -int(-end // BURST)
-        found = {}
+        samples = {}
         for source, bursts in self._sources.items():
             minutes = sorted(bursts)
             chosen = minutes[bisect_left(minutes, first) : bisect_left(minutes, last)]
             if chosen:
-                found[source] = _sample([bursts[minute] for minute in chosen])
-        return dict(sorted(found.items(), key=lambda item: (-item[1].seen, item[0])))
+                samples[source] = _sample([bursts[minute] for minute in chosen])
+        return dict(sorted(samples.items(), key=lambda item: (-item[1].predictions, item[0])))
 
     def days(self) -> Mapping[date, Mapping[str, Sample]]:
         """Return the samples by source for each day (UTC), in order."""
@@ -129,4 +129,4 @@ def _row(record: Record) -> tuple[bytes, int] | None:
 def _sample(bursts: list[_Burst]) -> Sample:
     values = np.frombuffer(b"".join(burst.values for burst in bursts), np.float32).reshape(-1, len(FEATURES))
     labels = np.array([burst.label for burst in bursts], np.int8)
-    return Sample(values, labels, sum(burst.seen for burst in bursts), effective_number(values))
+    return Sample(values, labels, sum(burst.count for burst in bursts), effective_number(values))

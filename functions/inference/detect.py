@@ -134,9 +134,9 @@ class Detector:
         first = next(searches)
         return first if self.has_face(first) else next(filter(self.has_face, searches), first)
 
-    def has_face(self, found: Detections) -> bool:
+    def has_face(self, detections: Detections) -> bool:
         """Return whether there is a face, rather than only unsure detections."""
-        return bool(found.scores.max(initial=0) >= self.min_score)
+        return bool(detections.scores.max(initial=0) >= self.min_score)
 
     def searches(self, pixels: NDArray[np.uint8]) -> Iterator[Detections]:
         """Find the faces, and unsure detections, in RGB (H, W, 3), at each of the `SEARCH_SCALES`, when asked for it.
@@ -146,9 +146,9 @@ class Detector:
         height, width = pixels.shape[:2]
         for share in SEARCH_SCALES:
             square, scale = letterbox(pixels, self._size, share)
-            found = read_cells(self._runner.run(square)[0], self._size, self._unsure_score)
-            boxes = found.boxes / scale
+            detections = read_cells(self._runner.run(square)[0], self._size, self._unsure_score)
+            boxes = detections.boxes / scale
             middles = (boxes[:, :2] + boxes[:, 2:]) / 2
             inside = ((middles >= 0) & (middles <= (width, height))).all(axis=1)
             boxes = boxes[inside].clip(0, (width, height, width, height))
-            yield Detections(boxes.astype(np.float32), found.scores[inside])
+            yield Detections(boxes.astype(np.float32), detections.scores[inside])

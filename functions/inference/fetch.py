@@ -51,9 +51,9 @@ def _download(location: Location, folder: Path, digest: str) -> None:
 
 
 def _check_manifest(manifest: Path, digest: str) -> None:
-    found = hashlib.sha256(manifest.read_bytes()).hexdigest()
-    if digest and found != digest:
-        raise ReleaseError(f"{manifest.name}: sha256 is {found}, the release's address says {digest}")
+    actual = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    if digest and actual != digest:
+        raise ReleaseError(f"{manifest.name}: sha256 is {actual}, the release's address says {digest}")
 
 
 def _files(manifest: Path) -> list[str]:

@@ -62,7 +62,7 @@ def load_release(folder: Path) -> Release:
         ReleaseError: A file is missing or changed, or the labels or the input are not those of this program.
     """
     manifest = _manifest(folder)
-    files = {name: _verified(folder, name, digest) for name, digest in manifest["files"].items()}
+    files = {name: _read_verified(folder, name, digest) for name, digest in manifest["files"].items()}
     networks = {kind: _network(manifest, kind, files) for kind in _networks(manifest)}
     return Release(
         version=manifest["version"],
@@ -116,12 +116,12 @@ def _network(manifest: Mapping[str, Any], kind: str, files: Mapping[str, bytes])
     return Network(files[entry["file"]], entry["input"]["size"])
 
 
-def _verified(folder: Path, name: str, digest: str) -> bytes:
+def _read_verified(folder: Path, name: str, digest: str) -> bytes:
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
         raise ReleaseError(f"{folder / name} is named in the manifest but cannot be read") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != digest:
-        raise ReleaseError(f"{folder / name}: sha256 is {found}, the manifest says {digest}")
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != digest:
+        raise ReleaseError(f"{folder / name}: sha256 is {actual}, the manifest says {digest}")
     return data

@@ -51,13 +51,13 @@ def parse(query: Mapping[str, str], now: datetime) -> AlertsQuery:
 def find(selection: AlertsQuery, table: str) -> dict[str, Any]:
     """Return the alerts that began in a range, newest first, from a DynamoDB table."""
     documents = _documents(selection, table)
-    wanted = (one for one in documents if selection.source in {None, one["source"]})
-    found = list(islice(wanted, MAX_ALERTS))
+    wanted = (alert for alert in documents if selection.source in {None, alert["source"]})
+    alerts = list(islice(wanted, MAX_ALERTS))
     return {
         "from": hour_text(selection.first),
         "to": hour_text(selection.last),
         "truncated": next(wanted, None) is not None,
-        "alerts": found,
+        "alerts": alerts,
     }
 
 

@@ -50,12 +50,12 @@ def page() -> Response[str]:
 @app.get("/page/<file>")
 def script(file: str) -> Response[str]:
     """Answer with one of the page's scripts."""
-    found = pages.script(file)
-    if found is None:
+    text = pages.script(file)
+    if text is None:
         return app.refuse(
             NOT_FOUND, f"The page has no script {file!r}; reload the page to get the current ones."
         )
-    return _show(found)
+    return _show(text)
 
 
 @app.get("/openapi.json")
@@ -90,14 +90,14 @@ def result() -> Response[str]:
     key = unquote(app.current_event.path_parameters["key"])  # a REST API does not decode it
     if why := uploads.why_no_result(key):
         return app.refuse(NO_RESULT, f"There will be no result for {key!r}. {why}")
-    found = buckets.read(settings.results_bucket, result_key(key))
-    if found is None:
+    document = buckets.read(settings.results_bucket, result_key(key))
+    if document is None:
         detail = (
             f"There is no result for {key!r}. It appears within seconds to minutes after the upload. If it does "
             "not, check that the key is that of the upload, without .json, and percent-encoded once."
         )
         return app.refuse(NO_RESULT, detail, {"Retry-After": "2"})
-    return app.respond(200, found, "application/json")
+    return app.respond(200, document, "application/json")
 
 
 @app.post("/feedback")
@@ -128,11 +128,11 @@ def show_compliance() -> Response[str]:
 @app.get("/drift")
 def show_drift() -> Response[str]:
     """Answer with the latest drift report."""
-    found = buckets.read(settings.insights_bucket, report_key("latest", "json"))
-    if found is None:
+    report = buckets.read(settings.insights_bucket, report_key("latest", "json"))
+    if report is None:
         detail = "There is no drift report yet. It appears after the first run of Drift, which is scheduled."
         return app.refuse(NO_REPORT, detail)
-    return app.respond(200, found, "application/json")
+    return app.respond(200, report, "application/json")
 
 
 @app.get("/alerts")

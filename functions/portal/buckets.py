@@ -14,8 +14,8 @@ _TIMEOUT: Final = 2  # seconds per attempt; two attempts fit into the function's
 
 def read(bucket: str, key: str) -> str | None:
     """Return the text of an object, or None if there is no such key."""
-    found = read_bytes(s3(), bucket, key)
-    return None if found is None else found.decode()
+    content = read_bytes(s3(), bucket, key)
+    return None if content is None else content.decode()
 
 
 @cache

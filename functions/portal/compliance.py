@@ -147,7 +147,7 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
     }
 
 
-def as_text(found: Mapping[str, Any], form: str) -> str:
+def as_text(answer: Mapping[str, Any], form: str) -> str:
     """Serialise the answer as JSON or CSV.
 
     Raises:
@@ -158,13 +158,14 @@ def as_text(found: Mapping[str, Any], form: str) -> str:
         file.write("\ufeff")  # Excel recognises UTF-8 by it
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
-        table.writerows(row | {"source": FORMULA.sub("'", row["source"])} for row in found["rows"])
+        table.writerows(row | {"source": FORMULA.sub("'", row["source"])} for row in answer["rows"])
         text = file.getvalue()
     else:
-        text = json.dumps(found)
+        text = json.dumps(answer)
     if len(json.dumps(text)) > _MAX_ANSWER:
         raise _too_much(
-            f"The answer would have {len(found['rows']):,} rows, which is too many at once", INVALID_PARAMETER
+            f"The answer would have {len(answer['rows']):,} rows, which is too many at once",
+            INVALID_PARAMETER,
         )
     return text
 
@@ -179,7 +180,7 @@ def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
 def _prefers_csv(accept: str) -> bool:
     """Whether an `Accept` header gives CSV a higher weight than JSON; generated clients list both alike."""
     weights = {
-        part.partition(";")[0].strip(): float(found[1]) if (found := _WEIGHT.search(part)) else 1.0
+        part.partition(";")[0].strip(): float(weight[1]) if (weight := _WEIGHT.search(part)) else 1.0
         for part in accept.lower().split(",")
     }
     of_json = (weights[name] for name in ("application/json", "application/*", "*/*") if name in weights)
@@ -229,13 +230,14 @@ def _figures(counted: _Counted) -> dict[str, Any]:
     counts = counted.counts
     faces = counts["faces"]
     groups = [
-        ([of[label] for label in LABELS], float(of["minutes"] or of["faces"]), json.loads(confusion))
-        for confusion, of in counted.by_confusion.items()
-        if of["faces"]  # without faces there is nothing to correct
+        ([part[label] for label in LABELS], float(part["minutes"] or part["faces"]), json.loads(confusion))
+        for confusion, part in counted.by_confusion.items()
+        if part["faces"]  # without faces there is nothing to correct
     ]
-    found = correct(groups) if all(confusion for _, _, confusion in groups) else None
-    corrected: list[float | None] = [value for one in found or () for value in (one.value, one.low, one.high)]
-    corrected = corrected or [None] * len(_CORRECTED)
+    shares = correct(groups) if all(confusion for _, _, confusion in groups) else None
+    corrected: list[float | None] = [None] * len(_CORRECTED)
+    if shares:
+        corrected = [value for share in shares for value in (share.value, share.low, share.high)]
     return (
         {name: counts[name] for name in COMPLIANCE_COUNTS}
         | {f"share_{label}": round(counts[label] / faces, 4) if faces else None for label in ANSWER_LABELS}

@@ -42,24 +42,24 @@ def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]
     size = len(groups[0][0])
     shares, variances = [0.0] * size, [0.0] * size
     for counts, independent, confusion in groups:
-        seen = sum(counts)
-        if not seen:
+        counted = sum(counts)
+        if not counted:
             continue
         rates = [[count / max(sum(row), 1) for count in row] for row in confusion]
         inverse = _inverse(rates)
         if inverse is None:
             return None
-        predicted = [count / seen for count in counts]
+        predicted = [count / counted for count in counts]
         actual = _times(predicted, inverse)
-        faces = max(min(independent, seen), 1.0)
+        faces = max(min(independent, counted), 1.0)
         smoothed = [(faces * share + _Z**2 / size) / (faces + _Z**2) for share in predicted]
         for label in range(size):
             column = [row[label] for row in inverse]
             variance = _multinomial(column, smoothed) / faces
             for share, rate, row in zip(actual, rates, confusion, strict=True):
                 variance += share**2 * _multinomial(column, rate) / max(sum(row), 1)
-            shares[label] += seen / total * actual[label]
-            variances[label] += (seen / total) ** 2 * variance
+            shares[label] += counted / total * actual[label]
+            variances[label] += (counted / total) ** 2 * variance
     within = [min(max(share, 0.0), 1.0) for share in shares]
     within = [share / sum(within) for share in within]
     return [

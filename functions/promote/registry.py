@@ -82,23 +82,23 @@ class Package:
 
 def read_package(arn: str, sagemaker: Any) -> Package:
     """Return the current state of a package."""
-    found = sagemaker.describe_model_package(ModelPackageName=arn)
-    metadata = found.get("CustomerMetadataProperties", {})
+    response = sagemaker.describe_model_package(ModelPackageName=arn)
+    metadata = response.get("CustomerMetadataProperties", {})
     # May be missing if registered by hand.
-    containers = found.get("InferenceSpecification", {}).get("Containers", [])
-    sources = (one.get("ModelDataSource", {}).get("S3DataSource", {}) for one in containers)
-    created = found["CreationTime"]
+    containers = response.get("InferenceSpecification", {}).get("Containers", [])
+    sources = (container.get("ModelDataSource", {}).get("S3DataSource", {}) for container in containers)
+    created = response["CreationTime"]
     return Package(
         arn=arn,
-        group=found["ModelPackageGroupName"],
-        number=found["ModelPackageVersion"],
-        status=found["ModelApprovalStatus"],
+        group=response["ModelPackageGroupName"],
+        number=response["ModelPackageVersion"],
+        status=response["ModelApprovalStatus"],
         created=created,
-        modified=found.get("LastModifiedTime", created),
+        modified=response.get("LastModifiedTime", created),
         release=next((source["S3Uri"] for source in sources if source), ""),
         digest=metadata.get("manifest_sha256", ""),
         metadata=metadata,
-        description=found.get("ApprovalDescription", ""),
+        description=response.get("ApprovalDescription", ""),
     )
 
 
@@ -111,8 +111,8 @@ def newer_approval(package: Package, sagemaker: Any) -> Package | None:
         SortOrder="Descending",
     )
     for page in pages:
-        for found in page["ModelPackageSummaryList"]:
-            other = read_package(found["ModelPackageArn"], sagemaker)
+        for summary in page["ModelPackageSummaryList"]:
+            other = read_package(summary["ModelPackageArn"], sagemaker)
             if (other.approved_at, other.number) > (package.approved_at, package.number):
                 return other
     return None

@@ -50,14 +50,15 @@ def read_stack(name: str, cloudformation: Any) -> StackState:
         BusyError: It is being updated.
         StuckError: It cannot be updated.
     """
-    (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
-    status = found["StackStatus"]
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    status = stack["StackStatus"]
     if status.endswith(_BUSY):
         raise BusyError(f"{name} is in {status}")
     if status.endswith("_FAILED"):
         raise StuckError(f"{name} is in {status}: continue its rollback in CloudFormation's console")
-    parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in found.get("Parameters", [])}
-    return StackState(found["StackId"], parameters)
+    parameters = stack.get("Parameters", [])
+    values = {parameter["ParameterKey"]: parameter.get("ParameterValue", "") for parameter in parameters}
+    return StackState(stack["StackId"], values)
 
 
 def start_update(

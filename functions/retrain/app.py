@@ -26,10 +26,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     """
     sagemaker, pipeline = boto3.client("sagemaker"), os.environ["PIPELINE"]
     cool_down = timedelta(days=int(os.environ["COOL_DOWN_DAYS"]))
-    found = sagemaker.list_pipeline_executions(
+    executions = sagemaker.list_pipeline_executions(
         PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["PipelineExecutionSummaries"]
-    last = found[0] if found else None
+    last = executions[0] if executions else None
     if last and last["PipelineExecutionStatus"] in IN_PROGRESS:
         return _answer("under way", last["PipelineExecutionArn"])
     if last and not event.get("by_hand") and datetime.now(UTC) - last["StartTime"] < cool_down:

@@ -80,5 +80,5 @@ def read(client: Any, bucket: str, key: str) -> bytes | None:
 def list_keys(client: Any, bucket: str, prefix: str) -> list[str]:
     """Return the keys under a prefix, in S3's order, without the folder objects that its console creates."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = (found["Key"] for page in pages for found in page.get("Contents", []))
+    keys = (item["Key"] for page in pages for item in page.get("Contents", []))
     return [key for key in keys if not key.endswith("/")]

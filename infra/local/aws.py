@@ -100,12 +100,12 @@ def main() -> None:
 
 
 def _each_metric_once(backend: Any, name: str, namespace: str, dimensions: Sequence[Any]) -> list[Any]:
-    found: dict[Any, Any] = {}
-    for value in backend.get_all_metrics():
-        if value.filter(namespace=namespace, name=name, dimensions=dimensions):
-            of = tuple((dimension.name, dimension.value) for dimension in value.dimensions)
-            found.setdefault((value.namespace, value.name, of), value)
-    return list(found.values())
+    metrics: dict[Any, Any] = {}
+    for metric in backend.get_all_metrics():
+        if metric.filter(namespace=namespace, name=name, dimensions=dimensions):
+            pairs = tuple((dimension.name, dimension.value) for dimension in metric.dimensions)
+            metrics.setdefault((metric.namespace, metric.name, pairs), metric)
+    return list(metrics.values())
 
 
 def serialized(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,10 +199,10 @@ def _update_stack(
             message=f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
         )
     values = {
-        one["ParameterKey"]: stack.parameters[one["ParameterKey"]]
-        if one.get("UsePreviousValue")
-        else one["ParameterValue"]
-        for one in parameters
+        parameter["ParameterKey"]: stack.parameters[parameter["ParameterKey"]]
+        if parameter.get("UsePreviousValue")
+        else parameter["ParameterValue"]
+        for parameter in parameters
     }
     token = request.values.get("ClientRequestToken")
 

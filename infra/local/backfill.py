@@ -62,8 +62,8 @@ def run_executions(
             update(status="SUCCEEDED", output=json.dumps(output))
 
     while not stopped.wait(_PAUSE):
-        found = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
-        for arn in {execution["executionArn"] for execution in found["executions"]} - begun:
+        running = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+        for arn in {execution["executionArn"] for execution in running["executions"]} - begun:
             begun.add(arn)
             Thread(target=execute, args=[arn], daemon=True).start()
 
@@ -89,10 +89,10 @@ def run(
     """
     state = definition["States"]["ScoreInventory" if "manifest" in payload else "ScorePrefix"]
     reader, batcher = state["ItemReader"]["Parameters"], state["ItemBatcher"]
-    found = _listed(s3, reader["Bucket"], payload.get("prefix", ""))
+    objects = _list_objects(s3, reader["Bucket"], payload.get("prefix", ""))
     if "manifest" in payload:
-        found = _inventoried(s3, reader["Bucket"], payload["manifest"])
-    items, size = list(found), batcher["MaxItemsPerBatch"]
+        objects = _read_inventory(s3, reader["Bucket"], payload["manifest"])
+    items, size = list(objects), batcher["MaxItemsPerBatch"]
     function = state["ItemProcessor"]["States"]["Score"]["Parameters"]["FunctionName"]
     counts = {"total": len(items), "succeeded": 0, "failed": 0}
     results: dict[str, list[Any]] = {"SUCCEEDED": [], "FAILED": []}
@@ -117,12 +117,12 @@ def run(
     return {"ResultWriterDetails": details}
 
 
-def _listed(s3: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+def _list_objects(s3: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         yield from ({"Key": item["Key"], "Etag": item["ETag"]} for item in page.get("Contents", []))
 
 
-def _inventoried(s3: Any, bucket: str, manifest: str) -> Iterator[dict[str, Any]]:
+def _read_inventory(s3: Any, bucket: str, manifest: str) -> Iterator[dict[str, Any]]:
     def read(key: str) -> bytes:
         try:
             content: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()

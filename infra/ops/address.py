@@ -41,8 +41,8 @@ def address(stack: str) -> tuple[str, str]:
     gateway = boto3.client("apigateway")
     pages = gateway.get_paginator("get_usage_plan_keys").paginate(usagePlanId=outputs["UsagePlan"])
     ids = [key["id"] for page in pages for key in page["items"]]
-    for one in sorted(ids, key=lambda one: one != outputs["ApiKeyId"]):
-        key = gateway.get_api_key(apiKey=one, includeValue=True)
+    for key_id in sorted(ids, key=lambda key_id: key_id != outputs["ApiKeyId"]):
+        key = gateway.get_api_key(apiKey=key_id, includeValue=True)
         if key["enabled"]:
             return outputs["ApiUrl"], key["value"]
     raise OpsError(f"{stack} has no enabled API key; docs/deploy.md#api-keys says how to create one.")

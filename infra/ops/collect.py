@@ -79,8 +79,9 @@ def read_labels(s3: Any, bucket: str, start: datetime, end: datetime) -> dict[st
     for _, body in fetch(s3, bucket, keys, _CONCURRENCY):
         label = read_label(body) if body else None
         if label and start <= label.time < end:
-            before = labels.setdefault(label.prediction_id, label)
-            labels[label.prediction_id] = max(before, label, key=lambda one: one.time)
+            latest = labels.setdefault(label.prediction_id, label)
+            if label.time > latest.time:
+                labels[label.prediction_id] = label
     return labels
 
 
@@ -89,20 +90,20 @@ def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> It
     uploads = outputs["UploadsBucket"]
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=uploads)
     times = {
-        result_key(one["Key"]): one["LastModified"]
+        result_key(item["Key"]): item["LastModified"]
         for page in pages
-        for one in page.get("Contents", [])
-        if not one["Key"].startswith(PRIVATE_RESULTS)
+        for item in page.get("Contents", [])
+        if not item["Key"].startswith(PRIVATE_RESULTS)
     }
-    found = []
+    candidates = []
     for key, body in fetch(s3, outputs["ResultsBucket"], times, _CONCURRENCY):
         result = json.loads(body) if body else {}
         prediction = result.get("prediction", {})
         if label := labels.get(prediction.get("prediction_id", "")):
             probabilities = prediction["probabilities"]
-            predicted = max(LABELS, key=lambda one: probabilities[one])
+            predicted = max(LABELS, key=lambda name: probabilities[name])
             face = next(iter(prediction["faces"]), None)
-            found.append(
+            candidates.append(
                 Candidate(
                     label,
                     result["upload"],
@@ -113,7 +114,9 @@ def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> It
                     times[key],
                 )
             )
-    yield from sorted(found, key=lambda one: hashlib.sha256(one.label.prediction_id.encode()).digest())
+    yield from sorted(
+        candidates, key=lambda candidate: hashlib.sha256(candidate.label.prediction_id.encode()).digest()
+    )
 
 
 def collect(
@@ -139,20 +142,21 @@ def collect(
     taken = Counter(row["source"] for row in rows)
     known = {row[column] for row in rows for column in ("file", "sha256", "minute")}
     with ExitStack() as unfinished:  # nothing would ever delete a picture without a row
-        for one in candidates:
-            suffix = PurePosixPath(one.upload["key"]).suffix.lower()
-            name = str(csv_cell(f"{folder}{one.label.actual}/{one.label.prediction_id}{suffix}"))
-            minute = _minute(one)
-            last = None if days is None else one.uploaded + days * _DAY
+        for candidate in candidates:
+            label, source = candidate.label, candidate.source
+            suffix = PurePosixPath(candidate.upload["key"]).suffix.lower()
+            name = str(csv_cell(f"{folder}{label.actual}/{label.prediction_id}{suffix}"))
+            minute = _minute(candidate)
+            last = None if days is None else candidate.uploaded + days * _DAY
             if name in known:
                 left_out["collected before"] += 1
             elif last and last < datetime.now(UTC):
                 left_out["older than UploadsDays"] += 1
-            elif taken[one.source] >= per_source:
+            elif taken[source] >= per_source:
                 left_out["more than --per-source of a source"] += 1
             elif minute in known:
                 left_out["of a source's same minute"] += 1
-            elif (picture := _fetch(one.upload, s3)) is None:
+            elif (picture := _fetch(candidate.upload, s3)) is None:
                 left_out["replaced or deleted since it was scored"] += 1
             elif (digest := hashlib.sha256(picture).hexdigest()) in known:
                 left_out["the same picture"] += 1
@@ -162,17 +166,17 @@ def collect(
                 unfinished.callback(path.unlink, missing_ok=True)
                 path.write_bytes(picture)
                 known |= {name, minute, digest}
-                taken[one.source] += 1
+                taken[source] += 1
                 delete_after = f"{last:%Y-%m-%d}" if last else ""
-                values = (name, one.source, *_edges(one.box), digest, minute, one.label.api_key, delete_after)
+                values = (name, source, *_edges(candidate.box), digest, minute, label.api_key, delete_after)
                 rows.append(dict(zip(COLUMNS, values, strict=True)))
         unfinished.pop_all()
     return rows, left_out
 
 
-def _minute(one: Candidate) -> str:
+def _minute(candidate: Candidate) -> str:
     """Return an id of the source and minute; one picture per minute is enough."""
-    return f"{one.source} {one.uploaded:%Y-%m-%dT%H:%M}".strip()  # as it is read from the table
+    return f"{candidate.source} {candidate.uploaded:%Y-%m-%dT%H:%M}".strip()  # as it is read from the table
 
 
 def _fetch(upload: Mapping[str, str], s3: Any) -> bytes | None:
@@ -247,8 +251,8 @@ def command(options: Namespace) -> None:
     table, others, before = read_rows(out / TABLE)
     rows = before if options.keep_longer else unexpired(before, out, datetime.now(UTC).date())
     candidates = list(join(s3, outputs, labels))
-    doubtful = [one for one in candidates if one.is_doubtful]
-    sound = [one for one in candidates if not one.is_doubtful]
+    doubtful = [candidate for candidate in candidates if candidate.is_doubtful]
+    sound = [candidate for candidate in candidates if not candidate.is_doubtful]
     gathered, left_out = collect(sound, rows, days, out, options.per_source, s3)
     kept, surplus = limit_key_share(gathered, options.key_share)
     for row in surplus:
@@ -257,7 +261,7 @@ def command(options: Namespace) -> None:
         kept = [row | {"delete_after": ""} for row in kept]
     columns = tuple(dict.fromkeys((*table.columns, *COLUMNS)))
     write_table(out / TABLE, replace(table, columns=columns, rows=[*others, *kept]))
-    write_table(out / DOUBTFUL, Table(DOUBTFUL_COLUMNS, [_doubtful_row(one) for one in doubtful]))
+    write_table(out / DOUBTFUL, Table(DOUBTFUL_COLUMNS, [_doubtful_row(candidate) for candidate in doubtful]))
     left_out["not an upload, or deleted"] = len(labels) - len(candidates)
     left_out["deleted, because its upload has expired"] = len(before) - len(rows)
     left_out["more than --key-share of one API key"] = len(surplus)
@@ -267,7 +271,8 @@ def command(options: Namespace) -> None:
 
 def _print_summary(kept: Sequence[Row], left_out: Counter[str], days: int | None, options: Namespace) -> None:
     counts = Counter(PurePosixPath(row["file"]).parent.name for row in kept)
-    print(f"{len(kept)} pictures in {options.out}: {', '.join(f'{counts[one]} {one}' for one in LABELS)}")
+    by_label = ", ".join(f"{counts[label]} {label}" for label in LABELS)
+    print(f"{len(kept)} pictures in {options.out}: {by_label}")
     print(*(f"{number:6} left out: {reason}" for reason, number in left_out.items() if number), sep="\n")
     if days is None and not options.keep_longer:
         print(
@@ -277,7 +282,7 @@ def _print_summary(kept: Sequence[Row], left_out: Counter[str], days: int | None
         print(f"The first of them expires after {first}: run this again then, or use --keep-longer.")
 
 
-def _doubtful_row(one: Candidate) -> Row:
-    uri = f"s3://{one.upload['bucket']}/{one.upload['key']}"
-    values = (str(csv_cell(uri)), one.label.actual, one.predicted, f"{one.confidence:.3f}")
+def _doubtful_row(candidate: Candidate) -> Row:
+    uri = f"s3://{candidate.upload['bucket']}/{candidate.upload['key']}"
+    values = (str(csv_cell(uri)), candidate.label.actual, candidate.predicted, f"{candidate.confidence:.3f}")
     return dict(zip(DOUBTFUL_COLUMNS, values, strict=True))

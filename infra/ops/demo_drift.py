@@ -126,12 +126,14 @@ def simulate(samples: dict[str, Sample], model_version: str) -> tuple[Report, st
     report = Report(
         window=Window(end - timedelta(days=1), end),
         verdict=verdict_of(comparison, info, model_version),
-        counts=Counts(records=sum(sample.seen for sample in window.values())),
+        counts=Counts(records=sum(sample.predictions for sample in window.values())),
         baseline=info,
         serving_version=model_version,
         comparison=comparison,
         sources={
-            name: SourceReport(comparison.sources[name], sample.seen, sample.effective, sample.label_counts())
+            name: SourceReport(
+                comparison.sources[name], sample.predictions, sample.effective, sample.label_counts()
+            )
             for name, sample in window.items()
         },
         accuracy=Accuracy(none, none, {}, {}, 0, 0, 0),
@@ -182,8 +184,8 @@ def command(options: Namespace) -> None:
     samples = {}
     for name in CHANGES:
         samples[name] = scored(files, models, name)
-        if samples[name].seen < MIN_PICTURES:
-            raise OpsError(f"Of {len(files)} pictures, {samples[name].seen} can be scored; {_TOO_FEW}")
+        if samples[name].predictions < MIN_PICTURES:
+            raise OpsError(f"Of {len(files)} pictures, {samples[name].predictions} can be scored; {_TOO_FEW}")
     report, page = simulate(samples, release.version)
     write_whole(options.out, page)
     print(*table(report), "", f"Report: {options.out}", sep="\n")

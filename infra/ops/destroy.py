@@ -23,7 +23,7 @@ def command(options: Namespace) -> None:
     """
     cloudformation = boto3.client("cloudformation")
     stack = describe(options.stack, cloudformation)
-    require_maskwatch(options.stack, [one["ParameterKey"] for one in stack.get("Parameters", [])])
+    require_maskwatch(options.stack, [parameter["ParameterKey"] for parameter in stack.get("Parameters", [])])
     cloudformation.delete_stack(StackName=options.stack)
     try:
         cloudformation.get_waiter("stack_delete_complete").wait(StackName=options.stack)

@@ -23,8 +23,8 @@ def pin(template: dict[str, Any], ecr: Any) -> None:
         properties = resource.get("Properties", {})
         if properties.get("PackageType") == "Image" and "@" not in properties["ImageUri"]:
             repository, _, tag = properties["ImageUri"].rpartition(":")
-            found = ecr.describe_images(repositoryName=_name(repository), imageIds=[{"imageTag": tag}])
-            properties["ImageUri"] = f"{repository}@{found['imageDetails'][0]['imageDigest']}"
+            images = ecr.describe_images(repositoryName=_name(repository), imageIds=[{"imageTag": tag}])
+            properties["ImageUri"] = f"{repository}@{images['imageDetails'][0]['imageDigest']}"
 
 
 def keep(stack: str, cloudformation: Any, functions: Any, ecr: Any) -> list[str]:

@@ -22,8 +22,8 @@ def buckets_of(stack: str, s3: Any) -> list[str]:
     In another region, a stack of the same name may still exist.
     """
     start = stack.lower()[:20]  # CloudFormation shortens a long name
-    found = s3.list_buckets(Prefix=start, BucketRegion=s3.meta.region_name)["Buckets"]
-    return [bucket["Name"] for bucket in found if _tags(bucket["Name"], s3).get(_TAG) == stack]
+    buckets = s3.list_buckets(Prefix=start, BucketRegion=s3.meta.region_name)["Buckets"]
+    return [bucket["Name"] for bucket in buckets if _tags(bucket["Name"], s3).get(_TAG) == stack]
 
 
 def _tags(bucket: str, s3: Any) -> dict[str, str]:

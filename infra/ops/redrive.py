@@ -53,8 +53,8 @@ def redrive(dead_letters: str, send: Callable[[str], object], sqs: Any) -> Count
 
 
 def _reason(attributes: dict[str, Any]) -> str:
-    found = (attributes[name]["StringValue"] for name in _ERRORS if name in attributes)
-    return next(found, "unknown: the function crashed or timed out")
+    reasons = (attributes[name]["StringValue"] for name in _ERRORS if name in attributes)
+    return next(reasons, "unknown: the function crashed or timed out")
 
 
 def command(options: Namespace) -> None:

@@ -36,7 +36,7 @@ def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterato
         ApiError: The service refuses them all, such as for a wrong key or an exhausted quota.
     """
 
-    def one(path: Path) -> Row:
+    def upload(path: Path) -> Row:
         row = {"file": str(path)}
         try:
             key = client.upload(path.read_bytes(), TYPES[path.suffix.lower()], source)
@@ -47,7 +47,7 @@ def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterato
         return row | {"status": "waiting", "key": key}
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        yield from pool.map(one, files)
+        yield from pool.map(upload, files)
 
 
 def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Iterator[Row]:

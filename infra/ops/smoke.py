@@ -23,21 +23,21 @@ def problems(url: str, key: str) -> list[str]:
         "/predict": lambda: client.predict(picture()),
         "/compliance": client.compliance,
     }
-    found = []
+    faults = []
     for path, check in checks.items():
         try:
             check()
         except UnreachableError as error:
             return [str(error)]
         except ApiError as refusal:
-            found.append(f"{path} refused: {refusal}")
+            faults.append(f"{path} refused: {refusal}")
     try:
         without_key.predict(picture())
-        found.append("/predict answered without a key")
+        faults.append("/predict answered without a key")
     except ApiError as refusal:
         if refusal.kind != "forbidden":
-            found.append(f"/predict without a key was not forbidden, but: {refusal}")
-    return found
+            faults.append(f"/predict without a key was not forbidden, but: {refusal}")
+    return faults
 
 
 add_options = add_api_options
@@ -50,7 +50,7 @@ def command(options: Namespace) -> None:
         OpsError: Something is wrong with it.
     """
     url, key = api_of(options)
-    found = problems(url, key)
-    if found:
-        raise OpsError(f"{url} failed: {'; '.join(found)}")
+    faults = problems(url, key)
+    if faults:
+        raise OpsError(f"{url} failed: {'; '.join(faults)}")
     print(f"{url} is healthy")

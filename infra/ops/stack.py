@@ -43,7 +43,7 @@ class Outputs(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         # The local stack has others of its own.
-        named = ", ".join(one for one in sorted(self) if not one.startswith("Attribute"))
+        named = ", ".join(output for output in sorted(self) if not output.startswith("Attribute"))
         raise OpsError(f"{self._stack} has no output {name}; it has {named or 'none'}")
 
 

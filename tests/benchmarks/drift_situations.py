@@ -99,7 +99,7 @@ def gathered(situation: Situation) -> tuple[Gathered, str]:
     window = days[last - 1]
     replaced = bool(situation.change and situation.change.release)
     version = "2" if replaced else RELEASE
-    seen = sum(sample.seen for sample in window.values())
+    seen = sum(sample.predictions for sample in window.values())
     total = 1_900 * situation.days if replaced else 1_900 * 30
     audit = labelled(*situation.audit, version, audit=True)
     counts = Counts(records=1_900 if replaced else seen, other_versions=1_900 if replaced else 0)

@@ -10,7 +10,7 @@ import pytest
 from functions.inference.detect import Detections
 from training.detector import compare
 from training.detector.compare import compare_scenes
-from training.detector.evaluate import Found
+from training.detector.evaluate import Answer
 from training.detector.scenes import Scene
 from training.gate import decide
 
@@ -40,8 +40,8 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finder, Finder], dict]:
     """Return the gate's verdict on two fake detectors."""
 
     def run(candidate: Finder, serving: Finder) -> dict:
-        def find(release: SimpleNamespace, scenes: list[Scene]) -> list[Found]:
-            return [Found(release.finds(int(one.pixels[0, 0, 0])), np.zeros((0, 3))) for one in scenes]
+        def find(release: SimpleNamespace, scenes: list[Scene]) -> list[Answer]:
+            return [Answer(release.finds(int(one.pixels[0, 0, 0])), np.zeros((0, 3))) for one in scenes]
 
         monkeypatch.setattr(compare, "find", find)
         scenes = [scene(number) for number in range(SCENES)]

@@ -25,10 +25,17 @@ COUNTS = FaceCounts(
 PRECISION = {"no_mask": Precision(0.981, 842, 0.8)}
 
 
-def alert(source="gate-3", rule=RULE):
+def alert(source="gate-3", rule=RULE, counts=COUNTS):
     zone = ZoneInfo("Europe/Berlin")
     return begin(
-        "0b9c2a53-4f0e-4a51-9f0c-3d2b8a1e7f60", source, START, COUNTS, rule, zone, PRECISION, "https://p/"
+        "0b9c2a53-4f0e-4a51-9f0c-3d2b8a1e7f60",
+        source,
+        window_end=START,
+        counts=counts,
+        rule=rule,
+        precision=PRECISION,
+        zone=zone,
+        page="https://p/",
     )
 
 
@@ -53,7 +60,7 @@ def test_the_message_of_a_rule_with_any_says_that_none_is_allowed():
 )
 def test_a_small_share_is_not_rounded_to_zero(share, text):
     counts = replace(COUNTS, faces=1000, labels={"mask": 996, "no_mask": 4, "incorrect": 0, "uncertain": 0})
-    message = begin("id", "", START, counts, replace(RULE, share=share), ZoneInfo("UTC"), {}, "").message
+    message = alert(rule=replace(RULE, min_share=share), counts=counts).message
 
     assert "4 of 1000 faces (0.4%)" in message
     assert f"The limit is {text} of" in message

@@ -68,10 +68,10 @@ def test_an_error_names_the_field(document, reason):
 def test_a_source_has_its_own_rule_or_the_default_or_none():
     rules = parse(json.dumps({"default": SHARE, "sources": {"ward": {"any": True}, "yard": None, "": SHARE}}))
 
-    assert rules.of("gate") == Rule(0.2, 10, 20, 0, (), 0, 5)
-    assert rules.of("ward") == Rule(0.0, 1, 1, 0, (), 0, 5)
-    assert rules.of("yard") is None
-    assert rules.of("") == rules.of("gate")
+    assert rules.rule_for("gate") == Rule(0.2, 10, 20, 0, (), 0, 5)
+    assert rules.rule_for("ward") == Rule(0.0, 1, 1, 0, (), 0, 5)
+    assert rules.rule_for("yard") is None
+    assert rules.rule_for("") == rules.rule_for("gate")
 
 
 @pytest.mark.parametrize(("hour", "quiet"), [(20, False), (21, True), (0, True), (4, True), (5, False)])

@@ -97,7 +97,7 @@ def test_pictures_that_predict_refuses_are_left_out(folder, monkeypatch) -> None
     monkeypatch.setattr(demo_drift, "MIN_PICTURES", 2)
     monkeypatch.setattr(demo_drift, "simulate", simulated)
     demo_drift.command(options(folder))
-    assert {name: one.seen for name, one in seen.items()} == dict.fromkeys(CHANGES, 2)
+    assert {name: one.predictions for name, one in seen.items()} == dict.fromkeys(CHANGES, 2)
 
 
 def test_too_few_pictures_that_can_be_scored_are_refused(folder, monkeypatch) -> None:

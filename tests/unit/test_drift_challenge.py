@@ -14,7 +14,7 @@ from functions.drift.challenge import (
     DIFFERENT_SOURCES,
     TOO_FEW,
     WORSE,
-    Tally,
+    AnswerCounts,
     describe,
     pairs_needed,
     sequential_p,
@@ -70,10 +70,10 @@ def test_a_shadow_record_names_its_prediction(rng, name):
 
 @pytest.mark.parametrize("ms", [float("nan"), float("inf"), 1e300, 10**400, -1, "5", None])
 def test_a_damaged_time_is_left_out(rng, ms):
-    tally = Tally("1", "2")
-    tally.add(parse_record(parsed(drawn(rng, NOON, version="2")) | {"DetectTime": ms}))
+    counts = AnswerCounts("1", "2")
+    counts.add(parse_record(parsed(drawn(rng, NOON, version="2")) | {"DetectTime": ms}))
 
-    found = tally.result([]).challenger
+    found = counts.result([]).challenger
 
     assert (found.pictures, found.median_ms) == (1, None)
 
@@ -86,67 +86,67 @@ def test_a_damaged_shadow_record_is_not_a_record(rng, live):
 
 
 def test_in_shadow_mode_both_are_compared_on_the_same_pictures(rng):
-    tally = Tally("1", "2")
+    counts = AnswerCounts("1", "2")
     for number in range(40):
         line = drawn(rng, NOON + timedelta(minutes=number), label="mask", version="1")
-        tally.add(parse_record(parsed(line)))
-        tally.add(parse_record(shadow_of(line, "no_mask" if number < 10 else "mask")))
+        counts.add(parse_record(parsed(line)))
+        counts.add(parse_record(shadow_of(line, "no_mask" if number < 10 else "mask")))
 
-    found = tally.result([])
+    found = counts.result([])
 
     assert found.shadow
-    assert (found.live.pictures, found.challenger.pictures) == (40, 40)
+    assert (found.serving.pictures, found.challenger.pictures) == (40, 40)
     assert found.challenger.labels == {"no_mask": 10, "mask": 30}
     assert found.agreement.value == 0.75
     assert found.disagreements == [("mask", "no_mask", 10)]
-    assert found.live.median_ms == found.challenger.median_ms == pytest.approx(9.5, abs=0.01)
+    assert found.serving.median_ms == found.challenger.median_ms == pytest.approx(9.5, abs=0.01)
     assert (found.verdict, found.p, found.needed) == (TOO_FEW, 1, pairs_needed(0.2))
 
 
 def test_frames_of_one_minute_give_a_wider_interval_than_as_many_minutes(rng):
     intervals = []
     for interval in (1, 60):
-        tally = Tally("1", "2")
+        counts = AnswerCounts("1", "2")
         for number in range(60):
             line = drawn(rng, NOON + timedelta(seconds=interval * number), label="mask", version="1")
-            tally.add(parse_record(shadow_of(line, "no_mask" if number % 4 == 0 else "mask")))
-        agreement = tally.result([]).agreement
+            counts.add(parse_record(shadow_of(line, "no_mask" if number % 4 == 0 else "mask")))
+        agreement = counts.result([]).agreement
         intervals.append(agreement.high - agreement.low)
 
     assert intervals[0] > 2 * intervals[1]
 
 
 def test_other_releases_are_not_counted(rng):
-    tally = Tally("1", "2")
+    counts = AnswerCounts("1", "2")
     for version in ("1", "2", "3"):
-        tally.add(parse_record(parsed(drawn(rng, NOON, version=version))))
-    tally.add(parse_record(shadow_of(drawn(rng, NOON, version="0"), "mask")))
+        counts.add(parse_record(parsed(drawn(rng, NOON, version=version))))
+    counts.add(parse_record(shadow_of(drawn(rng, NOON, version="0"), "mask")))
 
-    found = tally.result([])
+    found = counts.result([])
 
-    assert (found.live.pictures, found.challenger.pictures, found.shadow) == (1, 1, False)
+    assert (found.serving.pictures, found.challenger.pictures, found.shadow) == (1, 1, False)
 
 
 def test_without_a_challenger_there_is_no_comparison():
-    assert Tally("1", "").result([]) is None
-    assert Tally("1", "1").result([]) is None
+    assert AnswerCounts("1", "").result([]) is None
+    assert AnswerCounts("1", "1").result([]) is None
 
 
 def test_on_different_sources_there_is_no_verdict():
-    found = Tally("1", "2").result([*predictions(5400, 6000, "1"), *predictions(5990, 6000, "2")])
+    found = AnswerCounts("1", "2").result([*predictions(5400, 6000, "1"), *predictions(5990, 6000, "2")])
 
     assert (found.verdict, found.p, found.needed) == (DIFFERENT_SOURCES, None, None)
-    assert [side.accuracy.value for side in (found.live, found.challenger)] == [0.9, 5990 / 6000]
-    assert describe(json.loads(json.dumps(found, default=vars))).endswith("only shadow mode gives a verdict.")
+    assert [side.accuracy.value for side in (found.serving, found.challenger)] == [0.9, 5990 / 6000]
+    assert describe(json.loads(json.dumps(found.to_json()))).endswith("only shadow mode gives a verdict.")
 
 
 def test_in_shadow_mode_the_interval_of_each_release_is_that_of_its_own_mistakes(rng):
     """Both are wrong on 80 of 400 pictures: one of the five of each minute, and all five of every fifth minute."""
-    tally = Tally("1", "2")
-    tally.add(parse_record(shadow_of(drawn(rng, NOON, version="1"), "mask")))
+    counts = AnswerCounts("1", "2")
+    counts.add(parse_record(shadow_of(drawn(rng, NOON, version="1"), "mask")))
     pictures = [(minute, frame) for minute in range(80) for frame in range(5)]
 
-    found = tally.result(
+    found = counts.result(
         [
             judged(
                 minute,
@@ -158,17 +158,17 @@ def test_in_shadow_mode_the_interval_of_each_release_is_that_of_its_own_mistakes
         ]
     )
 
-    assert found.live.accuracy.value == found.challenger.accuracy.value == 0.8
-    widths = [side.accuracy.high - side.accuracy.low for side in (found.live, found.challenger)]
+    assert found.serving.accuracy.value == found.challenger.accuracy.value == 0.8
+    widths = [side.accuracy.high - side.accuracy.low for side in (found.serving, found.challenger)]
     assert widths[1] > 1.5 * widths[0]
 
 
 @pytest.fixture
 def shadowed(rng):
     """Return a function that compares pairs in shadow mode."""
-    tally = Tally("1", "2")
-    tally.add(parse_record(shadow_of(drawn(rng, NOON, version="1"), "mask")))
-    return tally.result
+    counts = AnswerCounts("1", "2")
+    counts.add(parse_record(shadow_of(drawn(rng, NOON, version="1"), "mask")))
+    return counts.result
 
 
 LOST, WON, OTHER = ("mask", "no_mask"), ("no_mask", "mask"), ("mask", "mask")
@@ -203,7 +203,7 @@ def test_in_shadow_mode_the_minutes_decide_in_which_one_release_has_more_right(
 
     assert found.verdict == verdict
     assert (found.p < 0.05) is (verdict in {BETTER, WORSE})
-    assert found.challenger.judged == found.live.judged == (100 + won + others) * frames
+    assert found.challenger.judged == found.serving.judged == (100 + won + others) * frames
     missing = pairs_needed(0.5) - 400
     assert found.needed == (missing * frames if verdict == TOO_FEW else 0)
 
@@ -228,19 +228,19 @@ def test_equal_releases_seldom_get_a_verdict_however_often_one_looks(rng):
 @pytest.mark.parametrize("shadow", [True, False])
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_trial_that_changed_its_mode_is_judged_in_the_newest(rng, shadow, order):
-    tally = Tally("1", "2")
+    counts = AnswerCounts("1", "2")
     lines = [drawn(rng, NOON + timedelta(minutes=m), label="mask", version="1") for m in (0, 30)]
     shadowed, answered = (lines[1], lines[0]) if shadow else lines
     records = [shadow_of(shadowed, "mask"), parsed(answered) | {"model_version": "2"}]
     for record in records[::order]:
-        tally.add(parse_record(record))
+        counts.add(parse_record(record))
 
-    found = tally.result(
+    found = counts.result(
         [*predictions(54, 60, "1"), *predictions(56, 60, "2"), judged(1, "mask", "mask", shadow="mask")]
     )
 
     assert found.shadow is shadow
-    assert (found.live.judged, found.challenger.judged) == ((1, 1) if shadow else (61, 60))
+    assert (found.serving.judged, found.challenger.judged) == ((1, 1) if shadow else (61, 60))
     assert found.verdict == (TOO_FEW if shadow else DIFFERENT_SOURCES)
 
 
@@ -291,7 +291,7 @@ def test_the_required_pairs_detect_the_difference_with_the_required_power(rng):
 
 
 def test_the_description_says_how_many_labels_are_needed(shadowed):
-    text = describe(json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))), default=vars)))
+    text = describe(json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))).to_json())))
 
     assert text.endswith(f"{pairs_needed(0.2) - 10:,} more labels of the audit sample are needed.")
 
@@ -299,7 +299,7 @@ def test_the_description_says_how_many_labels_are_needed(shadowed):
 @pytest.mark.parametrize("verdict", [TOO_FEW, BETTER])
 def test_reports_of_earlier_versions_are_described(shadowed, verdict):
     """They say for each release how many labels are needed, and have verdicts on different sources."""
-    report = json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))), default=vars)) | {"verdict": verdict}
+    report = json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))).to_json())) | {"verdict": verdict}
     del report["needed"]
 
     assert "needed" not in describe(report)

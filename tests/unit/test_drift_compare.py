@@ -246,6 +246,6 @@ def test_holm_corrects_for_multiple_testing():
 
 
 def test_merging_adds_up_the_effective_numbers():
-    both = merge([sample(10), sample(20, seed=1, seen=100)])
-    assert (len(both.labels), both.seen, both.effective) == (30, 110, 30.0)
-    assert merge([]).seen == 0
+    both = merge([sample(10), sample(20, seed=1, predictions=100)])
+    assert (len(both.labels), both.predictions, both.effective) == (30, 110, 30.0)
+    assert merge([]).predictions == 0

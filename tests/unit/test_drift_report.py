@@ -50,12 +50,14 @@ def reported(past, baseline=BASELINE, *, accuracy=None, notes=(), serving="1.2.3
     report = Report(
         window=Window(datetime(2026, 11, 20, 9, tzinfo=UTC), datetime(2026, 11, 21, 9, tzinfo=UTC)),
         verdict=verdict_of(comparison, info, serving),
-        counts=Counts(records=sum(sample.seen for sample in window.values())),
+        counts=Counts(records=sum(sample.predictions for sample in window.values())),
         baseline=info,
         serving_version=serving,
         comparison=comparison,
         sources={
-            name: SourceReport(status, window[name].seen, window[name].effective, window[name].label_counts())
+            name: SourceReport(
+                status, window[name].predictions, window[name].effective, window[name].label_counts()
+            )
             for name, status in statuses.items()
             if name in window
         },
@@ -108,7 +110,7 @@ def changed():
     past = [
         {
             "gate-1": sample(400, seed=1 + day),
-            "": sample(150, seed=20 + day, shift={"brightness": -2}, seen=12_345),
+            "": sample(150, seed=20 + day, shift={"brightness": -2}, predictions=12_345),
             EVIL: sample(150, seed=30 + day, shift={"noise": 2}),
             "fresh": sample(50, seed=40 + day),
         }

@@ -37,7 +37,7 @@ def sampled(records, always=()):
 def test_frames_of_a_minute_count_as_one_in_any_order():
     records = made(300, interval=1)
     found = sampled(records).between(*DAY)["gate-1"]
-    assert (len(found.labels), found.seen) == (5, 300)
+    assert (len(found.labels), found.predictions) == (5, 300)
     shuffled = [records[number] for number in np.random.default_rng(1).permutation(300)]
     again = sampled(shuffled).between(*DAY)["gate-1"]
     assert again.values.tolist() == found.values.tolist()
@@ -118,7 +118,7 @@ def test_a_record_without_features_is_left_out_and_counted(image):
     records[4] = replace(records[4], body=records[4].body | {"projection": [1e300] * 16})
     sampler = sampled(records)
     assert sampler.unusable == 2
-    assert sampler.between(*DAY)["gate-1"].seen == 8
+    assert sampler.between(*DAY)["gate-1"].predictions == 8
 
 
 def test_correlated_predictions_have_a_smaller_effective_number():

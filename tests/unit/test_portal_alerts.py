@@ -26,7 +26,14 @@ def ask(portal, store):
         precision = {"no_mask": Precision(0.97, 891, 0.8)}
         started = START + 3600 * hours
         alert = begin(
-            str(number), source, started, COUNTS, rules.default, rules.zone, precision, "https://p/"
+            str(number),
+            source,
+            window_end=started,
+            counts=COUNTS,
+            rule=rules.default,
+            precision=precision,
+            zone=rules.zone,
+            page="https://p/",
         )
         store.replace_alert(alert, None, START, ())
         if source == "gate-3":

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sagemaker.core.helper.session_helper import Session
 
 
-def _described(job: TrainingJob) -> str:
+def _describe(job: TrainingJob) -> str:
     figures = {m.metric_name: m.value for m in job.final_metric_data_list or []}
     lines = [f"{job.training_job_name}: {job.training_job_status}, {job.secondary_status}"]
     lines += [f"  {name} {value:.4f}" for name, value in figures.items()]
@@ -107,10 +107,10 @@ def _options() -> argparse.Namespace:
 
 
 def _pairs(pairs: Sequence[str]) -> dict[str, str]:
-    for one in pairs:
-        if "=" not in one:
-            raise TrainingError(f"{one!r} is not of the form name=value")
-    return dict(one.split("=", 1) for one in pairs)
+    for pair in pairs:
+        if "=" not in pair:
+            raise TrainingError(f"{pair!r} is not of the form name=value")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _bucket(options: argparse.Namespace) -> str:
@@ -131,7 +131,7 @@ def _spec(options: argparse.Namespace) -> JobSpec:
         "hyperparameters": {"network": options.network, **_pairs(options.hyperparameter)},
         "tags": _pairs(options.tags),
     }
-    return JobSpec(**{one.name: given[one.name] for one in fields(JobSpec)})
+    return JobSpec(**{field.name: given[field.name] for field in fields(JobSpec)})
 
 
 def _submit(options: argparse.Namespace) -> None:
@@ -166,7 +166,7 @@ def main() -> None:
         if options.command == "submit":
             _submit(options)
         elif options.command == "describe":
-            print(_described(TrainingJob.get(options.job, session=session().boto_session)))
+            print(_describe(TrainingJob.get(options.job, session=session().boto_session)))
         elif options.command == "publish":
             bucket = _bucket(options)
             sagemaker = session(bucket)

@@ -47,7 +47,7 @@ def package_request(uri: Any, image: str, about: Mapping[str, Any], group: str) 
 def ensure_group(group: str, registry: Any) -> None:
     """Create a group of model packages if it does not exist."""
     pages = registry.get_paginator("list_model_package_groups").paginate(NameContains=group)
-    names = [one["ModelPackageGroupName"] for page in pages for one in page["ModelPackageGroupSummaryList"]]
+    names = [item["ModelPackageGroupName"] for page in pages for item in page["ModelPackageGroupSummaryList"]]
     if group not in names:
         registry.create_model_package_group(ModelPackageGroupName=group)
 
@@ -57,8 +57,8 @@ def registered(registry: Any, group: str = GROUP) -> list[dict[str, Any]]:
     pages = registry.get_paginator("list_model_packages").paginate(
         ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
     )
-    found = [package["ModelPackageArn"] for page in pages for package in page["ModelPackageSummaryList"]]
-    return [registry.describe_model_package(ModelPackageName=arn) for arn in found]
+    arns = [package["ModelPackageArn"] for page in pages for package in page["ModelPackageSummaryList"]]
+    return [registry.describe_model_package(ModelPackageName=arn) for arn in arns]
 
 
 def approve(version: str, registry: Any, group: str = GROUP) -> str:

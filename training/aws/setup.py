@@ -166,8 +166,8 @@ def set_up(stack: str, bucket: str, access: Access, aws: boto3.Session) -> Setup
     document = json.dumps(policy(bucket, access, stack, account, region))
     iam.put_role_policy(RoleName=name, PolicyName="training", PolicyDocument=document)
     ensure_group(stack, aws.client("sagemaker"))
-    (found,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
-    return Setup(iam.get_role(RoleName=name)["Role"]["Arn"], found["repositoryUri"])
+    (repository,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
+    return Setup(iam.get_role(RoleName=name)["Role"]["Arn"], repository["repositoryUri"])
 
 
 def main() -> None:

@@ -247,11 +247,11 @@ def best_release(folder: Path) -> Path:
     Raises:
         TrainingError: There is none because the gate refused every run; the message contains the reasons.
     """
-    found = [path.parent for path in sorted(folder.rglob(MANIFEST))]
-    if not found:
+    releases = [path.parent for path in sorted(folder.rglob(MANIFEST))]
+    if not releases:
         reasons = [json.loads(path.read_text())["reason"] for path in sorted(folder.rglob(GATE))]
         raise TrainingError(f"there is no release: {'; '.join(reasons) or f'nothing in {folder}'}")
-    return max(found, key=_validation_score)
+    return max(releases, key=_validation_score)
 
 
 def _validation_score(folder: Path) -> float:

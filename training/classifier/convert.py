@@ -67,18 +67,18 @@ def calibrate(logits: NDArray[np.float32], actual: NDArray[np.float32]) -> Calib
     free[:, :, 0] = logits
     for column, number in enumerate(present[1:], start=1):
         free[:, number, column] = 1
-    neutral = found = np.eye(free.shape[2])[0]
+    neutral = parameters = np.eye(free.shape[2])[0]
     for _ in range(50):
-        chance = softmax(free @ found)
-        slope = np.einsum("nkp,nk->p", free, chance - actual) + (found - neutral)
+        chance = softmax(free @ parameters)
+        slope = np.einsum("nkp,nk->p", free, chance - actual) + (parameters - neutral)
         spread = np.einsum("nk,kj->nkj", chance, np.eye(classes)) - chance[:, :, None] * chance[:, None]
-        curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(len(found))
+        curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(len(parameters))
         step = np.linalg.solve(curvature, slope)
         length = max(float(np.linalg.norm(step)), 0.5)
-        found = found - step * (0.5 / length)  # at most half a unit: Newton overshoots when far off
+        parameters = parameters - step * (0.5 / length)  # at most half a unit: Newton overshoots when far off
     biases = np.zeros(classes)
-    biases[present[1:]] = found[1:]
-    return Calibration(1 / max(float(found[0]), 0.05), tuple(biases.tolist()))
+    biases[present[1:]] = parameters[1:]
+    return Calibration(1 / max(float(parameters[0]), 0.05), tuple(biases.tolist()))
 
 
 def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
@@ -106,7 +106,9 @@ def exported(graph: keras.Model) -> Iterator[str]:
     """Export a graph for inference to a temporary SavedModel, once for all formats, since that takes longest."""
     archive = keras.export.ExportArchive()
     archive.track(graph)
-    inputs = [keras.InputSpec(dtype=one.dtype, shape=one.shape, name=one.name) for one in graph.inputs]
+    inputs = [
+        keras.InputSpec(dtype=tensor.dtype, shape=tensor.shape, name=tensor.name) for tensor in graph.inputs
+    ]
     archive.add_endpoint("serve", partial(graph, training=False), inputs)
     with TemporaryDirectory() as folder:
         archive.write_out(folder, verbose=False)
@@ -172,9 +174,9 @@ def convert_run(
             " or too few scenes in it.",
             file=sys.stderr,
         )
-    files, result = _converted(model, size, train_faces, val_faces, layer)
+    files, result = _convert_size(model, size, train_faces, val_faces, layer)
     if size > SMALL_SIZE:
-        small_files, small = _converted(model, SMALL_SIZE, train_faces, val_faces, layer)
+        small_files, small = _convert_size(model, SMALL_SIZE, train_faces, val_faces, layer)
         result["small"] = small
         files["small"] = small_files[small["shipped"]]
     for name, file in files.items():
@@ -184,7 +186,7 @@ def convert_run(
     return result
 
 
-def _converted(
+def _convert_size(
     model: keras.Model,
     size: int,
     train_faces: Sequence[Sample],

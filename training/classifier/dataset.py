@@ -117,20 +117,20 @@ def find(folder: Path) -> list[Example]:
     files = [path for path in pictures if path not in scenes]
     if scenes and not files:
         return in_scenes
-    found = [path.relative_to(root).parts for path in files]
-    if files and all(len(p) >= 3 and p[0] in SPLITS and p[1] in LABELS for p in found):
+    parts = [path.relative_to(root).parts for path in files]
+    if files and all(len(p) >= 3 and p[0] in SPLITS and p[1] in LABELS for p in parts):
         examples = [
-            Example(path, split, label, "") for path, (split, label, *_) in zip(files, found, strict=True)
+            Example(path, split, label, "") for path, (split, label, *_) in zip(files, parts, strict=True)
         ]
-    elif files and all(len(p) >= 2 and p[0] in LABELS for p in found):
-        examples = [Example(path, "", label, "") for path, (label, *_) in zip(files, found, strict=True)]
+    elif files and all(len(p) >= 2 and p[0] in LABELS for p in parts):
+        examples = [Example(path, "", label, "") for path, (label, *_) in zip(files, parts, strict=True)]
     else:
-        folders = sorted({"/".join(p[:-1]) or "the folder itself" for p in found})
+        folders = sorted({"/".join(p[:-1]) or "the folder itself" for p in parts})
         raise TrainingError(
             f"{root}: expected <split>/<label>/*.jpg or <label>/*.jpg with the labels {', '.join(LABELS)}"
             f" and the splits {', '.join(SPLITS)}; found pictures in: {', '.join(folders[:12]) or 'nothing'}"
         )
-    return _described(examples, folder, root) + in_scenes
+    return _add_crops(examples, folder, root) + in_scenes
 
 
 def find_in_scenes(folder: Path) -> list[Example]:
@@ -143,7 +143,7 @@ def find_in_scenes(folder: Path) -> list[Example]:
     ]
 
 
-def _described(examples: Sequence[Example], folder: Path, root: Path) -> list[Example]:
+def _add_crops(examples: Sequence[Example], folder: Path, root: Path) -> list[Example]:
     """Add the sources and boxes in `crops.csv`, whose paths are relative to `folder` or to `root`."""
     rows = read_crops(folder)
     described = []

@@ -97,13 +97,13 @@ def probabilities(
 ) -> NDArray[np.float64]:
     """Return the classifier's probabilities (N, 3) for RGB pictures (H, W, 3), each optionally changed first."""
 
-    def one(classifier: Classifier, number: int) -> tuple[float, float, float]:
+    def classify(classifier: Classifier, number: int) -> tuple[float, float, float]:
         pixels = pictures[number]
         if change:
             pixels = change(pixels, np.random.default_rng(number))
         return classifier.classify(pixels).probabilities
 
-    output = in_threads(lambda: Classifier(network, threads=1), one, len(pictures), name)
+    output = in_threads(lambda: Classifier(network, threads=1), classify, len(pictures), name)
     return np.reshape(output, (-1, len(LABELS)))
 
 
@@ -165,7 +165,7 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
     sources = np.array([s.example.source or "-" for s in samples])
     sliced = slices(samples)
     parts = by_part(lambda chosen: figures(actual[chosen], output[chosen]), sources, sliced)
-    parts["slices"]["turned"] = dict(_changed(network, actual, pictures, TURNS))
+    parts["slices"]["turned"] = dict(_by_change(network, actual, pictures, TURNS))
     parts["slices"]["margin around the face"] = {
         name: figures(classes, probabilities(network, faces, name=f"margin {name}"))
         for name, classes, faces in faces_with_margins(dataset)
@@ -176,7 +176,7 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
         "served": served_figures(answer(release, samples, "served path"), actual, sources, sliced),
         **parts,
         "corruptions": {
-            kind: dict(_changed(network, actual, squares, levels)) for kind, levels in CORRUPTIONS.items()
+            kind: dict(_by_change(network, actual, squares, levels)) for kind, levels in CORRUPTIONS.items()
         },
         "model": {
             "version": release.version,
@@ -218,7 +218,7 @@ def _overall(actual: NDArray[np.int64], output: NDArray[np.float64]) -> dict[str
     return overall | {"classes": classes, "intervals_95": intervals, "calibration_error_by_chance": by_chance}
 
 
-def _changed(
+def _by_change(
     network: Network, actual: NDArray[np.int64], pictures: Sequence[Pixels], changes: Mapping[str, Change]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, change in changes.items():
@@ -239,8 +239,8 @@ def write_predictions(
     columns = ("file", "source", "label", "answer", *(f"p_{label}" for label in LABELS))
     examples = (sample.example for sample in samples)
     rows = (
-        (one.path.relative_to(folder), one.source, one.label, LABELS[p.argmax()], *map("{:.6f}".format, p))
-        for one, p in zip(examples, output, strict=True)
+        (e.path.relative_to(folder), e.source, e.label, LABELS[p.argmax()], *map("{:.6f}".format, p))
+        for e, p in zip(examples, output, strict=True)
     )
     write_table(path, columns, rows)
 

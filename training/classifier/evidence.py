@@ -40,10 +40,10 @@ BATCH: Final = 64
 
 
 @dataclass(frozen=True)
-class _Detected:
+class _Examples:
     """The detections in scenes: features (N, features), and log-odds and whether each is a face, both (N,)."""
 
-    found: tuple[Detections, ...]
+    detections: tuple[Detections, ...]
     features: Floats
     log_odds: Floats
     is_face: NDArray[np.bool_]
@@ -69,12 +69,12 @@ def learn_evidence(
     )
     if not train_scenes or len(val_scenes) < FEWEST_SCENES:
         return None
-    train, val = (_detected(some, detector, backbone, size) for some in (train_scenes, val_scenes))
+    train, val = (_detect(some, detector, backbone, size) for some in (train_scenes, val_scenes))
     if not train.is_face.any() or train.is_face.all() or not val.is_face.any():
         return None
     layer = fit_evidence(train.features, train.log_odds, train.is_face)
     scores = _sigmoid(val.log_odds + val.features @ layer.weights + layer.bias)
-    threshold = _threshold(val.found, scores, val_scenes)
+    threshold = _threshold(val.detections, scores, val_scenes)
     shift = _logits(np.array([serving.min_detection, threshold])) @ [1, -1]
     return FaceEvidenceLayer(layer.weights, layer.bias + float(shift))
 
@@ -90,28 +90,28 @@ def fit_evidence(features: Floats, log_odds: Floats, is_face: NDArray[np.bool_])
     mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-3
     design = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
     penalty = np.append(np.full(features.shape[1], RIDGE), 1e-6)
-    found = np.zeros(design.shape[1])
+    coefficients = np.zeros(design.shape[1])
     for _ in range(100):
-        chance = _sigmoid(log_odds + design @ found)
-        slope = design.T @ (is_face - chance) - penalty * found
+        chance = _sigmoid(log_odds + design @ coefficients)
+        slope = design.T @ (is_face - chance) - penalty * coefficients
         curvature = (design * (chance * (1 - chance))[:, np.newaxis]).T @ design + np.diag(penalty)
         step = np.linalg.solve(curvature, slope)
-        found = found + step / max(float(np.linalg.norm(step)), 1.0)  # Newton overshoots when far off
+        coefficients += step / max(float(np.linalg.norm(step)), 1.0)  # Newton overshoots when far off
         if np.abs(step).max() < 1e-6:
             break
-    weights = found[:-1] / deviation
-    return FaceEvidenceLayer(weights, float(found[-1] - weights @ mean))
+    weights = coefficients[:-1] / deviation
+    return FaceEvidenceLayer(weights, float(coefficients[-1] - weights @ mean))
 
 
-def _detected(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model, size: int) -> _Detected:
+def _detect(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model, size: int) -> _Examples:
     """Detect faces in scenes, without those to be ignored, and compute the features of their crops."""
     every, log_odds, is_face, crops = [], [np.zeros(0)], [np.zeros(0, bool)], []
     for scene in tqdm(scenes, desc="finding faces", unit="scene"):
         sought = to_find(scene)
-        found = detector.detect(scene.pixels)
-        faces = assign(found, scene.boxes, sought)
+        detections = detector.detect(scene.pixels)
+        faces = assign(detections, scene.boxes, sought)
         counts = (faces == NONE) | np.append(sought, False)[faces]
-        kept = Detections(found.boxes[counts], found.scores[counts])
+        kept = Detections(detections.boxes[counts], detections.scores[counts])
         every.append(kept)
         log_odds.append(_logits(kept.scores))
         is_face.append(faces[counts] != NONE)
@@ -122,15 +122,15 @@ def _detected(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model
         for start in range(0, len(members), BATCH):
             chosen = members[start : start + BATCH]
             features[chosen] = backbone.predict_on_batch(np.stack([resize(crops[i], side) for i in chosen]))
-    return _Detected(tuple(every), features, np.concatenate(log_odds), np.concatenate(is_face))
+    return _Examples(tuple(every), features, np.concatenate(log_odds), np.concatenate(is_face))
 
 
-def _threshold(found: Sequence[Detections], scores: Floats, scenes: Sequence[Scene]) -> float:
+def _threshold(detections: Sequence[Detections], scores: Floats, scenes: Sequence[Scene]) -> float:
     """Return the threshold of confirmed scores, (N,) in the order of the detections, for 0.1 false ones a scene."""
-    ends = np.cumsum([len(one.scores) for one in found])[:-1]
+    ends = np.cumsum([len(faces.scores) for faces in detections])[:-1]
     confirmed = [
-        Detections(one.boxes, part.astype(np.float32))
-        for one, part in zip(found, np.split(scores, ends), strict=True)
+        Detections(faces.boxes, part.astype(np.float32))
+        for faces, part in zip(detections, np.split(scores, ends), strict=True)
     ]
     return recall_at(match_scenes(confirmed, scenes), FALSE_PER_PICTURE)[1]
 

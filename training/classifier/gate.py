@@ -74,15 +74,15 @@ class Group:
 
 def compare(groups: Sequence[Group]) -> list[Comparison]:
     """Compare all figures of all groups; the first group must be the whole test set."""
-    whole, *parts = groups
+    test_set, *parts = groups
     tests = sum(len(part.actual) >= FEWEST for part in parts) + CLASSES
     return [
-        *compare_overall(whole),
-        _calibration(whole),
-        *_classes(whole, ALPHA / tests),
+        *compare_overall(test_set),
+        _calibration(test_set),
+        *_classes(test_set, ALPHA / tests),
         # One figure per group, since a second would be nearly the same test again.
         *(
-            _compared(
+            _compare_counts(
                 f"{part.name}: accuracy", len(part.actual), _accuracy, *_counts(part), alpha=ALPHA / tests
             )
             for part in parts
@@ -95,7 +95,7 @@ def compare_overall(group: Group) -> list[Comparison]:
     drawn, observed = _counts(group, doubted=True)
     prefix = f"{group.name}: " if group.name else ""
     return [
-        _compared(prefix + name, len(group.actual), figure, drawn, observed, margin=MAX_LOSS)
+        _compare_counts(prefix + name, len(group.actual), figure, drawn, observed, margin=MAX_LOSS)
         for name, figure in {
             "accuracy": _accuracy,
             "mask_or_not_accuracy": _mask_or_not,
@@ -118,20 +118,20 @@ def compare_served(actual: Ints, candidate: Answers, serving: Answers) -> list[C
     n = len(actual)
     doubted = counts + (0 if np.array_equal(candidate.face_found, serving.face_found) else (0, 0.5, 0.5, 0))
     drawn = np.random.default_rng(0).multinomial(n, doubted / doubted.sum(), DRAWS)
-    found = comparison(
+    faces = comparison(
         "served: face_found",
         n,
         (float(candidate.face_found.mean()), float(serving.face_found.mean())),
         (drawn[:, 1] - drawn[:, 2]) / n,
         margin=MAX_LOSS,
     )
-    return [*compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)), found]
+    return [*compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)), faces]
 
 
 def _classes(group: Group, alpha: float) -> list[Comparison]:
     drawn, observed = _counts(group)
     return [
-        _compared(
+        _compare_counts(
             f"class {label}: f1",
             int((group.actual == number).sum()),
             partial(_class_f1, number),
@@ -165,18 +165,18 @@ def _counts(group: Group, *, doubted: bool = False) -> tuple[Ints, Ints]:
     return drawn.reshape(-1, *(CLASSES,) * 3), observed.reshape(1, *(CLASSES,) * 3)
 
 
-def _compared(
+def _compare_counts(
     figure: str,
     n: int,
-    of: Callable[[Ints], Floats],
+    compute: Callable[[Ints], Floats],
     drawn: Ints,
     observed: Ints,
     *,
     alpha: float = ALPHA,
     margin: float = 0.0,
 ) -> Comparison:
-    values = (float(of(observed.sum(axis=3))[0]), float(of(observed.sum(axis=2))[0]))
-    differences = of(drawn.sum(axis=3)) - of(drawn.sum(axis=2))
+    values = (float(compute(observed.sum(axis=3))[0]), float(compute(observed.sum(axis=2))[0]))
+    differences = compute(drawn.sum(axis=3)) - compute(drawn.sum(axis=2))
     return comparison(figure, n, values, differences, alpha=alpha, margin=margin)
 
 
@@ -249,15 +249,15 @@ def predict_groups(candidate: Network, serving: Network, dataset: Dataset, name:
         )
         return Group(name, actual, first, second)
 
-    whole = group(name, actual, pictures)
-    yield whole
+    test_set = group(name, actual, pictures)
+    yield test_set
     sources = np.array([s.example.source or "-" for s in samples])
-    parts = {f"source {one}": sources == one for one in np.unique(sources)}
-    for slice_, members in slices(samples).items():
-        parts |= {f"{slice_} {one}": chosen for one, chosen in members.items()}
+    parts = {f"source {source}": sources == source for source in np.unique(sources)}
+    for grouping, members in slices(samples).items():
+        parts |= {f"{grouping} {slice_}": chosen for slice_, chosen in members.items()}
     for part, chosen in parts.items():
         if chosen.any():
-            yield Group(part, actual[chosen], whole.candidate[chosen], whole.serving[chosen])
+            yield Group(part, actual[chosen], test_set.candidate[chosen], test_set.serving[chosen])
     for turn, change in TURNS.items():
         yield group(f"turned {turn}", actual, pictures, change)
     for margin, classes, faces in faces_with_margins(dataset):
@@ -333,7 +333,7 @@ def judge_run(
             if reference
             else "not given: how much was forgotten of other pictures is unknown",
             # As a string, like all metadata of a model package.
-            "macro_f1": next(f"{one.candidate:.4f}" for one in result if one.figure == "macro_f1"),
+            "macro_f1": next(f"{row.candidate:.4f}" for row in result if row.figure == "macro_f1"),
         },
     )
     (run / GATE).write_text(json.dumps(document, indent=1) + "\n")

@@ -75,7 +75,7 @@ def leave_one_out(
             answer[source] = figures(actual_classes(left_out), softmax(logits))
             print(json.dumps({"source": source, **answer[source]}), flush=True)
     mean = {
-        key: float(np.mean([one[key] for one in answer.values()]))
+        key: float(np.mean([answer[source][key] for source in answer]))
         for key in ("accuracy", "mask_or_not_accuracy", "macro_f1")
     }
     result = {"trainings": trainings, "sources": answer, "mean": mean}

@@ -87,9 +87,9 @@ def main() -> None:
     with reported(parser):
         suspects = find_suspects(load(find(options.data)), options.out, backbone=options.backbone)
         rows = []
-        for number, one in enumerate(suspects):
-            sample, example = one.sample, one.sample.example
-            rows.append((number, sample.sha256, example.path, example.label, f"{one.chance:.4f}", one.guess))
+        for number, suspect in enumerate(suspects):
+            sample, example, chance = suspect.sample, suspect.sample.example, f"{suspect.chance:.4f}"
+            rows.append((number, sample.sha256, example.path, example.label, chance, suspect.guess))
         columns = ("number", "sha256", "file", "label", "chance", "guess")
         write_table(options.out / "suspects.csv", columns, rows)
         contact_sheet(suspects).save(options.out / "suspects.jpg")

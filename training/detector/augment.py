@@ -118,8 +118,8 @@ def _plain(scene: Scene, size: int, rng: np.random.Generator) -> tuple[NDArray[n
     square, scale = letterbox(pixels, size)
     if rng.random() < 0.5:
         square = coloured(Image.fromarray(square), rng)
-    whole = Faces((boxes * scale).astype(np.float32), scene.sought)
-    return square, _clipped(whole, (0, 0, scale * pixels.shape[1], scale * pixels.shape[0]))
+    faces = Faces((boxes * scale).astype(np.float32), scene.sought)
+    return square, _clipped(faces, (0, 0, scale * pixels.shape[1], scale * pixels.shape[0]))
 
 
 def _mirrored(
@@ -177,10 +177,10 @@ def _portrait(canvas: Image.Image, portrait: Scene, rng: np.random.Generator) ->
     left, top, right, bottom = rng.uniform(0, 0.12, 4) * (rng.random() < 0.3) * (width, height, width, height)
     region = (left, top, width - right, height - bottom)
     extent = np.array([region[2] - region[0], region[3] - region[1]]) * np.exp(rng.uniform(-0.12, 0.12, 2))
-    whole = rng.random() < 0.5
-    longest = canvas.width * (1.0 if whole else float(np.exp(rng.uniform(np.log(0.3), 0))))
+    fills = rng.random() < 0.5
+    longest = canvas.width * (1.0 if fills else float(np.exp(rng.uniform(np.log(0.3), 0))))
     fitted = (extent * longest / extent.max()).round().clip(8, canvas.width).astype(int)
-    place = np.zeros(2, int) if whole else rng.integers(0, canvas.width - fitted + 1)
+    place = np.zeros(2, int) if fills else rng.integers(0, canvas.width - fitted + 1)
     part = Image.fromarray(portrait.pixels).resize(
         (int(fitted[0]), int(fitted[1])), Image.Resampling.BILINEAR, region, reducing_gap=2.0
     )
@@ -199,9 +199,9 @@ def _clipped(faces: Faces, to: tuple[float, float, float, float]) -> Faces:
     boxes = faces.boxes
     cut = np.concatenate([np.maximum(boxes[:, :2], to[:2]), np.minimum(boxes[:, 2:], to[2:])], axis=1)
     sides = (cut[:, 2:] - cut[:, :2]).clip(0)
-    seen = sides.prod(axis=1) / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    sought = faces.sought & (seen >= SEEN) & (sides.min(axis=1) >= SMALLEST)
-    there = seen > IGNORED
+    visible = sides.prod(axis=1) / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    sought = faces.sought & (visible >= SEEN) & (sides.min(axis=1) >= SMALLEST)
+    there = visible > IGNORED
     return Faces(cut[there].astype(np.float32), sought[there])
 
 

@@ -54,9 +54,9 @@ def compare_overall(
     sought = [to_find(scene) for scene in scenes]
     times = resamples(len(scenes), PRECISION_DRAWS)
     first, second = (
-        average_precisions(match_scenes(found, scenes), times) for found, _ in (candidate, serving)
+        average_precisions(match_scenes(detections, scenes), times) for detections, _ in (candidate, serving)
     )
-    n = int(sum(one.sum() for one in sought))
+    n = int(sum(mask.sum() for mask in sought))
     return [
         comparison(
             "face: ap50",
@@ -66,11 +66,11 @@ def compare_overall(
             margin=MAX_LOSS,
             scenes=len(scenes),
         ),
-        *_as_served("face", candidate, serving, scenes, sought),
+        *_compare_served("face", candidate, serving, scenes, sought),
     ]
 
 
-def _as_served(
+def _compare_served(
     name: str,
     candidate: tuple[Sequence[Detections], float],
     serving: tuple[Sequence[Detections], float],
@@ -81,8 +81,8 @@ def _as_served(
     """Compare recall, and for the whole test set (without `alpha`) also false detections."""
     boxes = [scene.boxes for scene in scenes]
     both = [
-        match([certain(one, score) for one in found], boxes, sought, ON_FACE)
-        for found, score in (candidate, serving)
+        match([certain(faces, score) for faces in detections], boxes, sought, ON_FACE)
+        for detections, score in (candidate, serving)
     ]
     times = resamples(len(scenes), DRAWS)
     (recall, false), (other_recall, other_false) = (served_in(matches, times) for matches in both)
@@ -126,10 +126,10 @@ def compare_scenes(
         scenes: The test scenes.
     """
 
-    def found(release: Release) -> tuple[list[Detections], float]:
-        return [one.faces for one in find(release, scenes)], release.min_detection
+    def detect(release: Release) -> tuple[list[Detections], float]:
+        return [answer.faces for answer in find(release, scenes)], release.min_detection
 
-    ours, theirs = found(candidate), found(serving)
+    ours, theirs = detect(candidate), detect(serving)
     groups = {f"class {label}": [s.labels == number for s in scenes] for number, label in enumerate(LABELS)}
     for source in sorted({scene.source for scene in scenes}):
         groups[f"source {source or '-'}"] = [np.full(len(s.labels), s.source == source) for s in scenes]
@@ -137,10 +137,10 @@ def compare_scenes(
         name: [to_find(scene) & own for scene, own in zip(scenes, members, strict=True)]
         for name, members in groups.items()
     }
-    tests = max(sum(sum(int(one.sum()) for one in masks) >= FEWEST for masks in sought.values()), 1)
+    tests = max(sum(sum(int(mask.sum()) for mask in masks) >= FEWEST for masks in sought.values()), 1)
     result = compare_overall(ours, theirs, scenes)
     for name, masks in sought.items():
-        result += _as_served(name, ours, theirs, scenes, masks, ALPHA / tests)
+        result += _compare_served(name, ours, theirs, scenes, masks, ALPHA / tests)
     if floor != serving:
-        result += against_floor(compare_overall(ours, found(floor), scenes))
+        result += against_floor(compare_overall(ours, detect(floor), scenes))
     return result

@@ -45,14 +45,14 @@ def platt(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[float,
     logits = np.log(scores / (1 - scores)).astype(np.float64)
     design = np.stack([np.append(logits, [0, 0]), np.ones(len(logits) + 2)], axis=1)
     actual = np.append(right, [0.0, 1.0])
-    found = np.array([1.0, 0.0])
+    parameters = np.array([1.0, 0.0])
     for _ in range(50):
-        chance = 1 / (1 + np.exp(-design @ found))
+        chance = 1 / (1 + np.exp(-design @ parameters))
         slope = design.T @ (actual - chance)
         curvature = (design * (chance * (1 - chance))[:, np.newaxis]).T @ design
         step = np.linalg.solve(curvature + 1e-6 * np.eye(2), slope)
-        found = found + step / max(float(np.linalg.norm(step)), 1.0)
-    return float(found[0]), float(found[1])
+        parameters = parameters + step / max(float(np.linalg.norm(step)), 1.0)
+    return float(parameters[0]), float(parameters[1])
 
 
 def find_faces(file: bytes, size: int, scenes: Sequence[Scene], min_score: float) -> list[Detections]:
@@ -66,8 +66,8 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
     model = load_trained(folder / DETECTOR_WEIGHTS)
     val_scenes = [scene for scene in scenes if scene.split == "val"]
     train_scenes = [scene for scene in scenes if scene.split == "train"]
-    found = predict(model.predict_on_batch, val_scenes, size, LOWEST_SCORE)
-    matches = match_scenes(found, val_scenes, ON_FACE)
+    detections = predict(model.predict_on_batch, val_scenes, size, LOWEST_SCORE)
+    matches = match_scenes(detections, val_scenes, ON_FACE)
     slope, offset = platt(matches.scores, matches.right)
     graph = serving_model(model, size, slope, offset)
     chosen = np.random.default_rng(0).choice(
@@ -78,7 +78,7 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
             DETECTOR: quantized(saved, [letterbox(train_scenes[i].pixels, size)[0] for i in chosen]),
             "detector-float32.tflite": tf.lite.TFLiteConverter.from_saved_model(saved).convert(),
         }
-    validation = {"keras": validation_scores(found, val_scenes)}
+    validation = {"keras": validation_scores(detections, val_scenes)}
     for name, file in files.items():
         with replacing(folder / name) as fresh:
             fresh.write_bytes(file)

@@ -61,14 +61,14 @@ FACE_FREE: Final = 200  # backgrounds cropped from scenes
 
 
 @dataclass(frozen=True)
-class Found:
+class Answer:
     """The detections in a scene, with the probabilities (faces, 3) of the labels."""
 
     faces: Detections
     probabilities: NDArray[np.float64]
 
 
-def finder(release: Release) -> Callable[[NDArray[np.uint8]], Found]:
+def finder(release: Release) -> Callable[[NDArray[np.uint8]], Answer]:
     """Return a function that detects all faces in RGB (H, W, 3), down to `LOWEST_SCORE`, and classifies them.
 
     As in serving, the classifier's evidence is added to detections from `UNSURE_SCORE`; the others keep the
@@ -78,7 +78,7 @@ def finder(release: Release) -> Callable[[NDArray[np.uint8]], Found]:
     detector = Detector(release.detector, LOWEST_SCORE, threads=2)
     classifier = Classifier(release.classifier, 2, release.small_classifier)
 
-    def find_in(pixels: NDArray[np.uint8]) -> Found:
+    def find_in(pixels: NDArray[np.uint8]) -> Answer:
         faces = detector.detect(pixels)
         classified = [
             classify_detection(pixels, box, score, classifier)
@@ -88,47 +88,47 @@ def finder(release: Release) -> Callable[[NDArray[np.uint8]], Found]:
         scores = np.where(faces.scores >= unsure, confirmed, faces.scores)
         order = np.argsort(-scores, kind="stable")
         probabilities = np.array([output.probabilities for output, _ in classified]).reshape(-1, len(LABELS))
-        return Found(Detections(faces.boxes[order], scores[order]), probabilities[order])
+        return Answer(Detections(faces.boxes[order], scores[order]), probabilities[order])
 
     return find_in
 
 
-def find(release: Release, scenes: Sequence[Scene]) -> list[Found]:
+def find(release: Release, scenes: Sequence[Scene]) -> list[Answer]:
     """Detect and classify the faces in all scenes; see `finder`."""
     find_in = finder(release)
     return [find_in(scene.pixels) for scene in tqdm(scenes, desc="finding faces", unit="scene")]
 
 
-def evaluate(found: Sequence[Found], scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
+def evaluate(answers: Sequence[Answer], scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
     """Return the content of `metrics.json` for scenes.
 
     Args:
-        found: The detections in each scene.
+        answers: The detections in each scene, with their labels.
         scenes: The test scenes.
         release: The release that found them.
     """
-    every, min_score = [one.faces for one in found], release.min_detection
+    detections, min_score = [answer.faces for answer in answers], release.min_detection
     large = [to_find(scene) for scene in scenes]
     return {
         "scenes": len(scenes),
-        "faces": int(sum(one.sum() for one in large)),
+        "faces": int(sum(mask.sum() for mask in large)),
         "min_score": min_score,
-        "overall": _with_intervals(every, scenes, min_score),
+        "overall": _overall(detections, scenes, min_score),
         "labels": {
-            label: _label(found, scenes, large, number, min_score) for number, label in enumerate(LABELS)
+            label: _label(answers, scenes, large, number, min_score) for number, label in enumerate(LABELS)
         },
         "sources": {
-            source: _served(_chosen(every, here), _chosen(scenes, here), _chosen(large, here), min_score)
+            source: _figures(_pick(detections, here), _pick(scenes, here), _pick(large, here), min_score)
             for source in sorted({scene.source for scene in scenes})
             for here in [[scene.source == source for scene in scenes]]
         },
-        "sizes": _sizes(every, scenes, min_score),
+        "sizes": _sizes(detections, scenes, min_score),
         "face_free": _face_free(scenes, release),
-        "end_to_end": _end_to_end(found, scenes, large, min_score),
+        "end_to_end": _end_to_end(answers, scenes, large, min_score),
     }
 
 
-def _chosen(values: Sequence[Any], here: Sequence[bool]) -> list[Any]:
+def _pick(values: Sequence[Any], here: Sequence[bool]) -> list[Any]:
     return [value for value, chosen in zip(values, here, strict=True) if chosen]
 
 
@@ -138,23 +138,23 @@ def certain(faces: Detections, min_score: float) -> Detections:
     return Detections(faces.boxes[kept], faces.scores[kept])
 
 
-def _served(
-    found: Sequence[Detections],
+def _figures(
+    detections: Sequence[Detections],
     scenes: Sequence[Scene],
     sought: Sequence[NDArray[np.bool_]],
     min_score: float,
 ) -> dict[str, float]:
     """Return recall and false detections a scene at the served threshold, for boxes that are on the face."""
-    certain_ones = [certain(faces, min_score) for faces in found]
+    certain_ones = [certain(faces, min_score) for faces in detections]
     matches = match(certain_ones, [scene.boxes for scene in scenes], sought, ON_FACE)
     recall, false = served_in(matches, np.ones((1, len(scenes))))
     return {"n": int(matches.faces.sum()), "recall": float(recall[0]), "false_per_picture": float(false[0])}
 
 
-def _with_intervals(found: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
+def _overall(detections: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
     """Return figures with 95% intervals, by a bootstrap over scenes, since faces in one scene are not independent."""
-    certain_ones = match_scenes([certain(one, min_score) for one in found], scenes, ON_FACE)
-    halves, on_face = match_scenes(found, scenes), match_scenes(found, scenes, ON_FACE)
+    certain_ones = match_scenes([certain(faces, min_score) for faces in detections], scenes, ON_FACE)
+    halves, on_face = match_scenes(detections, scenes), match_scenes(detections, scenes, ON_FACE)
     # Detections are matched within a scene, so a draw of scenes only changes how often each scene counts.
     times = resamples(len(scenes), DRAWS)
     recall, false = served_in(certain_ones, times)
@@ -172,7 +172,7 @@ def _with_intervals(found: Sequence[Detections], scenes: Sequence[Scene], min_sc
 
 
 def _label(
-    found: Sequence[Found],
+    answers: Sequence[Answer],
     scenes: Sequence[Scene],
     large: Sequence[NDArray[np.bool_]],
     number: int,
@@ -187,39 +187,41 @@ def _label(
     there = [mine | (scene.labels == UNLABELLED) for scene, mine in zip(scenes, own, strict=True)]
     sought = [big & mine for big, mine in zip(large, own, strict=True)]
     as_such = [
-        Detections(one.faces.boxes, (one.faces.scores * one.probabilities[:, number]).astype(np.float32))
-        for one in found
+        Detections(
+            answer.faces.boxes, (answer.faces.scores * answer.probabilities[:, number]).astype(np.float32)
+        )
+        for answer in answers
     ]
     matches = match(
         as_such,
         [scene.boxes[here] for scene, here in zip(scenes, there, strict=True)],
         [mine[here] for mine, here in zip(sought, there, strict=True)],
     )
-    detected = _served([one.faces for one in found], scenes, sought, min_score)
+    detected = _figures([answer.faces for answer in answers], scenes, sought, min_score)
     return {"n": int(matches.faces.sum()), "recall": detected["recall"], "ap50": average_precision(matches)}
 
 
-def _sizes(found: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
+def _sizes(detections: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
     """Return recall by the shorter side of a face, in pixels of its scene."""
     result = {}
     for low, high in pairwise(SIZES):
         sought = [scene.sought & (sides(scene) >= low) & (sides(scene) < high) for scene in scenes]
-        figures = _served(found, scenes, sought, min_score)
+        figures = _figures(detections, scenes, sought, min_score)
         name = f"{low}-{high}" if high < SIZES[-1] else f"{low} and more"
         result[name] = {"n": figures["n"], "recall": figures["recall"]}
     return result
 
 
 def _end_to_end(
-    found: Sequence[Found], scenes: Sequence[Scene], large: Sequence[NDArray[np.bool_]], min_score: float
+    answers: Sequence[Answer], scenes: Sequence[Scene], large: Sequence[NDArray[np.bool_]], min_score: float
 ) -> dict[str, Any]:
     """Return the confusion matrix (actual, predicted) of the faces found, and figures from it."""
     confusion = np.zeros((len(LABELS), len(LABELS)), int)
-    for one, scene, sought in zip(found, scenes, large, strict=True):
-        faces = certain(one.faces, min_score)
+    for answer, scene, sought in zip(answers, scenes, large, strict=True):
+        faces = certain(answer.faces, min_score)
         for number, face in enumerate(assign(faces, scene.boxes, sought, ON_FACE)):
             if face != NONE and sought[face] and scene.labels[face] != UNLABELLED:
-                confusion[scene.labels[face], one.probabilities[number].argmax()] += 1
+                confusion[scene.labels[face], answer.probabilities[number].argmax()] += 1
     total = max(int(confusion.sum()), 1)
     faces = sum(
         (sought & (scene.labels != UNLABELLED)).sum() for scene, sought in zip(scenes, large, strict=True)
@@ -248,7 +250,7 @@ def _face_free(scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
 
     pictures = {"backgrounds": backgrounds(scenes), "patterns": patterns()}
     return {
-        kind: {"n": len(some), "false_per_picture": sum(count(one) for one in some) / max(len(some), 1)}
+        kind: {"n": len(some), "false_per_picture": sum(map(count, some)) / max(len(some), 1)}
         for kind, some in pictures.items()
     }
 
@@ -297,9 +299,9 @@ def evaluate_run(run: Path, data: Path, release: Release) -> Mapping[str, Any]:
     scenes = load_scenes(data, ("test",))
     if not scenes:
         raise TrainingError(f"{data} has no scenes of the split test")
-    found = find(release, scenes)
+    answers = find(release, scenes)
     result = {
-        **evaluate(found, scenes, release),
+        **evaluate(answers, scenes, release),
         "faces_of_unknown_class": int(
             sum((to_find(scene) & (scene.labels == UNLABELLED)).sum() for scene in scenes)
         ),

@@ -42,19 +42,19 @@ class Matches:
 
 
 def assign(
-    found: Detections, boxes: NDArray[np.float32], sought: NDArray[np.bool_], least: float = FOUND
+    detections: Detections, boxes: NDArray[np.float32], sought: NDArray[np.bool_], least: float = FOUND
 ) -> NDArray[np.intp]:
     """Assign a face, or `NONE`, to each detection, best detections first; a face is found only once.
 
     An ignored face (not `sought`) is assigned only to detections that fit no other face, and to any number of them;
     they fit by the share of their own area inside it, as for COCO's crowds.
     """
-    faces = np.full(len(found.scores), NONE)
+    faces = np.full(len(detections.scores), NONE)
     if not len(boxes) or not len(faces):
         return faces
-    fit = np.where(sought, overlap(found.boxes, boxes), _share_within(found.boxes, boxes))
+    fit = np.where(sought, overlap(detections.boxes, boxes), _share_within(detections.boxes, boxes))
     free = np.ones(len(boxes), bool)
-    for number in np.argsort(-found.scores, kind="stable"):
+    for number in np.argsort(-detections.scores, kind="stable"):
         fits = (fit[number] >= least) & free
         fits = fits & sought if (fits & sought).any() else fits & ~sought
         if fits.any():
@@ -71,7 +71,7 @@ def _share_within(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.
 
 
 def match(
-    found: Sequence[Detections],
+    detections: Sequence[Detections],
     boxes: Sequence[NDArray[np.float32]],
     sought: Sequence[NDArray[np.bool_]],
     least: float = FOUND,
@@ -79,14 +79,14 @@ def match(
     """Match detections with faces, picture by picture; other detections under `MIN_FACE` are ignored, not false.
 
     Args:
-        found: The detections in each picture.
+        detections: Those in each picture.
         boxes: The boxes of the faces in each picture, (faces, 4).
         sought: Which of them must be found, (faces,); the others are ignored.
         least: IoU from which a box has found a face.
     """
     scores, right = [np.zeros(0, np.float32)], [np.zeros(0, bool)]
     pictures = [np.zeros(0, np.intp)]
-    for number, (faces, there, wanted) in enumerate(zip(found, boxes, sought, strict=True)):
+    for number, (faces, there, wanted) in enumerate(zip(detections, boxes, sought, strict=True)):
         taken = assign(faces, there, wanted, least)
         hit = taken != NONE
         correct = hit & np.append(wanted, False)[taken]
@@ -98,9 +98,9 @@ def match(
     return Matches(np.concatenate(scores), np.concatenate(right), np.concatenate(pictures), counts_to_find)
 
 
-def match_scenes(found: Sequence[Detections], scenes: Sequence[Scene], least: float = FOUND) -> Matches:
+def match_scenes(detections: Sequence[Detections], scenes: Sequence[Scene], least: float = FOUND) -> Matches:
     """Match detections with the faces of scenes that count in figures; see `match`."""
-    return match(found, [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes], least)
+    return match(detections, [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes], least)
 
 
 def resamples(pictures: int, draws: int) -> Floats:
@@ -121,10 +121,10 @@ def served_in(matches: Matches, times: Floats) -> tuple[Floats, Floats]:
         Recall and false detections a picture, both (draws,).
     """
     sums = [
-        np.bincount(matches.picture[of], minlength=len(matches.faces))
-        for of in (matches.right, ~matches.right)
+        np.bincount(matches.picture[mask], minlength=len(matches.faces))
+        for mask in (matches.right, ~matches.right)
     ]
-    right, wrong = (times @ of for of in sums)
+    right, wrong = (times @ counts for counts in sums)
     return right / (times @ matches.faces).clip(1e-9), wrong / times.sum(axis=1).clip(1e-9)
 
 

@@ -43,10 +43,10 @@ def find_face(teacher: CenterFace, pixels: NDArray[np.uint8]) -> Box | None:
     for size in SIZES:
         scale = size / max(padded.shape)
         teacher.in_shape = (round(padded.shape[1] * scale), round(padded.shape[0] * scale))
-        found, _ = teacher(padded, threshold=CERTAIN)
-        if len(found):
-            sides = found[:, 2:4] - found[:, :2]
-            box = found[sides.prod(axis=1).argmax(), :4]
+        faces, _ = teacher(padded, threshold=CERTAIN)
+        if len(faces):
+            sides = faces[:, 2:4] - faces[:, :2]
+            box = faces[sides.prod(axis=1).argmax(), :4]
             box = box + np.array(CENTERFACE_SHIFTS) * np.tile(box[2:] - box[:2], 2)
             box = (box - (across, down, across, down)).clip(0, (width, height, width, height))
             left, top, right, bottom = box.round(1).tolist()

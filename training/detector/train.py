@@ -70,7 +70,9 @@ def chances(scenes: Sequence[Scene]) -> NDArray[np.float64]:
 def load_portraits(folder: Path) -> list[Scene]:
     """Load the portraits of the training split with a box, as scenes of one face."""
     known = find(folder) if (folder / "crops.csv").is_file() else []
-    examples = [one for one in known if one.split == "train" and one.face and not one.in_scene]
+    examples = [
+        example for example in known if example.split == "train" and example.face and not example.in_scene
+    ]
     return [
         Scene(
             path=sample.example.path,
@@ -100,18 +102,18 @@ def predict(
     model: Callable[[NDArray[np.uint8]], Any], scenes: Sequence[Scene], size: int, min_score: float
 ) -> list[Detections]:
     """Return the faces in each scene, in its pixels, as serving finds them."""
-    found = []
+    detections = []
     for scene in scenes:
         square, scale = letterbox(scene.pixels, size)
         cells = np.asarray(model(square[np.newaxis]), np.float32)[0]
         faces = read_cells(cells, size, min_score)
-        found.append(Detections(faces.boxes / np.float32(scale), faces.scores))
-    return found
+        detections.append(Detections(faces.boxes / np.float32(scale), faces.scores))
+    return detections
 
 
-def validation_scores(found: Sequence[Detections], scenes: Sequence[Scene]) -> dict[str, float]:
+def validation_scores(detections: Sequence[Detections], scenes: Sequence[Scene]) -> dict[str, float]:
     """Return recall at 0.1 false detections a scene, its threshold, and average precision, for faces that count."""
-    matches = match_scenes(found, scenes)
+    matches = match_scenes(detections, scenes)
     recall, threshold = recall_at(matches, FALSE_PER_PICTURE)
     return {"val_recall": recall, "val_threshold": threshold, "val_ap50": average_precision(matches)}
 

@@ -17,8 +17,8 @@ def orientation(exif: bytes | None, xmp: bytes | None) -> int:
     """Return the orientation, 1 to 8, of EXIF, or else of XMP; 1 if neither has a valid one."""
     if exif and (value := _read_exif(exif.removeprefix(b"Exif\0\0"))) in range(1, 9):
         return value
-    found = _XMP_ORIENTATION.search(xmp) if xmp else None
-    return int(found[1]) if found else UPRIGHT
+    match = _XMP_ORIENTATION.search(xmp) if xmp else None
+    return int(match[1]) if match else UPRIGHT
 
 
 def _read_exif(tiff: bytes) -> int:

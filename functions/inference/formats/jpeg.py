@@ -203,8 +203,8 @@ def _next_marker(data: bytes, position: int, after: int | None) -> tuple[int | N
     Some programs write wrong lengths of metadata. After metadata, bytes are skipped up to the next marker, as libjpeg
     does; after tables and scans, they mean damage.
     """
-    if after in _METADATA and (found := _CODE.search(data, position + 1)):
-        return data[found.start()], found.end()
+    if after in _METADATA and (marker := _CODE.search(data, position + 1)):
+        return data[marker.start()], marker.end()
     filled = _FILL.match(data, position)
     code = filled.end() if filled else position
     if code >= len(data):

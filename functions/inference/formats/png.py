@@ -136,10 +136,10 @@ def _png(critical: Mapping[bytes, bytes], pixels: Sequence[bytes], turned: int) 
     )
 
 
-def _check_sum(name: bytes, body: bytes, found: bytes) -> None:
+def _check_sum(name: bytes, body: bytes, checksum: bytes) -> None:
     """Compare a chunk's checksum, as far as the file has it."""
     expected = struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
-    if not expected.startswith(found):
+    if not expected.startswith(checksum):
         raise DamagedError(f"the checksum of {name!r} is wrong")
 
 
