@@ -32,7 +32,6 @@ MAX_SOURCES: Final = 1_000  # the busiest of all days; others are pooled
 MAX_STAYS: Final = 200_000  # of a day; further ones are not counted as people
 _COLUMN: Final = {name: number for number, name in enumerate(COMPLIANCE_COUNTS)}
 _HOUR: Final = 3600  # seconds
-_BREAK: Final = 3600  # seconds without a frame over midnight that end a stay
 
 
 class _Row:
@@ -70,8 +69,9 @@ class Compliance:
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[int, _Row]] = defaultdict(dict)  # by source and hour
-        # By day, and by a hash of source and track, which is smaller than both.
-        self._stays: dict[date, dict[int, _Stay]] = defaultdict(dict)
+        # By hour, and by a hash of source and track, which is smaller than both.
+        self._stays: dict[int, dict[int, _Stay]] = defaultdict(dict)
+        self._begun = Counter[date]()  # stays by day
         self._busiest = Busiest(MAX_SOURCES)
         self.crowded = set[date]()
 
@@ -101,13 +101,14 @@ class Compliance:
         """
         if not (record.track and record.faces):
             return
-        key, day = hash((record.source, record.track)), day_of(record.taken)
-        stays = self._stays[day]
+        key, stays = hash((record.source, record.track)), self._stays[int(record.taken // _HOUR)]
         stay = stays.get(key)
         if stay is None:
-            if len(stays) == MAX_STAYS:
+            day = day_of(record.taken)
+            if self._begun[day] == MAX_STAYS:
                 self.crowded.add(day)
                 return
+            self._begun[day] += 1
             stay = stays[key] = _Stay(record.taken, record.source)
         stay.first, stay.last = min(stay.first, record.taken), max(stay.last, record.taken)
         stay.frames[ANSWER_LABELS.index(record.faces[0])] += 1
@@ -118,7 +119,7 @@ class Compliance:
 
     def days(self) -> Mapping[date, Sequence[Mapping[str, Any]]]:
         """Return the rows by day, sorted by hour and source; a person counts in the hour when the stay began."""
-        self._join_over_midnight()
+        self._join_stays()
         people: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
         for stay in chain.from_iterable(stays.values() for stays in self._stays.values()):
             kept = stay.source if stay.source in self._rows else OTHERS
@@ -136,15 +137,18 @@ class Compliance:
             for day, rows in sorted(by_day.items())
         }
 
-    def _join_over_midnight(self) -> None:
-        """Join each stay with one of the day before that ended shortly before; else its track was used again."""
+    def _join_stays(self) -> None:
+        """Join each stay with that of the hour before; one without a frame for an hour has ended.
+
+        Then a track was used again, as by cameras that count people from 1 every morning and after a failure.
+        """
         before: dict[int, _Stay] = {}
         for _, stays in sorted(self._stays.items()):
             joined = {}
             for key, stay in list(stays.items()):
                 joined[key] = stay
                 earlier = before.get(key)
-                if earlier and stay.first - earlier.last < _BREAK:
+                if earlier and stay.first - earlier.last < _HOUR:
                     earlier.last = stay.last
                     earlier.frames = array("I", map(operator.add, earlier.frames, stay.frames))
                     joined[key] = earlier
