@@ -134,10 +134,9 @@ def _message(
     )
 
 
-def end(alert: Alert, ended: float, zone: tzinfo, *, has_rule: bool = True) -> Alert:
-    """Return the alert, ended at a Unix time; `has_rule` is false if it ends because its rule was removed."""
+def end(alert: Alert, ended: float, zone: tzinfo, why: str) -> Alert:
+    """Return the alert, ended at a Unix time, with the reason in its message."""
     started, over = datetime.fromisoformat(alert.started), datetime.fromtimestamp(ended, UTC)
-    why = "masks are worn again, or nobody is there" if has_rule else "the source has no rule any more"
     message = (
         f"{_place(alert.source)}, {over.astimezone(zone):%d %b %H:%M} ({over.astimezone(zone).tzname()}): {why}. "
         f"The alert of {started.astimezone(zone):%H:%M} is over after "

@@ -40,13 +40,15 @@ def find_violation(
 
 
 def counted_until(buckets: Sequence[Bucket], rule: Rule, now: float) -> float:
-    """Return the Unix time up to which a source's pictures are counted: before `now` while they are scored late.
-
-    A source that sent nothing for `over_minutes` is silent, and not late.
-    """
-    if not buckets or buckets[-1].written < now - 60 * rule.over_minutes:
+    """Return the Unix time up to which a source's pictures are counted: before `now` while they are scored late."""
+    if is_silent(buckets, rule, now):
         return now
     return now - max(buckets[-1].written - (buckets[-1].start + BUCKET_SECONDS), 0)
+
+
+def is_silent(buckets: Sequence[Bucket], rule: Rule, now: float) -> bool:
+    """Return whether no picture of a source was scored for `over_minutes`."""
+    return not buckets or buckets[-1].written < now - 60 * rule.over_minutes
 
 
 def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule, started: float, now: float) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from functions.alerts.alert import OPEN, begin, end
 from functions.alerts.counts import VIOLATIONS
-from functions.alerts.decide import counted_until, find_violation, is_over
+from functions.alerts.decide import counted_until, find_violation, is_over, is_silent
 from functions.alerts.rules import DEFAULT, MAX_MINUTES, Rules, RulesError, parse
 
 if TYPE_CHECKING:
@@ -125,14 +125,17 @@ class Watch:
     def _end(self, alert: Alert, now: float) -> None:
         if alert.status != OPEN:
             return
-        ended = now
+        ended, why = now, "the source has no rule any more"
         if rule := self.rules.rule_for(alert.source):
             started = _unix(alert.started)
             buckets = self.store.buckets(alert.source, max(started, now - MAX_RECORD_AGE), now)
             ended = counted_until(buckets, rule, now)
             if not is_over(buckets, self.rules, rule, started, ended):
                 return
-        self._change(end(alert, ended, self.rules.zone, has_rule=rule is not None), alert, now)
+            why = "masks are worn again, or nobody is there"
+            if is_silent(buckets, rule, now):
+                why = f"no picture has come for {rule.over_minutes} min"
+        self._change(end(alert, ended, self.rules.zone, why), alert, now)
 
     def _change(self, alert: Alert, before: Alert | None, now: float) -> None:
         if self.store.replace_alert(alert, before, now, self.listeners):

@@ -67,11 +67,10 @@ def test_a_small_share_is_not_rounded_to_zero(share, text):
 
 
 def test_the_end_gives_the_duration():
-    message = end(alert(), START + 1500, ZoneInfo("UTC")).message
+    message = end(alert(), START + 1500, ZoneInfo("UTC"), "masks are worn again").message
 
     assert message == (
-        "gate-3, 24 Nov 09:25 (UTC): masks are worn again, or nobody is there. "
-        "The alert of 09:00 is over after 25 min."
+        "gate-3, 24 Nov 09:25 (UTC): masks are worn again. The alert of 09:00 is over after 25 min."
     )
 
 
@@ -110,7 +109,9 @@ class Bus:
         return {"FailedEntryCount": self.failed, "Entries": [{"ErrorMessage": "no"}]}
 
 
-@pytest.mark.parametrize("notified", [alert(), end(alert(), START + 60, ZoneInfo("UTC"))])
+@pytest.mark.parametrize(
+    "notified", [alert(), end(alert(), START + 60, ZoneInfo("UTC"), "masks are worn again")]
+)
 def test_the_event_fits_its_schema(notified):
     bus = Bus()
 

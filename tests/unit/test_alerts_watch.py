@@ -67,6 +67,14 @@ def test_too_large_a_share_begins_one_alert_which_ends_after_over_minutes(watch,
     assert (notified[1].started, notified[1].ended) == ("2026-11-24T09:00:50Z", "2026-11-24T09:06:00Z")
 
 
+def test_an_alert_of_a_source_that_fell_silent_does_not_say_that_masks_are_worn(watch, notified):
+    watch.process("gate", bad_minute(START), START + 60)
+    watch.tick(START + 600)
+
+    assert statuses(notified) == [("gate", OPEN), ("gate", OVER)]
+    assert "no picture has come for 4 min" in notified[1].message
+
+
 @pytest.mark.parametrize("late", [6, 15, 40])
 def test_a_violation_that_is_counted_late_is_one_alert_which_ends_in_the_pictures_time(watch, notified, late):
     """For example, while a large upload keeps Batch busy."""
