@@ -127,14 +127,14 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
     for counted in rows.values():
         for confusion, counts in counted.by_confusion.items():
             total.add(counts, confusion)
-    oldest = min((at for at in written.values() if at), default=None)
+    newest = max((at for at in written.values() if at), default=None)
     ends = {day: datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1) for day in written}
     return {
         "from": first,
         "to": last,
         "by": selection.by,
         "tz": str(selection.zone),
-        "as_of": oldest and hour_text(oldest),
+        "as_of": newest and hour_text(newest),
         "missing": [
             day.isoformat() for day, at in written.items() if at is None and ends[day] + _LATE <= now
         ],

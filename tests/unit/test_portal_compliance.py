@@ -141,12 +141,12 @@ def test_without_counts_there_are_no_rows_and_no_date(found):
     assert (answer["rows"], answer["as_of"], answer["total"]["faces"]) == ([], None, 0)
 
 
-def test_the_answer_has_the_time_of_the_oldest_summary(found, write):
+def test_the_answer_has_the_time_of_the_last_update(found, write):
     write("2026-11-20", [(9, "a", 1, (1, 0, 0, 0))], "2026-11-22T08:05:00Z")
     write("2026-11-21", [], "2026-11-22T09:05:00Z")
     write("2026-11-22", [], "2026-11-22T10:05:00Z")
 
-    assert found(from_="2026-11-20", to="2026-11-21")["as_of"] == "2026-11-22T08:05:00Z"
+    assert found(from_="2026-11-20", to="2026-11-21")["as_of"] == "2026-11-22T09:05:00Z"
 
 
 def test_missing_and_incomplete_days_are_listed(portal, found, write, monkeypatch):
