@@ -11,8 +11,8 @@ def git_commit() -> str:
 
     It ends in `-dirty` if tracked files were changed, since nobody could repeat such a run from the commit.
     """
-    if "GIT_COMMIT" in os.environ:
-        return os.environ["GIT_COMMIT"]
+    if commit := os.environ.get("GIT_COMMIT"):  # empty in an image that was built outside a checkout
+        return commit
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607

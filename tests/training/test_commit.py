@@ -24,7 +24,11 @@ def test_a_changed_checkout_is_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert git_commit() == f"{clean}-dirty"
 
 
-def test_a_container_is_told_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_COMMIT", "c0ffee")
+@pytest.mark.parametrize(("told", "commit"), [("c0ffee", "c0ffee"), ("", "unknown")])
+def test_a_container_is_told_the_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, commit: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no checkout
+    monkeypatch.setenv("GIT_COMMIT", told)
 
-    assert git_commit() == "c0ffee"
+    assert git_commit() == commit

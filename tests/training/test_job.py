@@ -237,6 +237,16 @@ def test_invalid_specifications_are_refused_before_the_start(sagemaker, changed,
     assert len(keys("training/")) == before
 
 
+@pytest.mark.parametrize(
+    ("instance_type", "has_key"), [("ml.c7i.2xlarge", True), ("ml.g5.xlarge", False), ("ml.m5d.large", False)]
+)
+def test_local_storage_gets_no_key_which_sagemaker_would_refuse(sagemaker, tmp_path, instance_type, has_key):
+    spec = dataclasses.replace(SPEC, instance_type=instance_type)
+    trainer = training_job.trainer(spec, training_job.staged_code(tmp_path), sagemaker)
+    assert trainer.compute.volume_kms_key_id == (SPEC.key if has_key else None)
+    assert trainer.output_data_config.kms_key_id == SPEC.key
+
+
 def test_a_gpu_instance_gets_the_gpu_image(sagemaker, tmp_path):
     spec = dataclasses.replace(SPEC, instance_type="ml.g5.xlarge")
     image = training_job.trainer(spec, training_job.staged_code(tmp_path), sagemaker).training_image

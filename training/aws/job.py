@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
     )
     submit_.add_argument("--hours", type=float, default=JobSpec.hours, help="maximum run time")
     submit_.add_argument("--volume-gb", type=int, default=JobSpec.volume_gb)
-    submit_.add_argument("--key", default="", help="KMS key for volume and outputs")
+    submit_.add_argument("--key", default="", help="KMS key for outputs, and for volumes that take one")
     submit_.add_argument("--subnets", nargs="*", default=())
     submit_.add_argument("--security-groups", nargs="*", default=())
     submit_.add_argument("--tag", dest="tags", action="append", default=[], metavar="KEY=VALUE")

@@ -44,6 +44,8 @@ PROJECT: Final = Path(__file__).parents[2]
 TENSORFLOW: Final = ("2.21", "py312")  # of AWS's image
 LOCAL_IMAGE: Final = "maskwatch-training:latest"  # `make training-image`
 VERSION: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,30}[A-Za-z0-9])?")
+# SageMaker refuses a key for the volume of these, whose disks encrypt themselves.
+LOCAL_STORAGE: Final = re.compile(r"ml\.(g4dn|g5|g6e?|p3dn|p4de?|p5\w*|trn\d\w*|\w+\dg?d)\.")
 INSTANCE_TYPE: Final = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
 # Training prints a JSON line per epoch, from which SageMaker extracts these metrics.
 METRIC_PATTERNS: Final = {
@@ -185,7 +187,7 @@ def trainer(spec: JobSpec, code: Path, sagemaker: Session, local_root: Path | No
             instance_type=spec.instance_type,
             instance_count=spec.instances,
             volume_size_in_gb=spec.volume_gb,
-            volume_kms_key_id=spec.key or None,
+            volume_kms_key_id=spec.key if spec.key and not LOCAL_STORAGE.match(spec.instance_type) else None,
             enable_managed_spot_training=spec.spot,
         ),
         networking=Networking(subnets=list(spec.subnets), security_group_ids=list(spec.security_groups))
