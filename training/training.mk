@@ -35,8 +35,8 @@ repro: $(VENV)/aws-training.stamp ## Repeat with DVC the steps whose inputs chan
 	PATH="$(abspath $(BIN)):$$PATH" dvc repro
 
 dvc-remote: $(VENV)/aws-training.stamp ## Set the stack's bucket as the remote of `dvc push` and `dvc pull` (ENV=… or STACK=name)
-	$(BIN)/dvc remote add --local --force --default stack \
-	  s3://$$($(BIN)/python -m infra.ops stack --stack $(ON_STACK) ModelsBucket)/dvc
+	bucket=$$($(BIN)/python -m infra.ops stack --stack $(ON_STACK) ModelsBucket) \
+	  && $(BIN)/dvc remote add --local --force --default stack s3://$$bucket/dvc
 
 training-image: ## Build the training image (BASE_IMAGE=…), and push it if IMAGE=… names a registry
 	docker build --platform linux/amd64 --provenance=false --file training/Dockerfile --tag $(IMAGE) --build-arg GIT_COMMIT=$$(git describe --always --abbrev=40 --dirty --exclude='*') \
