@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from functions.drift.compare import NEW
 from functions.drift.compliance import MAX_STAYS
+from functions.drift.sample import MAX_SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -94,7 +95,7 @@ def on_sources(
         named = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
         yield (
             f"New since the baseline, and not compared: {named}. They get a reference of their own with the next "
-            "`make baseline` over days on which they sent pictures."
+            f"`make baseline` over days on which they sent pictures, if they are among the {MAX_SOURCES} busiest."
         )
 
 

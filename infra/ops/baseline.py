@@ -14,6 +14,7 @@ import boto3
 from functions.drift.baseline import MIN_DAYS, MIN_SAMPLES, build
 from functions.drift.effects import MIN_EFFECTIVE
 from functions.drift.gather import sample_days
+from functions.drift.sample import MAX_SOURCES
 from functions.drift.window import Window
 from functions.shared.release_files import MANIFEST, file_of_release, read_file
 from infra.ops.arguments import utc
@@ -77,6 +78,8 @@ def command(options: Namespace) -> None:
             f"Sources without one, since they have fewer than {MIN_DAYS} days of {MIN_EFFECTIVE} independent "
             f"predictions, or fewer than {MIN_SAMPLES} in all: {_names(without)}."
         )
+    if len(named) >= MAX_SOURCES:
+        print(f"A baseline has the {MAX_SOURCES} busiest sources; if there are more, those are not compared.")
     print(f"Deploy with the parameter BaselineUri=s3://{outputs['InsightsBucket']}/{key}")
 
 
