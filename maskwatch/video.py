@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _SIDE: Final = 960  # pixels of the longer side of a frame; the detector sees 448
 _OPEN_TIMEOUT: Final = 8.0  # seconds, during which signals are not handled
 _READ_TIMEOUT: Final = 10.0
-_RESTART: Final = 1.0  # seconds; a recording whose clock goes back further is of several parts
-_RESUMED: Final = 0.1  # seconds between the last frame of a part and the first of the next
+_RESTART: Final = 1.0  # seconds back; a recording of joined parts, whose clock begins anew
 _WAITED: Final = 0.005  # seconds; a longer read means that the camera had no packet ready
 _BEHIND: Final = 2.0  # seconds without such a wait after which packets are skipped
 
@@ -42,21 +41,19 @@ def read(source: str) -> Iterator[Frame]:
     with _open(source) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        start = latest = None
+        usual = float(1 / (stream.guessed_rate or 25))  # seconds between frames
+        start, latest = None, -usual
         for picture in _decode(container.demux(stream)):
-            if picture.time is None:
-                continue
-            if start is None or latest is None:
-                start = picture.time
-            elif (
-                picture.time - start <= latest - _RESTART
-            ):  # it goes on as if the clock had not been set back
-                start = picture.time - latest - _RESUMED
-            elif picture.time - start <= latest:
-                continue
-            latest = picture.time - start
+            following = latest + usual
+            if picture.time is None:  # as in a raw stream
+                latest = following
+            else:
+                if start is None or picture.time - start < latest - _RESTART:
+                    start = picture.time - following
+                when = picture.time - start
+                latest = when if when > latest else following  # an AVI may have times out of order
             yield _frame(picture, latest, stream.sample_aspect_ratio)
-    if latest is None:
+    if latest < 0:
         raise SourceError(f"{name_of(source)} has no readable picture")
 
 
