@@ -65,8 +65,13 @@ def write_release(
         despite: Reason to release runs that the gate refused, for the manifest.
 
     Raises:
-        TrainingError: A run has not passed through the gate, was converted again since, or was refused.
+        TrainingError: There is no run, or one has not passed through the gate, was converted again since, or was
+            refused.
     """
+    if not (run or detector):
+        raise TrainingError(
+            "there is no converted run to release: train and judge one, or correct RUN and DETECTOR"
+        )
     candidate = candidate_release(serving, run, detector)
     for folder, network in ((run, candidate.classifier), (detector, candidate.detector)):
         if folder:

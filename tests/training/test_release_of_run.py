@@ -24,6 +24,12 @@ from training.release import write_release
 Gated = Callable[..., Path]
 
 
+def test_without_a_run_the_serving_release_gets_no_other_version(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="there is no converted run to release"):
+        write_release(tmp_path / "release", "9.0.0", open_release(""))
+    assert not (tmp_path / "release").exists()
+
+
 @pytest.fixture
 def gated(tmp_path_factory: pytest.TempPathFactory) -> Gated:
     """Return a function that copies a run, which other tests share, and adds the gate's verdict."""
