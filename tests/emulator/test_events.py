@@ -171,6 +171,25 @@ def test_an_alarm_on_drift_starts_the_pipeline(everything):
     assert wait_for(started)[0]["PipelineName"] == everything.parameters["RetrainPipeline"]
 
 
+def test_an_execution_that_fails_is_in_the_queue_whose_alarm_tells_people(everything):
+    pipeline = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/{everything.parameters['RetrainPipeline']}"
+    sqs, queue = everything.client("sqs"), everything.outputs["RetrainDeadLetters"]
+    for status in ("Succeeded", "Failed"):
+        detail = {"pipelineArn": pipeline, "currentPipelineExecutionStatus": status}
+        kind = "SageMaker Model Building Pipeline Execution Status Change"
+        told_of(
+            everything,
+            "RetrainFailures",
+            kind,
+            detail | {"pipelineExecutionArn": f"{pipeline}/execution/{status}"},
+        )
+
+    (message,) = wait_for(lambda: sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5).get("Messages"))
+
+    assert json.loads(message["Body"])["detail"]["pipelineExecutionArn"] == f"{pipeline}/execution/Failed"
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+
+
 def told_of(stack, rule, kind, detail, *resources):
     """Let a rule match a custom source, because only AWS can send events with AWS's sources."""
     events, name = stack.client("events"), name_of(stack.resources[rule]).rpartition("/")[2]
