@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 CONNECTIONS: Final = 8
-TIMEOUT: Final = 300.0  # seconds without a new result after which the rest counts as missing
+TIMEOUT: Final = (
+    420.0  # seconds without a new result after which the rest counts as missing: a retry takes 360
+)
 _PAUSE: Final = 1.0  # seconds after a round without results
 
 

@@ -7,11 +7,13 @@ import time
 
 import pytest
 
+from infra.local.template import transformed_template
 from infra.ops import score
 from infra.ops.__main__ import main
 from infra.ops.files import write_whole
-from infra.ops.score import summary, wait
+from infra.ops.score import TIMEOUT, summary, wait
 from maskwatch.client import ApiError, UnreachableError
+from tests.system import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -239,3 +241,9 @@ def test_a_table_that_cannot_be_completed_leaves_the_old_one(tmp_path):
 
     assert table.read_text() == "old"
     assert list(tmp_path.iterdir()) == [table]
+
+
+def test_a_failed_upload_has_time_for_its_retry():
+    queue = transformed_template(ROOT / "template.yaml", {})["Resources"]["UploadsQueue"]["Properties"]
+
+    assert queue["VisibilityTimeout"] < TIMEOUT
