@@ -72,7 +72,7 @@ class Alert:
     @property
     def subject(self) -> str:
         """The subject of an e-mail."""
-        what = "Masks missing" if self.status == OPEN else "Masks fine again"
+        what = "Masks missing" if self.status == OPEN else "Alert over"
         return f"{what}: {_place(self.source)}".encode("ascii", "replace").decode()[:_MAX_SUBJECT]
 
 

@@ -132,9 +132,12 @@ class Watch:
             ended = counted_until(buckets, rule, now)
             if not is_over(buckets, self.rules, rule, started, ended):
                 return
-            why = "masks are worn again, or nobody is there"
-            if is_silent(buckets, rule, now):
+            if self.rules.is_quiet(rule, ended):
+                why = "quiet hours have begun"
+            elif is_silent(buckets, rule, now):
                 why = f"no picture has come for {rule.over_minutes} min"
+            else:
+                why = "masks are worn again, or nobody is there"
         self._change(end(alert, ended, self.rules.zone, why), alert, now)
 
     def _change(self, alert: Alert, before: Alert | None, now: float) -> None:

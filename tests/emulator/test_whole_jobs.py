@@ -53,7 +53,7 @@ def test_drift_reads_records_and_the_baseline_of_the_release(stack):
 def test_alerts_counts_once_and_notifies_people_and_systems_of_begin_and_end(stack):
     assert jobs.alerts(stack) == {
         "counted": (3, 0),
-        "topic": ["Masks fine again", "Masks missing"],
+        "topic": ["Alert over", "Masks missing"],
         "events": ["open", "over"],
         "precision": [["no_mask"], ["no_mask"]],
         "of the other": [],

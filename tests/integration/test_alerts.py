@@ -81,7 +81,7 @@ def test_one_alert_with_its_end_for_the_source_without_masks_and_none_for_the_ot
     assert alert["status"] == "over"
     assert alerts(system, good) == []
     mails = [each for each in notified() if bad in each.get("Subject", "")]
-    assert [mail["Subject"].partition(":")[0] for mail in mails] == ["Masks missing", "Masks fine again"]
+    assert [mail["Subject"].partition(":")[0] for mail in mails] == ["Masks missing", "Alert over"]
     assert all(system.url in mail["Message"] for mail in mails)
 
 

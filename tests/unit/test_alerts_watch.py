@@ -207,6 +207,7 @@ def test_an_alert_ends_in_quiet_hours_and_none_begins_before_or_after_midnight(w
         watch.process("late", [record(now, "no_mask", source="late")], now)
         watch.tick(now)
     assert statuses(notified) == [("late", OPEN), ("late", OVER)]
+    assert "quiet hours have begun" in notified[1].message
 
     for hour in (2, 7.99):  # 0:00, 5:59
         now = evening + 3600 * hour
