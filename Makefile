@@ -74,7 +74,7 @@ rehearse: $(VENV)/test.stamp ## Rehearse drift, retraining, trial, approval, ref
 	$(BIN)/python -m tests.rehearsal
 
 lock: $(VENV)/dev.stamp ## Pin the deployed packages with hashes (UPGRADE=1 for the newest versions)
-	for folder in functions/*/ training/ docs/watch/ infra/sam/; do \
+	for folder in functions/* training docs/watch infra/sam; do \
 	  [ ! -f $$folder/requirements.in ] || $(BIN)/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --generate-hashes --no-header \
 	    --no-emit-index-url --python-version 3.11 $$folder/requirements.in -o $$folder/requirements.txt; \
 	done
