@@ -109,7 +109,7 @@ def track_if_possible(run: Path, release: Path | None = None) -> None:
         track(run, release)
     except Exception as error:  # noqa: BLE001 -- no error of a store is worth hours of training
         print(
-            f"{run} is not tracked in MLflow; `python -m training.tracking --run {run}` can do it later: {error}",
+            f"{run} is not tracked in MLflow: {error}. `.venv/bin/python -m training.tracking --run {run}` does it",
             flush=True,
         )
 

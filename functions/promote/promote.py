@@ -97,7 +97,7 @@ def _withdraw(package: Package, settings: Settings, clients: Clients) -> tuple[C
             return ended
     return (
         Conclusion.WITHDRAWN,
-        "the serving release was not changed; `python -m infra.ops rollback` restores the previous one",
+        "the serving release was not changed; `infra.ops rollback` (docs/runbook.md) restores the previous one",
     )
 
 

@@ -57,10 +57,8 @@ def test_one_command_ends_with_a_release_that_waits_for_approval(command, monkey
     output = command(*SUBMIT, "--version", "1.1.0")
 
     assert "published s3://models-of-the-stack/models/1.1.0/; nowhere worse" in output
-    assert (
-        "registered, PendingManualApproval; then: python -m training.aws.job approve 1.1.0 --stack maskwatch-dev"
-        in output
-    )
+    approve = ".venv/bin/python -m training.aws.job approve 1.1.0 --stack maskwatch-dev"
+    assert f"registered, PendingManualApproval; then: {approve}" in output
     assert "PendingManualApproval" in command("list", "--stack", "maskwatch-dev")
     assert "Approved" in command("approve", "1.1.0", "--stack", "maskwatch-dev")
     assert command("list", "--stack", "maskwatch-dev").split()[:3] == [
@@ -73,7 +71,7 @@ def test_one_command_ends_with_a_release_that_waits_for_approval(command, monkey
 def test_a_job_that_is_not_waited_for_is_described_and_published_later(command, tmp_path):
     output = command(*SUBMIT, "--version", "1.2.0", "--no-wait", "--spot", "--hyperparameter", "seed=7")
     name = output.split()[1]
-    assert f"then: python -m training.aws.job publish {name} --stack maskwatch-dev" in output
+    assert f"then: .venv/bin/python -m training.aws.job publish {name} --stack maskwatch-dev" in output
     assert command("describe", name).startswith(f"{name}: Completed, ")
     left_by(tmp_path / "left", TrainingJob.get(name), **{".": release("1.2.0")})
     assert "published s3://models-of-the-stack/models/1.2.0/" in command(

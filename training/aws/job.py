@@ -22,7 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-from sagemaker.core.resources import TrainingJob
+
+try:
+    from sagemaker.core.resources import TrainingJob
+except ModuleNotFoundError as error:
+    sys.exit(f"There is no {error.name} in this Python: run `make .venv/aws-training.stamp` first")
 
 from functions.inference.release import ReleaseError
 from infra.ops.errors import AWS_ERRORS, OpsError, explain
@@ -144,7 +148,7 @@ def _submit(options: argparse.Namespace) -> None:
     print(f"submitted {job.training_job_name}")
     if options.no_wait:
         where = f"--stack {options.stack}" if options.stack else f"--bucket {spec.bucket}"
-        print(f"then: python -m training.aws.job publish {job.training_job_name} {where}")
+        print(f"then: .venv/bin/python -m training.aws.job publish {job.training_job_name} {where}")
         return
     job.wait(logs=True)
     _publish(job, spec.bucket, sagemaker, options.stack)
@@ -155,7 +159,9 @@ def _publish(job: TrainingJob, bucket: str, sagemaker: Session, stack: str | Non
     about = package["CustomerMetadataProperties"]
     approve = f"approve {about['version']}" + (f" --stack {stack}" if stack else "")
     print(f"published {about['release']}; {about['gate']}")
-    print(f"registered, {package['ModelApprovalStatus']}; then: python -m training.aws.job {approve}")
+    print(
+        f"registered, {package['ModelApprovalStatus']}; then: .venv/bin/python -m training.aws.job {approve}"
+    )
 
 
 def main() -> None:
