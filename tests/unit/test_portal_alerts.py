@@ -37,7 +37,9 @@ def ask(portal, store):
         )
         store.replace_alert(alert, None, START, ())
         if source == "gate-3":
-            store.replace_alert(end(alert, started + 600, rules.zone), alert, START, ())
+            store.replace_alert(
+                end(alert, started + 600, rules.zone, "masks are worn again"), alert, START, ()
+            )
     alerts._dynamodb.cache_clear()  # noqa: SLF001 -- another test's client
 
     def send(**query):
