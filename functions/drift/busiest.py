@@ -14,9 +14,10 @@ _CANDIDATES: Final = 10  # names that are counted without a place, for each plac
 class Busiest:
     """Gives a limited number of places to the most frequent names, in bounded memory.
 
-    A name gets a free place, or that of the rarest once it was counted more than twice as often. Were once enough, as
-    in Space-Saving, names of like frequency would take turns, and none would keep its place. Names without a place
-    are counted as by Misra and Gries (1982): too low, if there are very many.
+    A name gets a free place, or that of the rarest once it was counted more than twice as often. With Space-Saving,
+    where every new name gets the place of the rarest, equally frequent names displaced each other, and none stayed.
+    Names without a place are counted by the algorithm of Misra and Gries (1982), which counts too few if there are
+    very many names.
     """
 
     def __init__(self, limit: int, always: Iterable[str] = ()) -> None:

@@ -71,7 +71,7 @@ class Compliance:
         self._rows: dict[str, dict[int, _Row]] = defaultdict(dict)  # by source and hour
         # By hour, and by a hash of source and track, which is smaller than both.
         self._stays: dict[int, dict[int, _Stay]] = defaultdict(dict)
-        self._begun = Counter[date]()  # stays by day
+        self._begun = Counter[date]()  # stays by day, each once for every hour that it touches
         self._busiest = Busiest(MAX_SOURCES)
         self.crowded = set[date]()
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, islice, pairwise, takewhile
 from pathlib import Path
@@ -402,6 +402,17 @@ def test_a_recording_of_joined_parts_or_without_times_is_read_whole(tmp_path, fo
 
     assert len(times) == (20 if form == "avi" else 40)
     assert all(0 < later - earlier < 0.5 for earlier, later in pairwise(times))
+
+
+def test_the_gaps_of_each_part_of_a_recording_are_kept(monkeypatch):
+    times = [0, 0.1, 5, 0, 0.1, 3]
+    stream = SimpleNamespace(guessed_rate=10, sample_aspect_ratio=None)
+    container = SimpleNamespace(streams=SimpleNamespace(video=[stream]), demux=lambda _: times)
+    monkeypatch.setattr(video, "_open", lambda _: nullcontext(container))
+    monkeypatch.setattr(video, "_decode", lambda times: [SimpleNamespace(time=each) for each in times])
+    monkeypatch.setattr(video, "_frame", lambda _, when, *__: frame(when))
+
+    assert [each.time for each in video.read("gate.ts")] == pytest.approx([0, 0.1, 5, 5.1, 5.2, 8.1])
 
 
 def test_a_gap_of_a_recording_is_not_waited_out():
