@@ -153,16 +153,20 @@ def _read_release(s3: Any, uri: str) -> _Release | None:
 def _write_summaries(
     s3: Any, settings: Settings, gathered: Gathered, releases: Sequence[_Release]
 ) -> tuple[list[str], list[date]]:
-    """Write the summaries of completely read days; return their keys, and the days whose summaries were kept."""
-    now, versions = datetime.now(UTC), gathered.summary.versions()
+    """Write the summaries of completely read days; return their keys, and the days whose summaries were kept.
+
+    A day without pictures has a summary, too, if there are some before and after it. Otherwise, the delivery of records
+    may have failed.
+    """
+    now, versions, days = datetime.now(UTC), gathered.summary.versions(), gathered.summary.days()
     confusions: dict[str | None, Any] = {release.version: release.confusion for release in releases}
     written, kept = [], []
-    for day, rows in gathered.summary.days().items():
-        if day not in gathered.complete_days:
+    for day in sorted(gathered.complete_days):
+        if not (days and min(days) <= day <= max(days)):
             continue
         counts = versions.get(day)
         version = counts.most_common(1)[0][0] if counts else None
-        key = compliance.write(s3, settings.insights_bucket, day, rows, now, version, confusions)
+        key = compliance.write(s3, settings.insights_bucket, day, days.get(day, []), now, version, confusions)
         if key:
             written.append(key)
         else:

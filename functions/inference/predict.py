@@ -44,6 +44,7 @@ def predict() -> Response[str]:
     request = parse(
         app.body, event.headers.get("content-type") or "", app.query, from_text=not event.is_base64_encoded
     )
+    app.append_context(source=request.source)  # for the record of a refusal
     key = request.source or app.request_id
     prediction, shadow = score_both(_decode(request.image), models, challenger, request.options, key)
     recorder.write_prediction(
@@ -73,5 +74,5 @@ def health() -> Response[str]:
 @app.exception_handler(InputError)  # type: ignore[untyped-decorator]
 def refuse(rejected: InputError) -> Response[str]:
     """Answer with a problem document."""
-    recorder.write_refusal(rejected.problem, request_id=app.request_id)
+    recorder.write_refusal(rejected.problem, request_id=app.request_id, source=app.context.get("source"))
     return app.refuse(rejected.problem, rejected.detail)

@@ -91,12 +91,12 @@ class Recorder:
         agrees = shadow.classification.label == answer.classification.label
         self._write(request_id, shadow.model_version, record, {"Shadows": 1, "ShadowsAgreeing": int(agrees)})
 
-    def write_refusal(self, problem: Problem, *, request_id: str) -> None:
-        """Write the record of a refusal."""
+    def write_refusal(self, problem: Problem, *, request_id: str, source: str | None = None) -> None:
+        """Write the record of a refusal; `source` is None if there is none, or the request could not be parsed."""
         self._write(
             request_id,
             self._model_version,
-            {"rejected": problem.identifier},
+            {"rejected": problem.identifier, "source": source},
             {"Rejected": 1, _metric("Rejected", problem.identifier): 1},
         )
 

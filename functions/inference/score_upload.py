@@ -128,7 +128,7 @@ class UploadScorer:
             problem = problem_json(error.problem, error.detail)
             content = {"status": "rejected", **fields, "problem": problem}
             self._results.write(fetched, before, content, self._models.version)
-            self._recorder.write_refusal(error.problem, request_id=request_id)
+            self._recorder.write_refusal(error.problem, request_id=request_id, source=fields["source"])
             return Outcome.REJECTED
         rescored = before is not None and self._results.has_counted(before, fetched)
         context = {"source": fields["source"], "request_id": request_id, "uploaded": fetched.uploaded}

@@ -226,7 +226,10 @@ def _too_much(what: str, problem: Problem) -> InputError:
 
 
 def _figures(counted: _Counted) -> dict[str, Any]:
-    """Return the counts, the predicted shares of faces and the corrected shares; None where a share is unknown."""
+    """Return the counts, the predicted shares of faces and the corrected shares; None where a share is unknown.
+
+    A corrected share is that of the faces with a label; its interval allows for any label of uncertain faces.
+    """
     counts = counted.counts
     faces = counts["faces"]
     groups = [
@@ -237,7 +240,13 @@ def _figures(counted: _Counted) -> dict[str, Any]:
     shares = correct(groups) if all(confusion for _, _, confusion in groups) else None
     corrected: list[float | None] = [None] * len(_CORRECTED)
     if shares:
-        corrected = [value for share in shares for value in (share.value, share.low, share.high)]
+        known = 1 - counts["uncertain"] / faces
+        corrected = [
+            value
+            for share in shares
+            # Faces of which the label is uncertain may have any: all of them this one, or none.
+            for value in (share.value, known * share.low, known * share.high + 1 - known)
+        ]
     return (
         {name: counts[name] for name in COMPLIANCE_COUNTS}
         | {f"share_{label}": round(counts[label] / faces, 4) if faces else None for label in ANSWER_LABELS}

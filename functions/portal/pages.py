@@ -34,7 +34,7 @@ _HEADERS: Final = {
 }
 _REFUSALS: Final = {  # of every route; 403 of those that need a key
     "403": "The header x-api-key is missing, or the key is not valid; or a firewall refused the request (`blocked`).",
-    "429": "Too many requests a second, or the key's monthly quota is used up.",
+    "429": "Too many requests a second (`throttled`), or the key's monthly quota is used up (`quota-exceeded`).",
     "500": "The service failed; the same request may succeed a moment later.",
     "502": "The service failed before it could answer.",
     "504": "The service took too long; the same request may succeed a moment later.",

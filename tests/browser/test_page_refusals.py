@@ -122,7 +122,8 @@ def test_the_retry_after_of_the_service_is_honoured(page):
 @pytest.mark.parametrize(
     ("status", "identifier", "words"),
     [
-        (429, "throttled", "The service is too busy, or this month's quota is used up."),
+        (429, "throttled", "The service is too busy."),
+        (429, "quota-exceeded", "This month's quota is used up."),
         (500, "internal", "The service failed."),
     ],
 )

@@ -193,10 +193,12 @@ def test_a_prediction_writes_one_line_without_the_picture(capsys: pytest.Capture
     assert len(line) < 2000
 
 
-def test_a_refusal_writes_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    call(sample_event("predict-truncated"))
-    (line,) = capsys.readouterr().out.splitlines()
-    assert json.loads(line)["rejected"] == "unreadable-image"
+def test_a_refusal_writes_one_line_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
+    call(sample_event("predict-truncated") | {"multiValueQueryStringParameters": {"source": ["gate-3"]}})
+    call(sample_event("predict-truncated") | {"multiValueQueryStringParameters": {"soucre": ["gate-3"]}})
+    unreadable, unparsed = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (unreadable["rejected"], unreadable["source"]) == ("unreadable-image", "gate-3")
+    assert (unparsed["rejected"], unparsed["source"]) == ("invalid-parameter", None)
 
 
 def test_a_picture_that_hangs_the_decoder_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,6 +205,7 @@ def test_a_file_that_cannot_be_read_is_refused(run):
         ("forbidden", 403, " Set MASKWATCH_KEY or --key."),
         ("invalid-parameter", 400, ""),
         ("throttled", 429, ""),
+        ("quota-exceeded", 429, ""),
     ],
 )
 def test_a_refusal_that_applies_to_every_picture_ends_the_command(

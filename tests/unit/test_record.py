@@ -95,9 +95,9 @@ def test_its_metrics_are_in_the_embedded_metric_format(
 
 
 def test_a_refusal_is_counted_by_its_reason(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
-    recorder.write_refusal(TOO_LARGE, request_id="r")
+    recorder.write_refusal(TOO_LARGE, request_id="r", source="gate-3")
     line = written(capsys)
-    assert line["rejected"] == "too-large"
+    assert (line["rejected"], line["source"]) == ("too-large", "gate-3")
     assert metrics(line) == {"Rejected": 1, "RejectedTooLarge": 1, "ColdStart": 1}
 
 

@@ -179,7 +179,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "photos"
 
 
-@pytest.mark.parametrize("kind", ["throttled", "forbidden"])
+@pytest.mark.parametrize("kind", ["throttled", "quota-exceeded", "forbidden"])
 def test_a_refusal_of_all_pictures_ends_the_uploads_with_its_reason(folder, tmp_path, monkeypatch, kind):
     def upload(*_):
         Accepting.uploads += 1

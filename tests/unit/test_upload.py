@@ -460,15 +460,15 @@ def test_an_interrupted_download_is_an_error_and_not_a_damaged_picture(scorer, b
 
 def test_predictions_and_refusals_are_recorded_without_keys(scorer, buckets, capsys):
     scorer.score(buckets.drop("Jane Doe.jpg", source="gate-3"), "r-1")
-    scorer.score(buckets.drop("bad.jpg", b"text"), "r-2")
-    scorer.score(buckets.drop("bad.jpg", b"text"), "r-3")
+    scorer.score(buckets.drop("bad.jpg", b"text", source="gate-4"), "r-2")
+    scorer.score(buckets.drop("bad.jpg", b"text", source="gate-4"), "r-3")
 
     written = capsys.readouterr().out
     lines = [json.loads(line) for line in written.splitlines()]
     assert [line["request_id"] for line in lines] == ["r-1", "r-2"]
     assert lines[0]["source"] == "gate-3"
     assert lines[0]["prediction_id"] == buckets.result("Jane Doe.jpg")["prediction"]["prediction_id"]
-    assert lines[1]["rejected"] == "unreadable-image"
+    assert (lines[1]["rejected"], lines[1]["source"]) == ("unreadable-image", "gate-4")
     assert "Jane" not in written
 
 

@@ -17,10 +17,8 @@ const MEANING = {
   "unreadable-image": ["The picture cannot be read.", "Open it in a viewer, save it again, and retry."],
   "too-many-pixels": ["The picture has too many pixels.", "Save a smaller copy and try again."],
   "too-small": ["The picture is too small.", "Take one of at least 32 pixels a side."],
-  throttled: [
-    "The service is too busy, or this month's quota is used up.",
-    "Try again in a minute; if that does not help, ask its operator for a larger quota.",
-  ],
+  throttled: ["The service is too busy.", "Try again in a minute."],
+  "quota-exceeded": ["This month's quota is used up.", "Ask the service's operator for a larger one."],
   "not-in-time": ["That cannot be counted in time.", "Choose fewer days, or one source."],
   internal: ["The service failed.", "Try again in a moment; if it keeps failing, tell its operator."],
   "no-pictures": ["There are no pictures in that folder.", "Choose the pictures themselves."],
@@ -45,7 +43,7 @@ export class ApiError extends Error {
     const [what, advice] = MEANING[kind];
     super(what);
     Object.assign(this, { kind, status, advice, detail, instance, after });
-    this.retryable = status === 429 || status >= 500 || kind === "network";
+    this.retryable = kind === "throttled" || status >= 500 || kind === "network";
   }
 }
 
