@@ -155,8 +155,8 @@ def _write_summaries(
 ) -> tuple[list[str], list[date]]:
     """Write the summaries of completely read days; return their keys, and the days whose summaries were kept.
 
-    A day without pictures has a summary, too, if there are some before and after it. Otherwise, the delivery of records
-    may have failed.
+    A day without pictures has a summary, too, if there are some before and after it. Otherwise, the delivery of
+    records may have failed.
     """
     now, versions, days = datetime.now(UTC), gathered.summary.versions(), gathered.summary.days()
     confusions: dict[str | None, Any] = {release.version: release.confusion for release in releases}

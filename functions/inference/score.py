@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -137,22 +137,22 @@ def _find(
 def _views(pixels: NDArray[np.uint8], detector: Detector) -> Iterator[_View]:
     """Yield the views with faces: as it is; a close-up; rotated, as the camera may hang upside down.
 
-    The last is the picture as it is, if it has only unsure detections.
+    The last are those that have only unsure detections: the picture as it is, and the close-up.
     """
-    searches = detector.searches(pixels)
-    full_size = next(searches)
-    for detections in chain([full_size], searches):
+    unsure, rotated = [], []
+    for detections in detector.searches(pixels):
+        view = _View(pixels, 0, detections)
         if detector.has_face(detections):
-            yield _View(pixels, 0, detections)
-    rotated = []
+            yield view
+        elif len(detections.scores):
+            unsure.append(view)
     for quarters in (1, 2, 3):
         turned = np.ascontiguousarray(np.rot90(pixels, -quarters))
         detections = detector.detect(turned)
         if detector.has_face(detections):
             rotated.append(_View(turned, quarters, detections))
     yield from sorted(rotated, key=lambda view: -float(view.detections.scores[0]))
-    if len(full_size.scores) and not detector.has_face(full_size):
-        yield _View(pixels, 0, full_size)
+    yield from unsure
 
 
 def _min_score(view: _View, models: Models) -> float:

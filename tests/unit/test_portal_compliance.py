@@ -258,7 +258,16 @@ def test_shares_are_corrected_with_the_release_s_confusion_matrix(found, insight
     assert row["corrected_mask_high"] > 0.6
 
     put("2026-11-22", mask=45, no_mask=55, incorrect=0, minutes=40, confusion=confusion)
-    put("2026-11-23", mask=45, no_mask=55, incorrect=0, minutes=40, confusion=confusion, uncertain=100, faces=200)
+    put(
+        "2026-11-23",
+        mask=45,
+        no_mask=55,
+        incorrect=0,
+        minutes=40,
+        confusion=confusion,
+        uncertain=100,
+        faces=200,
+    )
     certain, half = found(from_="2026-11-22", to="2026-11-23")["rows"]
     assert half["corrected_mask"] == certain["corrected_mask"]
     assert half["corrected_mask_low"] == pytest.approx(certain["corrected_mask_low"] / 2, abs=1e-4)

@@ -232,15 +232,30 @@ def test_if_every_face_is_refused_the_upright_picture_is_classified() -> None:
 
 
 class FindsCloseUp(Finds):
-    """A fake detector that finds another face in the picture at half its size."""
+    """A fake detector that finds another face, or an unsure one, in the picture at half its size."""
+
+    def __init__(
+        self,
+        *boxes: tuple[float, float, float, float],
+        unsure: float | None = None,
+        close_up: float | None = None,
+    ) -> None:
+        super().__init__(*boxes, unsure=unsure)
+        self.close_up = Finds(LARGE, unsure=close_up).found
 
     def look(self, pixels: np.ndarray, share: float = 1.0) -> Detections:
-        return super().look(pixels) if share == 1 else Finds(LARGE).found
+        return super().look(pixels) if share == 1 else self.close_up
 
 
 def test_if_every_face_is_refused_the_close_up_is_tried() -> None:
     prediction = ask(FindsCloseUp(SMALL), Thinks(BARE, MASK, evidence=(-9.0, 0.0)))
     assert [(face.box.width, face.classification.label) for face in prediction.faces] == [(50, "mask")]
+
+
+@pytest.mark.parametrize(("evidence", "faces"), [(0.5, 1), (0.0, 0)])
+def test_the_classifier_confirms_an_unsure_close_up(evidence: float, faces: int) -> None:
+    prediction = ask(FindsCloseUp(close_up=0.4), Thinks(MASK, BARE, evidence=(evidence, 0.0)))
+    assert len(prediction.faces) == faces
 
 
 def test_a_sure_close_up_comes_before_an_unsure_detection() -> None:
