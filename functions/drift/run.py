@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from functions.drift.settings import Settings
     from functions.drift.window import Window
 
-_BAKED_NAME: Final = "of the release in the image"  # in place of a URI
+_IMAGE_RELEASE_NAME: Final = "of the release in the image"  # in place of a URI
 
 
 class BaselineError(RuntimeError):
@@ -131,7 +131,7 @@ def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, s
     A release need not have a baseline, but one that the settings name must exist.
     """
     address = settings.baseline_uri or file_of_release(settings.model_uri, BASELINE)
-    name = address if settings.baseline_uri or settings.model_uri else _BAKED_NAME
+    name = address if settings.baseline_uri or settings.model_uri else _IMAGE_RELEASE_NAME
     try:
         text = read_file(s3, address)
         if text is None and settings.baseline_uri:

@@ -185,7 +185,7 @@ def _from_base64(text: str) -> bytes:
         raise InputError(MALFORMED_BASE64, "`image` is in hexadecimal digits. Send its bytes in base64.")
     text = "".join(_IN_FRONT.sub("", text, 1).splitlines())
     if " " in text and not _NOT_BASE64.search(text):
-        text = _with_lost_pluses(text)
+        text = _restore_pluses(text)
     text = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -199,7 +199,7 @@ def _unescaped(value: bytes) -> bytes:
     return unquote_to_bytes(value) if 3 * value.count(b"%") <= len(value) else value
 
 
-def _with_lost_pluses(text: str) -> str:
+def _restore_pluses(text: str) -> str:
     """Restore the pluses that the decoding of a form turned into blanks, if the blanks were pluses.
 
     Then all pluses are lost, and the length is still that of base64. If the blanks divide the text into equal pieces,

@@ -323,7 +323,7 @@ def test_the_baseline_is_that_of_the_release_unless_the_settings_name_another(
     store(pictures(rng, 200) + pictures(rng, 200, source="gate-2"))
     s3.put_object(Bucket="records", Key="models/2/baseline.json", Body=text)
     (tmp_path / "baseline.json").write_bytes(text)
-    monkeypatch.setattr(release_files, "BAKED", tmp_path)
+    monkeypatch.setattr(release_files, "IMAGE_RELEASE", tmp_path)
     for environment, uri in (
         ({"BASELINE_URI": "", "MODEL_URI": "s3://records/models/2/"}, "s3://records/models/2/baseline.json"),
         ({"BASELINE_URI": "", "MODEL_URI": str(tmp_path)}, f"{tmp_path}/baseline.json"),

@@ -12,7 +12,7 @@ from functions.alerts.counts import FaceCounts
 from functions.alerts.notify import NotifyError, notify_people, notify_systems
 from functions.alerts.precision import Precision, precision_of
 from functions.alerts.rules import parse
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.alerts import START
 from tests.schemas import closed, validate
 from tests.system import ROOT
@@ -172,7 +172,7 @@ def test_the_figures_of_another_release_are_not_given():
 
 
 def test_the_release_in_the_image_has_figures():
-    manifest = json.loads((BAKED / "manifest.json").read_text())
+    manifest = json.loads((IMAGE_RELEASE / "manifest.json").read_text())
 
     found = precision_of(manifest, manifest["version"], {"no_mask": 18, "incorrect": 18})
 
