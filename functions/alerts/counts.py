@@ -80,7 +80,6 @@ def count_keys(record: Record) -> list[str]:
     It is `label|step`, and `label|step|person` for a tracked person. The person is a hash of the track, because long
     track names could fill a bucket's item: DynamoDB allows 400 KB.
     """
-    assert record.body is not None  # noqa: S101 -- callers leave refusals out
     keys = [
         f"{face['label']}|{min(int(face['confidence'] * STEPS + 1e-9), STEPS)}"
         for face in record.body["faces"]
@@ -90,31 +89,31 @@ def count_keys(record: Record) -> list[str]:
     return keys
 
 
-def count_faces(buckets: Iterable[Bucket], min_level: int) -> FaceCounts:
+def count_faces(buckets: Iterable[Bucket], min_step: int) -> FaceCounts:
     """Add up buckets of one source, which are in chronological order.
 
-    Below the confidence `min_level`, in steps of `1 / STEPS`, a label is uncertain.
+    Below the confidence `min_step`, in steps of `1 / STEPS`, a label is uncertain.
     """
     labels, lowest = Counter[str](), dict[str, int]()
     stays: dict[str, Counter[str]] = defaultdict(Counter)
-    levels: dict[tuple[str, str], int] = {}
+    steps: dict[tuple[str, str], int] = {}
     version = ""
     for bucket in buckets:
         version = bucket.model_version
         for key, count in bucket.counts.items():
-            label, level, *tracks = key.split("|", 2)
-            step = int(level)
-            name = label if step >= min_level else UNCERTAIN
+            label, number, *tracks = key.split("|", 2)
+            step = int(number)
+            name = label if step >= min_step else UNCERTAIN
             for track in tracks:
                 stays[track][name] += count
-                levels[track, name] = min(step, levels.get((track, name), STEPS))
+                steps[track, name] = min(step, steps.get((track, name), STEPS))
             if not tracks:
                 labels[name] += count
                 lowest[name] = min(step, lowest.get(name, STEPS))
     for track, frames in stays.items():
         name = label_of_stay(frames)
         labels[name] += 1
-        lowest[name] = min(levels[track, name], lowest.get(name, STEPS))
+        lowest[name] = min(steps[track, name], lowest.get(name, STEPS))
     return FaceCounts(
         labels.total(), len(stays), {label: labels[label] for label in ANSWER_LABELS}, lowest, version
     )

@@ -1,4 +1,4 @@
-"""One run of Drift: reads records and feedback, compares, and writes summaries and the report."""
+"""One run of Drift: reads records and feedback, compares, and writes compliance counts and the report."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ class RunResult:
 
 
 def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], float]) -> RunResult:
-    """Read the records, and write the summaries of the days and the report as HTML and JSON.
+    """Read the records, and write the compliance counts of the days, and the report as HTML and JSON.
 
-    If the baseline cannot be read, summaries and accuracy are written anyway; `RunResult.error` has the reason.
+    If the baseline cannot be read, compliance and accuracy are written anyway; `RunResult.error` has the reason.
     `time_left` returns the seconds left for reading; when they are over, reading ends.
 
     Raises:
@@ -99,7 +99,7 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
     challenger_version = challenger.version if challenger else ""
     gathered = gather(s3, settings, window, baseline, serving_version, challenger_version, time_left)
     releases = [release for release in (serving, challenger) if release]
-    written, kept = _write_summaries(s3, settings, gathered, releases)
+    written, kept = _write_compliance(s3, settings, gathered, releases)
     comparison, info = None, None
     if baseline:
         comparison = compare(gathered.window, gathered.days, baseline, gathered.active_sources)
@@ -150,14 +150,14 @@ def _read_release(s3: Any, uri: str) -> _Release | None:
         return None
 
 
-def _write_summaries(
+def _write_compliance(
     s3: Any, settings: Settings, gathered: Gathered, releases: Sequence[_Release]
 ) -> tuple[list[str], list[date]]:
-    """Write the summaries of completely read days; return their keys, and the days whose summaries were kept."""
-    now, versions = datetime.now(UTC), gathered.summary.versions()
+    """Write the compliance counts of completely read days; return their keys, and the days whose file was kept."""
+    now, versions = datetime.now(UTC), gathered.compliance.versions()
     confusions: dict[str | None, Any] = {release.version: release.confusion for release in releases}
     written, kept = [], []
-    for day, rows in gathered.summary.days().items():
+    for day, rows in gathered.compliance.days().items():
         if day not in gathered.complete_days:
             continue
         counts = versions.get(day)
@@ -177,7 +177,7 @@ def _notes(
     kept: Collection[date],
     statuses: Mapping[str, str],
 ) -> Iterator[str]:
-    """Yield the report's notes; `kept` are the days whose summaries were kept, `statuses` those of the sources."""
+    """Yield the report's notes; `kept` are the days whose file was kept, `statuses` those of the sources."""
     baseline = inputs.baseline
     if settings.challenger_uri and inputs.challenger is None:
         yield notes.on_missing_challenger(settings.challenger_uri.partition("#")[0])
@@ -186,7 +186,7 @@ def _notes(
     elif not baseline:
         yield notes.on_missing_baseline(inputs.baseline_uri)
     yield from notes.on_accuracy(gathered.accuracy, settings.min_accuracy, gathered.serving_version)
-    crowded = gathered.summary.crowded.intersection(gathered.complete_days)
+    crowded = gathered.compliance.crowded.intersection(gathered.complete_days)
     yield from notes.on_records(gathered.counts, gathered.incomplete, kept, crowded)
     if baseline:
         own = bool(baseline.sources)
@@ -223,7 +223,7 @@ def _write_report(s3: Any, bucket: str, report: Report, html: str, latest: Mappi
         names.append("latest")
     documents = {
         "html": (html, "text/html; charset=utf-8"),
-        "json": (json.dumps(report.to_json(), allow_nan=False), "application/json"),
+        "json": (json.dumps(report.to_dict(), allow_nan=False), "application/json"),
     }
     keys = []
     for name in names:

@@ -53,7 +53,7 @@ def predict() -> Response[str]:
     )
     if shadow:
         recorder.write_shadow(shadow, prediction, source=request.source, request_id=app.request_id)
-    return app.respond_json(prediction.as_json())
+    return app.respond_json(prediction.to_dict())
 
 
 def _decode(image: bytes) -> Picture:

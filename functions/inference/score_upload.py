@@ -137,7 +137,7 @@ class UploadScorer:
         if shadow:
             self._recorder.write_shadow(shadow, prediction, **context)
         times = {name: getattr(prediction, name) for name in _TIMES}
-        content = {"status": "scored", **fields, "prediction": prediction.as_json(), "times": times}
+        content = {"status": "scored", **fields, "prediction": prediction.to_dict(), "times": times}
         self._results.write(fetched, before, content, prediction.model_version)
         return Outcome.SCORED
 

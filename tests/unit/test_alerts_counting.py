@@ -21,8 +21,8 @@ def store(store, monkeypatch):
     return store
 
 
-def counts(store, min_level=0):
-    return count_faces(store.buckets(SOURCE, START, START + 3600), min_level)
+def counts(store, min_step=0):
+    return count_faces(store.buckets(SOURCE, START, START + 3600), min_step)
 
 
 def test_faces_are_counted_by_label(store):

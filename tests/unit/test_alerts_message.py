@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 
-from functions.alerts.alert import begin, end, from_json
+from functions.alerts.alert import begin, end, from_dict
 from functions.alerts.counts import FaceCounts
 from functions.alerts.notify import NotifyError, notify_people, notify_systems
 from functions.alerts.precision import Precision, precision_of
@@ -88,11 +88,11 @@ def test_the_link_contains_the_source_and_the_hour():
 
 
 def test_an_alert_is_as_the_api_documents_it():
-    validate(alert().to_json(), "Alert")
+    validate(alert().to_dict(), "Alert")
 
 
 def test_an_alert_survives_a_round_trip_through_json():
-    assert from_json(json.loads(json.dumps(alert().to_json()))) == alert()
+    assert from_dict(json.loads(json.dumps(alert().to_dict()))) == alert()
 
 
 class Bus:
