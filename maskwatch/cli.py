@@ -21,7 +21,7 @@ from maskwatch.arguments import checked
 from maskwatch.client import LABELS, LOCAL, ApiError, Client, UnreachableError
 from maskwatch.frame_writer import VIDEO_ENDINGS
 from maskwatch.frames import SourceError
-from maskwatch.output import FORMS, Response, compliance_table, printable
+from maskwatch.output import FORMATS, Response, compliance_table, printable
 from maskwatch.pictures import ENDINGS, Picture, UsageError, find
 from maskwatch.score import score
 from maskwatch.source import is_video
@@ -112,7 +112,7 @@ def predict(client: Client, options: argparse.Namespace) -> int:
 
     # tqdm shows no bar without a terminal, where it would only fill a log.
     with tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False) as bar:
-        for line in FORMS[options.format](responses(), names):
+        for line in FORMATS[options.format](responses(), names):
             tqdm.write(line, file=sys.stdout)
     if options.audit:
         audit.ask_for_labels(client, sample)
@@ -218,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "pictures", nargs="+", metavar="PICTURE", help="a file, a folder, or - for standard input"
     )
-    command.add_argument("--format", choices=FORMS, default="table", help="default: %(default)s")
+    command.add_argument("--format", choices=FORMATS, default="table", help="default: %(default)s")
     command.add_argument(
         "--draw", type=Path, metavar="DIR", help="write annotated copies of the pictures to this folder"
     )

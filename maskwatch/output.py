@@ -103,7 +103,7 @@ def as_csv(responses: Iterable[Response], _: Sequence[str]) -> Iterator[str]:
         yield _line([row.get(column, "") for column in COLUMNS])
 
 
-FORMS: Final[Mapping[str, Callable[[Iterable[Response], Sequence[str]], Iterator[str]]]] = {
+FORMATS: Final[Mapping[str, Callable[[Iterable[Response], Sequence[str]], Iterator[str]]]] = {
     "table": as_table,
     "json": as_json,
     "csv": as_csv,

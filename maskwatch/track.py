@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-LABELS: Final = ("mask", "incorrect", "no_mask")  # in the order of the counts
+SHOWN_LABELS: Final = ("mask", "incorrect", "no_mask")  # in the order in which people see them
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Known:
 NOBODY: Final = Known()
 
 
-def overlap(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+def iou(a: Mapping[str, float], b: Mapping[str, float]) -> float:
     """Return the intersection over union of two boxes."""
     width = min(a["left"] + a["width"], b["left"] + b["width"]) - max(a["left"], b["left"])
     height = min(a["top"] + a["height"], b["top"] + b["height"]) - max(a["top"], b["top"])
@@ -136,7 +136,7 @@ def tally(known: Known, settings: Settings = DEFAULTS) -> dict[str, int]:
 
 def counts(labels: Counter[str]) -> dict[str, int]:
     """Return the number of people in total and with each label."""
-    return {"people": labels.total()} | {label: labels[label] for label in LABELS}
+    return {"people": labels.total()} | {label: labels[label] for label in SHOWN_LABELS}
 
 
 def without_mask(known: Known, now: float, after: float, settings: Settings = DEFAULTS) -> list[Track]:
@@ -146,13 +146,13 @@ def without_mask(known: Known, now: float, after: float, settings: Settings = DE
     ]
 
 
-def _match(tracks: Sequence[Track], faces: Sequence[Face], min_overlap: float) -> dict[int, int]:
+def _match(tracks: Sequence[Track], faces: Sequence[Face], min_iou: float) -> dict[int, int]:
     """Match faces to tracks greedily, best overlap first: indices of faces by ids of tracks."""
-    shares = [(overlap(track.box, face.box), track.id, i) for track in tracks for i, face in enumerate(faces)]
+    shares = [(iou(track.box, face.box), track.id, i) for track in tracks for i, face in enumerate(faces)]
     matched: dict[int, int] = {}
     taken = set()
     for share, track_id, i in sorted(shares, key=lambda pair: -pair[0]):
-        if share < min_overlap:
+        if share < min_iou:
             break
         if track_id not in matched and i not in taken:
             matched[track_id] = i

@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from functions.shared.release_files import BAKED, MANIFEST
+from functions.shared.release_files import IMAGE_RELEASE, MANIFEST
 
 
 def copy_release(folder: Path, **members: Any) -> Path:
     """Copy the shipped release into a folder, and set members of the copy's manifest."""
-    shutil.copytree(BAKED, folder, dirs_exist_ok=True)
+    shutil.copytree(IMAGE_RELEASE, folder, dirs_exist_ok=True)
     if members:
         alter(folder, **members)
     return folder

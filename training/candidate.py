@@ -125,7 +125,7 @@ def candidate_release(serving: Release, run: Path | None, detector: Path | None)
     if detector:
         conversion = _conversion(detector)
         network = Network((detector / DETECTOR).read_bytes(), conversion["input_size"])
-        release = replace(release, detector=network, min_detection=conversion["min_score"])
+        release = replace(release, detector=network, min_score=conversion["min_score"])
     return release
 
 

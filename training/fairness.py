@@ -16,11 +16,11 @@ import numpy as np
 from scipy.stats import fisher_exact
 from tqdm import tqdm
 
-from functions.drift.compare import holm
 from functions.inference.decode import decode
 from functions.inference.detect import Detections
 from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.inference.score import score
+from functions.shared.statistics import holm
 from training.detector.metrics import NONE, assign
 from training.metrics import wilson_interval
 from training.tables import EDGES
@@ -101,13 +101,11 @@ def against_others(hits: Sequence[int], counts: Sequence[int]) -> list[float]:
     Fisher's exact test, corrected for the number of groups (Holm); two groups are one test.
     """
     hit_all, all_ = sum(hits), sum(counts)
-    ps = np.array(
-        [
-            fisher_exact([[hit, n - hit], [hit_all - hit, all_ - n - (hit_all - hit)]]).pvalue
-            for hit, n in zip(hits, counts, strict=True)
-        ]
-    )
-    return list(holm(ps) if len(ps) > 2 else ps)
+    ps = [
+        fisher_exact([[hit, n - hit], [hit_all - hit, all_ - n - (hit_all - hit)]]).pvalue
+        for hit, n in zip(hits, counts, strict=True)
+    ]
+    return holm(ps) if len(ps) > 2 else ps
 
 
 def detections(faces: Sequence[Face]) -> Detections:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from functions.drift.accuracy import share
+from functions.shared.statistics import share
 
 if TYPE_CHECKING:
     from collections.abc import Callable

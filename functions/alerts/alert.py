@@ -65,7 +65,7 @@ class Alert:
     message: str
     page: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the alert as `GET /alerts` and events contain it."""
         return asdict(self)
 
@@ -104,7 +104,7 @@ def begin(
         labels=counts.labels,
         share=round(counts.share, 4),
         min_share=rule.min_share,
-        min_confidence=rule.min_level / STEPS,
+        min_confidence=rule.min_step / STEPS,
         model_version=counts.model_version,
         precision=precision,
         message=_message(source, datetime.fromtimestamp(window_end, zone), counts, rule, precision),
@@ -115,7 +115,7 @@ def begin(
 def _message(
     source: str, end: datetime, counts: FaceCounts, rule: Rule, precision: Mapping[str, Precision]
 ) -> str:
-    minimum = f" with at least {rule.min_level / STEPS:.0%} confidence" if rule.min_level else ""
+    minimum = f" with at least {rule.min_step / STEPS:.0%} confidence" if rule.min_step else ""
     parts = [
         f"{counts.labels[label]} {_DESCRIPTIONS[label]}{_precision_text(precision.get(label))}"
         for label in VIOLATIONS
@@ -145,8 +145,8 @@ def end(alert: Alert, ended: float, zone: tzinfo, why: str) -> Alert:
     return replace(alert, status=OVER, ended=iso(ended), message=message)
 
 
-def from_json(document: Mapping[str, Any]) -> Alert:
-    """Return the alert of which `Alert.to_json` returned the document."""
+def from_dict(document: Mapping[str, Any]) -> Alert:
+    """Return the alert of which `Alert.to_dict` returned the document."""
     precision = {label: Precision(**figures) for label, figures in document["precision"].items()}
     return Alert(**{**document, "precision": precision})
 

@@ -21,7 +21,7 @@ from functions.alerts.notify import notify_people, notify_systems
 from functions.alerts.precision import precision_of
 from functions.alerts.settings import read_settings
 from functions.alerts.store import Store
-from functions.alerts.watch import Watch, load_rules
+from functions.alerts.watch import Watch, adopt_rules
 from functions.shared.emf import write_counts
 from functions.shared.record import parse_record
 from functions.shared.release_files import MANIFEST, file_of_release, read_file
@@ -48,7 +48,7 @@ s3 = create_client(read_timeout=5, attempts=3, connections=1)
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Count the records of a log delivery, or on a schedule event end alerts that are over at its `time`."""
-    rules, fault = load_rules(store)
+    rules, fault = adopt_rules(store)
     if fault:
         logger.error("the rules of the alerts cannot be used; the last good ones hold", fault=fault)
     watch = Watch(
@@ -86,7 +86,7 @@ def unpack(event: Mapping[str, Any]) -> tuple[dict[str, list[Record]], int]:
     for line in delivery["logEvents"] if delivery["messageType"] == "DATA_MESSAGE" else ():
         try:
             record = parse_record(json.loads(line["message"]))
-            if record and record.body is not None and not (record.shadow or record.rescored):
+            if record and not (record.is_refusal or record.shadow or record.rescored):
                 count_keys(record)  # raises if the record cannot be counted
                 by_source[record.source].append(record)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError):

@@ -1,7 +1,8 @@
 """Counts of faces by label and confidence in buckets of ten seconds, on which rules are evaluated.
 
 The `track` of a picture identifies the person of its largest face. That person counts once in a window, with the
-label of most frames, as in compliance; every other face counts once per frame.
+label of most frames, as in compliance. The other faces of the picture count for rules that a single face violates,
+but not for shares, which would add people and frames. Without a `track`, every face counts once per frame.
 """
 
 from __future__ import annotations
@@ -77,44 +78,45 @@ def bucket_start(time: float) -> int:
 def count_keys(record: Record) -> list[str]:
     """Return the key under which each face of a prediction is counted.
 
-    It is `label|step`, and `label|step|person` for a tracked person. The person is a hash of the track, because long
-    track names could fill a bucket's item: DynamoDB allows 400 KB.
+    It is `label|step`, `label|step|person` for a tracked person, and `label|step|` for faces beside one. The person
+    is a hash of the track, because long track names could fill a bucket's item: DynamoDB allows 400 KB.
     """
-    assert record.body is not None  # noqa: S101 -- callers leave refusals out
     keys = [
         f"{face['label']}|{min(int(face['confidence'] * STEPS + 1e-9), STEPS)}"
         for face in record.body["faces"]
     ]
-    if keys and record.track:
-        keys[0] = f"{keys[0]}|{blake2b(record.track.encode(), digest_size=8).hexdigest()}"
-    return keys
+    if not record.track:
+        return keys
+    people = [blake2b(record.track.encode(), digest_size=8).hexdigest()] + [""] * len(keys)
+    return [f"{key}|{person}" for key, person in zip(keys, people, strict=False)]
 
 
-def count_faces(buckets: Iterable[Bucket], min_level: int) -> FaceCounts:
+def count_faces(buckets: Iterable[Bucket], min_step: int, *, others: bool) -> FaceCounts:
     """Add up buckets of one source, which are in chronological order.
 
-    Below the confidence `min_level`, in steps of `1 / STEPS`, a label is uncertain.
+    Below the confidence `min_step`, in steps of `1 / STEPS`, a label is uncertain. `others` is whether faces beside a
+    tracked person count.
     """
     labels, lowest = Counter[str](), dict[str, int]()
     stays: dict[str, Counter[str]] = defaultdict(Counter)
-    levels: dict[tuple[str, str], int] = {}
+    steps: dict[tuple[str, str], int] = {}
     version = ""
     for bucket in buckets:
         version = bucket.model_version
         for key, count in bucket.counts.items():
-            label, level, *tracks = key.split("|", 2)
-            step = int(level)
-            name = label if step >= min_level else UNCERTAIN
-            for track in tracks:
-                stays[track][name] += count
-                levels[track, name] = min(step, levels.get((track, name), STEPS))
-            if not tracks:
+            label, number, *people = key.split("|", 2)
+            step = int(number)
+            name = label if step >= min_step else UNCERTAIN
+            for person in filter(None, people):
+                stays[person][name] += count
+                steps[person, name] = min(step, steps.get((person, name), STEPS))
+            if not people or (people == [""] and others):
                 labels[name] += count
                 lowest[name] = min(step, lowest.get(name, STEPS))
-    for track, frames in stays.items():
+    for person, frames in stays.items():
         name = label_of_stay(frames)
         labels[name] += 1
-        lowest[name] = min(levels[track, name], lowest.get(name, STEPS))
+        lowest[name] = min(steps[person, name], lowest.get(name, STEPS))
     return FaceCounts(
         labels.total(), len(stays), {label: labels[label] for label in ANSWER_LABELS}, lowest, version
     )

@@ -33,7 +33,7 @@ def find_violation(
         if end <= since or end <= ended + 60 * rule.cool_down_minutes:
             continue
         window = [bucket for bucket in awake[: last + 1] if bucket.start >= end - 60 * rule.minutes]
-        counts = count_faces(window, rule.min_level)
+        counts = count_faces(window, rule.min_step, others=not rule.min_share)
         if counts.violations and counts.faces >= rule.min_faces and counts.share >= rule.min_share:
             return end, counts
     return None
@@ -70,7 +70,7 @@ def is_over(buckets: Sequence[Bucket], rules: Rules, rule: Rule, started: float,
         return False
     recent = [bucket for bucket in buckets if bucket.start + BUCKET_SECONDS > since]
     awake = [bucket for bucket in recent if not rules.is_quiet(rule, bucket.start)]
-    counts = count_faces(awake, rule.min_level)
+    counts = count_faces(awake, rule.min_step, others=not rule.min_share)
     if rule.min_share and 2 * counts.faces * rule.minutes < rule.min_faces * rule.over_minutes:
         return True
     return not counts.violations or counts.share < rule.min_share

@@ -45,7 +45,7 @@ def notify_systems(events: Any, stack: str, alert: Alert) -> None:
     entry = {
         "Source": EVENT_SOURCE,
         "DetailType": DETAIL_TYPE,
-        "Detail": json.dumps({"version": 1, "stack": stack, **alert.to_json()}),
+        "Detail": json.dumps({"version": 1, "stack": stack, **alert.to_dict()}),
     }
     answer = events.put_events(Entries=[entry])
     if answer["FailedEntryCount"]:

@@ -45,7 +45,7 @@ class Rule:
         min_share: The share of faces without a proper mask at which an alert begins; 0 if a single face is enough.
         minutes: The length of the window in which faces are counted.
         min_faces: How many faces a window must contain.
-        min_level: The confidence, in steps of `1 / STEPS`, below which a face's label counts as uncertain.
+        min_step: The confidence, in steps of `1 / STEPS`, below which a face's label counts as uncertain.
         quiet_hours: Start and end times of day between which no alert begins; a range may cross midnight.
         cool_down_minutes: How long after the end of an alert no other begins.
         over_minutes: How long the rule must not be violated before an alert ends.
@@ -54,7 +54,7 @@ class Rule:
     min_share: float
     minutes: int
     min_faces: int
-    min_level: int
+    min_step: int
     quiet_hours: tuple[tuple[time, time], ...]
     cool_down_minutes: int
     over_minutes: int
@@ -113,6 +113,21 @@ def parse(text: str) -> Rules:
     )
 
 
+def rules_in_force(current: str, good: str) -> tuple[Rules, str]:
+    """Return the current rules, or the last good ones and what is wrong with the current ones.
+
+    If the last good ones are not valid either, as after an update that is stricter, the default rules are in force.
+    """
+    try:
+        return parse(current), ""
+    except RulesError as error:
+        try:
+            return parse(good), str(error)
+        except RulesError:
+            fault = f"{error}; the last good rules cannot be read either, so the default rules are in force"
+            return parse(DEFAULT), fault
+
+
 def _rule(value: Any, path: str) -> Rule | None:
     if value is None:
         return None
@@ -137,7 +152,7 @@ def _rule(value: Any, path: str) -> Rule | None:
         min_share=min_share,
         minutes=minutes,
         min_faces=min_faces,
-        min_level=_confidence_step(fields.get("min_confidence", 0), f"{path}.min_confidence"),
+        min_step=_confidence_step(fields.get("min_confidence", 0), f"{path}.min_confidence"),
         quiet_hours=_quiet_hours(fields.get("quiet_hours", []), f"{path}.quiet_hours"),
         cool_down_minutes=_integer(
             fields.get("cool_down_minutes", 0), f"{path}.cool_down_minutes", 0, _MAX_COOL_DOWN

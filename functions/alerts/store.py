@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from functions.alerts.alert import OVER, Alert, from_json
+from functions.alerts.alert import OVER, Alert, from_dict
 from functions.alerts.counts import Bucket, bucket_start, count_keys
 from functions.alerts.rules import DEFAULT
 from functions.shared.contract import ALERTS_PARTITION, alert_sort_key, iso
@@ -143,7 +143,7 @@ class Store:
                 "ConditionExpression": "alert_id = :id AND alert_status = :status",
                 "ExpressionAttributeValues": {":id": {"S": before.id}, ":status": {"S": before.status}},
             }
-        document = {"S": json.dumps(alert.to_json())}
+        document = {"S": json.dumps(alert.to_dict())}
         state = {
             **_key(_STATES, _source_key(alert.source)),
             "alert_id": {"S": alert.id},
@@ -182,7 +182,7 @@ class Store:
         return True
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
-        """Return the newest alerts, newest first, as `Alert.to_json` returns them."""
+        """Return the newest alerts, newest first, as `Alert.to_dict` returns them."""
         answer = self._client.query(
             TableName=self._table,
             KeyConditionExpression="pk = :pk",
@@ -302,4 +302,4 @@ def _notification_key(alert: Alert, listener: str) -> dict[str, Any]:
 
 
 def _alert(item: Mapping[str, Any]) -> Alert:
-    return from_json(json.loads(item["document"]["S"]))
+    return from_dict(json.loads(item["document"]["S"]))

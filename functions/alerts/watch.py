@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from functions.alerts.alert import OPEN, begin, end
 from functions.alerts.counts import VIOLATIONS
 from functions.alerts.decide import counted_until, find_violation, is_over, is_silent
-from functions.alerts.rules import DEFAULT, MAX_MINUTES, Rules, RulesError, parse
+from functions.alerts.rules import MAX_MINUTES, Rules, rules_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,7 +80,7 @@ class Watch:
         times = [record.taken for record in records if record.taken > now - MAX_ALERT_AGE]
         if rule is None or not times:
             return counted
-        if rule.min_share or any(label in VIOLATIONS for record in records for label in record.faces):
+        if rule.min_share or any(label in VIOLATIONS for record in records for label in record.face_labels):
             self._begin(source, rule, min(times), max(times), now)
         return counted
 
@@ -161,23 +161,13 @@ class Watch:
         _raise_first(errors)
 
 
-def load_rules(store: Store) -> tuple[Rules, str]:
-    """Return the rules in force, and what is wrong with the current ones if they are not in force.
-
-    If the last good ones are not valid either, as after an update that is stricter, the default rules are in force.
-    """
+def adopt_rules(store: Store) -> tuple[Rules, str]:
+    """Return the same as `rules_in_force`, and save the current rules as the last good ones if they are valid."""
     current, good = store.rules()
-    try:
-        rules = parse(current)
-    except RulesError as error:
-        try:
-            return parse(good), str(error)
-        except RulesError:
-            fault = f"{error}; the last good rules cannot be read either, so the default rules are in force"
-            return parse(DEFAULT), fault
-    if current != good:
+    rules, fault = rules_in_force(current, good)
+    if not fault and current != good:
         store.save_good_rules(current)
-    return rules, ""
+    return rules, fault
 
 
 @contextmanager

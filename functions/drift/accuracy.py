@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from functions.shared.contract import LABELS
+from functions.shared.statistics import Share, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _MIN_CLUSTERS: Final = 10  # with a wrong and with a right prediction, to estimate how alike members are
-_Z: Final = 1.959964  # of the normal distribution, two-sided 95%
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +41,12 @@ class LabelledPrediction:
 
 
 @dataclass(frozen=True)
-class Share:
-    """A share with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Figures:
     """How well labels were predicted; a share is None if its denominator is 0.
 
     Attributes:
         n: How many predictions are labelled.
-        of: How many predictions there are.
+        total: How many predictions there are.
         accuracy: Share of right predictions among the labelled ones.
         bounds: Bounds of the accuracy of all predictions, whichever were labelled: all others wrong, and all others
             right (Manski 1989). None if there are no predictions.
@@ -68,7 +58,7 @@ class Figures:
     """
 
     n: int
-    of: int
+    total: int
     accuracy: Share | None
     bounds: tuple[float, float] | None
     precision: Mapping[str, Share | None]
@@ -90,7 +80,7 @@ def figures(labelled: Sequence[LabelledPrediction], total: int) -> Figures:
     effect = design_effect(labelled)
     return Figures(
         n=n,
-        of=total,
+        total=total,
         accuracy=share(right, n, effect),
         bounds=(right / total, (right + total - n) / total) if total else None,
         precision={label: share(hits[label], predicted[label], effect) for label in LABELS},
@@ -128,17 +118,6 @@ def design_effect(labelled: Sequence[LabelledPrediction]) -> float:
     squares = sum((hits[cluster] - p * size) ** 2 for cluster, size in sizes.items())
     between = count / (count - 1) * squares / n**2
     return max(between / (p * (1 - p) / n), 1.0)
-
-
-def share(hits: float, count: float, effect: float = 1.0) -> Share | None:
-    """Return a share with its 95% interval (Wilson 1927) for `count / effect` independent observations."""
-    if not count:
-        return None
-    value, n = hits / count, max(count / effect, 1.0)
-    middle, scale = value + _Z**2 / (2 * n), 1 + _Z**2 / n
-    spread = _Z * sqrt(value * (1 - value) / n + (_Z / n) ** 2 / 4)
-    low, high = (middle - spread) / scale, (middle + spread) / scale
-    return Share(value, min(max(low, 0.0), value), max(min(high, 1.0), value))
 
 
 def _f1(hits: int, either: int, effect: float) -> Share | None:

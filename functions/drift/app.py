@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.warning(note)
     if result.error:
         raise BaselineError(result.error)
-    document = report.to_json()
+    document = report.to_dict()
     return {
         "verdict": report.verdict,
         "written": list(result.written),

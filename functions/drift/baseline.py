@@ -105,8 +105,8 @@ class Baseline:
                 "kind": _FORMAT,
                 "model_version": self.model_version,
                 "features": FEATURES,
-                "overall": _to_json(self.overall),
-                "sources": {name: _to_json(reference) for name, reference in self.sources.items()},
+                "overall": _to_dict(self.overall),
+                "sources": {name: _to_dict(reference) for name, reference in self.sources.items()},
             },
             separators=(",", ":"),
         )
@@ -170,7 +170,7 @@ def _reference_of_days(samples: Sequence[Sample | None]) -> Reference | None:
         effects(day, moments(merge(usable[:index] + usable[index + 1 :]))) for index, day in enumerate(usable)
     ]
     daily_effects = np.array([day.values for day in leave_one_out])
-    sampling = np.array([day.sampling + day.of_reference for day in leave_one_out])
+    sampling = np.array([day.sampling_variance + day.reference_variance for day in leave_one_out])
     # The method of moments (DerSimonian and Laird 1986). A day minus the mean of the n - 1 others has 1 + 1/(n - 1)
     # times the variance of a day.
     excess = np.maximum((daily_effects**2 - sampling).mean(axis=0), 0) / (1 + 1 / (len(usable) - 1))
@@ -206,7 +206,7 @@ def _expanded(quantiles: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
     return quantiles[np.arange(rows) * len(quantiles) // max(rows, 1)]
 
 
-def _to_json(reference: Reference) -> dict[str, Any]:
+def _to_dict(reference: Reference) -> dict[str, Any]:
     days = reference.days
     return {
         "count": reference.count,

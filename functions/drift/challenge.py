@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from functions.drift.accuracy import Share, design_effect, share
-from functions.drift.sample import BURST, HashSet
+from functions.drift.accuracy import design_effect
+from functions.drift.sample import MINUTE, HashSet
+from functions.shared.statistics import Share, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +33,7 @@ BETTER: Final = "better"
 WORSE: Final = "worse"
 ALIKE: Final = "alike"
 DIFFERENT_SOURCES: Final = "different sources"
+_KEYS: Final = {"serving": "live", "labelled": "judged"}  # of fields, in reports
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class ReleaseStatistics:
         labels: Its answers by label (of the largest face).
         median_ms: Median time of detection and classification; None if there are no pictures.
         p95_ms: The 95th percentile of this time.
-        judged: How many of its pictures have a label of the audit sample.
+        labelled: How many of its pictures have a label of the audit sample.
         accuracy: Its accuracy on these; None if there are none.
     """
 
@@ -53,7 +55,7 @@ class ReleaseStatistics:
     labels: Mapping[str, int]
     median_ms: float | None
     p95_ms: float | None
-    judged: int
+    labelled: int
     accuracy: Share | None
 
 
@@ -86,10 +88,11 @@ class Challenge:
     needed: int | None
     verdict: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the comparison's JSON in a report, where the key of the serving release is `live`."""
-        document = asdict(self)
-        return document | {"live": document.pop("serving")}
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as a report contains it."""
+        return asdict(
+            self, dict_factory=lambda items: {_KEYS.get(name, name): value for name, value in items}
+        )
 
 
 class AnswerCounts:
@@ -97,7 +100,7 @@ class AnswerCounts:
 
     def __init__(self, serving: str, challenger: str) -> None:
         self.serving, self.challenger = serving, challenger
-        self._read_minutes, self._minutes = HashSet(), 0
+        self._seen_minutes, self._minutes = HashSet(), 0
         self._labels = {serving: Counter[str](), challenger: Counter[str]()}
         self._times = {serving: array("f"), challenger: array("f")}
         self._pairs = Counter[tuple[str, str]]()
@@ -107,13 +110,15 @@ class AnswerCounts:
     def add(self, record: Record) -> None:
         """Count a prediction or a shadow prediction."""
         body = record.body
-        if body is None or record.model_version not in self._labels:
+        if record.model_version not in self._labels:
             return
         if record.shadow:
             if body["live"]["model_version"] != self.serving:
                 return
             self._pairs[body["live"]["label"], body["label"]] += 1
-            self._minutes += self._read_minutes.add(hash((record.source, int(record.taken // BURST))) % 2**64)
+            self._minutes += self._seen_minutes.add(
+                hash((record.source, int(record.taken // MINUTE))) % 2**64
+            )
         if record.model_version == self.challenger:
             self._newest = max(self._newest, (record.time, record.shadow))
         self._labels[record.model_version][body["label"]] += 1

@@ -28,6 +28,7 @@ from functions.drift.effects import (
 )
 from functions.drift.features import CONFIDENCE, FEATURES, PROJECTIONS, TITLES, format_value, merge
 from functions.shared.contract import LABELS
+from functions.shared.statistics import holm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -62,7 +63,7 @@ class Finding:
         feature: One of the features, `label` for the proportions of labels, `projection` for the network's embedding,
             or `records` for a silent source.
         kind: One of `KINDS`, or `silent`.
-        statistic: `mean`, `spread`, or `share` of labels; `days` for a silent source; its key in reports is `of`.
+        statistic: `mean`, `spread`, or `share` of labels; `days` for a silent source.
         effect: The size of the difference in the unit of its kind, see `Test.limit`; days for a silent source.
         limit: The effect at which the difference is large.
         p: p-value, corrected for the number of tests.
@@ -89,7 +90,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class DriftComparison:
     """The result of the comparison.
 
     Attributes:
@@ -128,7 +129,7 @@ def compare(
     days: Sequence[Mapping[str, Sample]],
     baseline: Baseline,
     active_sources: Sequence[Collection[str]] | None = None,
-) -> Comparison:
+) -> DriftComparison:
     """Compare each source with its own reference, or all sources pooled with the baseline if no source has one.
 
     Args:
@@ -162,7 +163,7 @@ def compare(
         for source in {**window, **baseline.sources}
     }
     confirmed = any(finding.confirmed for finding in findings)
-    return Comparison(
+    return DriftComparison(
         verdict=DRIFT if confirmed else OK if current else NOT_ENOUGH,
         sources=sources,
         effects=_largest_effects(current),
@@ -170,15 +171,6 @@ def compare(
         tests=sum(int(np.isfinite(results.p).sum()) for results in current.values()),
         days=len(days),
     )
-
-
-def holm(ps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correct p-values (n,) for multiple testing (Holm 1979)."""
-    order = np.argsort(ps, kind="stable")
-    stepped = ps[order] * np.arange(len(ps), 0, -1)
-    corrected = np.empty_like(ps)
-    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
-    return corrected
 
 
 def _subjects(samples: Mapping[str, Sample], *, pooled: bool) -> Mapping[str | None, Sample]:
@@ -212,8 +204,8 @@ def _test_lasting(
             daily_effects = [effects(sample, reference.moments) for sample in own]
             mean = Effects(
                 np.mean([day.values for day in daily_effects], axis=0),
-                np.mean([day.sampling for day in daily_effects], axis=0) / len(own),
-                np.mean([day.of_reference for day in daily_effects], axis=0),
+                np.mean([day.sampling_variance for day in daily_effects], axis=0) / len(own),
+                np.mean([day.reference_variance for day in daily_effects], axis=0),
             )
             p = _p_values(mean, reference, len(own))
             tested[source] = _TestResults(mean.values, p, _LIMITS, merge(own))
@@ -226,7 +218,7 @@ def _correct(tested: Mapping[str | None, _TestResults], alpha: float) -> dict[st
         return {}
     together = np.concatenate([results.p for results in tested.values()])
     known = np.isfinite(together)
-    together[known] = holm(together[known])
+    together[known] = holm(together[known].tolist())
     return {
         source: replace(results, p=p, significant=(p < alpha) & (np.abs(results.effects) >= results.limits))
         for (source, results), p in zip(tested.items(), np.split(together, len(tested)), strict=True)
@@ -250,7 +242,7 @@ def _p_values(changes: Effects, reference: Reference, days: int) -> NDArray[np.f
         between = between * (1 / days + 1 / count)
     else:
         between, tail = _PRIOR / days, norm.sf
-    z = changes.values / np.sqrt(between + changes.sampling + changes.of_reference)
+    z = changes.values / np.sqrt(between + changes.sampling_variance + changes.reference_variance)
     p = np.where(_TWO_SIDED, 2 * tail(np.abs(z)), tail(z))
     return p if reference.days else np.where(_IS_PREDICTION, np.nan, p)
 

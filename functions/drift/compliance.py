@@ -11,7 +11,7 @@ from itertools import chain
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.drift.busiest import Busiest
+from functions.drift.heavy_hitters import HeavyHitters
 from functions.drift.records import OTHERS, day_of
 from functions.shared.contract import (
     ANSWER_LABELS,
@@ -72,7 +72,7 @@ class Compliance:
         # By hour, and by a hash of source and track, which is smaller than both.
         self._stays: dict[int, dict[int, _Stay]] = defaultdict(dict)
         self._begun = Counter[date]()  # stays by day, each once for every hour that it touches
-        self._busiest = Busiest(MAX_SOURCES)
+        self._busiest = HeavyHitters(MAX_SOURCES)
         self.crowded = set[date]()
 
     def add(self, record: Record) -> None:
@@ -85,10 +85,10 @@ class Compliance:
         row = self._rows[source].setdefault(hour, _Row())
         counts = row.counts
         counts[0] += 1
-        if not record.faces:
+        if not record.face_labels:
             return
-        counts[1] += len(record.faces)
-        for label in record.faces:
+        counts[1] += len(record.face_labels)
+        for label in record.face_labels:
             counts[_COLUMN[label]] += 1
         row.minutes |= 1 << int(record.taken % _HOUR // 60)
         row.versions[record.model_version] += 1
@@ -99,7 +99,7 @@ class Compliance:
 
         Called alone for the day before the first, because a stay that began then must not count on the first.
         """
-        if not (record.track and record.faces):
+        if not (record.track and record.face_labels):
             return
         key, stays = hash((record.source, record.track)), self._stays[int(record.taken // _HOUR)]
         stay = stays.get(key)
@@ -111,7 +111,7 @@ class Compliance:
             self._begun[day] += 1
             stay = stays[key] = _Stay(record.taken, record.source)
         stay.first, stay.last = min(stay.first, record.taken), max(stay.last, record.taken)
-        stay.frames[ANSWER_LABELS.index(record.faces[0])] += 1
+        stay.frames[ANSWER_LABELS.index(record.face_labels[0])] += 1
 
     def _pool(self, source: str) -> None:
         for hour, row in self._rows.pop(source, {}).items():
@@ -213,10 +213,10 @@ def write(
     return key
 
 
-def _parse(summary: bytes | None) -> tuple[Mapping[str, Any], int]:
+def _parse(file: bytes | None) -> tuple[Mapping[str, Any], int]:
     """Return a day's file and its number of pictures; nothing if it cannot be parsed, so that it is replaced."""
     try:
-        document = json.loads(summary or b"")
+        document = json.loads(file or b"")
         return document, sum(int(row["pictures"]) for row in document["rows"])
     except (KeyError, TypeError, ValueError):
         return {}, 0

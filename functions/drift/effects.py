@@ -97,13 +97,13 @@ class Effects:
 
     Attributes:
         values: The effects in the unit of each test (for the confidence, how much it fell), float64 (tests,).
-        sampling: Their sampling variance from the predictions, float64 (tests,).
-        of_reference: Their sampling variance from the reference, float64 (tests,).
+        sampling_variance: Their sampling variance from the predictions, float64 (tests,).
+        reference_variance: Their sampling variance from the reference, float64 (tests,).
     """
 
     values: NDArray[np.float64]
-    sampling: NDArray[np.float64]
-    of_reference: NDArray[np.float64]
+    sampling_variance: NDArray[np.float64]
+    reference_variance: NDArray[np.float64]
 
 
 def moments(sample: Sample) -> Moments:
@@ -142,7 +142,7 @@ def effects(sample: Sample, reference: Moments) -> Effects:
     mean, spread = values.mean(axis=0), _floored(values.std(axis=0), deviation)
     kurtosis = (((values - mean) / spread) ** 4).mean(axis=0).clip(1.8, 20)
     p = (reference.counts + shares * n + 0.5) / (reference.counts.sum() + n + 1.5)
-    of_reference = max(reference.effective, 1.0)
+    reference_n = max(reference.effective, 1.0)
     return Effects(
         _of_tests(
             (mean - expected) / deviation,
@@ -152,7 +152,7 @@ def effects(sample: Sample, reference: Moments) -> Effects:
         ),
         _of_tests(within / deviation**2 / n, (kurtosis - 1) / (4 * n), p * (1 - p) / n, within / n),
         _of_tests(
-            of_means / deviation**2, (kurtosis - 1) / (4 * of_reference), p * (1 - p) / of_reference, of_means
+            of_means / deviation**2, (kurtosis - 1) / (4 * reference_n), p * (1 - p) / reference_n, of_means
         ),
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from functions.drift.accuracy import Figures, LabelledPrediction, figures
 from functions.drift.features import label_index
 from functions.drift.objects import fetch
-from functions.drift.sample import BURST
+from functions.drift.sample import MINUTE
 from functions.shared.contract import FEEDBACK, LABELS, UNCERTAIN, day_prefix, in_audit_sample
 from functions.shared.s3 import list_keys
 
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     from datetime import date
 
     from functions.shared.record import Record
+    from functions.shared.statistics import Share
 
 MAX_LABELS: Final = 20_000  # read in one run
 MAX_LABELS_OF_KEY: Final = 5_000  # counted from one API key
+MIN_AUDITED: Final = 30  # labels of the audit sample, to conclude anything
 MAX_SOURCES: Final = 20  # reported: those with the most labels
 _CONCURRENCY: Final = 16  # the objects are tiny
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class FeedbackFigures:
     """The accuracy of predictions by feedback.
 
     Attributes:
@@ -50,6 +52,19 @@ class Accuracy:
     unknown: int
     corrupt: int
     unread: int
+
+
+def serving_audit(accuracy: FeedbackFigures, serving_version: str | None) -> Figures | None:
+    """Return the audit figures of the serving release, if they have enough labels to conclude anything."""
+    figures = accuracy.model_versions.get(serving_version or "")
+    return figures if figures and figures.n >= MIN_AUDITED else None
+
+
+def low_accuracy(accuracy: FeedbackFigures, min_accuracy: float, serving_version: str | None) -> Share | None:
+    """Return the serving release's accuracy on the audit sample if it is significantly too low."""
+    serving = serving_audit(accuracy, serving_version)
+    share = serving.accuracy if serving else None
+    return share if share and share.high < min_accuracy else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +106,7 @@ class FeedbackJoin:
 
     def add(self, record: Record) -> None:
         """Add a prediction or a shadow prediction; callers remove duplicates."""
-        if record.body is None:
+        if record.is_refusal:
             return
         if record.shadow:
             name = record.body["shadow_of"]
@@ -104,14 +119,14 @@ class FeedbackJoin:
         if name in self._keys:
             predicted = LABELS[label_index(record.body["probabilities"])]
             uncertain = record.body["label"] == UNCERTAIN
-            minute = int(record.taken // BURST)
+            minute = int(record.taken // MINUTE)
             self._known[name] = LabelledPrediction(
                 record.source, minute, record.model_version, "", predicted, uncertain, audit=False
             )
 
     def accuracy(
         self, salt: str, time_left: Callable[[], float]
-    ) -> tuple[Accuracy, list[LabelledPrediction]]:
+    ) -> tuple[FeedbackFigures, list[LabelledPrediction]]:
         """Read the labels; return the figures, and the labelled predictions of the audit sample.
 
         `salt` seeds the choice of labels that are left out if there are too many; `time_left` returns the seconds
@@ -144,7 +159,7 @@ class FeedbackJoin:
 
     def _figures(
         self, labelled: Sequence[LabelledPrediction], corrupt: int, unread: int
-    ) -> tuple[Accuracy, list[LabelledPrediction]]:
+    ) -> tuple[FeedbackFigures, list[LabelledPrediction]]:
         audited = [prediction for prediction in labelled if prediction.audit]
         by_source = defaultdict[str, list[LabelledPrediction]](list)
         for prediction in labelled:
@@ -158,7 +173,7 @@ class FeedbackJoin:
             for name, keys in self._keys.items()
             if name not in self._known
         )
-        accuracy = Accuracy(
+        accuracy = FeedbackFigures(
             chosen=figures(labelled, self._predictions.total()),
             audit=figures(audited, self._audits.total()),
             sources={name: figures(by_source[name], self._predictions[name]) for name in busiest},

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from functions.drift.baseline import Baseline
     from functions.drift.challenge import Challenge
     from functions.drift.features import Sample
-    from functions.drift.feedback_join import Accuracy
+    from functions.drift.feedback_join import FeedbackFigures
     from functions.drift.settings import Settings
     from functions.drift.window import Window
     from functions.shared.record import Record
@@ -77,20 +77,20 @@ class Gathered:
         active_sources: The baseline's sources that sent pictures on each of `days` and, last, in the window,
             whichever release answered; `OTHERS` stands for all other named sources but that of deployments.
         serving_version: The release that made most predictions of the last hour; None if there are none.
-        summary: Compliance counts of the lookback.
-        complete_days: The days of `summary` whose records were all read.
+        compliance: Compliance counts of the lookback.
+        complete_days: The days of `compliance` whose records were all read.
         incomplete: The arrival days whose records were not all read.
         challenge: The challenger's comparison; None if there is no challenger.
     """
 
     counts: Counts
-    accuracy: Accuracy
+    accuracy: FeedbackFigures
     labelled_since: date
     window: Mapping[str, Sample]
     days: Sequence[Mapping[str, Sample]]
     active_sources: Sequence[Collection[str]]
     serving_version: str | None
-    summary: Compliance
+    compliance: Compliance
     complete_days: Collection[date]
     incomplete: Collection[date]
     challenge: Challenge | None
@@ -144,25 +144,25 @@ def gather(
     model_version, references = (baseline.model_version, baseline.sources) if baseline else (None, {})
     counts = Counter[str]()
     hours = Counter[tuple[int, str]]()
-    read_keys = HashSet()
+    seen_keys = HashSet()
     sampler = Sampler(references)
     active_sources = _ActiveSources(references)
-    summary = Compliance()
+    compliance = Compliance()
     challenge = AnswerCounts(serving, challenger)
     reader = Reader(s3, settings.records_bucket, time_left)
     records = reader.read(_arrival_days(window, earliest))
-    for record in _without_shadows(records, read_keys, join, challenge, window):
+    for record in _without_shadows(records, seen_keys, join, challenge, window):
         inside = start <= record.taken < end
         if not inside:
             counts["outside"] += 1
-        if not read_keys.add(record.key):
+        if not seen_keys.add(record.key):
             counts["duplicates"] += 1
-        elif record.body is None:
+        elif record.is_refusal:
             counts["rejected"] += inside
         else:
             if oldest_labelled.timestamp() <= record.time < end:
                 join.add(record)
-            _count(record, summary, first, window.end + _DAY)
+            _count(record, compliance, first, window.end + _DAY)
             if not earliest.timestamp() <= record.taken < end:
                 continue  # for example, from a backfill
             active_sources.add(record, inside=inside)
@@ -174,7 +174,7 @@ def gather(
                 hours[int(record.taken // _HOUR), record.model_version] += 1
                 counts["other_versions"] += model_version not in {None, record.model_version}
     labelled_since = _read_late_labels(
-        join, reader, read_keys, (earliest - _DAY).date(), oldest_labelled, time_left
+        join, reader, seen_keys, (earliest - _DAY).date(), oldest_labelled, time_left
     )
     samples = sampler.days()
     complete_days = {
@@ -192,31 +192,31 @@ def gather(
         days=[samples.get(day, {}) for day in compared_days],
         active_sources=[*(active_sources.days[day] for day in compared_days), active_sources.in_window],
         serving_version=_serving_version(hours, challenge.challenger),
-        summary=summary,
+        compliance=compliance,
         complete_days=complete_days,
         incomplete=frozenset(reader.incomplete),
         challenge=challenge.result(audited),
     )
 
 
-def _count(record: Record, summary: Compliance, first: datetime, end: datetime) -> None:
+def _count(record: Record, compliance: Compliance, first: datetime, end: datetime) -> None:
     """Count a prediction for compliance; on the day before the first only people, whose stays may go on."""
     if record.rescored or record.taken >= end.timestamp():
         return
     if record.taken >= first.timestamp():
-        summary.add(record)
+        compliance.add(record)
     elif record.taken >= (first - _DAY).timestamp():
-        summary.add_person(record)
+        compliance.add_person(record)
 
 
 def _without_shadows(
-    records: Iterable[Record], read_keys: HashSet, join: FeedbackJoin, challenge: AnswerCounts, window: Window
+    records: Iterable[Record], seen_keys: HashSet, join: FeedbackJoin, challenge: AnswerCounts, window: Window
 ) -> Iterator[Record]:
     """Yield the records of answers and refusals; count shadow predictions instead of yielding them."""
     for record in records:
         if not record.shadow:
             yield record
-        elif read_keys.add(record.key):
+        elif seen_keys.add(record.key):
             if record.time < window.end.timestamp():
                 join.add(record)
             if window.start.timestamp() <= record.taken < window.end.timestamp():
@@ -226,7 +226,7 @@ def _without_shadows(
 def _read_late_labels(
     join: FeedbackJoin,
     reader: Reader,
-    read_keys: HashSet,
+    seen_keys: HashSet,
     since: date,
     oldest_labelled: datetime,
     time_left: Callable[[], float],
@@ -236,7 +236,7 @@ def _read_late_labels(
     while join.pending and since > oldest_labelled.date() and time_left() > max(until, 0):
         since -= _DAY
         for record in reader.read([since]):
-            if record.time >= oldest_labelled.timestamp() and read_keys.add(record.key):
+            if record.time >= oldest_labelled.timestamp() and seen_keys.add(record.key):
                 join.add(record)
     return since
 
@@ -252,11 +252,11 @@ def _serving_version(hours: Mapping[tuple[int, str], int], challenger: str) -> s
 
 def sample_days(s3: Any, bucket: str, window: Window, model_version: str) -> Sequence[Mapping[str, Sample]]:
     """Return, for each day of a window, samples by source of one release's predictions, to build a baseline."""
-    sampler, read_keys = Sampler(), HashSet()
+    sampler, seen_keys = Sampler(), HashSet()
     start, end = window.start.timestamp(), window.end.timestamp()
     for record in Reader(s3, bucket, lambda: 1.0).read(_arrival_days(window, window.start)):
         matches = start <= record.taken < end and record.model_version == model_version
-        if matches and record.body is not None and not record.shadow and read_keys.add(record.key):
+        if matches and not (record.is_refusal or record.shadow) and seen_keys.add(record.key):
             sampler.add(record)
     days = sampler.days()
     return [days.get(day, {}) for day in reversed(_days_backwards(window.end - _DAY / 86_400, window.start))]

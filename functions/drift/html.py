@@ -13,19 +13,20 @@ from functions.drift import charts, evidently_report
 from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, SILENT, SUSPECTED
 from functions.drift.effects import CONFIDENCE_DROP, MIN_EFFECTIVE, PREDICTION, SPREAD
 from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, TITLES, format_value, merge
-from functions.drift.notes import low_accuracy
+from functions.drift.feedback_join import low_accuracy
 from functions.drift.report import NO_BASELINE, OTHER_VERSION
 from functions.shared.contract import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from functions.drift.accuracy import Figures, Share
+    from functions.drift.accuracy import Figures
     from functions.drift.baseline import Baseline, Reference
     from functions.drift.challenge import Challenge, ReleaseStatistics
-    from functions.drift.compare import Comparison, Finding
+    from functions.drift.compare import DriftComparison, Finding
     from functions.drift.features import Sample
     from functions.drift.report import Report
+    from functions.shared.statistics import Share
 
 _STYLE: Final = Path(__file__).with_name("report.css")
 _VERDICTS: Final[Mapping[str, str]] = {
@@ -107,7 +108,7 @@ def _head(report: Report) -> Iterator[str]:
         "Predictions": f"{predictions}; {effective:,.0f} independent",
         "Sources": f"{len(report.sources)}" + (f", {changed} of them changed" if changed else ""),
         "Baseline of release": report.baseline.model_version if report.baseline else "none",
-        "Accuracy by audit sample": f"{_share(audit.accuracy)}, {audit.n} of {audit.of} labelled"
+        "Accuracy by audit sample": f"{_share(audit.accuracy)}, {audit.n} of {audit.total} labelled"
         if audit.n
         else "nothing labelled yet",
     }
@@ -134,7 +135,7 @@ def _notes(notes: Iterable[str]) -> Iterator[str]:
         yield f'<ul class="box notes">{items}</ul>'
 
 
-def _findings(comparison: Comparison, verdict: str) -> Iterator[str]:
+def _findings(comparison: DriftComparison, verdict: str) -> Iterator[str]:
     yield "<h2>What has changed</h2>"
     if not comparison.findings:
         none = f"None of {comparison.tests:,} comparisons shows a change that is both unlikely and large."
@@ -260,7 +261,7 @@ def _challenge(challenge: Challenge | None) -> Iterator[str]:
     if challenge is None:
         return
     yield (
-        f"<h2>The challenger</h2><p>{escape(challenges.describe(challenge.to_json()))}</p>"
+        f"<h2>The challenger</h2><p>{escape(challenges.describe(challenge.to_dict()))}</p>"
         '<div class="box"><table><thead><tr><th>Release</th><th class="number">Pictures</th><th>Labels</th>'
         '<th class="number">Median</th><th class="number">p95</th><th class="number">Labelled</th>'
         '<th class="number">Accuracy</th></tr></thead><tbody>'
@@ -283,7 +284,7 @@ def _release_row(name: str, release: ReleaseStatistics) -> str:
     return (
         f'<tr><td class="where">{name}, {escape(release.model_version)}</td>'
         f'<td class="number">{release.pictures:,}</td>{_label_bar(release.labels)}{times}'
-        f'<td class="number">{release.judged:,}</td><td class="number">{_share(release.accuracy)}</td></tr>'
+        f'<td class="number">{release.labelled:,}</td><td class="number">{_share(release.accuracy)}</td></tr>'
     )
 
 
@@ -319,7 +320,7 @@ def _accuracy_row(name: str, figures: Figures) -> str:
     cells = "".join(f'<td class="number">{_share(figures.f1[label])}</td>' for label in LABELS)
     bounds = f"{figures.bounds[0]:.1%} to {figures.bounds[1]:.1%}" if figures.bounds else ""
     return (
-        f'<tr><td class="where">{name}</td><td class="number">{figures.n:,} of {figures.of:,}</td>'
+        f'<tr><td class="where">{name}</td><td class="number">{figures.n:,} of {figures.total:,}</td>'
         f'<td class="number">{_share(figures.accuracy)}</td><td class="number">{bounds}</td>{cells}</tr>'
     )
 

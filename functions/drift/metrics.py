@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from functions.drift.compare import DRIFT, OK, SILENT, SUSPECTED
-from functions.drift.notes import serving_audit
+from functions.drift.feedback_join import serving_audit
 from functions.drift.report import OTHER_VERSION
 from functions.shared.emf import emf_line
 

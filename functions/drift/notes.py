@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from functions.drift.compare import NEW
 from functions.drift.compliance import MAX_STAYS
+from functions.drift.feedback_join import low_accuracy
 from functions.drift.sample import MAX_SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from datetime import date
 
-    from functions.drift.accuracy import Figures, Share
-    from functions.drift.feedback_join import Accuracy
+    from functions.drift.feedback_join import FeedbackFigures
     from functions.drift.gather import Counts
-
-MIN_AUDITED: Final = 30  # labels of the audit sample, to conclude anything
 
 
 def on_missing_baseline(uri: str) -> str:
@@ -37,7 +35,7 @@ def on_records(
 ) -> Iterator[str]:
     """Say what was left out, and why.
 
-    `incomplete` are arrival days, `kept` and `crowded` days of summaries.
+    `incomplete` are arrival days, `kept` and `crowded` days of compliance counts.
     """
     if not counts.records:
         yield "There is no record in the window. If pictures were scored, check the delivery of records."
@@ -52,12 +50,12 @@ def on_records(
         yield f"{counts.vanished:,} stored objects were deleted before they were read."
     if incomplete:
         yield (
-            f"Not all records that arrived on {_days(incomplete)} were read. The summaries of these days and of the "
-            "days before and after them were not changed. If time ran out, reduce LookbackDays to 7, or raise the "
-            "function's MemorySize in template.yaml, by which Lambda allots processors."
+            f"Not all records that arrived on {_days(incomplete)} were read. The compliance counts of these days "
+            "and of the days before and after them were not changed. If time ran out, reduce LookbackDays to 7, or "
+            "raise the function's MemorySize in template.yaml, by which Lambda allots processors."
         )
     if kept:
-        yield f"The summaries of {_days(kept)} were not changed: they count more pictures than there are now."
+        yield f"The compliance counts of {_days(kept)} were not changed: they have more pictures than there are now."
     if crowded:
         yield f"On {_days(crowded)}, only {MAX_STAYS:,} tracked people were counted; there were more."
 
@@ -99,7 +97,7 @@ def on_sources(
         )
 
 
-def on_accuracy(accuracy: Accuracy, min_accuracy: float, serving_version: str | None) -> Iterator[str]:
+def on_accuracy(accuracy: FeedbackFigures, min_accuracy: float, serving_version: str | None) -> Iterator[str]:
     """Say which feedback does not count, and whether the accuracy is too low."""
     if accuracy.unknown:
         yield f"Labels about predictions that are not among the records: {accuracy.unknown:,}."
@@ -116,19 +114,6 @@ def on_accuracy(accuracy: Accuracy, min_accuracy: float, serving_version: str | 
             f"of its interval, {low.high:.1%}, is below the required {min_accuracy:.0%}. If the release is new, "
             "roll back; if not, see AccuracyAlarm in the runbook."
         )
-
-
-def serving_audit(accuracy: Accuracy, serving_version: str | None) -> Figures | None:
-    """Return the audit figures of the serving release, if they have enough labels to conclude anything."""
-    figures = accuracy.model_versions.get(serving_version or "")
-    return figures if figures and figures.n >= MIN_AUDITED else None
-
-
-def low_accuracy(accuracy: Accuracy, min_accuracy: float, serving_version: str | None) -> Share | None:
-    """Return the serving release's accuracy on the audit sample if it is significantly too low."""
-    serving = serving_audit(accuracy, serving_version)
-    share = serving.accuracy if serving else None
-    return share if share and share.high < min_accuracy else None
 
 
 def _days(days: Collection[date]) -> str:

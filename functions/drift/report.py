@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from datetime import date
 
     from functions.drift.challenge import Challenge
-    from functions.drift.compare import Comparison, Finding
-    from functions.drift.feedback_join import Accuracy
+    from functions.drift.compare import DriftComparison, Finding
+    from functions.drift.feedback_join import FeedbackFigures
     from functions.drift.gather import Counts
     from functions.drift.window import Window
 
 NO_BASELINE: Final = "no baseline"
 OTHER_VERSION: Final = "other version"
+_KEYS: Final = {"statistic": "of", "total": "of"}  # of fields, in reports
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class SourceReport:
     """A source in the window.
 
     Attributes:
-        status: See `Comparison.sources`; `no baseline` if there is none.
+        status: See `DriftComparison.sources`; `no baseline` if there is none.
         predictions: How many predictions there are.
         effective: The effective number of independent predictions.
         labels: Compared predictions by label.
@@ -78,15 +79,15 @@ class Report:
     counts: Counts
     baseline: BaselineInfo | None
     serving_version: str | None
-    comparison: Comparison | None
+    comparison: DriftComparison | None
     sources: Mapping[str, SourceReport]
-    accuracy: Accuracy
+    accuracy: FeedbackFigures
     labelled_since: date
     min_accuracy: float
     notes: tuple[str, ...]
     challenge: Challenge | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the report's JSON document."""
         comparison = self.comparison
         return {
@@ -108,15 +109,19 @@ class Report:
             "accuracy": {
                 "from": self.labelled_since.isoformat(),
                 "min_accuracy": self.min_accuracy,
-                **asdict(self.accuracy),
+                **_with_keys(self.accuracy),
             },
-            "challenge": self.challenge and self.challenge.to_json(),
+            "challenge": self.challenge and self.challenge.to_dict(),
             "notes": list(self.notes),
         }
 
 
+def _with_keys(part: Finding | FeedbackFigures) -> dict[str, Any]:
+    return asdict(part, dict_factory=lambda items: {_KEYS.get(name, name): value for name, value in items})
+
+
 def verdict_of(
-    comparison: Comparison | None, baseline: BaselineInfo | None, serving_version: str | None
+    comparison: DriftComparison | None, baseline: BaselineInfo | None, serving_version: str | None
 ) -> str:
     """Return the verdict of a run."""
     if baseline is None or comparison is None:
@@ -127,6 +132,4 @@ def verdict_of(
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    result = asdict(finding)
-    result["of"] = result.pop("statistic")
-    return result | {"effect": round(finding.effect, 4), "confirmed": finding.confirmed}
+    return _with_keys(finding) | {"effect": round(finding.effect, 4), "confirmed": finding.confirmed}

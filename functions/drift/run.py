@@ -1,4 +1,4 @@
-"""One run of Drift: reads records and feedback, compares, and writes summaries and the report."""
+"""One run of Drift: reads records and feedback, compares, and writes compliance counts and the report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from functions.drift.settings import Settings
     from functions.drift.window import Window
 
-_BAKED_NAME: Final = "of the release in the image"  # in place of a URI
+_IMAGE_RELEASE_NAME: Final = "of the release in the image"  # in place of a URI
 
 
 class BaselineError(RuntimeError):
@@ -80,9 +80,9 @@ class RunResult:
 
 
 def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], float]) -> RunResult:
-    """Read the records, and write the summaries of the days and the report as HTML and JSON.
+    """Read the records, and write the compliance counts of the days, and the report as HTML and JSON.
 
-    If the baseline cannot be read, summaries and accuracy are written anyway; `RunResult.error` has the reason.
+    If the baseline cannot be read, compliance and accuracy are written anyway; `RunResult.error` has the reason.
     `time_left` returns the seconds left for reading; when they are over, reading ends.
 
     Raises:
@@ -99,7 +99,7 @@ def run(s3: Any, settings: Settings, window: Window, time_left: Callable[[], flo
     challenger_version = challenger.version if challenger else ""
     gathered = gather(s3, settings, window, baseline, serving_version, challenger_version, time_left)
     releases = [release for release in (serving, challenger) if release]
-    written, kept = _write_summaries(s3, settings, gathered, releases)
+    written, kept = _write_compliance(s3, settings, gathered, releases)
     comparison, info = None, None
     if baseline:
         comparison = compare(gathered.window, gathered.days, baseline, gathered.active_sources)
@@ -131,7 +131,7 @@ def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, s
     A release need not have a baseline, but one that the settings name must exist.
     """
     address = settings.baseline_uri or file_of_release(settings.model_uri, BASELINE)
-    name = address if settings.baseline_uri or settings.model_uri else _BAKED_NAME
+    name = address if settings.baseline_uri or settings.model_uri else _IMAGE_RELEASE_NAME
     try:
         text = read_file(s3, address)
         if text is None and settings.baseline_uri:
@@ -150,15 +150,15 @@ def _read_release(s3: Any, uri: str) -> _Release | None:
         return None
 
 
-def _write_summaries(
+def _write_compliance(
     s3: Any, settings: Settings, gathered: Gathered, releases: Sequence[_Release]
 ) -> tuple[list[str], list[date]]:
-    """Write the summaries of completely read days; return their keys, and the days whose summaries were kept.
+    """Write the compliance counts of completely read days; return their keys, and the days whose file was kept.
 
-    A day without pictures has a summary, too, if there are some before and after it. Otherwise, the delivery of
+    A day without pictures has a file, too, if there are pictures before and after it. Otherwise, the delivery of
     records may have failed.
     """
-    now, versions, days = datetime.now(UTC), gathered.summary.versions(), gathered.summary.days()
+    now, versions, days = datetime.now(UTC), gathered.compliance.versions(), gathered.compliance.days()
     confusions: dict[str | None, Any] = {release.version: release.confusion for release in releases}
     written, kept = [], []
     for day in sorted(gathered.complete_days):
@@ -181,7 +181,7 @@ def _notes(
     kept: Collection[date],
     statuses: Mapping[str, str],
 ) -> Iterator[str]:
-    """Yield the report's notes; `kept` are the days whose summaries were kept, `statuses` those of the sources."""
+    """Yield the report's notes; `kept` are the days whose file was kept, `statuses` those of the sources."""
     baseline = inputs.baseline
     if settings.challenger_uri and inputs.challenger is None:
         yield notes.on_missing_challenger(settings.challenger_uri.partition("#")[0])
@@ -190,7 +190,7 @@ def _notes(
     elif not baseline:
         yield notes.on_missing_baseline(inputs.baseline_uri)
     yield from notes.on_accuracy(gathered.accuracy, settings.min_accuracy, gathered.serving_version)
-    crowded = gathered.summary.crowded.intersection(gathered.complete_days)
+    crowded = gathered.compliance.crowded.intersection(gathered.complete_days)
     yield from notes.on_records(gathered.counts, gathered.incomplete, kept, crowded)
     if baseline:
         own = bool(baseline.sources)
@@ -227,7 +227,7 @@ def _write_report(s3: Any, bucket: str, report: Report, html: str, latest: Mappi
         names.append("latest")
     documents = {
         "html": (html, "text/html; charset=utf-8"),
-        "json": (json.dumps(report.to_json(), allow_nan=False), "application/json"),
+        "json": (json.dumps(report.to_dict(), allow_nan=False), "application/json"),
     }
     keys = []
     for name in names:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from functions.drift.busiest import Busiest
 from functions.drift.features import FEATURES, Sample, effective_number, features, label_index
+from functions.drift.heavy_hitters import HeavyHitters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from functions.shared.record import Record
 
 MAX_SOURCES: Final = 100  # the busiest, besides those of the baseline
-BURST: Final = 60  # seconds in which the frames of a source show the same people
-_DAY: Final = 86_400 // BURST  # in bursts
+MINUTE: Final = 60  # seconds in which the frames of a source show the same people
+_MINUTES_PER_DAY: Final = 86_400 // MINUTE
 _SLOTS: Final = 1 << 20  # of the first table
 
 
@@ -49,7 +49,7 @@ class HashSet:
         return True
 
 
-class _Burst:
+class _Minute:
     """The predictions of one source in one minute: their number, and the one with the smallest key."""
 
     __slots__ = ("count", "key", "label", "values")
@@ -70,8 +70,8 @@ class Sampler:
 
     def __init__(self, always: Iterable[str] = ()) -> None:
         """Keep the sources in `always`, and the busiest `MAX_SOURCES` of the others."""
-        self._sources: dict[str, dict[int, _Burst]] = {}
-        self._busiest = Busiest(MAX_SOURCES, always)
+        self._sources: dict[str, dict[int, _Minute]] = {}
+        self._busiest = HeavyHitters(MAX_SOURCES, always)
         self.unusable = 0
 
     def add(self, record: Record) -> None:
@@ -81,43 +81,43 @@ class Sampler:
             self._sources.pop(left_out, None)
         if left_out == record.source:
             return
-        bursts = self._sources.setdefault(record.source, {})
-        minute = int(record.taken // BURST)
-        burst = bursts.get(minute)
-        if burst is None:
-            burst = _Burst()
-        if record.key < burst.key:
+        minutes = self._sources.setdefault(record.source, {})
+        number = int(record.taken // MINUTE)
+        minute = minutes.get(number)
+        if minute is None:
+            minute = _Minute()
+        if record.key < minute.key:
             row = _row(record)
             if row is None:
                 self.unusable += 1
                 return
-            burst.key, (burst.values, burst.label) = record.key, row
-        burst.count += 1
-        bursts[minute] = burst
+            minute.key, (minute.values, minute.label) = record.key, row
+        minute.count += 1
+        minutes[number] = minute
 
     def between(self, start: float, end: float) -> Mapping[str, Sample]:
         """Return the samples by source, busiest first, from the minute of one Unix time up to that of another."""
-        first, last = int(start // BURST), -int(-end // BURST)
+        first, last = int(start // MINUTE), -int(-end // MINUTE)
         samples = {}
-        for source, bursts in self._sources.items():
-            minutes = sorted(bursts)
-            chosen = minutes[bisect_left(minutes, first) : bisect_left(minutes, last)]
+        for source, minutes in self._sources.items():
+            numbers = sorted(minutes)
+            chosen = numbers[bisect_left(numbers, first) : bisect_left(numbers, last)]
             if chosen:
-                samples[source] = _sample([bursts[minute] for minute in chosen])
+                samples[source] = _sample([minutes[number] for number in chosen])
         return dict(sorted(samples.items(), key=lambda item: (-item[1].predictions, item[0])))
 
     def days(self) -> Mapping[date, Mapping[str, Sample]]:
         """Return the samples by source for each day (UTC), in order."""
-        numbers = sorted({minute // _DAY for bursts in self._sources.values() for minute in bursts})
+        days = sorted(
+            {number // _MINUTES_PER_DAY for minutes in self._sources.values() for number in minutes}
+        )
         return {
             datetime.fromtimestamp(day * 86_400, UTC).date(): self.between(day * 86_400, (day + 1) * 86_400)
-            for day in numbers
+            for day in days
         }
 
 
 def _row(record: Record) -> tuple[bytes, int] | None:
-    if record.body is None:
-        raise ValueError("a refusal has no features")
     try:
         with np.errstate(over="raise"):
             values = np.array(features(record.body)).astype(np.float32)
@@ -126,7 +126,9 @@ def _row(record: Record) -> tuple[bytes, int] | None:
     return values.tobytes(), label_index(record.body["probabilities"])
 
 
-def _sample(bursts: list[_Burst]) -> Sample:
-    values = np.frombuffer(b"".join(burst.values for burst in bursts), np.float32).reshape(-1, len(FEATURES))
-    labels = np.array([burst.label for burst in bursts], np.int8)
-    return Sample(values, labels, sum(burst.count for burst in bursts), effective_number(values))
+def _sample(minutes: list[_Minute]) -> Sample:
+    values = np.frombuffer(b"".join(minute.values for minute in minutes), np.float32).reshape(
+        -1, len(FEATURES)
+    )
+    labels = np.array([minute.label for minute in minutes], np.int8)
+    return Sample(values, labels, sum(minute.count for minute in minutes), effective_number(values))

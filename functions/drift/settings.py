@@ -16,12 +16,12 @@ class Settings:
 
     Attributes:
         records_bucket: The bucket of prediction records.
-        insights_bucket: The bucket of feedback, summaries and reports.
+        insights_bucket: The bucket of feedback, compliance counts and reports.
         model_uri: The serving release: a folder, s3://bucket/prefix/, or empty for the one in the image.
         challenger_uri: The challenger, in the same form; empty for none.
         baseline_uri: s3://bucket/key of a baseline to use instead of the release's; empty for the release's.
         window_hours: Default length of the window.
-        lookback_days: How many days before the window's end are summarized and searched for feedback.
+        lookback_days: How many days before the window's end are counted and searched for feedback.
         min_accuracy: The lowest acceptable accuracy, 0 to 1.
         namespace: Namespace of the CloudWatch metrics.
         service: Value of the metrics' dimension `service`.

@@ -14,7 +14,7 @@ from aws_lambda_powertools import Logger
 
 from functions.inference.fetch import open_release
 from functions.inference.score import Models, load_models, score
-from functions.inference.thread import in_thread
+from functions.inference.thread import start_thread
 from functions.shared.emf import write_counts
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Challenger:
 
     def __init__(self, settings: Settings, timeout: float) -> None:
         self._settings, self._timeout = settings, timeout
-        self._uri, self._percentage = settings.challenger_uri, settings.challenger_share
+        self._uri, self._percentage = settings.challenger_uri, settings.challenger_percentage
         self._loading: Future[Models | None] | None = None  # a result of None means that loading failed
         self._retry_at = 0.0
         self._stuck = False
@@ -65,7 +65,7 @@ class Challenger:
         """
         loading, timeout = self._loading, 0.0
         if loading is None or (loading.done() and not loading.result() and time.monotonic() > self._retry_at):
-            loading = self._loading = in_thread(self._open)
+            loading = self._loading = start_thread(self._open)
             timeout = self._timeout
         try:
             return loading.result(timeout)
@@ -81,7 +81,7 @@ class Challenger:
             self._count_failure(TimeoutError("on an earlier picture"), "the challenger is not used")
             return None
         try:
-            return in_thread(lambda: score(picture, models, options)).result(self._timeout)
+            return start_thread(lambda: score(picture, models, options)).result(self._timeout)
         except TimeoutError as error:
             self._stuck = True  # its networks may still be running, and are not thread-safe
             self._count_failure(error, "the challenger takes too long and is not used any more")
@@ -117,7 +117,7 @@ def open_challenger(settings: Settings, timeout: float) -> Challenger | None:
     return Challenger(settings, timeout) if settings.challenger_uri else None
 
 
-def score_both(
+def predict_with_challenger(
     picture: Picture, serving: Models, challenger: Challenger | None, options: PredictOptions, key: str
 ) -> tuple[Prediction, Prediction | None]:
     """Return the answer, and the shadow prediction if the challenger is in shadow mode.

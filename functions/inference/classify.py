@@ -50,7 +50,7 @@ class Classifier:
     @property
     def has_face_evidence(self) -> bool:
         """Whether the network has an output for `face_evidence`; those of older releases do not."""
-        return self._runner.outputs == 3
+        return self._runner.output_count == 3
 
     def classify(self, pixels: NDArray[np.uint8]) -> ClassifierOutput:
         """Classify an RGB picture, uint8 (H, W, 3) of any size.

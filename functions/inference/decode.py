@@ -19,10 +19,10 @@ from functions.inference.formats.sniff import (
     PNG,
     WEBP,
     accepted_format,
-    bytes_in_front,
+    count_leading_bytes,
     other_format,
-    was_text,
-    without_front,
+    strip_leading_bytes,
+    was_converted_as_text,
 )
 from functions.inference.memory import limit_memory
 from functions.shared.contract import MAX_UPLOAD_BYTES
@@ -114,7 +114,7 @@ def decode(data: bytes, *, min_side: int = 448) -> Picture:
     if len(data) > MAX_UPLOAD_BYTES:
         detail = f"The picture has {len(data):,} bytes; at most {MAX_UPLOAD_BYTES:,} are accepted."
         raise InputError(TOO_LARGE, detail)
-    data = without_front(data)
+    data = strip_leading_bytes(data)
     file_format = accepted_format(data)
     if file_format is None:
         raise _not_accepted(data)
@@ -124,7 +124,7 @@ def decode(data: bytes, *, min_side: int = 448) -> Picture:
         raise
     except Exception as error:
         damaged = f"The {file_format} picture is damaged or cut short. Send the whole file again."
-        raise InputError(UNREADABLE_IMAGE, _WAS_TEXT if was_text(data) else damaged) from error
+        raise InputError(UNREADABLE_IMAGE, _WAS_TEXT if was_converted_as_text(data) else damaged) from error
     if orientation in _UPRIGHT:
         pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
         if orientation >= _SWAPPED:
@@ -137,14 +137,14 @@ def _not_accepted(data: bytes) -> InputError:
         return InputError(UNREADABLE_IMAGE, f"The picture has 0 bytes. {ACCEPTED}")
     if other := other_format(data):
         return InputError(UNSUPPORTED_TYPE, f"This is {other}. {ACCEPTED}")
-    if was_text(data):
+    if was_converted_as_text(data):
         return InputError(UNREADABLE_IMAGE, _WAS_TEXT)
     if not data.strip(b"\0"):
         detail = (
             f"All {len(data):,} bytes of the file are zeros: it was never written, or is lost. {ACCEPTED}"
         )
         return InputError(UNREADABLE_IMAGE, detail)
-    if front := bytes_in_front(data):
+    if front := count_leading_bytes(data):
         detail = f"There are {front:,} bytes in front of the JPEG picture. Send it without them."
         return InputError(UNREADABLE_IMAGE, detail)
     return InputError(UNREADABLE_IMAGE, f"These {len(data):,} bytes are not a picture. {ACCEPTED}")
@@ -157,7 +157,7 @@ def _read_jpeg(data: bytes, min_side: int) -> _Read:
     picture = jpeg.parse(data)
     size = picture.width, picture.height
     coefficients = (_MAX_DECODER_BYTES - 3 * len(data)) // _COEFFICIENT_BYTES
-    _check_size(size, int(coefficients / picture.samples) if picture.buffered else MAX_PIXELS)
+    _check_size(size, int(coefficients / picture.samples_per_pixel) if picture.buffered else MAX_PIXELS)
     scale = _scale(*size, min_side)
     coarse = max(power for power in (1, 2, 4, 8) if power <= scale)  # the decoder reduces at no cost
     pixels = picture.pixels(coarse)
@@ -182,7 +182,7 @@ def _read_png(data: bytes, min_side: int) -> _Read:
 
 
 def _read_webp(data: bytes, min_side: int) -> _Read:
-    if was_text(data):  # neither its first bytes nor its decoder show this
+    if was_converted_as_text(data):  # neither its first bytes nor its decoder show this
         raise DamagedError
     picture = webp.parse(data)
     size = picture.width, picture.height
@@ -190,7 +190,7 @@ def _read_webp(data: bytes, min_side: int) -> _Read:
     _check_size(size, (_MAX_WEBP_BYTES - 2 * len(data)) // _WEBP_PIXEL_BYTES)
     with limit_memory(_MAX_WEBP_ALLOCATED_BYTES + _PIXEL_BYTES * picture.width * picture.height):
         # Before the picture itself is decoded, so that only one is in memory.
-        if _is_decoded(picture.cut_short()):
+        if _can_decode(picture.without_last_bytes()):
             raise DamagedError("the decoder does not need all bytes")
         return _array(_load_image(picture.file, "WEBP"), min_side), size, picture.orientation
 
@@ -201,7 +201,7 @@ def _load_image(file: bytes, kind: str) -> Image.Image:
     return image
 
 
-def _is_decoded(webp_file: bytes) -> bool:
+def _can_decode(webp_file: bytes) -> bool:
     try:
         _load_image(webp_file, "WEBP")
     except (OSError, EOFError, MemoryError):

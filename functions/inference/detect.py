@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from functions.inference.release import Network
 
 STRIDES: Final = (8, 16, 32)  # pixels between the cells of the detector's three levels
-SAME_FACE: Final = 0.45  # intersection over union above which two boxes are the same face
+NMS_IOU: Final = 0.45  # intersection over union (IoU) above which two boxes are the same face
 SEARCH_SCALES: Final = (1.0, 0.5)  # of the input's size; the smaller one is for a face that fills the picture
 UNSURE_SCORE: Final = 0.35  # from which the classifier may confirm a detection that is no face by itself
 _PADDING: Final = 128
@@ -89,9 +89,9 @@ def _grid(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return np.concatenate(points), np.concatenate(strides)
 
 
-def non_maximum_suppression(boxes: NDArray[np.float32], limit: float = SAME_FACE) -> NDArray[np.intp]:
+def non_maximum_suppression(boxes: NDArray[np.float32], limit: float = NMS_IOU) -> NDArray[np.intp]:
     """Return the indexes of the boxes (best first) that no better box overlaps by more than `limit`."""
-    overlaps = overlap(boxes, boxes) > limit
+    overlaps = iou(boxes, boxes) > limit
     kept = np.ones(len(boxes), bool)
     for number in range(len(boxes)):
         if kept[number]:
@@ -99,7 +99,7 @@ def non_maximum_suppression(boxes: NDArray[np.float32], limit: float = SAME_FACE
     return np.flatnonzero(kept)
 
 
-def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the intersection over union (n, m) of every box of (n, 4) with every box of (m, 4)."""
     low = np.maximum(a[:, np.newaxis, :2], b[:, :2])
     high = np.minimum(a[:, np.newaxis, 2:], b[:, 2:])

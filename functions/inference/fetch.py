@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from functions.inference.release import Release, ReleaseError, load_release
-from functions.shared.release_files import BAKED, MANIFEST
+from functions.shared.release_files import IMAGE_RELEASE, MANIFEST
 from functions.shared.s3 import Location, parse_uri
 
 _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
@@ -26,7 +26,7 @@ def open_release(uri: str) -> Release:
     """
     location = parse_uri(uri)
     if location is None:
-        return load_release(Path(uri) if uri else BAKED)
+        return load_release(Path(uri) if uri else IMAGE_RELEASE)
     prefix, _, digest = location.key.partition("#")
     with tempfile.TemporaryDirectory(prefix="release-") as folder:
         _download(Location(location.bucket, prefix), Path(folder), digest)

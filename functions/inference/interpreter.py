@@ -30,7 +30,7 @@ class Runner:
         self._outputs = [output["index"] for output in outputs]
 
     @property
-    def outputs(self) -> int:
+    def output_count(self) -> int:
         """The number of outputs."""
         return len(self._outputs)
 

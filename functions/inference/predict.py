@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.inference.challenger import open_challenger, score_both
+from functions.inference.challenger import open_challenger, predict_with_challenger
 from functions.inference.decode import Picture, decode
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
@@ -12,7 +12,7 @@ from functions.inference.request import parse
 from functions.inference.score import load_models
 from functions.inference.settings import read_settings
 from functions.inference.snapshot import renew_after_restore
-from functions.inference.thread import in_thread
+from functions.inference.thread import start_thread
 from functions.shared.api import Api
 from functions.shared.problem import UNREADABLE_IMAGE, InputError
 
@@ -44,21 +44,23 @@ def predict() -> Response[str]:
     request = parse(
         app.body, event.headers.get("content-type") or "", app.query, from_text=not event.is_base64_encoded
     )
-    app.append_context(source=request.source)  # for the record of a refusal
+    app.context["source"] = request.source  # for the record of a refusal
     key = request.source or app.request_id
-    prediction, shadow = score_both(_decode(request.image), models, challenger, request.options, key)
+    prediction, shadow = predict_with_challenger(
+        _decode(request.image), models, challenger, request.options, key
+    )
     recorder.write_prediction(
         prediction, source=request.source, request_id=app.request_id, track=request.track
     )
     if shadow:
         recorder.write_shadow(shadow, prediction, source=request.source, request_id=app.request_id)
-    return app.respond_json(prediction.as_json())
+    return app.respond_json(prediction.to_dict())
 
 
 def _decode(image: bytes) -> Picture:
     """Decode a picture, or refuse it while there is still time to answer."""
     try:
-        return in_thread(lambda: decode(image)).result(DECODE_SECONDS)
+        return start_thread(lambda: decode(image)).result(DECODE_SECONDS)
     except TimeoutError as error:
         detail = f"The decoder took more than {DECODE_SECONDS:.0f} seconds. Save the picture again."
         raise InputError(UNREADABLE_IMAGE, detail) from error

@@ -97,7 +97,7 @@ class Prediction:
     detect_ms: float
     inference_ms: float
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the answer that clients get."""
         return {
             "prediction_id": self.id,

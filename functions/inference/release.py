@@ -35,7 +35,7 @@ class Release:
         classifier: Classifies a face.
         small_classifier: A cheaper classifier for small faces; None if the release has none.
         detector: Detects faces (see `detect.read_cells` for its output).
-        min_detection: Minimum score of a face, 0 to 1.
+        min_score: Minimum score of a face, 0 to 1.
         manifest: The manifest as written by training.
     """
 
@@ -43,7 +43,7 @@ class Release:
     classifier: Network
     small_classifier: Network | None
     detector: Network
-    min_detection: float
+    min_score: float
     manifest: Mapping[str, Any]
 
 
@@ -69,7 +69,7 @@ def load_release(folder: Path) -> Release:
         classifier=networks["classifier"],
         small_classifier=networks.get(SMALL_CLASSIFIER),
         detector=networks["detector"],
-        min_detection=manifest["detector"]["min_score"],
+        min_score=manifest["detector"]["min_score"],
         manifest=manifest,
     )
 

@@ -26,7 +26,7 @@ from functions.shared.problem import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FORMS: Final = (
+_ACCEPTED_BODIES: Final = (
     'Send JSON {"image": "<base64>"} as application/json, the picture itself as image/jpeg, image/png or '
     "image/webp, or multipart/form-data with a part named file."
 )
@@ -80,7 +80,7 @@ def parse(body: bytes, content_type: str, query: Mapping[str, str], *, from_text
         InputError: If the request is malformed; the detail says what to change.
     """
     if not body:
-        raise InputError(MALFORMED_BODY, f"The body is empty. {_FORMS}")
+        raise InputError(MALFORMED_BODY, f"The body is empty. {_ACCEPTED_BODIES}")
     if body.startswith(_GZIP):
         detail = "The body is compressed by gzip. Send it as it is, or say so in the header Content-Encoding: gzip."
         raise InputError(UNSUPPORTED_TYPE, detail)
@@ -112,7 +112,7 @@ def _read_body(
     if media_type in _UNTYPED and _FIELDS.fullmatch(body):
         return _from_urlencoded(body)
     if not (is_form or media_type in _UNTYPED or media_type.startswith("image/")):
-        raise InputError(UNSUPPORTED_TYPE, f"The body is {media_type}. {_FORMS}")
+        raise InputError(UNSUPPORTED_TYPE, f"The body is {media_type}. {_ACCEPTED_BODIES}")
     # The picture in such a form could be found, but its other fields would be lost.
     if not is_form and _FORM_PART.match(body):
         typed = f"its Content-Type is {media_type}" if media_type else "it has no Content-Type"
@@ -120,18 +120,18 @@ def _read_body(
         raise InputError(UNSUPPORTED_TYPE, detail)
     if from_text and _REPLACED in body:
         sent = f"sent as {media_type}" if media_type else "sent without a Content-Type"
-        detail = f"API Gateway treats a picture {sent} as text, which destroys it. {_FORMS}"
+        detail = f"API Gateway treats a picture {sent} as text, which destroys it. {_ACCEPTED_BODIES}"
         raise InputError(UNSUPPORTED_TYPE, detail)
     if is_form:
         return _from_form([(part.name, part.content) for part in parse_form(body, content_type)])
     if _BASE64.fullmatch(body):
-        detail = f"The body is a picture in base64, not the picture itself. {_FORMS}"
+        detail = f"The body is a picture in base64, not the picture itself. {_ACCEPTED_BODIES}"
         raise InputError(UNSUPPORTED_TYPE, detail)
     return body, {}
 
 
 def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
-    fields = read_json(body, _FORMS)
+    fields = read_json(body, _ACCEPTED_BODIES)
     image = fields.pop("image", None)
     if not isinstance(image, str):
         detail = "`image` is missing or not a string: give the picture's bytes in base64, or as a data: URI."
@@ -151,7 +151,7 @@ def _from_urlencoded(body: bytes) -> tuple[bytes, dict[str, Any]]:
     fields = single(texts)
     image = fields.pop("image", None)
     if image is None:
-        raise InputError(INVALID_PARAMETER, f"The form has no field `image`. {_FORMS}")
+        raise InputError(INVALID_PARAMETER, f"The form has no field `image`. {_ACCEPTED_BODIES}")
     return _from_base64(image), {name: _from_text(name, text) for name, text in fields.items()}
 
 
@@ -185,7 +185,7 @@ def _from_base64(text: str) -> bytes:
         raise InputError(MALFORMED_BASE64, "`image` is in hexadecimal digits. Send its bytes in base64.")
     text = "".join(_IN_FRONT.sub("", text, 1).splitlines())
     if " " in text and not _NOT_BASE64.search(text):
-        text = _with_lost_pluses(text)
+        text = _restore_pluses(text)
     text = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -199,7 +199,7 @@ def _unescaped(value: bytes) -> bytes:
     return unquote_to_bytes(value) if 3 * value.count(b"%") <= len(value) else value
 
 
-def _with_lost_pluses(text: str) -> str:
+def _restore_pluses(text: str) -> str:
     """Restore the pluses that the decoding of a form turned into blanks, if the blanks were pluses.
 
     Then all pluses are lost, and the length is still that of base64. If the blanks divide the text into equal pieces,

@@ -47,8 +47,8 @@ class Models:
 def load_models(release: Release, threads: int) -> Models:
     """Load a release's networks; `threads` is the number of threads per inference."""
     classifier = Classifier(release.classifier, threads, release.small_classifier)
-    unsure_score = UNSURE_SCORE if classifier.has_face_evidence else release.min_detection
-    detector = Detector(release.detector, release.min_detection, threads, unsure_score)
+    unsure_score = UNSURE_SCORE if classifier.has_face_evidence else release.min_score
+    detector = Detector(release.detector, release.min_score, threads, unsure_score)
     return Models(detector, classifier, release.version)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from functions.inference.challenger import score_both
+from functions.inference.challenger import predict_with_challenger
 from functions.inference.decode_process import DecodeProcess
 from functions.inference.prediction import PredictOptions
 from functions.inference.results import ResultStore
@@ -137,7 +137,7 @@ class UploadScorer:
         if shadow:
             self._recorder.write_shadow(shadow, prediction, **context)
         times = {name: getattr(prediction, name) for name in _TIMES}
-        content = {"status": "scored", **fields, "prediction": prediction.as_json(), "times": times}
+        content = {"status": "scored", **fields, "prediction": prediction.to_dict(), "times": times}
         self._results.write(fetched, before, content, prediction.model_version)
         return Outcome.SCORED
 
@@ -163,7 +163,9 @@ class UploadScorer:
         with self._decoder() as decoder:
             picture = decoder.decode(data)
         with self._scoring:
-            prediction, shadow = score_both(picture, self._models, self._challenger, PredictOptions(), key)
+            prediction, shadow = predict_with_challenger(
+                picture, self._models, self._challenger, PredictOptions(), key
+            )
         name = json.dumps([*asdict(fetched.upload).values(), prediction.model_version])
         return replace(prediction, id=str(uuid.uuid5(_IDS, name))), shadow
 

@@ -20,7 +20,7 @@ class Settings:
     Attributes:
         model_uri: The serving release: a folder, s3://bucket/prefix/, or empty for the one in the image.
         challenger_uri: The challenger; empty for none.
-        challenger_share: Percentage of the sources that the challenger answers; 0 for shadow mode.
+        challenger_percentage: Percentage of the sources that the challenger answers; 0 for shadow mode.
         cors_origin: The origin that CORS allows; "*" for all.
         namespace: Namespace of the CloudWatch metrics.
         service: Value of the metrics' dimension `service`.
@@ -29,7 +29,7 @@ class Settings:
 
     model_uri: str
     challenger_uri: str
-    challenger_share: float
+    challenger_percentage: float
     cors_origin: str
     namespace: str
     service: str
@@ -70,7 +70,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         model_uri=environment.get("MODEL_URI", ""),
         challenger_uri=environment.get("CHALLENGER_URI", ""),
-        challenger_share=float(share),
+        challenger_percentage=float(share),
         cors_origin=environment.get("CORS_ORIGIN", "*"),
         namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch"),
         service=environment.get("POWERTOOLS_SERVICE_NAME", "local"),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def in_thread(call: Callable[[], T]) -> Future[T]:
+def start_thread(call: Callable[[], T]) -> Future[T]:
     """Start a call in its own thread, and return its future; the call continues if its caller stops waiting."""
     future = Future[T]()
 

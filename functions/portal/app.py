@@ -116,8 +116,10 @@ def show_compliance() -> Response[str]:
     accept = event.headers.get("accept") or ""
     now = datetime.now(UTC)
     selection = compliance.parse(app.query, accept, now)
-    text = compliance.as_text(compliance.find(selection, settings.insights_bucket, now), selection.form)
-    if selection.form == "json":
+    text = compliance.as_text(
+        compliance.find(selection, settings.insights_bucket, now), selection.answer_format
+    )
+    if selection.answer_format == "json":
         return app.respond(200, text, "application/json")
     first, last = (hour.astimezone(selection.zone) for hour in (selection.first, selection.last))
     name = f"compliance-{first:%Y-%m-%d}-{last:%Y-%m-%d}.csv"

@@ -1,4 +1,4 @@
-"""Compliance by hour or by day, aggregated from the daily summaries that Drift writes.
+"""Compliance by hour or by day, aggregated from the daily counts that Drift writes.
 
 Faces are counted per frame, so one person who stays is counted many times. Where the records carry tracks, people
 are counted as well, once per stay.
@@ -38,7 +38,7 @@ MAX_DAYS: Final = {"day": 366, "hour": 31}
 _MAX_ROWS: Final = 30_000  # more would exceed the size of an answer
 _MAX_ANSWER: Final = 6_000_000  # characters, escaped twice as in Lambda's payload, whose limit is 6 MiB
 _TIMEOUT: Final = 12.0  # seconds, of the function's own 20
-_CHUNK: Final = 32  # summaries in memory at once; with a thousand sources, one is some megabytes
+_CHUNK: Final = 32  # days in memory at once; with a thousand sources, one is some megabytes
 _LATE: Final = timedelta(hours=1)  # after the end of a day nearly all its records have arrived
 # Spreadsheets evaluate cells that begin like this. If they separate cells at other characters than commas, a cell may
 # begin in the middle of a value.
@@ -55,7 +55,7 @@ class ComplianceQuery:
         last: Last hour of the range, UTC, inclusive.
         by: Time span of a row: `hour` or `day`.
         source: A camera or site; empty for pictures without a source, None for all.
-        form: Format of the answer: `json` or `csv`.
+        answer_format: `json` or `csv`.
         zone: Time zone in which days begin and end.
     """
 
@@ -63,7 +63,7 @@ class ComplianceQuery:
     last: datetime
     by: str
     source: str | None
-    form: str
+    answer_format: str
     zone: tzinfo
 
 
@@ -89,7 +89,9 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
     query = {name: text for name, text in query.items() if text or name == "source"}
     refuse_unknown(query, ("from", "to", "by", "source", "format", "tz"))
     by = _choice(query, "by", tuple(MAX_DAYS))
-    form = _choice({"format": "csv" if _prefers_csv(accept) else "json"} | query, "format", ("json", "csv"))
+    answer_format = _choice(
+        {"format": "csv" if _prefers_csv(accept) else "json"} | query, "format", ("json", "csv")
+    )
     source = read_source(query["source"]) or "" if "source" in query else None
     zone = _zone(query.get("tz", "UTC"))
     first, last = parse_range(query, now, zone)
@@ -98,14 +100,14 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
     if days > MAX_DAYS[by]:
         detail = f"That range is {days:,} days long; ask for at most {MAX_DAYS[by]} days by {by}"
         raise InputError(INVALID_PARAMETER, f"{detail}{', or by day' if by == 'hour' else ''}.")
-    return ComplianceQuery(first, last, by, source, form, zone)
+    return ComplianceQuery(first, last, by, source, answer_format, zone)
 
 
 def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, Any]:
     """Return the counts of a range, as the API answers them.
 
-    `as_of` is the time of the oldest summary used. `missing` lists past days (UTC) without a summary; `partial` lists
-    days whose summary was written before the day was over.
+    `as_of` is the time of the oldest counts used. `missing` lists past days (UTC) without counts; `partial` lists
+    days whose counts were written before the day was over.
 
     Raises:
         InputError: The answer would have too many rows, or the range cannot be counted in time.
@@ -113,10 +115,10 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
     first, last = hour_text(selection.first), hour_text(selection.last)
     rows: dict[tuple[str, str], _Counted] = {}
     written: dict[date, datetime | None] = {}
-    for day, summary in _summaries(selection, bucket):
-        written[day] = datetime.fromisoformat(summary["written"]) if summary else None
-        confusion = json.dumps(summary.get("confusion")) if summary else ""
-        for row in summary["rows"] if summary else ():
+    for day, document in _daily_counts(selection, bucket):
+        written[day] = datetime.fromisoformat(document["written"]) if document else None
+        confusion = json.dumps(document.get("confusion")) if document else ""
+        for row in document["rows"] if document else ():
             hour, source = row["hour"], row["source"]
             if first <= hour <= last and selection.source in {None, source}:
                 begin = hour if selection.by == "hour" else _day_of(hour, selection.zone)
@@ -147,13 +149,13 @@ def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, An
     }
 
 
-def as_text(answer: Mapping[str, Any], form: str) -> str:
+def as_text(answer: Mapping[str, Any], answer_format: str) -> str:
     """Serialise the answer as JSON or CSV.
 
     Raises:
         InputError: It is larger than one answer may be.
     """
-    if form == "csv":
+    if answer_format == "csv":
         file = io.StringIO()
         file.write("\ufeff")  # Excel recognises UTF-8 by it
         table = csv.DictWriter(file, COLUMNS)
@@ -204,8 +206,8 @@ def _day_of(hour: str, zone: tzinfo) -> str:
     return datetime(local.year, local.month, local.day, tzinfo=zone).isoformat()
 
 
-def _summaries(selection: ComplianceQuery, bucket: str) -> Iterator[tuple[date, dict[str, Any] | None]]:
-    """Yield each day with its summary, or None; one at a time, since they are ten times as large when parsed."""
+def _daily_counts(selection: ComplianceQuery, bucket: str) -> Iterator[tuple[date, dict[str, Any] | None]]:
+    """Yield each day with its counts, or None; one at a time, since they are ten times as large when parsed."""
     count = (selection.last.date() - selection.first.date()).days + 1
     days = [selection.first.date() + timedelta(day) for day in range(count)]
     until = time.monotonic() + _TIMEOUT

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Final
+
+from functions.shared.statistics import Share, Z
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_Z: Final = 1.959964  # of the normal distribution, two-sided 95%
 _SINGULAR: Final = 0.05  # determinant of the matrix of rates below which the correction is too uncertain
 _Rates = list[list[float]]
 
 
-@dataclass(frozen=True)
-class Corrected:
-    """A corrected share with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]]]) -> list[Corrected] | None:
+def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]]]) -> list[Share] | None:
     """Return the corrected share of each label, or None if a confusion matrix is nearly singular or nothing was seen.
 
     The predicted shares q follow from the actual shares p and the row-normalised confusion matrix M: q = p M. So
@@ -52,7 +43,7 @@ def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]
         predicted = [count / counted for count in counts]
         actual = _times(predicted, inverse)
         faces = max(min(independent, counted), 1.0)
-        smoothed = [(faces * share + _Z**2 / size) / (faces + _Z**2) for share in predicted]
+        smoothed = [(faces * share + Z**2 / size) / (faces + Z**2) for share in predicted]
         for label in range(size):
             column = [row[label] for row in inverse]
             variance = _multinomial(column, smoothed) / faces
@@ -63,7 +54,7 @@ def correct(groups: Sequence[tuple[Sequence[int], float, Sequence[Sequence[int]]
     within = [min(max(share, 0.0), 1.0) for share in shares]
     within = [share / sum(within) for share in within]
     return [
-        Corrected(value, max(value - _Z * sqrt(variance), 0.0), min(value + _Z * sqrt(variance), 1.0))
+        Share(value, max(value - Z * sqrt(variance), 0.0), min(value + Z * sqrt(variance), 1.0))
         for value, variance in zip(within, variances, strict=True)
     ]
 

@@ -18,7 +18,7 @@ class Settings:
         cors_origin: The origin that CORS allows; "*" for all.
         uploads_bucket: Bucket for presigned uploads.
         results_bucket: Bucket of the results that Batch writes.
-        insights_bucket: Bucket of feedback, drift reports and compliance summaries.
+        insights_bucket: Bucket of feedback, drift reports and compliance counts.
         alerts_table: DynamoDB table of the Alerts function.
     """
 

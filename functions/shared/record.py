@@ -26,8 +26,9 @@ class Record:
         source: The camera or site; empty if there is none.
         model_version: The release that made the prediction.
         track: The caller's id of the person with the largest face; empty if there is none.
-        faces: The label of every face.
-        body: The whole record; None for a refusal.
+        face_labels: The label of every face.
+        body: The whole record.
+        is_refusal: Whether a request was refused, so that there is no prediction.
         shadow: Whether it is a shadow prediction.
         rescored: Whether another release has scored the same bytes from the same source before, so that the people
             are counted already.
@@ -39,8 +40,9 @@ class Record:
     source: str
     model_version: str
     track: str
-    faces: tuple[str, ...]
-    body: Mapping[str, Any] | None
+    face_labels: tuple[str, ...]
+    body: Mapping[str, Any]
+    is_refusal: bool = False
     shadow: bool = False
     rescored: bool = False
 
@@ -55,13 +57,13 @@ def parse_record(value: Any) -> Record | None:
         reason, shadow = value.get("rejected"), False
         if reason is not None:
             name = f"{value['request_id']} {value['time']} {reason}"
-            source, track, faces = "", "", []
+            source, track, labels = "", "", []
         else:
             shadow = "shadow_of" in value
             name = "shadow of " + value["shadow_of"] if shadow else value["prediction_id"]
             source, track = value["source"] or "", value.get("track") or ""
-            faces = [face["label"] for face in value["faces"]]
-            if not _has_valid_labels(value, faces):
+            labels = [face["label"] for face in value["faces"]]
+            if not _has_valid_labels(value, labels):
                 return None
         version = value["model_version"]
         if not (isinstance(version, str) and isinstance(track, str) and len(track) <= MAX_TRACK):
@@ -76,8 +78,9 @@ def parse_record(value: Any) -> Record | None:
             source=source,
             model_version=version,
             track=track,
-            faces=tuple(faces),
-            body=value if reason is None else None,
+            face_labels=tuple(labels),
+            body=value,
+            is_refusal=reason is not None,
             shadow=shadow,
             rescored=value.get("rescored") is True,
         )
@@ -85,8 +88,8 @@ def parse_record(value: Any) -> Record | None:
         return None
 
 
-def _has_valid_labels(value: Mapping[str, Any], faces: Sequence[str]) -> bool:
-    labels, probabilities = [*faces, value["label"]], value["probabilities"]
+def _has_valid_labels(value: Mapping[str, Any], face_labels: Sequence[str]) -> bool:
+    labels, probabilities = [*face_labels, value["label"]], value["probabilities"]
     if "shadow_of" in value:
         labels.append(value["live"]["label"])
         if not isinstance(value["live"]["model_version"], str):

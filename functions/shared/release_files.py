@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from functions.shared.s3 import parse_uri, read
 
-BAKED: Final = Path(__file__).parents[1] / "inference" / "model"  # the release in the image
+IMAGE_RELEASE: Final = Path(__file__).parents[1] / "inference" / "model"  # the release in the image
 MANIFEST: Final = "manifest.json"
 BASELINE: Final = "baseline.json"
 
@@ -15,9 +15,10 @@ BASELINE: Final = "baseline.json"
 def file_of_release(release: str, name: str) -> str:
     """Return the address of a file of a release.
 
-    The release is a folder, s3://bucket/prefix/ with or without the manifest's checksum, or empty for `BAKED`.
+    The release is a folder, s3://bucket/prefix/ with or without the manifest's checksum, or empty for the one in the
+    image.
     """
-    return f"{release.partition('#')[0].rstrip('/') or BAKED}/{name}"
+    return f"{release.partition('#')[0].rstrip('/') or IMAGE_RELEASE}/{name}"
 
 
 def read_file(s3: Any, address: str) -> bytes | None:

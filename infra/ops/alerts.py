@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 
-from functions.alerts.rules import RulesError, parse
+from functions.alerts.rules import RulesError, parse, rules_in_force
 from functions.alerts.store import Store
-from functions.alerts.watch import load_rules
 from infra.ops.errors import OpsError
 from infra.ops.stack import add_stack, outputs_of
 
@@ -69,7 +68,7 @@ def current_rules(store: Store) -> str:
         OpsError: The rules that were set are not valid; the message has the last good ones, which are in force.
     """
     current, good = store.rules()
-    _, fault = load_rules(store)
+    _, fault = rules_in_force(current, good)
     if fault:
         raise OpsError(
             f"{good}\nThese are the last good rules, which are in force. The current ones are not valid: {fault}."

@@ -21,7 +21,7 @@ from functions.drift.accuracy import figures
 from functions.drift.baseline import build
 from functions.drift.compare import compare
 from functions.drift.features import Sample, to_sample
-from functions.drift.feedback_join import Accuracy
+from functions.drift.feedback_join import FeedbackFigures
 from functions.drift.gather import Counts
 from functions.drift.html import render
 from functions.drift.report import BaselineInfo, Report, SourceReport, verdict_of
@@ -136,7 +136,7 @@ def simulate(samples: dict[str, Sample], model_version: str) -> tuple[Report, st
             )
             for name, sample in window.items()
         },
-        accuracy=Accuracy(none, none, {}, {}, 0, 0, 0),
+        accuracy=FeedbackFigures(none, none, {}, {}, 0, 0, 0),
         labelled_since=end.date(),
         min_accuracy=0.0,
         notes=(),

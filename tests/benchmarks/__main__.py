@@ -21,7 +21,7 @@ from statistics import median, quantiles
 
 import boto3
 
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from infra.local.aws import moto_server
 from tests.benchmarks import batch, drift_records
 
@@ -161,7 +161,7 @@ def release_in_s3() -> Iterator[dict[str, str]]:
             "s3", "us-east-1", endpoint_url=endpoint, **{k.lower(): v for k, v in credentials.items()}
         )
         s3.create_bucket(Bucket="models")
-        for file in BAKED.iterdir():
+        for file in IMAGE_RELEASE.iterdir():
             s3.upload_file(str(file), "models", f"models/1/{file.name}")
         yield credentials | {
             "AWS_ENDPOINT_URL": endpoint,

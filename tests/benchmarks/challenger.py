@@ -22,13 +22,13 @@ from unittest.mock import patch
 
 from scipy.stats import binomtest
 
-from functions.inference.challenger import Challenger, score_both
+from functions.inference.challenger import Challenger, predict_with_challenger
 from functions.inference.decode import decode
 from functions.inference.fetch import open_release
 from functions.inference.prediction import PredictOptions
 from functions.inference.score import load_models, score
 from functions.inference.settings import read_settings
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.benchmarks.__main__ import FRESH, ROOT, environment
 from tests.make_events import api_event
 from tests.pictures import draw_face, draw_scene, encode
@@ -57,14 +57,14 @@ def measure_shadow() -> None:
     serving = load_models(open_release(""), 1)
     score(picture, serving, options)
     alone = peak()
-    challenger = Challenger(read_settings({"CHALLENGER_URI": str(BAKED)}), timeout=60)
+    challenger = Challenger(read_settings({"CHALLENGER_URI": str(IMAGE_RELEASE)}), timeout=60)
     challenged = challenger.load()
     score(picture, challenged, options)
     both = peak()
     ways = {
         "serving alone": lambda: score(picture, serving, options),
         "challenger alone": lambda: score(picture, challenged, options),
-        "both": lambda: score_both(picture, serving, challenger, options, "gate-1"),
+        "both": lambda: predict_with_challenger(picture, serving, challenger, options, "gate-1"),
     }
     times = {name: [] for name in ways}
     for _ in range(ROUNDS):

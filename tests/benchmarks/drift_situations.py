@@ -24,7 +24,7 @@ from functions.drift.baseline import build
 from functions.drift.compare import DAYS
 from functions.drift.compliance import Compliance
 from functions.drift.features import PROJECTIONS
-from functions.drift.feedback_join import Accuracy
+from functions.drift.feedback_join import FeedbackFigures
 from functions.drift.gather import Counts, Gathered
 from functions.drift.run import run
 from functions.drift.settings import read_settings
@@ -103,7 +103,7 @@ def gathered(situation: Situation) -> tuple[Gathered, str]:
     total = 1_900 * situation.days if replaced else 1_900 * 30
     audit = labelled(*situation.audit, version, audit=True)
     counts = Counts(records=1_900 if replaced else seen, other_versions=1_900 if replaced else 0)
-    accuracy = Accuracy(
+    accuracy = FeedbackFigures(
         chosen=figures([*audit, *labelled(*situation.chosen, version, audit=False)], total),
         audit=figures(audit, total // 100),
         sources={},
@@ -120,7 +120,7 @@ def gathered(situation: Situation) -> tuple[Gathered, str]:
         days=days[last - DAYS : last],
         active_sources=[*days[last - DAYS : last], window],
         serving_version=version,
-        summary=Compliance(),
+        compliance=Compliance(),
         complete_days=(),
         incomplete=(),
         challenge=None,

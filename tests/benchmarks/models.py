@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from functions.shared.release_files import BAKED, MANIFEST
+from functions.shared.release_files import IMAGE_RELEASE, MANIFEST
 from tests.benchmarks import batch
 from tests.make_events import api_event
 from tests.pictures import draw_face, encode
@@ -41,7 +41,7 @@ def scene(width: int, height: int, rows: int, columns: int, rng: np.random.Gener
 
 def release_without_threshold(folder: Path) -> None:
     """Copy the shipped release with a detection threshold near zero, so that drawn faces are found."""
-    detector = json.loads((BAKED / MANIFEST).read_text())["detector"]
+    detector = json.loads((IMAGE_RELEASE / MANIFEST).read_text())["detector"]
     copy_release(folder, detector=detector | {"min_score": 0.001})
 
 

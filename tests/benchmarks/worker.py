@@ -48,7 +48,7 @@ def detect(folder: Path) -> Call:
     from functions.inference.fetch import open_release
 
     release = open_release("")
-    detector = Detector(release.detector, release.min_detection, threads=1)
+    detector = Detector(release.detector, release.min_score, threads=1)
     pixels = decode((folder / "picture.jpg").read_bytes()).pixels
     return lambda: detector.detect(pixels)
 

@@ -146,7 +146,7 @@ def test_a_face_with_little_overlap_is_another_person(run):
 )
 def test_overlap_is_intersection_over_union(run, a, b, share):
     boxes = [face(box=box)["box"] for box in (a, b)]
-    assert run("return $.overlap(...given);", boxes) == pytest.approx(share)
+    assert run("return $.iou(...given);", boxes) == pytest.approx(share)
 
 
 def test_frames_get_smaller_while_answers_are_slow_and_larger_again(run):

@@ -10,7 +10,7 @@ import requests
 from tests.container.images import IMAGES
 from tests.system import ROOT
 
-BAKED = ROOT / "functions" / "inference" / "model"
+IMAGE_RELEASE = ROOT / "functions" / "inference" / "model"
 
 
 def without_a_file(folder):
@@ -43,7 +43,7 @@ def answer(docker, tmp_path):
 
     def run(spoil):
         folder = tmp_path / "release"
-        shutil.copytree(BAKED, folder)
+        shutil.copytree(IMAGE_RELEASE, folder)
         spoil(folder)
         tmp_path.chmod(0o755)
         container = docker(

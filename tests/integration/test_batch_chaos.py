@@ -215,7 +215,7 @@ def test_every_file_has_exactly_one_result(after, dropped):
 
 def test_every_result_is_correct(after, dropped):
     models = load_models(open_release(""), 1)
-    faces = [score(decode(face), models, PredictOptions()).as_json() for face in FACES]
+    faces = [score(decode(face), models, PredictOptions()).to_dict() for face in FACES]
     for file in dropped:
         if file.expected is None:
             continue

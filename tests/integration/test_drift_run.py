@@ -1,4 +1,4 @@
-"""A whole run of Drift: from records, feedback and a baseline in S3 to summaries, a report and metrics."""
+"""A whole run of Drift: from records, feedback and a baseline in S3 to compliance counts, a report and metrics."""
 
 import gzip
 import importlib
@@ -127,7 +127,7 @@ def drift(s3, moto, monkeypatch, capsys):
 
 
 def files(s3):
-    """Return the reports and summaries in the insights bucket by key."""
+    """Return the reports and compliance files in the insights bucket by key."""
     listed = s3.list_objects_v2(Bucket="insights").get("Contents", [])
     return {
         found["Key"]: s3.get_object(Bucket="insights", Key=found["Key"])["Body"].read().decode()
@@ -192,7 +192,7 @@ def test_a_usual_day_is_ok(drift, store, say, rng):
 
 
 def compliance_rows(files):
-    """Return the rows of all compliance summaries among the files that a run wrote."""
+    """Return the rows of all compliance files among the files that a run wrote."""
     return [
         row
         for key, text in files.items()
@@ -201,7 +201,7 @@ def compliance_rows(files):
     ]
 
 
-def test_the_summaries_count_every_face_once(drift, store, rng):
+def test_compliance_counts_every_face_once(drift, store, rng):
     lines = pictures(rng, 200, hours=48) + pictures(rng, 50, source=None, faces=3) + pictures(rng, 5, faces=0)
     store(lines)
     store(lines[:100], "again")
@@ -323,7 +323,7 @@ def test_the_baseline_is_that_of_the_release_unless_the_settings_name_another(
     store(pictures(rng, 200) + pictures(rng, 200, source="gate-2"))
     s3.put_object(Bucket="records", Key="models/2/baseline.json", Body=text)
     (tmp_path / "baseline.json").write_bytes(text)
-    monkeypatch.setattr(release_files, "BAKED", tmp_path)
+    monkeypatch.setattr(release_files, "IMAGE_RELEASE", tmp_path)
     for environment, uri in (
         ({"BASELINE_URI": "", "MODEL_URI": "s3://records/models/2/"}, "s3://records/models/2/baseline.json"),
         ({"BASELINE_URI": "", "MODEL_URI": str(tmp_path)}, f"{tmp_path}/baseline.json"),
@@ -375,7 +375,7 @@ def test_records_count_by_their_time_and_not_by_their_arrival(drift, store, rng)
     }
     assert {day: sum(row["pictures"] for row in of_day) for day, of_day in rows.items()} == {
         "2026-11-20": 60,
-        "2026-11-21": 7,  # a summary has all records of the day, also after the window's end
+        "2026-11-21": 7,  # a file has all records of the day, also after the window's end
     }
 
 
@@ -476,7 +476,7 @@ def test_records_without_features_are_reported(drift, store, rng):
     )
 
 
-def test_if_time_runs_out_the_latest_records_are_read_and_summaries_are_kept(drift, store, rng):
+def test_if_time_runs_out_the_latest_records_are_read_and_compliance_is_kept(drift, store, rng):
     lines = pictures(rng, 300)  # nine hours of them on the 21st
     store(lines)
     whole = drift()
@@ -545,14 +545,14 @@ def test_low_accuracy_on_the_audit_sample_is_reported(drift, store, say, rng):
     assert found.metrics[("service", "drift"),]["AccuracyHigh"] < 0.1
 
 
-def test_a_summary_is_not_replaced_by_one_of_fewer_pictures(drift, store, rng):
+def test_a_compliance_file_is_not_replaced_by_one_of_fewer_pictures(drift, store, rng):
     lines = pictures(rng, 300)
     store(lines)
     whole = drift().files["compliance/dt=2026-11-21.json"]
     store(lines[100:])
     found = drift()
     assert found.files["compliance/dt=2026-11-21.json"] == whole
-    assert any("count more pictures" in note for note in found.answer["notes"])
+    assert any("have more pictures" in note for note in found.answer["notes"])
 
 
 def test_a_second_drift_during_an_earlier_one_is_counted_as_new(drift, store, rng):
@@ -650,7 +650,9 @@ def test_an_unreadable_challenger_is_reported(store, drift, rng, challenged):
     assert any("challenger s3://models/models/3.0.0/ cannot be read" in note for note in report["notes"])
 
 
-def test_a_summary_has_the_confusion_matrix_of_the_release_that_scored_the_day(store, drift, rng, challenged):
+def test_a_compliance_file_has_the_confusion_matrix_of_the_release_that_scored_the_day(
+    store, drift, rng, challenged
+):
     store(pictures(rng, 30, END - timedelta(days=2), hours=8))
     store(pictures(rng, 30, END - timedelta(days=1), hours=8, version="2.0.0"))
     trial = drift(**challenged)

@@ -48,11 +48,11 @@ def test_feedback_is_stored_by_day(system, insights, picture):
     assert f"feedback/dt={today}/{payload['prediction_id']}.json" in insights.objects("feedback/")
 
 
-def test_compliance_is_counted_from_the_summaries_as_json_and_as_csv(system, insights):
+def test_compliance_is_counted_from_the_daily_counts_as_json_and_as_csv(system, insights):
     counts = {"pictures": 3, "faces": 4, "mask": 2, "no_mask": 1, "incorrect": 1, "uncertain": 0}
     row = {"hour": "2026-10-01T09:00:00Z", "source": "=Tür; 3", **counts}
-    summary = {"date": "2026-10-01", "written": "2026-10-02T00:10:00Z", "rows": [row]}
-    insights.put("compliance/dt=2026-10-01.json", summary)
+    document = {"date": "2026-10-01", "written": "2026-10-02T00:10:00Z", "rows": [row]}
+    insights.put("compliance/dt=2026-10-01.json", document)
     address = f"{system.url}/compliance?from=2026-09-30&to=2026-10-02"
 
     found = requests.get(address, headers=KEY, timeout=60)

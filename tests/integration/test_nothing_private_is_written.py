@@ -137,7 +137,7 @@ def test_predict_logs_nothing_of_its_input(name: str, written: Callable[[], str]
         KeyError("mask"),
     ],
 )
-@pytest.mark.parametrize("where", ["decode", "score_both"])
+@pytest.mark.parametrize("where", ["decode", "predict_with_challenger"])
 def test_a_crash_logs_where_and_why_but_not_the_input(
     where: str, fault: Exception, written: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,7 +172,7 @@ def test_an_internal_error_is_500_with_details_only_in_the_log(
     def break_down(*_: object, **__: object) -> None:
         raise RuntimeError("secret internals")
 
-    monkeypatch.setattr(predict, "score_both", break_down)
+    monkeypatch.setattr(predict, "predict_with_challenger", break_down)
     detail = problem(post(FACE, "image/jpeg"), 500, "internal")
     assert "secret" not in detail
     assert "RuntimeError: secret internals" in caplog.text

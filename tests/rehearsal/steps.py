@@ -11,7 +11,7 @@ from time import sleep
 from unittest.mock import patch
 
 from functions.shared.contract import LABELS
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from infra.ops.publish_model import publish
 from tests.pictures import draw_face, encode
 from tests.rehearsal.environment import CAMERAS, FACE, Environment, set_up
@@ -234,7 +234,7 @@ def _approval(environment: Environment, report: Report, address: str) -> None:
 def _bad_candidates(environment: Environment, report: Report) -> None:
     updates = environment.updates()
     environment.register_release(
-        "altered", environment.publish_copy(BAKED, "altered", damage="classifier.tflite")
+        "altered", environment.publish_copy(IMAGE_RELEASE, "altered", damage="classifier.tflite")
     )
     report.add(
         "A release with an altered file is approved by mistake, and refused",
@@ -244,10 +244,12 @@ def _bad_candidates(environment: Environment, report: Report) -> None:
         notifications=environment.notifications(),
     )
 
-    manifest = json.loads((BAKED / "manifest.json").read_text())["small_classifier"] | {
+    manifest = json.loads((IMAGE_RELEASE / "manifest.json").read_text())["small_classifier"] | {
         "file": "detector.tflite"
     }
-    environment.register_release("fails", environment.publish_copy(BAKED, "fails", small_classifier=manifest))
+    environment.register_release(
+        "fails", environment.publish_copy(IMAGE_RELEASE, "fails", small_classifier=manifest)
+    )
     with ThreadPoolExecutor(1) as pool:
         waiting, statuses = pool.submit(environment.approve_release, "fails"), Counter[int]()
         while not waiting.done():

@@ -13,7 +13,7 @@ from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
 from functions.inference.score import load_models
 from functions.shared.contract import LABELS
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.training.drawn import write_crops, write_tables
 from training import baseline
 from training.baseline import BASELINE, pictures, record_of, write_baseline
@@ -36,7 +36,7 @@ def release(tmp_path: Path) -> Path:
 
 def without_baseline(folder: Path) -> Path:
     """Copy the shipped release, without its baseline."""
-    shutil.copytree(BAKED, folder)
+    shutil.copytree(IMAGE_RELEASE, folder)
     (folder / BASELINE).unlink(missing_ok=True)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"].pop(BASELINE, None)

@@ -56,10 +56,10 @@ def test_a_run_of_one_network_keeps_the_other_of_the_serving_release(tmp_path: P
     assert (classifier.classifier.file, classifier.classifier.size) == (b"int8.tflite", 96)
     assert classifier.small_classifier
     assert classifier.small_classifier.size == 64
-    assert (classifier.detector, classifier.min_detection) == (serving.detector, serving.min_detection)
+    assert (classifier.detector, classifier.min_score) == (serving.detector, serving.min_score)
     detector = candidate_release(serving, None, tmp_path)
-    assert (detector.detector.file, detector.min_detection) == (DETECTOR.encode(), 0.5)
-    assert replace(detector, detector=serving.detector, min_detection=serving.min_detection) == serving
+    assert (detector.detector.file, detector.min_score) == (DETECTOR.encode(), 0.5)
+    assert replace(detector, detector=serving.detector, min_score=serving.min_score) == serving
 
 
 @pytest.mark.parametrize("network", ["classifier", "detector"])

@@ -45,7 +45,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finder, Finder], dict]:
 
         monkeypatch.setattr(compare, "find", find)
         scenes = [scene(number) for number in range(SCENES)]
-        first, second = (SimpleNamespace(finds=finds, min_detection=0.5) for finds in (candidate, serving))
+        first, second = (SimpleNamespace(finds=finds, min_score=0.5) for finds in (candidate, serving))
         return decide(compare_scenes(first, second, second, scenes), {})
 
     return run

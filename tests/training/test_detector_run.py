@@ -162,7 +162,7 @@ def test_a_run_of_each_network_gives_a_release(evaluated: Path, detected: Path, 
     assert written.detector == Network((detected / DETECTOR).read_bytes(), 96)
     result = json.loads((detected / METRICS).read_text())
     assert written.manifest["detector"]["metrics"]["ap50"] == result["overall"]["ap50"]
-    assert written.min_detection == json.loads((detected / CONVERSION).read_text())["min_score"]
+    assert written.min_score == json.loads((detected / CONVERSION).read_text())["min_score"]
 
 
 def test_the_report_includes_the_detector(evaluated: Path, detected: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from training.aws import entrypoint
 from training.aws.entrypoint import Host, host, hyperparameters, places, recipe_of, starting_weights
 from training.errors import TrainingError
@@ -48,7 +48,7 @@ def test_variables_of_script_mode_take_precedence(tmp_path: Path) -> None:
 
 
 def test_without_a_serving_channel_the_code_s_release_is_the_reference(tmp_path: Path) -> None:
-    assert places({}, tmp_path).serving == BAKED
+    assert places({}, tmp_path).serving == IMAGE_RELEASE
 
 
 def test_hyperparameters_become_arguments_without_those_of_the_sdk(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_evidence_adds_what_the_detector_does_not_know() -> None:
 
 @pytest.fixture(scope="module")
 def serving() -> Release:
-    return replace(open_release(""), min_detection=0.1)  # so that the drawn faces are found
+    return replace(open_release(""), min_score=0.1)  # so that the drawn faces are found
 
 
 def test_detections_like_false_ones_are_refused(
@@ -63,8 +63,8 @@ def test_detections_like_false_ones_are_refused(
             crop = Image.fromarray(crop_with_margin(scene.pixels, box)).resize((96, 96))
             value = float(served(np.asarray(crop)[np.newaxis])[2][0, 0])
             scores["face" if box[0] < 240 else "no face"].append(add_evidence(float(score), value))
-    assert np.mean(np.array(scores["face"]) > serving.min_detection) > 0.6
-    assert np.mean(np.array(scores["no face"]) > serving.min_detection) < 0.1
+    assert np.mean(np.array(scores["face"]) > serving.min_score) > 0.6
+    assert np.mean(np.array(scores["no face"]) > serving.min_score) < 0.1
 
 
 @pytest.mark.parametrize("splits", [["train"] * 30, ["val"] * 30, ["train"] * 30 + ["val"] * 5, []])
@@ -106,7 +106,7 @@ def test_scenes_are_judged_with_the_scores_that_evidence_gives(serving: Release)
     values = [classifier.classify(crop_with_margin(pixels, box)).face_evidence for box in found.boxes]
     assert any(values)
     expected = [
-        add_evidence(float(score), value) if score >= serving.min_detection else float(score)
+        add_evidence(float(score), value) if score >= serving.min_score else float(score)
         for score, value in zip(found.scores, values, strict=True)
     ]
     assert finder(serving)(pixels).faces.scores == pytest.approx(sorted(expected, reverse=True), rel=1e-4)

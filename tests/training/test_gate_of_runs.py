@@ -8,7 +8,7 @@ import pytest
 
 from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
-from functions.shared.release_files import BAKED, MANIFEST
+from functions.shared.release_files import IMAGE_RELEASE, MANIFEST
 from tests.training.drawn import write_crops, write_tables
 from training import judge
 from training.classifier import gate
@@ -33,7 +33,7 @@ def same(run: Path, tmp_path: Path) -> Path:
     """A run with the serving classifier."""
     folder = tmp_path / "same"
     shutil.copytree(run, folder)
-    manifest = json.loads((BAKED / "manifest.json").read_text())
+    manifest = json.loads((IMAGE_RELEASE / "manifest.json").read_text())
     own, small = manifest["classifier"], manifest["small_classifier"]
     conversion = json.loads((folder / "conversion.json").read_text())
     conversion |= {"shipped": "int8", "input_size": own["input"]["size"]}
@@ -43,8 +43,8 @@ def same(run: Path, tmp_path: Path) -> Path:
         "calibration": small["calibration"],
     }
     (folder / "conversion.json").write_text(json.dumps(conversion))
-    shutil.copyfile(BAKED / own["file"], folder / "int8.tflite")
-    shutil.copyfile(BAKED / small["file"], folder / SMALL)
+    shutil.copyfile(IMAGE_RELEASE / own["file"], folder / "int8.tflite")
+    shutil.copyfile(IMAGE_RELEASE / small["file"], folder / SMALL)
     return folder
 
 
@@ -99,7 +99,7 @@ def test_a_refused_run_gives_no_release(
     worse: Path, pictures: Path, tmp_path: Path, command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "release"
-    shutil.copytree(BAKED, out)  # of an earlier run, which passed
+    shutil.copytree(IMAGE_RELEASE, out)  # of an earlier run, which passed
     arguments = ["--data", pictures, "--run", worse, "--out", out, "--version", VERSION]
     assert command(judge, *arguments) == 0
     with pytest.raises(ReleaseError, match="manifest"):

@@ -72,7 +72,7 @@ def test_the_manifest_has_the_origin(evaluated: Path, gated: Gated, tmp_path: Pa
 def test_a_detector_that_was_not_trained_is_kept(evaluated: Path, gated: Gated, tmp_path: Path) -> None:
     serving = open_release("")
     written = write_release(tmp_path, "1.2.3", serving, gated(evaluated))
-    assert (written.detector, written.min_detection) == (serving.detector, serving.min_detection)
+    assert (written.detector, written.min_score) == (serving.detector, serving.min_score)
     kept, former = written.manifest["detector"], serving.manifest["detector"]
     assert kept == {key: value for key, value in former.items() if key != "metrics"}  # of both networks
 

@@ -11,7 +11,7 @@ from functions.inference.classify import Classifier
 from functions.inference.decode import decode
 from functions.inference.release import load_release
 from functions.shared.contract import LABELS
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.pictures import encode
 
 Change = Callable[[Image.Image], Image.Image]
@@ -19,7 +19,7 @@ Change = Callable[[Image.Image], Image.Image]
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier(load_release(BAKED).classifier, threads=1)
+    return Classifier(load_release(IMAGE_RELEASE).classifier, threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from functions.inference import predict
 from functions.inference.decode import decode
-from functions.inference.detect import overlap
+from functions.inference.detect import iou
 from functions.inference.prediction import Prediction, PredictOptions
 from functions.inference.score import score
 from tests.make_events import api_event
@@ -79,7 +79,7 @@ def agreement(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
     """Return how many boxes of both have a counterpart in the other, and the number of all boxes."""
     if not len(first) or not len(second):
         return 0, len(first) + len(second)
-    same = overlap(first, second) >= SAME
+    same = iou(first, second) >= SAME
     return int(same.any(axis=0).sum() + same.any(axis=1).sum()), len(first) + len(second)
 
 

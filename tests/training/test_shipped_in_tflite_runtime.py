@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from functions.inference.release import load_release
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.system import ROOT
 
 PYTHON = Path(os.environ.get("MASKWATCH_TFLITE_PYTHON", ROOT / ".venv-tflite" / "bin" / "python"))
@@ -21,10 +21,10 @@ import importlib.metadata, json
 import numpy as np
 from PIL import Image
 from functions.inference import classify, interpreter
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from functions.inference.release import load_release
 
-classifier = classify.Classifier(load_release(BAKED).classifier, threads=1)
+classifier = classify.Classifier(load_release(IMAGE_RELEASE).classifier, threads=1)
 rng = np.random.RandomState(0)
 grids = [rng.randint(0, 256, (6, 6, 3)).astype(np.uint8) for _ in range(24)]
 pictures = [np.asarray(Image.fromarray(grid).resize((150, 180), Image.Resampling.BICUBIC)) for grid in grids]
@@ -57,7 +57,7 @@ def test_each_process_uses_its_runtime(both: tuple[dict, dict]) -> None:
 
 def test_the_release_agrees(both: tuple[dict, dict]) -> None:
     """int8 kernels round differently, which shows where two labels are about equally likely; float ones do not."""
-    quantized = load_release(BAKED).manifest["classifier"]["quantization"] == "int8"
+    quantized = load_release(IMAGE_RELEASE).manifest["classifier"]["quantization"] == "int8"
     old, new = (np.array(result["probabilities"]) for result in both)
     assert np.abs(old - new).max() <= (0.12 if quantized else 1e-4)
     assert np.abs(old - new).mean() <= (0.02 if quantized else 1e-5)

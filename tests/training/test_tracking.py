@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.releases import copy_release
 from training.commit import git_commit
 from training.files import STATE
@@ -158,7 +158,7 @@ def test_figures_plots_and_the_release_are_stored(run: Path, store: MlflowClient
         "release",
     }
     fetched = Path(store.download_artifacts(run_id, "release", str(tmp_path)))
-    assert (fetched / "classifier.tflite").read_bytes() == (BAKED / "classifier.tflite").read_bytes()
+    assert (fetched / "classifier.tflite").read_bytes() == (IMAGE_RELEASE / "classifier.tflite").read_bytes()
 
 
 def test_a_release_is_registered_once_and_named_by_aliases(

@@ -44,7 +44,7 @@ def moto(aws):  # noqa: ARG001 -- sets the environment
 
 @pytest.fixture
 def insights(moto):  # noqa: ARG001 -- an AWS account
-    """The empty bucket for feedback, reports and summaries."""
+    """The empty bucket for feedback, reports and compliance counts."""
     return boto3.resource("s3").create_bucket(Bucket="insights")
 
 

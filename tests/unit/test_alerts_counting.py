@@ -21,8 +21,8 @@ def store(store, monkeypatch):
     return store
 
 
-def counts(store, min_level=0):
-    return count_faces(store.buckets(SOURCE, START, START + 3600), min_level)
+def counts(store, min_step=0, *, others=False):
+    return count_faces(store.buckets(SOURCE, START, START + 3600), min_step, others=others)
 
 
 def test_faces_are_counted_by_label(store):
@@ -67,13 +67,22 @@ def test_a_picture_without_faces_counts_no_face(store):
 
 def test_a_tracked_person_counts_once_with_the_label_of_most_frames(store):
     frames = [record(START + n, "no_mask" if n < 3 else "mask", track="a|b") for n in range(12)]
-    store.count(SOURCE, [*frames, record(START, "no_mask", "mask", track="2")], START)
+    store.count(SOURCE, [*frames, record(START, "no_mask", track="2")], START)
 
     found = counts(store)
 
-    assert (found.faces, found.people) == (3, 2)
-    # `2`, and a face beside it that nobody follows.
-    assert Counter(found.labels) == Counter(mask=2, no_mask=1)
+    assert (found.faces, found.people) == (2, 2)
+    assert Counter(found.labels) == Counter(mask=1, no_mask=1)
+
+
+def test_faces_beside_a_tracked_person_count_only_on_request(store):
+    """A guard who stands behind the visitors all day must not hide that they wear no masks."""
+    visitors = [record(START + n, "no_mask", "mask", track=str(n // 10)) for n in range(50)]
+    store.count(SOURCE, visitors, START)
+
+    assert Counter(counts(store).labels) == Counter(no_mask=5)
+    assert counts(store).share == 1
+    assert Counter(counts(store, others=True).labels) == Counter(no_mask=5, mask=50)
 
 
 def test_a_label_below_the_minimum_is_uncertain(store):

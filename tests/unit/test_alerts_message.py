@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 
-from functions.alerts.alert import begin, end, from_json
+from functions.alerts.alert import begin, end, from_dict
 from functions.alerts.counts import FaceCounts
 from functions.alerts.notify import NotifyError, notify_people, notify_systems
 from functions.alerts.precision import Precision, precision_of
 from functions.alerts.rules import parse
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.alerts import START
 from tests.schemas import closed, validate
 from tests.system import ROOT
@@ -88,11 +88,11 @@ def test_the_link_contains_the_source_and_the_hour():
 
 
 def test_an_alert_is_as_the_api_documents_it():
-    validate(alert().to_json(), "Alert")
+    validate(alert().to_dict(), "Alert")
 
 
 def test_an_alert_survives_a_round_trip_through_json():
-    assert from_json(json.loads(json.dumps(alert().to_json()))) == alert()
+    assert from_dict(json.loads(json.dumps(alert().to_dict()))) == alert()
 
 
 class Bus:
@@ -172,7 +172,7 @@ def test_the_figures_of_another_release_are_not_given():
 
 
 def test_the_release_in_the_image_has_figures():
-    manifest = json.loads((BAKED / "manifest.json").read_text())
+    manifest = json.loads((IMAGE_RELEASE / "manifest.json").read_text())
 
     found = precision_of(manifest, manifest["version"], {"no_mask": 18, "incorrect": 18})
 

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from functions.alerts.rules import DEFAULT, Rule, RulesError, parse
-from functions.alerts.watch import load_rules
+from functions.alerts.watch import adopt_rules
 from infra.ops.alerts import read_file, set_rules
 from infra.ops.errors import OpsError
 from tests.alerts import START, TABLE, record
@@ -85,16 +85,16 @@ def test_quiet_hours_may_cross_midnight_in_the_time_zone(hour, quiet):
 
 
 def test_a_new_stack_has_the_default_rules(store):
-    assert load_rules(store) == (parse(DEFAULT), "")
+    assert adopt_rules(store) == (parse(DEFAULT), "")
 
 
 def test_bad_rules_leave_the_last_good_rules_in_force(store):
     put("current", {"S": GOOD})
-    load_rules(store)
+    adopt_rules(store)
 
     put("current", {"S": json.dumps({"default": {"share": 2}})})
 
-    rules, fault = load_rules(store)
+    rules, fault = adopt_rules(store)
     assert rules == parse(GOOD)
     assert "`default.minutes` is missing" in fault
 
@@ -102,21 +102,21 @@ def test_bad_rules_leave_the_last_good_rules_in_force(store):
 @pytest.mark.parametrize("document", [{"N": "1"}, {"M": {}}, {"B": b"{"}, None])
 def test_an_item_without_text_leaves_the_last_good_rules_in_force_and_can_be_replaced(store, document):
     put("current", {"S": GOOD})
-    load_rules(store)
+    adopt_rules(store)
 
     put("current", document)
 
-    rules, fault = load_rules(store)
+    rules, fault = adopt_rules(store)
     assert (rules, "not JSON" in fault) == (parse(GOOD), True)
     assert set_rules(store, DEFAULT)
-    assert load_rules(store) == (parse(DEFAULT), "")
+    assert adopt_rules(store) == (parse(DEFAULT), "")
 
 
 def test_the_default_rules_are_in_force_if_the_last_good_ones_are_not_valid_either(store):
     put("current", {"S": "{"})
     put("good", {"S": '{"default": {"share": 2}}'})
 
-    rules, fault = load_rules(store)
+    rules, fault = adopt_rules(store)
 
     assert rules == parse(DEFAULT)
     assert "the default rules are in force" in fault

@@ -139,7 +139,7 @@ def test_records_delivered_twice_in_any_order_begin_one_alert(watch, notified, s
         watch.process("gate", twice[n : n + 3], START + 700)
 
     assert statuses(notified) == [("gate", OPEN), ("gate", OVER)]
-    assert count_faces(watch.store.buckets("gate", START, START + 120), 0).faces == 24
+    assert count_faces(watch.store.buckets("gate", START, START + 120), 0, others=False).faces == 24
 
 
 def test_half_an_hour_s_delay_does_not_hide_a_violation(watch, notified):
@@ -341,3 +341,12 @@ def test_a_tracked_person_is_one_face(watch, notified):
     )
 
     assert notified == []
+
+
+@pytest.mark.parametrize(("source", "alerts"), [("gate", 0), ("ward", 1)])
+def test_a_face_beside_a_tracked_person_violates_only_a_rule_for_single_faces(
+    watch, notified, source, alerts
+):
+    frames = [record(START + n, "mask", "no_mask", source=source, track=str(n)) for n in range(20)]
+    watch.process(source, frames, START + 60)
+    assert len(notified) == alerts

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest
 
 from functions.inference import challenger as module
-from functions.inference.challenger import Challenger, score_both
+from functions.inference.challenger import Challenger, predict_with_challenger
 from functions.inference.decode import decode
 from functions.inference.prediction import PredictOptions
 from functions.inference.record import Recorder
@@ -48,7 +48,7 @@ def challenger(share, uri="s3://bucket/models/2/#ab", timeout=TIMEOUT):
 
 
 def ask(tested, key="gate-1"):
-    answer, shadow = score_both(PICTURE, SERVING, tested, PredictOptions(), key)
+    answer, shadow = predict_with_challenger(PICTURE, SERVING, tested, PredictOptions(), key)
     return answer.model_version, shadow and shadow.model_version
 
 
@@ -190,7 +190,7 @@ def test_health_reports_the_challenger():
 def test_a_real_release_can_be_a_challenger(tmp_path):
     tested = challenger(100, str(copy_release(tmp_path / "release", version="other")))
 
-    answer, _ = score_both(PICTURE, SERVING, tested, PredictOptions(), "gate-1")
+    answer, _ = predict_with_challenger(PICTURE, SERVING, tested, PredictOptions(), "gate-1")
 
     assert answer.model_version == "other"
 

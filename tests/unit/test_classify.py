@@ -6,7 +6,7 @@ import pytest
 from functions.inference import classify
 from functions.inference.classify import Classifier, resize
 from functions.inference.release import Network, Release, load_release
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.pictures import draw_face
 
 FACE = np.asarray(draw_face())
@@ -14,7 +14,7 @@ FACE = np.asarray(draw_face())
 
 @pytest.fixture(scope="module")
 def release() -> Release:
-    return load_release(BAKED)
+    return load_release(IMAGE_RELEASE)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ class FakeRunner:
         self.sureness, self.evidence, self.size, self.inputs = sureness, evidence, size, []
 
     @property
-    def outputs(self) -> int:
+    def output_count(self) -> int:
         return 2 if self.evidence is None else 3
 
     def run(self, pixels: np.ndarray) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from functions.drift.notes import MIN_AUDITED
+from functions.drift.feedback_join import MIN_AUDITED
 from functions.inference.decode import MAX_PIXELS, MIN_SIDE
 from functions.inference.formats.sniff import accepted_format
 from functions.portal import compliance

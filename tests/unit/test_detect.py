@@ -9,14 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.inference import detect
-from functions.inference.detect import (
-    SAME_FACE,
-    STRIDES,
-    letterbox,
-    non_maximum_suppression,
-    overlap,
-    read_cells,
-)
+from functions.inference.detect import NMS_IOU, STRIDES, iou, letterbox, non_maximum_suppression, read_cells
 from functions.inference.prediction import MAX_FACES
 from functions.inference.release import Network
 
@@ -186,15 +179,15 @@ def test_suppression_equals_a_reference_implementation(seed: int, count: int) ->
     drawn = boxes(seed, count)
     kept: list[int] = []
     for number in range(count):
-        rivals = overlap(drawn[number : number + 1], drawn[kept])
-        if not (rivals > SAME_FACE).any():
+        rivals = iou(drawn[number : number + 1], drawn[kept])
+        if not (rivals > NMS_IOU).any():
             kept.append(number)
     assert non_maximum_suppression(drawn).tolist() == kept
 
 
 def test_overlap_is_intersection_over_union() -> None:
     square, half, apart = [0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]
-    assert overlap(np.array([square, half], float), np.array([square, apart], float)).tolist() == [
+    assert iou(np.array([square, half], float), np.array([square, apart], float)).tolist() == [
         [1, 0],
         [0.5, 0],
     ]

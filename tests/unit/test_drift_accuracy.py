@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from functions.drift import feedback_join
-from functions.drift.accuracy import LabelledPrediction, design_effect, figures, share
+from functions.drift.accuracy import LabelledPrediction, design_effect, figures
 from functions.drift.feedback_join import FeedbackJoin
 from functions.shared.contract import AUDIT_SHARE, LABELS, in_audit_sample
 from functions.shared.record import parse_record
+from functions.shared.statistics import share
 from tests.records import drawn, parsed
 from training.metrics import precision_recall_f1, wilson_interval
 
@@ -55,11 +56,11 @@ def test_predictions_are_joined_with_their_labels(say, joined):
         ("c", {"label": "no_mask", "source": "gate-2"}),
         ("d", {"label": "incorrect"}),
     )
-    assert (found.chosen.n, found.chosen.of, found.audit.n) == (3, 4, 0)
+    assert (found.chosen.n, found.chosen.total, found.audit.n) == (3, 4, 0)
     assert found.chosen.accuracy.value == 2 / 3
     assert found.chosen.bounds == (2 / 4, 3 / 4)
     assert found.chosen.confusion == ((1, 1, 0), (0, 1, 0), (0, 0, 0))
-    assert {source: (result.n, result.of) for source, result in found.sources.items()} == {
+    assert {source: (result.n, result.total) for source, result in found.sources.items()} == {
         "gate-1": (1, 2),
         "gate-2": (2, 2),
     }
@@ -147,9 +148,9 @@ def test_the_audit_sample_is_reported_for_each_release(say, joined):
     say(CHOSEN.format(4), "no_mask", audit=True)  # labelled as part of the audit sample, but not in it
     records = [(AUDITED.format(number), {"label": "mask", "version": str(number % 2)}) for number in range(4)]
     found = joined(*records, (AUDITED.format(9), {"label": "mask"}), (CHOSEN.format(4), {"label": "mask"}))
-    assert (found.audit.n, found.audit.of, found.audit.accuracy.value) == (3, 5, 1.0)
-    assert (found.chosen.n, found.chosen.of) == (5, 6)
-    assert {name: (result.n, result.of) for name, result in found.model_versions.items()} == {
+    assert (found.audit.n, found.audit.total, found.audit.accuracy.value) == (3, 5, 1.0)
+    assert (found.chosen.n, found.chosen.total) == (5, 6)
+    assert {name: (result.n, result.total) for name, result in found.model_versions.items()} == {
         "0": (2, 2),
         "1": (1, 2),
         "1.0.0": (0, 1),

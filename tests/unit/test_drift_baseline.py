@@ -12,7 +12,7 @@ from functions.drift.effects import TESTS
 from functions.drift.features import CONFIDENCE, FEATURES
 from functions.inference.release import load_release
 from functions.shared.contract import LABELS
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.drift_samples import days, sample
 
 ALL = sample(3000, seed=1)
@@ -176,8 +176,8 @@ def test_a_damaged_reference_is_refused(path: tuple[str, ...], value: object) ->
 
 
 def test_the_release_in_the_image_has_a_baseline() -> None:
-    release = load_release(BAKED)
+    release = load_release(IMAGE_RELEASE)
     assert "baseline.json" in release.manifest["files"]
-    baseline = read((BAKED / "baseline.json").read_bytes())
+    baseline = read((IMAGE_RELEASE / "baseline.json").read_bytes())
     assert baseline.model_version == release.version
     assert baseline.overall.count > 2000

@@ -137,7 +137,7 @@ def test_on_different_sources_there_is_no_verdict():
 
     assert (found.verdict, found.p, found.needed) == (DIFFERENT_SOURCES, None, None)
     assert [side.accuracy.value for side in (found.serving, found.challenger)] == [0.9, 5990 / 6000]
-    assert describe(json.loads(json.dumps(found.to_json()))).endswith("only shadow mode gives a verdict.")
+    assert describe(json.loads(json.dumps(found.to_dict()))).endswith("only shadow mode gives a verdict.")
 
 
 def test_in_shadow_mode_the_interval_of_each_release_is_that_of_its_own_mistakes(rng):
@@ -203,7 +203,7 @@ def test_in_shadow_mode_the_minutes_decide_in_which_one_release_has_more_right(
 
     assert found.verdict == verdict
     assert (found.p < 0.05) is (verdict in {BETTER, WORSE})
-    assert found.challenger.judged == found.serving.judged == (100 + won + others) * frames
+    assert found.challenger.labelled == found.serving.labelled == (100 + won + others) * frames
     missing = pairs_needed(0.5) - 400
     assert found.needed == (missing * frames if verdict == TOO_FEW else 0)
 
@@ -240,7 +240,7 @@ def test_a_trial_that_changed_its_mode_is_judged_in_the_newest(rng, shadow, orde
     )
 
     assert found.shadow is shadow
-    assert (found.serving.judged, found.challenger.judged) == ((1, 1) if shadow else (61, 60))
+    assert (found.serving.labelled, found.challenger.labelled) == ((1, 1) if shadow else (61, 60))
     assert found.verdict == (TOO_FEW if shadow else DIFFERENT_SOURCES)
 
 
@@ -291,7 +291,7 @@ def test_the_required_pairs_detect_the_difference_with_the_required_power(rng):
 
 
 def test_the_description_says_how_many_labels_are_needed(shadowed):
-    text = describe(json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))).to_json())))
+    text = describe(json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))).to_dict())))
 
     assert text.endswith(f"{pairs_needed(0.2) - 10:,} more labels of the audit sample are needed.")
 
@@ -299,7 +299,7 @@ def test_the_description_says_how_many_labels_are_needed(shadowed):
 @pytest.mark.parametrize("verdict", [TOO_FEW, BETTER])
 def test_reports_of_earlier_versions_are_described(shadowed, verdict):
     """They say for each release how many labels are needed, and have verdicts on different sources."""
-    report = json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))).to_json())) | {"verdict": verdict}
+    report = json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))).to_dict())) | {"verdict": verdict}
     del report["needed"]
 
     assert "needed" not in describe(report)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from functions.drift.baseline import build
-from functions.drift.compare import compare, holm
+from functions.drift.compare import compare
 from functions.drift.effects import KINDS, MIN_EFFECTIVE
 from functions.drift.features import FEATURES, PROJECTIONS, Sample, merge
+from functions.shared.statistics import holm
 from tests.drift_samples import days, sample
 
 OWN = build("1", days(14))
@@ -240,9 +241,9 @@ def test_thirty_sites_without_drift_raise_no_false_alarm():
 
 
 def test_holm_corrects_for_multiple_testing():
-    assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
-    assert holm(np.array([])).tolist() == []
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 def test_merging_adds_up_the_effective_numbers():

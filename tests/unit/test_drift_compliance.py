@@ -18,10 +18,10 @@ RNG = np.random.default_rng(0)
 
 
 def counted(*records):
-    summary = Compliance()
+    counted = Compliance()
     for minutes, options in records:
-        summary.add(parse_record(parsed(drawn(RNG, DAY + timedelta(minutes=minutes), **options))))
-    return summary.days()
+        counted.add(parse_record(parsed(drawn(RNG, DAY + timedelta(minutes=minutes), **options))))
+    return counted.days()
 
 
 def row(hour, source, pictures, faces, **labels):
@@ -105,20 +105,20 @@ def test_a_stay_goes_on_over_midnight_and_a_track_that_is_used_again_is_another(
 
 def test_the_people_of_one_day_do_not_displace_those_of_another(monkeypatch):
     monkeypatch.setattr(compliance, "MAX_STAYS", 3)
-    summary, yesterday = Compliance(), DAY - timedelta(days=1)
+    counted, yesterday = Compliance(), DAY - timedelta(days=1)
     for when, count in ((DAY, 5), (yesterday, 3)):  # the latest are read first
         for number in range(count):
-            summary.add(parse_record(parsed(drawn(RNG, when, track=f"{when:%d}-{number}"))))
-    people = {day: sum(row["people"] for row in rows) for day, rows in summary.days().items()}
+            counted.add(parse_record(parsed(drawn(RNG, when, track=f"{when:%d}-{number}"))))
+    people = {day: sum(row["people"] for row in rows) for day, rows in counted.days().items()}
     assert people == {DAY.date(): 3, yesterday.date(): 3}
-    assert summary.crowded == {DAY.date()}
+    assert counted.crowded == {DAY.date()}
 
 
 def test_pictures_of_a_day_are_counted_by_release():
-    summary = Compliance()
+    counted = Compliance()
     for version in ("1", "2", "2"):
-        summary.add(parse_record(parsed(drawn(RNG, DAY, version=version))))
-    assert summary.versions() == {DAY.date(): {"1": 1, "2": 2}}
+        counted.add(parse_record(parsed(drawn(RNG, DAY, version=version))))
+    assert counted.versions() == {DAY.date(): {"1": 1, "2": 2}}
 
 
 MATRIX = [[9, 1, 0], [0, 8, 0], [1, 0, 7]]
@@ -174,7 +174,7 @@ def test_a_day_is_written_as_one_object():
 
 @pytest.mark.usefixtures("insights")
 @pytest.mark.parametrize("existing", [b"", b"[]", b'{"rows": [{}]}', b"\xff"])
-def test_only_a_summary_of_more_pictures_is_kept(existing):
+def test_only_a_file_of_more_pictures_is_kept(existing):
     s3, day = boto3.client("s3", "us-east-1"), DAY.date()
     s3.put_object(Bucket="insights", Key=f"compliance/dt={day}.json", Body=existing)
     few, more = (counted(*[(0, {"label": "mask"})] * count)[day] for count in (1, 2))

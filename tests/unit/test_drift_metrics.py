@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from functions.drift.accuracy import LabelledPrediction, figures
-from functions.drift.compare import Comparison
-from functions.drift.feedback_join import Accuracy
+from functions.drift.compare import DriftComparison
+from functions.drift.feedback_join import FeedbackFigures
 from functions.drift.gather import Counts
 from functions.drift.metrics import lines
 from functions.drift.report import Report, SourceReport
@@ -17,7 +17,7 @@ from infra.local.logs import embedded_metrics
 END = datetime(2026, 11, 21, 9, tzinfo=UTC)
 STATUSES = {"gate-1": "drift", "gate-2": "ok", "gate-3": "not enough", "": "silent", "gate-4": "new"}
 EFFECTS = {"input": 1.5, "embedding": 0.4, "prediction": 0.1, "confidence": 0.02}
-COMPARED = Comparison("drift", STATUSES, EFFECTS, (), 10, 7)
+COMPARED = DriftComparison("drift", STATUSES, EFFECTS, (), 10, 7)
 NONE = figures([], 0)
 
 
@@ -49,7 +49,7 @@ def report(comparison=COMPARED, verdict="drift", counts=None, audit=NONE, source
         serving_version="1",
         comparison=comparison,
         sources={name: SourceReport(status, 1, 1.0, {}) for name, status in statuses.items()},
-        accuracy=Accuracy(NONE, audit, sources or {}, {"1": audit}, unknown=4, corrupt=0, unread=5),
+        accuracy=FeedbackFigures(NONE, audit, sources or {}, {"1": audit}, unknown=4, corrupt=0, unread=5),
         labelled_since=date(2026, 11, 14),
         min_accuracy=0.9,
         notes=(),
@@ -112,7 +112,7 @@ def test_few_audited_predictions_give_no_accuracy(n):
     assert "AccuracyHigh" not in result(report(audit=judged(n, n)))[("service", "drift"),]
 
 
-@pytest.mark.parametrize("comparison", [None, Comparison("not enough", {}, {}, (), 0, 0)])
+@pytest.mark.parametrize("comparison", [None, DriftComparison("not enough", {}, {}, (), 0, 0)])
 def test_without_tests_there_is_no_verdict_or_effect(comparison):
     assert result(report(comparison, "not enough" if comparison else "no baseline")) == {
         (("service", "drift"),): {

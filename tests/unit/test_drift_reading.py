@@ -51,14 +51,14 @@ def test_a_record_is_read(bucket, reader, lines):
     assert record.body == parsed(lines[0])
     assert record.time == NOON.timestamp()
     assert (record.source, record.model_version) == ("gate-1", "1.0.0")
-    assert record.faces == (record.body["label"],)
+    assert record.face_labels == (record.body["label"],)
     assert (reader.objects, reader.corrupt, reader.damaged) == (1, 0, 0)
 
 
 def test_a_refusal_is_read(bucket, reader):
     bucket.put_object(Key=f"dt={DAY}/stream-1.gz", Body=packed([refused(NOON)]))
     (record,) = reader.read([DAY])
-    assert record.body is None
+    assert record.is_refusal
     assert record.time == NOON.timestamp()
 
 

@@ -15,7 +15,7 @@ from functions.drift.accuracy import LabelledPrediction, figures
 from functions.drift.baseline import build
 from functions.drift.compare import DRIFT, NEW, NOT_ENOUGH, OK, SILENT, SUSPECTED, compare
 from functions.drift.features import FEATURES
-from functions.drift.feedback_join import Accuracy
+from functions.drift.feedback_join import FeedbackFigures
 from functions.drift.gather import Counts
 from functions.drift.html import render
 from functions.drift.report import NO_BASELINE, BaselineInfo, Report, SourceReport, verdict_of
@@ -61,7 +61,7 @@ def reported(past, baseline=BASELINE, *, accuracy=None, notes=(), serving="1.2.3
             for name, status in statuses.items()
             if name in window
         },
-        accuracy=accuracy or Accuracy(NONE, NONE, {}, {}, 0, 0, 0),
+        accuracy=accuracy or FeedbackFigures(NONE, NONE, {}, {}, 0, 0, 0),
         labelled_since=date(2026, 11, 14),
         min_accuracy=0.9,
         notes=notes,
@@ -116,7 +116,7 @@ def changed():
         }
         for day in range(2)
     ]
-    accuracy = Accuracy(LABELLED, LABELLED, {EVIL: LABELLED}, {"1.2.3": LABELLED}, 0, 0, 0)
+    accuracy = FeedbackFigures(LABELLED, LABELLED, {EVIL: LABELLED}, {"1.2.3": LABELLED}, 0, 0, 0)
     return reported(past, accuracy=accuracy, notes=("7 of 12,345 records <b>lack</b> something.",))
 
 
@@ -165,7 +165,7 @@ def test_the_headline_says_that_answers_of_the_serving_release_are_wrong(serving
         40,
     )
     _, page = reported(
-        usual(), accuracy=Accuracy(wrong, wrong, {}, {serving: wrong}, 0, 0, 0), serving=serving
+        usual(), accuracy=FeedbackFigures(wrong, wrong, {}, {serving: wrong}, 0, 0, 0), serving=serving
     )
 
     text = Reading(page).text
@@ -188,7 +188,7 @@ def test_no_source_name_looks_like_all_sources_or_none(name) -> None:
 
 
 def test_the_json_has_the_same_findings(changed) -> None:
-    result = json.loads(json.dumps(changed[0].to_json(), allow_nan=False))
+    result = json.loads(json.dumps(changed[0].to_dict(), allow_nan=False))
     assert result["verdict"] == "drift"
     statuses = {"gate-1": "ok", "": "drift", EVIL: "drift", "fresh": "new"}
     assert {name: one["status"] for name, one in result["sources"].items()} == statuses
@@ -209,9 +209,9 @@ def test_the_json_has_the_same_findings(changed) -> None:
 
 @pytest.mark.usefixtures("no_evidently")
 def test_the_json_is_as_the_api_documents_it(changed) -> None:
-    result = json.loads(json.dumps(changed[0].to_json()))
+    result = json.loads(json.dumps(changed[0].to_dict()))
     validate(result, "Drift")
-    validate(json.loads(json.dumps(reported(usual(), None)[0].to_json())), "Drift")
+    validate(json.loads(json.dumps(reported(usual(), None)[0].to_dict())), "Drift")
     content = DOCUMENT["paths"]["/drift"]["get"]["responses"]["200"]["content"]
     example = content["application/json"]["example"]
     assert example.keys() == result.keys()
@@ -238,7 +238,7 @@ def test_the_page_contains_evidently_s_report(changed) -> None:
 @pytest.mark.usefixtures("no_evidently")
 def test_the_page_says_that_nothing_has_changed() -> None:
     report, page = reported(usual())
-    assert (report.verdict, report.to_json()["findings"]) == ("ok", [])
+    assert (report.verdict, report.to_dict()["findings"]) == ("ok", [])
     text = Reading(page).text
     assert "Nothing has changed" in text
     assert "nothing labelled yet" in text
@@ -265,7 +265,7 @@ def test_the_baseline_of_a_release_draws_all_sources_pooled() -> None:
 
 @pytest.mark.usefixtures("no_evidently")
 def test_without_a_baseline_the_rest_is_reported() -> None:
-    accuracy = Accuracy(LABELLED, NONE, {}, {}, 0, 0, 0)
+    accuracy = FeedbackFigures(LABELLED, NONE, {}, {}, 0, 0, 0)
     report, page = reported(usual(), None, accuracy=accuracy)
     assert report.verdict == "no baseline"
     text = Reading(page).text

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from functions.drift import sample
-from functions.drift.busiest import Busiest
 from functions.drift.features import FEATURES, effective_number
+from functions.drift.heavy_hitters import HeavyHitters
 from functions.drift.sample import HashSet, Sampler
 from functions.shared.record import parse_record
 from tests.records import drawn, parsed
@@ -78,7 +78,7 @@ def test_junk_sources_do_not_displace_real_ones(monkeypatch):
 
 
 def test_the_busiest_names_survive_any_number_of_others():
-    busiest, names = Busiest(5), set()
+    busiest, names = HeavyHitters(5), set()
     rng = np.random.default_rng(0)
     stream = [f"big-{number}" for number in range(3) for _ in range(400)] + [f"junk-{n}" for n in range(800)]
     for number in rng.permutation(len(stream)):
@@ -99,7 +99,7 @@ def test_cameras_of_like_frequency_keep_their_places(monkeypatch, cameras):
 
 
 def test_a_name_that_becomes_frequent_gets_the_place_of_a_rare_one():
-    busiest = Busiest(2)
+    busiest = HeavyHitters(2)
     for name in ("early", "rare"):
         assert busiest.add(name) is None
     assert [busiest.add("early") for _ in range(9)] == [None] * 9

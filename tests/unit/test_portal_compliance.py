@@ -1,4 +1,4 @@
-"""`GET /compliance` returns mask counts by hour or day, from the daily summaries."""
+"""`GET /compliance` returns mask counts by hour or day, from the daily counts."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ SHARES = ("share_mask", "share_no_mask", "share_incorrect", "share_uncertain")
 
 @pytest.fixture
 def write(insights):
-    """Write the summary of a day as Drift does: rows of hour, source, pictures and faces by label."""
+    """Write the counts of a day as Drift does: rows of hour, source, pictures and faces by label."""
 
     def put(date, rows, written=None):
         result = [
@@ -31,8 +31,8 @@ def write(insights):
             }
             for hour, source, pictures, faces in rows
         ]
-        summary = {"date": date, "written": written or f"{date}T23:59:00Z", "rows": result}
-        insights.put_object(Key=f"compliance/dt={date}.json", Body=json.dumps(summary).encode())
+        document = {"date": date, "written": written or f"{date}T23:59:00Z", "rows": result}
+        insights.put_object(Key=f"compliance/dt={date}.json", Body=json.dumps(document).encode())
 
     return put
 
@@ -240,13 +240,13 @@ def test_shares_are_corrected_with_the_release_s_confusion_matrix(found, insight
             "uncertain": 0,
             **counts,
         }
-        summary = {
+        document = {
             "date": day,
             "written": f"{day}T23:59:00Z",
             "confusion": counts.pop("confusion"),
             "rows": [row],
         }
-        insights.put_object(Key=f"compliance/dt={day}.json", Body=json.dumps(summary).encode())
+        insights.put_object(Key=f"compliance/dt={day}.json", Body=json.dumps(document).encode())
 
     confusion = [[90, 10, 0], [0, 100, 0], [0, 0, 100]]
     put("2026-11-20", mask=45, no_mask=55, incorrect=0, minutes=40, confusion=confusion)
@@ -288,8 +288,8 @@ def test_people_are_counted_if_records_have_tracks(found, insights):
         "people_mask": 1,
     }
     row |= {"mask": 5, "no_mask": 4, "incorrect": 0, "uncertain": 0, "people_no_mask": 1}
-    summary = {"date": "2026-11-20", "written": "2026-11-20T23:59:00Z", "rows": [row]}
-    insights.put_object(Key="compliance/dt=2026-11-20.json", Body=json.dumps(summary).encode())
+    document = {"date": "2026-11-20", "written": "2026-11-20T23:59:00Z", "rows": [row]}
+    insights.put_object(Key="compliance/dt=2026-11-20.json", Body=json.dumps(document).encode())
 
     total = found(from_="2026-11-20", to="2026-11-20")["total"]
     assert (total["faces"], total["people"], total["people_mask"], total["people_no_mask"]) == (9, 2, 1, 1)
@@ -506,7 +506,7 @@ def test_a_spreadsheet_does_not_evaluate_source_names(ask, found, write, source,
     assert found(**query)["rows"][0]["source"] == source
 
 
-def test_a_damaged_summary_is_an_error_and_not_a_gap(ask, insights):
+def test_a_damaged_file_is_an_error_and_not_a_gap(ask, insights):
     insights.put_object(Key="compliance/dt=2026-11-20.json", Body=b'{"rows": [')
 
     assert ask(from_="2026-11-20", to="2026-11-20")["statusCode"] == 500

@@ -10,7 +10,7 @@ import pytest
 from functions.inference.fetch import open_release
 from functions.inference.release import NETWORKS, ReleaseError, load_release
 from functions.shared.contract import LABELS
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from tests.releases import alter, copy_release
 
 
@@ -24,7 +24,7 @@ def test_the_shipped_release_loads(folder: Path) -> None:
     assert release.manifest["labels"] == list(LABELS)
     assert release.classifier.file[4:8] == release.detector.file[4:8] == b"TFL3"
     assert release.classifier.file != release.detector.file
-    assert 0 < release.min_detection < 1
+    assert 0 < release.min_score < 1
     assert release.version
 
 
@@ -51,7 +51,7 @@ def test_an_older_release_loads_without_a_small_classifier(folder: Path) -> None
 
 
 def test_an_empty_uri_is_the_release_in_the_image() -> None:
-    assert open_release("").version == load_release(BAKED).version
+    assert open_release("").version == load_release(IMAGE_RELEASE).version
 
 
 def test_a_folder_is_a_uri(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 
 URI = "s3://models/releases/7/"
 
@@ -17,15 +17,15 @@ URI = "s3://models/releases/7/"
 @pytest.fixture
 def bucket(moto: None) -> Any:  # noqa: ARG001 -- an AWS account
     bucket = boto3.resource("s3").create_bucket(Bucket="models")
-    for file in BAKED.iterdir():
+    for file in IMAGE_RELEASE.iterdir():
         bucket.upload_file(str(file), f"releases/7/{file.name}")
     return bucket
 
 
 @pytest.mark.usefixtures("bucket")
 def test_a_release_is_fetched() -> None:
-    assert open_release(URI) == load_release(BAKED)
-    assert open_release(URI.rstrip("/")) == load_release(BAKED)
+    assert open_release(URI) == load_release(IMAGE_RELEASE)
+    assert open_release(URI.rstrip("/")) == load_release(IMAGE_RELEASE)
 
 
 @pytest.mark.usefixtures("bucket")
@@ -43,9 +43,9 @@ def test_a_missing_file_is_refused(bucket: Any) -> None:
 
 
 def test_a_release_that_changed_after_its_address_was_set_is_refused(bucket: Any) -> None:
-    manifest = (BAKED / "manifest.json").read_bytes()
+    manifest = (IMAGE_RELEASE / "manifest.json").read_bytes()
     address = f"{URI}#{hashlib.sha256(manifest).hexdigest()}"
-    assert open_release(address) == load_release(BAKED)
+    assert open_release(address) == load_release(IMAGE_RELEASE)
     other = json.dumps(json.loads(manifest) | {"version": "other"}).encode()
     bucket.put_object(Key="releases/7/manifest.json", Body=other)
     assert open_release(URI).version == "other"
@@ -68,7 +68,7 @@ def test_an_invalid_manifest_is_refused(bucket: Any, body: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/b", "..", ""])
 def test_a_manifest_cannot_reference_files_outside_its_release(bucket: Any, name: str) -> None:
-    manifest = json.loads((BAKED / "manifest.json").read_text()) | {"files": {name: "0" * 64}}
+    manifest = json.loads((IMAGE_RELEASE / "manifest.json").read_text()) | {"files": {name: "0" * 64}}
     bucket.put_object(Key="releases/7/manifest.json", Body=json.dumps(manifest).encode())
     with pytest.raises(ReleaseError, match="is not a plain file name"):
         open_release(URI)

@@ -120,8 +120,8 @@ def test_without_a_face_the_whole_picture_is_classified() -> None:
     classifier = Thinks(WRONG)
     prediction = ask(Finds(), classifier)
     assert [crop.shape for crop in classifier.seen] == [(120, 160, 3)]
-    assert prediction.as_json()["classified"] == "picture"
-    assert prediction.as_json()["faces"] == []
+    assert prediction.to_dict()["classified"] == "picture"
+    assert prediction.to_dict()["faces"] == []
     assert prediction.summary == {"faces": 0, "mask": 0, "no_mask": 0, "incorrect": 0, "uncertain": 0}
 
 
@@ -160,7 +160,7 @@ def test_a_picture_is_rotated_until_a_face_is_found(quarters: int) -> None:
     classifier = Thinks(MASK)
     prediction = ask(FindsUpright(), classifier, Picture(sent, 2 * width, 2 * height, 1.0))
     (face,) = prediction.faces
-    assert prediction.as_json()["rotated"] == 90 * quarters
+    assert prediction.to_dict()["rotated"] == 90 * quarters
     box = face.box
     found = sent[box.top // 2 : (box.top + box.height) // 2, box.left // 2 : (box.left + box.width) // 2, 0]
     assert (found == 255).all()
@@ -266,7 +266,7 @@ def test_a_sure_close_up_comes_before_an_unsure_detection() -> None:
 def test_a_face_that_is_too_small_ends_the_search() -> None:
     prediction = ask(FindsCloseUp(SMALL), Thinks(MASK), min_face=21)
     assert prediction.faces == ()
-    assert prediction.as_json()["classified"] == "picture"
+    assert prediction.to_dict()["classified"] == "picture"
 
 
 def test_a_picture_full_of_refused_detections_costs_little() -> None:
@@ -323,7 +323,7 @@ def test_an_answer_is_serializable_as_json() -> None:
         "probabilities": {"mask": 0.7, "no_mask": 0.2, "incorrect": 0.1},
     }
     box = {"left": 10, "top": 20, "width": 50, "height": 80}
-    assert prediction.as_json() == {
+    assert prediction.to_dict() == {
         "prediction_id": "p",
         **classification,
         "classified": "face",

@@ -97,7 +97,7 @@ def test_a_picture_gets_a_result(scorer, buckets):
     assert result == {
         "status": "scored",
         "source": "gate-3",
-        "prediction": PREDICTION.as_json()
+        "prediction": PREDICTION.to_dict()
         | {"prediction_id": result["prediction"]["prediction_id"], "image": {"width": 160, "height": 200}},
         "upload": {"bucket": "uploads", "key": answer.key, "version": answer.version, "etag": answer.etag},
         "model_version": "7",

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from functions.inference.release import ReleaseError, load_release
-from functions.shared.release_files import BAKED
+from functions.shared.release_files import IMAGE_RELEASE
 from training.classifier import convert as classifier_convert
 from training.classifier import train as classifier
 from training.classifier.dataset import find, load, require_labels
@@ -79,7 +79,7 @@ def places(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Places
 
     return Places(
         pictures=channel("pictures", ml / "input" / "data" / "pictures"),
-        serving=channel("serving", BAKED),
+        serving=channel("serving", IMAGE_RELEASE),
         weights=channel("weights", SHIPPED_WEIGHTS),
         checkpoints=ml / "checkpoints",
         model=Path(environment.get("SM_MODEL_DIR", ml / "model")),

@@ -62,7 +62,7 @@ def learn_evidence(
         scenes: Scenes of the splits train and val.
         serving: The release with the detector.
     """
-    detector = Detector(serving.detector, serving.min_detection, 2, LOWEST_SCORE)
+    detector = Detector(serving.detector, serving.min_score, 2, LOWEST_SCORE)
     backbone = keras.Model(model.input, model.get_layer("dropout").input)
     train_scenes, val_scenes = (
         [scene for scene in scenes if scene.split == split] for split in ("train", "val")
@@ -75,7 +75,7 @@ def learn_evidence(
     layer = fit_evidence(train.features, train.log_odds, train.is_face)
     scores = _sigmoid(val.log_odds + val.features @ layer.weights + layer.bias)
     threshold = _threshold(val.detections, scores, val_scenes)
-    shift = _logits(np.array([serving.min_detection, threshold])) @ [1, -1]
+    shift = _logits(np.array([serving.min_score, threshold])) @ [1, -1]
     return FaceEvidenceLayer(layer.weights, layer.bias + float(shift))
 
 

@@ -127,7 +127,7 @@ def compare_scenes(
     """
 
     def detect(release: Release) -> tuple[list[Detections], float]:
-        return [answer.faces for answer in find(release, scenes)], release.min_detection
+        return [answer.faces for answer in find(release, scenes)], release.min_score
 
     ours, theirs = detect(candidate), detect(serving)
     groups = {f"class {label}": [s.labels == number for s in scenes] for number, label in enumerate(LABELS)}

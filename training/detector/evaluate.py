@@ -74,7 +74,7 @@ def finder(release: Release) -> Callable[[NDArray[np.uint8]], Answer]:
     As in serving, the classifier's evidence is added to detections from `UNSURE_SCORE`; the others keep the
     detector's score. Other views are not tried.
     """
-    unsure = min(UNSURE_SCORE, release.min_detection)
+    unsure = min(UNSURE_SCORE, release.min_score)
     detector = Detector(release.detector, LOWEST_SCORE, threads=2)
     classifier = Classifier(release.classifier, 2, release.small_classifier)
 
@@ -107,7 +107,7 @@ def evaluate(answers: Sequence[Answer], scenes: Sequence[Scene], release: Releas
         scenes: The test scenes.
         release: The release that found them.
     """
-    detections, min_score = [answer.faces for answer in answers], release.min_detection
+    detections, min_score = [answer.faces for answer in answers], release.min_score
     large = [to_find(scene) for scene in scenes]
     return {
         "scenes": len(scenes),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from functions.inference.detect import Detections, overlap
+from functions.inference.detect import Detections, iou
 from training.detector.scenes import MIN_FACE, to_find
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def assign(
     faces = np.full(len(detections.scores), NONE)
     if not len(boxes) or not len(faces):
         return faces
-    fit = np.where(sought, overlap(detections.boxes, boxes), _share_within(detections.boxes, boxes))
+    fit = np.where(sought, iou(detections.boxes, boxes), _share_within(detections.boxes, boxes))
     free = np.ones(len(boxes), bool)
     for number in np.argsort(-detections.scores, kind="stable"):
         fits = (fit[number] >= least) & free

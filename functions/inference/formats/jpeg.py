@@ -70,7 +70,7 @@ class Jpeg:
     orientation: int
 
     @property
-    def samples(self) -> float:
+    def samples_per_pixel(self) -> float:
         """The number of samples, or coefficients, per pixel."""
         horizontal = max(across for across, _ in self.sampling)
         vertical = max(down for _, down in self.sampling)

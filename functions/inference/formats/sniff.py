@@ -92,7 +92,7 @@ def accepted_format(data: bytes) -> str | None:
     return WEBP if data.startswith(b"RIFF") and data[8:12] == b"WEBP" else None
 
 
-def without_front(data: bytes) -> bytes:
+def strip_leading_bytes(data: bytes) -> bytes:
     """Remove the data in front of a picture that do not belong to it."""
     if accepted_format(data):
         return data
@@ -101,7 +101,7 @@ def without_front(data: bytes) -> bytes:
     return rest if accepted_format(rest) else data
 
 
-def bytes_in_front(data: bytes) -> int:
+def count_leading_bytes(data: bytes) -> int:
     """Return the number of bytes before a JPEG picture; 0 if there is none."""
     return max(data.find(b"\xff\xd8\xff", 0, _SEARCHED), 0)
 
@@ -112,7 +112,7 @@ def other_format(data: bytes) -> str | None:
     return next((name for name, pattern in _OTHERS if re.match(pattern, start, re.DOTALL)), None)
 
 
-def was_text(data: bytes) -> bool:
+def was_converted_as_text(data: bytes) -> bool:
     """Return whether this is a binary file that was converted as if it were text."""
     line_ends = data.count(b"\n")
     if _AS_TEXT.match(data) or (line_ends >= _LINE_ENDS and data.count(b"\r\n") == line_ends):

@@ -38,7 +38,7 @@ class WebP:
     orientation: int
     frame: int
 
-    def cut_short(self) -> bytes:
+    def without_last_bytes(self) -> bytes:
         """Return the file without the last bytes of the frame; empty for a tiny frame.
 
         The decoder needs every byte of a sound frame. It also decodes a damaged frame, but rarely needs all of its
@@ -53,8 +53,8 @@ class WebP:
 def parse(data: bytes) -> WebP:
     """Read the chunks of a file that begins with a WebP picture; data after it are ignored.
 
-    A frame has no checksum. This checks that the frame is complete, see also `WebP.cut_short`. A wrong length in the
-    file's header does not matter.
+    A frame has no checksum. This checks that the frame is complete, see also `WebP.without_last_bytes`. A wrong
+    length in the file's header does not matter.
 
     Raises:
         DamagedError: The file is truncated, or its chunks are invalid.

@@ -10,7 +10,7 @@ export const DEFAULTS = {
 export const NOBODY = { tracks: [], gone: { people: 0, mask: 0, incorrect: 0, no_mask: 0 }, next: 1 };
 
 /** Intersection over union of two boxes {left, top, width, height}. */
-export function overlap(a, b) {
+export function iou(a, b) {
   const width = Math.min(a.left + a.width, b.left + b.width) - Math.max(a.left, b.left);
   const height = Math.min(a.top + a.height, b.top + b.height) - Math.max(a.top, b.top);
   if (width <= 0 || height <= 0) return 0;
@@ -63,12 +63,12 @@ export function withoutMask({ tracks }, now, after, { sightings } = DEFAULTS) {
 }
 
 /** Match faces to tracks greedily, best overlap first: a Map of tracks to indices of faces. */
-function match(tracks, faces, minOverlap) {
-  const pairs = tracks.flatMap((track) => faces.map(({ box }, i) => ({ track, i, share: overlap(track.box, box) })));
+function match(tracks, faces, minIou) {
+  const pairs = tracks.flatMap((track) => faces.map(({ box }, i) => ({ track, i, share: iou(track.box, box) })));
   const found = new Map();
   const taken = new Set();
   for (const { track, i, share } of pairs.sort((a, b) => b.share - a.share)) {
-    if (share < minOverlap) break;
+    if (share < minIou) break;
     if (found.has(track) || taken.has(i)) continue;
     found.set(track, i);
     taken.add(i);

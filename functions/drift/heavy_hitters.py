@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_CANDIDATES: Final = 10  # names that are counted without a place, for each place
+_WAITING_NAMES: Final = 10  # for each counter; they are counted too, but may be forgotten
 
 
-class Busiest:
-    """Gives a limited number of places to the most frequent names, in bounded memory.
+class HeavyHitters:
+    """Keeps counters for at most `limit` names, the most frequent ones, in bounded memory.
 
-    A name gets a free place, or that of the rarest once it was counted more than twice as often. With Space-Saving,
-    where every new name gets the place of the rarest, equally frequent names displaced each other, and none stayed.
-    Names without a place are counted by the algorithm of Misra and Gries (1982), which counts too few if there are
-    very many names.
+    A name gets a free counter, or that of the rarest once it was counted more than twice as often. With Space-Saving,
+    where every new name gets the counter of the rarest, equally frequent names displaced each other, and none stayed.
+    Waiting names, those without a counter, are counted by the algorithm of Misra and Gries (1982), which counts too
+    few if there are very many names.
     """
 
     def __init__(self, limit: int, always: Iterable[str] = ()) -> None:
         self._limit, self._always = limit, frozenset(always)
         self._counts: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []  # counts that may be outdated, never too large
-        self._candidates: dict[str, int] = {}
+        self._waiting: dict[str, int] = {}
 
     def add(self, name: str) -> str | None:
-        """Count a name; return the name that has no place now, which may be `name`, or None.
+        """Count a name; return the name that has no counter now, which may be `name`, or None.
 
-        Names in `always` need no place.
+        Names in `always` need no counter.
         """
         if name in self._always:
             return None
@@ -37,29 +37,29 @@ class Busiest:
             self._counts[name] += 1
             return None
         if len(self._counts) < self._limit:
-            self._place(name, 1)
+            self._begin(name, 1)
             return None
-        count = self._count_candidate(name)
+        count = self._count_waiting(name)
         if count <= 2 * self._heap[0][0]:
             return name
         rarest = self._rarest()
         if count <= 2 * self._counts[rarest]:
             return name
         heapq.heappop(self._heap)
-        del self._counts[rarest], self._candidates[name]
-        self._place(name, count)
+        del self._counts[rarest], self._waiting[name]
+        self._begin(name, count)
         return rarest
 
-    def _place(self, name: str, count: int) -> None:
+    def _begin(self, name: str, count: int) -> None:
         self._counts[name] = count
         heapq.heappush(self._heap, (count, name))
 
-    def _count_candidate(self, name: str) -> int:
-        if name not in self._candidates and len(self._candidates) == _CANDIDATES * self._limit:
-            self._candidates = {other: count - 1 for other, count in self._candidates.items() if count > 1}
+    def _count_waiting(self, name: str) -> int:
+        if name not in self._waiting and len(self._waiting) == _WAITING_NAMES * self._limit:
+            self._waiting = {other: count - 1 for other, count in self._waiting.items() if count > 1}
             return 0
-        self._candidates[name] = self._candidates.get(name, 0) + 1
-        return self._candidates[name]
+        self._waiting[name] = self._waiting.get(name, 0) + 1
+        return self._waiting[name]
 
     def _rarest(self) -> str:
         """Return the rarest name, whose count is now the first of the heap."""
