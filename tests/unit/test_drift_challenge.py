@@ -22,6 +22,7 @@ from functions.drift.challenge import (
 from functions.drift.feedback_join import FeedbackJoin
 from functions.shared.record import parse_record
 from tests.records import drawn, parsed
+from tests.schemas import DOCUMENT, validate
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -304,3 +305,10 @@ def test_reports_of_earlier_versions_are_described(shadowed, verdict):
 
     assert "needed" not in describe(report)
     assert describe(report | {"shadow": False}).endswith("only shadow mode gives a verdict.")
+
+
+def test_a_comparison_is_as_the_api_documents_it(shadowed):
+    report = json.loads(json.dumps(shadowed(pairs(spread(1, 1, 8))).to_dict()))
+    validate(report, "Challenge")
+    verdicts = DOCUMENT["components"]["schemas"]["Challenge"]["properties"]["verdict"]["enum"]
+    assert set(verdicts) == {TOO_FEW, BETTER, WORSE, ALIKE, DIFFERENT_SOURCES}

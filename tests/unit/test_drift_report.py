@@ -214,6 +214,7 @@ def test_the_json_is_as_the_api_documents_it(changed) -> None:
     validate(json.loads(json.dumps(reported(usual(), None)[0].to_dict())), "Drift")
     content = DOCUMENT["paths"]["/drift"]["get"]["responses"]["200"]["content"]
     example = content["application/json"]["example"]
+    validate(example, "Drift")
     assert example.keys() == result.keys()
     for name in ("window", "counts", "baseline", "accuracy"):
         assert example[name].keys() == result[name].keys(), name
