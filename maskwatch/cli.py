@@ -20,7 +20,7 @@ from maskwatch import audit
 from maskwatch.arguments import checked
 from maskwatch.client import LABELS, LOCAL, ApiError, Client, UnreachableError
 from maskwatch.frame_writer import VIDEO_ENDINGS
-from maskwatch.frames import SourceError
+from maskwatch.frames import NoFramesError
 from maskwatch.output import FORMATS, Response, compliance_table, printable
 from maskwatch.pictures import ENDINGS, Picture, UsageError, find
 from maskwatch.score import score
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UsageError as error:
         parser.error(str(error))
-    except (ApiError, SourceError) as refusal:
+    except (ApiError, NoFramesError) as refusal:
         print(f"maskwatch: {printable(_explain(refusal))}", file=sys.stderr)
         return 1
     except OSError as error:
@@ -71,14 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _explain(error: ApiError | SourceError) -> str:
+def _explain(error: ApiError | NoFramesError) -> str:
     """Return why the command failed and, if an option of it is to blame, which one."""
     reason = str(error).rstrip(".")
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return f"{reason}. Set SSL_CERT_FILE to your network's certificates (docs/command-line.md)."
     if isinstance(error, UnreachableError):
         return f"{reason}. Is `make run` running? Else set MASKWATCH_URL or --url."
-    if isinstance(error, ApiError) and error.kind == "forbidden":
+    if isinstance(error, ApiError) and error.problem == "forbidden":
         return f"{reason}. Set MASKWATCH_KEY or --key."
     return str(error)
 
@@ -149,7 +149,7 @@ def watch(client: Client, options: argparse.Namespace) -> int:
     watch_frames(
         client,
         options.camera,
-        name=options.source,
+        source=options.source,
         rate=options.rate,
         speed=options.speed,
         alert_after=options.alert_after,

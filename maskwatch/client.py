@@ -72,14 +72,14 @@ class ApiError(Exception):
     """The service refused a request or cannot be reached; the message is the service's own, if it sent one.
 
     Attributes:
-        kind: Identifier of the problem in the table of /docs; empty if the answer was not a problem document.
+        problem: Identifier of the problem in the table of /docs; empty if the answer was not a problem document.
         status: HTTP status of the answer; 0 if there was none.
         after: Seconds to wait before retrying, from Retry-After; 0 if the service does not say.
     """
 
-    def __init__(self, detail: str, kind: str = "", status: int = 0, after: float = 0) -> None:
+    def __init__(self, detail: str, problem: str = "", status: int = 0, after: float = 0) -> None:
         super().__init__(detail)
-        self.kind, self.status, self.after = kind, status, after
+        self.problem, self.status, self.after = problem, status, after
 
     @property
     def transient(self) -> bool:
@@ -148,7 +148,7 @@ class Client:
         try:
             return self._request_json("GET", f"results/{quote(key)}", "status")
         except ApiError as refusal:
-            if refusal.kind == "no-result" and refusal.after:
+            if refusal.problem == "no-result" and refusal.after:
                 return None
             raise
 
@@ -225,9 +225,9 @@ class Client:
             after = _RETRIES.get_retry_after(response) or after
         # Whatever its content type, since a web ACL sends a problem document as application/json.
         with suppress(ValueError, KeyError, TypeError, AttributeError):  # a proxy may send anything else
-            problem = response.json()
-            kind = problem["type"].removeprefix(PROBLEM)
-            raise ApiError(str(problem["detail"]), kind, response.status, after)
+            document = response.json()
+            problem = document["type"].removeprefix(PROBLEM)
+            raise ApiError(str(document["detail"]), problem, response.status, after)
         text = response.data.decode(errors="replace")
         message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
         detail = f"{shown} answered {response.status}: {message[1] if message else text[:300]}"

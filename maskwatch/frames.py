@@ -24,8 +24,8 @@ MAX_WAIT: Final = 30.0
 _ADDRESSES: Final = ("rtsp://", "rtsps://", "http://", "https://")
 
 
-class SourceError(Exception):
-    """A source has no frames; the message says why, without the source's password."""
+class NoFramesError(Exception):
+    """A video, camera or folder has no frames; the message says why, without its password."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def is_device(source: str) -> bool:
     return source.startswith("/dev/")
 
 
-def name_of(source: str) -> str:
+def without_password(source: str) -> str:
     """Return a source without passwords: only the scheme and the host of an address."""
     if not is_address(source):
         return source

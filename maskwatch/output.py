@@ -36,13 +36,13 @@ class Response:
         file: Name of the picture.
         answer: The API's answer; None if the picture was refused.
         detail: Why it was refused.
-        kind: Identifier of the problem in the table of /docs, or empty.
+        problem: Identifier of the problem in the table of /docs, or empty.
     """
 
     file: str
     answer: Mapping[str, Any] | None
     detail: str = ""
-    kind: str = ""
+    problem: str = ""
 
 
 def scored(prediction: Mapping[str, Any]) -> Row:
@@ -87,7 +87,7 @@ def as_json(responses: Iterable[Response], _: Sequence[str]) -> Iterator[str]:
     """Yield a JSON object per picture: its file, its status, and the API's answer or the reason for the refusal."""
     for response in responses:
         if response.answer is None:
-            row = {"status": "refused", "problem": response.kind, "detail": response.detail}
+            row = {"status": "refused", "problem": response.problem, "detail": response.detail}
         else:
             row = {"status": "scored", **response.answer}
         # If the output is not UTF-8, a character that it lacks would be written as an escape that is not JSON.

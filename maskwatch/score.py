@@ -38,9 +38,9 @@ def score(
     except OSError as error:
         return Response(picture.name, None, str(error))
     except ApiError as refusal:
-        if isinstance(refusal, UnreachableError) or refusal.kind in FATAL:
+        if isinstance(refusal, UnreachableError) or refusal.problem in FATAL:
             raise
-        return Response(picture.name, None, str(refusal), refusal.kind)
+        return Response(picture.name, None, str(refusal), refusal.problem)
     try:
         if copy:
             with _DRAWING:
@@ -58,7 +58,7 @@ def _predict(client: Client, query: Mapping[str, str | float | None], data: byte
         try:
             return client.predict(data, **query)
         except ApiError as refusal:
-            if refusal.kind not in SIZE:
+            if refusal.problem not in SIZE:
                 raise
     smaller, original = scaled_down(data)
     return scale_boxes(client.predict(smaller, **query), original)

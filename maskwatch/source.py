@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from maskwatch.frames import Frame, SourceError, is_address, is_device, newest, warn
+from maskwatch.frames import Frame, NoFramesError, is_address, is_device, newest, warn
 from maskwatch.pictures import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -47,7 +47,7 @@ def frames_of(
         stopped: Ends the frames.
 
     Raises:
-        SourceError: The source has no frames.
+        NoFramesError: The source has no frames.
         UsageError: There is no such file, or PyAV is missing.
     """
     if not is_address(source):
@@ -83,7 +83,7 @@ def _folder(folder: Path, rate: float, stopped: Event) -> Iterator[Frame]:
     while not stopped.wait(max(1 / rate, _REST * took)):
         started = time.monotonic()
         if not os.path.isdir(folder):  # noqa: PTH112 -- raises nothing
-            raise SourceError(f"{folder} is gone")
+            raise NoFramesError(f"{folder} is gone")
         pictures = _pictures_in(folder)
         took = time.monotonic() - started
         # A file that has changed since the last poll may still be growing.

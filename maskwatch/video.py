@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import av
 
-from maskwatch.frames import MAX_WAIT, Frame, SourceError, is_address, is_device, name_of, warn
+from maskwatch.frames import MAX_WAIT, Frame, NoFramesError, is_address, is_device, warn, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ def read(source: str) -> Iterator[Frame]:
     """Yield all frames of a video with their times in it.
 
     Raises:
-        SourceError: It is not a readable video.
+        NoFramesError: It is not a readable video.
     """
     with _open(source) as container:
         stream = container.streams.video[0]
@@ -54,7 +54,7 @@ def read(source: str) -> Iterator[Frame]:
                 latest = when if when > latest else following  # an AVI may have times out of order
             yield _frame(picture, latest, stream.sample_aspect_ratio)
     if latest < 0:
-        raise SourceError(f"{name_of(source)} has no readable picture")
+        raise NoFramesError(f"{without_password(source)} has no readable picture")
 
 
 def play(frames: Iterable[Frame], speed: float, stopped: Event) -> Iterator[Frame]:
@@ -73,13 +73,13 @@ def camera(source: str, stopped: Event) -> Iterator[Frame]:
     """Open a camera, and yield all its frames; after an interruption, open it again until that succeeds.
 
     Raises:
-        SourceError: It cannot be opened the first time.
+        NoFramesError: It cannot be opened the first time.
     """
     return _camera(source, _open(source), stopped)
 
 
 def _camera(source: str, container: InputContainer, stopped: Event) -> Iterator[Frame]:
-    name, failures = name_of(source), 0
+    name, failures = without_password(source), 0
     for opened in count(1):
         reason = f"{name}: the stream ended"
         try:
@@ -114,7 +114,7 @@ def _reopen(source: str, reason: str, failures: int, stopped: Event) -> tuple[In
         failures += 1
         try:
             return _open(source), failures
-        except SourceError as error:
+        except NoFramesError as error:
             reason = str(error)
 
 
@@ -130,10 +130,10 @@ def _open(source: str) -> InputContainer:
             timeout=(_OPEN_TIMEOUT, _READ_TIMEOUT),
         )
     except (av.FFmpegError, OSError) as error:
-        raise SourceError(f"{name_of(source)} cannot be opened: {_reason(error)}") from error
+        raise NoFramesError(f"{without_password(source)} cannot be opened: {_reason(error)}") from error
     if not container.streams.video:
         container.close()
-        raise SourceError(f"{name_of(source)} has no video")
+        raise NoFramesError(f"{without_password(source)} has no video")
     return container
 
 
@@ -145,7 +145,7 @@ def _look_up(address: str) -> None:
     try:
         socket.getaddrinfo(host or "", None)
     except (OSError, UnicodeError) as error:
-        raise SourceError(f"{name_of(address)} cannot be opened: there is no such host") from error
+        raise NoFramesError(f"{without_password(address)} cannot be opened: there is no such host") from error
 
 
 def _reason(error: Exception) -> str:

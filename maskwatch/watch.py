@@ -42,9 +42,9 @@ _SIDES: Final = {"left": "width", "top": "height", "width": "width", "height": "
 
 def watch(
     client: Client,
-    source: str,
+    camera: str,
     *,
-    name: str | None,
+    source: str | None,
     rate: float,
     speed: float | None,
     alert_after: float,
@@ -54,8 +54,8 @@ def watch(
 
     Args:
         client: A client of the API that does not retry, because a newer frame is better, if there is one.
-        source: A video, a camera, or a folder to which pictures are added.
-        name: Name of the source in records and events.
+        camera: A video, a camera, or a folder to which pictures are added.
+        source: Name of the source in records and events.
         rate: Frames per second to send.
         speed: Factor by which a video is played faster than recorded; None to wait for every answer.
         alert_after: Seconds without a mask after which an alert for a person begins.
@@ -63,22 +63,22 @@ def watch(
 
     Raises:
         ApiError: The service refuses all frames, or was never reached.
-        SourceError: The source has no frames.
-        UsageError: There is no such source, or `draw_to` cannot be written or is part of it.
+        NoFramesError: `camera` has no frames.
+        UsageError: There is no such `camera`, or `draw_to` cannot be written or is part of it.
     """
-    sends_every_frame = is_video(source) and speed is None
-    is_folder = os.path.isdir(source)  # noqa: PTH112 -- raises nothing
+    sends_every_frame = is_video(camera) and speed is None
+    is_folder = os.path.isdir(camera)  # noqa: PTH112 -- raises nothing
     interval = _MIN_INTERVAL if sends_every_frame else 1 / (rate * (speed or 1))
     with ExitStack() as stack:
         interruptible = stack.enter_context(deferred_signals())
         stack.enter_context(suppress(KeyboardInterrupt))
         with interruptible():
-            frames = stack.enter_context(closing(frames_of(source, rate, speed, Flag())))
-        draw = open_frame_writer(draw_to, source, stack) if draw_to else None
+            frames = stack.enter_context(closing(frames_of(camera, rate, speed, Flag())))
+        draw = open_frame_writer(draw_to, camera, stack) if draw_to else None
         watcher = _Watcher(
             client,
             interruptible,
-            name,
+            source,
             1 / rate,
             math.inf if sends_every_frame else MAX_WAIT,
             alert_after,
@@ -118,13 +118,13 @@ class _Watcher:
         self,
         client: Client,
         interruptible: Callable[[], AbstractContextManager[None]],
-        name: str | None,
+        source: str | None,
         interval: float,
         max_gap: float,
         alert_after: float,
         draw: FrameWriter | None,
     ) -> None:
-        self._client, self._interruptible, self._name = client, interruptible, name
+        self._client, self._interruptible, self._source = client, interruptible, source
         self._interval, self._alert_after, self._draw = interval, alert_after, draw
         self._max_gap = max_gap  # seconds of waiting for the service after which everybody has left
         self._run = token_hex(3)  # distinguishes the stays of two runs
@@ -145,11 +145,11 @@ class _Watcher:
         track = f"{self._run}-{person.id}" if person else None
         try:
             with self._interruptible():
-                answer = self._client.predict(file, source=self._name or None, track=track)
+                answer = self._client.predict(file, source=self._source or None, track=track)
         except ApiError as refusal:
             # A firewall that blocks the first frame blocks the address, and so all of them.
             if refusal.status == HTTPStatus.UNPROCESSABLE_ENTITY or (
-                refusal.kind == "blocked" and self._first
+                refusal.problem == "blocked" and self._first
             ):
                 self._warn_once(refusal)
                 return {}
@@ -217,7 +217,7 @@ class _Watcher:
                 "event": event["event"],
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "at": round(at, 3),
-                "source": self._name,
+                "source": self._source,
                 "track": f"{self._run}-{event['person']}",
             }
             print(json.dumps(fields | event), flush=True)

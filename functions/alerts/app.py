@@ -24,7 +24,7 @@ from functions.alerts.store import Store
 from functions.alerts.watch import Watch, adopt_rules
 from functions.shared.emf import write_counts
 from functions.shared.record import parse_record
-from functions.shared.release_files import MANIFEST, file_of_release, read_file
+from functions.shared.release_files import read_manifest
 from functions.shared.s3 import create_client
 
 if TYPE_CHECKING:
@@ -105,6 +105,4 @@ def _precision(version: str, lowest: Mapping[str, int]) -> dict[str, Precision]:
 
 @cache
 def _manifest() -> dict[str, Any]:
-    file = read_file(s3, file_of_release(settings.model_uri, MANIFEST))
-    manifest: dict[str, Any] = json.loads(file or b"")  # a missing one is not JSON, either
-    return manifest
+    return read_manifest(s3, settings.model_uri)

@@ -33,7 +33,7 @@ BETTER: Final = "better"
 WORSE: Final = "worse"
 ALIKE: Final = "alike"
 DIFFERENT_SOURCES: Final = "different sources"
-_KEYS: Final = {"serving": "live", "labelled": "judged"}  # of fields, in reports
+_KEYS: Final = {"serving": "live", "labelled": "judged"}  # of fields that are called otherwise in a report
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -15,12 +13,14 @@ from functions.drift.features import label_index
 from functions.drift.objects import fetch
 from functions.drift.sample import MINUTE
 from functions.shared.contract import FEEDBACK, LABELS, UNCERTAIN, day_prefix, in_audit_sample
+from functions.shared.feedback import read_feedback
 from functions.shared.s3 import list_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import date
+    from datetime import date, datetime
 
+    from functions.shared.feedback import Feedback
     from functions.shared.record import Record
     from functions.shared.statistics import Share
 
@@ -56,8 +56,8 @@ class FeedbackFigures:
 
 def serving_audit(accuracy: FeedbackFigures, serving_version: str | None) -> Figures | None:
     """Return the audit figures of the serving release, if they have enough labels to conclude anything."""
-    figures = accuracy.model_versions.get(serving_version or "")
-    return figures if figures and figures.n >= MIN_AUDITED else None
+    audit = accuracy.model_versions.get(serving_version or "")
+    return audit if audit and audit.n >= MIN_AUDITED else None
 
 
 def low_accuracy(accuracy: FeedbackFigures, min_accuracy: float, serving_version: str | None) -> Share | None:
@@ -65,17 +65,6 @@ def low_accuracy(accuracy: FeedbackFigures, min_accuracy: float, serving_version
     serving = serving_audit(accuracy, serving_version)
     share = serving.accuracy if serving else None
     return share if share and share.high < min_accuracy else None
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """The actual label of a prediction, and the API key with which it was sent."""
-
-    prediction_id: str
-    time: datetime
-    actual: str
-    audit: bool
-    api_key: str
 
 
 class FeedbackJoin:
@@ -134,27 +123,27 @@ class FeedbackJoin:
         """
         names = sorted(self._known, key=lambda name: _hash(salt, name))
         keys = [key for name in names[:MAX_LABELS] for _, key in self._keys[name]]
-        labels: dict[str, Label] = {}
-        audited = set[str]()  # a later label, such as a report of a mistake, does not undo the random choice
+        newest: dict[str, Feedback] = {}
+        audited = set[str]()  # later feedback, such as a report of a mistake, does not undo the random choice
         corrupt = 0
         for _, body in fetch(self._s3, self._bucket, keys, _CONCURRENCY):
             if time_left() <= 0:
                 break
-            label = None if body is None else read_label(body)
-            corrupt += body is not None and label is None
-            if label and label.prediction_id in self._known:
-                if label.audit and in_audit_sample(label.prediction_id):
-                    audited.add(label.prediction_id)
-                kept = labels.setdefault(label.prediction_id, label)
-                if label.time > kept.time:
-                    labels[label.prediction_id] = label
+            feedback = None if body is None else read_feedback(body)
+            corrupt += body is not None and feedback is None
+            if feedback and feedback.prediction_id in self._known:
+                if feedback.audit and in_audit_sample(feedback.prediction_id):
+                    audited.add(feedback.prediction_id)
+                kept = newest.setdefault(feedback.prediction_id, feedback)
+                if feedback.time > kept.time:
+                    newest[feedback.prediction_id] = feedback
         used, of_key = [], Counter[str]()
         for name in names:
-            if label := labels.get(name):
-                of_key[label.api_key] += 1
-                if of_key[label.api_key] <= MAX_LABELS_OF_KEY or not label.api_key:
+            if feedback := newest.get(name):
+                of_key[feedback.api_key_id] += 1
+                if of_key[feedback.api_key_id] <= MAX_LABELS_OF_KEY or not feedback.api_key_id:
                     known, shadow = self._known[name], self._shadows.get(name)
-                    used.append(replace(known, actual=label.actual, audit=name in audited, shadow=shadow))
+                    used.append(replace(known, actual=feedback.label, audit=name in audited, shadow=shadow))
         return self._figures(used, corrupt, unread=len(names) - len(used) - corrupt)
 
     def _figures(
@@ -187,16 +176,3 @@ class FeedbackJoin:
 
 def _hash(salt: str, name: str) -> bytes:
     return blake2b(name.encode(), digest_size=8, key=salt.encode()[:64]).digest()
-
-
-def read_label(body: bytes) -> Label | None:
-    """Return the label in a feedback object; None if it is not valid."""
-    try:
-        payload = json.loads(body)
-        name, time = payload["prediction_id"], datetime.fromisoformat(payload["time"])
-        label, api_key = payload["label"], payload.get("api_key_id") or ""
-        if isinstance(name, str) and isinstance(api_key, str) and label in LABELS:
-            return Label(name, time.astimezone(UTC), label, payload.get("audit") is True, api_key)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
-        pass
-    return None

@@ -15,7 +15,7 @@ from functions.drift.effects import CONFIDENCE_DROP, MIN_EFFECTIVE, PREDICTION, 
 from functions.drift.features import CONFIDENCE, FEATURES, INPUTS, TITLES, format_value, merge
 from functions.drift.feedback_join import low_accuracy
 from functions.drift.report import NO_BASELINE, OTHER_VERSION
-from functions.shared.contract import LABELS
+from functions.shared.contract import LABELS, NO_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -170,7 +170,7 @@ def _confirmation(finding: Finding, days: int) -> str:
 def _where(source: str | None) -> str:
     if source is None:  # formatted unlike the name of a source
         return '<span class="soft">all sources</span>'
-    return escape(source) if source else '<span class="soft">no source</span>'
+    return escape(source) if source else f'<span class="soft">{NO_SOURCE}</span>'
 
 
 def _amount(finding: Finding) -> str:

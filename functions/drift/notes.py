@@ -8,6 +8,7 @@ from functions.drift.compare import NEW
 from functions.drift.compliance import MAX_STAYS
 from functions.drift.feedback_join import low_accuracy
 from functions.drift.sample import MAX_SOURCES
+from functions.shared.contract import NO_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -82,7 +83,7 @@ def on_sources(
             f"{counts.other_versions:,} of {counts.records:,} records in the window are of another release than the "
             f"baseline ({baseline_version}) and were not compared with it."
         )
-    new = sorted(source or "(no source)" for source, status in statuses.items() if status == NEW)
+    new = sorted(source or NO_SOURCE for source, status in statuses.items() if status == NEW)
     if not own:
         yield (
             "The baseline consists of the release's validation pictures, not of this site's pictures, so all sources "

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NO_BASELINE: Final = "no baseline"
 OTHER_VERSION: Final = "other version"
-_KEYS: Final = {"statistic": "of", "total": "of"}  # of fields, in reports
+_KEYS: Final = {"statistic": "of", "total": "of"}  # of fields that are called otherwise in a report
 
 
 @dataclass(frozen=True)

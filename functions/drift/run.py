@@ -16,7 +16,7 @@ from functions.drift.gather import gather
 from functions.drift.html import render
 from functions.drift.report import NO_BASELINE, BaselineInfo, Report, SourceReport, verdict_of
 from functions.shared.contract import report_key
-from functions.shared.release_files import BASELINE, MANIFEST, file_of_release, read_file
+from functions.shared.release_files import BASELINE, file_of_release, read_file, read_manifest
 from functions.shared.s3 import read
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ def _find_baseline(s3: Any, settings: Settings) -> tuple[str, Baseline | None, s
 def _read_release(s3: Any, uri: str) -> _Release | None:
     """Return what the manifest of a release says; None if it is unreadable."""
     try:
-        manifest = json.loads(read_file(s3, file_of_release(uri, MANIFEST)) or b"")
+        manifest = read_manifest(s3, uri)
         return _Release(str(manifest["version"]), compliance.confusion_of(manifest))
-    except (ClientError, KeyError, TypeError, ValueError):
+    except (ClientError, LookupError, TypeError, ValueError):
         return None
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 ACCEPTED = "Send a JPEG, PNG or WebP picture."
 _WAS_TEXT: Final = (
     "The file was read as text and written again on its way, which destroys a picture. Send its bytes unchanged: "
-    "read it in binary mode, and transfer it so."
+    "read it in binary mode, and transfer it in binary mode."
 )
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 65_535
@@ -112,8 +112,7 @@ def decode(data: bytes, *, min_side: int = 448) -> Picture:
     """
     started = time.perf_counter()
     if len(data) > MAX_UPLOAD_BYTES:
-        detail = f"The picture has {len(data):,} bytes; at most {MAX_UPLOAD_BYTES:,} are accepted."
-        raise InputError(TOO_LARGE, detail)
+        raise too_large(len(data))
     data = strip_leading_bytes(data)
     file_format = accepted_format(data)
     if file_format is None:
@@ -130,6 +129,13 @@ def decode(data: bytes, *, min_side: int = 448) -> Picture:
         if orientation >= _SWAPPED:
             width, height = height, width
     return Picture(pixels, width, height, (time.perf_counter() - started) * 1e3)
+
+
+def too_large(size: int) -> InputError:
+    """Return the refusal of a file of more than `MAX_UPLOAD_BYTES`."""
+    return InputError(
+        TOO_LARGE, f"The picture has {size:,} bytes; at most {MAX_UPLOAD_BYTES:,} are accepted."
+    )
 
 
 def _not_accepted(data: bytes) -> InputError:

@@ -109,8 +109,8 @@ def serve(connection: Connection) -> None:
             answer = {"problem": error.problem.identifier, "detail": error.detail}
             connection.send_bytes(json.dumps(answer).encode())
             continue
-        about = vars(picture) | {"pixels": picture.pixels.shape}
-        connection.send_bytes(json.dumps(about).encode())
+        metadata = vars(picture) | {"pixels": picture.pixels.shape}
+        connection.send_bytes(json.dumps(metadata).encode())
         connection.send_bytes(np.ascontiguousarray(picture.pixels).data.cast("B"))
 
 

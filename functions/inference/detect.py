@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 STRIDES: Final = (8, 16, 32)  # pixels between the cells of the detector's three levels
 NMS_IOU: Final = 0.45  # intersection over union (IoU) above which two boxes are the same face
 SEARCH_SCALES: Final = (1.0, 0.5)  # of the input's size; the smaller one is for a face that fills the picture
-UNSURE_SCORE: Final = 0.35  # from which the classifier may confirm a detection that is no face by itself
+# Detections from this score up to the threshold of a face are kept, because the classifier may confirm them.
+UNSURE_SCORE: Final = 0.35
 _PADDING: Final = 128
 _MAX_CELLS: Final = 1_000  # compared with each other; a face has three to seven likely cells
 

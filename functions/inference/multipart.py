@@ -38,7 +38,7 @@ def parse_form(body: bytes, content_type: str) -> list[Part]:
     line_end = opening[1] or b"\r\n"
     pieces = re.split(line_end + delimiter + rb"(?=--|[ \t]*" + line_end + b")", line_end + body)
     closing = next((number for number, piece in enumerate(pieces) if piece.startswith(b"--")), None)
-    # A boundary inside a part would make the fields behind it part of the picture, and lose them without a word.
+    # A boundary inside a part would make the fields behind it part of the picture, and silently lose them.
     if any(re.search(delimiter + rb"(?:--|[ \t]*\r?\n)", piece) for piece in pieces[1:closing]):
         detail = "Each boundary of the form must be on a line of its own, and these lines must end alike."
         raise InputError(MALFORMED_BODY, detail)

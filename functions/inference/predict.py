@@ -74,7 +74,7 @@ def health() -> Response[str]:
 
 
 @app.exception_handler(InputError)  # type: ignore[untyped-decorator]
-def refuse(rejected: InputError) -> Response[str]:
+def refuse(refusal: InputError) -> Response[str]:
     """Answer with a problem document."""
-    recorder.write_refusal(rejected.problem, request_id=app.request_id, source=app.context.get("source"))
-    return app.refuse(rejected.problem, rejected.detail)
+    recorder.write_refusal(refusal.problem, request_id=app.request_id, source=app.context.get("source"))
+    return app.refuse(refusal.problem, refusal.detail)

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from functions.inference.challenger import predict_with_challenger
+from functions.inference.decode import too_large
 from functions.inference.decode_process import DecodeProcess
 from functions.inference.prediction import PredictOptions
 from functions.inference.results import ResultStore
 from functions.inference.upload import Upload, UploadedObject
-from functions.shared.contract import INTERNAL_RESULTS, MAX_KEY_BYTES, MAX_UPLOAD_BYTES, result_key
+from functions.shared.contract import INTERNAL_RESULTS, MAX_UPLOAD_BYTES, key_fault
 from functions.shared.metadata import decode_source
-from functions.shared.problem import GONE, TOO_LARGE, InputError, problem_json
+from functions.shared.problem import GONE, InputError, problem_json
 from functions.shared.s3 import error_code
 
 if TYPE_CHECKING:
@@ -113,12 +114,8 @@ class UploadScorer:
     def _check(self, upload: Upload) -> None:
         if upload.bucket != self._uploads:
             raise ValueError("the object is not in the uploads bucket")
-        if len(result_key(upload.key).encode()) > MAX_KEY_BYTES:
-            raise InvalidKeyError(
-                f"the key with .json appended is longer than S3's limit of {MAX_KEY_BYTES} bytes"
-            )
-        if upload.key.startswith(INTERNAL_RESULTS):
-            raise InvalidKeyError(f"keys under {', '.join(INTERNAL_RESULTS)} are reserved")
+        if fault := key_fault(upload.key, INTERNAL_RESULTS):
+            raise InvalidKeyError(fault)
 
     def _score(self, fetched: UploadedObject, before: StoredResult | None, request_id: str) -> Outcome:
         fields = _source_fields(fetched.source)
@@ -157,8 +154,7 @@ class UploadScorer:
         if fetched.body is None:
             raise InputError(GONE, "The picture was deleted before it was scored. Upload it again.")
         if fetched.size > MAX_UPLOAD_BYTES:
-            detail = f"The picture has {fetched.size:,} bytes; at most {MAX_UPLOAD_BYTES:,} are accepted."
-            raise InputError(TOO_LARGE, detail)
+            raise too_large(fetched.size)
         data = fetched.body.read()  # raises if the body is truncated
         with self._decoder() as decoder:
             picture = decoder.decode(data)

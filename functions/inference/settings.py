@@ -59,18 +59,18 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         RuntimeError: The challenger's share is not a percentage.
     """
-    share = environment.get("CHALLENGER_SHARE", "0")
+    percentage = environment.get("CHALLENGER_SHARE", "0")
     try:
-        in_range = 0 <= float(share) <= 100
+        in_range = 0 <= float(percentage) <= 100
     except ValueError:
         in_range = False
     if not in_range:
-        raise RuntimeError(f"CHALLENGER_SHARE is {share!r}; it must be a number from 0 to 100")
+        raise RuntimeError(f"CHALLENGER_SHARE is {percentage!r}; it must be a number from 0 to 100")
     memory = int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _MB_PER_CPU))
     return Settings(
         model_uri=environment.get("MODEL_URI", ""),
         challenger_uri=environment.get("CHALLENGER_URI", ""),
-        challenger_percentage=float(share),
+        challenger_percentage=float(percentage),
         cors_origin=environment.get("CORS_ORIGIN", "*"),
         namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "MaskWatch"),
         service=environment.get("POWERTOOLS_SERVICE_NAME", "local"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -103,10 +102,10 @@ def result() -> Response[str]:
 @app.post("/feedback")
 def take_feedback() -> Response[str]:
     """Store the actual label of a prediction."""
-    label = feedback.parse(app.body)
-    api_key_id = app.current_event.request_context.identity.api_key_id or ""
-    feedback.keep(label, settings.insights_bucket, api_key_id)
-    return app.respond(202, json.dumps(asdict(label)), "application/json")
+    sent = feedback.parse(app.body, app.current_event.request_context.identity.api_key_id or "")
+    feedback.store(sent, settings.insights_bucket)
+    answer = {name: value for name, value in sent.to_dict().items() if name != "api_key_id"}
+    return app.respond(202, json.dumps(answer), "application/json")
 
 
 @app.get("/compliance")
@@ -145,10 +144,10 @@ def show_alerts() -> Response[str]:
 
 
 @app.exception_handler(InputError)  # type: ignore[untyped-decorator]
-def refuse(rejected: InputError) -> Response[str]:
+def refuse(refusal: InputError) -> Response[str]:
     """Answer with a problem document."""
-    headers = {"Retry-After": "60"} if rejected.problem is NOT_IN_TIME else None
-    return app.refuse(rejected.problem, rejected.detail, headers)
+    headers = {"Retry-After": "60"} if refusal.problem is NOT_IN_TIME else None
+    return app.refuse(refusal.problem, refusal.detail, headers)
 
 
 def _show(document: pages.Document) -> Response[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from functions.portal import buckets
 from functions.shared.contract import FEEDBACK, LABELS, day_prefix, in_audit_sample
+from functions.shared.feedback import Feedback
 from functions.shared.fields import read_json, refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
@@ -17,25 +17,8 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EXAMPLE: Final = 'Send JSON such as {"prediction_id": "<id of the prediction>", "label": "no_mask"}.'
 
 
-@dataclass(frozen=True)
-class Feedback:
-    """The actual label of one prediction.
-
-    Attributes:
-        prediction_id: A UUID, in lower case.
-        label: The actual label of the picture, one of the classes.
-        time: When it was sent, ISO 8601; if there are several for one prediction, the latest counts.
-        audit: Whether the prediction belongs to the audit sample, rather than being chosen by a person.
-    """
-
-    prediction_id: str
-    label: str
-    time: str
-    audit: bool
-
-
-def parse(body: bytes) -> Feedback:
-    """Parse the body of a request; its time is now.
+def parse(body: bytes, api_key_id: str) -> Feedback:
+    """Parse the body of a request with this API key; its time is now.
 
     Raises:
         InputError: It is malformed; the detail shows the right form.
@@ -55,23 +38,16 @@ def parse(body: bytes) -> Feedback:
     if audit and not in_audit_sample(prediction_id):
         detail = "This prediction is not in the audit sample; leave `audit` out."
         raise InputError(INVALID_PARAMETER, detail)
-    time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Feedback(prediction_id.lower(), label, time, audit)
+    return Feedback(prediction_id.lower(), label, datetime.now(UTC), audit, api_key_id)
 
 
-def keep(feedback: Feedback, bucket: str, api_key_id: str) -> None:
+def store(feedback: Feedback, bucket: str) -> None:
     """Store feedback where Drift reads it; it replaces feedback of the same day and kind on the same prediction.
 
     The audit sample has a folder of its own, so that later feedback does not remove a prediction from it.
-
-    Args:
-        feedback: The actual label.
-        bucket: The insights bucket.
-        api_key_id: The id of the sender's API key, never the key itself; empty if the API requires none. Drift takes
-            only a limited number of labels from one key.
     """
-    folder = f"{FEEDBACK}{day_prefix(date.fromisoformat(feedback.time[:10]))}{'audit/' * feedback.audit}"
-    body = json.dumps(asdict(feedback) | {"api_key_id": api_key_id}).encode()
+    folder = f"{FEEDBACK}{day_prefix(feedback.time.date())}{'audit/' * feedback.audit}"
+    body = json.dumps(feedback.to_dict()).encode()
     buckets.s3().put_object(
         Bucket=bucket, Key=f"{folder}{feedback.prediction_id}.json", Body=body, ContentType="application/json"
     )

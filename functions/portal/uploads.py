@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Final
 from functions.portal import buckets
 from functions.shared.contract import (
     API_UPLOADS,
-    MAX_KEY_BYTES,
     MAX_UPLOAD_BYTES,
     PRIVATE_RESULTS,
     UPLOAD_TYPES,
+    key_fault,
     read_source,
-    result_key,
 )
 from functions.shared.fields import read_json, refuse_unknown
 from functions.shared.metadata import encode_source
@@ -93,10 +92,6 @@ def why_no_result(key: str) -> str:
     """Return why an upload with this key will never have a result; empty if it may have one."""
     if key.endswith("/"):
         return "A key that ends in a slash is a folder, and folders are not scored."
-    if key.startswith(PRIVATE_RESULTS):
-        return f"Keys under {', '.join(PRIVATE_RESULTS)} are reserved."
     if normpath(key.lstrip("/")).startswith("../"):
         return "S3 has no keys whose parts `..` lead out of the bucket."
-    if len(result_key(key).encode()) > MAX_KEY_BYTES:
-        return f"The key with .json appended is longer than S3's limit of {MAX_KEY_BYTES:,} bytes."
-    return ""
+    return key_fault(key, PRIVATE_RESULTS)

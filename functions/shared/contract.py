@@ -23,7 +23,7 @@ COMPLIANCE_COUNTS: Final = (
 )  # fmt: skip
 
 RECORD_TIME: Final = "time"  # the first field of every prediction record
-RECORD_START: Final = f'{{"{RECORD_TIME}"'  # Drift finds the next record in a damaged file by it
+RECORD_START: Final = f'{{"{RECORD_TIME}"'  # Drift uses it to find the next record in a damaged file
 
 MAX_PREDICT_BYTES: Final = 4_400_000  # in base64 it fits into the 6 MB that Lambda takes, and leaves room
 MAX_UPLOAD_BYTES: Final = 25_000_000
@@ -35,8 +35,9 @@ _REPLACED: Final = "\ufffd"  # replaces bytes that are not UTF-8
 UPLOAD_TYPES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
 INTERNAL_RESULTS: Final = ("backfill/", "inventory/")  # prefixes in the results bucket that hold no results
-PREFLIGHT: Final = "preflight"  # source of a deployment's own pictures; said again in functions/preflight
+PREFLIGHT: Final = "preflight"  # source of a deployment's own pictures; repeated in functions/preflight
 PRIVATE_RESULTS: Final = (*INTERNAL_RESULTS, f"{PREFLIGHT}/")  # prefixes whose results no client may read
+NO_SOURCE: Final = "(no source)"  # what people read in place of an empty source
 AUDIT_SHARE: Final = 0.01  # of all predictions; people are asked to label these
 
 API_UPLOADS: Final = "api/"  # prefix of the keys of presigned uploads, in the uploads bucket
@@ -94,6 +95,15 @@ def label_of_stay(frames: Mapping[str, int]) -> str:
 def result_key(upload: str) -> str:
     """Return the key in the results bucket for the upload with this key."""
     return f"{upload}.json"
+
+
+def key_fault(key: str, reserved: tuple[str, ...]) -> str:
+    """Return why an upload with this key never gets a result; empty if it may. `reserved` are prefixes."""
+    if key.startswith(reserved):
+        return f"Keys under {', '.join(reserved)} are reserved."
+    if len(result_key(key).encode()) > MAX_KEY_BYTES:
+        return f"The key with .json appended is longer than S3's limit of {MAX_KEY_BYTES:,} bytes."
+    return ""
 
 
 def day_prefix(day: date) -> str:

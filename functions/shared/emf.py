@@ -36,8 +36,8 @@ def emf_line(
         "Dimensions": [dimensions],
         "Metrics": [{"Name": name, "Unit": units.get(name, default_unit)} for name in metrics],
     }
-    about = {"Timestamp": int(timestamp * 1000), "CloudWatchMetrics": [directive]}
-    return json.dumps({**members, **metrics, "_aws": about}, separators=(",", ":"))
+    metadata = {"Timestamp": int(timestamp * 1000), "CloudWatchMetrics": [directive]}
+    return json.dumps({**members, **metrics, "_aws": metadata}, separators=(",", ":"))
 
 
 def write_counts(namespace: str, dimensions: Mapping[str, str], counts: Mapping[str, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,23 @@ def file_of_release(release: str, name: str) -> str:
     image.
     """
     return f"{release.partition('#')[0].rstrip('/') or IMAGE_RELEASE}/{name}"
+
+
+def read_manifest(s3: Any, release: str) -> dict[str, Any]:
+    """Return the manifest of a release, see `file_of_release`.
+
+    Raises:
+        LookupError: There is none.
+        ValueError: It is not JSON.
+        ClientError: S3 refused the request.
+        BotoCoreError: S3 was not reached.
+    """
+    address = file_of_release(release, MANIFEST)
+    text = read_file(s3, address)
+    if text is None:
+        raise LookupError(f"{address} does not exist")
+    manifest: dict[str, Any] = json.loads(text)
+    return manifest
 
 
 def read_file(s3: Any, address: str) -> bytes | None:

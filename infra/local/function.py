@@ -180,15 +180,15 @@ class Function:
         Raises:
             FunctionError: The new version did not start, or failed as a canary; the old one stays live.
         """
-        candidate = Version(config, self._log)
-        candidate.start()
+        canary = Version(config, self._log)
+        canary.start()
         self._failed.clear()
-        self._events, self._canary = itertools.count(), candidate
+        self._events, self._canary = itertools.count(), canary
         if self._failed.wait(seconds):
             self._canary = None
-            candidate.stop()
+            canary.stop()
             raise FunctionError(self._reason)
-        previous, self._live, self._canary = self._live, candidate, None
+        previous, self._live, self._canary = self._live, canary, None
         time.sleep(1)  # so that an event on its way to the previous version arrives
         previous.drain()
 

@@ -136,10 +136,10 @@ def _create_stream(client: Any, properties: Mapping[str, Any]) -> None:
 
 
 def _put_rule(client: Any, name: str, properties: Mapping[str, Any]) -> None:
-    about = {key: value for key, value in properties.items() if key != "Targets"}
-    if "EventPattern" in about:
-        about["EventPattern"] = json.dumps(about["EventPattern"])
-    client.put_rule(Name=name, **about)
+    rule = {key: value for key, value in properties.items() if key != "Targets"}
+    if "EventPattern" in rule:
+        rule["EventPattern"] = json.dumps(rule["EventPattern"])
+    client.put_rule(Name=name, **rule)
     client.put_targets(Rule=name, Targets=properties["Targets"])
 
 

@@ -6,7 +6,6 @@ release's validation pictures.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -16,7 +15,8 @@ from functions.drift.effects import MIN_EFFECTIVE
 from functions.drift.gather import sample_days
 from functions.drift.sample import MAX_SOURCES
 from functions.drift.window import Window
-from functions.shared.release_files import MANIFEST, file_of_release, read_file
+from functions.shared.contract import NO_SOURCE
+from functions.shared.release_files import read_manifest
 from infra.ops.arguments import utc
 from infra.ops.errors import OpsError
 from infra.ops.stack import add_stack, outputs_of
@@ -38,11 +38,10 @@ def serving_version(function: str, client: Any, s3: Any) -> str:
         OpsError: The release has no manifest.
     """
     variables = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    address = file_of_release(variables.get("MODEL_URI", ""), MANIFEST)
-    manifest = read_file(s3, address)
-    if manifest is None:
-        raise OpsError(f"{address} does not exist, so the serving release is not known.")
-    return str(json.loads(manifest)["version"])
+    try:
+        return str(read_manifest(s3, variables.get("MODEL_URI", ""))["version"])
+    except LookupError as error:
+        raise OpsError(f"The serving release is not known: {error}.") from error
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -84,4 +83,4 @@ def command(options: Namespace) -> None:
 
 
 def _names(sources: Iterable[str]) -> str:
-    return ", ".join(sorted(source or "(no source)" for source in sources)) or "none"
+    return ", ".join(sorted(source or NO_SOURCE for source in sources)) or "none"

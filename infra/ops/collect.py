@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from functions.drift.feedback_join import Label, read_label
 from functions.drift.objects import fetch
 from functions.shared.contract import FEEDBACK, LABELS, PRIVATE_RESULTS, day_prefix, result_key
+from functions.shared.feedback import read_feedback
 from functions.shared.s3 import create_client, error_code, list_keys
 from infra.ops.arguments import positive_count, positive_share, utc
 from infra.ops.collected import COLUMNS, TABLE, limit_key_share, read_rows, unexpired
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from functions.shared.feedback import Feedback
+
 DOUBTFUL: Final = "doubtful.csv"
 DOUBTFUL_COLUMNS: Final = ("upload", "label", "predicted", "confidence")
 # Confidence in another label at which a person must check the picture, as in training.prepare.
@@ -43,11 +45,11 @@ _DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LabelledUpload:
     """A labelled picture whose upload still exists.
 
     Attributes:
-        label: The label.
+        feedback: The feedback with its label.
         upload: The upload as in the result: bucket, key, version and ETag.
         source: The camera or site, as a cell of the table; empty if there is none.
         predicted: The most probable label.
@@ -56,7 +58,7 @@ class Candidate:
         uploaded: Time of the upload.
     """
 
-    label: Label
+    feedback: Feedback
     upload: Mapping[str, str]
     source: str
     predicted: str
@@ -67,25 +69,25 @@ class Candidate:
     @property
     def is_doubtful(self) -> bool:
         """Whether the model confidently predicted another label."""
-        return self.predicted != self.label.actual and self.confidence >= SURE
+        return self.predicted != self.feedback.label and self.confidence >= SURE
 
 
-def read_labels(s3: Any, bucket: str, start: datetime, end: datetime) -> dict[str, Label]:
-    """Return the latest label of each prediction that was given from `start` up to `end`, by prediction id."""
+def newest_feedback(s3: Any, bucket: str, start: datetime, end: datetime) -> dict[str, Feedback]:
+    """Return the newest feedback on each prediction that was sent from `start` up to `end`, by prediction id."""
     days = (end.date() - start.date()).days + 1
     prefixes = [f"{FEEDBACK}{day_prefix(start.date() + number * _DAY)}" for number in range(days)]
     keys = [key for prefix in prefixes for key in list_keys(s3, bucket, prefix)]
-    labels: dict[str, Label] = {}
+    newest: dict[str, Feedback] = {}
     for _, body in fetch(s3, bucket, keys, _CONCURRENCY):
-        label = read_label(body) if body else None
-        if label and start <= label.time < end:
-            latest = labels.setdefault(label.prediction_id, label)
-            if label.time > latest.time:
-                labels[label.prediction_id] = label
-    return labels
+        feedback = read_feedback(body) if body else None
+        if feedback and start <= feedback.time < end:
+            latest = newest.setdefault(feedback.prediction_id, feedback)
+            if feedback.time > latest.time:
+                newest[feedback.prediction_id] = feedback
+    return newest
 
 
-def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> Iterator[Candidate]:
+def join(s3: Any, outputs: Mapping[str, str], newest: Mapping[str, Feedback]) -> Iterator[LabelledUpload]:
     """Yield the labelled pictures whose uploads still exist, in an order that depends only on their ids."""
     uploads = outputs["UploadsBucket"]
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=uploads)
@@ -95,17 +97,17 @@ def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> It
         for item in page.get("Contents", [])
         if not item["Key"].startswith(PRIVATE_RESULTS)
     }
-    candidates = []
+    labelled_uploads = []
     for key, body in fetch(s3, outputs["ResultsBucket"], times, _CONCURRENCY):
         result = json.loads(body) if body else {}
         prediction = result.get("prediction", {})
-        if label := labels.get(prediction.get("prediction_id", "")):
+        if feedback := newest.get(prediction.get("prediction_id", "")):
             probabilities = prediction["probabilities"]
             predicted = max(LABELS, key=lambda name: probabilities[name])
             face = next(iter(prediction["faces"]), None)
-            candidates.append(
-                Candidate(
-                    label,
+            labelled_uploads.append(
+                LabelledUpload(
+                    feedback,
                     result["upload"],
                     str(csv_cell(result.get("source") or "")),
                     predicted,
@@ -115,12 +117,13 @@ def join(s3: Any, outputs: Mapping[str, str], labels: Mapping[str, Label]) -> It
                 )
             )
     yield from sorted(
-        candidates, key=lambda candidate: hashlib.sha256(candidate.label.prediction_id.encode()).digest()
+        labelled_uploads,
+        key=lambda labelled: hashlib.sha256(labelled.feedback.prediction_id.encode()).digest(),
     )
 
 
 def collect(
-    candidates: Iterable[Candidate],
+    labelled_uploads: Iterable[LabelledUpload],
     rows: Sequence[Row],
     days: int | None,
     out: Path,
@@ -130,7 +133,7 @@ def collect(
     """Copy pictures; return the rows of the table, and the number of pictures that were left out by reason.
 
     Args:
-        candidates: Labelled pictures.
+        labelled_uploads: Labelled pictures.
         rows: The existing rows of the table.
         days: How many days an upload is kept; None if it does not expire.
         out: The folder.
@@ -142,12 +145,12 @@ def collect(
     taken = Counter(row["source"] for row in rows)
     known = {row[column] for row in rows for column in ("file", "sha256", "minute")}
     with ExitStack() as unfinished:  # nothing would ever delete a picture without a row
-        for candidate in candidates:
-            label, source = candidate.label, candidate.source
-            suffix = PurePosixPath(candidate.upload["key"]).suffix.lower()
-            name = str(csv_cell(f"{folder}{label.actual}/{label.prediction_id}{suffix}"))
-            minute = _minute(candidate)
-            last = None if days is None else candidate.uploaded + days * _DAY
+        for labelled in labelled_uploads:
+            sent, source = labelled.feedback, labelled.source
+            suffix = PurePosixPath(labelled.upload["key"]).suffix.lower()
+            name = str(csv_cell(f"{folder}{sent.label}/{sent.prediction_id}{suffix}"))
+            minute = _minute(labelled)
+            last = None if days is None else labelled.uploaded + days * _DAY
             if name in known:
                 left_out["collected before"] += 1
             elif last and last < datetime.now(UTC):
@@ -156,7 +159,7 @@ def collect(
                 left_out["more than --per-source of a source"] += 1
             elif minute in known:
                 left_out["of a source's same minute"] += 1
-            elif (picture := _fetch(candidate.upload, s3)) is None:
+            elif (picture := _fetch(labelled.upload, s3)) is None:
                 left_out["replaced or deleted since it was scored"] += 1
             elif (digest := hashlib.sha256(picture).hexdigest()) in known:
                 left_out["the same picture"] += 1
@@ -168,15 +171,15 @@ def collect(
                 known |= {name, minute, digest}
                 taken[source] += 1
                 delete_after = f"{last:%Y-%m-%d}" if last else ""
-                values = (name, source, *_edges(candidate.box), digest, minute, label.api_key, delete_after)
+                values = (name, source, *_edges(labelled.box), digest, minute, sent.api_key_id, delete_after)
                 rows.append(dict(zip(COLUMNS, values, strict=True)))
         unfinished.pop_all()
     return rows, left_out
 
 
-def _minute(candidate: Candidate) -> str:
+def _minute(labelled: LabelledUpload) -> str:
     """Return an id of the source and minute; one picture per minute is enough."""
-    return f"{candidate.source} {candidate.uploaded:%Y-%m-%dT%H:%M}".strip()  # as it is read from the table
+    return f"{labelled.source} {labelled.uploaded:%Y-%m-%dT%H:%M}".strip()  # as it is read from the table
 
 
 def _fetch(upload: Mapping[str, str], s3: Any) -> bytes | None:
@@ -242,17 +245,17 @@ def command(options: Namespace) -> None:
     """
     outputs = outputs_of(options.stack)
     s3 = create_client(read_timeout=20, attempts=4, connections=_CONCURRENCY)
-    labels = read_labels(s3, outputs["InsightsBucket"], options.start, options.end)
-    if not labels:
+    newest = newest_feedback(s3, outputs["InsightsBucket"], options.start, options.end)
+    if not newest:
         raise OpsError(f"There is no feedback from {options.start} to {options.end}")
     days = None if options.keep_longer else _days_kept(s3, outputs["UploadsBucket"])
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     table, others, before = read_rows(out / TABLE)
     rows = before if options.keep_longer else unexpired(before, out, datetime.now(UTC).date())
-    candidates = list(join(s3, outputs, labels))
-    doubtful = [candidate for candidate in candidates if candidate.is_doubtful]
-    sound = [candidate for candidate in candidates if not candidate.is_doubtful]
+    labelled_uploads = list(join(s3, outputs, newest))
+    doubtful = [labelled for labelled in labelled_uploads if labelled.is_doubtful]
+    sound = [labelled for labelled in labelled_uploads if not labelled.is_doubtful]
     gathered, left_out = collect(sound, rows, days, out, options.per_source, s3)
     kept, surplus = limit_key_share(gathered, options.key_share)
     for row in surplus:
@@ -261,8 +264,8 @@ def command(options: Namespace) -> None:
         kept = [row | {"delete_after": ""} for row in kept]
     columns = tuple(dict.fromkeys((*table.columns, *COLUMNS)))
     write_table(out / TABLE, replace(table, columns=columns, rows=[*others, *kept]))
-    write_table(out / DOUBTFUL, Table(DOUBTFUL_COLUMNS, [_doubtful_row(candidate) for candidate in doubtful]))
-    left_out["not an upload, or deleted"] = len(labels) - len(candidates)
+    write_table(out / DOUBTFUL, Table(DOUBTFUL_COLUMNS, [_doubtful_row(labelled) for labelled in doubtful]))
+    left_out["not an upload, or deleted"] = len(newest) - len(labelled_uploads)
     left_out["deleted, because its upload has expired"] = len(before) - len(rows)
     left_out["more than --key-share of one API key"] = len(surplus)
     left_out[f"the model confidently predicts another label: check {out / DOUBTFUL}"] = len(doubtful)
@@ -282,7 +285,7 @@ def _print_summary(kept: Sequence[Row], left_out: Counter[str], days: int | None
         print(f"The first of them expires after {first}: run this again then, or use --keep-longer.")
 
 
-def _doubtful_row(candidate: Candidate) -> Row:
-    uri = f"s3://{candidate.upload['bucket']}/{candidate.upload['key']}"
-    values = (str(csv_cell(uri)), candidate.label.actual, candidate.predicted, f"{candidate.confidence:.3f}")
+def _doubtful_row(labelled: LabelledUpload) -> Row:
+    uri = f"s3://{labelled.upload['bucket']}/{labelled.upload['key']}"
+    values = (str(csv_cell(uri)), labelled.feedback.label, labelled.predicted, f"{labelled.confidence:.3f}")
     return dict(zip(DOUBTFUL_COLUMNS, values, strict=True))

@@ -15,6 +15,7 @@ from botocore.config import Config
 from functions.drift import challenge
 from functions.drift.compare import DRIFT, NOT_ENOUGH, OK
 from functions.drift.report import NO_BASELINE, OTHER_VERSION
+from functions.shared.contract import NO_SOURCE
 from infra.ops.errors import OpsError
 from infra.ops.files import require_writable
 from infra.ops.stack import add_stack, outputs_of
@@ -60,7 +61,7 @@ def describe(report: Mapping[str, Any]) -> Iterator[str]:
         f"from {window['from']} to {window['to']}."
     )
     for finding in report["findings"]:
-        where = "" if finding["source"] is None else f"{finding['source'] or '(no source)'}: "
+        where = "" if finding["source"] is None else f"{finding['source'] or NO_SOURCE}: "
         yield f"  {'' if finding['confirmed'] else 'not confirmed: '}{where}{finding['words']}"
     audit, chosen = report["accuracy"]["audit"], report["accuracy"]["chosen"]
     if accuracy := audit["accuracy"]:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from functions.inference.release import ReleaseError, load_release
 from functions.shared.release_files import MANIFEST
+from functions.shared.s3 import error_code
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
 
@@ -40,7 +41,7 @@ def publish(folder: Path, bucket: str, s3: Any) -> str:
     try:
         s3.put_object(Bucket=bucket, Key=prefix + MANIFEST, Body=manifest, IfNoneMatch="*")
     except ClientError as error:
-        if error.response["Error"]["Code"] == "PreconditionFailed":  # published concurrently
+        if error_code(error) == "PreconditionFailed":  # published concurrently
             raise refusal from error
         raise
     return f"{uri}#{hashlib.sha256(manifest).hexdigest()}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
+from functions.shared.s3 import error_code
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
 
@@ -30,7 +31,7 @@ def _tags(bucket: str, s3: Any) -> dict[str, str]:
     try:
         return {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]}
     except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchTagSet":
+        if error_code(error) != "NoSuchTagSet":
             raise
         return {}
 

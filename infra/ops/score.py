@@ -43,7 +43,7 @@ def upload(client: Client, files: Sequence[Path], source: str | None) -> Iterato
         try:
             key = client.upload(path.read_bytes(), TYPES[path.suffix.lower()], source)
         except (OSError, ApiError) as error:
-            if isinstance(error, ApiError) and error.kind in FATAL:
+            if isinstance(error, ApiError) and error.problem in FATAL:
                 raise
             return row | {"status": "refused", "detail": str(error)}
         return row | {"status": "waiting", "key": key}
@@ -79,7 +79,7 @@ def wait(client: Client, rows: Sequence[Row], timeout: float = TIMEOUT) -> Itera
         yield row | {"status": "missing", "detail": detail}
 
 
-def summary(rows: Sequence[Row]) -> str:
+def totals(rows: Sequence[Row]) -> str:
     """Return a table of pictures and faces by label, and of the pictures without a prediction."""
     pictures = Counter(row["label"] for row in rows if row["status"] == "scored")
     faces = {label: sum(row.get(f"faces_{label}", 0) for row in rows) for label in ANSWER_LABELS}
@@ -125,7 +125,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace) -> None:
-    """Score a folder, print a summary, and write a table.
+    """Score a folder, print the totals, and write a table.
 
     Raises:
         OpsError: The folder has no pictures, the table cannot be written, or a picture got no result.
@@ -153,6 +153,6 @@ def command(options: Namespace) -> None:
         if rows:
             write_whole(options.out, as_csv(rows.values()))
             lines = f"a line for {len(rows):,} of {len(files):,} pictures"
-            print(f"{summary(list(rows.values()))}\n\n{options.out} has {lines}.")
+            print(f"{totals(list(rows.values()))}\n\n{options.out} has {lines}.")
     if without := sum(row["status"] in {"refused", "missing"} for row in rows.values()):
         raise OpsError(f"{without} of {len(files)} pictures got no result.")

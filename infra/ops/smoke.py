@@ -35,7 +35,7 @@ def problems(url: str, key: str) -> list[str]:
         without_key.predict(picture())
         faults.append("/predict answered without a key")
     except ApiError as refusal:
-        if refusal.kind != "forbidden":
+        if refusal.problem != "forbidden":
             faults.append(f"/predict without a key was not forbidden, but: {refusal}")
     return faults
 

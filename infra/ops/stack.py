@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
+from functions.shared.s3 import error_code
 from infra.ops.errors import OpsError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def existing(stack: str, cloudformation: Any) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":
+        if error_code(error) != "ValidationError":
             raise
         where = f"in {cloudformation.meta.region_name}, at {cloudformation.meta.endpoint_url}"
         raise OpsError(

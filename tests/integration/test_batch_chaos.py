@@ -249,5 +249,5 @@ def test_the_dead_letters_are_those_that_can_never_succeed(after, dropped):
     assert {key(body) for body, _ in letters} == {f.key for f in dropped if never(f.key)} | {JUNK}
     kept = {key(body): error for body, error in letters if error}
     assert "AccessDenied" in "".join(error for k, error in kept.items() if DENIED[1:] in k)
-    assert "1024 bytes" in "".join(error for k, error in kept.items() if k.startswith("xxx"))
+    assert "1,024 bytes" in "".join(error for k, error in kept.items() if k.startswith("xxx"))
     assert after.waiting() == 0

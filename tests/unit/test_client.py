@@ -86,7 +86,7 @@ def test_a_problem_raises_an_error_with_the_service_s_detail(client, answers, co
 
     with pytest.raises(ApiError, match=r"^Send a larger one\.$") as refused:
         client.predict(b"picture", "image/png")
-    assert refused.value.kind == "too-small"
+    assert refused.value.problem == "too-small"
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])

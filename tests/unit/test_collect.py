@@ -179,7 +179,7 @@ def test_a_source_gives_at_most_its_maximum_and_one_picture_per_minute(world, ru
         world.upload("mask", source="gate-1")
     assert len(run()[0]) == 1
 
-    monkeypatch.setattr(collect, "_minute", lambda one: one.label.prediction_id)
+    monkeypatch.setattr(collect, "_minute", lambda one: one.feedback.prediction_id)
     assert len(run("--per-source", "3")[0]) == 3
 
 
@@ -202,7 +202,7 @@ def test_a_spreadsheet_does_not_evaluate_names(world, run, tmp_path, monkeypatch
     table = tmp_path / "crops.csv"
     table.write_text(table.read_text().replace("'=HYPER", "=HYPER"))  # as earlier versions wrote it
     assert run()[1] == rows
-    monkeypatch.setattr(collect, "_minute", lambda one: one.label.prediction_id)
+    monkeypatch.setattr(collect, "_minute", lambda one: one.feedback.prediction_id)
     assert len(run("--per-source", "2")[1]) == 3  # of the formula's, two
 
 

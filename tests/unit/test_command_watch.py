@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from maskwatch import watch as watch_module
 from maskwatch.client import Client, UnreachableError
-from maskwatch.frames import Frame, name_of
+from maskwatch.frames import Frame, without_password
 from maskwatch.video import read
 from tests.pictures import draw_face, encode
 from tests.service import prediction, problem
@@ -419,7 +419,7 @@ def test_an_error_is_reported_in_one_line(run, service, tmp_path, monkeypatch, a
     ],
 )
 def test_no_password_is_shown(source, shown):
-    assert name_of(source) == shown
+    assert without_password(source) == shown
 
 
 def test_the_environment_can_set_the_source(run, ten_seconds, monkeypatch):

@@ -11,7 +11,7 @@ from infra.local.template import transformed_template
 from infra.ops import score
 from infra.ops.__main__ import main
 from infra.ops.files import write_whole
-from infra.ops.score import TIMEOUT, summary, wait
+from infra.ops.score import TIMEOUT, totals, wait
 from maskwatch.client import ApiError, UnreachableError
 from tests.system import ROOT
 
@@ -140,7 +140,7 @@ def test_the_table_counts_pictures_faces_and_failures():
         {"file": "d", "status": "missing"}
     ]
 
-    table = [line.split() for line in summary(done).splitlines()]
+    table = [line.split() for line in totals(done).splitlines()]
 
     assert ["mask", "2", "4"] in table
     assert ["no_mask", "0", "0"] in table

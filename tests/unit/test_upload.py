@@ -420,7 +420,7 @@ def test_folders_are_skipped(scorer, buckets):
 
 def test_a_key_that_leaves_no_room_for_its_result_is_an_error(scorer):
     assert len(("é" * 508 + ".jpg.json").encode()) == 1025
-    with pytest.raises(InvalidKeyError, match="1024 bytes"):
+    with pytest.raises(InvalidKeyError, match="1,024 bytes"):
         scorer.score(Upload("uploads", "é" * 508 + ".jpg"), "request")
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from maskwatch import frames as frames_module
 from maskwatch import video
-from maskwatch.frames import Frame, SourceError, newest
+from maskwatch.frames import Frame, NoFramesError, newest
 from maskwatch.source import _folder, frames_of
 from tests.pictures import draw_face, draw_mjpeg, encode
 from tests.videos import WALL, room, write_video
@@ -67,7 +67,7 @@ def test_a_frame_is_not_given_again_when_there_will_be_no_newer_one():
     def camera():
         yield frame(0)
         turn.wait(60)
-        raise SourceError("it is gone")
+        raise NoFramesError("it is gone")
 
     given = newest(camera(), Event())
     first = next(given)
@@ -77,7 +77,7 @@ def test_a_frame_is_not_given_again_when_there_will_be_no_newer_one():
         return given.send(first)
 
     turn.set()
-    with pytest.raises(SourceError, match="it is gone"):
+    with pytest.raises(NoFramesError, match="it is gone"):
         [send_again() for _ in range(300)]
 
 
@@ -98,9 +98,9 @@ def test_silence_is_reported(monkeypatch):
 def test_errors_are_raised_in_the_waiting_thread():
     def camera():
         yield frame(0)
-        raise SourceError("it is gone")
+        raise NoFramesError("it is gone")
 
-    with pytest.raises(SourceError, match="it is gone"):
+    with pytest.raises(NoFramesError, match="it is gone"):
         list(newest(camera(), Event()))
 
 
@@ -388,7 +388,7 @@ def test_a_deleted_folder_ends_the_command(tmp_path):
     (folder / "a.jpg").unlink()
     folder.rmdir()
 
-    with pytest.raises(SourceError, match="camera is gone"):
+    with pytest.raises(NoFramesError, match="camera is gone"):
         next(given)
 
 
