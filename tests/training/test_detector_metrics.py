@@ -97,12 +97,12 @@ def test_order_of_the_detections_does_not_matter() -> None:
 def test_detections_in_an_ignored_region_do_not_count() -> None:
     """This holds for any size and number of detections; a face next to the region must still be found."""
     boxes = np.array([[0, 0, 100, 100], [200, 0, 240, 40]], np.float32)
-    sought = np.array([False, True])
+    must_find = np.array([False, True])
     inside = Detections(
         np.array([[10, 10, 40, 40], [50, 50, 90, 90], [200, 0, 240, 40], [300, 0, 340, 40]], np.float32),
         np.array([0.9, 0.8, 0.7, 0.6], np.float32),
     )
-    result = match([inside], [boxes], [sought])
+    result = match([inside], [boxes], [must_find])
     assert (result.right.tolist(), result.faces.tolist()) == ([True, False], [1])
 
 

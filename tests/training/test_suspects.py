@@ -8,8 +8,8 @@ import pytest
 
 from functions.shared.contract import LABELS
 from training.classifier import suspects
-from training.classifier.dataset import Dataset
 from training.classifier.suspects import Suspect, contact_sheet, find_suspects
+from training.dataset import Dataset
 from training.recipe import Recipe, Stage
 
 
