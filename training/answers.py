@@ -1,4 +1,4 @@
-"""Answers for many pictures, on all cores: of a release on the served path, and of its classifier alone."""
+"""Answers for many pictures, on all cores: of a release on the served path, or of its classifier alone."""
 
 from __future__ import annotations
 

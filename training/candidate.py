@@ -1,10 +1,10 @@
-"""Candidate releases, and their answers on the served path (decode → detect → crop → classify)."""
+"""Candidate releases, with the networks of runs, and the release that they are compared with."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from functions.inference.fetch import open_release
 from functions.inference.release import Network
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from functions.inference.release import Release
 
 STACK: Final = "stack:"
-
-Output = TypeVar("Output")
 
 
 def serving_uri(stack: str) -> str:
@@ -70,14 +68,6 @@ def shipped(run: Path) -> Network:
     return Network((run / f"{conversion['shipped']}.tflite").read_bytes(), conversion["input_size"])
 
 
-def _small(run: Path) -> Network | None:
-    """Return the network for small faces, or None if conversion wrote none."""
-    conversion = _conversion(run)
-    if "small" not in conversion:
-        return None
-    return Network((run / SMALL).read_bytes(), conversion["small"]["input_size"])
-
-
 def candidate_release(serving: Release, run: Path | None, detector: Path | None) -> Release:
     """Return the serving release with the networks of runs in place of its own.
 
@@ -91,7 +81,9 @@ def candidate_release(serving: Release, run: Path | None, detector: Path | None)
     """
     release = serving
     if run:
-        release = replace(serving, classifier=shipped(run), small_classifier=_small(run))
+        small = _conversion(run).get("small")  # missing if the network is small itself
+        network = Network((run / SMALL).read_bytes(), small["input_size"]) if small else None
+        release = replace(serving, classifier=shipped(run), small_classifier=network)
     if detector:
         conversion = _conversion(detector)
         network = Network((detector / DETECTOR).read_bytes(), conversion["input_size"])

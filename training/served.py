@@ -4,7 +4,7 @@ Every portrait and scene is scored from its bytes, with the default options. For
 which a face is found, and figures of the labels, of that face or else of the whole picture. For scenes, it gives
 recall at the served threshold at an IoU of 0.5, for faces of at least 24 pixels, and figures of their labels. If the
 folder names the groups of people (see fairness.py), it gives misses and false alarms by group. With `--aizoo`, it
-compares other detectors on the same scenes (see peers.py). The results go to `served.json` in `--out`, for the report.
+compares other detectors on the same scenes (see peers.py). The results go to `--out`/served.json, for the report.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
         tmp_path,
         recipe=Recipe((Stage(96, 1, 1e-3, 60, None),), 24, 1),
     )
-    assert [(s.sample.sha256, s.guess) for s in found] == [(wrong.sha256, actual[wrong.sha256])]
-    assert found[0].chance < 0.05
+    assert [(s.sample.sha256, s.predicted) for s in found] == [(wrong.sha256, actual[wrong.sha256])]
+    assert found[0].probability < 0.05
     assert sorted(judged) == sorted(s.sha256 for s in crops)
 
 

@@ -233,11 +233,8 @@ def main() -> None:
     given = sys.argv[1:]
     try:
         with explain_full_disk():
-            work(
-                parser.parse_args([*given, *hyperparameters()] if given == ["train"] else given),
-                paths,
-                this_host(),
-            )
+            options = parser.parse_args([*given, *hyperparameters()] if given == ["train"] else given)
+            work(options, paths, this_host())
     except (TrainingError, ReleaseError) as error:
         _fail(paths.failure, str(error))
     except SystemExit as error:

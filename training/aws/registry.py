@@ -18,7 +18,7 @@ def register(uri: str, image: str, metadata: Mapping[str, str], registry: Any, g
     Args:
         uri: S3 URI of the release.
         image: The training image, which contains the runtime, too.
-        metadata: Values by name; values are cut to 256 characters.
+        metadata: Strings by name, which are cut to 256 characters.
         registry: A boto3 client for SageMaker.
         group: Group of model packages, which is created if missing.
     """

@@ -63,18 +63,15 @@ def compare(groups: Sequence[Group]) -> list[Comparison]:
     """Compare all figures of all groups; the first group must be the whole test set."""
     test_set, *parts = groups
     tests = sum(len(part.actual) >= MIN_PICTURES for part in parts) + CLASSES
-    return [
-        *compare_overall(test_set),
-        _calibration(test_set),
-        *_classes(test_set, ALPHA / tests),
-        # One figure per group, since a second would be nearly the same test again.
-        *(
-            _compare_counts(
-                f"{part.name}: accuracy", len(part.actual), accuracy, *_counts(part), alpha=ALPHA / tests
-            )
-            for part in parts
-        ),
-    ]
+    result = [*compare_overall(test_set), _calibration(test_set)]
+    counts, alpha = _counts(test_set), ALPHA / tests
+    for number, label in enumerate(LABELS):
+        n, figure = int((test_set.actual == number).sum()), partial(_class_f1, number)
+        result.append(_compare_counts(f"class {label}: f1", n, figure, *counts, alpha=alpha))
+    for part in parts:  # one figure each, since a second would be nearly the same test again
+        name, n = f"{part.name}: accuracy", len(part.actual)
+        result.append(_compare_counts(name, n, accuracy, *_counts(part), alpha=alpha))
+    return result
 
 
 def compare_overall(group: Group) -> list[Comparison]:
@@ -106,21 +103,6 @@ def compare_served(actual: Ints, candidate: Answers, serving: Answers) -> list[C
         margin=MAX_LOSS,
     )
     return [*compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)), faces]
-
-
-def _classes(group: Group, alpha: float) -> list[Comparison]:
-    drawn, observed = _counts(group)
-    return [
-        _compare_counts(
-            f"class {label}: f1",
-            int((group.actual == number).sum()),
-            partial(_class_f1, number),
-            drawn,
-            observed,
-            alpha=alpha,
-        )
-        for number, label in enumerate(LABELS)
-    ]
 
 
 def _class_f1(number: int, confusion: Ints) -> Floats:

@@ -85,14 +85,13 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path)
     options = parser.parse_args()
     with reported(parser):
-        suspects = find_suspects(
-            load_examples(list_examples(options.data)), options.out, backbone=options.backbone
-        )
+        dataset = load_examples(list_examples(options.data))
+        suspects = find_suspects(dataset, options.out, backbone=options.backbone)
         rows = []
         for number, suspect in enumerate(suspects):
-            sample, example = suspect.sample, suspect.sample.example
-            about = (f"{suspect.probability:.4f}", suspect.predicted)
-            rows.append((number, sample.sha256, example.path, example.label, *about))
+            sample, example, predicted = suspect.sample, suspect.sample.example, suspect.predicted
+            probability = f"{suspect.probability:.4f}"
+            rows.append((number, sample.sha256, example.path, example.label, probability, predicted))
         columns = ("number", "sha256", "file", "label", "chance", "guess")
         write_table(options.out / "suspects.csv", columns, rows)
         contact_sheet(suspects).save(options.out / "suspects.jpg")

@@ -129,9 +129,7 @@ def compare_scenes(
         name: [counted_faces(scene) & own for scene, own in zip(scenes, members, strict=True)]
         for name, members in groups.items()
     }
-    tests = max(
-        sum(sum(int(mask.sum()) for mask in masks) >= MIN_PICTURES for masks in must_find.values()), 1
-    )
+    tests = max(sum(sum(int(m.sum()) for m in masks) >= MIN_PICTURES for masks in must_find.values()), 1)
     result = compare_overall(ours, theirs, scenes)
     for name, masks in must_find.items():
         result += _compare_served(name, ours, theirs, scenes, masks, ALPHA / tests)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 ON_FACE_IOU: Final = 0.4  # IoU from which a box is on the face; the data sets' own boxes differ by as much
-BENCHMARK_IOU: Final = 0.5  # IoU from which a box has found a face, as in benchmarks
+MIN_IOU: Final = 0.5  # IoU from which a box has found a face, as in benchmarks
 NONE: Final = -1
 
 
@@ -43,10 +43,7 @@ class Matches:
 
 
 def assign(
-    detections: Detections,
-    boxes: NDArray[np.float32],
-    must_find: NDArray[np.bool_],
-    min_iou: float = BENCHMARK_IOU,
+    detections: Detections, boxes: NDArray[np.float32], must_find: NDArray[np.bool_], min_iou: float = MIN_IOU
 ) -> NDArray[np.intp]:
     """Assign a face, or `NONE`, to each detection, best detections first; a face is found only once.
 
@@ -78,7 +75,7 @@ def match(
     detections: Sequence[Detections],
     boxes: Sequence[NDArray[np.float32]],
     must_find: Sequence[NDArray[np.bool_]],
-    min_iou: float = BENCHMARK_IOU,
+    min_iou: float = MIN_IOU,
 ) -> Matches:
     """Match detections with faces, picture by picture; other detections under `MIN_FACE` are ignored, not false.
 
@@ -106,7 +103,7 @@ def label_confusion(
     detections: Sequence[Detections],
     predicted: Sequence[Sequence[int] | NDArray[np.intp]],
     scenes: Sequence[Scene],
-    min_iou: float = BENCHMARK_IOU,
+    min_iou: float = MIN_IOU,
 ) -> NDArray[np.int64]:
     """Return how often the counted faces of each class were found and got each label, (actual, predicted).
 
@@ -119,21 +116,18 @@ def label_confusion(
     confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
     for faces, classes, scene in zip(detections, predicted, scenes, strict=True):
         counted = counted_faces(scene) & (scene.labels != UNLABELLED)
-        for face, number in zip(
-            assign(faces, scene.boxes, counted_faces(scene), min_iou), classes, strict=True
-        ):
+        assigned = assign(faces, scene.boxes, counted_faces(scene), min_iou)
+        for face, number in zip(assigned, classes, strict=True):
             if face != NONE and counted[face]:
                 confusion[scene.labels[face], number] += 1
     return confusion
 
 
 def match_scenes(
-    detections: Sequence[Detections], scenes: Sequence[Scene], min_iou: float = BENCHMARK_IOU
+    detections: Sequence[Detections], scenes: Sequence[Scene], min_iou: float = MIN_IOU
 ) -> Matches:
     """Match detections with the faces of scenes that count in figures; see `match`."""
-    return match(
-        detections, [scene.boxes for scene in scenes], [counted_faces(scene) for scene in scenes], min_iou
-    )
+    return match(detections, [s.boxes for s in scenes], [counted_faces(s) for s in scenes], min_iou)
 
 
 def resamples(pictures: int, draws: int) -> Floats:
