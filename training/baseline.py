@@ -23,9 +23,8 @@ from functions.inference.release import load_release
 from functions.inference.score import Models, load_models, score
 from functions.shared.problem import InputError
 from functions.shared.release_files import BASELINE, MANIFEST
-from training.classifier.dataset import find, load
-from training.disk import reported
-from training.errors import TrainingError
+from training.dataset import list_examples, load_examples
+from training.errors import TrainingError, reported
 from training.files import file_sha256
 
 if TYPE_CHECKING:
@@ -65,10 +64,10 @@ def write_baseline_if_possible(data: Path, release: Path) -> None:
 
 
 def pictures(data: Path, split: str) -> list[Path]:
-    """List the portraits and scenes of a split; see `training.classifier.dataset` for the forms of the folder."""
-    examples = find(data)
+    """List the portraits and scenes of a split; see `training.dataset` for the forms of the folder."""
+    examples = list_examples(data)
     if any(not example.split for example in examples):  # a flat folder, which is split by content
-        examples = [loaded.example for loaded in load(examples).samples]
+        examples = [loaded.example for loaded in load_examples(examples).samples]
     return list(dict.fromkeys(example.path for example in examples if example.split == split))
 
 

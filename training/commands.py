@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.disk import reported, require_apart
+from training.disk import require_apart
+from training.errors import reported
 from training.recipe import PARAMS, read_recipe
 from training.tracking import track_if_possible
 

@@ -1,21 +1,16 @@
-"""Atomic writes, checks for a full disk, and the report of errors that end a command."""
+"""Atomic writes, and checks of the folder that a command writes to."""
 
 from __future__ import annotations
 
-import errno
-import io
 import os
 import shutil
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions.inference.release import ReleaseError
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
     from collections.abc import Iterator
 
 
@@ -30,36 +25,6 @@ def replacing(path: Path) -> Iterator[Path]:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
-
-
-@contextmanager
-def explain_full_disk() -> Iterator[None]:
-    """Turn the OSError of a full disk into a TrainingError that says what to do.
-
-    Raises:
-        TrainingError: The disk is full.
-    """
-    try:
-        yield
-    except OSError as error:
-        # HDF5 reports the error number only in the message.
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT} and "No space left" not in str(error):
-            raise
-        raise TrainingError(
-            "the disk is full; make room, then run the same command again to resume"
-        ) from error
-
-
-@contextmanager
-def reported(parser: ArgumentParser) -> Iterator[None]:
-    """End the command with the reason if it fails: a TrainingError, a ReleaseError or an OSError."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may not be UTF-8
-    try:
-        with explain_full_disk():
-            yield
-    except (TrainingError, ReleaseError, OSError) as error:
-        parser.error(str(error))
 
 
 def require_apart(data: Path, out: Path) -> None:

@@ -8,7 +8,6 @@ people.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,22 +16,21 @@ from scipy.stats import fisher_exact
 from tqdm import tqdm
 
 from functions.inference.decode import decode
-from functions.inference.detect import Detections
 from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.inference.score import score
 from functions.shared.statistics import holm
+from training.answers import detections
 from training.detector.metrics import NONE, assign
 from training.metrics import wilson_interval
-from training.tables import EDGES
+from training.tables import EDGES, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from functions.inference.prediction import Face
     from functions.inference.score import Models
 
-SAME: Final = 0.3  # intersection over union; low, since the boxes of groups.csv follow another convention
+MIN_IOU: Final = 0.3  # intersection over union; low, since the boxes of groups.csv follow another convention
 
 Outcome = tuple[bool, bool]  # whether the face was found, and whether it got a label other than no_mask
 
@@ -40,30 +38,32 @@ Outcome = tuple[bool, bool]  # whether the face was found, and whether it got a 
 def portraits(folder: Path, models: Models) -> dict[str, Any]:
     """Return figures by the groups of `fairface.csv`; if no face is found, the whole picture's label counts."""
     outcomes = []
-    for row in tqdm(_rows(folder / "fairface.csv"), desc="scoring", unit=" portraits"):
-        prediction = score(decode((folder / row["file"]).read_bytes()), models, PredictOptions())
-        outcomes.append((row, (bool(prediction.faces), prediction.classification.label != "no_mask")))
-    return by_group(outcomes, ("race", "gender", "age"))
+    columns = ("race", "gender", "age")
+    for row in tqdm(read_table(folder / "fairface.csv", ("file", *columns)), "scoring", unit=" portraits"):
+        prediction = score(decode((folder / row.file()).read_bytes()), models, PredictOptions())
+        outcomes.append((row.cells, (bool(prediction.faces), prediction.classification.label != "no_mask")))
+    return by_group(outcomes, columns)
 
 
 def scenes(folder: Path, models: Models) -> dict[str, Any]:
     """Return figures by the groups of `groups.csv`; a face that is not found is no false alarm."""
+    columns = ("skin_fitzpatrick", "gender", "age")
     rows = defaultdict(list)
-    for row in _rows(folder / "groups.csv"):
-        rows[row["file"]].append(row)
+    for row in read_table(folder / "groups.csv", ("file", *EDGES, *columns)):
+        rows[row.file()].append(row)
     outcomes = []
-    for file, some in tqdm(rows.items(), desc="scoring", unit=" scenes"):
+    for file, faces in tqdm(rows.items(), desc="scoring", unit=" scenes"):
         prediction = score(decode((folder / file).read_bytes()), models, PredictOptions(max_faces=MAX_FACES))
-        boxes = np.array([[float(row[edge]) for edge in EDGES] for row in some], np.float32)
-        numbers = assign(detections(prediction.faces), boxes, np.ones(len(some), bool), SAME)
+        boxes = np.array([row.box() for row in faces], np.float32)
+        numbers = assign(detections(prediction.faces), boxes, np.ones(len(faces), bool), MIN_IOU)
         labels = {
             number: face.classification.label
             for number, face in zip(numbers, prediction.faces, strict=True)
             if number != NONE
         }
-        for number, row in enumerate(some):
-            outcomes.append((row, (number in labels, labels.get(number, "no_mask") != "no_mask")))
-    return by_group(outcomes, ("skin_fitzpatrick", "gender", "age"))
+        for number, row in enumerate(faces):
+            outcomes.append((row.cells, (number in labels, labels.get(number, "no_mask") != "no_mask")))
+    return by_group(outcomes, columns)
 
 
 def by_group(
@@ -78,9 +78,9 @@ def by_group(
 
 
 def _figures(groups: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
-    counts = [len(some) for some in groups.values()]
-    missed = _shares([sum(not found for found, _ in some) for some in groups.values()], counts)
-    false_alarm = _shares([sum(alarm for _, alarm in some) for some in groups.values()], counts)
+    counts = [len(outcomes) for outcomes in groups.values()]
+    missed = _shares([sum(not found for found, _ in outcomes) for outcomes in groups.values()], counts)
+    false_alarm = _shares([sum(alarm for _, alarm in outcomes) for outcomes in groups.values()], counts)
     rows = zip(groups, counts, missed, false_alarm, strict=True)
     return {
         group: {"n": n, "missed": misses, "false_alarm": alarms} for group, n, misses, alarms in sorted(rows)
@@ -106,15 +106,3 @@ def against_others(hits: Sequence[int], counts: Sequence[int]) -> list[float]:
         for hit, n in zip(hits, counts, strict=True)
     ]
     return holm(ps) if len(ps) > 2 else ps
-
-
-def detections(faces: Sequence[Face]) -> Detections:
-    """Return the faces of a prediction as detections, in pixels of the picture."""
-    boxes = [(f.box.left, f.box.top, f.box.left + f.box.width, f.box.top + f.box.height) for f in faces]
-    scores = [face.detection_confidence for face in faces]
-    return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32))
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    with table.open(newline="") as lines:
-        return list(csv.DictReader(lines))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 STATE: Final = "state.json"  # recipe, data set and the figures of every epoch
 CONVERSION: Final = "conversion.json"  # the converted files, their calibration and validation figures
 METRICS: Final = "metrics.json"  # all figures on the test pictures
-SCORES: Final = "scores.json"  # the main figures, by which runs are compared
+MAIN_FIGURES: Final = "scores.json"  # the main figures, by which runs are compared
 PREDICTIONS: Final = "predictions.csv"
 MISTAKES: Final = "mistakes.png"
 LEAVE_ONE_OUT: Final = "leave-one-out.json"  # figures on sources that were left out of training

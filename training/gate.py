@@ -7,7 +7,7 @@ if
   interval lies within it (a non-inferiority test), so that nothing passes on a test set that is too small to tell;
 - the same holds against the release in the inference image, the floor, so that small losses do not add up;
 - no interval of a class, source or slice lies wholly on the worse side. These are corrected for their number
-  (Bonferroni), since one of many would look worse by chance. Groups of fewer than `FEWEST` pictures do not count.
+  (Bonferroni), since one of many would look worse by chance. Groups under `MIN_PICTURES` do not count.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ALPHA: Final = 0.05
 MAX_LOSS: Final = 0.02  # largest loss of an overall figure that is a share
-FEWEST: Final = 25  # pictures; with fewer, a bootstrap interval is too narrow to decide by
+MIN_PICTURES: Final = 25  # pictures; with fewer, a bootstrap interval is too narrow to decide by
 SERVING_HELP: Final = (
     "release to compare with: a folder, s3://… or stack:NAME; default: the one in the inference image"
 )
@@ -61,7 +61,7 @@ class Comparison:
     scenes: int = 0
 
 
-def comparison(
+def compare_figure(
     figure: str,
     n: int,
     values: tuple[float, float],
@@ -86,7 +86,7 @@ def comparison(
     """
     low, high = (float(end) for end in np.quantile(differences, [alpha / 2, 1 - alpha / 2]))
     best, worst = (-low, -high) if less_is_better else (high, low)
-    if n < FEWEST:
+    if n < MIN_PICTURES:
         verdict = TOO_FEW
     elif best < 0:
         verdict = WORSE
@@ -100,7 +100,7 @@ def against_floor(comparisons: Iterable[Comparison]) -> list[Comparison]:
     return [replace(result, figure=f"floor {result.figure}") for result in comparisons]
 
 
-def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[str, Any]:
+def decide(comparisons: Sequence[Comparison], metadata: Mapping[str, str]) -> dict[str, Any]:
     """Decide whether a candidate passes, and return the content of `gate.json`.
 
     The first comparison must be that of the whole test set.
@@ -110,19 +110,19 @@ def decide(comparisons: Sequence[Comparison], about: Mapping[str, str]) -> dict[
     not_shown = [result for result in comparisons if result.verdict == NOT_SHOWN]
     if first.verdict == TOO_FEW:
         what = "faces in test scenes" if first.scenes else "test pictures"
-        reason = f"{first.n} {what} are too few to tell, {FEWEST} are needed"
+        reason = f"{first.n} {what} are too few to tell, {MIN_PICTURES} are needed"
     elif worse:
-        reason = f"worse than what serves: {'; '.join(worse)}"
+        reason = f"worse than the serving release: {'; '.join(worse)}"
     elif not_shown:
         intervals = "; ".join(_interval(result) for result in not_shown)
         reason = f"not shown to be within the margin: {intervals}{_pictures_needed(not_shown)}"
     else:
-        reason = "nowhere worse than what serves"
+        reason = "not worse than the serving release in any figure"
     return {
         "passed": first.verdict != TOO_FEW and not worse and not not_shown,
         "reason": reason,
         "resolution": _resolution(comparisons),
-        **about,
+        **metadata,
         "comparisons": [asdict(result) for result in comparisons],
     }
 

@@ -18,14 +18,12 @@ from functions.inference.fetch import open_release
 from functions.shared.release_files import MANIFEST
 from training.baseline import write_baseline_if_possible
 from training.candidate import candidate_release, open_serving
-from training.classifier import gate as classifier_gate
 from training.classifier.evaluate import evaluate_run
 from training.detector import evaluate as detector_evaluate
-from training.detector import gate as detector_gate
-from training.disk import reported
-from training.errors import TrainingError
+from training.errors import TrainingError, reported
 from training.files import GATE, METRICS, REPORT, file_sha256
 from training.gate import SERVING_HELP, as_text
+from training.gates import gate_classifier, gate_detector
 from training.release import write_release
 from training.report import write_report
 from training.tracking import track_if_possible
@@ -41,7 +39,7 @@ def judge(
     serving: Release,
     out: Path,
     version: str,
-    reference: Path | None = None,
+    regression_data: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluate and gate runs, and write their release if they pass.
 
@@ -52,7 +50,7 @@ def judge(
         serving: The release to compare with, from which a network without a run is taken.
         out: Folder of the release. If the runs are refused, a release that is already there loses its manifest.
         version: Version of the release.
-        reference: Folder of other pictures, on which a classifier must not become worse, either.
+        regression_data: Folder of other pictures, on which a classifier must not become worse, either.
 
     Returns:
         The content of the classifier's `gate.json`, else of the detector's, with `passed` and `reason` of both, and
@@ -68,10 +66,10 @@ def judge(
     gates = []
     if detector:
         detector_evaluate.evaluate_run(detector, data, candidate)
-        gates.append(detector_gate.judge_run(detector, data, serving, floor, run))
+        gates.append(gate_detector(detector, data, serving, floor, run))
     if run:
         evaluate_run(run, data, candidate)
-        gates.append(classifier_gate.judge_run(run, data, serving, floor, detector, reference))
+        gates.append(gate_classifier(run, data, serving, floor, detector, regression_data))
         write_report(run, run / REPORT, detector)
     for gate in gates:
         print(as_text(gate))

@@ -1,7 +1,7 @@
 """Metrics of a classifier in plain numpy, after the papers named below.
 
-Throughout, `actual` and `predicted` are class numbers (N,), `confusion` is (C, C) with actual classes in rows, and N
-may be 0.
+Throughout, `actual` and `predicted` are class numbers (N,), `confusion` is (…, C, C) with actual classes in rows, and
+N may be 0.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from functions.shared.contract import LABELS
 from functions.shared.statistics import share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -37,16 +38,33 @@ def confusion_matrix(actual: Ints, predicted: Ints, classes: int) -> Ints:
 
 
 def precision_recall_f1(confusion: Ints) -> tuple[Floats, Floats, Floats]:
-    """Return TP / (TP + FP), TP / (TP + FN) and their harmonic mean for each class, each (C,); 0 where undefined."""
-    hits = np.diag(confusion)
-    predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
+    """Return TP / (TP + FP), TP / (TP + FN) and their harmonic mean by class, each (…, C); 0 where undefined."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    predicted, actual = confusion.sum(axis=-2), confusion.sum(axis=-1)
     return _share(hits, predicted), _share(hits, actual), _share(2 * hits, predicted + actual)
 
 
-def macro_f1(confusion: Ints) -> float:
-    """Return the mean F1 of the classes that occur."""
-    occurs = confusion.sum(axis=1) > 0
-    return float(precision_recall_f1(confusion)[2][occurs].mean()) if occurs.any() else 0.0
+def by_label(confusion: Ints) -> dict[str, dict[str, float]]:
+    """Return precision, recall and F1 of each label; `confusion` is (labels, labels)."""
+    names, values = ("precision", "recall", "f1"), precision_recall_f1(confusion)
+    return {n: dict(zip(LABELS, v.tolist(), strict=True)) for n, v in zip(names, values, strict=True)}
+
+
+def accuracy(confusion: Ints) -> Floats:
+    """Return the share of predictions that are right, (…)."""
+    return _share(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
+
+
+def mask_or_not_accuracy(confusion: Ints) -> Floats:
+    """Return the accuracy if the labels other than `mask`, which is class 0, count as one, (…)."""
+    right = confusion[..., 0, 0] + confusion[..., 1:, 1:].sum(axis=(-2, -1))
+    return _share(right, confusion.sum(axis=(-2, -1)))
+
+
+def macro_f1(confusion: Ints) -> Floats:
+    """Return the mean F1 of the classes that occur, (…)."""
+    occurs = confusion.sum(axis=-1) > 0
+    return _share((precision_recall_f1(confusion)[2] * occurs).sum(axis=-1), occurs.sum(axis=-1))
 
 
 def roc_curve(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
@@ -73,23 +91,21 @@ def average_precision(positive: NDArray[np.bool_], score: Floats) -> float:
     return float((np.diff(recall, prepend=0) * precision).sum())
 
 
-def reliability(
-    confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS
-) -> tuple[Floats, Floats, Ints]:
-    """Return mean confidence, accuracy and count for each of `bins` equal bins of (0, 1]; 0 for empty bins."""
-    numbers = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    counts = np.bincount(numbers, minlength=bins)
-    sums = np.bincount(numbers, confidence, bins)
-    hits = np.bincount(numbers, correct, bins)
+def reliability(confidence: Floats, correct: NDArray[np.bool_]) -> tuple[Floats, Floats, Ints]:
+    """Return mean confidence, accuracy and count for each of `BINS` equal bins of (0, 1]; 0 for empty bins."""
+    numbers = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    counts = np.bincount(numbers, minlength=BINS)
+    sums = np.bincount(numbers, confidence, BINS)
+    hits = np.bincount(numbers, correct, BINS)
     return _share(sums, counts), _share(hits, counts), counts
 
 
-def calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS) -> float:
+def calibration_error(confidence: Floats, correct: NDArray[np.bool_]) -> float:
     """Return the expected calibration error of the top label: |accuracy - confidence| per bin, weighted by count.
 
     Naeini et al. 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning"; Guo et al. 2017.
     """
-    expected, observed, counts = reliability(confidence, correct, bins)
+    expected, observed, counts = reliability(confidence, correct)
     return float((np.abs(observed - expected) * counts).sum() / max(counts.sum(), 1))
 
 
@@ -123,11 +139,26 @@ def figures(actual: Ints, probabilities: Floats) -> dict[str, Any]:
     confusion = confusion_matrix(actual, predicted, probabilities.shape[1])
     return {
         "n": len(actual),
-        "accuracy": _mean(actual == predicted),
-        "mask_or_not_accuracy": _mean((actual == 0) == (predicted == 0)),
-        "macro_f1": macro_f1(confusion),
+        "accuracy": float(accuracy(confusion)),
+        "mask_or_not_accuracy": float(mask_or_not_accuracy(confusion)),
+        "macro_f1": float(macro_f1(confusion)),
         "calibration_error": calibration_error(confidence, actual == predicted),
         "confusion": confusion.tolist(),
+    }
+
+
+def by_part(
+    figures_of: Callable[[NDArray[np.bool_]], dict[str, Any]],
+    sources: NDArray[np.str_],
+    slices: Mapping[str, Mapping[str, NDArray[np.bool_]]],
+) -> dict[str, dict[str, Any]]:
+    """Return `figures_of` each mask (N,): by source, and by group and slice, without empty slices."""
+    return {
+        "sources": {str(name): figures_of(sources == name) for name in np.unique(sources)},
+        "slices": {
+            group: {name: figures_of(chosen) for name, chosen in members.items() if chosen.any()}
+            for group, members in slices.items()
+        },
     }
 
 
@@ -160,7 +191,3 @@ def _counts_by_threshold(positive: NDArray[np.bool_], score: Floats) -> tuple[In
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
     return np.asarray(part / np.maximum(whole, 1), np.float64)
-
-
-def _mean(hits: NDArray[np.bool_]) -> float:
-    return float(hits.mean()) if len(hits) else 0.0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.detector.scenes import Scene
+    from training.scenes import Scene
 
     Finder = Callable[[NDArray[np.uint8]], Detections]  # RGB (H, W, 3) to faces in its pixels
 
@@ -45,7 +45,7 @@ _AIZOO_LEVELS: Final = (
 )
 _AIZOO_RATIOS: Final = (0.62, 0.42)
 _AIZOO_VARIANCES: Final = (0.1, 0.1, 0.2, 0.2)
-_AIZOO_OVERLAP: Final = 0.4
+_AIZOO_IOU: Final = 0.4
 
 
 def centerface() -> Finder:
@@ -78,7 +78,7 @@ def aizoo(file: Path) -> Finder:
         boxes = np.concatenate([middle - half, middle + half], axis=1).clip(0, 1) * np.tile(
             (width, height), 2
         )
-        kept = non_maximum_suppression(boxes, _AIZOO_OVERLAP)
+        kept = non_maximum_suppression(boxes, _AIZOO_IOU)
         return shifted(Detections(boxes[kept].astype(np.float32), scores[likely[kept]]), AIZOO_SHIFTS)
 
     return find

@@ -1,6 +1,6 @@
 """Check a folder of pictures, and copy the usable ones: `python -m training.prepare --data FOLDER --out PREPARED`.
 
-The result has the form that training reads (see training/classifier/dataset.py), with every picture named by its
+The result has the form that training reads (see training/dataset.py), with every picture named by its
 hash. Left out, with the reason in `prepared.json`: unreadable pictures, pictures with two labels, copies, and
 near-duplicates of validation and test pictures. `doubtful.csv` lists pictures to which the serving classifier
 confidently gives another label: they are either difficult, or in the wrong folder.
@@ -23,22 +23,22 @@ from typing import TYPE_CHECKING, Any, Final
 from functions.inference.decode import decode
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
+from training.answers import probabilities
 from training.candidate import open_serving
-from training.classifier.dataset import (
+from training.dataset import (
     SUFFIXES,
     Dataset,
     Example,
     Sample,
     crops_root,
-    find,
-    load,
+    list_examples,
+    load_examples,
     require_labels,
     summary,
 )
-from training.classifier.evaluate import probabilities
-from training.disk import reported, require_apart, require_space
-from training.errors import TrainingError
-from training.gate import FEWEST
+from training.disk import require_apart, require_space
+from training.errors import TrainingError, reported
+from training.gate import MIN_PICTURES
 from training.look_alikes import groups, last_splits, thumbnail
 from training.tables import EDGES, IGNORE, SPLITS, boxes_in, read_crops, read_scenes, write_table
 
@@ -57,14 +57,6 @@ SURE: Final = 0.95  # probability of another label from which a picture's label 
 
 
 @dataclass(frozen=True)
-class Cleaned:
-    """A cleaned data set, and the pictures that were left out with the reasons."""
-
-    dataset: Dataset
-    left_out: tuple[tuple[Path, str], ...]
-
-
-@dataclass(frozen=True)
 class CheckedScene:
     """A readable scene: its entry in the tables, its file's SHA-256, and a thumbnail, RGB (h, w, 3)."""
 
@@ -74,8 +66,8 @@ class CheckedScene:
     thumbnail: NDArray[np.uint8]
 
 
-def clean(dataset: Dataset) -> Cleaned:
-    """Leave out portraits with two labels, copies, and near-duplicates of portraits in a later split.
+def clean(dataset: Dataset) -> tuple[Dataset, list[tuple[Path, str]]]:
+    """Leave out portraits with two labels, copies, and near-duplicates of a later split; return them with reasons.
 
     Of near-duplicates in several splits, those in test stay, else those in val.
     """
@@ -90,7 +82,7 @@ def clean(dataset: Dataset) -> Cleaned:
     for sample, split in in_turn:
         path = sample.example.path
         if len(labels[sample.sha256]) > 1:
-            left_out.append((path, f"is there as {' and as '.join(sorted(labels[sample.sha256]))}"))
+            left_out.append((path, f"has two labels: {' and '.join(sorted(labels[sample.sha256]))}"))
         elif sample.sha256 in kept:
             left_out.append((path, f"is a copy of {kept[sample.sha256].example.path}"))
         elif split != sample.example.split:
@@ -98,7 +90,7 @@ def clean(dataset: Dataset) -> Cleaned:
         else:
             kept[sample.sha256] = sample
     samples = tuple(s for s in dataset.samples if s.example.in_scene or kept.get(s.sha256) is s)
-    return Cleaned(replace(dataset, samples=samples), tuple(left_out))
+    return replace(dataset, samples=samples), left_out
 
 
 def check_scenes(data: Path) -> tuple[list[CheckedScene], list[tuple[Path, str]], list[tuple[Path, str]]]:
@@ -137,9 +129,9 @@ def _check(path: Path, entry: SceneEntry) -> CheckedScene | tuple[Path, str]:
     return CheckedScene(entry, path, hashlib.sha256(data).hexdigest(), thumbnail(picture.pixels))
 
 
-def doubtful(samples: Sequence[Sample], judge: Network) -> list[tuple[Sample, str, float]]:
+def doubtful(samples: Sequence[Sample], checker: Network) -> list[tuple[Sample, str, float]]:
     """Return pictures to which the classifier gives another label with confidence, most confident first."""
-    result = probabilities(judge, [s.pixels for s in samples], name="checking labels")
+    result = probabilities(checker, [s.pixels for s in samples], name="checking labels")
     doubts = []
     for sample, row in zip(samples, result, strict=True):
         predicted = LABELS[row.argmax()]
@@ -257,18 +249,16 @@ def prepare(data: Path, out: Path, checker: Network) -> dict[str, Any]:
             else, or one folder contains the other.
     """
     require_apart(data, out)
-    examples = find(data)
-    cleaned = clean(load(examples))
+    examples = list_examples(data)
+    cleaned, portraits_left_out = clean(load_examples(examples))
     scenes, unreadable_scenes, scenes_left_out = check_scenes(data)
     usable = {scene.path for scene in scenes}
     dataset = replace(
-        cleaned.dataset,
-        samples=tuple(
-            s for s in cleaned.dataset.samples if not s.example.in_scene or s.example.path in usable
-        ),
-        unreadable=tuple({*cleaned.dataset.unreadable, *unreadable_scenes}),
+        cleaned,
+        samples=tuple(s for s in cleaned.samples if not s.example.in_scene or s.example.path in usable),
+        unreadable=tuple({*cleaned.unreadable, *unreadable_scenes}),
     )
-    left_out = [*cleaned.left_out, *scenes_left_out]
+    left_out = [*portraits_left_out, *scenes_left_out]
     print(summary(dataset))
     for path, reason in left_out:
         print(f"left out: {path} {reason}")
@@ -287,9 +277,9 @@ def prepare(data: Path, out: Path, checker: Network) -> dict[str, Any]:
         ("faces in test scenes", scenes, sum(face.label != IGNORE for face in faces)),
     )
     warnings += [
-        f"{number} {what}: the gate needs at least {FEWEST}, so no release can pass"
+        f"{number} {what}: the gate needs at least {MIN_PICTURES}, so no release can pass"
         for what, given, number in tests
-        if given and number < FEWEST
+        if given and number < MIN_PICTURES
     ]
     for line in [*warnings, *([f"{len(doubts)} doubtful labels in {out / DOUBTFUL}"] if doubts else [])]:
         print(line)
@@ -320,9 +310,7 @@ def prepare(data: Path, out: Path, checker: Network) -> dict[str, Any]:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see dataset.py)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; replaced")
     parser.add_argument(
         "--serving", default="", help="release whose classifier finds doubtful labels: a folder or s3://…"

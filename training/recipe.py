@@ -30,7 +30,7 @@ class Stage:
         train_samples: Pictures per epoch.
         freeze_until_block: Freeze the backbone's inverted-residual blocks up to this one; None freezes the whole
             backbone.
-        patience: Epochs without a better validation score before the stage ends.
+        patience: Epochs of no higher rank before the stage ends.
         plain: Share of the detector's pictures without augmentation, as serving sees them.
     """
 
@@ -105,15 +105,15 @@ def recipe_from(stages: Sequence[Mapping[str, Any]], batch: int, seed: int) -> R
         raise TrainingError(f"stages {stages}: {error}") from error
     _require_numbers({"batch": batch, "seed": seed})
     if not recipe.stages or batch < 1 or seed < 0:
-        raise TrainingError(f"cannot train so: {len(stages)} stages, batch {batch}, seed {seed}")
+        raise TrainingError(f"these values cannot be used: {len(stages)} stages, batch {batch}, seed {seed}")
     for stage in recipe.stages:
         _require_numbers({name: value for name, value in asdict(stage).items() if value is not None})
         positive = (stage.epochs, stage.learning_rate, stage.patience, stage.train_samples // batch)
         blocks = stage.freeze_until_block or 0
         if not 32 <= stage.size <= 1024 or stage.size % 32 or min(positive) <= 0 or not 0 <= blocks <= BLOCKS:
             raise TrainingError(
-                f"cannot train so: {stage}; a size is a multiple of 32, up to 1024, train_samples is at least"
-                f" the batch, {batch}, and there are {BLOCKS} blocks"
+                f"these values cannot be used: {stage}; a size is a multiple of 32, up to 1024,"
+                f" train_samples is at least the batch, {batch}, and there are {BLOCKS} blocks"
             )
     return recipe
 
@@ -123,5 +123,5 @@ def _require_numbers(parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         whole = name not in {"learning_rate", "plain"}
         if type(value) not in ((int,) if whole else (int, float)) or not math.isfinite(value):
-            wanted = "a whole number" if whole else "a number, such as 4.0e-4"
-            raise TrainingError(f"{name} is {value!r}; it must be {wanted}")
+            required = "a whole number" if whole else "a number, such as 4.0e-4"
+            raise TrainingError(f"{name} is {value!r}; it must be {required}")

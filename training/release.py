@@ -21,8 +21,7 @@ from functions.shared.release_files import BASELINE, MANIFEST
 from training.baseline import write_baseline_if_possible
 from training.candidate import candidate_release, open_serving
 from training.commit import git_commit
-from training.disk import reported
-from training.errors import TrainingError
+from training.errors import TrainingError, reported
 from training.files import (
     CLASSIFIER_WEIGHTS,
     CONVERSION,

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from functions.shared.contract import LABELS
-from training.disk import reported
+from training.errors import reported
 from training.files import (
     CONVERSION,
     GATE,

@@ -63,14 +63,14 @@ class TrainingSetup:
         compile: Freezes layers and compiles a model for a stage, given the learning rate schedule.
         batches: Returns an epoch's Keras data set, given the stage and the seed.
         validate: Returns a model's validation figures, given the stage.
-        score: Returns the score of an epoch, given its figures; the best epoch of a stage is kept.
+        rank: Returns the rank of an epoch, given its figures; the highest epoch of a stage is kept.
     """
 
     weights: str
     compile: Callable[[keras.Model, Stage, Any], None]
     batches: Callable[[Stage, Sequence[int]], keras.utils.PyDataset]
     validate: Callable[[keras.Model, Stage], Mapping[str, float]]
-    score: Callable[[Mapping[str, Any]], float]
+    rank: Callable[[Mapping[str, Any]], float]
 
 
 class _Position(NamedTuple):
@@ -103,8 +103,8 @@ def train_stages(
     initial: State,
     recipe: Recipe,
     *,
-    replace: bool = False,
-    after_epoch: Callable[[Path], object] = lambda _: None,
+    replace: bool,
+    after_epoch: Callable[[Path], object],
 ) -> keras.Model:
     """Train all stages, each from the best epoch of the previous one; return the best model of the last.
 
@@ -219,7 +219,7 @@ def _position(
 
 
 def _best_index(setup: TrainingSetup, rows: Sequence[Mapping[str, Any]]) -> int:
-    return max(range(len(rows)), key=lambda index: (setup.score(rows[index]), -index))
+    return max(range(len(rows)), key=lambda index: (setup.rank(rows[index]), -index))
 
 
 def _best(setup: TrainingSetup, out: Path, history: Sequence[Mapping[str, Any]]) -> Path:

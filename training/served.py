@@ -1,10 +1,10 @@
 """Evaluate a release on the served path: `python -m training.served --data FOLDER --release RELEASE --out RUN`.
 
-Every portrait and scene is scored from its bytes, with the default options. For portraits: the share in which a face
-is found, and the labels, of that face or else of the whole picture. For scenes: recall at the served threshold at an
-IoU of 0.5, for faces of at least 24 pixels, and their labels. If the folder names the groups of people (see
-fairness.py), misses and false alarms by group; with `--aizoo`, other detectors on the same scenes (see peers.py). The
-results go to `served.json` in `--out`, for the report.
+Every portrait and scene is scored from its bytes, with the default options. For portraits, it gives the share in
+which a face is found, and figures of the labels, of that face or else of the whole picture. For scenes, it gives
+recall at the served threshold at an IoU of 0.5, for faces of at least 24 pixels, and figures of their labels. If the
+folder names the groups of people (see fairness.py), it gives misses and false alarms by group. With `--aizoo`, it
+compares other detectors on the same scenes (see peers.py). The results go to `--out`/served.json, for the report.
 """
 
 from __future__ import annotations
@@ -23,23 +23,22 @@ from functions.inference.prediction import MAX_FACES, PredictOptions
 from functions.inference.score import load_models, score
 from functions.shared.contract import LABELS
 from training import fairness
-from training.candidate import answer, served_figures
-from training.classifier.dataset import find, load
-from training.classifier.evaluate import actual_classes
+from training.answers import answer, detections, served_figures
+from training.dataset import actual_classes, list_examples, load_examples
 from training.detector.evaluate import finder
-from training.detector.metrics import NONE, assign, match_scenes
-from training.detector.scenes import UNLABELLED, load_scenes, to_find
-from training.disk import reported
+from training.detector.metrics import label_confusion, match_scenes
+from training.errors import reported
 from training.files import SERVED
-from training.metrics import precision_recall_f1
+from training.metrics import by_label
+from training.scenes import load_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from functions.inference.score import Models
-    from training.candidate import Answers
-    from training.classifier.dataset import Sample
-    from training.detector.scenes import Scene
+    from training.answers import Answers
+    from training.dataset import Sample
+    from training.scenes import Scene
 
 TURNED: Final = 300  # portraits for the figures on rotated pictures
 
@@ -62,31 +61,24 @@ def portrait_figures(
 
 def scene_figures(scenes: Sequence[Scene], models: Models) -> dict[str, Any]:
     """Return recall and false detections a scene at the served threshold, and the labels of the faces found."""
-    every = []
-    confusion = np.zeros((len(LABELS), len(LABELS)), int)
-    for scene in tqdm(scenes, desc="scoring", unit=" scenes"):
-        prediction = score(decode(scene.path.read_bytes()), models, PredictOptions(max_faces=MAX_FACES))
-        detections = fairness.detections(prediction.faces)
-        every.append(detections)
-        for number, face in enumerate(assign(detections, scene.boxes, to_find(scene))):
-            if face != NONE and to_find(scene)[face] and scene.labels[face] != UNLABELLED:
-                predicted = LABELS.index(prediction.faces[number].classification.label)
-                confusion[scene.labels[face], predicted] += 1
-    matches = match_scenes(every, scenes)
-    precision, recall, f1 = precision_recall_f1(confusion)
+    faces = [
+        score(decode(scene.path.read_bytes()), models, PredictOptions(max_faces=MAX_FACES)).faces
+        for scene in tqdm(scenes, desc="scoring", unit=" scenes")
+    ]
+    found = [detections(some) for some in faces]
+    predicted = [[LABELS.index(face.classification.label) for face in some] for some in faces]
+    matches, confusion = match_scenes(found, scenes), label_confusion(found, predicted, scenes)
     return {
         "scenes": len(scenes),
         "faces": int(matches.faces.sum()),
         "recall": float(matches.right.sum() / max(matches.faces.sum(), 1)),
         "false_per_picture": float((~matches.right).sum() / max(len(scenes), 1)),
         "confusion": confusion.tolist(),
-        "label_precision": dict(zip(LABELS, precision.tolist(), strict=True)),
-        "label_recall": dict(zip(LABELS, recall.tolist(), strict=True)),
-        "label_f1": dict(zip(LABELS, f1.tolist(), strict=True)),
+        **{f"label_{name}": values for name, values in by_label(confusion).items()},
     }
 
 
-def judge_served(
+def evaluate_served(
     data: Path, release: str, split: str, hands: Sequence[str], aizoo: Path | None
 ) -> dict[str, Any]:
     """Return the content of `served.json` for a release.
@@ -103,9 +95,9 @@ def judge_served(
     """
     opened = open_release(release)
     models = load_models(opened, threads=1)
-    examples = [example for example in find(data) if example.split == split and not example.in_scene]
-    samples = load(examples).portraits
-    some = samples[:: max(len(samples) // TURNED, 1)]
+    examples = [example for example in list_examples(data) if example.split == split and not example.in_scene]
+    samples = load_examples(examples).portraits
+    to_turn = samples[:: max(len(samples) // TURNED, 1)]
     scenes = load_scenes(data, (split,))
     result: dict[str, Any] = {
         "version": opened.version,
@@ -113,7 +105,7 @@ def judge_served(
         "portraits": portrait_figures(samples, answer(opened, samples, "portraits"), hands),
         "turned": {
             f"{90 * quarters}°": portrait_figures(
-                some, answer(opened, some, f"turned by {90 * quarters}°", quarters)
+                to_turn, answer(opened, to_turn, f"turned by {90 * quarters}°", quarters)
             )
             for quarters in (1, 2, 3)
         },
@@ -154,7 +146,7 @@ def main() -> None:
     options = parser.parse_args()
     with reported(parser):
         options.out.mkdir(parents=True, exist_ok=True)
-        result = judge_served(options.data, options.release, options.split, options.hands, options.aizoo)
+        result = evaluate_served(options.data, options.release, options.split, options.hands, options.aizoo)
         (options.out / SERVED).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 

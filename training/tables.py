@@ -217,7 +217,7 @@ def _scene(file: str, rows: Sequence[Row], places: Sequence[MarkedBox]) -> Scene
     faces = tuple(MarkedBox(row.box(), row.choice("label", SCENE_LABELS), row) for row in rows)
     for face, other in combinations(faces, 2):
         if face.box == other.box:
-            raise other.row.error("xmin", f"begins the same box as in line {face.row.line}")
+            raise other.row.error("xmin", f"repeats the box of line {face.row.line}")
     return SceneEntry(file, split, rows[0].cells.get("source", ""), faces, tuple(places))
 
 
@@ -237,11 +237,11 @@ def boxes_in(picture: Picture, marked: Sequence[MarkedBox]) -> NDArray[np.float3
                 raise mark.row.error(edge, f"is {value:g}, outside the picture of {size[0]}x{size[1]} pixels")
         left, top, right, bottom = mark.box
         if max(mark.box) <= 1:
-            raise mark.row.error("xmax", f"is {right:g}, as of shares of a side; boxes are in pixels")
-        if min(right, size[0]) <= max(left, 0) or min(bottom, size[1]) <= max(top, 0):
             raise mark.row.error(
-                "xmin", f"leaves nothing of the box in the picture of {size[0]}x{size[1]} pixels"
+                "xmax", f"is {right:g}, which looks like a share of a side; boxes are in pixels"
             )
+        if min(right, size[0]) <= max(left, 0) or min(bottom, size[1]) <= max(top, 0):
+            raise mark.row.error("xmin", f"the box lies outside the picture of {size[0]}x{size[1]} pixels")
     height, width = picture.pixels.shape[:2]
     scale = np.array([width / picture.width, height / picture.height] * 2)
     boxes = np.array([mark.box for mark in marked], float).reshape(-1, 4) * scale

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from functions.shared.release_files import MANIFEST
 from training.commit import git_commit
-from training.disk import reported
-from training.files import CONVERSION, GATE, METRICS, REPORT, SCORES, STATE
+from training.errors import reported
+from training.files import CONVERSION, GATE, MAIN_FIGURES, METRICS, REPORT, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +85,7 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
         if key != "ended"
     ]
     now = round(1000 * time.time())
-    metrics += [Metric(f"test_{key}", value, now, 0) for key, value in _read(run / SCORES).items()]
+    metrics += [Metric(f"test_{key}", value, now, 0) for key, value in _read(run / MAIN_FIGURES).items()]
     if gate:
         metrics.append(Metric("gate_passed", float(gate["passed"]), now, 0))
     store.log_batch(run_id, metrics, params, [RunTag(key, value) for key, value in tags.items()])
@@ -162,7 +162,7 @@ def _register(store: MlflowClient, run_id: str, release: Path, gate: Mapping[str
     if not store.search_registered_models(f"name = '{NAME}'"):
         store.create_registered_model(NAME)
     source = f"{store.get_run(run_id).info.artifact_uri}/release"
-    tags = {"release": version, "gate": str(gate.get("reason", "not asked"))}
+    tags = {"release": version, "gate": str(gate.get("reason", "not run"))}
     registered = store.create_model_version(NAME, source, run_id, tags=tags)
     store.set_registered_model_alias(NAME, CANDIDATE, registered.version)
     if gate.get("passed"):

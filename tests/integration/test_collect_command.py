@@ -7,7 +7,7 @@ import requests
 from maskwatch.client import Client
 from tests.pictures import draw_face, draw_scene, encode
 from tests.system import eventually
-from training.classifier.dataset import find, load
+from training.dataset import list_examples, load_examples
 
 
 def test_training_reads_uploads_with_feedback(system, tmp_path):
@@ -39,7 +39,10 @@ def test_training_reads_uploads_with_feedback(system, tmp_path):
     sure = {label: max(result["probabilities"].values()) >= 0.95 for label, result in judged.items()}
     wrong = {label for label, result in judged.items() if result["label"] != label and sure[label]}
     own = {result["prediction_id"]: label for label, result in judged.items() if label not in wrong}
-    samples = {sample.example.path.stem: sample.example for sample in load(find(tmp_path)).portraits}
+    samples = {
+        sample.example.path.stem: sample.example
+        for sample in load_examples(list_examples(tmp_path)).portraits
+    }
     assert {one: samples[one].label for one in own} == own
     for one, label in own.items():
         assert samples[one].source == f"collect-{label}"

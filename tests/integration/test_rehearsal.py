@@ -9,7 +9,7 @@ from tests.rehearsal import steps
 from tests.rehearsal.environment import CAMERAS, OPTIONS
 from tests.rehearsal.steps import CHANGED, rehearse
 from tests.system import running, stop
-from training.classifier import evaluate, gate
+from training.classifier import compare, evaluate
 
 EVERYBODY = len(CAMERAS)
 STEPS = (
@@ -22,11 +22,11 @@ STEPS = (
 def report(tmp_path_factory):
     """The report; tests/training/test_gate_of_runs.py has the training that is refused here."""
     with running(*OPTIONS) as system, pytest.MonkeyPatch.context() as quick:
-        refusal = {"passed": False, "reason": "worse than what serves: accuracy"}
+        refusal = {"passed": False, "reason": "worse than the serving release: accuracy"}
         quick.setattr(steps, "retrain_too_little", lambda *_: refusal)
         # The verdict is clear, and no step reads the figures of changed pictures.
-        quick.setattr(gate, "DRAWS", 2_000)
-        quick.setattr(gate, "TIMED", 40)
+        quick.setattr(compare, "DRAWS", 2_000)
+        quick.setattr(compare, "TIMED", 40)
         first = {kind: dict([*levels.items()][:1]) for kind, levels in evaluate.CORRUPTIONS.items()}
         quick.setattr(evaluate, "CORRUPTIONS", first)
         finished = rehearse(system, tmp_path_factory.mktemp("releases"))

@@ -10,8 +10,8 @@ from functions.inference.fetch import open_release
 from tests.system import ROOT
 from tests.training.small_mobilenet import quick_training, step_by_step
 from training.classifier.convert import convert_run
-from training.classifier.dataset import find, load
 from training.classifier.train import train
+from training.dataset import list_examples, load_examples
 from training.files import CLASSIFIER_WEIGHTS
 from training.judge import judge
 from training.recipe import Recipe, Stage
@@ -29,7 +29,7 @@ def retrain(data: Path, run: Path, recipe: Recipe, out: Path, version: str, **st
     serving = open_release("")
     # The output of training would hide the steps.
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), step_by_step():
-        dataset = load(find(data))
+        dataset = load_examples(list_examples(data))
         teacher = serving.classifier if "start" in start else None
         train(dataset, run, recipe, teacher=teacher, **start)
         convert_run(run, dataset.split("train"), dataset.split("val"))

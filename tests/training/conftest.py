@@ -12,8 +12,8 @@ from tests.training.drawn import write_crops, write_tables
 from tests.training.small_mobilenet import quick_training
 from training.classifier import evaluate
 from training.classifier.convert import convert_run
-from training.classifier.dataset import Dataset, find, load
 from training.classifier.train import train
+from training.dataset import Dataset, list_examples, load_examples
 from training.files import METRICS
 from training.recipe import Recipe, Stage
 from training.tracking import client
@@ -63,7 +63,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(drawn: Path) -> Dataset:
-    return load(find(drawn))
+    return load_examples(list_examples(drawn))
 
 
 @pytest.fixture(scope="session")

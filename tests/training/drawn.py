@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from functions.shared.contract import LABELS
 from tests.pictures import draw_face, encode
-from training.detector.scenes import Scene
+from training.scenes import Scene
 
 # The environment in which the SageMaker SDK is content with a moto server.
 MOTO = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from training.classifier import train as classifier
-from training.classifier.dataset import find, load
+from training.dataset import list_examples, load_examples
 from training.detector import train as detector
 from training.recipe import Recipe, Stage
 
@@ -37,7 +37,7 @@ def small_run(network: str, data: Path, out: Path) -> None:
     """Train, resuming the run in `out`."""
     if network == "classifier":
         classifier.build = small_classifier
-        classifier.train(load(find(data)), out, RECIPE)
+        classifier.train(load_examples(list_examples(data)), out, RECIPE)
     else:
         detector.build, detector.SIZE = small_detector, 64
         detector.train(data, out, RECIPE)

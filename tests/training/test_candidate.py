@@ -13,8 +13,9 @@ from functions.inference.prediction import PredictOptions
 from functions.inference.score import load_models, score
 from functions.shared.contract import LABELS
 from tests.training.drawn import moto_account, write_crops
-from training.candidate import answer, candidate_release, open_serving, serving_uri
-from training.classifier.dataset import find, load
+from training.answers import answer
+from training.candidate import candidate_release, open_serving, serving_uri
+from training.dataset import list_examples, load_examples
 from training.errors import TrainingError
 from training.files import CONVERSION, DETECTOR, SMALL
 
@@ -71,7 +72,7 @@ def test_a_run_that_is_not_converted_is_refused(tmp_path: Path, network: str) ->
 
 def test_answers_are_those_of_the_served_path(tmp_path: Path) -> None:
     write_crops(tmp_path, {"test": 2})
-    samples = load(find(tmp_path)).split("test")
+    samples = load_examples(list_examples(tmp_path)).split("test")
     release = open_release("")
     answers = answer(release, samples, "test")
     models = load_models(release, threads=1)

@@ -15,7 +15,7 @@ from training.detector import evaluate
 COMMANDS = {
     "training.baseline": ("--data", "--release"),
     "training.classifier.convert": ("--data", "--run"),
-    "training.classifier.dataset": (None,),
+    "training.dataset": (None,),
     "training.classifier.evaluate": ("--data", "--run"),
     "training.classifier.leave_one_out": ("--data", "--out"),
     "training.classifier.suspects": ("--data", "--out"),

@@ -11,8 +11,8 @@ from functions.inference.interpreter import Interpreter
 from functions.inference.release import Network
 from training.classifier import convert
 from training.classifier.convert import calibrate
-from training.classifier.dataset import Dataset
 from training.classifier.model import Calibration, load_trained, serving_model
+from training.dataset import Dataset
 from training.files import CLASSIFIER_WEIGHTS as WEIGHTS
 from training.files import CONVERSION, DETECTOR, STATE
 

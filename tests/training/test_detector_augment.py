@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training.detector.augment import SMALLEST, Faces, Material, compose
-from training.detector.scenes import Scene
+from training.scenes import Scene
 
 BLUE = (0, 0, 255)
 SIZE = 256
@@ -18,10 +18,10 @@ def scene(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (240, 320)
     pixels = np.full((*shape, 3), (120, 60, 10), np.uint8)
     for left, top, right, bottom in boxes:
         pixels[top:bottom, left:right] = BLUE
-    labels, sought = np.zeros(len(boxes), int), np.ones(len(boxes), bool)
+    labels, must_find = np.zeros(len(boxes), int), np.ones(len(boxes), bool)
     nowhere = np.zeros((0, 4), np.float32)
     return Scene(
-        Path("s.jpg"), "train", "s", "0", pixels, np.array(boxes, np.float32), labels, sought, nowhere
+        Path("s.jpg"), "train", "s", "0", pixels, np.array(boxes, np.float32), labels, must_find, nowhere
     )
 
 
@@ -50,17 +50,17 @@ def bluish(pixels: np.ndarray) -> np.ndarray:
 def test_a_picture_is_square_and_contains_its_boxes(pictures: list[tuple[np.ndarray, Faces]]) -> None:
     for pixels, faces in pictures:
         assert (pixels.shape, pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
-        assert faces.boxes.shape == (len(faces.sought), 4)
+        assert faces.boxes.shape == (len(faces.must_find), 4)
         assert (faces.boxes >= -0.01).all()
         assert (faces.boxes <= SIZE + 0.01).all()
-        sides = faces.boxes[faces.sought][:, 2:] - faces.boxes[faces.sought][:, :2]
+        sides = faces.boxes[faces.must_find][:, 2:] - faces.boxes[faces.must_find][:, :2]
         assert (sides >= SMALLEST).all()
 
 
 def test_boxes_contain_the_faces(pictures: list[tuple[np.ndarray, Faces]]) -> None:
     shares = []
     for pixels, faces in pictures:
-        for left, top, right, bottom in faces.boxes[faces.sought].round().astype(int):
+        for left, top, right, bottom in faces.boxes[faces.must_find].round().astype(int):
             shares.append(bluish(pixels[top:bottom, left:right]).mean())
     assert len(shares) > 150
     assert np.median(shares) > 0.9  # strong changes of colour hide the odd one
@@ -93,7 +93,7 @@ def test_portraits_fill_the_picture_with_one_face() -> None:
     sizes, shares = [], []
     for seed in range(200):
         pixels, faces = drawn(seed, (), (portrait,))
-        for left, top, right, bottom in faces.boxes[faces.sought].round().astype(int):
+        for left, top, right, bottom in faces.boxes[faces.must_find].round().astype(int):
             sizes.append(bottom - top)
             shares.append(bluish(pixels[top:bottom, left:right]).mean())
     assert max(sizes) > 0.8 * SIZE

@@ -11,8 +11,8 @@ from functions.inference.detect import Detections
 from training.detector import compare
 from training.detector.compare import compare_scenes
 from training.detector.evaluate import Answer
-from training.detector.scenes import Scene
 from training.gate import decide
+from training.scenes import Scene
 
 Finder = Callable[[int], Detections]
 FACES, SCENES = 3, 40
@@ -43,7 +43,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finder, Finder], dict]:
         def find(release: SimpleNamespace, scenes: list[Scene]) -> list[Answer]:
             return [Answer(release.finds(int(one.pixels[0, 0, 0])), np.zeros((0, 3))) for one in scenes]
 
-        monkeypatch.setattr(compare, "find", find)
+        monkeypatch.setattr(compare, "detect_in_scenes", find)
         scenes = [scene(number) for number in range(SCENES)]
         first, second = (SimpleNamespace(finds=finds, min_score=0.5) for finds in (candidate, serving))
         return decide(compare_scenes(first, second, second, scenes), {})

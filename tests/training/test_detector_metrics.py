@@ -1,5 +1,7 @@
 """Matching of faces, recall at a rate of false detections, average precision."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,12 +12,14 @@ from training.detector.metrics import (
     assign,
     average_precision,
     average_precisions,
+    label_confusion,
     match,
     recall_at,
     recalls_at,
     resamples,
     served_in,
 )
+from training.scenes import UNLABELLED, Scene
 
 FACE = (0.0, 0.0, 10.0, 10.0)
 NEAR = (0.0, 0.0, 10.0, 8.0)  # 0.8 of it
@@ -97,12 +101,12 @@ def test_order_of_the_detections_does_not_matter() -> None:
 def test_detections_in_an_ignored_region_do_not_count() -> None:
     """This holds for any size and number of detections; a face next to the region must still be found."""
     boxes = np.array([[0, 0, 100, 100], [200, 0, 240, 40]], np.float32)
-    sought = np.array([False, True])
+    must_find = np.array([False, True])
     inside = Detections(
         np.array([[10, 10, 40, 40], [50, 50, 90, 90], [200, 0, 240, 40], [300, 0, 340, 40]], np.float32),
         np.array([0.9, 0.8, 0.7, 0.6], np.float32),
     )
-    result = match([inside], [boxes], [sought])
+    result = match([inside], [boxes], [must_find])
     assert (result.right.tolist(), result.faces.tolist()) == ([True, False], [1])
 
 
@@ -127,3 +131,14 @@ def test_the_weighted_bootstrap_equals_matching_the_drawn_scenes_again() -> None
         assert recalls_at(every, 0.3, times)[draw] == pytest.approx(recall_at(drawn, 0.3)[0])
         recall, false = served_in(drawn, np.ones((1, 12)))
         assert [of[draw] for of in served_in(every, times)] == pytest.approx([recall[0], false[0]])
+
+
+def test_only_found_faces_of_a_known_class_are_counted_by_label() -> None:
+    """One gets another label, one's class is unknown, one is ignored, one is missed, and a detection is on none."""
+    faces = np.array([[100 * i, 0, 100 * i + 40, 40] for i in range(5)], np.float32)
+    labels, must_find = np.array([0, UNLABELLED, 1, 2, 0]), np.array([True, True, False, True, True])
+    picture = np.zeros((40, 500, 3), np.uint8)
+    scene = Scene(Path("a"), "test", "", "", picture, faces, labels, must_find)
+    shown = found(*faces[[0, 1, 2, 4]], (60.0, 0.0, 90.0, 40.0))
+    result = label_confusion([shown], [[1, 0, 1, 0, 0]], [scene])
+    assert result.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 0]]

@@ -15,10 +15,9 @@ from tests.pictures import encode
 from tests.training.drawn import draw
 from training.candidate import candidate_release
 from training.detector import evaluate
-from training.detector.convert import convert_run, find_faces, platt
+from training.detector.convert import convert_run, detect_faces, platt
 from training.detector.evaluate import evaluate_run, patterns
 from training.detector.model import load_trained
-from training.detector.scenes import load_scenes
 from training.detector.train import load_cut_faces, train
 from training.errors import TrainingError
 from training.files import CONVERSION, DETECTOR, GATE, METRICS, STATE
@@ -26,6 +25,7 @@ from training.files import DETECTOR_WEIGHTS as WEIGHTS
 from training.recipe import Recipe, Stage
 from training.release import write_release
 from training.report import write_report
+from training.scenes import load_scenes
 
 RECIPE = Recipe((Stage(64, 1, 2e-3, 16, 2), Stage(96, 2, 1e-3, 16, 2)), batch=8, seed=1)
 
@@ -123,8 +123,8 @@ def test_the_converted_file_agrees_with_keras(detected: Path, folder: Path) -> N
     assert 0 < result["min_score"] <= 1
     judged = load_scenes(folder, ("val",))
     low = 1e-30  # a detector trained for seconds is sure of nothing
-    eight = find_faces((detected / DETECTOR).read_bytes(), 96, judged, low)
-    exact = find_faces((detected / "detector-float32.tflite").read_bytes(), 96, judged, low)
+    eight = detect_faces((detected / DETECTOR).read_bytes(), 96, judged, low)
+    exact = detect_faces((detected / "detector-float32.tflite").read_bytes(), 96, judged, low)
     assert len(exact[0].scores)
     assert eight[0].scores.max() == pytest.approx(exact[0].scores.max(), rel=0.5)
 

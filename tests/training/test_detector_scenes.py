@@ -8,8 +8,8 @@ from PIL import Image
 
 from functions.shared.contract import LABELS
 from tests.pictures import encode
-from training.detector.scenes import UNLABELLED, fingerprint, load_scenes, sides, to_find
 from training.errors import TrainingError
+from training.scenes import UNLABELLED, counted_faces, fingerprint, load_scenes, sides
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def test_a_face_of_unknown_class_is_to_be_found_and_an_ignored_one_is_not(folder
     table.write_text(table.read_text().replace("112,mask", "112,face").replace("112,no_mask", "112,ignore"))
     scene = load_scenes(folder)[0]
     assert scene.labels.tolist() == [UNLABELLED, UNLABELLED, LABELS.index("incorrect"), 0]
-    assert scene.sought.tolist() == [True, False, True, True]
-    assert to_find(scene).tolist() == [True, False, True, False]  # the last is too small
+    assert scene.must_find.tolist() == [True, False, True, True]
+    assert counted_faces(scene).tolist() == [True, False, True, False]  # the last is too small
 
 
 def test_places_that_are_not_faces_belong_to_their_scene(folder: Path) -> None:

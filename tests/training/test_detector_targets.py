@@ -5,19 +5,19 @@ import pytest
 
 from functions.inference.detect import read_cells
 from training.detector.augment import Faces
-from training.detector.targets import EITHER, FACE, OTHER, loss, targets
+from training.detector.targets import IGNORED, NEGATIVE, POSITIVE, loss, targets
 
 SIZE = 192
 
 
-def faces(*boxes: tuple[float, ...], sought: bool = True) -> Faces:
-    return Faces(np.array(boxes, np.float32).reshape(-1, 4), np.full(len(boxes), sought))
+def faces(*boxes: tuple[float, ...], must_find: bool = True) -> Faces:
+    return Faces(np.array(boxes, np.float32).reshape(-1, 4), np.full(len(boxes), must_find))
 
 
 def as_logits(wanted: np.ndarray) -> np.ndarray:
     """Return the outputs of a perfect detector."""
     result = wanted.copy()
-    result[:, 0] = np.where(wanted[:, 0] == FACE, 12, -12)
+    result[:, 0] = np.where(wanted[:, 0] == POSITIVE, 12, -12)
     return result
 
 
@@ -37,7 +37,7 @@ def test_targets_of_adjacent_faces_decode_to_all_of_them() -> None:
 
 def test_a_face_smaller_than_a_cell_has_a_cell() -> None:
     wanted = targets(faces((33.0, 33.0, 38.0, 38.0)), SIZE)
-    assert (wanted[:, 0] == FACE).sum() >= 1
+    assert (wanted[:, 0] == POSITIVE).sum() >= 1
 
 
 def test_of_two_faces_in_one_cell_the_smaller_is_the_target() -> None:
@@ -47,10 +47,10 @@ def test_of_two_faces_in_one_cell_the_smaller_is_the_target() -> None:
 
 
 def test_an_ignored_face_does_not_count_in_the_loss() -> None:
-    wanted = targets(faces((50.0, 50.0, 90.0, 90.0), sought=False), SIZE)
-    assert set(np.unique(wanted[:, 0])) == {EITHER, OTHER}
+    wanted = targets(faces((50.0, 50.0, 90.0, 90.0), must_find=False), SIZE)
+    assert set(np.unique(wanted[:, 0])) == {IGNORED, NEGATIVE}
     result = as_logits(wanted)
-    result[wanted[:, 0] == EITHER, 0] = 12
+    result[wanted[:, 0] == IGNORED, 0] = 12
     assert float(loss(wanted[np.newaxis], result[np.newaxis])) == pytest.approx(0, abs=1e-3)
 
 

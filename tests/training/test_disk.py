@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from training.disk import explain_full_disk, replacing, reported, require_space
-from training.errors import TrainingError
+from training.disk import replacing, require_space
+from training.errors import TrainingError, explain_full_disk, reported
 
 
 def test_a_file_is_replaced_when_it_is_complete(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ quick = quick_training()  # which ends where nothing refers to it
 quick.__enter__()
 """
 FEWER = {  # of the judge, which measures more than these tests read
-    "gate.py": "\nDRAWS, TIMED = 2_000, 40\n",
+    "compare.py": "\nDRAWS, TIMED = 2_000, 40\n",
     "evaluate.py": "\nCORRUPTIONS = {kind: dict([*levels.items()][:1]) for kind, levels in CORRUPTIONS.items()}\n",
 }
 STATUS = "status --json dvc.yaml"

@@ -8,7 +8,14 @@ import pytest
 
 from functions.shared.release_files import IMAGE_RELEASE
 from training.aws import entrypoint
-from training.aws.entrypoint import Host, host, hyperparameters, places, recipe_of, starting_weights
+from training.aws.entrypoint import (
+    Host,
+    container_paths,
+    hyperparameters,
+    recipe_for_host,
+    starting_weights,
+    this_host,
+)
 from training.errors import TrainingError
 from training.recipe import PARAMS, read_recipe
 
@@ -29,7 +36,7 @@ def options(**given: object) -> argparse.Namespace:
 
 def test_by_default_everything_is_under_opt_ml(tmp_path: Path) -> None:
     (tmp_path / "input" / "data" / "serving").mkdir(parents=True)
-    at = places({}, tmp_path)
+    at = container_paths({}, tmp_path)
     assert at.pictures == tmp_path / "input" / "data" / "pictures"
     assert at.serving == tmp_path / "input" / "data" / "serving"
     assert at.model == tmp_path / "model"
@@ -43,12 +50,12 @@ def test_variables_of_script_mode_take_precedence(tmp_path: Path) -> None:
         "SM_MODEL_DIR": "/m",
         "SM_OUTPUT_DATA_DIR": "/d",
     }
-    at = places(result, tmp_path)
+    at = container_paths(result, tmp_path)
     assert (at.pictures, at.model, at.data) == (tmp_path / "there", Path("/m"), Path("/d"))
 
 
 def test_without_a_serving_channel_the_code_s_release_is_the_reference(tmp_path: Path) -> None:
-    assert places({}, tmp_path).serving == IMAGE_RELEASE
+    assert container_paths({}, tmp_path).serving == IMAGE_RELEASE
 
 
 def test_hyperparameters_become_arguments_without_those_of_the_sdk(tmp_path: Path) -> None:
@@ -58,16 +65,20 @@ def test_hyperparameters_become_arguments_without_those_of_the_sdk(tmp_path: Pat
 
 
 def test_an_instance_knows_its_rank(tmp_path: Path) -> None:
-    assert host({}, tmp_path) == Host(0, 1)
+    assert this_host({}, tmp_path) == Host(0, 1)
     config(tmp_path, resourceconfig={"current_host": "algo-2", "hosts": ["algo-2", "algo-1", "algo-3"]})
-    assert host({}, tmp_path) == Host(1, 3)
-    assert host({"SM_CURRENT_HOST_RANK": "2", "SM_HOST_COUNT": "4"}, tmp_path) == Host(2, 4)
+    assert this_host({}, tmp_path) == Host(1, 3)
+    assert this_host({"SM_CURRENT_HOST_RANK": "2", "SM_HOST_COUNT": "4"}, tmp_path) == Host(2, 4)
 
 
 def test_without_hyperparameters_the_recipe_is_that_of_params_yaml() -> None:
-    assert recipe_of(options(), Host(0, 1)) == read_recipe(PARAMS, "classifier", "release")
-    assert recipe_of(options(start="imagenet"), Host(0, 1)) == read_recipe(PARAMS, "classifier", "imagenet")
-    assert recipe_of(options(network="detector"), Host(0, 1)) == read_recipe(PARAMS, "detector", "release")
+    assert recipe_for_host(options(), Host(0, 1)) == read_recipe(PARAMS, "classifier", "release")
+    assert recipe_for_host(options(start="imagenet"), Host(0, 1)) == read_recipe(
+        PARAMS, "classifier", "imagenet"
+    )
+    assert recipe_for_host(options(network="detector"), Host(0, 1)) == read_recipe(
+        PARAMS, "detector", "release"
+    )
 
 
 def channel(folder: Path, *names: str) -> Path:
@@ -99,7 +110,7 @@ def test_an_empty_or_ambiguous_weights_channel_is_refused(tmp_path: Path) -> Non
 
 
 def test_hyperparameters_override_the_recipe_and_each_instance_has_its_seed() -> None:
-    recipes = [recipe_of(options(stages=STAGES, seed=7, batch=8), Host(rank, 3)) for rank in range(3)]
+    recipes = [recipe_for_host(options(stages=STAGES, seed=7, batch=8), Host(rank, 3)) for rank in range(3)]
     assert [recipe.seed for recipe in recipes] == [7, 8, 9]
     assert {(recipe.batch, recipe.stages[0].size) for recipe in recipes} == {(8, 96)}
 
@@ -109,14 +120,14 @@ def test_hyperparameters_override_the_recipe_and_each_instance_has_its_seed() ->
     [
         ({"stages": "["}, "--stages is not JSON"),
         ({"stages": '[{"size": 96, "depth": 3}]'}, "unexpected keyword argument 'depth'"),
-        ({"stages": STAGES.replace('"epochs": 1', '"epochs": 0')}, "cannot train so"),
+        ({"stages": STAGES.replace('"epochs": 1', '"epochs": 0')}, "these values cannot be used"),
         ({"stages": "[]"}, "0 stages"),
         ({"batch": 0}, "batch 0"),
     ],
 )
 def test_invalid_hyperparameters_are_refused(given: dict[str, object], reason: str) -> None:
     with pytest.raises(TrainingError, match=reason):
-        recipe_of(options(**given), Host(0, 1))
+        recipe_for_host(options(**given), Host(0, 1))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +144,7 @@ def test_the_failure_file_has_the_reason(
 ) -> None:
     config(tmp_path, hyperparameters=result)
     (tmp_path / "input" / "data" / "pictures").mkdir(parents=True)
-    monkeypatch.setattr(entrypoint, "places", lambda: places({}, tmp_path))
+    monkeypatch.setattr(entrypoint, "container_paths", lambda: container_paths({}, tmp_path))
     monkeypatch.setattr(entrypoint, "hyperparameters", lambda: hyperparameters(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     assert command(entrypoint, "train") == 1

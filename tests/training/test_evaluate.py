@@ -12,16 +12,10 @@ from PIL import Image
 
 from functions.inference.classify import Classifier
 from functions.shared.contract import LABELS
+from training.answers import probabilities
 from training.candidate import shipped
-from training.classifier.dataset import Dataset, Example, Sample
-from training.classifier.evaluate import (
-    CORRUPTIONS,
-    TURNS,
-    margin_crop,
-    mistakes_sheet,
-    probabilities,
-    slices,
-)
+from training.classifier.evaluate import CORRUPTIONS, TURNS, mistakes_sheet, slices
+from training.dataset import Dataset, Example, Sample
 from training.files import METRICS, MISTAKES, PREDICTIONS
 from training.metrics import figures
 
@@ -134,7 +128,7 @@ def test_slices_by_size_shape_and_light() -> None:
     ("margin", "shape"), [(0.0, (20, 10)), (0.5, (40, 20)), (-0.1, (16, 8)), (9.0, (100, 80))]
 )
 def test_a_face_has_its_margin_up_to_the_edge(margin: float, shape: tuple[int, int]) -> None:
-    assert margin_crop(sample(100, 80, face=(30.0, 40.0, 40.0, 60.0)), margin).shape[:2] == shape
+    assert sample(100, 80, face=(30.0, 40.0, 40.0, 60.0)).crop(margin).shape[:2] == shape
 
 
 def test_corruptions_get_stronger_with_each_level() -> None:

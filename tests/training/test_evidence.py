@@ -48,7 +48,7 @@ def serving() -> Release:
 def test_detections_like_false_ones_are_refused(
     trained: Path, serving: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "FEWEST_SCENES", 8)
+    monkeypatch.setattr(evidence, "MIN_SCENES", 8)
     monkeypatch.setattr(evidence, "RIDGE", 0.01)  # a penalty for thousands of detections would leave nothing
     model = load_trained(trained / CLASSIFIER_WEIGHTS)
     scenes = [scene_of_two_faces(number, "val" if number % 3 == 0 else "train") for number in range(24)]

@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from training.candidate import Answers
-from training.classifier import gate
-from training.classifier.gate import CLASSES, Group, compare, compare_latency, compare_served
-from training.gate import FEWEST, Comparison, against_floor, decide
+from training.answers import Answers
+from training.classifier import compare as module
+from training.classifier.compare import CLASSES, Group, compare, compare_latency, compare_served
+from training.gate import MIN_PICTURES, Comparison, against_floor, decide
 from training.metrics import calibration_error, macro_f1
 
 ACTUAL = np.repeat([0, 1, 2], [500, 400, 100])
@@ -18,7 +18,7 @@ ACTUAL = np.repeat([0, 1, 2], [500, 400, 100])
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
     """Most verdicts here are clear."""
-    monkeypatch.setattr(gate, "DRAWS", 2_000)
+    monkeypatch.setattr(module, "DRAWS", 2_000)
 
 
 def result(actual, accuracy, seed, confidence=None):
@@ -53,7 +53,7 @@ def test_a_worse_model_is_refused_and_the_reason_names_the_figures():
     decision = decide(comparisons, {"serving_version": "1.0.0"})
     assert {"accuracy", "macro_f1", "class mask: f1"} <= worse(comparisons)
     assert decision["passed"] is False
-    assert decision["reason"].startswith("worse than what serves: accuracy; ")
+    assert decision["reason"].startswith("worse than the serving release: accuracy; ")
     assert decision["serving_version"] == "1.0.0"
 
 
@@ -84,7 +84,7 @@ def test_a_worse_source_is_noticed_even_if_others_compensate():
 
 
 def test_a_group_of_few_pictures_is_reported_but_does_not_decide():
-    few = slice(0, FEWEST - 1)
+    few = slice(0, MIN_PICTURES - 1)
     serving = result(ACTUAL, 1.0, seed=1)
     part = group("source attic", ACTUAL[few], result(ACTUAL[few], 0.0, seed=2), serving[few])
     (one,) = [
@@ -94,7 +94,7 @@ def test_a_group_of_few_pictures_is_reported_but_does_not_decide():
 
 
 def test_a_test_set_that_is_too_small_passes_nothing():
-    few = slice(0, FEWEST - 1)
+    few = slice(0, MIN_PICTURES - 1)
     serving = result(ACTUAL[few], 1.0, seed=1)
     decision = decide(compare([group("", ACTUAL[few], serving, serving)]), {})
     assert decision["passed"] is False
@@ -132,7 +132,7 @@ def test_figures_equal_those_of_the_metrics():
 
 
 def test_the_interval_equals_a_bootstrap_over_pictures(monkeypatch):
-    monkeypatch.setattr(gate, "DRAWS", 20_000)
+    monkeypatch.setattr(module, "DRAWS", 20_000)
     candidate, serving = result(ACTUAL, 0.85, seed=2), result(ACTUAL, 0.9, seed=1)
     one = compare([group("", ACTUAL, candidate, serving)])[0]
     gain = (candidate.argmax(axis=1) == ACTUAL).astype(float) - (serving.argmax(axis=1) == ACTUAL)
@@ -143,8 +143,8 @@ def test_the_interval_equals_a_bootstrap_over_pictures(monkeypatch):
 
 def test_equally_good_models_are_rarely_refused(monkeypatch):
     """Forty pairs that differ only by chance, compared overall, in three classes and in six sources."""
-    monkeypatch.setattr(gate, "DRAWS", 1000)
-    monkeypatch.setattr(gate, "CALIBRATION_DRAWS", 100)
+    monkeypatch.setattr(module, "DRAWS", 1000)
+    monkeypatch.setattr(module, "CALIBRATION_DRAWS", 100)
     refused = 0
     for pair in range(40):
         candidate, serving = result(ACTUAL, 0.9, seed=2 * pair), result(ACTUAL, 0.9, seed=2 * pair + 1)
@@ -157,8 +157,8 @@ def test_equally_good_models_are_rarely_refused(monkeypatch):
 @pytest.mark.parametrize("count", [40, 100])
 def test_a_small_test_set_rarely_passes_a_model_that_is_5_points_worse(count, monkeypatch):
     """A test for significant loss alone would pass 87 of 100 such models with 40 pictures, and 33 with 100."""
-    monkeypatch.setattr(gate, "DRAWS", 1000)
-    monkeypatch.setattr(gate, "CALIBRATION_DRAWS", 10)
+    monkeypatch.setattr(module, "DRAWS", 1000)
+    monkeypatch.setattr(module, "CALIBRATION_DRAWS", 10)
     actual = np.resize([0, 1, 2], count)
     passed = 0
     for pair in range(20):
@@ -212,7 +212,7 @@ def test_small_losses_do_not_add_up_below_the_floor():
     below = compare([group("", ACTUAL, result(ACTUAL, 0.9, seed=1), result(ACTUAL, 0.97, seed=2))])[:1]
     decision = decide([lost, *against_floor(below)], {})
     assert decision["passed"] is False
-    assert decision["reason"] == "worse than what serves: floor accuracy"
+    assert decision["reason"] == "worse than the serving release: floor accuracy"
 
 
 def test_the_served_path_is_compared_by_its_answers_and_its_share_of_found_faces():

@@ -11,10 +11,10 @@ from functions.inference.release import ReleaseError, load_release
 from functions.shared.release_files import IMAGE_RELEASE, MANIFEST
 from tests.training.drawn import write_crops, write_tables
 from training import judge
-from training.classifier import gate
-from training.classifier.gate import judge_run
+from training.classifier import compare
 from training.errors import TrainingError
 from training.files import GATE, SMALL, file_sha256
+from training.gates import gate_classifier
 
 VERSION = "2.0.0"
 
@@ -63,15 +63,18 @@ def store(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """The verdicts here are clear; tests/training/test_gate.py tests the statistics."""
-    monkeypatch.setattr(gate, "DRAWS", 2_000)
-    monkeypatch.setattr(gate, "CALIBRATION_DRAWS", 100)
-    monkeypatch.setattr(gate, "TIMED", 40)
+    monkeypatch.setattr(compare, "DRAWS", 2_000)
+    monkeypatch.setattr(compare, "CALIBRATION_DRAWS", 100)
+    monkeypatch.setattr(compare, "TIMED", 40)
 
 
 def test_the_serving_model_passes_against_itself(same: Path, pictures: Path) -> None:
-    decision = judge_run(same, pictures, open_release(""), open_release(""))
+    decision = gate_classifier(same, pictures, open_release(""), open_release(""))
     assert decision == json.loads((same / GATE).read_text())
-    assert (decision["passed"], decision["reason"]) == (True, "nowhere worse than what serves")
+    assert (decision["passed"], decision["reason"]) == (
+        True,
+        "not worse than the serving release in any figure",
+    )
     judged = [one for one in decision["comparisons"] if one["figure"] != "latency_ms"]
     assert {(one["low"], one["high"]) for one in judged} == {(0.0, 0.0)}
     assert {"accuracy", "class incorrect: f1", "source -: accuracy", "turned upside down: accuracy"} <= {
@@ -89,7 +92,7 @@ def test_a_run_that_passes_becomes_a_valid_release(
     release, serving = load_release(out), open_release("")
     assert release.version == VERSION
     assert (release.classifier, release.detector) == (serving.classifier, serving.detector)
-    assert "nowhere worse than what serves" in (report / "report.html").read_text()
+    assert "not worse than the serving release in any figure" in (report / "report.html").read_text()
     decision = json.loads((report / GATE).read_text())
     assert decision["passed"] is True
     assert decision["manifest_sha256"] == file_sha256(out / MANIFEST)
@@ -105,11 +108,11 @@ def test_a_refused_run_gives_no_release(
     with pytest.raises(ReleaseError, match="manifest"):
         load_release(out)
     assert json.loads((worse / GATE).read_text())["passed"] is False
-    assert capsys.readouterr().out.count("refused: worse than what serves: accuracy") == 1
-    assert "worse than what serves: accuracy" in (worse / "report" / "report.html").read_text()
+    assert capsys.readouterr().out.count("refused: worse than the serving release: accuracy") == 1
+    assert "worse than the serving release: accuracy" in (worse / "report" / "report.html").read_text()
 
 
 def test_without_test_pictures_the_gate_is_an_error(same: Path, tmp_path: Path) -> None:
     write_crops(tmp_path / "none", {"train": 1})
     with pytest.raises(TrainingError, match="no pictures in the split test"):
-        judge_run(same, tmp_path / "none", open_release(""), open_release(""))
+        gate_classifier(same, tmp_path / "none", open_release(""), open_release(""))

@@ -14,7 +14,7 @@ from infra.ops.errors import OpsError
 from tests.training.drawn import moto_account
 from tests.training.jobs import left_by, release
 from training.aws import training_job
-from training.aws.registry import approve, register, registered
+from training.aws.registry import GROUP, approve, register, registered
 from training.aws.sessions import session
 from training.aws.training_job import JobSpec
 from training.commit import git_commit
@@ -69,7 +69,7 @@ def keys(prefix):
 
 
 def status(registry, version):
-    found = [p for p in registered(registry) if p["CustomerMetadataProperties"]["version"] == version]
+    found = [p for p in registered(registry, GROUP) if p["CustomerMetadataProperties"]["version"] == version]
     return [package["ModelApprovalStatus"] for package in found]
 
 
@@ -162,7 +162,7 @@ def test_the_project_s_image_needs_no_installation(sagemaker):
 def test_the_release_of_a_job_is_published_registered_listed_and_approved(sagemaker, started, tmp_path):
     left_by(tmp_path / "model", started, one=release("1.1.0"))
 
-    package = training_job.publish_job(started, BUCKET, sagemaker)
+    package = training_job.publish_job(started, BUCKET, sagemaker, GROUP)
 
     about = package["CustomerMetadataProperties"]
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
@@ -179,15 +179,15 @@ def test_the_release_of_a_job_is_published_registered_listed_and_approved(sagema
 
     registry = boto3.client("sagemaker")
     assert status(registry, "1.1.0") == ["PendingManualApproval"]
-    approve("1.1.0", registry)
+    approve("1.1.0", registry, GROUP)
     assert status(registry, "1.1.0") == ["Approved"]
 
 
 def test_a_version_is_published_once(sagemaker, started, tmp_path):
     left_by(tmp_path / "model", started, one=release("1.2.0"))
-    training_job.publish_job(started, BUCKET, sagemaker)
+    training_job.publish_job(started, BUCKET, sagemaker, GROUP)
     with pytest.raises(OpsError, match="is published"):
-        training_job.publish_job(started, BUCKET, sagemaker)
+        training_job.publish_job(started, BUCKET, sagemaker, GROUP)
 
 
 def test_of_several_instances_the_best_by_validation_is_published(sagemaker, started, tmp_path):
@@ -198,7 +198,7 @@ def test_of_several_instances_the_best_by_validation_is_published(sagemaker, sta
         **{"seed-3": refused},
     )
     assert (
-        training_job.publish_job(started, BUCKET, sagemaker)["CustomerMetadataProperties"]["version"]
+        training_job.publish_job(started, BUCKET, sagemaker, GROUP)["CustomerMetadataProperties"]["version"]
         == "1.3.0-b"
     )
 
@@ -207,16 +207,16 @@ def test_a_run_that_the_gate_refused_is_not_published(sagemaker, started, tmp_pa
     before = len(keys("models/"))
     left_by(tmp_path / "model", started, one=refused)
     with pytest.raises(TrainingError, match="worse: class mask: f1"):
-        training_job.publish_job(started, BUCKET, sagemaker)
+        training_job.publish_job(started, BUCKET, sagemaker, GROUP)
     assert len(keys("models/")) == before
 
 
 @pytest.mark.usefixtures("sagemaker")
 def test_an_unknown_version_is_not_approved():
     registry = boto3.client("sagemaker")
-    register("s3://b/models/1/", "image", {"version": "1.0.0"}, registry)
+    register("s3://b/models/1/", "image", {"version": "1.0.0"}, registry, GROUP)
     with pytest.raises(TrainingError, match=r"no release 9\.9 is registered"):
-        approve("9.9", registry)
+        approve("9.9", registry, GROUP)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from training.classifier import leave_one_out as module
-from training.classifier.dataset import Dataset
 from training.classifier.leave_one_out import leave_one_out
 from training.classifier.model import Calibration
+from training.dataset import Dataset
 from training.errors import TrainingError
 from training.files import LEAVE_ONE_OUT
 from training.recipe import PARAMS, Recipe, Stage, read_recipe

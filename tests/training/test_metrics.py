@@ -73,16 +73,16 @@ def test_average_precision_by_hand() -> None:
 
 def test_reliability_bins_confidence() -> None:
     confidence = np.array([0.55, 0.6, 0.95, 1.0])
-    confidences, accuracies, counts = reliability(confidence, np.array([True, False, True, True]), bins=10)
-    assert counts.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
-    assert (confidences[5], accuracies[5]) == pytest.approx((0.575, 0.5))
-    assert (confidences[9], accuracies[9]) == pytest.approx((0.975, 1))
+    confidences, accuracies, counts = reliability(confidence, np.array([True, False, True, True]))
+    assert counts.tolist() == [0] * 8 + [2] + [0] * 5 + [2]
+    assert (confidences[8], accuracies[8]) == pytest.approx((0.575, 0.5))
+    assert (confidences[14], accuracies[14]) == pytest.approx((0.975, 1))
 
 
 def test_calibration_error_weighs_bins_by_their_count() -> None:
     confidence = np.array([0.55, 0.6, 0.95, 1.0])
     correct = np.array([True, False, True, True])
-    assert calibration_error(confidence, correct, bins=10) == pytest.approx(0.5 * 0.075 + 0.5 * 0.025)
+    assert calibration_error(confidence, correct) == pytest.approx(0.5 * 0.075 + 0.5 * 0.025)
 
 
 def test_perfect_predictions_have_no_calibration_error() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from functions.inference.detect import Detections
-from training.detector.scenes import Scene
+from training.scenes import Scene
 
 peers = pytest.importorskip("training.peers", reason="needs the extra `peers`")
 

@@ -195,7 +195,7 @@ def test_the_registered_package_has_the_digest_of_the_release_that_passed(steps,
         "Steps.Train.TrainingJobName": "pipelines-p1q2r3s4t5u6-Train",
         "data_fingerprint": "5e1f",
         "git_commit": "c0ffee",
-        "reason": "nowhere worse than what serves",
+        "reason": "not worse than the serving release in any figure",
         "serving_version": "2.1.0",
         "manifest_sha256": file_sha256(folder / MANIFEST),
     }

@@ -48,7 +48,7 @@ def test_incomplete_parameters_are_refused(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_invalid_numbers_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(TrainingError, match="cannot train so"):
+    with pytest.raises(TrainingError, match="these values cannot be used"):
         recipe_from([GOOD | wrong], 64, 1)
 
 
@@ -74,5 +74,5 @@ def test_an_unknown_key_is_refused() -> None:
 
 @pytest.mark.parametrize(("stages", "batch", "seed"), [([], 64, 1), ([GOOD], 0, 1), ([GOOD], 64, -1)])
 def test_a_recipe_needs_stages_a_batch_and_a_seed(stages: list[dict], batch: int, seed: int) -> None:
-    with pytest.raises(TrainingError, match="cannot train so"):
+    with pytest.raises(TrainingError, match="these values cannot be used"):
         recipe_from(stages, batch, seed)

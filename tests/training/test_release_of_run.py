@@ -15,7 +15,7 @@ from functions.shared.contract import LABELS
 from functions.shared.release_files import BASELINE
 from training import release
 from training.candidate import shipped
-from training.classifier.dataset import Dataset
+from training.dataset import Dataset
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS as WEIGHTS
 from training.files import CONVERSION, GATE, METRICS, STATE

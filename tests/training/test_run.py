@@ -55,9 +55,9 @@ SMALL = TrainingSetup(
 
 
 def go(folder: Path, recipe: Recipe = RECIPE, network: TrainingSetup = SMALL, **named: object) -> keras.Model:
-    return train_stages(
-        network, build, folder, State("small", "data", "weights", plain(recipe)), recipe, **named
-    )
+    state = State("small", "data", "weights", plain(recipe))
+    options = {"replace": False, "after_epoch": lambda _: None} | named
+    return train_stages(network, build, folder, state, recipe, **options)
 
 
 def history(folder: Path) -> list[dict[str, float]]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.classifier.dataset import Dataset, Example, Sample
-from training.classifier.train import SHARES, batches, one_hot, sampling_weights, validation_scores
+from training.classifier.train import SHARES, batches, one_hot, sampling_weights, validation_figures
+from training.dataset import Dataset, Example, Sample
 from training.recipe import Recipe, Stage
 
 
@@ -70,7 +70,7 @@ def test_validation_scores_by_hand() -> None:
     logits = np.log(
         np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.1, 0.2, 0.7]], np.float32)
     )
-    scores = validation_scores(logits, judged)
+    scores = validation_figures(logits, judged)
     assert scores["val_accuracy"] == 0.5
     assert scores["val_mask_or_not"] == 0.75
     assert scores["val_macro_f1"] == pytest.approx((2 / 3 + 0.5) / 2)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from training import served
-from training.candidate import Answers
-from training.classifier.dataset import Example, Sample
+from training.answers import Answers
+from training.dataset import Example, Sample
 from training.files import SERVED
 from training.served import portrait_figures
 

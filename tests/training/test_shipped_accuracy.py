@@ -10,8 +10,8 @@ from functions.inference import predict
 from functions.shared.contract import LABELS
 from tests.make_events import api_event
 from tests.system import ROOT
-from training.candidate import Answers
-from training.classifier.dataset import Example, Sample, find
+from training.answers import Answers
+from training.dataset import Example, Sample, list_examples
 from training.served import portrait_figures
 
 HANDS = ("aizoo_mafa", "aizoo_wider", "aizoo_wider_val")  # bare faces behind hands, cups and tissues
@@ -23,7 +23,7 @@ Answer = tuple[Example, int, dict]  # a test picture, the status and the body
 @pytest.fixture(scope="module")
 def answers(data: Path) -> list[Answer]:
     result = []
-    for example in find(data):
+    for example in list_examples(data):
         if example.split == "test" and not example.in_scene:
             body = example.path.read_bytes()
             answer = predict.handler(

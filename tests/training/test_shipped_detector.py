@@ -16,8 +16,8 @@ from functions.inference.score import score
 from tests.make_events import api_event
 from tests.pictures import encode
 from training.detector import evaluate as detector_evaluate
-from training.detector.evaluate import evaluate, find
-from training.detector.scenes import Scene, load_scenes
+from training.detector.evaluate import detect_in_scenes, evaluate
+from training.scenes import Scene, load_scenes
 
 SAME = 0.5  # overlap from which on two boxes are about the same face
 
@@ -34,7 +34,7 @@ def metrics(scenes: list[Scene]) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detector_evaluate, "DRAWS", 10)
         patch.setattr(detector_evaluate, "FACE_FREE", 60)
-        return evaluate(find(release, scenes), scenes, release)
+        return evaluate(detect_in_scenes(release, scenes), scenes, release)
 
 
 def test_the_manifest_has_the_same_figures(metrics: dict) -> None:
@@ -114,7 +114,7 @@ def doubled(image: Image.Image) -> tuple[Prediction, np.ndarray]:
     ("change", "least"), [(mirrored, 0.85), (turned_back_by_exif, 0.97), (doubled, 0.85)]
 )
 def test_a_transformed_scene_has_the_same_faces(
-    unchanged: list[tuple[Image.Image, Prediction]], change: object, least: float
+    unchanged: list[tuple[Image.Image, Prediction]], change: object, min_iou: float
 ) -> None:
     """At least this share of all boxes has a counterpart with half an overlap, with the same label."""
     agreed = there = same_label = pictures = 0
@@ -126,7 +126,7 @@ def test_a_transformed_scene_has_the_same_faces(
             same_label += before.classification.label == after.classification.label
             pictures += 1
     assert there > 200
-    assert agreed / there >= least
+    assert agreed / there >= min_iou
     assert same_label / pictures >= 0.9
 
 

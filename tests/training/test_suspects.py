@@ -8,8 +8,8 @@ import pytest
 
 from functions.shared.contract import LABELS
 from training.classifier import suspects
-from training.classifier.dataset import Dataset
 from training.classifier.suspects import Suspect, contact_sheet, find_suspects
+from training.dataset import Dataset
 from training.recipe import Recipe, Stage
 
 
@@ -38,8 +38,8 @@ def test_a_wrong_label_is_found_by_the_model_of_the_other_half(
         tmp_path,
         recipe=Recipe((Stage(96, 1, 1e-3, 60, None),), 24, 1),
     )
-    assert [(s.sample.sha256, s.guess) for s in found] == [(wrong.sha256, actual[wrong.sha256])]
-    assert found[0].chance < 0.05
+    assert [(s.sample.sha256, s.predicted) for s in found] == [(wrong.sha256, actual[wrong.sha256])]
+    assert found[0].probability < 0.05
     assert sorted(judged) == sorted(s.sha256 for s in crops)
 
 

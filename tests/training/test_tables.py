@@ -78,7 +78,7 @@ def test_variants_of_spreadsheets_are_read_the_same(tmp_path: Path, change, enco
             "a.jpg,val,gate,320,160,80",
             r"line 3, .* is val, but train in line 2",
         ),
-        (LINES[1], LINES[0], r"line 3, column xmin: begins the same box as in line 2"),
+        (LINES[1], LINES[0], r"line 3, column xmin: repeats the box of line 2"),
         (",10,40,74,112,", ",10,5,40,74,112,5,", r"line 2, has more cells than there are columns"),
         ("source", "label", r"frames.csv names a column twice: label"),
         (HEADER, "", r"frames.csv has no column file, .* it has: nothing"),
@@ -123,12 +123,12 @@ def picture(width: int, height: int) -> Picture:
     [
         (",74,112,", ",500,112,", r"line 2, column xmax: is 500, outside the picture of 320x160 pixels"),
         (",10,40,", ",-9,40,", r"line 2, column xmin: is -9, outside"),
-        (",10,40,74,112,", ",0.1,0.2,0.3,0.9,", r"line 2, column xmax: is 0.3, as of shares of a side"),
         (
             ",10,40,74,112,",
-            ",320.2,40,321,112,",
-            r"line 2, column xmin: leaves nothing of the box in the picture",
+            ",0.1,0.2,0.3,0.9,",
+            r"line 2, column xmax: is 0.3, which looks like a share of a side",
         ),
+        (",10,40,74,112,", ",320.2,40,321,112,", r"line 2, column xmin: the box lies outside the picture"),
         (",320,160,10", ",640,320,10", r"line 2, column width: is 640, but the picture's is 320"),
     ],
 )

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import RECIPE
-from training.classifier.dataset import Dataset, find, load
 from training.classifier.model import load_trained
 from training.classifier.train import predict_logits, train
+from training.dataset import Dataset, list_examples, load_examples
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS as WEIGHTS
 from training.files import STATE
@@ -51,7 +51,7 @@ def test_a_run_from_other_weights_is_not_continued(trained: Path, dataset: Datas
 
 def test_training_can_start_from_a_trained_classifier(trained: Path, drawn: Path, tmp_path: Path) -> None:
     """Without an epoch, the result is the starting weights."""
-    data = load(find(drawn))
+    data = load_examples(list_examples(drawn))
     model = train(data, tmp_path, Recipe((), 24, 1), start=trained / WEIGHTS)
     assert np.allclose(predict_logits(model, data.split("val"), 96), logits(trained, data), atol=1e-5)
 

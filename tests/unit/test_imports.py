@@ -51,5 +51,14 @@ def test_a_package_imports_only_lower_layers(package):
     assert not wrong
 
 
+def test_the_detector_is_trained_without_code_of_the_classifier():
+    used = {
+        name for module in MODULES if module.startswith("training.detector.") for name in imported(module)
+    }
+
+    assert "training.dataset" in used
+    assert not [name for name in used if name.startswith("training.classifier")]
+
+
 def test_there_are_no_import_cycles():
     TopologicalSorter({module: imported(module) for module in MODULES}).prepare()

@@ -210,7 +210,7 @@ def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
     def from_gate(path: str) -> JsonGet:
         return JsonGet(step_name=evaluate.name, property_file=gate, json_path=path)
 
-    about = {
+    metadata = {
         "version": version,
         "release": release,
         "manifest_sha256": from_gate("manifest_sha256"),
@@ -224,7 +224,7 @@ def build(spec: PipelineSpec, session: PipelineSession) -> Pipeline:
     register = Register(
         "Register",
         {
-            **package_request(release, spec.image, about, spec.stack),
+            **package_request(release, spec.image, metadata, spec.stack),
             "ModelMetrics": {"ModelQuality": {"Statistics": quality}},
         },
     )

@@ -27,16 +27,15 @@ from functions.inference.release import ReleaseError, load_release
 from functions.shared.release_files import IMAGE_RELEASE
 from training.classifier import convert as classifier_convert
 from training.classifier import train as classifier
-from training.classifier.dataset import find, load, require_labels
+from training.dataset import list_examples, load_examples, require_labels
 from training.detector import convert as detector_convert
 from training.detector import train as detector
-from training.detector.scenes import scenes_of
-from training.disk import explain_full_disk
-from training.errors import TrainingError
+from training.errors import TrainingError, explain_full_disk
 from training.files import CLASSIFIER_WEIGHTS, DETECTOR_WEIGHTS, GATE, METRICS, REPORT, STATE
 from training.judge import copy_report, judge
 from training.prepare import DOUBTFUL, PREPARED, prepare
 from training.recipe import PARAMS, Recipe, read_recipe, recipe_from
+from training.scenes import load_scenes_if_any
 from training.tracking import track_if_possible
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ FAILURE_LENGTH: Final = 1024  # characters of the file that SageMaker shows as t
 
 
 @dataclass(frozen=True)
-class Places:
+class Paths:
     """The paths of a container's input and output."""
 
     pictures: Path
@@ -70,14 +69,14 @@ class Host:
     count: int
 
 
-def places(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Places:
+def container_paths(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Paths:
     """Return the paths in SM_* variables, or else those of the contract."""
 
     def channel(name: str, default: Path) -> Path:
         path = Path(environment.get(f"SM_CHANNEL_{name.upper()}", ml / "input" / "data" / name))
         return path if path.is_dir() else default
 
-    return Places(
+    return Paths(
         pictures=channel("pictures", ml / "input" / "data" / "pictures"),
         serving=channel("serving", IMAGE_RELEASE),
         weights=channel("weights", SHIPPED_WEIGHTS),
@@ -88,7 +87,7 @@ def places(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Places
     )
 
 
-def host(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Host:
+def this_host(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Host:
     """Return this instance's rank; by default it is the only instance."""
     if "SM_CURRENT_HOST_RANK" in environment:
         return Host(int(environment["SM_CURRENT_HOST_RANK"]), int(environment["SM_HOST_COUNT"]))
@@ -109,7 +108,7 @@ def hyperparameters(ml: Path = ML) -> list[str]:
     return [part for pair in arguments for part in pair]
 
 
-def recipe_of(options: argparse.Namespace, this: Host) -> Recipe:
+def recipe_for_host(options: argparse.Namespace, host: Host) -> Recipe:
     """Return the recipe: that of params.yaml, overridden by arguments, with a different seed for each instance.
 
     Raises:
@@ -122,7 +121,7 @@ def recipe_of(options: argparse.Namespace, this: Host) -> Recipe:
         raise TrainingError(f"--stages is not JSON: {error}") from error
     batch = recipe.batch if options.batch is None else options.batch
     seed = recipe.seed if options.seed is None else options.seed
-    return replace(recipe_from(stages, batch, seed + this.rank), bare_face_weights=recipe.bare_face_weights)
+    return replace(recipe_from(stages, batch, seed + host.rank), bare_face_weights=recipe.bare_face_weights)
 
 
 def starting_weights(network: str, start: str, channel: Path) -> Path | None:
@@ -177,33 +176,33 @@ def fit(
         detector.train(pictures, run, recipe, backbone=backbone, start=begun, after_epoch=track_if_possible)
         detector_convert.convert_on(pictures, run)
         return
-    dataset = load(find(pictures))
+    dataset = load_examples(list_examples(pictures))
     require_labels(dataset)
     teacher = serving.classifier if start == "release" else None
     classifier.train(
         dataset, run, recipe, backbone=backbone, start=begun, teacher=teacher, after_epoch=track_if_possible
     )
-    scenes = scenes_of(pictures, ("train", "val"))
+    scenes = load_scenes_if_any(pictures, ("train", "val"))
     classifier_convert.convert_run(run, dataset.split("train"), dataset.split("val"), scenes, serving)
 
 
-def work(options: argparse.Namespace, at: Places, this: Host) -> None:
+def work(options: argparse.Namespace, paths: Paths, host: Host) -> None:
     """Do the job. The run's folder is among the checkpoints, so that a spot interruption costs little.
 
     Raises:
         TrainingError: Something is wrong with the pictures, the hyperparameters or the disk.
     """
-    recipe = recipe_of(options, this)
-    own = f"seed-{recipe.seed}" if this.count > 1 else ""
-    run, out, kept = at.checkpoints / own / "run", at.model / own, at.data / own
-    serving = load_release(at.serving)
+    recipe = recipe_for_host(options, host)
+    own = f"seed-{recipe.seed}" if host.count > 1 else ""
+    run, out, kept = paths.checkpoints / own / "run", paths.model / own, paths.data / own
+    serving = load_release(paths.serving)
     if options.steps == "fit":
-        fit(options.network, at.pictures, run, recipe, options.start, at.weights, serving)
+        fit(options.network, paths.pictures, run, recipe, options.start, paths.weights, serving)
         shutil.copytree(run, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*checkpoint-*"))
         return
-    prepared = at.checkpoints.parent / "prepared"
-    prepare(at.pictures, prepared, serving.classifier)
-    fit(options.network, prepared, run, recipe, options.start, at.weights, serving)
+    prepared = paths.checkpoints.parent / "prepared"
+    prepare(paths.pictures, prepared, serving.classifier)
+    fit(options.network, prepared, run, recipe, options.start, paths.weights, serving)
     of_classifier, of_detector = (None, run) if options.network == "detector" else (run, None)
     result = judge(prepared, of_classifier, of_detector, serving, out, options.version)
     out.mkdir(parents=True, exist_ok=True)
@@ -228,20 +227,21 @@ def main() -> None:
     parser.add_argument("--stages", help="JSON list of stages, in place of those in params.yaml")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--seed", type=int)
-    at = places()
-    at.data.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{at.data}/mlflow.db")
+    paths = container_paths()
+    paths.data.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{paths.data}/mlflow.db")
     given = sys.argv[1:]
     try:
         with explain_full_disk():
-            work(parser.parse_args([*given, *hyperparameters()] if given == ["train"] else given), at, host())
+            options = parser.parse_args([*given, *hyperparameters()] if given == ["train"] else given)
+            work(options, paths, this_host())
     except (TrainingError, ReleaseError) as error:
-        _fail(at.failure, str(error))
+        _fail(paths.failure, str(error))
     except SystemExit as error:
         if error.code:
-            _fail(at.failure, f"invalid hyperparameters: {given} {hyperparameters()}")
+            _fail(paths.failure, f"invalid hyperparameters: {given} {hyperparameters()}")
     except Exception:  # noqa: BLE001 -- so that the console shows every failure
-        _fail(at.failure, traceback.format_exc())
+        _fail(paths.failure, traceback.format_exc())
 
 
 def _fail(file: Path, reason: str) -> None:

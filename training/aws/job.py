@@ -156,9 +156,9 @@ def _submit(options: argparse.Namespace) -> None:
 
 def _publish(job: TrainingJob, bucket: str, sagemaker: Session, stack: str | None) -> None:
     package = publish_job(job, bucket, sagemaker, stack or GROUP)
-    about = package["CustomerMetadataProperties"]
-    approve = f"approve {about['version']}" + (f" --stack {stack}" if stack else "")
-    print(f"published {about['release']}; {about['gate']}")
+    metadata = package["CustomerMetadataProperties"]
+    approve = f"approve {metadata['version']}" + (f" --stack {stack}" if stack else "")
+    print(f"published {metadata['release']}; {metadata['gate']}")
     print(
         f"registered, {package['ModelApprovalStatus']}; then: .venv/bin/python -m training.aws.job {approve}"
     )
@@ -182,8 +182,8 @@ def main() -> None:
             print(f"{approve(options.version, boto3.client('sagemaker'), options.stack)}: Approved")
         else:
             for package in registered(boto3.client("sagemaker"), options.stack):
-                about, status = package["CustomerMetadataProperties"], package["ModelApprovalStatus"]
-                print(f"{about['version']:20}{status:24}{about['release']}  {about['gate']}")
+                metadata, status = package["CustomerMetadataProperties"], package["ModelApprovalStatus"]
+                print(f"{metadata['version']:20}{status:24}{metadata['release']}  {metadata['gate']}")
     except (TrainingError, OpsError, ReleaseError, *AWS_ERRORS) as error:
         sys.exit(f"error: {explain(error)}")
 

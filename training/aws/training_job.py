@@ -28,7 +28,7 @@ from sagemaker.train.model_trainer import Mode, ModelTrainer
 from functions.inference.release import load_release
 from functions.shared.release_files import MANIFEST
 from infra.ops.publish_model import publish
-from training.aws.registry import GROUP, register
+from training.aws.registry import register
 from training.aws.sessions import session
 from training.commit import git_commit
 from training.errors import TrainingError
@@ -244,7 +244,7 @@ def run_locally(spec: JobSpec, root: Path) -> Path:
 
 
 def best_release(folder: Path) -> Path:
-    """Return the release in a job's output; of several, the one with the best validation score.
+    """Return the release in a job's output; of several, the one with the best validation figure.
 
     Raises:
         TrainingError: There is none because the gate refused every run; the message contains the reasons.
@@ -253,16 +253,16 @@ def best_release(folder: Path) -> Path:
     if not releases:
         reasons = [json.loads(path.read_text())["reason"] for path in sorted(folder.rglob(GATE))]
         raise TrainingError(f"there is no release: {'; '.join(reasons) or f'nothing in {folder}'}")
-    return max(releases, key=_validation_score)
+    return max(releases, key=_validation_figure)
 
 
-def _validation_score(folder: Path) -> float:
+def _validation_figure(folder: Path) -> float:
     history = json.loads((folder / STATE).read_text())["history"]
     last = history[-1]["stage"]
     return float(max(row.get("val_macro_f1", row.get("val_ap50")) for row in history if row["stage"] == last))
 
 
-def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str = GROUP) -> dict[str, Any]:
+def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str) -> dict[str, Any]:
     """Publish the release of a finished job, and register it for approval.
 
     Raises:

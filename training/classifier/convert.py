@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import keras
@@ -24,28 +21,29 @@ from functions.inference.classify import Classifier, resize
 from functions.inference.fetch import open_release
 from functions.inference.release import Network
 from functions.inference.score import MARGIN
+from training.answers import probabilities
 from training.candidate import candidate_release
-from training.classifier.dataset import find, load
-from training.classifier.evaluate import margin_crop, probabilities
 from training.classifier.evidence import learn_evidence
 from training.classifier.model import Calibration, load_trained, serving_model
 from training.classifier.train import SMALL_SIZE, one_hot, predict_logits
 from training.commands import convert_command
-from training.detector.scenes import scenes_of
+from training.dataset import list_examples, load_examples
 from training.disk import replacing
 from training.files import CLASSIFIER_WEIGHTS, CONVERSION, STATE
 from training.metrics import softmax
+from training.quantize import exported, quantized
+from training.scenes import load_scenes_if_any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from functions.inference.release import Release
-    from training.classifier.dataset import Sample
     from training.classifier.model import FaceEvidenceLayer
-    from training.detector.scenes import Scene
+    from training.dataset import Sample
+    from training.scenes import Scene
 
 ALLOWED_LOSS: Final = 0.005  # of validation accuracy, for int8 against Keras
 REPRESENTATIVE: Final = 1000  # pictures that determine the quantised ranges
@@ -69,9 +67,12 @@ def calibrate(logits: NDArray[np.float32], actual: NDArray[np.float32]) -> Calib
         free[:, number, column] = 1
     neutral = parameters = np.eye(free.shape[2])[0]
     for _ in range(50):
-        chance = softmax(free @ parameters)
-        slope = np.einsum("nkp,nk->p", free, chance - actual) + (parameters - neutral)
-        spread = np.einsum("nk,kj->nkj", chance, np.eye(classes)) - chance[:, :, None] * chance[:, None]
+        probability = softmax(free @ parameters)
+        slope = np.einsum("nkp,nk->p", free, probability - actual) + (parameters - neutral)
+        spread = (
+            np.einsum("nk,kj->nkj", probability, np.eye(classes))
+            - probability[:, :, None] * probability[:, None]
+        )
         curvature = np.einsum("nkp,nkj,njq->pq", free, spread, free) + np.eye(len(parameters))
         step = np.linalg.solve(curvature, slope)
         length = max(float(np.linalg.norm(step)), 0.5)
@@ -101,39 +102,6 @@ def convert(served: keras.Model, size: int, pictures: Sequence[NDArray[np.uint8]
         }
 
 
-@contextmanager
-def exported(graph: keras.Model) -> Iterator[str]:
-    """Export a graph for inference to a temporary SavedModel, once for all formats, since that takes longest."""
-    archive = keras.export.ExportArchive()
-    archive.track(graph)
-    inputs = [
-        keras.InputSpec(dtype=tensor.dtype, shape=tensor.shape, name=tensor.name) for tensor in graph.inputs
-    ]
-    archive.add_endpoint("serve", partial(graph, training=False), inputs)
-    with TemporaryDirectory() as folder:
-        archive.write_out(folder, verbose=False)
-        yield folder
-
-
-def quantized(saved: str, pictures: Sequence[NDArray[np.uint8]]) -> bytes:
-    """Convert an exported graph with one uint8 input to int8 TFLite; its dense layers and softmax stay in float."""
-
-    def representative() -> Iterator[list[NDArray[np.uint8]]]:
-        for picture in pictures:
-            yield [picture[np.newaxis]]
-
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = representative
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    # The head is a thousandth of the computation; in float, its probabilities are not limited to steps of 1/256.
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=["FULLY_CONNECTED", "SOFTMAX"])
-    debugger = tf.lite.experimental.QuantizationDebugger(
-        converter=converter, debug_dataset=representative, debug_options=options
-    )
-    return bytes(debugger.get_nondebug_quantized_model())
-
-
 def convert_on(data: Path, run: Path, detector: Path | None) -> dict[str, Any]:
     """Convert the weights in `run` with the training and validation pictures of `data`; see `convert_run`.
 
@@ -142,9 +110,9 @@ def convert_on(data: Path, run: Path, detector: Path | None) -> dict[str, Any]:
         run: Folder of a finished run.
         detector: Folder of a detector's converted run; None for the detector of the release in the image.
     """
-    dataset = load([e for e in find(data) if e.split != "test" and not e.in_scene])
+    dataset = load_examples([e for e in list_examples(data) if e.split != "test" and not e.in_scene])
     serving = candidate_release(open_release(""), None, detector)
-    scenes = scenes_of(data, ("train", "val"))
+    scenes = load_scenes_if_any(data, ("train", "val"))
     return convert_run(run, dataset.split("train"), dataset.split("val"), scenes, serving)
 
 
@@ -200,10 +168,10 @@ def _convert_size(
     chosen = np.random.default_rng(0).choice(
         len(train_faces), min(REPRESENTATIVE, len(train_faces)), replace=False
     )
-    pictures = [resize(margin_crop(train_faces[i], MARGIN), size) for i in chosen]
+    pictures = [resize(train_faces[i].crop(MARGIN), size) for i in chosen]
     accuracy = {"keras": float((calibrated(logits, calibration).argmax(1) == actual.argmax(1)).mean())}
     files = convert(serving_model(model, size, calibration, layer), size, pictures)
-    cut = [margin_crop(sample, MARGIN) for sample in val_faces]
+    cut = [sample.crop(MARGIN) for sample in val_faces]
     for name, file in files.items():
         predicted = probabilities(Network(file, size), cut, name=name).argmax(1)
         accuracy[name] = float((predicted == actual.argmax(1)).mean())

@@ -17,36 +17,35 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from functions.inference.classify import Classifier, resize
+from functions.inference.classify import resize
 from functions.inference.fetch import open_release
 from functions.inference.image_statistics import image_statistics
 from functions.shared.contract import LABELS
-from training.candidate import answer, by_part, candidate_release, in_threads, served_figures
-from training.classifier.augment import compressed
-from training.classifier.dataset import find, load
-from training.disk import reported
-from training.errors import TrainingError
-from training.files import METRICS, MISTAKES, PREDICTIONS, SCORES
+from training.answers import answer, probabilities, served_figures
+from training.candidate import candidate_release
+from training.colours import compressed
+from training.dataset import actual_classes, load_test
+from training.errors import TrainingError, reported
+from training.files import MAIN_FIGURES, METRICS, MISTAKES, PREDICTIONS
 from training.metrics import (
     area_under_roc,
     average_precision,
     bootstrap_interval,
+    by_label,
+    by_part,
     calibration_error_by_chance,
     figures,
-    precision_recall_f1,
 )
 from training.tables import write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from functions.inference.release import Network, Release
-    from training.classifier.dataset import Dataset, Sample
-
-    Pixels = NDArray[np.uint8]
-    Change = Callable[[Pixels, np.random.Generator], Pixels]
+    from training.answers import Change, Pixels
+    from training.dataset import Dataset, Sample
 
 MARGINS: Final = (-0.05, 0.1, 0.3, 0.5, 0.7)  # margins around a face, relative to its sides
 _SHEET = (8, 4, 150)  # columns, rows, pixels per picture
@@ -92,21 +91,6 @@ TURNS: Final[Mapping[str, Change]] = {
 }
 
 
-def probabilities(
-    network: Network, pictures: Sequence[Pixels], change: Change | None = None, name: str = "test"
-) -> NDArray[np.float64]:
-    """Return the classifier's probabilities (N, 3) for RGB pictures (H, W, 3), each optionally changed first."""
-
-    def classify(classifier: Classifier, number: int) -> tuple[float, float, float]:
-        pixels = pictures[number]
-        if change:
-            pixels = change(pixels, np.random.default_rng(number))
-        return classifier.classify(pixels).probabilities
-
-    output = in_threads(lambda: Classifier(network, threads=1), classify, len(pictures), name)
-    return np.reshape(output, (-1, len(LABELS)))
-
-
 def slices(samples: Sequence[Sample]) -> dict[str, dict[str, NDArray[np.bool_]]]:
     """Return masks (N,) of the samples in each slice of each group; the gate compares releases by slice, too."""
     looks = [image_statistics(resize(s.pixels, 224)) for s in samples]
@@ -132,15 +116,6 @@ def slices(samples: Sequence[Sample]) -> dict[str, dict[str, NDArray[np.bool_]]]
         },
         "sharpness": {"blurred (under 0.01)": sharpness < 0.01, "sharper": sharpness >= 0.01},
     }
-
-
-def margin_crop(sample: Sample, margin: float) -> Pixels:
-    """Return the face of a sample with a margin relative to its sides, as far as the picture reaches."""
-    left, top, right, bottom = sample.face or (0, 0, *sample.pixels.shape[1::-1])
-    dx, dy = margin * (right - left), margin * (bottom - top)
-    rows = slice(round(max(0, top - dy)), round(bottom + dy))
-    columns = slice(round(max(0, left - dx)), round(right + dx))
-    return sample.pixels[rows, columns]
 
 
 def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArray[np.float64]]:
@@ -187,24 +162,17 @@ def evaluate(release: Release, dataset: Dataset) -> tuple[dict[str, Any], NDArra
     }, output
 
 
-def actual_classes(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """Return the class numbers (N,) of samples."""
-    return np.array([LABELS.index(s.example.label) for s in samples], np.int64)
-
-
 def _overall(actual: NDArray[np.int64], output: NDArray[np.float64]) -> dict[str, Any]:
     overall = figures(actual, output)
-    scores = zip(*precision_recall_f1(np.array(overall["confusion"])), strict=True)
+    figures_by_label = by_label(np.array(overall["confusion"]))
     classes = {
         label: {
             "n": int((actual == number).sum()),
-            "precision": float(precision),
-            "recall": float(recall),
-            "f1": float(f1),
+            **{name: values[label] for name, values in figures_by_label.items()},
             "area_under_roc": area_under_roc(actual == number, output[:, number]),
             "average_precision": average_precision(actual == number, output[:, number]),
         }
-        for number, (label, (precision, recall, f1)) in enumerate(zip(LABELS, scores, strict=True))
+        for number, label in enumerate(LABELS)
     }
 
     def interval(key: str) -> tuple[float, float]:
@@ -229,7 +197,7 @@ def faces_with_margins(dataset: Dataset) -> Iterator[tuple[str, NDArray[np.int64
     """Yield, for each margin, its name, and the classes (N,) and crops of the faces in test scenes, if any."""
     faces = [s for s in dataset.split("test", scenes=True) if s.example.in_scene]
     for margin in MARGINS if faces else ():
-        yield f"{margin:.0%}", actual_classes(faces), [margin_crop(face, margin) for face in faces]
+        yield f"{margin:.0%}", actual_classes(faces), [face.crop(margin) for face in faces]
 
 
 def write_predictions(
@@ -266,9 +234,7 @@ def mistakes_sheet(samples: Sequence[Sample], output: NDArray[np.float64]) -> Im
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder of pictures (see training/classifier/dataset.py)"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures (see dataset.py)")
     parser.add_argument("--run", type=Path, required=True, help="folder of a converted run; results go there")
     parser.add_argument("--detector", type=Path, help="folder of a detector's run, released together")
     parser.add_argument("--release", default="", help="evaluate this release instead of the run")
@@ -296,11 +262,11 @@ def evaluate_run(run: Path, data: Path, release: Release) -> dict[str, Any]:
     write_predictions(run / PREDICTIONS, samples, output, data)
     mistakes_sheet(samples, output).save(run / MISTAKES)
     (run / METRICS).write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
-    (run / SCORES).write_text(json.dumps(scores(metrics), indent=1) + "\n")
+    (run / MAIN_FIGURES).write_text(json.dumps(main_figures(metrics), indent=1) + "\n")
     return metrics
 
 
-def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
+def main_figures(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Return the main figures of `metrics.json`, by which runs are compared."""
     overall = metrics["overall"]
     output = {k: overall[k] for k in ("accuracy", "mask_or_not_accuracy", "macro_f1", "calibration_error")}
@@ -308,11 +274,6 @@ def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     output |= {f"served_{k}": served[k] for k in ("accuracy", "macro_f1", "face_found")}
     output |= {f"{label}_f1": of_class["f1"] for label, of_class in overall["classes"].items()}
     return output | {"bytes": metrics["model"]["bytes"]}
-
-
-def load_test(data: Path) -> Dataset:
-    """Load all test pictures of a folder."""
-    return load([e for e in find(data) if e.split in {"test", ""}])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from training.classifier.model import FaceEvidenceLayer
 from training.classifier.train import SMALL_SIZE
 from training.detector.evaluate import FALSE_PER_PICTURE
 from training.detector.metrics import NONE, assign, match_scenes, recall_at
-from training.detector.scenes import to_find
+from training.scenes import counted_faces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from functions.inference.release import Release
-    from training.detector.scenes import Scene
+    from training.scenes import Scene
 
     Floats = NDArray[np.float64]
 
 LOWEST_SCORE: Final = 0.03  # of the detections to learn with
-FEWEST_SCENES: Final = 25  # to validate with; fewer would put the bias anywhere
+MIN_SCENES: Final = 25  # to validate with; fewer would put the bias anywhere
 RIDGE: Final = 300.0  # weight of the squared coefficients, for features of unit deviation; chosen on val
 BATCH: Final = 64
 
@@ -67,7 +67,7 @@ def learn_evidence(
     train_scenes, val_scenes = (
         [scene for scene in scenes if scene.split == split] for split in ("train", "val")
     )
-    if not train_scenes or len(val_scenes) < FEWEST_SCENES:
+    if not train_scenes or len(val_scenes) < MIN_SCENES:
         return None
     train, val = (_detect(some, detector, backbone, size) for some in (train_scenes, val_scenes))
     if not train.is_face.any() or train.is_face.all() or not val.is_face.any():
@@ -105,14 +105,14 @@ def fit_evidence(features: Floats, log_odds: Floats, is_face: NDArray[np.bool_])
 
 def _detect(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model, size: int) -> _Examples:
     """Detect faces in scenes, without those to be ignored, and compute the features of their crops."""
-    every, log_odds, is_face, crops = [], [np.zeros(0)], [np.zeros(0, bool)], []
+    kept_detections, log_odds, is_face, crops = [], [np.zeros(0)], [np.zeros(0, bool)], []
     for scene in tqdm(scenes, desc="finding faces", unit="scene"):
-        sought = to_find(scene)
+        must_find = counted_faces(scene)
         detections = detector.detect(scene.pixels)
-        faces = assign(detections, scene.boxes, sought)
-        counts = (faces == NONE) | np.append(sought, False)[faces]
+        faces = assign(detections, scene.boxes, must_find)
+        counts = (faces == NONE) | np.append(must_find, False)[faces]
         kept = Detections(detections.boxes[counts], detections.scores[counts])
-        every.append(kept)
+        kept_detections.append(kept)
         log_odds.append(_logits(kept.scores))
         is_face.append(faces[counts] != NONE)
         crops += [crop_with_margin(scene.pixels, box) for box in kept.boxes]
@@ -122,7 +122,7 @@ def _detect(scenes: Sequence[Scene], detector: Detector, backbone: keras.Model, 
         for start in range(0, len(members), BATCH):
             chosen = members[start : start + BATCH]
             features[chosen] = backbone.predict_on_batch(np.stack([resize(crops[i], side) for i in chosen]))
-    return _Examples(tuple(every), features, np.concatenate(log_odds), np.concatenate(is_face))
+    return _Examples(tuple(kept_detections), features, np.concatenate(log_odds), np.concatenate(is_face))
 
 
 def _threshold(detections: Sequence[Detections], scores: Floats, scenes: Sequence[Scene]) -> float:

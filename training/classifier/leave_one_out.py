@@ -20,11 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from training.classifier.convert import calibrate, calibrated
-from training.classifier.dataset import Dataset, find, load
-from training.classifier.evaluate import actual_classes
 from training.classifier.train import one_hot, predict_logits, train
-from training.disk import reported
-from training.errors import TrainingError
+from training.dataset import Dataset, actual_classes, list_examples, load_examples
+from training.errors import TrainingError, reported
 from training.files import LEAVE_ONE_OUT
 from training.metrics import figures, softmax
 from training.recipe import PARAMS, read_recipe
@@ -32,7 +30,7 @@ from training.recipe import PARAMS, read_recipe
 if TYPE_CHECKING:
     from training.recipe import Recipe
 
-FEWEST: Final = 25  # portraits of a source to leave out
+MIN_PORTRAITS: Final = 25  # portraits of a source to leave out
 
 
 def leave_one_out(
@@ -55,13 +53,13 @@ def leave_one_out(
     """
     portraits = dataset.portraits
     counts = Counter(sample.example.source for sample in portraits)
-    sources = [name for name, count in counts.most_common() if name and count >= FEWEST]
+    sources = [name for name, count in counts.most_common() if name and count >= MIN_PORTRAITS]
     if len(sources) < 2:
         raise TrainingError(
-            f"two sources with {FEWEST} portraits each are needed, named in the column source of crops.csv; "
+            f"two sources with {MIN_PORTRAITS} portraits each are needed, named in the column source of crops.csv; "
             f"there are: {', '.join(sources) or 'none'}"
         )
-    answer: dict[str, Any] = {}
+    by_source: dict[str, Any] = {}
     trainings = min(folds or len(sources), len(sources))
     for number in range(trainings):
         fold = sources[number::trainings]
@@ -72,13 +70,13 @@ def leave_one_out(
         for source in fold:
             left_out = [s for s in portraits if s.example.source == source]
             logits = calibrated(predict_logits(model, left_out, size), calibration)
-            answer[source] = figures(actual_classes(left_out), softmax(logits))
-            print(json.dumps({"source": source, **answer[source]}), flush=True)
+            by_source[source] = figures(actual_classes(left_out), softmax(logits))
+            print(json.dumps({"source": source, **by_source[source]}), flush=True)
     mean = {
-        key: float(np.mean([answer[source][key] for source in answer]))
+        key: float(np.mean([by_source[source][key] for source in by_source]))
         for key in ("accuracy", "mask_or_not_accuracy", "macro_f1")
     }
-    result = {"trainings": trainings, "sources": answer, "mean": mean}
+    result = {"trainings": trainings, "sources": by_source, "mean": mean}
     (out / LEAVE_ONE_OUT).write_text(json.dumps(result, indent=1) + "\n")
     return result
 
@@ -98,9 +96,9 @@ def main() -> None:
         parser.error("--folds: at least 2, or nothing would be left to train with")
     with reported(parser):
         recipe = read_recipe(options.params, "leave_one_out", "imagenet")
-        dataset = load(find(options.data))
-        answer = leave_one_out(dataset, options.out, recipe, options.backbone, options.folds)
-    print(json.dumps(answer["mean"]))
+        dataset = load_examples(list_examples(options.data))
+        result = leave_one_out(dataset, options.out, recipe, options.backbone, options.folds)
+    print(json.dumps(result["mean"]))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw
 
 from functions.inference.classify import resize
 from functions.shared.contract import LABELS
-from training.classifier.dataset import Dataset, find, load
 from training.classifier.train import predict_logits, train
-from training.disk import reported
+from training.dataset import Dataset, list_examples, load_examples
+from training.errors import reported
 from training.metrics import softmax
 from training.recipe import Recipe, Stage
 from training.tables import write_table
@@ -26,7 +26,7 @@ from training.tables import write_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from training.classifier.dataset import Sample
+    from training.dataset import Sample
 
 RECIPE: Final = Recipe(
     (Stage(112, epochs=3, learning_rate=8e-4, train_samples=12_000, freeze_until_block=5),), 64, 1
@@ -37,11 +37,11 @@ TILE, COLUMNS = 96, 14
 
 @dataclass(frozen=True)
 class Suspect:
-    """A sample with the probability of its label, `chance`, and the most likely label, `guess`."""
+    """A sample with the probability of its label, and the label that the model predicted."""
 
     sample: Sample
-    chance: float
-    guess: str
+    probability: float
+    predicted: str
 
 
 def find_suspects(
@@ -60,20 +60,20 @@ def find_suspects(
         half_samples = divided.split("val")
         logits = predict_logits(model, half_samples, recipe.stages[-1].size)
         for sample, row in zip(half_samples, softmax(logits), strict=True):
-            chance = float(row[LABELS.index(sample.example.label)])
-            if chance < DOUBT:
-                suspects.append(Suspect(sample, chance, LABELS[row.argmax()]))
-    return sorted(suspects, key=lambda suspect: suspect.chance)
+            probability = float(row[LABELS.index(sample.example.label)])
+            if probability < DOUBT:
+                suspects.append(Suspect(sample, probability, LABELS[row.argmax()]))
+    return sorted(suspects, key=lambda suspect: suspect.probability)
 
 
 def contact_sheet(suspects: Sequence[Suspect]) -> Image.Image:
-    """Draw the suspects side by side, numbered as in the table, with label and guess."""
+    """Draw the suspects side by side, numbered as in the table, with actual and predicted label."""
     sheet = Image.new("RGB", (TILE * COLUMNS, (TILE + 12) * -(-len(suspects) // COLUMNS)))
     pen = ImageDraw.Draw(sheet)
     for number, suspect in enumerate(suspects):
         x, y = number % COLUMNS * TILE, number // COLUMNS * (TILE + 12)
         sheet.paste(Image.fromarray(resize(suspect.sample.pixels, TILE)), (x, y))
-        pen.text((x + 1, y + TILE), f"{number} {suspect.sample.example.label[:4]} > {suspect.guess[:4]}")
+        pen.text((x + 1, y + TILE), f"{number} {suspect.sample.example.label[:4]} > {suspect.predicted[:4]}")
     return sheet
 
 
@@ -85,11 +85,13 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path)
     options = parser.parse_args()
     with reported(parser):
-        suspects = find_suspects(load(find(options.data)), options.out, backbone=options.backbone)
+        dataset = load_examples(list_examples(options.data))
+        suspects = find_suspects(dataset, options.out, backbone=options.backbone)
         rows = []
         for number, suspect in enumerate(suspects):
-            sample, example, chance = suspect.sample, suspect.sample.example, f"{suspect.chance:.4f}"
-            rows.append((number, sample.sha256, example.path, example.label, chance, suspect.guess))
+            sample, example, predicted = suspect.sample, suspect.sample.example, suspect.predicted
+            probability = f"{suspect.probability:.4f}"
+            rows.append((number, sample.sha256, example.path, example.label, probability, predicted))
         columns = ("number", "sha256", "file", "label", "chance", "guess")
         write_table(options.out / "suspects.csv", columns, rows)
         contact_sheet(suspects).save(options.out / "suspects.jpg")

@@ -12,11 +12,11 @@ from functions.inference.classify import resize
 from functions.inference.fetch import open_release
 from functions.inference.score import MARGIN
 from functions.shared.contract import LABELS
+from training.answers import probabilities
 from training.classifier.augment import augment
-from training.classifier.dataset import find, load, require_labels, summary
-from training.classifier.evaluate import margin_crop, probabilities
 from training.classifier.model import BACKBONE, build, load_trained
 from training.commands import train_command
+from training.dataset import actual_classes, list_examples, load_examples, require_labels, summary
 from training.errors import TrainingError
 from training.files import CLASSIFIER_WEIGHTS
 from training.metrics import figures, softmax
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from functions.inference.release import Network
-    from training.classifier.dataset import Dataset, Sample
+    from training.dataset import Dataset, Sample
     from training.recipe import Recipe, Stage
 
 TEACHER_SHARE: Final = 0.2  # of a target, in fine-tuning
@@ -46,8 +46,8 @@ def batches(
     """Return an epoch of augmented pictures, uint8 (batch, size, size, 3), with targets (batch, 3)."""
     batch = recipe.batch
     count = min(stage.train_samples, max(batch, len(samples)))
-    chances = sampling_weights(samples, recipe.bare_face_weights)
-    drawn = np.random.default_rng(list(seed)).choice(len(samples), count, p=chances)
+    weights = sampling_weights(samples, recipe.bare_face_weights)
+    drawn = np.random.default_rng(list(seed)).choice(len(samples), count, p=weights)
 
     def draw(index: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         chosen = drawn[index * batch : (index + 1) * batch]
@@ -72,22 +72,17 @@ def sampling_weights(
     for number, sample in enumerate(samples):
         if sample.example.label == "no_mask":
             weights[number] *= bare_face_weights.get(sample.example.source, 1.0)
-        weights[number] *= min(_side(sample) / CLEAR, 1.0)
+        left, top, right, bottom = sample.box
+        weights[number] *= min(right - left, bottom - top, CLEAR) / CLEAR
     labels = np.array([s.example.label for s in samples])
     for label in set(labels):
         weights[labels == label] *= SHARES[label] / weights[labels == label].sum()
     return np.asarray(weights / weights.sum())
 
 
-def _side(sample: Sample) -> float:
-    left, top, right, bottom = sample.face or (0, 0, *sample.pixels.shape[1::-1])
-    return float(min(right - left, bottom - top))
-
-
 def one_hot(samples: Sequence[Sample]) -> NDArray[np.float32]:
     """Return the labels of samples as one-hot rows (N, 3)."""
-    rows = [LABELS.index(s.example.label) for s in samples]
-    return np.eye(len(LABELS), dtype=np.float32)[rows]
+    return np.eye(len(LABELS), dtype=np.float32)[actual_classes(samples)]
 
 
 def distilled(samples: Sequence[Sample], teacher: Network) -> NDArray[np.float32]:
@@ -96,7 +91,7 @@ def distilled(samples: Sequence[Sample], teacher: Network) -> NDArray[np.float32
     They preserve knowledge that the pictures lack (Li & Hoiem 2016, "Learning without Forgetting"): of other people
     and places, and of a label without pictures.
     """
-    answers = probabilities(teacher, [margin_crop(sample, MARGIN) for sample in samples], name="teacher")
+    answers = probabilities(teacher, [sample.crop(MARGIN) for sample in samples], name="teacher")
     complete = len({sample.example.label for sample in samples}) == len(LABELS)
     share = TEACHER_SHARE if complete else TEACHER_SHARE_WITHOUT_A_LABEL
     return np.asarray((1 - share) * one_hot(samples) + share * answers, np.float32)
@@ -106,22 +101,22 @@ def predict_logits(model: keras.Model, samples: Sequence[Sample], size: int) -> 
     """Return the logits (N, 3) of faces, cropped as in serving and resized to the square."""
     starts = range(0, len(samples), 64)
     parts = [
-        model.predict_on_batch(np.stack([resize(margin_crop(s, MARGIN), size) for s in samples[i : i + 64]]))
+        model.predict_on_batch(np.stack([resize(s.crop(MARGIN), size) for s in samples[i : i + 64]]))
         for i in starts
     ]
     return np.concatenate(parts)
 
 
-def validation_scores(logits: NDArray[np.float32], samples: Sequence[Sample]) -> dict[str, float]:
+def validation_figures(logits: NDArray[np.float32], samples: Sequence[Sample]) -> dict[str, float]:
     """Return macro-F1, accuracy, mask-or-not accuracy and loss for logits (N, 3)."""
-    chances = softmax(logits)
-    actual = one_hot(samples).argmax(axis=1)
-    result = figures(actual, chances)
+    output = softmax(logits)
+    actual = actual_classes(samples)
+    result = figures(actual, output)
     return {
         "val_macro_f1": result["macro_f1"],
         "val_accuracy": result["accuracy"],
         "val_mask_or_not": result["mask_or_not_accuracy"],
-        "val_loss": float(-np.log(chances[np.arange(len(actual)), actual].clip(1e-12)).mean()),
+        "val_loss": float(-np.log(output[np.arange(len(actual)), actual].clip(1e-12)).mean()),
     }
 
 
@@ -170,8 +165,8 @@ def train(
         )
 
     def validate(model: keras.Model, stage: Stage) -> dict[str, float]:
-        full = validation_scores(predict_logits(model, val_faces, stage.size), val_faces)
-        small = validation_scores(predict_logits(model, val_faces, SMALL_SIZE), val_faces)
+        full = validation_figures(predict_logits(model, val_faces, stage.size), val_faces)
+        small = validation_figures(predict_logits(model, val_faces, SMALL_SIZE), val_faces)
         return full | {f"{name}_{SMALL_SIZE}": value for name, value in small.items()}
 
     setup = TrainingSetup(
@@ -179,7 +174,7 @@ def train(
         compile=compile_model,
         batches=lambda stage, seed: batches(train_faces, targets, stage, recipe, seed),
         validate=validate,
-        score=lambda row: float(row["val_macro_f1"]),
+        rank=lambda row: float(row["val_macro_f1"]),
     )
     return train_stages(
         setup,
@@ -194,7 +189,7 @@ def train(
 
 def train_on(data: Path, out: Path, recipe: Recipe, *, start: Path | None, **options: Any) -> None:
     """Train on a folder of pictures; in fine-tuning, the release in the image is the teacher. See `train`."""
-    dataset = load(find(data))
+    dataset = load_examples(list_examples(data))
     print(summary(dataset))
     require_labels(dataset)
     teacher = open_release("").classifier if start else None

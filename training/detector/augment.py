@@ -9,15 +9,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from functions.inference.detect import letterbox
-from training.classifier.augment import any_colour, coloured, compressed
-from training.detector.scenes import overlaps_any
+from training.colours import any_colour, coloured, compressed
+from training.scenes import overlaps_any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from training.detector.scenes import Scene
+    from training.scenes import Scene
 
 MOSAIC: Final = 0.4  # share of pictures made of four scenes
 FACE_FREE: Final = 0.05  # share of pictures that are backgrounds without faces
@@ -36,7 +36,7 @@ class Faces:
     """Boxes (left, top, right, bottom) in pixels, float32 (n, 4), and whether each must be found, bool (n,)."""
 
     boxes: NDArray[np.float32]
-    sought: NDArray[np.bool_]
+    must_find: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def compose(
     pixels = coloured(_degraded(canvas, rng), rng)
     if rng.random() < 0.5:
         pixels, boxes = _mirrored(pixels, faces.boxes)
-        faces = Faces(boxes, faces.sought)
+        faces = Faces(boxes, faces.must_find)
     return pixels, faces
 
 
@@ -118,7 +118,7 @@ def _plain(scene: Scene, size: int, rng: np.random.Generator) -> tuple[NDArray[n
     square, scale = letterbox(pixels, size)
     if rng.random() < 0.5:
         square = coloured(Image.fromarray(square), rng)
-    faces = Faces((boxes * scale).astype(np.float32), scene.sought)
+    faces = Faces((boxes * scale).astype(np.float32), scene.must_find)
     return square, _clipped(faces, (0, 0, scale * pixels.shape[1], scale * pixels.shape[0]))
 
 
@@ -167,7 +167,7 @@ def _tile(
     )
     canvas.paste(part, (left + int(x0), top + int(y0)))
     boxes = scene.boxes * (across, down, across, down) + np.tile(offset + np.array([left, top]), 2)
-    faces = Faces(boxes.astype(np.float32), scene.sought)
+    faces = Faces(boxes.astype(np.float32), scene.must_find)
     return _clipped(faces, (left + x0, top + y0, left + x1, top + y1))
 
 
@@ -189,7 +189,7 @@ def _portrait(canvas: Image.Image, portrait: Scene, rng: np.random.Generator) ->
     boxes = (portrait.boxes - np.tile(region[:2], 2)) * np.tile(scale, 2) + np.tile(place, 2)
     end = place + fitted
     return _clipped(
-        Faces(boxes.astype(np.float32), portrait.sought),
+        Faces(boxes.astype(np.float32), portrait.must_find),
         (float(place[0]), float(place[1]), float(end[0]), float(end[1])),
     )
 
@@ -200,16 +200,16 @@ def _clipped(faces: Faces, to: tuple[float, float, float, float]) -> Faces:
     cut = np.concatenate([np.maximum(boxes[:, :2], to[:2]), np.minimum(boxes[:, 2:], to[2:])], axis=1)
     sides = (cut[:, 2:] - cut[:, :2]).clip(0)
     visible = sides.prod(axis=1) / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    sought = faces.sought & (visible >= SEEN) & (sides.min(axis=1) >= SMALLEST)
+    must_find = faces.must_find & (visible >= SEEN) & (sides.min(axis=1) >= SMALLEST)
     there = visible > IGNORED
-    return Faces(cut[there].astype(np.float32), sought[there])
+    return Faces(cut[there].astype(np.float32), must_find[there])
 
 
 def _joined(parts: Sequence[Faces]) -> Faces:
     none = Faces(np.zeros((0, 4), np.float32), np.zeros(0, bool))
     return Faces(
         np.concatenate([part.boxes for part in (none, *parts)]),
-        np.concatenate([part.sought for part in (none, *parts)]),
+        np.concatenate([part.must_find for part in (none, *parts)]),
     )
 
 
@@ -269,7 +269,7 @@ def _rotated(canvas: Image.Image, faces: Faces, rng: np.random.Generator) -> tup
     half_width = np.hypot(halves[:, 0] * cos, halves[:, 1] * sin)
     half_height = np.hypot(halves[:, 0] * sin, halves[:, 1] * cos)
     boxes = np.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=1) + size / 2
-    return turned, _clipped(Faces(boxes.astype(np.float32), faces.sought), (0, 0, size, size))
+    return turned, _clipped(Faces(boxes.astype(np.float32), faces.must_find), (0, 0, size, size))
 
 
 def _degraded(image: Image.Image, rng: np.random.Generator) -> Image.Image:

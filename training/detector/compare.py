@@ -6,14 +6,14 @@ label and source follows. See `training.gate` for the conditions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from functions.shared.contract import LABELS
-from training.detector.evaluate import certain, find
+from training.detector.evaluate import above_threshold, detect_in_scenes
 from training.detector.metrics import (
-    ON_FACE,
+    ON_FACE_IOU,
     Matches,
     average_precisions,
     match,
@@ -21,8 +21,8 @@ from training.detector.metrics import (
     resamples,
     served_in,
 )
-from training.detector.scenes import Scene, to_find
-from training.gate import ALPHA, FEWEST, MAX_LOSS, Comparison, against_floor, comparison
+from training.gate import ALPHA, MAX_LOSS, MIN_PICTURES, Comparison, against_floor, compare_figure
+from training.scenes import Scene, counted_faces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,23 +51,24 @@ def compare_overall(
         serving: The serving release's detections and threshold.
         scenes: The test scenes.
     """
-    sought = [to_find(scene) for scene in scenes]
+    must_find = [counted_faces(scene) for scene in scenes]
     times = resamples(len(scenes), PRECISION_DRAWS)
     first, second = (
         average_precisions(match_scenes(detections, scenes), times) for detections, _ in (candidate, serving)
     )
-    n = int(sum(mask.sum() for mask in sought))
+    n = int(sum(mask.sum() for mask in must_find))
     return [
-        comparison(
-            "face: ap50",
-            n,
-            (float(first[0]), float(second[0])),
-            first[1:] - second[1:],
-            margin=MAX_LOSS,
-            scenes=len(scenes),
-        ),
-        *_compare_served("face", candidate, serving, scenes, sought),
+        _compare("face: ap50", n, first, second, scenes, margin=MAX_LOSS),
+        *_compare_served("face", candidate, serving, scenes, must_find),
     ]
+
+
+def _compare(
+    figure: str, n: int, candidate: Floats, serving: Floats, scenes: Sequence[Scene], **options: Any
+) -> Comparison:
+    """Compare a figure, of which each array has the value in the scenes and then in each draw, (1 + draws,)."""
+    values, differences = (float(candidate[0]), float(serving[0])), candidate[1:] - serving[1:]
+    return compare_figure(figure, n, values, differences, scenes=len(scenes), **options)
 
 
 def _compare_served(
@@ -75,39 +76,30 @@ def _compare_served(
     candidate: tuple[Sequence[Detections], float],
     serving: tuple[Sequence[Detections], float],
     scenes: Sequence[Scene],
-    sought: Sequence[NDArray[np.bool_]],
+    must_find: Sequence[NDArray[np.bool_]],
     alpha: float | None = None,
 ) -> list[Comparison]:
     """Compare recall, and for the whole test set (without `alpha`) also false detections."""
     boxes = [scene.boxes for scene in scenes]
     both = [
-        match([certain(faces, score) for faces in detections], boxes, sought, ON_FACE)
+        match([above_threshold(faces, score) for faces in detections], boxes, must_find, ON_FACE_IOU)
         for detections, score in (candidate, serving)
     ]
     times = resamples(len(scenes), DRAWS)
     (recall, false), (other_recall, other_false) = (served_in(matches, times) for matches in both)
     n = int(both[0].faces.sum())
-    recalls = (float(recall[0]), float(other_recall[0]))
-    differences = recall[1:] - other_recall[1:]
     if alpha:
-        return [comparison(f"{name}: recall", n, recalls, differences, alpha=alpha, scenes=len(scenes))]
-    doubted = differences + _doubt(both[0], both[1], n)
+        return [_compare(f"{name}: recall", n, recall, other_recall, scenes, alpha=alpha)]
+    recall[1:] += _pseudo_counts(both[0], both[1], n)
+    figure, options = f"{name}: false detections a scene", {"margin": FALSE_MARGIN, "less_is_better": True}
     return [
-        comparison(f"{name}: recall", n, recalls, doubted, margin=MAX_LOSS, scenes=len(scenes)),
-        comparison(
-            f"{name}: false detections a scene",
-            n,
-            (float(false[0]), float(other_false[0])),
-            false[1:] - other_false[1:],
-            margin=FALSE_MARGIN,
-            less_is_better=True,
-            scenes=len(scenes),
-        ),
+        _compare(f"{name}: recall", n, recall, other_recall, scenes, margin=MAX_LOSS),
+        _compare(figure, n, false, other_false, scenes, **options),
     ]
 
 
-def _doubt(candidate: Matches, serving: Matches, faces: int) -> Floats:
-    """Return the effect on recall of half a face that only one finds; `training.classifier.gate` says why."""
+def _pseudo_counts(candidate: Matches, serving: Matches, faces: int) -> Floats:
+    """Return the effect on recall of half a face that only one finds; `training.classifier.compare` says why."""
     if np.array_equal(candidate.scores, serving.scores):
         return np.zeros(DRAWS)
     drawn = np.random.default_rng(1).poisson(0.5, (DRAWS, 2))
@@ -127,19 +119,19 @@ def compare_scenes(
     """
 
     def detect(release: Release) -> tuple[list[Detections], float]:
-        return [answer.faces for answer in find(release, scenes)], release.min_score
+        return [answer.faces for answer in detect_in_scenes(release, scenes)], release.min_score
 
     ours, theirs = detect(candidate), detect(serving)
     groups = {f"class {label}": [s.labels == number for s in scenes] for number, label in enumerate(LABELS)}
     for source in sorted({scene.source for scene in scenes}):
         groups[f"source {source or '-'}"] = [np.full(len(s.labels), s.source == source) for s in scenes]
-    sought = {
-        name: [to_find(scene) & own for scene, own in zip(scenes, members, strict=True)]
+    must_find = {
+        name: [counted_faces(scene) & own for scene, own in zip(scenes, members, strict=True)]
         for name, members in groups.items()
     }
-    tests = max(sum(sum(int(mask.sum()) for mask in masks) >= FEWEST for masks in sought.values()), 1)
+    tests = max(sum(sum(int(m.sum()) for m in masks) >= MIN_PICTURES for masks in must_find.values()), 1)
     result = compare_overall(ours, theirs, scenes)
-    for name, masks in sought.items():
+    for name, masks in must_find.items():
         result += _compare_served(name, ours, theirs, scenes, masks, ALPHA / tests)
     if floor != serving:
         result += against_floor(compare_overall(ours, detect(floor), scenes))

@@ -14,15 +14,15 @@ import tensorflow as tf
 
 from functions.inference.detect import Detector, letterbox
 from functions.inference.release import Network
-from training.classifier.convert import exported, quantized
 from training.commands import convert_command
 from training.detector.evaluate import LOWEST_SCORE
-from training.detector.metrics import ON_FACE, match_scenes
+from training.detector.metrics import ON_FACE_IOU, match_scenes
 from training.detector.model import load_trained, serving_model
-from training.detector.scenes import Scene, load_scenes
-from training.detector.train import SIZE, predict, validation_scores
+from training.detector.train import SIZE, predict, validation_figures
 from training.disk import replacing
 from training.files import CONVERSION, DETECTOR, DETECTOR_WEIGHTS
+from training.quantize import exported, quantized
+from training.scenes import Scene, load_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,15 +47,15 @@ def platt(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> tuple[float,
     actual = np.append(right, [0.0, 1.0])
     parameters = np.array([1.0, 0.0])
     for _ in range(50):
-        chance = 1 / (1 + np.exp(-design @ parameters))
-        slope = design.T @ (actual - chance)
-        curvature = (design * (chance * (1 - chance))[:, np.newaxis]).T @ design
+        probability = 1 / (1 + np.exp(-design @ parameters))
+        slope = design.T @ (actual - probability)
+        curvature = (design * (probability * (1 - probability))[:, np.newaxis]).T @ design
         step = np.linalg.solve(curvature + 1e-6 * np.eye(2), slope)
         parameters = parameters + step / max(float(np.linalg.norm(step)), 1.0)
     return float(parameters[0]), float(parameters[1])
 
 
-def find_faces(file: bytes, size: int, scenes: Sequence[Scene], min_score: float) -> list[Detections]:
+def detect_faces(file: bytes, size: int, scenes: Sequence[Scene], min_score: float) -> list[Detections]:
     """Return the detections of a TFLite file in each scene, with the serving code."""
     detector = Detector(Network(file, size), min_score, threads=2)
     return [detector.detect(scene.pixels) for scene in scenes]
@@ -67,7 +67,7 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
     val_scenes = [scene for scene in scenes if scene.split == "val"]
     train_scenes = [scene for scene in scenes if scene.split == "train"]
     detections = predict(model.predict_on_batch, val_scenes, size, LOWEST_SCORE)
-    matches = match_scenes(detections, val_scenes, ON_FACE)
+    matches = match_scenes(detections, val_scenes, ON_FACE_IOU)
     slope, offset = platt(matches.scores, matches.right)
     graph = serving_model(model, size, slope, offset)
     chosen = np.random.default_rng(0).choice(
@@ -78,11 +78,11 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
             DETECTOR: quantized(saved, [letterbox(train_scenes[i].pixels, size)[0] for i in chosen]),
             "detector-float32.tflite": tf.lite.TFLiteConverter.from_saved_model(saved).convert(),
         }
-    validation = {"keras": validation_scores(detections, val_scenes)}
+    validation = {"keras": validation_figures(detections, val_scenes)}
     for name, file in files.items():
         with replacing(folder / name) as fresh:
             fresh.write_bytes(file)
-        validation[name] = validation_scores(find_faces(file, size, val_scenes, LOWEST_SCORE), val_scenes)
+        validation[name] = validation_figures(detect_faces(file, size, val_scenes, LOWEST_SCORE), val_scenes)
     conversion = {
         "input_size": size,
         "calibration": {"slope": slope, "offset": offset},

@@ -3,7 +3,7 @@
 Runs the serving code on the test scenes, lets a release's classifier confirm and label the faces found, and writes
 `metrics.json`. Figures are for faces of at least 24 pixels; smaller ones are ignored, except in the figures by size.
 Average precision requires an IoU of 0.5; figures at the served threshold require that the box is on the face
-(`ON_FACE`).
+(`ON_FACE_IOU`).
 """
 
 from __future__ import annotations
@@ -29,21 +29,20 @@ from functions.inference.score import classify_detection, load_models, score
 from functions.shared.contract import LABELS
 from training.candidate import candidate_release
 from training.detector.metrics import (
-    NONE,
-    ON_FACE,
-    assign,
+    ON_FACE_IOU,
     average_precision,
     average_precisions,
+    label_confusion,
     match,
     match_scenes,
     recalls_at,
     resamples,
     served_in,
 )
-from training.detector.scenes import UNLABELLED, fingerprint, load_scenes, overlaps_any, sides, to_find
-from training.disk import reported
-from training.errors import TrainingError
+from training.errors import reported
 from training.files import METRICS
+from training.metrics import accuracy, by_label, mask_or_not_accuracy
+from training.scenes import UNLABELLED, counted_faces, fingerprint, load_test_scenes, overlaps_any, sides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from functions.inference.release import Release
-    from training.detector.scenes import Scene
+    from training.scenes import Scene
 
 LOWEST_SCORE: Final = 0.002  # end of the precision-recall curve
 FALSE_PER_PICTURE: Final = 0.1
@@ -93,7 +92,7 @@ def finder(release: Release) -> Callable[[NDArray[np.uint8]], Answer]:
     return find_in
 
 
-def find(release: Release, scenes: Sequence[Scene]) -> list[Answer]:
+def detect_in_scenes(release: Release, scenes: Sequence[Scene]) -> list[Answer]:
     """Detect and classify the faces in all scenes; see `finder`."""
     find_in = finder(release)
     return [find_in(scene.pixels) for scene in tqdm(scenes, desc="finding faces", unit="scene")]
@@ -108,23 +107,21 @@ def evaluate(answers: Sequence[Answer], scenes: Sequence[Scene], release: Releas
         release: The release that found them.
     """
     detections, min_score = [answer.faces for answer in answers], release.min_score
-    large = [to_find(scene) for scene in scenes]
+    must_find = [counted_faces(scene) for scene in scenes]
     return {
         "scenes": len(scenes),
-        "faces": int(sum(mask.sum() for mask in large)),
+        "faces": int(sum(mask.sum() for mask in must_find)),
         "min_score": min_score,
         "overall": _overall(detections, scenes, min_score),
-        "labels": {
-            label: _label(answers, scenes, large, number, min_score) for number, label in enumerate(LABELS)
-        },
+        "labels": {label: _label(answers, scenes, number, min_score) for number, label in enumerate(LABELS)},
         "sources": {
-            source: _figures(_pick(detections, here), _pick(scenes, here), _pick(large, here), min_score)
+            source: _figures(_pick(detections, here), _pick(scenes, here), _pick(must_find, here), min_score)
             for source in sorted({scene.source for scene in scenes})
             for here in [[scene.source == source for scene in scenes]]
         },
         "sizes": _sizes(detections, scenes, min_score),
         "face_free": _face_free(scenes, release),
-        "end_to_end": _end_to_end(answers, scenes, large, min_score),
+        "end_to_end": _end_to_end(answers, scenes, min_score),
     }
 
 
@@ -132,7 +129,7 @@ def _pick(values: Sequence[Any], here: Sequence[bool]) -> list[Any]:
     return [value for value, chosen in zip(values, here, strict=True) if chosen]
 
 
-def certain(faces: Detections, min_score: float) -> Detections:
+def above_threshold(faces: Detections, min_score: float) -> Detections:
     """Return the detections above the threshold."""
     kept = faces.scores >= min_score
     return Detections(faces.boxes[kept], faces.scores[kept])
@@ -141,30 +138,30 @@ def certain(faces: Detections, min_score: float) -> Detections:
 def _figures(
     detections: Sequence[Detections],
     scenes: Sequence[Scene],
-    sought: Sequence[NDArray[np.bool_]],
+    must_find: Sequence[NDArray[np.bool_]],
     min_score: float,
 ) -> dict[str, float]:
     """Return recall and false detections a scene at the served threshold, for boxes that are on the face."""
-    certain_ones = [certain(faces, min_score) for faces in detections]
-    matches = match(certain_ones, [scene.boxes for scene in scenes], sought, ON_FACE)
+    served = [above_threshold(faces, min_score) for faces in detections]
+    matches = match(served, [scene.boxes for scene in scenes], must_find, ON_FACE_IOU)
     recall, false = served_in(matches, np.ones((1, len(scenes))))
     return {"n": int(matches.faces.sum()), "recall": float(recall[0]), "false_per_picture": float(false[0])}
 
 
 def _overall(detections: Sequence[Detections], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
     """Return figures with 95% intervals, by a bootstrap over scenes, since faces in one scene are not independent."""
-    certain_ones = match_scenes([certain(faces, min_score) for faces in detections], scenes, ON_FACE)
-    halves, on_face = match_scenes(detections, scenes), match_scenes(detections, scenes, ON_FACE)
+    served = match_scenes([above_threshold(faces, min_score) for faces in detections], scenes, ON_FACE_IOU)
+    half_iou, on_face = match_scenes(detections, scenes), match_scenes(detections, scenes, ON_FACE_IOU)
     # Detections are matched within a scene, so a draw of scenes only changes how often each scene counts.
     times = resamples(len(scenes), DRAWS)
-    recall, false = served_in(certain_ones, times)
-    result: dict[str, Any] = {"n": int(halves.faces.sum())}
+    recall, false = served_in(served, times)
+    result: dict[str, Any] = {"n": int(half_iou.faces.sum())}
     for name, values in {
         "recall": recall,
         "false_per_picture": false,
         "recall_at_0.1_false": recalls_at(on_face, FALSE_PER_PICTURE, times),
-        "recall_at_0.1_false_by_half": recalls_at(halves, FALSE_PER_PICTURE, times),
-        "ap50": average_precisions(halves, times),
+        "recall_at_0.1_false_by_half": recalls_at(half_iou, FALSE_PER_PICTURE, times),
+        "ap50": average_precisions(half_iou, times),
     }.items():
         low, high = np.quantile(values[1:], [0.025, 0.975])
         result |= {name: float(values[0]), f"{name}_interval": [float(low), float(high)]}
@@ -172,11 +169,7 @@ def _overall(detections: Sequence[Detections], scenes: Sequence[Scene], min_scor
 
 
 def _label(
-    answers: Sequence[Answer],
-    scenes: Sequence[Scene],
-    large: Sequence[NDArray[np.bool_]],
-    number: int,
-    min_score: float,
+    answers: Sequence[Answer], scenes: Sequence[Scene], number: int, min_score: float
 ) -> dict[str, float]:
     """Return how faces with one label are found, and found with that label.
 
@@ -184,8 +177,8 @@ def _label(
     of unknown class, it is neither right nor wrong.
     """
     own = [scene.labels == number for scene in scenes]
-    there = [mine | (scene.labels == UNLABELLED) for scene, mine in zip(scenes, own, strict=True)]
-    sought = [big & mine for big, mine in zip(large, own, strict=True)]
+    own_or_unlabelled = [mask | (scene.labels == UNLABELLED) for scene, mask in zip(scenes, own, strict=True)]
+    must_find = [counted_faces(scene) & mask for scene, mask in zip(scenes, own, strict=True)]
     as_such = [
         Detections(
             answer.faces.boxes, (answer.faces.scores * answer.probabilities[:, number]).astype(np.float32)
@@ -194,10 +187,10 @@ def _label(
     ]
     matches = match(
         as_such,
-        [scene.boxes[here] for scene, here in zip(scenes, there, strict=True)],
-        [mine[here] for mine, here in zip(sought, there, strict=True)],
+        [scene.boxes[mask] for scene, mask in zip(scenes, own_or_unlabelled, strict=True)],
+        [counted[mask] for counted, mask in zip(must_find, own_or_unlabelled, strict=True)],
     )
-    detected = _figures([answer.faces for answer in answers], scenes, sought, min_score)
+    detected = _figures([answer.faces for answer in answers], scenes, must_find, min_score)
     return {"n": int(matches.faces.sum()), "recall": detected["recall"], "ap50": average_precision(matches)}
 
 
@@ -205,37 +198,29 @@ def _sizes(detections: Sequence[Detections], scenes: Sequence[Scene], min_score:
     """Return recall by the shorter side of a face, in pixels of its scene."""
     result = {}
     for low, high in pairwise(SIZES):
-        sought = [scene.sought & (sides(scene) >= low) & (sides(scene) < high) for scene in scenes]
-        figures = _figures(detections, scenes, sought, min_score)
+        must_find = [scene.must_find & (sides(scene) >= low) & (sides(scene) < high) for scene in scenes]
+        figures = _figures(detections, scenes, must_find, min_score)
         name = f"{low}-{high}" if high < SIZES[-1] else f"{low} and more"
         result[name] = {"n": figures["n"], "recall": figures["recall"]}
     return result
 
 
-def _end_to_end(
-    answers: Sequence[Answer], scenes: Sequence[Scene], large: Sequence[NDArray[np.bool_]], min_score: float
-) -> dict[str, Any]:
+def _end_to_end(answers: Sequence[Answer], scenes: Sequence[Scene], min_score: float) -> dict[str, Any]:
     """Return the confusion matrix (actual, predicted) of the faces found, and figures from it."""
-    confusion = np.zeros((len(LABELS), len(LABELS)), int)
-    for answer, scene, sought in zip(answers, scenes, large, strict=True):
-        faces = certain(answer.faces, min_score)
-        for number, face in enumerate(assign(faces, scene.boxes, sought, ON_FACE)):
-            if face != NONE and sought[face] and scene.labels[face] != UNLABELLED:
-                confusion[scene.labels[face], answer.probabilities[number].argmax()] += 1
-    total = max(int(confusion.sum()), 1)
-    faces = sum(
-        (sought & (scene.labels != UNLABELLED)).sum() for scene, sought in zip(scenes, large, strict=True)
-    )
-    right = np.trace(confusion)
+    found = [above_threshold(answer.faces, min_score) for answer in answers]
+    predicted = [
+        answer.probabilities[: len(faces.scores)].argmax(axis=1)
+        for answer, faces in zip(answers, found, strict=True)
+    ]
+    confusion = label_confusion(found, predicted, scenes, ON_FACE_IOU)
+    faces = sum(int((counted_faces(scene) & (scene.labels != UNLABELLED)).sum()) for scene in scenes)
     return {
         "n": int(confusion.sum()),
-        "accuracy": float(right / total),
+        "accuracy": float(accuracy(confusion)),
         # A face that is missed is labelled wrongly, too.
-        "accuracy_of_all": float(right / max(int(faces), 1)),
-        "mask_or_not_accuracy": float((confusion[0, 0] + confusion[1:, 1:].sum()) / total),
-        "recall": {
-            label: float(confusion[i, i] / max(confusion[i].sum(), 1)) for i, label in enumerate(LABELS)
-        },
+        "accuracy_of_all": float(np.trace(confusion) / max(faces, 1)),
+        "mask_or_not_accuracy": float(mask_or_not_accuracy(confusion)),
+        "recall": by_label(confusion)["recall"],
         "confusion": confusion.tolist(),
     }
 
@@ -250,8 +235,8 @@ def _face_free(scenes: Sequence[Scene], release: Release) -> dict[str, Any]:
 
     pictures = {"backgrounds": backgrounds(scenes), "patterns": patterns()}
     return {
-        kind: {"n": len(some), "false_per_picture": sum(map(count, some)) / max(len(some), 1)}
-        for kind, some in pictures.items()
+        kind: {"n": len(drawn), "false_per_picture": sum(map(count, drawn)) / max(len(drawn), 1)}
+        for kind, drawn in pictures.items()
     }
 
 
@@ -296,14 +281,11 @@ def evaluate_run(run: Path, data: Path, release: Release) -> Mapping[str, Any]:
     Raises:
         TrainingError: There are no test scenes.
     """
-    scenes = load_scenes(data, ("test",))
-    if not scenes:
-        raise TrainingError(f"{data} has no scenes of the split test")
-    answers = find(release, scenes)
+    scenes = load_test_scenes(data)
     result = {
-        **evaluate(answers, scenes, release),
+        **evaluate(detect_in_scenes(release, scenes), scenes, release),
         "faces_of_unknown_class": int(
-            sum((to_find(scene) & (scene.labels == UNLABELLED)).sum() for scene in scenes)
+            sum((counted_faces(scene) & (scene.labels == UNLABELLED)).sum() for scene in scenes)
         ),
         "model": {
             "sha256": hashlib.sha256(release.detector.file).hexdigest(),

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from functions.inference.detect import Detections, iou
-from training.detector.scenes import MIN_FACE, to_find
+from functions.shared.contract import LABELS
+from training.scenes import MIN_FACE, UNLABELLED, counted_faces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from training.detector.scenes import Scene
+    from training.scenes import Scene
 
     Floats = NDArray[np.float64]
 
-ON_FACE: Final = 0.4  # IoU from which a box is on the face; the data sets' own boxes differ by as much
-FOUND: Final = 0.5  # IoU from which a box has found a face, as in benchmarks
+ON_FACE_IOU: Final = 0.4  # IoU from which a box is on the face; the data sets' own boxes differ by as much
+MIN_IOU: Final = 0.5  # IoU from which a box has found a face, as in benchmarks
 NONE: Final = -1
 
 
@@ -42,24 +43,24 @@ class Matches:
 
 
 def assign(
-    detections: Detections, boxes: NDArray[np.float32], sought: NDArray[np.bool_], least: float = FOUND
+    detections: Detections, boxes: NDArray[np.float32], must_find: NDArray[np.bool_], min_iou: float = MIN_IOU
 ) -> NDArray[np.intp]:
     """Assign a face, or `NONE`, to each detection, best detections first; a face is found only once.
 
-    An ignored face (not `sought`) is assigned only to detections that fit no other face, and to any number of them;
-    they fit by the share of their own area inside it, as for COCO's crowds.
+    An ignored face, which need not be found, is assigned only to detections that fit no other face, and to any number
+    of them; they fit by the share of their own area inside it, as for COCO's crowds.
     """
     faces = np.full(len(detections.scores), NONE)
     if not len(boxes) or not len(faces):
         return faces
-    fit = np.where(sought, iou(detections.boxes, boxes), _share_within(detections.boxes, boxes))
+    fit = np.where(must_find, iou(detections.boxes, boxes), _share_within(detections.boxes, boxes))
     free = np.ones(len(boxes), bool)
     for number in np.argsort(-detections.scores, kind="stable"):
-        fits = (fit[number] >= least) & free
-        fits = fits & sought if (fits & sought).any() else fits & ~sought
+        fits = (fit[number] >= min_iou) & free
+        fits = fits & must_find if (fits & must_find).any() else fits & ~must_find
         if fits.any():
             faces[number] = np.where(fits, fit[number], -1).argmax()
-            free[faces[number]] = not sought[faces[number]]
+            free[faces[number]] = not must_find[faces[number]]
     return faces
 
 
@@ -73,40 +74,65 @@ def _share_within(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.
 def match(
     detections: Sequence[Detections],
     boxes: Sequence[NDArray[np.float32]],
-    sought: Sequence[NDArray[np.bool_]],
-    least: float = FOUND,
+    must_find: Sequence[NDArray[np.bool_]],
+    min_iou: float = MIN_IOU,
 ) -> Matches:
     """Match detections with faces, picture by picture; other detections under `MIN_FACE` are ignored, not false.
 
     Args:
         detections: Those in each picture.
         boxes: The boxes of the faces in each picture, (faces, 4).
-        sought: Which of them must be found, (faces,); the others are ignored.
-        least: IoU from which a box has found a face.
+        must_find: Which of them must be found, (faces,); the others are ignored.
+        min_iou: IoU from which a box has found a face.
     """
     scores, right = [np.zeros(0, np.float32)], [np.zeros(0, bool)]
     pictures = [np.zeros(0, np.intp)]
-    for number, (faces, there, wanted) in enumerate(zip(detections, boxes, sought, strict=True)):
-        taken = assign(faces, there, wanted, least)
-        hit = taken != NONE
-        correct = hit & np.append(wanted, False)[taken]
+    for number, (faces, labelled, counted) in enumerate(zip(detections, boxes, must_find, strict=True)):
+        assigned = assign(faces, labelled, counted, min_iou)
+        hit = assigned != NONE
+        correct = hit & np.append(counted, False)[assigned]
         counts = correct | (~hit & ((faces.boxes[:, 2:] - faces.boxes[:, :2]).min(axis=1) >= MIN_FACE))
         scores.append(faces.scores[counts])
         right.append(correct[counts])
         pictures.append(np.full(counts.sum(), number))
-    counts_to_find = np.array([wanted.sum() for wanted in sought], np.int64)
-    return Matches(np.concatenate(scores), np.concatenate(right), np.concatenate(pictures), counts_to_find)
+    counted_in = np.array([counted.sum() for counted in must_find], np.int64)
+    return Matches(np.concatenate(scores), np.concatenate(right), np.concatenate(pictures), counted_in)
 
 
-def match_scenes(detections: Sequence[Detections], scenes: Sequence[Scene], least: float = FOUND) -> Matches:
+def label_confusion(
+    detections: Sequence[Detections],
+    predicted: Sequence[Sequence[int] | NDArray[np.intp]],
+    scenes: Sequence[Scene],
+    min_iou: float = MIN_IOU,
+) -> NDArray[np.int64]:
+    """Return how often the counted faces of each class were found and got each label, (actual, predicted).
+
+    Args:
+        detections: Those in each scene.
+        predicted: The class number that each got.
+        scenes: The scenes.
+        min_iou: IoU from which a box has found a face.
+    """
+    confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
+    for faces, classes, scene in zip(detections, predicted, scenes, strict=True):
+        counted = counted_faces(scene) & (scene.labels != UNLABELLED)
+        assigned = assign(faces, scene.boxes, counted_faces(scene), min_iou)
+        for face, number in zip(assigned, classes, strict=True):
+            if face != NONE and counted[face]:
+                confusion[scene.labels[face], number] += 1
+    return confusion
+
+
+def match_scenes(
+    detections: Sequence[Detections], scenes: Sequence[Scene], min_iou: float = MIN_IOU
+) -> Matches:
     """Match detections with the faces of scenes that count in figures; see `match`."""
-    return match(detections, [scene.boxes for scene in scenes], [to_find(scene) for scene in scenes], least)
+    return match(detections, [s.boxes for s in scenes], [counted_faces(s) for s in scenes], min_iou)
 
 
 def resamples(pictures: int, draws: int) -> Floats:
     """Return how often each picture counts: once each, then as in each draw of a bootstrap, (1 + draws, pictures)."""
-    chances = np.full(pictures, 1 / pictures)
-    drawn = np.random.default_rng(0).multinomial(pictures, chances, draws)
+    drawn = np.random.default_rng(0).multinomial(pictures, np.full(pictures, 1 / pictures), draws)
     return np.concatenate([np.ones((1, pictures)), drawn])
 
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 RANGES: Final = ((0.0, 56.0), (36.0, 144.0), (96.0, np.inf))  # pixels; root of a face's area, by stride
 RADIUS: Final = 1.0  # strides from a face's centre within which cells belong to it
 SMALLEST_DISTANCE: Final = 0.05  # strides; bounds the logarithm
-FACE, OTHER, EITHER = 1.0, 0.0, -1.0  # values of a cell's first target
+POSITIVE, NEGATIVE, IGNORED = 1.0, 0.0, -1.0  # values of a cell's first target
 
 
 def targets(faces: Faces, size: int) -> NDArray[np.float32]:
     """Return the targets of all cells of a picture of `size` pixels, (cells, 5).
 
-    These are `FACE`, `OTHER` or `EITHER` (ignored), then the logs of the distances to the box's edges in strides, as
+    These are `POSITIVE`, `NEGATIVE` or `IGNORED`, then the logs of the distances to the box's edges in strides, as
     in the model's output. If several faces claim a cell, the smallest wins.
     """
     sides = faces.boxes[:, 2:] - faces.boxes[:, :2]
@@ -32,12 +32,12 @@ def targets(faces: Faces, size: int) -> NDArray[np.float32]:
     levels = []
     for stride, (low, high) in zip(STRIDES, RANGES, strict=True):
         centres = (np.arange(size // stride, dtype=np.float32) + 0.5) * stride
-        level = np.zeros((len(centres), len(centres), 5), np.float32)
-        for box in faces.boxes[~faces.sought]:
+        level = np.full((len(centres), len(centres), 5), NEGATIVE, np.float32)
+        for box in faces.boxes[~faces.must_find]:
             rows, columns = ((centres > box[axis]) & (centres < box[axis + 2]) for axis in (1, 0))
-            level[np.ix_(rows, columns)] = EITHER
+            level[np.ix_(rows, columns)] = IGNORED
         for number in order:
-            if faces.sought[number] and low < scales[number] <= high:
+            if faces.must_find[number] and low < scales[number] <= high:
                 _claim(level, centres, faces.boxes[number], stride)
         levels.append(level.reshape(-1, 5))
     return np.concatenate(levels)
@@ -52,7 +52,7 @@ def _claim(
     distances = np.stack([x - box[0], y - box[1], box[2] - x, box[3] - y], axis=-1) / stride
     claimed = np.ix_(rows, columns)
     level[claimed] = np.concatenate(
-        [np.full((*x.shape, 1), FACE), np.log(distances.clip(SMALLEST_DISTANCE))], axis=-1
+        [np.full((*x.shape, 1), POSITIVE), np.log(distances.clip(SMALLEST_DISTANCE))], axis=-1
     )
 
 
@@ -69,8 +69,8 @@ def loss(actual: Any, predicted: Any) -> Any:
         actual: `targets` of a batch, (N, cells, 5).
         predicted: The model's output, (N, cells, 5).
     """
-    is_face = ops.cast(ops.equal(actual[..., 0], FACE), predicted.dtype)
-    counts = ops.cast(ops.not_equal(actual[..., 0], EITHER), predicted.dtype)
+    is_face = ops.cast(ops.equal(actual[..., 0], POSITIVE), predicted.dtype)
+    counts = ops.cast(ops.not_equal(actual[..., 0], IGNORED), predicted.dtype)
     faces = ops.maximum(ops.sum(is_face), 1.0)
     iou, giou = _overlaps(ops.exp(actual[..., 1:]), ops.exp(ops.clip(predicted[..., 1:], -4.0, 4.0)))
     quality = ops.stop_gradient(iou) * is_face

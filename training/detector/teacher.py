@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from functions.inference.decode import decode
 from functions.shared.problem import InputError
-from training.disk import reported
+from training.errors import reported
 from training.tables import EDGES, read_crops, write_table
 
 if TYPE_CHECKING:

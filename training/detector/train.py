@@ -10,19 +10,18 @@ import numpy as np
 
 from functions.inference.detect import Detections, letterbox, read_cells
 from functions.shared.contract import LABELS
-from training.classifier.dataset import find, find_in_scenes, load
-from training.classifier.evaluate import margin_crop
 from training.commands import train_command
+from training.dataset import list_examples, list_examples_in_scenes, load_examples
 from training.detector.augment import Material, compose
 from training.detector.evaluate import FALSE_PER_PICTURE, LOWEST_SCORE
 from training.detector.metrics import average_precision, match_scenes, recall_at
 from training.detector.model import build, load_trained
-from training.detector.scenes import Scene, fingerprint, load_scenes
 from training.detector.targets import loss, targets
 from training.errors import TrainingError
 from training.files import DETECTOR_WEIGHTS
 from training.recipe import plain
 from training.run import Batches, State, TrainingSetup, checksum, freeze_until, train_stages
+from training.scenes import Scene, fingerprint, load_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +48,7 @@ def batches(material: Material, stage: Stage, batch: int, seed: Sequence[int]) -
     return Batches(draw, max(stage.train_samples // batch, 1), seed)
 
 
-def chances(scenes: Sequence[Scene]) -> NDArray[np.float64]:
+def sampling_weights(scenes: Sequence[Scene]) -> NDArray[np.float64]:
     """Return the probability of drawing each scene, (N,).
 
     A source's weight is the square root of its size, so that none dominates. Scenes with at least three faces, and
@@ -69,7 +68,7 @@ def chances(scenes: Sequence[Scene]) -> NDArray[np.float64]:
 
 def load_portraits(folder: Path) -> list[Scene]:
     """Load the portraits of the training split with a box, as scenes of one face."""
-    known = find(folder) if (folder / "crops.csv").is_file() else []
+    known = list_examples(folder) if (folder / "crops.csv").is_file() else []
     examples = [
         example for example in known if example.split == "train" and example.face and not example.in_scene
     ]
@@ -82,19 +81,19 @@ def load_portraits(folder: Path) -> list[Scene]:
             pixels=sample.pixels,
             boxes=np.array([sample.face], np.float32),
             labels=np.array([LABELS.index(sample.example.label)]),
-            sought=np.array([True]),
+            must_find=np.array([True]),
         )
-        for sample in load(examples).samples
+        for sample in load_examples(examples).samples
     ]
 
 
 def load_cut_faces(folder: Path) -> list[NDArray[np.uint8]]:
     """Load faces of the training split, from portraits with a box and from scenes, with a narrow rim."""
-    known = find(folder) if (folder / "crops.csv").is_file() else find_in_scenes(folder)
+    known = list_examples(folder) if (folder / "crops.csv").is_file() else list_examples_in_scenes(folder)
     examples = [example for example in known if example.split == "train" and example.face]
     drawn = np.random.default_rng(0).permutation(len(examples))[:PASTED_FACES]
-    samples = load([examples[number] for number in drawn]).samples
-    faces = [margin_crop(sample, RIM) for sample in samples]
+    samples = load_examples([examples[number] for number in drawn]).samples
+    faces = [sample.crop(RIM) for sample in samples]
     return [pixels.copy() for pixels in faces if min(pixels.shape[:2]) >= SMALLEST_PASTED]
 
 
@@ -111,7 +110,7 @@ def predict(
     return detections
 
 
-def validation_scores(detections: Sequence[Detections], scenes: Sequence[Scene]) -> dict[str, float]:
+def validation_figures(detections: Sequence[Detections], scenes: Sequence[Scene]) -> dict[str, float]:
     """Return recall at 0.1 false detections a scene, its threshold, and average precision, for faces that count."""
     matches = match_scenes(detections, scenes)
     recall, threshold = recall_at(matches, FALSE_PER_PICTURE)
@@ -151,7 +150,7 @@ def train(
         )
     material = Material(
         scenes=train_scenes,
-        cumulated=np.cumsum(chances(train_scenes)),
+        cumulated=np.cumsum(sampling_weights(train_scenes)),
         portraits=load_portraits(data),
         cut_faces=load_cut_faces(data),
     )
@@ -169,11 +168,11 @@ def train(
         weights=DETECTOR_WEIGHTS,
         compile=compile_model,
         batches=lambda stage, seed: batches(material, stage, recipe.batch, seed),
-        validate=lambda model, _: validation_scores(
+        validate=lambda model, _: validation_figures(
             predict(model.predict_on_batch, val_scenes, SIZE, LOWEST_SCORE), val_scenes
         ),
         # The last epoch, at the lowest learning rate, since differences in validation are only noise.
-        score=lambda row: float(row["epoch"]),
+        rank=lambda row: float(row["epoch"]),
     )
     return train_stages(
         setup,

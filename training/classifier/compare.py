@@ -1,15 +1,12 @@
-"""The classifier's gate: compares a run with the serving release.
+"""Compares a classifier with the serving one on portraits, and the answers of two releases on the served path.
 
-Overall figures are accuracy, mask-or-not accuracy and macro-F1 of the classifier on portraits, and of the served
-path, which finds the face first, with the share of faces found. Calibration, classes, sources, slices, latency and
-the faces in scenes, which the classifier confirms, follow (see `training.detector.compare`). See `training.gate` for
-the conditions. The result goes to `gate.json` in the run's folder.
+Overall figures are accuracy, mask-or-not accuracy and macro-F1 of the classifier, and of the served path, which finds
+the face first, with the share of faces found. Calibration, classes, sources, slices and latency follow. See
+`training.gate` for the conditions.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,31 +16,21 @@ import numpy as np
 
 from functions.inference.classify import Classifier, resize
 from functions.shared.contract import LABELS
-from training.candidate import Answers, answer, candidate_release
-from training.classifier.evaluate import (
-    TURNS,
-    actual_classes,
-    faces_with_margins,
-    load_test,
-    probabilities,
-    slices,
-)
-from training.commit import git_commit
-from training.detector.compare import compare_scenes
-from training.detector.scenes import scenes_of
+from training.answers import probabilities
+from training.classifier.evaluate import TURNS, faces_with_margins, slices
+from training.dataset import actual_classes
 from training.errors import TrainingError
-from training.files import GATE
-from training.gate import ALPHA, FEWEST, MAX_LOSS, OK, WORSE, Comparison, against_floor, comparison, decide
-from training.metrics import calibration_error
+from training.gate import ALPHA, MAX_LOSS, MIN_PICTURES, OK, WORSE, Comparison, compare_figure
+from training.metrics import accuracy, calibration_error, macro_f1, mask_or_not_accuracy, precision_recall_f1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from functions.inference.release import Network, Release
-    from training.classifier.dataset import Dataset
+    from functions.inference.release import Network
+    from training.answers import Answers
+    from training.dataset import Dataset
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -75,50 +62,40 @@ class Group:
 def compare(groups: Sequence[Group]) -> list[Comparison]:
     """Compare all figures of all groups; the first group must be the whole test set."""
     test_set, *parts = groups
-    tests = sum(len(part.actual) >= FEWEST for part in parts) + CLASSES
-    return [
-        *compare_overall(test_set),
-        _calibration(test_set),
-        *_classes(test_set, ALPHA / tests),
-        # One figure per group, since a second would be nearly the same test again.
-        *(
-            _compare_counts(
-                f"{part.name}: accuracy", len(part.actual), _accuracy, *_counts(part), alpha=ALPHA / tests
-            )
-            for part in parts
-        ),
-    ]
+    tests = sum(len(part.actual) >= MIN_PICTURES for part in parts) + CLASSES
+    result = [*compare_overall(test_set), _calibration(test_set)]
+    counts, alpha = _counts(test_set), ALPHA / tests
+    for number, label in enumerate(LABELS):
+        n, figure = int((test_set.actual == number).sum()), partial(_class_f1, number)
+        result.append(_compare_counts(f"class {label}: f1", n, figure, *counts, alpha=alpha))
+    for part in parts:  # one figure each, since a second would be nearly the same test again
+        name, n = f"{part.name}: accuracy", len(part.actual)
+        result.append(_compare_counts(name, n, accuracy, *_counts(part), alpha=alpha))
+    return result
 
 
 def compare_overall(group: Group) -> list[Comparison]:
     """Compare accuracy, mask-or-not accuracy and macro-F1, with a non-inferiority test."""
-    drawn, observed = _counts(group, doubted=True)
+    drawn, observed = _counts(group, smoothed=True)
     prefix = f"{group.name}: " if group.name else ""
     return [
         _compare_counts(prefix + name, len(group.actual), figure, drawn, observed, margin=MAX_LOSS)
         for name, figure in {
-            "accuracy": _accuracy,
-            "mask_or_not_accuracy": _mask_or_not,
-            "macro_f1": lambda confusion: _f1(confusion)[0],
+            "accuracy": accuracy,
+            "mask_or_not_accuracy": mask_or_not_accuracy,
+            "macro_f1": macro_f1,
         }.items()
     ]
 
 
 def compare_served(actual: Ints, candidate: Answers, serving: Answers) -> list[Comparison]:
     """Compare the served path: its overall figures, and the share of portraits in which a face is found."""
-    counts = np.array(
-        [
-            (candidate.face_found & serving.face_found).sum(),
-            (candidate.face_found & ~serving.face_found).sum(),
-            (~candidate.face_found & serving.face_found).sum(),
-            (~candidate.face_found & ~serving.face_found).sum(),
-        ],
-        float,
-    )
+    # Found by both, only by the candidate, only by serving, by neither.
+    counts = np.bincount(2 * candidate.face_found + serving.face_found, minlength=4)[::-1]
     n = len(actual)
-    doubted = counts + (0 if np.array_equal(candidate.face_found, serving.face_found) else (0, 0.5, 0.5, 0))
-    drawn = np.random.default_rng(0).multinomial(n, doubted / doubted.sum(), DRAWS)
-    faces = comparison(
+    smoothed = counts + (0 if np.array_equal(candidate.face_found, serving.face_found) else (0, 0.5, 0.5, 0))
+    drawn = np.random.default_rng(0).multinomial(n, smoothed / smoothed.sum(), DRAWS)
+    faces = compare_figure(
         "served: face_found",
         n,
         (float(candidate.face_found.mean()), float(serving.face_found.mean())),
@@ -128,26 +105,15 @@ def compare_served(actual: Ints, candidate: Answers, serving: Answers) -> list[C
     return [*compare_overall(Group("served", actual, candidate.probabilities, serving.probabilities)), faces]
 
 
-def _classes(group: Group, alpha: float) -> list[Comparison]:
-    drawn, observed = _counts(group)
-    return [
-        _compare_counts(
-            f"class {label}: f1",
-            int((group.actual == number).sum()),
-            partial(_class_f1, number),
-            drawn,
-            observed,
-            alpha=alpha,
-        )
-        for number, label in enumerate(LABELS)
-    ]
+def _class_f1(number: int, confusion: Ints) -> Floats:
+    return precision_recall_f1(confusion)[2][..., number]
 
 
-def _counts(group: Group, *, doubted: bool = False) -> tuple[Ints, Ints]:
+def _counts(group: Group, *, smoothed: bool = False) -> tuple[Ints, Ints]:
     """Count how often (actual, candidate's answer, serving's answer) occurs, in resamples and in the test set.
 
     A resample of pictures is a multinomial draw of these counts; the results are (DRAWS, 3, 3, 3) and (1, 3, 3, 3).
-    `doubted` adds half a picture that only the candidate gets right, and half a one that only serving gets right
+    `smoothed` adds half a picture that only the candidate gets right, and half a one that only serving gets right
     (after Agresti & Min 2005); otherwise a few pictures on which two networks happen to agree would prove them equal.
     """
     classes = (group.actual, group.candidate.argmax(axis=1), group.serving.argmax(axis=1))
@@ -155,13 +121,13 @@ def _counts(group: Group, *, doubted: bool = False) -> tuple[Ints, Ints]:
     observed = np.bincount(kinds, minlength=CLASSES**3)
     total = len(group.actual)
     expected = observed.reshape((CLASSES,) * 3).astype(float)
-    if doubted and not np.array_equal(group.candidate, group.serving):
+    if smoothed and not np.array_equal(group.candidate, group.serving):
         for number, share in enumerate(expected.sum(axis=(1, 2)) / max(total, 1)):
             others = np.arange(CLASSES) != number
             expected[number, number, others] += 0.5 * share / (CLASSES - 1)
             expected[number, others, number] += 0.5 * share / (CLASSES - 1)
-    chances = expected.ravel() / max(expected.sum(), 1e-9)
-    drawn = np.random.default_rng(0).multinomial(total, chances, DRAWS)
+    shares = expected.ravel() / max(expected.sum(), 1e-9)
+    drawn = np.random.default_rng(0).multinomial(total, shares, DRAWS)
     return drawn.reshape(-1, *(CLASSES,) * 3), observed.reshape(1, *(CLASSES,) * 3)
 
 
@@ -177,45 +143,22 @@ def _compare_counts(
 ) -> Comparison:
     values = (float(compute(observed.sum(axis=3))[0]), float(compute(observed.sum(axis=2))[0]))
     differences = compute(drawn.sum(axis=3)) - compute(drawn.sum(axis=2))
-    return comparison(figure, n, values, differences, alpha=alpha, margin=margin)
-
-
-def _accuracy(confusion: Ints) -> Floats:
-    return np.asarray(np.trace(confusion, axis1=1, axis2=2) / confusion.sum(axis=(1, 2)).clip(1))
-
-
-def _mask_or_not(confusion: Ints) -> Floats:
-    right = confusion[:, 0, 0] + confusion[:, 1:, 1:].sum(axis=(1, 2))
-    return np.asarray(right / confusion.sum(axis=(1, 2)).clip(1))
-
-
-def _class_f1(number: int, confusion: Ints) -> Floats:
-    return _f1(confusion)[1][..., number]
-
-
-def _f1(confusion: Ints) -> tuple[Floats, Floats]:
-    """Return the mean F1 of the classes that occur (K,), and the F1 of each class (K, 3)."""
-    hits = np.diagonal(confusion, axis1=1, axis2=2)
-    actual = confusion.sum(axis=2)
-    of_each = 2 * hits / (confusion.sum(axis=1) + actual).clip(1)
-    occurs = actual > 0
-    return (of_each * occurs).sum(axis=1) / occurs.sum(axis=1).clip(1), of_each
+    return compare_figure(figure, n, values, differences, alpha=alpha, margin=margin)
 
 
 def _calibration(group: Group) -> Comparison:
     """Compare the calibration error, of which less is better."""
 
-    def errors(chances: Floats) -> Callable[[Ints], float]:
-        confidence, correct = chances.max(axis=1), chances.argmax(axis=1) == group.actual
+    def errors(output: Floats) -> Callable[[Ints], float]:
+        confidence, correct = output.max(axis=1), output.argmax(axis=1) == group.actual
         return lambda drawn: calibration_error(confidence[drawn], correct[drawn])
 
     n, rng = len(group.actual), np.random.default_rng(0)
     candidate, serving = errors(group.candidate), errors(group.serving)
     draws = [rng.integers(0, n, n) for _ in range(CALIBRATION_DRAWS)]
     differences = np.array([candidate(drawn) - serving(drawn) for drawn in draws])
-    every = np.arange(n)
-    values = (candidate(every), serving(every))
-    return comparison("calibration_error", n, values, differences, less_is_better=True)
+    values = (candidate(np.arange(n)), serving(np.arange(n)))
+    return compare_figure("calibration_error", n, values, differences, less_is_better=True)
 
 
 def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
@@ -227,7 +170,7 @@ def compare_latency(candidate: Floats, serving: Floats) -> Comparison:
     draws = rng.integers(0, len(candidate), (CALIBRATION_DRAWS, len(candidate)))
     first, second = (np.median(times[draws], axis=1) for times in (candidate, serving))
     medians = (float(np.median(candidate)), float(np.median(serving)))
-    result = comparison("latency_ms", len(candidate), medians, first - second, less_is_better=True)
+    result = compare_figure("latency_ms", len(candidate), medians, first - second, less_is_better=True)
     return replace(result, verdict=WORSE if result.low > SLOWER * result.serving else OK)
 
 
@@ -278,63 +221,3 @@ def time_both(candidate: Network, serving: Network, dataset: Dataset) -> tuple[F
             if number >= 0:
                 times[row, number] = 1e3 * (time.perf_counter() - started)
     return times[0], times[1]
-
-
-def judge_run(
-    run: Path,
-    data: Path,
-    serving: Release,
-    floor: Release,
-    detector: Path | None = None,
-    reference: Path | None = None,
-) -> dict[str, Any]:
-    """Compare a run with the serving release on the test pictures of `data`; write and return `gate.json`.
-
-    Args:
-        run: Folder of a converted run.
-        data: Folder of pictures.
-        serving: The serving release.
-        floor: The release in the image, than which no candidate may be worse.
-        detector: Folder of the detector's run to be released together; default: the serving detector.
-        reference: Folder of other pictures, on which the overall figures are compared, too.
-
-    Raises:
-        TrainingError: There are no test pictures.
-    """
-    dataset = load_test(data)
-    candidate = candidate_release(serving, run, detector)
-    networks = candidate.classifier, serving.classifier
-    compared = list(predict_groups(*networks, dataset))
-    samples, actual = dataset.split("test"), compared[0].actual
-    answers = [
-        answer(release, samples, f"served path, {name}")
-        for name, release in (("run", candidate), ("serving", serving))
-    ]
-    result = compare(compared)
-    result += compare_served(actual, answers[0], answers[1])
-    if floor.classifier != serving.classifier:
-        lowest = probabilities(floor.classifier, [s.pixels for s in samples], name="floor")
-        result += against_floor(compare_overall(Group("", actual, compared[0].candidate, lowest)))
-    if reference:
-        result += compare_overall(next(predict_groups(*networks, load_test(reference), "reference")))
-    scenes = [] if detector else scenes_of(data, ("test",))
-    if scenes:
-        result += compare_scenes(candidate, serving, floor, scenes)
-    result.append(compare_latency(*time_both(*networks, dataset)))
-    document = decide(
-        result,
-        {
-            "serving_version": serving.version,
-            "floor_version": floor.version,
-            "data_fingerprint": dataset.fingerprint,
-            "git_commit": git_commit(),
-            "network_sha256": hashlib.sha256(candidate.classifier.file).hexdigest(),
-            "reference": "judged"
-            if reference
-            else "not given: how much was forgotten of other pictures is unknown",
-            # As a string, like all metadata of a model package.
-            "macro_f1": next(f"{row.candidate:.4f}" for row in result if row.figure == "macro_f1"),
-        },
-    )
-    (run / GATE).write_text(json.dumps(document, indent=1) + "\n")
-    return document

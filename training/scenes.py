@@ -40,7 +40,7 @@ class Scene:
         pixels: RGB, uint8, (H, W, 3).
         boxes: Left, top, right, bottom of each face in these pixels, float32 (faces, 4).
         labels: Index into `LABELS` of each face, or `UNLABELLED`, (faces,).
-        sought: Whether each must be found, (faces,); the others are ignored.
+        must_find: Whether each must be found, (faces,); the others are ignored.
         not_faces: Boxes of places that look like faces but are not, float32 (places, 4).
     """
 
@@ -51,7 +51,7 @@ class Scene:
     pixels: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     labels: NDArray[np.intp]
-    sought: NDArray[np.bool_]
+    must_find: NDArray[np.bool_]
     not_faces: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
@@ -64,10 +64,22 @@ def load_scenes(folder: Path, splits: Sequence[str] = SPLITS) -> list[Scene]:
     path = folder / "frames.csv"
     if not path.is_file():
         raise TrainingError(f"{path} is missing: the detector needs scenes with a box for each face")
-    return scenes_of(folder, splits)
+    return load_scenes_if_any(folder, splits)
 
 
-def scenes_of(folder: Path, splits: Sequence[str]) -> list[Scene]:
+def load_test_scenes(folder: Path) -> list[Scene]:
+    """Load the test scenes in `folder`/frames.csv, of which there must be one.
+
+    Raises:
+        TrainingError: See `load_scenes`, or there is none.
+    """
+    scenes = load_scenes(folder, ("test",))
+    if not scenes:
+        raise TrainingError(f"{folder} has no scenes of the split test")
+    return scenes
+
+
+def load_scenes_if_any(folder: Path, splits: Sequence[str]) -> list[Scene]:
     """Load scenes as `load_scenes` does; without `frames.csv`, there are none."""
     entries = [entry for entry in read_scenes(folder) if entry.split in splits]
     with ThreadPoolExecutor() as pool:
@@ -100,9 +112,9 @@ def sides(scene: Scene) -> NDArray[np.float32]:
     return np.asarray((scene.boxes[:, 2:] - scene.boxes[:, :2]).min(axis=1))
 
 
-def to_find(scene: Scene) -> NDArray[np.bool_]:
-    """Return a mask (faces,) of the faces that count in figures: those sought, of at least `MIN_FACE` pixels."""
-    return np.asarray(scene.sought & (sides(scene) >= MIN_FACE))
+def counted_faces(scene: Scene) -> NDArray[np.bool_]:
+    """Return a mask (faces,) of the faces that count in figures: of at least `MIN_FACE` pixels, and not ignored."""
+    return np.asarray(scene.must_find & (sides(scene) >= MIN_FACE))
 
 
 def overlaps_any(boxes: NDArray[np.float32], region: tuple[float, float, float, float]) -> bool:
@@ -114,7 +126,7 @@ def overlaps_any(boxes: NDArray[np.float32], region: tuple[float, float, float, 
 def fingerprint(scenes: Iterable[Scene]) -> str:
     """Return the SHA-256 of content, split, boxes and labels of all scenes, independent of paths and order."""
     lines = sorted(
-        f"{scene.sha256} {scene.split} {scene.boxes.tolist()} {scene.labels.tolist()} {scene.sought.tolist()}"
+        f"{scene.sha256} {scene.split} {scene.boxes.tolist()} {scene.labels.tolist()} {scene.must_find.tolist()}"
         f" {scene.not_faces.tolist()}"
         for scene in scenes
     )

@@ -1,4 +1,4 @@
-"""Find and load pictures of faces: `python -m training.classifier.dataset FOLDER` prints a summary.
+"""Find and load pictures of faces: `python -m training.dataset FOLDER` prints a summary.
 
 A folder has one of two forms: `<split>/<label>/**/*.jpg` with the splits train, val and test, or a flat
 `<label>/**/*.jpg`, which is split here, with near-duplicates in the same split. It may also have the tables of
@@ -22,8 +22,7 @@ from tqdm import tqdm
 from functions.inference.decode import decode
 from functions.shared.contract import LABELS
 from functions.shared.problem import InputError
-from training.disk import reported
-from training.errors import TrainingError
+from training.errors import TrainingError, reported
 from training.look_alikes import groups
 from training.tables import SPLITS, boxes_in, crop_box, read_crops, read_scenes
 
@@ -69,6 +68,18 @@ class Sample:
     pixels: NDArray[np.uint8]
     face: Box | None
 
+    @property
+    def box(self) -> Box:
+        """The box of the face, or else of the whole picture."""
+        return self.face or (0, 0, *self.pixels.shape[1::-1])
+
+    def crop(self, margin: float) -> NDArray[np.uint8]:
+        """Return the face with a margin relative to its sides, as far as the picture reaches."""
+        left, top, right, bottom = self.box
+        dx, dy = margin * (right - left), margin * (bottom - top)
+        rows = slice(round(max(0, top - dy)), round(bottom + dy))
+        return self.pixels[rows, round(max(0, left - dx)) : round(right + dx)]
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -102,7 +113,7 @@ def crops_root(folder: Path) -> Path:
     return folder / "crops" if (folder / "crops").is_dir() else folder
 
 
-def find(folder: Path) -> list[Example]:
+def list_examples(folder: Path) -> list[Example]:
     """List the pictures in `folder`; see the module's docstring for its forms.
 
     Raises:
@@ -111,7 +122,7 @@ def find(folder: Path) -> list[Example]:
     if not folder.is_dir():
         raise TrainingError(f"there is no folder {folder}")
     root = crops_root(folder)
-    in_scenes = find_in_scenes(folder)
+    in_scenes = list_examples_in_scenes(folder)
     scenes = {folder / scene.file for scene in read_scenes(folder)}
     pictures = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES)
     files = [path for path in pictures if path not in scenes]
@@ -133,7 +144,7 @@ def find(folder: Path) -> list[Example]:
     return _add_crops(examples, folder, root) + in_scenes
 
 
-def find_in_scenes(folder: Path) -> list[Example]:
+def list_examples_in_scenes(folder: Path) -> list[Example]:
     """List the faces in `folder`/frames.csv with a label in `LABELS`; empty without that table."""
     return [
         Example(folder / scene.file, scene.split, face.label, scene.source, face, in_scene=True)
@@ -162,7 +173,7 @@ def _add_crops(examples: Sequence[Example], folder: Path, root: Path) -> list[Ex
     return described
 
 
-def load(examples: Sequence[Example]) -> Dataset:
+def load_examples(examples: Sequence[Example]) -> Dataset:
     """Read all examples with the decoder of serving.
 
     Raises:
@@ -187,6 +198,16 @@ def load(examples: Sequence[Example]) -> Dataset:
     return Dataset(tuple(_with_splits(samples)), tuple(unreadable))
 
 
+def load_test(folder: Path) -> Dataset:
+    """Load all test pictures of a folder."""
+    return load_examples([e for e in list_examples(folder) if e.split in {"test", ""}])
+
+
+def actual_classes(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Return the class numbers (N,) of samples."""
+    return np.array([LABELS.index(s.example.label) for s in samples], np.int64)
+
+
 def require_labels(dataset: Dataset) -> tuple[str, ...]:
     """Return the labels of the portraits, of which there must be at least two, each in every split.
 
@@ -201,7 +222,7 @@ def require_labels(dataset: Dataset) -> tuple[str, ...]:
         missing.append("at least two labels are needed")
     if missing:
         raise TrainingError(
-            f"every split needs every label, with at least some twenty pictures: {'; '.join(missing)} (in all, "
+            f"every split needs every label, with at least about 20 pictures: {'; '.join(missing)} (in all, "
             f"{', '.join(f'{total[label]} {label}' for label in LABELS)}; {len(dataset.unreadable)} unreadable)"
         )
     return labels
@@ -278,7 +299,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     with reported(parser):
-        print(summary(load(find(parser.parse_args().folder))))
+        print(summary(load_examples(list_examples(parser.parse_args().folder))))
 
 
 if __name__ == "__main__":
