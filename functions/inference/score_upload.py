@@ -97,10 +97,8 @@ class UploadScorer:
         for _ in range(_ATTEMPTS - 1):
             try:
                 return self._attempt(upload, request_id)
-            except (
-                ConflictError
-            ):  # mostly by a notification of the same version, so that its result is current
-                continue
+            except ConflictError:
+                continue  # mostly, the other result is current
         return self._attempt(upload, request_id)
 
     def _attempt(self, upload: Upload, request_id: str) -> Outcome:
