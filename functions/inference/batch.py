@@ -19,6 +19,7 @@ from aws_lambda_powertools.utilities.batch import (
 from functions.inference.challenger import open_challenger
 from functions.inference.fetch import open_release
 from functions.inference.record import Recorder
+from functions.inference.results import ConflictError
 from functions.inference.score import load_models
 from functions.inference.score_upload import InvalidKeyError, Outcome, UploadScorer
 from functions.inference.settings import read_batch_settings, read_settings
@@ -79,7 +80,8 @@ async def _score_message(record: SQSRecord, context: LambdaContext) -> None:
         text = without_paths(repr(error))
         logger.warning("upload failed", message_id=record.message_id, receives=receives, error=text)
         if not isinstance(error, InvalidKeyError):  # the upload's key is invalid, so retrying cannot help
-            count_failure()
+            if not isinstance(error, ConflictError):  # somebody replaces the picture all the time
+                count_failure()
             if receives < batch_settings.max_receives:
                 raise
         _send_to_dead_letters(record, text, context)

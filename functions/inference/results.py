@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _CONFLICT_PAUSES: Final = (0.2, 0.6, 1.8)  # seconds
 
 
+class ConflictError(Exception):
+    """The result changed while an upload was scored: another one was written, or it was deleted."""
+
+
 @dataclass(frozen=True)
 class StoredResult:
     """An existing result: its ETag, and its metadata, which identifies the upload and the model."""
@@ -83,7 +87,8 @@ class ResultStore:
         """Write a result, if the existing one is still `before` (None for none).
 
         Raises:
-            ClientError: S3 refused the request, or another result was written meanwhile; try again.
+            ClientError: S3 refused the request; try again.
+            ConflictError: It is another one meanwhile; begin again.
         """
         document = {
             **content,
@@ -109,12 +114,12 @@ class ResultStore:
         try:
             _retry_conflicts(put)
         except ClientError as error:
-            if error_code(error) != "PreconditionFailed":
+            if error_code(error) not in {"PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict"}:
                 raise
             # It may be this one, if S3's first answer was lost and boto3 tried again.
             after = self.find(fetched.upload)
             if not after or after.metadata != metadata:
-                raise
+                raise ConflictError from error
 
 
 def _retry_conflicts(put: Callable[[], object]) -> None:

@@ -22,7 +22,7 @@ from functions.inference.challenger import predict_with_challenger
 from functions.inference.decode import too_large
 from functions.inference.decode_process import DecodeProcess
 from functions.inference.prediction import PredictOptions
-from functions.inference.results import ResultStore
+from functions.inference.results import ConflictError, ResultStore
 from functions.inference.upload import Upload, UploadedObject
 from functions.shared.contract import INTERNAL_RESULTS, MAX_UPLOAD_BYTES, key_fault
 from functions.shared.metadata import decode_source
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 # Namespace of the ids of predictions about uploads.
 _IDS: Final = uuid.UUID("b3f0a1ce-6d1b-4d0e-8f57-1f4d6a3c2e90")
 _TIMES: Final = ("decode_ms", "detect_ms", "inference_ms")
+_ATTEMPTS: Final = 3  # while others write results of the same key
 
 
 class Outcome(Enum):
@@ -84,7 +85,8 @@ class UploadScorer:
         """Write the result of an upload, unless it has one.
 
         Raises:
-            ClientError: S3 refused the request, or another result was written meanwhile; try again.
+            ClientError: S3 refused the request; try again.
+            ConflictError: At every attempt, another result was written meanwhile; try again.
             BotoCoreError: S3 was not reached, or a body broke off; try again.
             OSError: The decoder could not be started, or did not answer; try again.
             InvalidKeyError: There can be no result, because the key is too long or internal.
@@ -93,6 +95,14 @@ class UploadScorer:
         if upload.key.endswith("/"):  # a folder, as S3's console creates it
             return Outcome.SKIPPED
         self._check(upload)
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._attempt(upload, request_id)
+            except ConflictError:
+                continue  # mostly, the other result is current
+        return self._attempt(upload, request_id)
+
+    def _attempt(self, upload: Upload, request_id: str) -> Outcome:
         versions = self._versions()
         before = self._results.find(upload)
         if before and self._results.is_current(before, upload, versions):

@@ -68,9 +68,12 @@ def promote(arn: str, settings: Settings, clients: Clients) -> Conclusion | None
         concluded = Conclusion.REFUSED, str(error)
     if concluded is None:
         return None
+    current = read_package(arn, clients.sagemaker)
+    if current.status != package.status:  # a person has just decided otherwise
+        return promote(arn, settings, clients)
     conclusion, text = concluded
     _notify(package, conclusion.value, text, settings, clients)
-    write_conclusion(package, conclusion, f"{conclusion.value}: {text}", clients.sagemaker)
+    write_conclusion(current, conclusion, f"{conclusion.value}: {text}", clients.sagemaker)
     return conclusion
 
 

@@ -26,12 +26,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     """
     sagemaker, pipeline = boto3.client("sagemaker"), os.environ["PIPELINE"]
     cool_down = timedelta(days=int(os.environ["COOL_DOWN_DAYS"]))
-    executions = sagemaker.list_pipeline_executions(
-        PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
-    )["PipelineExecutionSummaries"]
-    last = executions[0] if executions else None
-    if last and last["PipelineExecutionStatus"] in IN_PROGRESS:
-        return _answer("under way", last["PipelineExecutionArn"])
+    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(
+        PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending"
+    )
+    last = None
+    for execution in (one for page in pages for one in page["PipelineExecutionSummaries"]):
+        if execution["PipelineExecutionStatus"] in IN_PROGRESS:  # a later one may have ended before it
+            return _answer("under way", execution["PipelineExecutionArn"])
+        last = last or execution
     if last and not event.get("by_hand") and datetime.now(UTC) - last["StartTime"] < cool_down:
         return _answer("cooling down", last["PipelineExecutionArn"])
     # Concurrent invocations see the same last execution, and SageMaker starts one execution per token.

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.inference.results import ConflictError
 from functions.inference.score_upload import InvalidKeyError, Outcome
 from functions.inference.upload import Upload
 from tests.batch import context, load_handler, message, notification
@@ -158,6 +159,17 @@ def test_an_upload_whose_key_cannot_have_a_result_becomes_a_dead_letter_at_once(
     (letter,) = dead_letters.receive_messages(MessageAttributeNames=["error"])
     assert letter.message_attributes["error"]["StringValue"] == "InvalidKeyError('reserved')"
     assert "Failures" not in capsys.readouterr().out  # the release is not at fault
+
+
+def test_a_picture_that_is_replaced_all_the_time_returns_and_is_no_failure_of_the_version(batch, capsys):
+    batch.scorer.faults |= {"a.jpg": ConflictError(), "b.jpg": THROTTLED}
+
+    answers = [
+        batch.handler({"Records": [message(0, notification(key))]}, context()) for key in ("a.jpg", "b.jpg")
+    ]
+
+    assert [failed(answer) for answer in answers] == [["m0"], ["m0"]]
+    assert capsys.readouterr().out.count('"Failures":1') == 1  # the throttling
 
 
 def test_a_long_error_is_truncated(batch, dead_letters):

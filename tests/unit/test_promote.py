@@ -11,8 +11,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from functions.promote import promote as promote_module
 from functions.promote import verify
-from functions.promote.errors import BusyError, StuckError
+from functions.promote.errors import BusyError, RefusedError, StuckError
 from functions.promote.promote import Clients, promote
 from functions.promote.registry import Conclusion
 from functions.promote.settings import Settings
@@ -355,6 +356,69 @@ def test_a_package_rejected_during_the_canary_is_reported(failure, conclusion, a
     assert account.served == [uri]
     assert account.subjects() == [f"maskwatch: model 2.0.0 {conclusion}"]
     assert account.package(arn)["ModelApprovalStatus"] == "Rejected"
+
+
+@pytest.mark.parametrize(
+    ("failure", "conclusion"), [("", Conclusion.WITHDRAWN), ("alarm", Conclusion.ROLLED_BACK)]
+)
+def test_a_rejection_while_promote_reads_the_events_of_the_update_stays(
+    failure, conclusion, account, monkeypatch
+):
+    arn, _ = account.approved("2.0.0")
+    account.promote(arn)
+    account.cloudformation.end(failure)
+    get_paginator = account.cloudformation.get_paginator
+
+    def decide(name):
+        account.reject(arn)
+        return get_paginator(name)
+
+    monkeypatch.setattr(account.cloudformation, "get_paginator", decide)
+
+    assert account.promote(arn) == conclusion
+
+    assert account.package(arn)["ModelApprovalStatus"] == "Rejected"
+    assert account.subjects() == [f"maskwatch: model 2.0.0 {conclusion}"]
+
+
+@pytest.mark.parametrize("serves", [True, False])
+def test_a_rejection_while_promote_verifies_the_release_stays(serves, account, monkeypatch):
+    uri = account.release("2.0.0")
+    arn = account.register("2.0.0", uri)
+    account.approve(arn)
+    account.cloudformation.parameters["ModelUri"] = uri if serves else "s3://models/models/before/"
+
+    def decide(*_):
+        account.reject(arn)
+        if not serves:
+            raise RefusedError("it cannot score a picture")
+        return uri
+
+    monkeypatch.setattr(promote_module, "verify", decide)
+
+    assert account.promote(arn) is None
+
+    assert account.package(arn)["ModelApprovalStatus"] == "Rejected"
+    assert account.subjects() == []
+
+
+def test_an_approval_while_promote_concludes_a_withdrawal_stays(account, monkeypatch):
+    arn, uri = account.approved("2.0.0")
+    account.promote(arn)
+    account.cloudformation.end()
+    account.reject(arn)
+    get_paginator = account.cloudformation.get_paginator
+
+    def decide(name):
+        account.approve(arn)
+        return get_paginator(name)
+
+    monkeypatch.setattr(account.cloudformation, "get_paginator", decide)
+
+    assert account.promote(arn) == Conclusion.PROMOTED
+
+    assert account.package(arn)["ModelApprovalStatus"] == "Approved"
+    assert account.served == [uri]
 
 
 def test_a_package_without_a_release_is_refused_and_does_not_block_others(account):

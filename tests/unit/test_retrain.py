@@ -19,10 +19,16 @@ class Pipeline:
     def __init__(self):
         self.executions, self.tokens = [], {}
 
-    def list_pipeline_executions(self, **request):
+    def get_paginator(self, name):
+        assert name == "list_pipeline_executions"
+        return SimpleNamespace(paginate=self.pages)
+
+    def pages(self, **request):
         assert request["PipelineName"] == "maskwatch-classifier"
         newest = sorted(self.executions, key=lambda one: one["StartTime"], reverse=True)
-        return {"PipelineExecutionSummaries": newest[: request["MaxResults"]]}
+        return [
+            {"PipelineExecutionSummaries": newest[start : start + 2]} for start in range(0, len(newest), 2)
+        ]
 
     def start_pipeline_execution(self, **request):
         assert request["PipelineName"] == "maskwatch-classifier"
@@ -65,6 +71,17 @@ def test_nothing_starts_during_an_execution(status, event, pipeline):
     assert len(pipeline.executions) == 1
 
 
+def test_nothing_starts_during_an_execution_even_if_later_ones_have_ended(pipeline):
+    pipeline.add("Executing", ago(days=30))
+    for days in (29, 28, 27):
+        pipeline.add("Stopped", ago(days=days), f"arn:execution/{days}")
+
+    answer = app.handler({"by_hand": True}, None)
+
+    assert answer == {"outcome": "under way", "execution": "arn:execution/before"}
+    assert len(pipeline.executions) == 4
+
+
 @pytest.mark.parametrize("status", ["Succeeded", "Failed", "Stopped"])
 def test_within_the_cool_down_only_a_start_by_hand_works(status, pipeline):
     pipeline.add(status, ago(days=13))
@@ -82,9 +99,7 @@ def test_an_alarm_after_the_cool_down_starts_another_execution(pipeline):
 def test_concurrent_alarms_start_one_execution(pipeline, monkeypatch):
     pipeline.add("Succeeded", ago(days=15))
     executions = list(pipeline.executions)
-    monkeypatch.setattr(
-        pipeline, "list_pipeline_executions", lambda **_: {"PipelineExecutionSummaries": executions}
-    )
+    monkeypatch.setattr(pipeline, "pages", lambda **_: [{"PipelineExecutionSummaries": executions}])
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(app.handler, [ALARM] * 4, [None] * 4))

@@ -15,6 +15,7 @@ from functions.inference import challenger as module
 from functions.inference import results as results_module
 from functions.inference import score_upload as upload_module
 from functions.inference.record import Recorder
+from functions.inference.results import ConflictError
 from functions.inference.score_upload import InvalidKeyError, Outcome, UploadScorer
 from functions.inference.upload import Upload
 from functions.shared.contract import INTERNAL_RESULTS, MAX_UPLOAD_BYTES
@@ -329,7 +330,9 @@ def test_a_picture_uploaded_again_after_deletion_is_scored(version, scorer, buck
 
 
 @pytest.mark.parametrize("already", [False, True])
-def test_a_result_of_a_concurrent_delivery_is_not_overwritten(already, scorer, buckets, monkeypatch):
+def test_a_result_of_a_concurrent_delivery_counts_and_is_not_overwritten(
+    already, scorer, buckets, monkeypatch
+):
     if already:
         scorer.score(buckets.drop("a.jpg", OTHER_FACE), "request")
     first = buckets.drop("a.jpg", FACE)
@@ -344,10 +347,40 @@ def test_a_result_of_a_concurrent_delivery_is_not_overwritten(already, scorer, b
 
     monkeypatch.setattr(module, "score", slow)
 
-    with pytest.raises(ClientError, match="PreconditionFailed"):
-        scorer.score(first, "request")
-    assert buckets.result("a.jpg")["source"] == "the last"
     assert scorer.score(first, "request") is Outcome.SKIPPED
+    assert buckets.result("a.jpg")["source"] == "the last"
+
+
+def test_a_picture_is_scored_three_times_if_its_result_is_replaced_meanwhile(
+    scorer, buckets, scored, monkeypatch
+):
+    answer = buckets.drop("a.jpg")
+    score = module.score
+
+    def slow(*arguments, **options):
+        buckets.s3.put_object(Bucket="results", Key="a.jpg.json", Body=bytes(len(scored)))
+        return score(*arguments, **options)
+
+    monkeypatch.setattr(module, "score", slow)
+
+    with pytest.raises(ConflictError):
+        scorer.score(answer, "request")
+    assert len(scored) == 3
+
+
+def test_a_picture_is_scored_again_if_its_result_is_deleted_meanwhile(scorer, buckets, scored, monkeypatch):
+    scorer.score(buckets.drop("a.jpg", OTHER_FACE), "request")
+    answer = buckets.drop("a.jpg", FACE)
+    score = module.score
+
+    def slow(*arguments, **options):
+        buckets.s3.delete_object(Bucket="results", Key="a.jpg.json")
+        return score(*arguments, **options)
+
+    monkeypatch.setattr(module, "score", slow)
+
+    assert scorer.score(answer, "request") is Outcome.SCORED
+    assert len(scored) == 3
 
 
 def test_a_result_that_was_written_despite_a_lost_response_counts(scorer, buckets, monkeypatch, capsys):
