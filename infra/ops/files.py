@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import os
+import secrets
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def write_whole(path: Path, text: str, encoding: str = "utf-8") -> None:
     Bytes of file names that are not UTF-8 are written as escapes.
     """
     path = _real(path)  # a link to a file stays
-    fresh = path.with_name(f".new-{path.name}")
+    fresh = path.with_name(f".new-{secrets.token_hex(4)}-{path.name}")  # another command may write it too
     try:
         fresh.write_text(text, encoding, "backslashreplace", newline="")
         fresh.replace(path)
