@@ -43,7 +43,8 @@ def change_parameters(
         ignore_alarms: Whether only the alarms of the new versions roll the update back.
 
     Raises:
-        OpsError: The stack cannot be updated now, or was rolled back, or its end was not seen; the message says why.
+        OpsError: The stack cannot be updated now, was rolled back or changed again, or nobody waits for its end; the
+            message says why.
     """
     if ignore_alarms:
         changes = {**changes, "RollbackAlarms": "version"}
@@ -58,6 +59,9 @@ def change_parameters(
         raise OpsError(str(error)) from error
     if not _has(state, changes):
         update = ended_update(state, token, started, cloudformation)
+        if update and update.succeeded:
+            others = ", ".join(name for name, value in changes.items() if state.parameters.get(name) != value)
+            raise OpsError(f"The update succeeded, but a later one has changed {others} already.")
         raise OpsError(f"The update was rolled back. {update.reason if update else ''}".rstrip())
 
 

@@ -172,6 +172,37 @@ def test_a_canary_rollback_is_reported(rolled_back):
         update.change_parameters("maskwatch-dev", {"ModelUri": "s3://new"}, CloudFormation())
 
 
+def test_an_update_after_which_another_one_began_was_not_rolled_back(monkeypatch):
+    monkeypatch.setattr(update, "_PAUSE", 0)
+    arn, tokens = "arn:stack", []
+    states = iter([("UPDATE_COMPLETE", "old"), ("UPDATE_IN_PROGRESS", ""), ("UPDATE_COMPLETE", "another")])
+
+    class CloudFormation:
+        def describe_stacks(self, **_):
+            status, uri = next(states)
+            one = {"ParameterKey": "ModelUri", "ParameterValue": uri}
+            return {"Stacks": [{"StackId": arn, "StackStatus": status, "Parameters": [one]}]}
+
+        def update_stack(self, **request):
+            tokens.append(request["ClientRequestToken"])
+
+        def get_paginator(self, _):
+            return self
+
+        def paginate(self, **_):
+            done = {
+                "LogicalResourceId": "stack",
+                "PhysicalResourceId": arn,
+                "ResourceStatus": "UPDATE_COMPLETE",
+                "Timestamp": update.datetime.now(update.UTC),
+            }
+            events = [{"ClientRequestToken": "other"}, {"ClientRequestToken": tokens[0]}]
+            return [{"StackEvents": [done | event for event in events]}]
+
+    with pytest.raises(OpsError, match="The update succeeded, but a later one has changed ModelUri"):
+        update.change_parameters("maskwatch-dev", {"ModelUri": "s3://new"}, CloudFormation())
+
+
 def test_a_stack_that_is_being_updated_is_not_changed():
     class CloudFormation:
         def describe_stacks(self, **_):
