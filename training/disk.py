@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to, and rename it to `path` on success; otherwise `path` stays unchanged."""
-    fresh = path.with_name(f"new-{path.name}")  # keeps the ending, by which Keras chooses the format
+    # Another process may write the same file; the ending stays, by which Keras chooses the format.
+    fresh = path.with_name(f"new-{secrets.token_hex(4)}-{path.name}")
     try:
         yield fresh
         with fresh.open("rb") as written:

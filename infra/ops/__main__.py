@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from infra.ops.region import use_region
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Each command is the module of its name. Only the chosen one is imported, since some need Evidently, some only boto3.
 COMMANDS: Final = {
@@ -61,11 +66,31 @@ def main(arguments: list[str] | None = None) -> None:
     getattr(module, "add_options", add_stack)(own)  # a module without it needs only the stack
     options = own.parse_args(chosen.options)
     try:
-        module.command(options)
+        with _signals_end_like_ctrl_c():
+            module.command(options)
     except (OpsError, ApiError, OSError, *AWS_ERRORS) as error:
         sys.exit(explain(error))
     except (EOFError, KeyboardInterrupt):  # EOF where nobody can answer a question
         sys.exit("Stopped.")
+
+
+@contextmanager
+def _signals_end_like_ctrl_c() -> Iterator[None]:
+    """Let a closed terminal and `kill` end a command like Ctrl-C, so that it cleans up; `nohup` stays in force."""
+    own = [each for each in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(each) is signal.SIG_DFL]
+
+    def end(*_: object) -> None:
+        for each in own:
+            signal.signal(each, signal.SIG_IGN)  # both the terminal and the shell send it
+        raise KeyboardInterrupt
+
+    for each in own:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in own:
+            signal.signal(each, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

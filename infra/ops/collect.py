@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -26,7 +26,7 @@ from functions.shared.s3 import create_client, error_code, list_keys
 from infra.ops.arguments import positive_count, positive_share, utc
 from infra.ops.collected import COLUMNS, TABLE, limit_key_share, read_rows, unexpired
 from infra.ops.errors import OpsError
-from infra.ops.files import Row, Table, write_table
+from infra.ops.files import Row, Table, locked, write_table
 from infra.ops.stack import add_stack, outputs_of
 from maskwatch.output import csv_cell
 
@@ -127,16 +127,18 @@ def collect(
     rows: Sequence[Row],
     days: int | None,
     out: Path,
+    unfinished: Path,
     per_source: int,
     s3: Any,
 ) -> tuple[list[Row], Counter[str]]:
-    """Copy pictures; return the rows of the table, and the number of pictures that were left out by reason.
+    """Fetch pictures; return the rows of the table, and the number of pictures that were left out by reason.
 
     Args:
         labelled_uploads: Labelled pictures.
         rows: The existing rows of the table.
         days: How many days an upload is kept; None if it does not expire.
         out: The folder.
+        unfinished: Folder for the pictures, each named by its SHA-256.
         per_source: Maximum number of pictures of one source.
         s3: A boto3 client.
     """
@@ -144,36 +146,31 @@ def collect(
     folder = "train/" if (out / "train").is_dir() else ""  # validation and test pictures are not changed
     taken = Counter(row["source"] for row in rows)
     known = {row[column] for row in rows for column in ("file", "sha256", "minute")}
-    with ExitStack() as unfinished:  # nothing would ever delete a picture without a row
-        for labelled in labelled_uploads:
-            sent, source = labelled.feedback, labelled.source
-            suffix = PurePosixPath(labelled.upload["key"]).suffix.lower()
-            name = str(csv_cell(f"{folder}{sent.label}/{sent.prediction_id}{suffix}"))
-            minute = _minute(labelled)
-            last = None if days is None else labelled.uploaded + days * _DAY
-            if name in known:
-                left_out["collected before"] += 1
-            elif last and last < datetime.now(UTC):
-                left_out["older than UploadsDays"] += 1
-            elif taken[source] >= per_source:
-                left_out["more than --per-source of a source"] += 1
-            elif minute in known:
-                left_out["of a source's same minute"] += 1
-            elif (picture := _fetch(labelled.upload, s3)) is None:
-                left_out["replaced or deleted since it was scored"] += 1
-            elif (digest := hashlib.sha256(picture).hexdigest()) in known:
-                left_out["the same picture"] += 1
-            else:
-                path = out / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                unfinished.callback(path.unlink, missing_ok=True)
-                path.write_bytes(picture)
-                known |= {name, minute, digest}
-                taken[source] += 1
-                delete_after = f"{last:%Y-%m-%d}" if last else ""
-                values = (name, source, *_edges(labelled.box), digest, minute, sent.api_key_id, delete_after)
-                rows.append(dict(zip(COLUMNS, values, strict=True)))
-        unfinished.pop_all()
+    for labelled in labelled_uploads:
+        sent, source = labelled.feedback, labelled.source
+        suffix = PurePosixPath(labelled.upload["key"]).suffix.lower()
+        name = str(csv_cell(f"{folder}{sent.label}/{sent.prediction_id}{suffix}"))
+        minute = _minute(labelled)
+        last = None if days is None else labelled.uploaded + days * _DAY
+        if name in known:
+            left_out["collected before"] += 1
+        elif last and last < datetime.now(UTC):
+            left_out["older than UploadsDays"] += 1
+        elif taken[source] >= per_source:
+            left_out["more than --per-source of a source"] += 1
+        elif minute in known:
+            left_out["of a source's same minute"] += 1
+        elif (picture := _fetch(labelled.upload, s3)) is None:
+            left_out["replaced or deleted since it was scored"] += 1
+        elif (digest := hashlib.sha256(picture).hexdigest()) in known:
+            left_out["the same picture"] += 1
+        else:
+            (unfinished / digest).write_bytes(picture)
+            known |= {name, minute, digest}
+            taken[source] += 1
+            delete_after = f"{last:%Y-%m-%d}" if last else ""
+            values = (name, source, *_edges(labelled.box), digest, minute, sent.api_key_id, delete_after)
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows, left_out
 
 
@@ -241,7 +238,7 @@ def command(options: Namespace) -> None:
     """Collect pictures, and print how many there are and how many were left out.
 
     Raises:
-        OpsError: There is no feedback in the period, or the folder's table is malformed.
+        OpsError: There is no feedback, the folder's table is malformed, or another run is writing to it.
     """
     outputs = outputs_of(options.stack)
     s3 = create_client(read_timeout=20, attempts=4, connections=_CONCURRENCY)
@@ -249,14 +246,32 @@ def command(options: Namespace) -> None:
     if not newest:
         raise OpsError(f"There is no feedback from {options.start} to {options.end}")
     days = None if options.keep_longer else _days_kept(s3, outputs["UploadsBucket"])
+    options.out.mkdir(parents=True, exist_ok=True)
+    unfinished = options.out / ".unfinished"
+    with locked(options.out):
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+        unfinished.mkdir()
+        try:
+            _add_pictures(newest, outputs, days, unfinished, options, s3)
+        finally:
+            shutil.rmtree(unfinished)
+
+
+def _add_pictures(
+    newest: Mapping[str, Feedback],
+    outputs: Mapping[str, str],
+    days: int | None,
+    unfinished: Path,
+    options: Namespace,
+    s3: Any,
+) -> None:
     out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
     table, others, before = read_rows(out / TABLE)
     rows = before if options.keep_longer else unexpired(before, out, datetime.now(UTC).date())
     labelled_uploads = list(join(s3, outputs, newest))
     doubtful = [labelled for labelled in labelled_uploads if labelled.is_doubtful]
     sound = [labelled for labelled in labelled_uploads if not labelled.is_doubtful]
-    gathered, left_out = collect(sound, rows, days, out, options.per_source, s3)
+    gathered, left_out = collect(sound, rows, days, out, unfinished, options.per_source, s3)
     kept, surplus = limit_key_share(gathered, options.key_share)
     for row in surplus:
         (out / row["file"]).unlink(missing_ok=True)
@@ -264,6 +279,11 @@ def command(options: Namespace) -> None:
         kept = [row | {"delete_after": ""} for row in kept]
     columns = tuple(dict.fromkeys((*table.columns, *COLUMNS)))
     write_table(out / TABLE, replace(table, columns=columns, rows=[*others, *kept]))
+    files = {row["sha256"]: out / row["file"] for row in kept}
+    for picture in unfinished.iterdir():  # after the table: nothing would ever delete a picture without a row
+        if file := files.get(picture.name):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(picture, file)
     write_table(out / DOUBTFUL, Table(DOUBTFUL_COLUMNS, [_doubtful_row(labelled) for labelled in doubtful]))
     left_out["not an upload, or deleted"] = len(newest) - len(labelled_uploads)
     left_out["deleted, because its upload has expired"] = len(before) - len(rows)

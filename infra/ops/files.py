@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import fcntl
 import io
 import os
+import secrets
 import tempfile
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from infra.ops.errors import OpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 DELIMITERS: Final = ",;\t"
 
@@ -87,13 +90,30 @@ def require_writable(path: Path) -> None:
     tempfile.TemporaryFile(dir=real.parent).close()
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other commands from writing to a folder; the file of the lock stays, the lock ends with the process.
+
+    Raises:
+        OpsError: Another command is writing to it.
+    """
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OpsError(
+                f"Another command is writing to {folder}; run this again when it has ended"
+            ) from error
+        yield
+
+
 def write_whole(path: Path, text: str, encoding: str = "utf-8") -> None:
     """Write a file that replaces the old one only once it is complete.
 
     Bytes of file names that are not UTF-8 are written as escapes.
     """
     path = _real(path)  # a link to a file stays
-    fresh = path.with_name(f".new-{path.name}")
+    fresh = path.with_name(f".new-{secrets.token_hex(4)}-{path.name}")  # another command may write it too
     try:
         fresh.write_text(text, encoding, "backslashreplace", newline="")
         fresh.replace(path)

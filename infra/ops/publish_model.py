@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from functions.inference.release import ReleaseError, load_release
 from functions.shared.release_files import MANIFEST
-from functions.shared.s3 import error_code
+from functions.shared.s3 import error_code, read
 from infra.ops.errors import OpsError
 from infra.ops.stack import outputs_of
 
@@ -22,29 +22,41 @@ if TYPE_CHECKING:
 def publish(folder: Path, bucket: str, s3: Any) -> str:
     """Verify the release in `folder`, upload it, and return its URI for the stack parameter `ModelUri`.
 
-    The URI ends in the SHA-256 of the manifest, so that a release that is changed later does not load. The manifest
-    is uploaded last, and never overwritten: a release with a manifest is complete and final.
+    The URI ends in the SHA-256 of the manifest, so that a release that is changed later does not load. No file is
+    overwritten, and the manifest is uploaded last: a release with a manifest is complete and final.
 
     Raises:
         ReleaseError: The release does not verify; nothing was uploaded.
-        OpsError: The bucket already has a release of this version; it was not changed.
+        OpsError: The bucket already has a release of this version, or files of another one; they were not changed.
     """
     release = load_release(folder)
     uri = f"s3://{bucket}/models/{release.version}/"
     prefix = f"models/{release.version}/"
-    refusal = OpsError(f"{uri} is published; give the release another version")
     if s3.list_objects_v2(Bucket=bucket, Prefix=prefix + MANIFEST)["KeyCount"]:
-        raise refusal
+        raise OpsError(f"{uri} is published; give the release another version")
     for name in release.manifest["files"]:
-        s3.upload_file(str(folder / name), bucket, prefix + name)
+        _put(s3, bucket, prefix + name, (folder / name).read_bytes())
     manifest = (folder / MANIFEST).read_bytes()
-    try:
-        s3.put_object(Bucket=bucket, Key=prefix + MANIFEST, Body=manifest, IfNoneMatch="*")
-    except ClientError as error:
-        if error_code(error) == "PreconditionFailed":  # published concurrently
-            raise refusal from error
-        raise
+    _put(s3, bucket, prefix + MANIFEST, manifest)
     return f"{uri}#{hashlib.sha256(manifest).hexdigest()}"
+
+
+def _put(s3: Any, bucket: str, key: str, body: bytes) -> None:
+    """Write an object, unless it is there: from an earlier attempt, or because S3's answer to this one was lost.
+
+    Raises:
+        OpsError: There is another object.
+    """
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
+    except ClientError as error:
+        if error_code(error) != "PreconditionFailed":
+            raise
+        if read(s3, bucket, key) != body:
+            raise OpsError(
+                f"s3://{bucket}/{key} is of another release, which is published or was begun; "
+                "give the release another version"
+            ) from error
 
 
 def add_options(parser: ArgumentParser) -> None:

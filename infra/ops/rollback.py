@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 
-from functions.promote.promote import changes_to_serve
 from functions.promote.stack import CHALLENGER_URI, MODEL_URI, PREVIOUS_MODEL_URI
 from infra.ops.errors import OpsError
 from infra.ops.stack import add_stack
@@ -38,6 +37,7 @@ def command(options: Namespace) -> None:
             f"The release before {stack.parameters[MODEL_URI] or 'the release in the image'} is not known. "
             f"Name a release: .venv/bin/python -m infra.ops promote VERSION --stack {options.stack}"
         )
-    changes = changes_to_serve(before, stack) | {CHALLENGER_URI: ""}
+    # The release that is left is not the one to restore: a second rollback would bring it back.
+    changes = {MODEL_URI: before, PREVIOUS_MODEL_URI: _UNKNOWN, CHALLENGER_URI: ""}
     change_parameters(options.stack, changes, cloudformation, ignore_alarms=options.ignore_alarms)
     print(f"{before or 'The release in the image'} serves, without a challenger.")

@@ -145,11 +145,12 @@ def command(options: Namespace) -> None:
         client.health()
         for row in tqdm(upload(client, files, options.source), "uploaded", len(files), unit=" pictures"):
             rows[row["file"]] = row
+        write_whole(options.out, as_csv(rows.values()))  # only the rows have the keys, if the wait is killed
         waiting = [row for row in rows.values() if row["status"] == "waiting"]
         results = wait(Client(*api, CONNECTIONS, retry=False), waiting)
         for row in tqdm(results, "results", len(waiting), unit=" pictures"):
             rows[row["file"]] = row
-    finally:  # also after Ctrl-C
+    finally:  # also after Ctrl-C, SIGHUP or SIGTERM
         if rows:
             write_whole(options.out, as_csv(rows.values()))
             lines = f"a line for {len(rows):,} of {len(files):,} pictures"

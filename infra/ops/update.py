@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from functions.promote.errors import BusyError, PromoteError
 from functions.promote.stack import MODEL_URI, ended_update, read_stack, start_update
-from infra.ops.errors import OpsError
+from infra.ops.errors import AWS_ERRORS, OpsError, explain
 from infra.ops.stack import existing
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def change_parameters(
         ignore_alarms: Whether only the alarms of the new versions roll the update back.
 
     Raises:
-        OpsError: The stack cannot be updated now, or was rolled back; the message says why.
+        OpsError: The stack cannot be updated now, was rolled back or changed again, or nobody waits for its end; the
+            message says why.
     """
     if ignore_alarms:
         changes = {**changes, "RollbackAlarms": "version"}
@@ -58,6 +59,9 @@ def change_parameters(
         raise OpsError(str(error)) from error
     if not _has(state, changes):
         update = ended_update(state, token, started, cloudformation)
+        if update and update.succeeded:
+            others = ", ".join(name for name, value in changes.items() if state.parameters.get(name) != value)
+            raise OpsError(f"The update succeeded, but a later one has changed {others} already.")
         raise OpsError(f"The update was rolled back. {update.reason if update else ''}".rstrip())
 
 
@@ -91,8 +95,12 @@ def _has(state: StackState, changes: Mapping[str, str]) -> bool:
 
 
 def _wait(stack: str, cloudformation: Any) -> StackState:
-    while True:
-        try:
-            return read_stack(stack, cloudformation)
-        except BusyError:
-            time.sleep(_PAUSE)
+    try:
+        while True:
+            try:
+                return read_stack(stack, cloudformation)
+            except BusyError:
+                time.sleep(_PAUSE)
+    except (KeyboardInterrupt, *AWS_ERRORS) as error:
+        reason = "Stopped." if isinstance(error, KeyboardInterrupt) else explain(error)
+        raise OpsError(f"The update of {stack} goes on, but nobody waits for its end. {reason}") from error

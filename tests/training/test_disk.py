@@ -30,6 +30,17 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_two_processes_that_write_a_file_at_once_do_not_break_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "weights.h5"
+    with replacing(file) as fresh:
+        fresh.write_text("one")
+        with replacing(file) as other:
+            other.write_text("other")
+        assert file.read_text() == "other"
+    assert file.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [file]
+
+
 @pytest.mark.parametrize(
     "error",
     [

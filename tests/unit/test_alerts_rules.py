@@ -145,6 +145,15 @@ def test_one_of_two_concurrent_edits_is_refused(store, monkeypatch):
     assert store.rules()[0] == GOOD
 
 
+def test_rules_whose_answer_was_lost_are_not_taken_for_another_edit(store, monkeypatch):
+    before = store.rules()
+    answers = iter([before])
+    store.set_rules(GOOD, before[0])  # the first attempt
+    monkeypatch.setattr(store, "rules", lambda rules=store.rules: next(answers, None) or rules())
+
+    assert "These rules are in force from the next picture on." in set_rules(store, GOOD)
+
+
 def test_a_file_with_a_byte_order_mark_is_read_and_one_in_utf_16_is_refused(tmp_path):
     file = tmp_path / "rules.json"
     file.write_text(GOOD, encoding="utf-8-sig")

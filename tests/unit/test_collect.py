@@ -1,8 +1,10 @@
 """Feedback on uploads becomes training pictures, limited per source and key, which expire with the uploads."""
 
 import csv
+import errno
 import json
 import re
+import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +13,7 @@ import pytest
 
 from infra.ops import collect
 from infra.ops.__main__ import main
+from infra.ops.files import locked
 
 NOW = datetime.now(UTC)
 BUCKETS = {name: name.lower() for name in ("UploadsBucket", "ResultsBucket", "InsightsBucket")}
@@ -258,6 +261,49 @@ def test_an_interrupted_run_leaves_no_picture_without_a_row(world, run, tmp_path
         run()
     assert fetched
     assert list(tmp_path.glob("*/*")) == []
+
+
+def test_a_table_that_cannot_be_written_leaves_no_picture_without_a_row(world, run, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    world.upload("mask")
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="No space left"):  # noqa: PT012
+        patch.setattr(collect, "write_table", full)
+        run()
+    assert list(tmp_path.glob("*/*")) == []
+
+    assert len(run()[0]) == 1
+
+
+def test_a_run_that_is_killed_leaves_nothing_to_train_on_and_the_next_one_deletes_it(
+    world, run, tmp_path, monkeypatch
+):
+    kept = []
+
+    def look(*_):
+        kept.extend(tmp_path.glob("*/*"))
+        shutil.copytree(tmp_path / ".unfinished", tmp_path / "as-if-killed")
+        raise KeyboardInterrupt
+
+    one = world.upload("mask")
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):  # noqa: PT012
+        patch.setattr(collect, "write_table", look)
+        run()
+    assert [path.suffix for path in kept] == [""]
+    (tmp_path / "as-if-killed").rename(tmp_path / ".unfinished")
+
+    assert run()[0] == [f"mask/{one}.jpg"]
+    assert not (tmp_path / ".unfinished").exists()
+
+
+def test_of_two_runs_on_one_folder_the_second_is_refused(world, run, tmp_path):
+    world.upload("mask")
+    with locked(tmp_path), pytest.raises(SystemExit, match=f"Another command is writing to {tmp_path}"):
+        run()
+    assert not (tmp_path / "crops.csv").exists()
+
+    assert len(run()[0]) == 1
 
 
 def test_expired_pictures_are_deleted_unless_keep_longer_is_given(world, run, monkeypatch):

@@ -4,7 +4,9 @@ import json
 
 import boto3
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 
+from functions.promote.stack import StackState
 from infra.ops import update
 from infra.ops.__main__ import main
 from infra.ops.errors import OpsError
@@ -68,6 +70,34 @@ def test_in_an_incident_only_the_alarms_of_the_new_version_count(cloudformation,
 
         assert parameters(cloudformation)["RollbackAlarms"] == "version", command
         update.change_parameters("maskwatch-dev", GIVEN, cloudformation)
+
+
+def test_a_second_rollback_does_not_restore_the_release_that_was_left(cloudformation, tmp_path):
+    version = published(tmp_path).split("/")[-2]
+    main(["promote", version, "--stack", "maskwatch-dev"])
+    main(["rollback", "--stack", "maskwatch-dev"])
+
+    with pytest.raises(SystemExit, match="The release before the release in the image is not known"):
+        main(["rollback", "--stack", "maskwatch-dev"])
+
+    assert parameters(cloudformation) == {**GIVEN, "PreviousModelUri": "none"}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(KeyboardInterrupt(), "Stopped."), (ConnectTimeoutError(endpoint_url="x"), "AWS cannot be reached")],
+)
+def test_a_command_that_is_interrupted_says_that_the_update_goes_on(
+    cloudformation, monkeypatch, error, reason
+):
+    def interrupted(*_):
+        raise error
+
+    monkeypatch.setattr(update, "read_stack", interrupted)
+    monkeypatch.setattr(update, "state_of", lambda *_: StackState("maskwatch-dev", GIVEN))
+
+    with pytest.raises(OpsError, match=f"The update of maskwatch-dev goes on, .* {reason}"):
+        update.change_parameters("maskwatch-dev", {"ChallengerShare": "10"}, cloudformation)
 
 
 def test_a_broken_release_is_not_promoted(cloudformation, tmp_path):
@@ -139,6 +169,37 @@ def test_a_canary_rollback_is_reported(rolled_back):
             ]
 
     with pytest.raises(OpsError, match=r"rolled back.*PredictFunctionAliaslive: PredictVersionAlarm"):
+        update.change_parameters("maskwatch-dev", {"ModelUri": "s3://new"}, CloudFormation())
+
+
+def test_an_update_after_which_another_one_began_was_not_rolled_back(monkeypatch):
+    monkeypatch.setattr(update, "_PAUSE", 0)
+    arn, tokens = "arn:stack", []
+    states = iter([("UPDATE_COMPLETE", "old"), ("UPDATE_IN_PROGRESS", ""), ("UPDATE_COMPLETE", "another")])
+
+    class CloudFormation:
+        def describe_stacks(self, **_):
+            status, uri = next(states)
+            one = {"ParameterKey": "ModelUri", "ParameterValue": uri}
+            return {"Stacks": [{"StackId": arn, "StackStatus": status, "Parameters": [one]}]}
+
+        def update_stack(self, **request):
+            tokens.append(request["ClientRequestToken"])
+
+        def get_paginator(self, _):
+            return self
+
+        def paginate(self, **_):
+            done = {
+                "LogicalResourceId": "stack",
+                "PhysicalResourceId": arn,
+                "ResourceStatus": "UPDATE_COMPLETE",
+                "Timestamp": update.datetime.now(update.UTC),
+            }
+            events = [{"ClientRequestToken": "other"}, {"ClientRequestToken": tokens[0]}]
+            return [{"StackEvents": [done | event for event in events]}]
+
+    with pytest.raises(OpsError, match="The update succeeded, but a later one has changed ModelUri"):
         update.change_parameters("maskwatch-dev", {"ModelUri": "s3://new"}, CloudFormation())
 
 

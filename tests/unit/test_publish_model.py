@@ -1,11 +1,13 @@
 """Publishing verifies a release first, uploads the manifest last, and never overwrites a release."""
 
 import hashlib
+import json
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.inference.fetch import open_release
 from functions.inference.release import ReleaseError, load_release
 from infra.ops.__main__ import main
 from infra.ops.errors import OpsError
@@ -74,8 +76,41 @@ def test_of_two_concurrent_publications_one_succeeds(s3, folder):
 
     s3.meta.events.register("before-call.s3.PutObject", other)
 
-    with pytest.raises(OpsError, match="is published"):
+    with pytest.raises(OpsError, match=r"manifest\.json is of another release"):
         publish(folder, BUCKET, s3)
+
+
+def test_an_upload_that_goes_on_late_does_not_damage_a_release_published_meanwhile(s3, folder, tmp_path):
+    other = copy_release(tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "baseline.json").write_text((other / "baseline.json").read_text() + "\n")
+    manifest["files"]["baseline.json"] = hashlib.sha256((other / "baseline.json").read_bytes()).hexdigest()
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    uris = []
+
+    def publish_meanwhile(**_):
+        s3.meta.events.unregister("before-call.s3.PutObject", publish_meanwhile)
+        uris.append(publish(folder, BUCKET, s3))
+
+    s3.meta.events.register("before-call.s3.PutObject", publish_meanwhile)
+
+    with pytest.raises(OpsError, match=r"baseline\.json is of another release"):
+        publish(other, BUCKET, s3)
+
+    assert open_release(uris[0]) == load_release(folder)
+
+
+def test_a_manifest_whose_answer_was_lost_is_not_taken_for_another_publication(s3, folder):
+    manifest = f"models/{load_release(folder).version}/manifest.json"
+
+    def first_attempt(params, **_):
+        if params["url_path"].endswith(manifest):
+            s3.meta.events.unregister("before-call.s3.PutObject", first_attempt)
+            s3.put_object(Bucket=BUCKET, Key=manifest, Body=(folder / "manifest.json").read_bytes())
+
+    s3.meta.events.register("before-call.s3.PutObject", first_attempt)
+
+    assert publish(folder, BUCKET, s3).startswith("s3://")
 
 
 def test_an_interrupted_upload_can_be_repeated(s3, folder):
@@ -99,7 +134,7 @@ def test_a_bucket_that_may_not_be_written_to_is_reported_in_one_line(s3, folder,
     s3.meta.events.register("before-call.s3.PutObject", deny)
     monkeypatch.setattr("infra.ops.publish_model.boto3.client", lambda _: s3)
 
-    with pytest.raises(SystemExit, match=r"^Failed to upload .* \(AccessDenied\) .* not you$"):
+    with pytest.raises(SystemExit, match=r"^An error occurred \(AccessDenied\) .* not you$"):
         main(["publish-model", str(folder), "--bucket", BUCKET])
 
 

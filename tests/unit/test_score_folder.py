@@ -1,9 +1,12 @@
 """`make score` waits for results in any order, and summarizes them."""
 
+import contextlib
 import csv
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -241,6 +244,76 @@ def test_a_table_that_cannot_be_completed_leaves_the_old_one(tmp_path):
 
     assert table.read_text() == "old"
     assert list(tmp_path.iterdir()) == [table]
+
+
+def test_two_commands_that_write_a_table_at_once_do_not_mix_it(tmp_path):
+    table = tmp_path / "scores.csv"
+
+    with pytest.MonkeyPatch.context() as patch:
+        replace = Path.replace
+
+        def after_another(fresh, target):
+            patch.undo()
+            write_whole(table, "other")
+            assert fresh.read_text() == "own"
+            return replace(fresh, target)
+
+        patch.setattr(Path, "replace", after_another)
+        write_whole(table, "own")
+
+    assert table.read_text() == "own"
+    assert list(tmp_path.iterdir()) == [table]
+
+
+def test_the_keys_of_all_uploads_are_in_the_table_before_the_wait(folder, tmp_path, monkeypatch):
+    out = tmp_path / "scores.csv"
+    found = []
+
+    def look(*_):
+        with out.open(encoding="utf-8-sig", newline="") as table:
+            found.extend((row["status"], row["key"]) for row in csv.DictReader(table))
+        return []
+
+    monkeypatch.setattr(score, "wait", look)
+
+    with contextlib.suppress(SystemExit):
+        main(["score", str(folder), "--out", str(out)])
+
+    assert found == [("waiting", "key")] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_closed_terminal_or_a_kill_leaves_the_table(folder, tmp_path, monkeypatch, number):
+    out = tmp_path / "scores.csv"
+
+    def result(*_):
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # from the shell as well
+        time.sleep(0.1)
+
+    monkeypatch.setattr(Accepting, "result", result)
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit, match="Stopped"):
+            main(["score", str(folder), "--out", str(out)])
+    finally:
+        signal.signal(number, before)
+
+    with out.open(encoding="utf-8-sig", newline="") as table:
+        assert [row["status"] for row in csv.DictReader(table)] == ["waiting"] * 2
+
+
+def test_a_command_under_nohup_outlives_its_terminal(folder, tmp_path, monkeypatch):
+    def upload(*_):
+        os.kill(os.getpid(), signal.SIGHUP)
+        return "key"
+
+    monkeypatch.setattr(Accepting, "upload", upload)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        main(["score", str(folder), "--out", str(tmp_path / "scores.csv")])
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_failed_upload_has_time_for_its_retry():
