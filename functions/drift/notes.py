@@ -56,7 +56,9 @@ def on_records(
             "raise the function's MemorySize in template.yaml, by which Lambda allots processors."
         )
     if kept:
-        yield f"The compliance counts of {_days(kept)} were not changed: they have more pictures than there are now."
+        yield (
+            f"The compliance counts of {_days(kept)} were not changed: they include more pictures than there are now."
+        )
     if crowded:
         yield f"On {_days(crowded)}, only {MAX_STAYS:,} tracked people were counted; there were more."
 

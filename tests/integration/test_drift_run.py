@@ -552,7 +552,7 @@ def test_a_compliance_file_is_not_replaced_by_one_of_fewer_pictures(drift, store
     store(lines[100:])
     found = drift()
     assert found.files["compliance/dt=2026-11-21.json"] == whole
-    assert any("have more pictures" in note for note in found.answer["notes"])
+    assert any("include more pictures" in note for note in found.answer["notes"])
 
 
 def test_a_second_drift_during_an_earlier_one_is_counted_as_new(drift, store, rng):
