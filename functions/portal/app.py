@@ -103,8 +103,10 @@ def result() -> Response[str]:
 @app.post("/feedback")
 def take_feedback() -> Response[str]:
     """Store the actual label of a prediction."""
-    label = feedback.parse(app.body)
-    api_key_id = app.current_event.request_context.identity.api_key_id or ""
+    request = app.current_event.request_context
+    # not the function's time, because one of two concurrent requests may wait for a cold start
+    label = feedback.parse(app.body, datetime.fromtimestamp(request.request_time_epoch / 1000, UTC))
+    api_key_id = request.identity.api_key_id or ""
     feedback.keep(label, settings.insights_bucket, api_key_id)
     return app.respond(202, json.dumps(asdict(label)), "application/json")
 

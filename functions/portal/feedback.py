@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Final
 
 from functions.portal import buckets
 from functions.shared.contract import FEEDBACK, LABELS, day_prefix, in_audit_sample
 from functions.shared.fields import read_json, refuse_unknown
 from functions.shared.problem import INVALID_PARAMETER, InputError
+from functions.shared.s3 import error_code
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EXAMPLE: Final = 'Send JSON such as {"prediction_id": "<id of the prediction>", "label": "no_mask"}.'
+_ATTEMPTS: Final = 5  # while other labels of the same prediction are written
+_PAUSE: Final = 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Feedback:
     Attributes:
         prediction_id: A UUID, in lower case.
         label: The actual label of the picture, one of the classes.
-        time: When it was sent, ISO 8601; if there are several for one prediction, the latest counts.
+        time: When it reached the API, ISO 8601; if there are several for one prediction, the latest counts.
         audit: Whether the prediction belongs to the audit sample, rather than being chosen by a person.
     """
 
@@ -34,8 +38,8 @@ class Feedback:
     audit: bool
 
 
-def parse(body: bytes) -> Feedback:
-    """Parse the body of a request; its time is now.
+def parse(body: bytes, received: datetime) -> Feedback:
+    """Parse the body of a request that the API received at a time, in UTC.
 
     Raises:
         InputError: It is malformed; the detail shows the right form.
@@ -55,14 +59,14 @@ def parse(body: bytes) -> Feedback:
     if audit and not in_audit_sample(prediction_id):
         detail = "This prediction is not in the audit sample; leave `audit` out."
         raise InputError(INVALID_PARAMETER, detail)
-    time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Feedback(prediction_id.lower(), label, time, audit)
+    return Feedback(prediction_id.lower(), label, received.isoformat(timespec="milliseconds"), audit)
 
 
 def keep(feedback: Feedback, bucket: str, api_key_id: str) -> None:
-    """Store feedback where Drift reads it; it replaces feedback of the same day and kind on the same prediction.
+    """Store feedback where Drift reads it; it replaces earlier feedback of its day and kind on the same prediction.
 
-    The audit sample has a folder of its own, so that later feedback does not remove a prediction from it.
+    Of labels that are stored concurrently, the latest stays. The audit sample has a folder of its own, so that later
+    feedback does not remove a prediction from it.
 
     Args:
         feedback: The actual label.
@@ -71,7 +75,22 @@ def keep(feedback: Feedback, bucket: str, api_key_id: str) -> None:
             only a limited number of labels from one key.
     """
     folder = f"{FEEDBACK}{day_prefix(date.fromisoformat(feedback.time[:10]))}{'audit/' * feedback.audit}"
+    place = {"Bucket": bucket, "Key": f"{folder}{feedback.prediction_id}.json"}
     body = json.dumps(asdict(feedback) | {"api_key_id": api_key_id}).encode()
-    buckets.s3().put_object(
-        Bucket=bucket, Key=f"{folder}{feedback.prediction_id}.json", Body=body, ContentType="application/json"
-    )
+    s3, condition = buckets.s3(), {"IfNoneMatch": "*"}
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            s3.put_object(**place, Body=body, ContentType="application/json", **condition)
+        except s3.exceptions.ClientError as error:
+            code = error_code(error)
+            if code not in {"PreconditionFailed", "ConditionalRequestConflict"} or attempt == _ATTEMPTS:
+                raise
+        else:
+            return
+        if code == "ConditionalRequestConflict":  # another label is just being written
+            time.sleep(_PAUSE)
+            continue
+        stored = s3.get_object(**place)
+        if json.loads(stored["Body"].read())["time"] > feedback.time:
+            return
+        condition = {"IfMatch": stored["ETag"]}
