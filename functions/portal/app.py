@@ -102,7 +102,10 @@ def result() -> Response[str]:
 @app.post("/feedback")
 def take_feedback() -> Response[str]:
     """Store the actual label of a prediction."""
-    sent = feedback.parse(app.body, app.current_event.request_context.identity.api_key_id or "")
+    request = app.current_event.request_context
+    # Not the function's time, because one of two concurrent requests may wait for a cold start.
+    received = datetime.fromtimestamp(request.request_time_epoch / 1000, UTC)
+    sent = feedback.parse(app.body, received, request.identity.api_key_id or "")
     feedback.store(sent, settings.insights_bucket)
     answer = {name: value for name, value in sent.to_dict().items() if name != "api_key_id"}
     return app.respond(202, json.dumps(answer), "application/json")

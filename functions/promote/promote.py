@@ -13,6 +13,7 @@ from functions.promote.registry import (
     REJECTED,
     Conclusion,
     newer_approval,
+    note_approval,
     read_package,
     write_conclusion,
 )
@@ -46,14 +47,15 @@ def promote(arn: str, settings: Settings, clients: Clients) -> Conclusion | None
     """Advance an approval by one step; return its conclusion, or None if there is nothing to do.
 
     Calls may be repeated, late, out of order and concurrent. Promote keeps no state: CloudFormation's events have the
-    approval's token and show its update, and the package's metadata has the conclusion. People are notified of
-    packages that wait for approval, of conclusions, and of approvals that were withdrawn too late.
+    approval's token and show its update, and the package's metadata has the approval's time and the conclusion.
+    People are notified of packages that wait for approval, of conclusions, and of approvals that were withdrawn too
+    late.
 
     Raises:
         BusyError: An update is in progress, perhaps its own; try again when it has ended.
         StuckError: The stack cannot be updated.
     """
-    package = read_package(arn, clients.sagemaker)
+    package = note_approval(read_package(arn, clients.sagemaker), clients.sagemaker)
     if package.status == PENDING:
         gate, other = (package.metadata.get(name, "not known") for name in ("gate", "compared_with"))
         text = f"The gate's verdict: {gate}. What it was compared with: {other}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -75,9 +75,15 @@ class Package:
         return f"{self.arn} {self.metadata.get(_CONCLUDED_AT, '')}"
 
     @property
+    def is_noted(self) -> bool:
+        """Whether the metadata has the time of an approval without a conclusion; see `note_approval`."""
+        return self.metadata.get(_APPROVED_AT, "") > self.metadata.get(_CONCLUDED_AT, "")  # both in UTC
+
+    @property
     def approved_at(self) -> datetime:
-        """When it was approved; kept in the metadata with the conclusion, because writing that changes `modified`."""
-        return datetime.fromisoformat(self.metadata[_APPROVED_AT]) if self.conclusion else self.modified
+        """When it was approved."""
+        is_kept = self.conclusion or self.is_noted
+        return datetime.fromisoformat(self.metadata[_APPROVED_AT]) if is_kept else self.modified
 
 
 def read_package(arn: str, sagemaker: Any) -> Package:
@@ -102,6 +108,27 @@ def read_package(arn: str, sagemaker: Any) -> Package:
     )
 
 
+def note_approval(package: Package, sagemaker: Any) -> Package:
+    """Keep the time of a new approval in the metadata, because any change of the package changes `modified`.
+
+    The time of an approval that was withdrawn before it was concluded is deleted.
+    """
+    is_approved = package.status == APPROVED
+    if package.conclusion or package.is_noted == is_approved:
+        return package
+    metadata = {name: value for name, value in package.metadata.items() if name != _APPROVED_AT}
+    if is_approved:
+        metadata[_APPROVED_AT] = package.modified.astimezone(UTC).isoformat()
+    sagemaker.update_model_package(
+        ModelPackageArn=package.arn,
+        ModelApprovalStatus=package.status,  # moto drops what is not given
+        ApprovalDescription=package.description,
+        CustomerMetadataProperties=metadata,
+        **({} if is_approved else {"CustomerMetadataPropertiesToRemove": [_APPROVED_AT]}),
+    )
+    return replace(package, metadata=metadata)
+
+
 def newer_approval(package: Package, sagemaker: Any) -> Package | None:
     """Return a package of the group that was approved later, whether it was promoted already or not; None if none."""
     pages = sagemaker.get_paginator("list_model_packages").paginate(
@@ -123,11 +150,7 @@ def write_conclusion(package: Package, conclusion: Conclusion, text: str, sagema
 
     The text, which is for people, is appended to the description.
     """
-    fields = {
-        _CONCLUSION: conclusion.value,
-        _APPROVED_AT: package.approved_at.isoformat(),
-        _CONCLUDED_AT: datetime.now(UTC).isoformat(),
-    }
+    fields = {_CONCLUSION: conclusion.value, _CONCLUDED_AT: datetime.now(UTC).isoformat()}
     sagemaker.update_model_package(
         ModelPackageArn=package.arn,
         ModelApprovalStatus=REJECTED if conclusion.is_final else APPROVED,

@@ -286,6 +286,23 @@ def test_the_actual_label_can_be_sent(page):
     expect(page.locator(".wrong")).to_contain_text("Thank you. “Worn wrongly” is saved")
 
 
+def test_of_two_labels_the_second_is_sent_after_the_first_was_answered(page):
+    held = []
+    page.route("**/feedback", lambda route: held.append(route))  # noqa: PLW0108
+    choose(page, file(draw_scene()))
+    page.locator(".wrong").evaluate("each => { each.open = true; }")  # one in a hundred is open already
+    for name in ("Mask", "No mask"):
+        page.locator(".wrong").get_by_role("button", name=name, exact=True).click()
+    page.wait_for_timeout(200)
+    assert [route.request.post_data_json["label"] for route in held] == ["mask"]
+
+    held[0].fulfill(status=202, json={})
+    until(page, lambda: len(held) == 2)
+    assert [route.request.post_data_json["label"] for route in held] == ["mask", "no_mask"]
+    held[1].fulfill(status=202, json={})
+    expect(page.locator(".wrong")).to_contain_text("“No mask” is saved")
+
+
 def test_a_failed_correction_is_reported(page):
     page.route("**/feedback", lambda route: route.abort())
     choose(page, file(draw_scene()))

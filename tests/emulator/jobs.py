@@ -109,7 +109,8 @@ def portal(stack: Stack) -> dict[str, Any]:
     upload = stack.request("POST", "/uploads", json={"type": "image/jpeg", "source": "gate-1"}).json()
     posted = stack.emulator.post_form(upload["upload"]["url"], upload["upload"]["fields"], _SCENE)
     prediction = str(uuid.uuid4())
-    feedback = stack.request("POST", "/feedback", json={"prediction_id": prediction, "label": "mask"})
+    for label in ("mask", "no_mask"):
+        feedback = stack.request("POST", "/feedback", json={"prediction_id": prediction, "label": label})
     kept = s3.list_objects_v2(Bucket=insights, Prefix="feedback/").get("Contents", [])
     return {
         **statuses,

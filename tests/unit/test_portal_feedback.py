@@ -1,10 +1,10 @@
 """`POST /feedback` validates and stores the actual label of a prediction; the latest one counts."""
 
 import json
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from datetime import UTC, datetime
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from tests.make_events import CONTEXT, api_event, sample_event
@@ -14,24 +14,26 @@ ID = "5f0c8a52-7c1e-4b5e-9a53-6a6b1f0f2d11"
 
 
 @pytest.fixture
-def say(portal):
+def moments():
+    """The times at which the API receives requests; the last one is that of the next request."""
+    return [datetime(2026, 11, 21, 9, tzinfo=UTC)]
+
+
+@pytest.fixture
+def say(portal, moments):
     def send(body):
         text = body if isinstance(body, str | None) else json.dumps(body)
         event = api_event("POST", "/feedback", content_type="application/json", body=text)
+        event["requestContext"]["requestTimeEpoch"] = round(moments[-1].timestamp() * 1000)
         return portal.handler(event, CONTEXT)
 
     return send
 
 
 @pytest.fixture
-def at(portal, monkeypatch):
-    """Set the current time."""
-
-    def let(moment):
-        clock = SimpleNamespace(now=lambda _: datetime.fromisoformat(moment).replace(tzinfo=UTC))
-        monkeypatch.setattr(portal.feedback, "datetime", clock)
-
-    return let
+def at(moments):
+    """Set the time of the next requests."""
+    return lambda moment: moments.append(datetime.fromisoformat(moment).replace(tzinfo=UTC))
 
 
 def kept(bucket):
@@ -94,11 +96,55 @@ def test_an_ordinary_label_does_not_replace_one_of_the_audit_sample(say, insight
     }
 
 
-def test_the_label_has_the_current_time(say, insights):
-    result = json.loads(say({"prediction_id": ID, "label": "mask"})["body"])
+def test_an_earlier_label_that_is_processed_later_changes_nothing(say, insights, at):
+    for second, label in ((2, "no_mask"), (1, "mask")):
+        at(f"2026-11-22T09:00:0{second}")
+        assert say({"prediction_id": ID, "label": label})["statusCode"] == 202
 
-    assert abs(datetime.fromisoformat(result["time"]) - datetime.now(UTC)) < timedelta(minutes=1)
-    assert list(kept(insights).values()) == [result | {"api_key_id": ""}]
+    (result,) = kept(insights).values()
+    assert (result["label"], result["time"]) == ("no_mask", "2026-11-22T09:00:02.000+00:00")
+
+
+@pytest.mark.parametrize("labelled_before", [False, True])
+@pytest.mark.parametrize("seconds", [(1, 2), (2, 1)])
+def test_of_two_labels_that_are_written_at_once_the_later_stays(
+    seconds, labelled_before, portal, say, insights, at, monkeypatch
+):
+    if labelled_before:
+        say({"prediction_id": ID, "label": "incorrect"})
+    s3 = portal.feedback.buckets.s3()
+    put = s3.put_object
+
+    def send(second):
+        at(f"2026-11-21T09:00:0{second}")
+        assert say({"prediction_id": ID, "label": ("mask", "no_mask")[second - 1]})["statusCode"] == 202
+
+    def slow(**arguments):
+        monkeypatch.setattr(s3, "put_object", put)
+        send(seconds[1])
+        return put(**arguments)
+
+    monkeypatch.setattr(s3, "put_object", slow)
+    send(seconds[0])
+
+    (result,) = kept(insights).values()
+    assert (result["label"], result["time"]) == ("no_mask", "2026-11-21T09:00:02.000+00:00")
+
+
+def test_a_write_that_meets_another_one_in_progress_is_retried(portal, say, insights, monkeypatch):
+    s3, waited = portal.feedback.buckets.s3(), []
+    put = s3.put_object
+
+    def busy(**arguments):
+        if len(waited) < 2:
+            raise ClientError({"Error": {"Code": "ConditionalRequestConflict"}}, "PutObject")
+        return put(**arguments)
+
+    monkeypatch.setattr(s3, "put_object", busy)
+    monkeypatch.setattr(portal.feedback.time, "sleep", waited.append)
+
+    assert say({"prediction_id": ID, "label": "mask"})["statusCode"] == 202
+    assert len(kept(insights)) == 1
 
 
 def test_a_repeated_label_replaces_the_previous_one(say, insights, at):

@@ -127,10 +127,10 @@ class Account:
     def reject(self, arn):
         self.decide(arn, "Rejected")
 
-    def decide(self, arn, status):
+    def decide(self, arn, status, **changes):
         metadata = self.package(arn).get("CustomerMetadataProperties", {})  # moto drops what is not given
         self.sagemaker.update_model_package(
-            ModelPackageArn=arn, ModelApprovalStatus=status, CustomerMetadataProperties=metadata
+            ModelPackageArn=arn, ModelApprovalStatus=status, CustomerMetadataProperties=metadata, **changes
         )
 
     def approved(self, version):
@@ -277,6 +277,38 @@ def test_the_time_of_approval_decides_and_not_the_package_number(account):
     account.promote(first)
 
     assert "models/2.0.0/" in account.served[0]
+
+
+def test_a_note_on_an_approval_that_waits_does_not_make_it_the_newer_one(account):
+    account.cloudformation.status = "UPDATE_IN_PROGRESS"
+    old, new = account.approved("2.0.0"), account.approved("2.1.0")
+    assert [account.promote(arn) for arn, _ in (old, new)] == ["busy", "busy"]
+    account.decide(old[0], "Approved", ApprovalDescription="see ticket 17")
+    account.cloudformation.status = "UPDATE_COMPLETE"
+
+    assert account.promote(new[0]) == "busy"
+    account.cloudformation.end()
+    assert account.promote(old[0]) == Conclusion.SUPERSEDED
+
+    assert account.served == [new[1]]
+    assert account.package(old[0])["ApprovalDescription"].startswith("see ticket 17 superseded")
+
+
+@pytest.mark.parametrize("status", ["Rejected", "PendingManualApproval"])
+def test_an_approval_that_is_withdrawn_and_given_again_is_the_newer_one(status, account):
+    account.cloudformation.status = "UPDATE_IN_PROGRESS"
+    old, new = account.approved("2.0.0"), account.approved("2.1.0")
+    for arn, _ in (old, new):
+        account.promote(arn)
+    account.decide(old[0], status)
+    account.promote(old[0])
+    account.approve(old[0])
+    account.cloudformation.status = "UPDATE_COMPLETE"
+
+    assert account.promote(new[0]) == Conclusion.SUPERSEDED
+    account.promote(old[0])
+
+    assert account.served == [old[1]]
 
 
 def test_two_concurrent_approvals_end_with_the_newer_one_serving(account):

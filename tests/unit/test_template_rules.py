@@ -169,6 +169,7 @@ PERMISSIONS = {
         ("s3:GetObject", "${ResultsBucket.Arn}/*.json"),
         ("s3:ListBucket", "ResultsBucket"),
         ("s3:PutObject", "${InsightsBucket.Arn}/feedback/*"),
+        ("s3:GetObject", "${InsightsBucket.Arn}/feedback/*"),
         ("s3:GetObject", "${InsightsBucket.Arn}/compliance/*"),
         ("s3:GetObject", "${InsightsBucket.Arn}/drift/latest.json"),
         ("s3:ListBucket", "InsightsBucket"),

@@ -234,6 +234,7 @@ const inAuditSample = (id) => parseInt(id.slice(0, 8), 16) < 0.01 * 2 ** 32;
 function correction({ prediction_id: id, faces }) {
   const audit = inAuditSample(id);
   const status = make("p", { className: "dim", role: "status" });
+  let sent = Promise.resolve(); // one label after the other, so that the last one counts
   const choices = LABELS.map((label) => (
     make("button", { type: "button", className: "quiet", onclick: sendLabel(label) }, WORDS[label])
   ));
@@ -244,13 +245,15 @@ function correction({ prediction_id: id, faces }) {
     make("div", { className: "row" }, ...choices), status);
 
   function sendLabel(label) {
-    return async () => {
-      try {
-        await request("feedback", { body: JSON.stringify({ prediction_id: id, label, audit }), type: "application/json" });
-        status.textContent = `Thank you. “${WORDS[label]}” is saved and counts towards the accuracy.`;
-      } catch (error) {
-        status.textContent = `${error.message} ${error.advice}`;
-      }
+    return () => {
+      sent = sent.then(async () => {
+        try {
+          await request("feedback", { body: JSON.stringify({ prediction_id: id, label, audit }), type: "application/json" });
+          status.textContent = `Thank you. “${WORDS[label]}” is saved and counts towards the accuracy.`;
+        } catch (error) {
+          status.textContent = `${error.message} ${error.advice}`;
+        }
+      });
     };
   }
 }
