@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.disk import require_apart
+from training.disk import locked, require_apart
 from training.errors import reported
+from training.files import LOCK
 from training.recipe import PARAMS, read_recipe
 from training.tracking import track_if_possible
 
@@ -42,15 +43,16 @@ def train_command(description: str, network: str, train: Callable[..., object]) 
     with reported(parser):
         if options.replace:
             require_apart(options.data, options.out)
-        train(
-            options.data,
-            options.out,
-            read_recipe(options.params, network, "release" if options.start else "imagenet"),
-            backbone=options.backbone,
-            start=options.start,
-            replace=options.replace,
-            after_epoch=track_if_possible,
-        )
+        with locked(options.out / LOCK):
+            train(
+                options.data,
+                options.out,
+                read_recipe(options.params, network, "release" if options.start else "imagenet"),
+                backbone=options.backbone,
+                start=options.start,
+                replace=options.replace,
+                after_epoch=track_if_possible,
+            )
 
 
 def convert_command(description: str, convert: Callable[..., object], **folders: str) -> None:

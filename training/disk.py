@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -27,6 +28,24 @@ def replacing(path: Path) -> Iterator[Path]:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Keep other processes from writing where this one does, by a file that stays; the lock ends with the process.
+
+    Raises:
+        TrainingError: Another process has the lock.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainingError(
+                f"another command is writing there, and has {file}; wait for its end, or choose another folder"
+            ) from error
+        yield
 
 
 def require_apart(data: Path, out: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
+LOCK: Final = ".lock"  # of the process that trains it
 STATE: Final = "state.json"  # recipe, data set and the figures of every epoch
 CONVERSION: Final = "conversion.json"  # the converted files, their calibration and validation figures
 METRICS: Final = "metrics.json"  # all figures on the test pictures

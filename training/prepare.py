@@ -36,7 +36,7 @@ from training.dataset import (
     require_labels,
     summary,
 )
-from training.disk import require_apart, require_space
+from training.disk import locked, require_apart, require_space
 from training.errors import TrainingError, reported
 from training.gate import MIN_PICTURES
 from training.look_alikes import groups, last_splits, thumbnail
@@ -316,7 +316,8 @@ def main() -> None:
         "--serving", default="", help="release whose classifier finds doubtful labels: a folder or s3://…"
     )
     options = parser.parse_args()
-    with reported(parser):
+    out = Path(os.path.realpath(options.out))
+    with reported(parser), locked(out.with_name(f".{out.name}-lock")):
         prepare(options.data, options.out, open_serving(options.serving).classifier)
     print(f"prepared: {options.out}", file=sys.stderr)
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from training.disk import replacing
 from training.errors import TrainingError
-from training.files import STATE, file_sha256
+from training.files import LOCK, STATE, file_sha256
 from training.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -276,8 +276,11 @@ def _read_state(out: Path, initial: State, *, replace: bool) -> State:
     }.items():
         if getattr(state, key) != getattr(initial, key):
             if replace:
-                shutil.rmtree(out)
-                out.mkdir()
+                for old in out.iterdir():
+                    if old.is_dir():
+                        shutil.rmtree(old)
+                    elif old.name != LOCK:
+                        old.unlink()
                 return initial
             raise TrainingError(f"{out} contains a run {what}; choose another folder, or remove this one")
     return state

@@ -10,6 +10,8 @@ import pytest
 from tests.system import ROOT
 from training import served
 from training.detector import evaluate
+from training.disk import locked
+from training.files import LOCK
 
 # The folders each command reads and writes; those in training/aws need AWS.
 COMMANDS = {
@@ -70,6 +72,22 @@ def test_a_missing_folder_gives_one_line(
     *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith("command: error: ")
     assert "absent" in line
+
+
+@pytest.mark.parametrize("name", ["training.prepare", "training.classifier.train", "training.detector.train"])
+def test_of_two_commands_that_write_to_one_folder_the_second_is_refused(
+    name: str, tmp_path: Path, command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    lock = tmp_path / ".out-lock" if name == "training.prepare" else out / LOCK
+    given = ["--data", str(tmp_path / "absent"), "--out", str(out)]
+
+    with locked(lock):
+        assert command(import_module(name), *given) == 2
+    assert f"another command is writing there, and has {lock}" in capsys.readouterr().err.replace("\n", " ")
+
+    assert command(import_module(name), *given) == 2
+    assert "absent" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("module", "folder"), [(served, "--out"), (evaluate, "--run")])

@@ -16,8 +16,9 @@ import pytest
 
 from training import run as module
 from training.commands import train_command
+from training.disk import locked
 from training.errors import TrainingError
-from training.files import STATE
+from training.files import LOCK, STATE
 from training.recipe import Recipe, Stage, plain
 from training.run import Batches, State, TrainingSetup, train_stages, warmup_then_cosine
 
@@ -191,7 +192,10 @@ def test_a_run_with_other_parameters_is_refused(uninterrupted: Path, other: Reci
 def test_the_option_to_replace_affects_only_a_different_run(uninterrupted: Path, tmp_path: Path) -> None:
     go(tmp_path, replace(RECIPE, seed=2))
     (tmp_path / "report").mkdir()
-    go(tmp_path, replace=True)
+    with locked(tmp_path / LOCK):
+        go(tmp_path, replace=True)
+        with pytest.raises(TrainingError, match="another command is writing there"), locked(tmp_path / LOCK):
+            pass
     assert not (tmp_path / "report").exists()
     assert same(history(tmp_path), history(uninterrupted))
     written = (tmp_path / WEIGHTS).stat().st_mtime_ns
