@@ -73,14 +73,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _explain(error: ApiError | SourceError) -> str:
     """Return why the command failed and, if an option of it is to blame, which one."""
-    reason = str(error).rstrip(".")
+    reason, advice = str(error).rstrip("."), ""
+    kind = error.kind if isinstance(error, ApiError) else ""
     if "CERTIFICATE_VERIFY_FAILED" in reason:
-        return f"{reason}. Set SSL_CERT_FILE to your network's certificates (docs/command-line.md)."
-    if isinstance(error, UnreachableError):
-        return f"{reason}. Is `make run` running? Else set MASKWATCH_URL or --url."
-    if isinstance(error, ApiError) and error.kind == "forbidden":
-        return f"{reason}. Set MASKWATCH_KEY or --key."
-    return str(error)
+        advice = "Set SSL_CERT_FILE to your network's certificates (docs/command-line.md)."
+        if "not yet valid" in reason or "expired" in reason:
+            advice = "Is this machine's clock right?"
+        elif "mismatch" in reason:
+            advice = "Log in to the network first if it has a login page; else check MASKWATCH_URL or --url."
+    elif isinstance(error, UnreachableError):
+        advice = "Is `make run` running? Else set MASKWATCH_URL or --url."
+    elif kind == "not-found":
+        advice = "Check MASKWATCH_URL or --url."
+    elif kind == "forbidden":
+        advice = "Set MASKWATCH_KEY or --key."
+    return f"{reason}. {advice}" if advice else str(error)
 
 
 def predict(client: Client, options: argparse.Namespace) -> int:

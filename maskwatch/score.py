@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FATAL: Final = {"forbidden", "throttled", "quota-exceeded", "invalid-parameter"}  # refusals that all pictures would get
+# Refusals that all pictures would get.
+FATAL: Final = {"forbidden", "not-found", "throttled", "quota-exceeded", "invalid-parameter"}
 SIZE: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy avoids
 _DRAWING: Final = Lock()  # one picture at a time, because the largest phone photos take 2 GB
 
