@@ -116,5 +116,5 @@ def detections(faces: Sequence[Face]) -> Detections:
 
 
 def _rows(table: Path) -> list[dict[str, str]]:
-    with table.open(newline="") as lines:
+    with table.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))

@@ -28,9 +28,7 @@ def test_throttle_and_quota_answer_429(limited):
     def refused():
         with ThreadPoolExecutor(8) as pool:
             answers = pool.map(lambda _: limited.request("GET", "/drift"), range(8))
-        found.update(
-            (answer.json()["type"], answer) for answer in answers if answer.status_code == 429
-        )
+        found.update((answer.json()["type"], answer) for answer in answers if answer.status_code == 429)
         return len(found) == 2
 
     found = {}

@@ -187,7 +187,7 @@ def test_a_full_disk_gives_one_line(service, tmp_path, arguments):
     device = Path("/dev/full")
     if not device.exists():
         pytest.skip("only Linux has /dev/full")
-    with device.open("w") as full:
+    with device.open("w", encoding="utf-8") as full:
         done = subprocess.run(
             [sys.executable, "-m", "maskwatch.cli", *arguments],
             cwd=tmp_path,

@@ -336,5 +336,5 @@ def judge_run(
             "macro_f1": next(f"{row.candidate:.4f}" for row in result if row.figure == "macro_f1"),
         },
     )
-    (run / GATE).write_text(json.dumps(document, indent=1) + "\n")
+    (run / GATE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return document

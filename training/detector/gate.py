@@ -60,5 +60,5 @@ def judge_run(
             "network_sha256": hashlib.sha256(candidate.detector.file).hexdigest(),
         },
     )
-    (run / GATE).write_text(json.dumps(document, indent=1) + "\n")
+    (run / GATE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return document
