@@ -10,6 +10,7 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -67,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        return 130
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(130)  # else Python would wait for all requests
     return status
 
 
@@ -105,7 +108,8 @@ def predict(client: Client, options: argparse.Namespace) -> int:
 
     def responses() -> Iterator[Response]:
         nonlocal refused
-        with ThreadPoolExecutor(options.connections) as pool:
+        pool = ThreadPoolExecutor(options.connections)
+        try:
             for response in pool.map(lambda *job: score(client, query, *job), pictures, copies):
                 refused += response.answer is None
                 if (
@@ -116,6 +120,8 @@ def predict(client: Client, options: argparse.Namespace) -> int:
                     sample.append(response)
                 bar.update()
                 yield response
+        finally:  # without waiting for answers, which a dead line delays by minutes
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # tqdm shows no bar without a terminal, where it would only fill a log.
     with tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False) as bar:
