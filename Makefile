@@ -32,6 +32,7 @@ check: check-python check-infra ## Lint, formatting, types, infrastructure check
 
 check-python: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 .  # files are UTF-8, whatever the locale
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 

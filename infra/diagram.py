@@ -122,7 +122,7 @@ def _title(name: str) -> str:
 def main() -> None:
     """Update the diagram in the document."""
     block = f"```mermaid\n{diagram(expand(TEMPLATE, VARIANTS['options']))}\n```\n"
-    DOCUMENT.write_text(_BLOCK.sub(lambda _: block, DOCUMENT.read_text()))
+    DOCUMENT.write_text(_BLOCK.sub(lambda _: block, DOCUMENT.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

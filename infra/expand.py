@@ -64,7 +64,9 @@ def main(folder: Path) -> None:
     """Write each variant of template.yaml to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, parameters in VARIANTS.items():
-        (folder / f"{name}.json").write_text(json.dumps(expand(TEMPLATE, parameters), indent=1))
+        (folder / f"{name}.json").write_text(
+            json.dumps(expand(TEMPLATE, parameters), indent=1), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

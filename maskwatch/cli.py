@@ -10,6 +10,7 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -67,20 +68,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        return 130
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(130)  # else Python would wait for all requests
     return status
 
 
 def _explain(error: ApiError | NoFramesError) -> str:
     """Return why the command failed and, if an option of it is to blame, which one."""
-    reason = str(error).rstrip(".")
+    reason, advice = str(error).rstrip("."), ""
+    problem = error.problem if isinstance(error, ApiError) else ""
     if "CERTIFICATE_VERIFY_FAILED" in reason:
-        return f"{reason}. Set SSL_CERT_FILE to your network's certificates (docs/command-line.md)."
-    if isinstance(error, UnreachableError):
-        return f"{reason}. Is `make run` running? Else set MASKWATCH_URL or --url."
-    if isinstance(error, ApiError) and error.problem == "forbidden":
-        return f"{reason}. Set MASKWATCH_KEY or --key."
-    return str(error)
+        advice = "Set SSL_CERT_FILE to your network's certificates (docs/command-line.md)."
+        if "not yet valid" in reason or "expired" in reason:
+            advice = "Is this machine's clock right?"
+        elif "mismatch" in reason:
+            advice = "Log in to the network first if it has a login page; else check MASKWATCH_URL or --url."
+    elif isinstance(error, UnreachableError):
+        advice = "Is `make run` running? Else set MASKWATCH_URL or --url."
+    elif problem == "not-found":
+        advice = "Check MASKWATCH_URL or --url."
+    elif problem == "forbidden":
+        advice = "Set MASKWATCH_KEY or --key."
+    return f"{reason}. {advice}" if advice else str(error)
 
 
 def predict(client: Client, options: argparse.Namespace) -> int:
@@ -98,7 +108,8 @@ def predict(client: Client, options: argparse.Namespace) -> int:
 
     def responses() -> Iterator[Response]:
         nonlocal refused
-        with ThreadPoolExecutor(options.connections) as pool:
+        pool = ThreadPoolExecutor(options.connections)
+        try:
             for response in pool.map(lambda *job: score(client, query, *job), pictures, copies):
                 refused += response.answer is None
                 if (
@@ -109,6 +120,8 @@ def predict(client: Client, options: argparse.Namespace) -> int:
                     sample.append(response)
                 bar.update()
                 yield response
+        finally:  # without waiting for answers, which a dead line delays by minutes
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # tqdm shows no bar without a terminal, where it would only fill a log.
     with tqdm(total=len(pictures), unit=" pictures", disable=None, leave=False) as bar:

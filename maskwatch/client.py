@@ -33,9 +33,13 @@ _NOT_SHOWN_OF_TARGET: Final = re.compile(r"(?<=://)[^/?#]*@|[?].*", re.DOTALL)  
 PROBLEM: Final = "urn:maskwatch:problem:"  # prefix of the identifiers in the table of /docs
 _CONNECTION: Final = re.compile(r"^HTTPS?Connection\w*\(.*?\): ")  # prefix of urllib3's reasons
 _UNTYPED: Final = "application/octet-stream"  # the service detects the type from the bytes
+_SLOW_UPLOAD: Final = "RequestTimeout"  # S3's code, with status 400
 _TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
 _LONGEST_PAUSE: Final = 5.0  # seconds; the retries below pause no more than half a minute in all
-_SLOWEST: Final = 10_000  # bytes per second at which a picture may leave a slow uplink
+_SLOWEST: Final = (
+    10_000  # bytes per second at which pictures may leave a slow uplink, all connections together
+)
+_FORMS: Final = 3  # for one upload; a form expires after 15 minutes
 
 
 class _Retry(urllib3.Retry):
@@ -62,7 +66,8 @@ _RETRIES: Final = _Retry(
     other=2,  # such as a proxy's refusal
     backoff_factor=0.5,
     backoff_jitter=0.5,
-    status_forcelist=(429, 500, 502, 503, 504),  # API Gateway or S3 was too busy, or a function failed
+    # The line or a proxy was too slow, API Gateway or S3 was too busy, or a function failed.
+    status_forcelist=(408, 429, 500, 502, 503, 504),
     allowed_methods=None,  # all of them: every request may be repeated
     raise_on_status=False,
 )
@@ -72,7 +77,7 @@ class ApiError(Exception):
     """The service refused a request or cannot be reached; the message is the service's own, if it sent one.
 
     Attributes:
-        problem: Identifier of the problem in the table of /docs; empty if the answer was not a problem document.
+        problem: Identifier of the problem in the table of /docs, or S3's code; empty if the answer had neither.
         status: HTTP status of the answer; 0 if there was none.
         after: Seconds to wait before retrying, from Retry-After; 0 if the service does not say.
     """
@@ -84,7 +89,12 @@ class ApiError(Exception):
     @property
     def transient(self) -> bool:
         """Whether the same request may succeed later."""
-        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        again = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+        return (
+            self.status in again
+            or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            or self.problem == _SLOW_UPLOAD
+        )
 
 
 class UnreachableError(ApiError):
@@ -97,8 +107,8 @@ class Client:
     """A client of one API, which threads may share. Every refusal raises `ApiError`.
 
     Args:
-        url: Base URL of the API.
-        key: The API key; empty to send none. Surrounding white space is removed.
+        url: Base URL of the API. Surrounding white space of it and of the key is removed.
+        key: The API key; empty to send none.
         connections: Size of the connection pool: the number of threads that share the client.
         retry: Whether to retry what may succeed soon, with pauses of half a minute in all, rather than raise at once.
 
@@ -110,7 +120,8 @@ class Client:
         key = key.strip()
         if not _KEY.fullmatch(key):
             raise ApiError("the API key contains invalid characters; copy it again", "forbidden")
-        self._url, self._key = f"{url.rstrip('/')}/", {"x-api-key": key} if key else {}
+        self._url, self._key = f"{url.strip().rstrip('/')}/", {"x-api-key": key} if key else {}
+        self._connections, self._forms = connections, _FORMS if retry else 1
         self._retries = _RETRIES if retry else _RETRIES.new(total=0)
         self._pool = cache(lambda proxy: _pool(proxy, connections))
 
@@ -132,11 +143,24 @@ class Client:
         """Upload a picture for Batch, and return its key."""
         payload = {"type": media_type} | ({"source": source} if source else {})
         body = json.dumps(payload).encode()
-        slot = self._request_json("POST", "uploads", "upload", body, "application/json")
-        if len(picture) > slot["max_bytes"]:
-            raise ApiError(f"the file has {len(picture):,} bytes; at most {slot['max_bytes']:,} are accepted")
-        parts = {**slot["upload"]["fields"], "file": ("picture", picture, media_type)}
-        self._request("POST", slot["upload"]["url"], len(picture), fields=parts)
+        for left in reversed(range(self._forms)):
+            slot = self._request_json("POST", "uploads", "upload", body, "application/json")
+            if len(picture) > slot["max_bytes"]:
+                raise ApiError(
+                    f"the file has {len(picture):,} bytes; at most {slot['max_bytes']:,} are accepted"
+                )
+            parts = {**slot["upload"]["fields"], "file": ("picture", picture, media_type)}
+            url = slot["upload"]["url"]
+            try:
+                response = self._request("POST", url, len(picture), fields=parts)
+            except ApiError as refusal:
+                if left and (refusal.problem == _SLOW_UPLOAD or "Policy expired" in str(refusal)):
+                    continue
+                raise
+            if response.status not in {HTTPStatus.NO_CONTENT, HTTPStatus.CREATED}:
+                shown = _NOT_SHOWN.sub("", url)
+                raise UnreachableError(f"{shown} answered {response.status}, but not as S3 does")
+            break
         return str(slot["key"])
 
     def result(self, key: str) -> dict[str, Any] | None:
@@ -171,7 +195,10 @@ class Client:
         response = self._request("GET", url, headers=self._key)
         if not response.headers.get("content-type", "").startswith("text/csv"):
             raise self._not_this_api()
-        return response.data.decode()
+        text = response.data.decode()
+        if not text.endswith("\n"):
+            raise ApiError(f"the answer of {_NOT_SHOWN.sub('', url)} broke off; try again")
+        return text
 
     def _request_json(
         self, method: str, path: str, member: str, body: bytes | None = None, media_type: str = ""
@@ -194,7 +221,7 @@ class Client:
     def _request(self, method: str, url: str, size: int = 0, **content: Any) -> urllib3.BaseHTTPResponse:
         shown = _NOT_SHOWN.sub("", url)
         # Part of the picture waits in the kernel's buffers when urllib3 begins to wait for the answer.
-        timeout = _TIMEOUT + size / _SLOWEST
+        timeout = _TIMEOUT + size * self._connections / _SLOWEST
         proxy = ""
         try:
             proxy = _proxy_of(url)
@@ -229,9 +256,10 @@ class Client:
             problem = document["type"].removeprefix(PROBLEM)
             raise ApiError(str(document["detail"]), problem, response.status, after)
         text = response.data.decode(errors="replace")
-        message = re.search("<Message>(.*?)</Message>", text)  # S3 answers in XML
+        # S3 answers in XML.
+        code, message = (re.search(f"<{name}>(.*?)</{name}>", text) for name in ("Code", "Message"))
         detail = f"{shown} answered {response.status}: {message[1] if message else text[:300]}"
-        raise ApiError(detail, "", response.status, after)
+        raise ApiError(detail, code[1] if code else "", response.status, after)
 
 
 def _encode(query: Mapping[str, str | float | None]) -> str:

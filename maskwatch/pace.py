@@ -33,9 +33,9 @@ class Pace:
     def refused(self, refusal: ApiError) -> tuple[Pace, float]:
         """Return the pace after a refusal, and the seconds to wait.
 
-        The wait is what the service asks for, but at least an exponential backoff of up to `MAX_WAIT`.
+        The wait is what the service asks for, or an exponential backoff if that is longer, up to `MAX_WAIT`.
         """
         throttled = refusal.status == HTTPStatus.TOO_MANY_REQUESTS
         slowdown = min(self.slowdown * 2, _MAX_SLOWDOWN) if throttled else self.slowdown
-        wait = max(refusal.after, min(2.0 ** min(self.failures, 10), MAX_WAIT))
+        wait = min(max(refusal.after, 2.0 ** min(self.failures, 10)), MAX_WAIT)
         return replace(self, failures=self.failures + 1, slowdown=slowdown), wait

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Refusals that all pictures would get.
-FATAL: Final = {"forbidden", "throttled", "quota-exceeded", "invalid-parameter"}
+FATAL: Final = {"forbidden", "not-found", "throttled", "quota-exceeded", "invalid-parameter"}
 SIZE: Final = {"too-large", "too-many-pixels"}  # refusals that a smaller copy avoids
 _DRAWING: Final = Lock()  # one picture at a time, because the largest phone photos take 2 GB
 

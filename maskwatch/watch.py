@@ -126,12 +126,13 @@ class _Watcher:
     ) -> None:
         self._client, self._interruptible, self._source = client, interruptible, source
         self._interval, self._alert_after, self._draw = interval, alert_after, draw
-        self._max_gap = max_gap  # seconds of waiting for the service after which everybody has left
+        self._max_gap = max_gap  # seconds without an answer of the service after which everybody has left
         self._run = token_hex(3)  # distinguishes the stays of two runs
         self._state, self.pace = WatchState(), Pace()
         self._first: Frame | None = None  # the first frame that was answered
         self._last: Frame | None = None
-        self._waited = 0.0  # seconds of waiting for the service since the last answered frame
+        self._answered = 0.0  # the time of the last answer
+        self._waited = False  # for the service, since the last answered frame
         self._missed = 0.0  # seconds of interruptions, which do not count for alerts
         self._warned = ""
 
@@ -155,7 +156,7 @@ class _Watcher:
                 return {}
             self._wait_out(refusal)
             return None
-        self.pace = self.pace.answered()
+        self.pace, self._answered = self.pace.answered(), time.monotonic()
         if self._warned:
             warn("the service answers again")
         self._warned = ""
@@ -166,8 +167,8 @@ class _Watcher:
             raise refusal
         self._warn_once(refusal)
         self.pace, wait = self.pace.refused(refusal)
-        self._waited += wait
-        if self._waited > self._max_gap:
+        self._waited = True
+        if time.monotonic() - self._answered + wait > self._max_gap:
             self.end_stays()
         with self._interruptible():
             time.sleep(wait)
@@ -185,7 +186,7 @@ class _Watcher:
             self.end_stays()
         elif self._waited or frame.opened != last.opened:
             self._missed += max(gap - self._interval, 0)
-        self._first, self._last, self._waited = first, frame, 0.0
+        self._first, self._last, self._waited = first, frame, False
         now = frame.time - self._missed
         size = answer["image"]
         faces = [

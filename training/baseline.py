@@ -47,10 +47,10 @@ def write_baseline(data: Path, release: Path) -> Path:
         )
     baseline = build(models.version, [{"validation": to_sample(records)}])
     path = release / BASELINE
-    path.write_text(baseline.to_json() + "\n")
-    manifest = json.loads((release / MANIFEST).read_text())
+    path.write_text(baseline.to_json() + "\n", encoding="utf-8")
+    manifest = json.loads((release / MANIFEST).read_text(encoding="utf-8"))
     manifest["files"][BASELINE] = file_sha256(path)
-    (release / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    (release / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     load_release(release)
     return path
 

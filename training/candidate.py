@@ -57,7 +57,7 @@ def _conversion(run: Path) -> dict[str, Any]:
         TrainingError: The run is not converted.
     """
     try:
-        return dict(json.loads((run / CONVERSION).read_text()))
+        return dict(json.loads((run / CONVERSION).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise TrainingError(f"{run} has no {CONVERSION}: convert the run first") from error
 

@@ -38,7 +38,7 @@ def locked(file: Path) -> Iterator[None]:
         TrainingError: Another process has the lock.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as opened:
+    with file.open("ab") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -106,7 +106,7 @@ def copy_report(run: Path | None, detector: Path | None, verdict: dict[str, Any]
         shutil.copytree(run / REPORT, out, dirs_exist_ok=True)
     elif detector:
         shutil.copyfile(detector / METRICS, out / "report.json")
-    (out / GATE).write_text(json.dumps(verdict, indent=1) + "\n")
+    (out / GATE).write_text(json.dumps(verdict, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -210,7 +210,7 @@ def write(
         )
         if scenes:
             _write_scenes(fresh, scenes, frames)
-        (fresh / PREPARED).write_text(json.dumps(report, indent=1) + "\n")
+        (fresh / PREPARED).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(out, ignore_errors=True)
         fresh.rename(out)
     finally:

@@ -77,7 +77,7 @@ def read_recipe(path: Path, network: str, start: str) -> Recipe:
         TrainingError: A parameter is missing, unknown or invalid.
     """
     try:
-        params = yaml.safe_load(path.read_text())[network]
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))[network]
         if unknown := sorted(
             set(params) - {"seed", "batch", "bare_face_weights", "from_imagenet", "from_release"}
         ):

@@ -110,7 +110,7 @@ def write_release(
         "files": {name: file_sha256(out / name) for name in files},
         **learned,
     }
-    (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return load_release(out)
 
 
@@ -170,7 +170,7 @@ def _about_kept_detector(serving: Release) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    return dict(json.loads(path.read_text()))
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _input(size: int) -> dict[str, Any]:

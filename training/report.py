@@ -228,20 +228,20 @@ def read_run(
         FileNotFoundError: An earlier step has not run.
     """
     report = {
-        "metrics": json.loads((run / METRICS).read_text()),
-        "conversion": json.loads((run / CONVERSION).read_text()),
-        "training": json.loads((run / STATE).read_text()),
+        "metrics": json.loads((run / METRICS).read_text(encoding="utf-8")),
+        "conversion": json.loads((run / CONVERSION).read_text(encoding="utf-8")),
+        "training": json.loads((run / STATE).read_text(encoding="utf-8")),
     }
     for name, file in {"gate": GATE, "clients": SERVED, "leave_one_out": LEAVE_ONE_OUT}.items():
         if (run / file).is_file():
-            report[name] = json.loads((run / file).read_text())
+            report[name] = json.loads((run / file).read_text(encoding="utf-8"))
     if (run / NOTES).is_file():
-        report["notes"] = (run / NOTES).read_text()
+        report["notes"] = (run / NOTES).read_text(encoding="utf-8")
     if detector:
-        report["detector"] = json.loads((detector / METRICS).read_text())
+        report["detector"] = json.loads((detector / METRICS).read_text(encoding="utf-8"))
         if (detector / GATE).is_file():
-            report["detector_gate"] = json.loads((detector / GATE).read_text())
-    with (run / PREDICTIONS).open(newline="") as lines:
+            report["detector_gate"] = json.loads((detector / GATE).read_text(encoding="utf-8"))
+    with (run / PREDICTIONS).open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     actual = np.array([LABELS.index(row["label"]) for row in rows], np.int64)
     probabilities = np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows])
@@ -264,9 +264,11 @@ def write_report(run: Path, out: Path, detector: Path | None = None) -> None:
         pictures=pictures,
         mistakes=_data_uri(mistakes, "image/png") if mistakes.is_file() else None,
     )
-    (out / CARD).write_text(model_card(report))
-    (out / "report.html").write_text(page)
-    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    (out / CARD).write_text(model_card(report), encoding="utf-8")
+    (out / "report.html").write_text(page, encoding="utf-8")
+    (out / "report.json").write_text(
+        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def model_card(report: Mapping[str, Any]) -> str:
@@ -305,7 +307,9 @@ def main() -> None:
     options = parser.parse_args()
     with reported(parser):
         if options.report:
-            (options.out / CARD).write_text(model_card(json.loads(options.report.read_text())))
+            (options.out / CARD).write_text(
+                model_card(json.loads(options.report.read_text(encoding="utf-8")))
+            )
             return
         write_report(options.run, options.out, options.detector)
     print(f"report in {options.out / 'report.html'}")

@@ -265,7 +265,7 @@ def _read_state(out: Path, initial: State, *, replace: bool) -> State:
     if not path.is_file():
         return initial
     try:
-        state = State(**json.loads(path.read_text()))
+        state = State(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise TrainingError(f"{path} is not the state of a run; remove {out} or choose another") from error
     for key, what in {
@@ -289,4 +289,4 @@ def _read_state(out: Path, initial: State, *, replace: bool) -> State:
 def _write_state(out: Path, state: State) -> None:
     """Replace the state atomically."""
     with replacing(out / STATE) as fresh:
-        fresh.write_text(json.dumps(asdict(state), indent=1))
+        fresh.write_text(json.dumps(asdict(state), indent=1), encoding="utf-8")

@@ -147,7 +147,9 @@ def main() -> None:
     with reported(parser):
         options.out.mkdir(parents=True, exist_ok=True)
         result = evaluate_served(options.data, options.release, options.split, options.hands, options.aizoo)
-        (options.out / SERVED).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        (options.out / SERVED).write_text(
+            json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def track(run: Path, release: Path | None = None, store: MlflowClient | None = N
     from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415 -- MLflow is slow to import
 
     store = store or client()
-    state = json.loads((run / STATE).read_text())
+    state = json.loads((run / STATE).read_text(encoding="utf-8"))
     result = _run(store, run, state["started"])
     run_id = str(result.info.run_id)
     gate = _read(run / GATE)
@@ -128,13 +128,13 @@ def _run(store: MlflowClient, run: Path, started: float) -> Run:
     link = run / LINK
     if link.is_file():
         try:
-            return store.get_run(json.loads(link.read_text())["run_id"])
+            return store.get_run(json.loads(link.read_text(encoding="utf-8"))["run_id"])
         except MlflowException:
             pass  # the link is to another store
     result = store.create_run(
         _experiment(store), round(1000 * started), {"mlflow.source.git.commit": git_commit()}, run.name
     )
-    link.write_text(json.dumps({"run_id": result.info.run_id}) + "\n")
+    link.write_text(json.dumps({"run_id": result.info.run_id}) + "\n", encoding="utf-8")
     return result
 
 
@@ -155,7 +155,7 @@ def _experiment(store: MlflowClient) -> str:
 
 
 def _register(store: MlflowClient, run_id: str, release: Path, gate: Mapping[str, Any]) -> None:
-    version = json.loads((release / MANIFEST).read_text())["version"]
+    version = json.loads((release / MANIFEST).read_text(encoding="utf-8"))["version"]
     if store.search_model_versions(f"name = '{NAME}' and tags.release = '{version}'"):
         return
     store.log_artifacts(run_id, str(release), "release")
@@ -170,7 +170,7 @@ def _register(store: MlflowClient, run_id: str, release: Path, gate: Mapping[str
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text())) if file.is_file() else {}
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 
 def main() -> None:

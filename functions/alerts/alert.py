@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+from unicodedata import bidirectional
 from urllib.parse import urlencode
 
 from functions.alerts.counts import VIOLATIONS
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from functions.alerts.counts import FaceCounts
     from functions.alerts.rules import Rule
 
+_UNNAMED: Final = "A camera without a name"
 OPEN: Final = "open"
 OVER: Final = "over"
 _DESCRIPTIONS: Final = {"no_mask": "without a mask", "incorrect": "with a mask worn wrongly"}
-_MAX_SUBJECT: Final = 100  # ASCII characters, SNS's limit
+_MAX_SUBJECT: Final = 100  # characters, SNS's limit
+_LEFT_TO_RIGHT: Final = (
+    "\u200e"  # beside a name in Arabic or Hebrew, it keeps the order of the words around it
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Alert:
     def subject(self) -> str:
         """The subject of an e-mail."""
         what = "Masks missing" if self.status == OPEN else "Alert over"
-        return f"{what}: {_place(self.source)}".encode("ascii", "replace").decode()[:_MAX_SUBJECT]
+        return f"{what}: {self.source or _UNNAMED}"[:_MAX_SUBJECT]
 
 
 def begin(
@@ -152,7 +157,9 @@ def from_dict(document: Mapping[str, Any]) -> Alert:
 
 
 def _place(source: str) -> str:
-    return source or "A camera without a name"
+    if any(bidirectional(character) in {"R", "AL", "AN"} for character in source):
+        return f"{_LEFT_TO_RIGHT}{source}{_LEFT_TO_RIGHT}"
+    return source or _UNNAMED
 
 
 def _percent(share: float) -> str:

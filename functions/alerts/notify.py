@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
     from functions.alerts.alert import Alert
 
@@ -23,15 +25,20 @@ def notify_people(sns: Any, topic: str, alert: Alert) -> None:
         ClientError: SNS refused the request.
         BotoCoreError: SNS was not reached.
     """
-    sns.publish(
-        TopicArn=topic,
-        Subject=alert.subject,
-        Message=f"{alert.message}\n\n{alert.page}",
-        MessageAttributes={
+    message = {
+        "TopicArn": topic,
+        "Message": f"{alert.message}\n\n{alert.page}",
+        "MessageAttributes": {
             name: {"DataType": "String", "StringValue": value}
             for name, value in {"status": alert.status, "source": alert.source or "(none)"}.items()
         },
-    )
+    }
+    try:
+        sns.publish(Subject=alert.subject, **message)
+    except ClientError as error:  # the documents of SNS disagree whether a subject may be in UTF-8
+        if error.response["Error"]["Code"] != "InvalidParameter" or alert.subject.isascii():
+            raise
+        sns.publish(Subject=alert.subject.encode("ascii", "replace").decode(), **message)
 
 
 def notify_systems(events: Any, stack: str, alert: Alert) -> None:

@@ -91,7 +91,7 @@ def render(report: Report, window: Mapping[str, Sample], baseline: Baseline | No
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width"><title>MaskWatch: drift report</title>'
-        f"<style>{_STYLE.read_text()}</style></head><body><main>{''.join(body)}</main></body></html>"
+        f"<style>{_STYLE.read_text(encoding='utf-8')}</style></head><body><main>{''.join(body)}</main></body></html>"
     )
 
 

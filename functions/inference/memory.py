@@ -25,7 +25,10 @@ def limit_memory(size: int) -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
-    used = int(Path("/proc/self/statm").read_text().split()[_DATA_PAGES]) * resource.getpagesize()
+    used = (
+        int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[_DATA_PAGES])
+        * resource.getpagesize()
+    )
     soft, hard = _BEFORE
     limit = used + size if soft == resource.RLIM_INFINITY else min(used + size, soft)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))

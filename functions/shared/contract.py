@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from functions.shared.problem import INVALID_PARAMETER, InputError
 
@@ -67,14 +67,18 @@ def read_track(value: object) -> str | None:
 
 
 def _read_name(value: object, field: str, longest: int) -> str | None:
-    if value is None or (isinstance(value, str) and not value.strip(" ")):
-        return None
     if isinstance(value, str):  # macOS decomposes umlauts into two characters
         value = normalize("NFC", value)
+        if not value.isprintable():  # a Japanese keyboard types a wide space
+            value = "".join(" " if category(character) == "Zs" else character for character in value)
+    if value is None or (isinstance(value, str) and not value.strip(" ")):
+        return None
     if isinstance(value, str) and _REPLACED in value:
         raise InputError(INVALID_PARAMETER, f"`{field}` must be text in UTF-8; some of its bytes are not.")
     if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-        detail = f"`{field}` must be text of at most {longest} printable characters."
+        bad = next((c for c in value if not c.isprintable()), "") if isinstance(value, str) else ""
+        which = f"; U+{ord(bad):04X} is not" if bad else ""
+        detail = f"`{field}` must be text of at most {longest} printable characters{which}."
         raise InputError(INVALID_PARAMETER, detail)
     return value
 

@@ -41,7 +41,7 @@ def transformed_template(path: Path, parameters: Mapping[str, str]) -> dict[str,
     Raises:
         TemplateError: A parameter has no value, or SAM refuses the template.
     """
-    source = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 -- a safe loader
+    source = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 -- a safe loader
     return transform(_included(source, path.parent), parameters)
 
 
@@ -162,7 +162,7 @@ def _included(value: Any, folder: Path) -> Any:
     match value:
         case {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": str(location)}}}:
             # A loader without `!Sub`, since AWS::Include accepts no short forms in included files.
-            return yaml.load((folder / location).read_text(), Loader=yaml.CSafeLoader)
+            return yaml.load((folder / location).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         case dict():
             return {key: _included(item, folder) for key, item in value.items()}
         case list():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import signal
 import sys
 from contextlib import contextmanager
@@ -54,6 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="…", help="COMMAND --help lists them")
     chosen = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A source may have characters that a terminal cannot show. What a file or a program gets is UTF-8.
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(errors="backslashreplace", encoding=encoding)
     use_region()
     try:
         module: Any = importlib.import_module(f"infra.ops.{chosen.command.replace('-', '_')}")

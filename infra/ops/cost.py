@@ -312,7 +312,7 @@ def command(options: Namespace) -> None:
     """Print the tables."""
     ms, mb = options.ms, options.mb
     if ms is None or mb is None:
-        milliseconds, peak = measured(RESULTS.read_text())
+        milliseconds, peak = measured(RESULTS.read_text(encoding="utf-8"))
         ms = milliseconds if ms is None else ms
         mb = peak if mb is None else mb
     print(table(ms, mb), bulk_table(ms), monitoring_table(), options_table(), sep="\n\n")

@@ -71,10 +71,10 @@ def command(options: Namespace) -> None:
         print("\n".join(keep(options.stack, boto3.client("cloudformation"), boto3.client("lambda"), ecr)))
         return
     try:
-        template = yaml_parse(options.package.read_text())
+        template = yaml_parse(options.package.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, YAMLError):
         template = None
     if not isinstance(template, dict) or "Resources" not in template:
         raise OpsError(f"{options.package} is not a template; make package writes it")
     pin(template, ecr)
-    options.package.write_text(safe_dump(template, sort_keys=False))
+    options.package.write_text(safe_dump(template, sort_keys=False), encoding="utf-8")

@@ -198,7 +198,11 @@ def _expect(process: subprocess.Popen[str], expected: str) -> None:
 
 
 def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    lines = (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
     fields = dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
     name = fields.get("model name", platform.processor()).strip()
     return name + (" with AVX512-VNNI" if "avx512_vnni" in fields.get("flags", "") else "")

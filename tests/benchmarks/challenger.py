@@ -119,7 +119,7 @@ def measure_starts(folder: Path, release: Path) -> None:
 def measure_shares(release: Path) -> None:
     picture = draw_face(48, 60)
     variables = {"CHALLENGER_URI": str(release), "CHALLENGER_SHARE": str(SHARE)}
-    with patch.dict(os.environ, variables), Path(os.devnull).open("w") as records:
+    with patch.dict(os.environ, variables), Path(os.devnull).open("w", encoding="utf-8") as records:
         from functions.inference import predict  # noqa: PLC0415 -- reads the environment
 
         while predict.challenger.load() is None:

@@ -42,7 +42,7 @@ def measure(size: tuple[int, int], calls: int = CALLS) -> NDArray[np.float64]:
     file = picture(*size, number=1)
     event: dict[str, Any] = api_event("POST", "/predict", content_type="image/jpeg", body=file)
     taken = np.zeros((2, calls, 2))
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         for call in range(-10, calls):
             for way in (0, 1) if call % 2 else (1, 0):
                 with without_monitoring() if way else contextlib.nullcontext():

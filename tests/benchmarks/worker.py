@@ -163,14 +163,14 @@ CONTENDERS: dict[str, Callable[[Path], Call]] = {
 
 def peak() -> float:
     """Return this process's peak memory in MB; getrusage would include its parent's."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
 
 def serve(call: Call) -> None:
     answers = sys.stdout
     # The handler writes records.
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         call()
         print("ready", file=answers, flush=True)
         for _ in sys.stdin:

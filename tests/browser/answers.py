@@ -1,6 +1,9 @@
 """Fake answers of the API, for tests that must not depend on the model, and files to choose."""
 
 import json
+import socket
+from contextlib import contextmanager
+from threading import Thread
 
 import pytest
 
@@ -72,3 +75,31 @@ def until(page, true):
             return
         page.wait_for_timeout(50)
     pytest.fail("it did not come true within ten seconds")
+
+
+@contextmanager
+def stalling(page, pattern):
+    """Answer the page's requests for these addresses with headers and half a body; yield the list of connections."""
+    connections = []
+
+    def serve():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:  # it was closed
+                return
+            connection.recv(65_536)
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+                b'content-length: 570\r\n\r\n{"label": "mask", '
+            )
+            connections.append(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        page.route(pattern, lambda route: route.continue_(url=url))
+        yield connections
+        server.shutdown(socket.SHUT_RDWR)
+        for connection in connections:
+            connection.close()

@@ -67,7 +67,7 @@ def keep(page: Page, path: Path) -> None:
             path=printed, width=f"{WIDTH}px", height=f"{height}px", print_background=True, page_ranges="1"
         )
         subprocess.run(["pdftocairo", "-svg", printed, drawn], check=True)
-        path.write_text(slim(drawn.read_text()))
+        path.write_text(slim(drawn.read_text()), encoding="utf-8")
 
 
 def slim(svg: str) -> str:

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import face, prediction, problem, until
+from tests.browser.answers import face, prediction, problem, stalling, until
 from tests.browser.conftest import FAKE_CAMERA
 from tests.pictures import draw_mjpeg
 
@@ -349,6 +349,21 @@ def test_a_lost_connection_is_waited_for(page):
     page.context.set_offline(True)
     expect(page.locator("#state")).to_contain_text("The service cannot be reached. Trying again in")
     page.context.set_offline(False)
+    expect(page.locator("#state")).to_be_hidden()
+
+
+def test_an_answer_that_stays_incomplete_is_given_up(page):
+    start(page)
+    expect(page.locator("#people li")).to_have_count(2)
+    page.clock.install()
+    with stalling(page, "**/predict*") as asked:
+        until(page, lambda: asked)
+        page.wait_for_timeout(300)  # in which the headers arrive
+        page.clock.run_for(45_000)
+        expect(page.locator("#state")).to_contain_text("The service cannot be reached. Trying again in")
+        expect(page.locator("#people li")).to_have_count(0)
+        page.unroute("**/predict*")
+    page.clock.run_for(45_000)
     expect(page.locator("#state")).to_be_hidden()
 
 

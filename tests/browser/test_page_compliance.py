@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import problem, until
+from tests.browser.answers import problem, stalling, until
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 NOTHING = {"n": 0, "of": 0, "accuracy": None, "bounds": None, "f1": {}}
@@ -337,6 +337,24 @@ def test_without_data_the_real_service_s_message_is_shown(opened):
     page = opened(at="#compliance")
     expect(page.locator("#charts")).to_contain_text("Nothing was seen in this range")
     expect(page.locator("#trust")).to_contain_text("No drift report yet")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "button"), [("**/compliance?*", "Show"), ("**/compliance?*format=csv", "Download CSV")]
+)
+def test_an_answer_that_stays_incomplete_is_given_up(view, stack, pattern, button):
+    page, _ = view()
+    page.clock.install()
+    go(page, stack)
+    expect(panel(page, "gate-3")).to_be_visible()
+    with stalling(page, pattern) as asked:
+        page.get_by_role("button", name=button).click()
+        until(page, lambda: asked)
+        page.wait_for_timeout(300)  # in which the headers arrive
+        page.clock.run_for(45_000)
+        expect(page.locator("#compliance-state")).to_have_text(
+            "The service cannot be reached. Check your connection, then try again."
+        )
 
 
 def test_csv_comes_from_the_real_service(opened):

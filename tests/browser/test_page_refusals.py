@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.answers import choose, face, file, prediction, problem, until
+from tests.browser.answers import choose, face, file, prediction, problem, stalling, until
 from tests.pictures import draw_face, encode
 
 
@@ -178,6 +178,35 @@ def test_a_request_without_an_answer_is_given_up(page):
         until(page, lambda tried=tried: len(asked) == tried)
         page.clock.run_for(45_000)
     expect(problem_text(page)).to_contain_text("The service cannot be reached.")
+
+
+def test_an_answer_that_stays_incomplete_is_given_up(page):
+    page.clock.install()
+    with stalling(page, "**/predict*") as asked:
+        choose(page, file(draw_face()))
+        for tried in range(1, 5):
+            until(page, lambda tried=tried: len(asked) == tried)
+            page.wait_for_timeout(100)  # in which the headers arrive
+            page.clock.run_for(45_000)
+        expect(problem_text(page)).to_contain_text("The service cannot be reached.")
+
+
+def test_after_incomplete_answers_are_cleared_other_pictures_are_scored(page):
+    with stalling(page, "**/predict*") as asked:
+        choose(page, *(file(draw_face(), f"{number}.jpg") for number in range(3)))
+        until(page, lambda: len(asked) == 3)
+        page.wait_for_timeout(300)  # in which the headers arrive
+        page.get_by_role("button", name="Clear").click()
+        page.unroute("**/predict*")
+        choose(page, file(draw_face(), "next.jpg"))
+        expect(page.locator(".words .meta")).to_have_count(1)
+
+
+def test_a_request_that_left_too_slowly_is_repeated(page):
+    answers = iter([{"status": 408, "body": "<h1>Request Timeout</h1>"}])
+    page.route("**/predict*", lambda r: r.fulfill(**next(answers, None) or {"json": prediction(face())}))
+    choose(page, file(draw_face()))
+    expect(page.locator(".words .meta")).to_have_count(1)
 
 
 def test_a_cleared_picture_is_no_longer_sent(page):

@@ -96,7 +96,7 @@ def probe(sam, tmp_path_factory):
         command = function["ImageConfig"]["Command"][0]
         text = text.replace(command, f"probe.{handler}").replace(function["ImageUri"], "maskwatch-probe:test")
         path = Path(sam.template.parent, f"{handler}.yaml")
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         return sam.invoke("PredictFunction", folder / "event.json", *parameters, template=path)
 
     return run

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import jsonschema
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.alerts.alert import begin, end, from_dict
 from functions.alerts.counts import FaceCounts
@@ -78,9 +79,41 @@ def test_the_end_gives_the_duration():
 def test_a_subject_suits_sns(source):
     subject = alert(source).subject
 
-    assert subject.isascii()
+    assert subject == f"Masks missing: {source or 'A camera without a name'}"
     assert subject.isprintable()
-    assert 0 < len(subject) <= 100
+    assert len(subject) <= 100
+
+
+def test_a_subject_that_sns_refuses_is_sent_in_ascii():
+    sent = []
+
+    class Sns:
+        def publish(self, **message):
+            sent.append(message["Subject"])
+            if not sent[-1].isascii():
+                raise ClientError({"Error": {"Code": "InvalidParameter"}}, "Publish")
+
+    notify_people(Sns(), "topic", alert("Tür 3"))
+    assert sent == ["Masks missing: Tür 3", "Masks missing: T?r 3"]
+
+
+@pytest.mark.parametrize("code", ["InvalidParameter", "AuthorizationError"])
+def test_another_refusal_of_sns_is_raised(code):
+    class Sns:
+        def publish(self, **_):
+            raise ClientError({"Error": {"Code": code}}, "Publish")
+
+    with pytest.raises(ClientError):
+        notify_people(Sns(), "topic", alert("gate-3" if code == "InvalidParameter" else "東門"))
+
+
+def test_a_name_from_right_to_left_leaves_the_words_around_it_in_order():
+    name = "\u200eשער 3\u200e"
+    opened = alert("שער 3")
+    assert opened.message.startswith(f"{name}, 24 Nov 10:00 (CET): in the last 10 minutes")
+    over = end(opened, START + 60, ZoneInfo("UTC"), "masks are worn again")
+    assert over.message.startswith(f"{name}, 24 Nov 09:01 (UTC)")
+    assert alert("東門").message.startswith("東門, ")
 
 
 def test_the_link_contains_the_source_and_the_hour():

@@ -162,7 +162,7 @@ def test_a_longer_pause_is_left_to_the_caller(monkeypatch):
     assert (refused.value.after, len(service.asked)) == (60, 1)
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_transient_failure_is_retried(client, answers, asked, status):
     answers += [(status, "text/html", b"later"), as_json(PREDICTION)]
 
@@ -186,11 +186,53 @@ def test_a_picture_that_leaves_slowly_is_sent_once(monkeypatch, send):
             if asked.path.endswith("uploads"):
                 return slot
             time.sleep(1)  # as long as the kernel still sends what it has buffered
-            return PREDICTION
+            return (201, "") if asked.path.endswith("s3") else PREDICTION
 
         service.answer = answer
         send(Client(service.url, "secret"), bytes(100_000))
         assert [len(asked.body) >= 100_000 for asked in service.asked].count(True) == 1
+
+
+def test_pictures_that_share_a_slow_line_are_sent_once(monkeypatch):
+    monkeypatch.setattr(client_module, "_TIMEOUT", 0.5)
+    with serving() as service:
+        service.answer = lambda _: time.sleep(1) or PREDICTION
+        assert Client(service.url, "secret", 8, retry=False).predict(bytes(2_000)) == PREDICTION
+
+
+XML = "<Error><Code>{}</Code><Message>{}</Message></Error>"
+STALLED = (400, XML.format("RequestTimeout", "Your socket connection to the server was not read from …"))
+EXPIRED = (403, XML.format("AccessDenied", "Invalid according to Policy: Policy expired."))
+
+
+def uploading(service, *answers):
+    """Answer requests for forms, and uploads to S3 with these in order."""
+    slot = {"key": "k", "upload": {"url": f"{service.url}/s3", "fields": {}}, "max_bytes": 9}
+    left = iter(answers)
+    service.answer = lambda asked: next(left) if asked.path.endswith("s3") else slot
+
+
+@pytest.mark.parametrize("refused", [STALLED, EXPIRED, (408, "")])
+def test_an_upload_that_was_too_slow_is_repeated_with_a_form_that_is_valid(refused):
+    with serving() as service:
+        uploading(service, refused, (204, ""))
+        assert Client(service.url, "secret").upload(b"picture", "image/png") == "k"
+
+
+def test_an_upload_that_stalls_each_time_may_succeed_later():
+    with serving() as service:
+        uploading(service, *[STALLED] * 3)
+        with pytest.raises(ApiError, match="answered 400: Your socket connection") as refused:
+            Client(service.url, "secret").upload(b"picture", "image/png")
+        assert refused.value.transient
+
+
+@pytest.mark.parametrize("status", [200, 202])
+def test_an_answer_that_is_not_s3_s_is_no_upload(status):
+    with serving() as service:
+        uploading(service, (status, "<html>Your organization blocks uploads</html>"))
+        with pytest.raises(UnreachableError, match=f"/s3 answered {status}, but not as S3 does"):
+            Client(service.url, "secret").upload(b"picture", "image/png")
 
 
 def test_a_picture_that_the_kernel_cannot_buffer_has_time_to_leave(monkeypatch):
@@ -422,7 +464,7 @@ def test_json_of_another_server_is_reported(client, answers, ask, content):
 
 
 def test_options_of_none_are_not_sent(client, answers, asked):
-    answers += [as_json(PREDICTION), as_json({"rows": []}), (200, "text/csv", b"")]
+    answers += [as_json(PREDICTION), as_json({"rows": []}), (200, "text/csv", b"time\n")]
 
     client.predict(b"picture", source=None, min_confidence=0.0)
     client.compliance(source=None, by="day")
@@ -454,6 +496,19 @@ def test_csv_is_returned_as_text(client, answers, asked):
     assert client.compliance_csv(by="hour") == "time,source\r\n,Tür\r\n"
     assert asked[0][:2] == ("GET", "/v1/compliance?by=hour&format=csv")
     assert asked[0][2]["x-api-key"] == "secret"
+
+
+def test_csv_that_broke_off_is_reported(client, answers):
+    answers.append((200, "text/csv; charset=utf-8", b"time,source\r\n2026-11"))
+    with pytest.raises(ApiError, match="broke off; try again"):
+        client.compliance_csv()
+
+
+def test_white_space_around_the_address_is_left_out():
+    """As in an environment file from Windows."""
+    with serving() as service:
+        service.answer = lambda _: {"status": "ok"}
+        assert Client(f"{service.url} \r", "secret").health() == {"status": "ok"}
 
 
 @pytest.mark.usefixtures("moto")

@@ -87,7 +87,7 @@ def test_a_named_file_is_sent_whatever_its_suffix(run, service):
 
 
 def test_a_dash_is_standard_input(run, service, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(FACE)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(FACE), encoding="utf-8"))
 
     status, out, _ = run("-", "--format", "json")
 
@@ -203,6 +203,7 @@ def test_a_file_that_cannot_be_read_is_refused(run):
     ("identifier", "status", "hint"),
     [
         ("forbidden", 403, " Set MASKWATCH_KEY or --key."),
+        ("not-found", 404, " Check MASKWATCH_URL or --url."),
         ("invalid-parameter", 400, ""),
         ("throttled", 429, ""),
         ("quota-exceeded", 429, ""),

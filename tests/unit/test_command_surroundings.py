@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +172,36 @@ def test_a_name_that_cannot_be_reached_gives_one_line(run, service, tmp_path, su
     assert not service.asked
 
 
+def test_ctrl_c_ends_the_command_at_once_on_a_dead_line(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(FACE)
+    code = """
+import signal, sys
+from maskwatch.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process in the background ignores
+sys.exit(main(sys.argv[1:]))
+"""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        started = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                code,
+                "predict",
+                "a.jpg",
+                "--url",
+                f"http://127.0.0.1:{server.getsockname()[1]}",
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa: PTH109
+            stderr=subprocess.PIPE,
+        )
+        server.settimeout(60)
+        with server.accept()[0]:
+            started.send_signal(signal.SIGINT)
+            _, err = started.communicate(timeout=30)  # a request may take 35 seconds, and is repeated
+    assert (started.returncode, err) == (130, b"")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -187,7 +219,7 @@ def test_a_full_disk_gives_one_line(service, tmp_path, arguments):
     device = Path("/dev/full")
     if not device.exists():
         pytest.skip("only Linux has /dev/full")
-    with device.open("w") as full:
+    with device.open("w", encoding="utf-8") as full:
         done = subprocess.run(
             [sys.executable, "-m", "maskwatch.cli", *arguments],
             cwd=tmp_path,

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from maskwatch import watch as watch_module
 from maskwatch.client import Client, UnreachableError
+from maskwatch.events import leave
 from maskwatch.frames import Frame, without_password
 from maskwatch.video import read
 from tests.pictures import draw_face, encode
@@ -253,9 +254,29 @@ def test_a_picture_that_is_sent_again_has_the_time_at_which_it_is_sent(run, serv
     assert summary(events) == [
         ("came", 1, "no_mask", 0.4),
         ("left", 1, "no_mask", 0.8),
-        ("came", 2, "no_mask", 301.4),
-        ("left", 2, "no_mask", 301.8),
+        ("came", 2, "no_mask", 31.4),
+        ("left", 2, "no_mask", 31.8),
     ]
+
+
+def test_everybody_has_left_half_a_minute_after_the_last_answer(run, service, camera, monkeypatch):
+    now = iter(range(0, 10_000, 20))  # a request takes twenty seconds
+    clock = SimpleNamespace(monotonic=lambda: next(now), sleep=lambda _: None)
+    folder = camera(*[(i / 5, 1) for i in range(8)])
+    monkeypatch.setattr(watch_module, "time", clock)
+    left_after = []
+
+    def leaving(state):
+        if state.known.tracks:
+            left_after.append(len(service.asked))
+        return leave(state)
+
+    monkeypatch.setattr(watch_module, "leave", leaving)
+    service.answer = lambda _: problem("internal", 503, "Busy.") if len(service.asked) > 4 else BARE
+
+    run(folder)
+
+    assert left_after == [5]
 
 
 def test_during_a_long_outage_of_the_service_everybody_has_left(run, service, camera):
@@ -344,8 +365,18 @@ def test_a_service_that_was_never_reachable_is_reported_in_one_line(run, ten_sec
     assert err.count("\n") == 1
 
 
-def test_an_untrusted_certificate_is_reported_with_the_variable_that_helps(run, ten_seconds, monkeypatch):
-    reason = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
+@pytest.mark.parametrize(
+    ("why", "advice"),
+    [
+        ("self-signed certificate", "Set SSL_CERT_FILE"),
+        ("unable to get local issuer certificate", "Set SSL_CERT_FILE"),
+        ("certificate is not yet valid", "Is this machine's clock right?"),
+        ("certificate has expired", "Is this machine's clock right?"),
+        ("Hostname mismatch, certificate is not valid for 'api'", "Log in to the network"),
+    ],
+)
+def test_an_untrusted_certificate_is_reported_with_what_helps(run, ten_seconds, monkeypatch, why, advice):
+    reason = f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {why}"
 
     def refuse(*_, **__):
         raise UnreachableError(reason)
@@ -354,7 +385,7 @@ def test_an_untrusted_certificate_is_reported_with_the_variable_that_helps(run, 
 
     _, _, err = run(ten_seconds)
 
-    assert err.startswith(f"maskwatch: {reason}. Set SSL_CERT_FILE")
+    assert err.startswith(f"maskwatch: {reason}. {advice}")
 
 
 @pytest.mark.parametrize(

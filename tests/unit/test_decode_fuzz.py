@@ -57,14 +57,14 @@ def _never_more_than_200_mebibytes() -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak until now
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the peak until now
     before = kibibytes("VmRSS")
     yield
     assert kibibytes("VmHWM") - before < 200 * 1024
 
 
 def kibibytes(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -17,6 +19,7 @@ from infra.ops.cost import (
     options_table,
     table,
 )
+from tests.service import serving
 from tests.system import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,6 +93,21 @@ def test_the_tables_of_limits_have_those_of_the_code():
     bytes_row = f"| bytes | {MAX_PREDICT_BYTES:,} through the API, {MAX_UPLOAD_BYTES:,} as an upload |"
     assert bytes_row in (ROOT / "docs" / "pictures.md").read_text()
     assert f"{MAX_UPLOAD_BYTES / 1e6:.2g} MB an upload" in (ROOT / "docs" / "threat-model.md").read_text()
+
+
+@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("curl")), reason="needs jq and curl")
+def test_the_upload_of_a_document_sends_every_field_as_it_is(tmp_path):
+    document = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    command = re.search(r"^    jq .*\n.* curl -K - .*$", document, re.MULTILINE)[0]
+    source = '@Gate "3"; 東門 <b=\\'
+    with serving() as service:
+        service.answer = lambda _: (201, "")
+        form = {"url": service.url, "fields": {"key": "k", "x-amz-meta-source": source}}
+        (tmp_path / "upload.json").write_text(json.dumps({"upload": form}), encoding="utf-8")
+        (tmp_path / "large.jpg").write_bytes(b"picture")
+        subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    parts = re.findall(r'name="(\S+?)".*?\r\n\r\n(.*?)\r\n', service.asked[0].body.decode(), re.DOTALL)
+    assert parts == [("key", "k"), ("x-amz-meta-source", source), ("file", "picture")]
 
 
 def test_the_readme_has_at_most_200_lines():

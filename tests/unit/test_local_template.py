@@ -4,6 +4,7 @@ import pytest
 
 from infra.local.errors import TemplateError
 from infra.local.template import resolve, transformed_template, true_conditions, unresolved
+from tests.system import python
 
 KNOWN = {"Stage": "v1", "Table": "t-1", "Table.Arn": "arn:t-1"}
 
@@ -92,6 +93,16 @@ Resources:
     code = transformed_template(path, {})["Resources"]["Portal"]["Properties"]["Code"]
 
     assert code["S3Key"] == "functions/portal"
+
+
+def test_the_template_is_read_as_utf_8_in_every_locale():
+    code = """
+import pathlib
+from infra.local.template import transformed_template
+transformed_template(pathlib.Path("template.yaml"), {})
+"""
+    done = python("-X", "utf8=0", "-c", code, LC_ALL="C", PYTHONCOERCECLOCALE="0")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_parameter_without_a_value_is_refused(tmp_path):

@@ -7,6 +7,7 @@ import pkgutil
 import re
 import shutil
 import subprocess
+import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def failure(command, stack="absent"):
     assert isinstance(message, str)
     assert "\n" not in message
     return message
+
+
+def test_what_a_file_or_a_program_gets_is_utf_8_in_every_locale(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    monkeypatch.setattr("infra.ops.stack.outputs_of", lambda _: {"Source": "بوابة"})
+    main(["stack", "--stack", "maskwatch-dev", "Source"])
+    sys.stdout.flush()
+    assert written.getvalue() == "بوابة\n".encode()
 
 
 def test_every_module_with_a_command_is_listed():

@@ -203,6 +203,18 @@ def test_source_may_be_in_any_script(value: str) -> None:
     assert from_json({"image": TEXT, "source": value}).source == value
 
 
+@pytest.mark.parametrize("space", ["\u3000", "\u00a0", "\u2009"])
+def test_every_space_in_a_source_is_a_plain_one(space: str) -> None:
+    assert from_json({"image": TEXT, "source": f"東門{space}1"}).source == "東門 1"
+    assert from_json({"image": TEXT, "source": space}).source is None
+
+
+@pytest.mark.parametrize("character", ["\u200f", "\u200c", "\n"])
+def test_the_refusal_of_a_source_names_the_character(character: str) -> None:
+    rejected = refusal(json.dumps({"image": TEXT, "source": f"gate{character}3"}).encode())
+    assert rejected.detail.endswith(f"characters; U+{ord(character):04X} is not.")
+
+
 def test_null_equals_absent() -> None:
     nothing = dict.fromkeys(("source", "min_confidence", "detect", "max_faces", "min_face"))
     assert from_json({"image": TEXT, **nothing}) == Request(IMAGE, None, PredictOptions())

@@ -92,7 +92,7 @@ def this_host(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Hos
     if "SM_CURRENT_HOST_RANK" in environment:
         return Host(int(environment["SM_CURRENT_HOST_RANK"]), int(environment["SM_HOST_COUNT"]))
     try:
-        resources = json.loads((ml / "input" / "config" / "resourceconfig.json").read_text())
+        resources = json.loads((ml / "input" / "config" / "resourceconfig.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Host(0, 1)
     return Host(sorted(resources["hosts"]).index(resources["current_host"]), len(resources["hosts"]))
@@ -101,7 +101,7 @@ def this_host(environment: Mapping[str, str] = os.environ, ml: Path = ML) -> Hos
 def hyperparameters(ml: Path = ML) -> list[str]:
     """Return the contract's hyperparameters as arguments, without the SDK's own (sagemaker_…)."""
     try:
-        values = json.loads((ml / "input" / "config" / "hyperparameters.json").read_text())
+        values = json.loads((ml / "input" / "config" / "hyperparameters.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     arguments = [(f"--{key}", value) for key, value in values.items() if not key.startswith("sagemaker_")]
@@ -246,7 +246,7 @@ def main() -> None:
 
 def _fail(file: Path, reason: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(reason[-FAILURE_LENGTH:])
+    file.write_text(reason[-FAILURE_LENGTH:], encoding="utf-8")
     print(reason, file=sys.stderr)
     sys.exit(1)
 

@@ -251,13 +251,15 @@ def best_release(folder: Path) -> Path:
     """
     releases = [path.parent for path in sorted(folder.rglob(MANIFEST))]
     if not releases:
-        reasons = [json.loads(path.read_text())["reason"] for path in sorted(folder.rglob(GATE))]
+        reasons = [
+            json.loads(path.read_text(encoding="utf-8"))["reason"] for path in sorted(folder.rglob(GATE))
+        ]
         raise TrainingError(f"there is no release: {'; '.join(reasons) or f'nothing in {folder}'}")
     return max(releases, key=_validation_figure)
 
 
 def _validation_figure(folder: Path) -> float:
-    history = json.loads((folder / STATE).read_text())["history"]
+    history = json.loads((folder / STATE).read_text(encoding="utf-8"))["history"]
     last = history[-1]["stage"]
     return float(max(row.get("val_macro_f1", row.get("val_ap50")) for row in history if row["stage"] == last))
 
@@ -281,7 +283,7 @@ def publish_job(job: TrainingJob, bucket: str, sagemaker: Session, group: str) -
         folder = best_release(output)
         uri, _, digest = publish(folder, bucket, s3).partition("#")
         release = load_release(folder)
-        gate = json.loads((folder / GATE).read_text())
+        gate = json.loads((folder / GATE).read_text(encoding="utf-8"))
     return register(
         uri,
         str(job.algorithm_specification.training_image),

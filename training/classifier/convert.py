@@ -132,7 +132,7 @@ def convert_run(
         scenes: Scenes of both splits, from which the network learns to confirm detections (see evidence.py).
         serving: The release with the detector; default: the one in the image.
     """
-    size = json.loads((folder / STATE).read_text())["recipe"]["stages"][-1]["size"]
+    size = json.loads((folder / STATE).read_text(encoding="utf-8"))["recipe"]["stages"][-1]["size"]
     model = load_trained(folder / CLASSIFIER_WEIGHTS)
     serving = serving or open_release("")
     layer = learn_evidence(model, size, scenes, serving)
@@ -150,7 +150,7 @@ def convert_run(
     for name, file in files.items():
         with replacing(folder / f"{name}.tflite") as fresh:
             fresh.write_bytes(file)
-    (folder / CONVERSION).write_text(json.dumps(result, indent=1) + "\n")
+    (folder / CONVERSION).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
 
 

@@ -261,8 +261,8 @@ def evaluate_run(run: Path, data: Path, release: Release) -> dict[str, Any]:
     samples = dataset.split("test")
     write_predictions(run / PREDICTIONS, samples, output, data)
     mistakes_sheet(samples, output).save(run / MISTAKES)
-    (run / METRICS).write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
-    (run / MAIN_FIGURES).write_text(json.dumps(main_figures(metrics), indent=1) + "\n")
+    (run / METRICS).write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (run / MAIN_FIGURES).write_text(json.dumps(main_figures(metrics), indent=1) + "\n", encoding="utf-8")
     return metrics
 
 

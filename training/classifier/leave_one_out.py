@@ -77,7 +77,7 @@ def leave_one_out(
         for key in ("accuracy", "mask_or_not_accuracy", "macro_f1")
     }
     result = {"trainings": trainings, "sources": by_source, "mean": mean}
-    (out / LEAVE_ONE_OUT).write_text(json.dumps(result, indent=1) + "\n")
+    (out / LEAVE_ONE_OUT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
 
 

@@ -89,7 +89,7 @@ def convert_run(folder: Path, scenes: Sequence[Scene], size: int) -> dict[str, A
         "min_score": min(max(round(validation[DETECTOR]["val_threshold"], 4), 0.01), 0.99),
         "validation": validation,
     }
-    (folder / CONVERSION).write_text(json.dumps(conversion, indent=1) + "\n")
+    (folder / CONVERSION).write_text(json.dumps(conversion, indent=1) + "\n", encoding="utf-8")
     return conversion
 
 

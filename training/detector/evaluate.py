@@ -293,7 +293,7 @@ def evaluate_run(run: Path, data: Path, release: Release) -> Mapping[str, Any]:
         },
         "data": {"fingerprint": fingerprint(scenes)},
     }
-    (run / METRICS).write_text(json.dumps(result, indent=1) + "\n")
+    (run / METRICS).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
 
 

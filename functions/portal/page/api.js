@@ -3,7 +3,7 @@
 import { askForKey, key } from "./key.js";
 
 const PATIENCE = 35_000; // ms; API Gateway gives up after 29 s
-const SLOWEST = 20; // bytes per ms of an upload
+const SLOWEST = 20; // bytes per ms of a picture or an answer
 
 // By problem identifier: what happened, and what to do about it.
 const MEANING = {
@@ -30,8 +30,8 @@ const MEANING = {
 };
 // For answers that are not problem documents, such as a proxy's.
 const BY_STATUS = {
-  400: "malformed-body", 403: "forbidden", 404: "not-found", 413: "too-large", 415: "unsupported-type",
-  422: "unreadable-image", 429: "throttled",
+  400: "malformed-body", 403: "forbidden", 404: "not-found", 408: "network", 413: "too-large",
+  415: "unsupported-type", 422: "unreadable-image", 429: "throttled",
 };
 
 /**
@@ -57,15 +57,22 @@ async function refusal(answer) {
   return new ApiError(kind, { status, detail, instance, after: Number(headers.get("retry-after")) || 0 });
 }
 
-/** Fetch, and give up if there is no answer for too long. Old browsers lack AbortSignal.any. */
+/** Fetch a whole answer, and give up if it does not come for too long. Old browsers lack AbortSignal.any. */
 async function fetchPatiently(path, { signal, ...options }) {
   const abort = new AbortController();
   const giveUp = () => abort.abort();
   if (signal?.aborted) giveUp();
   signal?.addEventListener("abort", giveUp);
-  const timer = setTimeout(giveUp, PATIENCE + (options.body?.size ?? 0) / SLOWEST);
+  let timer;
+  const wait = (bytes) => {
+    clearTimeout(timer);
+    timer = setTimeout(giveUp, PATIENCE + (bytes || 0) / SLOWEST);
+  };
+  wait(options.body?.size);
   try {
-    return await fetch(path, { ...options, signal: abort.signal });
+    const answer = await fetch(path, { ...options, signal: abort.signal });
+    wait(answer.headers.get("content-length"));
+    return new Response(await answer.arrayBuffer(), answer);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", giveUp);
@@ -73,7 +80,7 @@ async function fetchPatiently(path, { signal, ...options }) {
 }
 
 /**
- * Send a request; resolves to the Response. Asks the user for a key if the service requires one.
+ * Send a request; resolves to the Response, whose body has arrived. Asks the user for a key if the service requires one.
  * Throws an ApiError, or the reason that `signal` was aborted with.
  */
 export async function request(path, { body, type, signal } = {}) {
@@ -100,9 +107,8 @@ export async function requestJson(path, options) {
   const answer = await request(path, options);
   try {
     return await answer.json();
-  } catch (error) {
-    if (options?.signal?.aborted) throw error;
-    throw new ApiError(error instanceof SyntaxError ? "unexpected" : "network");
+  } catch {
+    throw new ApiError("unexpected");
   }
 }
 
