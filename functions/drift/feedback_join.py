@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from hashlib import blake2b
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -14,11 +15,10 @@ from functions.drift.objects import fetch
 from functions.drift.sample import MINUTE
 from functions.shared.contract import FEEDBACK, LABELS, UNCERTAIN, day_prefix, in_audit_sample
 from functions.shared.feedback import read_feedback
-from functions.shared.s3 import list_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import date, datetime
+    from datetime import date
 
     from functions.shared.feedback import Feedback
     from functions.shared.record import Record
@@ -68,22 +68,22 @@ def low_accuracy(accuracy: FeedbackFigures, min_accuracy: float, serving_version
 
 
 class FeedbackJoin:
-    """Lists labels, collects the predictions that they are about, and reads the labels of these predictions.
+    """Collects the predictions that labels are about, and reads the labels of these predictions.
 
     A label whose prediction is not among the records is never read, so invented labels cannot displace real ones.
     """
 
-    def __init__(self, s3: Any, bucket: str, days: Iterable[date], end: datetime, challenger: str) -> None:
-        """List the labels given on some days.
+    def __init__(self, s3: Any, bucket: str, keys: Iterable[str], last: date, challenger: str) -> None:
+        """Take the labels with these keys in the insights bucket.
 
-        A label given before `end` counts as unknown if its prediction is not among the records. Of the shadow
-        predictions, those by the release `challenger` are compared; an earlier challenger's are not.
+        A label given on the day `last` or before counts as unknown if its prediction is not among the records. Of the
+        shadow predictions, those by the release `challenger` are compared; an earlier challenger's are not.
         """
-        self._s3, self._bucket, self._end, self._challenger = s3, bucket, end.date(), challenger
-        self._keys: dict[str, list[tuple[date, str]]] = {}
-        for day in days:
-            for key in list_keys(s3, bucket, f"{FEEDBACK}{day_prefix(day)}"):
-                self._keys.setdefault(PurePosixPath(key).stem, []).append((day, key))
+        self._s3, self._bucket, self._challenger = s3, bucket, challenger
+        self._after_last = FEEDBACK + day_prefix(last + timedelta(days=1))
+        self._keys: dict[str, list[str]] = {}
+        for key in keys:
+            self._keys.setdefault(PurePosixPath(key).stem, []).append(key)
         self._known: dict[str, LabelledPrediction] = {}  # by id; `actual` is empty until `accuracy` reads it
         self._shadows: dict[str, str] = {}
         self._predictions, self._audits = Counter[str](), Counter[str]()  # by source, and by model version
@@ -122,7 +122,7 @@ class FeedbackJoin:
         left for reading.
         """
         names = sorted(self._known, key=lambda name: _hash(salt, name))
-        keys = [key for name in names[:MAX_LABELS] for _, key in self._keys[name]]
+        keys = [key for name in names[:MAX_LABELS] for key in self._keys[name]]
         newest: dict[str, Feedback] = {}
         audited = set[str]()  # later feedback, such as a report of a mistake, does not undo the random choice
         corrupt = 0
@@ -158,7 +158,7 @@ class FeedbackJoin:
             by_release[prediction.model_version].append(prediction)
         busiest = sorted(by_source, key=lambda source: (-len(by_source[source]), source))[:MAX_SOURCES]
         unknown = sum(
-            any(day <= self._end for day, _ in keys)
+            any(key < self._after_last for key in keys)
             for name, keys in self._keys.items()
             if name not in self._known
         )

@@ -13,6 +13,7 @@ from functions.drift.feedback_join import FeedbackJoin
 from functions.drift.records import OTHERS, Reader, day_of
 from functions.drift.sample import HashSet, Sampler
 from functions.shared.contract import PREFLIGHT, iso
+from functions.shared.feedback import feedback_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -139,8 +140,8 @@ def gather(
     earliest = min(first, window.start)
     oldest_labelled = window.end - timedelta(days=LABEL_DAYS)
     latest = min(datetime.now(UTC), window.end + timedelta(days=LABEL_DAYS))
-    feedback_days = _days_backwards(latest, oldest_labelled)
-    join = FeedbackJoin(s3, settings.insights_bucket, feedback_days, window.end, challenger)
+    labels = feedback_keys(s3, settings.insights_bucket, oldest_labelled.date(), latest.date())
+    join = FeedbackJoin(s3, settings.insights_bucket, labels, window.end.date(), challenger)
     model_version, references = (baseline.model_version, baseline.sources) if baseline else (None, {})
     counts = Counter[str]()
     hours = Counter[tuple[int, str]]()

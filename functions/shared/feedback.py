@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from functions.shared.contract import LABELS
+from functions.shared.contract import FEEDBACK, LABELS, day_prefix
+from functions.shared.s3 import list_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class Feedback:
     def to_dict(self) -> dict[str, Any]:
         """Return the feedback as it is stored."""
         return asdict(self) | {"time": self.time.isoformat(timespec="milliseconds")}
+
+
+def feedback_keys(s3: Any, bucket: str, first: date, last: date) -> list[str]:
+    """Return the keys of the feedback that was sent from one day (UTC) to another, both included."""
+    keys = list_keys(s3, bucket, FEEDBACK, after=FEEDBACK + day_prefix(first))
+    return [key for key in keys if key < FEEDBACK + day_prefix(last + timedelta(days=1))]
 
 
 def read_feedback(body: bytes) -> Feedback | None:

@@ -77,8 +77,12 @@ def read(client: Any, bucket: str, key: str) -> bytes | None:
     raise AssertionError("unreachable")
 
 
-def list_keys(client: Any, bucket: str, prefix: str) -> list[str]:
-    """Return the keys under a prefix, in S3's order, without the folder objects that its console creates."""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+def list_keys(client: Any, bucket: str, prefix: str, after: str = "") -> list[str]:
+    """Return the keys under a prefix that come after a key, in S3's order.
+
+    The folder objects that S3's console creates are left out.
+    """
+    listed = {"Bucket": bucket, "Prefix": prefix, "StartAfter": after}
+    pages = client.get_paginator("list_objects_v2").paginate(**listed)
     keys = (item["Key"] for page in pages for item in page.get("Contents", []))
     return [key for key in keys if not key.endswith("/")]

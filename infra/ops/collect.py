@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from functions.drift.objects import fetch
-from functions.shared.contract import FEEDBACK, LABELS, PRIVATE_RESULTS, day_prefix, result_key
-from functions.shared.feedback import read_feedback
-from functions.shared.s3 import create_client, error_code, list_keys
+from functions.shared.contract import LABELS, PRIVATE_RESULTS, result_key
+from functions.shared.feedback import feedback_keys, read_feedback
+from functions.shared.s3 import create_client, error_code
 from infra.ops.arguments import positive_count, positive_share, utc
 from infra.ops.collected import COLUMNS, TABLE, limit_key_share, read_rows, unexpired
 from infra.ops.errors import OpsError
@@ -74,9 +74,7 @@ class LabelledUpload:
 
 def newest_feedback(s3: Any, bucket: str, start: datetime, end: datetime) -> dict[str, Feedback]:
     """Return the newest feedback on each prediction that was sent from `start` up to `end`, by prediction id."""
-    days = (end.date() - start.date()).days + 1
-    prefixes = [f"{FEEDBACK}{day_prefix(start.date() + number * _DAY)}" for number in range(days)]
-    keys = [key for prefix in prefixes for key in list_keys(s3, bucket, prefix)]
+    keys = feedback_keys(s3, bucket, start.date(), end.date())
     newest: dict[str, Feedback] = {}
     for _, body in fetch(s3, bucket, keys, _CONCURRENCY):
         feedback = read_feedback(body) if body else None

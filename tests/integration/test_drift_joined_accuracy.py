@@ -79,7 +79,7 @@ def joined(answers, lines, monkeypatch):
         s3.put_object(Bucket="records", Key=key, Body=gzip.compress(lines.encode()))
         for row, answer in answers:
             body = {"prediction_id": answer["prediction_id"], "label": row["label"]}
-            feedback.store(feedback.parse(json.dumps(body).encode(), ""), "insights")
+            feedback.store(feedback.parse(json.dumps(body).encode(), datetime.now(UTC), ""), "insights")
         app.handler({}, SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000))
         latest = s3.get_object(Bucket="insights", Key="drift/latest.json")["Body"].read()
     buckets.s3.cache_clear()

@@ -11,6 +11,7 @@ from functions.drift import feedback_join
 from functions.drift.accuracy import LabelledPrediction, design_effect, figures
 from functions.drift.feedback_join import FeedbackJoin
 from functions.shared.contract import AUDIT_SHARE, LABELS, in_audit_sample
+from functions.shared.feedback import feedback_keys
 from functions.shared.record import parse_record
 from functions.shared.statistics import share
 from tests.records import drawn, parsed
@@ -37,7 +38,9 @@ def joined(insights):
     """Join predictions, given by id and options, with the feedback."""
 
     def join(*records, time_left=lambda: 1.0):
-        feedback = FeedbackJoin(insights.meta.client, "insights", (TODAY, YESTERDAY), NOON, "")
+        s3 = insights.meta.client
+        keys = feedback_keys(s3, "insights", YESTERDAY, TODAY)
+        feedback = FeedbackJoin(s3, "insights", keys, TODAY, "")
         rng = np.random.default_rng(0)
         for name, options in records:
             feedback.add(parse_record(parsed(drawn(rng, NOON, prediction_id=name, **options))))

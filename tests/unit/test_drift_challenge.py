@@ -20,6 +20,7 @@ from functions.drift.challenge import (
     sequential_p,
 )
 from functions.drift.feedback_join import FeedbackJoin
+from functions.shared.feedback import feedback_keys
 from functions.shared.record import parse_record
 from tests.records import drawn, parsed
 from tests.schemas import DOCUMENT, validate
@@ -254,7 +255,9 @@ def test_a_challenger_is_not_judged_by_the_shadow_predictions_of_another(insight
     line = drawn(rng, NOON, label="mask", version="1", prediction_id=name)
     shadows = [shadow_of(line, "no_mask"), shadow_of(line, "mask") | {"model_version": "3"}]
 
-    join = FeedbackJoin(insights.meta.client, "insights", [NOON.date()], NOON, version)
+    s3 = insights.meta.client
+    keys = feedback_keys(s3, "insights", NOON.date(), NOON.date())
+    join = FeedbackJoin(s3, "insights", keys, NOON.date(), version)
     for record in (parsed(line), *shadows[::order]):
         join.add(parse_record(record))
     _, audited = join.accuracy("salt", lambda: 1.0)
