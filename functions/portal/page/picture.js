@@ -126,7 +126,7 @@ async function score(result) {
   }
 }
 
-const mayRetry = ({ refusal }) => refusal?.retryable || refusal?.kind === "forbidden";
+const mayRetry = ({ refusal }) => refusal?.retryable || ["forbidden", "quota-exceeded"].includes(refusal?.kind);
 
 function retry(result) {
   result.refusal = null;
