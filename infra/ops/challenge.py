@@ -28,10 +28,13 @@ def begin(stack: str, version: str, share: float, *, ignore_alarms: bool = False
     """
     address = verified_address(version, stack)
     cloudformation = boto3.client("cloudformation")
-    if state_of(stack, cloudformation).parameters[MODEL_URI] == address:
+    before = state_of(stack, cloudformation).parameters
+    if before[MODEL_URI] == address:
         raise OpsError(f"{version} is the serving release; name another.")
     changes = {CHALLENGER_URI: address, "ChallengerShare": f"{share:g}"}
     change_parameters(stack, changes, cloudformation, ignore_alarms=ignore_alarms)
+    if before[CHALLENGER_URI] not in {"", address}:
+        print(f"The trial of {before[CHALLENGER_URI]} has ended.")  # somebody else may have begun it
     return address
 
 

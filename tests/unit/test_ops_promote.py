@@ -122,6 +122,17 @@ def test_the_serving_release_cannot_be_its_own_challenger(cloudformation, tmp_pa
     assert parameters(cloudformation) == before
 
 
+def test_a_trial_that_another_one_ends_is_named(cloudformation, tmp_path, capsys):
+    version = published(tmp_path).split("/")[-2]
+    update.change_parameters("maskwatch-dev", {"ChallengerUri": "s3://models/models/1/#0"}, cloudformation)
+
+    main(["shadow", "--release", version, "--stack", "maskwatch-dev"])
+    assert "The trial of s3://models/models/1/#0 has ended." in capsys.readouterr().out
+
+    main(["challenge", "10", "--release", version, "--stack", "maskwatch-dev"])
+    assert "has ended" not in capsys.readouterr().out
+
+
 def test_a_release_that_is_not_published_is_named(cloudformation):
     with pytest.raises(SystemExit) as ended:
         main(["promote", "2.2.0", "--stack", "maskwatch-dev"])
