@@ -196,9 +196,12 @@ sys.exit(main(sys.argv[1:]))
             stderr=subprocess.PIPE,
         )
         server.settimeout(60)
-        with server.accept()[0]:
-            started.send_signal(signal.SIGINT)
-            _, err = started.communicate(timeout=30)  # a request may take 35 seconds, and is repeated
+        try:
+            with server.accept()[0]:
+                started.send_signal(signal.SIGINT)
+                _, err = started.communicate(timeout=30)  # a request may take 35 seconds, and is repeated
+        finally:
+            started.kill()
     assert (started.returncode, err) == (130, b"")
 
 
