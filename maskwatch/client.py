@@ -36,8 +36,9 @@ _UNTYPED: Final = "application/octet-stream"  # the service detects the type fro
 _SLOW_UPLOAD: Final = "RequestTimeout"  # S3's code, with status 400
 _TIMEOUT: Final = 35.0  # seconds: API Gateway gives up after 29
 _LONGEST_PAUSE: Final = 5.0  # seconds; the retries below pause no more than half a minute in all
-_SLOWEST: Final = (
-    10_000  # bytes per second at which pictures may leave a slow uplink, all connections together
+_SLOWEST: Final = 10_000  # bytes per second at which pictures may leave a slow uplink
+_LONGEST_QUEUE: Final = (
+    600.0  # seconds that a picture may wait for those of other connections on the same uplink
 )
 _FORMS: Final = 3  # for one upload; a form expires after 15 minutes
 
@@ -221,7 +222,8 @@ class Client:
     def _request(self, method: str, url: str, size: int = 0, **content: Any) -> urllib3.BaseHTTPResponse:
         shown = _NOT_SHOWN.sub("", url)
         # Part of the picture waits in the kernel's buffers when urllib3 begins to wait for the answer.
-        timeout = _TIMEOUT + size * self._connections / _SLOWEST
+        alone = size / _SLOWEST
+        timeout = _TIMEOUT + max(alone, min(self._connections * alone, _LONGEST_QUEUE))
         proxy = ""
         try:
             proxy = _proxy_of(url)
