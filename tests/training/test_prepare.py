@@ -359,7 +359,7 @@ def test_if_the_disk_fills_up_the_previous_output_is_kept(
     monkeypatch.setattr("shutil.copyfile", full)
     assert command(module, "--data", pictures, "--out", tmp_path / "out")
     assert names(tmp_path / "out") == before
-    assert set(tmp_path.iterdir()) == {pictures, tmp_path / "out"}
+    assert set(tmp_path.iterdir()) == {pictures, tmp_path / "out", tmp_path / ".out-lock"}
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its disks refuse names that are not UTF-8")
