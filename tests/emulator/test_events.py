@@ -152,7 +152,9 @@ def test_an_approval_reaches_promote_through_its_rule_and_queue(everything):
 
     def refused():
         asked = [json.loads(one.body) for one in everything.standin.asked]
-        return {one["ModelApprovalStatus"] for one in asked if one.get("ModelPackageArn") == arn} - {"Approved"}
+        return {one["ModelApprovalStatus"] for one in asked if one.get("ModelPackageArn") == arn} - {
+            "Approved"
+        }
 
     assert wait_for(refused) == {"Rejected"}
 
