@@ -106,7 +106,7 @@ def parse(query: Mapping[str, str], accept: str, now: datetime) -> ComplianceQue
 def find(selection: ComplianceQuery, bucket: str, now: datetime) -> dict[str, Any]:
     """Return the counts of a range, as the API answers them.
 
-    `as_of` is the time of the oldest counts used. `missing` lists past days (UTC) without counts; `partial` lists
+    `as_of` is the time of the newest counts used. `missing` lists past days (UTC) without counts; `partial` lists
     days whose counts were written before the day was over.
 
     Raises:

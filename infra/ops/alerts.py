@@ -66,13 +66,13 @@ def current_rules(store: Store) -> str:
     """Return the rules in force.
 
     Raises:
-        OpsError: The rules that were set are not valid; the message has the last good ones, which are in force.
+        OpsError: The rules that were set are not valid; the message has the last good ones.
     """
     current, good = store.rules()
     _, fault = rules_in_force(current, good)
     if fault:
         raise OpsError(
-            f"{good}\nThese are the last good rules, which are in force. The current ones are not valid: {fault}."
+            f"{good}\nThese are the last good rules. They are in force, unless this says otherwise: {fault}."
         )
     return current
 
