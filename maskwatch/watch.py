@@ -163,7 +163,9 @@ class _Watcher:
         return answer
 
     def _wait_out(self, refusal: ApiError) -> None:
-        if not refusal.transient or (isinstance(refusal, UnreachableError) and not self._first):
+        # After an answer, a refusal without a problem document is a proxy's or a login page's, and passes.
+        passes = self._first and not refusal.problem
+        if not passes and (not refusal.transient or isinstance(refusal, UnreachableError)):
             raise refusal
         self._warn_once(refusal)
         self.pace, wait = self.pace.refused(refusal)

@@ -293,6 +293,17 @@ def test_during_a_long_outage_of_the_service_everybody_has_left(run, service, ca
     ]
 
 
+def test_a_refusal_that_is_not_the_service_s_is_waited_out_after_an_answer(run, service, camera):
+    login = (403, "<html>Log in to the network</html>", ("content-type", "text/html"))
+    service.answer = lambda _: login if len(service.asked) == 6 else prediction("mask")
+
+    status, events, errors = run(camera(*[(i / 5, 1) for i in range(12)]))
+
+    assert status == 0
+    assert summary(events) == [("came", 1, "mask", 0.4), ("left", 1, "mask", 2.2)]
+    assert "Log in to the network" in errors
+
+
 @pytest.mark.parametrize(("identifier", "status"), [("too-small", 422), ("blocked", 403)])
 def test_a_picture_that_the_service_cannot_read_or_a_firewall_blocks_is_skipped(
     run, service, camera, identifier, status
