@@ -555,6 +555,19 @@ def test_a_compliance_file_is_not_replaced_by_one_of_fewer_pictures(drift, store
     assert any("include more pictures" in note for note in found.answer["notes"])
 
 
+def test_a_day_without_pictures_between_others_has_a_compliance_file(drift, store, rng):
+    for days in (0, 3):
+        store(pictures(rng, 30, END - timedelta(days=days), hours=1), f"stream-{days}")
+    written = {key: body for key, body in drift().files.items() if key.startswith("compliance/")}
+    counted = {key: bool(json.loads(body)["rows"]) for key, body in written.items()}
+    assert counted == {
+        "compliance/dt=2026-11-18.json": True,
+        "compliance/dt=2026-11-19.json": False,
+        "compliance/dt=2026-11-20.json": False,
+        "compliance/dt=2026-11-21.json": True,
+    }
+
+
 def test_a_second_drift_during_an_earlier_one_is_counted_as_new(drift, store, rng):
     days = [END - timedelta(days=day) for day in range(3)]
     for source in ("gate-1", "gate-2"):

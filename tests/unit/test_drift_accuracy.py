@@ -50,6 +50,15 @@ def joined(insights):
     return join
 
 
+def test_only_the_feedback_of_the_days_is_listed(say, insights):
+    for number in range(18, 24):
+        say("a", "mask", day=date(2026, 11, number))
+    assert feedback_keys(insights.meta.client, "insights", YESTERDAY, TODAY) == [
+        "feedback/dt=2026-11-20/a.json",
+        "feedback/dt=2026-11-21/a.json",
+    ]
+
+
 def test_predictions_are_joined_with_their_labels(say, joined):
     for name, label in {"a": "mask", "b": "mask", "c": "no_mask", "gone": "mask"}.items():
         say(name, label)
